@@ -1,0 +1,1 @@
+"""Model archives and cards: built, checked and found."""

@@ -1,0 +1,1 @@
+"""One file per verb: flags to a frozen options object, a call, a print."""

@@ -1,0 +1,1 @@
+"""Cold starts: a plan becomes trials, trials become marks, marks become samples."""

@@ -1,0 +1,167 @@
+"""What a run leaves behind: ``run.json`` and a line of ``samples.jsonl`` per trial.
+
+These are the files other tools read, so they change only with ``SCHEMA``.
+"""
+
+from collections.abc import Mapping, Sequence
+from enum import StrEnum, unique
+from typing import Any, Final
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from lab.spec import Mark, Phase, Platform, StartKind
+
+SCHEMA: Final = 1
+
+
+class _Frozen(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Cell(_Frozen):
+    """What a trial varies; trials of one cell are repeats of each other."""
+
+    variant: str
+    model: str
+    platform: Platform
+    tier: str
+    """Memory in MB, or ``host``."""
+    start_kind: StartKind
+
+    def __str__(self) -> str:
+        return f"{self.variant}/{self.model}/{self.platform.arch}/{self.tier}/{self.start_kind}"
+
+
+@unique
+class Outcome(StrEnum):
+    """How a trial ended."""
+
+    OK = "ok"
+    FAILED = "failed"
+    SKIPPED = "skipped"
+
+
+@unique
+class FailureKind(StrEnum):
+    """Why a trial failed."""
+
+    ENGINE = "engine"
+    PULL = "pull"
+    NOT_COLD = "not_cold"
+    MODEL = "model"
+    EARLY_EXIT = "early_exit"
+    OOM = "oom"
+    NEVER_READY = "never_ready"
+    INVOCATION = "invocation"
+    INCONSISTENT = "inconsistent"
+
+
+class Failure(_Frozen):
+    """What went wrong, with what the container left behind."""
+
+    kind: FailureKind
+    message: str
+    exit_code: int | None = None
+    last_ping_status: int | None = None
+    log_tail: str = ""
+
+
+class Sample(_Frozen):
+    """The immutable result of one trial. Seconds and bytes; marks in nanoseconds of the epoch."""
+
+    schema_version: int = Field(default=SCHEMA, alias="schema", serialization_alias="schema")
+    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
+
+    trial: int
+    """Its place in the order of the run, from 0."""
+    block: int
+    """0 is the warm-up block, which is never mixed in."""
+    cell: Cell
+    started_at: str
+    """ISO 8601, UTC."""
+    outcome: Outcome
+    failure: Failure | None = None
+    skipped: str | None = None
+    """Why it was skipped."""
+    marks: Mapping[Mark, int] = Field(default_factory=dict)
+    phases_s: Mapping[Phase, float] = Field(default_factory=dict)
+    total_s: float | None = None
+    """Trial begun to first prediction received, by the clock of the marks."""
+    wall_s: float | None = None
+    """The same span by a second, monotonic clock; the phases must add up to it within 2 %."""
+    second_prediction_s: float | None = None
+    probe_interval_s: float | None = None
+    """The error bar of ``accepting`` and ``ready``."""
+    emulated: bool = False
+    peak_memory_bytes: int | None = None
+    cpu_seconds: float | None = None
+    throttled_seconds: float | None = None
+    read_bytes: int | None = None
+    pulled_layers: int | None = None
+    evidence: Mapping[str, Any] = Field(default_factory=dict)
+    """What proves that the start was as cold as its kind demands."""
+
+    @property
+    def warm_up(self) -> bool:
+        """Whether the trial is of the first block."""
+        return self.block == 0
+
+
+class Layer(_Frozen):
+    """A layer of an image, with the command that made it."""
+
+    compressed_bytes: int | None
+    unpacked_bytes: int
+    created_by: str
+
+
+class ImageRecord(_Frozen):
+    """An image that was measured."""
+
+    variant: str
+    platform: Platform
+    ref: str
+    digest: str | None
+    compressed_bytes: int | None
+    """The sum of the layers in the registry's manifest; None without a registry."""
+    unpacked_bytes: int
+    layers: Sequence[Layer] = ()
+
+
+class ModelRecord(_Frozen):
+    """A model that was served."""
+
+    name: str
+    archive: str
+    """Which archive: its runtime, or the user's file name."""
+    sha256: str
+    bytes: int
+
+
+class Run(_Frozen):
+    """``run.json``: everything needed to check a run."""
+
+    schema_version: int = Field(default=SCHEMA, alias="schema", serialization_alias="schema")
+    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
+
+    id: str
+    started_at: str
+    lab_version: str
+    git_commit: str | None
+    git_dirty: bool | None
+    plan_name: str
+    plan: Mapping[str, Any]
+    """The plan as resolved: every default filled in."""
+    seed: int
+    order: Sequence[tuple[int, Cell]]
+    """(block, cell) of each trial in the order in which they were to run."""
+    host: Mapping[str, Any]
+    engine: Mapping[str, Any]
+    base_image: Mapping[str, Any]
+    """Which base image was used and where it came from."""
+    bandwidth_bits_per_s: int | None
+    """Of the shaped link that ``pull`` trials go over."""
+    images: Sequence[ImageRecord]
+    models: Sequence[ModelRecord]
+    notes: Sequence[str] = ()
+    """What is degraded or was skipped, in words."""

@@ -1,0 +1,1 @@
+"""Container engines behind one interface: Docker, or plain processes where it is forbidden."""

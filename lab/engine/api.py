@@ -1,0 +1,197 @@
+"""What the lab asks of a container engine: small enough to be played by a process or a script."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import PurePosixPath
+from typing import Protocol
+
+from lab.spec import PORT, EngineKind, Platform
+
+
+@dataclass(frozen=True, kw_only=True)
+class Mount:
+    """A folder of the engine's machine in a container; ``source`` None is a new empty volume."""
+
+    source: str | None
+    target: str
+    read_only: bool = True
+
+
+@dataclass(frozen=True, kw_only=True)
+class ContainerSpec:
+    """How to make a container. Paths are those of the machine that the engine runs on."""
+
+    image: str
+    name: str | None = None
+    command: Sequence[str] = ("serve",)
+    env: Mapping[str, str] = field(default_factory=dict)
+    labels: Mapping[str, str] = field(default_factory=dict)
+    model_dir: PurePosixPath | None = None
+    """Unpacked model, mounted read-only at ``/opt/ml/model``."""
+    mounts: Sequence[Mount] = ()
+    port: int = PORT
+    publish: int | None = None
+    """Host port on 127.0.0.1 for ``port``; 0 lets the engine choose; None publishes nothing."""
+    memory_bytes: int | None = None
+    cpus: float | None = None
+    user: str | None = None
+    read_only_root: bool = True
+    """Read-only root file system with a writable ``/tmp`` of its own."""
+    network: str | None = None
+    """A network by name, ``none``, ``host`` or ``container:ID``; None is the engine's default."""
+    privileged: bool = False
+    cap_add: Sequence[str] = ()
+    platform: Platform | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class ContainerState:
+    """What the engine knows of a container. Times are nanoseconds since the epoch."""
+
+    running: bool
+    pid: int | None
+    started_at_ns: int | None
+    exit_code: int | None
+    oom_killed: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class Usage:
+    """What a container's cgroup counted since it started; None where it cannot be read."""
+
+    peak_memory_bytes: int | None = None
+    cpu_seconds: float | None = None
+    throttled_seconds: float | None = None
+    read_bytes: int | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class EngineEvent:
+    """An event as the engine itself stamped it: ``create``, ``start``, ``die``, ``oom``, ..."""
+
+    action: str
+    at_ns: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class LayerEvent:
+    """One line of a pull's progress, stamped as it was received.
+
+    ``status`` is the engine's own word: ``Pulling fs layer``, ``Downloading``,
+    ``Download complete``, ``Extracting``, ``Pull complete``, ``Already exists``, ...
+    """
+
+    layer: str
+    status: str
+    at_ns: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class ImageFacts:
+    """An image as the engine has it. ``unpacked_bytes`` is the sum of its layers on disk."""
+
+    ref: str
+    image_id: str
+    digest: str | None
+    platform: Platform
+    unpacked_bytes: int
+    labels: Mapping[str, str]
+
+
+@dataclass(frozen=True, kw_only=True)
+class EngineFacts:
+    """What measured: goes into ``run.json``."""
+
+    kind: EngineKind
+    name: str
+    """How to say it in a title: ``Docker Engine 26.1.5`` or ``processes (no container)``."""
+    address: str
+    versions: Mapping[str, str]
+    storage_driver: str | None
+    cgroup_version: str | None
+    cpus: int
+    memory_bytes: int
+    platform: Platform
+    clock_offset_s: float
+    """The engine's clock minus ours; 0 when the difference is within ``clock_error_s``."""
+    clock_error_s: float
+    notes: Sequence[str] = ()
+    """What is degraded, in words: printed and recorded."""
+
+
+class Container(Protocol):
+    """One container. Every method raises an ``EngineError`` that says what the engine answered."""
+
+    @property
+    def id(self) -> str:
+        """The engine's id."""
+
+    @property
+    def name(self) -> str:
+        """The container's name."""
+
+    @property
+    def labels(self) -> Mapping[str, str]:
+        """The container's labels."""
+
+    def start(self) -> None:
+        """Start it, and return as soon as the engine says so."""
+
+    def stop(self, *, grace_s: float = 30.0) -> None:
+        """SIGTERM, then SIGKILL after ``grace_s``. No error if it has stopped already."""
+
+    def kill(self, signal: str = "KILL") -> None:
+        """Send a signal to process 1."""
+
+    def remove(self) -> None:
+        """Kill it if need be and forget it with its anonymous volumes. No error if gone."""
+
+    def address(self, port: int | None = None) -> tuple[str, int]:
+        """Host and port at which ``port`` (the spec's, if None) is reached from here."""
+
+    def state(self) -> ContainerState:
+        """What the engine knows of it now."""
+
+    def logs(self, *, tail: int = 50) -> str:
+        """The last lines of both its streams."""
+
+    def usage(self) -> Usage:
+        """What its cgroup counted; read it while the container still runs."""
+
+    def events(self, since_ns: int) -> Sequence[EngineEvent]:
+        """The engine's events of this container from ``since_ns`` until now, oldest first."""
+
+    def execute(self, command: Sequence[str]) -> tuple[int, str]:
+        """Run a command inside; its exit code and output."""
+
+
+class Engine(Protocol):
+    """An engine that answers."""
+
+    @property
+    def kind(self) -> EngineKind:
+        """Docker or processes."""
+
+    def facts(self) -> EngineFacts:
+        """What it is; asked once per run."""
+
+    def create(self, spec: ContainerSpec) -> Container:
+        """Make a container, not yet started.
+
+        Raises ``ImageNotFoundError``, ``PortTakenError``, ``DiskFullError`` or ``EngineError``.
+        """
+
+    def containers(self, labels: Mapping[str, str]) -> Sequence[Container]:
+        """The lab's own containers (its label is always asked for) that carry ``labels`` too."""
+
+    def image(self, ref: str) -> ImageFacts:
+        """An image that the engine has. Raises ``ImageNotFoundError``."""
+
+    def pull(self, ref: str, *, platform: Platform | None = None) -> Sequence[LayerEvent]:
+        """Pull an image and return the pull's own events, oldest first.
+
+        Raises ``ImageNotFoundError`` or ``RegistryError``.
+        """
+
+    def close(self) -> None:
+        """Let go of the connection; containers stay."""

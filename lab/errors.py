@@ -1,0 +1,85 @@
+"""The errors the lab raises on purpose: each says what happened, where, and what to do next.
+
+The command line prints ``what`` and ``remedy`` and exits with ``exit_code``; a traceback is
+only ever shown for a bug.
+"""
+
+
+class LabError(Exception):
+    """Something a user can act on. ``remedy`` is one imperative sentence, or empty."""
+
+    exit_code = 1
+
+    def __init__(self, what: str, *, remedy: str = "") -> None:
+        super().__init__(what)
+        self.what = what
+        self.remedy = remedy
+
+    def __str__(self) -> str:
+        return f"{self.what} {self.remedy}".rstrip()
+
+
+class UsageError(LabError):
+    """A flag, a file or a name given by the user is wrong."""
+
+    exit_code = 2
+
+
+class PlanError(UsageError):
+    """A plan file is wrong; the message names the file, the line and the key."""
+
+
+class EngineError(LabError):
+    """The container engine refused, vanished or cannot be had."""
+
+    exit_code = 3
+
+
+class EngineUnavailableError(EngineError):
+    """No engine answers and none may be installed."""
+
+
+class ImageNotFoundError(EngineError):
+    """The engine has no such image and cannot get it."""
+
+
+class PortTakenError(EngineError):
+    """Another program listens on the port that a container should publish."""
+
+
+class DiskFullError(EngineError):
+    """The disk that holds images, archives or runs is full."""
+
+
+class RegistryError(EngineError):
+    """The local registry did not answer, or answered with an error."""
+
+
+class BuildError(LabError):
+    """An image or a model could not be built; the message ends with the builder's last lines."""
+
+    exit_code = 4
+
+
+class ArchiveError(LabError):
+    """A ``model.tar.gz`` is corrupt, or would write outside its folder."""
+
+    exit_code = 5
+
+
+class ContainerFailedError(LabError):
+    """A container did not get ready, or died: exit code, OOM kill or not, its last log lines."""
+
+    exit_code = 6
+
+
+class BusyError(LabError):
+    """Another bench holds the machine: two at once would measure each other."""
+
+    exit_code = 7
+
+
+class CommandError(LabError):
+    """A program that the lab started ended with an error."""
+
+    exit_code = 8

@@ -1,0 +1,1 @@
+"""Variants, base images, builds, sizes and the local registry."""

@@ -1,0 +1,1 @@
+"""A run folder in, tables and pictures out."""

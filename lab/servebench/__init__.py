@@ -1,0 +1,1 @@
+"""Warm serving: what the HTTP layer costs over the model itself."""

@@ -1,0 +1,137 @@
+"""The lab's vocabulary as types: closed sets are enums, matched exhaustively."""
+
+from dataclasses import dataclass
+from enum import StrEnum, unique
+from typing import Final
+
+LABEL: Final = "org.inference-lab.managed"
+"""On every container, image, network and volume the lab makes: nothing else is ever touched."""
+
+LABEL_ROLE: Final = "org.inference-lab.role"
+"""What the thing is for: ``trial``, ``registry``, ``coldhost``, ``trainer``, ``link``, ..."""
+
+LABEL_OWNER: Final = "org.inference-lab.owner"
+"""Which run (its id) or service made it, so that a cancelled command removes only its own."""
+
+FLOOR: Final = "floor"
+"""The variant that does nothing but answer: what the engine itself costs."""
+
+PORT: Final = 8080
+"""Where SageMaker expects the container to listen."""
+
+MB_PER_VCPU: Final = 1769
+"""Lambda's documented ratio. AWS publishes none for SageMaker serverless; it is used for lack of
+a better one, and every table that depends on it says so."""
+
+
+@unique
+class StartKind(StrEnum):
+    """How cold a start is."""
+
+    RESTART = "restart"
+    FRESH = "fresh"
+    DISKCOLD = "diskcold"
+    PULL = "pull"
+
+
+@unique
+class Platform(StrEnum):
+    """What an image is built for."""
+
+    AMD64 = "linux/amd64"
+    ARM64 = "linux/arm64"
+
+    @property
+    def arch(self) -> str:
+        """``amd64`` or ``arm64``."""
+        return self.value.partition("/")[2]
+
+
+@unique
+class EngineKind(StrEnum):
+    """What runs the containers."""
+
+    DOCKER = "docker"
+    PROCESS = "process"
+
+
+@unique
+class Runtime(StrEnum):
+    """What runs the model, and so which ``model.tar.gz`` a variant needs."""
+
+    TENSORFLOW = "tensorflow"
+    ONNX = "onnx"
+
+
+@unique
+class Mark(StrEnum):
+    """One time stamp of one event, in the order in which events come. Nanoseconds since the epoch.
+
+    ``BEGIN`` to ``ACCEPTING`` and ``READY`` onwards are taken outside, the rest by the container.
+    """
+
+    BEGIN = "begin"
+    PULL_BEGIN = "pull_begin"
+    PULL_DOWNLOADED = "pull_downloaded"
+    PULL_END = "pull_end"
+    FETCH_BEGIN = "fetch_begin"
+    FETCH_END = "fetch_end"
+    CREATE_BEGIN = "create_begin"
+    CREATE_END = "create_end"
+    START_BEGIN = "start_begin"
+    STARTED = "started"
+    INTERPRETER = "interpreter"
+    IMPORTS = "imports"
+    MODEL_LOADED = "model_loaded"
+    WARMED_UP = "warmed_up"
+    LISTENING = "listening"
+    ACCEPTING = "accepting"
+    READY = "ready"
+    PREDICT_BEGIN = "predict_begin"
+    PREDICTED = "predicted"
+    SECOND_BEGIN = "second_begin"
+    SECOND_END = "second_end"
+
+
+@unique
+class Phase(StrEnum):
+    """The time between two marks, in the order in which phases come."""
+
+    IMAGE_PULL = "image_pull"
+    IMAGE_UNPACK = "image_unpack"
+    MODEL_FETCH = "model_fetch"
+    CREATE = "create"
+    START = "start"
+    BOOT = "boot"
+    INTERPRETER = "interpreter"
+    IMPORTS = "imports"
+    MODEL_LOAD = "model_load"
+    SERVE = "serve"
+    READY = "ready"
+    FIRST_PREDICTION = "first_prediction"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Tier:
+    """The compute a container gets. ``memory_mb`` None is all that the machine has."""
+
+    memory_mb: int | None
+
+    @property
+    def name(self) -> str:
+        """``2048``, or ``host`` for no limit."""
+        return "host" if self.memory_mb is None else str(self.memory_mb)
+
+    @property
+    def memory_bytes(self) -> int | None:
+        """The cgroup's limit in bytes (MB are MiB, as in Lambda)."""
+        return None if self.memory_mb is None else self.memory_mb * 1024 * 1024
+
+    @property
+    def cpus(self) -> float | None:
+        """The CPU quota in cores: memory / 1769 MB (see ``MB_PER_VCPU``), before the host's cap."""
+        return None if self.memory_mb is None else self.memory_mb / MB_PER_VCPU
+
+
+HOST_TIER: Final = Tier(memory_mb=None)
+SERVERLESS_TIERS: Final = tuple(Tier(memory_mb=n * 1024) for n in range(1, 7))
