@@ -1,0 +1,67 @@
+# Everything a user types. Each target sets up what it needs and does nothing twice.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+LAB := .venv/bin/lab
+
+# What to measure: a plan in lab/plans (smoke, default, study) or a file of your own.
+PLAN ?= default
+# Further flags for the command behind a target, e.g. ARGS="--bandwidth 200Mbit".
+ARGS ?=
+# Further flags for pytest, e.g. TESTS="tests/unit -k stats".
+TESTS ?= tests
+
+.PHONY: help
+help: ## Show this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  \033[1m%-16s\033[0m %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+.PHONY: setup
+setup: ## Make the virtual environment that the tool runs in
+	@scripts/setup lab
+
+.PHONY: setup-test
+setup-test:
+	@scripts/setup test
+
+.PHONY: coldstart-bench
+coldstart-bench: setup ## Build what is missing, measure cold starts (PLAN=default), write the report
+	@$(LAB) coldstart run $(PLAN) $(ARGS)
+
+.PHONY: serve-bench
+serve-bench: setup ## Measure what the HTTP layer costs over the model itself
+	@$(LAB) serve-bench $(ARGS)
+
+.PHONY: models
+models: setup ## Build both models: data, training, conversion, archives
+	@$(LAB) models build $(ARGS)
+
+.PHONY: images
+images: setup ## Build the images of all variants
+	@$(LAB) images build $(ARGS)
+
+.PHONY: doctor
+doctor: setup ## Say what this machine has, lacks, and what to do about it
+	@$(LAB) doctor
+
+.PHONY: lint
+lint: setup-test ## ruff, mypy --strict and the layers
+	@.venv/bin/ruff check .
+	@.venv/bin/ruff format --check .
+	@.venv/bin/mypy
+	@.venv/bin/lint-imports
+
+.PHONY: test
+test: setup-test ## Set up everything and run all tests
+	@scripts/setup_browser
+	@.venv/bin/pytest $(TESTS)
+
+.PHONY: test-unit
+test-unit: setup-test ## Run the tests that need no engine
+	@.venv/bin/pytest tests/unit
+
+.PHONY: lock
+lock: setup-test ## Resolve requirements/*.in again, with hashes and without index addresses
+	@scripts/lock
+
+.PHONY: clean
+clean: setup ## Remove what the lab made here: containers, images, models, caches; runs stay
+	@$(LAB) clean $(ARGS)

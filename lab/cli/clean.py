@@ -1,0 +1,5 @@
+"""``lab clean``."""
+
+import typer
+
+app = typer.Typer()
