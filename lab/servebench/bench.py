@@ -1,0 +1,111 @@
+"""Warm serving against the same decode and model run in-process, in interleaved blocks.
+
+Both sides run in containers of the same image with the same limits: the server under load, and
+``python -m app.inprocess`` inside the same container while the server idles. Each round runs all
+four arms in a random order, so that a machine that changes its speed between rounds changes it
+for all; figures are taken within a round and then summarised over the rounds.
+"""
+
+import json
+import random
+import statistics
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from enum import StrEnum, unique
+
+from lab.engine.api import Container
+from lab.errors import ContainerFailedError
+from lab.servebench.load import Block, Target, run_block
+
+
+@unique
+class Arm(StrEnum):
+    """What a block measures."""
+
+    HTTP_SERIAL = "http_serial"
+    INPROCESS_SERIAL = "inprocess_serial"
+    HTTP_CONCURRENT = "http_concurrent"
+    INPROCESS_CONCURRENT = "inprocess_concurrent"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """How much to measure."""
+
+    rounds: int
+    requests: int
+    """Per block."""
+    clients: int
+    seed: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Round:
+    """One block of each arm: p50 in seconds for the serial ones, requests/s for the others."""
+
+    http_p50_s: float
+    inprocess_p50_s: float
+    http_rps: float
+    inprocess_rps: float
+
+    @property
+    def overhead_s(self) -> float:
+        """What HTTP adds to decoding and running the model."""
+        return self.http_p50_s - self.inprocess_p50_s
+
+    @property
+    def throughput_ratio(self) -> float:
+        """How much of the in-process ceiling the server reaches."""
+        return self.http_rps / self.inprocess_rps
+
+
+def measure(
+    run_arm: Callable[[Arm], Block], options: Options, on_round: Callable[[int], None]
+) -> Sequence[Round]:
+    """Run ``rounds`` rounds after one that is thrown away as warm-up."""
+    order = random.Random(options.seed)  # noqa: S311 - an order of work, not a secret
+    rounds = []
+    for number in range(options.rounds + 1):
+        arms = list(Arm)
+        order.shuffle(arms)
+        blocks = {arm: run_arm(arm) for arm in arms}
+        if number > 0:
+            rounds.append(
+                Round(
+                    http_p50_s=statistics.median(blocks[Arm.HTTP_SERIAL].latencies_s),
+                    inprocess_p50_s=statistics.median(blocks[Arm.INPROCESS_SERIAL].latencies_s),
+                    http_rps=blocks[Arm.HTTP_CONCURRENT].requests_per_s,
+                    inprocess_rps=blocks[Arm.INPROCESS_CONCURRENT].requests_per_s,
+                )
+            )
+        on_round(number)
+    return rounds
+
+
+def arms_of(
+    container: Container, target: Target, inprocess: Sequence[str], options: Options
+) -> Callable[[Arm], Block]:
+    """How each arm is run against one container; ``inprocess`` is the command inside it."""
+
+    def run_arm(arm: Arm) -> Block:
+        match arm:
+            case Arm.HTTP_SERIAL:
+                return run_block(target, requests=options.requests, clients=1)
+            case Arm.HTTP_CONCURRENT:
+                return run_block(target, requests=options.requests, clients=options.clients)
+            case Arm.INPROCESS_SERIAL:
+                return _run_inside(container, inprocess, options.requests, 1)
+            case Arm.INPROCESS_CONCURRENT:
+                return _run_inside(container, inprocess, options.requests, options.clients)
+
+    return run_arm
+
+
+def _run_inside(container: Container, command: Sequence[str], requests: int, threads: int) -> Block:
+    words = [*command, "--requests", str(requests), "--threads", str(threads)]
+    code, output = container.execute(words)
+    lines = output.strip().splitlines()
+    if code != 0 or not lines:
+        raise ContainerFailedError(f"The in-process run ended with code {code}: {output[-500:]}")
+    result = json.loads(lines[-1])
+    return Block(latencies_s=tuple(result["latencies_s"]), requests_per_s=result["requests_per_s"])
