@@ -1,0 +1,1 @@
+"""Statistics that promise no more than the number of samples allows."""
