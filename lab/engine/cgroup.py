@@ -1,0 +1,134 @@
+"""What a container's cgroup counted, read from the kernel's files in both layouts."""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+from lab.engine.api import Usage
+
+ROOT: Final = Path("/sys/fs/cgroup")
+_PROC: Final = Path("/proc")
+_NESTED: Final = 6
+"""How deep a container of a container lies below the mount: docker/ID/docker/ID, with slices."""
+
+_V1_FILES: Final = (
+    ("memory", "memory.max_usage_in_bytes"),
+    ("cpuacct", "cpuacct.usage"),
+    ("cpu", "cpu.stat"),
+    ("blkio", "blkio.throttle.io_service_bytes_recursive"),
+)
+
+
+def usage_of(
+    container_id: str, pid: int | None, *, root: Path = ROOT, proc: Path = _PROC
+) -> Usage | None:
+    """The usage of the container with that id, or None when its cgroup cannot be seen from here.
+
+    ``pid`` is what the engine calls process 1. Of an engine inside a container it names some
+    other process here, so it is believed only when that process's cgroup bears the id.
+    """
+    groups = _of_process(container_id, pid, proc) or _by_name(container_id, root)
+    if not groups:
+        return None
+    if "" in groups:
+        for mount in (root, root / "unified"):
+            found = _read_v2(mount / groups[""].lstrip("/"))
+            if found is not None:
+                return found
+    return _read_v1(root, groups)
+
+
+def _of_process(container_id: str, pid: int | None, proc: Path) -> dict[str, str]:
+    """Controller (``""`` for v2's only tree) to path, from ``/proc/PID/cgroup``."""
+    if not pid:
+        return {}
+    try:
+        lines = (proc / str(pid) / "cgroup").read_text().splitlines()
+    except OSError:
+        return {}
+    groups: dict[str, str] = {}
+    for line in lines:
+        _, controllers, path = line.split(":", 2)
+        if container_id in path:
+            groups |= dict.fromkeys(controllers.split(","), path)
+    return groups
+
+
+def _by_name(container_id: str, root: Path) -> dict[str, str]:
+    """The same by looking for a folder named after the container: engines inside containers."""
+    if (root / "cgroup.controllers").exists():
+        found = next(_search(root, container_id, _NESTED), None)
+        return {} if found is None else {"": f"/{found.relative_to(root)}"}
+    groups = {}
+    for controller, _ in _V1_FILES:
+        mount = root / controller
+        found = next(_search(mount, container_id, _NESTED), None)
+        if found is not None:
+            groups[controller] = f"/{found.relative_to(mount)}"
+    return groups
+
+
+def _search(folder: Path, container_id: str, depth: int) -> Iterator[Path]:
+    try:
+        below = [entry for entry in folder.iterdir() if entry.is_dir()]
+    except OSError:
+        return
+    yield from (entry for entry in below if container_id in entry.name)
+    if depth > 1:
+        for entry in below:
+            yield from _search(entry, container_id, depth - 1)
+
+
+def _read_v2(group: Path) -> Usage | None:
+    if not (group / "cpu.stat").exists() or not (group / "memory.current").exists():
+        return None
+    cpu = _pairs(group / "cpu.stat")
+    reads = [int(n) for n in re.findall(r"\brbytes=(\d+)", _text(group / "io.stat") or "")]
+    return Usage(
+        peak_memory_bytes=_number(group / "memory.peak"),
+        cpu_seconds=_scaled(cpu.get("usage_usec"), 1e-6),
+        throttled_seconds=_scaled(cpu.get("throttled_usec"), 1e-6),
+        read_bytes=sum(reads) if _text(group / "io.stat") is not None else None,
+    )
+
+
+def _read_v1(root: Path, groups: dict[str, str]) -> Usage | None:
+    files = {
+        controller: root / controller / groups[controller].lstrip("/") / name
+        for controller, name in _V1_FILES
+        if controller in groups
+    }
+    read = _text(files.get("blkio"))
+    counted = Usage(
+        peak_memory_bytes=_number(files.get("memory")),
+        cpu_seconds=_scaled(_number(files.get("cpuacct")), 1e-9),
+        throttled_seconds=_scaled(_pairs(files.get("cpu")).get("throttled_time"), 1e-9),
+        read_bytes=None
+        if read is None
+        else sum(int(n) for n in re.findall(r"^\S+ Read (\d+)$", read, re.MULTILINE)),
+    )
+    return None if counted == Usage() else counted
+
+
+def _text(path: Path | None) -> str | None:
+    if path is None:
+        return None
+    try:
+        return path.read_text()
+    except OSError:
+        return None
+
+
+def _number(path: Path | None) -> int | None:
+    text = (_text(path) or "").strip()
+    return int(text) if text.isdigit() else None
+
+
+def _pairs(path: Path | None) -> dict[str, int]:
+    lines = (line.split() for line in (_text(path) or "").splitlines())
+    return {words[0]: int(words[1]) for words in lines if len(words) == 2}  # noqa: PLR2004
+
+
+def _scaled(count: int | None, unit: float) -> float | None:
+    return None if count is None else count * unit

@@ -1,0 +1,217 @@
+"""A container of a Docker Engine."""
+
+import re
+import time
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Final
+
+from docker.errors import APIError, NotFound
+
+from lab.engine.api import ContainerState, EngineEvent, Usage
+from lab.engine.cgroup import usage_of
+from lab.engine.foreign import translated
+from lab.engine.route import connected
+from lab.errors import EngineError
+
+_NS: Final = 1_000_000_000
+_KILLED: Final = 137
+_CONFLICT: Final = 409
+_ZERO_TIME: Final = "0001-01-01"
+
+
+class DockerContainer:
+    """One container, by its id."""
+
+    def __init__(
+        self,
+        client: Any,
+        container_id: str,
+        *,
+        name: str,
+        labels: Mapping[str, str],
+        port: int | None,
+        bridged: bool,
+        reach: str,
+    ) -> None:
+        """``bridged``: its address may be reachable. ``reach``: where published ports are."""
+        self._client = client
+        self._id = container_id
+        self._name = name
+        self._labels = dict(labels)
+        self._port = port
+        self._bridged = bridged
+        self._reach = reach
+
+    @property
+    def id(self) -> str:
+        """The engine's id: 64 hexadecimal digits."""
+        return self._id
+
+    @property
+    def name(self) -> str:
+        """The container's name."""
+        return self._name
+
+    @property
+    def labels(self) -> Mapping[str, str]:
+        """The container's labels."""
+        return self._labels
+
+    def start(self) -> None:
+        """Start it: one call to the engine and nothing else, for it is measured."""
+        with translated():
+            self._client.start(self._id)
+
+    def stop(self, *, grace_s: float = 30.0) -> None:
+        """SIGTERM, then SIGKILL after ``grace_s`` (whole seconds, rounded up)."""
+        with translated():
+            self._client.stop(self._id, timeout=int(-(-grace_s // 1)))
+
+    def kill(self, signal: str = "KILL") -> None:
+        """Send a signal to process 1."""
+        with translated():
+            self._client.kill(self._id, signal=signal)
+
+    def remove(self) -> None:
+        """Kill it if need be and forget it with its anonymous volumes. No error if gone."""
+        with translated():
+            try:
+                self._client.remove_container(self._id, force=True, v=True)
+            except NotFound:
+                return
+            except APIError as error:
+                if not _being_removed(error):
+                    raise
+
+    def address(self, port: int | None = None) -> tuple[str, int]:
+        """Host and port at which ``port`` is reached from here.
+
+        The container itself where its address can be routed to: the engine's port forwarder
+        accepts connections before the container listens, which would be measured as readiness.
+        """
+        wanted = port if port is not None else self._port
+        if wanted is None:
+            raise EngineError(f"{self._name} is not known to listen on a port.")
+        seen = self._inspect()
+        mode = str(seen["HostConfig"]["NetworkMode"])
+        if mode == "host":
+            return self._reach, wanted
+        if mode.startswith("container:"):
+            with translated():
+                seen = self._client.inspect_container(mode.partition(":")[2])
+        settings = seen["NetworkSettings"]
+        if self._bridged:
+            for network in (settings.get("Networks") or {}).values():
+                if connected(network.get("IPAddress") or ""):
+                    return str(network["IPAddress"]), wanted
+        for published in (settings.get("Ports") or {}).get(f"{wanted}/tcp") or ():
+            return self._reach, int(published["HostPort"])
+        state = "" if seen["State"]["Running"] else " and does not run"
+        raise EngineError(f"{self._name} does not publish port {wanted}{state}.")
+
+    def state(self) -> ContainerState:
+        """What the engine knows of it now."""
+        state = self._inspect()["State"]
+        running = bool(state["Running"])
+        started = parse_time(state["StartedAt"])
+        exited = None if running or started is None else int(state["ExitCode"])
+        oom = bool(state["OOMKilled"])
+        if exited == _KILLED and not oom and started is not None:
+            # The flag is set by a message that may come after that of the exit.
+            oom = any(event.action == "oom" for event in self.events(started))
+        return ContainerState(
+            running=running,
+            pid=int(state["Pid"]) or None,
+            started_at_ns=started,
+            exit_code=exited,
+            oom_killed=oom,
+        )
+
+    def logs(self, *, tail: int = 50) -> str:
+        """The last lines of both its streams."""
+        with translated():
+            text: bytes = self._client.logs(self._id, stdout=True, stderr=True, tail=tail)
+        return text.decode(errors="replace")
+
+    def usage(self) -> Usage:
+        """What its cgroup counted; read it while the container still runs."""
+        pid = self._inspect()["State"]["Pid"]
+        if not pid:
+            return Usage()
+        if Path("/proc/self/cgroup").exists():
+            counted = usage_of(self._id, pid)
+            if counted is not None:
+                return counted
+        with translated():
+            stats: dict[str, Any] = self._client.stats(self._id, stream=False)
+        return usage_from_stats(stats)
+
+    def events(self, since_ns: int) -> Sequence[EngineEvent]:
+        """The engine's events of this container from ``since_ns`` until now, oldest first."""
+        with translated():
+            stream = self._client.events(
+                since=_seconds(since_ns),
+                until=_seconds(time.time_ns()),
+                filters={"type": "container", "container": self._id},
+                decode=True,
+            )
+            found = [
+                EngineEvent(action=str(event["Action"]), at_ns=int(event["timeNano"]))
+                for event in stream
+            ]
+        return sorted(found, key=lambda event: event.at_ns)
+
+    def execute(self, command: Sequence[str]) -> tuple[int, str]:
+        """Run a command inside; its exit code and output."""
+        with translated():
+            run = self._client.exec_create(self._id, list(command))["Id"]
+            output: bytes = self._client.exec_start(run)
+            code = self._client.exec_inspect(run)["ExitCode"]
+        return int(code), output.decode(errors="replace")
+
+    def _inspect(self) -> dict[str, Any]:
+        with translated():
+            seen: dict[str, Any] = self._client.inspect_container(self._id)
+        return seen
+
+
+def parse_time(text: str) -> int | None:
+    """An RFC 3339 time with up to nine decimals as nanoseconds since the epoch; None for never."""
+    found = re.fullmatch(r"(.+?:\d\d)(?:\.(\d+))?(Z|[+-]\d\d:\d\d)", text)
+    if found is None or text.startswith(_ZERO_TIME):
+        return None
+    whole = datetime.fromisoformat(found[1] + found[3].replace("Z", "+00:00"))
+    return round(whole.timestamp()) * _NS + int((found[2] or "0").ljust(9, "0")[:9])
+
+
+def usage_from_stats(stats: Mapping[str, Any]) -> Usage:
+    """Usage from Docker's statistics, for an engine whose cgroups cannot be seen from here.
+
+    Under cgroup v2 they hold no peak: the present use then stands for it.
+    """
+    memory = stats.get("memory_stats") or {}
+    cpu = stats.get("cpu_stats") or {}
+    blocks = (stats.get("blkio_stats") or {}).get("io_service_bytes_recursive")
+    return Usage(
+        peak_memory_bytes=memory.get("max_usage", memory.get("usage")),
+        cpu_seconds=_per_second((cpu.get("cpu_usage") or {}).get("total_usage")),
+        throttled_seconds=_per_second((cpu.get("throttling_data") or {}).get("throttled_time")),
+        read_bytes=None
+        if blocks is None
+        else sum(entry["value"] for entry in blocks if entry["op"].lower() == "read"),
+    )
+
+
+def _per_second(nanoseconds: int | None) -> float | None:
+    return None if nanoseconds is None else nanoseconds / _NS
+
+
+def _seconds(at_ns: int) -> str:
+    return f"{at_ns // _NS}.{at_ns % _NS:09d}"
+
+
+def _being_removed(error: APIError) -> bool:
+    said = str(error.explanation or "")
+    return error.status_code == _CONFLICT and "already in progress" in said

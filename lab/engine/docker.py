@@ -1,0 +1,294 @@
+"""A Docker Engine, through its SDK's low-level client."""
+
+import math
+import secrets
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+from docker.api.client import APIClient
+from docker.errors import APIError, NotFound
+from docker.utils import parse_repository_tag
+
+from lab.engine.api import ContainerSpec, EngineFacts, ImageFacts, LayerEvent, Mount
+from lab.engine.container import DockerContainer, parse_time
+from lab.engine.foreign import from_words, translated
+from lab.errors import EngineError, RegistryError
+from lab.spec import LABEL, EngineKind, Platform
+
+MODEL_DIR: Final = "/opt/ml/model"
+"""Where SageMaker puts the unpacked model."""
+
+_TMPFS: Final = "rw,exec,nosuid,nodev,size=512m,mode=1777"
+_LOOPBACK: Final = "127.0.0.1"
+_PROBES: Final = 5
+_NS: Final = 1_000_000_000
+_ARCHITECTURES: Final = {
+    "x86_64": Platform.AMD64,
+    "amd64": Platform.AMD64,
+    "aarch64": Platform.ARM64,
+    "arm64": Platform.ARM64,
+}
+
+
+class DockerEngine:
+    """An engine that answers at ``address``; raises ``EngineError`` when none does."""
+
+    def __init__(
+        self,
+        address: str,
+        *,
+        reach: str | None = None,
+        notes: Sequence[str] = (),
+        timeout_s: float = 120.0,
+    ) -> None:
+        """Connect.
+
+        ``reach`` is the host at which the engine's published ports are reached from here, for an
+        engine that lives inside a container: ports are then published on all its addresses.
+        Without it, an engine on this machine is assumed for a socket, else the address's host.
+        ``notes`` go into the facts.
+        """
+        self.address = address
+        self._notes = tuple(notes)
+        self._reach = reach or _host_of(address)
+        with translated():
+            # Any: the published types of this client leave out half of its calls.
+            self.client: Any = APIClient(
+                base_url=address, version="auto", timeout=math.ceil(timeout_s)
+            )
+            self._info: dict[str, Any] = self.client.info()
+        self._bridged = reach is None and _is_here(address, self._info)
+
+    @property
+    def kind(self) -> EngineKind:
+        """Docker."""
+        return EngineKind.DOCKER
+
+    def facts(self) -> EngineFacts:
+        """What it is; asked once per run."""
+        with translated():
+            version: dict[str, Any] = self.client.version()
+        offset_s, error_s = self.clock_offset()
+        return EngineFacts(
+            kind=EngineKind.DOCKER,
+            name=f"Docker Engine {version['Version']}",
+            address=self.address,
+            versions={
+                part["Name"].lower().removesuffix(" engine"): part["Version"]
+                for part in version.get("Components") or ()
+            }
+            | {"api": version["ApiVersion"], "kernel": self._info["KernelVersion"]},
+            storage_driver=self._info["Driver"],
+            cgroup_version=self._info.get("CgroupVersion"),
+            cpus=self._info["NCPU"],
+            memory_bytes=self._info["MemTotal"],
+            platform=_platform(self._info["Architecture"]),
+            clock_offset_s=offset_s,
+            clock_error_s=error_s,
+            notes=(*self._notes, *(self._info.get("Warnings") or ())),
+        )
+
+    def clock_offset(self) -> tuple[float, float]:
+        """The engine's clock minus ours, and the error of that, in seconds.
+
+        The quickest of a few questions counts: its error is half the time it took.
+        """
+        tries = []
+        for _ in range(_PROBES):
+            asked = time.time_ns()
+            with translated():
+                said = parse_time(self.client.info()["SystemTime"])
+            answered = time.time_ns()
+            if said is not None:
+                tries.append((answered - asked, said - (asked + answered) // 2))
+        if not tries:
+            raise EngineError(f"The engine at {self.address} does not tell its time.")
+        took, offset = min(tries)
+        error = took / 2
+        return (0.0 if abs(offset) <= error else offset / _NS), error / _NS
+
+    def create(self, spec: ContainerSpec) -> DockerContainer:
+        """Make a container: one call to the engine and nothing else, for it is measured."""
+        name = spec.name or f"inference-lab-{secrets.token_hex(4)}"
+        labels = {**spec.labels, LABEL: "true"}
+        config = self._config(spec, labels)
+        platform = None if spec.platform is None else spec.platform.value
+        with translated():
+            made = self.client.create_container_from_config(config, name, platform)
+        return self._container(made["Id"], name=name, labels=labels, port=spec.port)
+
+    def containers(self, labels: Mapping[str, str]) -> Sequence[DockerContainer]:
+        """The lab's own containers that carry ``labels`` too, running or not."""
+        wanted = [f"{key}={value}" for key, value in {**labels, LABEL: "true"}.items()]
+        with translated():
+            found = self.client.containers(all=True, filters={"label": wanted})
+        return [
+            self._container(
+                entry["Id"],
+                name=entry["Names"][0].lstrip("/") if entry.get("Names") else entry["Id"][:12],
+                labels=entry.get("Labels") or {},
+                port=None,
+            )
+            for entry in found
+        ]
+
+    def image(self, ref: str) -> ImageFacts:
+        """An image that the engine has. Raises ``ImageNotFoundError``."""
+        with translated():
+            seen = self.client.inspect_image(ref)
+            layers = self.client.history(ref)
+        digests = seen.get("RepoDigests") or ()
+        return ImageFacts(
+            ref=ref,
+            image_id=seen["Id"],
+            digest=digests[0].partition("@")[2] if digests else None,
+            platform=_platform(seen["Architecture"]),
+            unpacked_bytes=sum(layer["Size"] for layer in layers) or int(seen["Size"]),
+            labels=(seen.get("Config") or {}).get("Labels") or {},
+        )
+
+    def pull(self, ref: str, *, platform: Platform | None = None) -> Sequence[LayerEvent]:
+        """Pull an image and return the pull's own events, oldest first."""
+        repository, tag = parse_repository_tag(ref)
+        events = []
+        with translated():
+            try:
+                for line in self._pull(repository, tag or "latest", platform):
+                    at_ns = time.time_ns()
+                    if "error" in line:
+                        raise _pull_failed(ref, line["error"])
+                    if "id" in line and "status" in line:
+                        events.append(
+                            LayerEvent(layer=line["id"], status=line["status"], at_ns=at_ns)
+                        )
+            except APIError as error:
+                raise _pull_failed(ref, str(error.explanation or error)) from error
+        return events
+
+    def _pull(self, repository: str, tag: str, platform: Platform | None) -> Iterator[Any]:
+        wanted = None if platform is None else platform.value
+        lines: Iterator[Any] = self.client.pull(
+            repository, tag=tag, stream=True, decode=True, platform=wanted
+        )
+        return lines
+
+    def ensure_network(self, name: str) -> None:
+        """Make a bridge network of that name, labelled as the lab's, unless there is one."""
+        with translated():
+            try:
+                self.client.inspect_network(name)
+            except NotFound:
+                self.client.create_network(name, labels={LABEL: "true"})
+
+    def close(self) -> None:
+        """Let go of the connection; containers stay."""
+        self.client.close()
+
+    def _container(
+        self, container_id: str, *, name: str, labels: Mapping[str, str], port: int | None
+    ) -> DockerContainer:
+        return DockerContainer(
+            self.client,
+            container_id,
+            name=name,
+            labels=labels,
+            port=port,
+            bridged=self._bridged,
+            reach=self._reach,
+        )
+
+    def _config(self, spec: ContainerSpec, labels: Mapping[str, str]) -> dict[str, Any]:
+        host: dict[str, Any] = {
+            "ReadonlyRootfs": spec.read_only_root,
+            "Privileged": spec.privileged,
+            "CapAdd": list(spec.cap_add),
+            "Mounts": [_mount(mount) for mount in _mounts(spec)],
+            # Whatever the engine's default is: the last log lines must be readable.
+            "LogConfig": {"Type": "json-file", "Config": {"max-size": "20m"}},
+        }
+        if spec.read_only_root:
+            host["Tmpfs"] = {"/tmp": _TMPFS}  # noqa: S108  # inside the container
+        if spec.memory_bytes is not None:
+            # Equal to the memory limit means no swap.
+            host |= {"Memory": spec.memory_bytes, "MemorySwap": spec.memory_bytes}
+        if spec.cpus is not None:
+            host["NanoCpus"] = int(min(spec.cpus, self._info["NCPU"]) * 1e9)
+        if spec.network is not None:
+            host["NetworkMode"] = spec.network
+        config: dict[str, Any] = {
+            "Image": spec.image,
+            "Cmd": list(spec.command),
+            "Env": [f"{key}={value}" for key, value in spec.env.items()],
+            "Labels": dict(labels),
+            "HostConfig": host,
+        }
+        if spec.user is not None:
+            config["User"] = spec.user
+        if spec.publish is not None:
+            port = f"{spec.port}/tcp"
+            binding = {"HostIp": self._published_on, "HostPort": str(spec.publish or "")}
+            config["ExposedPorts"] = {port: {}}
+            host["PortBindings"] = {port: [binding]}
+        return config
+
+    @property
+    def _published_on(self) -> str:
+        # On an engine elsewhere its loopback is not ours.
+        return _LOOPBACK if self._reach == _LOOPBACK else ""
+
+
+def _pull_failed(ref: str, said: str) -> EngineError:
+    """Whatever goes wrong in a pull and is not understood is the registry's fault."""
+    what = f"{ref} cannot be pulled: {said}"
+    return from_words(what) or RegistryError(
+        what, remedy="Check that the registry is up and reachable from the engine."
+    )
+
+
+def _mounts(spec: ContainerSpec) -> Sequence[Mount]:
+    if spec.model_dir is None:
+        return spec.mounts
+    return (Mount(source=str(spec.model_dir), target=MODEL_DIR), *spec.mounts)
+
+
+def _mount(mount: Mount) -> dict[str, Any]:
+    if mount.source is None:
+        return {"Type": "volume", "Target": mount.target, "ReadOnly": False}
+    return {
+        "Type": "bind" if mount.source.startswith("/") else "volume",
+        "Source": mount.source,
+        "Target": mount.target,
+        "ReadOnly": mount.read_only,
+    }
+
+
+def _platform(architecture: str) -> Platform:
+    try:
+        return _ARCHITECTURES[architecture]
+    except KeyError:
+        raise EngineError(
+            f"The lab knows amd64 and arm64, not {architecture}.",
+            remedy="Use an image and an engine of one of these.",
+        ) from None
+
+
+def _host_of(address: str) -> str:
+    parts = urlsplit(address)
+    if parts.scheme in {"tcp", "http", "https", "ssh"} and parts.hostname not in {
+        None,
+        "localhost",
+    }:
+        return str(parts.hostname)
+    return _LOOPBACK
+
+
+def _is_here(address: str, info: Mapping[str, Any]) -> bool:
+    """Whether containers of the engine may be on a network of this machine.
+
+    Docker Desktop and rootless engines keep theirs to themselves.
+    """
+    rootless = any("rootless" in option for option in info.get("SecurityOptions") or ())
+    desktop = "Docker Desktop" in str(info.get("OperatingSystem"))
+    return address.startswith("unix://") and not rootless and not desktop
