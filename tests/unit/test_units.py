@@ -1,0 +1,63 @@
+"""What people read is rounded to three figures; what they type is understood or refused."""
+
+import pytest
+
+from lab.errors import UsageError
+from lab.units import format_bytes, format_rate, format_seconds, parse_bytes, parse_rate
+
+
+@pytest.mark.parametrize(
+    ("count", "text"),
+    [
+        (0, "0 B"),
+        (999, "999 B"),
+        (1000, "1.0 kB"),
+        (67_200_000, "67.2 MB"),
+        (923_990_000, "924 MB"),
+        (1_798_270_000, "1.8 GB"),
+        (999_600, "1.0 MB"),
+    ],
+)
+def test_bytes_are_printed_as_registries_print_them(count: int, text: str) -> None:
+    assert format_bytes(count) == text
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [
+        (0.0012, "1.2 ms"),
+        (0.0996, "100 ms"),
+        (0.3454, "345 ms"),
+        (0.9996, "1.00 s"),
+        (2.98, "2.98 s"),
+        (23.94, "23.9 s"),
+    ],
+)
+def test_seconds_are_printed_in_three_figures(seconds: float, text: str) -> None:
+    assert format_seconds(seconds) == text
+
+
+@pytest.mark.parametrize(
+    ("rate", "text"), [(1e9, "1 Gbit/s"), (2e8, "200 Mbit/s"), (1.5e6, "1.5 Mbit/s")]
+)
+def test_a_link_is_printed_in_bits_per_second(rate: float, text: str) -> None:
+    assert format_rate(rate) == text
+
+
+@pytest.mark.parametrize(
+    ("text", "count"),
+    [("512MB", 512_000_000), ("10 GiB", 10 * 1024**3), ("2048", 2048), ("1.5k", 1500)],
+)
+def test_sizes_may_be_typed_with_either_kind_of_unit(text: str, count: int) -> None:
+    assert parse_bytes(text) == count
+
+
+@pytest.mark.parametrize(("text", "rate"), [("1Gbit", 10**9), ("200 Mbit/s", 2 * 10**8)])
+def test_a_bandwidth_may_be_typed(text: str, rate: int) -> None:
+    assert parse_rate(text) == rate
+
+
+@pytest.mark.parametrize("text", ["fast", "", "0Gbit", "1GB", "-1Mbit"])
+def test_what_is_not_a_bandwidth_is_refused_with_an_example(text: str) -> None:
+    with pytest.raises(UsageError, match="1Gbit or 200Mbit"):
+        parse_rate(text)
