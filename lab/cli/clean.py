@@ -1,5 +1,37 @@
-"""``lab clean``."""
+"""``lab clean``: remove what the lab made on this machine; runs stay unless asked otherwise."""
+
+import shutil
 
 import typer
 
+from lab import paths
+from lab.cli.console import out
+from lab.engine.clean import remove_all
+from lab.engine.docker import DockerEngine
+from lab.engine.locate import find_engine
+
 app = typer.Typer()
+
+
+@app.command()
+def clean(
+    runs: bool = typer.Option(False, "--runs", help="Remove the runs too."),
+) -> None:
+    """Remove the lab's containers, images, networks, volumes, built models and caches.
+
+    Only things that carry the lab's label are touched on the engine. Runs stay, unless --runs.
+    """
+    engine = find_engine()
+    if isinstance(engine, DockerEngine):
+        gone = remove_all(engine)
+        out.print(
+            f"Removed {gone.containers} containers, {gone.images} images, "
+            f"{gone.networks} networks and {gone.volumes} volumes from {engine.address}."
+        )
+    else:
+        out.print("No container engine answers: there is nothing to remove from one.")
+    folders = [paths.artifacts(), paths.cache(), *([paths.runs()] if runs else [])]
+    for folder in folders:
+        if folder.exists():
+            shutil.rmtree(folder)
+            out.print(f"Removed {folder}.")

@@ -1,0 +1,74 @@
+"""``lab serve-bench``: what the HTTP layer costs over the model itself."""
+
+import typer
+from rich.table import Table
+
+from lab.cli.console import ConsoleProgress, out
+from lab.engine.select import open_engine
+from lab.servebench.bench import Options
+from lab.servebench.result import OVERHEAD_TARGET_S, THROUGHPUT_TARGET, Figure, Result
+from lab.servebench.session import Job, run
+
+app = typer.Typer()
+
+
+@app.command()
+def serve_bench(
+    variant: str = typer.Option("onnx", help="Which variant to serve."),
+    model: str = typer.Option("retinopathy-mobilenet", help="Which model to serve."),
+    rounds: int = typer.Option(12, min=1, help="Rounds of four interleaved blocks."),
+    requests: int = typer.Option(120, min=8, help="Requests per block."),
+    clients: int = typer.Option(8, min=1, help="Clients, and threads in-process, at once."),
+    seed: int = typer.Option(2023, help="Decides the order of blocks."),
+) -> None:
+    """Measure a warm container against the same decode and model run in-process.
+
+    Serial blocks give what HTTP adds to a request, concurrent ones how much of the in-process
+    ceiling the server reaches. Blocks are interleaved; a first round is thrown away.
+    """
+    progress = ConsoleProgress()
+    options = Options(rounds=rounds, requests=requests, clients=clients, seed=seed)
+    engine = open_engine(progress)
+    try:
+        result, path = run(Job(variant=variant, model=model, options=options), engine, progress)
+    finally:
+        engine.close()
+    out.print(_table(result, variant, clients, rounds))
+    out.print(f"All rounds are in {path}", highlight=False, soft_wrap=True)
+
+
+def _table(result: Result, variant: str, clients: int, rounds: int) -> Table:
+    table = Table(
+        title=f"Serving {variant}: medians of {rounds} rounds, 95 % intervals", title_justify="left"
+    )
+    for name in ("", "over HTTP", "in-process", "figure", "promised", ""):
+        table.add_column(name, justify="right" if name else "left")
+    table.add_row(
+        "one client, p50",
+        f"{result.http_p50_s * 1e3:.2f} ms",
+        f"{result.inprocess_p50_s * 1e3:.2f} ms",
+        f"+{_with_interval(result.overhead_s, 1e3, 2)} ms",
+        f"≤ {OVERHEAD_TARGET_S * 1e3:.1f} ms",
+        _verdict(result.overhead_reached),
+    )
+    table.add_row(
+        f"{clients} clients, requests/s",
+        f"{result.http_rps:.1f}",
+        f"{result.inprocess_rps:.1f}",
+        _with_interval(result.throughput_ratio, 1, 3),
+        f"≥ {THROUGHPUT_TARGET:.2f}",
+        _verdict(result.throughput_reached),
+    )
+    return table
+
+
+def _with_interval(figure: Figure, scale: float, digits: int) -> str:
+    text = f"{figure.value * scale:.{digits}f}"
+    if figure.interval is None or not figure.interval.confident:
+        return text
+    low, high = figure.interval.low * scale, figure.interval.high * scale
+    return f"{text} ({low:.{digits}f} to {high:.{digits}f})"
+
+
+def _verdict(reached: bool) -> str:
+    return "[green]reached[/green]" if reached else "[yellow]not reached[/yellow]"

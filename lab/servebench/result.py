@@ -1,0 +1,75 @@
+"""What the serve bench found, in figures with intervals, and where it is kept."""
+
+import json
+import statistics
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from lab.servebench.bench import Options, Round
+from lab.stats.quantiles import Interval, interval
+
+OVERHEAD_TARGET_S: Final = 0.0015
+THROUGHPUT_TARGET: Final = 0.94
+
+
+@dataclass(frozen=True, kw_only=True)
+class Figure:
+    """The median over the rounds, and where the true median lies with 95 % confidence."""
+
+    value: float
+    interval: Interval | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Result:
+    """Seconds and ratios."""
+
+    overhead_s: Figure
+    throughput_ratio: Figure
+    http_p50_s: float
+    inprocess_p50_s: float
+    http_rps: float
+    inprocess_rps: float
+
+    @property
+    def overhead_reached(self) -> bool:
+        """Whether HTTP adds no more than the lab promises."""
+        return self.overhead_s.value <= OVERHEAD_TARGET_S
+
+    @property
+    def throughput_reached(self) -> bool:
+        """Whether the server reaches what the lab promises of the in-process ceiling."""
+        return self.throughput_ratio.value >= THROUGHPUT_TARGET
+
+
+def summarise(rounds: Sequence[Round]) -> Result:
+    """Medians over the rounds; the two figures are formed within each round first."""
+    return Result(
+        overhead_s=_figure([r.overhead_s for r in rounds]),
+        throughput_ratio=_figure([r.throughput_ratio for r in rounds]),
+        http_p50_s=statistics.median(r.http_p50_s for r in rounds),
+        inprocess_p50_s=statistics.median(r.inprocess_p50_s for r in rounds),
+        http_rps=statistics.median(r.http_rps for r in rounds),
+        inprocess_rps=statistics.median(r.inprocess_rps for r in rounds),
+    )
+
+
+def save(
+    path: Path, *, options: Options, rounds: Sequence[Round], measured: Mapping[str, Any]
+) -> None:
+    """Write the rounds, their summary and what they were measured on as JSON."""
+    content = {
+        "schema": 1,
+        "measured": measured,
+        "options": asdict(options),
+        "rounds": [asdict(one) for one in rounds],
+        "summary": asdict(summarise(rounds)),
+    }
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(content, indent=2) + "\n")
+
+
+def _figure(values: Sequence[float]) -> Figure:
+    return Figure(value=statistics.median(values), interval=interval(values))

@@ -1,0 +1,123 @@
+"""A serve bench from nothing: image, model, container, rounds, and all of it cleaned up."""
+
+import os
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path, PurePosixPath
+from typing import Final
+
+from lab import paths, wire
+from lab.artifacts import archive, build, store
+from lab.engine.api import Container, ContainerSpec, Engine, Mount
+from lab.errors import ContainerFailedError, UsageError
+from lab.host import host_facts
+from lab.images.build import ensure as ensure_images
+from lab.images.variants import VARIANTS, image_ref
+from lab.progress import Progress
+from lab.servebench.bench import Options, arms_of, measure
+from lab.servebench.load import Target
+from lab.servebench.result import Result, save, summarise
+from lab.spec import LABEL_OWNER, LABEL_ROLE
+
+_READY_TIMEOUT_S: Final = 120.0
+_INSIDE: Final = "/bench/payload"
+_OK: Final = 200
+
+
+@dataclass(frozen=True, kw_only=True)
+class Job:
+    """What to serve and how much to measure."""
+
+    variant: str
+    model: str
+    options: Options
+
+
+def run(job: Job, engine: Engine, progress: Progress) -> tuple[Result, Path]:
+    """Measure, and return the summary and the file that keeps all of it."""
+    if job.variant not in VARIANTS or job.variant == "floor":
+        raise UsageError(
+            f"There is no variant {job.variant!r} to bench.",
+            remedy=f"Choose one of {', '.join(name for name in VARIANTS if name != 'floor')}.",
+        )
+    platform = engine.facts().platform
+    build.ensure([job.model], engine=engine, progress=progress)
+    ensure_images([job.variant], platform=platform, engine=engine, progress=progress)
+    with (
+        _served(job, engine) as (container, target, command),
+        progress.step(f"Measuring {job.variant} with {job.model}") as step,
+    ):
+        run_arm = arms_of(container, target, command, job.options)
+        total = job.options.rounds + 1
+        rounds = measure(run_arm, job.options, lambda done: step.advance(done + 1, total))
+    path = paths.runs() / f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-serve-bench" / "serve-bench.json"
+    facts = {
+        "variant": job.variant,
+        "model": job.model,
+        "host": host_facts(),
+        "engine": asdict(engine.facts()),
+    }
+    save(path, options=job.options, rounds=rounds, measured=facts)
+    return summarise(rounds), path
+
+
+@contextmanager
+def _served(job: Job, engine: Engine) -> Iterator[tuple[Container, Target, list[str]]]:
+    payload = store.payload(job.model)
+    owner = f"serve-bench-{os.getpid()}"
+    with tempfile.TemporaryDirectory(prefix="inference-lab-") as folder:
+        model_dir = Path(folder) / "model"
+        archive.extract(store.find(job.model, VARIANTS[job.variant].runtime).path, model_dir)
+        # Readable by whatever user the image runs as.
+        Path(folder).chmod(0o755)
+        (Path(folder) / "payload").write_bytes(payload.path.read_bytes())
+        spec = ContainerSpec(
+            image=image_ref(job.variant, engine.facts().platform),
+            model_dir=PurePosixPath(model_dir),
+            mounts=(Mount(source=f"{folder}/payload", target=_INSIDE),),
+            labels={LABEL_ROLE: "serve-bench", LABEL_OWNER: owner},
+            publish=0,
+        )
+        container = engine.create(spec)
+        try:
+            container.start()
+            target = Target(
+                address=_ready(container),
+                payload=payload.path.read_bytes(),
+                content_type=payload.content_type,
+            )
+            yield container, target, _inprocess(payload.content_type)
+        finally:
+            container.remove()
+
+
+def _inprocess(content_type: str) -> list[str]:
+    return ["python3", "-m", "app.inprocess", "--payload", _INSIDE, "--content-type", content_type]
+
+
+def _ready(container: Container) -> tuple[str, int]:
+    """The container's address once ``/ping`` has answered 200."""
+    deadline = time.monotonic() + _READY_TIMEOUT_S
+    while time.monotonic() < deadline:
+        state = container.state()
+        if not state.running:
+            raise ContainerFailedError(
+                f"The container ended with code {state.exit_code} before it was ready.\n"
+                f"{container.logs(tail=20)}"
+            )
+        address = container.address()
+        try:
+            with wire.connect(address, timeout_s=2.0) as connection:
+                ping = wire.request("GET", "/ping", host=address[0])
+                if wire.exchange(connection, ping).status == _OK:
+                    return address
+        except OSError:
+            pass
+        time.sleep(0.05)
+    raise ContainerFailedError(
+        f"/ping did not answer 200 within {_READY_TIMEOUT_S:g} s.\n{container.logs(tail=20)}"
+    )
