@@ -1,0 +1,41 @@
+"""Doing as root what only root may: directly, or by sudo where it asks no password."""
+
+import os
+from collections.abc import Sequence
+from functools import cache
+from pathlib import Path
+
+from lab.errors import CommandError
+from lab.process import Result, run
+
+
+@cache
+def prefix() -> tuple[str, ...] | None:
+    """What to put before a command that needs root; None when this user cannot have it."""
+    if os.geteuid() == 0:
+        return ()
+    try:
+        allowed = run(["sudo", "-n", "true"], check=False, timeout_s=5).code == 0
+    except CommandError:
+        return None
+    return ("sudo", "-n") if allowed else None
+
+
+def as_root(
+    command: Sequence[str | Path], *, check: bool = True, timeout_s: float | None = None
+) -> Result:
+    """Run a command as root. Raises ``CommandError`` when it fails or root cannot be had."""
+    before = prefix()
+    if before is None:
+        raise CommandError(f"{command[0]} needs root.", remedy="Run it as root, or allow sudo.")
+    return run([*before, *command], check=check, timeout_s=timeout_s)
+
+
+def own_folder(path: Path, *, mode: int = 0o711) -> None:
+    """Make a folder that this user may write to, wherever it lies."""
+    if not path.is_dir():
+        try:
+            path.mkdir(parents=True, mode=mode)
+        except PermissionError:
+            owner = ("-o", str(os.geteuid()), "-g", str(os.getegid()))
+            as_root(["install", "-d", "-m", f"{mode:o}", *owner, path])
