@@ -1,0 +1,137 @@
+"""The ratios that a run can answer for, each with its interval."""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import pairwise
+from typing import Final
+
+from lab.report.model import Against, Comparison, Quantity
+from lab.report.rows import Measured, floor_of
+from lab.spec import FLOOR, Platform
+from lab.stats.ratios import Method, Verdict, ratio_of_medians
+
+BASELINE: Final = "baseline"
+BEST: Final = "onnx-slim"
+
+Group = tuple[str, Platform, str]
+
+
+def compare(measured: Sequence[Measured], *, seed: int) -> Sequence[Comparison]:
+    """All comparisons within the run, in the order in which the report tells them.
+
+    Emulated timings are left out: they say nothing of the machine that they emulate.
+    """
+    usable = [one for one in measured if one.row.n and not one.row.emulated]
+    return [
+        *_totals(usable, seed),
+        *_bytes(measured),
+        *_tiers(usable, seed),
+    ]
+
+
+def smallest_image(measured: Iterable[Measured]) -> str | None:
+    """The variant with the fewest bytes: compressed if all are known, else unpacked."""
+    rows = [one.row for one in measured if one.row.variant != FLOOR]
+    packed = {row.variant: row.image_compressed_bytes for row in rows}
+    sizes = packed
+    if None in packed.values():
+        sizes = {row.variant: row.image_unpacked_bytes for row in rows}
+    known = {variant: size for variant, size in sizes.items() if size is not None}
+    return min(known, key=lambda variant: known[variant]) if len(known) == len(sizes) else None
+
+
+def _totals(usable: Sequence[Measured], seed: int) -> Iterator[Comparison]:
+    by_place: dict[tuple[Group, str], dict[str, Measured]] = {}
+    for one in usable:
+        by_place.setdefault((one.row.group, one.row.start_kind), {})[one.row.variant] = one
+    for present in by_place.values():
+        least = smallest_image(present.values())
+        if BASELINE in present:
+            for variant, one in present.items():
+                if variant not in (FLOOR, BASELINE):
+                    yield _total(Against.BASELINE, present[BASELINE], one, seed)
+        for variant, one in present.items():
+            floor = floor_of(one.row, (other.row for other in usable))
+            if variant != FLOOR and floor:
+                under = next(other for other in usable if other.row is floor)
+                yield _total(Against.FLOOR, one, under, seed)
+        for variant, one in present.items():
+            # Never twice: what the baseline is over the smallest has been said above.
+            if least in present and variant not in (FLOOR, BASELINE, least):
+                yield _total(Against.SMALLEST, one, present[least], seed)
+
+
+def _total(against: Against, over: Measured, under: Measured, seed: int) -> Comparison:
+    ratio = ratio_of_medians(over.blocks, under.blocks, seed=seed)
+    held = ratio.interval
+    tiers = against is Against.TIER
+    return Comparison(
+        against=against,
+        quantity=Quantity.TOTAL,
+        numerator=over.row.tier if tiers else over.row.variant,
+        denominator=under.row.tier if tiers else under.row.variant,
+        variant=over.row.variant if tiers else None,
+        model=over.row.model,
+        platform=over.row.platform,
+        tier=None if tiers else over.row.tier,
+        start_kind=over.row.start_kind,
+        ratio=ratio.value,
+        ci95=(held.low, held.high) if held and held.confident else None,
+        interval=(held.low, held.high) if held else None,
+        coverage=held.coverage if held else None,
+        method=ratio.method,
+        verdict=ratio.verdict,
+    )
+
+
+def _bytes(measured: Sequence[Measured]) -> Iterator[Comparison]:
+    platforms = dict.fromkeys(one.row.platform for one in measured)
+    for platform in platforms:
+        here = [one for one in measured if one.row.platform is platform]
+        rows = {one.row.variant: one.row for one in here if one.row.variant != FLOOR}
+        packed = {variant: row.image_compressed_bytes for variant, row in rows.items()}
+        unpacked = {variant: row.image_unpacked_bytes for variant, row in rows.items()}
+        least = smallest_image(here)
+        for quantity, sizes in ((Quantity.COMPRESSED, packed), (Quantity.UNPACKED, unpacked)):
+            under = sizes.get(least) if least else None
+            for variant, size in sizes.items():
+                if least and under and size and variant != least:
+                    yield _exact(quantity, (variant, least), size / under, platform)
+
+
+def _exact(
+    quantity: Quantity, pair: tuple[str, str], ratio: float, platform: Platform
+) -> Comparison:
+    return Comparison(
+        against=Against.BYTES,
+        quantity=quantity,
+        numerator=pair[0],
+        denominator=pair[1],
+        model=None,
+        platform=platform,
+        tier=None,
+        start_kind=None,
+        ratio=ratio,
+        ci95=None,
+        interval=None,
+        coverage=None,
+        method=Method.NONE,
+        verdict=Verdict.SAME if ratio == 1 else Verdict.DIFFERENT,
+    )
+
+
+def _tiers(usable: Sequence[Measured], seed: int) -> Iterator[Comparison]:
+    """Each tier over the next larger one: what the next step up in memory buys."""
+    for ladder in _ladders(usable).values():
+        steps = sorted(ladder, key=lambda one: float(one.row.tier))
+        for less, more in pairwise(steps):
+            yield _total(Against.TIER, less, more, seed)
+
+
+def _ladders(usable: Sequence[Measured]) -> Mapping[tuple[str, str, str, str], list[Measured]]:
+    found: dict[tuple[str, str, str, str], list[Measured]] = {}
+    for one in usable:
+        row = one.row
+        if row.tier.isdecimal() and row.variant != FLOOR:
+            key = (row.model, row.platform, row.start_kind, row.variant)
+            found.setdefault(key, []).append(one)
+    return found

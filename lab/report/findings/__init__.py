@@ -1,0 +1,26 @@
+"""Doubts and opportunities: what was seen, why it matters, what to do."""
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import Final
+
+from lab.report.findings import boot, machine, samples, sizes
+from lab.report.load import Recorded
+from lab.report.model import Finding, Severity
+from lab.report.rows import Measured
+
+Rule = Callable[[Recorded, Sequence[Measured]], Iterable[Finding]]
+
+RULES: Final[Sequence[Rule]] = (*samples.RULES, *machine.RULES, *boot.RULES, *sizes.RULES)
+
+
+def find(recorded: Recorded, measured: Sequence[Measured]) -> Sequence[Finding]:
+    """All findings: serious ones first, then by the seconds at stake."""
+    found = [finding for rule in RULES for finding in rule(recorded, measured)]
+    return sorted(
+        found,
+        key=lambda one: (
+            one.severity is not Severity.SERIOUS,
+            -(one.stake_s or 0.0),
+            one.severity is not Severity.WARNING,
+        ),
+    )

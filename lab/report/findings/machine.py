@@ -1,0 +1,148 @@
+"""What the machine does to the figures: its clocks, its limits, its stand-ins."""
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Final
+
+from lab.report.load import Recorded
+from lab.report.model import Finding, FindingKind, Row, Severity
+from lab.report.rows import Measured, container
+from lab.report.words import count_bytes, percent, plural, seconds, tier
+from lab.spec import Tier
+
+NEAR: Final = 0.85
+"""Share of the tier's memory from which a peak is called near."""
+TOO_NEAR: Final = 0.95
+CLOCK_S: Final = 0.005
+AGREEMENT: Final = 0.02
+"""The phases must add up to the wall time within this share."""
+
+
+def no_container(recorded: Recorded, _: Sequence[Measured]) -> Iterator[Finding]:
+    """The process engine."""
+    if container(recorded.run):
+        return
+    yield Finding(
+        kind=FindingKind.NO_CONTAINER,
+        severity=Severity.WARNING,
+        title="No container: plain processes were measured",
+        seen="A virtual environment stood in for each image; nothing was pulled or created, and "
+        "no container was started.",
+        why="Interpreter, imports, model load and predictions are real; what an engine and a "
+        "registry add is missing, and sizes are unpacked folders.",
+        remedy="Run it where a Docker Engine is allowed: lab engine up.",
+    )
+
+
+def memory(_: Recorded, measured: Sequence[Measured]) -> Iterator[Finding]:
+    """A peak close to the limit."""
+    near: dict[str, list[tuple[float, Row]]] = {}
+    for one in measured:
+        limit = _tier(one.row.tier).memory_bytes
+        if limit and one.row.peak_memory_bytes:
+            share = one.row.peak_memory_bytes / limit
+            if share >= NEAR:
+                near.setdefault(one.row.variant, []).append((share, one.row))
+    for variant, found in near.items():
+        share, row = max(found, key=lambda pair: pair[0])
+        yield Finding(
+            kind=FindingKind.MEMORY,
+            severity=Severity.SERIOUS if share >= TOO_NEAR else Severity.WARNING,
+            title=f"{variant}: peak memory at {percent(share)} of the tier's",
+            seen=f"{count_bytes(row.peak_memory_bytes)} of {tier(row.tier)} ({row.model}, "
+            f"{row.start_kind}).",
+            why="A larger payload or one more worker and the kernel kills it (exit code 137).",
+            remedy="Take the next tier, or fewer workers, or a lighter runtime.",
+            cells=[str(each.cell) for _, each in found],
+        )
+
+
+def capped(recorded: Recorded, measured: Sequence[Measured]) -> Iterator[Finding]:
+    """A tier that asks for more CPUs than the machine has."""
+    there = recorded.run.engine.get("cpus") or recorded.run.host.get("cpus")
+    if not isinstance(there, int | float):
+        return
+    rows = [one.row for one in measured if one.row.n and (_tier(one.row.tier).cpus or 0.0) > there]
+    if not rows:
+        return
+    tiers = list(dict.fromkeys(row.tier for row in rows))
+    asked = _tier(tiers[-1]).cpus or 0.0
+    yield Finding(
+        kind=FindingKind.CPU_CAPPED,
+        severity=Severity.WARNING,
+        title=f"{plural(len(tiers), 'tier')} with more CPU than this machine has",
+        seen=f"{tier(tiers[-1])} stands for {asked:.2f} vCPU (memory / 1769 MB, Lambda's "
+        f"documented ratio; AWS publishes none for SageMaker serverless); here are {there:g}.",
+        why="Such tiers all ran with the same CPU, so they look alike here and need not on AWS.",
+        remedy="Use a machine with more cores for them.",
+        cells=[str(row.cell) for row in rows],
+    )
+
+
+def clock(recorded: Recorded, measured: Sequence[Measured]) -> Iterator[Finding]:
+    """Clocks that disagree."""
+    engine = recorded.run.engine
+    offset = _number(engine.get("clock_offset_s"))
+    error = _number(engine.get("clock_error_s"))
+    if max(abs(offset), error) > CLOCK_S:
+        yield Finding(
+            kind=FindingKind.CLOCK,
+            severity=Severity.WARNING,
+            title="The engine's clock is not ours",
+            seen=f"It differs by {seconds(offset)}, known to {seconds(error)}.",
+            why="Marks taken inside and outside the container are set on one line: phases that "
+            "cross the border (start, serve) are off by as much.",
+            remedy="Synchronise the clocks, or use an engine on this machine.",
+            stake_s=max(abs(offset), error),
+        )
+    off = [
+        (abs(sum(sample.phases_s.values()) / sample.wall_s - 1), sample)
+        for one in measured
+        for sample in one.counted
+        if sample.wall_s
+    ]
+    worst = [pair for pair in off if pair[0] > AGREEMENT]
+    if worst:
+        share, sample = max(worst, key=lambda pair: pair[0])
+        yield Finding(
+            kind=FindingKind.CLOCK,
+            severity=Severity.SERIOUS,
+            title=f"{plural(len(worst), 'sample')} whose phases do not add up",
+            seen=f"Trial {sample.trial}: the phases differ from the wall time by {percent(share)}.",
+            why="The marks and a monotonic clock must tell the same time within 2 %.",
+            remedy="Look for a clock that was set during the run; repeat it.",
+            cells=list(dict.fromkeys(str(sample.cell) for _, sample in worst)),
+        )
+
+
+def emulated(_: Recorded, measured: Sequence[Measured]) -> Iterator[Finding]:
+    """Timings under QEMU."""
+    rows = [one.row for one in measured if one.row.emulated]
+    if rows:
+        yield Finding(
+            kind=FindingKind.EMULATED,
+            severity=Severity.WARNING,
+            title=f"{plural(len(rows), 'row')} ran under emulation (QEMU)",
+            seen=f"{', '.join(dict.fromkeys(row.platform for row in rows))} on another machine's "
+            "instructions.",
+            why="Emulation is slower by an unknown factor: such timings prove that an image "
+            "starts, not how fast, and are kept out of ratio and latency tables.",
+            remedy="Measure on a machine of that architecture.",
+            cells=[str(row.cell) for row in rows],
+        )
+
+
+def _tier(name: str) -> Tier:
+    return Tier(memory_mb=int(name) if name.isdecimal() else None)
+
+
+def _number(value: object) -> float:
+    return float(value) if isinstance(value, int | float) else 0.0
+
+
+RULES: Final[Sequence[Callable[[Recorded, Sequence[Measured]], Iterator[Finding]]]] = (
+    no_container,
+    memory,
+    capped,
+    clock,
+    emulated,
+)

@@ -1,0 +1,141 @@
+"""What an image's bytes cost, and what is in them."""
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Final
+
+from lab.coldstart.record import ImageRecord, Run
+from lab.report.load import Recorded
+from lab.report.model import Finding, FindingKind, Row, Severity
+from lab.report.rows import Measured
+from lab.report.words import count_bytes, percent, plural, seconds, tier
+from lab.spec import FLOOR, Phase, StartKind
+from lab.units import format_rate
+
+PULL_DOMINATES: Final = 0.5
+MATTERS_S: Final = 0.5
+FULL_LINK: Final = 0.7
+"""Share of the link's speed from which the link is said to be the limit."""
+
+_COMMAND_WIDTH = 90
+_FEWEST = 3
+
+
+def pull(recorded: Recorded, measured: Sequence[Measured]) -> Iterator[Finding]:
+    """Getting the image takes longer than starting it."""
+    images = {(image.variant, image.platform): image for image in recorded.run.images}
+    worst: dict[str, list[Row]] = {}
+    for one in measured:
+        row = one.row
+        if row.n and not row.emulated and row.total_s.p50 and row.variant != FLOOR:
+            taken = _pulling(row)
+            if taken >= MATTERS_S and taken >= PULL_DOMINATES * row.total_s.p50:
+                worst.setdefault(row.variant, []).append(row)
+    for variant, rows in worst.items():
+        row = max(rows, key=_pulling)
+        share = _pulling(row) / (row.total_s.p50 or 1.0)
+        image = images.get((variant, row.platform))
+        yield Finding(
+            kind=FindingKind.PULL_DOMINATES,
+            severity=Severity.WARNING,
+            title=f"{variant}: getting the image takes {percent(share)} of a pull start",
+            seen=f"{seconds(row.phases_s.get(Phase.IMAGE_PULL))} to download and "
+            f"{seconds(row.phases_s.get(Phase.IMAGE_UNPACK))} more to unpack "
+            f"{count_bytes(row.image_compressed_bytes)} compressed, of "
+            f"{seconds(row.total_s.p50)} in all.{_layers(image)}{_link(row, recorded.run)}",
+            why="A machine that has never seen the image waits for its bytes before anything "
+            "else; that is the case SageMaker's users meet after scaling out.",
+            remedy=_remedy(row),
+            stake_s=_pulling(row),
+            cells=[str(found.cell) for found in rows],
+        )
+
+
+def bytes_and_time(_: Recorded, measured: Sequence[Measured]) -> Iterator[Finding]:
+    """What each 100 MB cost when pulled, by least squares over the variants."""
+    by_group: dict[tuple[str, str, str], list[tuple[float, float]]] = {}
+    for one in measured:
+        row = one.row
+        if (
+            row.start_kind is StartKind.PULL
+            and row.image_compressed_bytes
+            and row.total_s.p50
+            and not row.emulated
+        ):
+            point = (row.image_compressed_bytes / 1e8, _pulling(row))
+            by_group.setdefault(row.group, []).append(point)
+    for (model, _platform, memory), points in by_group.items():
+        if len(points) < _FEWEST:
+            continue
+        slope = _slope(points)
+        widest = max(x for x, _ in points) - min(x for x, _ in points)
+        if slope <= 0 or slope * widest < MATTERS_S:
+            continue
+        yield Finding(
+            kind=FindingKind.BYTES_AND_TIME,
+            severity=Severity.HINT,
+            title=f"Each 100 MB of compressed image costs about {seconds(slope)} when pulled",
+            seen=f"Least squares over {plural(len(points), 'image')} of "
+            f"{count_bytes(min(x for x, _ in points) * 1e8)} to "
+            f"{count_bytes(max(x for x, _ in points) * 1e8)} ({model}, {tier(memory)}).",
+            why="It prices a layer before it is built: multiply its compressed size.",
+            remedy="Take out what weighs most first: the table of layers names it.",
+            stake_s=slope * widest,
+        )
+        return
+
+
+def _pulling(row: Row) -> float:
+    return row.phases_s.get(Phase.IMAGE_PULL, 0.0) + row.phases_s.get(Phase.IMAGE_UNPACK, 0.0)
+
+
+def _layers(image: ImageRecord | None) -> str:
+    if image is None or not image.layers:
+        return ""
+    largest = max(image.layers, key=lambda layer: layer.compressed_bytes or layer.unpacked_bytes)
+    size = largest.compressed_bytes or largest.unpacked_bytes
+    whole = (
+        image.compressed_bytes
+        if largest.compressed_bytes and image.compressed_bytes
+        else image.unpacked_bytes
+    )
+    command = " ".join(largest.created_by.split())
+    if len(command) > _COMMAND_WIDTH:
+        command = command[: _COMMAND_WIDTH - 1] + "…"
+    share = percent(size / whole) if whole else "most"
+    return f" Its largest layer ({count_bytes(size)}, {share} of the image): {command}."
+
+
+def _link(row: Row, run: Run) -> str:
+    download = row.phases_s.get(Phase.IMAGE_PULL, 0.0)
+    link = run.bandwidth_bits_per_s
+    if not link or not download or not row.image_compressed_bytes:
+        return ""
+    rate = row.image_compressed_bytes * 8 / download
+    limit = "the link is the limit" if rate >= FULL_LINK * link else "the link is not the limit"
+    return f" {percent(rate / link)} of the link's {format_rate(link)} was used: {limit}."
+
+
+def _remedy(row: Row) -> str:
+    unpack = row.phases_s.get(Phase.IMAGE_UNPACK, 0.0)
+    if unpack > row.phases_s.get(Phase.IMAGE_PULL, 0.0):
+        return (
+            "Unpacking is the larger part: fewer and smaller files help more than a faster "
+            "link. Leave build tools, caches, tests and debug symbols out of the last stage."
+        )
+    return (
+        "Make the image smaller: build in two stages, leave out what is not needed at run time, "
+        "choose a smaller runtime. The table of layers says where the bytes are."
+    )
+
+
+def _slope(points: Sequence[tuple[float, float]]) -> float:
+    middle = sum(x for x, _ in points) / len(points)
+    height = sum(y for _, y in points) / len(points)
+    across = sum((x - middle) ** 2 for x, _ in points)
+    return sum((x - middle) * (y - height) for x, y in points) / across if across else 0.0
+
+
+RULES: Final[Sequence[Callable[[Recorded, Sequence[Measured]], Iterator[Finding]]]] = (
+    pull,
+    bytes_and_time,
+)

@@ -1,0 +1,160 @@
+"""The one-sentence answer."""
+
+from collections.abc import Iterable, Mapping, Sequence
+
+from lab.report.comparisons import BASELINE, BEST
+from lab.report.model import Against, Comparison, Headline, Quantity, Row
+from lab.report.rows import floor_of
+from lab.report.words import (
+    KINDS,
+    percent,
+    plural,
+    ratio_interval,
+    seconds,
+    tier,
+    times,
+)
+from lab.report.words import PHASES as PHASE_WORDS
+from lab.spec import FLOOR, StartKind
+from lab.stats.ratios import Verdict
+
+_WHEN: Mapping[StartKind, str] = {
+    StartKind.RESTART: "when its container is restarted",
+    StartKind.FRESH: "from a fresh container",
+    StartKind.DISKCOLD: "from a cold disk",
+    StartKind.PULL: "when it must be pulled",
+}
+_TELLING = (StartKind.FRESH, StartKind.PULL, StartKind.DISKCOLD, StartKind.RESTART)
+
+
+def headline(rows: Sequence[Row], comparisons: Sequence[Comparison]) -> Headline:
+    """What the run found, of its first model and tier that has samples to say it with."""
+    timed = [row for row in rows if row.n and not row.emulated]
+    own = [row for row in timed if row.variant != FLOOR]
+    if not own:
+        return _nothing(rows)
+    group = own[0].group
+    here = [row for row in own if row.group == group]
+    variants = list(dict.fromkeys(row.variant for row in here))
+    if len(variants) == 1:
+        return _single(here, timed)
+    first = _pair(here, variants)
+    if first is None:
+        return _single([row for row in here if row.variant == variants[0]], timed)
+    return _versus(first, here, comparisons)
+
+
+def _nothing(rows: Sequence[Row]) -> Headline:
+    failures = sum(row.failures for row in rows)
+    skipped = sum(row.skipped for row in rows)
+    if any(row.n and row.emulated for row in rows):
+        text = "Only emulated timings were taken: they say that it starts, not how fast."
+    elif failures:
+        text = f"No start succeeded: {plural(failures, 'trial')} failed."
+    elif skipped:
+        text = f"Nothing was measured: {plural(skipped, 'trial')} skipped."
+    else:
+        text = "Nothing has been measured yet."
+    warm_up = sum(row.warm_up for row in rows)
+    detail = "The findings say why." if failures or skipped else ""
+    if warm_up and not any(row.n for row in rows):
+        detail = f"{plural(warm_up, 'warm-up trial')} ended; they are never counted. {detail}"
+    return Headline(text=text, detail=detail.strip())
+
+
+def _single(here: Sequence[Row], timed: Sequence[Row]) -> Headline:
+    row = min(here, key=lambda row: _TELLING.index(row.start_kind))
+    text = (
+        f"{row.variant} answers its first prediction {seconds(row.total_s.p50)} "
+        f"after a start {_WHEN[row.start_kind]}."
+    )
+    details = []
+    if row.phases_s:
+        phase, longest = max(row.phases_s.items(), key=lambda item: item[1])
+        share = longest / sum(row.phases_s.values())
+        details.append(f"The longest phase is {PHASE_WORDS[phase]} with {percent(share)} of it.")
+    floor = floor_of(row, timed)
+    if floor is not None:
+        details.append(f"The engine alone takes {seconds(floor.total_s.p50)}.")
+    return Headline(text=text, detail=" ".join(details))
+
+
+def _pair(here: Sequence[Row], variants: Sequence[str]) -> tuple[str, str] | None:
+    """The slower and the quicker variant to speak of: the lab's own ends of the scale first."""
+    if BASELINE in variants and BEST in variants:
+        return BASELINE, BEST
+    for kind in _TELLING:
+        medians = {
+            row.variant: row.total_s.p50
+            for row in here
+            if row.start_kind is kind and row.total_s.p50 is not None
+        }
+        if len(medians) > 1:
+            ordered = sorted(medians, key=lambda variant: medians[variant] or 0.0)
+            return ordered[-1], ordered[0]
+    return None
+
+
+def _versus(
+    pair: tuple[str, str], here: Sequence[Row], comparisons: Sequence[Comparison]
+) -> Headline:
+    slow, quick = pair
+    found = {
+        one.start_kind: (one, turned)
+        for one, turned in _between(slow, quick, comparisons)
+        if (one.model, one.platform, one.tier) == here[0].group
+    }
+    sentences: list[tuple[StartKind, Comparison, bool]] = []
+    for kind in _TELLING:
+        if kind in found and (kind in (StartKind.FRESH, StartKind.PULL) or not sentences):
+            sentences.append((kind, *found[kind]))
+    if not sentences:
+        return _single([row for row in here if row.variant == quick], here)
+    kind, one, turned = sentences[0]
+    if one.verdict is Verdict.SAME:
+        text = f"No difference shown between {slow} and {quick} {_WHEN[kind]}"
+    else:
+        text = f"{quick} is ready {_sooner(one, turned=turned)} {slow} {_WHEN[kind]}"
+    for kind, one, turned in sentences[1:]:
+        if one.verdict is Verdict.SAME:
+            text += f"; no difference shown {_WHEN[kind]}"
+        else:
+            ratio = 1 / one.ratio if turned else one.ratio
+            text += f", {times(ratio)} {'sooner ' if ratio >= 1 else ''}{_WHEN[kind]}"
+    return Headline(text=text + ".", detail=_detail(pair, here, [s[1] for s in sentences]))
+
+
+def _between(
+    slow: str, quick: str, comparisons: Iterable[Comparison]
+) -> Iterable[tuple[Comparison, bool]]:
+    for one in comparisons:
+        if one.quantity is Quantity.TOTAL and one.against is not Against.TIER:
+            if (one.numerator, one.denominator) == (slow, quick):
+                yield one, False
+            elif (one.numerator, one.denominator) == (quick, slow):
+                yield one, True
+
+
+def _sooner(one: Comparison, *, turned: bool) -> str:
+    ratio = 1 / one.ratio if turned else one.ratio
+    if one.verdict is Verdict.UNKNOWN:
+        return f"{times(ratio)} sooner (too few samples to be sure) than"
+    return f"{times(ratio)} sooner than"
+
+
+def _detail(pair: tuple[str, str], here: Sequence[Row], told: Sequence[Comparison]) -> str:
+    slow, quick = pair
+    parts = []
+    for one in told:
+        medians = {row.variant: row for row in here if row.start_kind is one.start_kind}
+        if one.start_kind is None or slow not in medians or quick not in medians:
+            continue
+        interval = ratio_interval(one)
+        parts.append(
+            f"{KINDS[one.start_kind].capitalize()}: {seconds(medians[quick].total_s.p50)} "
+            f"against {seconds(medians[slow].total_s.p50)}"
+            + (f", ratio {interval}." if one.interval else f", {interval} for an interval.")
+        )
+    row = here[0]
+    where = f"{row.model} on {row.platform}, {tier(row.tier)}. Start to first prediction, medians."
+    return " ".join([*parts, where])

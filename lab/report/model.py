@@ -1,0 +1,258 @@
+"""``summary.json``: what a run amounts to. Other tools read it, so it changes only with ``SCHEMA``.
+
+Seconds, bytes and plain ratios throughout; every cell of a table, a plot or a sentence of the
+report is one of these numbers.
+"""
+
+from collections.abc import Mapping, Sequence
+from enum import StrEnum, unique
+from typing import Final
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from lab.coldstart.record import Cell
+from lab.spec import Phase, Platform, StartKind
+from lab.stats.ratios import Method, Verdict
+
+SCHEMA: Final = 1
+
+LADDER_NAMES: Final = ("p50", "p75", "p90", "p95", "p99")
+
+Pair = tuple[float, float]
+
+
+class _Frozen(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Spread(_Frozen):
+    """A measured quantity. A quantile that n does not support is None, and so is its interval."""
+
+    p50: float | None = None
+    p50_ci95: Pair | None = None
+    """None for fewer than six samples: see ``range_coverage``."""
+    p75: float | None = None
+    p75_ci95: Pair | None = None
+    p90: float | None = None
+    p90_ci95: Pair | None = None
+    p95: float | None = None
+    p95_ci95: Pair | None = None
+    p99: float | None = None
+    p99_ci95: Pair | None = None
+    min: float | None = None
+    max: float | None = None
+    range_coverage: float | None = None
+    """With what probability smallest to largest holds the true median; None below one half."""
+    relative_spread: float | None = None
+    """MAD / 0.6745 / median: a coefficient of variation that outliers do not inflate."""
+
+
+class Row(_Frozen):
+    """A cell of the run, whose trials were repeats of each other. Warm-up is only counted."""
+
+    variant: str
+    model: str
+    platform: Platform
+    tier: str
+    start_kind: StartKind
+    n: int
+    """Trials that succeeded and are not warm-up: all figures are theirs."""
+    failures: int
+    skipped: int
+    warm_up: int
+    total_s: Spread
+    second_prediction_s: Spread
+    phases_s: Mapping[Phase, float]
+    """Median of each phase. Their sum is near ``total_s.p50``, not equal to it."""
+    phases_ci95: Mapping[Phase, Pair | None]
+    peak_memory_bytes: int | None
+    """The largest of all trials."""
+    throttled_s: float | None
+    """Median, summed over CPUs as the kernel counts it."""
+    cpu_s: float | None
+    outliers: Sequence[int]
+    """Numbers of the trials whose total is far out; they are part of all figures."""
+    probe_interval_s: float | None
+    image_compressed_bytes: int | None
+    image_unpacked_bytes: int | None
+    emulated: bool
+
+    @property
+    def cell(self) -> Cell:
+        """What its trials had in common."""
+        return Cell(
+            variant=self.variant,
+            model=self.model,
+            platform=self.platform,
+            tier=self.tier,
+            start_kind=self.start_kind,
+        )
+
+    @property
+    def group(self) -> tuple[str, Platform, str]:
+        """Model, platform and tier: only rows that share them are compared."""
+        return self.model, self.platform, self.tier
+
+
+@unique
+class Against(StrEnum):
+    """Why two rows are compared."""
+
+    BASELINE = "baseline"
+    """``baseline`` over a variant: what packaging is worth."""
+    FLOOR = "floor"
+    """A variant over the floor: what is left to gain."""
+    SMALLEST = "smallest"
+    """A variant (the baseline aside, see above) over the one with the smallest image."""
+    BYTES = "bytes"
+    """Image bytes, which are exact: no interval."""
+    TIER = "tier"
+    """Less memory over more memory, all else equal."""
+
+
+@unique
+class Quantity(StrEnum):
+    """What a comparison divides."""
+
+    TOTAL = "total_s"
+    COMPRESSED = "image_compressed_bytes"
+    UNPACKED = "image_unpacked_bytes"
+
+
+class Comparison(_Frozen):
+    """A ratio of two medians (or of two image sizes) within the run."""
+
+    against: Against
+    quantity: Quantity
+    numerator: str
+    """The variant (or, for ``tier``, the tier) above the line."""
+    denominator: str
+    variant: str | None = None
+    """For ``tier``: whose tiers."""
+    model: str | None
+    platform: Platform
+    tier: str | None
+    start_kind: StartKind | None
+    ratio: float
+    ci95: Pair | None
+    """None for exact quantities and when the samples are too few for 95 %."""
+    interval: Pair | None
+    coverage: float | None
+    """What ``interval`` reaches at least: 0.95, or less with few samples."""
+    method: Method
+    verdict: Verdict
+
+
+@unique
+class Severity(StrEnum):
+    """How much a finding matters."""
+
+    SERIOUS = "serious"
+    WARNING = "warning"
+    HINT = "hint"
+
+
+@unique
+class FindingKind(StrEnum):
+    """What a finding is about."""
+
+    FAILURES = "failures"
+    PULL_DOMINATES = "pull_dominates"
+    IMPORTS_DOMINATE = "imports_dominate"
+    MODEL_LOAD_DOMINATES = "model_load_dominates"
+    BOOT_OPAQUE = "boot_opaque"
+    THROTTLED = "throttled"
+    LAZY_MODEL = "lazy_model"
+    BYTES_AND_TIME = "bytes_and_time"
+    FLOOR_SHARE = "floor_share"
+    MEMORY = "memory"
+    CPU_CAPPED = "cpu_capped"
+    DRIFT = "drift"
+    OUTLIERS = "outliers"
+    NOISE = "noise"
+    FEW_SAMPLES = "few_samples"
+    CLOCK = "clock"
+    PROBE = "probe"
+    EMULATED = "emulated"
+    SKIPPED = "skipped"
+    NO_CONTAINER = "no_container"
+    INCOMPLETE = "incomplete"
+
+
+class Finding(_Frozen):
+    """A doubt or an opportunity, with what to do about it."""
+
+    kind: FindingKind
+    severity: Severity
+    title: str
+    seen: str
+    why: str
+    remedy: str
+    stake_s: float | None = None
+    """Seconds of a start that it is about; None when it is not about seconds."""
+    cells: Sequence[str] = ()
+
+
+@unique
+class Reached(StrEnum):
+    """What became of a figure to reach."""
+
+    YES = "reached"
+    NO = "not reached"
+    UNMEASURED = "not measured in this run"
+
+
+class Target(_Frozen):
+    """A figure to reach, and what this run measured."""
+
+    id: str
+    what: str
+    goal: str
+    aim: str | None
+    value: float | None
+    ci95: Pair | None
+    unit: str
+    """``x`` for a ratio, ``B`` for bytes."""
+    reached: Reached
+    published: str | None
+    """The published study's figure, as it is quoted."""
+
+
+class Headline(_Frozen):
+    """The one-sentence answer, and what it rests on."""
+
+    text: str
+    detail: str
+
+
+class RunFacts(_Frozen):
+    """Enough of ``run.json`` to name the run."""
+
+    id: str
+    started_at: str
+    plan: str
+    seed: int
+    git_commit: str | None
+    engine: str
+    container: bool
+    """False for plain processes: every table and plot says *no container*."""
+    planned: int
+    recorded: int
+
+
+class Summary(_Frozen):
+    """``summary.json``, whole."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
+
+    schema_version: int = Field(default=SCHEMA, alias="schema", serialization_alias="schema")
+    run: RunFacts
+    headline: Headline
+    rows: Sequence[Row]
+    comparisons: Sequence[Comparison]
+    targets: Sequence[Target]
+    findings: Sequence[Finding]
+
+    def to_json(self) -> str:
+        """The file's text."""
+        return self.model_dump_json(by_alias=True, indent=1) + "\n"

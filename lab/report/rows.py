@@ -1,0 +1,167 @@
+"""Samples gathered into the rows of the summary."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from lab.coldstart.record import Cell, ImageRecord, Outcome, Run, Sample
+from lab.report.load import Recorded
+from lab.report.model import Pair, Row, Spread
+from lab.spec import FLOOR, Phase, StartKind
+from lab.stats.doubts import outliers, relative_spread
+from lab.stats.quantiles import interval, median, quantile, supported
+
+VARIANT_ORDER: Final = ("baseline", "twostage", "slim", "onnx", "onnx-slim")
+"""The order of the optimisation steps; a user's own image comes before them, the floor after."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Measured:
+    """A row and the samples behind it, each in the order of the run."""
+
+    row: Row
+    counted: Sequence[Sample]
+    """Succeeded, not warm-up: what the row's figures are made of."""
+    warm_up: Sequence[Sample]
+    """Succeeded, in the warm-up block: shown apart, never mixed in."""
+    failed: Sequence[Sample]
+    skipped: Sequence[Sample]
+
+    @property
+    def totals(self) -> Sequence[float]:
+        """Seconds from begin to first prediction, in the order of the run."""
+        return [sample.total_s for sample in self.counted if sample.total_s is not None]
+
+    @property
+    def blocks(self) -> Mapping[int, Sequence[float]]:
+        """The totals by block."""
+        found: dict[int, list[float]] = defaultdict(list)
+        for sample in self.counted:
+            if sample.total_s is not None:
+                found[sample.block].append(sample.total_s)
+        return found
+
+
+def gather(recorded: Recorded) -> Sequence[Measured]:
+    """A row per cell that was planned or measured, in a fixed order."""
+    by_cell: dict[Cell, list[Sample]] = {cell: [] for _, cell in recorded.run.order}
+    for sample in recorded.samples:
+        by_cell.setdefault(sample.cell, []).append(sample)
+    images = {(image.variant, image.platform): image for image in recorded.run.images}
+    models = _positions(cell.model for cell in by_cell)
+    return [
+        _measure(by_cell[cell], cell, images.get((cell.variant, cell.platform)))
+        for cell in sorted(by_cell, key=lambda cell: _place(cell, models))
+    ]
+
+
+def floor_of(row: Row, rows: Iterable[Row]) -> Row | None:
+    """The floor measured under the same conditions; it serves no model, so any model's will do."""
+    found = [
+        other
+        for other in rows
+        if other.variant == FLOOR
+        and other.n
+        and (other.platform, other.tier, other.start_kind)
+        == (row.platform, row.tier, row.start_kind)
+    ]
+    return min(found, key=lambda other: other.model != row.model, default=None)
+
+
+def spread(values: Sequence[float]) -> Spread:
+    """What n values say of a quantity, and no more."""
+    if not values:
+        return Spread()
+    found: dict[str, float | Pair | None] = {}
+    for q in supported(len(values)):
+        name = f"p{round(q * 100)}"
+        held = interval(values, q)
+        found[name] = quantile(values, q)
+        found[f"{name}_ci95"] = (held.low, held.high) if held and held.confident else None
+    middle = interval(values)
+    widest = 1 - 0.5 ** (len(values) - 1)
+    return Spread.model_validate(
+        found
+        | {
+            "min": min(values),
+            "max": max(values),
+            "range_coverage": widest if middle else None,
+            "relative_spread": relative_spread(values) if len(values) > 1 else None,
+        }
+    )
+
+
+def _positions(names: Iterable[str]) -> Mapping[str, int]:
+    return {name: place for place, name in enumerate(dict.fromkeys(names))}
+
+
+def _place(cell: Cell, models: Mapping[str, int]) -> tuple[int, str, float, int, int, str]:
+    if cell.variant == FLOOR:
+        variant = len(VARIANT_ORDER) + 1
+    elif cell.variant in VARIANT_ORDER:
+        variant = VARIANT_ORDER.index(cell.variant)
+    else:
+        variant = -1
+    tier = float(cell.tier) if cell.tier.isdecimal() else float("inf")
+    kind = list(StartKind).index(cell.start_kind)
+    return models[cell.model], cell.platform, tier, kind, variant, cell.variant
+
+
+def _measure(samples: Sequence[Sample], cell: Cell, image: ImageRecord | None) -> Measured:
+    done = [sample for sample in samples if sample.outcome is Outcome.OK]
+    counted = [sample for sample in done if not sample.warm_up]
+    warm_up = [sample for sample in done if sample.warm_up]
+    failed = [sample for sample in samples if sample.outcome is Outcome.FAILED]
+    skipped = [sample for sample in samples if sample.outcome is Outcome.SKIPPED]
+    totals = [sample.total_s for sample in counted if sample.total_s is not None]
+    phases = {
+        phase: [sample.phases_s.get(phase, 0.0) for sample in counted]
+        for phase in Phase
+        if any(phase in sample.phases_s for sample in counted)
+    }
+    peaks = [s.peak_memory_bytes for s in done if s.peak_memory_bytes is not None]
+    probes = [s.probe_interval_s for s in done if s.probe_interval_s is not None]
+    row = Row(
+        variant=cell.variant,
+        model=cell.model,
+        platform=cell.platform,
+        tier=cell.tier,
+        start_kind=cell.start_kind,
+        n=len(counted),
+        failures=len(failed),
+        skipped=len(skipped),
+        warm_up=len(warm_up),
+        total_s=spread(totals),
+        second_prediction_s=spread(_present(sample.second_prediction_s for sample in counted)),
+        phases_s={phase: median(values) for phase, values in phases.items()},
+        phases_ci95={phase: _ci95(values) for phase, values in phases.items()},
+        peak_memory_bytes=max(peaks, default=None),
+        throttled_s=_median(sample.throttled_seconds for sample in counted),
+        cpu_s=_median(sample.cpu_seconds for sample in counted),
+        outliers=[counted[place].trial for place in outliers(totals)],
+        probe_interval_s=max(probes, default=None),
+        image_compressed_bytes=image.compressed_bytes if image else None,
+        image_unpacked_bytes=image.unpacked_bytes if image else None,
+        emulated=any(sample.emulated for sample in done),
+    )
+    return Measured(row=row, counted=counted, warm_up=warm_up, failed=failed, skipped=skipped)
+
+
+def _present(values: Iterable[float | None]) -> list[float]:
+    return [value for value in values if value is not None]
+
+
+def _median(values: Iterable[float | None]) -> float | None:
+    found = _present(values)
+    return median(found) if found else None
+
+
+def _ci95(values: Sequence[float]) -> Pair | None:
+    held = interval(values)
+    return (held.low, held.high) if held and held.confident else None
+
+
+def container(run: Run) -> bool:
+    """Whether the run used containers at all."""
+    return str(run.engine.get("kind", "docker")) != "process"

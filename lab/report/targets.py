@@ -1,0 +1,111 @@
+"""The figures that the lab set out to reach, and what a run says of them."""
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import Final
+
+from lab.report.comparisons import BASELINE, BEST
+from lab.report.model import Against, Comparison, Quantity, Reached, Row, Target
+from lab.spec import FLOOR, Platform, StartKind
+
+MODEL: Final = "retinopathy-mobilenet"
+FRESH: Final = 6.0
+PULL: Final = 8.0
+OVER_FLOOR: Final = 2.5
+BYTES: Final = 12.0
+SIZE: Final = 70_000_000
+
+
+def targets(rows: Sequence[Row], comparisons: Sequence[Comparison]) -> Sequence[Target]:
+    """Each figure, with the run's value where it measured one."""
+    fresh = _total(comparisons, Against.BASELINE, BASELINE, StartKind.FRESH)
+    pull = _total(comparisons, Against.BASELINE, BASELINE, StartKind.PULL)
+    floor = _total(comparisons, Against.FLOOR, BEST, StartKind.FRESH)
+    sizes = {
+        row.variant: row.image_compressed_bytes
+        for row in rows
+        if row.platform is Platform.AMD64 or not _has_amd64(rows)
+    }
+    big, small = sizes.get(BASELINE), sizes.get(BEST)
+    return [
+        Target(
+            id="fresh",
+            what="baseline / onnx-slim, fresh start to first prediction",
+            goal="at least 6x",
+            aim=None,
+            value=fresh.ratio if fresh else None,
+            ci95=fresh.ci95 if fresh else None,
+            unit="x",
+            reached=_reached(fresh.ratio if fresh else None, lambda x: x >= FRESH),
+            published="1.29x by image alone, 2.13x in all",
+        ),
+        Target(
+            id="pull",
+            what="baseline / onnx-slim, pull to first prediction",
+            goal="at least 8x",
+            aim=None,
+            value=pull.ratio if pull else None,
+            ci95=pull.ci95 if pull else None,
+            unit="x",
+            reached=_reached(pull.ratio if pull else None, lambda x: x >= PULL),
+            published="1.29x by image alone, 2.13x in all",
+        ),
+        Target(
+            id="floor",
+            what="onnx-slim / floor, fresh",
+            goal="at most 2.5x",
+            aim="2x",
+            value=floor.ratio if floor else None,
+            ci95=floor.ci95 if floor else None,
+            unit="x",
+            reached=_reached(floor.ratio if floor else None, lambda x: x <= OVER_FLOOR),
+            published=None,
+        ),
+        Target(
+            id="bytes",
+            what="compressed bytes, baseline / onnx-slim",
+            goal="at least 12x",
+            aim=None,
+            value=big / small if big and small else None,
+            ci95=None,
+            unit="x",
+            reached=_reached(big / small if big and small else None, lambda x: x >= BYTES),
+            published="3.5x",
+        ),
+        Target(
+            id="size",
+            what="onnx-slim, compressed",
+            goal="at most 70 MB",
+            aim="60 MB",
+            value=small,
+            ci95=None,
+            unit="B",
+            reached=_reached(small, lambda x: x <= SIZE),
+            published=None,
+        ),
+    ]
+
+
+def _has_amd64(rows: Iterable[Row]) -> bool:
+    return any(row.platform is Platform.AMD64 for row in rows)
+
+
+def _total(
+    comparisons: Iterable[Comparison], against: Against, over: str, kind: StartKind
+) -> Comparison | None:
+    """MobileNet's if the run has it, and the smallest tier's if it has several."""
+    under = FLOOR if against is Against.FLOOR else BEST
+    found = [
+        one
+        for one in comparisons
+        if (one.against, one.quantity) == (against, Quantity.TOTAL)
+        and (one.numerator, one.start_kind) == (over, kind)
+        and one.denominator == under
+    ]
+    found.sort(key=lambda one: one.model != MODEL)
+    return found[0] if found else None
+
+
+def _reached(value: float | None, holds: Callable[[float], bool]) -> Reached:
+    if value is None:
+        return Reached.UNMEASURED
+    return Reached.YES if holds(value) else Reached.NO

@@ -1,0 +1,121 @@
+"""Numbers as people read them: one way for the page, the tables and the sentences."""
+
+from typing import Final
+
+from lab.report.model import Against, Comparison, Pair, Row
+from lab.spec import Phase, StartKind
+from lab.units import format_bytes, format_seconds
+
+NOTHING: Final = "—"
+
+KINDS: Final = {
+    StartKind.RESTART: "restart",
+    StartKind.FRESH: "fresh",
+    StartKind.DISKCOLD: "disk-cold",
+    StartKind.PULL: "pull",
+}
+KIND_MEANING: Final = {
+    StartKind.RESTART: "the same container, stopped and started again",
+    StartKind.FRESH: "a new container, image already on the machine",
+    StartKind.DISKCOLD: "a new container, and nothing of the image in the page cache",
+    StartKind.PULL: "a machine that has never seen a layer of the image",
+}
+PHASES: Final = {
+    Phase.IMAGE_PULL: "image pull",
+    Phase.IMAGE_UNPACK: "image unpack",
+    Phase.MODEL_FETCH: "model fetch",
+    Phase.CREATE: "create",
+    Phase.START: "start",
+    Phase.BOOT: "boot",
+    Phase.INTERPRETER: "interpreter",
+    Phase.IMPORTS: "imports",
+    Phase.MODEL_LOAD: "model load",
+    Phase.SERVE: "serve",
+    Phase.READY: "ready",
+    Phase.FIRST_PREDICTION: "first prediction",
+}
+PHASE_MEANING: Final = {
+    Phase.IMAGE_PULL: "the layers are downloaded",
+    Phase.IMAGE_UNPACK: "the last layers are unpacked after the download has ended",
+    Phase.MODEL_FETCH: "model.tar.gz is fetched and unpacked, as SageMaker does",
+    Phase.CREATE: "the engine makes the container",
+    Phase.START: "the engine starts it, up to the first instruction of process 1",
+    Phase.BOOT: "everything inside a container that tells nothing, until its port accepts",
+    Phase.INTERPRETER: "Python starts",
+    Phase.IMPORTS: "the server's libraries are imported",
+    Phase.MODEL_LOAD: "the model is loaded, and warmed up with one inference",
+    Phase.SERVE: "the server opens its socket",
+    Phase.READY: "until the first /ping that answers 200",
+    Phase.FIRST_PREDICTION: "the first /invocations, sent to received",
+}
+
+_TEN = 9.95
+_HUNDRED = 99.5
+
+
+def times(ratio: float) -> str:
+    """``7.42x`` below 10, ``13.4x`` below 100, ``136x`` above."""
+    size = abs(ratio)
+    digits = 2 if size < _TEN else 1 if size < _HUNDRED else 0
+    return f"{ratio:.{digits}f}x"
+
+
+def seconds(value: float | None) -> str:
+    """Seconds, or a dash."""
+    return NOTHING if value is None else format_seconds(value)
+
+
+def count_bytes(value: float | None) -> str:
+    """Bytes, or a dash."""
+    return NOTHING if value is None else format_bytes(value)
+
+
+def seconds_pair(pair: Pair | None) -> str:
+    """``2.91 to 3.05 s``: the unit once if both ends share it."""
+    if pair is None:
+        return NOTHING
+    low, high = (format_seconds(end) for end in pair)
+    number, _, unit = low.partition(" ")
+    return f"{number} to {high}" if high.endswith(f" {unit}") else f"{low} to {high}"
+
+
+def ratio_pair(pair: Pair | None) -> str:
+    """``7.21 to 7.66x``."""
+    return NOTHING if pair is None else f"{times(pair[0])[:-1]} to {times(pair[1])}"
+
+
+def percent(share: float) -> str:
+    """``54 %``, ``0.6 %``."""
+    return f"{share * 100:.0f} %" if abs(share) >= 0.0095 else f"{share * 100:.1f} %"  # noqa: PLR2004
+
+
+def ratio_interval(comparison: Comparison) -> str:
+    """The interval as the tables print it, with its coverage when that is not 95 %."""
+    if comparison.against is Against.BYTES:
+        return "exact"
+    if comparison.interval is None:
+        return "too few samples"
+    text = ratio_pair(comparison.interval)
+    if comparison.ci95 is None and comparison.coverage is not None:
+        return f"{text} (at least {percent(comparison.coverage)})"
+    return text
+
+
+def median_interval(row: Row) -> str:
+    """The median's interval as the tables print it, with its coverage when below 95 %."""
+    spread = row.total_s
+    if spread.p50_ci95 is not None:
+        return seconds_pair(spread.p50_ci95)
+    if spread.range_coverage is None or spread.min is None or spread.max is None:
+        return "too few" if row.n else NOTHING
+    return f"{seconds_pair((spread.min, spread.max))} ({percent(spread.range_coverage)})"
+
+
+def tier(name: str) -> str:
+    """``2048 MB``, or ``all memory of the host``."""
+    return f"{name} MB" if name.isdecimal() else "no limit"
+
+
+def plural(count: int, noun: str) -> str:
+    """``1 trial``, ``2 trials``."""
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
