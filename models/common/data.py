@@ -1,0 +1,111 @@
+"""Pictures to learn from: drawn by the project, or those of the APTOS 2019 competition."""
+
+import csv
+import multiprocessing
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageFilter
+
+from models.common.fundus import GRADES, SIZE, Drawing, Lesion, draw
+
+CELL: Final = 32
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pictures:
+    """Images uint8 RGB [n, 224, 224, 3], their grades [n], and where lesions are, if known.
+
+    ``cells`` [n, 7, 7, 5] is 1 where a kind of lesion touches a cell of 32x32 pixels.
+    """
+
+    images: NDArray[np.uint8]
+    grades: NDArray[np.int64]
+    cells: NDArray[np.float32] | None
+
+
+def drawn(count: int, *, first_seed: int) -> Pictures:
+    """Draw ``count`` eyes, as many of each grade, in a mixed order that depends on nothing."""
+    jobs = [(index % GRADES, first_seed + index) for index in range(count)]
+    with multiprocessing.get_context("fork").Pool(os.cpu_count()) as pool:
+        drawings = pool.starmap(draw, jobs, chunksize=8)
+    return Pictures(
+        images=np.stack([drawing.image for drawing in drawings]),
+        grades=np.array([drawing.grade for drawing in drawings]),
+        cells=np.stack([lesion_cells(drawing) for drawing in drawings]),
+    )
+
+
+def lesion_cells(drawing: Drawing) -> NDArray[np.float32]:
+    """Which kinds of lesion touch which cell, [7, 7, 5]."""
+    count = drawing.image.shape[0] // CELL
+    edges = np.linspace(-1, 1, count + 1)
+    cells = np.zeros((count, count, len(Lesion)), np.float32)
+    for spot in drawing.spots:
+        reach = 0.7 * spot.radius
+        across = (edges[:-1] < spot.x + reach) & (edges[1:] > spot.x - reach)
+        down = (edges[:-1] < spot.y + reach) & (edges[1:] > spot.y - reach)
+        cells[np.ix_(down, across, [spot.kind])] = 1
+    return cells
+
+
+def aptos(folder: Path) -> Pictures:
+    """The competition's training set: ``train.csv`` (id_code, diagnosis) and images by id."""
+    with (folder / "train.csv").open(newline="") as file:
+        rows = [(row["id_code"], int(row["diagnosis"])) for row in csv.DictReader(file)]
+    files = {path.stem: path for path in sorted(folder.rglob("*")) if path.suffix in _SUFFIXES}
+    missing = [name for name, _ in rows if name not in files]
+    if not rows or missing:
+        what = f"{len(missing)} of {len(rows)} images of train.csv are not below {folder}"
+        raise FileNotFoundError(f"{what}, first: {missing[:3]}")
+    with multiprocessing.get_context("fork").Pool(os.cpu_count()) as pool:
+        images = pool.map(prepare, [files[name] for name, _ in rows], chunksize=16)
+    grades = np.array([grade for _, grade in rows])
+    return Pictures(images=np.stack(images), grades=grades, cells=None)
+
+
+_SUFFIXES: Final = {".png", ".jpg", ".jpeg"}
+
+
+def prepare(path: Path) -> NDArray[np.uint8]:
+    """224x224 pixels, Gaussian-filtered as in the study.
+
+    The published 224x224 set is filtered already; a photograph is cropped to the retina, made
+    small and filtered here: four times its difference from its own blur, around grey.
+    """
+    with Image.open(path) as file:
+        picture = file.convert("RGB")
+    if picture.size == (SIZE, SIZE):
+        return np.asarray(picture)
+    bright = picture.convert("L").point(lambda value: 255 if value > 12 else 0)  # noqa: PLR2004
+    picture = picture.crop(bright.getbbox()).resize((SIZE, SIZE), Image.Resampling.BILINEAR)
+    sharp = np.asarray(picture, np.float32)
+    blurred = np.asarray(picture.filter(ImageFilter.GaussianBlur(SIZE / 30)), np.float32)
+    return np.clip(4 * sharp - 4 * blurred + 128, 0, 255).astype(np.uint8)
+
+
+def split(pictures: Pictures, held_out: float, seed: int) -> tuple[Pictures, Pictures]:
+    """Two parts, the second with this share of every grade."""
+    rng = np.random.default_rng(seed)
+    order = rng.permutation(len(pictures.grades))
+    kept: list[int] = []
+    out: list[int] = []
+    for grade in range(GRADES):
+        of_grade = order[pictures.grades[order] == grade]
+        cut = round(held_out * len(of_grade))
+        out += of_grade[:cut].tolist()
+        kept += of_grade[cut:].tolist()
+    return _take(pictures, sorted(kept)), _take(pictures, sorted(out))
+
+
+def _take(pictures: Pictures, which: Sequence[int]) -> Pictures:
+    return Pictures(
+        images=pictures.images[which],
+        grades=pictures.grades[which],
+        cells=None if pictures.cells is None else pictures.cells[which],
+    )
