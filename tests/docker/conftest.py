@@ -1,0 +1,60 @@
+"""The real engine, the real images and the real models, each made at most once a session."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from lab.artifacts import build, store
+from lab.cli.console import ConsoleProgress
+from lab.engine.docker import DockerEngine
+from lab.engine.select import open_engine
+from lab.images.build import ensure
+from lab.images.variants import image_ref
+from lab.progress import Progress
+from lab.spec import Platform
+
+MOBILENET = "retinopathy-mobilenet"
+
+
+@pytest.fixture(scope="session")
+def progress() -> Progress:
+    return ConsoleProgress()
+
+
+@pytest.fixture(scope="session")
+def engine(progress: Progress) -> Iterator[DockerEngine]:
+    found = open_engine(progress)
+    if not isinstance(found, DockerEngine):
+        pytest.skip("no container engine can be had here: only processes")
+    yield found
+    found.close()
+
+
+@pytest.fixture(scope="session")
+def platform(engine: DockerEngine) -> Platform:
+    return engine.facts().platform
+
+
+@pytest.fixture(scope="session")
+def built(engine: DockerEngine, platform: Platform, progress: Progress) -> Callable[[str], str]:
+    """Build an image of the lab's if need be, and say its name."""
+
+    def build_one(target: str) -> str:
+        ensure([target], platform=platform, engine=engine, progress=progress)
+        return image_ref(target, platform)
+
+    return build_one
+
+
+@pytest.fixture(scope="session")
+def mobilenet(engine: DockerEngine, progress: Progress) -> str:
+    """The name of a model that is built."""
+    build.ensure([MOBILENET], engine=engine, progress=progress)
+    return MOBILENET
+
+
+@pytest.fixture(scope="session")
+def payload(mobilenet: str) -> Path:
+    """A picture that the model was not trained on."""
+    return store.payload(mobilenet).path
