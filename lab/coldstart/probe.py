@@ -1,0 +1,104 @@
+"""Asking a starting container, over and over, whether it is ready.
+
+One thread and plain sockets. Until the container listens, a probe is a refused connection
+(about 40 microseconds here, and nothing in the container: the kernel answers). From then on it is
+a ``GET /ping`` on a connection of its own, waiting up to 2 s for its answer as SageMaker does: a
+server that accepts and is busy loading holds one probe, not a hundred. Only a server that answers
+and says that it is not ready is asked again after the interval, and pays for each answer.
+
+A connection that is closed without an answer counts as not yet accepting: port forwarders accept
+before the container behind them listens.
+"""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+from lab.wire import WireError, connect, exchange, request
+
+ATTEMPT_TIMEOUT_S: Final = 2.0
+"""SageMaker's limit for one ``/ping``."""
+
+CONNECT_TIMEOUT_S: Final = 1.0
+_OK: Final = 200
+
+
+@dataclass(kw_only=True)
+class Probes:
+    """What the probes have seen so far."""
+
+    address: tuple[str, int]
+    first_ns: int | None = None
+    """When the first one was sent."""
+    accepting_ns: int | None = None
+    ready_ns: int | None = None
+    last_status: int | None = None
+    last_error: str = ""
+    count: int = 0
+    longest_gap_s: float = 0.0
+    """The longest time from the end of a probe to the next: what the interval came to."""
+
+    def seen(self) -> str:
+        """The last answer in words."""
+        if self.last_status is not None:
+            return f"/ping last answered {self.last_status}"
+        if self.accepting_ns is not None:
+            return f"it accepts connections, but /ping did not answer ({self.last_error})"
+        return f"nothing listens on its port ({self.last_error or 'not asked yet'})"
+
+
+def probe(
+    address: tuple[str, int],
+    *,
+    interval_s: float,
+    give_up_at: float,
+    gone: Callable[[], bool],
+) -> Probes:
+    """Ask until ``/ping`` answers 200, ``gone()`` says so, or ``give_up_at`` (monotonic) is past.
+
+    The caller's thread asks, so that nothing lies between the 200 and what the caller does next.
+    """
+    seen = Probes(address=address)
+    ping = request("GET", "/ping", host=address[0], headers={"Connection": "close"})
+    ended = time.monotonic()
+    while not gone():
+        begin = time.monotonic()
+        if begin >= give_up_at:
+            break
+        if seen.count:
+            seen.longest_gap_s = max(seen.longest_gap_s, begin - ended)
+        _attempt(address, ping, seen, give_up_at)
+        if seen.ready_ns is not None:
+            break
+        ended = time.monotonic()
+        time.sleep(max(0.0, begin + interval_s - ended))
+    return seen
+
+
+def _attempt(address: tuple[str, int], ping: bytes, seen: Probes, give_up_at: float) -> None:
+    seen.count += 1
+    seen.first_ns = seen.first_ns or time.time_ns()
+    left = max(give_up_at - time.monotonic(), 0.001)
+    try:
+        with connect(address, timeout_s=min(CONNECT_TIMEOUT_S, left)) as connection:
+            connected_ns = time.time_ns()
+            try:
+                connection.settimeout(min(ATTEMPT_TIMEOUT_S, left))
+                answer = exchange(connection, ping)
+            except TimeoutError:
+                seen.accepting_ns = seen.accepting_ns or connected_ns
+                raise
+            answered_ns = time.time_ns()
+    except (WireError, ConnectionError, ValueError) as error:
+        seen.last_error = str(error) or type(error).__name__
+    except TimeoutError:
+        seen.last_error = f"no answer within {ATTEMPT_TIMEOUT_S:g} s"
+    except OSError as error:
+        seen.last_error = str(error)
+    else:
+        seen.accepting_ns = seen.accepting_ns or connected_ns
+        seen.last_status = answer.status
+        seen.last_error = ""
+        if answer.status == _OK:
+            seen.ready_ns = answered_ns
