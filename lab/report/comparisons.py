@@ -5,14 +5,12 @@ from itertools import pairwise
 from typing import Final
 
 from lab.report.model import Against, Comparison, Quantity
-from lab.report.rows import Measured, floor_of
+from lab.report.rows import Group, Measured, groups
 from lab.spec import FLOOR, Platform
 from lab.stats.ratios import Method, Verdict, ratio_of_medians
 
 BASELINE: Final = "baseline"
 BEST: Final = "onnx-slim"
-
-Group = tuple[str, Platform, str]
 
 
 def compare(measured: Sequence[Measured], *, seed: int) -> Sequence[Comparison]:
@@ -21,11 +19,11 @@ def compare(measured: Sequence[Measured], *, seed: int) -> Sequence[Comparison]:
     Emulated timings are left out: they say nothing of the machine that they emulate.
     """
     usable = [one for one in measured if one.row.n and not one.row.emulated]
-    return [
-        *_totals(usable, seed),
-        *_bytes(measured),
-        *_tiers(usable, seed),
-    ]
+    totals: list[Comparison] = []
+    for group in groups(usable):
+        # A user's own image stands in several groups: each of its ratios is told once.
+        totals += [one for one in _totals(group, seed) if one not in totals]
+    return [*totals, *_bytes(measured), *_tiers(usable, seed)]
 
 
 def smallest_image(measured: Iterable[Measured]) -> str | None:
@@ -39,25 +37,25 @@ def smallest_image(measured: Iterable[Measured]) -> str | None:
     return min(known, key=lambda variant: known[variant]) if len(known) == len(sizes) else None
 
 
-def _totals(usable: Sequence[Measured], seed: int) -> Iterator[Comparison]:
-    by_place: dict[tuple[Group, str], dict[str, Measured]] = {}
-    for one in usable:
-        by_place.setdefault((one.row.group, one.row.start_kind), {})[one.row.variant] = one
-    for present in by_place.values():
-        least = smallest_image(present.values())
-        if BASELINE in present:
-            for variant, one in present.items():
-                if variant not in (FLOOR, BASELINE):
-                    yield _total(Against.BASELINE, present[BASELINE], one, seed)
-        for variant, one in present.items():
-            floor = floor_of(one.row, (other.row for other in usable))
-            if variant != FLOOR and floor:
-                under = next(other for other in usable if other.row is floor)
-                yield _total(Against.FLOOR, one, under, seed)
-        for variant, one in present.items():
-            # Never twice: what the baseline is over the smallest has been said above.
-            if least in present and variant not in (FLOOR, BASELINE, least):
-                yield _total(Against.SMALLEST, one, present[least], seed)
+def _totals(group: Group, seed: int) -> Iterator[Comparison]:
+    for kind in group.kinds:
+        members = group.of(kind)
+        own = [one for one in members if one.row.variant != FLOOR]
+        floor = next((one for one in members if one.row.variant == FLOOR), None)
+        base = next((one for one in own if one.row.variant == BASELINE), None)
+        least = next((one for one in own if one.row.variant == smallest_image(own)), None)
+        if base:
+            for one in own:
+                if one is not base:
+                    yield _total(Against.BASELINE, base, one, seed)
+        if floor:
+            for one in own:
+                yield _total(Against.FLOOR, one, floor, seed)
+        if least:
+            for one in own:
+                # Never twice: what the baseline is over the smallest has been said above.
+                if one is not least and one is not base:
+                    yield _total(Against.SMALLEST, one, least, seed)
 
 
 def _total(against: Against, over: Measured, under: Measured, seed: int) -> Comparison:
@@ -71,6 +69,7 @@ def _total(against: Against, over: Measured, under: Measured, seed: int) -> Comp
         denominator=under.row.tier if tiers else under.row.variant,
         variant=over.row.variant if tiers else None,
         model=over.row.model,
+        denominator_model=under.row.model,
         platform=over.row.platform,
         tier=None if tiers else over.row.tier,
         start_kind=over.row.start_kind,
@@ -107,6 +106,7 @@ def _exact(
         numerator=pair[0],
         denominator=pair[1],
         model=None,
+        denominator_model=None,
         platform=platform,
         tier=None,
         start_kind=None,

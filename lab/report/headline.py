@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from lab.report.comparisons import BASELINE, BEST
 from lab.report.model import Against, Comparison, Headline, Quantity, Row
-from lab.report.rows import floor_of
+from lab.report.rows import Measured, floor_of, groups
 from lab.report.words import (
     KINDS,
     percent,
@@ -27,14 +27,23 @@ _WHEN: Mapping[StartKind, str] = {
 _TELLING = (StartKind.FRESH, StartKind.PULL, StartKind.DISKCOLD, StartKind.RESTART)
 
 
-def headline(rows: Sequence[Row], comparisons: Sequence[Comparison]) -> Headline:
+def headline(measured: Sequence[Measured], comparisons: Sequence[Comparison]) -> Headline:
     """What the run found, of its first model and tier that has samples to say it with."""
-    timed = [row for row in rows if row.n and not row.emulated]
-    own = [row for row in timed if row.variant != FLOOR]
-    if not own:
-        return _nothing(rows)
-    group = own[0].group
-    here = [row for row in own if row.group == group]
+    timed = [one for one in measured if one.row.n and not one.row.emulated]
+    told = [group for group in groups(timed) if any(_own(one.row) for one in group.members)]
+    if not told:
+        return _nothing([one.row for one in measured])
+    here = [one.row for one in told[0].members if _own(one.row)]
+    return _answer(here, [one.row for one in told[0].members], comparisons)
+
+
+def _own(row: Row) -> bool:
+    return row.variant != FLOOR
+
+
+def _answer(
+    here: Sequence[Row], timed: Sequence[Row], comparisons: Sequence[Comparison]
+) -> Headline:
     variants = list(dict.fromkeys(row.variant for row in here))
     if len(variants) == 1:
         return _single(here, timed)
@@ -99,10 +108,11 @@ def _versus(
     pair: tuple[str, str], here: Sequence[Row], comparisons: Sequence[Comparison]
 ) -> Headline:
     slow, quick = pair
+    models = {row.model for row in here}
     found = {
         one.start_kind: (one, turned)
         for one, turned in _between(slow, quick, comparisons)
-        if (one.model, one.platform, one.tier) == here[0].group
+        if one.model in models and (one.platform, one.tier) == here[0].group[1:]
     }
     sentences: list[tuple[StartKind, Comparison, bool]] = []
     for kind in _TELLING:
@@ -137,7 +147,7 @@ def _between(
 
 def _sooner(one: Comparison, *, turned: bool) -> str:
     ratio = 1 / one.ratio if turned else one.ratio
-    if one.verdict is Verdict.UNKNOWN:
+    if one.verdict in (Verdict.UNKNOWN, Verdict.LIKELY):
         return f"{times(ratio)} sooner (too few samples to be sure) than"
     return f"{times(ratio)} sooner than"
 
@@ -156,5 +166,6 @@ def _detail(pair: tuple[str, str], here: Sequence[Row], told: Sequence[Compariso
             + (f", ratio {interval}." if one.interval else f", {interval} for an interval.")
         )
     row = here[0]
-    where = f"{row.model} on {row.platform}, {tier(row.tier)}. Start to first prediction, medians."
+    models = " and ".join(dict.fromkeys(each.model for each in here))
+    where = f"{models} on {row.platform}, {tier(row.tier)}. Start to first prediction, medians."
     return " ".join([*parts, where])

@@ -90,7 +90,7 @@ class Row(_Frozen):
 
     @property
     def group(self) -> tuple[str, Platform, str]:
-        """Model, platform and tier: only rows that share them are compared."""
+        """Model, platform and tier."""
         return self.model, self.platform, self.tier
 
 
@@ -130,6 +130,9 @@ class Comparison(_Frozen):
     variant: str | None = None
     """For ``tier``: whose tiers."""
     model: str | None
+    """The numerator's."""
+    denominator_model: str | None
+    """Another one only beside a user's own image."""
     platform: Platform
     tier: str | None
     start_kind: StartKind | None

@@ -1,14 +1,14 @@
 """Samples gathered into the rows of the summary."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
 from lab.coldstart.record import Cell, ImageRecord, Outcome, Run, Sample
 from lab.report.load import Recorded
 from lab.report.model import Pair, Row, Spread
-from lab.spec import FLOOR, Phase, StartKind
+from lab.spec import FLOOR, Phase, Platform, StartKind
 from lab.stats.doubts import outliers, relative_spread
 from lab.stats.quantiles import interval, median, quantile, supported
 
@@ -54,6 +54,62 @@ def gather(recorded: Recorded) -> Sequence[Measured]:
         _measure(by_cell[cell], cell, images.get((cell.variant, cell.platform)))
         for cell in sorted(by_cell, key=lambda cell: _place(cell, models))
     ]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Group:
+    """Rows that may be compared: one platform, one tier, one model (or a user's own beside ours).
+
+    The floor serves no model, so it belongs to every group of its platform and tier.
+    """
+
+    models: Sequence[str]
+    platform: Platform
+    tier: str
+    members: Sequence[Measured]
+
+    @property
+    def kinds(self) -> Sequence[StartKind]:
+        """The start kinds that were planned, least cold first."""
+        there = {one.row.start_kind for one in self.members}
+        return [kind for kind in StartKind if kind in there]
+
+    def of(self, kind: StartKind) -> Sequence[Measured]:
+        """The rows of one start kind, in the order of the summary."""
+        return [one for one in self.members if one.row.start_kind is kind]
+
+
+def groups(measured: Sequence[Measured]) -> Sequence[Group]:
+    """The run's rows by what may be compared, in the order of the summary.
+
+    A user's own image serves a model of its own; where there is no row of ours with that model,
+    it stands beside ours of the same platform and tier.
+    """
+    ours = dict.fromkeys(one.row.group for one in measured if one.row.variant in VARIANT_ORDER)
+    foreign = dict.fromkeys(
+        one.row.group
+        for one in measured
+        if one.row.variant not in (*VARIANT_ORDER, FLOOR)
+        and not any(group[1:] == one.row.group[1:] for group in ours)
+    )
+    keys = [*ours, *foreign] or list(dict.fromkeys(one.row.group for one in measured))
+    found = []
+    for key in keys:
+        members = [one for one in measured if _belongs(one.row, key, ours)]
+        models = [one.row.model for one in members if one.row.variant != FLOOR] or [key[0]]
+        found.append(
+            Group(models=list(dict.fromkeys(models)), platform=key[1], tier=key[2], members=members)
+        )
+    return found
+
+
+def _belongs(
+    row: Row, key: tuple[str, Platform, str], ours: Container[tuple[str, Platform, str]]
+) -> bool:
+    if row.group[1:] != key[1:]:
+        return False
+    alone = row.variant not in VARIANT_ORDER and row.group not in ours
+    return row.model == key[0] or row.variant == FLOOR or alone
 
 
 def floor_of(row: Row, rows: Iterable[Row]) -> Row | None:

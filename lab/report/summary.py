@@ -48,7 +48,7 @@ def results(recorded: Recorded) -> Results:
             planned=len(run.order),
             recorded=len(recorded.samples),
         ),
-        headline=headline(rows, comparisons),
+        headline=headline(measured, comparisons),
         rows=rows,
         comparisons=comparisons,
         targets=targets(rows, comparisons),

@@ -14,7 +14,7 @@ RESAMPLES: Final = 4000
 ENOUGH: Final = 6
 """From so many samples a side a median has a 95 % interval of its own, and a bootstrap is used."""
 
-_SMALLEST_COVERAGE = 0.75
+_SMALLEST_COVERAGE = 0.5
 
 Blocks = Mapping[int, Sequence[float]]
 """Values by the block of the run in which they were measured."""
@@ -26,6 +26,8 @@ class Verdict(StrEnum):
 
     DIFFERENT = "difference shown"
     SAME = "no difference shown"
+    LIKELY = "difference likely, from few samples"
+    """The interval excludes 1 but covers less than 95 %."""
     UNKNOWN = "too few samples to tell"
 
 
@@ -49,10 +51,12 @@ class Ratio:
 
     @property
     def verdict(self) -> Verdict:
-        """Different only if the interval excludes 1."""
+        """Different only if an interval of 95 % excludes 1."""
         if self.interval is None:
             return Verdict.UNKNOWN
-        return Verdict.SAME if self.interval.holds(1.0) else Verdict.DIFFERENT
+        if self.interval.holds(1.0):
+            return Verdict.SAME if self.interval.confident else Verdict.UNKNOWN
+        return Verdict.DIFFERENT if self.interval.confident else Verdict.LIKELY
 
 
 def ratio_of_medians(numerator: Blocks, denominator: Blocks, *, seed: int) -> Ratio:
@@ -64,7 +68,7 @@ def ratio_of_medians(numerator: Blocks, denominator: Blocks, *, seed: int) -> Ra
 
     With fewer: [min/max, max/min], which needs no assumption. The true ratio can only lie above
     if all of the numerator lie below their median or all of the denominator above theirs, so the
-    interval misses with at most 2 (2^-n + 2^-m). Given from 75 % (four samples a side).
+    interval misses with at most 2 (2^-n + 2^-m). Given from one half (three samples a side).
     """
     over = [value for values in numerator.values() for value in values]
     under = [value for values in denominator.values() for value in values]
