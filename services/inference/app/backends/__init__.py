@@ -1,0 +1,37 @@
+"""What runs the model: one small interface, one module per runtime, loaded by name."""
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Protocol
+
+    from app.card import Card
+
+    class Backend(Protocol):
+        """A loaded model. ``predict`` may be called from several threads at once."""
+
+        def predict(self, pixels: bytes, count: int) -> bytes:
+            """Probabilities (float32 of this machine's byte order, [count, labels]) of ``pixels``.
+
+            ``pixels`` are uint8, RGB, [count, height, width, 3], row by row.
+            """
+
+    class BackendModule(Protocol):
+        """A module of this package. Importing it imports its runtime."""
+
+        def load(self, model_dir: str, card: Card, *, threads: int, library: str) -> Backend:
+            """Load the model in ``model_dir``; raises ``StartError``."""
+
+
+def module(name: str) -> "BackendModule":
+    """Import the backend called ``name`` and with it the runtime it needs."""
+    if name == "onnx-capi":
+        from . import onnx_capi  # noqa: PLC0415  # only the one that is used
+
+        return onnx_capi
+    if name == "onnx":
+        from . import onnx_numpy  # noqa: PLC0415
+
+        return onnx_numpy
+    from . import tensorflow  # noqa: PLC0415
+
+    return tensorflow

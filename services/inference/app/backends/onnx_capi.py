@@ -1,0 +1,164 @@
+"""ONNX Runtime through its C API: no NumPy and no Python package to ship or to import.
+
+The C API is a table of functions whose order never changes (onnxruntime_c_api.h: "the ordering of
+these fields MUST not change"); the numbers below are places in that table. ctypes lets go of the
+interpreter's lock during each call, so predictions run side by side and ``/ping`` is answered.
+"""
+
+import ctypes
+import os
+
+from app.errors import StartError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from app.card import Card
+
+_API_VERSION = 12
+"""Old enough for any library of the last years, new enough for all that is called here."""
+
+_ERROR = 3
+_ARENA_ALLOCATOR, _DEFAULT_MEMORY = 1, 0
+_FLOAT, _UINT8 = 1, 2
+"""ONNXTensorElementDataType."""
+
+_P = ctypes.c_void_p
+_FUNCTIONS = {
+    "GetErrorMessage": (2, ctypes.c_char_p, (_P,)),
+    "CreateEnv": (3, _P, (ctypes.c_int, ctypes.c_char_p, _P)),
+    "CreateSession": (7, _P, (_P, ctypes.c_char_p, _P, _P)),
+    "Run": (9, _P, (_P, _P, _P, _P, ctypes.c_size_t, _P, ctypes.c_size_t, _P)),
+    "CreateSessionOptions": (10, _P, (_P,)),
+    "SetIntraOpNumThreads": (24, _P, (_P, ctypes.c_int)),
+    "SetInterOpNumThreads": (25, _P, (_P, ctypes.c_int)),
+    "CreateTensorWithDataAsOrtValue": (
+        49,
+        _P,
+        (_P, _P, ctypes.c_size_t, _P, ctypes.c_size_t, ctypes.c_int, _P),
+    ),
+    "CreateCpuMemoryInfo": (69, _P, (ctypes.c_int, ctypes.c_int, _P)),
+    "ReleaseStatus": (93, None, (_P,)),
+    "ReleaseValue": (96, None, (_P,)),
+    "ReleaseSessionOptions": (100, None, (_P,)),
+    "AddSessionConfigEntry": (130, _P, (_P, ctypes.c_char_p, ctypes.c_char_p)),
+}
+
+
+class _Api:
+    """The functions of the table that are used, by name."""
+
+    def __init__(self, library: str) -> None:
+        try:
+            base = ctypes.CDLL(library).OrtGetApiBase
+        except (OSError, AttributeError) as error:
+            raise StartError(
+                f"ONNX Runtime cannot be loaded from {library} ({error}): set LAB_ORT_LIBRARY."
+            ) from error
+        base.restype = ctypes.POINTER(_P)
+        get_api = ctypes.CFUNCTYPE(ctypes.POINTER(_P), ctypes.c_uint32)(base()[0] or 0)
+        table = get_api(_API_VERSION)
+        if not table:
+            raise StartError(f"{library} does not offer version {_API_VERSION} of its API.")
+        self._functions: dict[str, Any] = {
+            name: ctypes.CFUNCTYPE(result, *arguments)(table[place] or 0)
+            for name, (place, result, arguments) in _FUNCTIONS.items()
+        }
+
+    def __getitem__(self, name: str) -> "Any":
+        return self._functions[name]
+
+    def call(self, name: str, *arguments: object) -> None:
+        """Call a function that answers with a status; raises ``RuntimeError`` if it is bad."""
+        status = self._functions[name](*arguments)
+        if status:
+            message = self._functions["GetErrorMessage"](status).decode(errors="replace")
+            self._functions["ReleaseStatus"](status)
+            raise RuntimeError(" ".join(message.split()))
+
+    def make(self, name: str, *arguments: object) -> _P:
+        """Call a function whose last argument is where to put what it makes."""
+        made = _P()
+        self.call(name, *arguments, ctypes.byref(made))
+        return made
+
+
+class CapiBackend:
+    """A session of the C API. Its memory is the process's: it lives as long as the service."""
+
+    def __init__(self, api: _Api, session: _P, memory: _P, card: "Card") -> None:
+        self._api = api
+        self._session = session
+        self._memory = memory
+        self._card = card
+        self._inputs = (ctypes.c_char_p * 1)(card.input_name.encode())
+        self._outputs = (ctypes.c_char_p * 1)(card.output_name.encode())
+        self._create = api["CreateTensorWithDataAsOrtValue"]
+        self._release = api["ReleaseValue"]
+
+    def predict(self, pixels: bytes, count: int) -> bytes:
+        """See ``Backend``. Both tensors lie in Python's memory: nothing is copied."""
+        card = self._card
+        if len(pixels) < count * card.image_bytes:
+            raise ValueError(f"{len(pixels)} bytes are too few for {count} images")
+        result = ctypes.create_string_buffer(count * len(card.labels) * 4)
+        taken = self._tensor(
+            ctypes.cast(ctypes.c_char_p(pixels), _P),
+            count * card.image_bytes,
+            (count, card.height, card.width, 3),
+            _UINT8,
+        )
+        try:
+            given = self._tensor(
+                ctypes.cast(result, _P), len(result), (count, len(card.labels)), _FLOAT
+            )
+            try:
+                self._api.call(
+                    "Run",
+                    self._session,
+                    None,
+                    self._inputs,
+                    ctypes.byref(taken),
+                    1,
+                    self._outputs,
+                    1,
+                    ctypes.byref(given),
+                )
+            finally:
+                self._release(given)
+        finally:
+            self._release(taken)
+        return result.raw
+
+    def _tensor(self, data: _P, size: int, shape: tuple[int, ...], kind: int) -> _P:
+        dimensions = (ctypes.c_int64 * len(shape))(*shape)
+        return self._api.make(
+            "CreateTensorWithDataAsOrtValue",
+            self._memory,
+            data,
+            size,
+            dimensions,
+            len(shape),
+            kind,
+        )
+
+
+def load(model_dir: str, card: "Card", *, threads: int, library: str) -> CapiBackend:
+    """Load ``model.onnx`` with the ``libonnxruntime`` at ``library``."""
+    path = f"{model_dir}/model.onnx"
+    if not os.path.isfile(path):  # noqa: PTH113  # pathlib costs milliseconds at start
+        raise StartError(f"{path} is missing: mount an unpacked model archive there.")
+    api = _Api(library)
+    try:
+        env = api.make("CreateEnv", _ERROR, b"inference")
+        options = api.make("CreateSessionOptions")
+        api.call("SetIntraOpNumThreads", options, threads)
+        api.call("SetInterOpNumThreads", options, 1)
+        api.call("AddSessionConfigEntry", options, b"session.intra_op.allow_spinning", b"0")
+        session = api.make("CreateSession", env, os.fsencode(path), options)
+        api["ReleaseSessionOptions"](options)
+        memory = api.make("CreateCpuMemoryInfo", _ARENA_ALLOCATOR, _DEFAULT_MEMORY)
+    except RuntimeError as error:
+        raise StartError(f"{path} cannot be loaded: {error}") from error
+    return CapiBackend(api, session, memory, card)

@@ -1,0 +1,49 @@
+"""TensorFlow, with the SavedModel's own serving signature."""
+
+import os
+
+# Its chatter about CPUs and GPUs would fill the log; must be set before it is imported.
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+
+import numpy as np
+import tensorflow as tf
+
+from app.card import Card
+from app.errors import StartError
+
+
+class TensorflowBackend:
+    """A SavedModel's ``serving_default`` and what it is fed with."""
+
+    def __init__(
+        self, model: object, signature: tf.types.experimental.GenericFunction, card: Card
+    ) -> None:
+        self._model = model  # the signature alone does not keep the variables alive
+        self._signature = signature
+        self._card = card
+
+    def predict(self, pixels: bytes, count: int) -> bytes:
+        """See ``Backend``."""
+        card = self._card
+        images = np.frombuffer(pixels, np.uint8).reshape(-1, card.height, card.width, 3)
+        answer = self._signature(**{card.input_name: tf.constant(images[:count])})
+        return np.ascontiguousarray(answer[card.output_name].numpy(), np.float32).tobytes()
+
+
+def load(model_dir: str, card: Card, *, threads: int, library: str) -> TensorflowBackend:  # noqa: ARG001
+    """Load ``saved_model/``. ``library`` is of no use here."""
+    path = f"{model_dir}/saved_model"
+    if not os.path.isdir(path):  # noqa: PTH112
+        raise StartError(f"{path} is missing: mount an unpacked model archive there.")
+    tf.config.threading.set_intra_op_parallelism_threads(threads)
+    tf.config.threading.set_inter_op_parallelism_threads(1)
+    try:
+        model = tf.saved_model.load(path)
+        signature = model.signatures["serving_default"]
+    except Exception as error:  # TensorFlow raises whatever the layer below raised
+        fault = " ".join(str(error).split())
+        raise StartError(f"{path} cannot be loaded: {fault}") from error
+    outputs = list(signature.structured_outputs)
+    if card.output_name not in outputs:
+        raise StartError(f"{path} gives {outputs}, its card says {card.output_name!r}.")
+    return TensorflowBackend(model, signature, card)

@@ -1,0 +1,131 @@
+"""From an empty process to a warm model, with the marks on the way."""
+
+import json
+import os
+import threading
+
+from . import backends, card
+from .errors import StartError
+from .marks import seconds
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from .backends import Backend, BackendModule
+    from .card import Card
+    from .marks import Marks
+    from .service import Service
+    from .settings import Settings
+
+EXIT_CODE = 3
+"""Of a service that could not start. Gunicorn gives up, instead of trying for ever, on a worker
+that ends with 3."""
+
+
+def load(settings: "Settings", runtime: "BackendModule", marks: "Marks") -> "tuple[Card, Backend]":
+    """Load the model and run it once; raises ``StartError``."""
+    model = card.read(settings.model_dir)
+    backend = runtime.load(
+        settings.model_dir, model, threads=settings.threads, library=settings.ort_library
+    )
+    marks.take("model_loaded")
+    try:
+        answer = backend.predict(bytes(model.image_bytes), 1)
+    except Exception as error:  # the runtime's errors share no base class
+        fault = " ".join(str(error).split())
+        raise StartError(f"The warm-up prediction failed: {fault}") from error
+    if len(answer) != len(model.labels) * 4:
+        raise StartError(
+            f"The model gives {len(answer) // 4} numbers for an image, its card has "
+            f"{len(model.labels)} labels."
+        )
+    marks.take("warmed_up")
+    return model, backend
+
+
+class Start:
+    """One process's start: the model loads in a thread while the server's modules come in.
+
+    The owner makes a ``Start`` (that imports the runtime), calls ``begin``, imports the rest, calls
+    ``imported``, and ``listening`` once its socket is served. Whichever comes last announces.
+    """
+
+    def __init__(
+        self,
+        service: "Service",
+        marks: "Marks",
+        *,
+        pid: int,
+        folder: str | None,
+        failed: "Callable[[str], None]",
+    ) -> None:
+        self._service = service
+        self._marks = marks
+        self._pid = pid
+        self._folder = folder
+        self._failed = failed
+        self._missing = {"loaded", "listening"}
+        self._lock = threading.Lock()
+        self._imported = threading.Event()
+        # Imported by the caller's thread, first: threads that import at the same time may see
+        # half of a module.
+        self._runtime = backends.module(service.settings.backend)
+
+    def begin(self) -> None:
+        """Start to load the model."""
+        threading.Thread(target=self._load, name="load", daemon=True).start()
+
+    def imported(self) -> None:
+        """All that is needed to answer a request is imported."""
+        self._marks.take("imports")
+        self._imported.set()
+
+    def listening(self) -> None:
+        """The server takes connections."""
+        self._marks.take("listening")
+        self._reached("listening")
+
+    def _load(self) -> None:
+        settings = self._service.settings
+        try:
+            model, backend = load(settings, self._runtime, self._marks)
+            self._imported.wait()
+            from .predictor import Predictor  # noqa: PLC0415  # the caller has imported it
+
+            self._service.predictor = Predictor(backend, model, settings)
+            self._reached("loaded")
+        except StartError as error:
+            self._failed(str(error))
+        except BaseException as error:  # noqa: BLE001  # a thread's error would get lost
+            self._failed(f"The service cannot start: {type(error).__name__}: {error}")
+
+    def _reached(self, what: str) -> None:
+        with self._lock:
+            self._missing.discard(what)
+            if self._missing:
+                return
+        record, first = self._marks.record(pid=self._pid), True
+        if self._folder is not None:
+            record, first = first_record(self._folder, record)
+        self._service.startup_record = record
+        self._service.metrics.started(seconds(record))
+        if first:
+            print(json.dumps({"lab_startup": record}), flush=True)
+
+
+def first_record(folder: str, record: dict[str, object]) -> tuple[dict[str, object], bool]:
+    """The record of the first worker that gets here, and whether that is this one."""
+    final = f"{folder}/startup.json"
+    own = f"{final}.{os.getpid()}"
+    with open(own, "w", encoding="ascii") as file:  # noqa: PTH123
+        json.dump(record, file)
+    try:
+        os.link(own, final)  # at once and only if there is none yet
+        first = True
+    except FileExistsError:
+        first = False
+    os.unlink(own)  # noqa: PTH108
+    with open(final, encoding="ascii") as file:  # noqa: PTH123
+        value: dict[str, object] = json.load(file)
+    return value, first

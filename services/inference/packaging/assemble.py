@@ -1,0 +1,222 @@
+"""Put together the file system of `onnx-slim`: an interpreter, what it imports, and nothing else.
+
+Runs in a build stage that holds Debian's Python, binutils and the unpacked wheels:
+
+    assemble.py WHEELS ROOT
+
+* the standard library, less what a server never imports, as bytecode without sources: nothing is
+  compiled or compared with its source at the start, and docstrings are not loaded (level 2);
+* Pillow with what JPEG and PNG need, prometheus-client, and of onnxruntime the C library alone;
+* exactly the shared libraries that these need, found by asking the dynamic linker;
+* all of it stripped of symbols, with the linker's cache written, since no tool is left to write it.
+"""
+
+import os
+import py_compile
+import shutil
+import subprocess
+import sys
+import sysconfig
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Final
+
+PROGRAM: Final = Path("opt/program")
+
+# Whole packages and modules of the standard library that no server needs.
+UNUSED_MODULES: Final = frozenset(
+    """
+    _aix_support _android_support _apple_support _ios_support _osx_support _pyrepl
+    __phello__ antigravity bdb cProfile cmd code codeop curses dbm doctest ensurepip filecmp ftplib
+    getpass idlelib imaplib lib2to3 mailbox modulefinder msilib netrc nturl2path pdb pickletools
+    plistlib poplib profile pstats pty pyclbr pydoc pydoc_data rlcompleter sched shelve smtplib
+    sqlite3 symtable tabnanny test this timeit tkinter trace tracemalloc tty turtle turtledemo
+    unittest venv wave webbrowser xmlrpc zipapp zoneinfo _pydecimal _pydatetime _pyio _pylong
+    """.split()
+)
+# Extension modules: these pull in libraries (OpenSSL, SQLite, readline, ...) or only serve tests.
+UNUSED_EXTENSIONS: Final = frozenset(
+    """
+    _codecs_cn _codecs_hk _codecs_iso2022 _codecs_jp _codecs_kr _codecs_tw _multibytecodec
+    _ctypes_test _curses _curses_panel _dbm _gdbm _hashlib _lsprof _sqlite3 _ssl _testbuffer
+    _testcapi _testclinic _testclinic_limited _testexternalinspection _testimportmultiple
+    _testinternalcapi _testlimitedcapi _testmultiphase _testsinglephase _tkinter _xxtestfuzz
+    readline xxlimited xxlimited_35 xxsubtype _crypt nis ossaudiodev
+    """.split()
+)
+# A server speaks UTF-8 and Latin-1; zipimport wants cp437.
+ENCODINGS: Final = frozenset(
+    """
+    __init__ aliases ascii base64_codec charmap cp1252 cp437 hex_codec idna latin_1 punycode
+    raw_unicode_escape unicode_escape utf_16 utf_16_be utf_16_le utf_8 utf_8_sig zlib_codec
+    """.split()
+)
+# Pillow: the core, its raw pixels, JPEG and PNG. Pillow meets a missing plugin as a missing format.
+PILLOW_MODULES: Final = frozenset(
+    """
+    __init__ _binary _deprecate _imaging _typing _util _version ExifTags Image ImageChops ImageColor
+    ImageFile ImageMode ImageOps ImagePalette ImageSequence JpegImagePlugin JpegPresets
+    MpoImagePlugin PngImagePlugin TiffImagePlugin TiffTags GimpGradientFile GimpPaletteFile
+    PaletteFile features
+    """.split()
+)
+
+
+def main(wheels: Path, root: Path) -> None:
+    """Fill ``root``."""
+    interpreter = Path(sys.executable).resolve()
+    library = Path(sysconfig.get_path("stdlib"))
+    target = root / library.relative_to("/")
+    program = root / PROGRAM
+
+    lay_out(root)
+    place(interpreter, root / interpreter.relative_to("/"))
+    (root / "usr/bin/python3").symlink_to(interpreter.name)
+    compile_tree(library, target, standard_library(library))
+    for extension in extensions(library / "lib-dynload"):
+        place(extension, target / "lib-dynload" / extension.name)
+
+    compile_tree(wheels, program, pillow(wheels))
+    compile_tree(wheels, program, sorted((wheels / "prometheus_client").rglob("*.py")))
+    core = next((wheels / "PIL").glob("_imaging.*.so"))
+    place(core, program / "PIL" / core.name)
+    (runtime,) = (wheels / "onnxruntime/capi").glob("libonnxruntime.so.*")
+    place(runtime, program / "libonnxruntime.so")
+
+    bring_libraries(root, origin=wheels)
+    strip(elf_files(root))
+    subprocess.run(["ldconfig", "-r", str(root)], check=True)
+    (root / "var/cache/ldconfig/aux-cache").unlink(missing_ok=True)
+
+
+def lay_out(root: Path) -> None:
+    """The folders that programs expect, the links of a merged /usr, and two users' names."""
+    for folder in ("etc", "opt/ml/model", "opt/program", "proc", "root", "sys", "dev", "usr/bin",
+                   "usr/lib", "usr/lib64", "var/cache/ldconfig"):  # fmt: skip
+        (root / folder).mkdir(parents=True, exist_ok=True)
+    (root / "tmp").mkdir()
+    (root / "tmp").chmod(0o1777)
+    for name in ("bin", "lib", "lib64"):
+        (root / name).symlink_to(f"usr/{name}")
+    (root / "etc/passwd").write_text(
+        "root:x:0:0:root:/root:\nnobody:x:65534:65534:nobody:/nonexistent:\n"
+    )
+    (root / "etc/group").write_text("root:x:0:\nnogroup:x:65534:\n")
+    for name in ("ld.so.conf", "ld.so.conf.d"):
+        source = Path("/etc") / name
+        copy = shutil.copytree if source.is_dir() else shutil.copy
+        copy(source, root / "etc" / name)
+
+
+def standard_library(library: Path) -> Iterator[Path]:
+    """The sources that stay."""
+    for path in sorted(library.rglob("*.py")):
+        inside = path.relative_to(library)
+        top = inside.parts[0].removesuffix(".py")
+        if top in UNUSED_MODULES or top == "dist-packages" or top.startswith("config-"):
+            continue
+        if top == "encodings" and inside.stem not in ENCODINGS:
+            continue
+        if {"tests", "test", "idle_test", "__pycache__"} & set(inside.parts):
+            continue
+        yield path
+
+
+def extensions(folder: Path) -> Iterator[Path]:
+    """The extension modules that stay."""
+    for path in sorted(folder.glob("*.so")):
+        if path.name.partition(".")[0] not in UNUSED_EXTENSIONS:
+            yield path
+
+
+def pillow(wheels: Path) -> Iterator[Path]:
+    """The modules of Pillow that stay."""
+    for path in sorted((wheels / "PIL").glob("*.py")):
+        if path.stem in PILLOW_MODULES:
+            yield path
+
+
+def compile_tree(source: Path, target: Path, files: Iterable[Path]) -> None:
+    """Write bytecode where the sources would lie; no header check, no docstrings, no source."""
+    for path in files:
+        inside = path.relative_to(source)
+        py_compile.compile(
+            str(path),
+            cfile=str((target / inside).with_suffix(".pyc")),
+            dfile=str(Path("/") / inside),
+            doraise=True,
+            optimize=2,
+            invalidation_mode=py_compile.PycInvalidationMode.UNCHECKED_HASH,
+        )
+
+
+def place(source: Path, target: Path) -> None:
+    """Copy a program or library with its mode."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    shutil.copy2(source, target)
+    target.chmod(0o755)
+
+
+def elf_files(root: Path) -> list[Path]:
+    """Every program and library below ``root``."""
+    return [
+        path
+        for path in sorted(root.rglob("*"))
+        if path.is_file() and not path.is_symlink() and path.open("rb").read(4) == b"\x7fELF"
+    ]
+
+
+def bring_libraries(root: Path, *, origin: Path) -> None:
+    """Copy what the ELF files need until nothing is missing.
+
+    Libraries that a wheel brings stand beside it (``$ORIGIN/../pillow.libs``) and keep that place
+    under ``/opt/program``; the system's keep theirs.
+    """
+    asked: set[Path] = set()
+    while todo := [path for path in elf_files(root) if path not in asked]:
+        for path in todo:
+            asked.add(path)
+            inside = path.relative_to(root)
+            # Ask where the file stood before, so that its $ORIGIN means what it meant.
+            original = Path("/") / inside
+            if inside.is_relative_to(PROGRAM):
+                original = origin / inside.relative_to(PROGRAM)
+                if not original.exists():
+                    original = path
+            for library in linked(original):
+                if library.is_relative_to(origin):
+                    target = root / PROGRAM / library.relative_to(origin)
+                else:
+                    # One copy, in the multiarch folder or where the program looks for its linker.
+                    target = root / library.resolve().parent.relative_to("/") / library.name
+                if not target.exists():
+                    place(library.resolve(), target)
+    # A program names its linker by a path of its own (/lib64/ld-linux-x86-64.so.2).
+    for linker in Path("/usr").glob("lib*/ld-linux*"):
+        link = root / linker.relative_to("/")
+        if not link.exists():
+            link.parent.mkdir(parents=True, exist_ok=True)
+            link.symlink_to(os.path.relpath(root / linker.resolve().relative_to("/"), link.parent))
+
+
+def linked(path: Path) -> list[Path]:
+    """The libraries that the dynamic linker finds for a file. Fails when one is missing."""
+    words = subprocess.run(["ldd", str(path)], check=False, capture_output=True, text=True).stdout
+    if "not found" in words:
+        sys.exit(f"{path} needs a library that is not here:\n{words}")
+    found = []
+    for line in words.splitlines():
+        name = line.partition("=>")[2] or line
+        name = name.strip().partition(" (")[0]
+        if name.startswith("/"):
+            found.append(Path(os.path.normpath(name)))
+    return found
+
+
+def strip(files: Iterable[Path]) -> None:
+    """Remove what only debuggers and linkers at build time read."""
+    subprocess.run(["strip", "--strip-unneeded", *map(str, files)], check=True)
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), Path(sys.argv[2]))
