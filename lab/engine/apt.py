@@ -8,11 +8,8 @@ from typing import Final
 
 _ETC: Final = Path("/etc/apt")
 _FALLBACK: Final = {
-    "debian": ("http://deb.debian.org/debian", "/usr/share/keyrings/debian-archive-keyring.gpg"),
-    "ubuntu": (
-        "http://archive.ubuntu.com/ubuntu",
-        "/usr/share/keyrings/ubuntu-archive-keyring.gpg",
-    ),
+    "debian": "http://deb.debian.org/debian",
+    "ubuntu": "http://archive.ubuntu.com/ubuntu",
 }
 """The distributions' documented addresses, for a machine without apt sources."""
 

@@ -1,0 +1,269 @@
+"""A process that plays a container."""
+
+import os
+import shutil
+import signal as signals
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Protocol
+
+from pydantic import TypeAdapter, ValidationError
+
+from lab.engine import memcg, proctree
+from lab.engine.api import ContainerState, EngineEvent, Usage
+from lab.errors import CommandError, EngineError
+from lab.process import run, spawn
+
+_POLL_S = 0.02
+_SIGNALLED = 128
+_KILL_S = 10.0
+
+
+class Child(Protocol):
+    """What a started process is to its parent."""
+
+    pid: int
+
+    def poll(self) -> int | None:
+        """Its exit code once it has ended; negative for a signal."""
+
+
+Starter = Callable[[], Child]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Record:
+    """What is known of a process beyond the life of the command that made it."""
+
+    id: str
+    name: str
+    labels: Mapping[str, str]
+    argv: Sequence[str]
+    env: Mapping[str, str]
+    port: int
+    cpus: int | None
+    memory_bytes: int | None
+    created_at_ns: int
+    owner: int
+    """The lab's process."""
+    owner_born: int
+    pid: int | None = None
+    born: int = 0
+    started_at_ns: int | None = None
+    cgroup: Path | None = None
+
+    def save(self, folder: Path) -> None:
+        """Write it, whole or not at all."""
+        part = folder / "container.part"
+        part.write_bytes(_RECORD.dump_json(self))
+        part.rename(folder / "container.json")
+
+    @classmethod
+    def load(cls, folder: Path) -> "Record | None":
+        """Read it; None when there is none, or one of another version of the lab."""
+        try:
+            return _RECORD.validate_json((folder / "container.json").read_bytes())
+        except (OSError, ValidationError):
+            return None
+
+
+_RECORD = TypeAdapter(Record)
+
+
+class ProcessContainer:
+    """One process and those it starts, in a session of their own."""
+
+    def __init__(self, folder: Path, record: Record, *, start: Callable[[Starter], Child]) -> None:
+        """``start`` runs a starter in the thread whose end ends the process."""
+        self._folder = folder
+        self._record = record
+        self._run_in_thread = start
+        self._child: Child | None = None
+        self._group = memcg.at(record.cgroup) if record.cgroup else None
+        self._events = [EngineEvent(action="create", at_ns=record.created_at_ns)]
+        self._exit_code: int | None = None
+
+    @property
+    def id(self) -> str:
+        """Sixteen hexadecimal digits."""
+        return self._record.id
+
+    @property
+    def name(self) -> str:
+        """The given name, or one made from the id."""
+        return self._record.name
+
+    @property
+    def labels(self) -> Mapping[str, str]:
+        """Its labels."""
+        return self._record.labels
+
+    def start(self) -> None:
+        """Start the process; nothing happens when it runs."""
+        if self._running():
+            return
+        self._forget_group()
+        self._group = memcg.make(self.id, self._record.memory_bytes)
+        if self._group is None and self._record.memory_bytes is not None:
+            raise EngineError(f"{self.name}: its memory limit cannot be set any more.")
+        begun = time.time_ns()
+        try:
+            self._child = self._run_in_thread(self._spawn)
+        except CommandError as error:
+            raise EngineError(f"{self.name} cannot be started: {error.what}") from error
+        self._exit_code = None
+        born = proctree.read(self._child.pid)
+        self._record = replace(
+            self._record,
+            pid=self._child.pid,
+            born=born.born if born else 0,
+            started_at_ns=begun,
+            cgroup=self._group.folder if self._group else None,
+        )
+        self._record.save(self._folder)
+        self._events.append(EngineEvent(action="start", at_ns=begun))
+
+    def stop(self, *, grace_s: float = 30.0) -> None:
+        """SIGTERM to the first process, as an engine does; SIGKILL to all after ``grace_s``."""
+        self.kill("TERM")
+        self._wait(grace_s)
+        self._kill_all()
+
+    def kill(self, signal: str = "KILL") -> None:
+        """Send a signal to the first process."""
+        pid = self._record.pid
+        if pid is not None and self._running():
+            with suppress(ProcessLookupError):
+                os.kill(pid, signals.Signals[f"SIG{signal.removeprefix('SIG')}"])
+
+    def remove(self) -> None:
+        """Kill it if need be and forget it."""
+        self._kill_all()
+        self._forget_group()
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+    def address(self, port: int | None = None) -> tuple[str, int]:
+        """Where it listens: every port of the spec is the one chosen for it."""
+        del port
+        return "127.0.0.1", self._record.port
+
+    def state(self) -> ContainerState:
+        """What the kernel knows of it now."""
+        running = self._running()
+        return ContainerState(
+            running=running,
+            pid=self._record.pid if running else None,
+            started_at_ns=self._record.started_at_ns,
+            exit_code=None if running else self._exit_code,
+            oom_killed=self._group is not None and self._group.oom_killed(),
+        )
+
+    def logs(self, *, tail: int = 50) -> str:
+        """The last lines of both its streams."""
+        try:
+            text = self._log.read_text(encoding="utf-8", errors="replace")
+        except FileNotFoundError:
+            return ""
+        return "".join(text.splitlines(keepends=True)[-tail:])
+
+    def usage(self) -> Usage:
+        """What its session used; the peak is the cgroup's where there is one."""
+        if self._record.pid is None or not self._running():
+            return Usage()
+        used = proctree.usage(self._record.pid)
+        peak = self._group.peak_bytes() if self._group else None
+        return used if peak is None else replace(used, peak_memory_bytes=peak)
+
+    def events(self, since_ns: int) -> Sequence[EngineEvent]:
+        """``create``, ``start`` and ``die`` as this command saw them."""
+        self._running()
+        return [event for event in self._events if event.at_ns >= since_ns]
+
+    def execute(self, command: Sequence[str]) -> tuple[int, str]:
+        """Run a command in the process's environment."""
+        try:
+            done = run(command, env=self._record.env, cwd=self._folder, check=False)
+        except CommandError as error:
+            raise EngineError(f"{self.name}: {error.what}") from error
+        return done.code, done.stdout + done.stderr
+
+    @property
+    def _log(self) -> Path:
+        return self._folder / "log"
+
+    def _spawn(self) -> Child:
+        """Start it; called in the starter's thread, whose CPUs the process inherits."""
+        command = list(self._record.argv)
+        setpriv = shutil.which("setpriv")
+        if setpriv is not None:
+            command = [setpriv, "--pdeathsig", "TERM", "--", *command]
+        if self._group is not None:
+            join = 'echo $$ >"$0" && exec "$@"'
+            command = ["sh", "-c", join, str(self._group.members), *command]
+        with _confined(self._record.cpus):
+            return spawn(
+                command, log=self._log, env=self._record.env, cwd=self._folder, clean_env=True
+            )
+
+    def _running(self) -> bool:
+        """Whether it runs; an ended child is waited for, so that no zombie stays."""
+        if self._child is not None:
+            code = self._child.poll()
+            if code is None:
+                return True
+            if self._exit_code is None:
+                self._exit_code = code if code >= 0 else _SIGNALLED - code
+                self._events.append(EngineEvent(action="die", at_ns=time.time_ns()))
+            return False
+        seen = None if self._record.pid is None else proctree.read(self._record.pid)
+        return seen is not None and seen.alive and seen.born == self._record.born
+
+    def _wait(self, timeout_s: float) -> bool:
+        deadline = time.monotonic() + timeout_s
+        while self._running():
+            if time.monotonic() > deadline:
+                return False
+            time.sleep(_POLL_S)
+        return True
+
+    def _kill_all(self) -> None:
+        """Kill every process of the session, the first one's children included."""
+        pid = self._record.pid
+        if pid is None:
+            return
+        leader = proctree.read(pid)
+        if leader is not None and leader.born != self._record.born:
+            return  # the number belongs to another program by now
+        if self._running():
+            with suppress(ProcessLookupError, PermissionError):
+                os.killpg(pid, signals.SIGKILL)
+        deadline = time.monotonic() + _KILL_S
+        while (members := proctree.session(pid)) and time.monotonic() < deadline:
+            for member in members:
+                with suppress(ProcessLookupError):
+                    os.kill(member.pid, signals.SIGKILL)
+            self._wait(_POLL_S)
+            time.sleep(_POLL_S / 2)
+        self._wait(_POLL_S)
+
+    def _forget_group(self) -> None:
+        if self._group is not None:
+            self._group.remove()
+            self._group = None
+
+
+@contextmanager
+def _confined(cpus: int | None) -> Iterator[None]:
+    """Leave this thread only so many CPUs, the last ones; what it starts inherits them."""
+    if cpus is None or not hasattr(os, "sched_setaffinity"):
+        yield
+        return
+    usable = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, sorted(usable)[-cpus:])
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, usable)

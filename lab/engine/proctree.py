@@ -1,0 +1,85 @@
+"""The processes of a session, from ``/proc``: who they are and what they used."""
+
+import os
+import re
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from lab.engine.api import Usage
+
+PROC: Final = Path("/proc")
+_DEAD: Final = "ZX"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Process:
+    """A line of ``/proc/PID/stat``. ``born`` tells it from others that had the same number."""
+
+    pid: int
+    state: str
+    session: int
+    born: int
+    """Clock ticks since boot."""
+    ticks: int
+    """CPU time of it and of those of its children that it has waited for."""
+
+    @property
+    def alive(self) -> bool:
+        """Whether it runs: a zombie does not."""
+        return self.state not in _DEAD
+
+
+def read(pid: int, *, proc: Path = PROC) -> Process | None:
+    """The process of that number, or None."""
+    try:
+        text = (proc / str(pid) / "stat").read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return None
+    words = text.rpartition(")")[2].split()
+    return Process(
+        pid=pid,
+        state=words[0],
+        session=int(words[3]),
+        ticks=sum(int(word) for word in words[11:15]),
+        born=int(words[19]),
+    )
+
+
+def session(leader: int, *, proc: Path = PROC) -> Sequence[Process]:
+    """The living processes of the session that ``leader`` began."""
+    found = []
+    with suppress(OSError):
+        for entry in proc.iterdir():
+            if entry.name.isdigit():
+                process = read(int(entry.name), proc=proc)
+                if process is not None and process.session == leader and process.alive:
+                    found.append(process)
+    return found
+
+
+def usage(leader: int, *, proc: Path = PROC) -> Usage:
+    """What the session's living processes used.
+
+    Memory is the sum of each one's peak, which counts shared pages more than once.
+    """
+    members = session(leader, proc=proc)
+    if not members:
+        return Usage()
+    peaks = [_field(proc / str(m.pid) / "status", r"VmHWM:\s+(\d+) kB") for m in members]
+    reads = [_field(proc / str(m.pid) / "io", r"\bread_bytes: (\d+)") for m in members]
+    return Usage(
+        peak_memory_bytes=sum(peak or 0 for peak in peaks) * 1024 or None,
+        cpu_seconds=sum(member.ticks for member in members) / os.sysconf("SC_CLK_TCK"),
+        read_bytes=None if None in reads else sum(read or 0 for read in reads),
+    )
+
+
+def _field(path: Path, pattern: str) -> int | None:
+    try:
+        found = re.search(pattern, path.read_text(encoding="utf-8", errors="replace"))
+    except OSError:
+        return None
+    return int(found[1]) if found else None
