@@ -1,0 +1,182 @@
+"""A machine that has never seen a layer: a container with an engine and an empty volume of its own.
+
+After ``docker rmi`` a pull is instant, since the build cache still holds the layers; only an empty
+store downloads and unpacks them all. What is *not* cold: the registry reads its files from this
+machine's page cache, as a registry in the cloud answers from a fast store, so the shaped link is
+what bounds the download; and the layers are written through the page cache, so that a container
+started right after the pull finds its files in memory, as on a machine that has just pulled.
+"""
+
+import os
+import secrets
+import shutil
+import tempfile
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager, suppress
+from pathlib import Path, PurePosixPath
+from typing import Final
+
+from lab.engine.api import ContainerSpec, Mount
+from lab.engine.container import DockerContainer
+from lab.engine.docker import DockerEngine
+from lab.engine.fetcher import Fetcher
+from lab.engine.foreign import translated
+from lab.engine.interrupt import uninterrupted
+from lab.engine.pulled import NotColdError, Pulled, downloaded_at, layers_pulled
+from lab.engine.registry import INTERNAL, NETWORK
+from lab.errors import EngineError
+from lab.spec import LABEL_OWNER, LABEL_ROLE, Platform
+
+ROLE: Final = "coldhost"
+MODEL: Final = PurePosixPath("/var/lib/docker/inference-lab/model")
+"""Where to unpack a model: on the cold host's own disk, beside the layers."""
+
+_DATA: Final = "/var/lib/docker"
+_SHARED: Final = "/run/coldhost"
+_SOCKET: Final = "docker.sock"
+_READY_S: Final = 30.0
+_POLL_S: Final = 0.01
+_ANY: Final = 1
+"""Some port: only the host of its address is wanted."""
+_COPIES: Final = "vfs"
+
+
+class ColdHost:
+    """A cold host that answers. Its containers' limits are enforced as the outer engine's are."""
+
+    publish: int = 0
+    """What ``ContainerSpec.publish`` must be for a container's port to be reached from here."""
+
+    def __init__(self, engine: DockerEngine, fetcher: Fetcher) -> None:
+        self.engine = engine
+        """The inner engine. Paths in its specs are those of the cold host."""
+        self._fetcher = fetcher
+
+    def pull(self, ref: str, *, platform: Platform | None = None) -> Pulled:
+        """Pull an image by the name it has in the registry, as seen from the inside.
+
+        Raises ``NotColdError`` if the engine had any image before, or any layer of this one;
+        ``ImageNotFoundError``, ``RegistryError`` or ``DiskFullError`` if the pull fails.
+        """
+        self.require_empty()
+        begin = time.time_ns()
+        events = self.engine.pull(ref, platform=platform)
+        end = time.time_ns()
+        layers = layers_pulled(events)
+        return Pulled(
+            begin_ns=begin,
+            downloaded_ns=downloaded_at(events),
+            end_ns=end,
+            layers=layers,
+            events=events,
+        )
+
+    def require_empty(self) -> None:
+        """Raise ``NotColdError`` if the engine has an image."""
+        with translated():
+            images = self.engine.client.images(all=True)
+        if images:
+            raise NotColdError(
+                f"The cold host already has {len(images)} image(s).",
+                remedy="Use a new one for each pull.",
+            )
+
+    def fetch(self, url: str, digest: str, into: PurePosixPath = MODEL) -> tuple[int, int]:
+        """Fetch a model archive over the shaped link and unpack it into a new folder.
+
+        ``digest`` is its sha256, with or without the prefix. Returns begin and end in nanoseconds
+        since the epoch. Raises ``RegistryError``, ``ArchiveError`` or ``DiskFullError``.
+        """
+        return self._fetcher.fetch(url, digest.removeprefix("sha256:"), into)
+
+
+@contextmanager
+def cold_host(
+    engine: DockerEngine, *, image: str, owner: str, network: str = NETWORK
+) -> Iterator[ColdHost]:
+    """A new cold host, gone with its volume at the end of the block, however that comes.
+
+    ``image`` is ``inference-lab/coldhost:<arch>``, ``owner`` the run's id.
+    Raises ``EngineError`` when it does not come up within 30 s.
+    """
+    labels = {LABEL_ROLE: ROLE, LABEL_OWNER: owner}
+    made = ExitStack()
+    try:
+        with uninterrupted():
+            shared = Path(tempfile.mkdtemp(prefix="lab-cold-"))
+            made.callback(shutil.rmtree, shared, ignore_errors=True)
+            container = engine.create(_spec(image, network, labels, shared))
+            made.callback(container.remove)
+        container.start()
+        inner = _ready(container, shared / _SOCKET)
+        made.callback(inner.close)
+        _check_driver(inner)
+        fetcher = Fetcher(engine, container.id)
+        made.callback(fetcher.close)
+        yield ColdHost(inner, fetcher)
+    finally:
+        with uninterrupted():
+            made.close()
+
+
+def remove_leftovers(engine: DockerEngine, *, owner: str) -> int:
+    """Remove the cold hosts that a killed run left behind; how many there were."""
+    left = engine.containers({LABEL_ROLE: ROLE, LABEL_OWNER: owner})
+    for container in left:
+        container.remove()
+    return len(left)
+
+
+def _spec(image: str, network: str, labels: Mapping[str, str], shared: Path) -> ContainerSpec:
+    return ContainerSpec(
+        image=image,
+        name=f"inference-lab-cold-{secrets.token_hex(4)}",
+        command=(
+            f"--host=unix://{_SHARED}/{_SOCKET}",
+            # The socket is root's; this is who may use it besides.
+            f"--group={os.getgid()}",
+            # The forwarder would accept connections before the container listens.
+            "--userland-proxy=false",
+            "--ip6tables=false",
+            f"--insecure-registry={INTERNAL}",
+        ),
+        labels=labels,
+        mounts=(
+            Mount(source=None, target=_DATA, read_only=False),
+            Mount(source=str(shared), target=_SHARED, read_only=False),
+        ),
+        network=network,
+        privileged=True,
+        read_only_root=False,
+    )
+
+
+def _ready(container: DockerContainer, socket: Path) -> DockerEngine:
+    reach, _ = container.address(_ANY)
+    deadline = time.monotonic() + _READY_S
+    while time.monotonic() < deadline:
+        if socket.exists():
+            with suppress(EngineError):
+                inner = DockerEngine(f"unix://{socket}", reach=reach)
+                # What the user's Docker settings say of passwords is not this engine's concern,
+                # and asking a credential helper would be measured as part of the pull.
+                inner.client.reload_config(dockercfg_path=os.devnull)
+                return inner
+        if not container.state().running:
+            break
+        time.sleep(_POLL_S)
+    raise EngineError(
+        f"The cold host did not come up.\n{container.logs(tail=8)}",
+        remedy="Pull trials need an engine that runs privileged containers; see `lab doctor`.",
+    )
+
+
+def _check_driver(inner: DockerEngine) -> None:
+    with translated():
+        driver = inner.client.info()["Driver"]
+    if driver == _COPIES:
+        raise EngineError(
+            "The cold host's engine copies every layer whole (storage driver vfs).",
+            remedy="Keep the engine's data on ext4 or xfs, where overlay2 works.",
+        )
