@@ -16,6 +16,8 @@ _TOKEN = frozenset("!#$%&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHI
 _DIGITS = frozenset("0123456789")
 _HEX = frozenset(b"0123456789abcdefABCDEF")
 _MAX_DIGITS = 18
+_WORDS = 3
+"""Of a request line: method, target, version."""
 
 _REASONS = {
     200: "OK", 400: "Bad Request", 404: "Not Found", 405: "Method Not Allowed",
@@ -61,7 +63,7 @@ def parse_head(data: bytes) -> Head:
     """Parse a head, without the empty line at its end; raises ``ProtocolError``."""
     lines = data.decode("latin-1").split("\r\n")
     words = lines[0].split(" ")
-    if len(words) != 3 or not words[0] or not _TOKEN.issuperset(words[0]) or not words[1]:
+    if len(words) != _WORDS or not words[0] or not _TOKEN.issuperset(words[0]) or not words[1]:
         raise ProtocolError(400, "The request line is not HTTP.")
     method, target, version = words
     if version not in ("HTTP/1.1", "HTTP/1.0"):

@@ -58,7 +58,7 @@ def _folders(root: str, controller: str) -> "Iterator[str]":
     """The cgroup's folder and all above it, in each layout that this machine may have."""
     base = root.rstrip("/")
     for line in _read(f"{base}/proc/self/cgroup").splitlines():
-        _, controllers, path = (line.split(":", 2) + ["", ""])[:3]
+        _, controllers, path = [*line.split(":", 2), "", ""][:3]
         if controllers and controller not in controllers.split(","):
             continue
         mounts = (controllers, controller) if controllers else ("", "unified")

@@ -53,7 +53,8 @@ def seconds(record: "Mapping[str, object]") -> dict[str, float]:
         return {}
     pairs = list(marks.items())
     return {
-        name: (ns - before) / 1e9 for (_, before), (name, ns) in zip(pairs, pairs[1:], strict=False)
+        name: (ns - before) / 1e9
+        for (_, before), (name, ns) in zip(pairs[:-1], pairs[1:], strict=True)
     }
 
 

@@ -12,6 +12,8 @@ from .errors import RequestError
 
 _MAGIC = b"\x93NUMPY"
 _MAX_HEADER = 4096
+_LEAST = 12
+_VERSIONS = (1, 2, 3)
 _ITEM = {
     "u1": "B", "i1": "b", "b1": "",
     "u2": "H", "i2": "h", "u4": "I", "i4": "i", "u8": "Q", "i8": "q",
@@ -65,12 +67,12 @@ def write(probabilities: bytes, rows: int, columns: int) -> bytes:
 
 def _header(body: bytes) -> tuple[tuple[int, ...], str, bool, int]:
     """Shape, type without byte order, whether to swap bytes, and where the data begins."""
-    if not body.startswith(_MAGIC) or len(body) < 12:
+    if not body.startswith(_MAGIC) or len(body) < _LEAST:
         raise RequestError(400, "The body is not an array file (numpy.save writes one).")
-    wide = body[6] >= 2  # format version 2 and later: a header length of 4 bytes
+    wide = body[6] != 1  # version 2 and later have a header length of 4 bytes
     start = 12 if wide else 10
     length = int.from_bytes(body[8:start], "little")
-    if body[6] not in (1, 2, 3) or length > _MAX_HEADER or start + length > len(body):
+    if body[6] not in _VERSIONS or length > _MAX_HEADER or start + length > len(body):
         raise RequestError(400, "The array file's header is damaged.")
     text = body[start : start + length].decode("latin-1")
     descr, order, shape = _DESCR.search(text), _ORDER.search(text), _SHAPE.search(text)

@@ -38,9 +38,9 @@ def main(arguments: "Sequence[str]", marks: "Marks") -> int:
             from . import nginx  # noqa: PLC0415
 
             return nginx.run(settings, marks)
-        from . import gunicorn  # noqa: PLC0415
+        from . import workers  # noqa: PLC0415
 
-        return gunicorn.run(settings, marks)
+        return workers.run(settings, marks)
     except StartError as error:
         log_error(str(error))
         return _EXIT_START

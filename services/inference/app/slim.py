@@ -39,7 +39,9 @@ _MAX_CONNECTIONS = 512
 _DISCARD = 4
 """A body of up to this many times the limit is read to its end before it is refused, so that the
 client, which is still sending, gets to see why."""
+_VISIBLE = range(0x21, 0x7F)
 _READ = 256 * 1024
+_METHOD_NOT_ALLOWED, _UNAVAILABLE = 405, 503
 _BACKLOG = 1024
 _METRICS_AFTER_S = 2.0
 
@@ -48,8 +50,19 @@ class _Connection:
     """A client, and how far its present request has got."""
 
     __slots__ = (
-        "begun", "body", "closing", "deadline", "held", "head", "inbox", "lingering", "outbox",
-        "refused", "sock", "types", "waiting",
+        "begun",
+        "body",
+        "closing",
+        "deadline",
+        "head",
+        "held",
+        "inbox",
+        "lingering",
+        "outbox",
+        "refused",
+        "sock",
+        "types",
+        "waiting",
     )  # fmt: skip
 
     def __init__(self, sock: socket.socket, now: float) -> None:
@@ -86,8 +99,8 @@ class Server:
         )
         self._done: SimpleQueue[tuple[_Connection, Reply]] = SimpleQueue()
         self._wake_here, self._wake_there = socket.socketpair()
-        self._wake_here.setblocking(False)
-        self._wake_there.setblocking(False)
+        self._wake_here.settimeout(0)
+        self._wake_there.settimeout(0)
         self._stop_at: float | None = None
         self._exit_code = 0
         self._routes: dict[str, Callable[[], Reply]] = {
@@ -109,7 +122,7 @@ class Server:
         except OSError as error:
             raise StartError(f"Cannot listen on {host}:{port}: {error.strerror}.") from error
         listener.listen(_BACKLOG)
-        listener.setblocking(False)
+        listener.settimeout(0)
         return listener
 
     def stop(self, exit_code: int = 0) -> None:
@@ -171,10 +184,7 @@ class Server:
             self._wake()
 
     def _answer_done(self) -> None:
-        try:
-            self._wake_here.recv(4096)
-        except BlockingIOError:
-            pass
+        self._wake_here.recv(4096)
         while not self._done.empty():
             connection, reply = self._done.get()
             connection.waiting = False
@@ -196,7 +206,7 @@ class Server:
                 sock, _ = self._listener.accept()
             except OSError:  # none left, or no file descriptors left: try again later
                 return
-            sock.setblocking(False)
+            sock.settimeout(0)
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             connection = _Connection(sock, time.monotonic())
             self._connections.add(connection)
@@ -278,8 +288,10 @@ class Server:
             self._selector.modify(connection.sock, events, connection)
 
     def _linger(self, connection: _Connection) -> None:
-        """Say that no more comes, and let the client read what came: closing at once with bytes
-        unread would reset the connection and lose the answer."""
+        """Say that no more comes, and let the client read what came.
+
+        Closing at once, with bytes unread, would reset the connection and lose the answer.
+        """
         connection.lingering = True
         connection.deadline = time.monotonic() + _LINGER_S
         connection.inbox.clear()
@@ -340,7 +352,7 @@ class Server:
             if len(inbox) > http1.MAX_HEAD:
                 raise http1.ProtocolError(431, "The request's head is too large.")
             # Garbage without a line's end should not have to wait for a time-out.
-            if inbox[:1] and not 0x21 <= inbox[0] <= 0x7E:
+            if inbox[:1] and inbox[0] not in _VISIBLE:
                 raise http1.ProtocolError(400, "This is not HTTP.")
             return False
         connection.begun = time.perf_counter()
@@ -418,13 +430,12 @@ class Server:
         if head is None:
             return
         keep_alive = head.keep_alive and not connection.closing and self._stop_at is None
-        extra = ""
-        if reply.status == 405:
-            extra = f"allow: {'POST' if head.path == '/invocations' else 'GET, HEAD'}\r\n"
-        elif reply.status == 503:
-            extra = "retry-after: 1\r\n"
         answer = http1.answer_head(
-            reply.status, reply.content_type, len(reply.body), keep_alive=keep_alive, extra=extra
+            reply.status,
+            reply.content_type,
+            len(reply.body),
+            keep_alive=keep_alive,
+            extra=_extra(head, reply),
         )
         connection.closing = not keep_alive
         connection.outbox = answer if head.method == "HEAD" else answer + reply.body
@@ -432,7 +443,7 @@ class Server:
         self._flush(connection)
 
     def _hang_up(self, connection: _Connection, error: http1.ProtocolError) -> None:
-        """Answer what could not be understood; what follows on this connection cannot be, either."""
+        """Answer what could not be understood; nor can be what follows on this connection."""
         self._leave(connection)
         reply = refusal(error.status, error.reason)
         connection.outbox = http1.answer_head(
@@ -445,6 +456,13 @@ class Server:
             self._flush(connection)
         except OSError:
             self._close(connection)
+
+
+def _extra(head: http1.Head, reply: Reply) -> str:
+    """Header lines that some answers must have."""
+    if reply.status == _METHOD_NOT_ALLOWED:
+        return f"allow: {'POST' if head.path == '/invocations' else 'GET, HEAD'}\r\n"
+    return "retry-after: 1\r\n" if reply.status == _UNAVAILABLE else ""
 
 
 def run(settings: "Settings", marks: "Marks") -> int:

@@ -3,7 +3,7 @@
 import os
 
 import numpy as np
-import onnxruntime
+import onnxruntime  # type: ignore[import-untyped]
 
 from app.card import Card
 from app.errors import StartError

@@ -1,12 +1,13 @@
 """TensorFlow, with the SavedModel's own serving signature."""
 
 import os
+from typing import Any
 
 # Its chatter about CPUs and GPUs would fill the log; must be set before it is imported.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 import numpy as np
-import tensorflow as tf
+import tensorflow as tf  # type: ignore[import-untyped]
 
 from app.card import Card
 from app.errors import StartError
@@ -15,9 +16,7 @@ from app.errors import StartError
 class TensorflowBackend:
     """A SavedModel's ``serving_default`` and what it is fed with."""
 
-    def __init__(
-        self, model: object, signature: tf.types.experimental.GenericFunction, card: Card
-    ) -> None:
+    def __init__(self, model: object, signature: Any, card: Card) -> None:
         self._model = model  # the signature alone does not keep the variables alive
         self._signature = signature
         self._card = card

@@ -8,8 +8,8 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
-from gunicorn.app.base import BaseApplication
-from gunicorn.workers.base import Worker
+from gunicorn.app.base import BaseApplication  # type: ignore[import-untyped]
+from gunicorn.workers.base import Worker  # type: ignore[import-untyped]
 
 from .service import Service, log_error
 from .startup import EXIT_CODE, Start
@@ -33,12 +33,14 @@ _METRICS_AFTER_S = 2.0
 class Application(BaseApplication):  # type: ignore[misc]  # gunicorn has no types
     """What Gunicorn needs to know."""
 
-    def __init__(self, settings: "Settings", marks: "Marks", *, bind: str, folder: str) -> None:
+    def __init__(
+        self, settings: "Settings", marks: "Marks", *, bind: str, folder: str, pid: int
+    ) -> None:
         self.settings = settings
         self.marks = marks
         self.folder = folder
         self.bind = bind
-        self.pid = os.getpid()
+        self.pid = pid
         super().__init__()
 
     def load_config(self) -> None:
@@ -69,7 +71,7 @@ class UvicornWorker(Worker):  # type: ignore[misc]
     app: Application
 
     def init_signals(self) -> None:
-        """Leave signals to Uvicorn; before it is there and after it has drained, they end this."""
+        """Leave signals to Uvicorn: before it comes and after it drained, they end the process."""
         for number in self.SIGNALS:
             signal.signal(number, signal.SIG_DFL)
         signal.signal(signal.SIGTERM, _leave)
@@ -130,14 +132,24 @@ class UvicornWorker(Worker):  # type: ignore[misc]
         self.notify()
 
 
-def run(settings: "Settings", marks: "Marks", *, bind: str | None = None) -> int:
-    """Serve until told to stop; the exit code. ``bind`` is a socket's address for Gunicorn."""
+def run(
+    settings: "Settings", marks: "Marks", *, bind: str | None = None, pid: int | None = None
+) -> int:
+    """Serve until told to stop; the exit code.
+
+    ``bind`` is an address for Gunicorn, the settings' port if None; ``pid`` is the process that
+    the container began with, this one if None.
+    """
     folder = f"{settings.temporary}/inference-{os.getpid()}-{time.time_ns():x}"
     os.makedirs(f"{folder}/metrics", mode=0o700)  # noqa: PTH103
     if settings.workers > 1:
         os.environ["PROMETHEUS_MULTIPROC_DIR"] = f"{folder}/metrics"
     application = Application(
-        settings, marks, bind=bind or f"{settings.host}:{settings.port}", folder=folder
+        settings,
+        marks,
+        bind=bind or f"{settings.host}:{settings.port}",
+        folder=folder,
+        pid=pid or os.getpid(),
     )
     master = os.getpid()
     try:
