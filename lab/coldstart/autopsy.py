@@ -74,12 +74,19 @@ def no_answer(container: Container, error: Exception, probes: Probes) -> TrialFa
 
 def not_started(container: Container, error: EngineError) -> TrialFailed:
     """The engine refused to start it: a missing ``serve``, a wrong architecture, ..."""
-    log = log_tail(container)
+    hint = ""
+    if '"serve"' in error.what:
+        hint = (
+            " SageMaker starts every container as `docker run IMAGE serve`: give the image an "
+            "exec-form ENTRYPOINT, or a program named serve on its PATH."
+        )
+    elif "exec format error" in error.what:
+        hint = " The image is for another processor than this machine's."
     return TrialFailed(
         Failure(
             kind=FailureKind.EARLY_EXIT,
-            message=f"The container could not be started: {error.what}",
-            log_tail=log,
+            message=f"The container could not be started: {error.what}{hint}",
+            log_tail=log_tail(container),
         )
     )
 

@@ -6,11 +6,8 @@ from typing import Any, Final
 
 from lab.coldstart.pagecache import Dropped
 from lab.coldstart.timeline import CLOCK_TICK_S
-from lab.engine.api import LayerEvent
 from lab.units import format_bytes
 
-ALREADY: Final = "already exists"
-PULLED: Final = "pull complete"
 CACHE_FLOOR_BYTES: Final = 256 * 1024 * 1024
 """What other programs read back while the cache is dropped is no sign that it was not."""
 
@@ -70,14 +67,3 @@ def disk_cold(dropped: Dropped) -> str | None:
             f"{format_bytes(dropped.before_bytes)}"
         )
     return None
-
-
-def layers(events: Sequence[LayerEvent]) -> tuple[int, str | None]:
-    """How many layers were pulled, and why that was no cold pull."""
-    there = sorted({event.layer for event in events if event.status.lower() == ALREADY})
-    pulled = {event.layer for event in events if event.status.lower() == PULLED}
-    if there:
-        return len(pulled), f"the engine had {len(there)} layers already ({', '.join(there[:3])})"
-    if not pulled:
-        return 0, "the pull reported no layer"
-    return len(pulled), None

@@ -24,6 +24,7 @@ from lab.coldstart.schedule import Trial
 from lab.coldstart.site import Brought, ColdSites, LocalSite, Site
 from lab.coldstart.trial import Subject, TrialFailed, TrialSkipped
 from lab.engine.api import Container, ContainerSpec, Engine, EngineFacts, Usage
+from lab.engine.pulled import NotColdError
 from lab.errors import ArchiveError, DiskFullError, EngineError, RegistryError
 from lab.spec import HOST_TIER, LABEL, LABEL_OWNER, LABEL_ROLE, Mark, StartKind, Tier
 
@@ -82,6 +83,8 @@ class ContainerExecutor:
             end = _End(outcome=Outcome.FAILED, failure=ended.failure)
         except DiskFullError:
             raise
+        except NotColdError as error:
+            end = _failed(FailureKind.NOT_COLD, str(error))
         except RegistryError as error:
             end = _failed(FailureKind.PULL, str(error))
         except ArchiveError as error:
@@ -135,7 +138,7 @@ class ContainerExecutor:
     def _pull(self, trial: Trial, subject: Subject, taking: Taking) -> Observed:
         if self._bench.cold is None:
             raise TrialSkipped("there is no cold host here")
-        with self._bench.cold.open(subject) as site:
+        with self._bench.cold.open(trial.cell.platform) as site:
             taking.begin()
             return self._new_container(site, trial, subject, taking, ())
 

@@ -45,6 +45,10 @@ class RunFolder:
         there = f"The newest are {', '.join(known)}." if known else f"There is none in {root}."
         raise UsageError(f"There is no run {name}.", remedy=there)
 
+    def exists(self) -> bool:
+        """Whether it holds a run."""
+        return (self.path / RUN_FILE).is_file()
+
     def run(self) -> Run:
         """``run.json``. Raises ``UsageError`` when it is not this version's."""
         path = self.path / RUN_FILE

@@ -122,6 +122,8 @@ class ImageRecord(_Frozen):
     platform: Platform
     ref: str
     digest: str | None
+    image_id: str | None = None
+    """The engine's own id, which every change to the image changes."""
     compressed_bytes: int | None
     """The sum of the layers in the registry's manifest; None without a registry."""
     unpacked_bytes: int

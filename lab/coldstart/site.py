@@ -10,7 +10,7 @@ from lab.artifacts.archive import extract
 from lab.coldstart.marks import Taking
 from lab.coldstart.trial import Subject
 from lab.engine.api import Engine
-from lab.spec import Mark
+from lab.spec import Mark, Platform
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,7 +39,7 @@ class Site(Protocol):
 class ColdSites(Protocol):
     """Makes machines that have never seen a layer. Making one is not part of a trial."""
 
-    def open(self, subject: Subject) -> AbstractContextManager[Site]:
+    def open(self, platform: Platform) -> AbstractContextManager[Site]:
         """A new one, gone at the end of the block."""
 
 

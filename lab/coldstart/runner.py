@@ -1,0 +1,198 @@
+"""A run from its plan to its last sample: locked, prepared, measured, cleaned up."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from lab import __version__, paths
+from lab.coldstart import schedule
+from lab.coldstart.folder import RunFolder
+from lab.coldstart.loop import InterruptedRunError, measure
+from lab.coldstart.plan import Plan
+from lab.coldstart.record import ImageRecord, ModelRecord, Outcome, Run, Sample
+from lab.coldstart.schedule import Trial
+from lab.coldstart.trial import Executor
+from lab.errors import ContainerFailedError, UsageError
+from lab.host import host_facts
+from lab.lock import bench_lock
+from lab.progress import Progress
+from lab.spec import StartKind
+
+
+@dataclass(frozen=True, kw_only=True)
+class Prepared:
+    """All that a plan needs, built and found."""
+
+    executor: Executor
+    engine: Mapping[str, Any]
+    base_image: Mapping[str, Any]
+    images: Sequence[ImageRecord]
+    models: Sequence[ModelRecord]
+    notes: Sequence[str] = field(default=())
+
+
+Prepare = Callable[[Plan, str, Progress], AbstractContextManager[Prepared]]
+"""Prepares a plan for the run with that id; leaving the block removes all that was made for it."""
+
+
+def run(plan: Plan, *, prepare: Prepare, progress: Progress, lock: Path | None = None) -> RunFolder:
+    """Run a plan in a new folder.
+
+    Raises ``BusyError``, ``InterruptedRunError`` and whatever preparing and measuring raise; what
+    has been measured by then is in the folder.
+    """
+    run_id = new_id(plan.name)
+    trials = schedule.order(plan)
+    folder = RunFolder(paths.runs() / run_id)
+    with (
+        _stoppable(folder, len(trials)),
+        bench_lock(f"The run {run_id}", path=lock),
+        prepare(plan, run_id, progress) as ready,
+    ):
+        folder = RunFolder.create(_record(run_id, plan, trials, ready))
+        for note in ready.notes:
+            progress.note(note)
+        measure(trials, ready.executor, folder, progress)
+    return folder
+
+
+def resume(
+    folder: RunFolder,
+    *,
+    prepare: Prepare,
+    progress: Progress,
+    plan: Plan | None = None,
+    lock: Path | None = None,
+) -> RunFolder:
+    """Go on with a run where it stopped.
+
+    Raises ``UsageError`` that says what has changed when the plan (if one is given), the images
+    or the models are not those of the run: its samples would not be repeats of each other.
+    """
+    record = folder.run()
+    planned = Plan.model_validate(record.plan)
+    if plan is not None:
+        _refuse(folder, _differences(record.plan, plan.model_dump(mode="json")))
+    trials = schedule.trials(record.order)
+    with _stoppable(folder, len(trials)), bench_lock(f"The run {record.id}", path=lock):
+        folder.mend()
+        if len({sample.trial for sample in folder.samples()}) == len(trials):
+            progress.note(f"Run {record.id} is complete: nothing is left to measure.")
+            return folder
+        with prepare(planned, record.id, progress) as ready:
+            _refuse(folder, changed(record, ready))
+            folder.point_latest()
+            measure(trials, ready.executor, folder, progress)
+    return folder
+
+
+def changed(record: Run, ready: Prepared) -> list[str]:
+    """What is not as it was when the run began, in words."""
+    before = {f"image {one.variant} ({one.platform.arch})": _same(one) for one in record.images}
+    before |= {f"model {one.name} ({one.archive})": one.sha256 for one in record.models}
+    now = {f"image {one.variant} ({one.platform.arch})": _same(one) for one in ready.images}
+    now |= {f"model {one.name} ({one.archive})": one.sha256 for one in ready.models}
+    before["the engine"] = str(record.engine.get("kind"))
+    now["the engine"] = str(ready.engine.get("kind"))
+    return [
+        f"{what} was {_short(before.get(what))} and is {_short(now.get(what))}"
+        for what in (*before, *(what for what in now if what not in before))
+        if before.get(what) != now.get(what)
+    ]
+
+
+def verdict(folder: RunFolder) -> ContainerFailedError | None:
+    """The error for a variant that never once answered, or None."""
+    by_variant: dict[str, list[Sample]] = {}
+    for sample in folder.samples():
+        by_variant.setdefault(sample.cell.variant, []).append(sample)
+    for variant, samples in by_variant.items():
+        failed = [sample for sample in samples if sample.failure is not None]
+        if not failed or any(sample.outcome is Outcome.OK for sample in samples):
+            continue
+        last = failed[-1].failure
+        if last is None:
+            continue
+        log = f"\n{last.log_tail.rstrip()}" if last.log_tail.strip() else ""
+        return ContainerFailedError(
+            f"{variant} never answered in {len(failed)} trials. {last.message}{log}",
+            remedy="Its last log lines are above; every failure is in "
+            f"{folder.path / 'samples.jsonl'}."
+            if log
+            else "It logged nothing. Run it by hand to see what it does.",
+        )
+    return None
+
+
+def new_id(plan: str) -> str:
+    """``20260102T030405Z-default``: sorts by time, and is unique even within a second."""
+    stem = f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{plan}"
+    run_id, twin = stem, 1
+    while (paths.runs() / run_id).exists():
+        twin += 1
+        run_id = f"{stem}-{twin}"
+    return run_id
+
+
+@contextmanager
+def _stoppable(folder: RunFolder, planned: int) -> Iterator[None]:
+    """Turn Ctrl-C, at any moment, into the error that says what is kept and how to go on."""
+    try:
+        yield
+    except KeyboardInterrupt as stop:
+        if folder.exists():
+            raise interrupted(folder, planned) from stop
+        raise InterruptedRunError(
+            "Stopped before the first trial; what has been built is kept.",
+            remedy="The next run goes on from there.",
+        ) from stop
+
+
+def _record(run_id: str, plan: Plan, trials: Sequence[Trial], ready: Prepared) -> Run:
+    host = host_facts()
+    return Run(
+        id=run_id,
+        started_at=datetime.now(UTC).isoformat(timespec="seconds"),
+        lab_version=__version__,
+        git_commit=host.get("git_commit"),
+        git_dirty=host.get("git_dirty"),
+        plan_name=plan.name,
+        plan=plan.model_dump(mode="json"),
+        seed=plan.seed,
+        order=[(trial.block, trial.cell) for trial in trials],
+        host=host,
+        engine=ready.engine,
+        base_image=ready.base_image,
+        bandwidth_bits_per_s=plan.bandwidth if StartKind.PULL in plan.start_kinds else None,
+        images=ready.images,
+        models=ready.models,
+        notes=ready.notes,
+    )
+
+
+def _same(image: ImageRecord) -> str:
+    return image.image_id or image.digest or image.ref
+
+
+def _short(value: str | None) -> str:
+    return "missing" if value is None else value.removeprefix("sha256:")[:12]
+
+
+def _differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
+    return [
+        f"{key} was {before.get(key)!r} and is {now.get(key)!r}"
+        for key in sorted({*before, *now})
+        if before.get(key) != now.get(key)
+    ]
+
+
+def _refuse(folder: RunFolder, differences: Sequence[str]) -> None:
+    if differences:
+        raise UsageError(
+            f"Run {folder.path.name} cannot go on, since its samples would not be comparable: "
+            f"{'; '.join(differences)}.",
+            remedy="Start a new run.",
+        )
