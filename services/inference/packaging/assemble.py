@@ -21,7 +21,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Final
 
-PROGRAM: Final = Path("opt/program")
+HERE: Final = Path(__file__).resolve().parent
 
 # Whole packages and modules of the standard library that no server needs.
 UNUSED_MODULES: Final = frozenset(
@@ -30,8 +30,8 @@ UNUSED_MODULES: Final = frozenset(
     __phello__ antigravity bdb cProfile cmd code codeop curses dbm doctest ensurepip filecmp ftplib
     getpass idlelib imaplib lib2to3 mailbox modulefinder msilib netrc nturl2path pdb pickletools
     plistlib poplib profile pstats pty pyclbr pydoc pydoc_data rlcompleter sched shelve smtplib
-    sqlite3 symtable tabnanny test this timeit tkinter trace tracemalloc tty turtle turtledemo
-    unittest venv wave webbrowser xmlrpc zipapp zoneinfo _pydecimal _pydatetime _pyio _pylong
+    sqlite3 symtable tabnanny test this tkinter trace tracemalloc tty turtle turtledemo
+    unittest ssl venv wave webbrowser xmlrpc zipapp zoneinfo _pydecimal _pydatetime _pyio _pylong
     """.split()
 )
 # Extension modules: these pull in libraries (OpenSSL, SQLite, readline, ...) or only serve tests.
@@ -67,7 +67,6 @@ def main(wheels: Path, root: Path) -> None:
     interpreter = Path(sys.executable).resolve()
     library = Path(sysconfig.get_path("stdlib"))
     target = root / library.relative_to("/")
-    program = root / PROGRAM
 
     lay_out(root)
     place(interpreter, root / interpreter.relative_to("/"))
@@ -76,14 +75,16 @@ def main(wheels: Path, root: Path) -> None:
     for extension in extensions(library / "lib-dynload"):
         place(extension, target / "lib-dynload" / extension.name)
 
-    compile_tree(wheels, program, pillow(wheels))
-    compile_tree(wheels, program, sorted((wheels / "prometheus_client").rglob("*.py")))
+    # Beside the standard library: one folder to look into, and no `site` to find another.
+    compile_tree(wheels, target, pillow(wheels))
+    compile_tree(wheels, target, sorted((wheels / "prometheus_client").rglob("*.py")))
+    compile_tree(HERE, target, [HERE / "ssl.py"])
     core = next((wheels / "PIL").glob("_imaging.*.so"))
-    place(core, program / "PIL" / core.name)
+    place(core, target / "PIL" / core.name)
     (runtime,) = (wheels / "onnxruntime/capi").glob("libonnxruntime.so.*")
-    place(runtime, program / "libonnxruntime.so")
+    place(runtime, root / "usr/lib/libonnxruntime.so")
 
-    bring_libraries(root, origin=wheels)
+    bring_libraries(root, home=target, origin=wheels)
     strip(elf_files(root))
     subprocess.run(["ldconfig", "-r", str(root)], check=True)
     (root / "var/cache/ldconfig/aux-cache").unlink(missing_ok=True)
@@ -91,7 +92,7 @@ def main(wheels: Path, root: Path) -> None:
 
 def lay_out(root: Path) -> None:
     """The folders that programs expect, the links of a merged /usr, and two users' names."""
-    for folder in ("etc", "opt/ml/model", "opt/program", "proc", "root", "sys", "dev", "usr/bin",
+    for folder in ("etc", "opt/ml/model", "proc", "root", "sys", "dev", "usr/bin",
                    "usr/lib", "usr/lib64", "var/cache/ldconfig"):  # fmt: skip
         (root / folder).mkdir(parents=True, exist_ok=True)
     (root / "tmp").mkdir()
@@ -143,7 +144,7 @@ def compile_tree(source: Path, target: Path, files: Iterable[Path]) -> None:
         py_compile.compile(
             str(path),
             cfile=str((target / inside).with_suffix(".pyc")),
-            dfile=str(Path("/") / inside),
+            dfile=str(inside),  # as a traceback shows it
             doraise=True,
             optimize=2,
             invalidation_mode=py_compile.PycInvalidationMode.UNCHECKED_HASH,
@@ -166,29 +167,23 @@ def elf_files(root: Path) -> list[Path]:
     ]
 
 
-def bring_libraries(root: Path, *, origin: Path) -> None:
+def bring_libraries(root: Path, *, home: Path, origin: Path) -> None:
     """Copy what the ELF files need until nothing is missing.
 
-    Libraries that a wheel brings stand beside it (``$ORIGIN/../pillow.libs``) and keep that place
-    under ``/opt/program``; the system's keep theirs.
+    Libraries that a wheel brings stand beside it (``$ORIGIN/../pillow.libs``) and keep that place:
+    what lay in ``origin`` now lies in ``home``. The system's keep theirs.
     """
     asked: set[Path] = set()
     while todo := [path for path in elf_files(root) if path not in asked]:
         for path in todo:
             asked.add(path)
-            inside = path.relative_to(root)
-            # Ask where the file stood before, so that its $ORIGIN means what it meant.
-            original = Path("/") / inside
-            if inside.is_relative_to(PROGRAM):
-                original = origin / inside.relative_to(PROGRAM)
-                if not original.exists():
-                    original = path
-            for library in linked(original):
+            for library in linked(original(path, root=root, home=home, origin=origin)):
                 if library.is_relative_to(origin):
-                    target = root / PROGRAM / library.relative_to(origin)
+                    target = home / library.relative_to(origin)
                 else:
-                    # One copy, in the multiarch folder or where the program looks for its linker.
-                    target = root / library.resolve().parent.relative_to("/") / library.name
+                    # /lib and /usr/lib are one: keep one copy, under the name that is asked for.
+                    folder = library.parent.resolve().relative_to("/")
+                    target = root / folder / library.name
                 if not target.exists():
                     place(library.resolve(), target)
     # A program names its linker by a path of its own (/lib64/ld-linux-x86-64.so.2).
@@ -197,6 +192,14 @@ def bring_libraries(root: Path, *, origin: Path) -> None:
         if not link.exists():
             link.parent.mkdir(parents=True, exist_ok=True)
             link.symlink_to(os.path.relpath(root / linker.resolve().relative_to("/"), link.parent))
+
+
+def original(path: Path, *, root: Path, home: Path, origin: Path) -> Path:
+    """Where a file stood before it was copied: there, its ``$ORIGIN`` means what it meant."""
+    if path.is_relative_to(home) and (origin / path.relative_to(home)).exists():
+        return origin / path.relative_to(home)
+    there = Path("/") / path.relative_to(root)
+    return there if there.exists() else path
 
 
 def linked(path: Path) -> list[Path]:

@@ -1,0 +1,126 @@
+"""What a build must know of this machine: whom it trusts, where its packages come from.
+
+All of it goes in as build secrets, which no layer keeps.
+"""
+
+import ast
+import os
+import shlex
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Final
+
+from lab.errors import CommandError
+from lab.images.apt import host_mirrors, sources
+from lab.process import run
+
+_BUNDLES: Final = (
+    "/etc/ssl/certs/ca-certificates.crt",  # Debian, Ubuntu, Alpine, Arch
+    "/etc/pki/tls/certs/ca-bundle.crt",  # Fedora, RHEL
+    "/etc/ssl/ca-bundle.pem",  # openSUSE
+    "/etc/ssl/cert.pem",  # macOS
+)
+_BUNDLE_VARIABLES: Final = ("PIP_CERT", "SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
+_PROXIES: Final = ("HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY")
+
+_LISTS: Final = frozenset({"extra-index-url", "find-links", "trusted-host"})
+_SINGLE: Final = frozenset({"index-url", "proxy", "timeout", "retries", "prefer-binary"})
+
+
+@dataclass(frozen=True, kw_only=True)
+class HostFiles:
+    """Files to hand to a build, None where there is nothing to say, and its proxies."""
+
+    ca: Path | None
+    pip: Path | None
+    apt: Path | None
+    proxies: Mapping[str, str]
+
+
+@contextmanager
+def host_files(env: Mapping[str, str] = os.environ) -> Iterator[HostFiles]:
+    """Write them for as long as a build runs, readable by this user only."""
+    with TemporaryDirectory(prefix="inference-lab-") as folder:
+        settings = pip_settings()
+        yield HostFiles(
+            ca=ca_bundle(env, settings),
+            pip=_write(Path(folder, "pip.conf"), pip_conf(settings)),
+            apt=_write(Path(folder, "debian.sources"), sources(host_mirrors())),
+            proxies=proxies(env),
+        )
+
+
+def ca_bundle(env: Mapping[str, str], settings: Mapping[str, str]) -> Path | None:
+    """The certificates that this machine trusts: pip's own setting first, then the system's."""
+    named = [env.get("PIP_CERT"), settings.get("cert"), *map(env.get, _BUNDLE_VARIABLES)]
+    for name in (*named, *_BUNDLES):
+        if name and Path(name).is_file():
+            return Path(name)
+    return None
+
+
+def pip_settings() -> Mapping[str, str]:
+    """What pip on this machine is told, from its files and from ``PIP_*``."""
+    try:
+        listed = run([sys.executable, "-m", "pip", "config", "list"]).stdout
+    except CommandError:  # no pip in this environment
+        return {}
+    return parse_pip_settings(listed)
+
+
+def parse_pip_settings(listed: str) -> Mapping[str, str]:
+    """The output of ``pip config list``: the environment over ``[install]`` over ``[global]``."""
+    found: dict[tuple[int, str], str] = {}
+    for line in listed.splitlines():
+        name, equals, value = line.partition("=")
+        scope, _, key = name.rpartition(".")
+        rank = {"global": 0, "install": 1, ":env:": 2}.get(scope)
+        if not equals or rank is None:
+            continue
+        key = {"default-timeout": "timeout"}.get(key, key)
+        try:
+            found[rank, key] = str(ast.literal_eval(value))
+        except (SyntaxError, ValueError):
+            found[rank, key] = value
+    return {key: value for (_, key), value in sorted(found.items())}
+
+
+def pip_conf(settings: Mapping[str, str]) -> str:
+    """A ``pip.conf`` with what a container can reach: files of this machine are dropped."""
+    lines = []
+    for key, value in sorted(settings.items()):
+        if key in _LISTS:
+            words = [word for word in shlex.split(value) if key == "trusted-host" or _remote(word)]
+        elif key in _SINGLE and (key != "index-url" or _remote(value)):
+            words = [value]
+        else:
+            words = []
+        if words:
+            lines.append(f"{key} = " + "\n    ".join(words))
+    return "\n".join(("[global]", *lines, ""))
+
+
+def proxies(env: Mapping[str, str]) -> Mapping[str, str]:
+    """The proxies, less those on this machine's loopback, which no container reaches."""
+    found = {name: env.get(name) or env.get(name.lower()) or "" for name in _PROXIES}
+    return {
+        name: value
+        for name, value in found.items()
+        if name == "NO_PROXY" or not any(host in value for host in ("//localhost", "//127."))
+    }
+
+
+def _remote(location: str) -> bool:
+    return location.startswith(("http://", "https://"))
+
+
+def _write(path: Path, text: str) -> Path | None:
+    if not text:
+        return None
+    path.touch(mode=0o600)
+    path.write_text(text, encoding="utf-8")
+    return path

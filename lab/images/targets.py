@@ -1,0 +1,108 @@
+"""What the bake file can build, and what each of it is made from."""
+
+import hashlib
+import stat
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from lab.errors import UsageError
+from lab.images.variants import VARIANTS, image_ref
+from lab.paths import ROOT
+from lab.spec import FLOOR, Platform
+
+BAKE_FILE: Final = "services/docker-bake.hcl"
+
+LABEL_FINGERPRINT: Final = "org.inference-lab.fingerprint"
+"""On every image: what it was built from, so that an unchanged one is not built again."""
+
+_TOOLS: Final = ("services/base/Dockerfile",)
+_APP: Final = ("services/inference/app", "services/inference/serve")
+_IGNORED: Final = frozenset({"__pycache__", ".mypy_cache", ".ruff_cache", ".pytest_cache"})
+
+
+@dataclass(frozen=True, kw_only=True)
+class Target:
+    """An image of the bake file. ``inputs`` are files and folders below the checkout's top."""
+
+    name: str
+    inputs: Sequence[str]
+
+    def ref(self, platform: Platform) -> str:
+        """The image's name."""
+        return image_ref(self.name, platform)
+
+
+def _variant(name: str, *more: str) -> Target:
+    return Target(
+        name=name,
+        inputs=(
+            BAKE_FILE,
+            *_TOOLS,
+            f"services/inference/Dockerfile.{name}",
+            "services/inference/packaging",
+            *_APP,
+            *(more or (f"requirements/{name}.txt",)),
+        ),
+    )
+
+
+TARGETS: Final = {
+    target.name: target
+    for target in (
+        _variant("baseline"),
+        # Its first step is the baseline.
+        _variant(
+            "twostage", "services/inference/Dockerfile.baseline", "requirements/baseline.txt"
+        ),
+        _variant("slim"),
+        _variant("onnx"),
+        _variant("onnx-slim"),
+        Target(name=FLOOR, inputs=(BAKE_FILE, *_TOOLS, "services/floor")),
+        Target(name="coldhost", inputs=(BAKE_FILE, "services/coldhost")),
+        Target(name="registry", inputs=(BAKE_FILE, "services/registry")),
+        Target(
+            name="trainer",
+            inputs=(BAKE_FILE, "services/trainer/Dockerfile", "requirements/trainer.txt"),
+        ),
+    )
+}
+
+
+def target(name: str) -> Target:
+    """The target of that name. Raises ``UsageError`` for a name that none has."""
+    try:
+        return TARGETS[name]
+    except KeyError:
+        raise UsageError(
+            f"There is no image {name!r} to build.",
+            remedy=f"Choose from {', '.join((*VARIANTS, *(set(TARGETS) - set(VARIANTS))))}.",
+        ) from None
+
+
+def fingerprint(target: Target, *, base: str, root: Path = ROOT) -> str:
+    """A digest of everything the image is made from: its inputs and the id of its base.
+
+    What a build downloads is pinned by hash in the inputs, but for Debian's packages: these are as
+    old as the base.
+    """
+    digest = hashlib.sha256(base.encode())
+    for path in _files(target.inputs, root):
+        executable = bool(path.stat().st_mode & stat.S_IXUSR)
+        digest.update(f"\0{path.relative_to(root)}\0{executable}\0".encode())
+        digest.update(hashlib.sha256(path.read_bytes()).digest())
+    return digest.hexdigest()[:32]
+
+
+def _files(inputs: Sequence[str], root: Path) -> Iterator[Path]:
+    for name in inputs:
+        path = root / name
+        if path.is_dir():
+            yield from (
+                file
+                for file in sorted(path.rglob("*"))
+                if file.is_file() and not _IGNORED & set(file.relative_to(root).parts)
+            )
+        else:
+            yield path

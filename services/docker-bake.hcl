@@ -1,0 +1,184 @@
+# Every image of the lab. `lab images build` calls this file with the variables below filled in;
+# by hand, from the top of the checkout, once `lab images build` has made the base:
+#   docker buildx bake -f services/docker-bake.hcl onnx-slim
+# Driver: `docker` (needs no builder image). Contexts are relative to the top of the checkout.
+
+variable "ARCH" {
+  default = "amd64"
+}
+# The Debian that the images stand on: a local image, see services/base.
+variable "BASE" {
+  default = "inference-lab/base:trixie-${ARCH}"
+}
+# Where `base` itself comes from when a registry answers; pinned in services/pins.json.
+variable "DEBIAN" {
+  default = "docker.io/library/debian:trixie-slim"
+}
+# Files of this machine that a build step may read and that no layer keeps. Empty: not needed.
+variable "CA_FILE" { # certificates that this machine trusts
+  default = ""
+}
+variable "PIP_FILE" { # this machine's pip settings, less what a build cannot reach
+  default = ""
+}
+variable "APT_FILE" { # this machine's Debian mirror
+  default = ""
+}
+
+function "tag" {
+  params = [name]
+  result = ["inference-lab/${name}:${ARCH}"]
+}
+
+target "_image" {
+  platforms = ["linux/${ARCH}"]
+  output = ["type=docker"]
+  args = {
+    BASE = BASE
+  }
+  secret = concat(
+    notequal(CA_FILE, "") ? ["type=file,id=ca,src=${CA_FILE}"] : [],
+    notequal(PIP_FILE, "") ? ["type=file,id=pip,src=${PIP_FILE}"] : [],
+    notequal(APT_FILE, "") ? ["type=file,id=apt,src=${APT_FILE}"] : [],
+  )
+  labels = {
+    "org.inference-lab.managed" = "true"
+  }
+}
+
+# --- what the others stand on -----------------------------------------------------------------
+
+target "base" {
+  inherits = ["_image"]
+  context = "services/base"
+  target = "base"
+  args = {
+    DEBIAN = DEBIAN
+  }
+  tags = [BASE]
+  labels = {
+    "org.inference-lab.role" = "base"
+  }
+}
+
+target "tools" {
+  inherits = ["_image"]
+  context = "services/base"
+  target = "tools"
+  tags = tag("tools") # so that it can be named, and removed
+  labels = {
+    "org.inference-lab.role" = "tools"
+  }
+}
+
+target "_variant" {
+  inherits = ["_image"]
+  context = "."
+  contexts = {
+    tools = "target:tools"
+  }
+  labels = {
+    "org.inference-lab.role" = "variant"
+    # SageMaker tells the container its port (SAGEMAKER_BIND_TO_PORT), as multi-container needs.
+    "com.amazonaws.sagemaker.capabilities.accept-bind-to-port" = "true"
+  }
+}
+
+# --- the variants, largest first (services/inference/README.md explains each step) ------------
+
+target "baseline" {
+  inherits = ["_variant"]
+  dockerfile = "services/inference/Dockerfile.baseline"
+  contexts = {} # one stage, as the study began: nothing from elsewhere
+  tags = tag("baseline")
+  labels = {
+    "org.inference-lab.variant" = "baseline"
+  }
+}
+
+target "twostage" {
+  inherits = ["_variant"]
+  dockerfile = "services/inference/Dockerfile.twostage"
+  tags = tag("twostage")
+  labels = {
+    "org.inference-lab.variant" = "twostage"
+  }
+}
+
+target "slim" {
+  inherits = ["_variant"]
+  dockerfile = "services/inference/Dockerfile.slim"
+  tags = tag("slim")
+  labels = {
+    "org.inference-lab.variant" = "slim"
+  }
+}
+
+target "onnx" {
+  inherits = ["_variant"]
+  dockerfile = "services/inference/Dockerfile.onnx"
+  tags = tag("onnx")
+  labels = {
+    "org.inference-lab.variant" = "onnx"
+  }
+}
+
+target "onnx-slim" {
+  inherits = ["_variant"]
+  dockerfile = "services/inference/Dockerfile.onnx-slim"
+  tags = tag("onnx-slim")
+  labels = {
+    "org.inference-lab.variant" = "onnx-slim"
+  }
+}
+
+# --- the floor ----------------------------------------------------------------------------------
+
+target "floor" {
+  inherits = ["_variant"]
+  context = "services/floor"
+  tags = tag("floor")
+  labels = {
+    "org.inference-lab.variant" = "floor"
+  }
+}
+
+# --- helpers ------------------------------------------------------------------------------------
+
+target "coldhost" {
+  inherits = ["_image"]
+  context = "services/coldhost"
+  tags = tag("coldhost")
+  labels = {
+    "org.inference-lab.role" = "coldhost"
+  }
+}
+
+target "registry" {
+  inherits = ["_image"]
+  context = "services/registry"
+  tags = tag("registry")
+  labels = {
+    "org.inference-lab.role" = "registry"
+  }
+}
+
+target "trainer" {
+  inherits = ["_image"]
+  context = "."
+  dockerfile = "services/trainer/Dockerfile"
+  tags = tag("trainer")
+  labels = {
+    "org.inference-lab.role" = "trainer"
+  }
+}
+
+group "variants" {
+  targets = ["baseline", "twostage", "slim", "onnx", "onnx-slim", "floor"]
+}
+group "helpers" {
+  targets = ["coldhost", "registry", "trainer"]
+}
+group "default" {
+  targets = ["onnx-slim"]
+}
