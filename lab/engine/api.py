@@ -32,6 +32,8 @@ class ContainerSpec:
     port: int = PORT
     publish: int | None = None
     """Host port on 127.0.0.1 for ``port``; 0 lets the engine choose; None publishes nothing."""
+    also_publish: Mapping[int, int] = field(default_factory=dict)
+    """Further ports of the container, published in the same way."""
     memory_bytes: int | None = None
     cpus: float | None = None
     user: str | None = None

@@ -62,6 +62,11 @@ class DockerEngine:
         self._bridged = reach is None and _is_here(address, self._info)
 
     @property
+    def bridged(self) -> bool:
+        """Whether its containers, and folders shared with them, may be reached from here."""
+        return self._bridged
+
+    @property
     def kind(self) -> EngineKind:
         """Docker."""
         return EngineKind.DOCKER
@@ -226,11 +231,14 @@ class DockerEngine:
         }
         if spec.user is not None:
             config["User"] = spec.user
+        ports = dict(spec.also_publish)
         if spec.publish is not None:
-            port = f"{spec.port}/tcp"
-            binding = {"HostIp": self._published_on, "HostPort": str(spec.publish or "")}
-            config["ExposedPorts"] = {port: {}}
-            host["PortBindings"] = {port: [binding]}
+            ports[spec.port] = spec.publish
+        config["ExposedPorts"] = {f"{port}/tcp": {} for port in ports}
+        host["PortBindings"] = {
+            f"{port}/tcp": [{"HostIp": self._published_on, "HostPort": str(outside or "")}]
+            for port, outside in ports.items()
+        }
         return config
 
     @property
