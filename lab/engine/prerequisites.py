@@ -1,0 +1,239 @@
+"""What the lab wants of a machine, and how to see whether it has it."""
+
+import importlib.util
+import os
+import re
+import shutil
+import statistics
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Final
+
+from lab import paths
+from lab.engine import provision
+from lab.engine.api import EngineFacts
+from lab.engine.daemon import cgroup_fault
+from lab.engine.docker import DockerEngine
+from lab.engine.doctor import Check, Finding, State, degraded, missing, ok
+from lab.engine.locate import search
+from lab.engine.network import checks as network_checks
+from lab.engine.places import Places
+from lab.engine.provision import Tool
+from lab.errors import CommandError
+from lab.host import cgroup_layout, memory_bytes, usable_cpus
+from lab.process import run
+from lab.units import format_bytes, format_seconds
+
+_GIB: Final = 1024**3
+_DISK_GOOD: Final = 25 * _GIB
+_DISK_LEAST: Final = 10 * _GIB
+_MEMORY_GOOD: Final = 8 * _GIB
+_MEMORY_LEAST: Final = 3 * _GIB
+_CPUS_GOOD: Final = 2
+_NOISE_PROBE_S: Final = 2.0
+_NOISE_GOOD: Final = 1.10
+_QEMU_GOOD: Final = 8
+_QEMU_REMEDY: Final = "Install qemu-user-static 8 or newer (Debian 12: from bookworm-backports)."
+_COMMAND_S: Final = 6.0
+_BINFMT: Final = Path("/proc/sys/fs/binfmt_misc")
+_DROP: Final = Path("/proc/sys/vm/drop_caches")
+_BROWSERS: Final = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+
+
+def all_checks() -> Sequence[Check]:
+    """Every prerequisite, the weightiest first."""
+    return [
+        Check(name="engine", look=engine),
+        Check(name="process engine", look=process_engine),
+        Check(name="docker client", look=_tool(Tool.CLIENT, "--version")),
+        Check(name="buildx", look=_tool(Tool.BUILDX, "version")),
+        Check(name="compose", look=_tool(Tool.COMPOSE, "version")),
+        Check(name="mmdebstrap", look=_tool(Tool.BOOTSTRAP, "--version")),
+        Check(name="arm64 (QEMU)", look=qemu),
+        Check(name="cgroups", look=cgroups),
+        Check(name="disk", look=disk),
+        Check(name="memory", look=memory),
+        Check(name="page cache", look=page_cache),
+        Check(name="browser", look=browser),
+        *network_checks(),
+        Check(name="CPUs", look=cpus, alone=True),
+    ]
+
+
+def runnable(found: Mapping[str, Finding]) -> str | None:
+    """What the lab would run on: ``docker``, ``process``, or None when nothing can run."""
+    if found["engine"].state is not State.MISSING:
+        return "docker"
+    return "process" if found["process engine"].state is not State.MISSING else None
+
+
+def engine() -> Finding:
+    """Which engine answers and where its address comes from."""
+    seen = search()
+    if seen.found is not None:
+        docker = DockerEngine(seen.found.address)
+        facts = docker.facts()
+        docker.close()
+        return _judged(facts, seen.found.origin)
+    asked = "; ".join(f"{refusal.candidate.origin}: {refusal.why}" for refusal in seen.refused)
+    obstacle = provision.obstacle()
+    if provision.has(Tool.ENGINE):
+        return degraded(f"installed, not running ({asked})", "Run `lab engine up`.")
+    if obstacle is None:
+        return degraded(f"none yet ({asked})", "Run `lab engine up`: it installs and starts one.")
+    return missing(
+        f"none answers ({asked}), and {obstacle}", provision.advice(provision.ENGINE_TOOLS)
+    )
+
+
+def _judged(facts: EngineFacts, origin: str) -> Finding:
+    said = f"{facts.name}, {facts.storage_driver}, {facts.address} ({origin})"
+    if facts.storage_driver == "vfs":
+        return degraded(
+            f"{said}: copies every layer whole", "Keep its data on ext4 or xfs, for overlay2."
+        )
+    if facts.notes:
+        return degraded(f"{said}: {'; '.join(facts.notes)}")
+    return ok(said)
+
+
+def process_engine() -> Finding:
+    """Whether virtual environments can be made, for a lab without containers."""
+    if importlib.util.find_spec("ensurepip") is None or importlib.util.find_spec("venv") is None:
+        return missing(
+            "this Python cannot make virtual environments", "Install python3-venv (Debian, Ubuntu)."
+        )
+    return ok(f"Python {sys.version.split()[0]} makes virtual environments")
+
+
+def _tool(tool: Tool, question: str) -> Callable[[], Finding]:
+    def look() -> Finding:
+        if not provision.has(tool):
+            return missing("not installed", provision.advice([tool]))
+        try:
+            said = run([*tool.value.split(), question], timeout_s=_COMMAND_S).stdout
+        except CommandError as error:
+            return degraded(error.what, provision.advice([tool]))
+        found = re.search(r"v?(\d+\.\d+[\w.+~-]*)", said)
+        return ok(found[1] if found else said.strip())
+
+    return look
+
+
+def qemu(*, binfmt: Path = _BINFMT) -> Finding:
+    """Whether arm64 images can be built and run here."""
+    if os.uname().machine in {"aarch64", "arm64"}:
+        return ok("this machine is arm64")
+    try:
+        entry = (binfmt / "qemu-aarch64").read_text(encoding="utf-8")
+    except OSError:
+        return missing("arm64 programs cannot be run here", _QEMU_REMEDY)
+    interpreter = re.search(r"^interpreter (\S+)$", entry, re.MULTILINE)
+    fixed = re.search(r"^flags: \w*F", entry, re.MULTILINE)
+    if interpreter is None or not entry.startswith("enabled") or not fixed:
+        return degraded(
+            "registered, but not so that containers find it",
+            "Register it anew with the flags OPF (from /usr/lib/binfmt.d/qemu-aarch64.conf).",
+        )
+    return _qemu_version(interpreter[1])
+
+
+def _qemu_version(interpreter: str) -> Finding:
+    try:
+        said = run([interpreter, "--version"], timeout_s=_COMMAND_S).stdout
+    except CommandError as error:
+        return degraded(f"registered, version unknown: {error.what}", _QEMU_REMEDY)
+    version = re.search(r"version (\d+)(\.[\d.]+\d)?", said)
+    if version is None:
+        return degraded("registered, version unknown", _QEMU_REMEDY)
+    name = f"QEMU {version[1]}{version[2] or ''}"
+    if int(version[1]) < _QEMU_GOOD:
+        return degraded(f"{name} builds arm64 images but crashes when they run", _QEMU_REMEDY)
+    return ok(name)
+
+
+def cgroups() -> Finding:
+    """Whether containers can be given memory and CPU limits."""
+    fault = cgroup_fault()
+    if fault is not None:
+        return missing(fault, "Mount the cgroup file system writable, or use LAB_ENGINE=process.")
+    return ok(f"{cgroup_layout()}, memory controller, writable")
+
+
+def disk() -> Finding:
+    """Room for images and for the cold hosts that pull them anew."""
+    places = Places.here()
+    folders = {"images": _existing(places.data_root), "runs and models": _existing(paths.home())}
+    free = {name: shutil.disk_usage(folder).free for name, folder in folders.items()}
+    said = ", ".join(f"{format_bytes(count)} free for {name}" for name, count in free.items())
+    least = min(free.values())
+    remedy = f"Free some space, or set LAB_ENGINE_ROOT to a disk with {format_bytes(_DISK_GOOD)}."
+    if least < _DISK_LEAST:
+        return missing(said, remedy)
+    return ok(said) if least >= _DISK_GOOD else degraded(said, remedy)
+
+
+def memory() -> Finding:
+    """Memory for the largest tier and for training."""
+    total = memory_bytes().get("MemTotal")
+    if total is None:
+        return degraded("this system does not tell")
+    said = format_bytes(total)
+    if total < _MEMORY_LEAST:
+        return missing(said, "The lab needs 4 GB.")
+    if total < _MEMORY_GOOD:
+        return degraded(said, "Tiers above the machine's memory will not be limited by it.")
+    return ok(said)
+
+
+def page_cache(*, switch: Path = _DROP) -> Finding:
+    """Whether ``diskcold`` trials can be run."""
+    if os.access(switch, os.W_OK):
+        return ok("may be dropped")
+    return degraded("may not be dropped: diskcold trials are skipped", "Run the lab as root.")
+
+
+def browser() -> Finding:
+    """A browser for the tests of the report."""
+    for name in _BROWSERS:
+        found = shutil.which(name)
+        if found:
+            return ok(found)
+    own = Path(os.environ.get("PLAYWRIGHT_BROWSERS_PATH", "~/.cache/ms-playwright")).expanduser()
+    for folder in sorted(own.glob("chromium*")):
+        return ok(str(folder))
+    return degraded(
+        "no Chromium: browser tests cannot run", "Install chromium, or run `playwright install`."
+    )
+
+
+def cpus() -> Finding:
+    """How many processors, and how steadily they run: a fixed loop is timed for two seconds."""
+    times = time_loop(_NOISE_PROBE_S)
+    middle = statistics.median(times)
+    spread = sorted(times)[int(len(times) * 0.9)] / middle
+    count = usable_cpus()
+    said = f"{count}, a {format_seconds(middle)} loop varies by {spread:.2f}x (p90/p50)"
+    if count < _CPUS_GOOD:
+        return degraded(said, "Use 2 or more: client and container compete for one.")
+    if spread > _NOISE_GOOD:
+        return degraded(
+            f"{said}: noisy", "Compare only within a run; stop what else runs on this machine."
+        )
+    return ok(said)
+
+
+def time_loop(duration_s: float) -> Sequence[float]:
+    """Seconds that the same small work took, again and again."""
+    times = []
+    end = time.perf_counter() + duration_s
+    while (begun := time.perf_counter()) < end:
+        sum(range(400_000))
+        times.append(time.perf_counter() - begun)
+    return times
+
+
+def _existing(path: Path) -> Path:
+    return next(folder for folder in (path, *path.parents) if folder.exists())
