@@ -10,10 +10,12 @@ started right after the pull finds its files in memory, as on a machine that has
 import os
 import secrets
 import shutil
+import socket
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from typing import Final
 
@@ -37,20 +39,22 @@ _SHARED: Final = "/run/coldhost"
 _SOCKET: Final = "docker.sock"
 _READY_S: Final = 30.0
 _POLL_S: Final = 0.01
-_ANY: Final = 1
-"""Some port: only the host of its address is wanted."""
+_API_PORT: Final = 2375
 _COPIES: Final = "vfs"
 
 
 class ColdHost:
     """A cold host that answers. Its containers' limits are enforced as the outer engine's are."""
 
-    publish: int = 0
-    """What ``ContainerSpec.publish`` must be for a container's port to be reached from here."""
-
-    def __init__(self, engine: DockerEngine, fetcher: Fetcher) -> None:
+    def __init__(self, engine: DockerEngine, fetcher: Fetcher, *, publish: int) -> None:
         self.engine = engine
         """The inner engine. Paths in its specs are those of the cold host."""
+        self.publish = publish
+        """What ``ContainerSpec.publish`` must be for a container's port to be reached from here.
+
+        0 on this machine's own engine; otherwise the one port that is forwarded, through something
+        that accepts connections before the container listens.
+        """
         self._fetcher = fetcher
 
     def pull(self, ref: str, *, platform: Platform | None = None) -> Pulled:
@@ -100,21 +104,20 @@ def cold_host(
     ``image`` is ``inference-lab/coldhost:<arch>``, ``owner`` the run's id.
     Raises ``EngineError`` when it does not come up within 30 s.
     """
-    labels = {LABEL_ROLE: ROLE, LABEL_OWNER: owner}
     made = ExitStack()
     try:
         with uninterrupted():
-            shared = Path(tempfile.mkdtemp(prefix="lab-cold-"))
-            made.callback(shutil.rmtree, shared, ignore_errors=True)
-            container = engine.create(_spec(image, network, labels, shared))
+            door: _Door = _Folder() if engine.bridged else _Port()
+            made.callback(door.close)
+            container = engine.create(_spec(door, image=image, network=network, owner=owner))
             made.callback(container.remove)
         container.start()
-        inner = _ready(container, shared / _SOCKET)
+        inner = _ready(container, door)
         made.callback(inner.close)
         _check_driver(inner)
         fetcher = Fetcher(engine, container.id)
         made.callback(fetcher.close)
-        yield ColdHost(inner, fetcher)
+        yield ColdHost(inner, fetcher, publish=door.forwarded)
     finally:
         with uninterrupted():
             made.close()
@@ -128,43 +131,92 @@ def remove_leftovers(engine: DockerEngine, *, owner: str) -> int:
     return len(left)
 
 
-def _spec(image: str, network: str, labels: Mapping[str, str], shared: Path) -> ContainerSpec:
-    return ContainerSpec(
-        image=image,
-        name=f"inference-lab-cold-{secrets.token_hex(4)}",
-        command=(
-            f"--host=unix://{_SHARED}/{_SOCKET}",
-            # The socket is root's; this is who may use it besides.
-            f"--group={os.getgid()}",
-            # The forwarder would accept connections before the container listens.
-            "--userland-proxy=false",
-            "--ip6tables=false",
-            f"--insecure-registry={INTERNAL}",
-        ),
-        labels=labels,
-        mounts=(
-            Mount(source=None, target=_DATA, read_only=False),
-            Mount(source=str(shared), target=_SHARED, read_only=False),
-        ),
-        network=network,
-        privileged=True,
-        read_only_root=False,
+class _Folder:
+    """The way in on this machine: a socket in a folder that only its owner may enter."""
+
+    forwarded: Final = 0
+
+    def __init__(self) -> None:
+        self._folder = Path(tempfile.mkdtemp(prefix="lab-cold-"))
+
+    def spec(self, spec: ContainerSpec) -> ContainerSpec:
+        shared = Mount(source=str(self._folder), target=_SHARED, read_only=False)
+        return replace(
+            spec,
+            # The socket is root's; --group is who may use it besides.
+            command=(*spec.command, f"--host=unix://{_SHARED}/{_SOCKET}", f"--group={os.getgid()}"),
+            mounts=(*spec.mounts, shared),
+        )
+
+    def open(self, container: DockerContainer) -> DockerEngine | None:
+        path = self._folder / _SOCKET
+        if not path.exists():
+            return None
+        host, _ = container.address(_API_PORT)
+        return DockerEngine(f"unix://{path}", reach=host)
+
+    def close(self) -> None:
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+
+class _Port:
+    """The way in where the engine is in a virtual machine: two ports forwarded to 127.0.0.1."""
+
+    def __init__(self) -> None:
+        with socket.create_server(("127.0.0.1", 0)) as probe:
+            self.forwarded: int = probe.getsockname()[1]
+
+    def spec(self, spec: ContainerSpec) -> ContainerSpec:
+        return replace(
+            spec,
+            command=(*spec.command, f"--host=tcp://0.0.0.0:{_API_PORT}", "--tls=false"),
+            port=_API_PORT,
+            publish=0,
+            also_publish={self.forwarded: self.forwarded},
+        )
+
+    def open(self, container: DockerContainer) -> DockerEngine:
+        host, port = container.address(_API_PORT)
+        # By another name than 127.0.0.1, at which the inner engine would publish for itself only.
+        return DockerEngine(f"tcp://{host}:{port}", reach="localhost")
+
+    def close(self) -> None:
+        """Nothing to close."""
+
+
+_Door = _Folder | _Port
+
+
+def _spec(door: _Door, *, image: str, network: str, owner: str) -> ContainerSpec:
+    return door.spec(
+        ContainerSpec(
+            image=image,
+            name=f"inference-lab-cold-{secrets.token_hex(4)}",
+            command=(
+                # The forwarder would accept connections before the container listens.
+                "--userland-proxy=false",
+                "--ip6tables=false",
+                f"--insecure-registry={INTERNAL}",
+            ),
+            labels={LABEL_ROLE: ROLE, LABEL_OWNER: owner},
+            mounts=(Mount(source=None, target=_DATA, read_only=False),),
+            network=network,
+            privileged=True,
+            read_only_root=False,
+        )
     )
 
 
-def _ready(container: DockerContainer, socket: Path) -> DockerEngine:
-    reach, _ = container.address(_ANY)
+def _ready(container: DockerContainer, door: _Door) -> DockerEngine:
     deadline = time.monotonic() + _READY_S
-    while time.monotonic() < deadline:
-        if socket.exists():
-            with suppress(EngineError):
-                inner = DockerEngine(f"unix://{socket}", reach=reach)
+    while time.monotonic() < deadline and container.state().running:
+        with suppress(EngineError):
+            inner = door.open(container)
+            if inner is not None:
                 # What the user's Docker settings say of passwords is not this engine's concern,
                 # and asking a credential helper would be measured as part of the pull.
                 inner.client.reload_config(dockercfg_path=os.devnull)
                 return inner
-        if not container.state().running:
-            break
         time.sleep(_POLL_S)
     raise EngineError(
         f"The cold host did not come up.\n{container.logs(tail=8)}",
