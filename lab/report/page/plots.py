@@ -1,7 +1,8 @@
 """What the page draws: waterfalls, image size against time, distributions, memory against time."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import pairwise
 
 from lab.report.model import Row
 from lab.report.page.scale import Scale, linear, logarithmic, megabytes_label, seconds_label
@@ -82,12 +83,12 @@ class Scatter:
     @property
     def lines(self) -> Sequence[tuple[Point, Point]]:
         """Neighbours to be joined; the floor stands alone."""
-        found = []
+        found: list[tuple[Point, Point]] = []
         for series in range(max(len(self.series), 1)):
             mine = sorted(
                 (p for p in self.points if p.series == series and not p.floor), key=lambda p: p.x
             )
-            found += list(zip(mine, mine[1:], strict=False))
+            found += pairwise(mine)
         return found
 
 
@@ -315,7 +316,7 @@ def _apart(points: Sequence[Point]) -> Sequence[Point]:
         last = 100.0 + _LABEL_GAP
         for point in sorted((p for p in points if p.left is left), key=lambda p: -p.y):
             last = min(point.y, last - _LABEL_GAP)
-            found.append(Point(**{**vars(point), "label_y": last}))
+            found.append(replace(point, label_y=last))
     return found
 
 

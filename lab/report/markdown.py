@@ -1,0 +1,181 @@
+"""The summary as Markdown, for a pull request."""
+
+from collections.abc import Iterable, Iterator, Sequence
+
+from lab.report import published, words
+from lab.report.model import Against, Reached, Row, Summary, Target
+from lab.report.page.view import images, open_targets, study
+from lab.report.summary import Results
+from lab.spec import Phase
+
+
+def to_markdown(results: Results) -> str:
+    """``report.md``: the same tables as the page, less the plots."""
+    summary = results.summary
+    aside = "" if summary.run.container else " — no container"
+    about = (
+        f"Run `{summary.run.id}`, plan `{summary.run.plan}`, {summary.run.engine}, "
+        f"{summary.run.recorded} of {summary.run.planned} trials, seed {summary.run.seed}."
+    )
+    parts = [
+        f"# Cold starts: {summary.headline.text}{aside}",
+        summary.headline.detail,
+        about,
+        *_section(f"Start to first prediction{aside}", _totals(summary)),
+        *_section(f"Phases, medians{aside}", _phases(summary)),
+        *_section(f"Ratios{aside}", _ratios(summary)),
+    ]
+    if open_targets(results):
+        parts += _section(f"Figures to reach{aside}", _targets(summary.targets))
+    parts += [f"## Findings{aside}", *_findings(summary)] if summary.findings else []
+    parts += _section(f"Emulated (QEMU), in no other table{aside}", _emulated(summary))
+    parts += _section(f"Images{aside}", _images(results))
+    parts += _section(
+        f"The published study ({published.SOURCE}) beside ours{aside}", _study(results)
+    )
+    return "\n\n".join(parts) + "\n"
+
+
+def table(head: Sequence[str], lines: Iterable[Sequence[str]]) -> str:
+    """A Markdown table, or nothing without lines; cells are escaped."""
+    body = [_line(cells) for cells in lines]
+    if not body:
+        return ""
+    rule = _line(["---", *["---:"] * (len(head) - 1)])
+    return "\n".join([_line(head), rule, *body])
+
+
+def _line(cells: Sequence[str]) -> str:
+    escaped = (" ".join(cell.split()).replace("|", "\\|") for cell in cells)
+    return f"| {' | '.join(escaped)} |"
+
+
+def _section(title: str, body: str) -> Sequence[str]:
+    return [f"## {title}", body] if body else []
+
+
+def _timed(summary: Summary) -> Iterator[Row]:
+    return (row for row in summary.rows if not row.emulated)
+
+
+def _totals(summary: Summary) -> str:
+    return table(
+        [
+            *("variant", "model", "platform", "tier", "start", "n", "failed", "skipped", "p50"),
+            *("interval", "2nd prediction", "peak memory", "compressed", "unpacked"),
+        ],
+        (
+            [
+                *(row.variant, row.model, row.platform, words.tier(row.tier)),
+                *(words.KINDS[row.start_kind], str(row.n), str(row.failures), str(row.skipped)),
+                *(words.seconds(row.total_s.p50), words.median_interval(row)),
+                words.seconds(row.second_prediction_s.p50),
+                words.count_bytes(row.peak_memory_bytes),
+                words.count_bytes(row.image_compressed_bytes),
+                words.count_bytes(row.image_unpacked_bytes),
+            ]
+            for row in _timed(summary)
+        ),
+    )
+
+
+def _phases(summary: Summary) -> str:
+    rows = [row for row in _timed(summary) if row.n]
+    shown = [phase for phase in Phase if any(phase in row.phases_s for row in rows)]
+    return table(
+        ["variant", "model", "tier", "start", *(words.PHASES[phase] for phase in shown)],
+        (
+            [
+                *(row.variant, row.model, words.tier(row.tier), words.KINDS[row.start_kind]),
+                *(words.seconds(row.phases_s.get(phase)) for phase in shown),
+            ]
+            for row in rows
+        ),
+    )
+
+
+def _ratios(summary: Summary) -> str:
+    return table(
+        ["ratio", "of", "model", "tier", "start", "times", "interval", "verdict"],
+        (
+            [
+                f"{one.numerator} / {one.denominator}"
+                + (f" ({one.variant})" if one.against is Against.TIER else ""),
+                {"total_s": "total"}.get(one.quantity, one.quantity.replace("_", " ")),
+                *(one.model or words.NOTHING, words.tier(one.tier) if one.tier else words.NOTHING),
+                words.KINDS[one.start_kind] if one.start_kind else words.NOTHING,
+                *(words.times(one.ratio), words.ratio_interval(one), one.verdict),
+            ]
+            for one in summary.comparisons
+        ),
+    )
+
+
+def _targets(targets: Sequence[Target]) -> str:
+    marks = {Reached.YES: "✓ ", Reached.NO: "✗ ", Reached.UNMEASURED: ""}
+    return table(
+        ["figure", "goal", "this run", "interval", "result", "published study"],
+        (
+            [
+                *(one.what, one.goal, target_value(one), words.ratio_pair(one.ci95)),
+                *(marks[one.reached] + one.reached, one.published or words.NOTHING),
+            ]
+            for one in targets
+        ),
+    )
+
+
+def target_value(target: Target) -> str:
+    """What the run measured, in the target's unit."""
+    if target.value is None:
+        return words.NOTHING
+    return words.count_bytes(target.value) if target.unit == "B" else words.times(target.value)
+
+
+def _findings(summary: Summary) -> Iterator[str]:
+    for one in summary.findings:
+        stake = "" if one.stake_s is None else f" ({words.seconds(one.stake_s)} at stake)"
+        yield f"- **{one.title}**{stake}: {one.seen} {one.why} *{one.remedy}*"
+
+
+def _emulated(summary: Summary) -> str:
+    return table(
+        ["variant", "model", "platform", "start", "n", "failed", "p50, emulated"],
+        (
+            [
+                *(row.variant, row.model, row.platform, words.KINDS[row.start_kind]),
+                *(str(row.n), str(row.failures), words.seconds(row.total_s.p50)),
+            ]
+            for row in summary.rows
+            if row.emulated
+        ),
+    )
+
+
+def _images(results: Results) -> str:
+    return table(
+        ["image", "platform", "compressed", "unpacked", "layers", "digest"],
+        (
+            [
+                *(image.variant, image.platform, words.count_bytes(image.compressed_bytes)),
+                *(words.count_bytes(image.unpacked_bytes), str(len(image.layers))),
+                image.digest or words.NOTHING,
+            ]
+            for image in images(results)
+        ),
+    )
+
+
+def _study(results: Results) -> str:
+    return table(
+        ["ratio", "model", "published", "this run", "interval", "ours is"],
+        (
+            [
+                *(one.what, published.NAMES.get(one.model or "", words.NOTHING)),
+                words.times(one.published),
+                "not measured" if one.ours is None else words.times(one.ours),
+                *(words.ratio_pair(one.ci95), one.ours_is),
+            ]
+            for one in study(results)
+        ),
+    )

@@ -1,0 +1,311 @@
+"""What the template is handed: the summary arranged for a reader."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from lab.coldstart.record import ImageRecord
+from lab.report.model import Against, Comparison, Quantity, Reached, Row, Severity
+from lab.report.page.plots import (
+    Scatter,
+    Strips,
+    Waterfall,
+    memory,
+    sizes,
+    strips,
+    waterfalls,
+)
+from lab.report.published import Beside, beside
+from lab.report.rows import Group, groups
+from lab.report.summary import Results
+from lab.report.words import KINDS, tier
+from lab.spec import FLOOR, Phase, StartKind
+from lab.units import format_bytes, format_rate, format_seconds
+
+
+@dataclass(frozen=True, kw_only=True)
+class RatioLine:
+    """A pair of variants, with the places of its comparisons by start kind."""
+
+    numerator: str
+    denominator: str
+    cells: Mapping[StartKind, int]
+
+
+@dataclass(frozen=True, kw_only=True)
+class RatioBlock:
+    """Pairs that are compared for the same reason."""
+
+    title: str
+    lines: Sequence[RatioLine]
+
+
+@dataclass(frozen=True, kw_only=True)
+class GroupView:
+    """A group with its plots and tables."""
+
+    id: str
+    title: str
+    group: Group
+    rows: Sequence[tuple[int, Row]]
+    phases: Sequence[Phase]
+    waterfalls: Sequence[Waterfall]
+    sizes: Sequence[Scatter]
+    strips: Sequence[Strips]
+    ratios: Sequence[RatioBlock]
+    kinds: Sequence[StartKind]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Tile:
+    """A key figure: pointers into the summary, and what they are."""
+
+    label: str
+    path: str
+    form: str
+    interval: str | None
+    note: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Fact:
+    """A line of what was measured on."""
+
+    name: str
+    value: str
+    code: bool = False
+
+
+def group_views(results: Results) -> Sequence[GroupView]:
+    """Every group that has samples, emulated ones aside."""
+    places = {id(one.row): place for place, one in enumerate(results.measured)}
+    timed = [one for one in results.measured if not one.row.emulated]
+    found = []
+    for number, group in enumerate(groups(timed)):
+        rows = [(places[id(one.row)], one.row) for one in group.members]
+        kinds = [kind for kind in group.kinds if any(one.row.n for one in group.of(kind))]
+        found.append(
+            GroupView(
+                id=f"group-{number}",
+                title=f"{' and '.join(group.models)} · {group.platform} · {tier(group.tier)}",
+                group=group,
+                rows=rows,
+                phases=[p for p in Phase if any(p in row.phases_s for _, row in rows)],
+                waterfalls=waterfalls(group, places),
+                sizes=sizes(group),
+                strips=strips(group, places),
+                ratios=_ratios(results.summary.comparisons, group),
+                kinds=kinds,
+            )
+        )
+    return found
+
+
+def memory_plots(results: Results) -> Sequence[Scatter]:
+    """Memory against time, when there is more than one tier."""
+    return memory(groups([one for one in results.measured if not one.row.emulated]))
+
+
+def tiles(results: Results) -> Sequence[Tile]:
+    """The few figures that a reader takes away."""
+    comparisons = list(enumerate(results.summary.comparisons))
+    timed = [(i, row) for i, row in enumerate(results.summary.rows) if row.n and not row.emulated]
+    own = [(i, row) for i, row in timed if row.variant != FLOOR]
+    if not own:
+        return []
+    first = own[0][1].group[1:]
+    own = [(i, row) for i, row in own if row.group[1:] == first]
+    found: list[Tile] = []
+    for kind in (StartKind.FRESH, StartKind.PULL, StartKind.RESTART):
+        here = [(i, row) for i, row in own if row.start_kind is kind]
+        if here and len(found) < 2:  # noqa: PLR2004
+            place, best = min(here, key=lambda pair: pair[1].total_s.p50 or 0.0)
+            found.append(
+                Tile(
+                    label=f"{best.variant}, {KINDS[kind]}",
+                    path=f"/rows/{place}/total_s/p50",
+                    form="seconds",
+                    interval=f"/rows/{place}/total_s/p50_ci95",
+                    note="start to first prediction, median",
+                )
+            )
+    for kind in (StartKind.FRESH, StartKind.PULL):
+        told = [(i, one) for i, one in comparisons if _telling(one, own, kind)]
+        if told:
+            place, widest = max(told, key=lambda pair: pair[1].ratio)
+            found.append(
+                Tile(
+                    label=f"{widest.numerator} / {widest.denominator}, {KINDS[kind]}",
+                    path=f"/comparisons/{place}/ratio",
+                    form="times",
+                    interval=f"/comparisons/{place}/interval",
+                    note=widest.verdict,
+                )
+            )
+    for i, one in comparisons:
+        over_floor = one.against is Against.FLOOR and one.start_kind is StartKind.FRESH
+        if over_floor and one.numerator == own[-1][1].variant:
+            found.append(
+                Tile(
+                    label=f"{one.numerator} / floor, {KINDS[StartKind.FRESH]}",
+                    path=f"/comparisons/{i}/ratio",
+                    form="times",
+                    interval=f"/comparisons/{i}/interval",
+                    note="how near to a container that only answers",
+                )
+            )
+            break
+    return [*found, *_size_tile(own)]
+
+
+def images(results: Results) -> Sequence[ImageRecord]:
+    """The measured images, largest first, the floor last."""
+    return sorted(
+        results.recorded.run.images,
+        key=lambda image: (image.variant == FLOOR, -image.unpacked_bytes),
+    )
+
+
+def study(results: Results) -> Sequence[Beside]:
+    """The published ratios beside ours, or none when nothing of the study was measured."""
+    packed = {row.variant: row.image_compressed_bytes for row in results.summary.rows}
+    models = list(dict.fromkeys(row.model for row in results.summary.rows))
+    return beside(results.summary.comparisons, models, packed)
+
+
+def facts(results: Results) -> Sequence[tuple[str, Sequence[Fact]]]:
+    """What was measured on, in sections."""
+    run = results.recorded.run
+    probe = [row.probe_interval_s for row in results.summary.rows if row.probe_interval_s]
+    commit = f"{run.git_commit or 'unknown'}{' with uncommitted changes' * bool(run.git_dirty)}"
+    lab = {
+        "run": run.id,
+        "started": run.started_at,
+        "lab": run.lab_version,
+        "commit": commit,
+        "plan": run.plan_name,
+        "seed": run.seed,
+        "bandwidth_bits_per_s": run.bandwidth_bits_per_s,
+        "probe_interval_s": max(probe, default=None),
+    }
+    sections: list[tuple[str, Mapping[str, Any]]] = [
+        ("Run", lab),
+        ("Host", run.host),
+        ("Engine", run.engine),
+        ("Base image", run.base_image),
+    ]
+    sections += [(f"Model {m.name} ({m.archive})", m.model_dump()) for m in run.models]
+    return [(title, list(_flat(values))) for title, values in sections]
+
+
+def open_targets(results: Results) -> bool:
+    """Whether any figure to reach was measured: else the table would only distract."""
+    return any(one.reached is not Reached.UNMEASURED for one in results.summary.targets)
+
+
+def severity_words() -> Mapping[Severity, str]:
+    """What the page calls each severity."""
+    return {
+        Severity.SERIOUS: "Serious",
+        Severity.WARNING: "Worth acting on",
+        Severity.HINT: "Good to know",
+    }
+
+
+def _telling(one: Comparison, own: Sequence[tuple[int, Row]], kind: StartKind) -> bool:
+    here = any(one.model == row.model for _, row in own)
+    where = (own[0][1].platform, own[0][1].tier)
+    wanted = one.against in (Against.BASELINE, Against.SMALLEST) and one.start_kind is kind
+    return here and wanted and (one.platform, one.tier) == where
+
+
+def _size_tile(own: Sequence[tuple[int, Row]]) -> Sequence[Tile]:
+    for key, word in (
+        ("image_compressed_bytes", "compressed"),
+        ("image_unpacked_bytes", "unpacked"),
+    ):
+        known = [(i, row) for i, row in own if getattr(row, key)]
+        if known:
+            place, least = min(known, key=lambda pair: int(getattr(pair[1], key)))
+            return [
+                Tile(
+                    label=f"{least.variant}, image",
+                    path=f"/rows/{place}/{key}",
+                    form="bytes",
+                    interval=None,
+                    note=f"{word}, the smallest measured",
+                )
+            ]
+    return []
+
+
+def _ratios(comparisons: Sequence[Comparison], group: Group) -> Sequence[RatioBlock]:
+    variants = {one.row.variant for one in group.members}
+    blocks = []
+    for against, title in (
+        (Against.BASELINE, "What packaging is worth: baseline over each variant"),
+        (Against.SMALLEST, "Against the variant with the smallest image"),
+        (Against.FLOOR, "Over the floor: a container that only answers"),
+    ):
+        lines: dict[tuple[str, str], dict[StartKind, int]] = {}
+        for place, one in enumerate(comparisons):
+            here = one.model in group.models and one.numerator in variants
+            where = (one.platform, one.tier) == (group.platform, group.tier)
+            if one.against is against and here and where and one.start_kind:
+                pair = (one.numerator, one.denominator)
+                lines.setdefault(pair, {})[one.start_kind] = place
+        if lines:
+            blocks.append(
+                RatioBlock(
+                    title=title,
+                    lines=[
+                        RatioLine(numerator=over, denominator=under, cells=cells)
+                        for (over, under), cells in lines.items()
+                    ],
+                )
+            )
+    return blocks
+
+
+def byte_ratios(comparisons: Sequence[Comparison]) -> Sequence[tuple[int, Comparison]]:
+    """Ratios of image sizes, with their places."""
+    return [
+        (place, one)
+        for place, one in enumerate(comparisons)
+        if one.quantity in (Quantity.COMPRESSED, Quantity.UNPACKED)
+    ]
+
+
+def _flat(values: Mapping[str, Any], prefix: str = "") -> Iterable[Fact]:
+    for key, value in values.items():
+        name = f"{prefix}{key}"
+        if isinstance(value, Mapping):
+            yield from _flat(value, f"{name} ")
+        elif isinstance(value, list | tuple):
+            if value:
+                yield Fact(name=_name(name), value="; ".join(str(item) for item in value))
+        elif value is not None and value != "":
+            yield Fact(name=_name(name), value=_value(name, value), code=_is_code(value))
+
+
+def _name(key: str) -> str:
+    for ending in ("_bytes", "_bits_per_s", "_s"):
+        key = key.removesuffix(ending)
+    return key.replace("_", " ")
+
+
+def _value(key: str, value: Any) -> str:
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    if number and key.endswith("_bits_per_s"):
+        return format_rate(value)
+    if number and (key.endswith("_bytes") or key == "bytes"):
+        return format_bytes(value)
+    if number and key.endswith("_s"):
+        return format_seconds(value)
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return str(value)
+
+
+def _is_code(value: Any) -> bool:
+    return isinstance(value, str) and (value.startswith("sha256:") or len(value) >= 40)  # noqa: PLR2004
