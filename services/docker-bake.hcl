@@ -25,6 +25,16 @@ variable "APT_FILE" { # this machine's Debian mirror
   default = ""
 }
 
+variable "HTTP_PROXY" {
+  default = ""
+}
+variable "HTTPS_PROXY" {
+  default = ""
+}
+variable "NO_PROXY" {
+  default = ""
+}
+
 function "tag" {
   params = [name]
   result = ["inference-lab/${name}:${ARCH}"]
@@ -35,6 +45,10 @@ target "_image" {
   output = ["type=docker"]
   args = {
     BASE = BASE
+    # Known to BuildKit: neither kept in the image nor part of the cache's key.
+    HTTP_PROXY  = notequal(HTTP_PROXY, "") ? HTTP_PROXY : null
+    HTTPS_PROXY = notequal(HTTPS_PROXY, "") ? HTTPS_PROXY : null
+    NO_PROXY    = notequal(NO_PROXY, "") ? NO_PROXY : null
   }
   secret = concat(
     notequal(CA_FILE, "") ? ["type=file,id=ca,src=${CA_FILE}"] : [],
@@ -74,9 +88,6 @@ target "tools" {
 target "_variant" {
   inherits = ["_image"]
   context = "."
-  contexts = {
-    tools = "target:tools"
-  }
   labels = {
     "org.inference-lab.role" = "variant"
     # SageMaker tells the container its port (SAGEMAKER_BIND_TO_PORT), as multi-container needs.
@@ -89,7 +100,6 @@ target "_variant" {
 target "baseline" {
   inherits = ["_variant"]
   dockerfile = "services/inference/Dockerfile.baseline"
-  contexts = {} # one stage, as the study began: nothing from elsewhere
   tags = tag("baseline")
   labels = {
     "org.inference-lab.variant" = "baseline"
@@ -99,6 +109,9 @@ target "baseline" {
 target "twostage" {
   inherits = ["_variant"]
   dockerfile = "services/inference/Dockerfile.twostage"
+  contexts = {
+    baseline = "target:baseline" # its first step
+  }
   tags = tag("twostage")
   labels = {
     "org.inference-lab.variant" = "twostage"
@@ -108,6 +121,9 @@ target "twostage" {
 target "slim" {
   inherits = ["_variant"]
   dockerfile = "services/inference/Dockerfile.slim"
+  contexts = {
+    tools = "target:tools"
+  }
   tags = tag("slim")
   labels = {
     "org.inference-lab.variant" = "slim"
@@ -117,6 +133,9 @@ target "slim" {
 target "onnx" {
   inherits = ["_variant"]
   dockerfile = "services/inference/Dockerfile.onnx"
+  contexts = {
+    tools = "target:tools"
+  }
   tags = tag("onnx")
   labels = {
     "org.inference-lab.variant" = "onnx"
@@ -126,6 +145,9 @@ target "onnx" {
 target "onnx-slim" {
   inherits = ["_variant"]
   dockerfile = "services/inference/Dockerfile.onnx-slim"
+  contexts = {
+    tools = "target:tools"
+  }
   tags = tag("onnx-slim")
   labels = {
     "org.inference-lab.variant" = "onnx-slim"
@@ -137,6 +159,9 @@ target "onnx-slim" {
 target "floor" {
   inherits = ["_variant"]
   context = "services/floor"
+  contexts = {
+    tools = "target:tools"
+  }
   tags = tag("floor")
   labels = {
     "org.inference-lab.variant" = "floor"
