@@ -10,6 +10,7 @@ from lab.coldstart.site import Brought, Site
 from lab.coldstart.trial import Subject
 from lab.engine.coldhost import MODEL, ColdHost, cold_host
 from lab.engine.docker import DockerEngine
+from lab.engine.link import Link
 from lab.spec import Mark, Platform
 
 
@@ -33,8 +34,11 @@ class Stock:
 class ColdHosts:
     """Makes cold hosts on an engine."""
 
-    def __init__(self, engine: DockerEngine, *, image: str, owner: str, stock: Stock) -> None:
+    def __init__(
+        self, engine: DockerEngine, *, image: str, owner: str, stock: Stock, link: Link
+    ) -> None:
         """``image`` is the cold host's own."""
+        self._link = link
         self._engine = engine
         self._image = image
         self._owner = owner
@@ -43,8 +47,11 @@ class ColdHosts:
     @contextmanager
     def open(self, platform: Platform) -> Iterator[Site]:
         """A machine that has never seen a layer, gone at the end of the block."""
+        self._link.check()
         with cold_host(self._engine, image=self._image, owner=self._owner) as host:
             yield _ColdSite(host, self._stock, platform)
+            # A registry that came back in the middle answered over a link without a shape.
+            self._link.check()
 
 
 class _ColdSite:

@@ -26,7 +26,7 @@ from lab.coldstart.trial import Subject, TrialFailed, TrialSkipped
 from lab.engine.api import Container, ContainerSpec, Engine, EngineFacts, Usage
 from lab.engine.pulled import NotColdError
 from lab.errors import ArchiveError, DiskFullError, EngineError, RegistryError
-from lab.spec import HOST_TIER, LABEL, LABEL_OWNER, LABEL_ROLE, Mark, StartKind, Tier
+from lab.spec import HOST_TIER, LABEL, LABEL_OWNER, LABEL_ROLE, EngineKind, Mark, StartKind, Tier
 
 STOP_GRACE_S: Final = 5.0
 ROLE_TRIAL: Final = "trial"
@@ -65,6 +65,7 @@ class ContainerExecutor:
         self._bench = bench
         self._subject_of = subject_of
         self._kept: dict[Cell, _Kept] = {}
+        self._processes = bench.facts.kind is EngineKind.PROCESS
         self._offset_ns = round(bench.facts.clock_offset_s * 1e9)
         self._slack_s = bench.facts.clock_error_s + bench.limits.probe_interval_s
 
@@ -146,8 +147,13 @@ class ContainerExecutor:
         self, site: Site, trial: Trial, subject: Subject, taking: Taking, known: Sequence[str]
     ) -> Observed:
         brought = site.bring(subject, taking)
-        with taking.span(Mark.CREATE_BEGIN, Mark.CREATE_END):
-            container = site.engine.create(self._spec(trial.cell, brought, site.publish))
+        spec = self._spec(trial.cell, brought, site.publish)
+        if self._processes:
+            taking.mark(Mark.START_BEGIN)
+            container = site.engine.create(spec)
+        else:
+            with taking.span(Mark.CREATE_BEGIN, Mark.CREATE_END):
+                container = site.engine.create(spec)
         try:
             observed = self._observe(container, subject, taking)
             now = _identity(container, observed)
@@ -223,7 +229,10 @@ class ContainerExecutor:
             second_prediction_s=second_s,
             probes=probes,
         )
-        taking.marks[Mark.STARTED] = _started_ns(observed, self._offset_ns)
+        if self._processes:
+            taking.marks[Mark.STARTED] = taking.marks[Mark.START_BEGIN]
+        else:
+            taking.marks[Mark.STARTED] = _started_ns(observed, self._offset_ns)
         if observed.inside is not None:
             taking.marks |= observed.inside.marks
         return observed

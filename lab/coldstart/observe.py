@@ -50,7 +50,8 @@ class Observed:
 
 def start_and_wait(container: Container, limits: Limits, taking: Taking) -> Probes:
     """Start a container and probe it until it is ready. Raises ``TrialFailed``."""
-    taking.mark(Mark.START_BEGIN)
+    if Mark.START_BEGIN not in taking.marks:
+        taking.mark(Mark.START_BEGIN)
     give_up_at = time.monotonic() + limits.ready_timeout_s
     try:
         container.start()

@@ -121,6 +121,8 @@ class OwnImage(_Frozen):
     content_type: str = Field(min_length=1)
     model_data: Path | None = None
     """A ``model.tar.gz`` to be unpacked at ``/opt/ml/model``."""
+    model_name: str | None = None
+    """The lab's model that it is compared with; only cells of one model are compared."""
 
     @property
     def variant(self) -> str:
@@ -130,6 +132,8 @@ class OwnImage(_Frozen):
     @property
     def model(self) -> str:
         """The name of what it serves: the archive's, or that it is in the image."""
+        if self.model_name is not None:
+            return self.model_name
         return "in-image" if self.model_data is None else self.model_data.name.partition(".")[0]
 
 

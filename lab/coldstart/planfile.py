@@ -56,12 +56,29 @@ def load(
     data.setdefault("name", path.stem)
     _unknown_keys(path, data, lines)
     _anchor_files(path, data)
+    flags = over or {}
     try:
         return Plan.model_validate(
-            {**data, **(over or {})}, context={"variants": variants, "models": models}
+            {**data, **flags}, context={"variants": variants, "models": models}
         )
     except ValidationError as error:
-        raise _plan_error(path, error.errors()[0], lines) from error
+        detail = error.errors()[0]
+        if detail["loc"] and detail["loc"][0] in flags:
+            raise _flag_error(detail) from error
+        raise _plan_error(path, detail, lines) from error
+
+
+def from_flags(
+    data: Mapping[str, Any],
+    *,
+    variants: Collection[str] | None = None,
+    models: Collection[str] | None = None,
+) -> Plan:
+    """A plan without a file. Raises ``UsageError`` that names the key."""
+    try:
+        return Plan.model_validate(data, context={"variants": variants, "models": models})
+    except ValidationError as error:
+        raise _flag_error(error.errors()[0]) from error
 
 
 def _parse(path: Path, text: str) -> tuple[dict[str, Any], dict[Location, int]]:
@@ -133,6 +150,13 @@ def _plan_error(path: Path, detail: ErrorDetails, lines: Mapping[Location, int])
     message = _message(detail)
     stop = "" if message.endswith("?") else "."
     return PlanError(f"{path}:{line}: {key + ': ' if key else ''}{message}{stop}")
+
+
+def _flag_error(detail: ErrorDetails) -> UsageError:
+    key = ".".join(str(part) for part in detail["loc"] if not isinstance(part, int))
+    message = _message(detail)
+    stop = "" if message.endswith("?") else "."
+    return UsageError(f"{key + ': ' if key else ''}{message}{stop}")
 
 
 def _message(detail: ErrorDetails) -> str:

@@ -10,7 +10,7 @@ from typing import Any
 from lab import __version__, paths
 from lab.coldstart import schedule
 from lab.coldstart.folder import RunFolder
-from lab.coldstart.loop import InterruptedRunError, measure
+from lab.coldstart.loop import InterruptedRunError, interrupted, measure
 from lab.coldstart.plan import Plan
 from lab.coldstart.record import ImageRecord, ModelRecord, Outcome, Run, Sample
 from lab.coldstart.schedule import Trial

@@ -9,6 +9,9 @@ There, marks may come out of order: a server may import while it loads its model
 it is warm. So a phase ends at the *latest* of its own mark and those before it (a running
 maximum), and what overlapped gets length 0 rather than a negative one. ``model_load`` ends when
 the model has answered once (``WARMED_UP``): a model that has not is not ready to serve.
+
+Plain processes have no ``create`` and no ``start``: making one is part of what comes first in it.
+Their ``STARTED`` is ``START_BEGIN``.
 """
 
 from collections.abc import Mapping
@@ -90,7 +93,8 @@ def phases(marks: Mapping[Mark, int]) -> dict[Phase, float]:
             found[phase] = (marks[end] - marks[begin]) / _NS
     if Mark.START_BEGIN in marks and Mark.STARTED in marks:
         at = max(marks[Mark.STARTED], marks[Mark.START_BEGIN])
-        found[Phase.START] = (at - marks[Mark.START_BEGIN]) / _NS
+        if marks[Mark.STARTED] != marks[Mark.START_BEGIN]:
+            found[Phase.START] = (at - marks[Mark.START_BEGIN]) / _NS
         for phase, ends in _INSIDE if Mark.INTERPRETER in marks else _OUTSIDE:
             seen = [marks[end] for end in ends if end in marks]
             if not seen:

@@ -1,0 +1,234 @@
+"""``lab coldstart``: cold starts, measured phase by phase."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.markup import escape
+from rich.table import Table
+
+from lab.artifacts import store
+from lab.cli import console
+from lab.coldstart import planfile, runner, schedule
+from lab.coldstart.folder import RunFolder
+from lab.coldstart.plan import OwnImage, Plan
+from lab.coldstart.prepare import prepared
+from lab.errors import UsageError
+from lab.images.variants import VARIANTS
+from lab.report.terminal import summary_table
+from lab.report.write import write_report
+from lab.spec import StartKind
+from lab.units import parse_rate
+
+app = typer.Typer(no_args_is_help=True, help="Cold starts, measured phase by phase.")
+
+DEFAULT_PLAN = "default"
+OWN_PLAN = "own"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """The flags of ``lab coldstart run``; None where one was not given."""
+
+    plan: str | None
+    image: str | None
+    payload: Path | None
+    content_type: str | None
+    model_data: Path | None
+    against: tuple[str, ...]
+    model: str | None
+    start: tuple[StartKind, ...]
+    tier: tuple[str, ...]
+    platform: tuple[str, ...]
+    repeats: int | None
+    seed: int | None
+    bandwidth: str | None
+    ready_timeout: str | None
+
+    def over(self) -> dict[str, Any]:
+        """The plan's keys that the flags replace."""
+        given: dict[str, Any] = {
+            "start_kinds": list(self.start) or None,
+            "tiers": list(self.tier) or None,
+            "platforms": list(self.platform) or None,
+            "repeats": self.repeats,
+            "seed": self.seed,
+            "bandwidth": None if self.bandwidth is None else parse_rate(self.bandwidth),
+            "ready_timeout": self.ready_timeout,
+        }
+        found = {key: value for key, value in given.items() if value is not None}
+        if "start_kinds" in found:
+            # What the file says of other kinds would no longer fit.
+            found.setdefault("repeats", 6)
+            found["warm_up"] = True
+        return found
+
+
+@app.command("plans")
+def list_plans() -> None:
+    """Show the plans that come with the lab."""
+    table = Table(box=None, pad_edge=False)
+    for heading in ("plan", "trials", "what it measures"):
+        table.add_column(heading, justify="right" if heading == "trials" else "left")
+    for path in planfile.built_in():
+        plan = planfile.load(path, variants=list(VARIANTS), models=store.models())
+        trials = len(schedule.order(plan))
+        table.add_row(plan.name, str(trials), escape(plan.summary))
+    console.out.print(table)
+
+
+@app.command("run")
+def run_plan(  # noqa: PLR0913 - each is a flag
+    plan: Annotated[
+        str | None, typer.Argument(help="A built-in plan's name, or a YAML file.")
+    ] = None,
+    *,
+    image: Annotated[str | None, typer.Option(help="Measure this image of yours.")] = None,
+    payload: Annotated[
+        Path | None, typer.Option(help="The file that your image is asked to predict on.")
+    ] = None,
+    content_type: Annotated[
+        str | None, typer.Option(help="The payload's type; guessed from its name.")
+    ] = None,
+    model_data: Annotated[
+        Path | None, typer.Option(help="A model.tar.gz for your image's /opt/ml/model.")
+    ] = None,
+    against: Annotated[
+        list[str] | None,
+        typer.Option(help="A variant of the lab's to measure beside your image; repeatable."),
+    ] = None,
+    model: Annotated[
+        str | None, typer.Option(help="The model that --against variants serve.")
+    ] = None,
+    start: Annotated[
+        list[StartKind] | None, typer.Option(help="Only this start kind; repeatable.")
+    ] = None,
+    tier: Annotated[
+        list[str] | None, typer.Option(help="Memory in MB, or host; repeatable.")
+    ] = None,
+    platform: Annotated[
+        list[str] | None, typer.Option(help="linux/amd64 or linux/arm64; repeatable.")
+    ] = None,
+    repeats: Annotated[int | None, typer.Option(help="Measured trials per cell.")] = None,
+    seed: Annotated[int | None, typer.Option(help="Of the order of the trials.")] = None,
+    bandwidth: Annotated[
+        str | None, typer.Option(help="Of the link that pulls go over, like 200Mbit.")
+    ] = None,
+    ready_timeout: Annotated[
+        str | None, typer.Option(help="When to give up on a container, like 3min; at most 8min.")
+    ] = None,
+    resume: Annotated[
+        str | None, typer.Option(help="Go on with this run, or with the `latest`.")
+    ] = None,
+) -> None:
+    """Run a plan (`default` if none is named) and write its report."""
+    options = Options(
+        plan=plan,
+        image=image,
+        payload=payload,
+        content_type=content_type,
+        model_data=model_data,
+        against=tuple(against or ()),
+        model=model,
+        start=tuple(start or ()),
+        tier=tuple(tier or ()),
+        platform=tuple(platform or ()),
+        repeats=repeats,
+        seed=seed,
+        bandwidth=bandwidth,
+        ready_timeout=ready_timeout,
+    )
+    progress = console.ConsoleProgress()
+    if resume is None:
+        folder = runner.run(_plan(options), prepare=prepared, progress=progress)
+    else:
+        given = options.plan is not None or options.image is not None or bool(options.over())
+        folder = runner.resume(
+            RunFolder.find(resume),
+            plan=_plan(options) if given else None,
+            prepare=prepared,
+            progress=progress,
+        )
+    report = write_report(folder.path)
+    console.out.print(summary_table(folder.path))
+    console.out.print(f"Report: {report}", markup=False, highlight=False, soft_wrap=True)
+    failed = runner.verdict(folder)
+    if failed is not None:
+        raise failed
+
+
+def _plan(options: Options) -> Plan:
+    own = _own(options)
+    names = {"variants": tuple(VARIANTS), "models": store.models()}
+    over = options.over()
+    if own is None:
+        _refuse_orphans(options)
+        return planfile.load(planfile.find(options.plan or DEFAULT_PLAN), over=over, **names)
+    over["own"] = own.model_dump()
+    if options.against:
+        over["variants"] = list(options.against)
+        over["models"] = [options.model or store.models()[0]]
+    if options.plan is not None:
+        return planfile.load(planfile.find(options.plan), over=over, **names)
+    return planfile.from_flags(
+        {
+            "name": own.variant[:60],
+            "start_kinds": [StartKind.RESTART, StartKind.FRESH],
+            "repeats": 6,
+            "ready_timeout": "8min",
+            **over,
+        },
+        **names,
+    )
+
+
+def _own(options: Options) -> OwnImage | None:
+    if options.image is None:
+        return None
+    if options.payload is None:
+        raise UsageError(
+            "--image needs a question to ask of it.",
+            remedy="Add --payload FILE: it is sent to POST /invocations.",
+        )
+    content_type = options.content_type or _TYPES.get(options.payload.suffix.lower())
+    if content_type is None:
+        raise UsageError(
+            f"The type of {options.payload} cannot be told from its name.",
+            remedy="Add --content-type, like application/json.",
+        )
+    return OwnImage(
+        image=options.image,
+        payload=options.payload.resolve(),
+        content_type=content_type,
+        model_data=None if options.model_data is None else options.model_data.resolve(),
+        model_name=(options.model or store.models()[0]) if options.against else None,
+    )
+
+
+def _refuse_orphans(options: Options) -> None:
+    """Flags that mean nothing without an image are a mistake, not a wish."""
+    orphans = {
+        "--payload": options.payload,
+        "--content-type": options.content_type,
+        "--model-data": options.model_data,
+        "--against": options.against or None,
+        "--model": options.model,
+    }
+    given = [flag for flag, value in orphans.items() if value is not None]
+    if given:
+        raise UsageError(
+            f"{', '.join(given)} needs --image.",
+            remedy="Name your image: lab coldstart run --image REF --payload FILE.",
+        )
+
+
+_TYPES = {
+    ".csv": "text/csv",
+    ".jpeg": "image/jpeg",
+    ".jpg": "image/jpeg",
+    ".json": "application/json",
+    ".npy": "application/x-npy",
+    ".png": "image/png",
+    ".txt": "text/plain",
+}

@@ -1,0 +1,190 @@
+"""Making ready what a plan needs, and nothing else: engine, images, models, registry."""
+
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import asdict
+
+from lab import paths
+from lab.artifacts import build as models
+from lab.coldstart import pagecache
+from lab.coldstart.executor import ROLE_TRIAL, Bench, ContainerExecutor
+from lab.coldstart.leftovers import remove_leftovers, sweep
+from lab.coldstart.observe import Limits
+from lab.coldstart.plan import Plan
+from lab.coldstart.record import ImageRecord
+from lab.coldstart.runner import Prepared
+from lab.coldstart.stock import cold_hosts
+from lab.coldstart.subjects import Subjects, ensure_own, resolve
+from lab.engine.api import ContainerSpec, Engine, EngineFacts
+from lab.engine.docker import DockerEngine
+from lab.engine.registry import Registry
+from lab.engine.select import open_engine
+from lab.errors import EngineError, UsageError
+from lab.images import build as images
+from lab.images.base import ensure_base
+from lab.images.sizes import image_record
+from lab.images.variants import image_ref
+from lab.progress import Progress
+from lab.spec import FLOOR, LABEL_OWNER, LABEL_ROLE, EngineKind, StartKind
+
+
+@contextmanager
+def prepared(plan: Plan, run_id: str, progress: Progress) -> Iterator[Prepared]:
+    """Have everything that the plan needs; at the end nothing is left of the run but its folder.
+
+    Builds only what the plan names and what is missing or has changed.
+    """
+    with ExitStack() as stack:
+        engine = open_engine(progress)
+        stack.callback(engine.close)
+        remove_leftovers(engine, progress)
+        stack.callback(sweep, engine, run_id)
+        facts = engine.facts()
+        unable = impossible(plan, facts)
+        measurable = [kind for kind in plan.start_kinds if kind not in unable]
+        pulling = StartKind.PULL in measurable
+        base = _build(plan, engine, facts, pulling=pulling, progress=progress)
+        subjects = resolve(plan)
+        cold, registry = None, None
+        if pulling and isinstance(engine, DockerEngine):
+            cold, registry = stack.enter_context(
+                cold_hosts(
+                    engine,
+                    [(one, platform) for (_, _, platform), one in subjects.by_key.items()],
+                    native=facts.platform,
+                    bandwidth=plan.bandwidth,
+                    owner=run_id,
+                    progress=progress,
+                )
+            )
+        bench = Bench(
+            engine=engine,
+            facts=facts,
+            limits=Limits(probe_interval_s=plan.probe_interval, ready_timeout_s=plan.ready_timeout),
+            owner=run_id,
+            work=paths.cache() / "trials" / run_id,
+            publish=_publish(engine, facts, run_id),
+            cold=cold,
+            unable=unable,
+        )
+        executor = ContainerExecutor(bench, subjects.of)
+        stack.callback(executor.close)
+        yield Prepared(
+            executor=executor,
+            engine=asdict(facts),
+            base_image=base,
+            images=_image_records(subjects, engine, registry),
+            models=subjects.models,
+            notes=notes(plan, facts, unable),
+        )
+
+
+def impossible(plan: Plan, facts: EngineFacts) -> dict[StartKind, str]:
+    """The plan's start kinds that cannot be measured here, each with the reason."""
+    reasons: dict[StartKind, str] = {}
+    if facts.kind is EngineKind.PROCESS:
+        reasons[StartKind.PULL] = "no container: there is no image to pull"
+    local = facts.kind is EngineKind.PROCESS or (
+        facts.address.startswith("unix://") and "desktop" not in " ".join(facts.notes).lower()
+    )
+    why_not = pagecache.why_not(local=local)
+    if why_not is not None:
+        reasons[StartKind.DISKCOLD] = why_not
+    return {kind: why for kind, why in reasons.items() if kind in plan.start_kinds}
+
+
+def notes(plan: Plan, facts: EngineFacts, unable: Mapping[StartKind, str]) -> tuple[str, ...]:
+    """What is degraded or skipped, in words, for the terminal and ``run.json``."""
+    said = list(facts.notes)
+    said += [f"{kind} trials are skipped: {why}." for kind, why in unable.items()]
+    capped = [tier.name for tier in plan.tiers if tier.cpus is not None and tier.cpus > facts.cpus]
+    if capped:
+        said.append(
+            f"Tier {', '.join(capped)} MB: the CPU quota is capped at this machine's "
+            f"{facts.cpus} CPUs."
+        )
+    large = [
+        tier.name
+        for tier in plan.tiers
+        if tier.memory_bytes is not None and tier.memory_bytes > facts.memory_bytes
+    ]
+    if large:
+        said.append(f"Tier {', '.join(large)} MB is more memory than this machine has.")
+    emulated = [str(platform) for platform in plan.platforms if platform is not facts.platform]
+    if emulated:
+        said.append(f"{', '.join(emulated)} is emulated: its times say nothing of real hardware.")
+    if plan.own is not None and plan.own.model_name is not None:
+        said.append(
+            f"{plan.own.variant} serves what is in {plan.own.image}; it is compared with the "
+            f"lab's variants serving {plan.own.model_name}."
+        )
+    return tuple(said)
+
+
+def _build(
+    plan: Plan, engine: Engine, facts: EngineFacts, *, pulling: bool, progress: Progress
+) -> dict[str, object]:
+    """Build and get images and models; says which base image was used."""
+    if facts.kind is EngineKind.PROCESS and plan.own is not None:
+        raise UsageError(
+            f"{plan.own.image} is a container image, and there is no container engine here.",
+            remedy="See `lab doctor` for how to get one.",
+        )
+    base: dict[str, object] = {}
+    for platform in plan.platforms:
+        targets = list(plan.all_variants)
+        if facts.kind is EngineKind.DOCKER:
+            found = ensure_base(platform, engine, progress)
+            base[platform.arch] = asdict(found)
+        if pulling and platform is facts.platform:
+            targets += ["registry", "coldhost"]
+        images.ensure(targets, platform=platform, engine=engine, progress=progress)
+        if plan.own is not None:
+            ensure_own(plan.own, platform, engine, progress)
+    if pulling and facts.platform not in plan.platforms:
+        helpers = ["registry", "coldhost"]
+        images.ensure(helpers, platform=facts.platform, engine=engine, progress=progress)
+    if plan.models:
+        models.ensure(plan.models, engine=engine, progress=progress)
+    return base
+
+
+def _image_records(
+    subjects: Subjects, engine: Engine, registry: Registry | None
+) -> tuple[ImageRecord, ...]:
+    seen = {
+        (variant, platform): one.image for (variant, _, platform), one in subjects.by_key.items()
+    }
+    records = []
+    for (variant, platform), ref in seen.items():
+        found = image_record(engine, registry, variant, platform, ref=ref)
+        records.append(
+            ImageRecord.model_validate({**asdict(found), "image_id": engine.image(ref).image_id})
+        )
+    return tuple(records)
+
+
+def _publish(engine: Engine, facts: EngineFacts, owner: str) -> int | None:
+    """Whether ports must be published to be reached: seen on a container of the floor.
+
+    Publishing costs a start some 10 ms and is avoided where the container's own address can be
+    reached, as on Linux.
+    """
+    if facts.kind is EngineKind.PROCESS:
+        return None
+    container = engine.create(
+        ContainerSpec(
+            image=image_ref(FLOOR, facts.platform),
+            labels={LABEL_ROLE: ROLE_TRIAL, LABEL_OWNER: owner},
+        )
+    )
+    try:
+        container.start()
+        container.address()
+    except EngineError:
+        return 0
+    else:
+        return None
+    finally:
+        with suppress(EngineError):
+            container.remove()
