@@ -97,19 +97,27 @@ class ColdHost:
 
 @contextmanager
 def cold_host(
-    engine: DockerEngine, *, image: str, owner: str, network: str = NETWORK
+    engine: DockerEngine,
+    *,
+    image: str,
+    owner: str,
+    network: str = NETWORK,
+    registry: str = INTERNAL,
 ) -> Iterator[ColdHost]:
     """A new cold host, gone with its volume at the end of the block, however that comes.
 
-    ``image`` is ``inference-lab/coldhost:<arch>``, ``owner`` the run's id.
-    Raises ``EngineError`` when it does not come up within 30 s.
+    ``image`` is ``inference-lab/coldhost:<arch>``, ``owner`` the run's id, ``registry`` the one
+    that needs no TLS, as seen from the inside. Raises ``EngineError`` when the engine in it does
+    not come up within 30 s.
     """
     made = ExitStack()
     try:
         with uninterrupted():
             door: _Door = _Folder() if engine.bridged else _Port()
             made.callback(door.close)
-            container = engine.create(_spec(door, image=image, network=network, owner=owner))
+            container = engine.create(
+                door.spec(_spec(image=image, network=network, owner=owner, registry=registry))
+            )
             made.callback(container.remove)
         container.start()
         inner = _ready(container, door)
@@ -187,23 +195,23 @@ class _Port:
 _Door = _Folder | _Port
 
 
-def _spec(door: _Door, *, image: str, network: str, owner: str) -> ContainerSpec:
-    return door.spec(
-        ContainerSpec(
-            image=image,
-            name=f"inference-lab-cold-{secrets.token_hex(4)}",
-            command=(
-                # The forwarder would accept connections before the container listens.
-                "--userland-proxy=false",
-                "--ip6tables=false",
-                f"--insecure-registry={INTERNAL}",
-            ),
-            labels={LABEL_ROLE: ROLE, LABEL_OWNER: owner},
-            mounts=(Mount(source=None, target=_DATA, read_only=False),),
-            network=network,
-            privileged=True,
-            read_only_root=False,
-        )
+def _spec(*, image: str, network: str, owner: str, registry: str) -> ContainerSpec:
+    return ContainerSpec(
+        image=image,
+        name=f"inference-lab-cold-{secrets.token_hex(4)}",
+        command=(
+            # The forwarder would accept connections before the container listens.
+            "--userland-proxy=false",
+            "--ip6tables=false",
+            f"--insecure-registry={registry}",
+            # A second attempt would be measured as one slow pull.
+            "--max-download-attempts=1",
+        ),
+        labels={LABEL_ROLE: ROLE, LABEL_OWNER: owner},
+        mounts=(Mount(source=None, target=_DATA, read_only=False),),
+        network=network,
+        privileged=True,
+        read_only_root=False,
     )
 
 

@@ -7,28 +7,27 @@ registry without TLS; cold hosts are told to accept it under its name on the lab
 import hashlib
 import re
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from docker.errors import NotFound
 from docker.utils import parse_repository_tag
 
 from lab.engine.api import ContainerSpec, Mount
 from lab.engine.container import DockerContainer
-from lab.engine.distribution import REMEDY, Distribution, Manifest
+from lab.engine.distribution import Distribution, Manifest
 from lab.engine.docker import DockerEngine
-from lab.engine.foreign import from_words, translated
+from lab.engine.foreign import translated
 from lab.engine.interrupt import uninterrupted
+from lab.engine.push import push_together
 from lab.errors import EngineError, RegistryError
-from lab.progress import Progress, Step
+from lab.progress import Progress
 from lab.spec import LABEL, LABEL_OWNER, LABEL_ROLE
 
 NETWORK: Final = "inference-lab"
 NAME: Final = "inference-lab-registry"
 INTERNAL: Final = f"{NAME}:5000"
-"""The registry as a container on the network sees it."""
 MODELS: Final = "inference-lab/models"
 """The repository whose blobs are model archives."""
 
@@ -43,25 +42,27 @@ _TAG: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,127}")
 class Registry:
     """A registry that answered when it was opened."""
 
-    internal: Final = INTERNAL
-
     def __init__(self, container: DockerContainer, http: Distribution) -> None:
         self.container = container
+        self.internal = f"{container.name}:{_PORT}"
+        """As a container on the network sees it."""
         self.host = http.host
         """``127.0.0.1:PORT``, for pushes and from here."""
         self._http = http
 
     @classmethod
-    def ensure(cls, engine: DockerEngine, image: str, progress: Progress) -> "Registry":
+    def ensure(
+        cls, engine: DockerEngine, image: str, progress: Progress, *, name: str = NAME
+    ) -> "Registry":
         """Find the lab's registry or start it, and wait until it answers.
 
-        It is made anew when ``image`` has changed; its content stays.
+        It is made anew when ``image`` has changed; its content stays in the volume ``name``.
         Raises ``RegistryError`` when it does not answer within 15 s.
         """
         engine.ensure_network(NETWORK)
-        _ensure_volume(engine)
+        _ensure_volume(engine, name)
         with uninterrupted():
-            container = _current(engine, image) or _make(engine, image, progress)
+            container = _current(engine, image, name) or _make(engine, image, name, progress)
             if not container.state().running:
                 container.start()
         return _answering(engine, container)
@@ -69,21 +70,40 @@ class Registry:
     def push(
         self, engine: DockerEngine, ref: str, progress: Progress, *, arch: str | None = None
     ) -> Manifest:
-        """Push an image of the engine's unless it is there already; its manifest.
+        """Push one image: see ``push_all``."""
+        return self.push_all(engine, [ref], progress, arch=arch)[ref]
+
+    def push_all(
+        self,
+        engine: DockerEngine,
+        refs: Sequence[str],
+        progress: Progress,
+        *,
+        arch: str | None = None,
+    ) -> Mapping[str, Manifest]:
+        """Push images of the engine's unless they are there already; their manifests.
 
         The engine compresses the layers (gzip), as it does when it pushes to ECR; layers that the
-        registry has are not sent again. Raises ``ImageNotFoundError``, ``DiskFullError`` or
-        ``RegistryError``.
+        registry has are not sent again. Compressing a layer keeps one core busy, so two images
+        are pushed at a time. Raises ``ImageNotFoundError``, ``DiskFullError``, ``RegistryError``.
         """
-        repository, tag = place_of(ref)
+        missing = [ref for ref in dict.fromkeys(refs) if not self._has(engine, ref, arch)]
+        if missing:
+            what = missing[0] if len(missing) == 1 else f"{len(missing)} images"
+            with progress.step(f"Push {what} to the local registry") as step:
+                places = {ref: place_of(ref) for ref in missing}
+                push_together(
+                    engine,
+                    {ref: (f"{self.host}/{place[0]}", place[1]) for ref, place in places.items()},
+                    step,
+                )
+        return {ref: self.manifest(*place_of(ref), arch=arch) for ref in refs}
+
+    def _has(self, engine: DockerEngine, ref: str, arch: str | None) -> bool:
         image_id = engine.image(ref).image_id
-        had = self._http.manifest(repository, tag, arch=arch)
+        had = self._http.manifest(*place_of(ref), arch=arch)
         # The id is the digest of the configuration, or of the manifest in newer engines.
-        if had is not None and image_id in {had.config_digest, had.digest}:
-            return had
-        with progress.step(f"Push {ref} to the local registry") as step:
-            _push(engine, ref, f"{self.host}/{repository}", tag, step)
-        return self.manifest(repository, tag, arch=arch)
+        return had is not None and image_id in {had.config_digest, had.digest}
 
     def manifest(self, repository: str, tag: str, *, arch: str | None = None) -> Manifest:
         """The manifest of an image that was pushed. Raises ``RegistryError`` if it was not."""
@@ -130,19 +150,19 @@ def place_of(ref: str) -> tuple[str, str]:
     return repository, tag
 
 
-def _ensure_volume(engine: DockerEngine) -> None:
+def _ensure_volume(engine: DockerEngine, name: str) -> None:
     with translated():
         try:
-            engine.client.inspect_volume(NAME)
+            engine.client.inspect_volume(name)
         except NotFound:
-            engine.client.create_volume(NAME, labels={LABEL: "true", **_LABELS})
+            engine.client.create_volume(name, labels={LABEL: "true", **_LABELS})
 
 
-def _current(engine: DockerEngine, image: str) -> DockerContainer | None:
+def _current(engine: DockerEngine, image: str, name: str) -> DockerContainer | None:
     """The registry's container if it is of this image; one of an older image is removed."""
     wanted = engine.image(image).image_id
     for container in engine.containers(_LABELS):
-        if container.name != NAME:
+        if container.name != name:
             continue
         with translated():
             seen = engine.client.inspect_container(container.id)
@@ -152,13 +172,13 @@ def _current(engine: DockerEngine, image: str) -> DockerContainer | None:
     return None
 
 
-def _make(engine: DockerEngine, image: str, progress: Progress) -> DockerContainer:
+def _make(engine: DockerEngine, image: str, name: str, progress: Progress) -> DockerContainer:
     spec = ContainerSpec(
         image=image,
-        name=NAME,
+        name=name,
         command=(),
         labels=_LABELS,
-        mounts=(Mount(source=NAME, target=_DATA, read_only=False),),
+        mounts=(Mount(source=name, target=_DATA, read_only=False),),
         port=_PORT,
         publish=0,
         network=NETWORK,
@@ -168,11 +188,12 @@ def _make(engine: DockerEngine, image: str, progress: Progress) -> DockerContain
             return engine.create(spec)
     except EngineError as error:
         # Another command may have made it a moment ago.
-        made = _current(engine, image)
+        made = _current(engine, image, name)
         if made is None:
             raise EngineError(
                 f"The local registry cannot be made: {error.what}",
-                remedy=f"If a container {NAME} is there that the lab did not make, rename or remove it.",
+                remedy=f"If a container {name} is there that the lab did not make, "
+                "rename or remove it.",
             ) from error
         return made
 
@@ -190,7 +211,8 @@ def _answering(engine: DockerEngine, container: DockerContainer) -> Registry:
         time.sleep(_POLL_S)
     raise RegistryError(
         f"The local registry does not answer.\n{container.logs(tail=8)}",
-        remedy=f"See `docker logs {NAME}`; `docker rm -f {NAME}` makes the next run start anew.",
+        remedy=f"See `docker logs {container.name}`; "
+        f"`docker rm -f {container.name}` makes the next run start anew.",
     )
 
 
@@ -198,42 +220,3 @@ def _published(engine: DockerEngine, container: DockerContainer) -> int | None:
     with translated():
         ports = engine.client.port(container.id, _PORT)
     return int(ports[0]["HostPort"]) if ports else None
-
-
-def _push(engine: DockerEngine, ref: str, repository: str, tag: str, step: Step) -> None:
-    with translated(), _tagged(engine, ref, repository, tag):
-        # No password is needed, so none is looked for in the user's settings.
-        lines = engine.client.push(
-            repository, tag=tag, stream=True, decode=True, auth_config={"username": ""}
-        )
-        sizes: dict[str, tuple[int, int]] = {}
-        for line in lines:
-            if "error" in line:
-                what = f"{ref} cannot be pushed: {line['error']}"
-                raise from_words(what) or RegistryError(what, remedy=REMEDY)
-            _show(line, sizes, step)
-
-
-def _show(line: Mapping[str, Any], sizes: dict[str, tuple[int, int]], step: Step) -> None:
-    detail = line.get("progressDetail") or {}
-    if "id" in line and "current" in detail:
-        current = int(detail["current"])
-        sizes[line["id"]] = (current, max(current, int(detail.get("total") or 0)))
-        step.advance(
-            sum(done for done, _ in sizes.values()), sum(all_ for _, all_ in sizes.values())
-        )
-
-
-@contextmanager
-def _tagged(engine: DockerEngine, ref: str, repository: str, tag: str) -> Iterator[None]:
-    """A second name for the image, for the time of the push: engines push by name."""
-    ours = f"{repository}:{tag}"
-    engine.client.tag(ref, repository, tag=tag)
-    try:
-        yield
-    finally:
-        with uninterrupted():
-            names = engine.client.inspect_image(ours)["RepoTags"]
-            # Taking away an image's only name would remove the image.
-            if set(names) != {ours}:
-                engine.client.remove_image(ours, noprune=True)
