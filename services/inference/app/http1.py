@@ -135,6 +135,7 @@ class Body:
         self._left = 0 if head.chunked else head.length or 0
         self._parts: list[bytes] = []
         self._in_trailers = False
+        self._trailers = 0
         self._after_chunk = False
         self.size = 0
         self.done = not head.chunked and self._left == 0
@@ -188,9 +189,9 @@ class Body:
                 raise ProtocolError(400, "A chunk is longer than its length.")
             self._after_chunk = False
         elif self._in_trailers:
-            self.size += len(line)  # so that trailers cannot go on for ever
+            self._trailers += len(line)
             self.done = not line
-            if self.size > self._limit + _MAX_TRAILERS:
+            if self._trailers > _MAX_TRAILERS:
                 raise ProtocolError(431, "The trailers are too long.")
         else:
             digits = line.partition(b";")[0].rstrip(b" \t")

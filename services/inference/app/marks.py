@@ -6,6 +6,7 @@ so a mark counts from when all marks before it are reached too, and marks are al
 """
 
 import time
+from itertools import pairwise
 
 _INTERPRETER = time.time_ns()
 
@@ -51,10 +52,9 @@ def seconds(record: "Mapping[str, object]") -> dict[str, float]:
     marks = record["marks"]
     if not isinstance(marks, dict):
         return {}
-    pairs = list(marks.items())
     return {
         name: (ns - before) / 1e9
-        for (_, before), (name, ns) in zip(pairs[:-1], pairs[1:], strict=True)
+        for (_, before), (name, ns) in pairwise(marks.items())
     }
 
 

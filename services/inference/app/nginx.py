@@ -29,12 +29,14 @@ def configuration(settings: "Settings", folder: str) -> str:
         text = file.read()
     host = f"[{settings.host}]" if ":" in settings.host else settings.host
     for name, value in {
+        # Started by root, its workers would become nobody and could not reach the socket.
+        "USER": "user root root;" if os.geteuid() == 0 else "",
         "FOLDER": folder,
         "SOCKET": f"{folder}/gunicorn.sock",
         "ADDRESS": f"{host}:{settings.port}",
         "BODY": str(settings.max_body_bytes),
         "TIMEOUT": str(max(settings.timeout_s, 60) + 5),
-        "LEVEL": {"warning": "warn", "critical": "crit"}.get(
+        "LEVEL": {"warning": "error", "critical": "crit"}.get(
             settings.log_level, settings.log_level
         ),
     }.items():

@@ -66,7 +66,7 @@ class Application(BaseApplication):  # type: ignore[misc]  # gunicorn has no typ
 
 
 class UvicornWorker(Worker):  # type: ignore[misc]
-    """Uvicorn under Gunicorn's eyes. (Uvicorn's own module for it is deprecated.)"""
+    """Uvicorn under Gunicorn's eyes: Uvicorn's own module for that is deprecated."""
 
     app: Application
 
