@@ -59,7 +59,7 @@ _SAYS: Final[tuple[tuple[str, type[EngineError], str], ...]] = (
 )
 """What an engine says in words, whatever status it says it with. The first that fits counts."""
 
-_KINDS: Final[tuple[tuple[type[Exception], type[EngineError], str, str], ...]] = (
+KINDS: Final[tuple[tuple[type[Exception], type[EngineError], str, str], ...]] = (
     (
         ImageNotFound,
         ImageNotFoundError,
@@ -73,6 +73,12 @@ _KINDS: Final[tuple[tuple[type[Exception], type[EngineError], str, str], ...]] =
         EngineError,
         "The engine took too long to answer: {text}",
         "See whether the machine is overloaded; `lab engine status` tells which engine it is.",
+    ),
+    (
+        requests.exceptions.InvalidJSONError,
+        EngineError,
+        "The engine's answer cannot be read: {text}",
+        "See `lab engine status`, then run it again.",
     ),
     (
         requests.exceptions.RequestException,
@@ -121,7 +127,7 @@ def translate(error: Exception) -> LabError:
         said = from_words(text)
         if said is not None:
             return said
-    for kind, ours, what, remedy in _KINDS:
+    for kind, ours, what, remedy in KINDS:
         if isinstance(error, kind):
             return ours(what.format(text=text), remedy=remedy)
     raise TypeError(type(error).__name__)
