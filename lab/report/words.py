@@ -119,3 +119,8 @@ def tier(name: str) -> str:
 def plural(count: int, noun: str) -> str:
     """``1 trial``, ``2 trials``."""
     return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
+
+
+def start_of(row: Row) -> str:
+    """``fresh, retinopathy-mobilenet, 2048 MB``."""
+    return f"{KINDS[row.start_kind]}, {row.model}, {tier(row.tier)}"

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Final
 
 from lab.coldstart.record import ImageRecord, Run
+from lab.report.findings.boot import worst
 from lab.report.load import Recorded
 from lab.report.model import Finding, FindingKind, Row, Severity
 from lab.report.rows import Measured
@@ -23,30 +24,25 @@ _FEWEST = 3
 def pull(recorded: Recorded, measured: Sequence[Measured]) -> Iterator[Finding]:
     """Getting the image takes longer than starting it."""
     images = {(image.variant, image.platform): image for image in recorded.run.images}
-    worst: dict[str, list[Row]] = {}
-    for one in measured:
-        row = one.row
-        if row.n and not row.emulated and row.total_s.p50 and row.variant != FLOOR:
-            taken = _pulling(row)
-            if taken >= MATTERS_S and taken >= PULL_DOMINATES * row.total_s.p50:
-                worst.setdefault(row.variant, []).append(row)
-    for variant, rows in worst.items():
-        row = max(rows, key=_pulling)
-        share = _pulling(row) / (row.total_s.p50 or 1.0)
-        image = images.get((variant, row.platform))
+    found = worst(measured, _dominating)
+    if found:
         yield Finding(
             kind=FindingKind.PULL_DOMINATES,
             severity=Severity.WARNING,
-            title=f"{variant}: getting the image takes {percent(share)} of a pull start",
-            seen=f"{seconds(row.phases_s.get(Phase.IMAGE_PULL))} to download and "
-            f"{seconds(row.phases_s.get(Phase.IMAGE_UNPACK))} more to unpack "
-            f"{count_bytes(row.image_compressed_bytes)} compressed, of "
-            f"{seconds(row.total_s.p50)} in all.{_layers(image)}{_link(row, recorded.run)}",
+            title=f"Getting the image is most of a pull start: {found.names}",
+            seen="\n".join(
+                f"{row.variant}: {percent(_pulling(row) / (row.total_s.p50 or 1.0))}, "
+                f"{seconds(row.phases_s.get(Phase.IMAGE_PULL))} to download and "
+                f"{seconds(row.phases_s.get(Phase.IMAGE_UNPACK))} more to unpack "
+                f"{count_bytes(row.image_compressed_bytes)}{_link(row, recorded.run)}."
+                f"{_largest(images.get((row.variant, row.platform)))}"
+                for row in found.rows
+            ),
             why="A machine that has never seen the image waits for its bytes before anything "
             "else; that is the case SageMaker's users meet after scaling out.",
-            remedy=_remedy(row),
-            stake_s=_pulling(row),
-            cells=[str(found.cell) for found in rows],
+            remedy=_remedy(found.rows[0]),
+            stake_s=found.stake_s,
+            cells=found.cells,
         )
 
 
@@ -88,7 +84,14 @@ def _pulling(row: Row) -> float:
     return row.phases_s.get(Phase.IMAGE_PULL, 0.0) + row.phases_s.get(Phase.IMAGE_UNPACK, 0.0)
 
 
-def _layers(image: ImageRecord | None) -> str:
+def _dominating(row: Row) -> float | None:
+    taken = _pulling(row)
+    whole = row.total_s.p50 or 0.0
+    lasting = taken >= MATTERS_S and taken >= PULL_DOMINATES * whole
+    return taken if lasting and row.variant != FLOOR else None
+
+
+def _largest(image: ImageRecord | None) -> str:
     if image is None or not image.layers:
         return ""
     largest = max(image.layers, key=lambda layer: layer.compressed_bytes or layer.unpacked_bytes)
@@ -102,7 +105,7 @@ def _layers(image: ImageRecord | None) -> str:
     if len(command) > _COMMAND_WIDTH:
         command = command[: _COMMAND_WIDTH - 1] + "…"
     share = percent(size / whole) if whole else "most"
-    return f" Its largest layer ({count_bytes(size)}, {share} of the image): {command}."
+    return f" Largest layer, {count_bytes(size)} or {share}: {command}."
 
 
 def _link(row: Row, run: Run) -> str:
@@ -112,7 +115,7 @@ def _link(row: Row, run: Run) -> str:
         return ""
     rate = row.image_compressed_bytes * 8 / download
     limit = "the link is the limit" if rate >= FULL_LINK * link else "the link is not the limit"
-    return f" {percent(rate / link)} of the link's {format_rate(link)} was used: {limit}."
+    return f" (downloading at {percent(rate / link)} of {format_rate(link)}: {limit})"
 
 
 def _remedy(row: Row) -> str:

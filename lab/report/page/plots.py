@@ -3,16 +3,21 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
+from typing import Final
 
 from lab.report.model import Row
-from lab.report.page.scale import Scale, linear, logarithmic, megabytes_label, seconds_label
+from lab.report.page.scale import Scale, linear, megabytes_label, relative, seconds_label
 from lab.report.rows import Group, Measured
 from lab.report.words import KIND_MEANING, KINDS, PHASE_MEANING, PHASES, percent, seconds
 from lab.spec import FLOOR, Phase, StartKind
+from lab.stats.quantiles import median
 
-_LABEL_GAP = 9.0
-"""Least distance between two labels of a scatter plot, per cent of its height."""
-_RIGHT_HALF = 58.0
+_WIDTH = 2.6
+_HEIGHT = 2.3
+"""Pixels of a small plot for each per cent."""
+_DOT = 7.0
+_CHARACTER = 7.0
+_LINE = 14.0
 _SWARM = 5
 
 
@@ -55,6 +60,50 @@ class Waterfall:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Anchor:
+    """Where a label stands beside its point, in pixels."""
+
+    dx: float
+    dy: float
+    align: str
+
+
+ANCHORS: Final = (
+    Anchor(dx=10, dy=4, align="start"),
+    Anchor(dx=-10, dy=4, align="end"),
+    Anchor(dx=7, dy=17, align="start"),
+    Anchor(dx=-7, dy=-9, align="end"),
+    Anchor(dx=7, dy=-9, align="start"),
+    Anchor(dx=0, dy=-12, align="middle"),
+    Anchor(dx=-7, dy=17, align="end"),
+    Anchor(dx=16, dy=-20, align="start"),
+    Anchor(dx=-10, dy=-24, align="end"),
+)
+"""In order of preference."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Box:
+    """A rectangle in pixels."""
+
+    left: float
+    right: float
+    top: float
+    bottom: float
+
+    def overlap(self, other: "Box") -> float:
+        """The area that both cover."""
+        wide = min(self.right, other.right) - max(self.left, other.left)
+        high = min(self.bottom, other.bottom) - max(self.top, other.top)
+        return max(wide, 0.0) * max(high, 0.0)
+
+    def outside(self) -> float:
+        """How far it leaves the plot, weighed as an area."""
+        over = max(-self.left, self.right - 100 * _WIDTH, -self.top, self.bottom - 100 * _HEIGHT)
+        return max(over, 0.0) * _LINE
+
+
+@dataclass(frozen=True, kw_only=True)
 class Point:
     """A point with its error bar, per cent of the plot; y runs downwards."""
 
@@ -63,8 +112,7 @@ class Point:
     low: float
     high: float
     label: str
-    label_y: float
-    left: bool
+    anchor: Anchor
     tip: str
     floor: bool
     series: int = 0
@@ -119,7 +167,7 @@ class Strip:
 
 @dataclass(frozen=True, kw_only=True)
 class Strips:
-    """One start kind of one group on one logarithmic axis: equal widths are equal ratios."""
+    """One start kind of one group, each sample as a multiple of its row's median, on a log axis."""
 
     kind: StartKind
     name: str
@@ -156,10 +204,10 @@ def sizes(group: Group) -> Sequence[Scatter]:
         known = [(size, row) for row in rows if (size := _size(row, rows)) is not None]
         if len(known) < 2:  # noqa: PLR2004 - one point shows nothing
             continue
-        x = linear(max(size for size, _ in known), megabytes_label, wanted=3)
-        y = linear(max(_high(row) for _, row in known), seconds_label, wanted=4)
+        x = linear(max(size for size, _ in known), megabytes_label, wanted=4)
+        y = linear(max(_high(row) for _, row in known), seconds_label)
         points = [_point(size, row, x, y, row.variant) for size, row in known]
-        found.append(Scatter(name=KINDS[kind], points=_apart(points), x=x, y=y))
+        found.append(Scatter(name=KINDS[kind], points=_labelled(points), x=x, y=y))
     return found
 
 
@@ -184,7 +232,7 @@ def memory(groups: Sequence[Group]) -> Sequence[Scatter]:
         if len({row.tier for row in rows}) < 2:  # noqa: PLR2004 - one point shows nothing
             continue
         x = linear(max(float(row.tier) for row in rows), lambda mb: f"{mb:g} MB", wanted=4)
-        y = linear(max(_high(row) for row in rows), seconds_label, wanted=4)
+        y = linear(max(_high(row) for row in rows), seconds_label)
         variants = list(dict.fromkeys(row.variant for row in rows))
         points = [
             _point(float(row.tier), row, x, y, "", series=variants.index(row.variant))
@@ -201,14 +249,14 @@ def strips(group: Group, places: Mapping[int, int]) -> Sequence[Strips]:
     for kind in group.kinds:
         members = [one for one in group.of(kind) if one.row.n or one.warm_up]
         values = [
-            sample.total_s
+            sample.total_s / _middle(one)
             for one in members
             for sample in (*one.counted, *one.warm_up)
             if sample.total_s
         ]
         if not values:
             continue
-        scale = logarithmic(min(values), max(values), seconds_label)
+        scale = relative(min(values), max(values))
         found.append(
             Strips(
                 kind=kind,
@@ -258,8 +306,15 @@ def _bar(one: Measured, place: int, scale: Scale) -> Bar:
     )
 
 
+def _middle(one: Measured) -> float:
+    """The row's median; a row with nothing but warm-up goes by that."""
+    warm_up = [sample.total_s for sample in one.warm_up if sample.total_s]
+    return one.row.total_s.p50 or (median(warm_up) if warm_up else 1.0)
+
+
 def _strip(one: Measured, place: int, scale: Scale) -> Strip:
     total = one.row.total_s
+    middle = _middle(one)
     dots = []
     for lane, sample in enumerate((*one.counted, *one.warm_up)):
         if not sample.total_s:
@@ -271,7 +326,7 @@ def _strip(one: Measured, place: int, scale: Scale) -> Strip:
             state = "outlier"
         dots.append(
             Dot(
-                x=scale.at(sample.total_s),
+                x=scale.at(sample.total_s / middle),
                 y=lane * 2 % _SWARM - _SWARM // 2,
                 state=state,
                 tip=f"trial {sample.trial}, block {sample.block}: {seconds(sample.total_s)}"
@@ -283,9 +338,9 @@ def _strip(one: Measured, place: int, scale: Scale) -> Strip:
         variant=one.row.variant,
         measured=one,
         dots=dots,
-        median_at=None if total.p50 is None else scale.at(total.p50),
-        low_at=None if total.p50_ci95 is None else scale.at(total.p50_ci95[0]),
-        high_at=None if total.p50_ci95 is None else scale.at(total.p50_ci95[1]),
+        median_at=None if total.p50 is None else scale.at(1.0),
+        low_at=None if total.p50_ci95 is None else scale.at(total.p50_ci95[0] / middle),
+        high_at=None if total.p50_ci95 is None else scale.at(total.p50_ci95[1] / middle),
     )
 
 
@@ -301,23 +356,46 @@ def _point(across: float, row: Row, x: Scale, y: Scale, label: str, *, series: i
         low=100 - y.at(low),
         high=100 - y.at(high),
         label=label,
-        label_y=100 - y.at(middle),
-        left=at > _RIGHT_HALF,
+        anchor=ANCHORS[0],
         tip=f"{row.variant}: {size}, {seconds(middle)} ({seconds(low)} to {seconds(high)})",
         floor=row.variant == FLOOR,
         series=series,
     )
 
 
-def _apart(points: Sequence[Point]) -> Sequence[Point]:
-    """Move labels of the same side up until they no longer cover each other."""
+def _labelled(points: Sequence[Point]) -> Sequence[Point]:
+    """Give each label the first place where it covers no point and no other label.
+
+    In pixels of a plot of ordinary size: on a larger one there is only more room.
+    """
+    dots = [
+        Box(
+            left=p.x * _WIDTH - _DOT,
+            right=p.x * _WIDTH + _DOT,
+            top=p.y * _HEIGHT - _DOT,
+            bottom=p.y * _HEIGHT + _DOT,
+        )
+        for p in points
+    ]
+    taken: list[Box] = []
     found = []
-    for left in (False, True):
-        last = 100.0 + _LABEL_GAP
-        for point in sorted((p for p in points if p.left is left), key=lambda p: -p.y):
-            last = min(point.y, last - _LABEL_GAP)
-            found.append(replace(point, label_y=last))
+    for place, point in sorted(enumerate(points), key=lambda pair: pair[1].y):
+        others = [dot for other, dot in enumerate(dots) if other != place]
+        boxes = [(_label_box(point, anchor), anchor) for anchor in ANCHORS]
+        box, anchor = min(
+            boxes,
+            key=lambda pair: sum(pair[0].overlap(o) for o in (*others, *taken)) + pair[0].outside(),
+        )
+        taken.append(box)
+        found.append(replace(point, anchor=anchor))
     return found
+
+
+def _label_box(point: Point, anchor: Anchor) -> Box:
+    wide = _CHARACTER * len(point.label)
+    x, y = point.x * _WIDTH + anchor.dx, point.y * _HEIGHT + anchor.dy
+    left = {"start": x, "middle": x - wide / 2, "end": x - wide}[anchor.align]
+    return Box(left=left, right=left + wide, top=y - _LINE * 0.8, bottom=y + _LINE * 0.2)
 
 
 def _high(row: Row) -> float:

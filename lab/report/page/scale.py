@@ -7,8 +7,25 @@ from typing import Final
 
 _STEPS: Final = (1.0, 2.0, 2.5, 5.0, 10.0)
 _WANTED = 5
-_LOG_STEPS: Final = (1.0, 2.0, 5.0)
-_CROWDED = 9
+_MULTIPLES: Final = (
+    0.2,
+    0.5,
+    0.7,
+    0.8,
+    0.9,
+    0.95,
+    1.05,
+    1.1,
+    1.2,
+    1.3,
+    1.5,
+    2.0,
+    3.0,
+    5.0,
+    10.0,
+    30.0,
+)
+_LEAST_APART = 0.12
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,17 +61,23 @@ def linear(top: float, label: Callable[[float], str], *, wanted: int = _WANTED) 
     return _scale(0.0, high, values, label, log=False)
 
 
-def logarithmic(low: float, high: float, label: Callable[[float], str]) -> Scale:
-    """From a little below ``low`` (> 0) to a little above ``high``, ticks at 1, 2 and 5."""
-    bottom, top = low / 1.12, high * 1.12
-    decades = range(math.floor(math.log10(bottom)), math.ceil(math.log10(top)) + 1)
-    values = [step * 10.0**power for power in decades for step in _LOG_STEPS]
-    inside = [value for value in values if bottom <= value <= top]
-    if len(inside) > _CROWDED:
-        inside = [10.0**power for power in decades if bottom <= 10.0**power <= top]
-    if not inside:
-        inside = [math.sqrt(bottom * top)]
-    return _scale(bottom, top, inside, label, log=True)
+def relative(low: float, high: float) -> Scale:
+    """A logarithmic axis of multiples of a median (1), which is always on it and labelled."""
+    bottom, top = min(low, 0.95) / 1.02, max(high, 1.05) * 1.02
+    span = math.log(top / bottom)
+    chosen = [1.0]
+    for value in sorted(_MULTIPLES, key=lambda value: abs(math.log(value))):
+        apart = min(abs(math.log(value / other)) for other in chosen)
+        if bottom <= value <= top and apart >= _LEAST_APART * span:
+            chosen.append(value)
+    return _scale(bottom, top, sorted(chosen), relative_label, log=True)
+
+
+def relative_label(value: float) -> str:
+    """A tick's label: ``median``, ``+10 %``, ``-20 %``, ``3x``."""
+    if value == 1:
+        return "median"
+    return f"{value:g}x" if value >= 2 else f"{(value - 1) * 100:+.0f} %"  # noqa: PLR2004
 
 
 def _scale(

@@ -267,13 +267,22 @@ def _ratios(comparisons: Sequence[Comparison], group: Group) -> Sequence[RatioBl
     return blocks
 
 
-def byte_ratios(comparisons: Sequence[Comparison]) -> Sequence[tuple[int, Comparison]]:
-    """Ratios of image sizes, with their places."""
-    return [
-        (place, one)
-        for place, one in enumerate(comparisons)
-        if one.quantity in (Quantity.COMPRESSED, Quantity.UNPACKED)
-    ]
+@dataclass(frozen=True, kw_only=True)
+class BytesLine:
+    """A pair of images, with the places of its comparisons by quantity."""
+
+    name: str
+    cells: Mapping[Quantity, int]
+
+
+def byte_ratios(comparisons: Sequence[Comparison]) -> Sequence[BytesLine]:
+    """Ratios of image sizes."""
+    lines: dict[str, dict[Quantity, int]] = {}
+    for place, one in enumerate(comparisons):
+        if one.against is Against.BYTES:
+            name = f"{one.numerator} / {one.denominator}, {one.platform.arch}"
+            lines.setdefault(name, {})[one.quantity] = place
+    return [BytesLine(name=name, cells=cells) for name, cells in lines.items()]
 
 
 def _flat(values: Mapping[str, Any], prefix: str = "") -> Iterable[Fact]:
