@@ -20,9 +20,13 @@ from PIL import Image
 from models.common import data, fundus, metrics
 
 SEED: Final = 20190907
-HELD_OUT: Final = 250
+HELD_OUT: Final = 200
 SMALLEST_KAPPA: Final = 0.6
 LABELS: Final = ("no DR", "mild", "moderate", "severe", "proliferative")
+STATEMENTS: Final = {
+    "drawn": "Trained and tested on eyes drawn by this project. Not a medical device.",
+    "APTOS 2019": "Trained and tested on APTOS 2019, Gaussian-filtered. Not a medical device.",
+}
 PHOTO_SIDE: Final = 1024
 PARITY_IMAGES: Final = 64
 
@@ -44,31 +48,32 @@ def main() -> None:
 
 
 def build(name: str, *, out: Path, folder: Path | None, begin: float) -> None:
-    """Leave ``card.json``, ``model.json``, the SavedModel, the ONNX model and samples in ``out``."""
+    """Leave the card, ``model.json``, the SavedModel, the ONNX model and samples in ``out``."""
     module = importlib.import_module(f"models.{name.replace('-', '_')}.architecture")
     architecture = module.ARCHITECTURE
-    drawn = data.drawn(architecture.photographs + HELD_OUT, first_seed=SEED)
+    # Before TensorFlow is imported: pictures are made by forked processes.
+    photographs = data.aptos(folder) if folder else None
+    drawn = data.drawn(architecture.pictures + HELD_OUT, first_seed=SEED)
     say(f"{len(drawn.grades)} eyes drawn")
-
-    import keras  # noqa: PLC0415 - after the drawing's processes have been forked
-    import tensorflow as tf  # noqa: PLC0415
 
     from models.common import export, train  # noqa: PLC0415
     from models.common.network import build as build_network  # noqa: PLC0415
 
-    threads = os.cpu_count() or 1
-    tf.config.threading.set_intra_op_parallelism_threads(threads)
-    tf.config.threading.set_inter_op_parallelism_threads(1)
-    tf.config.experimental.enable_op_determinism()
-    keras.utils.set_random_seed(SEED)
-
-    pictures, origin = drawn, "drawn"
+    settle()
+    backbone, head = build_network(architecture)
+    weights = "random, taught on drawings"
+    if photographs and folder:
+        weights = pretrained(backbone, architecture, folder)
+    pictures = drawn if weights.startswith("random") or photographs is None else photographs
     learn, held_out = data.split(pictures, HELD_OUT / len(pictures.grades), SEED)
-    backbone, head = build_network(architecture, imagenet=False)
-    train.pretrain(backbone, architecture, learn, seed=SEED, say=say)
-    train.train_head(
-        head, train.pooled(backbone, architecture, learn.images), learn.grades, seed=SEED, say=say
-    )
+    if pictures is drawn:
+        train.pretrain(backbone, architecture, learn, seed=SEED, say=say)
+    images, grades = learn.images, learn.grades
+    if architecture.mirrored:
+        images = np.concatenate([images, images[:, :, ::-1]])
+        grades = np.concatenate([grades, grades])
+    features = train.pooled(backbone, architecture, images, say=say)
+    train.train_head(head, features, grades, seed=SEED, say=say)
     minutes = (time.monotonic() - begin) / 60
 
     say("exporting")
@@ -100,11 +105,12 @@ def build(name: str, *, out: Path, folder: Path | None, begin: float) -> None:
             **described,
             "parameters": architecture.parameters,
             "training": {
-                "origin": origin,
+                "origin": "drawn" if pictures is drawn else "APTOS 2019",
+                "statement": STATEMENTS["drawn" if pictures is drawn else "APTOS 2019"],
+                "backbone": weights,
                 "images": len(learn.grades),
                 "held_out": len(held_out.grades),
                 "seed": SEED,
-                "weights": "random",
                 "minutes": round(minutes, 2),
             },
             "metrics": {
@@ -118,11 +124,46 @@ def build(name: str, *, out: Path, folder: Path | None, begin: float) -> None:
                 "python": platform.python_version(),
                 **{
                     tool: version(tool)
-                    for tool in ("tensorflow-cpu", "keras", "tf2onnx", "onnx", "onnxruntime", "numpy")
+                    for tool in (
+                        "tensorflow-cpu",
+                        "keras",
+                        "tf2onnx",
+                        "onnx",
+                        "onnxruntime",
+                        "numpy",
+                    )
                 },
             },
         },
     )
+
+
+def settle() -> None:
+    """The same numbers every time: seeds, order of additions, threads."""
+    import keras  # noqa: PLC0415
+    import tensorflow as tf  # noqa: PLC0415
+
+    tf.config.threading.set_intra_op_parallelism_threads(os.cpu_count() or 1)
+    tf.config.threading.set_inter_op_parallelism_threads(1)
+    tf.config.experimental.enable_op_determinism()
+    keras.utils.set_random_seed(SEED)
+
+
+def pretrained(backbone: Any, architecture: Any, folder: Path) -> str:
+    """Load ImageNet's weights if they can be had; what the backbone starts from, in words."""
+    from models.common.weights import load_imagenet  # noqa: PLC0415
+
+    try:
+        source = load_imagenet(backbone, architecture, folder)
+    except (OSError, ValueError) as error:
+        say(
+            f"note: ImageNet's weights cannot be had ({error}): the photographs are left aside, "
+            f"and the model learns from drawings. Put {architecture.weights_file} into the data "
+            "folder to use them."
+        )
+        return "random, taught on drawings"
+    say(f"note: ImageNet's weights came from {source}; learning from APTOS 2019.")
+    return "ImageNet"
 
 
 def describe(name: str) -> dict[str, Any]:

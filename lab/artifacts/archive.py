@@ -1,4 +1,4 @@
-"""``model.tar.gz`` as SageMaker hands it over: packed to the same bytes every time, unpacked safely."""
+"""``model.tar.gz`` as SageMaker takes it: packed to the same bytes every time, unpacked safely."""
 
 import gzip
 import hashlib
@@ -7,7 +7,7 @@ import os
 import shutil
 import tarfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 from typing import IO, Final
 
@@ -24,8 +24,8 @@ _CHUNK: Final = 1024 * 1024
 _LEVEL: Final = 6
 
 
-def pack(folder: Path, archive: Path) -> str:
-    """Pack what is in ``folder``; the sha256 of the archive.
+def pack(folder: Path, archive: Path, *, names: Sequence[str] | None = None) -> str:
+    """Pack what is in ``folder`` (or only ``names`` of it); the sha256 of the archive.
 
     Names are sorted and times, owners and modes fixed, so equal content gives equal bytes.
     """
@@ -35,7 +35,7 @@ def pack(folder: Path, archive: Path) -> str:
         gzip.GzipFile(filename="", mode="wb", fileobj=raw, compresslevel=_LEVEL, mtime=0) as packed,
         tarfile.open(fileobj=packed, mode="w", format=tarfile.USTAR_FORMAT) as tar,
     ):
-        for path in _sorted_tree(folder):
+        for path in _sorted_tree(folder, names):
             _add(tar, path, path.relative_to(folder).as_posix())
     return sha256(archive)
 
@@ -109,15 +109,19 @@ def _extract_one(tar: tarfile.TarFile, member: tarfile.TarInfo, root: Path, name
         target.chmod(0o755 if member.mode & 0o100 else 0o644)
     elif member.issym():
         _refuse_absolute(member.linkname, member.name, name)
-        _inside(root, str(PurePosixPath(member.name).parent / member.linkname), name, via=member.name)
+        _inside(
+            root, str(PurePosixPath(member.name).parent / member.linkname), name, via=member.name
+        )
         target.parent.mkdir(parents=True, exist_ok=True)
         _forget(target)
         target.symlink_to(member.linkname)
     elif member.islnk():
         source_path = _inside(root, member.linkname, name, via=member.name)
         if not source_path.is_file():
-            raise ArchiveError(f"{name}: member {member.name!r} links to {member.linkname!r}, "
-                               "which is not in the archive before it.")
+            raise ArchiveError(
+                f"{name}: member {member.name!r} links to {member.linkname!r}, "
+                "which is not in the archive before it."
+            )
         target.parent.mkdir(parents=True, exist_ok=True)
         _forget(target)
         target.hardlink_to(source_path)
@@ -152,13 +156,15 @@ def _refuse_absolute(path: str, member: str, name: str) -> None:
 
 
 def _forget(target: Path) -> None:
-    """An earlier member of the same name gives way, and is never written through if it is a link."""
+    """An earlier member of that name gives way; if it is a link, nothing is written through it."""
     if target.is_symlink() or target.is_file():
         target.unlink()
 
 
-def _sorted_tree(folder: Path) -> Iterator[Path]:
-    return iter(sorted(folder.rglob("*"), key=lambda path: path.relative_to(folder).parts))
+def _sorted_tree(folder: Path, names: Sequence[str] | None) -> Sequence[Path]:
+    tops = list(folder.iterdir()) if names is None else [folder / name for name in names]
+    below = [path for top in tops if top.is_dir() for path in top.rglob("*")]
+    return sorted([*tops, *below], key=lambda path: path.relative_to(folder).parts)
 
 
 def _add(tar: tarfile.TarFile, path: Path, name: str) -> None:

@@ -12,7 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageFilter
 
-from models.common.fundus import GRADES, SIZE, Drawing, Lesion, draw
+from models.common.fundus import GRADES, SIZE, Drawing, draw
+from models.common.lesions import Lesion
 
 CELL: Final = 32
 
@@ -21,7 +22,8 @@ CELL: Final = 32
 class Pictures:
     """Images uint8 RGB [n, 224, 224, 3], their grades [n], and where lesions are, if known.
 
-    ``cells`` [n, 7, 7, 5] is 1 where a kind of lesion touches a cell of 32x32 pixels.
+    ``cells`` [n, 7, 7, 2, 5]: for each cell of 32x32 pixels, 1 if a kind of lesion touches it,
+    and how much of such lesions it holds (a lesion counts 1, shared among the cells it touches).
     """
 
     images: NDArray[np.uint8]
@@ -42,15 +44,17 @@ def drawn(count: int, *, first_seed: int) -> Pictures:
 
 
 def lesion_cells(drawing: Drawing) -> NDArray[np.float32]:
-    """Which kinds of lesion touch which cell, [7, 7, 5]."""
+    """Which kinds of lesion touch which cell, and how much of them, [7, 7, 2, 5]."""
     count = drawing.image.shape[0] // CELL
     edges = np.linspace(-1, 1, count + 1)
-    cells = np.zeros((count, count, len(Lesion)), np.float32)
+    cells = np.zeros((count, count, 2, len(Lesion)), np.float32)
     for spot in drawing.spots:
         reach = 0.7 * spot.radius
         across = (edges[:-1] < spot.x + reach) & (edges[1:] > spot.x - reach)
         down = (edges[:-1] < spot.y + reach) & (edges[1:] > spot.y - reach)
-        cells[np.ix_(down, across, [spot.kind])] = 1
+        touched = np.outer(down, across)
+        cells[touched, 0, spot.kind] = 1
+        cells[touched, 1, spot.kind] += 1 / max(1, int(touched.sum()))
     return cells
 
 
@@ -86,7 +90,8 @@ def prepare(path: Path) -> NDArray[np.uint8]:
     picture = picture.crop(bright.getbbox()).resize((SIZE, SIZE), Image.Resampling.BILINEAR)
     sharp = np.asarray(picture, np.float32)
     blurred = np.asarray(picture.filter(ImageFilter.GaussianBlur(SIZE / 30)), np.float32)
-    return np.clip(4 * sharp - 4 * blurred + 128, 0, 255).astype(np.uint8)
+    filtered: NDArray[np.uint8] = np.clip(4 * sharp - 4 * blurred + 128, 0, 255).astype(np.uint8)
+    return filtered
 
 
 def split(pictures: Pictures, held_out: float, seed: int) -> tuple[Pictures, Pictures]:

@@ -23,7 +23,9 @@ PARITY_LIMIT: Final = 1e-3
 class Grader(tf.Module):
     """What is served: raw pixels in, probabilities out, preprocessing inside."""
 
-    def __init__(self, architecture: Architecture, backbone: keras.Model, head: keras.Model) -> None:
+    def __init__(
+        self, architecture: Architecture, backbone: keras.Model, head: keras.Model
+    ) -> None:
         super().__init__(name="grader")
         self._preprocess = architecture.preprocess
         # Fixed at 224 pixels, so that the graph has static shapes but for the batch.
@@ -31,7 +33,10 @@ class Grader(tf.Module):
         pooled = keras.layers.GlobalAveragePooling2D()(backbone(image))
         self.model = keras.Model(image, head(pooled))
 
-    @tf.function(input_signature=[tf.TensorSpec([None, SIZE, SIZE, 3], tf.uint8, name="image")])
+    @tf.function(
+        autograph=False,
+        input_signature=[tf.TensorSpec([None, SIZE, SIZE, 3], tf.uint8, name="image")],
+    )
     def serve(self, image: tf.Tensor) -> dict[str, tf.Tensor]:
         """Probabilities [n, 5] of the five grades."""
         return {"probabilities": self.model(self._preprocess(image), training=False)}
@@ -61,6 +66,8 @@ def save_onnx(grader: Grader, file: Path) -> None:
     if names != ["image", "probabilities"]:
         message = f"the ONNX graph's ends are called {names}"
         raise ValueError(message)
+    for value in (*model.graph.input, *model.graph.output):
+        value.type.tensor_type.shape.dim[0].dim_param = "batch"
     file.write_bytes(model.SerializeToString(deterministic=True))
 
 

@@ -3,7 +3,7 @@
 A backbone without top, average pooling, Dense(128, relu), Dense(128, relu), Dense(5, softmax).
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
@@ -15,6 +15,10 @@ SIZE: Final = 224
 GRADES: Final = 5
 CELL: Final = 32
 """Both backbones shrink a picture by this much: one output cell looks at about 32x32 pixels."""
+
+_COLOURS: Final = 3
+_THROUGH: Final = 0.7
+"""How much of what comes in a new convolution passes on at its centre."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,16 +37,18 @@ class Architecture:
     """How many such pieces it sees."""
     batch: int
     learning_rate: float
-    photographs: int
-    """How many whole pictures the head learns from."""
+    pictures: int
+    """How many whole pictures are drawn to learn from."""
+    mirrored: bool
+    """Does the head see each picture mirrored too? Costs as much again."""
+    weights_file: str
+    """ImageNet's weights without top, as ``keras.applications`` names them."""
 
 
-def build(architecture: Architecture, *, imagenet: bool) -> tuple[keras.Model, keras.Model]:
+def build(architecture: Architecture) -> tuple[keras.Model, keras.Model]:
     """The backbone (any size in, cells out) and the head (pooled features in, five out)."""
     backbone = architecture.backbone(
-        include_top=False,
-        weights="imagenet" if imagenet else None,
-        input_shape=(None, None, 3),
+        include_top=False, weights=None, input_shape=(None, None, _COLOURS)
     )
     head = keras.Sequential(
         [
@@ -71,6 +77,7 @@ def calibrate(backbone: keras.Model, images: tf.Tensor, *, seed: int) -> None:
     signal = images
     for layer in backbone.layers[1:]:
         if isinstance(layer, keras.layers.DepthwiseConv2D):
+            _pass_on_each(layer, rng)
             _scale(layer, signal)
         elif isinstance(layer, keras.layers.Conv2D):
             _pass_on(layer, rng)
@@ -84,11 +91,20 @@ def calibrate(backbone: keras.Model, images: tf.Tensor, *, seed: int) -> None:
 
 def _pass_on(layer: keras.layers.Conv2D, rng: np.random.Generator) -> None:
     height, width, inputs, outputs = layer.kernel.shape
-    fan_in = height * width * inputs
-    kernel = rng.normal(0, np.sqrt(1.0 / fan_in), layer.kernel.shape)
-    if inputs > 3:  # noqa: PLR2004 - the first layer sees colours, which need filters of all kinds
+    kernel = rng.normal(0, np.sqrt(1 / (height * width * inputs)), layer.kernel.shape)
+    if inputs == _COLOURS:
+        # Most of the first filters look at differences: lesions are small, the light is not.
+        edges = kernel[..., : outputs * 3 // 4]
+        edges -= edges.mean(axis=(0, 1), keepdims=True)
+    else:
         order = np.concatenate([rng.permutation(inputs) for _ in range(-(-outputs // inputs))])
-        kernel[height // 2, width // 2, order[:outputs], np.arange(outputs)] += 0.7
+        kernel[height // 2, width // 2, order[:outputs], np.arange(outputs)] += _THROUGH
+    layer.kernel.assign(kernel.astype(np.float32))
+
+
+def _pass_on_each(layer: keras.layers.DepthwiseConv2D, rng: np.random.Generator) -> None:
+    kernel = rng.normal(0, 0.25, layer.kernel.shape)
+    kernel[kernel.shape[0] // 2, kernel.shape[1] // 2] += _THROUGH
     layer.kernel.assign(kernel.astype(np.float32))
 
 
@@ -104,14 +120,3 @@ def _scale(layer: keras.layers.Layer, signal: tf.Tensor) -> None:
         kernel.assign(kernel * gain)
     if layer.bias is not None:
         layer.bias.assign(0.5 - mean * gain)
-
-
-def recalibrate(backbone: keras.Model, batches: Sequence[tf.Tensor]) -> None:
-    """Give batch normalisation the exact statistics of whole pictures, layer after layer."""
-    signals = list(batches)
-    for layer in backbone.layers[1:]:
-        if isinstance(layer, keras.layers.BatchNormalization):
-            mean, variance = tf.nn.moments(tf.concat(signals, 0), axes=(0, 1, 2))
-            layer.moving_mean.assign(mean)
-            layer.moving_variance.assign(variance)
-        signals = [layer(signal, training=False) for signal in signals]

@@ -20,8 +20,10 @@ ARCHITECTURE = Architecture(
     backbone=keras.applications.VGG19,
     preprocess=preprocess,
     crop=96,
-    crops=2400,
+    crops=1600,
     batch=16,
     learning_rate=3e-4,
-    photographs=600,
+    pictures=500,
+    mirrored=False,
+    weights_file="vgg19_weights_tf_dim_ordering_tf_kernels_notop.h5",
 )

@@ -1,0 +1,210 @@
+"""Builds models inside the trainer image; nothing half-made is ever seen."""
+
+import fcntl
+import json
+import os
+import re
+import shutil
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Final
+
+from lab import paths
+from lab.artifacts import fingerprint, store
+from lab.artifacts.archive import pack, sha256
+from lab.engine.api import Container, ContainerSpec, Engine, Mount
+from lab.engine.interrupt import uninterrupted
+from lab.errors import BuildError, UsageError
+from lab.images.build import ensure as ensure_images
+from lab.images.variants import image_ref
+from lab.progress import Progress, Step
+from lab.spec import LABEL_OWNER, LABEL_ROLE, EngineKind, Runtime
+
+ROLE: Final = "trainer"
+
+_CODE: Final = "/lab/models"
+_OUT: Final = "/out"
+_DATA: Final = "/data"
+_POLL_S: Final = 0.5
+_COUNTED: Final = re.compile(r"(\d+)/(\d+)")
+_UNFINISHED: Final = ".building-"
+
+
+def ensure(
+    models: Sequence[str],
+    *,
+    engine: Engine,
+    progress: Progress,
+    data: Path | None = None,
+    force: bool = False,
+) -> None:
+    """Build what is missing or stale; milliseconds when nothing is.
+
+    ``data`` is a folder with the APTOS 2019 images; None keeps whatever a model was built from.
+    Raises ``BuildError`` with the trainer's last lines.
+    """
+    _check_data(data)
+    if not any(force or stale(model, data=data) for model in models):
+        return
+    with _alone(progress):
+        for model in models:
+            if force or stale(model, data=data):
+                _build(model, engine=engine, progress=progress, data=data)
+
+
+def stale(model: str, *, data: Path | None = None) -> bool:
+    """Whether a model is missing, incomplete or made from something else."""
+    folder = store.folder(model)
+    try:
+        card = store.card(model)
+        made_from = card["fingerprint"]
+        sizes: Mapping[str, int] = card["bytes"]
+        whole = all((folder / name).stat().st_size == size for name, size in sizes.items())
+    except (UsageError, KeyError, OSError):
+        return True
+    return (
+        not whole
+        or made_from["sources"] != fingerprint.sources(model)
+        or (data is not None and made_from["data"] != fingerprint.data(data))
+    )
+
+
+def _check_data(data: Path | None) -> None:
+    if data is not None and not (data / "train.csv").is_file():
+        raise UsageError(
+            f"{data} holds no train.csv.",
+            remedy="Give the folder with APTOS 2019's train.csv and its images.",
+        )
+
+
+def _build(model: str, *, engine: Engine, progress: Progress, data: Path | None) -> None:
+    platform = engine.facts().platform
+    ensure_images([ROLE], platform=platform, engine=engine, progress=progress)
+    with _unfinished(model) as folder:
+        spec = _spec(
+            model, engine=engine, image=image_ref(ROLE, platform), folder=folder, data=data
+        )
+        with progress.step(f"Building the model {model}") as step:
+            notes = _train(engine, spec, step)
+            step.detail("packing")
+            _finish(model, folder, data)
+            _replace(folder, store.folder(model))
+    for note in notes:
+        progress.note(f"{model}: {note}")
+
+
+def _spec(
+    model: str, *, engine: Engine, image: str, folder: Path, data: Path | None
+) -> ContainerSpec:
+    labels = {LABEL_ROLE: ROLE, LABEL_OWNER: str(paths.artifacts())}
+    if engine.kind is EngineKind.PROCESS:
+        words = ["-m", "models.build", model, "--out", str(folder)]
+        return ContainerSpec(
+            image=image,
+            command=[*words, *(["--data", str(data.resolve())] if data else [])],
+            env={"PYTHONPATH": str(paths.ROOT), **_ENV},
+            labels=labels,
+        )
+    mounts = [
+        Mount(source=str(paths.MODELS), target=_CODE),
+        Mount(source=str(folder), target=_OUT, read_only=False),
+    ]
+    if data is not None:
+        mounts.append(Mount(source=str(data.resolve()), target=_DATA))
+    return ContainerSpec(
+        image=image,
+        command=["-m", "models.build", model, "--out", _OUT, *(["--data", _DATA] if data else [])],
+        env={"HOME": "/tmp", **_ENV},  # noqa: S108 - the container's own
+        labels=labels,
+        mounts=mounts,
+        # Only ImageNet's weights are ever fetched, and only for real photographs.
+        network=None if data else "none",
+        user=f"{os.getuid()}:{os.getgid()}",
+    )
+
+
+_ENV: Final = {"PYTHONHASHSEED": "0", "PYTHONUNBUFFERED": "1", "TF_CPP_MIN_LOG_LEVEL": "2"}
+
+
+def _train(engine: Engine, spec: ContainerSpec, step: Step) -> Sequence[str]:
+    """Run the trainer to its end; the lines that it wants to be kept."""
+    with uninterrupted():
+        container = engine.create(spec)
+    try:
+        container.start()
+        _watch(container, step)
+        said = container.logs(tail=400)
+        state = container.state()
+    finally:
+        container.remove()
+    if state.exit_code != 0:
+        why = "ran out of memory" if state.oom_killed else f"ended with code {state.exit_code}"
+        tail = "\n".join(said.strip().splitlines()[-12:])
+        raise BuildError(f"The trainer {why}.\n{tail}")
+    return [line.removeprefix("note: ") for line in said.splitlines() if line.startswith("note: ")]
+
+
+def _watch(container: Container, step: Step) -> None:
+    while container.state().running:
+        lines = container.logs(tail=1).split("\n")
+        step.detail(lines[0])
+        counted = _COUNTED.search(lines[0])
+        if counted:
+            step.advance(int(counted[1]), int(counted[2]))
+        time.sleep(_POLL_S)
+
+
+def _finish(model: str, folder: Path, data: Path | None) -> None:
+    """Pack the archives and complete the card with sums and sizes."""
+    file = folder / store.CARD
+    card: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
+    sums, sizes = dict(card["sha256"]), {}
+    for runtime in Runtime:
+        name = store.archive_name(runtime)
+        sums[name] = pack(folder, folder / name, names=store.CONTENT[runtime])
+        sizes[name] = (folder / name).stat().st_size
+    sums["model.onnx"] = sha256(folder / "model.onnx")
+    sizes["model.onnx"] = (folder / "model.onnx").stat().st_size
+    card["sha256"], card["bytes"] = sums, sizes
+    card["fingerprint"] = {
+        "sources": fingerprint.sources(model),
+        "data": fingerprint.data(data),
+    }
+    file.write_text(json.dumps(card, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def _replace(new: Path, place: Path) -> None:
+    """Put the new folder in the old one's place; a reader sees either, or for an instant none."""
+    old = new.with_name(f"{new.name}-old")
+    with uninterrupted():
+        if place.exists():
+            place.rename(old)
+        new.rename(place)
+        shutil.rmtree(old, ignore_errors=True)
+
+
+@contextmanager
+def _unfinished(model: str) -> Iterator[Path]:
+    """A folder beside the finished ones, gone at the end unless it was renamed."""
+    folder = paths.artifacts() / f"{_UNFINISHED}{model}"
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextmanager
+def _alone(progress: Progress) -> Iterator[None]:
+    """One build at a time: a second waits, and then finds its work done."""
+    paths.artifacts().mkdir(parents=True, exist_ok=True)
+    with (paths.artifacts() / ".lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            progress.note("Another command builds models: waiting for it.")
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        yield

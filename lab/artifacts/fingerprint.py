@@ -1,0 +1,41 @@
+"""What a model was made from, as a digest: equal digests, nothing to build."""
+
+import hashlib
+from collections.abc import Iterator
+from pathlib import Path
+
+from lab.paths import MODELS, REQUIREMENTS, SERVICES
+
+
+def sources(model: str) -> str:
+    """The training code, the model's own folder, and what the trainer image is made from."""
+    own = MODELS / model.replace("-", "_")
+    files = [
+        MODELS / "build.py",
+        *_code(MODELS / "common"),
+        *_code(own),
+        REQUIREMENTS / "trainer.txt",
+        SERVICES / "trainer" / "Dockerfile",
+    ]
+    total = hashlib.sha256()
+    for file in files:
+        total.update(file.name.encode() + b"\0" + hashlib.sha256(file.read_bytes()).digest())
+    return total.hexdigest()
+
+
+def data(folder: Path | None) -> str | None:
+    """A folder of photographs by names, sizes and times: reading them all would take too long."""
+    if folder is None:
+        return None
+    total = hashlib.sha256()
+    for path in sorted(folder.rglob("*")):
+        if path.is_file():
+            state = path.stat()
+            total.update(
+                f"{path.relative_to(folder)}\0{state.st_size}\0{state.st_mtime_ns}\n".encode()
+            )
+    return total.hexdigest()
+
+
+def _code(folder: Path) -> Iterator[Path]:
+    return iter(sorted(folder.glob("*.py")))

@@ -1,0 +1,99 @@
+"""``lab models``: build, list and verify."""
+
+from pathlib import Path
+
+import typer
+from rich.table import Table
+
+from lab.artifacts import store
+from lab.cli.console import ConsoleProgress, fail, out
+from lab.errors import UsageError
+from lab.spec import Runtime
+from lab.units import format_bytes
+
+app = typer.Typer(no_args_is_help=True)
+
+
+@app.command()
+def build(
+    models: list[str] = typer.Argument(None, help="Which models; all if none is named."),
+    data: Path | None = typer.Option(
+        None, "--data", help="A folder with APTOS 2019: train.csv and the images."
+    ),
+    force: bool = typer.Option(False, "--force", help="Build again though nothing has changed."),
+) -> None:
+    """Build the models that are missing or made from something else by now.
+
+    Without --data they learn from pictures that the project draws, and their cards say so.
+    """
+    from lab.artifacts.build import ensure  # noqa: PLC0415 - list and verify need no engine
+    from lab.engine.select import open_engine  # noqa: PLC0415
+
+    wanted = models or list(store.models())
+    for model in wanted:
+        store.folder(model)
+    progress = ConsoleProgress()
+    engine = open_engine(progress)
+    try:
+        ensure(wanted, engine=engine, progress=progress, data=data, force=force)
+    finally:
+        engine.close()
+    out.print(_table())
+
+
+@app.command("list")
+def list_models() -> None:
+    """Show every model, how well it grades and what it weighs."""
+    out.print(_table())
+
+
+@app.command()
+def verify(
+    models: list[str] = typer.Argument(None, help="Which models; all that are built if none."),
+) -> None:
+    """Compare built models with their cards: sums, archives, descriptions."""
+    from lab.artifacts.verify import problems  # noqa: PLC0415 - list need not read archives
+
+    wanted = models or [model for model in store.models() if _built(model)]
+    if not wanted:
+        raise UsageError("No model is built.", remedy="Build them: `lab models build`.")
+    wrong = 0
+    for model in wanted:
+        found = problems(model)
+        wrong += len(found)
+        if not found:
+            out.print(f"[green]✓[/green] {model}")
+        for problem in found:
+            fail(f"{model}: {problem}", "")
+    if wrong:
+        fail("", "Build again what is wrong: `lab models build --force`.")
+        raise typer.Exit(1)
+
+
+def _built(model: str) -> bool:
+    return (store.folder(model) / store.CARD).is_file()
+
+
+def _table() -> Table:
+    table = Table(title="Models", title_justify="left")
+    for name in ("model", "parameters", "kappa", "accuracy", "learned from", "ONNX", "SavedModel"):
+        table.add_column(name, justify="left" if name in {"model", "learned from"} else "right")
+    table.add_column("sha256 (ONNX archive)")
+    for model in store.models():
+        if not _built(model):
+            table.add_row(model, *["-"] * 3, "not built", *["-"] * 3)
+            continue
+        card = store.card(model)
+        table.add_row(
+            model,
+            f"{card['parameters']:,}",
+            f"{card['metrics']['qwk']:.3f}",
+            f"{card['metrics']['accuracy']:.1%}",
+            card["training"]["origin"],
+            *(
+                format_bytes(store.find(model, runtime).bytes)
+                for runtime in (Runtime.ONNX, Runtime.TENSORFLOW)
+            ),
+            store.find(model, Runtime.ONNX).sha256[:12],
+        )
+    return table
