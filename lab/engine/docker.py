@@ -1,17 +1,16 @@
 """A Docker Engine, through its SDK's low-level client."""
 
-import math
 import secrets
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 from urllib.parse import urlsplit
 
-from docker.api.client import APIClient
 from docker.errors import APIError, NotFound
 from docker.utils import parse_repository_tag
 
 from lab.engine.api import ContainerSpec, EngineFacts, ImageFacts, LayerEvent, Mount
+from lab.engine.client import open_client
 from lab.engine.container import DockerContainer, parse_time
 from lab.engine.foreign import from_words, translated
 from lab.errors import EngineError, RegistryError
@@ -53,12 +52,13 @@ class DockerEngine:
         self.address = address
         self._notes = tuple(notes)
         self._reach = reach or _host_of(address)
-        with translated():
-            # Any: the published types of this client leave out half of its calls.
-            self.client: Any = APIClient(
-                base_url=address, version="auto", timeout=math.ceil(timeout_s)
-            )
-            self._info: dict[str, Any] = self.client.info()
+        self.client = open_client(address, timeout_s=timeout_s)
+        try:
+            with translated():
+                self._info: dict[str, Any] = self.client.info()
+        except EngineError:
+            self.client.close()
+            raise
         self._bridged = reach is None and _is_here(address, self._info)
 
     @property
@@ -158,18 +158,22 @@ class DockerEngine:
         """Pull an image and return the pull's own events, oldest first."""
         repository, tag = parse_repository_tag(ref)
         events = []
+        failure = None
         with translated():
             try:
+                # To the end even after an error, so that the connection is let go of.
                 for line in self._pull(repository, tag or "latest", platform):
                     at_ns = time.time_ns()
                     if "error" in line:
-                        raise _pull_failed(ref, line["error"])
-                    if "id" in line and "status" in line:
+                        failure = _pull_failed(ref, line["error"])
+                    elif "id" in line and "status" in line:
                         events.append(
                             LayerEvent(layer=line["id"], status=line["status"], at_ns=at_ns)
                         )
             except APIError as error:
                 raise _pull_failed(ref, str(error.explanation or error)) from error
+        if failure is not None:
+            raise failure
         return events
 
     def _pull(self, repository: str, tag: str, platform: Platform | None) -> Iterator[Any]:

@@ -8,10 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from docker.api.client import APIClient
-
+from lab.engine.client import open_client
 from lab.engine.docker import DockerEngine
-from lab.engine.foreign import translated
 from lab.engine.places import Places
 from lab.errors import EngineError
 
@@ -110,12 +108,8 @@ def ask(candidate: Candidate) -> Refusal | None:
 
 def ping(address: str, *, timeout_s: int = _PING_S) -> None:
     """Raises ``EngineError`` when no engine answers there in time."""
-    with translated():
-        client = APIClient(base_url=address, version="1.41", timeout=timeout_s)
-        try:
-            client.ping()
-        finally:
-            client.close()
+    # Its version is asked for, which every engine answers whatever versions it speaks.
+    open_client(address, timeout_s=timeout_s).close()
 
 
 def find_engine(env: Mapping[str, str] = os.environ) -> DockerEngine | None:

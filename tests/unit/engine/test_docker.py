@@ -88,7 +88,7 @@ def test_no_more_cpus_are_asked_for_than_the_engine_has(
 ) -> None:
     engine.create(ContainerSpec(image="x:1", cpus=3.4))
     (asked,) = docker.asked_for("POST", CREATE)
-    assert asked["HostConfig"]["NanoCpus"] == INFO["NCPU"] * 1_000_000_000
+    assert asked["HostConfig"]["NanoCpus"] == 2_000_000_000  # as INFO has it
 
 
 def test_an_engine_in_a_container_publishes_where_it_can_be_reached(docker: FakeDocker) -> None:

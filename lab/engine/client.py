@@ -1,0 +1,24 @@
+"""Open the SDK's low-level client."""
+
+import socket
+from typing import Any, Final
+
+from docker.api.client import APIClient
+
+from lab.engine.foreign import translated
+
+_UNIX: Final = "unix://"
+
+
+def open_client(address: str, *, timeout_s: float) -> Any:
+    """A client of the engine at ``address``. Raises ``EngineError`` when nothing listens there.
+
+    Any: the published types of this client leave out half of its calls.
+    """
+    with translated():
+        if address.startswith(_UNIX):
+            # The SDK forgets to close a socket that it could not connect.
+            with socket.socket(socket.AF_UNIX) as probe:
+                probe.settimeout(timeout_s)
+                probe.connect(address.removeprefix(_UNIX))
+        return APIClient(base_url=address, version="auto", timeout=max(1, round(timeout_s)))
