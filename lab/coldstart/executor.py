@@ -246,7 +246,7 @@ class ContainerExecutor:
             times = [] if state.started_at_ns is None else [state.started_at_ns]
             if inside is not None:
                 taking.marks |= inside.shifted(-self._offset_ns).marks
-                times.append(inside.process_ns)
+                times.append(inside.marks[Mark.INTERPRETER])
             if times and min(times) - self._offset_ns >= begin_ns:
                 taking.marks[Mark.STARTED] = min(times) - self._offset_ns
 
@@ -345,14 +345,19 @@ def _identity(container: Container, observed: Observed) -> Identity:
 
 
 def _started_ns(observed: Observed, offset_ns: int) -> int:
-    """When process 1 ran: the engine says so a little late, the process itself exactly."""
+    """When the first instruction of the image's own program ran, as far as it can be known.
+
+    The engine says so a little late, so the server's first line counts where it is earlier. The
+    kernel's start time of process 1 does not: an engine forks that process (runc's ``init``) some
+    100 ms before it has built the container around it and hands it over to ``serve``.
+    """
     times = [
         at - offset_ns
         for at in (observed.started_event_ns, observed.state.started_at_ns)
         if at is not None
     ]
     if observed.inside is not None:
-        times.append(observed.inside.process_ns)
+        times.append(observed.inside.marks[Mark.INTERPRETER])
     if not times:
         raise TrialFailed.of(FailureKind.ENGINE, "The engine does not say when it started.")
     return min(times)

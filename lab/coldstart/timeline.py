@@ -48,7 +48,11 @@ _OUTSIDE: Final = (
 
 @dataclass(frozen=True, kw_only=True)
 class Inside:
-    """What a server says of its own start-up. Nanoseconds since the epoch, by its own clock."""
+    """What a server says of its own start-up. Nanoseconds since the epoch, by its own clock.
+
+    ``process_ns`` is the kernel's start time of its process 1: proof that it is a new one, but no
+    boundary between phases, since engines fork that process before the container is complete.
+    """
 
     process_ns: int
     marks: Mapping[Mark, int]
