@@ -52,10 +52,7 @@ def seconds(record: "Mapping[str, object]") -> dict[str, float]:
     marks = record["marks"]
     if not isinstance(marks, dict):
         return {}
-    return {
-        name: (ns - before) / 1e9
-        for (_, before), (name, ns) in pairwise(marks.items())
-    }
+    return {name: (ns - before) / 1e9 for (_, before), (name, ns) in pairwise(marks.items())}
 
 
 def process_start_ns(pid: int) -> int | None:

@@ -34,7 +34,9 @@ def load(settings: "Settings", runtime: "BackendModule", marks: "Marks") -> "tup
         answer = backend.predict(bytes(model.image_bytes), 1)
     except Exception as error:  # the runtime's errors share no base class
         fault = " ".join(str(error).split())
-        raise StartError(f"The warm-up prediction failed: {fault}") from error
+        raise StartError(
+            f"The warm-up prediction ({len(model.labels)} labels) failed: {fault}"
+        ) from error
     if len(answer) != len(model.labels) * 4:
         raise StartError(
             f"The model gives {len(answer) // 4} numbers for an image, its card has "

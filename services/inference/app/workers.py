@@ -79,6 +79,7 @@ class UvicornWorker(Worker):  # type: ignore[misc]
 
     def init_process(self) -> None:
         """Start to load the model before anything else."""
+        self.init_signals()  # the parent's handlers, inherited, would swallow SIGTERM
         self._service = Service(self.app.settings)
         self._start = Start(
             self._service,

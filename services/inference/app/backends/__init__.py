@@ -1,5 +1,12 @@
 """What runs the model: one small interface, one module per runtime, loaded by name."""
 
+import os
+
+# The official builds of ONNX Runtime report to their maker as soon as they are loaded, unless told
+# not to before: that is nobody's business but the user's, costs start-up time, leaves files in
+# /tmp and fails where there is no network.
+os.environ["ORT_DISABLE_TELEMETRY"] = "1"
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Protocol
