@@ -55,8 +55,11 @@ def extract(archive: Path, into: Path, *, most_bytes: int = MOST_BYTES) -> None:
     into.mkdir(parents=True, exist_ok=True)
     root = Path(os.path.realpath(into))
     try:
-        with tarfile.open(archive, mode="r|gz", bufsize=_CHUNK) as tar:
-            _unpack(tar, root, archive.name, most_bytes)
+        # Not tarfile's own "r|gz", which never looks at the checksum.
+        with gzip.open(archive) as stream:
+            with tarfile.open(fileobj=stream, mode="r|", bufsize=_CHUNK) as tar:
+                _unpack(tar, root, archive.name, most_bytes)
+            _drain(stream, archive.name, most_bytes)
     except FileNotFoundError as error:
         raise ArchiveError(f"{archive} does not exist.") from error
     except (tarfile.TarError, EOFError, zlib.error, gzip.BadGzipFile) as error:
@@ -73,13 +76,12 @@ def extract(archive: Path, into: Path, *, most_bytes: int = MOST_BYTES) -> None:
         raise ArchiveError(f"{archive} could not be unpacked: {error}.") from error
 
 
-def members(archive: Path) -> dict[str, int]:
-    """Every file in the archive and its bytes; reads it to its end, so a damaged one raises."""
-    try:
-        with tarfile.open(archive, mode="r|gz", bufsize=_CHUNK) as tar:
-            return {member.name: member.size for member in tar if member.isfile()}
-    except (OSError, tarfile.TarError, EOFError, zlib.error) as error:
-        raise ArchiveError(f"{archive} is not a whole gzipped tar archive: {error}.") from error
+def _drain(stream: gzip.GzipFile, name: str, most_bytes: int) -> None:
+    """Read what follows the last member: padding, and the checksum that is compared at the end."""
+    while part := stream.read(_CHUNK):
+        most_bytes -= len(part)
+        if most_bytes < 0:
+            raise ArchiveError(f"{name} goes on after its last member for too long.")
 
 
 def _unpack(tar: tarfile.TarFile, root: Path, name: str, most_bytes: int) -> None:

@@ -33,7 +33,7 @@ class _Shoot:
 
 
 _STEP: Final = 0.062
-_FORKS: Final = (0.42, 0.30, 0.20)
+_FORKS: Final = (0.38, 0.22, 0.10)
 """How likely a vessel forks at a step, by depth; beyond, it does not."""
 _EDGE: Final = 1.12
 _AVASCULAR: Final = 0.17
@@ -89,7 +89,7 @@ def vessels(eye: Eye, rng: np.random.Generator, canvas: Canvas) -> None:
                 toward = math.pi if eye.side > 0 else 0.0
                 lean = rng.uniform(1.15, 1.42) if temporal else rng.uniform(1.75, 2.35)
                 turn = up * eye.side * lean
-                bend = -turn * (rng.uniform(0.042, 0.058) if temporal else rng.uniform(-0.02, 0.01))
+                bend = -turn * (rng.uniform(0.036, 0.052) if temporal else rng.uniform(-0.02, 0.01))
                 start = rng.uniform(-0.03, 0.03, 2)
                 shoot = _Shoot(
                     layer=layer,
