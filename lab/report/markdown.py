@@ -4,8 +4,9 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from lab.report import published, words
 from lab.report.model import Against, Reached, Row, Summary, Target
-from lab.report.page.view import images, open_targets, study
+from lab.report.page.view import images, study
 from lab.report.summary import Results
+from lab.report.targets import worth_showing
 from lab.spec import Phase
 
 
@@ -25,7 +26,7 @@ def to_markdown(results: Results) -> str:
         *_section(f"Phases, medians{aside}", _phases(summary)),
         *_section(f"Ratios{aside}", _ratios(summary)),
     ]
-    if open_targets(results):
+    if worth_showing(summary.targets):
         parts += _section(f"Figures to reach{aside}", _targets(summary.targets))
     parts += [f"## Findings{aside}", *_findings(summary)] if summary.findings else []
     parts += _section(f"Emulated (QEMU), in no other table{aside}", _emulated(summary))

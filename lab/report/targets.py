@@ -85,6 +85,11 @@ def targets(rows: Sequence[Row], comparisons: Sequence[Comparison]) -> Sequence[
     ]
 
 
+def worth_showing(found: Iterable[Target]) -> bool:
+    """Whether any was measured: else the table would only distract."""
+    return any(one.reached is not Reached.UNMEASURED for one in found)
+
+
 def _has_amd64(rows: Iterable[Row]) -> bool:
     return any(row.platform is Platform.AMD64 for row in rows)
 

@@ -11,6 +11,7 @@ from lab.report.model import Reached
 from lab.report.page import view
 from lab.report.page.figures import Figures
 from lab.report.summary import Results
+from lab.report.targets import worth_showing
 from lab.spec import FLOOR, Phase
 from lab.stats.ratios import RESAMPLES
 from lab.units import format_rate
@@ -55,7 +56,7 @@ def render(results: Results) -> str:
             study=view.study(results),
             published=published,
             facts=view.facts(results),
-            show_targets=view.open_targets(results),
+            show_targets=worth_showing(summary.targets),
             severities=view.severity_words(),
             reached=Reached.YES,
             missed=Reached.NO,

@@ -61,8 +61,8 @@ def linear(top: float, label: Callable[[float], str], *, wanted: int = _WANTED) 
     return _scale(0.0, high, values, label, log=False)
 
 
-def relative(low: float, high: float) -> Scale:
-    """A logarithmic axis of multiples of a median (1), which is always on it and labelled."""
+def relative(low: float, high: float, *, middle: str = "median") -> Scale:
+    """A logarithmic axis of multiples, on which 1 is always to be found, labelled ``middle``."""
     bottom, top = min(low, 0.95) / 1.02, max(high, 1.05) * 1.02
     span = math.log(top / bottom)
     chosen = [1.0]
@@ -70,13 +70,15 @@ def relative(low: float, high: float) -> Scale:
         apart = min(abs(math.log(value / other)) for other in chosen)
         if bottom <= value <= top and apart >= _LEAST_APART * span:
             chosen.append(value)
-    return _scale(bottom, top, sorted(chosen), relative_label, log=True)
+
+    def label(value: float) -> str:
+        return middle if value == 1 else relative_label(value)
+
+    return _scale(bottom, top, sorted(chosen), label, log=True)
 
 
 def relative_label(value: float) -> str:
-    """A tick's label: ``median``, ``+10 %``, ``-20 %``, ``3x``."""
-    if value == 1:
-        return "median"
+    """A tick's label: ``+10 %``, ``-20 %``, ``3x``."""
     return f"{value:g}x" if value >= 2 else f"{(value - 1) * 100:+.0f} %"  # noqa: PLR2004
 
 

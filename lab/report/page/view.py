@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from lab.coldstart.record import ImageRecord
-from lab.report.model import Against, Comparison, Quantity, Reached, Row, Severity
+from lab.report.model import Against, Comparison, Quantity, Row, Severity
 from lab.report.page.plots import (
     Scatter,
     Strips,
@@ -196,11 +196,6 @@ def facts(results: Results) -> Sequence[tuple[str, Sequence[Fact]]]:
     ]
     sections += [(f"Model {m.name} ({m.archive})", m.model_dump()) for m in run.models]
     return [(title, list(_flat(values))) for title, values in sections]
-
-
-def open_targets(results: Results) -> bool:
-    """Whether any figure to reach was measured: else the table would only distract."""
-    return any(one.reached is not Reached.UNMEASURED for one in results.summary.targets)
 
 
 def severity_words() -> Mapping[Severity, str]:

@@ -1,0 +1,62 @@
+"""``lab report RUN`` and ``lab report compare RUN RUN``."""
+
+from pathlib import Path
+from typing import Any
+
+import typer
+from typer.core import TyperGroup
+
+from lab.cli.console import out
+from lab.report.load import locate
+from lab.report.runs import compare_runs
+from lab.report.runs_out import to_terminal, write_comparison
+from lab.report.summary import summarise
+from lab.report.terminal import summary_table
+from lab.report.write import write_report
+
+
+class _RunOrVerb(TyperGroup):
+    """Takes what is no verb for the name of a run: ``lab report latest``."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Put the verb ``show`` before a run, or before nothing at all."""
+        verb = next((word for word in args if not word.startswith("-")), None)
+        wants_help = any(word in ctx.help_option_names for word in args)
+        if verb not in self.commands and not (wants_help and verb is None):
+            args = ["show", *args]
+        return super().parse_args(ctx, args)
+
+
+app = typer.Typer(
+    cls=_RunOrVerb,
+    help="Reports of runs, and comparisons of two. A run is its id, its folder or latest.",
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+)
+
+
+@app.command()
+def show(
+    run: str = typer.Argument("latest", help="A run's id, its folder, or latest."),
+) -> None:
+    """Make the report of a run again and print its results (the verb may be left out)."""
+    folder = locate(run)
+    page = write_report(folder)
+    out.print(summary_table(folder))
+    out.print(f"\nReport: {page}", highlight=False, soft_wrap=True)
+
+
+@app.command()
+def compare(
+    first: str = typer.Argument(..., help="The run to compare with."),
+    second: str = typer.Argument(..., help="The run that is compared."),
+    folder: Path | None = typer.Option(
+        None, "--out", help="Where compare.html and compare.md go; else the second run's folder."
+    ),
+) -> None:
+    """Set two runs side by side, cell by cell, and say what else differs."""
+    before, after = locate(first), locate(second)
+    comparison = compare_runs(summarise(before), summarise(after))
+    page = write_comparison(comparison, folder or after)
+    out.print(to_terminal(comparison))
+    out.print(f"\nComparison: {page}", highlight=False, soft_wrap=True)

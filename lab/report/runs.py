@@ -1,0 +1,181 @@
+"""Two runs, cell by cell: what changed, and what else differs between them."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Final
+
+from pydantic import BaseModel, ConfigDict
+
+from lab.coldstart.record import Cell, Run
+from lab.errors import UsageError
+from lab.report.model import Pair
+from lab.report.rows import Measured
+from lab.report.summary import Results
+from lab.report.words import count_bytes
+from lab.stats.ratios import Method, Verdict, ratio_of_medians
+
+_SHOWN = 4
+_HOST: Final = (
+    "cpu_model",
+    "cpus",
+    "memory_bytes",
+    "os",
+    "system",
+    "kernel",
+    "machine",
+    "hostname",
+)
+_ENGINE: Final = ("kind", "name", "storage_driver", "cgroup_version", "versions")
+
+
+class _Frozen(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Change(_Frozen):
+    """One cell in both runs; ``ratio`` is the second over the first."""
+
+    cell: Cell
+    first_s: float
+    second_s: float
+    first_n: int
+    second_n: int
+    ratio: float
+    ci95: Pair | None
+    interval: Pair | None
+    coverage: float | None
+    method: Method
+    verdict: Verdict
+
+
+class Difference(_Frozen):
+    """Something about the runs that is not the same."""
+
+    what: str
+    first: str
+    second: str
+
+
+class RunComparison(_Frozen):
+    """The second run against the first."""
+
+    first: str
+    second: str
+    container: bool
+    changes: Sequence[Change]
+    differences: Sequence[Difference]
+    only_first: Sequence[Cell]
+    only_second: Sequence[Cell]
+
+    @property
+    def text(self) -> str:
+        """The one-sentence answer."""
+        shown = [one for one in self.changes if one.verdict in (Verdict.DIFFERENT, Verdict.LIKELY)]
+        slower = sum(one.ratio > 1 for one in shown)
+        same = len(self.changes) - len(shown)
+        return (
+            f"Of {len(self.changes)} cells in both runs, {len(shown) - slower} got quicker, "
+            f"{slower} got slower, and {same} show no difference."
+        )
+
+
+def compare_runs(first: Results, second: Results) -> RunComparison:
+    """Cell by cell, each an independent sample (the runs share no blocks).
+
+    Raises ``UsageError`` when the runs are one and the same, have no measured cell in common, or
+    only one of them used containers.
+    """
+    before, after = first.recorded.run, second.recorded.run
+    if first.recorded.folder == second.recorded.folder:
+        raise UsageError(
+            f"{before.id} cannot be compared with itself.", remedy="Name two different runs."
+        )
+    if first.summary.run.container is not second.summary.run.container:
+        bare = after if first.summary.run.container else before
+        raise UsageError(
+            f"{bare.id} used plain processes, the other run containers: their starts are not "
+            "made of the same phases.",
+            remedy="Compare runs of the same engine.",
+        )
+    old, new = _cells(first), _cells(second)
+    common = [cell for cell in old if cell in new]
+    if not common:
+        raise UsageError(
+            f"{before.id} and {after.id} have no measured cell in common. "
+            f"The first has {_list(old)}; the second has {_list(new)}.",
+            remedy="Compare runs of the same variants, models, tiers and start kinds.",
+        )
+    return RunComparison(
+        first=before.id,
+        second=after.id,
+        container=first.summary.run.container,
+        changes=[_change(cell, old[cell], new[cell], seed=after.seed) for cell in common],
+        differences=list(_differences(before, after)),
+        only_first=[cell for cell in old if cell not in new],
+        only_second=[cell for cell in new if cell not in old],
+    )
+
+
+def _cells(results: Results) -> Mapping[Cell, Measured]:
+    return {one.row.cell: one for one in results.measured if one.row.n and not one.row.emulated}
+
+
+def _change(cell: Cell, old: Measured, new: Measured, *, seed: int) -> Change:
+    ratio = ratio_of_medians({0: new.totals}, {0: old.totals}, seed=seed)
+    held = ratio.interval
+    return Change(
+        cell=cell,
+        first_s=old.row.total_s.p50 or 0.0,
+        second_s=new.row.total_s.p50 or 0.0,
+        first_n=old.row.n,
+        second_n=new.row.n,
+        ratio=ratio.value,
+        ci95=(held.low, held.high) if held and held.confident else None,
+        interval=(held.low, held.high) if held else None,
+        coverage=held.coverage if held else None,
+        method=ratio.method,
+        verdict=ratio.verdict,
+    )
+
+
+def _differences(before: Run, after: Run) -> Iterator[Difference]:
+    old, new = _conditions(before), _conditions(after)
+    for what in dict.fromkeys([*old, *new]):
+        first, second = old.get(what, "—"), new.get(what, "—")
+        if first != second:
+            yield Difference(what=what, first=first, second=second)
+
+
+def _conditions(run: Run) -> Mapping[str, str]:
+    """What should be the same in both for a difference to mean anything."""
+    found = {
+        "lab": run.lab_version,
+        "commit": (run.git_commit or "unknown")[:12] + (" + changes" if run.git_dirty else ""),
+        "link": str(run.bandwidth_bits_per_s),
+        "base image": str(run.base_image.get("digest") or run.base_image.get("ref")),
+    }
+    for title, values, keys in (("host", run.host, _HOST), ("engine", run.engine, _ENGINE)):
+        found |= {
+            f"{title} {key.replace('_', ' ')}": _say(values[key]) for key in keys if key in values
+        }
+    for image in run.images:
+        name = f"image {image.variant}, {image.platform.arch}"
+        found[name] = (image.digest or "no digest")[:19]
+        found[f"{name}, compressed"] = count_bytes(image.compressed_bytes)
+        found[f"{name}, unpacked"] = count_bytes(image.unpacked_bytes)
+    for model in run.models:
+        found[f"model {model.name}, {model.archive}"] = model.sha256[:12]
+    return found
+
+
+def _say(value: Any) -> str:
+    if isinstance(value, Mapping):
+        return ", ".join(f"{key} {each}" for key, each in sorted(value.items()))
+    return str(value)
+
+
+def _list(cells: Mapping[Cell, Measured]) -> str:
+    names = [str(cell) for cell in cells]
+    if not names:
+        return "no cell with samples"
+    more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
+    return ", ".join(names[:_SHOWN]) + more

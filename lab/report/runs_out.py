@@ -1,0 +1,168 @@
+"""A comparison of two runs as a terminal table, as Markdown and as one HTML file."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from rich.console import Group as Lines
+from rich.console import RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from lab.report import words
+from lab.report.markdown import table as markdown_table
+from lab.report.page.figures import Figures
+from lab.report.page.html import environment
+from lab.report.page.scale import Scale, relative
+from lab.report.runs import Change, RunComparison
+from lab.report.words import KINDS, percent, ratio_pair, seconds, tier, times
+from lab.report.write import write_whole
+from lab.stats.ratios import Verdict
+
+_STYLES: Final = {
+    Verdict.DIFFERENT: "bold",
+    Verdict.LIKELY: "",
+    Verdict.SAME: "dim",
+    Verdict.UNKNOWN: "dim",
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Line:
+    """A cell in the plot of ratios."""
+
+    place: int
+    change: Change
+    name: str
+    at: float
+    low_at: float | None
+    high_at: float | None
+
+
+def write_comparison(comparison: RunComparison, folder: Path) -> Path:
+    """Write ``compare.md`` and ``compare.html`` into a folder; return the latter."""
+    write_whole(folder / "compare.md", to_markdown(comparison))
+    return write_whole(folder / "compare.html", to_html(comparison))
+
+
+def to_terminal(comparison: RunComparison) -> RenderableType:
+    """The table, the answer, and what else differs."""
+    table = Table(
+        title=f"{comparison.second} against {comparison.first}{_aside(comparison)}",
+        title_justify="left",
+        title_style="bold",
+        box=None,
+        pad_edge=False,
+    )
+    for name in ("start", "variant", "model", "tier"):
+        table.add_column(name)
+    for name in ("first", "second", "ratio", "interval"):
+        table.add_column(name, justify="right", no_wrap=name != "interval")
+    table.add_column("verdict")
+    for one in comparison.changes:
+        table.add_row(
+            *(KINDS[one.cell.start_kind], one.cell.variant, one.cell.model, tier(one.cell.tier)),
+            *(seconds(one.first_s), seconds(one.second_s), times(one.ratio), interval_of(one)),
+            verdict_of(one),
+            style=_STYLES[one.verdict],
+        )
+    parts: list[RenderableType] = [table, "", Text(comparison.text, "bold")]
+    parts += [
+        Text(f"• {one.what}: {one.first} → {one.second}", "dim") for one in comparison.differences
+    ]
+    return Lines(*parts)
+
+
+def to_markdown(comparison: RunComparison) -> str:
+    """``compare.md``."""
+    head = ["cell", "first", "second", "second / first", "interval", "verdict"]
+    cells = markdown_table(
+        head,
+        (
+            [
+                *(str(one.cell), seconds(one.first_s), seconds(one.second_s)),
+                *(times(one.ratio), interval_of(one), verdict_of(one)),
+            ]
+            for one in comparison.changes
+        ),
+    )
+    differences = markdown_table(
+        ["differs", "first", "second"],
+        ([one.what, one.first, one.second] for one in comparison.differences),
+    )
+    return (
+        "\n\n".join(
+            [
+                f"# {comparison.second} against {comparison.first}{_aside(comparison)}",
+                comparison.text,
+                cells,
+                f"## What else differs{_aside(comparison)}",
+                differences or "Nothing that was recorded.",
+            ]
+        )
+        + "\n"
+    )
+
+
+def to_html(comparison: RunComparison) -> str:
+    """``compare.html``: self-contained, like the report."""
+    scale = relative(min(_ends(comparison.changes)), max(_ends(comparison.changes)), middle="same")
+    figures = Figures(comparison.model_dump(mode="json"))
+    return (
+        environment()
+        .get_template("compare.html.j2")
+        .render(
+            comparison=comparison,
+            number=figures.number,
+            pair=figures.pair,
+            lines=[_line(place, one, scale) for place, one in enumerate(comparison.changes)],
+            scale=scale,
+            words=words,
+            verdict=verdict_of,
+            aside=_aside(comparison),
+        )
+    )
+
+
+def interval_of(change: Change) -> str:
+    """The ratio's interval, with its coverage when below 95 %."""
+    if change.interval is None:
+        return "too few samples"
+    text = ratio_pair(change.interval)
+    if change.ci95 is None and change.coverage is not None:
+        return f"{text} (at least {percent(change.coverage)})"
+    return text
+
+
+def verdict_of(change: Change) -> str:
+    """``slower``, ``quicker``, or that it is not shown."""
+    way = "slower" if change.ratio > 1 else "quicker"
+    match change.verdict:
+        case Verdict.DIFFERENT:
+            return way
+        case Verdict.LIKELY:
+            return f"{way}, likely (few samples)"
+        case Verdict.SAME | Verdict.UNKNOWN:
+            return str(change.verdict)
+
+
+def _line(place: int, change: Change, scale: Scale) -> Line:
+    low, high = change.interval or (None, None)
+    cell = change.cell
+    return Line(
+        place=place,
+        change=change,
+        name=f"{cell.model} · {cell.platform.arch} · {tier(cell.tier)}",
+        at=scale.at(change.ratio),
+        low_at=None if low is None else scale.at(low),
+        high_at=None if high is None else scale.at(high),
+    )
+
+
+def _ends(changes: Sequence[Change]) -> Sequence[float]:
+    return [end for one in changes for end in (one.ratio, *(one.interval or ()))]
+
+
+def _aside(comparison: RunComparison) -> str:
+    return "" if comparison.container else " — no container"
