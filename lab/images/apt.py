@@ -1,84 +1,61 @@
-"""Which Debian mirror this machine uses."""
+"""Where Debian's packages come from.
 
-import re
-from collections.abc import Iterator
-from dataclasses import dataclass
+This machine's own mirror while building, the public one in what is built.
+"""
+
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
+from lab.engine.apt import Source, official
+from lab.host import os_release
+
 SUITE: Final = "trixie"
+KEYRING: Final = "/usr/share/keyrings/debian-archive-keyring.gpg"
 PUBLIC: Final = "http://deb.debian.org/debian"
 PUBLIC_SECURITY: Final = "http://deb.debian.org/debian-security"
-KEYRING: Final = "/usr/share/keyrings/debian-archive-keyring.gpg"
-
-_ONE_LINE: Final = re.compile(r"^\s*deb\s+(?:\[[^\]]*\]\s+)?(\S+)\s+(\S+)\s", re.MULTILINE)
 
 
-@dataclass(frozen=True, kw_only=True)
-class Mirrors:
-    """Where Debian's packages come from. ``security`` None: the mirror names no such archive."""
-
-    main: str
-    security: str | None
-
-
-PUBLIC_MIRRORS: Final = Mirrors(main=PUBLIC, security=PUBLIC_SECURITY)
+def public_sources() -> Sequence[Source]:
+    """What Debian documents, and what an image is left with."""
+    return (
+        _source(PUBLIC, SUITE, f"{SUITE}-updates"),
+        _source(PUBLIC_SECURITY, f"{SUITE}-security"),
+    )
 
 
-def host_mirrors(folder: Path = Path("/etc/apt")) -> Mirrors:
-    """The mirror in the machine's own apt sources; Debian's public one where it has none.
+def host_sources(
+    release: Mapping[str, str] | None = None, *, etc: Path = Path("/etc/apt")
+) -> Sequence[Source]:
+    """The same suites from the mirrors in the machine's own apt sources.
 
-    A machine that is not Debian has no Debian mirror, whatever it uses for itself.
+    The public ones where it is no Debian: a mirror of something else does not have Debian.
     """
-    main = security = None
-    for uri, suite in _entries(folder):
-        location = uri.rstrip("/")
-        if suite.endswith("-security") or location.endswith("debian-security"):
-            security = security or location
-        elif location.endswith("debian") and "-" not in suite:
-            main = main or location
-    if main is None:
-        return PUBLIC_MIRRORS
-    return Mirrors(main=main, security=security)
+    known = os_release() if release is None else release
+    codename = known.get("VERSION_CODENAME", "")
+    if known.get("ID") != "debian" or not codename:
+        return public_sources()
+    main, *others = official(codename, "debian", etc=etc)
+    security = [source for source in others if f"{codename}-security" in source.suites]
+    return (
+        _source(main.uri, SUITE, f"{SUITE}-updates"),
+        *(_source(source.uri, f"{SUITE}-security") for source in security[:1]),
+    )
 
 
-def sources(mirrors: Mirrors) -> str:
-    """The mirrors as apt reads them (deb822)."""
-    stanzas = [_stanza(mirrors.main, f"{SUITE} {SUITE}-updates")]
-    if mirrors.security is not None:
-        stanzas.append(_stanza(mirrors.security, f"{SUITE}-security"))
-    return "\n".join(stanzas)
+def deb822(sources: Sequence[Source]) -> str:
+    """As apt reads it from ``sources.list.d``."""
+    return "\n".join(source.stanza() for source in sources)
 
 
-def one_line_sources(mirrors: Mirrors) -> tuple[str, ...]:
-    """The same, a line each, as mmdebstrap takes them."""
-    security = () if mirrors.security is None else ((mirrors.security, f"{SUITE}-security"),)
-    places = ((mirrors.main, SUITE), (mirrors.main, f"{SUITE}-updates"), *security)
-    return tuple(f"deb [signed-by={KEYRING}] {uri} {suite} main" for uri, suite in places)
+def one_line(sources: Sequence[Source]) -> Sequence[str]:
+    """A line per suite, as mmdebstrap takes them."""
+    return [
+        f"deb [signed-by={source.signed_by}] {source.uri} {suite} {' '.join(source.components)}"
+        for source in sources
+        for suite in source.suites
+    ]
 
 
-def _stanza(uri: str, suites: str) -> str:
-    return f"Types: deb\nURIs: {uri}\nSuites: {suites}\nComponents: main\nSigned-By: {KEYRING}\n"
-
-
-def _entries(folder: Path) -> Iterator[tuple[str, str]]:
-    """(URI, suite) of each source of binary packages, in apt's own order."""
-    lists = [folder / "sources.list", *sorted((folder / "sources.list.d").glob("*.list"))]
-    for path in lists:
-        if path.is_file():
-            for uri, suite in _ONE_LINE.findall(path.read_text(encoding="utf-8") + " "):
-                yield uri, suite
-    for path in sorted((folder / "sources.list.d").glob("*.sources")):
-        for stanza in re.split(r"\n\s*\n", path.read_text(encoding="utf-8")):
-            fields = {
-                key.strip().lower(): value.split()
-                for line in stanza.splitlines()
-                if not line.startswith("#")
-                for key, colon, value in [line.partition(":")]
-                if colon
-            }
-            if "deb" not in fields.get("types", []) or "no" in fields.get("enabled", []):
-                continue
-            for uri in fields.get("uris", []):
-                for suite in fields.get("suites", []):
-                    yield uri, suite
+def _source(uri: str, *suites: str) -> Source:
+    return Source(uri=uri, suites=suites, components=["main"], signed_by=KEYRING)

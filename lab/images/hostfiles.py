@@ -15,7 +15,7 @@ from tempfile import TemporaryDirectory
 from typing import Final
 
 from lab.errors import CommandError
-from lab.images.apt import host_mirrors, sources
+from lab.images.apt import deb822, host_sources
 from lab.process import run
 
 _BUNDLES: Final = (
@@ -49,7 +49,7 @@ def host_files(env: Mapping[str, str] = os.environ) -> Iterator[HostFiles]:
         yield HostFiles(
             ca=ca_bundle(env, settings),
             pip=_write(Path(folder, "pip.conf"), pip_conf(settings)),
-            apt=_write(Path(folder, "debian.sources"), sources(host_mirrors())),
+            apt=_write(Path(folder, "debian.sources"), deb822(host_sources())),
             proxies=proxies(env),
         )
 

@@ -28,15 +28,18 @@ class Target:
 
     name: str
     inputs: Sequence[str]
+    steps: Sequence[str] = ()
+    """Other images that it copies from: the build has them anyway, so they are kept."""
 
     def ref(self, platform: Platform) -> str:
         """The image's name."""
         return image_ref(self.name, platform)
 
 
-def _variant(name: str, *more: str) -> Target:
+def _variant(name: str, *more: str, steps: Sequence[str] = ()) -> Target:
     return Target(
         name=name,
+        steps=steps,
         inputs=(
             BAKE_FILE,
             *_TOOLS,
@@ -52,9 +55,11 @@ TARGETS: Final = {
     target.name: target
     for target in (
         _variant("baseline"),
-        # Its first step is the baseline.
         _variant(
-            "twostage", "services/inference/Dockerfile.baseline", "requirements/baseline.txt"
+            "twostage",
+            "services/inference/Dockerfile.baseline",
+            "requirements/baseline.txt",
+            steps=("baseline",),
         ),
         _variant("slim"),
         _variant("onnx"),

@@ -17,49 +17,18 @@ import shutil
 import subprocess
 import sys
 import sysconfig
+import tomllib
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Final
 
 HERE: Final = Path(__file__).resolve().parent
 
-# Whole packages and modules of the standard library that no server needs.
-UNUSED_MODULES: Final = frozenset(
-    """
-    _aix_support _android_support _apple_support _ios_support _osx_support _pyrepl
-    __phello__ antigravity bdb cProfile cmd code codeop curses dbm doctest ensurepip filecmp ftplib
-    getpass idlelib imaplib lib2to3 mailbox modulefinder msilib netrc nturl2path pdb pickletools
-    plistlib poplib profile pstats pty pyclbr pydoc pydoc_data rlcompleter sched shelve smtplib
-    sqlite3 symtable tabnanny test this tkinter trace tracemalloc tty turtle turtledemo
-    unittest ssl venv wave webbrowser xmlrpc zipapp zoneinfo _pydecimal _pydatetime _pyio _pylong
-    """.split()
-)
-# Extension modules: these pull in libraries (OpenSSL, SQLite, readline, ...) or only serve tests.
-UNUSED_EXTENSIONS: Final = frozenset(
-    """
-    _codecs_cn _codecs_hk _codecs_iso2022 _codecs_jp _codecs_kr _codecs_tw _multibytecodec
-    _ctypes_test _curses _curses_panel _dbm _gdbm _hashlib _lsprof _sqlite3 _ssl _testbuffer
-    _testcapi _testclinic _testclinic_limited _testexternalinspection _testimportmultiple
-    _testinternalcapi _testlimitedcapi _testmultiphase _testsinglephase _tkinter _xxtestfuzz
-    readline xxlimited xxlimited_35 xxsubtype _crypt nis ossaudiodev
-    """.split()
-)
-# A server speaks UTF-8 and Latin-1; zipimport wants cp437.
-ENCODINGS: Final = frozenset(
-    """
-    __init__ aliases ascii base64_codec charmap cp1252 cp437 hex_codec idna latin_1 punycode
-    raw_unicode_escape unicode_escape utf_16 utf_16_be utf_16_le utf_8 utf_8_sig zlib_codec
-    """.split()
-)
-# Pillow: the core, its raw pixels, JPEG and PNG. Pillow meets a missing plugin as a missing format.
-PILLOW_MODULES: Final = frozenset(
-    """
-    __init__ _binary _deprecate _imaging _typing _util _version ExifTags Image ImageChops ImageColor
-    ImageFile ImageMode ImageOps ImagePalette ImageSequence JpegImagePlugin JpegPresets
-    MpoImagePlugin PngImagePlugin TiffImagePlugin TiffTags GimpGradientFile GimpPaletteFile
-    PaletteFile features
-    """.split()
-)
+# Lists of names, kept as words so that they can be read.
+WORDS: Final = {
+    key: frozenset(value.split())
+    for key, value in tomllib.loads((HERE / "onnx-slim.toml").read_text(encoding="utf-8")).items()
+}
 
 
 def main(wheels: Path, root: Path) -> None:
@@ -86,7 +55,7 @@ def main(wheels: Path, root: Path) -> None:
 
     bring_libraries(root, home=target, origin=wheels)
     strip(elf_files(root))
-    subprocess.run(["ldconfig", "-r", str(root)], check=True)
+    subprocess.run(["/usr/sbin/ldconfig", "-r", str(root)], check=True)
     (root / "var/cache/ldconfig/aux-cache").unlink(missing_ok=True)
 
 
@@ -114,9 +83,9 @@ def standard_library(library: Path) -> Iterator[Path]:
     for path in sorted(library.rglob("*.py")):
         inside = path.relative_to(library)
         top = inside.parts[0].removesuffix(".py")
-        if top in UNUSED_MODULES or top == "dist-packages" or top.startswith("config-"):
+        if top in WORDS["unused_modules"] or top == "dist-packages" or top.startswith("config-"):
             continue
-        if top == "encodings" and inside.stem not in ENCODINGS:
+        if top == "encodings" and inside.stem not in WORDS["encodings"]:
             continue
         if {"tests", "test", "idle_test", "__pycache__"} & set(inside.parts):
             continue
@@ -126,14 +95,14 @@ def standard_library(library: Path) -> Iterator[Path]:
 def extensions(folder: Path) -> Iterator[Path]:
     """The extension modules that stay."""
     for path in sorted(folder.glob("*.so")):
-        if path.name.partition(".")[0] not in UNUSED_EXTENSIONS:
+        if path.name.partition(".")[0] not in WORDS["unused_extensions"]:
             yield path
 
 
 def pillow(wheels: Path) -> Iterator[Path]:
     """The modules of Pillow that stay."""
     for path in sorted((wheels / "PIL").glob("*.py")):
-        if path.stem in PILLOW_MODULES:
+        if path.stem in WORDS["pillow"]:
             yield path
 
 
@@ -204,7 +173,9 @@ def original(path: Path, *, root: Path, home: Path, origin: Path) -> Path:
 
 def linked(path: Path) -> list[Path]:
     """The libraries that the dynamic linker finds for a file. Fails when one is missing."""
-    words = subprocess.run(["ldd", str(path)], check=False, capture_output=True, text=True).stdout
+    words = subprocess.run(
+        ["/usr/bin/ldd", str(path)], check=False, capture_output=True, text=True
+    ).stdout
     if "not found" in words:
         sys.exit(f"{path} needs a library that is not here:\n{words}")
     found = []
@@ -218,7 +189,7 @@ def linked(path: Path) -> list[Path]:
 
 def strip(files: Iterable[Path]) -> None:
     """Remove what only debuggers and linkers at build time read."""
-    subprocess.run(["strip", "--strip-unneeded", *map(str, files)], check=True)
+    subprocess.run(["/usr/bin/strip", "--strip-unneeded", *map(str, files)], check=True)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Run at the end of a build: does everything that the service imports come in?
+"""Run at the end of a build: see that all which the service imports comes in.
 
     python check.py [FORBIDDEN ...]
 
@@ -6,13 +6,16 @@ A library, module or format that was left out fails the build here, not a custom
 Modules named FORBIDDEN must not be there at all. Prints nothing when all is well.
 """
 
+import ctypes
 import importlib
 import io
 import os
 import sys
 from importlib.util import find_spec
 
-sys.path.insert(0, "/opt/program")
+from PIL import Image
+
+from app.metrics import Metrics
 
 BACKENDS = {"onnx": "onnx_numpy", "onnx-capi": "onnx_capi", "tensorflow": "tensorflow"}
 HTTP = {"fastapi": ("workers", "server"), "slim": ("slim",)}
@@ -37,8 +40,6 @@ def main(forbidden: list[str]) -> None:
 
 def read_pictures() -> None:
     """JPEG and PNG in the modes that cameras and tools write, resized as the service does it."""
-    from PIL import Image
-
     for mode in ("1", "L", "LA", "P", "RGB", "RGBA", "CMYK", "I;16"):
         for kind in ("JPEG", "PNG"):
             file = io.BytesIO()
@@ -52,8 +53,6 @@ def read_pictures() -> None:
 
 def write_metrics() -> None:
     """prometheus-client is imported late: see that it can be."""
-    from app.metrics import Metrics
-
     metrics = Metrics()
     metrics.observe(status=200, request_s=0.1, prediction_s=0.1, grades=[0])
     _, body = metrics.page()
@@ -65,8 +64,6 @@ def load_library() -> None:
     """The C library that is used without its Python package."""
     library = os.environ.get("LAB_ORT_LIBRARY")
     if library:
-        import ctypes
-
         ctypes.CDLL(library, mode=os.RTLD_NOW).OrtGetApiBase()
 
 

@@ -1,0 +1,108 @@
+"""The only caller of ``docker buildx bake``."""
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+from lab.engine.docker import DockerEngine
+from lab.engine.provision import Tool, advice, ensure
+from lab.engine.select import Choice, choice
+from lab.errors import BuildError, CommandError, DiskFullError, EngineError
+from lab.images.hostfiles import HostFiles, host_files
+from lab.images.targets import BAKE_FILE
+from lab.paths import ROOT
+from lab.process import run, stream
+from lab.progress import Progress, Step
+from lab.spec import Platform
+
+_BUILDER: Final = "default"
+"""The engine's own BuildKit: it needs no image, and its result is in the engine at once."""
+_PREFIX: Final = re.compile(r"^#\d+ (?:[\d.]+ )?")
+_NOISE: Final = re.compile(r"^(DONE|CACHED|\.\.\.|transferring|resolve|sha256:)")
+_OFFLINE: Final = re.compile(
+    r"temporary failure (?:in name )?resol|could not resolve|failed to fetch|connection timed out"
+    r"|network is unreachable|max retries exceeded|CERTIFICATE_VERIFY_FAILED",
+    re.IGNORECASE,
+)
+
+
+def bake(
+    targets: Sequence[str],
+    *,
+    labels: Mapping[str, Mapping[str, str]],
+    platform: Platform,
+    engine: DockerEngine,
+    progress: Progress,
+    variables: Mapping[str, str] | None = None,
+) -> None:
+    """Build ``targets`` of the bake file into the engine; ``labels`` are by target.
+
+    Raises ``BuildError`` with the builder's last lines, ``DiskFullError`` or ``EngineError``.
+    """
+    client(progress)
+    title = f"Building {', '.join(targets)}"
+    with host_files() as files, progress.step(title) as step:
+        words = [
+            *("docker", "buildx", "--builder", _BUILDER, "bake", "--file", BAKE_FILE),
+            *("--progress=plain", "--provenance=false"),
+            *(
+                f"--set={target}.labels.{name}={value}"
+                for target, of_target in labels.items()
+                for name, value in of_target.items()
+            ),
+            *targets,
+        ]
+        env = {**environment(platform, engine, files), **(variables or {})}
+        try:
+            stream(words, on_line=lambda line: _tell(step, line), env=env, cwd=ROOT)
+        except CommandError as error:
+            raise _failed(targets, error.what) from error
+
+
+def environment(platform: Platform, engine: DockerEngine, files: HostFiles) -> Mapping[str, str]:
+    """The bake file's variables, every one: the user's own of these names must not leak in."""
+    return {
+        "DOCKER_HOST": engine.address,
+        "DOCKER_CONTEXT": "",
+        "BUILDX_BUILDER": _BUILDER,
+        "BUILDKIT_PROGRESS": "plain",
+        "ARCH": platform.arch,
+        "BASE": f"inference-lab/base:trixie-{platform.arch}",
+        "CA_FILE": str(files.ca or ""),
+        "PIP_FILE": str(files.pip or ""),
+        "APT_FILE": str(files.apt or ""),
+        **files.proxies,
+    }
+
+
+def client(progress: Progress) -> None:
+    """Have the client that builds; installed where that is allowed. Raises ``EngineError``."""
+    try:
+        run(["docker", "buildx", "version"])
+    except CommandError as error:
+        if choice() is Choice.EXTERNAL:
+            raise EngineError(
+                "docker buildx is not installed, and LAB_ENGINE=external forbids to install it.",
+                remedy=advice([Tool.CLIENT, Tool.BUILDX]),
+            ) from error
+        ensure([Tool.CLIENT, Tool.BUILDX], progress)
+
+
+def _tell(step: Step, line: str) -> None:
+    said = _PREFIX.sub("", line).strip()
+    if said and not _NOISE.match(said):
+        step.detail(said)
+
+
+def _failed(targets: Sequence[str], what: str) -> BuildError | DiskFullError:
+    names = ", ".join(targets)
+    _, _, output = what.partition("\n")
+    if "no space left on device" in what:
+        return DiskFullError(
+            f"The disk is full: {names} could not be built.",
+            remedy="Free some space (`docker system df` shows what takes it) and run it again.",
+        )
+    remedy = "Run it again: the layers that were finished are kept."
+    if _OFFLINE.search(output):
+        remedy = "Check with `lab doctor` that the package indexes can be reached."
+    return BuildError(f"{names} could not be built:\n{output}", remedy=remedy)

@@ -1,0 +1,195 @@
+"""The Debian that all images stand on: from a registry where one answers, else from packages."""
+
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, Literal
+
+from lab.engine.api import Engine, ImageFacts
+from lab.engine.docker import DockerEngine
+from lab.engine.provision import Tool, advice, ensure, missing
+from lab.engine.select import Choice, choice
+from lab.errors import BuildError, CommandError, EngineError, ImageNotFoundError, LabError
+from lab.images.apt import KEYRING, SUITE, deb822, host_sources, one_line, public_sources
+from lab.images.bake import bake, client
+from lab.images.pins import Pin, answers, pins
+from lab.process import run, stream
+from lab.progress import Progress
+from lab.spec import LABEL, LABEL_ROLE, Platform
+
+Source = Literal["registry", "packages"]
+
+_SOURCE: Final = "org.inference-lab.base.source"
+_DETAIL: Final = "org.inference-lab.base.detail"
+_RECIPE: Final = "org.inference-lab.base.recipe"
+_VERSION: Final = "1"
+"""Of the recipe below: a base of another version is made anew."""
+
+_INCLUDE: Final = "ca-certificates,python3"
+_LEFT_OUT: Final = (
+    # What Debian's own slim image leaves out; licences stay.
+    "path-exclude=/usr/share/doc/*",
+    "path-include=/usr/share/doc/*/copyright",
+    "path-exclude=/usr/share/info/*",
+    "path-exclude=/usr/share/locale/*",
+    "path-include=/usr/share/locale/locale.alias",
+    "path-exclude=/usr/share/man/*",
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class BaseImage:
+    """Which base the images stand on; goes into ``run.json``."""
+
+    ref: str
+    source: Source
+    detail: str
+    """The registry's image, or the mirror that the packages came from."""
+    digest: str
+    """The image's id."""
+
+
+def base_ref(platform: Platform) -> str:
+    """The base's name to the Dockerfiles, wherever it came from."""
+    return f"inference-lab/base:{SUITE}-{platform.arch}"
+
+
+def ensure_base(platform: Platform, engine: Engine, progress: Progress) -> BaseImage:
+    """Have the base in the engine; it is made once.
+
+    Raises ``EngineUnavailableError`` when it can come from nowhere, ``BuildError`` when it fails.
+    """
+    if not isinstance(engine, DockerEngine):
+        raise EngineError("There is no base image without containers.")
+    found = _present(platform, engine)
+    if found is None:
+        if not _from_registry(platform, engine, progress):
+            _from_packages(platform, engine, progress)
+        found = _present(platform, engine)
+    if found is None:
+        raise BuildError(f"{base_ref(platform)} was built but is not there.")
+    return found
+
+
+def _present(platform: Platform, engine: DockerEngine) -> BaseImage | None:
+    try:
+        facts: ImageFacts = engine.image(base_ref(platform))
+    except ImageNotFoundError:
+        return None
+    if facts.labels.get(_RECIPE) != _VERSION:
+        return None
+    return BaseImage(
+        ref=facts.ref,
+        source="registry" if facts.labels.get(_SOURCE) == "registry" else "packages",
+        detail=facts.labels.get(_DETAIL, ""),
+        digest=facts.image_id,
+    )
+
+
+def _labels(source: Source, detail: str) -> dict[str, str]:
+    return {
+        LABEL: "true",
+        LABEL_ROLE: "base",
+        _SOURCE: source,
+        _DETAIL: detail,
+        _RECIPE: _VERSION,
+    }
+
+
+def _from_registry(platform: Platform, engine: DockerEngine, progress: Progress) -> bool:
+    """Whether it could be had from a registry: one that answers here may not answer the engine."""
+    for pin in pins("debian"):
+        with progress.step(f"Asking {pin.registry} for {pin.ref}"):
+            reached = answers(pin.registry)
+        if not reached:
+            continue
+        try:
+            _pull(pin, platform, engine, progress)
+        except LabError as error:
+            progress.note(f"{pin.ref} cannot be used: {error.what.splitlines()[0]}")
+        else:
+            return True
+    return False
+
+
+def _pull(pin: Pin, platform: Platform, engine: DockerEngine, progress: Progress) -> None:
+    with progress.step(f"Pulling {pin.ref}"):
+        engine.pull(pin.pinned, platform=platform)
+    seen = engine.image(pin.pinned)
+    bake(
+        ["base"],
+        labels={"base": _labels("registry", f"{pin.ref}@{seen.digest or seen.image_id}")},
+        platform=platform,
+        engine=engine,
+        progress=progress,
+        variables={"DEBIAN": pin.pinned},
+    )
+
+
+def _from_packages(platform: Platform, engine: DockerEngine, progress: Progress) -> None:
+    client(progress)
+    _have_mmdebstrap(progress)
+    sources = host_sources()
+    labels = _labels("packages", f"{SUITE} from {sources[0].uri}")
+    with (
+        _work() as folder,
+        progress.step("Building the base image from Debian's packages") as step,
+    ):
+        archive = folder / "base.tar"
+        final = folder / "debian.sources"
+        final.write_text(deb822(public_sources()), encoding="utf-8")
+        words: list[str | Path] = [
+            *("mmdebstrap", "--variant=minbase", f"--include={_INCLUDE}"),
+            f"--architectures={platform.arch}",
+            *(f"--dpkgopt={line}" for line in _LEFT_OUT),
+            # Nothing of this machine's mirror is left in the image.
+            '--customize-hook=rm -f "$1/etc/apt/sources.list"',
+            f"--customize-hook=upload {final} /etc/apt/sources.list.d/debian.sources",
+            SUITE,
+            archive,
+            *one_line(sources),
+        ]
+        try:
+            stream(words, on_line=step.detail)
+            step.detail("importing")
+            changes = [f"--change=LABEL {name}={value!r}" for name, value in labels.items()]
+            run(
+                ["docker", "import", "--platform", platform, *changes, archive, base_ref(platform)],
+                env={"DOCKER_HOST": engine.address, "DOCKER_CONTEXT": ""},
+            )
+        except CommandError as error:
+            raise BuildError(
+                f"The base image could not be built: {error.what}", remedy=_remedy(platform, engine)
+            ) from error
+
+
+def _have_mmdebstrap(progress: Progress) -> None:
+    """Installed where that is allowed."""
+    if not missing([Tool.BOOTSTRAP]):
+        return
+    if choice() is Choice.EXTERNAL:
+        raise EngineError(
+            "No registry answers, and mmdebstrap, which builds a base image without one, is not "
+            "installed; LAB_ENGINE=external forbids to install it.",
+            remedy=f"{advice([Tool.BOOTSTRAP])} Or set LAB_DEBIAN to an image in reach.",
+        )
+    ensure([Tool.BOOTSTRAP], progress)
+
+
+def _remedy(platform: Platform, engine: DockerEngine) -> str:
+    if engine.facts().platform is not platform:
+        return "A base for another platform needs QEMU and arch-test: see `lab doctor`."
+    if not Path(KEYRING).exists():
+        return "Install debian-archive-keyring, or set LAB_DEBIAN to an image in reach."
+    return "Check with `lab doctor` that Debian's mirror can be reached."
+
+
+@contextmanager
+def _work() -> Iterator[Path]:
+    """A folder that mmdebstrap's own user may read, on a disk rather than in memory."""
+    with tempfile.TemporaryDirectory(prefix="inference-lab-base-", dir="/var/tmp") as name:
+        folder = Path(name)
+        folder.chmod(0o755)
+        yield folder
