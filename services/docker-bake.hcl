@@ -191,6 +191,9 @@ target "registry" {
 target "trainer" {
   inherits = ["_image"]
   context = "."
+  contexts = {
+    tools = "target:tools"
+  }
   dockerfile = "services/trainer/Dockerfile"
   tags = tag("trainer")
   labels = {

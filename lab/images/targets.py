@@ -69,7 +69,12 @@ TARGETS: Final = {
         Target(name="registry", inputs=(BAKE_FILE, "services/registry")),
         Target(
             name="trainer",
-            inputs=(BAKE_FILE, "services/trainer/Dockerfile", "requirements/trainer.txt"),
+            inputs=(
+                BAKE_FILE,
+                *_TOOLS,
+                "services/trainer/Dockerfile",
+                "requirements/trainer.txt",
+            ),
         ),
     )
 }
