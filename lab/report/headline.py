@@ -124,13 +124,13 @@ def _versus(
     if one.verdict is Verdict.SAME:
         text = f"No difference shown between {slow} and {quick} {_WHEN[kind]}"
     else:
-        text = f"{quick} is ready {_sooner(one, turned=turned)} {slow} {_WHEN[kind]}"
+        times_ = _times(one, turned=turned)
+        text = f"{quick} is ready {times_} than {slow} {_WHEN[kind]}{_sure(one)}"
     for kind, one, turned in sentences[1:]:
         if one.verdict is Verdict.SAME:
             text += f"; no difference shown {_WHEN[kind]}"
         else:
-            ratio = 1 / one.ratio if turned else one.ratio
-            text += f", {times(ratio)} {'sooner ' if ratio >= 1 else ''}{_WHEN[kind]}"
+            text += f", {_times(one, turned=turned)} {_WHEN[kind]}{_sure(one)}"
     return Headline(text=text + ".", detail=_detail(pair, here, [s[1] for s in sentences]))
 
 
@@ -145,11 +145,13 @@ def _between(
                 yield one, True
 
 
-def _sooner(one: Comparison, *, turned: bool) -> str:
+def _times(one: Comparison, *, turned: bool) -> str:
     ratio = 1 / one.ratio if turned else one.ratio
-    if one.verdict in (Verdict.UNKNOWN, Verdict.LIKELY):
-        return f"{times(ratio)} sooner (too few samples to be sure) than"
-    return f"{times(ratio)} sooner than"
+    return f"{times(ratio)} sooner" if ratio >= 1 else f"{times(1 / ratio)} later"
+
+
+def _sure(one: Comparison) -> str:
+    return " (few samples)" if one.verdict in (Verdict.UNKNOWN, Verdict.LIKELY) else ""
 
 
 def _detail(pair: tuple[str, str], here: Sequence[Row], told: Sequence[Comparison]) -> str:

@@ -96,6 +96,7 @@ def groups(measured: Sequence[Measured]) -> Sequence[Group]:
     found = []
     for key in keys:
         members = [one for one in measured if _belongs(one.row, key, ours)]
+        members.sort(key=lambda one: _variant_place(one.row.variant))
         models = [one.row.model for one in members if one.row.variant != FLOOR] or [key[0]]
         found.append(
             Group(models=list(dict.fromkeys(models)), platform=key[1], tier=key[2], members=members)
@@ -153,15 +154,16 @@ def _positions(names: Iterable[str]) -> Mapping[str, int]:
 
 
 def _place(cell: Cell, models: Mapping[str, int]) -> tuple[int, str, float, int, int, str]:
-    if cell.variant == FLOOR:
-        variant = len(VARIANT_ORDER) + 1
-    elif cell.variant in VARIANT_ORDER:
-        variant = VARIANT_ORDER.index(cell.variant)
-    else:
-        variant = -1
+    variant = _variant_place(cell.variant)
     tier = float(cell.tier) if cell.tier.isdecimal() else float("inf")
     kind = list(StartKind).index(cell.start_kind)
     return models[cell.model], cell.platform, tier, kind, variant, cell.variant
+
+
+def _variant_place(variant: str) -> int:
+    if variant == FLOOR:
+        return len(VARIANT_ORDER)
+    return VARIANT_ORDER.index(variant) if variant in VARIANT_ORDER else -1
 
 
 def _measure(samples: Sequence[Sample], cell: Cell, image: ImageRecord | None) -> Measured:

@@ -9,6 +9,7 @@ import jinja2
 from lab.report import published, words
 from lab.report.model import Reached
 from lab.report.page import view
+from lab.report.page.facts import facts
 from lab.report.page.figures import Figures
 from lab.report.summary import Results
 from lab.report.targets import worth_showing
@@ -55,7 +56,7 @@ def render(results: Results) -> str:
             byte_ratios=view.byte_ratios(summary.comparisons),
             study=view.study(results),
             published=published,
-            facts=view.facts(results),
+            facts=facts(results),
             show_targets=worth_showing(summary.targets),
             severities=view.severity_words(),
             reached=Reached.YES,

@@ -1,26 +1,18 @@
 """What the template is handed: the summary arranged for a reader."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from lab.coldstart.record import ImageRecord
 from lab.report.model import Against, Comparison, Quantity, Row, Severity
-from lab.report.page.plots import (
-    Scatter,
-    Strips,
-    Waterfall,
-    memory,
-    sizes,
-    strips,
-    waterfalls,
-)
+from lab.report.page.scatter import Scatter, memory, sizes
+from lab.report.page.strips import Strips, strips
+from lab.report.page.waterfall import Waterfall, waterfalls
 from lab.report.published import Beside, beside
 from lab.report.rows import Group, groups
 from lab.report.summary import Results
 from lab.report.words import KINDS, tier
 from lab.spec import FLOOR, Phase, StartKind
-from lab.units import format_bytes, format_rate, format_seconds
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,15 +57,6 @@ class Tile:
     form: str
     interval: str | None
     note: str
-
-
-@dataclass(frozen=True, kw_only=True)
-class Fact:
-    """A line of what was measured on."""
-
-    name: str
-    value: str
-    code: bool = False
 
 
 def group_views(results: Results) -> Sequence[GroupView]:
@@ -173,31 +156,6 @@ def study(results: Results) -> Sequence[Beside]:
     return beside(results.summary.comparisons, models, packed)
 
 
-def facts(results: Results) -> Sequence[tuple[str, Sequence[Fact]]]:
-    """What was measured on, in sections."""
-    run = results.recorded.run
-    probe = [row.probe_interval_s for row in results.summary.rows if row.probe_interval_s]
-    commit = f"{run.git_commit or 'unknown'}{' with uncommitted changes' * bool(run.git_dirty)}"
-    lab = {
-        "run": run.id,
-        "started": run.started_at,
-        "lab": run.lab_version,
-        "commit": commit,
-        "plan": run.plan_name,
-        "seed": run.seed,
-        "bandwidth_bits_per_s": run.bandwidth_bits_per_s,
-        "probe_interval_s": max(probe, default=None),
-    }
-    sections: list[tuple[str, Mapping[str, Any]]] = [
-        ("Run", lab),
-        ("Host", run.host),
-        ("Engine", run.engine),
-        ("Base image", run.base_image),
-    ]
-    sections += [(f"Model {m.name} ({m.archive})", m.model_dump()) for m in run.models]
-    return [(title, list(_flat(values))) for title, values in sections]
-
-
 def severity_words() -> Mapping[Severity, str]:
     """What the page calls each severity."""
     return {
@@ -278,38 +236,3 @@ def byte_ratios(comparisons: Sequence[Comparison]) -> Sequence[BytesLine]:
             name = f"{one.numerator} / {one.denominator}, {one.platform.arch}"
             lines.setdefault(name, {})[one.quantity] = place
     return [BytesLine(name=name, cells=cells) for name, cells in lines.items()]
-
-
-def _flat(values: Mapping[str, Any], prefix: str = "") -> Iterable[Fact]:
-    for key, value in values.items():
-        name = f"{prefix}{key}"
-        if isinstance(value, Mapping):
-            yield from _flat(value, f"{name} ")
-        elif isinstance(value, list | tuple):
-            if value:
-                yield Fact(name=_name(name), value="; ".join(str(item) for item in value))
-        elif value is not None and value != "":
-            yield Fact(name=_name(name), value=_value(name, value), code=_is_code(value))
-
-
-def _name(key: str) -> str:
-    for ending in ("_bytes", "_bits_per_s", "_s"):
-        key = key.removesuffix(ending)
-    return key.replace("_", " ")
-
-
-def _value(key: str, value: Any) -> str:
-    number = isinstance(value, int | float) and not isinstance(value, bool)
-    if number and key.endswith("_bits_per_s"):
-        return format_rate(value)
-    if number and (key.endswith("_bytes") or key == "bytes"):
-        return format_bytes(value)
-    if number and key.endswith("_s"):
-        return format_seconds(value)
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    return str(value)
-
-
-def _is_code(value: Any) -> bool:
-    return isinstance(value, str) and (value.startswith("sha256:") or len(value) >= 40)  # noqa: PLR2004
