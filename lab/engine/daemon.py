@@ -58,7 +58,7 @@ class Daemon:
         except (OSError, ValueError):
             return None
         ours = os.fsencode(self.places.pid_file) in words
-        return number if ours and any(b"dockerd" in word for word in words[:3]) else None
+        return number if ours and Path(os.fsdecode(words[0])).name == "dockerd" else None
 
     def start(self) -> None:
         """Start it unless it answers, and wait until it does.
@@ -138,7 +138,7 @@ class Daemon:
         for file, name in ((self.places.pid_file, b"dockerd"), (containerd, b"containerd")):
             try:
                 number = int(file.read_text())
-                alive = name in Path(f"/proc/{number}/cmdline").read_bytes()
+                alive = name in Path(f"/proc/{number}/comm").read_bytes()
             except (OSError, ValueError):
                 alive = False
             if not alive or file == self.places.pid_file:

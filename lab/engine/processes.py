@@ -41,6 +41,7 @@ class ProcessEngine:
         # One thread that lives as long as the lab starts every process: a process asks the
         # kernel to be told when the thread that started it ends.
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="lab-starter")
+        self._known: dict[str, ProcessContainer] = {}
         self._sweep()
 
     def facts(self) -> EngineFacts:
@@ -129,7 +130,10 @@ class ProcessEngine:
         return self._cache / "processes"
 
     def _container(self, folder: Path, record: Record) -> ProcessContainer:
-        return ProcessContainer(folder, record, start=self._start)
+        # The one that started a process is its parent, and has to learn of its end.
+        if record.id not in self._known:
+            self._known[record.id] = ProcessContainer(folder, record, start=self._start)
+        return self._known[record.id]
 
     def _start(self, starter: Starter) -> Any:
         return self._thread.submit(starter).result()

@@ -50,9 +50,10 @@ def programs(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) ->
     script = Programs()
     if "real_processes" not in request.fixturenames:
         monkeypatch.setattr("lab.process.subprocess", script)
-    privilege.prefix.cache_clear()
+    forget = privilege.prefix.cache_clear
+    forget()
     yield script
-    privilege.prefix.cache_clear()
+    forget()
 
 
 @pytest.fixture
