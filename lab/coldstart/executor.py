@@ -1,8 +1,9 @@
 """Runs a trial on a real engine, and says how it went."""
 
+import gc
 import shutil
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -16,8 +17,7 @@ from lab.coldstart.observe import (
     Observed,
     logged_marks,
     look_inside,
-    predict,
-    start_and_wait,
+    start_and_predict,
 )
 from lab.coldstart.record import Cell, Failure, FailureKind, Outcome, Sample
 from lab.coldstart.schedule import Trial
@@ -75,7 +75,8 @@ class ContainerExecutor:
         began = datetime.now(UTC).isoformat(timespec="milliseconds")
         observed: Observed | None = None
         try:
-            observed = self._run(trial, taking)
+            with _no_garbage_collection():
+                observed = self._run(trial, taking)
             self._doubts(taking, observed)
             end = _End(outcome=Outcome.OK)
         except TrialSkipped as reason:
@@ -213,8 +214,7 @@ class ContainerExecutor:
     def _observe(self, container: Container, subject: Subject, taking: Taking) -> Observed:
         """Start, predict twice, then ask whoever knows something about it."""
         try:
-            probes = start_and_wait(container, self._bench.limits, taking)
-            second_s = predict(container, subject, probes, taking)
+            probes, second_s = start_and_predict(container, subject, self._bench.limits, taking)
         except TrialFailed:
             self._half_done(container, taking)
             raise
@@ -320,6 +320,17 @@ class ContainerExecutor:
             pulled_layers=taking.pulled_layers,
             evidence=taking.evidence,
         )
+
+
+@contextmanager
+def _no_garbage_collection() -> Iterator[None]:
+    """A full collection takes tens of milliseconds: a gap between two phases."""
+    gc.collect()
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()
 
 
 @dataclass(frozen=True, kw_only=True)

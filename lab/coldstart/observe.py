@@ -21,6 +21,7 @@ from lab.wire import Answer, connect, exchange, request
 _REPORT_TIMEOUT_S: Final = 5.0
 _LINE_KEY: Final = "lab_startup"
 _OK: Final = 200
+_REFUSED: Final = 300
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,8 +49,15 @@ class Observed:
         return next((event.at_ns for event in self.events if event.action == "start"), None)
 
 
-def start_and_wait(container: Container, limits: Limits, taking: Taking) -> Probes:
-    """Start a container and probe it until it is ready. Raises ``TrialFailed``."""
+def start_and_predict(
+    container: Container, subject: Subject, limits: Limits, taking: Taking
+) -> tuple[Probes, float]:
+    """Start a container, probe it until it is ready, and ask for two predictions at once.
+
+    Returns what the probes saw and the second prediction's seconds. Nothing but the lab's own few
+    instructions lies between ``/ping`` 200 and the first invocation. Raises ``TrialFailed``.
+    """
+    asked = _invocation(subject)
     if Mark.START_BEGIN not in taking.marks:
         taking.mark(Mark.START_BEGIN)
     give_up_at = time.monotonic() + limits.ready_timeout_s
@@ -58,44 +66,49 @@ def start_and_wait(container: Container, limits: Limits, taking: Taking) -> Prob
         address = container.address()
     except EngineError as error:
         raise autopsy.not_started(container, error) from error
+    answers: list[Answer] = []
+    broke: Exception | None = None
     with _Watch(container) as watch:
         seen = probe(
-            address,
-            interval_s=limits.probe_interval_s,
-            give_up_at=give_up_at,
-            gone=watch.gone,
+            address, interval_s=limits.probe_interval_s, give_up_at=give_up_at, gone=watch.gone
         )
-        if seen.accepting_ns is not None:
-            taking.marks[Mark.ACCEPTING] = seen.accepting_ns
+        watch.stop()
         if seen.ready_ns is not None:
-            taking.marks[Mark.READY] = seen.ready_ns
-            return seen
-    raise autopsy.not_ready(container, seen, limits.ready_timeout_s)
+            try:
+                _predict(address, asked, answers, taking)
+            except (OSError, ValueError) as error:
+                broke = error
+    if seen.accepting_ns is not None:
+        taking.marks[Mark.ACCEPTING] = seen.accepting_ns
+    if seen.ready_ns is None:
+        raise autopsy.not_ready(container, seen, limits.ready_timeout_s)
+    taking.marks[Mark.READY] = seen.ready_ns
+    for which, answer in zip(("first", "second"), answers, strict=False):
+        autopsy.check(container, answer, which, seen)
+    if broke is not None:
+        raise autopsy.no_answer(container, broke, seen) from broke
+    taking.evidence["answer"] = autopsy.excerpt(answers[0])
+    return seen, (taking.marks[Mark.SECOND_END] - taking.marks[Mark.SECOND_BEGIN]) / 1e9
 
 
-def predict(container: Container, subject: Subject, probes: Probes, taking: Taking) -> float:
-    """Ask for two predictions; the second's seconds. Raises ``TrialFailed``."""
-    address = probes.address
-    asked = request(
+def _invocation(subject: Subject) -> bytes:
+    return request(
         "POST",
         "/invocations",
-        host=address[0],
+        host="localhost",
         body=subject.payload,
         headers={"Content-Type": subject.content_type, "Accept": "*/*", "Connection": "close"},
     )
-    try:
-        taking.mark(Mark.PREDICT_BEGIN)
-        first = _ask(address, asked, INVOCATION_TIMEOUT_S)
-        taking.predicted()
-        autopsy.check(container, first, "first", probes)
+
+
+def _predict(address: tuple[str, int], asked: bytes, answers: list[Answer], taking: Taking) -> None:
+    taking.mark(Mark.PREDICT_BEGIN)
+    answers.append(_ask(address, asked, INVOCATION_TIMEOUT_S))
+    taking.predicted()
+    if answers[0].status < _REFUSED:
         taking.mark(Mark.SECOND_BEGIN)
-        second = _ask(address, asked, INVOCATION_TIMEOUT_S)
+        answers.append(_ask(address, asked, INVOCATION_TIMEOUT_S))
         taking.mark(Mark.SECOND_END)
-        autopsy.check(container, second, "second", probes)
-    except (OSError, ValueError) as error:
-        raise autopsy.no_answer(container, error, probes) from error
-    taking.evidence["answer"] = autopsy.excerpt(first)
-    return (taking.marks[Mark.SECOND_END] - taking.marks[Mark.SECOND_BEGIN]) / 1e9
 
 
 def look_inside(container: Container, probes: Probes, since_ns: int) -> Inside | None:
@@ -147,12 +160,16 @@ class _Watch:
         """Whether it has ended."""
         return self._gone
 
+    def stop(self) -> None:
+        """Ask no more, without waiting for a question that is under way."""
+        self._done.set()
+
     def __enter__(self) -> Self:
         self._thread.start()
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._done.set()
+        self.stop()
         self._thread.join()
 
     def _look(self) -> None:

@@ -1,0 +1,178 @@
+"""An engine whose containers are servers on the loopback."""
+
+import itertools
+import json
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+
+from lab.engine.api import (
+    ContainerSpec,
+    ContainerState,
+    EngineEvent,
+    EngineFacts,
+    ImageFacts,
+    LayerEvent,
+    Usage,
+)
+from lab.errors import EngineError
+from lab.spec import EngineKind, Platform
+from tests.unit.coldstart.servers import Answer, ready_after, serving
+
+
+@dataclass(kw_only=True)
+class Behaviour:
+    """What the containers of an engine do."""
+
+    answer: Callable[[], Answer] = lambda: ready_after(0.2)
+    exit_code: int | None = None
+    """Exited at once, with this."""
+    oom: bool = False
+    log: str = ""
+    marks: Sequence[float] = ()
+    """Logged as the start-up line's marks: seconds after the start."""
+    refuses: str = ""
+    """What the engine says instead of starting it."""
+    started_again: bool = True
+    """Whether a second start counts as one."""
+    clock_ahead_ns: int = 0
+    """By how much the engine's clock is ahead of ours."""
+    actions: Sequence[str] = ("start",)
+
+
+@dataclass(kw_only=True)
+class FakeContainer:
+    id: str
+    spec: ContainerSpec
+    does: Behaviour
+    engine: "FakeEngine"
+    name: str = "fake"
+    starts: list[int] = field(default_factory=list)
+    stops: int = 0
+    removed: bool = False
+    _server: AbstractContextManager[tuple[str, int]] | None = None
+    _address: tuple[str, int] = ("127.0.0.1", 9)
+
+    @property
+    def labels(self) -> Mapping[str, str]:
+        return self.spec.labels
+
+    def start(self) -> None:
+        if self.does.refuses:
+            raise EngineError(self.does.refuses)
+        if not self.starts or self.does.started_again:
+            self.starts.append(time.time_ns() + self.does.clock_ahead_ns)
+        if self.does.exit_code is None:
+            self._server = serving(self.does.answer())
+            self._address = self._server.__enter__()
+
+    def stop(self, *, grace_s: float = 30.0) -> None:
+        self.stops += 1
+        self._end()
+
+    def kill(self, signal: str = "KILL") -> None:
+        self._end()
+
+    def remove(self) -> None:
+        self._end()
+        self.removed = True
+
+    def _end(self) -> None:
+        server, self._server = self._server, None
+        if server is not None:
+            server.__exit__(None, None, None)
+
+    def address(self, port: int | None = None) -> tuple[str, int]:
+        return self._address
+
+    def state(self) -> ContainerState:
+        return ContainerState(
+            running=self._server is not None,
+            pid=100 + len(self.starts),
+            started_at_ns=self.starts[-1] if self.starts else None,
+            exit_code=self.does.exit_code,
+            oom_killed=self.does.oom,
+        )
+
+    def logs(self, *, tail: int = 50) -> str:
+        lines = [*self.does.log.splitlines(), *self._startup_line()]
+        return "\n".join(lines[-tail:])
+
+    def _startup_line(self) -> list[str]:
+        if not self.does.marks or not self.starts:
+            return []
+        names = ("process", "interpreter", "imports", "model_loaded", "warmed_up", "listening")
+        times = [self.starts[-1] + round(after * 1e9) for after in self.does.marks]
+        report = {"schema": 1, "pid": 1, "marks": dict(zip(names, times, strict=False))}
+        return [json.dumps({"lab_startup": report}), "INFO serving"]
+
+    def usage(self) -> Usage:
+        return Usage(peak_memory_bytes=7, cpu_seconds=0.5, throttled_seconds=0.1, read_bytes=3)
+
+    def events(self, since_ns: int) -> Sequence[EngineEvent]:
+        at_ns = self.starts[-1] + 1_000_000
+        return [
+            EngineEvent(action=action, at_ns=at_ns)
+            for action in self.does.actions
+            if at_ns >= since_ns
+        ]
+
+    def execute(self, command: Sequence[str]) -> tuple[int, str]:
+        return 0, ""
+
+
+class FakeEngine:
+    """Hands out containers that all behave alike."""
+
+    def __init__(
+        self, does: Behaviour | None = None, *, kind: EngineKind = EngineKind.DOCKER
+    ) -> None:
+        self.does = does or Behaviour()
+        self.kind = kind
+        self.made: list[FakeContainer] = []
+        self.fails: BaseException | None = None
+        self._ids = itertools.count()
+
+    def facts(self) -> EngineFacts:
+        return EngineFacts(
+            kind=self.kind,
+            name="fake",
+            address="fake://",
+            versions={},
+            storage_driver=None,
+            cgroup_version=None,
+            cpus=2,
+            memory_bytes=8 * 1024**3,
+            platform=Platform.AMD64,
+            clock_offset_s=self.does.clock_ahead_ns / 1e9,
+            clock_error_s=0.001,
+        )
+
+    def create(self, spec: ContainerSpec) -> FakeContainer:
+        if self.fails is not None:
+            raise self.fails
+        made = FakeContainer(id=f"c{next(self._ids)}", spec=spec, does=self.does, engine=self)
+        self.made.append(made)
+        return made
+
+    def containers(self, labels: Mapping[str, str]) -> Sequence[FakeContainer]:
+        return [
+            one for one in self.made if not one.removed and labels.items() <= one.labels.items()
+        ]
+
+    def image(self, ref: str) -> ImageFacts:
+        return ImageFacts(
+            ref=ref,
+            image_id="sha256:1",
+            digest=None,
+            platform=Platform.AMD64,
+            unpacked_bytes=1,
+            labels={},
+        )
+
+    def pull(self, ref: str, *, platform: Platform | None = None) -> Sequence[LayerEvent]:
+        return []
+
+    def close(self) -> None:
+        pass

@@ -1,0 +1,387 @@
+import io
+import json
+import tarfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path, PurePosixPath
+
+import pytest
+
+from lab.coldstart.executor import Bench, ContainerExecutor
+from lab.coldstart.marks import Taking
+from lab.coldstart.observe import Limits
+from lab.coldstart.record import Cell, FailureKind, Outcome, Sample
+from lab.coldstart.site import Brought, Site
+from lab.coldstart.trial import Subject
+from lab.engine.api import ContainerSpec
+from lab.engine.pulled import NotColdError
+from lab.errors import DiskFullError, ImageNotFoundError, RegistryError
+from lab.spec import LABEL_OWNER, EngineKind, Mark, Phase, Platform, StartKind
+from tests.unit.coldstart.builders import cell, trial
+from tests.unit.coldstart.fakes import Behaviour, FakeEngine
+from tests.unit.coldstart.servers import Answer, Reply, ready_after
+
+SUBJECT = Subject(image="x", archive=None, payload=b"hello", content_type="text/plain")
+
+
+@pytest.fixture
+def bench(tmp_path: Path) -> Bench:
+    return on(FakeEngine(), tmp_path)
+
+
+def on(engine: FakeEngine, tmp_path: Path) -> Bench:
+    return Bench(
+        engine=engine,
+        facts=engine.facts(),
+        limits=Limits(probe_interval_s=0.01, ready_timeout_s=0.6),
+        owner="the-run",
+        work=tmp_path / "work",
+    )
+
+
+def start(bench: Bench, of: Cell | None = None, *, subject: Subject = SUBJECT) -> Sample:
+    executor = ContainerExecutor(bench, lambda _: subject)
+    try:
+        return executor.run(trial(of=of))
+    finally:
+        executor.close()
+
+
+def made(bench: Bench) -> FakeEngine:
+    assert isinstance(bench.engine, FakeEngine)
+    return bench.engine
+
+
+def archive(tmp_path: Path, name: str = "model.json") -> Path:
+    path = tmp_path / "model.tar.gz"
+    with tarfile.open(path, "w:gz") as tar:
+        entry = tarfile.TarInfo(name)
+        entry.size = 2
+        tar.addfile(entry, io.BytesIO(b"{}"))
+    return path
+
+
+def test_a_fresh_start_is_measured_from_outside(bench: Bench) -> None:
+    sample = start(bench)
+    assert sample.outcome is Outcome.OK
+    assert sample.failure is None
+    assert list(sample.phases_s) == [
+        Phase.CREATE,
+        Phase.START,
+        Phase.BOOT,
+        Phase.READY,
+        Phase.FIRST_PREDICTION,
+    ]
+    assert sample.total_s is not None
+    assert sample.wall_s is not None
+    assert sum(sample.phases_s.values()) == pytest.approx(sample.wall_s, rel=0.02)
+    assert 0.2 <= sample.total_s < 1.0
+    assert sample.phases_s[Phase.READY] > 0.1
+    assert sample.second_prediction_s is not None
+    assert sample.evidence["answer"] == "echo hello"
+    assert sample.evidence["container_id"] == "c0"
+    assert (sample.peak_memory_bytes, sample.cpu_seconds, sample.read_bytes) == (7, 0.5, 3)
+    assert sample.probe_interval_s == 0.01
+    assert not sample.emulated
+
+
+def test_the_container_is_gone_after_the_trial_and_bears_the_run_s_name(bench: Bench) -> None:
+    start(bench)
+    (container,) = made(bench).made
+    assert container.removed
+    assert container.labels[LABEL_OWNER] == "the-run"
+
+
+def test_a_server_that_keeps_marks_is_seen_from_inside(tmp_path: Path) -> None:
+    def answer() -> Answer:
+        began = time.time_ns()
+        plain = ready_after(0.2)
+        marks = {
+            "process": began,
+            "interpreter": began + 5_000_000,
+            "imports": began + 20_000_000,
+            "model_loaded": began + 30_000_000,
+            "warmed_up": began + 35_000_000,
+            "listening": began + 36_000_000,
+        }
+
+        def reply(method: str, path: str, body: bytes) -> Reply | None:
+            if path == "/startup":
+                return 200, json.dumps({"schema": 1, "pid": 1, "marks": marks}).encode()
+            return plain(method, path, body)
+
+        return reply
+
+    sample = start(on(FakeEngine(Behaviour(answer=answer)), tmp_path))
+    assert sample.outcome is Outcome.OK
+    assert Phase.BOOT not in sample.phases_s
+    assert sample.phases_s[Phase.IMPORTS] == pytest.approx(0.015)
+    assert sample.phases_s[Phase.MODEL_LOAD] == pytest.approx(0.015)
+    assert sample.marks[Mark.LISTENING] - sample.marks[Mark.INTERPRETER] == 31_000_000
+
+
+def test_marks_are_read_from_the_log_where_there_is_no_page(tmp_path: Path) -> None:
+    engine = FakeEngine(Behaviour(log="hello", marks=(0.0, 0.01, 0.02, 0.05)))
+    sample = start(on(engine, tmp_path))
+    assert sample.outcome is Outcome.OK
+    assert sample.phases_s[Phase.IMPORTS] == pytest.approx(0.01)
+    assert sample.phases_s[Phase.MODEL_LOAD] == pytest.approx(0.03)
+
+
+def test_another_clock_is_corrected(tmp_path: Path) -> None:
+    ahead = FakeEngine(Behaviour(clock_ahead_ns=5_000_000_000))
+    sample = start(on(ahead, tmp_path))
+    assert sample.outcome is Outcome.OK
+    assert sample.phases_s[Phase.START] < 0.1
+
+
+@pytest.mark.parametrize(
+    ("does", "kind", "says"),
+    [
+        (
+            Behaviour(exit_code=3, log="no such file: weights.bin"),
+            FailureKind.EARLY_EXIT,
+            "The container exited before it was ready with code 3.",
+        ),
+        (
+            Behaviour(exit_code=137, oom=True),
+            FailureKind.OOM,
+            "The container ran out of memory and was killed before it was ready with code 137.",
+        ),
+        (
+            Behaviour(answer=lambda: lambda *_: (500, b"")),
+            FailureKind.NEVER_READY,
+            "Not ready within 0.6 s: /ping last answered 500.",
+        ),
+        (
+            Behaviour(answer=lambda: lambda *_: (500, b""), actions=("start", "oom")),
+            FailureKind.OOM,
+            "The container ran out of memory before it was ready.",
+        ),
+        (
+            Behaviour(
+                answer=lambda: (
+                    lambda method, *_: (200, b"") if method == "GET" else (415, b"only tea\nhere")
+                )
+            ),
+            FailureKind.INVOCATION,
+            "The first invocation was answered 415: only tea here",
+        ),
+        (
+            Behaviour(answer=lambda: lambda method, *_: (200, b"") if method == "GET" else None),
+            FailureKind.INVOCATION,
+            "An invocation failed:",
+        ),
+        (
+            Behaviour(refuses='exec: "serve": executable file not found in $PATH'),
+            FailureKind.EARLY_EXIT,
+            'The container could not be started: exec: "serve": executable file not found',
+        ),
+        (
+            Behaviour(refuses="exec /serve: exec format error"),
+            FailureKind.EARLY_EXIT,
+            "The container could not be started: exec /serve: exec format error The image is for",
+        ),
+    ],
+)
+def test_a_start_that_fails_says_why(
+    tmp_path: Path, does: Behaviour, kind: FailureKind, says: str
+) -> None:
+    engine = FakeEngine(does)
+    sample = start(on(engine, tmp_path))
+    assert sample.outcome is Outcome.FAILED
+    assert sample.failure is not None
+    assert sample.failure.kind is kind
+    assert sample.failure.message.startswith(says)
+    assert sample.failure.exit_code == does.exit_code
+    assert sample.failure.log_tail == does.log
+    assert [one.removed for one in engine.made] == [True]
+
+
+def test_a_missing_serve_is_explained(tmp_path: Path) -> None:
+    sample = start(on(FakeEngine(Behaviour(refuses='exec: "serve": not found')), tmp_path))
+    assert sample.failure is not None
+    assert "SageMaker starts every container as `docker run IMAGE serve`" in sample.failure.message
+
+
+def test_the_last_ping_status_is_kept(tmp_path: Path) -> None:
+    sample = start(on(FakeEngine(Behaviour(answer=lambda: lambda *_: (503, b""))), tmp_path))
+    assert sample.failure is not None
+    assert sample.failure.last_ping_status == 503
+
+
+@pytest.mark.parametrize(
+    ("error", "kind"),
+    [
+        (ImageNotFoundError("There is no image x."), FailureKind.ENGINE),
+        (RegistryError("no route"), FailureKind.PULL),
+        (NotColdError("had a layer"), FailureKind.NOT_COLD),
+    ],
+)
+def test_what_the_engine_refuses_is_a_sample(
+    bench: Bench, error: Exception, kind: FailureKind
+) -> None:
+    made(bench).fails = error
+    sample = start(bench)
+    assert sample.failure is not None
+    assert sample.failure.kind is kind
+    assert sample.failure.message == str(error)
+
+
+def test_a_full_disk_ends_the_run(bench: Bench) -> None:
+    made(bench).fails = DiskFullError("full")
+    with pytest.raises(DiskFullError):
+        start(bench)
+
+
+def test_ctrl_c_in_the_middle_leaves_no_container(tmp_path: Path) -> None:
+    def stop() -> Answer:
+        raise KeyboardInterrupt
+
+    engine = FakeEngine(Behaviour(answer=stop))
+    with pytest.raises(KeyboardInterrupt):
+        start(on(engine, tmp_path))
+    assert [one.removed for one in engine.made] == [True]
+
+
+def test_a_kind_that_cannot_be_measured_is_skipped_with_the_reason(bench: Bench) -> None:
+    unable = replace(bench, unable={StartKind.PULL: "no container"})
+    sample = start(unable, cell(kind=StartKind.PULL))
+    assert (sample.outcome, sample.skipped) == (Outcome.SKIPPED, "no container")
+    assert made(bench).made == []
+
+
+def test_a_tier_limits_memory_and_cpu_up_to_the_host_s(bench: Bench) -> None:
+    start(bench, cell(tier="1024"))
+    start(bench, cell(tier="6144"))
+    start(bench, cell(tier="host"))
+    limits = [(one.spec.memory_bytes, one.spec.cpus) for one in made(bench).made]
+    assert limits == [(1024**3, pytest.approx(1024 / 1769)), (6 * 1024**3, 2.0), (None, None)]
+
+
+def test_the_model_is_unpacked_for_the_trial_and_gone_after_it(
+    bench: Bench, tmp_path: Path
+) -> None:
+    subject = replace(SUBJECT, archive=archive(tmp_path))
+    sample = start(bench, subject=subject)
+    assert sample.outcome is Outcome.OK
+    assert Phase.MODEL_FETCH in sample.phases_s
+    (container,) = made(bench).made
+    assert container.spec.model_dir is not None
+    assert container.spec.model_dir.is_relative_to(bench.work)
+    assert not bench.work.exists()
+
+
+def test_a_hostile_archive_is_a_failure_of_the_model(bench: Bench, tmp_path: Path) -> None:
+    subject = replace(SUBJECT, archive=archive(tmp_path, "../../evil"))
+    sample = start(bench, subject=subject)
+    assert sample.failure is not None
+    assert sample.failure.kind is FailureKind.MODEL
+    assert not (tmp_path / "evil").exists()
+
+
+def test_a_restart_starts_the_same_container_again(bench: Bench) -> None:
+    executor = ContainerExecutor(bench, lambda _: SUBJECT)
+    restart = cell(kind=StartKind.RESTART)
+    samples = [executor.run(trial(index, restart)) for index in range(3)]
+    (container,) = made(bench).made
+    assert [sample.outcome for sample in samples] == [Outcome.OK] * 3
+    assert len(container.starts) == 4
+    assert container.stops == 4
+    assert next(iter(samples[0].phases_s)) is Phase.START
+    assert samples[1].evidence["before"]["started_ns"] == samples[0].evidence["started_ns"]
+    assert not container.removed
+    executor.close()
+    assert container.removed
+
+
+def test_each_cell_keeps_a_container_of_its_own(bench: Bench) -> None:
+    executor = ContainerExecutor(bench, lambda _: SUBJECT)
+    for variant in ("slim", "onnx", "slim"):
+        executor.run(trial(0, cell(variant, StartKind.RESTART)))
+    assert len(made(bench).made) == 2
+    executor.close()
+
+
+def test_a_restart_that_was_none_fails_and_the_next_begins_anew(tmp_path: Path) -> None:
+    engine = FakeEngine(Behaviour(started_again=False))
+    executor = ContainerExecutor(on(engine, tmp_path), lambda _: SUBJECT)
+    restart = cell(kind=StartKind.RESTART)
+    sample = executor.run(trial(0, restart))
+    assert sample.failure is not None
+    assert sample.failure.kind is FailureKind.NOT_COLD
+    assert engine.made[0].removed
+    executor.run(trial(1, restart))
+    assert len(engine.made) == 2
+    executor.close()
+
+
+def test_a_container_that_was_there_before_is_not_fresh(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine = made(bench)
+    before = engine.create(ContainerSpec(image="x"))
+    monkeypatch.setattr(engine, "create", lambda spec: before)
+    sample = start(bench)
+    assert sample.failure is not None
+    assert sample.failure.kind is FailureKind.NOT_COLD
+    assert "was there before the trial" in sample.failure.message
+
+
+class Cold:
+    """Cold hosts whose pulls take a known time."""
+
+    def __init__(self, engine: FakeEngine) -> None:
+        self.engine = engine
+        self.publish: int | None = 0
+        self.opened = 0
+        self.closed = 0
+
+    @contextmanager
+    def open(self, platform: Platform) -> Iterator[Site]:
+        self.opened += 1
+        try:
+            yield self
+        finally:
+            self.closed += 1
+
+    def bring(self, subject: Subject, taking: Taking) -> Brought:
+        with taking.span(Mark.PULL_BEGIN, Mark.PULL_END):
+            time.sleep(0.03)
+            taking.mark(Mark.PULL_DOWNLOADED)
+            time.sleep(0.01)
+        with taking.span(Mark.FETCH_BEGIN, Mark.FETCH_END):
+            time.sleep(0.01)
+        taking.pulled_layers = 4
+        return Brought(image="registry/x", model_dir=PurePosixPath("/var/model"))
+
+
+def test_a_pull_is_measured_on_a_machine_of_its_own(bench: Bench) -> None:
+    cold = Cold(FakeEngine())
+    sample = start(replace(bench, cold=cold), cell(kind=StartKind.PULL))
+    assert sample.outcome is Outcome.OK
+    assert list(sample.phases_s)[:3] == [
+        Phase.IMAGE_PULL,
+        Phase.IMAGE_UNPACK,
+        Phase.MODEL_FETCH,
+    ]
+    assert sample.phases_s[Phase.IMAGE_PULL] >= 0.03
+    assert sample.pulled_layers == 4
+    assert (cold.opened, cold.closed) == (1, 1)
+    (container,) = cold.engine.made
+    assert container.spec.image == "registry/x"
+    assert container.spec.publish == 0
+    assert made(bench).made == []
+
+
+def test_processes_have_no_create_and_no_start(tmp_path: Path) -> None:
+    sample = start(on(FakeEngine(kind=EngineKind.PROCESS), tmp_path))
+    assert sample.outcome is Outcome.OK
+    assert list(sample.phases_s) == [Phase.BOOT, Phase.READY, Phase.FIRST_PREDICTION]
+
+
+def test_a_foreign_platform_is_labelled_emulated(bench: Bench) -> None:
+    arm = cell().model_copy(update={"platform": Platform.ARM64})
+    assert start(bench, arm).emulated
