@@ -24,33 +24,45 @@ _WHEN: Mapping[StartKind, str] = {
     StartKind.DISKCOLD: "from a cold disk",
     StartKind.PULL: "when it must be pulled",
 }
+_BARE: Mapping[StartKind, str] = {
+    StartKind.RESTART: "when its process is restarted",
+    StartKind.FRESH: "from a fresh process",
+    StartKind.DISKCOLD: "from a cold disk",
+    StartKind.PULL: "when it must be pulled",
+}
 _TELLING = (StartKind.FRESH, StartKind.PULL, StartKind.DISKCOLD, StartKind.RESTART)
 
 
-def headline(measured: Sequence[Measured], comparisons: Sequence[Comparison]) -> Headline:
+def headline(
+    measured: Sequence[Measured], comparisons: Sequence[Comparison], *, container: bool
+) -> Headline:
     """What the run found, of its first model and tier that has samples to say it with."""
     timed = [one for one in measured if one.row.n and not one.row.emulated]
     told = [group for group in groups(timed) if any(_own(one.row) for one in group.members)]
     if not told:
         return _nothing([one.row for one in measured])
     here = [one.row for one in told[0].members if _own(one.row)]
-    return _answer(here, [one.row for one in told[0].members], comparisons)
+    timed = [one.row for one in told[0].members]
+    return _answer(here, timed, comparisons, _WHEN if container else _BARE)
 
 
 def _own(row: Row) -> bool:
     return row.variant != FLOOR
 
 
+When = Mapping[StartKind, str]
+
+
 def _answer(
-    here: Sequence[Row], timed: Sequence[Row], comparisons: Sequence[Comparison]
+    here: Sequence[Row], timed: Sequence[Row], comparisons: Sequence[Comparison], when: When
 ) -> Headline:
     variants = list(dict.fromkeys(row.variant for row in here))
     if len(variants) == 1:
-        return _single(here, timed)
+        return _single(here, timed, when)
     first = _pair(here, variants)
     if first is None:
-        return _single([row for row in here if row.variant == variants[0]], timed)
-    return _versus(first, here, comparisons)
+        return _single([row for row in here if row.variant == variants[0]], timed, when)
+    return _versus(first, here, comparisons, when)
 
 
 def _nothing(rows: Sequence[Row]) -> Headline:
@@ -71,11 +83,11 @@ def _nothing(rows: Sequence[Row]) -> Headline:
     return Headline(text=text, detail=detail.strip())
 
 
-def _single(here: Sequence[Row], timed: Sequence[Row]) -> Headline:
+def _single(here: Sequence[Row], timed: Sequence[Row], when: When) -> Headline:
     row = min(here, key=lambda row: _TELLING.index(row.start_kind))
     text = (
         f"{row.variant} answers its first prediction {seconds(row.total_s.p50)} "
-        f"after a start {_WHEN[row.start_kind]}."
+        f"after a start {when[row.start_kind]}."
     )
     details = []
     if row.phases_s:
@@ -105,7 +117,7 @@ def _pair(here: Sequence[Row], variants: Sequence[str]) -> tuple[str, str] | Non
 
 
 def _versus(
-    pair: tuple[str, str], here: Sequence[Row], comparisons: Sequence[Comparison]
+    pair: tuple[str, str], here: Sequence[Row], comparisons: Sequence[Comparison], when: When
 ) -> Headline:
     slow, quick = pair
     models = {row.model for row in here}
@@ -119,18 +131,18 @@ def _versus(
         if kind in found and (kind in (StartKind.FRESH, StartKind.PULL) or not sentences):
             sentences.append((kind, *found[kind]))
     if not sentences:
-        return _single([row for row in here if row.variant == quick], here)
+        return _single([row for row in here if row.variant == quick], here, when)
     kind, one, turned = sentences[0]
     if one.verdict is Verdict.SAME:
-        text = f"No difference shown between {slow} and {quick} {_WHEN[kind]}"
+        text = f"No difference shown between {slow} and {quick} {when[kind]}"
     else:
         times_ = _times(one, turned=turned)
-        text = f"{quick} is ready {times_} than {slow} {_WHEN[kind]}{_sure(one)}"
+        text = f"{quick} is ready {times_} than {slow} {when[kind]}{_sure(one)}"
     for kind, one, turned in sentences[1:]:
         if one.verdict is Verdict.SAME:
-            text += f"; no difference shown {_WHEN[kind]}"
+            text += f"; no difference shown {when[kind]}"
         else:
-            text += f", {_times(one, turned=turned)} {_WHEN[kind]}{_sure(one)}"
+            text += f", {_times(one, turned=turned)} {when[kind]}{_sure(one)}"
     return Headline(text=text + ".", detail=_detail(pair, here, [s[1] for s in sentences]))
 
 

@@ -96,6 +96,9 @@ def groups(measured: Sequence[Measured]) -> Sequence[Group]:
     found = []
     for key in keys:
         members = [one for one in measured if _belongs(one.row, key, ours)]
+        floors = {one.row.model for one in members if one.row.variant == FLOOR}
+        if key[0] in floors:
+            members = [m for m in members if m.row.variant != FLOOR or m.row.model == key[0]]
         members.sort(key=lambda one: _variant_place(one.row.variant))
         models = [one.row.model for one in members if one.row.variant != FLOOR] or [key[0]]
         found.append(

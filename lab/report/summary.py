@@ -48,7 +48,7 @@ def results(recorded: Recorded) -> Results:
             planned=len(run.order),
             recorded=len(recorded.samples),
         ),
-        headline=headline(measured, comparisons),
+        headline=headline(measured, comparisons, container=container(run)),
         rows=rows,
         comparisons=comparisons,
         targets=targets(rows, comparisons),

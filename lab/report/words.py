@@ -14,6 +14,13 @@ KINDS: Final = {
     StartKind.DISKCOLD: "disk-cold",
     StartKind.PULL: "pull",
 }
+BARE_MEANING: Final = {
+    StartKind.RESTART: "the same server, stopped and started again",
+    StartKind.FRESH: "a new process, its environment already on the machine",
+    StartKind.DISKCOLD: "a new process, and nothing of its environment in the page cache",
+    StartKind.PULL: "needs containers",
+}
+"""What the kinds are with plain processes."""
 KIND_MEANING: Final = {
     StartKind.RESTART: "the same container, stopped and started again",
     StartKind.FRESH: "a new container, image already on the machine",

@@ -14,13 +14,9 @@ RULES: Final[Sequence[Rule]] = (*samples.RULES, *machine.RULES, *boot.RULES, *si
 
 
 def find(recorded: Recorded, measured: Sequence[Measured]) -> Sequence[Finding]:
-    """All findings: serious ones first, then by the seconds at stake."""
+    """All findings: by severity, and within one by the seconds at stake."""
     found = [finding for rule in RULES for finding in rule(recorded, measured)]
     return sorted(
         found,
-        key=lambda one: (
-            one.severity is not Severity.SERIOUS,
-            -(one.stake_s or 0.0),
-            one.severity is not Severity.WARNING,
-        ),
+        key=lambda one: (list(Severity).index(one.severity), -(one.stake_s or 0.0)),
     )

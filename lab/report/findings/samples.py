@@ -104,7 +104,7 @@ def skipped(_: Recorded, measured: Sequence[Measured]) -> Iterator[Finding]:
 
 def few(recorded: Recorded, measured: Sequence[Measured]) -> Iterator[Finding]:
     """Too few samples for an interval, or for the quantile that the plan wants."""
-    counted = [one.row for one in measured if one.row.n]
+    counted = [one.row for one in measured if one.row.n and not one.row.emulated]
     poor = [row for row in counted if row.n < ENOUGH]
     if poor:
         least = min(row.n for row in poor)
@@ -162,7 +162,7 @@ def drifting(recorded: Recorded, measured: Sequence[Measured]) -> Iterator[Findi
 
 def outlying(_: Recorded, measured: Sequence[Measured]) -> Iterator[Finding]:
     """Trials far from their row's median; all of them count."""
-    rows = [one for one in measured if one.row.outliers]
+    rows = [one for one in measured if one.row.outliers and not one.row.emulated]
     if not rows:
         return
     far = [
@@ -191,7 +191,9 @@ def noisy(_: Recorded, measured: Sequence[Measured]) -> Iterator[Finding]:
     rows = [
         one.row
         for one in measured
-        if (one.row.total_s.relative_spread or 0.0) >= NOISE and one.row.n >= ENOUGH
+        if (one.row.total_s.relative_spread or 0.0) >= NOISE
+        and one.row.n >= ENOUGH
+        and not one.row.emulated
     ]
     if not rows:
         return
@@ -216,6 +218,7 @@ def probing(_: Recorded, measured: Sequence[Measured]) -> Iterator[Finding]:
         one.row
         for one in measured
         if one.row.total_s.p50
+        and not one.row.emulated
         and (one.row.probe_interval_s or 0.0) > PROBE_SHARE * one.row.total_s.p50
     ]
     if not rows:

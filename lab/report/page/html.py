@@ -37,6 +37,7 @@ def render(results: Results) -> str:
     summary = results.summary
     document: dict[str, Any] = summary.model_dump(mode="json", by_alias=True)
     figures = Figures(document)
+    groups = view.group_views(results)
     shown = {phase for row in summary.rows for phase in row.phases_s}
     own = [row for row in summary.rows if row.variant != FLOOR]
     probes = [row.probe_interval_s for row in summary.rows if row.probe_interval_s]
@@ -49,7 +50,8 @@ def render(results: Results) -> str:
             measured=results.measured,
             number=figures.number,
             pair=figures.pair,
-            groups=view.group_views(results),
+            groups=groups,
+            timed=any(group.waterfalls or group.strips for group in groups),
             memory=view.memory_plots(results),
             tiles=view.tiles(results),
             images=view.images(results),

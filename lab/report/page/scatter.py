@@ -68,6 +68,11 @@ def sizes(group: Group) -> Sequence[Scatter]:
 def memory(groups: Sequence[Group]) -> Sequence[Scatter]:
     """Tier against median total, a plot per model and start kind, a line per variant."""
     found = []
+    variants = list(
+        dict.fromkeys(
+            one.row.variant for group in groups for one in group.members if one.row.tier.isdecimal()
+        )
+    )
     keys = dict.fromkeys(
         (one.row.model, one.row.start_kind)
         for group in groups
@@ -87,7 +92,6 @@ def memory(groups: Sequence[Group]) -> Sequence[Scatter]:
             continue
         x = linear(max(float(row.tier) for row in rows), lambda mb: f"{mb:g} MB", wanted=4)
         y = linear(max(highest(row) for row in rows), seconds_label)
-        variants = list(dict.fromkeys(row.variant for row in rows))
         points = [
             _point(float(row.tier), row, x, y, "", series=variants.index(row.variant))
             for row in rows

@@ -11,7 +11,7 @@ from lab.report.page.waterfall import Waterfall, waterfalls
 from lab.report.published import Beside, beside
 from lab.report.rows import Group, groups
 from lab.report.summary import Results
-from lab.report.words import KINDS, tier
+from lab.report.words import KINDS, median_interval, tier
 from lab.spec import FLOOR, Phase, StartKind
 
 
@@ -42,6 +42,8 @@ class GroupView:
     rows: Sequence[tuple[int, Row]]
     phases: Sequence[Phase]
     waterfalls: Sequence[Waterfall]
+    skipped: Sequence[tuple[str, str]]
+    """Start kinds without a sample, with the reason."""
     sizes: Sequence[Scatter]
     strips: Sequence[Strips]
     ratios: Sequence[RatioBlock]
@@ -56,6 +58,8 @@ class Tile:
     path: str
     form: str
     interval: str | None
+    fallback: str
+    """What to say when there is no interval of 95 %."""
     note: str
 
 
@@ -74,7 +78,8 @@ def group_views(results: Results) -> Sequence[GroupView]:
                 group=group,
                 rows=rows,
                 phases=[p for p in Phase if any(p in row.phases_s for _, row in rows)],
-                waterfalls=waterfalls(group, places),
+                waterfalls=waterfalls(group, places, container=results.summary.run.container),
+                skipped=_skipped(group),
                 sizes=sizes(group),
                 strips=strips(group, places),
                 ratios=_ratios(results.summary.comparisons, group),
@@ -109,6 +114,7 @@ def tiles(results: Results) -> Sequence[Tile]:
                     path=f"/rows/{place}/total_s/p50",
                     form="seconds",
                     interval=f"/rows/{place}/total_s/p50_ci95",
+                    fallback=median_interval(best),
                     note="start to first prediction, median",
                 )
             )
@@ -122,6 +128,7 @@ def tiles(results: Results) -> Sequence[Tile]:
                     path=f"/comparisons/{place}/ratio",
                     form="times",
                     interval=f"/comparisons/{place}/interval",
+                    fallback="",
                     note=widest.verdict,
                 )
             )
@@ -134,7 +141,8 @@ def tiles(results: Results) -> Sequence[Tile]:
                     path=f"/comparisons/{i}/ratio",
                     form="times",
                     interval=f"/comparisons/{i}/interval",
-                    note="how near to a container that only answers",
+                    fallback="",
+                    note="how near to the floor, which only answers",
                 )
             )
             break
@@ -165,6 +173,16 @@ def severity_words() -> Mapping[Severity, str]:
     }
 
 
+def _skipped(group: Group) -> Sequence[tuple[str, str]]:
+    found: dict[tuple[str, str], None] = {}
+    for kind in group.kinds:
+        for one in group.of(kind):
+            for sample in one.skipped:
+                if not one.row.n:
+                    found[KINDS[kind], sample.skipped or "no reason given"] = None
+    return list(found)
+
+
 def _telling(one: Comparison, own: Sequence[tuple[int, Row]], kind: StartKind) -> bool:
     here = any(one.model == row.model for _, row in own)
     where = (own[0][1].platform, own[0][1].tier)
@@ -186,6 +204,7 @@ def _size_tile(own: Sequence[tuple[int, Row]]) -> Sequence[Tile]:
                     path=f"/rows/{place}/{key}",
                     form="bytes",
                     interval=None,
+                    fallback="",
                     note=f"{word}, the smallest measured",
                 )
             ]

@@ -6,7 +6,15 @@ from dataclasses import dataclass
 from lab.report.model import Row
 from lab.report.page.scale import Scale, linear, seconds_label
 from lab.report.rows import Group, Measured
-from lab.report.words import KIND_MEANING, KINDS, PHASE_MEANING, PHASES, percent, seconds
+from lab.report.words import (
+    BARE_MEANING,
+    KIND_MEANING,
+    KINDS,
+    PHASE_MEANING,
+    PHASES,
+    percent,
+    seconds,
+)
 from lab.spec import Phase, StartKind
 
 
@@ -48,7 +56,7 @@ class Waterfall:
     scale: Scale
 
 
-def waterfalls(group: Group, places: Mapping[int, int]) -> Sequence[Waterfall]:
+def waterfalls(group: Group, places: Mapping[int, int], *, container: bool) -> Sequence[Waterfall]:
     """A waterfall per start kind that has samples. ``places``: ``id(row)`` to its place."""
     found = []
     for kind in group.kinds:
@@ -61,7 +69,7 @@ def waterfalls(group: Group, places: Mapping[int, int]) -> Sequence[Waterfall]:
             Waterfall(
                 kind=kind,
                 name=KINDS[kind],
-                meaning=KIND_MEANING[kind],
+                meaning=(KIND_MEANING if container else BARE_MEANING)[kind],
                 bars=[_bar(one, places[id(one.row)], scale) for one in members],
                 scale=scale,
             )
