@@ -16,6 +16,7 @@ from lab.engine.docker import DockerEngine
 from lab.engine.places import Places
 from lab.errors import EngineError, ImageNotFoundError, PortTakenError
 from lab.images.base import ensure_base
+from lab.process import run
 from lab.progress import Progress
 from lab.spec import LABEL, LABEL_OWNER, Platform
 
@@ -279,6 +280,8 @@ def apart(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Daemon]:
     daemon = Daemon(Places(run=folder, data=folder), options=options)
     yield daemon
     daemon.stop()
+    # What was killed could not unmount its own folder.
+    run(["umount", daemon.places.data_root], check=False)
 
 
 def test_a_private_engine_goes_up_and_down_and_up_again(apart: Daemon) -> None:
