@@ -14,7 +14,7 @@ from lab.engine.select import Choice, choice
 from lab.errors import BuildError, CommandError, EngineError, ImageNotFoundError, LabError
 from lab.images.apt import KEYRING, SUITE, deb822, host_sources, one_line, public_sources
 from lab.images.bake import bake, client
-from lab.images.pins import Pin, answers, pins
+from lab.images.pins import Pin, pins
 from lab.process import run, stream
 from lab.progress import Progress
 from lab.spec import LABEL, LABEL_ROLE, Platform
@@ -102,7 +102,7 @@ def _from_registry(platform: Platform, engine: DockerEngine, progress: Progress)
     """Whether it could be had from a registry: one that answers here may not answer the engine."""
     for pin in pins("debian"):
         with progress.step(f"Asking {pin.registry} for {pin.ref}"):
-            reached = answers(pin.registry)
+            reached = pin.answers()
         if not reached:
             continue
         try:

@@ -5,6 +5,7 @@ All of it goes in as build secrets, which no layer keeps.
 
 import ast
 import os
+import re
 import shlex
 import sys
 from collections.abc import Iterator, Mapping
@@ -26,6 +27,8 @@ _BUNDLES: Final = (
 )
 _BUNDLE_VARIABLES: Final = ("PIP_CERT", "SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
 _PROXIES: Final = ("HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY")
+
+_LOOPBACK: Final = re.compile(r"//(?:[^@/]*@)?(?:localhost|127\.|\[::1\])")
 
 _LISTS: Final = frozenset({"extra-index-url", "find-links", "trusted-host"})
 _SINGLE: Final = frozenset({"index-url", "proxy", "timeout", "retries", "prefer-binary"})
@@ -105,12 +108,11 @@ def pip_conf(settings: Mapping[str, str]) -> str:
 
 
 def proxies(env: Mapping[str, str]) -> Mapping[str, str]:
-    """The proxies, less those on this machine's loopback, which no container reaches."""
+    """The proxies; empty for those on this machine's loopback, which no container reaches."""
     found = {name: env.get(name) or env.get(name.lower()) or "" for name in _PROXIES}
     return {
-        name: value
+        name: "" if name != "NO_PROXY" and _LOOPBACK.search(value) else value
         for name, value in found.items()
-        if name == "NO_PROXY" or not any(host in value for host in ("//localhost", "//127."))
     }
 
 

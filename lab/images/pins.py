@@ -16,7 +16,8 @@ VARIABLE: Final = "LAB_DEBIAN"
 """Another place to take Debian from: a company's mirror of Docker Hub."""
 
 _ANSWER_S: Final = 3.0
-_HUB: Final = {"docker.io": "registry-1.docker.io", "": "registry-1.docker.io"}
+_HUB: Final = "docker.io"
+_HUB_SERVER: Final = "registry-1.docker.io"
 _ASKS_WHO: Final = 401
 
 
@@ -34,10 +35,33 @@ class Pin:
 
     @property
     def registry(self) -> str:
-        """The host that serves it."""
-        host, _, _ = self.ref.partition("/")
-        named = "." in host or ":" in host or host == "localhost"
-        return _HUB.get(host, host) if named else _HUB[""]
+        """The host that serves it; Docker Hub unless the name says otherwise."""
+        host = self._parts()[0]
+        return _HUB_SERVER if host == _HUB else host
+
+    @property
+    def path(self) -> str:
+        """Repository and tag in that registry."""
+        return self._parts()[1]
+
+    @property
+    def scheme(self) -> str:
+        """Registries on this machine have no TLS, as engines allow."""
+        return "http" if self.registry.startswith(("localhost", "127.")) else "https"
+
+    def answers(self, *, timeout_s: float = _ANSWER_S) -> bool:
+        """Whether the registry answers in time. Honours the proxies of the environment."""
+        try:
+            answer = httpx.get(f"{self.scheme}://{self.registry}/v2/", timeout=timeout_s)
+        except (httpx.HTTPError, OSError):
+            return False
+        return answer.is_success or answer.status_code == _ASKS_WHO
+
+    def _parts(self) -> tuple[str, str]:
+        host, slash, path = self.ref.partition("/")
+        if slash and ("." in host or ":" in host or host == "localhost"):
+            return host, path
+        return _HUB, self.ref if slash else f"library/{self.ref}"
 
 
 def pins(name: str, *, file: Path = PINS, env: Mapping[str, str] = os.environ) -> Iterator[Pin]:
@@ -47,13 +71,3 @@ def pins(name: str, *, file: Path = PINS, env: Mapping[str, str] = os.environ) -
         return
     for entry in json.loads(file.read_text(encoding="utf-8"))["images"][name]:
         yield Pin(ref=entry["ref"], digest=entry["digest"])
-
-
-def answers(registry: str, *, timeout_s: float = _ANSWER_S) -> bool:
-    """Whether a registry answers there in time. Honours the proxies of the environment."""
-    plain = registry.startswith(("localhost", "127."))
-    try:
-        answer = httpx.get(f"{'http' if plain else 'https'}://{registry}/v2/", timeout=timeout_s)
-    except (httpx.HTTPError, OSError):
-        return False
-    return answer.is_success or answer.status_code == _ASKS_WHO

@@ -1,0 +1,124 @@
+"""How large an image is, layer by layer, and which command made each layer."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from lab.engine.api import Engine
+from lab.engine.docker import DockerEngine
+from lab.engine.foreign import translated
+from lab.engine.registry import Registry, place_of
+from lab.errors import RegistryError
+from lab.images.variants import image_ref
+from lab.spec import Platform
+
+
+@dataclass(frozen=True, kw_only=True)
+class LayerSize:
+    """A layer with the command that made it."""
+
+    compressed_bytes: int | None
+    unpacked_bytes: int
+    created_by: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class ImageSize:
+    """An image; ``compressed_bytes`` None where no registry holds it."""
+
+    variant: str
+    platform: Platform
+    ref: str
+    digest: str | None
+    compressed_bytes: int | None
+    unpacked_bytes: int
+    layers: Sequence[LayerSize] = ()
+
+
+def image_record(
+    engine: Engine,
+    registry: Registry | None,
+    variant: str,
+    platform: Platform,
+    *,
+    ref: str | None = None,
+) -> ImageSize:
+    """An image's sizes; ``ref`` is for images that the lab did not build.
+
+    Compressed sizes come from the manifest in the registry, which is what is downloaded. Without
+    one, or when the registry holds another build, they are None. Raises ``ImageNotFoundError``.
+    """
+    name = ref or image_ref(variant, platform)
+    facts = engine.image(name)
+    if not isinstance(engine, DockerEngine):
+        return ImageSize(
+            variant=variant,
+            platform=platform,
+            ref=name,
+            digest=None,
+            compressed_bytes=None,
+            unpacked_bytes=facts.unpacked_bytes,
+        )
+    with translated():
+        history = engine.client.history(name)
+        count = len(engine.client.inspect_image(name)["RootFS"].get("Layers") or ())
+    steps = layer_steps(history, count)
+    digest, compressed = _in_registry(registry, name, facts.image_id, platform)
+    sizes: Sequence[int | None] = compressed or [None] * len(steps)
+    if len(sizes) != len(steps):  # cannot be told apart: the total is still right
+        sizes = [None] * len(steps)
+    return ImageSize(
+        variant=variant,
+        platform=platform,
+        ref=name,
+        digest=digest or facts.digest,
+        compressed_bytes=sum(compressed) if compressed else None,
+        unpacked_bytes=facts.unpacked_bytes,
+        layers=tuple(
+            LayerSize(compressed_bytes=size, unpacked_bytes=step["Size"], created_by=_said(step))
+            for size, step in zip(sizes, steps, strict=True)
+        ),
+    )
+
+
+def layer_steps(history: Sequence[dict[str, Any]], count: int) -> Sequence[dict[str, Any]]:
+    """Those ``count`` entries of an image's history that made a layer, oldest first.
+
+    The engine does not say which did. What has a size did; of the others, commands that change
+    files come before those that only set a property.
+    """
+    oldest_first = list(reversed(history))
+    made = [entry for entry in oldest_first if entry["Size"] > 0]
+    if len(made) < count:
+        empty = [entry for entry in oldest_first if entry["Size"] == 0 and _changes_files(entry)]
+        chosen = empty[: count - len(made)]
+        made = [entry for entry in oldest_first if entry["Size"] > 0 or entry in chosen]
+    return made
+
+
+def _changes_files(entry: dict[str, Any]) -> bool:
+    return _said(entry).startswith(("RUN ", "COPY ", "ADD ", "WORKDIR ", "/bin/sh -c "))
+
+
+def _said(entry: dict[str, Any]) -> str:
+    """The command as it stood in the Dockerfile, on one line."""
+    said = " ".join(str(entry.get("CreatedBy") or entry.get("Comment") or "").split())
+    said = said.removesuffix("# buildkit").strip()
+    return said.replace("RUN /bin/sh -c ", "RUN ") or "imported"
+
+
+def _in_registry(
+    registry: Registry | None, ref: str, image_id: str, platform: Platform
+) -> tuple[str | None, Sequence[int]]:
+    """The digest, and the compressed bytes of each layer, bottom first."""
+    if registry is None:
+        return None, ()
+    repository, tag = place_of(ref)
+    try:
+        manifest = registry.manifest(repository, tag, arch=platform.arch)
+    except RegistryError:
+        return None, ()
+    # The id is the digest of the configuration, or of the manifest in newer engines.
+    if image_id not in {manifest.config_digest, manifest.digest}:
+        return None, ()
+    return manifest.digest, [layer.compressed_bytes for layer in manifest.layers]
