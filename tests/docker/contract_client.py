@@ -40,7 +40,7 @@ class Served:
     http: httpx.Client = field(init=False)
 
     def __post_init__(self) -> None:
-        self.http = httpx.Client(base_url=f"http://{self.host}:{self.port}", timeout=30)
+        self.http = httpx.Client(base_url=f"http://{self.host}:{self.port}", timeout=60)
 
     def invoke(
         self, body: bytes, content_type: str | None, accept: str | None = None, **headers: str
@@ -391,9 +391,9 @@ class Contract:
                 assert f"# HELP {name.removesuffix('_total')}" in text, name
 
     def test_ping_is_answered_while_predictions_run(self, served: Served) -> None:
-        batch = npy(np.stack([pixels(picture())] * 19))
+        batch = npy(np.stack([pixels(picture())] * 12))
         with concurrent.futures.ThreadPoolExecutor(8) as pool:
-            running = [pool.submit(served.invoke, batch, "application/x-npy") for _ in range(24)]
+            running = [pool.submit(served.invoke, batch, "application/x-npy") for _ in range(16)]
             slowest = 0.0
             while not all(future.done() for future in running):
                 begun = time.monotonic()
