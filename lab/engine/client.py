@@ -1,9 +1,12 @@
 """Open the SDK's low-level client."""
 
+import os
 import socket
 from typing import Any, Final
 
 from docker.api.client import APIClient
+from docker.tls import TLSConfig
+from docker.utils import kwargs_from_env
 
 from lab.engine.foreign import translated
 
@@ -21,4 +24,19 @@ def open_client(address: str, *, timeout_s: float) -> Any:
             with socket.socket(socket.AF_UNIX) as probe:
                 probe.settimeout(timeout_s)
                 probe.connect(address.removeprefix(_UNIX))
-        return APIClient(base_url=address, version="auto", timeout=max(1, round(timeout_s)))
+        return APIClient(
+            base_url=address,
+            version="auto",
+            timeout=max(1, round(timeout_s)),
+            tls=_tls(address),
+        )
+
+
+def _tls(address: str) -> TLSConfig | bool:
+    """The certificates that ``DOCKER_CERT_PATH`` and ``DOCKER_TLS_VERIFY`` name, which belong to
+    the engine that ``DOCKER_HOST`` names.
+    """
+    if address != os.environ.get("DOCKER_HOST"):
+        return False
+    tls: TLSConfig | bool = kwargs_from_env().get("tls") or False
+    return tls

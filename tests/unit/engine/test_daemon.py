@@ -57,6 +57,20 @@ def test_it_is_started_apart_with_folders_of_its_own(places: Places, programs: "
         assert option in line
 
 
+def test_with_sudo_the_engine_runs_as_root_and_its_socket_is_the_user_s(
+    places: Places, programs: "Programs", monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("os.geteuid", lambda: 1000)
+    monkeypatch.setattr("os.getegid", lambda: 1234)
+    programs.answer("sudo -n true")
+    programs.answer("sh -c", f"{NOBODY}\n")
+    with pytest.raises(EngineError, match="ended at once"):
+        Daemon(places).start()
+    started = programs.ran[-1]
+    assert " sudo -n env PATH=" in started
+    assert " --group 1234" in started
+
+
 def test_an_engine_that_ends_at_once_leaves_its_last_words(
     places: Places, programs: "Programs"
 ) -> None:

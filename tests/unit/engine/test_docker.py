@@ -113,6 +113,78 @@ def test_an_engine_in_a_container_publishes_where_it_can_be_reached(docker: Fake
     engine.close()
 
 
+@pytest.mark.parametrize(
+    ("routed", "expected"), [(True, ("172.17.0.9", 8080)), (False, ("127.0.0.1", 32768))]
+)
+def test_a_container_is_reached_directly_where_its_network_is_ours(
+    engine: DockerEngine,
+    docker: FakeDocker,
+    monkeypatch: pytest.MonkeyPatch,
+    *,
+    routed: bool,
+    expected: tuple[str, int],
+) -> None:
+    monkeypatch.setattr("lab.engine.container.connected", lambda address: routed)
+    docker.answer(
+        "GET",
+        "/containers/c0ffee/json",
+        {
+            "HostConfig": {"NetworkMode": "bridge"},
+            "NetworkSettings": {
+                "Networks": {"bridge": {"IPAddress": "172.17.0.9"}},
+                "Ports": {"8080/tcp": [{"HostIp": "127.0.0.1", "HostPort": "32768"}]},
+            },
+            "State": {"Running": True},
+        },
+    )
+    assert engine.create(ContainerSpec(image="x:1", publish=0)).address() == expected
+
+
+@pytest.mark.parametrize(
+    "differs",
+    [{"OperatingSystem": "Docker Desktop"}, {"SecurityOptions": ["name=rootless"]}],
+)
+def test_containers_in_a_virtual_machine_are_reached_by_published_ports(
+    docker: FakeDocker, monkeypatch: pytest.MonkeyPatch, differs: dict[str, object]
+) -> None:
+    monkeypatch.setattr("lab.engine.container.connected", lambda address: True)
+    docker.answer("GET", "/info", {**INFO, **differs})
+    docker.answer("POST", CREATE, {"Id": "c0ffee"}, status=201)
+    docker.answer(
+        "GET",
+        "/containers/c0ffee/json",
+        {
+            "HostConfig": {"NetworkMode": "bridge"},
+            "NetworkSettings": {
+                "Networks": {"bridge": {"IPAddress": "172.17.0.9"}},
+                "Ports": {"8080/tcp": [{"HostIp": "127.0.0.1", "HostPort": "32768"}]},
+            },
+            "State": {"Running": True},
+        },
+    )
+    engine = DockerEngine(docker.address)
+    assert engine.create(ContainerSpec(image="x:1")).address() == ("127.0.0.1", 32768)
+    engine.close()
+
+
+def test_a_late_word_of_a_memory_kill_is_waited_for_in_the_events(
+    engine: DockerEngine, docker: FakeDocker
+) -> None:
+    state = {
+        "Running": False,
+        "StartedAt": "2026-11-20T12:00:00Z",
+        "ExitCode": 137,
+        "OOMKilled": False,
+        "Pid": 0,
+    }
+    docker.answer("GET", "/containers/c0ffee/json", {"State": state})
+    container = engine.create(ContainerSpec(image="x:1"))
+    docker.answer("GET", "/events", raw=b'{"Action":"die","timeNano":1}\n')
+    assert not container.state().oom_killed
+    docker.answer("GET", "/events", raw=b'{"Action":"oom","timeNano":1}\n')
+    assert container.state().oom_killed
+
+
 def test_a_port_that_is_not_published_is_said_so(engine: DockerEngine, docker: FakeDocker) -> None:
     docker.answer(
         "GET",
