@@ -7,7 +7,7 @@ import re
 import shutil
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, Final
 
@@ -18,6 +18,7 @@ from lab.engine.api import Container, ContainerSpec, Engine, Mount
 from lab.engine.interrupt import uninterrupted
 from lab.errors import BuildError, UsageError
 from lab.images.build import ensure as ensure_images
+from lab.images.hostfiles import ca_bundle, pip_settings
 from lab.images.variants import image_ref
 from lab.progress import Progress, Step
 from lab.spec import LABEL_OWNER, LABEL_ROLE, EngineKind, Runtime
@@ -27,8 +28,12 @@ ROLE: Final = "trainer"
 _CODE: Final = "/lab/models"
 _OUT: Final = "/out"
 _DATA: Final = "/data"
+_TRUSTED: Final = "/etc/ssl/certs/ca-certificates.crt"
+_ENV: Final = {"PYTHONHASHSEED": "0", "PYTHONUNBUFFERED": "1", "TF_CPP_MIN_LOG_LEVEL": "2"}
 _POLL_S: Final = 0.5
 _COUNTED: Final = re.compile(r"(\d+)/(\d+)")
+_NOISE: Final = re.compile(r"[IWEF]\d{4} |WARNING|$")
+"""What TensorFlow's libraries write before they can be told to be quiet."""
 _UNFINISHED: Final = ".building-"
 
 
@@ -49,6 +54,8 @@ def ensure(
     if not any(force or stale(model, data=data) for model in models):
         return
     with _alone(progress):
+        for left in engine.containers(_labels()):  # by a command that was killed
+            left.remove()
         for model in models:
             if force or stale(model, data=data):
                 _build(model, engine=engine, progress=progress, data=data)
@@ -98,26 +105,30 @@ def _build(model: str, *, engine: Engine, progress: Progress, data: Path | None)
 def _spec(
     model: str, *, engine: Engine, image: str, folder: Path, data: Path | None
 ) -> ContainerSpec:
-    labels = {LABEL_ROLE: ROLE, LABEL_OWNER: str(paths.artifacts())}
     if engine.kind is EngineKind.PROCESS:
         words = ["-m", "models.build", model, "--out", str(folder)]
         return ContainerSpec(
             image=image,
             command=[*words, *(["--data", str(data.resolve())] if data else [])],
             env={"PYTHONPATH": str(paths.ROOT), **_ENV},
-            labels=labels,
+            labels=_labels(),
         )
     mounts = [
         Mount(source=str(paths.MODELS), target=_CODE),
         Mount(source=str(folder), target=_OUT, read_only=False),
     ]
+    env = {"HOME": "/tmp", **_ENV}  # noqa: S108 - the container's own
     if data is not None:
         mounts.append(Mount(source=str(data.resolve()), target=_DATA))
+        trusted = ca_bundle(os.environ, pip_settings())
+        if trusted is not None:
+            mounts.append(Mount(source=str(trusted.resolve()), target=_TRUSTED))
+            env["SSL_CERT_FILE"] = _TRUSTED
     return ContainerSpec(
         image=image,
         command=["-m", "models.build", model, "--out", _OUT, *(["--data", _DATA] if data else [])],
-        env={"HOME": "/tmp", **_ENV},  # noqa: S108 - the container's own
-        labels=labels,
+        env=env,
+        labels=_labels(),
         mounts=mounts,
         # Only ImageNet's weights are ever fetched, and only for real photographs.
         network=None if data else "none",
@@ -125,20 +136,20 @@ def _spec(
     )
 
 
-_ENV: Final = {"PYTHONHASHSEED": "0", "PYTHONUNBUFFERED": "1", "TF_CPP_MIN_LOG_LEVEL": "2"}
+def _labels() -> Mapping[str, str]:
+    return {LABEL_ROLE: ROLE, LABEL_OWNER: str(paths.artifacts())}
 
 
 def _train(engine: Engine, spec: ContainerSpec, step: Step) -> Sequence[str]:
     """Run the trainer to its end; the lines that it wants to be kept."""
-    with uninterrupted():
-        container = engine.create(spec)
-    try:
+    with ExitStack() as stack:
+        with uninterrupted():  # or a container could be made that nobody knows of
+            container = engine.create(spec)
+            stack.callback(_remove, container)
         container.start()
         _watch(container, step)
         said = container.logs(tail=400)
         state = container.state()
-    finally:
-        container.remove()
     if state.exit_code != 0:
         why = "ran out of memory" if state.oom_killed else f"ended with code {state.exit_code}"
         tail = "\n".join(said.strip().splitlines()[-12:])
@@ -146,13 +157,19 @@ def _train(engine: Engine, spec: ContainerSpec, step: Step) -> Sequence[str]:
     return [line.removeprefix("note: ") for line in said.splitlines() if line.startswith("note: ")]
 
 
+def _remove(container: Container) -> None:
+    with uninterrupted():
+        container.remove()
+
+
 def _watch(container: Container, step: Step) -> None:
     while container.state().running:
-        lines = container.logs(tail=1).split("\n")
-        step.detail(lines[0])
-        counted = _COUNTED.search(lines[0])
-        if counted:
-            step.advance(int(counted[1]), int(counted[2]))
+        line = container.logs(tail=1).strip()
+        if not _NOISE.match(line):
+            step.detail(line)
+            counted = _COUNTED.search(line)
+            if counted:
+                step.advance(int(counted[1]), int(counted[2]))
         time.sleep(_POLL_S)
 
 

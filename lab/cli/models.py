@@ -43,7 +43,7 @@ def build(
 
 @app.command("list")
 def list_models() -> None:
-    """Show every model, how well it grades and what it weighs."""
+    """Show every model: how well it grades, and what its archives weigh (sha256: the ONNX one)."""
     out.print(_table())
 
 
@@ -75,25 +75,27 @@ def _built(model: str) -> bool:
 
 
 def _table() -> Table:
-    table = Table(title="Models", title_justify="left")
-    for name in ("model", "parameters", "kappa", "accuracy", "learned from", "ONNX", "SavedModel"):
-        table.add_column(name, justify="left" if name in {"model", "learned from"} else "right")
-    table.add_column("sha256 (ONNX archive)")
+    table = Table(
+        title="Models", title_justify="left", box=None, pad_edge=False, collapse_padding=True
+    )
+    for name in ("model", "data", "parameters", "kappa", "right", "ONNX", "TF", "sha256"):
+        left = name in {"model", "data", "sha256"}
+        table.add_column(name, justify="left" if left else "right", no_wrap=True)
     for model in store.models():
         if not _built(model):
-            table.add_row(model, *["-"] * 3, "not built", *["-"] * 3)
+            table.add_row(model, "not built")
             continue
         card = store.card(model)
         table.add_row(
             model,
+            card["training"]["origin"],
             f"{card['parameters']:,}",
             f"{card['metrics']['qwk']:.3f}",
             f"{card['metrics']['accuracy']:.1%}",
-            card["training"]["origin"],
             *(
                 format_bytes(store.find(model, runtime).bytes)
                 for runtime in (Runtime.ONNX, Runtime.TENSORFLOW)
             ),
-            store.find(model, Runtime.ONNX).sha256[:12],
+            store.find(model, Runtime.ONNX).sha256[:8],
         )
     return table

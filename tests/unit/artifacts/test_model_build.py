@@ -90,7 +90,7 @@ def test_a_model_of_photographs_stays_until_other_photographs_come(
     assert not stale(MODEL, data=data)
     (data / "another.png").write_bytes(b"png")
     assert stale(MODEL, data=data)
-    assert engine.specs[0].mounts[-1].source == str(data)
+    assert str(data) in {mount.source for mount in engine.specs[0].mounts}
     assert engine.specs[0].network is None
 
 
@@ -126,6 +126,15 @@ def test_ctrl_c_leaves_nothing_half_made(engine: ScriptedEngine) -> None:
 
     assert engine.made[0].removed
     assert not [path for path in paths.artifacts().iterdir() if path.is_dir()]
+
+
+def test_a_container_left_by_a_killed_command_is_removed_first(engine: ScriptedEngine) -> None:
+    build(engine)
+    left = engine.create(engine.specs[0])
+
+    build(engine, force=True)
+
+    assert left.removed
 
 
 def test_what_the_trainer_wants_known_is_passed_on(engine: ScriptedEngine) -> None:

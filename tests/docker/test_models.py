@@ -1,0 +1,114 @@
+"""The real models: built by the real trainer, answering on real and drawn eyes."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnxruntime
+import pytest
+from PIL import Image
+
+from lab.artifacts import build, store
+from lab.artifacts.archive import extract
+from lab.artifacts.verify import problems
+from lab.engine.docker import DockerEngine
+from lab.progress import Progress, Silent
+from lab.spec import LABEL_ROLE, Runtime
+from models.common.fundus import draw
+from models.common.metrics import accuracy, confusion, quadratic_weighted_kappa
+
+
+@pytest.fixture(scope="module")
+def card(mobilenet: str) -> dict[str, Any]:
+    return dict(store.card(mobilenet))
+
+
+@pytest.fixture(scope="module")
+def session(mobilenet: str) -> onnxruntime.InferenceSession:
+    return onnxruntime.InferenceSession(
+        str(store.folder(mobilenet) / "model.onnx"), providers=["CPUExecutionProvider"]
+    )
+
+
+def test_the_model_on_disk_is_what_its_card_says(mobilenet: str) -> None:
+    assert problems(mobilenet) == []
+
+
+def test_the_card_tells_what_must_be_known(card: dict[str, Any]) -> None:
+    assert card["parameters"] == 3_377_221
+    assert card["metrics"]["qwk"] >= 0.6
+    table = np.array(card["metrics"]["confusion"])
+    assert table.sum() == card["training"]["held_out"] >= 100
+    assert card["metrics"]["qwk"] == pytest.approx(quadratic_weighted_kappa(table), abs=1e-3)
+    assert card["metrics"]["accuracy"] == pytest.approx(accuracy(table), abs=1e-3)
+    assert card["parity"]["max_abs_difference"] < 1e-4
+    assert card["parity"]["n"] >= 32
+    assert card["training"]["origin"] in {"drawn", "APTOS 2019"}
+
+
+def test_it_takes_raw_pixels_in_batches_of_any_size(
+    session: onnxruntime.InferenceSession, card: dict[str, Any]
+) -> None:
+    (image,) = session.get_inputs()
+    (answer,) = session.get_outputs()
+
+    assert (image.name, image.type) == ("image", "tensor(uint8)")
+    assert [image.name, answer.name] == [card["input"]["name"], card["output"]["name"]]
+    for count in (1, 3):
+        (said,) = session.run(None, {"image": np.zeros((count, 224, 224, 3), np.uint8)})
+        assert said.shape == (count, 5)
+        assert said.sum(axis=1) == pytest.approx(1, abs=1e-5)
+
+
+def test_it_grades_eyes_that_nobody_has_seen(
+    session: onnxruntime.InferenceSession, card: dict[str, Any]
+) -> None:
+    if card["training"]["origin"] != "drawn":
+        pytest.skip("built from photographs: drawings are foreign to it")
+    grades = np.arange(40) % 5
+    images = np.stack([draw(int(grade), 10_000 + i).image for i, grade in enumerate(grades)])
+
+    (said,) = session.run(None, {"image": images})
+
+    assert quadratic_weighted_kappa(confusion(grades, said.argmax(axis=1), 5)) >= 0.6
+    assert said.std(axis=0).min() > 0.1  # the answers depend on the picture
+
+
+def test_its_samples_can_be_sent_to_it(mobilenet: str) -> None:
+    folder = store.folder(mobilenet) / "samples"
+
+    for grade in range(5):
+        with Image.open(folder / f"grade-{grade}.png") as picture:
+            assert picture.size == (224, 224)
+    payload = store.payload(mobilenet)
+    with Image.open(payload.path) as picture:
+        assert picture.format == "JPEG"
+        assert min(picture.size) >= 1000
+
+
+def test_archives_hold_the_model_at_their_top(mobilenet: str, tmp_path: Path) -> None:
+    for runtime, name in ((Runtime.ONNX, "model.onnx"), (Runtime.TENSORFLOW, "saved_model")):
+        extract(store.find(mobilenet, runtime).path, tmp_path / runtime.value)
+        names = {path.name for path in (tmp_path / runtime.value).iterdir()}
+        assert names == {"model.json", name}
+        described = json.loads((tmp_path / runtime.value / "model.json").read_text())
+        assert described["name"] == mobilenet
+
+
+def test_nothing_is_done_when_nothing_changed(
+    mobilenet: str, engine: DockerEngine, progress: Progress
+) -> None:
+    before = store.find(mobilenet, Runtime.ONNX).path.stat().st_mtime_ns
+    quiet = Silent()
+
+    build.ensure([mobilenet], engine=engine, progress=quiet)
+
+    assert quiet.steps == []
+    assert store.find(mobilenet, Runtime.ONNX).path.stat().st_mtime_ns == before
+
+
+def test_no_trainer_is_left_behind(mobilenet: str, engine: DockerEngine) -> None:
+    left = engine.containers({LABEL_ROLE: build.ROLE})
+
+    assert [container for container in left if not container.state().running] == []
