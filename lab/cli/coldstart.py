@@ -202,7 +202,6 @@ def _own(options: Options) -> OwnImage | None:
         payload=options.payload.resolve(),
         content_type=content_type,
         model_data=None if options.model_data is None else options.model_data.resolve(),
-        model_name=(options.model or store.models()[0]) if options.against else None,
     )
 
 

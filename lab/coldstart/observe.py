@@ -60,12 +60,12 @@ def start_and_predict(
     asked = _invocation(subject)
     if Mark.START_BEGIN not in taking.marks:
         taking.mark(Mark.START_BEGIN)
-    give_up_at = time.monotonic() + limits.ready_timeout_s
     try:
         container.start()
         address = container.address()
     except EngineError as error:
         raise autopsy.not_started(container, error) from error
+    give_up_at = time.monotonic() + limits.ready_timeout_s
     answers: list[Answer] = []
     broke: Exception | None = None
     with _Watch(container) as watch:

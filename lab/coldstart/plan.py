@@ -121,8 +121,6 @@ class OwnImage(_Frozen):
     content_type: str = Field(min_length=1)
     model_data: Path | None = None
     """A ``model.tar.gz`` to be unpacked at ``/opt/ml/model``."""
-    model_name: str | None = None
-    """The lab's model that it is compared with; only cells of one model are compared."""
 
     @property
     def variant(self) -> str:
@@ -132,8 +130,6 @@ class OwnImage(_Frozen):
     @property
     def model(self) -> str:
         """The name of what it serves: the archive's, or that it is in the image."""
-        if self.model_name is not None:
-            return self.model_name
         return "in-image" if self.model_data is None else self.model_data.name.partition(".")[0]
 
 
@@ -161,7 +157,7 @@ class Plan(_Frozen):
     probe_interval: Seconds = Field(default=0.010, gt=0, le=MAX_PROBE_INTERVAL_S)
     """Seconds between two probes: the error bar of ``ready``."""
     ready_timeout: Seconds = Field(default=120.0, gt=0, le=MAX_READY_TIMEOUT_S)
-    """Seconds from ``start`` until the lab gives up on a container."""
+    """Seconds after it has started until the lab gives up on a container."""
     bandwidth: Rate = 1_000_000_000
     """Bits per second of the link that ``pull`` trials go over."""
     own: OwnImage | None = None

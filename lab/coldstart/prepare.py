@@ -113,11 +113,6 @@ def notes(plan: Plan, facts: EngineFacts, unable: Mapping[StartKind, str]) -> tu
     emulated = [str(platform) for platform in plan.platforms if platform is not facts.platform]
     if emulated:
         said.append(f"{', '.join(emulated)} is emulated: its times say nothing of real hardware.")
-    if plan.own is not None and plan.own.model_name is not None:
-        said.append(
-            f"{plan.own.variant} serves what is in {plan.own.image}; it is compared with the "
-            f"lab's variants serving {plan.own.model_name}."
-        )
     return tuple(said)
 
 

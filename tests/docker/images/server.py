@@ -20,7 +20,7 @@ READY_AFTER = float(os.environ.get("READY_AFTER", "0"))
 class Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
 
-    def do_GET(self):
+    def do_GET(self) -> None:
         if self.path == "/startup" and MARKS is not None:
             self.answer(200, json.dumps(MARKS))
         elif self.path != "/ping":
@@ -30,7 +30,7 @@ class Handler(BaseHTTPRequestHandler):
         else:
             self.answer(200 if time.time() >= READY_AT else 503, "")
 
-    def do_POST(self):
+    def do_POST(self) -> None:
         body = self.rfile.read(int(self.headers["Content-Length"]))
         if MODE == "teapot":
             self.answer(415, "only application/x-tea is brewed here")
@@ -39,14 +39,14 @@ class Handler(BaseHTTPRequestHandler):
         else:
             self.answer(200, json.dumps({"bytes": len(body)}))
 
-    def answer(self, status, text):
+    def answer(self, status: int, text: str) -> None:
         data = text.encode()
         self.send_response(status)
         self.send_header("Content-Length", str(len(data)))
         self.end_headers()
         self.wfile.write(data)
 
-    def log_message(self, *_):
+    def log_message(self, *_: object) -> None:
         pass
 
 
@@ -56,13 +56,18 @@ class Server(socketserver.ThreadingTCPServer):
     request_queue_size = 128
 
 
+def say(line: str) -> None:
+    sys.stdout.write(line + "\n")
+    sys.stdout.flush()
+
+
 MARKS = None
 if MODE == "exit-3":
-    print("loading the model", flush=True)
-    print("no such file: weights.bin", file=sys.stderr, flush=True)
+    say("loading the model")
+    say("no such file: weights.bin")
     sys.exit(3)
 if MODE == "oom":
-    print("loading the model", flush=True)
+    say("loading the model")
     hoard = []
     while True:
         hoard.append(bytearray(b"x" * 16 * 1024 * 1024))
@@ -86,5 +91,5 @@ if MODE == "marks":
             "listening": now,
         },
     }
-    print(json.dumps({"lab_startup": MARKS}), flush=True)
+    say(json.dumps({"lab_startup": MARKS}))
 server.serve_forever()

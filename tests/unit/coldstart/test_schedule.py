@@ -74,7 +74,6 @@ def test_an_own_image_is_interleaved_with_ours() -> None:
         "image": "me/x:1",
         "payload": "p",
         "content_type": "text/plain",
-        "model_name": "mobilenet",
     }
     trials = schedule.order(plan(own=own))
     for block in range(3):

@@ -1,0 +1,325 @@
+"""Trials on the real engine, with containers whose start-up is known."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from lab.coldstart import pagecache, runner
+from lab.coldstart.executor import Bench, ContainerExecutor
+from lab.coldstart.folder import RunFolder
+from lab.coldstart.marks import Taking
+from lab.coldstart.observe import Limits
+from lab.coldstart.plan import Plan
+from lab.coldstart.prepare import prepared
+from lab.coldstart.record import Cell, FailureKind, Outcome, Sample
+from lab.coldstart.schedule import Trial
+from lab.coldstart.stock import cold_hosts
+from lab.coldstart.trial import Subject
+from lab.engine.docker import DockerEngine
+from lab.engine.pulled import NotColdError
+from lab.images.base import ensure_base
+from lab.progress import Progress
+from lab.spec import LABEL_OWNER, Mark, Phase, Platform, StartKind
+from tests.docker import known
+
+pytestmark = pytest.mark.docker
+
+DELAY_S = 0.5
+OWNER = "test-coldstart"
+
+
+@pytest.fixture(scope="module")
+def image(
+    engine: DockerEngine, platform: Platform, progress: Progress
+) -> Iterator[Callable[..., str]]:
+    """Makes images whose start-up is known; they are gone at the end."""
+    base = ensure_base(platform, engine, progress).ref
+    made: list[str] = []
+
+    def make(mode: str, **env: str) -> str:
+        ref = known.make(engine, base, mode, {"MODE": mode, **env})
+        made.append(ref)
+        return ref
+
+    yield make
+    for ref in set(made):
+        known.remove(engine, ref)
+
+
+@pytest.fixture
+def bench(engine: DockerEngine, tmp_path: Path) -> Iterator[Bench]:
+    yield Bench(
+        engine=engine,
+        facts=engine.facts(),
+        limits=Limits(probe_interval_s=0.01, ready_timeout_s=60.0),
+        owner=OWNER,
+        work=tmp_path / "work",
+    )
+    assert engine.containers({LABEL_OWNER: OWNER}) == []
+
+
+def measure(
+    bench: Bench, ref: str, kind: StartKind = StartKind.FRESH, *, tier: str = "host", times: int = 1
+) -> list[Sample]:
+    """The samples of one cell."""
+    cell = Cell(
+        variant="known", model="none", platform=bench.facts.platform, tier=tier, start_kind=kind
+    )
+    subject = Subject(image=ref, archive=None, payload=b"tea?", content_type="text/plain")
+    executor = ContainerExecutor(bench, lambda _: subject)
+    try:
+        return [executor.run(Trial(index=i, block=1, cell=cell)) for i in range(times)]
+    finally:
+        executor.close()
+
+
+def assert_good(sample: Sample) -> None:
+    assert sample.failure is None
+    assert sample.outcome is Outcome.OK
+    assert sample.wall_s is not None
+    assert sum(sample.phases_s.values()) == pytest.approx(sample.wall_s, rel=0.02)
+
+
+@pytest.mark.parametrize("kind", [StartKind.FRESH, StartKind.RESTART])
+def test_a_known_start_up_is_measured_to_within_the_error_bar(
+    bench: Bench, image: Callable[..., str], kind: StartKind
+) -> None:
+    for sample in measure(bench, image("marks", DELAY=f"{DELAY_S}"), kind, times=3):
+        assert_good(sample)
+        # The server's own marks are passed on to the nanosecond ...
+        assert sample.phases_s[Phase.IMPORTS] == pytest.approx(0.4 * DELAY_S, abs=1e-6)
+        assert sample.phases_s[Phase.MODEL_LOAD] == pytest.approx(0.5 * DELAY_S, abs=1e-6)
+        # ... and what is seen from outside is late by no more than two probes lie apart.
+        late_s = (sample.marks[Mark.ACCEPTING] - sample.marks[Mark.LISTENING]) / 1e9
+        assert -0.001 <= late_s <= sample.evidence["longest_probe_gap_s"] + 0.005
+        assert sample.peak_memory_bytes is not None
+        assert sample.peak_memory_bytes > 1_000_000
+
+
+def test_an_image_without_marks_gets_every_phase_that_can_be_seen_from_outside(
+    bench: Bench, image: Callable[..., str]
+) -> None:
+    ref = image("good", DELAY=f"{DELAY_S}", READY_AFTER="0.3")
+    (sample,) = measure(bench, ref)
+    assert_good(sample)
+    assert list(sample.phases_s) == [
+        Phase.CREATE,
+        Phase.START,
+        Phase.BOOT,
+        Phase.READY,
+        Phase.FIRST_PREDICTION,
+    ]
+    assert sample.phases_s[Phase.BOOT] >= DELAY_S
+    assert sample.phases_s[Phase.READY] == pytest.approx(0.3, abs=0.1)
+    assert sample.evidence["answer"] == '{"bytes": 4}'
+
+
+def test_a_restart_is_the_same_container_with_a_new_process(
+    bench: Bench, image: Callable[..., str]
+) -> None:
+    samples = measure(bench, image("marks", DELAY="0.1"), StartKind.RESTART, times=3)
+    assert len({sample.evidence["container_id"] for sample in samples}) == 1
+    assert len({sample.evidence["process_ns"] for sample in samples}) == 3
+    for sample in samples:
+        assert sample.evidence["before"]["process_ns"] < sample.evidence["process_ns"]
+        assert Phase.CREATE not in sample.phases_s
+
+
+def test_fresh_starts_are_different_containers(bench: Bench, image: Callable[..., str]) -> None:
+    samples = measure(bench, image("good"), times=2)
+    assert len({sample.evidence["container_id"] for sample in samples}) == 2
+
+
+def test_a_tier_limits_the_container(bench: Bench, image: Callable[..., str]) -> None:
+    (sample,) = measure(bench, image("marks", DELAY="0.1"), tier="1024")
+    assert_good(sample)
+    assert sample.throttled_seconds is not None
+
+
+@pytest.mark.skipif(pagecache.why_not(local=True) is not None, reason="may not drop the page cache")
+def test_a_disk_cold_start_begins_with_an_empty_page_cache(
+    bench: Bench, image: Callable[..., str]
+) -> None:
+    (sample,) = measure(bench, image("good"), StartKind.DISKCOLD)
+    assert_good(sample)
+    assert sample.evidence["page_cache_after_bytes"] < 256 * 1024 * 1024
+
+
+@pytest.mark.parametrize(
+    ("mode", "kind", "says", "logs"),
+    [
+        ("exit-3", FailureKind.EARLY_EXIT, "exited before it was ready with code 3", "weights.bin"),
+        ("silent", FailureKind.NEVER_READY, "Not ready within 3 s: nothing listens", ""),
+        ("ping-500", FailureKind.NEVER_READY, "/ping last answered 500", ""),
+        ("teapot", FailureKind.INVOCATION, "answered 415: only application/x-tea is brewed", ""),
+        ("die-on-post", FailureKind.EARLY_EXIT, "exited during the first predictions", ""),
+    ],
+)
+def test_a_container_that_fails_says_why(
+    bench: Bench,
+    image: Callable[..., str],
+    mode: str,
+    kind: FailureKind,
+    says: str,
+    logs: str,
+) -> None:
+    timeout_s = 3.0 if kind is FailureKind.NEVER_READY else 30.0
+    impatient = replace(bench, limits=Limits(probe_interval_s=0.01, ready_timeout_s=timeout_s))
+    (sample,) = measure(impatient, image(mode))
+    assert sample.outcome is Outcome.FAILED
+    assert sample.failure is not None
+    assert sample.failure.kind is kind
+    assert says in sample.failure.message
+    assert logs in sample.failure.log_tail
+
+
+def test_a_container_that_runs_out_of_memory_says_so(
+    bench: Bench, image: Callable[..., str]
+) -> None:
+    (sample,) = measure(bench, image("oom"), tier="96")
+    assert sample.failure is not None
+    assert sample.failure.kind is FailureKind.OOM
+    assert sample.failure.exit_code == 137
+    assert "loading the model" in sample.failure.log_tail
+
+
+def test_an_image_without_serve_is_explained(
+    bench: Bench, engine: DockerEngine, platform: Platform, progress: Progress
+) -> None:
+    (sample,) = measure(bench, ensure_base(platform, engine, progress).ref)
+    assert sample.failure is not None
+    assert "docker run IMAGE serve" in sample.failure.message
+
+
+def test_an_image_that_is_nowhere_is_a_failed_sample(bench: Bench) -> None:
+    (sample,) = measure(bench, "inference-lab-test/nowhere:1")
+    assert sample.failure is not None
+    assert "inference-lab-test/nowhere:1" in sample.failure.message
+
+
+def test_a_pull_is_measured_on_a_cold_host_and_refused_on_a_warm_one(
+    bench: Bench,
+    image: Callable[..., str],
+    built: Callable[[str], str],
+    engine: DockerEngine,
+    platform: Platform,
+    progress: Progress,
+) -> None:
+    built("registry")
+    built("coldhost")
+    ref = image("marks", DELAY="0.2")
+    subject = Subject(image=ref, archive=None, payload=b"tea?", content_type="text/plain")
+    with cold_hosts(
+        engine,
+        [(subject, platform)],
+        native=platform,
+        bandwidth=1_000_000_000,
+        owner=OWNER,
+        progress=progress,
+    ) as (cold, _):
+        (sample,) = measure(replace(bench, cold=cold), ref, StartKind.PULL)
+        assert_good(sample)
+        assert sample.pulled_layers == 2
+        assert list(sample.phases_s)[:3] == [
+            Phase.IMAGE_PULL,
+            Phase.IMAGE_UNPACK,
+            Phase.CREATE,
+        ]
+        assert sample.phases_s[Phase.IMPORTS] == pytest.approx(0.08, abs=1e-6)
+        assert sample.phases_s[Phase.IMAGE_PULL] > sample.phases_s[Phase.CREATE]
+        with cold.open(platform) as site:
+            site.engine.pull(sample.evidence["pulled_from"])
+            with pytest.raises(NotColdError):
+                site.bring(subject, Taking())
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("LAB_HOME", str(tmp_path))
+    return tmp_path
+
+
+def test_an_image_of_the_user_s_is_measured_as_well_as_ours(
+    home: Path, engine: DockerEngine, image: Callable[..., str], progress: Progress
+) -> None:
+    payload = home / "question.txt"
+    payload.write_text("tea?")
+    plan = Plan.model_validate(
+        {
+            "name": "own",
+            "start_kinds": ["restart", "fresh", "pull"],
+            "repeats": 1,
+            "warm_up": False,
+            "own": {
+                "image": image("good", DELAY="0.1"),
+                "payload": payload,
+                "content_type": "text/plain",
+            },
+        }
+    )
+    folder = runner.run(plan, prepare=prepared, progress=progress, lock=home / "lock")
+    samples = folder.samples()
+    assert len(samples) == 6
+    for sample in samples:
+        assert_good(sample)
+    record = folder.run()
+    (own,) = [one for one in record.images if one.variant == "inference-lab-test-good"]
+    assert own.compressed_bytes is not None
+    assert own.layers
+    assert record.bandwidth_bits_per_s == 1_000_000_000
+    assert engine.containers({LABEL_OWNER: record.id}) == []
+    assert not (home / ".cache" / "trials").exists()
+
+
+def test_ctrl_c_keeps_the_samples_removes_the_containers_and_resume_goes_on(
+    home: Path, engine: DockerEngine, image: Callable[..., str]
+) -> None:
+    ref = image("good", DELAY="0.3")
+    (home / "question.txt").write_text("tea?")
+    words = [sys.executable, "-m", "lab", "coldstart", "run"]
+    env = {**os.environ, "TMPDIR": str(home), "DOCKER_HOST": engine.address}
+    ours = ["--image", ref, "--payload", str(home / "question.txt"), "--start", "fresh"]
+    bench = subprocess.Popen(
+        [*words, *ours, "--repeats", "4"], env=env, text=True, stderr=subprocess.PIPE
+    )
+    try:
+        _until(lambda: len(_samples(home)) >= 2)
+        bench.send_signal(signal.SIGINT)
+        _, said = bench.communicate(timeout=60)
+    finally:
+        bench.kill()
+        bench.wait()
+    kept = _samples(home)
+    folder = RunFolder.find("latest", root=home / "runs")
+    assert bench.returncode == 130
+    assert f"--resume {folder.path.name}" in " ".join(said.split())
+    assert 2 <= len(kept) < 10
+    assert engine.containers({LABEL_OWNER: folder.path.name}) == []
+    again = subprocess.run(
+        [*words, "--resume", "latest"], env=env, text=True, capture_output=True, check=False
+    )
+    assert again.returncode == 0, again.stderr
+    samples = _samples(home)
+    assert samples[: len(kept)] == kept
+    assert [sample.trial for sample in samples] == list(range(10))
+    assert (folder.path / "report.html").is_file()
+
+
+def _samples(home: Path) -> list[Sample]:
+    if not (home / "runs" / "latest").exists():
+        return []
+    return RunFolder.find("latest", root=home / "runs").samples()
+
+
+def _until(reached: Callable[[], bool], timeout_s: float = 120.0) -> None:
+    deadline = time.monotonic() + timeout_s
+    while not reached():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
