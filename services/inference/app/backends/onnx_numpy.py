@@ -3,7 +3,7 @@
 import os
 
 import numpy as np
-import onnxruntime  # type: ignore[import-untyped]
+import onnxruntime
 
 from app.card import Card
 from app.errors import StartError

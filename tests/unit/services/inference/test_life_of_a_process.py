@@ -130,7 +130,8 @@ def test_a_model_that_cannot_be_loaded_ends_the_service_with_the_reason(
         case "corrupt model":
             (folder / "model.onnx").write_bytes(tiny.model()[:-300])
         case _:
-            tiny.write(folder, labels=["a"], output={"name": "probabilities", "shape": [None, 1]})
+            output = {"name": "probabilities", "shape": [None, 1]}
+            tiny.write(folder, changes={"labels": ["a"], "output": output})
     child = start(stack, LAB_MODEL_DIR=str(folder))
     assert child.end() == 3
     (line,) = [line for line in child.log.splitlines() if said in line]

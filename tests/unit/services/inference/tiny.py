@@ -5,6 +5,7 @@ The file is written byte by byte (ONNX is Protocol Buffers), so no test needs th
 
 import json
 import struct
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -18,14 +19,14 @@ WEIGHTS = np.linspace(-6.0, 6.0, 15, dtype=np.float32).reshape(3, 5)
 _FLOAT, _UINT8 = 1, 2
 
 
-def write(folder: Path, *, slow: int = 0, **changes: object) -> Path:
+def write(folder: Path, *, slow: int = 0, changes: Mapping[str, object] | None = None) -> Path:
     """Write ``model.onnx`` and ``model.json`` into ``folder``; ``changes`` go over the card.
 
     Each of ``slow`` convolutions, which change nothing, adds some milliseconds per image.
     """
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "model.onnx").write_bytes(model(slow=slow))
-    (folder / "model.json").write_text(json.dumps(card() | changes))
+    (folder / "model.json").write_text(json.dumps(card() | dict(changes or {})))
     return folder
 
 
