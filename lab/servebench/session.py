@@ -21,7 +21,7 @@ from lab.progress import Progress
 from lab.servebench.bench import Options, arms_of, measure
 from lab.servebench.load import Target
 from lab.servebench.result import Result, save, summarise
-from lab.spec import LABEL_OWNER, LABEL_ROLE
+from lab.spec import LABEL_OWNER, LABEL_ROLE, Runtime
 
 _READY_TIMEOUT_S: Final = 120.0
 _INSIDE: Final = "/bench/payload"
@@ -39,16 +39,12 @@ class Job:
 
 def run(job: Job, engine: Engine, progress: Progress) -> tuple[Result, Path]:
     """Measure, and return the summary and the file that keeps all of it."""
-    if job.variant not in VARIANTS or job.variant == "floor":
-        raise UsageError(
-            f"There is no variant {job.variant!r} to bench.",
-            remedy=f"Choose one of {', '.join(name for name in VARIANTS if name != 'floor')}.",
-        )
+    runtime = _runtime(job.variant)
     platform = engine.facts().platform
     build.ensure([job.model], engine=engine, progress=progress)
     ensure_images([job.variant], platform=platform, engine=engine, progress=progress)
     with (
-        _served(job, engine) as (container, target, command),
+        _served(job, runtime, engine) as (container, target, command),
         progress.step(f"Measuring {job.variant} with {job.model}") as step,
     ):
         run_arm = arms_of(container, target, command, job.options)
@@ -66,12 +62,14 @@ def run(job: Job, engine: Engine, progress: Progress) -> tuple[Result, Path]:
 
 
 @contextmanager
-def _served(job: Job, engine: Engine) -> Iterator[tuple[Container, Target, list[str]]]:
+def _served(
+    job: Job, runtime: Runtime, engine: Engine
+) -> Iterator[tuple[Container, Target, list[str]]]:
     payload = store.payload(job.model)
     owner = f"serve-bench-{os.getpid()}"
     with tempfile.TemporaryDirectory(prefix="inference-lab-") as folder:
         model_dir = Path(folder) / "model"
-        archive.extract(store.find(job.model, VARIANTS[job.variant].runtime).path, model_dir)
+        archive.extract(store.find(job.model, runtime).path, model_dir)
         # Readable by whatever user the image runs as.
         Path(folder).chmod(0o755)
         (Path(folder) / "payload").write_bytes(payload.path.read_bytes())
@@ -93,6 +91,17 @@ def _served(job: Job, engine: Engine) -> Iterator[tuple[Container, Target, list[
             yield container, target, _inprocess(payload.content_type)
         finally:
             container.remove()
+
+
+def _runtime(variant: str) -> Runtime:
+    runtimes = {name: one.runtime for name, one in VARIANTS.items() if one.runtime is not None}
+    try:
+        return runtimes[variant]
+    except KeyError:
+        raise UsageError(
+            f"There is no variant {variant!r} to bench.",
+            remedy=f"Choose one of {', '.join(runtimes)}.",
+        ) from None
 
 
 def _inprocess(content_type: str) -> list[str]:
