@@ -13,21 +13,24 @@ import shutil
 import socket
 import tempfile
 import time
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from dataclasses import replace
+from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import Final
 
 from lab.engine.api import ContainerSpec, Mount
 from lab.engine.container import DockerContainer
+from lab.engine.distribution import REMEDY
 from lab.engine.docker import DockerEngine
 from lab.engine.fetcher import Fetcher
 from lab.engine.foreign import translated
 from lab.engine.interrupt import uninterrupted
 from lab.engine.pulled import NotColdError, Pulled, downloaded_at, layers_pulled
 from lab.engine.registry import INTERNAL, NETWORK
-from lab.errors import EngineError
+from lab.engine.watch import Watch, watched
+from lab.errors import EngineError, RegistryError
 from lab.spec import LABEL_OWNER, LABEL_ROLE, Platform
 
 ROLE: Final = "coldhost"
@@ -46,7 +49,15 @@ _COPIES: Final = "vfs"
 class ColdHost:
     """A cold host that answers. Its containers' limits are enforced as the outer engine's are."""
 
-    def __init__(self, engine: DockerEngine, fetcher: Fetcher, *, publish: int) -> None:
+    def __init__(
+        self,
+        engine: DockerEngine,
+        fetcher: Fetcher,
+        *,
+        publish: int,
+        watch: Callable[[], AbstractContextManager[Watch]],
+    ) -> None:
+        """``watch`` ends what goes on here when the registry is gone."""
         self.engine = engine
         """The inner engine. Paths in its specs are those of the cold host."""
         self.publish = publish
@@ -56,6 +67,7 @@ class ColdHost:
         that accepts connections before the container listens.
         """
         self._fetcher = fetcher
+        self._watch = watch
 
     def pull(self, ref: str, *, platform: Platform | None = None) -> Pulled:
         """Pull an image by the name it has in the registry, as seen from the inside.
@@ -64,9 +76,17 @@ class ColdHost:
         ``ImageNotFoundError``, ``RegistryError`` or ``DiskFullError`` if the pull fails.
         """
         self.require_empty()
-        begin = time.time_ns()
-        events = self.engine.pull(ref, platform=platform)
-        end = time.time_ns()
+        with self._watch() as registry:
+            try:
+                begin = time.time_ns()
+                events = self.engine.pull(ref, platform=platform)
+                end = time.time_ns()
+            except EngineError as error:
+                if not registry.gone:
+                    raise
+                raise RegistryError(
+                    f"The local registry went away while {ref} was being pulled.", remedy=REMEDY
+                ) from error
         layers = layers_pulled(events)
         return Pulled(
             begin_ns=begin,
@@ -125,7 +145,10 @@ def cold_host(
         _check_driver(inner)
         fetcher = Fetcher(engine, container.id)
         made.callback(fetcher.close)
-        yield ColdHost(inner, fetcher, publish=door.forwarded)
+        watch = partial(
+            watched, engine, registry.partition(":")[0], on_gone=partial(_end, container)
+        )
+        yield ColdHost(inner, fetcher, publish=door.forwarded, watch=watch)
     finally:
         with uninterrupted():
             made.close()
@@ -230,6 +253,12 @@ def _ready(container: DockerContainer, door: _Door) -> DockerEngine:
         f"The cold host did not come up.\n{container.logs(tail=8)}",
         remedy="Pull trials need an engine that runs privileged containers; see `lab doctor`.",
     )
+
+
+def _end(container: DockerContainer) -> None:
+    # It may have ended by itself.
+    with suppress(EngineError):
+        container.kill()
 
 
 def _check_driver(inner: DockerEngine) -> None:

@@ -50,7 +50,8 @@ class Fetcher:
 
     def close(self) -> None:
         """Let it end."""
-        self._socket.close()
+        # The stream is borrowed from this answer, which alone closes the connection.
+        self._socket._response.close()  # noqa: SLF001
 
     def _next(self) -> dict[str, Any]:
         with translated():

@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 _CHUNK = 1 << 20
-_TIMEOUT_S = 30.0
+_TIMEOUT_S = 10.0
 _DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 
@@ -70,8 +70,8 @@ def fetch(url: str, sha256: str, into: Path) -> dict[str, Any]:
     """Download and unpack into a new folder; nothing stays behind when it fails."""
     begin = time.time_ns()
     part = into.with_name(into.name + ".tar.gz")
+    into.mkdir(parents=True)
     try:
-        into.mkdir(parents=True)
         size = download(url, sha256, part)
         unpack(part, into)
     except BaseException:

@@ -1,0 +1,55 @@
+"""Notice that a container which others depend on has gone, while they wait for it."""
+
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Final
+
+from docker.errors import NotFound
+
+from lab.engine.docker import DockerEngine
+from lab.engine.foreign import translated
+from lab.errors import EngineError
+
+_EVERY_S: Final = 1.0
+
+
+class Watch:
+    """What was seen."""
+
+    gone = False
+
+
+@contextmanager
+def watched(engine: DockerEngine, name: str, *, on_gone: Callable[[], None]) -> Iterator[Watch]:
+    """Look once a second whether a container runs; call ``on_gone`` when it does not.
+
+    A container that is killed may not get to close its connections, and whoever reads from one
+    then waits for minutes.
+    """
+    watch = Watch()
+    ended = threading.Event()
+
+    def look() -> None:
+        while not ended.wait(_EVERY_S):
+            if not _runs(engine, name):
+                watch.gone = True
+                on_gone()
+                return
+
+    thread = threading.Thread(target=look, name=f"watch {name}", daemon=True)
+    thread.start()
+    try:
+        yield watch
+    finally:
+        ended.set()
+        thread.join()
+
+
+def _runs(engine: DockerEngine, name: str) -> bool:
+    try:
+        with translated():
+            return bool(engine.client.inspect_container(name)["State"]["Running"])
+    except EngineError as error:
+        # Only its absence counts: an engine that is slow to answer says nothing about it.
+        return not isinstance(error.__cause__, NotFound)

@@ -1,0 +1,52 @@
+import pytest
+
+from lab.engine.api import LayerEvent
+from lab.engine.pulled import NotColdError, downloaded_at, layers_pulled
+
+ORDINARY = ("Pulling fs layer", "Downloading", "Download complete", "Extracting", "Pull complete")
+
+
+def layer(name: str, *statuses: str, begin: int = 0) -> list[LayerEvent]:
+    return [
+        LayerEvent(layer=name, status=status, at_ns=begin + step)
+        for step, status in enumerate(statuses)
+    ]
+
+
+def test_every_layer_that_was_downloaded_and_unpacked_counts_once() -> None:
+    events = [
+        *layer("amd64", "Pulling from inference-lab/onnx"),
+        *layer("a1", *ORDINARY),
+        *layer("b2", "Pulling fs layer", "Waiting", *ORDINARY[1:]),
+    ]
+
+    assert layers_pulled(events) == 2
+
+
+def test_a_layer_that_the_engine_had_is_named() -> None:
+    events = [*layer("a1", "Already exists"), *layer("b2", *ORDINARY)]
+
+    with pytest.raises(NotColdError, match="already had layer a1"):
+        layers_pulled(events)
+
+
+def test_a_pull_of_an_image_that_is_up_to_date_is_refused() -> None:
+    with pytest.raises(NotColdError, match="pulled no layer"):
+        layers_pulled(layer("amd64", "Pulling from inference-lab/onnx"))
+
+
+@pytest.mark.parametrize("unsaid", ["Download complete", "Pull complete"])
+def test_a_layer_that_was_never_finished_proves_nothing(unsaid: str) -> None:
+    events = layer("a1", *(status for status in ORDINARY if status != unsaid))
+
+    with pytest.raises(NotColdError, match=f"{unsaid}.*layer a1"):
+        layers_pulled(events)
+
+
+def test_the_download_ends_with_the_last_layer() -> None:
+    events = [
+        *layer("a1", *ORDINARY, begin=100),
+        *layer("b2", *ORDINARY, begin=50),
+    ]
+
+    assert downloaded_at(events) == 102

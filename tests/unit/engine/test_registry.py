@@ -1,0 +1,177 @@
+"""The registry's interface, against a server of a few lines that answers as one."""
+
+import hashlib
+import http.server
+import json
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lab.engine.distribution import DOCKER_LIST, DOCKER_MANIFEST, Distribution
+from lab.engine.registry import place_of
+from lab.errors import RegistryError
+
+LAYERS = [{"digest": "sha256:a", "size": 100}, {"digest": "sha256:b", "size": 20}]
+IMAGE = {"mediaType": DOCKER_MANIFEST, "config": {"digest": "sha256:c"}, "layers": LAYERS}
+EMPTY_TWICE = {**IMAGE, "layers": [*LAYERS, {"digest": "sha256:b", "size": 20}]}
+LIST = {
+    "mediaType": DOCKER_LIST,
+    "manifests": [
+        {"digest": "sha256:arm", "platform": {"architecture": "arm64"}},
+        {"digest": "sha256:amd", "platform": {"architecture": "amd64"}},
+        {"digest": "sha256:note", "platform": {"architecture": "unknown"}},
+    ],
+}
+MANIFESTS = {
+    "/v2/lab/onnx/manifests/amd64": IMAGE,
+    "/v2/lab/twice/manifests/amd64": EMPTY_TWICE,
+    "/v2/lab/many/manifests/1": LIST,
+    "/v2/lab/many/manifests/sha256:amd": IMAGE,
+}
+
+
+class Server(http.server.BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    blobs: dict[str, bytes]
+    uploads: int
+
+    def do_GET(self) -> None:
+        if self.path == "/v2/":
+            self._say(200, {})
+        elif self.path in MANIFESTS:
+            self._say(200, MANIFESTS[self.path], {"Docker-Content-Digest": "sha256:m"})
+        elif self.path.startswith("/v2/broken/"):
+            self._say(500, {"errors": ["the disk is on fire"]})
+        else:
+            self._say(404, {})
+
+    def do_HEAD(self) -> None:
+        self._say(200 if self.path.rpartition("/")[2] in self.blobs else 404, {})
+
+    def do_POST(self) -> None:
+        type(self).uploads += 1
+        self._say(202, {}, {"Location": f"{self.path}1?_state=kept"})
+
+    def do_PUT(self) -> None:
+        assert "_state=kept" in self.path
+        content = self.rfile.read(int(self.headers["Content-Length"]))
+        digest = self.path.rpartition("digest=")[2].replace("%3A", ":")
+        assert digest == "sha256:" + hashlib.sha256(content).hexdigest()
+        self.blobs[digest] = content
+        self._say(201, {})
+
+    def log_message(self, *args: Any) -> None:
+        pass
+
+    def _say(self, status: int, content: Any, headers: dict[str, str] | None = None) -> None:
+        body = json.dumps(content).encode()
+        self.send_response(status)
+        for key, value in {**(headers or {}), "Content-Length": str(len(body))}.items():
+            self.send_header(key, value)
+        self.end_headers()
+        if self.command != "HEAD":
+            self.wfile.write(body)
+
+
+@pytest.fixture
+def answering() -> type[Server]:
+    return type("Fresh", (Server,), {"blobs": {}, "uploads": 0})
+
+
+@pytest.fixture
+def registry(answering: type[Server]) -> Iterator[Distribution]:
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), answering) as server:
+        server.daemon_threads = True
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        asked = Distribution(f"127.0.0.1:{server.server_port}")
+        yield asked
+        asked.close()
+        server.shutdown()
+        thread.join()
+
+
+def test_the_compressed_size_is_the_sum_of_the_layers(registry: Distribution) -> None:
+    manifest = registry.manifest("lab/onnx", "amd64")
+
+    assert manifest is not None
+    assert manifest.compressed_bytes == 120
+    assert (manifest.digest, manifest.config_digest) == ("sha256:m", "sha256:c")
+    assert manifest.media_type == DOCKER_MANIFEST
+
+
+def test_a_layer_that_occurs_twice_is_downloaded_once(registry: Distribution) -> None:
+    manifest = registry.manifest("lab/twice", "amd64")
+
+    assert manifest is not None
+    assert (len(manifest.layers), manifest.compressed_bytes) == (3, 120)
+
+
+def test_an_image_that_is_not_there_is_none(registry: Distribution) -> None:
+    assert registry.manifest("lab/onnx", "arm64") is None
+
+
+def test_of_many_platforms_the_one_asked_for_counts(registry: Distribution) -> None:
+    manifest = registry.manifest("lab/many", "1", arch="amd64")
+
+    assert manifest is not None
+    assert manifest.compressed_bytes == 120
+
+
+def test_many_platforms_and_none_asked_for_is_an_error(registry: Distribution) -> None:
+    with pytest.raises(RegistryError, match="for amd64, arm64, not for one platform"):
+        registry.manifest("lab/many", "1")
+
+
+def test_what_the_registry_says_reaches_the_user(registry: Distribution) -> None:
+    with pytest.raises(RegistryError, match=r"answered 500 to GET /v2/broken.*on fire") as caught:
+        registry.manifest("broken", "1")
+
+    assert caught.value.remedy
+
+
+def test_a_file_is_uploaded_once(
+    registry: Distribution, answering: type[Server], tmp_path: Path
+) -> None:
+    path = tmp_path / "model.tar.gz"
+    path.write_bytes(b"weights" * 400_000)
+
+    first = registry.put_blob("lab/models", path)
+    second = registry.put_blob("lab/models", path)
+
+    assert first == second == "sha256:" + hashlib.sha256(path.read_bytes()).hexdigest()
+    assert answering.blobs == {first: path.read_bytes()}
+    assert answering.uploads == 1
+
+
+def test_a_registry_that_is_gone_is_a_registry_error(tmp_path: Path) -> None:
+    gone = Distribution("127.0.0.1:1")
+    (tmp_path / "a").write_bytes(b"a")
+
+    assert not gone.answers()
+    with pytest.raises(RegistryError, match=r"127\.0\.0\.1:1 does not answer"):
+        gone.manifest("lab/onnx", "amd64")
+    with pytest.raises(RegistryError, match="does not answer"):
+        gone.put_blob("lab/models", tmp_path / "a")
+    gone.close()
+
+
+@pytest.mark.parametrize(
+    ("ref", "place"),
+    [
+        ("inference-lab/onnx-slim:amd64", ("inference-lab/onnx-slim", "amd64")),
+        ("nginx", ("nginx", "latest")),
+        ("127.0.0.1:5000/Team/app:1.2", ("127.0.0.1-5000/team/app", "1.2")),
+        (
+            "123456789012.dkr.ecr.eu-west-1.amazonaws.com/app:v1",
+            ("123456789012.dkr.ecr.eu-west-1.amazonaws.com/app", "v1"),
+        ),
+        ("sha256:" + "ab" * 32, ("inference-lab/by-id", "ab" * 32)),
+        ("app@sha256:" + "ab" * 32, ("app", "sha256-" + "ab" * 32)),
+    ],
+)
+def test_every_image_has_a_place_in_the_local_registry(ref: str, place: tuple[str, str]) -> None:
+    assert place_of(ref) == place
