@@ -19,6 +19,9 @@ INVOCATION_TIMEOUT_S: Final = 60.0
 
 LOG_LINES: Final = 25
 _BODY_EXCERPT: Final = 500
+_IMAGE_S_FAULT: Final = ("OCI runtime create failed", "exec:", "exec format error")
+"""In an engine's refusal to start a container: the image names no program that can run."""
+
 _OK: Final = 200
 _MULTIPLE_CHOICES: Final = 300
 
@@ -73,7 +76,13 @@ def no_answer(container: Container, error: Exception, probes: Probes) -> TrialFa
 
 
 def not_started(container: Container, error: EngineError) -> TrialFailed:
-    """The engine refused to start it: a missing ``serve``, a wrong architecture, ..."""
+    """The engine did not start it, or it was gone before it could be found.
+
+    An image that cannot run is told from an engine that fails: only the latter ends a run.
+    """
+    died = _death(container, "at once")
+    if died is not None:
+        return TrialFailed(died)
     hint = ""
     if '"serve"' in error.what:
         hint = (
@@ -82,9 +91,10 @@ def not_started(container: Container, error: EngineError) -> TrialFailed:
         )
     elif "exec format error" in error.what:
         hint = " The image is for another processor than this machine's."
+    image = any(sign in error.what for sign in _IMAGE_S_FAULT)
     return TrialFailed(
         Failure(
-            kind=FailureKind.EARLY_EXIT,
+            kind=FailureKind.EARLY_EXIT if image else FailureKind.ENGINE,
             message=f"The container could not be started: {error.what}{hint}",
             log_tail=log_tail(container),
         )
@@ -113,7 +123,7 @@ def _death(container: Container, when: str) -> Failure | None:
         state.started_at_ns is not None
         and any(event.action == "oom" for event in container.events(state.started_at_ns))
     )
-    if state.running and not killed:
+    if state.started_at_ns is None or (state.running and not killed):
         return None
     if killed:
         what = "The container ran out of memory" + (" and was killed" if not state.running else "")

@@ -291,8 +291,11 @@ class ContainerExecutor:
         end: "_End",
     ) -> Sample:
         usage = Usage() if observed is None else observed.usage
+        error_bar_s = self._bench.limits.probe_interval_s
         if observed is not None:
             probes = observed.probes
+            # On a busy machine the lab may wake up late: the error bar is what it came to.
+            error_bar_s = max(error_bar_s, round(probes.gap_s, 6))
             taking.evidence |= {
                 "probes": probes.count,
                 "first_probe_ns": probes.first_ns,
@@ -311,7 +314,7 @@ class ContainerExecutor:
             total_s=timeline.total(taking.marks) if Mark.PREDICTED in taking.marks else None,
             wall_s=taking.wall_s,
             second_prediction_s=None if observed is None else observed.second_prediction_s,
-            probe_interval_s=self._bench.limits.probe_interval_s,
+            probe_interval_s=error_bar_s,
             emulated=trial.cell.platform is not self._bench.facts.platform,
             peak_memory_bytes=usage.peak_memory_bytes,
             cpu_seconds=usage.cpu_seconds,

@@ -11,6 +11,7 @@ from lab.coldstart import autopsy
 from lab.coldstart.autopsy import INVOCATION_TIMEOUT_S, POLL_S
 from lab.coldstart.marks import Taking
 from lab.coldstart.probe import Probes, probe
+from lab.coldstart.prompt import prompt
 from lab.coldstart.timeline import Inside, inside_marks
 from lab.coldstart.trial import Subject
 from lab.engine.api import Container, ContainerState, EngineEvent, Usage
@@ -68,7 +69,7 @@ def start_and_predict(
     give_up_at = time.monotonic() + limits.ready_timeout_s
     answers: list[Answer] = []
     broke: Exception | None = None
-    with _Watch(container) as watch:
+    with _Watch(container) as watch, prompt():
         seen = probe(
             address, interval_s=limits.probe_interval_s, give_up_at=give_up_at, gone=watch.gone
         )

@@ -38,6 +38,8 @@ class Probes:
     count: int = 0
     longest_gap_s: float = 0.0
     """The longest time from the end of a probe to the next: what the interval came to."""
+    gap_s: float = 0.0
+    """The time before the last probe: by so much may ``ready`` have been seen late."""
 
     def seen(self) -> str:
         """The last answer in words."""
@@ -67,7 +69,8 @@ def probe(
         if begin >= give_up_at:
             break
         if seen.count:
-            seen.longest_gap_s = max(seen.longest_gap_s, begin - ended)
+            seen.gap_s = begin - ended
+            seen.longest_gap_s = max(seen.longest_gap_s, seen.gap_s)
         _attempt(address, ping, seen, give_up_at)
         if seen.ready_ns is not None:
             break

@@ -28,6 +28,8 @@ class Behaviour:
     answer: Callable[[], Answer] = lambda: ready_after(0.2)
     exit_code: int | None = None
     """Exited at once, with this."""
+    lingers: bool = True
+    """Whether it can still be found once it has exited."""
     oom: bool = False
     log: str = ""
     marks: Sequence[float] = ()
@@ -84,6 +86,8 @@ class FakeContainer:
             server.__exit__(None, None, None)
 
     def address(self, port: int | None = None) -> tuple[str, int]:
+        if self._server is None and not self.does.lingers:
+            raise EngineError("fake does not publish port 8080 and does not run.")
         return self._address
 
     def state(self) -> ContainerState:

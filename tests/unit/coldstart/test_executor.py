@@ -146,6 +146,16 @@ def test_another_clock_is_corrected(tmp_path: Path) -> None:
             "The container exited before it was ready with code 3.",
         ),
         (
+            Behaviour(exit_code=1, lingers=False, log="bad option"),
+            FailureKind.EARLY_EXIT,
+            "The container exited at once with code 1.",
+        ),
+        (
+            Behaviour(refuses="failed to create endpoint on network bridge"),
+            FailureKind.ENGINE,
+            "The container could not be started: failed to create endpoint on network bridge",
+        ),
+        (
             Behaviour(exit_code=137, oom=True),
             FailureKind.OOM,
             "The container ran out of memory and was killed before it was ready with code 137.",
