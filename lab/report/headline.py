@@ -42,8 +42,8 @@ def headline(
     if not told:
         return _nothing([one.row for one in measured])
     here = [one.row for one in told[0].members if _own(one.row)]
-    timed = [one.row for one in told[0].members]
-    return _answer(here, timed, comparisons, _WHEN if container else _BARE)
+    rows = [one.row for one in told[0].members]
+    return _answer(here, rows, comparisons, _WHEN if container else _BARE)
 
 
 def _own(row: Row) -> bool:

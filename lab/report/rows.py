@@ -49,7 +49,10 @@ def gather(recorded: Recorded) -> Sequence[Measured]:
     for sample in recorded.samples:
         by_cell.setdefault(sample.cell, []).append(sample)
     images = {(image.variant, image.platform): image for image in recorded.run.images}
-    models = _positions(cell.model for cell in by_cell)
+    # As the plan names them; a user's own model is not among those, and the order is shuffled.
+    planned = recorded.run.plan.get("models")
+    named = [str(model) for model in planned] if isinstance(planned, list | tuple) else []
+    models = _positions([*named, *sorted(cell.model for cell in by_cell)])
     return [
         _measure(by_cell[cell], cell, images.get((cell.variant, cell.platform)))
         for cell in sorted(by_cell, key=lambda cell: _place(cell, models))

@@ -48,30 +48,38 @@ def write_comparison(comparison: RunComparison, folder: Path) -> Path:
 
 def to_terminal(comparison: RunComparison) -> RenderableType:
     """The table, the answer, and what else differs."""
-    table = Table(
-        title=f"{comparison.second} against {comparison.first}{_aside(comparison)}",
-        title_justify="left",
-        title_style="bold",
-        box=None,
-        pad_edge=False,
-    )
-    for name in ("start", "variant", "model", "tier"):
-        table.add_column(name)
-    for name in ("first", "second", "ratio", "interval"):
-        table.add_column(name, justify="right", no_wrap=name != "interval")
-    table.add_column("verdict")
+    title = f"{comparison.second} against {comparison.first}{_aside(comparison)}"
+    parts: list[RenderableType] = [Text(title, "bold")]
+    table = Table()
+    last = ""
     for one in comparison.changes:
+        cell = one.cell
+        where = f"{cell.model} · {cell.platform.arch} · {tier(cell.tier)}"
+        heading = f"{KINDS[cell.start_kind]}, {where}{_aside(comparison)}"
+        if heading != last:
+            table = _changes(heading)
+            parts += ["", table]
+            last = heading
         table.add_row(
-            *(KINDS[one.cell.start_kind], one.cell.variant, one.cell.model, tier(one.cell.tier)),
-            *(seconds(one.first_s), seconds(one.second_s), times(one.ratio), interval_of(one)),
-            verdict_of(one),
+            *(f" {cell.variant}", seconds(one.first_s), seconds(one.second_s)),
+            *(times(one.ratio), interval_of(one), verdict_of(one)),
             style=_STYLES[one.verdict],
         )
-    parts: list[RenderableType] = [table, "", Text(comparison.text, "bold")]
+    parts += ["", Text(comparison.text, "bold")]
     parts += [
         Text(f"• {one.what}: {one.first} → {one.second}", "dim") for one in comparison.differences
     ]
     return Lines(*parts)
+
+
+def _changes(heading: str) -> Table:
+    table = Table(title=heading, title_justify="left", title_style="cyan", box=None, pad_edge=False)
+    table.add_column("", no_wrap=True, min_width=14, max_width=26)
+    for name in ("first", "second", "ratio"):
+        table.add_column(name, justify="right", no_wrap=True, min_width=7)
+    table.add_column("interval", justify="right", min_width=14)
+    table.add_column("verdict", min_width=19)
+    return table
 
 
 def to_markdown(comparison: RunComparison) -> str:

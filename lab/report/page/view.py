@@ -97,12 +97,22 @@ def memory_plots(results: Results) -> Sequence[Scatter]:
 def tiles(results: Results) -> Sequence[Tile]:
     """The few figures that a reader takes away."""
     comparisons = list(enumerate(results.summary.comparisons))
-    timed = [(i, row) for i, row in enumerate(results.summary.rows) if row.n and not row.emulated]
-    own = [(i, row) for i, row in timed if row.variant != FLOOR]
-    if not own:
-        return []
-    first = own[0][1].group[1:]
-    own = [(i, row) for i, row in own if row.group[1:] == first]
+    places = {id(one.row): place for place, one in enumerate(results.measured)}
+    timed = [one for one in results.measured if one.row.n and not one.row.emulated]
+    own = next(
+        (
+            members
+            for group in groups(timed)
+            if (members := [m.row for m in group.members if m.row.variant != FLOOR])
+        ),
+        [],
+    )
+    return _tiles([(places[id(row)], row) for row in own], comparisons) if own else []
+
+
+def _tiles(
+    own: Sequence[tuple[int, Row]], comparisons: Sequence[tuple[int, Comparison]]
+) -> Sequence[Tile]:
     found: list[Tile] = []
     for kind in (StartKind.FRESH, StartKind.PULL, StartKind.RESTART):
         here = [(i, row) for i, row in own if row.start_kind is kind]
@@ -134,7 +144,7 @@ def tiles(results: Results) -> Sequence[Tile]:
             )
     for i, one in comparisons:
         over_floor = one.against is Against.FLOOR and one.start_kind is StartKind.FRESH
-        if over_floor and one.numerator == own[-1][1].variant:
+        if over_floor and one.numerator == own[-1][1].variant and _here(one, own):
             found.append(
                 Tile(
                     label=f"{one.numerator} / floor, {KINDS[StartKind.FRESH]}",
@@ -184,10 +194,12 @@ def _skipped(group: Group) -> Sequence[tuple[str, str]]:
 
 
 def _telling(one: Comparison, own: Sequence[tuple[int, Row]], kind: StartKind) -> bool:
-    here = any(one.model == row.model for _, row in own)
-    where = (own[0][1].platform, own[0][1].tier)
     wanted = one.against in (Against.BASELINE, Against.SMALLEST) and one.start_kind is kind
-    return here and wanted and (one.platform, one.tier) == where
+    return wanted and _here(one, own)
+
+
+def _here(one: Comparison, own: Sequence[tuple[int, Row]]) -> bool:
+    return any((one.model, one.platform, one.tier) == row.group for _, row in own)
 
 
 def _size_tile(own: Sequence[tuple[int, Row]]) -> Sequence[Tile]:

@@ -227,7 +227,7 @@ def _run(script: Script, order: Sequence[tuple[int, Cell]]) -> Run:
         git_commit="1ba851a0c5b94c0a94c9b4c3a2b4c0d94d3f4c11",
         git_dirty=False,
         plan_name="default",
-        plan={"repeats": script.blocks, "quantile": 0.5},
+        plan={"repeats": script.blocks, "models": list(script.models)},
         seed=script.seed,
         order=order,
         host={
