@@ -61,14 +61,42 @@ def save_onnx(grader: Grader, file: Path) -> None:
     model, _ = tf2onnx.convert.from_function(
         grader.serve, input_signature=grader.serve.input_signature, opset=OPSET
     )
-    onnx.checker.check_model(model, full_check=True)
     names = [value.name for value in (*model.graph.input, *model.graph.output)]
     if names != ["image", "probabilities"]:
         message = f"the ONNX graph's ends are called {names}"
         raise ValueError(message)
+    rename(model.graph)
     for value in (*model.graph.input, *model.graph.output):
         value.type.tensor_type.shape.dim[0].dim_param = "batch"
+    onnx.checker.check_model(model, full_check=True)
     file.write_bytes(model.SerializeToString(deterministic=True))
+
+
+def rename(graph: onnx.GraphProto) -> None:
+    """Name everything between input and output by its place.
+
+    The converter numbers what it makes in an order that differs from run to run.
+    """
+    stored = {tensor.name: tensor for tensor in graph.initializer}
+    names = {value.name: value.name for value in (*graph.input, *graph.output)}
+    used: list[onnx.TensorProto] = []
+    for place, node in enumerate(graph.node):
+        node.name = f"{node.op_type}_{place}"
+        for name in node.input:
+            if name in stored and name not in names:
+                names[name] = f"weight_{len(used)}"
+                used.append(stored[name])
+        for index, name in enumerate(node.output):
+            names.setdefault(name, f"{node.name}_{index}")
+    for node in graph.node:
+        node.input[:] = [names[name] if name else "" for name in node.input]
+        node.output[:] = [names[name] for name in node.output]
+    for tensor in used:
+        tensor.name = names[tensor.name]
+    kept = [onnx.TensorProto.FromString(tensor.SerializeToString()) for tensor in used]
+    del graph.initializer[:]
+    graph.initializer.extend(kept)
+    del graph.value_info[:]
 
 
 def run_tensorflow(folder: Path, images: NDArray[np.uint8]) -> NDArray[np.float32]:
