@@ -89,6 +89,8 @@ def _check_data(data: Path | None) -> None:
 def _build(model: str, *, engine: Engine, progress: Progress, data: Path | None) -> None:
     platform = engine.facts().platform
     ensure_images([ROLE], platform=platform, engine=engine, progress=progress)
+    # As they are when it begins: who edits meanwhile gets a stale model, not a wrong one.
+    made_from = {"sources": fingerprint.sources(model), "data": fingerprint.data(data)}
     with _unfinished(model) as folder:
         spec = _spec(
             model, engine=engine, image=image_ref(ROLE, platform), folder=folder, data=data
@@ -96,7 +98,7 @@ def _build(model: str, *, engine: Engine, progress: Progress, data: Path | None)
         with progress.step(f"Building the model {model}") as step:
             notes = _train(engine, spec, step)
             step.detail("packing")
-            _finish(model, folder, data)
+            _finish(folder, made_from)
             _replace(folder, store.folder(model))
     for note in notes:
         progress.note(f"{model}: {note}")
@@ -173,7 +175,7 @@ def _watch(container: Container, step: Step) -> None:
         time.sleep(_POLL_S)
 
 
-def _finish(model: str, folder: Path, data: Path | None) -> None:
+def _finish(folder: Path, made_from: Mapping[str, str | None]) -> None:
     """Pack the archives and complete the card with sums and sizes."""
     file = folder / store.CARD
     card: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
@@ -185,10 +187,7 @@ def _finish(model: str, folder: Path, data: Path | None) -> None:
     sums["model.onnx"] = sha256(folder / "model.onnx")
     sizes["model.onnx"] = (folder / "model.onnx").stat().st_size
     card["sha256"], card["bytes"] = sums, sizes
-    card["fingerprint"] = {
-        "sources": fingerprint.sources(model),
-        "data": fingerprint.data(data),
-    }
+    card["fingerprint"] = made_from
     file.write_text(json.dumps(card, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
 
 

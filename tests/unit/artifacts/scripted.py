@@ -107,6 +107,7 @@ class ScriptedEngine:
         self.specs: list[ContainerSpec] = []
         self.code, self.said = 0, "kappa 0.81"
         self.interrupt = False
+        self.meanwhile: Callable[[], object] = lambda: None
 
     def facts(self) -> EngineFacts:
         return EngineFacts(
@@ -128,6 +129,7 @@ class ScriptedEngine:
 
         def work() -> tuple[int, str]:
             write_model(out)
+            self.meanwhile()
             if self.interrupt:
                 raise KeyboardInterrupt
             return self.code, self.said

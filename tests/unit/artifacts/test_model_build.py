@@ -70,6 +70,16 @@ def test_changed_code_makes_a_model_stale_but_changed_words_do_not(
     assert stale(MODEL)
 
 
+def test_code_that_changes_during_a_build_makes_its_result_stale(
+    engine: ScriptedEngine, sources: Path
+) -> None:
+    engine.meanwhile = lambda: (sources / "common" / "train.py").write_text("b = 2")
+
+    build(engine)
+
+    assert stale(MODEL)
+
+
 def test_a_model_that_lost_a_file_is_stale(engine: ScriptedEngine) -> None:
     build(engine)
     store.find(MODEL, Runtime.ONNX).path.unlink()
