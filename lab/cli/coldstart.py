@@ -141,12 +141,12 @@ def run_plan(  # noqa: PLR0913 - each is a flag
     )
     progress = console.ConsoleProgress()
     if resume is None:
-        folder = runner.run(_plan(options), prepare=prepared, progress=progress)
+        folder = runner.run(plan_of(options), prepare=prepared, progress=progress)
     else:
         given = options.plan is not None or options.image is not None or bool(options.over())
         folder = runner.resume(
             RunFolder.find(resume),
-            plan=_plan(options) if given else None,
+            plan=plan_of(options) if given else None,
             prepare=prepared,
             progress=progress,
         )
@@ -158,7 +158,8 @@ def run_plan(  # noqa: PLR0913 - each is a flag
         raise failed
 
 
-def _plan(options: Options) -> Plan:
+def plan_of(options: Options) -> Plan:
+    """The plan that the flags ask for. Raises ``UsageError`` or ``PlanError``."""
     own = _own(options)
     names = {"variants": tuple(VARIANTS), "models": store.models()}
     over = options.over()

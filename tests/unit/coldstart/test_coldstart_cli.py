@@ -1,0 +1,104 @@
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lab.cli import coldstart
+from lab.cli.coldstart import Options
+from lab.errors import PlanError, UsageError
+from lab.spec import StartKind
+
+NOTHING = Options(
+    plan=None,
+    image=None,
+    payload=None,
+    content_type=None,
+    model_data=None,
+    against=(),
+    model=None,
+    start=(),
+    tier=(),
+    platform=(),
+    repeats=None,
+    seed=None,
+    bandwidth=None,
+    ready_timeout=None,
+)
+
+
+def options(**over: Any) -> Options:
+    return Options(**{**vars(NOTHING), **over})
+
+
+def test_no_flags_are_the_default_plan() -> None:
+    plan = coldstart.plan_of(NOTHING)
+    assert plan.name == "default"
+    assert plan.own is None
+
+
+def test_flags_replace_what_the_plan_says() -> None:
+    plan = coldstart.plan_of(
+        options(plan="smoke", seed=9, bandwidth="200Mbit", tier=("1024", "host"), repeats=3)
+    )
+    assert (plan.name, plan.seed, plan.bandwidth) == ("smoke", 9, 200_000_000)
+    assert [tier.name for tier in plan.tiers] == ["1024", "host"]
+    assert set(plan.repeats.values()) == {3}
+
+
+def test_one_start_kind_may_be_picked_from_a_plan() -> None:
+    plan = coldstart.plan_of(options(plan="default", start=(StartKind.PULL,), repeats=2))
+    assert plan.start_kinds == (StartKind.PULL,)
+    assert plan.repeats == {StartKind.PULL: 2}
+
+
+def test_an_own_image_needs_no_plan(tmp_path: Path) -> None:
+    plan = coldstart.plan_of(options(image="me/x:1", payload=tmp_path / "cat.JPG"))
+    assert plan.name == "me-x-1"
+    assert plan.variants == ()
+    assert plan.own is not None
+    assert plan.own.content_type == "image/jpeg"
+    assert plan.start_kinds == (StartKind.RESTART, StartKind.FRESH)
+    assert plan.ready_timeout == 480
+
+
+def test_an_own_image_can_be_measured_against_ours(tmp_path: Path) -> None:
+    plan = coldstart.plan_of(
+        options(image="me/x", payload=tmp_path / "q.json", against=("onnx-slim",))
+    )
+    assert plan.variants == ("onnx-slim",)
+    assert plan.models == ("retinopathy-mobilenet",)
+
+
+def test_an_own_image_can_join_a_plan(tmp_path: Path) -> None:
+    plan = coldstart.plan_of(options(plan="smoke", image="me/x", payload=tmp_path / "q.json"))
+    assert plan.name == "smoke"
+    assert plan.variants == ("slim", "onnx-slim")
+    assert plan.own is not None
+
+
+@pytest.mark.parametrize(
+    ("over", "error", "says"),
+    [
+        ({"plan": "defualt"}, UsageError, "did you mean default"),
+        ({"image": "x"}, UsageError, "needs a question"),
+        ({"image": "x", "payload": Path("q.bin")}, UsageError, "type of q.bin cannot be told"),
+        ({"payload": Path("q.json")}, UsageError, "--payload needs --image"),
+        ({"against": ("onnx",), "model": "m"}, UsageError, "--against, --model needs --image"),
+        (
+            {"image": "x", "payload": Path("q.json"), "against": ("onxx",)},
+            UsageError,
+            "unknown variant 'onxx'; did you mean onnx",
+        ),
+        ({"plan": "smoke", "tier": ("big",)}, UsageError, "tiers: 'big' is not a tier"),
+        ({"plan": "smoke", "platform": ("linux/arm",)}, UsageError, "did you mean linux/arm64"),
+        ({"plan": "smoke", "repeats": 0}, UsageError, "greater than or equal to 1"),
+        ({"plan": "smoke", "bandwidth": "fast"}, UsageError, "is not a bandwidth"),
+        ({"plan": "smoke", "ready_timeout": "1h"}, UsageError, "is not a duration"),
+    ],
+)
+def test_a_flag_that_makes_no_sense_is_named(
+    over: dict[str, Any], error: type[UsageError], says: str
+) -> None:
+    with pytest.raises(error, match=says) as caught:
+        coldstart.plan_of(options(**over))
+    assert not isinstance(caught.value, PlanError)
