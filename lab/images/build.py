@@ -2,9 +2,10 @@
 
 from collections.abc import Sequence
 
-from lab.engine.api import Engine
+from lab.engine.api import Engine, ImageFacts
 from lab.engine.docker import DockerEngine
-from lab.errors import ImageNotFoundError
+from lab.engine.foreign import translated
+from lab.errors import EngineError, ImageNotFoundError
 from lab.images import venvs
 from lab.images.bake import bake
 from lab.images.base import ensure_base
@@ -26,19 +27,19 @@ def ensure(
         venvs.ensure([one.name for one in wanted], progress=progress)
         return
     base = engine.image(ensure_base(platform, engine, progress).ref).image_id
-    stale = {
-        one.name: mark
-        for one in _with_steps(wanted)
-        if (mark := fingerprint(one, base=base)) != _built_from(one, platform, engine)
-    }
-    if stale:
-        bake(
-            list(stale),
-            labels={name: {LABEL_FINGERPRINT: mark} for name, mark in stale.items()},
-            platform=platform,
-            engine=engine,
-            progress=progress,
-        )
+    marks = {one: fingerprint(one, base=base) for one in _with_steps(wanted)}
+    present = {one: _present(one.ref(platform), engine) for one in marks}
+    stale = [one for one, mark in marks.items() if _mark(present[one]) != mark]
+    if not stale:
+        return
+    bake(
+        [one.name for one in stale],
+        labels={one.name: {LABEL_FINGERPRINT: marks[one]} for one in stale},
+        platform=platform,
+        engine=engine,
+        progress=progress,
+    )
+    _forget(engine, [facts for one in stale if (facts := present[one]) is not None])
 
 
 def _with_steps(targets: Sequence[Target]) -> Sequence[Target]:
@@ -47,8 +48,26 @@ def _with_steps(targets: Sequence[Target]) -> Sequence[Target]:
     return [target(name) for name in dict.fromkeys(names)]
 
 
-def _built_from(target: Target, platform: Platform, engine: DockerEngine) -> str | None:
+def _present(ref: str, engine: DockerEngine) -> ImageFacts | None:
     try:
-        return engine.image(target.ref(platform)).labels.get(LABEL_FINGERPRINT)
+        return engine.image(ref)
     except ImageNotFoundError:
         return None
+
+
+def _mark(facts: ImageFacts | None) -> str | None:
+    return None if facts is None else facts.labels.get(LABEL_FINGERPRINT)
+
+
+def _forget(engine: DockerEngine, replaced: Sequence[ImageFacts]) -> None:
+    """Remove the images that lost their names to new ones, unless something still uses them.
+
+    Without force: the engine refuses for one that a container was made from.
+    """
+    for facts in replaced:
+        try:
+            with translated():
+                if not engine.client.inspect_image(facts.image_id)["RepoTags"]:
+                    engine.client.remove_image(facts.image_id)
+        except EngineError:
+            continue

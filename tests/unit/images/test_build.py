@@ -83,6 +83,22 @@ def test_the_build_goes_to_the_engine_that_was_opened_and_not_to_the_users_conte
     assert (env["ARCH"], env["BASE"]) == ("amd64", BASE)
 
 
+def test_an_image_that_lost_its_name_to_a_new_one_is_removed(
+    docker: FakeDocker, builder: Builder
+) -> None:
+    built(docker, "floor", mark="of-yesterday")
+    docker.answer("GET", f"/images/{BASE_ID}/json", {"RepoTags": []})
+    build(docker, "floor")
+    assert docker.asked_for("DELETE", f"/images/{BASE_ID}")
+
+
+def test_an_image_that_still_has_a_name_is_kept(docker: FakeDocker, builder: Builder) -> None:
+    built(docker, "floor", mark="of-yesterday")
+    docker.answer("GET", f"/images/{BASE_ID}/json", {"RepoTags": ["the-users:own"]})
+    build(docker, "floor")
+    assert not docker.asked_for("DELETE", f"/images/{BASE_ID}")
+
+
 def test_a_failed_build_ends_with_the_builders_last_lines(
     docker: FakeDocker, builder: Builder
 ) -> None:
