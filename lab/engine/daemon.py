@@ -34,13 +34,15 @@ def program() -> str | None:
 
 
 class Daemon:
-    """One private engine. ``options`` are added to its command line (tests keep it off the
-    machine's bridge with them).
+    """One private engine.
+
+    ``within`` is a command to run it by. Engines on one machine share a bridge, and the last to
+    come or go rearranges it for all: a test runs its own in a network namespace of its own.
     """
 
-    def __init__(self, places: Places | None = None, *, options: Sequence[str] = ()) -> None:
+    def __init__(self, places: Places | None = None, *, within: Sequence[str] = ()) -> None:
         self.places = places or Places.here()
-        self._options = tuple(options)
+        self._within = tuple(within)
 
     def answers(self) -> bool:
         """Whether it answers a ping."""
@@ -116,13 +118,13 @@ class Daemon:
             *before,
             # dockerd starts containerd, runc and iptables by name.
             *("env", f"PATH={os.environ.get('PATH', '/usr/bin:/bin')}:{_SBIN}"),
+            *self._within,
             found,
             *("--host", places.address),
             *("--data-root", str(places.data_root)),
             *("--exec-root", str(places.exec_root)),
             *("--pidfile", str(places.pid_file)),
             *(("--group", str(os.getegid())) if before else ()),
-            *self._options,
         ]
         try:
             started = run(["sh", "-c", _DETACH, "sh", places.log, *command])

@@ -1,6 +1,7 @@
 """The engine adapter on a real engine, with nothing but the base image."""
 
 import os
+import shutil
 import socket
 import time
 from collections.abc import Callable, Iterator
@@ -272,12 +273,14 @@ def test_the_base_image_has_a_size_and_a_platform(
 
 @pytest.fixture
 def apart(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Daemon]:
-    """An engine beside the one in use, that leaves the machine's networks alone."""
-    if os.geteuid() != 0 or program() is None:
-        pytest.skip("needs root and dockerd")
+    """An engine beside the one in use, whose bridge and rules are not the machine's.
+
+    Never with ``--bridge=none`` instead: such an engine deletes the other's ``docker0``.
+    """
+    if os.geteuid() != 0 or program() is None or shutil.which("unshare") is None:
+        pytest.skip("needs root, dockerd and unshare")
     folder = tmp_path_factory.mktemp("e")
-    options = ("--bridge=none", "--iptables=false", "--ip6tables=false")
-    daemon = Daemon(Places(run=folder, data=folder), options=options)
+    daemon = Daemon(Places(run=folder, data=folder), within=("unshare", "--net"))
     yield daemon
     daemon.stop()
     # What was killed could not unmount its own folder.
@@ -285,7 +288,10 @@ def apart(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Daemon]:
 
 
 def test_a_private_engine_goes_up_and_down_and_up_again(apart: Daemon) -> None:
+    bridge = Path("/sys/class/net/docker0")
+    before = bridge.exists()
     apart.start()
+    assert bridge.exists() is before, "it meddled with the machine's own engine"
     pid = apart.pid()
     apart.start()
     assert apart.pid() == pid

@@ -44,7 +44,7 @@ def test_an_engine_that_answers_is_not_started_again(
 def test_it_is_started_apart_with_folders_of_its_own(places: Places, programs: "Programs") -> None:
     programs.answer("sh -c", f"{NOBODY}\n")
     with pytest.raises(EngineError):
-        Daemon(places, options=("--bridge=none",)).start()
+        Daemon(places, within=("unshare", "--net")).start()
     (line,) = programs.ran
     assert 'setsid "$@"' in line
     for option in (
@@ -52,7 +52,7 @@ def test_it_is_started_apart_with_folders_of_its_own(places: Places, programs: "
         f"--data-root {places.data}/docker",
         f"--exec-root {places.run}/exec",
         f"--pidfile {places.run}/dockerd.pid",
-        "--bridge=none",
+        " unshare --net /usr/sbin/dockerd --host",
     ):
         assert option in line
 
