@@ -35,13 +35,7 @@ def layers_pulled(events: Sequence[LayerEvent]) -> int:
 
     Raises ``NotColdError`` if the engine had any of them, or does not say that it got it whole.
     """
-    had = sorted(
-        {
-            event.layer
-            for event in events
-            if event.status.endswith(_KNOWN.lower()) or event.status == _KNOWN
-        }
-    )
+    had = sorted({event.layer for event in events if event.status == _KNOWN})
     if had:
         raise NotColdError(
             f"The engine already had {_named(had)} of the image: this pull was not cold.",
