@@ -215,8 +215,12 @@ def test_labels_of_the_scatter_plots_do_not_cover_each_other(
 
 def test_a_phase_tells_its_figures_when_pointed_at(browser: Browser, default: Path) -> None:
     with opened(browser, default) as found:
-        found.page.hover(".seg.imports")
-        assert found.page.inner_text("#tip.on").startswith("imports: 2.")
+        segment = found.page.locator(".seg.imports").first
+        # What scrolls hides the tip, so the scrolling must be over before the pointer comes.
+        segment.scroll_into_view_if_needed()
+        found.page.evaluate("() => new Promise(done => setTimeout(done, 200))")
+        segment.hover()
+        assert found.page.locator("#tip.on").inner_text().startswith("imports: 2.")
 
 
 def test_the_page_reads_well_without_scripts(browser: Browser, default: Path) -> None:

@@ -25,7 +25,7 @@ _MULTIPLES: Final = (
     10.0,
     30.0,
 )
-_LEAST_APART = 0.12
+_LEAST_APART = 0.16
 
 
 @dataclass(frozen=True, kw_only=True)
