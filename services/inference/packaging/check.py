@@ -18,7 +18,7 @@ from PIL import Image
 from app.metrics import Metrics
 
 BACKENDS = {"onnx": "onnx_numpy", "onnx-capi": "onnx_capi", "tensorflow": "tensorflow"}
-HTTP = {"fastapi": ("workers", "server"), "slim": ("slim",)}
+HTTP = {"fastapi": ("workers", "server"), "slim": ("slim", "slim_server")}
 
 
 def main(forbidden: list[str]) -> None:
