@@ -155,12 +155,12 @@ def _emulated(summary: Summary) -> str:
 
 def _images(results: Results) -> str:
     return table(
-        ["image", "platform", "compressed", "unpacked", "layers", "digest"],
+        ["image", "platform", "compressed", "unpacked", "layers", "digest or id"],
         (
             [
                 *(image.variant, image.platform, words.count_bytes(image.compressed_bytes)),
                 *(words.count_bytes(image.unpacked_bytes), str(len(image.layers))),
-                image.digest or words.NOTHING,
+                image.digest or image.image_id or words.NOTHING,
             ]
             for image in images(results)
         ),

@@ -151,7 +151,7 @@ def _conditions(run: Run) -> Mapping[str, str]:
         "lab": run.lab_version,
         "commit": (run.git_commit or "unknown")[:12] + (" + changes" if run.git_dirty else ""),
         "link": str(run.bandwidth_bits_per_s),
-        "base image": str(run.base_image.get("digest") or run.base_image.get("ref")),
+        "base image": _say(run.base_image),
     }
     for title, values, keys in (("host", run.host, _HOST), ("engine", run.engine, _ENGINE)):
         found |= {
@@ -159,7 +159,7 @@ def _conditions(run: Run) -> Mapping[str, str]:
         }
     for image in run.images:
         name = f"image {image.variant}, {image.platform.arch}"
-        found[name] = (image.digest or "no digest")[:19]
+        found[name] = (image.digest or image.image_id or "unknown")[:19]
         found[f"{name}, compressed"] = count_bytes(image.compressed_bytes)
         found[f"{name}, unpacked"] = count_bytes(image.unpacked_bytes)
     for model in run.models:
@@ -169,7 +169,7 @@ def _conditions(run: Run) -> Mapping[str, str]:
 
 def _say(value: Any) -> str:
     if isinstance(value, Mapping):
-        return ", ".join(f"{key} {each}" for key, each in sorted(value.items()))
+        return ", ".join(f"{key} {_say(each)}" for key, each in sorted(value.items()))
     return str(value)
 
 
