@@ -69,8 +69,6 @@ def open_docker(progress: Progress, *, allow_install: bool = True) -> DockerEngi
     """A Docker Engine that answers: found, or installed and started. Raises ``EngineError``."""
     may_change = allow_install and choice() is not Choice.EXTERNAL
     seen = search()
-    if seen.found is None and may_change:
-        seen = _admitted(seen, progress)
     if seen.found is None:
         if choice() is Choice.EXTERNAL:
             raise _nothing_answers(seen)
@@ -83,7 +81,10 @@ def open_docker(progress: Progress, *, allow_install: bool = True) -> DockerEngi
 
 
 def _admitted(seen: Search, progress: Progress) -> Search:
-    """Let this user use an engine that only refuses it, where sudo makes it root anyway."""
+    """Let this user use the engine that was just installed for it, where the system started it.
+
+    Only then: who may use an engine that was there before is not the lab's to change.
+    """
     for refusal in _forbidden(seen):
         socket = Path(refusal.candidate.address.removeprefix(_UNIX))
         if privilege.prefix() is not None and socket.is_socket():
