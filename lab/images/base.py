@@ -56,26 +56,29 @@ def base_ref(platform: Platform) -> str:
     return f"inference-lab/base:{SUITE}-{platform.arch}"
 
 
-def ensure_base(platform: Platform, engine: Engine, progress: Progress) -> BaseImage:
-    """Have the base in the engine; it is made once.
+def ensure_base(
+    platform: Platform, engine: Engine, progress: Progress, *, ref: str | None = None
+) -> BaseImage:
+    """Have the base in the engine, under ``ref`` if not under its own name; it is made once.
 
     Raises ``EngineUnavailableError`` when it can come from nowhere, ``BuildError`` when it fails.
     """
     if not isinstance(engine, DockerEngine):
         raise EngineError("There is no base image without containers.")
-    found = _present(platform, engine)
+    ref = ref or base_ref(platform)
+    found = _present(ref, engine)
     if found is None:
-        if not _from_registry(platform, engine, progress):
-            _from_packages(platform, engine, progress)
-        found = _present(platform, engine)
+        if not _from_registry(ref, platform, engine, progress):
+            _from_packages(ref, platform, engine, progress)
+        found = _present(ref, engine)
     if found is None:
-        raise BuildError(f"{base_ref(platform)} was built but is not there.")
+        raise BuildError(f"{ref} was built but is not there.")
     return found
 
 
-def _present(platform: Platform, engine: DockerEngine) -> BaseImage | None:
+def _present(ref: str, engine: DockerEngine) -> BaseImage | None:
     try:
-        facts: ImageFacts = engine.image(base_ref(platform))
+        facts: ImageFacts = engine.image(ref)
     except ImageNotFoundError:
         return None
     if facts.labels.get(_RECIPE) != _VERSION:
@@ -98,7 +101,7 @@ def _labels(source: Source, detail: str) -> dict[str, str]:
     }
 
 
-def _from_registry(platform: Platform, engine: DockerEngine, progress: Progress) -> bool:
+def _from_registry(ref: str, platform: Platform, engine: DockerEngine, progress: Progress) -> bool:
     """Whether it could be had from a registry: one that answers here may not answer the engine."""
     for pin in pins("debian"):
         with progress.step(f"Asking {pin.registry} for {pin.ref}"):
@@ -106,7 +109,7 @@ def _from_registry(platform: Platform, engine: DockerEngine, progress: Progress)
         if not reached:
             continue
         try:
-            _pull(pin, platform, engine, progress)
+            _pull(pin, ref, platform, engine, progress)
         except LabError as error:
             progress.note(f"{pin.ref} cannot be used: {error.what.splitlines()[0]}")
         else:
@@ -114,7 +117,7 @@ def _from_registry(platform: Platform, engine: DockerEngine, progress: Progress)
     return False
 
 
-def _pull(pin: Pin, platform: Platform, engine: DockerEngine, progress: Progress) -> None:
+def _pull(pin: Pin, ref: str, platform: Platform, engine: DockerEngine, progress: Progress) -> None:
     with progress.step(f"Pulling {pin.ref}"):
         engine.pull(pin.pinned, platform=platform)
     seen = engine.image(pin.pinned)
@@ -124,11 +127,11 @@ def _pull(pin: Pin, platform: Platform, engine: DockerEngine, progress: Progress
         platform=platform,
         engine=engine,
         progress=progress,
-        variables={"DEBIAN": pin.pinned},
+        variables={"DEBIAN": pin.pinned, "BASE": ref},
     )
 
 
-def _from_packages(platform: Platform, engine: DockerEngine, progress: Progress) -> None:
+def _from_packages(ref: str, platform: Platform, engine: DockerEngine, progress: Progress) -> None:
     client(progress)
     _have_mmdebstrap(progress)
     sources = host_sources()
@@ -156,7 +159,7 @@ def _from_packages(platform: Platform, engine: DockerEngine, progress: Progress)
             step.detail("importing")
             changes = [f"--change=LABEL {name}={value!r}" for name, value in labels.items()]
             run(
-                ["docker", "import", "--platform", platform, *changes, archive, base_ref(platform)],
+                ["docker", "import", "--platform", platform, *changes, archive, ref],
                 env={"DOCKER_HOST": engine.address, "DOCKER_CONTEXT": ""},
             )
         except CommandError as error:

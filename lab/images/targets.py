@@ -19,6 +19,8 @@ LABEL_FINGERPRINT: Final = "org.inference-lab.fingerprint"
 
 _TOOLS: Final = ("services/base/Dockerfile",)
 _APP: Final = ("services/inference/app", "services/inference/serve")
+_PACKAGING: Final = "services/inference/packaging"
+_CHECK: Final = f"{_PACKAGING}/check.py"
 _IGNORED: Final = frozenset({"__pycache__", ".mypy_cache", ".ruff_cache", ".pytest_cache"})
 
 
@@ -40,30 +42,23 @@ def _variant(name: str, *more: str, steps: Sequence[str] = ()) -> Target:
     return Target(
         name=name,
         steps=steps,
-        inputs=(
-            BAKE_FILE,
-            *_TOOLS,
-            f"services/inference/Dockerfile.{name}",
-            "services/inference/packaging",
-            *_APP,
-            *(more or (f"requirements/{name}.txt",)),
-        ),
+        inputs=(BAKE_FILE, f"services/inference/Dockerfile.{name}", *_APP, *more),
     )
 
 
 TARGETS: Final = {
     target.name: target
     for target in (
-        _variant("baseline"),
+        _variant("baseline", "requirements/baseline.txt"),
         _variant(
             "twostage",
             "services/inference/Dockerfile.baseline",
             "requirements/baseline.txt",
             steps=("baseline",),
         ),
-        _variant("slim"),
-        _variant("onnx"),
-        _variant("onnx-slim"),
+        _variant("slim", "requirements/slim.txt", *_TOOLS, _CHECK),
+        _variant("onnx", "requirements/onnx.txt", *_TOOLS, _CHECK),
+        _variant("onnx-slim", "requirements/onnx-slim.txt", *_TOOLS, _PACKAGING),
         Target(name=FLOOR, inputs=(BAKE_FILE, *_TOOLS, "services/floor")),
         Target(name="coldhost", inputs=(BAKE_FILE, "services/coldhost")),
         Target(name="registry", inputs=(BAKE_FILE, "services/registry")),

@@ -1,22 +1,28 @@
 """The images that the bake file really makes."""
 
 import io
+import json
+import sys
 import tarfile
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 
+from lab import paths
 from lab.engine.api import ContainerSpec
 from lab.engine.docker import DockerEngine
+from lab.engine.registry import Registry
 from lab.images.base import ensure_base
 from lab.images.build import ensure
 from lab.images.contents import contents
 from lab.images.hostfiles import ca_bundle, pip_settings
 from lab.images.sizes import image_record
-from lab.progress import Silent
+from lab.process import run
+from lab.progress import Progress, Silent
 from lab.spec import FLOOR, LABEL, Platform
 
 pytestmark = pytest.mark.docker
@@ -76,6 +82,54 @@ def test_the_base_is_made_once_and_says_where_it_came_from(
     assert base.source in {"registry", "packages"}
     assert base.detail
     assert base.digest.startswith("sha256:")
+
+
+@pytest.fixture
+def debian(
+    engine: DockerEngine, platform: Platform, built: Built, progress: Progress
+) -> Iterator[tuple[str, str]]:
+    """A Debian in a registry that answers: its name there, and its digest."""
+    ours = "inference-lab-test/debian:trixie-slim"
+    repository, _, tag = ours.partition(":")
+    registry = Registry.ensure(engine, built("registry"), progress)
+    engine.client.tag(ensure_base(platform, engine, progress).ref, repository, tag=tag)
+    try:
+        manifest = registry.push(engine, ours, progress)
+        yield f"{registry.host}/{ours}", manifest.digest
+    finally:
+        engine.client.remove_image(ours)
+        registry.close()
+
+
+def test_a_registry_that_answers_is_where_the_base_comes_from(
+    engine: DockerEngine,
+    platform: Platform,
+    debian: tuple[str, str],
+    progress: Progress,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("LAB_DEBIAN", debian[0])
+    ref = "inference-lab-test/base:from-registry"
+    try:
+        base = ensure_base(platform, engine, progress, ref=ref)
+        assert base.source == "registry"
+        assert base.detail == "@".join(debian)
+        assert engine.image(ref).labels[LABEL] == "true"
+    finally:
+        engine.client.remove_image(ref)
+        engine.client.remove_image(debian[0])
+
+
+def test_pins_are_resolved_to_what_the_registry_says(
+    debian: tuple[str, str], tmp_path: Path
+) -> None:
+    file = tmp_path / "pins.json"
+    there, gone = {"ref": debian[0], "digest": None}, {"ref": "127.0.0.1:1/x:y", "digest": None}
+    file.write_text(json.dumps({"images": {"debian": [there, gone]}}))
+    said = run([sys.executable, paths.ROOT / "scripts" / "update_pins", file]).stdout
+    assert "127.0.0.1:1/x:y" in said
+    found = json.loads(file.read_text())["images"]["debian"]
+    assert [entry["digest"] for entry in found] == [debian[1], None]
 
 
 @pytest.mark.parametrize("name", SMALL)
