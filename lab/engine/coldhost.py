@@ -4,7 +4,8 @@ After ``docker rmi`` a pull is instant, since the build cache still holds the la
 store downloads and unpacks them all. What is *not* cold: the registry reads its files from this
 machine's page cache, as a registry in the cloud answers from a fast store, so the shaped link is
 what bounds the download; and the layers are written through the page cache, so that a container
-started right after the pull finds its files in memory, as on a machine that has just pulled.
+started right after the pull finds its files in memory, as on a machine that has just pulled. The
+disk below has no journal (see ``services/coldhost/start``).
 """
 
 import os
