@@ -107,7 +107,9 @@ def _files(inputs: Sequence[str], root: Path) -> Iterator[Path]:
             yield from (
                 file
                 for file in sorted(path.rglob("*"))
-                if file.is_file() and not _IGNORED & set(file.relative_to(root).parts)
+                if file.is_file()
+                and file.suffix != ".md"
+                and not _IGNORED & set(file.relative_to(root).parts)
             )
         else:
             yield path
