@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 _GIVE_UP_S = 28
 """After SIGTERM; SageMaker kills everything after 30 s, and then nobody would clean up."""
 
+_STOPPED = (0, -signal.SIGQUIT, -signal.SIGTERM)
+"""How those end who are told to: by the signal itself if it comes before they listen to it."""
+
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
@@ -99,7 +102,7 @@ class _Pair:
                 log_error(f"{name} ended with code {ended}.")
                 self._stopping = True
                 code = ended if ended > 0 else 1
-            elif ended != 0:
+            elif ended not in _STOPPED:
                 code = code or 1
             self._signal(other, signal.SIGTERM)
         return code

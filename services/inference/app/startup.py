@@ -70,6 +70,8 @@ class Start:
         self._missing = {"loaded", "listening"}
         self._lock = threading.Lock()
         self._imported = threading.Event()
+        self.loaded = threading.Event()
+        """The service can predict."""
         # Imported by the caller's thread, first: threads that import at the same time may see
         # half of a module.
         self._runtime = backends.module(service.settings.backend)
@@ -96,6 +98,7 @@ class Start:
             from .predictor import Predictor  # noqa: PLC0415  # the caller has imported it
 
             self._service.predictor = Predictor(backend, model, settings)
+            self.loaded.set()
             self._reached("loaded")
         except StartError as error:
             self._failed(str(error))

@@ -101,6 +101,10 @@ class UvicornWorker(Worker):  # type: ignore[misc]
         if settings.workers > 1:
             self._service.metrics.open()
         self._start.imported()
+        # Among several, a worker that cannot predict yet must not take connections: those that
+        # can have told the world already that the container is ready.
+        while settings.workers > 1 and not self._start.loaded.wait(1):
+            self.notify()
         pool = ThreadPoolExecutor(settings.threads, thread_name_prefix="predict")
         config = uvicorn.Config(
             server.create_app(self._service, pool),

@@ -29,7 +29,7 @@ def stack(request: pytest.FixtureRequest) -> str:
 
 @pytest.fixture(scope="module")
 def slow_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tiny.write(tmp_path_factory.mktemp("slow"), slow=12)
+    return tiny.write(tmp_path_factory.mktemp("slow"), slow=40)
 
 
 BATCH = npy(np.zeros((16, SIDE, SIDE, 3), np.uint8))
@@ -68,7 +68,7 @@ def test_sigterm_lets_a_request_in_flight_finish_and_exits_0(
 
     thread = threading.Thread(target=invoke)
     thread.start()
-    time.sleep(0.4)
+    time.sleep(0.2)
     assert not answers
     begun = time.monotonic()
     child.process.send_signal(signal.SIGTERM)
