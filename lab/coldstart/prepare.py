@@ -14,7 +14,7 @@ from lab.coldstart.plan import Plan
 from lab.coldstart.record import ImageRecord
 from lab.coldstart.runner import Prepared
 from lab.coldstart.stock import cold_hosts
-from lab.coldstart.subjects import Subjects, ensure_own, resolve
+from lab.coldstart.subjects import Subjects, check_own, ensure_own, resolve
 from lab.engine.api import ContainerSpec, Engine, EngineFacts
 from lab.engine.docker import DockerEngine
 from lab.engine.registry import Registry
@@ -125,6 +125,10 @@ def _build(
             f"{plan.own.image} is a container image, and there is no container engine here.",
             remedy="See `lab doctor` for how to get one.",
         )
+    if plan.own is not None:
+        check_own(plan.own)
+        for platform in plan.platforms:
+            ensure_own(plan.own, platform, engine, progress)
     base: dict[str, object] = {}
     for platform in plan.platforms:
         targets = list(plan.all_variants)
@@ -134,8 +138,6 @@ def _build(
         if pulling and platform is facts.platform:
             targets += ["registry", "coldhost"]
         images.ensure(targets, platform=platform, engine=engine, progress=progress)
-        if plan.own is not None:
-            ensure_own(plan.own, platform, engine, progress)
     if pulling and facts.platform not in plan.platforms:
         helpers = ["registry", "coldhost"]
         images.ensure(helpers, platform=facts.platform, engine=engine, progress=progress)

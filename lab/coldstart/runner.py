@@ -5,14 +5,14 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from lab import __version__, paths
 from lab.coldstart import schedule
 from lab.coldstart.folder import RunFolder
 from lab.coldstart.loop import InterruptedRunError, interrupted, measure
 from lab.coldstart.plan import Plan
-from lab.coldstart.record import ImageRecord, ModelRecord, Outcome, Run, Sample
+from lab.coldstart.record import FailureKind, ImageRecord, ModelRecord, Outcome, Run, Sample
 from lab.coldstart.schedule import Trial
 from lab.coldstart.trial import Executor
 from lab.errors import ContainerFailedError, UsageError
@@ -33,6 +33,19 @@ class Prepared:
     models: Sequence[ModelRecord]
     notes: Sequence[str] = field(default=())
 
+
+_REMEDIES: Final = {
+    FailureKind.ENGINE: "See `lab doctor`.",
+    FailureKind.PULL: "Check that the registry is up and reachable from the engine.",
+    FailureKind.NOT_COLD: "The evidence is in the run's samples.jsonl.",
+    FailureKind.MODEL: "Pack the model again.",
+    FailureKind.EARLY_EXIT: "Run it by hand, as SageMaker does: docker run IMAGE serve.",
+    FailureKind.OOM: "Give it a larger tier, or fewer workers.",
+    FailureKind.NEVER_READY: "It must listen on port 8080 and answer GET /ping with 200; a slow "
+    "one may need --ready-timeout (at most 8min).",
+    FailureKind.INVOCATION: "Check that payload and content type are what the model expects.",
+    FailureKind.INCONSISTENT: "Look at the clock of the engine's machine: see `lab doctor`.",
+}
 
 Prepare = Callable[[Plan, str, Progress], AbstractContextManager[Prepared]]
 """Prepares a plan for the run with that id; leaving the block removes all that was made for it."""
@@ -119,10 +132,7 @@ def verdict(folder: RunFolder) -> ContainerFailedError | None:
         log = f"\n{last.log_tail.rstrip()}" if last.log_tail.strip() else ""
         return ContainerFailedError(
             f"{variant} never answered in {len(failed)} trials. {last.message}{log}",
-            remedy="Its last log lines are above; every failure is in "
-            f"{folder.path / 'samples.jsonl'}."
-            if log
-            else "It logged nothing. Run it by hand to see what it does.",
+            remedy=_REMEDIES[last.kind],
         )
     return None
 

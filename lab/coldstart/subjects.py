@@ -1,17 +1,19 @@
 """From a cell to what it starts: image, model archive, payload."""
 
 import hashlib
+import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from lab.artifacts import store
+from lab.artifacts.archive import extract
 from lab.coldstart.plan import OwnImage, Plan
 from lab.coldstart.record import Cell, ModelRecord
 from lab.coldstart.schedule import cells
 from lab.coldstart.trial import Subject
-from lab.engine.api import Engine
-from lab.errors import ImageNotFoundError, UsageError
+from lab.engine.api import Engine, ImageFacts
+from lab.errors import DiskFullError, EngineError, ImageNotFoundError, UsageError
 from lab.images.variants import VARIANTS, image_ref
 from lab.progress import Progress
 from lab.spec import FLOOR, Platform, Runtime
@@ -85,15 +87,39 @@ def ensure_own(own: OwnImage, platform: Platform, engine: Engine, progress: Prog
     try:
         facts = engine.image(own.image)
     except ImageNotFoundError:
-        with progress.step(f"Pull {own.image}"):
-            engine.pull(own.image, platform=platform)
-        facts = engine.image(own.image)
+        facts = _pulled(own.image, platform, engine, progress)
     if facts.platform is not platform:
         raise UsageError(
             f"{own.image} is for {facts.platform}, and the plan says {platform}.",
             remedy=f"Add `--platform {facts.platform}` (emulated if this machine is not one), "
             f"or build the image with `--platform {platform}`.",
         )
+
+
+def check_own(own: OwnImage) -> None:
+    """Refuse the user's files before anything is built for them.
+
+    Raises ``UsageError`` for a file that is missing, ``ArchiveError`` for an archive that is
+    corrupt or would write outside its folder.
+    """
+    own_subject(own)
+    if own.model_data is not None:
+        with tempfile.TemporaryDirectory(prefix="inference-lab-check-") as folder:
+            extract(own.model_data, Path(folder))
+
+
+def _pulled(ref: str, platform: Platform, engine: Engine, progress: Progress) -> ImageFacts:
+    try:
+        with progress.step(f"Pull {ref}"):
+            engine.pull(ref, platform=platform)
+    except DiskFullError:
+        raise
+    except EngineError as error:
+        raise ImageNotFoundError(
+            f"The engine has no image {ref}. {error.what}",
+            remedy="Check its name, build it, or log in to its registry and pull it by hand.",
+        ) from error
+    return engine.image(ref)
 
 
 def _ours(variant: str, model: str, platform: Platform) -> tuple[Subject, ModelRecord]:

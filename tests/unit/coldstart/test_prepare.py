@@ -1,4 +1,5 @@
 import json
+import tarfile
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -9,9 +10,9 @@ import pytest
 from lab.coldstart import leftovers, prepare, subjects
 from lab.coldstart.executor import ROLE_TRIAL
 from lab.coldstart.plan import OwnImage
-from lab.coldstart.subjects import ensure_own
+from lab.coldstart.subjects import check_own, ensure_own
 from lab.engine.api import ContainerSpec, ImageFacts
-from lab.errors import ImageNotFoundError, UsageError
+from lab.errors import ArchiveError, ImageNotFoundError, UsageError
 from lab.progress import Silent
 from lab.spec import LABEL_OWNER, LABEL_ROLE, EngineKind, Platform, StartKind
 from tests.unit.coldstart.builders import cell, plan
@@ -101,6 +102,19 @@ def test_a_payload_that_is_missing_is_named(home: Path) -> None:
         subjects.resolve(a_plan)
 
 
+@pytest.mark.parametrize("name", ["../../evil", None])
+def test_an_archive_that_is_hostile_or_corrupt_is_refused_at_once(
+    home: Path, name: str | None
+) -> None:
+    path = home / "mine.tar.gz"
+    path.write_bytes(b"no archive")
+    if name is not None:
+        with tarfile.open(path, "w:gz") as tar:
+            tar.addfile(tarfile.TarInfo(name))
+    with pytest.raises(ArchiveError):
+        check_own(OwnImage.model_validate(own(home, model_data=path)))
+
+
 class Registry(FakeEngine):
     """An engine that has no image until it pulls it."""
 
@@ -131,7 +145,7 @@ def test_an_own_image_is_pulled_if_it_is_not_here(home: Path) -> None:
 
 
 def test_an_own_image_that_is_nowhere_is_named(home: Path) -> None:
-    with pytest.raises(ImageNotFoundError, match="me/x:1 is nowhere"):
+    with pytest.raises(ImageNotFoundError, match=r"no image me/x:1. me/x:1 is nowhere"):
         ensure_own(
             OwnImage.model_validate(own(home)), Platform.AMD64, Registry(there=False), Silent()
         )
