@@ -1,7 +1,7 @@
 """Stands in for Python's ``ssl`` in `onnx-slim`, which speaks no TLS and so carries no OpenSSL.
 
-OpenSSL would make the image an eighth larger. prometheus-client imports this module for a server of its
-own, which the service never starts; nothing else in the image asks for it.
+OpenSSL would make the image an eighth larger. prometheus-client imports this module for a server
+of its own, which the service never starts; nothing else in the image asks for it.
 """
 
 
