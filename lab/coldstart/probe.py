@@ -38,8 +38,9 @@ class Probes:
     count: int = 0
     longest_gap_s: float = 0.0
     """The longest time from the end of a probe to the next: what the interval came to."""
-    gap_s: float = 0.0
-    """The time before the last probe: by so much may ``ready`` have been seen late."""
+    late_s: float = 0.0
+    """By how much ``accepting`` or ``ready`` may have been seen late: the longer of the gaps
+    before the probes that saw them. Of a first probe nothing is known: 0."""
 
     def seen(self) -> str:
         """The last answer in words."""
@@ -64,14 +65,18 @@ def probe(
     seen = Probes(address=address)
     ping = request("GET", "/ping", host=address[0], headers={"Connection": "close"})
     ended = time.monotonic()
+    gap_s = 0.0
     while not gone():
         begin = time.monotonic()
         if begin >= give_up_at:
             break
         if seen.count:
-            seen.gap_s = begin - ended
-            seen.longest_gap_s = max(seen.longest_gap_s, seen.gap_s)
+            gap_s = begin - ended
+            seen.longest_gap_s = max(seen.longest_gap_s, gap_s)
+        accepted = seen.accepting_ns is not None
         _attempt(address, ping, seen, give_up_at)
+        if seen.ready_ns is not None or (seen.accepting_ns is not None and not accepted):
+            seen.late_s = max(seen.late_s, gap_s)
         if seen.ready_ns is not None:
             break
         ended = time.monotonic()

@@ -91,8 +91,8 @@ class Sample(_Frozen):
     """The same span by a second, monotonic clock; the phases must add up to it within 2 %."""
     second_prediction_s: float | None = None
     probe_interval_s: float | None = None
-    """The error bar of ``accepting`` and ``ready``: the plan's interval, or the time between the
-    last two probes where the machine was too busy to keep it."""
+    """The error bar of ``accepting`` and ``ready``: the plan's interval, or the time before the
+    probes that saw them where the machine was too busy to keep it."""
     emulated: bool = False
     peak_memory_bytes: int | None = None
     cpu_seconds: float | None = None

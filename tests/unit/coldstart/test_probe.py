@@ -33,6 +33,7 @@ def test_ready_is_seen_within_the_interval() -> None:
     assert 0.2 <= (seen.ready_ns - began) / 1e9 < 0.35
     assert seen.accepting_ns < seen.ready_ns
     assert seen.count >= 8
+    assert 0 < seen.late_s <= seen.longest_gap_s
 
 
 def test_nobody_there_is_said_so() -> None:
