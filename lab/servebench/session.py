@@ -17,6 +17,7 @@ from lab.errors import ContainerFailedError, UsageError
 from lab.host import host_facts
 from lab.images.build import ensure as ensure_images
 from lab.images.variants import VARIANTS, image_ref
+from lab.lock import bench_lock
 from lab.progress import Progress
 from lab.servebench.bench import Options, arms_of, measure
 from lab.servebench.load import Target
@@ -44,6 +45,7 @@ def run(job: Job, engine: Engine, progress: Progress) -> tuple[Result, Path]:
     build.ensure([job.model], engine=engine, progress=progress)
     ensure_images([job.variant], platform=platform, engine=engine, progress=progress)
     with (
+        bench_lock("A serve bench"),
         _served(job, runtime, engine) as (container, target, command),
         progress.step(f"Measuring {job.variant} with {job.model}") as step,
     ):
