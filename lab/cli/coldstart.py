@@ -37,6 +37,7 @@ class Options:
     content_type: str | None
     model_data: Path | None
     against: tuple[str, ...]
+    variant: tuple[str, ...]
     model: str | None
     start: tuple[StartKind, ...]
     tier: tuple[str, ...]
@@ -49,6 +50,8 @@ class Options:
     def over(self) -> dict[str, Any]:
         """The plan's keys that the flags replace."""
         given: dict[str, Any] = {
+            "variants": list(self.variant) or None,
+            "models": None if self.model is None else [self.model],
             "start_kinds": list(self.start) or None,
             "tiers": list(self.tier) or None,
             "platforms": list(self.platform) or None,
@@ -98,8 +101,11 @@ def run_plan(  # noqa: PLR0913 - each is a flag
         list[str] | None,
         typer.Option(help="A variant of the lab's to measure beside your image; repeatable."),
     ] = None,
+    variant: Annotated[
+        list[str] | None, typer.Option(help="Only this variant of the plan; repeatable.")
+    ] = None,
     model: Annotated[
-        str | None, typer.Option(help="The model that --against variants serve.")
+        str | None, typer.Option(help="Only this model (also what --against variants serve).")
     ] = None,
     start: Annotated[
         list[StartKind] | None, typer.Option(help="Only this start kind; repeatable.")
@@ -130,6 +136,7 @@ def run_plan(  # noqa: PLR0913 - each is a flag
         content_type=content_type,
         model_data=model_data,
         against=tuple(against or ()),
+        variant=tuple(variant or ()),
         model=model,
         start=tuple(start or ()),
         tier=tuple(tier or ()),
@@ -166,7 +173,13 @@ def plan_of(options: Options) -> Plan:
     if own is None:
         _refuse_orphans(options)
         return planfile.load(planfile.find(options.plan or DEFAULT_PLAN), over=over, **names)
+    if options.variant:
+        raise UsageError(
+            "--variant chooses among a plan's variants, not beside an image of yours.",
+            remedy="Use --against to measure one of the lab's variants beside it.",
+        )
     over["own"] = own.model_dump()
+    over.pop("models", None)
     if options.against:
         over["variants"] = list(options.against)
         over["models"] = [options.model or store.models()[0]]
@@ -213,7 +226,6 @@ def _refuse_orphans(options: Options) -> None:
         "--content-type": options.content_type,
         "--model-data": options.model_data,
         "--against": options.against or None,
-        "--model": options.model,
     }
     given = [flag for flag, value in orphans.items() if value is not None]
     if given:

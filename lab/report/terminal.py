@@ -21,6 +21,7 @@ from lab.report.words import (
     PHASES,
     count_bytes,
     median_interval,
+    percent,
     plural,
     seconds,
     tier,
@@ -91,18 +92,33 @@ def _table(group: Group, comparisons: Sequence[Comparison], aside: str) -> Table
     for kind in group.kinds:
         rows = [one.row for one in group.of(kind)]
         longest = max((sum(row.phases_s.values()) for row in rows), default=0.0)
-        table.add_row(Text(KINDS[kind], "bold cyan"))
+        coverage = _common_coverage(rows)
+        heading = Text(KINDS[kind], "bold cyan")
+        if coverage:
+            heading.append(f"  {coverage} intervals", "dim")
+        table.add_row(heading)
         for row in rows:
             table.add_row(
                 f" {row.variant}",
                 count_bytes(row.image_compressed_bytes or row.image_unpacked_bytes),
                 _trials(row),
                 "skipped" if row.skipped and not row.n else seconds(row.total_s.p50),
-                median_interval(row),
+                median_interval(row).removesuffix(f" ({coverage})"),
                 against.ratio(row, comparisons),
                 _bar(row, longest),
             )
     return table
+
+
+def _common_coverage(rows: Sequence[Row]) -> str | None:
+    """What all the rows' intervals cover, if it is the same and less than 95 %: said once."""
+    said = {
+        "" if one.total_s.p50_ci95 is not None else percent(one.total_s.range_coverage or 0)
+        for one in rows
+        if one.n
+    }
+    only = said.pop() if len(said) == 1 else ""
+    return only if only not in {"", percent(0)} else None
 
 
 def _trials(row: Row) -> Text:

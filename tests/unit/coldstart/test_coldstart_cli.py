@@ -15,6 +15,7 @@ NOTHING = Options(
     content_type=None,
     model_data=None,
     against=(),
+    variant=(),
     model=None,
     start=(),
     tier=(),
@@ -51,6 +52,12 @@ def test_one_start_kind_may_be_picked_from_a_plan() -> None:
     assert plan.repeats == {StartKind.PULL: 2}
 
 
+def test_variants_and_a_model_may_be_picked_from_a_plan() -> None:
+    plan = coldstart.plan_of(options(variant=("onnx-slim",), model="retinopathy-vgg19"))
+    assert plan.variants == ("onnx-slim",)
+    assert plan.models == ("retinopathy-vgg19",)
+
+
 def test_an_own_image_needs_no_plan(tmp_path: Path) -> None:
     plan = coldstart.plan_of(options(image="me/x:1", payload=tmp_path / "cat.JPG"))
     assert plan.name == "me-x-1"
@@ -83,7 +90,13 @@ def test_an_own_image_can_join_a_plan(tmp_path: Path) -> None:
         ({"image": "x"}, UsageError, "needs a question"),
         ({"image": "x", "payload": Path("q.bin")}, UsageError, "type of q.bin cannot be told"),
         ({"payload": Path("q.json")}, UsageError, "--payload needs --image"),
-        ({"against": ("onnx",), "model": "m"}, UsageError, "--against, --model needs --image"),
+        ({"against": ("onnx",), "model": "m"}, UsageError, "--against needs --image"),
+        (
+            {"image": "x", "payload": Path("q.json"), "variant": ("onnx",)},
+            UsageError,
+            "--variant chooses among a plan's variants",
+        ),
+        ({"variant": ("onxx",)}, UsageError, "unknown variant 'onxx'; did you mean onnx"),
         (
             {"image": "x", "payload": Path("q.json"), "against": ("onxx",)},
             UsageError,
