@@ -93,10 +93,8 @@ def _table(group: Group, comparisons: Sequence[Comparison], aside: str) -> Table
         rows = [one.row for one in group.of(kind)]
         longest = max((sum(row.phases_s.values()) for row in rows), default=0.0)
         coverage = _common_coverage(rows)
-        heading = Text(KINDS[kind], "bold cyan")
-        if coverage:
-            heading.append(f"  {coverage} intervals", "dim")
-        table.add_row(heading)
+        said = f"at {coverage}" if coverage else ""
+        table.add_row(Text(KINDS[kind], "bold cyan"), "", "", "", said)
         for row in rows:
             table.add_row(
                 f" {row.variant}",
