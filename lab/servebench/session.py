@@ -13,7 +13,7 @@ from typing import Final
 from lab import paths, wire
 from lab.artifacts import archive, build, store
 from lab.engine.api import Container, ContainerSpec, Engine, Mount
-from lab.errors import ContainerFailedError, UsageError
+from lab.errors import ContainerFailedError, EngineError, UsageError
 from lab.host import host_facts
 from lab.images.build import ensure as ensure_images
 from lab.images.variants import VARIANTS, image_ref
@@ -22,7 +22,7 @@ from lab.progress import Progress
 from lab.servebench.bench import Options, arms_of, measure
 from lab.servebench.load import Target
 from lab.servebench.result import Result, save, summarise
-from lab.spec import LABEL_OWNER, LABEL_ROLE, Runtime
+from lab.spec import LABEL_OWNER, LABEL_ROLE, EngineKind, Runtime
 
 _READY_TIMEOUT_S: Final = 120.0
 _INSIDE: Final = "/bench/payload"
@@ -41,6 +41,11 @@ class Job:
 def run(job: Job, engine: Engine, progress: Progress) -> tuple[Result, Path]:
     """Measure, and return the summary and the file that keeps all of it."""
     runtime = _runtime(job.variant)
+    if engine.kind is EngineKind.PROCESS:
+        raise EngineError(
+            "The serve bench compares two sides of one container, and there is no container here.",
+            remedy="Run `lab doctor`: it says what a container engine needs on this machine.",
+        )
     platform = engine.facts().platform
     build.ensure([job.model], engine=engine, progress=progress)
     ensure_images([job.variant], platform=platform, engine=engine, progress=progress)

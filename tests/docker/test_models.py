@@ -18,25 +18,35 @@ from lab.spec import LABEL_ROLE, Runtime
 from models.common.fundus import draw
 from models.common.metrics import accuracy, confusion, quadratic_weighted_kappa
 
+PARAMETERS = {"retinopathy-mobilenet": 3_377_221, "retinopathy-vgg19": 20_107_205}
+
+
+@pytest.fixture(scope="module", params=PARAMETERS)
+def model(request: pytest.FixtureRequest, engine: DockerEngine, progress: Progress) -> str:
+    """The name of each model in turn, built."""
+    name = str(request.param)
+    build.ensure([name], engine=engine, progress=progress)
+    return name
+
 
 @pytest.fixture(scope="module")
-def card(mobilenet: str) -> dict[str, Any]:
-    return dict(store.card(mobilenet))
+def card(model: str) -> dict[str, Any]:
+    return dict(store.card(model))
 
 
 @pytest.fixture(scope="module")
-def session(mobilenet: str) -> onnxruntime.InferenceSession:
+def session(model: str) -> onnxruntime.InferenceSession:
     return onnxruntime.InferenceSession(
-        str(store.folder(mobilenet) / "model.onnx"), providers=["CPUExecutionProvider"]
+        str(store.folder(model) / "model.onnx"), providers=["CPUExecutionProvider"]
     )
 
 
-def test_the_model_on_disk_is_what_its_card_says(mobilenet: str) -> None:
-    assert problems(mobilenet) == []
+def test_the_model_on_disk_is_what_its_card_says(model: str) -> None:
+    assert problems(model) == []
 
 
-def test_the_card_tells_what_must_be_known(card: dict[str, Any]) -> None:
-    assert card["parameters"] == 3_377_221
+def test_the_card_tells_what_must_be_known(model: str, card: dict[str, Any]) -> None:
+    assert card["parameters"] == PARAMETERS[model]
     assert card["metrics"]["qwk"] >= 0.6
     table = np.array(card["metrics"]["confusion"])
     assert table.sum() == card["training"]["held_out"] >= 100
@@ -75,40 +85,48 @@ def test_it_grades_eyes_that_nobody_has_seen(
     assert said.std(axis=0).min() > 0.1  # the answers depend on the picture
 
 
-def test_its_samples_can_be_sent_to_it(mobilenet: str) -> None:
-    folder = store.folder(mobilenet) / "samples"
+def test_its_samples_can_be_sent_to_it(model: str) -> None:
+    folder = store.folder(model) / "samples"
 
     for grade in range(5):
         with Image.open(folder / f"grade-{grade}.png") as picture:
             assert picture.size == (224, 224)
-    payload = store.payload(mobilenet)
+    payload = store.payload(model)
     with Image.open(payload.path) as picture:
         assert picture.format == "JPEG"
         assert min(picture.size) >= 1000
 
 
-def test_archives_hold_the_model_at_their_top(mobilenet: str, tmp_path: Path) -> None:
+def test_archives_hold_the_model_at_their_top(model: str, tmp_path: Path) -> None:
     for runtime, name in ((Runtime.ONNX, "model.onnx"), (Runtime.TENSORFLOW, "saved_model")):
-        extract(store.find(mobilenet, runtime).path, tmp_path / runtime.value)
+        extract(store.find(model, runtime).path, tmp_path / runtime.value)
         names = {path.name for path in (tmp_path / runtime.value).iterdir()}
         assert names == {"model.json", name}
         described = json.loads((tmp_path / runtime.value / "model.json").read_text())
-        assert described["name"] == mobilenet
+        assert described["name"] == model
 
 
 def test_nothing_is_done_when_nothing_changed(
-    mobilenet: str, engine: DockerEngine, progress: Progress
+    model: str, engine: DockerEngine, progress: Progress
 ) -> None:
-    before = store.find(mobilenet, Runtime.ONNX).path.stat().st_mtime_ns
+    before = store.find(model, Runtime.ONNX).path.stat().st_mtime_ns
     quiet = Silent()
 
-    build.ensure([mobilenet], engine=engine, progress=quiet)
+    build.ensure([model], engine=engine, progress=quiet)
 
     assert quiet.steps == []
-    assert store.find(mobilenet, Runtime.ONNX).path.stat().st_mtime_ns == before
+    assert store.find(model, Runtime.ONNX).path.stat().st_mtime_ns == before
 
 
-def test_no_trainer_is_left_behind(mobilenet: str, engine: DockerEngine) -> None:
+def test_no_trainer_is_left_behind(model: str, engine: DockerEngine) -> None:
     left = engine.containers({LABEL_ROLE: build.ROLE})
 
     assert [container for container in left if not container.state().running] == []
+
+
+def test_a_model_that_is_built_again_has_the_same_bytes(
+    mobilenet: str, engine: DockerEngine, progress: Progress
+) -> None:
+    before = store.card(mobilenet)["sha256"]
+    build.ensure([mobilenet], engine=engine, progress=progress, force=True)
+    assert store.card(mobilenet)["sha256"] == before
