@@ -8,11 +8,14 @@ import os
 import signal
 import threading
 
+from .errors import StartError
 from .service import Service, log_error
 from .startup import EXIT_CODE, Start
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import NoReturn
+
     from .marks import Marks
     from .settings import Settings
 
@@ -26,7 +29,11 @@ def run(settings: "Settings", marks: "Marks") -> int:
     start.begin()
     from .slim_server import Server  # noqa: PLC0415  # while the model loads
 
-    server = Server(service, settings.host, settings.port)
+    try:
+        server = Server(service, settings.host, settings.port)
+    except StartError as error:
+        # Not by an ordinary exit: the model is loading in C, and would lose the interpreter.
+        _give_up(str(error))
     signal.signal(signal.SIGTERM, lambda _signal, _frame: server.stop())
     signal.signal(signal.SIGINT, lambda _signal, _frame: server.stop())
     from . import predictor  # noqa: F401, PLC0415  # Pillow
@@ -41,6 +48,6 @@ def run(settings: "Settings", marks: "Marks") -> int:
     os._exit(0)
 
 
-def _give_up(fault: str) -> None:
+def _give_up(fault: str) -> "NoReturn":
     log_error(fault)
     os._exit(EXIT_CODE)

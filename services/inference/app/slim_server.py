@@ -53,6 +53,7 @@ class _Connection:
         "lingering",
         "outbox",
         "refused",
+        "seen",
         "sock",
         "types",
         "waiting",
@@ -63,6 +64,8 @@ class _Connection:
         self.inbox = bytearray()
         self.outbox = b""
         self.deadline = now + _HEAD_S
+        self.seen = now
+        """When it last said something."""
         self.closing = False
         """Hang up once the outbox is empty."""
         self.lingering = False
@@ -207,11 +210,14 @@ class Server:
         self._shed()
 
     def _shed(self) -> None:
-        """Make room by hanging up on the idle; else let the backlog wait."""
-        for connection in list(self._connections):
-            if connection.head is None and not connection.inbox and not connection.outbox:
-                self._close(connection)
-                return
+        """Make room by hanging up on the one that is idle longest; else let the backlog wait."""
+        idle = [
+            connection
+            for connection in self._connections
+            if connection.head is None and not connection.inbox and not connection.outbox
+        ]
+        if idle:
+            self._close(min(idle, key=lambda connection: connection.seen))
 
     def _talk(self, connection: _Connection, events: int) -> None:
         try:
@@ -233,10 +239,11 @@ class Server:
             return
         if connection.lingering:
             return
+        connection.seen = time.monotonic()
         if connection.head is not None:
-            connection.deadline = time.monotonic() + _STALL_S
+            connection.deadline = connection.seen + _STALL_S
         elif not connection.inbox:
-            connection.deadline = time.monotonic() + _HEAD_S
+            connection.deadline = connection.seen + _HEAD_S
         connection.inbox += data
         self._advance(connection)
 
