@@ -266,13 +266,12 @@ class Server:
         """Listen to what matters now; a client that sends ahead is not read from meanwhile."""
         if connection not in self._connections:
             return
-        events = selectors.EVENT_WRITE if connection.outbox else 0
-        if not connection.outbox and (
-            not connection.waiting or len(connection.inbox) < http1.MAX_HEAD
-        ):
-            events |= selectors.EVENT_READ
-        if not events:
-            events = selectors.EVENT_WRITE if connection.outbox else 0
+        if connection.outbox:
+            events = selectors.EVENT_WRITE
+        elif not connection.waiting or len(connection.inbox) < http1.MAX_HEAD:
+            events = selectors.EVENT_READ
+        else:
+            events = 0
         self._want(connection, events)
 
     def _want(self, connection: _Connection, events: int) -> None:
