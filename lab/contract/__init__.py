@@ -1,0 +1,1 @@
+"""The hosting contract, rule by rule, tried against a running image."""

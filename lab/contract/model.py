@@ -1,0 +1,84 @@
+"""What a check of the hosting contract says, and about what."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum, unique
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from lab.engine.docker import DockerEngine
+from lab.spec import Platform
+
+
+@unique
+class Verdict(StrEnum):
+    """How it went. ``SKIP`` is a rule that could not be tried here, with the reason."""
+
+    PASS = "pass"  # noqa: S105
+    WARN = "warn"
+    FAIL = "fail"
+    SKIP = "skip"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rule:
+    """One rule of the contract."""
+
+    id: str
+    """Short and stable, for JUnit and for people: ``sigterm``, ``ping-under-load``."""
+    title: str
+    """The rule itself, as a statement: ``SIGTERM ends the container within 30 s``."""
+    why: str
+    """What happens on SageMaker to an image that breaks it."""
+    change: str
+    """What to change, imperative."""
+    source: str
+    """Which page or model says so."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Finding:
+    """What was seen when a rule was tried."""
+
+    rule: Rule
+    verdict: Verdict
+    seen: str
+    data: Any = None
+    """The same for machines: figures, lists."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Subject:
+    """What is checked."""
+
+    image: str
+    platform: Platform
+    model_dir: PurePosixPath | None
+    """Unpacked model; None mounts nothing."""
+    payload: bytes | None
+    content_type: str
+    archive: Path | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Where:
+    """With what it is checked."""
+
+    engine: DockerEngine
+    owner: str
+    """Label of everything that a check makes."""
+    work: Path
+
+
+@dataclass(frozen=True, kw_only=True)
+class Verdicts:
+    """The whole check."""
+
+    image: str
+    platform: Platform
+    findings: Sequence[Finding]
+
+    @property
+    def failed(self) -> bool:
+        """Whether any rule is broken."""
+        return any(one.verdict is Verdict.FAIL for one in self.findings)

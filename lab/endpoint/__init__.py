@@ -1,0 +1,1 @@
+"""The SageMaker emulator's behaviour, without HTTP: states, fleets, routing, limits."""

@@ -1,0 +1,106 @@
+"""What the emulator remembers: rows of its store. Bodies are in the API's own shapes.
+
+Times are seconds since the epoch, as the JSON protocol sends them.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum, unique
+from typing import Any
+
+Body = Mapping[str, Any]
+"""A request or an answer of the control plane, as botocore's model describes it."""
+
+
+@unique
+class Status(StrEnum):
+    """``EndpointStatus``, the values that the emulator uses."""
+
+    CREATING = "Creating"
+    UPDATING = "Updating"
+    IN_SERVICE = "InService"
+    ROLLING_BACK = "RollingBack"
+    FAILED = "Failed"
+    DELETING = "Deleting"
+
+
+@unique
+class Kind(StrEnum):
+    """How an endpoint is called and paid for."""
+
+    REAL_TIME = "real-time"
+    SERVERLESS = "serverless"
+    ASYNC = "async"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Resource:
+    """A model or an endpoint configuration: immutable, as the request that made it."""
+
+    name: str
+    arn: str
+    created_at: float
+    body: Body
+
+
+@dataclass(frozen=True, kw_only=True)
+class VariantState:
+    """What may change of a production variant while its endpoint lives."""
+
+    name: str
+    weight: float
+    count: int
+    """Instances wanted; 0 for serverless."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class EndpointRecord:
+    """An endpoint. The control plane writes what is wanted, ``fleet`` what has become of it."""
+
+    name: str
+    arn: str
+    created_at: float
+    modified_at: float
+    status: Status
+    config_name: str
+    """The configuration in service; while CREATING the first one."""
+    failure_reason: str | None = None
+    pending_config: str | None = None
+    """While UPDATING to another configuration: its name."""
+    pending: Mapping[str, VariantState] | None = None
+    """While UPDATING weights and capacities: what is wanted, by variant name."""
+    deployment: Body = field(default_factory=dict)
+    """``DeploymentConfig`` of the last create or update."""
+    retain: Body = field(default_factory=dict)
+    """``RetainAllVariantProperties`` and ``ExcludeRetainedVariantProperties`` of an update."""
+    variants: Mapping[str, VariantState] = field(default_factory=dict)
+    """In service now, shadows included."""
+    generation: int = 0
+    """Grows with each fleet that is built: servers of an older one are not this one's."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ServerRecord:
+    """A model container that was started for an endpoint and not yet removed."""
+
+    id: str
+    """``i-0a1b...`` for an instance, a UUID for a serverless container."""
+    endpoint: str
+    variant: str
+    generation: int
+    container: str
+    """The container's name in the engine."""
+    created_at: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class AsyncRecord:
+    """An asynchronous invocation that was accepted and has not ended."""
+
+    id: str
+    endpoint: str
+    inference_id: str
+    accepted_at: float
+    expires_at: float
+    request: Body
+    """Headers and places: see ``lab.endpoint.asynchronous``."""
