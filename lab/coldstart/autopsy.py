@@ -1,37 +1,24 @@
-"""Why a container did not do what was asked: exit code, OOM or not, its last words."""
+"""Why a trial's container did not do what was asked: what is known of it, as a failed trial."""
 
 import time
 from typing import Final
 
-from lab.coldstart.probe import Probes
 from lab.coldstart.record import Failure, FailureKind
 from lab.coldstart.trial import TrialFailed
 from lab.engine.api import Container
 from lab.errors import EngineError
+from lab.start import cause
+from lab.start.cause import Cause, log_tail
+from lab.start.probe import Probes
+from lab.start.watch import POLL_S
 from lab.wire import Answer
-
-POLL_S: Final = 0.25
-"""How often the engine is asked whether the container still runs: gently, since each question
-takes the engine a millisecond of processor time that the container could have used."""
 
 INVOCATION_TIMEOUT_S: Final = 60.0
 """SageMaker's limit for ``/invocations``."""
 
-LOG_LINES: Final = 25
 _BODY_EXCERPT: Final = 500
-_IMAGE_S_FAULT: Final = ("OCI runtime create failed", "exec:", "exec format error")
-"""In an engine's refusal to start a container: the image names no program that can run."""
-
 _OK: Final = 200
 _MULTIPLE_CHOICES: Final = 300
-
-
-def log_tail(container: Container) -> str:
-    """The last lines, or nothing when the engine cannot say."""
-    try:
-        return container.logs(tail=LOG_LINES)
-    except EngineError:
-        return ""
 
 
 def excerpt(answer: Answer) -> str:
@@ -57,9 +44,11 @@ def check(container: Container, answer: Answer, which: str, probes: Probes) -> N
 def no_answer(container: Container, error: Exception, probes: Probes) -> TrialFailed:
     """An invocation broke off: the container may have died of it."""
     time.sleep(POLL_S)  # a dying container is still running when its connection breaks
-    died = _death(container, "during the first predictions")
+    died = cause.death(
+        container, "during the first predictions", last_ping_status=probes.last_status
+    )
     if died is not None:
-        return TrialFailed(died.model_copy(update={"last_ping_status": probes.last_status}))
+        return _failed(died)
     said = (
         f"no answer within {INVOCATION_TIMEOUT_S:g} s"
         if isinstance(error, TimeoutError)
@@ -80,60 +69,21 @@ def not_started(container: Container, error: EngineError) -> TrialFailed:
 
     An image that cannot run is told from an engine that fails: only the latter ends a run.
     """
-    died = _death(container, "at once")
-    if died is not None:
-        return TrialFailed(died)
-    hint = ""
-    if '"serve"' in error.what:
-        hint = (
-            " SageMaker starts every container as `docker run IMAGE serve`: give the image an "
-            "exec-form ENTRYPOINT, or a program named serve on its PATH."
-        )
-    elif "exec format error" in error.what:
-        hint = " The image is for another processor than this machine's."
-    image = any(sign in error.what for sign in _IMAGE_S_FAULT)
-    return TrialFailed(
-        Failure(
-            kind=FailureKind.EARLY_EXIT if image else FailureKind.ENGINE,
-            message=f"The container could not be started: {error.what}{hint}",
-            log_tail=log_tail(container),
-        )
-    )
+    return _failed(cause.not_started(container, error))
 
 
 def not_ready(container: Container, seen: Probes, timeout_s: float) -> TrialFailed:
     """The probes gave up: it died, or never answered 200."""
-    died = _death(container, "before it was ready")
-    if died is not None:
-        return TrialFailed(died.model_copy(update={"last_ping_status": seen.last_status}))
+    return _failed(cause.not_ready(container, seen, timeout_s))
+
+
+def _failed(of: Cause) -> TrialFailed:
     return TrialFailed(
         Failure(
-            kind=FailureKind.NEVER_READY,
-            message=f"Not ready within {timeout_s:g} s: {seen.seen()}.",
-            last_ping_status=seen.last_status,
-            log_tail=log_tail(container),
+            kind=FailureKind(of.kind.value),
+            message=of.message,
+            exit_code=of.exit_code,
+            last_ping_status=of.last_ping_status,
+            log_tail=of.log_tail,
         )
-    )
-
-
-def _death(container: Container, when: str) -> Failure | None:
-    """Why the container is gone, or lost a process for lack of memory; None if it lives well."""
-    state = container.state()
-    killed = state.oom_killed or (
-        state.started_at_ns is not None
-        and any(event.action == "oom" for event in container.events(state.started_at_ns))
-    )
-    if state.started_at_ns is None or (state.running and not killed):
-        return None
-    if killed:
-        what = "The container ran out of memory" + (" and was killed" if not state.running else "")
-        kind = FailureKind.OOM
-    else:
-        what, kind = "The container exited", FailureKind.EARLY_EXIT
-    code = "" if state.exit_code is None else f" with code {state.exit_code}"
-    return Failure(
-        kind=kind,
-        message=f"{what} {when}{code}.",
-        exit_code=state.exit_code,
-        log_tail=log_tail(container),
     )

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from lab.coldstart.pagecache import Dropped
-from lab.coldstart.timeline import CLOCK_TICK_S
+from lab.start.timeline import CLOCK_TICK_S
 from lab.units import format_bytes
 
 CACHE_FLOOR_BYTES: Final = 256 * 1024 * 1024

@@ -9,16 +9,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
-from lab.coldstart import checks, pagecache, timeline
+from lab.coldstart import checks, pagecache
 from lab.coldstart.checks import Identity
 from lab.coldstart.marks import Taking
-from lab.coldstart.observe import (
-    Limits,
-    Observed,
-    logged_marks,
-    look_inside,
-    start_and_predict,
-)
+from lab.coldstart.observe import Limits, Observed, start_and_predict
 from lab.coldstart.record import Cell, Failure, FailureKind, Outcome, Sample
 from lab.coldstart.schedule import Trial
 from lab.coldstart.site import Brought, ColdSites, LocalSite, Site
@@ -27,6 +21,8 @@ from lab.engine.api import Container, ContainerSpec, Engine, EngineFacts, Usage
 from lab.engine.pulled import NotColdError
 from lab.errors import ArchiveError, DiskFullError, EngineError, RegistryError
 from lab.spec import HOST_TIER, LABEL, LABEL_OWNER, LABEL_ROLE, EngineKind, Mark, StartKind, Tier
+from lab.start import timeline
+from lab.start.inside import logged_marks, look_inside, started_ns
 
 STOP_GRACE_S: Final = 5.0
 ROLE_TRIAL: Final = "trial"
@@ -362,22 +358,10 @@ def _identity(container: Container, observed: Observed) -> Identity:
 
 
 def _started_ns(observed: Observed, offset_ns: int) -> int:
-    """When the first instruction of the image's own program ran, as far as it can be known.
-
-    The engine says so a little late, so the server's first line counts where it is earlier. The
-    kernel's start time of process 1 does not: an engine forks that process (runc's ``init``) some
-    100 ms before it has built the container around it and hands it over to ``serve``.
-    """
-    times = [
-        at - offset_ns
-        for at in (observed.started_event_ns, observed.state.started_at_ns)
-        if at is not None
-    ]
-    if observed.inside is not None:
-        times.append(observed.inside.marks[Mark.INTERPRETER])
-    if not times:
+    found = started_ns(observed.state, observed.events, observed.inside, offset_ns=offset_ns)
+    if found is None:
         raise TrialFailed.of(FailureKind.ENGINE, "The engine does not say when it started.")
-    return min(times)
+    return found
 
 
 def _must_be_none(doubt: str | None) -> None:

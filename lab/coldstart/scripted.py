@@ -2,10 +2,10 @@
 
 from collections.abc import Callable, Mapping
 
-from lab.coldstart import timeline
 from lab.coldstart.record import Failure, Outcome, Sample
 from lab.coldstart.schedule import Trial
 from lab.spec import Mark
+from lab.start import timeline
 
 EPOCH_NS = 1_700_000_000_000_000_000
 

@@ -18,7 +18,7 @@ from lab.engine.api import (
 )
 from lab.errors import EngineError
 from lab.spec import EngineKind, Platform
-from tests.unit.coldstart.servers import Answer, ready_after, serving
+from tests.unit.start.servers import Answer, ready_after, serving
 
 
 @dataclass(kw_only=True)

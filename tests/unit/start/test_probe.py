@@ -4,8 +4,8 @@ import time
 
 import pytest
 
-from lab.coldstart.probe import Probes, probe
-from tests.unit.coldstart.servers import ready_after, serving
+from lab.start.probe import Probes, probe
+from tests.unit.start.servers import ready_after, serving
 
 
 def ask(address: tuple[str, int], *, give_up_s: float = 2.0, interval_s: float = 0.01) -> Probes:

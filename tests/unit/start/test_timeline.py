@@ -2,9 +2,9 @@ from collections.abc import Mapping
 
 import pytest
 
-from lab.coldstart import timeline
-from lab.coldstart.timeline import Inside, inside_marks
 from lab.spec import Mark, Phase
+from lab.start import timeline
+from lab.start.timeline import Inside, inside_marks
 
 T0 = 1_700_000_000_000_000_000
 
