@@ -1,0 +1,63 @@
+"""On which ports a container listens, as its kernel says: what an image got wrong is named."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from lab.engine.container import DockerContainer
+from lab.errors import EngineError
+
+_PROC: Final = Path("/proc")
+_LISTENING: Final = "0A"
+_LOOPBACKS: Final = ("0100007F", "00000000000000000000000001000000")
+_FIELDS: Final = 4
+_DOCKER_DNS: Final = "0B00007F"
+"""127.0.0.11: the engine's own name server in the container's network."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Listening:
+    """A port that something in the container listens on."""
+
+    port: int
+    loopback: bool
+    """Only reached from within the container."""
+
+    def __str__(self) -> str:
+        """``8080`` or ``127.0.0.1:8080``."""
+        return f"127.0.0.1:{self.port}" if self.loopback else str(self.port)
+
+
+def listening(container: DockerContainer, *, proc: Path = _PROC) -> Sequence[Listening] | None:
+    """The ports, lowest first; None where this machine does not see the container's processes."""
+    try:
+        pid = container.state().pid
+    except EngineError:
+        return None
+    if pid is None or container.id not in _read(proc / str(pid) / "cgroup"):
+        return None
+    table = _read(proc / str(pid) / "net/tcp") + _read(proc / str(pid) / "net/tcp6")
+    return parse(table)
+
+
+def parse(table: str) -> Sequence[Listening]:
+    """The listening sockets of ``/proc/net/tcp``: loopback only where no other address is."""
+    ports: dict[int, bool] = {}
+    for line in table.splitlines():
+        words = line.split()
+        if len(words) < _FIELDS or words[3] != _LISTENING:
+            continue
+        address, _, port = words[1].partition(":")
+        if address == _DOCKER_DNS:
+            continue
+        number = int(port, 16)
+        ports[number] = ports.get(number, True) and address in _LOOPBACKS
+    return [Listening(port=port, loopback=only) for port, only in sorted(ports.items())]
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text()
+    except OSError:
+        return ""
