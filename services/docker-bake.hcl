@@ -14,6 +14,11 @@ variable "BASE" {
 variable "DEBIAN" {
   default = "docker.io/library/debian:trixie-slim"
 }
+# The image of somebody else's that a service is taken from where its registry answers; empty: it is
+# built from Debian's or PyPI's packages. Pinned in services/pins.json, one target at a time.
+variable "UPSTREAM" {
+  default = ""
+}
 # Files of this machine that a build step may read and that no layer keeps. Empty: not needed.
 variable "CA_FILE" { # certificates that this machine trusts
   default = ""
@@ -179,12 +184,61 @@ target "coldhost" {
   }
 }
 
-target "registry" {
+target "_upstream" {
   inherits = ["_image"]
+  target = notequal(UPSTREAM, "") ? "pulled" : "packaged"
+  args = {
+    UPSTREAM = notequal(UPSTREAM, "") ? UPSTREAM : null
+  }
+}
+
+target "registry" {
+  inherits = ["_upstream"]
   context = "services/registry"
   tags = tag("registry")
   labels = {
     "org.inference-lab.role" = "registry"
+  }
+}
+
+target "s3" {
+  inherits = ["_upstream"]
+  context = "."
+  dockerfile = "services/s3/Dockerfile"
+  contexts = equal(UPSTREAM, "") ? {
+    tools = "target:tools"
+  } : {}
+  tags = tag("s3")
+  labels = {
+    "org.inference-lab.role" = "s3"
+  }
+}
+
+target "prometheus" {
+  inherits = ["_upstream"]
+  context = "services/prometheus"
+  tags = tag("prometheus")
+  labels = {
+    "org.inference-lab.role" = "prometheus"
+  }
+}
+
+target "pushgateway" {
+  inherits = ["_upstream"]
+  context = "services/pushgateway"
+  tags = tag("pushgateway")
+  labels = {
+    "org.inference-lab.role" = "pushgateway"
+  }
+}
+
+# Nobody packages it: there is only the published image.
+target "grafana" {
+  inherits = ["_upstream"]
+  context = "services/grafana"
+  tags = tag("grafana")
+  labels = {
+    "org.inference-lab.role" = "grafana"
   }
 }
 
@@ -206,6 +260,9 @@ group "variants" {
 }
 group "helpers" {
   targets = ["coldhost", "registry", "trainer"]
+}
+group "stack" {
+  targets = ["registry", "s3", "prometheus", "pushgateway"]
 }
 group "default" {
   targets = ["onnx-slim"]

@@ -68,6 +68,7 @@ def environment(platform: Platform, engine: DockerEngine, files: HostFiles) -> M
         "BUILDKIT_PROGRESS": "plain",
         "ARCH": platform.arch,
         "BASE": f"inference-lab/base:trixie-{platform.arch}",
+        "UPSTREAM": "",
         "CA_FILE": str(files.ca or ""),
         "PIP_FILE": str(files.pip or ""),
         "APT_FILE": str(files.apt or ""),

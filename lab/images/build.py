@@ -1,15 +1,16 @@
 """Build what is missing or has changed, and nothing else."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from lab.engine.api import Engine, ImageFacts
 from lab.engine.docker import DockerEngine
 from lab.engine.foreign import translated
 from lab.errors import EngineError, ImageNotFoundError
-from lab.images import venvs
+from lab.images import thirdparty, venvs
 from lab.images.bake import bake
 from lab.images.base import ensure_base
 from lab.images.targets import LABEL_FINGERPRINT, Target, fingerprint, target
+from lab.images.thirdparty import Provenance
 from lab.progress import Progress
 from lab.spec import Platform
 
@@ -26,6 +27,14 @@ def ensure(
     if not isinstance(engine, DockerEngine):
         venvs.ensure([one.name for one in wanted], progress=progress)
         return
+    others = [one for one in wanted if one.upstream]
+    if others:
+        _refuse_absent(
+            thirdparty.ensure(others, platform=platform, engine=engine, progress=progress)
+        )
+    wanted = [one for one in wanted if not one.upstream]
+    if not wanted:
+        return
     base = engine.image(ensure_base(platform, engine, progress).ref).image_id
     marks = {one: fingerprint(one, base=base) for one in _with_steps(wanted)}
     present = {one: _present(one.ref(platform), engine) for one in marks}
@@ -40,6 +49,15 @@ def ensure(
         progress=progress,
     )
     _forget(engine, [facts for one in stale if (facts := present[one]) is not None])
+
+
+def _refuse_absent(found: Mapping[str, Provenance]) -> None:
+    absent = [one for one in found.values() if one.source is None]
+    if absent:
+        raise EngineError(
+            f"{absent[0].name} can be had from nowhere: {absent[0].detail}.",
+            remedy="Check with `lab doctor` which registries can be reached.",
+        )
 
 
 def _with_steps(targets: Sequence[Target]) -> Sequence[Target]:

@@ -32,6 +32,10 @@ class Target:
     inputs: Sequence[str]
     steps: Sequence[str] = ()
     """Other images that it copies from: the build has them anyway, so they are kept."""
+    upstream: bool = False
+    """Somebody else's program: pulled where a registry answers (see ``thirdparty``)."""
+    packaged: bool = True
+    """It can be built from packages, as all but one of the others' can."""
 
     def ref(self, platform: Platform) -> str:
         """The image's name."""
@@ -43,6 +47,12 @@ def _variant(name: str, *more: str, steps: Sequence[str] = ()) -> Target:
         name=name,
         steps=steps,
         inputs=(BAKE_FILE, f"services/inference/Dockerfile.{name}", *_APP, *more),
+    )
+
+
+def _upstream(name: str, *more: str, packaged: bool = True) -> Target:
+    return Target(
+        name=name, upstream=True, packaged=packaged, inputs=(BAKE_FILE, f"services/{name}", *more)
     )
 
 
@@ -61,7 +71,11 @@ TARGETS: Final = {
         _variant("onnx-slim", "requirements/onnx-slim.txt", *_TOOLS, _PACKAGING),
         Target(name=FLOOR, inputs=(BAKE_FILE, *_TOOLS, "services/floor")),
         Target(name="coldhost", inputs=(BAKE_FILE, "services/coldhost")),
-        Target(name="registry", inputs=(BAKE_FILE, "services/registry")),
+        _upstream("registry"),
+        _upstream("s3", *_TOOLS, "requirements/s3.txt"),
+        _upstream("prometheus"),
+        _upstream("pushgateway"),
+        _upstream("grafana", packaged=False),
         Target(
             name="trainer",
             inputs=(

@@ -1,0 +1,173 @@
+"""Services that others publish: pulled where their registry answers, else built from packages.
+
+Either way the image has the lab's name and label, so that whoever needs it need not know which.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from lab.engine.docker import DockerEngine
+from lab.errors import ImageNotFoundError, LabError
+from lab.images.bake import bake
+from lab.images.base import Source, ensure_base
+from lab.images.pins import Pin, pins
+from lab.images.targets import LABEL_FINGERPRINT, Target, fingerprint
+from lab.progress import Progress
+from lab.spec import Platform
+
+LABEL_SOURCE: Final = "org.inference-lab.upstream.source"
+LABEL_DETAIL: Final = "org.inference-lab.upstream.detail"
+
+_PACKAGES: Final = {
+    "registry": "Debian's docker-registry",
+    "s3": "PyPI's moto",
+    "prometheus": "Debian's prometheus",
+    "pushgateway": "Debian's prometheus-pushgateway",
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Provenance:
+    """Where a service's image came from. ``source`` None: it can be had from nowhere here."""
+
+    name: str
+    ref: str
+    source: Source | None
+    detail: str
+    """The published image, or the packages."""
+
+
+def ensure(
+    targets: Sequence[Target], *, platform: Platform, engine: DockerEngine, progress: Progress
+) -> Mapping[str, Provenance]:
+    """Have the images of ``targets``; where each came from, by name.
+
+    One that is there and made from the present inputs stays, whichever way it came. Raises
+    ``BuildError``, ``DiskFullError`` or ``EngineError``; that a service can be had from nowhere
+    is no error but a ``Provenance`` without source.
+    """
+    base = _Base(platform, engine, progress)
+    reached: dict[str, bool] = {}
+    found = {}
+    for target in targets:
+        made = _present(target, platform, engine, base)
+        if made is None:
+            _pull(target, platform, engine, progress, reached)
+            made = _present(target, platform, engine, base)
+        if made is None and target.packaged:
+            _build(target, platform, engine, progress, base)
+            made = _present(target, platform, engine, base)
+        found[target.name] = made or Provenance(
+            name=target.name,
+            ref=target.ref(platform),
+            source=None,
+            detail="no registry answers, and no package has it",
+        )
+    return found
+
+
+class _Base:
+    """The base image's id, made only when it is asked for: a pulled image does not need it."""
+
+    def __init__(self, platform: Platform, engine: DockerEngine, progress: Progress) -> None:
+        self._platform = platform
+        self._engine = engine
+        self._progress = progress
+        self._id: str | None = None
+
+    def id(self) -> str:
+        if self._id is None:
+            ref = ensure_base(self._platform, self._engine, self._progress).ref
+            self._id = self._engine.image(ref).image_id
+        return self._id
+
+
+def _present(
+    target: Target, platform: Platform, engine: DockerEngine, base: _Base
+) -> Provenance | None:
+    try:
+        labels = engine.image(target.ref(platform)).labels
+    except ImageNotFoundError:
+        return None
+    source: Source = "registry" if labels.get(LABEL_SOURCE) == "registry" else "packages"
+    mark = _mark_pulled(target) if source == "registry" else fingerprint(target, base=base.id())
+    if labels.get(LABEL_FINGERPRINT) != mark:
+        return None
+    return Provenance(
+        name=target.name,
+        ref=target.ref(platform),
+        source=source,
+        detail=labels.get(LABEL_DETAIL) or _PACKAGES.get(target.name, ""),
+    )
+
+
+def _mark_pulled(target: Target) -> str:
+    """Of what a pulled image is made from: its pins stand for the base."""
+    return fingerprint(target, base=" ".join(pin.pinned for pin in pins(target.name)))
+
+
+def _pull(
+    target: Target,
+    platform: Platform,
+    engine: DockerEngine,
+    progress: Progress,
+    reached: dict[str, bool],
+) -> None:
+    """Take it from the first registry that answers here and answers the engine too, if any.
+
+    ``reached`` remembers which registries answered: each is asked once.
+    """
+    for pin in pins(target.name):
+        if pin.registry not in reached:
+            with progress.step(f"Asking {pin.registry} for {pin.ref}"):
+                reached[pin.registry] = pin.answers()
+        if not reached[pin.registry]:
+            continue
+        try:
+            _take(pin, target, platform, engine, progress)
+        except LabError as error:
+            progress.note(f"{pin.ref} cannot be used: {error.what.splitlines()[0]}")
+        else:
+            return
+
+
+def _take(
+    pin: Pin, target: Target, platform: Platform, engine: DockerEngine, progress: Progress
+) -> None:
+    with progress.step(f"Pulling {pin.ref}"):
+        engine.pull(pin.pinned, platform=platform)
+    labels = {
+        LABEL_FINGERPRINT: _mark_pulled(target),
+        LABEL_SOURCE: "registry",
+        LABEL_DETAIL: pin.pinned,
+    }
+    bake(
+        [target.name],
+        labels={target.name: labels},
+        platform=platform,
+        engine=engine,
+        progress=progress,
+        variables={"UPSTREAM": pin.pinned},
+    )
+
+
+def _build(
+    target: Target,
+    platform: Platform,
+    engine: DockerEngine,
+    progress: Progress,
+    base: _Base,
+) -> None:
+    labels = {
+        LABEL_FINGERPRINT: fingerprint(target, base=base.id()),
+        LABEL_SOURCE: "packages",
+        LABEL_DETAIL: _PACKAGES[target.name],
+    }
+    bake(
+        [target.name],
+        labels={target.name: labels},
+        platform=platform,
+        engine=engine,
+        progress=progress,
+    )
