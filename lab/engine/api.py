@@ -1,6 +1,6 @@
 """What the lab asks of a container engine: small enough to be played by a process or a script."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 from typing import Protocol
@@ -44,6 +44,8 @@ class ContainerSpec:
     privileged: bool = False
     cap_add: Sequence[str] = ()
     platform: Platform | None = None
+    hostname: str | None = None
+    """None leaves it to the engine; a process has the machine's."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,6 +67,38 @@ class Usage:
     cpu_seconds: float | None = None
     throttled_seconds: float | None = None
     read_bytes: int | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Load:
+    """What a running container uses now. Memory without what the kernel could drop at once."""
+
+    memory_bytes: int
+    memory_limit_bytes: int
+    """Of the cgroup; the machine's memory where there is no limit."""
+    cpu_seconds: float
+    """Since it started."""
+    threads: int | None = None
+    oom_kills: int = 0
+    """Processes in it that were killed for want of memory, as far as it can be seen from here."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class LogLine:
+    """A line of a container's output, stamped by the engine; nanoseconds since the epoch."""
+
+    at_ns: int
+    text: str
+
+
+class LogStream(Protocol):
+    """A container's output as it comes. Iterating ends when the container has, or on ``close``."""
+
+    def __iter__(self) -> Iterator[LogLine]:
+        """Raises ``EngineError`` when the engine breaks off or is silent for too long."""
+
+    def close(self) -> None:
+        """End it, from any thread."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -156,6 +190,12 @@ class Container(Protocol):
 
     def logs(self, *, tail: int = 50) -> str:
         """The last lines of both its streams."""
+
+    def follow_logs(self, *, since_ns: int = 0) -> LogStream:
+        """Both its streams from ``since_ns`` on, until it ends."""
+
+    def load(self) -> Load | None:
+        """What it uses now, without waiting for a second sample; None when it does not run."""
 
     def usage(self) -> Usage:
         """What its cgroup counted; read it while the container still runs."""

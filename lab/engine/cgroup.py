@@ -1,7 +1,7 @@
 """What a container's cgroup counted, read from the kernel's files in both layouts."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -18,6 +18,7 @@ _V1_FILES: Final = (
     ("cpu", "cpu.stat"),
     ("blkio", "blkio.throttle.io_service_bytes_recursive"),
 )
+_CONTROLLERS: Final = tuple(controller for controller, _ in _V1_FILES)
 
 
 def usage_of(
@@ -39,6 +40,17 @@ def usage_of(
     return _read_v1(root, groups)
 
 
+def oom_kills_of(container_id: str, *, root: Path = ROOT) -> int | None:
+    """How many of its processes the kernel killed for want of memory; None if it is not seen."""
+    groups = _by_name(container_id, root, ("memory",))
+    if "" in groups:
+        return _pairs(root / groups[""].lstrip("/") / "memory.events").get("oom_kill")
+    if "memory" in groups:
+        folder = root / "memory" / groups["memory"].lstrip("/")
+        return _pairs(folder / "memory.oom_control").get("oom_kill")
+    return None
+
+
 def _of_process(container_id: str, pid: int | None, proc: Path) -> dict[str, str]:
     """Controller (``""`` for v2's only tree) to path, from ``/proc/PID/cgroup``."""
     if not pid:
@@ -55,13 +67,15 @@ def _of_process(container_id: str, pid: int | None, proc: Path) -> dict[str, str
     return groups
 
 
-def _by_name(container_id: str, root: Path) -> dict[str, str]:
+def _by_name(
+    container_id: str, root: Path, controllers: Sequence[str] = _CONTROLLERS
+) -> dict[str, str]:
     """The same by looking for a folder named after the container: engines inside containers."""
     if (root / "cgroup.controllers").exists():
         found = next(_search(root, container_id, _NESTED), None)
         return {} if found is None else {"": f"/{found.relative_to(root)}"}
     groups = {}
-    for controller, _ in _V1_FILES:
+    for controller in controllers:
         mount = root / controller
         found = next(_search(mount, container_id, _NESTED), None)
         if found is not None:

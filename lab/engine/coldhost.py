@@ -124,17 +124,19 @@ def cold_host(
     owner: str,
     network: str = NETWORK,
     registry: str = INTERNAL,
+    doors: Path | None = None,
 ) -> Iterator[ColdHost]:
     """A new cold host, gone with its volume at the end of the block, however that comes.
 
     ``image`` is ``inference-lab/coldhost:<arch>``, ``owner`` the run's id, ``registry`` the one
-    that needs no TLS, as seen from the inside. Raises ``EngineError`` when the engine in it does
-    not come up within 30 s.
+    that needs no TLS, as seen from the inside. ``doors`` is the folder below which its socket
+    comes to lie, for a caller whose own temporary folder the engine does not see. Raises
+    ``EngineError`` when the engine in it does not come up within 30 s.
     """
     made = ExitStack()
     try:
         with uninterrupted():
-            door: _Door = _Folder() if engine.bridged else _Port()
+            door: _Door = _Folder(doors) if engine.bridged else _Port()
             made.callback(door.close)
             container = engine.create(
                 door.spec(_spec(image=image, network=network, owner=owner, registry=registry))
@@ -168,8 +170,8 @@ class _Folder:
 
     forwarded: Final = 0
 
-    def __init__(self) -> None:
-        self._folder = Path(tempfile.mkdtemp(prefix="lab-cold-"))
+    def __init__(self, below: Path | None) -> None:
+        self._folder = Path(tempfile.mkdtemp(prefix="lab-cold-", dir=below))
 
     def spec(self, spec: ContainerSpec) -> ContainerSpec:
         shared = Mount(source=str(self._folder), target=_SHARED, read_only=False)

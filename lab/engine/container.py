@@ -1,24 +1,24 @@
 """A container of a Docker Engine."""
 
-import re
 import time
 from collections.abc import Mapping, Sequence
-from datetime import datetime
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
 from docker.errors import APIError, NotFound
 
-from lab.engine.api import ContainerState, EngineEvent, Usage
-from lab.engine.cgroup import usage_of
+from lab.engine.api import ContainerState, EngineEvent, Load, Usage
+from lab.engine.cgroup import oom_kills_of, usage_of
+from lab.engine.dockerlogs import DockerLogStream
 from lab.engine.foreign import translated
 from lab.engine.route import connected
+from lab.engine.stamps import parse_time
 from lab.errors import EngineError
 
 _NS: Final = 1_000_000_000
 _KILLED: Final = 137
 _CONFLICT: Final = 409
-_ZERO_TIME: Final = "0001-01-01"
 
 
 class DockerContainer:
@@ -143,6 +143,28 @@ class DockerContainer:
             text: bytes = self._client.logs(self._id, stdout=True, stderr=True, tail=tail)
         return text.decode(errors="replace")
 
+    def follow_logs(self, *, since_ns: int = 0) -> DockerLogStream:
+        """Both its streams from ``since_ns`` on, until it ends."""
+        with translated():
+            stream = self._client.logs(
+                self._id,
+                stdout=True,
+                stderr=True,
+                stream=True,
+                follow=True,
+                timestamps=True,
+                since=since_ns / _NS if since_ns else None,
+            )
+        return DockerLogStream(stream)
+
+    def load(self) -> Load | None:
+        """What it uses now: one sample, where the engine by itself would take a second one."""
+        with translated():
+            stats: dict[str, Any] = self._client.stats(self._id, stream=False, one_shot=True)
+        found = load_from_stats(stats)
+        kills = None if found is None else oom_kills_of(self._id)
+        return found if found is None or not kills else replace(found, oom_kills=kills)
+
     def usage(self) -> Usage:
         """What its cgroup counted; read it while the container still runs."""
         pid = self._inspect()["State"]["Pid"]
@@ -185,15 +207,6 @@ class DockerContainer:
         return seen
 
 
-def parse_time(text: str) -> int | None:
-    """An RFC 3339 time with up to nine decimals as nanoseconds since the epoch; None for never."""
-    found = re.fullmatch(r"(.+?:\d\d)(?:\.(\d+))?(Z|[+-]\d\d:\d\d)", text)
-    if found is None or text.startswith(_ZERO_TIME):
-        return None
-    whole = datetime.fromisoformat(found[1] + found[3].replace("Z", "+00:00"))
-    return round(whole.timestamp()) * _NS + int((found[2] or "0").ljust(9, "0")[:9])
-
-
 def usage_from_stats(stats: Mapping[str, Any]) -> Usage:
     """Usage from Docker's statistics, for an engine whose cgroups cannot be seen from here.
 
@@ -209,6 +222,25 @@ def usage_from_stats(stats: Mapping[str, Any]) -> Usage:
         read_bytes=None
         if blocks is None
         else sum(entry["value"] for entry in blocks if entry["op"].lower() == "read"),
+    )
+
+
+def load_from_stats(stats: Mapping[str, Any]) -> Load | None:
+    """Present use from Docker's statistics of either cgroup layout; None if it does not run.
+
+    As ``docker stats`` has it: without the file pages that have not been used lately.
+    """
+    memory = stats.get("memory_stats") or {}
+    cpu = (stats.get("cpu_stats") or {}).get("cpu_usage") or {}
+    if "usage" not in memory or "total_usage" not in cpu:
+        return None
+    detail = memory.get("stats") or {}
+    idle = detail.get("total_inactive_file", detail.get("inactive_file", 0))
+    return Load(
+        memory_bytes=max(0, memory["usage"] - idle),
+        memory_limit_bytes=memory.get("limit", 0),
+        cpu_seconds=cpu["total_usage"] / _NS,
+        threads=(stats.get("pids_stats") or {}).get("current"),
     )
 
 

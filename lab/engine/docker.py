@@ -11,14 +11,16 @@ from docker.utils import parse_repository_tag
 
 from lab.engine.api import ContainerSpec, EngineFacts, ImageFacts, LayerEvent, Mount
 from lab.engine.client import open_client
-from lab.engine.container import DockerContainer, parse_time
+from lab.engine.container import DockerContainer
 from lab.engine.foreign import from_words, translated
+from lab.engine.stamps import parse_time
 from lab.errors import EngineError, RegistryError
 from lab.spec import LABEL, EngineKind, Platform
 
 MODEL_DIR: Final = "/opt/ml/model"
 """Where SageMaker puts the unpacked model."""
 
+_TMP: Final = "/tmp"  # noqa: S108  # inside the container
 _TMPFS: Final = "rw,exec,nosuid,nodev,size=512m,mode=1777"
 _LOOPBACK: Final = "127.0.0.1"
 _PROBES: Final = 5
@@ -183,13 +185,16 @@ class DockerEngine:
         )
         return lines
 
-    def ensure_network(self, name: str) -> None:
-        """Make a bridge network of that name, labelled as the lab's, unless there is one."""
+    def ensure_network(self, name: str, *, internal: bool = False) -> None:
+        """Make a bridge network of that name, labelled as the lab's, unless there is one.
+
+        From an ``internal`` one no other network is reached; this machine still reaches it.
+        """
         with translated():
             try:
                 self.client.inspect_network(name)
             except NotFound:
-                self.client.create_network(name, labels={LABEL: "true"})
+                self.client.create_network(name, labels={LABEL: "true"}, internal=internal)
 
     def close(self) -> None:
         """Let go of the connection; containers stay."""
@@ -217,8 +222,8 @@ class DockerEngine:
             # Whatever the engine's default is: the last log lines must be readable.
             "LogConfig": {"Type": "json-file", "Config": {"max-size": "20m"}},
         }
-        if spec.read_only_root:
-            host["Tmpfs"] = {"/tmp": _TMPFS}  # noqa: S108  # inside the container
+        if spec.read_only_root and all(mount.target != _TMP for mount in spec.mounts):
+            host["Tmpfs"] = {_TMP: _TMPFS}
         if spec.memory_bytes is not None:
             # Equal to the memory limit means no swap.
             host |= {"Memory": spec.memory_bytes, "MemorySwap": spec.memory_bytes}
@@ -235,6 +240,8 @@ class DockerEngine:
         }
         if spec.user is not None:
             config["User"] = spec.user
+        if spec.hostname is not None:
+            config["Hostname"] = spec.hostname
         ports = dict(spec.also_publish)
         if spec.publish is not None:
             ports[spec.port] = spec.publish

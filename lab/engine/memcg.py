@@ -32,9 +32,13 @@ class MemoryGroup:
 
     def oom_killed(self) -> bool:
         """Whether the kernel killed a member for want of memory."""
+        return self.oom_kills() > 0
+
+    def oom_kills(self) -> int:
+        """How many members it killed."""
         name = "memory.events" if self.unified else "memory.oom_control"
         found = re.search(r"^oom_kill (\d+)$", _read(self.folder / name), re.MULTILINE)
-        return found is not None and int(found[1]) > 0
+        return int(found[1]) if found else 0
 
     def remove(self) -> None:
         """Forget the group; its members must have ended."""

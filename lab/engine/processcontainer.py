@@ -13,8 +13,10 @@ from typing import Protocol
 from pydantic import TypeAdapter, ValidationError
 
 from lab.engine import memcg, proctree
-from lab.engine.api import ContainerState, EngineEvent, Usage
+from lab.engine.api import ContainerState, EngineEvent, Load, Usage
+from lab.engine.filelogs import FileLogStream
 from lab.errors import CommandError, EngineError
+from lab.host import memory_bytes
 from lab.process import run, spawn
 
 _POLL_S = 0.02
@@ -168,6 +170,22 @@ class ProcessContainer:
         except FileNotFoundError:
             return ""
         return "".join(text.splitlines(keepends=True)[-tail:])
+
+    def follow_logs(self, *, since_ns: int = 0) -> FileLogStream:
+        """Both its streams until it ends; a line that is there already is stamped as it is read.
+
+        A process keeps no stamps, so ``since_ns`` is taken for the whole: 0 or nothing older.
+        """
+        return FileLogStream(self._log, runs=self._running, skip=bool(since_ns))
+
+    def load(self) -> Load | None:
+        """What its session uses now, from ``/proc``."""
+        if self._record.pid is None or not self._running():
+            return None
+        limit = self._record.memory_bytes or memory_bytes().get("MemTotal", 0)
+        found = proctree.load(self._record.pid, memory_limit_bytes=limit)
+        kills = self._group.oom_kills() if self._group else 0
+        return None if found is None else replace(found, oom_kills=kills)
 
     def usage(self) -> Usage:
         """What its session used; the peak is the cgroup's where there is one."""

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from lab.engine.api import Usage
+from lab.engine.api import Load, Usage
 
 PROC: Final = Path("/proc")
 _DEAD: Final = "ZX"
@@ -75,6 +75,30 @@ def usage(leader: int, *, proc: Path = PROC) -> Usage:
         cpu_seconds=sum(member.ticks for member in members) / os.sysconf("SC_CLK_TCK"),
         read_bytes=None if None in reads else sum(read or 0 for read in reads),
     )
+
+
+def load(leader: int, *, memory_limit_bytes: int, proc: Path = PROC) -> Load | None:
+    """What the session's living processes use now; None when there are none.
+
+    Memory is each one's share of what it maps, so that shared pages count once.
+    """
+    members = session(leader, proc=proc)
+    if not members:
+        return None
+    threads = [_field(proc / str(m.pid) / "status", r"Threads:\s+(\d+)") for m in members]
+    return Load(
+        memory_bytes=sum(_memory(proc / str(m.pid)) for m in members),
+        memory_limit_bytes=memory_limit_bytes,
+        cpu_seconds=sum(member.ticks for member in members) / os.sysconf("SC_CLK_TCK"),
+        threads=sum(count or 0 for count in threads),
+    )
+
+
+def _memory(process: Path) -> int:
+    share = _field(process / "smaps_rollup", r"Pss:\s+(\d+) kB")
+    if share is None:  # another user's process
+        share = _field(process / "status", r"VmRSS:\s+(\d+) kB")
+    return (share or 0) * 1024
 
 
 def _field(path: Path, pattern: str) -> int | None:

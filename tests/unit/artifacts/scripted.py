@@ -12,6 +12,8 @@ from lab.engine.api import (
     EngineFacts,
     ImageFacts,
     LayerEvent,
+    Load,
+    LogStream,
     Usage,
 )
 from lab.spec import EngineKind, Platform
@@ -86,6 +88,12 @@ class ScriptedContainer:
 
     def logs(self, *, tail: int = 50) -> str:
         return self._said
+
+    def follow_logs(self, *, since_ns: int = 0) -> LogStream:
+        raise NotImplementedError
+
+    def load(self) -> Load | None:
+        return None
 
     def usage(self) -> Usage:
         return Usage()

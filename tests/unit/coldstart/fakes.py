@@ -3,7 +3,7 @@
 import itertools
 import json
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 
@@ -14,6 +14,9 @@ from lab.engine.api import (
     EngineFacts,
     ImageFacts,
     LayerEvent,
+    Load,
+    LogLine,
+    LogStream,
     Usage,
 )
 from lab.errors import EngineError
@@ -41,6 +44,20 @@ class Behaviour:
     clock_ahead_ns: int = 0
     """By how much the engine's clock is ahead of ours."""
     actions: Sequence[str] = ("start",)
+
+
+class FakeLogStream:
+    """All there is at once, and the end."""
+
+    def __init__(self, text: str, since_ns: int) -> None:
+        now = time.time_ns()
+        self._lines = [] if since_ns else [LogLine(at_ns=now, text=one) for one in text.split("\n")]
+
+    def __iter__(self) -> Iterator[LogLine]:
+        return iter([line for line in self._lines if line.text])
+
+    def close(self) -> None:
+        pass
 
 
 @dataclass(kw_only=True)
@@ -110,6 +127,12 @@ class FakeContainer:
         times = [self.starts[-1] + round(after * 1e9) for after in self.does.marks]
         report = {"schema": 1, "pid": 1, "marks": dict(zip(names, times, strict=False))}
         return [json.dumps({"lab_startup": report}), "INFO serving"]
+
+    def follow_logs(self, *, since_ns: int = 0) -> LogStream:
+        return FakeLogStream(self.logs(tail=1000), since_ns)
+
+    def load(self) -> Load | None:
+        return Load(memory_bytes=5, memory_limit_bytes=10, cpu_seconds=0.5, threads=2)
 
     def usage(self) -> Usage:
         return Usage(peak_memory_bytes=7, cpu_seconds=0.5, throttled_seconds=0.1, read_bytes=3)

@@ -4,7 +4,8 @@ import pytest
 
 from lab.engine.api import Usage
 from lab.engine.cgroup import usage_of
-from lab.engine.container import parse_time, usage_from_stats
+from lab.engine.container import usage_from_stats
+from lab.engine.stamps import parse_time
 
 ID = "a" * 64
 
