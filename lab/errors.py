@@ -83,3 +83,9 @@ class CommandError(LabError):
     """A program that the lab started ended with an error."""
 
     exit_code = 8
+
+
+class EndpointError(LabError):
+    """The endpoint emulator refused, did not answer, or an endpoint failed."""
+
+    exit_code = 9

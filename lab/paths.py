@@ -26,6 +26,14 @@ def runs() -> Path:
     return home() / "runs"
 
 
+def state() -> Path:
+    """What the stack remembers: the emulator's store, logs, unpacked models. ``LAB_STATE``.
+
+    The engine mounts it under this path, so it is absolute.
+    """
+    return Path(os.environ.get("LAB_STATE") or home() / "state").absolute()
+
+
 def cache() -> Path:
     """What can be deleted at any time and is made again: virtual environments, settings found."""
     return home() / ".cache"

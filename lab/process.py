@@ -137,6 +137,25 @@ def spawn(
         raise CommandError(f"{words[0]} is not installed.") from error
 
 
+def detach(
+    command: Sequence[str | Path],
+    *,
+    log: Path,
+    env: Mapping[str, str] | None = None,
+    cwd: Path | None = None,
+) -> int:
+    """Start a program that outlives this one, in a session of its own; its process id.
+
+    It is started by a shell that ends at once, so that it is nobody's child and leaves no zombie.
+    """
+    log.parent.mkdir(parents=True, exist_ok=True)
+    started = run(["sh", "-c", _DETACH, "sh", log, *command], env=env, cwd=cwd)
+    return int(started.stdout)
+
+
+_DETACH = 'log=$1; shift; setsid "$@" </dev/null >>"$log" 2>&1 & echo $!'
+
+
 def _over(env: Mapping[str, str] | None) -> dict[str, str] | None:
     return None if env is None else {**os.environ, **env}
 

@@ -19,8 +19,8 @@ class Removed:
     volumes: int
 
 
-def remove_all(engine: DockerEngine) -> Removed:
-    """Remove the lab's containers, images, networks and volumes.
+def remove_all(engine: DockerEngine, *, images: bool = True) -> Removed:
+    """Remove the lab's containers, networks and volumes, and its images unless they shall stay.
 
     Build caches stay: they carry no label, so they cannot be told from the user's own.
     """
@@ -29,8 +29,8 @@ def remove_all(engine: DockerEngine) -> Removed:
         container.remove()
     client = engine.client
     with translated():
-        images = client.images(filters=_OURS)
-        for image in images:
+        unwanted = client.images(filters=_OURS) if images else []
+        for image in unwanted:
             client.remove_image(image["Id"], force=True)
         networks = client.networks(filters=_OURS)
         for network in networks:
@@ -40,7 +40,7 @@ def remove_all(engine: DockerEngine) -> Removed:
             client.remove_volume(volume["Name"])
     return Removed(
         containers=len(containers),
-        images=len(images),
+        images=len(unwanted),
         networks=len(networks),
         volumes=len(volumes),
     )

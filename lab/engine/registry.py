@@ -60,7 +60,7 @@ class Registry:
         Raises ``RegistryError`` when it does not answer within 15 s.
         """
         engine.ensure_network(NETWORK)
-        _ensure_volume(engine, name)
+        ensure_volume(engine, name)
         with uninterrupted():
             container = _current(engine, image, name) or _make(engine, image, name, progress)
             if not container.state().running:
@@ -150,12 +150,27 @@ def place_of(ref: str) -> tuple[str, str]:
     return repository, tag
 
 
-def _ensure_volume(engine: DockerEngine, name: str) -> None:
+def ensure_volume(engine: DockerEngine, name: str = NAME) -> None:
+    """Make the volume that holds the registry's content, labelled as the lab's, if it is absent."""
     with translated():
         try:
             engine.client.inspect_volume(name)
         except NotFound:
             engine.client.create_volume(name, labels={LABEL: "true", **_LABELS})
+
+
+def make_way(engine: DockerEngine, owner: str) -> bool:
+    """Remove the registry's container unless it carries the label ``owner``; its content stays.
+
+    For Compose, which starts no container under a name that one of another's making has. Says
+    whether one was removed.
+    """
+    removed = False
+    for container in engine.containers(_LABELS):
+        if container.name == NAME and owner not in container.labels:
+            container.remove()
+            removed = True
+    return removed
 
 
 def _current(engine: DockerEngine, image: str, name: str) -> DockerContainer | None:

@@ -98,6 +98,17 @@ def _recipes() -> Mapping[str, Recipe]:
             env={},
             venv=False,
         ),
+        "endpoint": Recipe(
+            requirements="endpoint.txt",
+            argv=lambda folder: (folder / "venv/bin/python", "-m", "face"),
+            # The emulator's behaviour is the lab's own package.
+            env={**plain, "PYTHONPATH": f"{paths.ROOT}:{paths.SERVICES / 'endpoint'}"},
+        ),
+        "s3": Recipe(
+            requirements="s3.txt",
+            argv=lambda folder: (folder / "venv/bin/moto_server",),
+            env=plain,
+        ),
         "trainer": Recipe(
             requirements="trainer.txt",
             argv=lambda folder: (folder / "venv/bin/python",),
