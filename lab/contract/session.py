@@ -12,62 +12,40 @@ a rule's module lists its pairs as ``RULES``. A function may raise ``CannotTry``
 import shutil
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
-from lab.contract import calls, sockets
+from lab.contract import calls
 from lab.contract.calls import Call
 from lab.contract.model import Finding, Rule, Subject, Verdict, Where
 from lab.contract.samples import CANDIDATES
+from lab.contract.wait import NotReady, refused, wait_until_ready
 from lab.engine.api import ContainerSpec, Mount
 from lab.engine.container import DockerContainer
 from lab.engine.docker import MODEL_DIR
 from lab.engine.foreign import translated
 from lab.errors import EngineError
-from lab.spec import LABEL, LABEL_OWNER, LABEL_ROLE, PORT
-from lab.start.cause import CauseKind, death, not_ready, not_started
-from lab.start.probe import Probes, probe
-from lab.start.watch import Watch
+from lab.spec import LABEL, LABEL_OWNER, LABEL_ROLE
+from lab.start.cause import death
+from lab.start.probe import Probes
+
+__all__ = ["CannotTry", "NotReady", "Running", "Sample", "Session", "died", "finding"]
 
 ROLE: Final = "contract-check"
 START_LIMIT_S: Final = 180.0
 """What serverless allows; real time allows 480."""
 
-_PROBE_S: Final = 0.02
-_SLICE_S: Final = 5.0
-_SETTLED_S: Final = 10.0
-"""After this a wrong port, or a 4xx to /ping, is no longer taken for a start under way."""
+_PATIENCE_S: Final = 30.0
+_PATIENCE: Final = 5
 
 _T = TypeVar("_T")
 
 
 class CannotTry(Exception):  # noqa: N818 - an outcome
     """A rule cannot be tried on this image, or here."""
-
-
-class NotReady(Exception):  # noqa: N818 - an outcome
-    """A container did not get ready."""
-
-    def __init__(self, message: str, seen: "Unready") -> None:
-        super().__init__(message)
-        self.seen = seen
-
-
-@dataclass(frozen=True, kw_only=True)
-class Unready:
-    """What was seen of a container that did not get ready."""
-
-    kind: CauseKind
-    exit_code: int | None = None
-    last_ping_status: int | None = None
-    accepting: bool = False
-    log_tail: str = ""
-    listening: Sequence[sockets.Listening] | None = None
-    """None where it cannot be seen."""
-    waited_s: float = 0.0
 
 
 class Running:
@@ -149,6 +127,7 @@ class Session:
         """Of the rules that ran before: a rule may build on them."""
         self._stack = ExitStack()
         self._lock = threading.RLock()
+        self._locks: dict[str, threading.RLock] = {}
         self._kept: dict[str, Any] = {}
         self._base: Running | None = None
         self._refusal: NotReady | None = None
@@ -159,6 +138,8 @@ class Session:
         A failure is kept and raised again.
         """
         with self._lock:
+            own = self._locks.setdefault(key, threading.RLock())
+        with own:
             if key not in self._kept:
                 try:
                     self._kept[key] = make()
@@ -202,7 +183,9 @@ class Session:
                 raise self._refusal
             if self._base is None or not self._base.alive():
                 try:
-                    self._base = self._stack.enter_context(self._started({}))
+                    self._base = self._stack.enter_context(
+                        self._started({}, within_s=self.start_limit_s)
+                    )
                 except NotReady as error:
                     if self._base is None:
                         self._refusal = error
@@ -210,15 +193,17 @@ class Session:
             return self._base
 
     @contextmanager
-    def running(self, **changes: Any) -> Iterator[Running]:
+    def running(self, *, within_s: float | None = None, **changes: Any) -> Iterator[Running]:
         """A container of its own, ready, that differs from the base in ``changes``: fields of
-        ``ContainerSpec``. ``model_dir`` replaces the writable copy of the model; ``env``,
-        ``labels`` and ``mounts`` are added to the base's.
+        ``ContainerSpec``. ``model_dir`` replaces the writable copy of the model; ``labels`` and
+        ``mounts`` are added to the base's.
 
+        It is waited for some times longer than the base took, unless ``within_s`` says how long.
         Raises ``NotReady``, or ``CannotTry`` when the base does not get ready either.
         """
-        self.base()
-        with self._started(changes) as ready:
+        base = self.base()
+        limit_s = min(self.start_limit_s, _PATIENCE_S + _PATIENCE * base.ready_s)
+        with self._started(changes, within_s=limit_s if within_s is None else within_s) as ready:
             yield ready
 
     @contextmanager
@@ -313,77 +298,23 @@ class Session:
         raise CannotTry("the lab has no payload that this model answers: give one with --payload")
 
     @contextmanager
-    def _started(self, changes: Mapping[str, Any]) -> Iterator[Running]:
+    def _started(self, changes: Mapping[str, Any], *, within_s: float) -> Iterator[Running]:
         with self.created(**changes) as container:
             begin = time.monotonic()
             try:
                 container.start()
                 address = container.address()
             except EngineError as error:
-                cause = not_started(container, error)
-                seen = Unready(kind=cause.kind, exit_code=cause.exit_code, log_tail=cause.log_tail)
-                raise NotReady(cause.message, seen) from error
-            probes = self._wait(container, address, begin)
+                raise refused(container, error) from error
+            probes = wait_until_ready(container, address, begin=begin, within_s=within_s)
             ready_s = time.monotonic() - begin
             yield Running(container, address, ready_s=ready_s, probes=probes)
-
-    def _wait(self, container: DockerContainer, address: tuple[str, int], begin: float) -> Probes:
-        give_up_at = begin + self.start_limit_s
-        with Watch(container) as watch:
-            while True:
-                now = time.monotonic()
-                seen = probe(
-                    address,
-                    interval_s=_PROBE_S,
-                    give_up_at=min(give_up_at, now + _SLICE_S),
-                    gone=watch.gone,
-                )
-                if seen.ready_ns is not None:
-                    return seen
-                waited = time.monotonic() - begin
-                listening = sockets.listening(container)
-                if (
-                    watch.gone()
-                    or time.monotonic() >= give_up_at
-                    or (waited >= _SETTLED_S and _hopeless(seen, listening, address))
-                ):
-                    break
-        cause = not_ready(container, seen, waited)
-        raise NotReady(
-            cause.message,
-            Unready(
-                kind=cause.kind,
-                exit_code=cause.exit_code,
-                last_ping_status=seen.last_status,
-                accepting=seen.accepting_ns is not None,
-                log_tail=cause.log_tail,
-                listening=listening or sockets.listening(container),
-                waited_s=waited,
-            ),
-        )
 
 
 def died(container: DockerContainer) -> str:
     """Why a container is gone, in words; empty if it lives."""
     cause = death(container, "after this")
     return "" if cause is None else cause.message
-
-
-def _hopeless(
-    seen: Probes, listening: Sequence[sockets.Listening] | None, address: tuple[str, int]
-) -> bool:
-    """Whether waiting on is pointless: /ping is refused for good, or another port answers it."""
-    if seen.last_status is not None:
-        return 400 <= seen.last_status < 500  # noqa: PLR2004
-    if seen.accepting_ns is not None or listening is None:
-        return False
-    if any(one.port == PORT for one in listening):
-        return all(one.loopback for one in listening if one.port == PORT)
-    return any(
-        calls.call((address[0], one.port), calls.get("/ping"), timeout_s=2.0).good
-        for one in listening
-        if not one.loopback
-    )
 
 
 def finding(rule: Rule, verdict: Verdict, seen: str, data: Any = None) -> Finding:

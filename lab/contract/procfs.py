@@ -1,4 +1,8 @@
-"""On which ports a container listens, as its kernel says: what an image got wrong is named."""
+"""What the kernel says of a container from outside: its ports and its process 1.
+
+Nothing need be installed in the image. Where the engine's processes cannot be seen from here (a
+virtual machine, another host) the answer is None.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -31,14 +35,18 @@ class Listening:
 
 def listening(container: DockerContainer, *, proc: Path = _PROC) -> Sequence[Listening] | None:
     """The ports, lowest first; None where this machine does not see the container's processes."""
-    try:
-        pid = container.state().pid
-    except EngineError:
+    process = _process(container, proc)
+    if process is None:
         return None
-    if pid is None or container.id not in _read(proc / str(pid) / "cgroup"):
+    return parse(_read(process / "net/tcp") + _read(process / "net/tcp6"))
+
+
+def process_one(container: DockerContainer, *, proc: Path = _PROC) -> Sequence[str] | None:
+    """The command line of the container's process 1."""
+    process = _process(container, proc)
+    if process is None:
         return None
-    table = _read(proc / str(pid) / "net/tcp") + _read(proc / str(pid) / "net/tcp6")
-    return parse(table)
+    return [word for word in _read(process / "cmdline").split("\0") if word] or None
 
 
 def parse(table: str) -> Sequence[Listening]:
@@ -54,6 +62,16 @@ def parse(table: str) -> Sequence[Listening]:
         number = int(port, 16)
         ports[number] = ports.get(number, True) and address in _LOOPBACKS
     return [Listening(port=port, loopback=only) for port, only in sorted(ports.items())]
+
+
+def _process(container: DockerContainer, proc: Path) -> Path | None:
+    try:
+        pid = container.state().pid
+    except EngineError:
+        return None
+    if pid is None or container.id not in _read(proc / str(pid) / "cgroup"):
+        return None
+    return proc / str(pid)
 
 
 def _read(path: Path) -> str:

@@ -1,0 +1,127 @@
+"""Waiting for a container to get ready, and seeing why one does not: a reason, not a time-out."""
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from lab.contract import calls, procfs
+from lab.engine.container import DockerContainer
+from lab.errors import EngineError
+from lab.spec import PORT
+from lab.start.cause import CauseKind, not_ready, not_started
+from lab.start.probe import ATTEMPT_TIMEOUT_S, Probes, probe
+from lab.start.watch import Watch
+from lab.units import format_seconds
+
+_PROBE_S: Final = 0.02
+_SLICE_S: Final = 5.0
+_SETTLED_S: Final = 10.0
+"""After this a wrong port, or a 4xx to /ping, is no longer taken for a start under way."""
+
+_PATIENT_PING_S: Final = 30.0
+_PATIENT_PINGS: Final = 3
+_SLOW: Final = "/ping takes"
+
+
+class NotReady(Exception):  # noqa: N818 - an outcome
+    """A container did not get ready."""
+
+    def __init__(self, message: str, seen: "Unready") -> None:
+        super().__init__(message)
+        self.seen = seen
+
+
+@dataclass(frozen=True, kw_only=True)
+class Unready:
+    """What was seen of a container that did not get ready."""
+
+    kind: CauseKind
+    exit_code: int | None = None
+    last_ping_status: int | None = None
+    accepting: bool = False
+    log_tail: str = ""
+    listening: Sequence[procfs.Listening] | None = None
+    """None where it cannot be seen."""
+    waited_s: float = 0.0
+    slow_ping: bool = False
+    """``/ping`` answers 200, but later than SageMaker waits."""
+
+
+def refused(container: DockerContainer, error: EngineError) -> NotReady:
+    """The engine did not start it."""
+    cause = not_started(container, error)
+    seen = Unready(kind=cause.kind, exit_code=cause.exit_code, log_tail=cause.log_tail)
+    return NotReady(cause.message, seen)
+
+
+def wait_until_ready(
+    container: DockerContainer, address: tuple[str, int], *, begin: float, within_s: float
+) -> Probes:
+    """Probe until it is ready. Raises ``NotReady`` when it never will be, or its time is up."""
+    give_up_at = begin + within_s
+    hopeless = ""
+    with Watch(container) as watch:
+        while True:
+            seen = probe(
+                address,
+                interval_s=_PROBE_S,
+                give_up_at=min(give_up_at, time.monotonic() + _SLICE_S),
+                gone=watch.gone,
+            )
+            if seen.ready_ns is not None:
+                return seen
+            waited = time.monotonic() - begin
+            listening = procfs.listening(container)
+            if waited >= _SETTLED_S:
+                hopeless = _hopeless(seen, listening, address)
+            if watch.gone() or hopeless or time.monotonic() >= give_up_at:
+                break
+    cause = not_ready(container, seen, waited)
+    raise NotReady(
+        hopeless or cause.message,
+        Unready(
+            kind=cause.kind,
+            exit_code=cause.exit_code,
+            last_ping_status=seen.last_status,
+            accepting=seen.accepting_ns is not None,
+            log_tail=cause.log_tail,
+            listening=listening,
+            waited_s=waited,
+            slow_ping=hopeless.startswith(_SLOW),
+        ),
+    )
+
+
+def _hopeless(
+    seen: Probes, listening: Sequence[procfs.Listening] | None, address: tuple[str, int]
+) -> str:
+    """Why waiting on is pointless, or nothing: it is not when the server may still be loading."""
+    if seen.last_status is not None:
+        refused = 400 <= seen.last_status < 500  # noqa: PLR2004
+        return f"/ping is answered with {seen.last_status}" if refused else ""
+    if seen.accepting_ns is not None:
+        return _slow_ping(address)
+    if listening is None:
+        return ""
+    words = ", ".join(str(one) for one in listening)
+    if any(one.port == PORT for one in listening):
+        only = all(one.loopback for one in listening if one.port == PORT)
+        return f"it listens on {words} only" if only else ""
+    answers = any(
+        calls.call((address[0], one.port), calls.get("/ping"), timeout_s=2.0).good
+        for one in listening
+        if not one.loopback
+    )
+    return f"it listens on {words} and answers /ping there, not on {PORT}" if answers else ""
+
+
+def _slow_ping(address: tuple[str, int]) -> str:
+    """A server that is loading may hold one ping for long; one that is slow does it every time."""
+    took = []
+    for _ in range(_PATIENT_PINGS):
+        answer = calls.call(address, calls.get("/ping"), timeout_s=_PATIENT_PING_S)
+        if not answer.good or answer.seconds <= ATTEMPT_TIMEOUT_S:
+            return ""
+        took.append(answer.seconds)
+    return f"{_SLOW} {format_seconds(min(took))} and more, time after time"
