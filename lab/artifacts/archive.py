@@ -7,9 +7,9 @@ import os
 import shutil
 import tarfile
 import zlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path, PurePosixPath
-from typing import IO, Final
+from typing import IO, Final, cast
 
 from lab.errors import ArchiveError, DiskFullError
 from lab.units import format_bytes
@@ -21,7 +21,10 @@ MOST_MEMBERS: Final = 100_000
 
 _ENOSPC: Final = 28
 _CHUNK: Final = 1024 * 1024
+_PART: Final = 256 * 1024
 _LEVEL: Final = 6
+_GZIP: Final = 16 + zlib.MAX_WBITS
+"""To ``zlib``: a gzip header comes before, a checksum after."""
 
 
 def pack(folder: Path, archive: Path, *, names: Sequence[str] | None = None) -> str:
@@ -52,31 +55,96 @@ def extract(archive: Path, into: Path, *, most_bytes: int = MOST_BYTES) -> None:
     Raises ``ArchiveError`` that names the member for a path outside, a link that leads outside,
     a device, or more than ``most_bytes``; and for an archive that is no gzipped tar or cut off.
     """
-    into.mkdir(parents=True, exist_ok=True)
-    root = Path(os.path.realpath(into))
     try:
-        # Not tarfile's own "r|gz", which never looks at the checksum.
-        with gzip.open(archive) as stream:
-            with tarfile.open(fileobj=stream, mode="r|", bufsize=_CHUNK) as tar:
-                _unpack(tar, root, archive.name, most_bytes)
-            _drain(stream, archive.name, most_bytes)
+        with archive.open("rb") as content:
+            parts = iter(lambda: content.read(_PART), b"")
+            extract_stream(parts, into, name=archive.name, most_bytes=most_bytes)
     except FileNotFoundError as error:
         raise ArchiveError(f"{archive} does not exist.") from error
-    except (tarfile.TarError, EOFError, zlib.error, gzip.BadGzipFile) as error:
+    except OSError as error:
+        raise ArchiveError(f"{archive} could not be unpacked: {error}.") from error
+
+
+def extract_stream(
+    parts: Iterable[bytes], into: Path, *, name: str, most_bytes: int = MOST_BYTES
+) -> None:
+    """The same of an archive that is still coming: unpacked as its parts come in.
+
+    ``name`` is what errors call it. Whatever ``parts`` raises comes through.
+    """
+    try:
+        into.mkdir(parents=True, exist_ok=True)
+        root = Path(os.path.realpath(into))
+        stream = _Gunzip(parts)
+        # Not tarfile's own "r|gz", which never looks at the checksum.
+        with tarfile.open(fileobj=cast("IO[bytes]", stream), mode="r|", bufsize=_CHUNK) as tar:
+            _unpack(tar, root, name, most_bytes)
+        _drain(stream, name, most_bytes)
+    except (tarfile.TarError, EOFError, zlib.error) as error:
         raise ArchiveError(
-            f"{archive} is not a whole gzipped tar archive: {error}.",
+            f"{name} is not a whole gzipped tar archive: {error}.",
             remedy="Build or download it again, and compare its sha256.",
         ) from error
     except OSError as error:
         if error.errno == _ENOSPC:
             raise DiskFullError(
-                f"The disk is full: {archive.name} could not be unpacked into {into}.",
+                f"The disk is full: {name} could not be unpacked into {into}.",
                 remedy="Free some space and try again.",
             ) from error
-        raise ArchiveError(f"{archive} could not be unpacked: {error}.") from error
+        if error.filename is None:
+            raise
+        raise ArchiveError(f"{name} could not be unpacked: {error}.") from error
 
 
-def _drain(stream: gzip.GzipFile, name: str, most_bytes: int) -> None:
+class _Gunzip:
+    """Gzip members, one after the other, decompressed and compared with their checksums."""
+
+    def __init__(self, parts: Iterable[bytes]) -> None:
+        self._parts = (part for part in parts if part)
+        self._member = zlib.decompressobj(_GZIP)
+        self._begun = False
+        self._input = b""
+
+    def read(self, size: int) -> bytes:
+        """So many bytes, or fewer at the end."""
+        out: list[bytes] = []
+        while size > 0:
+            part = self._some(size)
+            if not part:
+                break
+            out.append(part)
+            size -= len(part)
+        return b"".join(out)
+
+    def _some(self, most: int) -> bytes:
+        """A few bytes at least; none at the end."""
+        while True:
+            if self._member.eof:
+                # What pads an archive, on a tape or by a tool, is zeros.
+                self._input = self._input.lstrip(b"\0")
+                if self._input:
+                    self._member, self._begun = zlib.decompressobj(_GZIP), False
+            if not self._input:
+                self._input = next(self._parts, b"")
+                if not self._input:
+                    return self._end()
+                continue
+            self._begun = True
+            found = self._member.decompress(self._input, most)
+            self._input = self._member.unconsumed_tail or self._member.unused_data
+            if found:
+                return found
+
+    def _end(self) -> bytes:
+        if not self._begun or self._member.eof:
+            return b""
+        found = self._member.flush()
+        if not found and not self._member.eof:
+            raise EOFError("it ends in the middle")
+        return found
+
+
+def _drain(stream: _Gunzip, name: str, most_bytes: int) -> None:
     """Read what follows the last member: padding, and the checksum that is compared at the end."""
     while part := stream.read(_CHUNK):
         most_bytes -= len(part)

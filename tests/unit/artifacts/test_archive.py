@@ -2,12 +2,12 @@ import gzip
 import io
 import os
 import tarfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
-from lab.artifacts.archive import extract, pack, sha256
+from lab.artifacts.archive import extract, extract_stream, pack, sha256
 from lab.errors import ArchiveError
 
 
@@ -207,3 +207,39 @@ def test_nobody_gets_special_rights_from_an_archive(tmp_path: Path) -> None:
     extract(hostile(tmp_path / "a.tar.gz", member), tmp_path / "model")
 
     assert (tmp_path / "model" / "tool").stat().st_mode & 0o7777 == 0o755
+
+
+@pytest.mark.parametrize("size", [1, 7, 100_000])
+def test_an_archive_is_unpacked_as_its_parts_come_in(tmp_path: Path, size: int) -> None:
+    folder = folder_of(tmp_path / "in")
+    pack(folder, tmp_path / "a.tar.gz")
+    whole = (tmp_path / "a.tar.gz").read_bytes()
+
+    parts = [whole[at : at + size] for at in range(0, len(whole), size)]
+    extract_stream([*parts, b""], tmp_path / "out", name="a.tar.gz")
+
+    assert (tmp_path / "out" / "saved_model" / "variables" / "data").read_bytes() == (
+        folder / "saved_model" / "variables" / "data"
+    ).read_bytes()
+
+
+def test_an_archive_in_two_gzip_members_padded_with_zeros_is_whole(tmp_path: Path) -> None:
+    pack(folder_of(tmp_path / "in"), tmp_path / "a.tar.gz")
+    plain = gzip.decompress((tmp_path / "a.tar.gz").read_bytes())
+    parts = [gzip.compress(plain[:1000]), b"\0" * 40, gzip.compress(plain[1000:]), b"\0" * 512]
+
+    extract_stream(parts, tmp_path / "out", name="a.tar.gz")
+
+    assert (tmp_path / "out" / "model.json").read_text() == "{}"
+
+
+def test_what_breaks_off_on_the_way_comes_through_as_it_is(tmp_path: Path) -> None:
+    class LostError(Exception):
+        pass
+
+    def parts() -> Iterator[bytes]:
+        yield b"\x1f\x8b"
+        raise LostError
+
+    with pytest.raises(LostError):
+        extract_stream(parts(), tmp_path / "out", name="a.tar.gz")
