@@ -358,6 +358,10 @@ class TransportError(Exception):
     """The container closed early, was not there, or did not speak HTTP."""
 
 
+class NotSentError(TransportError):
+    """Not a byte of the request can have been taken: another server may get it."""
+
+
 class Transport(Protocol):
     """HTTP to the containers. Raises ``TransportError`` or ``TimeoutError``."""
 

@@ -1,0 +1,466 @@
+"""InvokeEndpoint, from the request that came in to the answer that goes out."""
+
+import asyncio
+import random
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import aclosing
+from dataclasses import dataclass
+from typing import Final, Protocol, TypeVar
+
+from lab.endpoint import limits, routing, wording
+from lab.endpoint.clock import Clock
+from lab.endpoint.errors import ApiError, model_not_ready, throttling, validation_error
+from lab.endpoint.parts import (
+    Address,
+    Answer,
+    Call,
+    Fleet,
+    LaunchFailed,
+    Lease,
+    LiveEndpoint,
+    LiveVariant,
+    Meter,
+    NotReady,
+    NotSentError,
+    Settings,
+    Store,
+    StreamAnswer,
+    Throttled,
+    Transport,
+    TransportError,
+)
+from lab.endpoint.records import Kind, Status
+from lab.endpoint.streaming import frames
+
+_T = TypeVar("_T")
+
+_RETRY_S: Final = 0.05
+"""Between attempts to reach a container that a request could not be sent to."""
+_SHADOWS_AT_ONCE: Final = 64
+"""Copies under way; more are dropped, so that a slow shadow cannot exhaust the emulator."""
+_EXCERPT: Final = 64 * 1024
+"""Bytes of a model's error that are repeated in ours."""
+
+_FORWARDED: Final = {
+    "content-type": "Content-Type",
+    "accept": "Accept",
+    "x-amzn-sagemaker-custom-attributes": "X-Amzn-SageMaker-Custom-Attributes",
+    "x-amzn-sagemaker-inference-id": "X-Amzn-SageMaker-Inference-Id",
+    "x-amzn-sagemaker-session-id": "X-Amzn-SageMaker-Session-Id",
+}
+_FORWARDED_STREAM: Final = {
+    **{name: spelt for name, spelt in _FORWARDED.items() if name != "accept"},
+    "x-amzn-sagemaker-accept": "Accept",
+}
+_RETURNED: Final = {
+    "content-type": "Content-Type",
+    "x-amzn-sagemaker-custom-attributes": "X-Amzn-SageMaker-Custom-Attributes",
+    "x-amzn-sagemaker-new-session-id": "X-Amzn-SageMaker-New-Session-Id",
+    "x-amzn-sagemaker-closed-session-id": "X-Amzn-SageMaker-Closed-Session-Id",
+}
+_RETURNED_STREAM: Final = {
+    "content-type": "X-Amzn-SageMaker-Content-Type",
+    "x-amzn-sagemaker-custom-attributes": "X-Amzn-SageMaker-Custom-Attributes",
+}
+_VARIANT: Final = "x-Amzn-Invoked-Production-Variant"
+
+_UNSUPPORTED: Final = {
+    "x-amzn-sagemaker-target-model": "TargetModel is only for multi-model endpoints",
+    "x-amzn-sagemaker-target-container-hostname": (
+        "TargetContainerHostname is only for endpoints that call their containers directly"
+    ),
+    "x-amzn-sagemaker-inference-component": (
+        "InferenceComponentName is only for endpoints with inference components"
+    ),
+    "x-amzn-sagemaker-enable-explanations": (
+        "EnableExplanations is only for endpoints with an ExplainerConfig"
+    ),
+}
+
+
+@dataclass(kw_only=True, slots=True)
+class Request:
+    """A request of the runtime API."""
+
+    id: str
+    """``x-amzn-RequestId``."""
+    endpoint: str
+    headers: Mapping[str, str]
+    """Names in lower case."""
+    body: bytes
+    received: float
+    """When its last byte had come, by the clock's ``monotonic``."""
+
+
+@dataclass(kw_only=True, slots=True)
+class Reply:
+    """A success."""
+
+    headers: Mapping[str, str]
+    body: bytes
+
+
+@dataclass(kw_only=True, slots=True)
+class StreamReply:
+    """A success whose body is still coming, as event-stream frames."""
+
+    headers: Mapping[str, str]
+    frames: AsyncIterator[bytes]
+    close: Callable[[], Awaitable[None]]
+    """To be called in any case, whether or not the frames were read."""
+
+
+class Capturing(Protocol):
+    """Data capture; returns at once."""
+
+    def record(
+        self,
+        endpoint: LiveEndpoint,
+        variant: str,
+        *,
+        request: Call,
+        answer: Answer,
+        inference_id: str | None,
+        at: float,
+    ) -> None:
+        """Keep a copy, if this one is in the sample."""
+
+
+@dataclass(kw_only=True, slots=True)
+class _Turn:
+    """One request at one variant, and what it took so far."""
+
+    request: Request
+    live: LiveEndpoint
+    variant: LiveVariant
+    call: Call
+    sent: float = 0.0
+
+
+class Invoker:
+    """The hot path. Everything in it runs on the event loop and waits for nothing but containers."""
+
+    def __init__(
+        self,
+        *,
+        fleet: Fleet,
+        store: Store,
+        transport: Transport,
+        meter: Meter,
+        capture: Capturing,
+        clock: Clock,
+        settings: Settings,
+        random: random.Random,
+    ) -> None:
+        self._fleet = fleet
+        self._store = store
+        self._transport = transport
+        self._meter = meter
+        self._capture = capture
+        self._clock = clock
+        self._settings = settings
+        self._chance = random
+        self._shadows: set[asyncio.Task[None]] = set()
+
+    async def invoke(self, request: Request) -> Reply:
+        """InvokeEndpoint. Raises ``ApiError``."""
+        turn = self._begin(request, limits.INVOKE, _FORWARDED)
+        answer = await self._exchange(turn)
+        if turn.live.capture is not None:
+            self._capture.record(
+                turn.live,
+                turn.variant.name,
+                request=turn.call,
+                answer=answer,
+                inference_id=request.headers.get("x-amzn-sagemaker-inference-id"),
+                at=self._clock.time(),
+            )
+        headers = _picked(answer.headers, _RETURNED)
+        headers[_VARIANT] = turn.variant.name
+        return Reply(headers=headers, body=answer.body)
+
+    async def stream(self, request: Request) -> StreamReply:
+        """InvokeEndpointWithResponseStream. Raises ``ApiError`` until the model has begun."""
+        turn = self._begin(request, limits.STREAM, _FORWARDED_STREAM)
+        timeout_s = self._settings.stream_timeout_s
+        answer, lease = await self._send(
+            turn, lambda address: self._transport.stream(address, turn.call, timeout_s=timeout_s)
+        )
+        try:
+            if not _succeeded(answer.status):
+                body = await _read_some(answer)
+                self._count(turn, lease, model_status=answer.status)
+                raise self._model_refused(turn, lease, answer.status, body)
+        except BaseException:
+            await answer.close()
+            lease.release()
+            raise
+        headers = _picked(answer.headers, _RETURNED_STREAM)
+        headers[_VARIANT] = turn.variant.name
+        streamed = _Streamed(
+            answer,
+            lease,
+            self._chance,
+            lambda status: self._count(turn, lease, model_status=status),
+        )
+        return StreamReply(headers=headers, frames=streamed.frames(), close=streamed.close)
+
+    async def close(self) -> None:
+        """Wait for nobody: copies to shadows that are under way are dropped."""
+        for task in tuple(self._shadows):
+            task.cancel()
+        await asyncio.gather(*self._shadows, return_exceptions=True)
+
+    # --- before a container is asked ---------------------------------------------------------
+
+    def _begin(self, request: Request, operation: str, forwarded: Mapping[str, str]) -> _Turn:
+        limits.check_names(operation, request.endpoint, request.headers)
+        live = self._fleet.live(request.endpoint)
+        if live is None:
+            raise self._not_live(request.endpoint)
+        if live.kind is Kind.ASYNC:
+            raise validation_error(
+                f"Endpoint {live.name} is an asynchronous inference endpoint and cannot be "
+                f"called with {operation}. Use InvokeEndpointAsync."
+            )
+        for name in request.headers.keys() & _UNSUPPORTED.keys():
+            raise validation_error(f"{_UNSUPPORTED[name]}, and endpoint {live.name} is not one.")
+        limits.check_size(
+            len(request.body), live.kind, request_id=request.id, settings=self._settings
+        )
+        target = request.headers.get("x-amzn-sagemaker-target-variant")
+        variant = routing.choose(live, target, self._chance)
+        call = Call(body=request.body, headers=_picked(request.headers, forwarded))
+        self._copy_to_shadows(live, variant, call)
+        return _Turn(request=request, live=live, variant=variant, call=call)
+
+    def _not_live(self, name: str) -> ApiError:
+        record = self._store.endpoint(name)
+        # Names are compared without case when an endpoint is made, and exactly when it is called.
+        if record is not None and record.name == name and record.status is Status.CREATING:
+            config = self._store.config(record.config_name)
+            variants = config.body.get("ProductionVariants", ()) if config is not None else ()
+            if any("ServerlessConfig" in variant for variant in variants):
+                return model_not_ready(wording.NOT_READY)
+        return validation_error(f"Endpoint {name} of account {self._settings.account} not found.")
+
+    # --- the container's turn ----------------------------------------------------------------
+
+    async def _exchange(self, turn: _Turn) -> Answer:
+        timeout_s = self._settings.invocation_timeout_s
+        answer, lease = await self._send(
+            turn, lambda address: self._transport.invoke(address, turn.call, timeout_s=timeout_s)
+        )
+        try:
+            self._count(turn, lease, model_status=answer.status)
+            if not _succeeded(answer.status):
+                raise self._model_refused(turn, lease, answer.status, answer.body)
+            limit = limits.payload_limit(turn.live.kind, self._settings)
+            if len(answer.body) > limit:
+                raise wording.model_error(
+                    self._where(turn, lease),
+                    status=answer.status,
+                    said=wording.oversize_answer(len(answer.body), limit),
+                )
+        finally:
+            lease.release()
+        return answer
+
+    async def _send(
+        self, turn: _Turn, send: Callable[[Address], Awaitable[_T]]
+    ) -> tuple[_T, Lease]:
+        """Send to a server, and to another only if nothing at all could be sent to this one."""
+        deadline = self._clock.monotonic() + self._settings.invocation_timeout_s
+        while True:
+            lease = await self._acquire(turn, deadline)
+            turn.sent = self._clock.monotonic()
+            try:
+                return await send(lease.server.address), lease
+            except NotSentError as error:
+                lease.release()
+                lease.server.healthy = False
+                if self._clock.monotonic() >= deadline:
+                    self._count(turn, lease, model_status=None)
+                    raise self._no_answer(turn, lease) from error
+                await self._clock.sleep(_RETRY_S)
+            except TimeoutError as error:
+                lease.release()
+                self._count(turn, lease, model_status=None)
+                raise wording.model_error(
+                    self._where(turn, lease),
+                    status=0,
+                    said=wording.timed_out(self._where(turn, lease).container),
+                ) from error
+            except TransportError as error:
+                lease.release()
+                self._count(turn, lease, model_status=None)
+                raise self._no_answer(turn, lease) from error
+            except BaseException:
+                lease.release()
+                raise
+
+    async def _acquire(self, turn: _Turn, deadline: float) -> Lease:
+        pool = turn.variant.pool
+        try:
+            lease = pool.try_acquire()
+            if lease is None:
+                lease = await self._wait(turn, deadline)
+        except Throttled:
+            self._meter.throttled(turn.live.name, turn.variant.name)
+            raise throttling() from None
+        except NotReady:
+            if turn.live.kind is Kind.SERVERLESS:
+                raise model_not_ready(wording.NOT_READY) from None
+            raise self._no_answer(turn, None) from None
+        except LaunchFailed as failed:
+            self._meter.invocation(
+                turn.live.name,
+                turn.variant.name,
+                model_status=None,
+                model_s=None,
+                overhead_s=self._clock.monotonic() - turn.request.received,
+                setup=None,
+            )
+            raise wording.model_error(
+                self._where(turn, None), status=0, said=failed.reason
+            ) from failed
+        return lease
+
+    async def _wait(self, turn: _Turn, deadline: float) -> Lease:
+        pool = turn.variant.pool
+        if turn.live.kind is Kind.SERVERLESS:
+            # A cold start is not part of the model's 60 s; the launch has a limit of its own.
+            return await pool.acquire()
+        waiting = asyncio.ensure_future(pool.acquire())
+        timer = asyncio.ensure_future(self._clock.sleep(deadline - self._clock.monotonic()))
+        try:
+            await asyncio.wait({waiting, timer}, return_when=asyncio.FIRST_COMPLETED)
+        except asyncio.CancelledError:
+            waiting.add_done_callback(_give_back)
+            waiting.cancel()
+            raise
+        finally:
+            timer.cancel()
+        if not waiting.done():
+            waiting.cancel()
+            await asyncio.wait({waiting})
+        if waiting.cancelled():
+            raise NotReady
+        return waiting.result()
+
+    # --- what is said of it ------------------------------------------------------------------
+
+    def _count(self, turn: _Turn, lease: Lease, *, model_status: int | None) -> None:
+        now = self._clock.monotonic()
+        model_s = now - turn.sent
+        self._meter.invocation(
+            turn.live.name,
+            turn.variant.name,
+            model_status=model_status,
+            model_s=model_s,
+            overhead_s=max(0.0, now - turn.request.received - model_s),
+            setup=lease.setup,
+        )
+
+    def _where(self, turn: _Turn, lease: Lease | None) -> wording.Where:
+        return wording.Where(
+            region=self._settings.region,
+            account=self._settings.account,
+            endpoint=turn.live.name,
+            variant=turn.variant.name,
+            server=None if lease is None else lease.server.id,
+            container=turn.variant.pool.plan.hostname or wording.PRIMARY,
+        )
+
+    def _model_refused(self, turn: _Turn, lease: Lease, status: int, body: bytes) -> ApiError:
+        said = body[:_EXCERPT].decode("utf-8", "replace")
+        return wording.model_error(self._where(turn, lease), status=status, said=said)
+
+    def _no_answer(self, turn: _Turn, lease: Lease | None) -> ApiError:
+        return wording.model_error(
+            self._where(turn, lease), status=0, said=wording.no_answer(turn.live.name)
+        )
+
+    # --- streams and shadows -----------------------------------------------------------------
+
+    def _copy_to_shadows(self, live: LiveEndpoint, served: LiveVariant, call: Call) -> None:
+        for shadow in routing.shadows(live, served, self._chance):
+            if len(self._shadows) >= _SHADOWS_AT_ONCE:
+                return
+            task = asyncio.create_task(self._shadow(live, shadow, call))
+            self._shadows.add(task)
+            task.add_done_callback(self._shadows.discard)
+
+    async def _shadow(self, live: LiveEndpoint, variant: LiveVariant, call: Call) -> None:
+        """Send the copy and drop the answer; only the metrics remember it."""
+        request = Request(
+            id="", endpoint=live.name, headers={}, body=b"", received=self._clock.monotonic()
+        )
+        try:
+            await self._exchange(_Turn(request=request, live=live, variant=variant, call=call))
+        except ApiError:
+            return
+
+
+class _Streamed:
+    """A stream under way: its server is held until ``close``, read to the end or not."""
+
+    def __init__(
+        self,
+        answer: StreamAnswer,
+        lease: Lease,
+        chance: random.Random,
+        count: Callable[[int | None], None],
+    ) -> None:
+        self._answer = answer
+        self._lease = lease
+        self._chance = chance
+        self._count = count
+        self._whole = False
+        self._closed = False
+
+    async def frames(self) -> AsyncIterator[bytes]:
+        """What goes over the wire."""
+        async with aclosing(frames(self._answer.parts, chance=self._chance)) as framed:
+            async for one in framed:
+                self._whole = one.whole
+                if one.frame:
+                    yield one.frame
+
+    async def close(self) -> None:
+        """Let go of the connection and of the server."""
+        if self._closed:
+            return
+        self._closed = True
+        self._lease.release()
+        self._count(self._answer.status if self._whole else None)
+        await self._answer.close()
+
+
+def _picked(headers: Mapping[str, str], names: Mapping[str, str]) -> dict[str, str]:
+    return {spelt: headers[name] for name, spelt in names.items() if name in headers}
+
+
+def _give_back(waiting: "asyncio.Future[Lease]") -> None:
+    """A server that came after its request had gone."""
+    if not waiting.cancelled() and waiting.exception() is None:
+        waiting.result().release()
+
+
+def _succeeded(status: int) -> bool:
+    return 200 <= status < 300  # noqa: PLR2004 - what HTTP calls success
+
+
+async def _read_some(answer: StreamAnswer) -> bytes:
+    """The beginning of an error's body; a model that breaks off in it has still answered."""
+    parts: list[bytes] = []
+    size = 0
+    try:
+        async for part in answer.parts:
+            parts.append(part)
+            size += len(part)
+            if size >= _EXCERPT:
+                break
+    except (TransportError, TimeoutError):
+        pass
+    return b"".join(parts)

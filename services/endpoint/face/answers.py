@@ -1,0 +1,66 @@
+"""Errors and successes as ASGI sends them, in the two protocols that AWS speaks here.
+
+The one place where an ``ApiError`` becomes bytes.
+"""
+
+import json
+import uuid
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+from typing import Any, Final
+
+from lab.endpoint.errors import ApiError
+
+Message = MutableMapping[str, Any]
+Scope = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+Headers = list[tuple[bytes, bytes]]
+
+_JSON: Final = b"application/json"
+_JSON_1_1: Final = b"application/x-amz-json-1.1"
+_INTERNAL: Final = "An internal error of the emulator; its own log says more."
+
+
+def request_id() -> str:
+    """``x-amzn-RequestId``, new for every request."""
+    return str(uuid.uuid4())
+
+
+def internal_error() -> ApiError:
+    """What a bug looks like from outside."""
+    return ApiError("InternalFailure", _INTERNAL, status=500)
+
+
+async def send_whole(send: Send, status: int, headers: Headers, body: bytes) -> None:
+    """A complete response."""
+    headers.append((b"content-length", str(len(body)).encode()))
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.body", "body": body})
+
+
+async def send_rest_error(send: Send, error: ApiError, request: str) -> None:
+    """REST-JSON, the runtime's: the code in a header, ``Message`` in the body."""
+    name = "message" if error.message is None or error.code.isdigit() else "Message"
+    body = {name: error.message, **error.fields}
+    headers = [(b"content-type", _JSON), (b"x-amzn-requestid", request.encode())]
+    # A bare status is what the load balancer in front of AWS's service answers, without a name.
+    if not error.code.isdigit():
+        headers.append((b"x-amzn-errortype", error.code.encode()))
+    await send_whole(send, error.status, headers, json.dumps(body).encode())
+
+
+def control_error(error: ApiError) -> bytes:
+    """JSON 1.1, the control plane's: everything in the body."""
+    return json.dumps({"__type": error.code, "message": error.message, **error.fields}).encode()
+
+
+def control_headers(request: str) -> dict[str, str]:
+    """Of every answer of the control plane."""
+    return {"x-amzn-RequestId": request, "content-type": _JSON_1_1.decode()}
+
+
+def encoded(headers: Mapping[str, str], request: str) -> Headers:
+    """Our answer's headers as ASGI wants them."""
+    found = [(name.lower().encode(), value.encode("latin-1")) for name, value in headers.items()]
+    found.append((b"x-amzn-requestid", request.encode()))
+    return found

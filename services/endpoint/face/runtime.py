@@ -1,0 +1,181 @@
+"""The runtime API's three operations, on bare ASGI: this is the path that is measured."""
+
+import json
+import logging
+from collections.abc import Mapping
+from typing import Any, Final, Protocol
+
+from face.answers import (
+    Headers,
+    Receive,
+    Scope,
+    Send,
+    encoded,
+    internal_error,
+    request_id,
+    send_rest_error,
+    send_whole,
+)
+from face.requests import Disconnected, TooLarge, body_of, headers_of
+from lab.endpoint.clock import Clock
+from lab.endpoint.errors import ApiError, validation_error
+from lab.endpoint.eventstream import CONTENT_TYPE
+from lab.endpoint.invoke import Invoker, Request
+from lab.endpoint.limits import check_size
+from lab.endpoint.parts import Fleet, Settings
+from lab.endpoint.records import Kind
+from lab.endpoint.sigv4 import Signed, Verifier
+
+PREFIX: Final = "/endpoints/"
+_OPERATIONS: Final = frozenset(
+    {"invocations", "invocations-response-stream", "async-invocations"}
+)
+_ASYNC_BODY_BYTES: Final = 128_000
+_NOT_FOUND: Final = 404
+_NOT_ALLOWED: Final = 405
+_ACCEPTED: Final = 202
+
+_log = logging.getLogger("face")
+
+
+class Accepted(Protocol):
+    """What ``AsyncInference.accept`` answers."""
+
+    inference_id: str
+    output_location: str
+    failure_location: str | None
+
+
+class Accepting(Protocol):
+    """The part of ``AsyncInference`` that the runtime API needs."""
+
+    async def accept(self, endpoint: str, headers: Mapping[str, str], body: bytes) -> Accepted:
+        """Queue an invocation. Raises ``ApiError``."""
+
+
+class RuntimeApi:
+    """An ASGI application for paths that begin with ``/endpoints/``."""
+
+    def __init__(
+        self,
+        *,
+        invoker: Invoker,
+        asynchronous: Accepting,
+        fleet: Fleet,
+        verifier: Verifier,
+        clock: Clock,
+        settings: Settings,
+    ) -> None:
+        self._invoker = invoker
+        self._asynchronous = asynchronous
+        self._fleet = fleet
+        self._verifier = verifier
+        self._clock = clock
+        self._settings = settings
+        self._largest = max(settings.realtime_payload_bytes, settings.serverless_payload_bytes)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request, whatever it is."""
+        request = request_id()
+        try:
+            await self._answer(scope, receive, send, request)
+        except ApiError as error:
+            await send_rest_error(send, error, request)
+        except Disconnected:
+            return
+        except Exception:
+            _log.exception("Request %s failed", request)
+            await send_rest_error(send, internal_error(), request)
+
+    async def _answer(self, scope: Scope, receive: Receive, send: Send, request: str) -> None:
+        name, _, operation = scope["path"][len(PREFIX) :].partition("/")
+        if operation not in _OPERATIONS:
+            raise ApiError("UnknownOperationException", None, status=_NOT_FOUND)
+        if scope["method"] != "POST":
+            raise ApiError("UnknownOperationException", None, status=_NOT_ALLOWED)
+        headers = headers_of(scope)
+        asynchronous = operation == "async-invocations"
+        try:
+            limit = _ASYNC_BODY_BYTES if asynchronous else self._largest
+            body = await body_of(receive, limit=limit)
+        except TooLarge as error:
+            raise self._too_large(name, error.size, request, asynchronous=asynchronous) from None
+        if self._verifier.verifies or "authorization" in headers:
+            self._verifier.admit(_signed(scope, headers, body), now=self._clock.time())
+        if asynchronous:
+            await self._accept(send, name, headers, body, request)
+            return
+        asked = Request(
+            id=request,
+            endpoint=name,
+            headers=headers,
+            body=body,
+            received=self._clock.monotonic(),
+        )
+        if operation == "invocations":
+            reply = await self._invoker.invoke(asked)
+            await send_whole(send, 200, encoded(reply.headers, request), reply.body)
+        else:
+            await self._stream(send, asked)
+
+    async def _stream(self, send: Send, asked: Request) -> None:
+        reply = await self._invoker.stream(asked)
+        try:
+            headers = encoded(reply.headers, asked.id)
+            headers.append((b"content-type", CONTENT_TYPE.encode()))
+            await send({"type": "http.response.start", "status": 200, "headers": headers})
+            async for frame in reply.frames:
+                await send({"type": "http.response.body", "body": frame, "more_body": True})
+            await send({"type": "http.response.body", "body": b""})
+        except Exception:
+            # The status is out: all that is left is to end, and to say so in our own log.
+            _log.exception("The answer to %s broke off", asked.id)
+            raise Disconnected from None
+        finally:
+            await reply.close()
+
+    async def _accept(
+        self, send: Send, name: str, headers: Mapping[str, str], body: bytes, request: str
+    ) -> None:
+        accepted = await self._asynchronous.accept(name, headers, body)
+        answer: Headers = encoded(
+            {
+                "Content-Type": "application/json",
+                "X-Amzn-SageMaker-OutputLocation": accepted.output_location,
+                **(
+                    {"X-Amzn-SageMaker-FailureLocation": accepted.failure_location}
+                    if accepted.failure_location
+                    else {}
+                ),
+            },
+            request,
+        )
+        said: dict[str, Any] = {"InferenceId": accepted.inference_id}
+        await send_whole(send, _ACCEPTED, answer, json.dumps(said).encode())
+
+    def _too_large(self, name: str, size: int, request: str, *, asynchronous: bool) -> ApiError:
+        if asynchronous:
+            return validation_error(
+                "1 validation error detected: Value at 'body' failed to satisfy constraint: "
+                f"Member must have length less than or equal to {_ASYNC_BODY_BYTES}"
+            )
+        live = self._fleet.live(name)
+        kind = Kind.REAL_TIME if live is None else live.kind
+        try:
+            check_size(size, kind, request_id=request, settings=self._settings)
+        except ApiError as error:
+            return error
+        return internal_error()  # unreachable: nothing larger than the largest limit is allowed
+
+
+def _signed(scope: Scope, headers: Mapping[str, str], body: bytes) -> Signed:
+    raw = scope.get("raw_path") or scope["path"].encode()
+    return Signed(
+        method=scope["method"],
+        path=raw.decode("latin-1"),
+        query=scope["query_string"].decode("latin-1"),
+        headers=headers,
+        body=body,
+    )
+
+

@@ -1,0 +1,151 @@
+"""HTTP to the model containers, over connections that are kept alive for a moment."""
+
+import asyncio
+import socket
+from collections.abc import AsyncIterator
+from typing import Final
+
+from face.connection import Connection
+from lab.endpoint.parts import Address, Answer, Call, NotSentError, StreamAnswer
+
+KEEP_ALIVE_S: Final = 1.5
+"""Shorter than any server's own (Gunicorn's 2 s is the shortest known), so that it is rarely the
+server that closes; when it does all the same, ``Connection`` tells what may be sent again."""
+CONNECT_S: Final = 5.0
+_IDLE_PER_SERVER: Final = 32
+_AGENT: Final = "AHC/2.0"  # as seen on the platform
+
+
+class ContainerTransport:
+    """``parts.Transport`` over plain asyncio."""
+
+    def __init__(self) -> None:
+        self._idle: dict[Address, list[Connection]] = {}
+        self._sweep: asyncio.TimerHandle | None = None
+
+    async def invoke(self, address: Address, call: Call, *, timeout_s: float) -> Answer:
+        """``POST /invocations``, the whole answer."""
+        head = _head(address, call)
+        while True:
+            connection, fresh = await self._connected(address)
+            try:
+                answer = await connection.whole(head, call.body, timeout_s=timeout_s)
+            except NotSentError:
+                connection.close()
+                if fresh:
+                    raise
+                continue
+            except BaseException:
+                connection.close()
+                raise
+            self._give_back(address, connection)
+            return answer
+
+    async def stream(self, address: Address, call: Call, *, timeout_s: float) -> StreamAnswer:
+        """``POST /invocations``, the answer as it comes."""
+        head = _head(address, call)
+        while True:
+            connection, fresh = await self._connected(address)
+            try:
+                status, headers = await connection.begin(head, call.body, timeout_s=timeout_s)
+            except NotSentError:
+                connection.close()
+                if fresh:
+                    raise
+                continue
+            except BaseException:
+                connection.close()
+                raise
+            return StreamAnswer(
+                status=status,
+                headers=headers,
+                parts=self._parts(address, connection),
+                close=_closing(connection),
+            )
+
+    async def close(self) -> None:
+        """Close what is idle; what is under way ends by itself."""
+        if self._sweep is not None:
+            self._sweep.cancel()
+        for idle in self._idle.values():
+            for connection in idle:
+                connection.close()
+        self._idle.clear()
+
+    async def _parts(self, address: Address, connection: Connection) -> AsyncIterator[bytes]:
+        async for part in connection.rest():
+            yield part
+        connection.close()
+
+    async def _connected(self, address: Address) -> tuple[Connection, bool]:
+        idle = self._idle.get(address)
+        while idle:
+            connection = idle.pop()
+            if connection.fit:
+                return connection, False
+            connection.close()
+        return await _connect(address), True
+
+    def _give_back(self, address: Address, connection: Connection) -> None:
+        idle = self._idle.setdefault(address, [])
+        if not connection.reusable or len(idle) >= _IDLE_PER_SERVER:
+            connection.close()
+            return
+        connection.recycle()
+        loop = asyncio.get_running_loop()
+        connection.idle_since = loop.time()
+        idle.append(connection)
+        if self._sweep is None:
+            self._sweep = loop.call_later(KEEP_ALIVE_S, self._drop_old)
+
+    def _drop_old(self) -> None:
+        """Close what was idle for too long; the oldest come first in each list."""
+        loop = asyncio.get_running_loop()
+        oldest = loop.time() - KEEP_ALIVE_S
+        for address, idle in list(self._idle.items()):
+            while idle and idle[0].idle_since <= oldest:
+                idle.pop(0).close()
+            if not idle:
+                del self._idle[address]
+        again = min((idle[0].idle_since for idle in self._idle.values()), default=None)
+        self._sweep = None
+        if again is not None:
+            self._sweep = loop.call_at(again + KEEP_ALIVE_S, self._drop_old)
+
+
+async def _connect(address: Address) -> Connection:
+    loop = asyncio.get_running_loop()
+    family = socket.AF_INET6 if ":" in address[0] else socket.AF_INET
+    sock = socket.socket(family, socket.SOCK_STREAM)
+    sock.setblocking(False)
+    try:
+        async with asyncio.timeout(CONNECT_S):
+            await loop.sock_connect(sock, address)
+            _, connection = await loop.create_connection(lambda: Connection(sock), sock=sock)
+    except TimeoutError:
+        sock.close()
+        raise NotSentError(f"the container took no connection within {CONNECT_S:g} s") from None
+    except OSError as error:
+        sock.close()
+        raise NotSentError(f"the container took no connection: {error}") from error
+    except BaseException:
+        sock.close()
+        raise
+    return connection
+
+
+def _closing(connection: Connection):  # type: ignore[no-untyped-def]  # noqa: ANN202
+    async def close() -> None:
+        connection.close()
+
+    return close
+
+
+def _head(address: Address, call: Call) -> bytes:
+    lines = [
+        f"POST /invocations HTTP/1.1\r\nHost: {address[0]}:{address[1]}\r\n"
+        f"User-Agent: {_AGENT}\r\nContent-Length: {len(call.body)}\r\n"
+    ]
+    lines += [f"{name}: {value}\r\n" for name, value in call.headers.items()]
+    lines.append("\r\n")
+    return "".join(lines).encode("latin-1")
