@@ -1,0 +1,51 @@
+"""Where the model containers are, for Prometheus's HTTP service discovery."""
+
+from collections.abc import Mapping, Sequence
+from typing import TypedDict
+
+from lab.endpoint.parts import Fleet, Store
+
+
+class Target(TypedDict):
+    """An entry of the document that ``http_sd_configs`` reads."""
+
+    targets: list[str]
+    labels: dict[str, str]
+
+
+class Discovery:
+    """Lists the containers that answer now."""
+
+    def __init__(self, *, fleet: Fleet, store: Store) -> None:
+        self._fleet = fleet
+        self._store = store
+
+    def targets(self) -> Sequence[Target]:
+        """One entry for each container; all label values are strings, as Prometheus asks."""
+        found: list[Target] = []
+        for live in self._fleet.endpoints():
+            models = self._models(live.name)
+            for one in (*live.variants, *live.shadows):
+                for server in one.pool.servers:
+                    host, port = server.address
+                    labels = {
+                        "endpoint": live.name,
+                        "variant": one.name,
+                        "server": server.id,
+                        "model": models.get(one.name, ""),
+                        "kind": live.kind.value,
+                    }
+                    address = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+                    found.append({"targets": [address], "labels": labels})
+        return found
+
+    def _models(self, endpoint: str) -> Mapping[str, str]:
+        record = self._store.endpoint(endpoint)
+        config = self._store.config(record.config_name) if record else None
+        if config is None:  # an endpoint outlives its configuration, if it is deleted
+            return {}
+        return {
+            str(variant["VariantName"]): str(variant.get("ModelName", ""))
+            for kind in ("ProductionVariants", "ShadowProductionVariants")
+            for variant in config.body.get(kind) or ()
+        }
