@@ -45,6 +45,10 @@ class Finding:
     seen: str
     data: Any = None
     """The same for machines: figures, lists."""
+    section: str = ""
+    """Under which heading it is shown; set by whoever runs the rules."""
+    seconds: float = 0.0
+    """How long it took to try."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,6 +81,7 @@ class Verdicts:
     image: str
     platform: Platform
     findings: Sequence[Finding]
+    seconds: float = 0.0
 
     @property
     def failed(self) -> bool:

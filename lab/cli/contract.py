@@ -1,0 +1,121 @@
+"""``lab contract``: whether an image keeps SageMaker's hosting contract."""
+
+from contextlib import closing
+from pathlib import Path
+from typing import Final
+
+import typer
+
+from lab.cli.console import ConsoleProgress, out
+from lab.contract.check import chosen, entries, run
+from lab.contract.model import Verdicts
+from lab.contract.outputs import as_json, as_junit
+from lab.contract.session import START_LIMIT_S, Session
+from lab.contract.subject import Wish, prepared
+from lab.contract.terminal import render, render_rules
+from lab.engine.api import Engine
+from lab.engine.docker import DockerEngine
+from lab.engine.select import open_engine
+from lab.errors import EngineError, UsageError
+from lab.spec import Platform
+
+BROKEN: Final = 9
+"""The exit code when a rule is broken."""
+
+_STDOUT: Final = "-"
+
+app = typer.Typer(
+    no_args_is_help=True,
+    help="Whether an image keeps SageMaker's hosting contract.",
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+)
+
+
+@app.command()
+def check(
+    image: str = typer.Argument(..., help="The image; it is pulled if the engine has it not."),
+    model_data: str | None = typer.Option(
+        None,
+        "--model-data",
+        help="A model.tar.gz, the folder that one unpacks to, or the name of a lab model.",
+    ),
+    payload: Path | None = typer.Option(None, help="A request body that the model can answer."),
+    content_type: str | None = typer.Option(
+        None, "--content-type", help="Its type; else guessed from the file's name."
+    ),
+    platform: Platform | None = typer.Option(None, help="What the image must be for."),
+    only: list[str] = typer.Option(
+        [], "--only", metavar="RULE", help="Only this rule; may be given again."
+    ),
+    quick: bool = typer.Option(False, "--quick", help="Shorter loads, no memory tiers."),
+    start_limit: float = typer.Option(
+        START_LIMIT_S, min=1, help="Seconds to wait for the first 200 of /ping."
+    ),
+    json_to: str | None = typer.Option(
+        None, "--json", metavar="FILE", help="Write JSON there; - is standard output, alone."
+    ),
+    junit_to: Path | None = typer.Option(
+        None, "--junit", metavar="FILE", help="Write JUnit's XML there."
+    ),
+) -> None:
+    """Try every rule of the contract on the running image.
+
+    Each says what was seen; one that is broken, why it matters and what to change. The exit code
+    is 9 when a rule is broken, and 0 with warnings.
+    """
+    wanted = chosen(only, quick=quick, among=entries())
+    wish = Wish(
+        image=image,
+        platform=platform,
+        model_data=model_data,
+        payload=payload,
+        content_type=content_type,
+    )
+    progress = ConsoleProgress()
+    engine = _docker(open_engine(progress))
+    try:
+        with prepared(wish, engine, progress) as (subject, where):
+            session = Session(subject, where, start_limit_s=start_limit, quick=quick)
+            with closing(session):
+                verdicts = run(session, wanted, progress)
+    finally:
+        engine.close()
+    _write(verdicts, json_to, junit_to)
+    if json_to != _STDOUT:
+        out.print(render(verdicts))
+    if verdicts.failed:
+        raise typer.Exit(BROKEN)
+
+
+@app.command()
+def rules() -> None:
+    """List the rules, and where they are written."""
+    out.print(render_rules([(entry.section, entry.rule) for entry in entries()]))
+
+
+def _docker(engine: Engine) -> DockerEngine:
+    if isinstance(engine, DockerEngine):
+        return engine
+    engine.close()
+    raise EngineError(
+        "The contract is tried on a running image, and there is no container here.",
+        remedy="Run `lab doctor`: it says what a container engine needs on this machine.",
+    )
+
+
+def _write(verdicts: Verdicts, json_to: str | None, junit_to: Path | None) -> None:
+    if json_to == _STDOUT:
+        typer.echo(as_json(verdicts))
+    elif json_to is not None:
+        _save(Path(json_to), as_json(verdicts) + "\n")
+    if junit_to is not None:
+        _save(junit_to, as_junit(verdicts))
+
+
+def _save(path: Path, text: str) -> None:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise UsageError(f"{path} cannot be written: {error.strerror}.") from error

@@ -1,0 +1,103 @@
+"""All rules, in order: each tried, each isolated from the failures of the others and its own."""
+
+import importlib
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pkgutil import iter_modules
+from typing import Final
+
+from lab import contract
+from lab.contract.model import Finding, Rule, Verdict, Verdicts
+from lab.contract.session import CannotTry, NotReady, Session
+from lab.errors import LabError, UsageError
+from lab.progress import Progress
+
+Try = Callable[[Session], Finding | Sequence[Finding]]
+
+_SECTIONS: Final = (
+    ("Image", "static_"),
+    ("Start", "live_start"),
+    ("Health", "live_ping"),
+    ("Invocations", "live_invoke"),
+    ("Surroundings", "live_conditions"),
+    ("Stop", "live_stop"),
+    ("Memory", "live_tiers"),
+    ("Capabilities", "live_kinds"),
+)
+"""Headings, and how the names of the modules begin whose rules stand under them."""
+
+_SLOW: Final = frozenset({"Memory"})
+"""Left out of a quick check."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Entry:
+    """A rule, how it is tried, and under which heading it is shown."""
+
+    rule: Rule
+    attempt: Try
+    section: str
+
+
+def entries() -> Sequence[Entry]:
+    """Every rule, in the order in which they are tried and shown."""
+    modules = sorted(module.name for module in iter_modules(contract.__path__))
+    return [
+        Entry(rule=rule, attempt=attempt, section=section)
+        for section, prefix in _SECTIONS
+        for name in modules
+        if name.startswith(prefix)
+        for rule, attempt in importlib.import_module(f"lab.contract.{name}").RULES
+    ]
+
+
+def chosen(only: Sequence[str], *, quick: bool, among: Sequence[Entry]) -> Sequence[Entry]:
+    """The rules that were asked for. Raises ``UsageError`` for a name that is none."""
+    names = {entry.rule.id for entry in among}
+    for name in only:
+        if name not in names:
+            raise UsageError(
+                f"There is no rule {name!r}.", remedy="`lab contract rules` lists them."
+            )
+    if only:
+        return [entry for entry in among if entry.rule.id in only]
+    return [entry for entry in among if not (quick and entry.section in _SLOW)]
+
+
+def run(session: Session, wanted: Sequence[Entry], progress: Progress) -> Verdicts:
+    """Try the rules on the session's image; the caller closes the session."""
+    begin = time.monotonic()
+    with progress.step(f"Checking {session.subject.image}") as step:
+        for number, entry in enumerate(wanted):
+            step.advance(number, len(wanted))
+            step.detail(entry.rule.title)
+            session.findings.extend(attempt(entry, session))
+    return Verdicts(
+        image=session.subject.image,
+        platform=session.subject.platform,
+        findings=tuple(session.findings),
+        seconds=time.monotonic() - begin,
+    )
+
+
+def attempt(entry: Entry, session: Session) -> Sequence[Finding]:
+    """Try one rule. What goes wrong with the check itself is a skip, in its own words."""
+    begin = time.monotonic()
+    try:
+        found = entry.attempt(session)
+    except CannotTry as error:
+        found = _skip(entry.rule, str(error))
+    except NotReady as error:
+        found = _skip(entry.rule, f"a container did not get ready: {error}")
+    except LabError as error:
+        found = _skip(entry.rule, f"it cannot be tried here: {error.what}")
+    except Exception as error:  # noqa: BLE001 - one rule's bug must not cost the others' findings
+        found = _skip(entry.rule, f"the check itself failed: {type(error).__name__}: {error}")
+    several = [found] if isinstance(found, Finding) else list(found)
+    took = (time.monotonic() - begin) / max(len(several), 1)
+    return [replace(one, section=entry.section, seconds=took) for one in several]
+
+
+def _skip(rule: Rule, why: str) -> Finding:
+    return Finding(rule=rule, verdict=Verdict.SKIP, seen=" ".join(why.split()))

@@ -1,0 +1,312 @@
+"""The rules about ``/invocations``: time, size, headers, and what must not bring a server down."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Final
+
+from lab.contract import calls, sources
+from lab.contract.calls import Call, on
+from lab.contract.model import Finding, Rule, Verdict
+from lab.contract.session import CannotTry, Running, Session, died, finding
+from lab.wire import connect
+
+_MIB: Final = 1024 * 1024
+_CLOSE_CALL_S: Final = 30.0
+_SERVER_ERROR: Final = 500
+_TOO_LARGE: Final = 413
+_KEPT: Final = 5
+_CHUNK: Final = 4096
+_PATIENCE_S: Final = 15.0
+
+INVOCATION = Rule(
+    id="invocation",
+    title="An invocation is answered with 2xx within 60 s",
+    why="After 60 s SageMaker gives up, whatever the server's own time-outs are: ModelError, 424.",
+    change="Make the prediction faster, answer in a stream, or use an asynchronous endpoint.",
+    source=sources.INFERENCE_CODE,
+)
+UNKNOWN_HEADERS = Rule(
+    id="unknown-headers",
+    title="Unknown request headers are ignored",
+    why="SageMaker adds headers of its own, and more of them over time.",
+    change="Ignore headers that the server does not know, X-Amzn-SageMaker-* first of all.",
+    source=sources.INFERENCE_CODE,
+)
+CONTENT_TYPE = Rule(
+    id="content-type",
+    title="An unsupported content type is the client's error: 4xx",
+    why="A 5xx counts as the model's failure, raises alarms and hides the client's mistake.",
+    change="Answer 415 with the types that are supported.",
+    source=sources.LAB,
+)
+GARBAGE = Rule(
+    id="garbage",
+    title="A body that makes no sense is answered 4xx, and the server lives on",
+    why="One bad request must not cost the endpoint a container, nor look like a fault of it.",
+    change="Catch what parsing raises and answer 400 with what was wrong.",
+    source=sources.LAB,
+)
+KEEP_ALIVE = Rule(
+    id="keep-alive",
+    title="A connection may carry several requests",
+    why="A connection for each request costs time, and one closed at the wrong moment a request.",
+    change="Speak HTTP/1.1 with keep-alive, and close only what has been idle for over a minute.",
+    source=sources.LAB,
+)
+CHUNKED = Rule(
+    id="chunked",
+    title="A request body may come in chunks",
+    why="Batch transform with MaxPayloadInMB 0 sends bodies with Transfer-Encoding: chunked.",
+    change="Read chunked bodies, or keep MaxPayloadInMB above 0.",
+    source=sources.BATCH,
+)
+PATHS = Rule(
+    id="unknown-paths",
+    title="HEAD requests and unknown paths do not crash the server",
+    why="The platform asks for /execution-parameters and /models too; a crash is a failed start.",
+    change="Answer 404 or 405 to what the server does not know.",
+    source=sources.BATCH,
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Size:
+    """A limit of SageMaker's for a request body."""
+
+    mib: int
+    of: str
+    source: str
+    needed: bool = True
+    """Whether refusing it breaks the contract: of 6 and 25 MB AWS's own pages say both."""
+
+    @property
+    def rule(self) -> Rule:
+        """That the server takes it."""
+        return Rule(
+            id=f"payload-{self.mib}mb",
+            title=f"A body of {self.mib} MB is taken ({self.of})",
+            why=f"SageMaker passes on up to {self.mib} MB; a server that refuses it earlier fails "
+            "requests that the endpoint accepts.",
+            change="Raise the server's own limit: client_max_body_size in nginx, "
+            "max_request_body_size and the like elsewhere.",
+            source=self.source,
+        )
+
+
+SIZES: Final = (
+    Size(mib=4, of="serverless", source=sources.SERVERLESS_INVOKE),
+    Size(mib=6, of="real time", source=sources.RUNTIME_MODEL),
+    Size(mib=25, of="real time, newer pages", source=sources.INFERENCE_CODE, needed=False),
+)
+
+
+def judge_invocation(answer: Call) -> tuple[Verdict, str]:
+    """One prediction against the 60 s."""
+    if not answer.good:
+        said = f": {answer.said}" if answer.said else ""
+        return Verdict.FAIL, f"{answer.words}{said}"
+    if answer.seconds > _CLOSE_CALL_S:
+        return Verdict.WARN, f"{answer.words}, more than half of what is allowed"
+    return Verdict.PASS, answer.words
+
+
+def judge_size(answer: Call, size: Size) -> tuple[Verdict, str]:
+    """A large body: any answer about its content will do, one about its size will not."""
+    verdict = Verdict.FAIL if size.needed else Verdict.WARN
+    if answer.status is None or answer.status == _TOO_LARGE:
+        return verdict, f"{size.mib} MB: {answer.words}"
+    if answer.status >= _SERVER_ERROR:
+        return Verdict.WARN, f"{size.mib} MB: {answer.words}"
+    return Verdict.PASS, f"{size.mib} MB: {answer.words}"
+
+
+def judge_refusal(answers: Sequence[tuple[str, Call]], death: str) -> tuple[Verdict, str]:
+    """Requests that deserve a 4xx: no crash, no silence, and a 5xx only with a warning."""
+    if death:
+        return Verdict.FAIL, death
+    silent = [(what, one) for what, one in answers if one.status is None]
+    if silent:
+        return Verdict.FAIL, "; ".join(f"{what}: {one.words}" for what, one in silent)
+    blamed = [(what, one) for what, one in answers if (one.status or 0) >= _SERVER_ERROR]
+    if blamed:
+        return Verdict.WARN, "; ".join(f"{what}: {one.status}" for what, one in blamed)
+    return Verdict.PASS, "; ".join(f"{what}: {one.status}" for what, one in answers)
+
+
+def judge_same(plain: Call, other: Call, *, what: str) -> tuple[Verdict, str]:
+    """Whether something that should not matter does not."""
+    if other.status == plain.status:
+        return Verdict.PASS, f"{other.status} with {what} as without"
+    return Verdict.FAIL, f"{plain.status} without {what}, with: {other.words} {other.said}".rstrip()
+
+
+def judge_kept(answers: Sequence[Call]) -> tuple[Verdict, str]:
+    """Requests on one connection; the list ends where the connection did."""
+    served = sum(one.status is not None for one in answers)
+    if not served:
+        return Verdict.FAIL, answers[0].words
+    if served == _KEPT:
+        return Verdict.PASS, f"{served} requests on one connection"
+    if answers[-1].status is None:
+        return Verdict.FAIL, (
+            f"request {served + 1} on a connection that was to be kept open: {answers[-1].words}"
+        )
+    return Verdict.WARN, f"the server closes the connection after {served}"
+
+
+def judge_chunked(plain: Call, chunked: Call, death: str) -> tuple[Verdict, str]:
+    """A chunked body against the same with its length."""
+    if death:
+        return Verdict.FAIL, death
+    if chunked.status == plain.status:
+        return Verdict.PASS, f"{chunked.status} with chunks as with a length"
+    return Verdict.WARN, f"{plain.status} with a length, with chunks: {chunked.words}"
+
+
+def judge_paths(answers: Sequence[tuple[str, Call]], death: str) -> tuple[Verdict, str]:
+    """Anything but silence and death will do."""
+    if death:
+        return Verdict.FAIL, death
+    silent = [f"{what}: {one.words}" for what, one in answers if one.status is None]
+    if silent:
+        return Verdict.FAIL, "; ".join(silent)
+    return Verdict.PASS, "; ".join(f"{what}: {one.status}" for what, one in answers)
+
+
+def _invocation(session: Session) -> Finding:
+    payload = session.subject.payload
+    if payload is None:
+        sample = session.sample()
+        verdict, seen = judge_invocation(sample.first)
+        said = f"{seen} (the lab's own {sample.content_type})"
+        return finding(INVOCATION, verdict, said, {"seconds": sample.first.seconds})
+    try:
+        answer = session.sample().first
+    except CannotTry:
+        answer = session.base().invoke(payload, session.subject.content_type)
+    verdict, seen = judge_invocation(answer)
+    return finding(INVOCATION, verdict, seen, {"seconds": answer.seconds})
+
+
+def _size(session: Session, size: Size) -> Finding:
+    kind = _content_type(session)
+    base = session.base()
+    verdict, seen = judge_size(base.invoke(b"0" * (size.mib * _MIB), kind), size)
+    death = died(base.container)
+    return finding(size.rule, Verdict.FAIL if death else verdict, f"{seen} {death}".rstrip())
+
+
+def _unknown_headers(session: Session) -> Finding:
+    sample = session.sample()
+    headers = {
+        "X-Amzn-SageMaker-Custom-Attributes": "trace_id=1",
+        "X-Amzn-SageMaker-Inference-Id": "lab-1",
+        "X-Amzn-SageMaker-Session-Id": "NEW_SESSION",
+        "X-Amzn-SageMaker-Not-Yet-Invented": "1",
+        "X-Forwarded-For": "169.254.178.2",
+    }
+    base = session.base()
+    plain = base.invoke(sample.body, sample.content_type)
+    verdict, seen = judge_same(
+        plain,
+        base.invoke(sample.body, sample.content_type, headers=headers),
+        what=f"{len(headers)} unknown headers",
+    )
+    return finding(UNKNOWN_HEADERS, verdict, seen)
+
+
+def _wrong_type(session: Session) -> Finding:
+    base = session.base()
+    body = b"hello" if session.subject.payload is None else session.subject.payload
+    kind = "application/x-not-yet-invented"
+    answers = [(kind, base.invoke(body, kind, timeout_s=_PATIENCE_S))]
+    verdict, seen = judge_refusal(answers, _death(base))
+    return finding(CONTENT_TYPE, verdict, seen)
+
+
+def _garbage(session: Session) -> Finding:
+    kind = _content_type(session)
+    base = session.base()
+    bodies = {
+        "nothing": b"",
+        "random bytes": bytes(range(256)) * 16,
+        "half of JSON": b'{"instances": [[1, 2',
+    }
+    answers = [
+        (what, base.invoke(body, kind, timeout_s=_PATIENCE_S)) for what, body in bodies.items()
+    ]
+    death = _death(base)
+    if not death and not base.ping().good:
+        death = f"afterwards: /ping {base.ping().words}"
+    verdict, seen = judge_refusal(answers, death)
+    return finding(GARBAGE, verdict, seen)
+
+
+def _keep_alive(session: Session) -> Finding:
+    sample = session.sample()
+    prepared = calls.post(sample.body, sample.content_type, close=False)
+    answers: list[Call] = []
+    with connect(session.base().address, timeout_s=calls.CONNECT_TIMEOUT_S) as connection:
+        while len(answers) < _KEPT:
+            answers.append(on(connection, prepared))
+            if not answers[-1].reusable:
+                break
+    verdict, seen = judge_kept(answers)
+    return finding(KEEP_ALIVE, verdict, seen)
+
+
+def _chunked(session: Session) -> Finding:
+    sample = session.sample()
+    base = session.base()
+    plain = base.invoke(sample.body, sample.content_type)
+    answer = base.call(in_chunks(sample.body, sample.content_type), timeout_s=_PATIENCE_S)
+    verdict, seen = judge_chunked(plain, answer, _death(base))
+    return finding(CHUNKED, verdict, seen)
+
+
+def _paths(session: Session) -> Finding:
+    base = session.base()
+    asked = (("HEAD", "/ping"), ("GET", "/"), ("GET", "/invocations"), ("GET", "/not/there?x=%ff"))
+    answers = [
+        (f"{method} {path}", base.get(path, method=method, timeout_s=_PATIENCE_S))
+        for method, path in asked
+    ]
+    verdict, seen = judge_paths(answers, _death(base))
+    return finding(PATHS, verdict, seen)
+
+
+def in_chunks(body: bytes, content_type: str) -> bytes:
+    """An invocation with a chunked body, prepared."""
+    head = (
+        "POST /invocations HTTP/1.1\r\nHost: model.aws.local\r\nConnection: close\r\n"
+        f"Content-Type: {content_type}\r\nTransfer-Encoding: chunked\r\n\r\n"
+    )
+    pieces = [body[begin : begin + _CHUNK] for begin in range(0, len(body), _CHUNK)]
+    chunks = b"".join(b"%x\r\n%s\r\n" % (len(piece), piece) for piece in pieces)
+    return head.encode() + chunks + b"0\r\n\r\n"
+
+
+def _content_type(session: Session) -> str:
+    if session.subject.payload is not None:
+        return session.subject.content_type
+    try:
+        return session.sample().content_type
+    except CannotTry:
+        return "application/json"
+
+
+def _death(base: Running) -> str:
+    return died(base.container)
+
+
+RULES: Sequence[tuple[Rule, Callable[[Session], Finding]]] = (
+    (INVOCATION, _invocation),
+    *((size.rule, partial(_size, size=size)) for size in SIZES),
+    (UNKNOWN_HEADERS, _unknown_headers),
+    (CONTENT_TYPE, _wrong_type),
+    (GARBAGE, _garbage),
+    (KEEP_ALIVE, _keep_alive),
+    (CHUNKED, _chunked),
+    (PATHS, _paths),
+)

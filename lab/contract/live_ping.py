@@ -1,0 +1,218 @@
+"""The rules about ``/ping`` and about connections: when idle, under load, and at the first 200."""
+
+import time
+from collections.abc import Callable, Sequence
+from statistics import median
+from typing import Final
+
+from lab.contract import calls, sources
+from lab.contract.calls import Call
+from lab.contract.live_start import Blame, blame, unready_words
+from lab.contract.load import CLIENTS, Load, under_load
+from lab.contract.model import Finding, Rule, Verdict
+from lab.contract.session import CannotTry, NotReady, Session, finding
+from lab.units import format_seconds
+
+PING_LIMIT_S: Final = 2.0
+ACCEPT_LIMIT_S: Final = 0.25
+
+_PINGS: Final = 20
+_LOAD_S: Final = 5.0
+_QUICK_LOAD_S: Final = 2.0
+_STEADY: Final = 5
+_OK: Final = 200
+_SERVER_ERROR: Final = 500
+
+_CLOSE_CALL: Final = 0.5
+"""Of a limit: beyond this it is kept here, and may not be on a smaller instance."""
+
+_LAZY_S, _LAZY_TIMES = 2.0, 5.0
+_COOL_S, _COOL_TIMES = 0.25, 3.0
+
+PING = Rule(
+    id=Blame.PING,
+    title="/ping answers 200 within 2 s",
+    why="SageMaker waits 2 s for each ping; a container that fails them is replaced, and its "
+    "endpoint never gets in service.",
+    change="Answer GET /ping with 200 at once, from the state in memory; compute nothing in it.",
+    source=sources.INFERENCE_CODE,
+)
+PING_EMPTY = Rule(
+    id="ping-empty",
+    title="/ping answers with an empty body",
+    why="The contract says 200 and an empty body; what is sent is thrown away, every 5 s.",
+    change="Send no body with the 200.",
+    source=sources.INFERENCE_CODE,
+)
+PING_LOADED = Rule(
+    id="ping-loaded",
+    title="/ping does not answer 200 before the model is loaded",
+    why="Requests arrive right after the first 200: they fail, or wait for the model.",
+    change="Load the model before listening, or answer /ping with 503 until it is loaded.",
+    source=sources.INFERENCE_CODE,
+)
+PING_LOAD = Rule(
+    id="ping-load",
+    title="/ping answers 200 within 2 s while predictions run",
+    why="A server whose workers are all busy misses its pings, and is replaced just when it is "
+    "needed most.",
+    change="Answer /ping from a thread or process that predictions cannot occupy.",
+    source=sources.INFERENCE_CODE,
+)
+ACCEPT = Rule(
+    id="accept",
+    title="A connection is accepted within 250 ms, under load too",
+    why="SageMaker gives up connecting after 250 ms: the request is a ModelError.",
+    change="Keep accepting while predictions run: a longer listen backlog (1024 or more), and an "
+    "accept loop that is not the worker.",
+    source=sources.INFERENCE_CODE,
+)
+CONCURRENT = Rule(
+    id="concurrent",
+    title="Concurrent requests are all answered",
+    why="A real-time endpoint passes on as many requests at once as come in, and queues none.",
+    change="Serve several connections at once, and let requests wait their turn in the server.",
+    source=sources.INFERENCE_CODE,
+)
+
+
+def judge_pings(pings: Sequence[Call], *, limit_s: float = PING_LIMIT_S) -> tuple[Verdict, str]:
+    """Whether all were answered 200 in time."""
+    wrong = [one for one in pings if one.status != _OK]
+    slowest = max(pings, key=lambda one: one.seconds)
+    late = sum(one.seconds > limit_s for one in pings)
+    if wrong:
+        return Verdict.FAIL, f"{len(wrong)} of {len(pings)} pings failed: {wrong[0].words}"
+    said = f"slowest of {len(pings)}: {format_seconds(slowest.seconds)}"
+    if late:
+        return Verdict.FAIL, f"{late} of {len(pings)} pings took more than 2 s; {said}"
+    if slowest.seconds > limit_s * _CLOSE_CALL:
+        return Verdict.WARN, f"{said}, more than half of what is allowed"
+    return Verdict.PASS, said
+
+
+def judge_accepts(made: Sequence[Call], *, limit_s: float = ACCEPT_LIMIT_S) -> tuple[Verdict, str]:
+    """Whether every connection was accepted in time."""
+    times = [one.connect_s for one in made if one.connect_s is not None]
+    refused = [one for one in made if one.connect_s is None]
+    if refused:
+        return Verdict.FAIL, f"{len(refused)} of {len(made)} were not accepted: {refused[0].error}"
+    said = f"slowest of {len(made)}: {format_seconds(max(times))}"
+    late = sum(one > limit_s for one in times)
+    if late:
+        return Verdict.FAIL, f"{late} of {len(made)} took more than 250 ms; {said}"
+    return Verdict.PASS, said
+
+
+def judge_concurrent(load: Load) -> tuple[Verdict, str]:
+    """Whether every invocation under load was answered with 2xx."""
+    total = len(load.invocations)
+    failed = [one for one in load.invocations if not one.good]
+    if failed:
+        return Verdict.FAIL, (
+            f"{len(failed)} of {total} requests from {load.clients} clients failed: "
+            f"{failed[0].words}"
+        )
+    middle = format_seconds(median(one.seconds for one in load.invocations))
+    return Verdict.PASS, (
+        f"{load.clients} clients, {total / load.seconds:.0f} requests/s, median {middle}"
+    )
+
+
+def judge_first(first: Call, steady: Sequence[Call]) -> tuple[Verdict, str]:
+    """Whether the first invocation, right after the first 200, went as later ones do."""
+    usual = median(one.seconds for one in steady)
+    said = f"first invocation {format_seconds(first.seconds)}, later ones {format_seconds(usual)}"
+    if first.status is None or first.status >= _SERVER_ERROR:
+        return Verdict.FAIL, f"the first invocation after the first 200 failed: {first.words}"
+    more, times = first.seconds - usual, first.seconds / max(usual, 1e-6)
+    if more >= _LAZY_S and times >= _LAZY_TIMES:
+        return Verdict.FAIL, f"{said}: it waited for the model"
+    if more >= _COOL_S and times >= _COOL_TIMES:
+        return Verdict.WARN, f"{said}: the model was loaded, but not warm"
+    return Verdict.PASS, said
+
+
+def _ping(session: Session) -> Finding:
+    try:
+        session.start_base()
+    except NotReady as error:
+        if blame(error.seen) is Blame.PING:
+            return finding(PING, Verdict.FAIL, unready_words(error))
+        raise CannotTry(f"the container does not get ready: see {blame(error.seen)}") from error
+    verdict, seen = judge_pings(_idle_pings(session))
+    return finding(PING, verdict, seen, {"seconds": [one.seconds for one in _idle_pings(session)]})
+
+
+def _ping_empty(session: Session) -> Finding:
+    body = _idle_pings(session)[0].body
+    if body:
+        return finding(PING_EMPTY, Verdict.WARN, f"{len(body)} bytes: {_excerpt(body)}")
+    return finding(PING_EMPTY, Verdict.PASS, "no body")
+
+
+def _ping_loaded(session: Session) -> Finding:
+    sample = session.sample()
+    with session.running() as fresh:
+        first = fresh.invoke(sample.body, sample.content_type)
+        steady = [fresh.invoke(sample.body, sample.content_type) for _ in range(_STEADY)]
+    verdict, seen = judge_first(first, steady)
+    data = {"first_s": first.seconds, "later_s": [one.seconds for one in steady]}
+    return finding(PING_LOADED, verdict, seen, data)
+
+
+def _ping_load(session: Session) -> Finding:
+    verdict, seen = judge_pings(_load(session).pings)
+    return finding(PING_LOAD, verdict, f"{seen} (with {CLIENTS} clients)")
+
+
+def _accept(session: Session) -> Finding:
+    try:
+        made = [*_idle_pings(session), *_load(session).connections]
+        aside = f" ({CLIENTS} clients)"
+    except CannotTry:
+        made, aside = list(_idle_pings(session)), " (idle: no payload to load it with)"
+    verdict, seen = judge_accepts(made)
+    return finding(ACCEPT, verdict, seen + aside)
+
+
+def _concurrent(session: Session) -> Finding:
+    verdict, seen = judge_concurrent(_load(session))
+    return finding(CONCURRENT, verdict, seen)
+
+
+def _idle_pings(session: Session) -> Sequence[Call]:
+    def measure() -> Sequence[Call]:
+        base = session.base()
+        pings = []
+        for _ in range(_PINGS):
+            pings.append(base.ping())
+            time.sleep(0.02)
+        return pings
+
+    return session.once("idle-pings", measure)
+
+
+def _load(session: Session) -> Load:
+    def measure() -> Load:
+        sample = session.sample()
+        prepared = calls.post(sample.body, sample.content_type)
+        return under_load(
+            session.base(), prepared, seconds=_QUICK_LOAD_S if session.quick else _LOAD_S
+        )
+
+    return session.once("load", measure)
+
+
+def _excerpt(body: bytes) -> str:
+    return " ".join(body[:60].decode(errors="replace").split())
+
+
+RULES: Sequence[tuple[Rule, Callable[[Session], Finding]]] = (
+    (PING, _ping),
+    (PING_EMPTY, _ping_empty),
+    (PING_LOADED, _ping_loaded),
+    (PING_LOAD, _ping_load),
+    (ACCEPT, _accept),
+    (CONCURRENT, _concurrent),
+)

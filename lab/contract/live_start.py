@@ -1,0 +1,172 @@
+"""The rules about starting: ``serve``, the port, the time it may take, ``SAGEMAKER_BIND_TO_PORT``.
+
+A container that does not get ready breaks one of them, and which is told from what was seen.
+"""
+
+from collections.abc import Callable, Sequence
+from enum import StrEnum, unique
+from typing import Final
+
+from lab.contract import sources
+from lab.contract.model import Finding, Rule, Verdict
+from lab.contract.session import CannotTry, NotReady, Session, finding
+from lab.contract.wait import Unready
+from lab.spec import PORT
+from lab.start.cause import CauseKind
+from lab.units import format_seconds
+
+SERVERLESS_START_S: Final = 180.0
+REAL_TIME_START_S: Final = 480.0
+
+_BIND_LABEL: Final = "com.amazonaws.sagemaker.capabilities.accept-bind-to-port"
+_OTHER_PORT: Final = 23123
+"""Of the range that the platform was seen to hand out: 23000 to 23999."""
+
+_LOG_WORDS: Final = 300
+
+
+@unique
+class Blame(StrEnum):
+    """Which rule a container breaks that does not get ready."""
+
+    SERVE = "serve"
+    PORT = "port"
+    PING = "ping"
+    TIME = "start-time"
+    ENGINE = "engine"
+
+
+SERVE = Rule(
+    id=Blame.SERVE,
+    title="The container starts as `docker run IMAGE serve`",
+    why="SageMaker replaces CMD with `serve`: an image without an entry point that takes it, or "
+    "one that exits, ends as `did not pass the ping health check`.",
+    change="Give the image an exec-form ENTRYPOINT whose program accepts the argument `serve` and "
+    "keeps running.",
+    source=sources.INFERENCE_CODE,
+)
+LISTEN = Rule(
+    id=Blame.PORT,
+    title=f"The server listens on port {PORT}, on all addresses",
+    why="SageMaker asks port 8080 of the container and no other; nothing there is a failed "
+    "health check.",
+    change=f"Bind the server to 0.0.0.0:{PORT}.",
+    source=sources.INFERENCE_CODE,
+)
+START_TIME = Rule(
+    id=Blame.TIME,
+    title="/ping answers 200 within 3 minutes of the start (8 for real time)",
+    why="The endpoint's creation fails when it takes longer; every scale-out waits for it.",
+    change="Load less before answering: a smaller image, a faster runtime, no downloads at start; "
+    "for real time ContainerStartupHealthCheckTimeoutInSeconds may be raised to 3600.",
+    source=sources.SERVERLESS_INVOKE,
+)
+BIND = Rule(
+    id="bind-to-port",
+    title="SAGEMAKER_BIND_TO_PORT is honoured where the image's label says so",
+    why="Containers of an inference pipeline share an instance, and each is told its own port.",
+    change="Listen on the port that SAGEMAKER_BIND_TO_PORT names, or drop the label "
+    f"{_BIND_LABEL}.",
+    source=sources.PIPELINE,
+)
+
+
+def blame(seen: Unready) -> Blame:
+    """Which rule was broken, from what was seen of the container."""
+    if seen.kind is CauseKind.ENGINE:
+        return Blame.ENGINE
+    if seen.kind in {CauseKind.EARLY_EXIT, CauseKind.OOM}:
+        return Blame.SERVE
+    if seen.slow_ping:
+        return Blame.PING
+    if seen.last_ping_status is not None:
+        # A 5xx may be a server that is still loading its model; nothing else is.
+        return Blame.TIME if seen.last_ping_status >= 500 else Blame.PING  # noqa: PLR2004
+    elsewhere = seen.listening is None or bool(seen.listening)
+    return Blame.PORT if elsewhere and not seen.accepting else Blame.TIME
+
+
+def unready_words(error: NotReady) -> str:
+    """What was seen of a container that did not get ready, in one line."""
+    seen = error.seen
+    parts = [str(error).rstrip(".")]
+    if seen.kind is CauseKind.NEVER_READY and seen.listening and not seen.accepting:
+        words = ", ".join(str(one) for one in seen.listening)
+        if words not in parts[0]:
+            parts.append(f"it listens on {words}")
+    last = [line.strip() for line in seen.log_tail.splitlines() if line.strip()]
+    if last:
+        parts.append(f"last line of its log: {last[-1][:_LOG_WORDS]}")
+    return "; ".join(parts)
+
+
+def judge_start_time(ready_s: float) -> tuple[Verdict, str]:
+    """A start against what serverless and real time allow."""
+    took = format_seconds(ready_s)
+    if ready_s <= SERVERLESS_START_S:
+        return Verdict.PASS, f"ready after {took}"
+    if ready_s <= REAL_TIME_START_S:
+        return Verdict.WARN, f"ready after {took}: too late for serverless, in time for real time"
+    return Verdict.FAIL, f"ready after {took}: too late even for real time"
+
+
+def _serve(session: Session) -> Finding:
+    return _of_start(session, SERVE, lambda: f"runs, and answers /ping on port {PORT}")
+
+
+def _listen(session: Session) -> Finding:
+    def words() -> str:
+        host, port = session.base().address
+        return f"answers on {host}:{port}"
+
+    return _of_start(session, LISTEN, words)
+
+
+def _start_time(session: Session) -> Finding:
+    try:
+        ready_s = session.start_base().ready_s
+    except NotReady as error:
+        return _unready(START_TIME, error)
+    verdict, seen = judge_start_time(ready_s)
+    return finding(START_TIME, verdict, seen, {"ready_s": ready_s})
+
+
+def _of_start(session: Session, rule: Rule, words: Callable[[], str]) -> Finding:
+    try:
+        session.start_base()
+    except NotReady as error:
+        return _unready(rule, error)
+    return finding(rule, Verdict.PASS, words())
+
+
+def _unready(rule: Rule, error: NotReady) -> Finding:
+    broken = blame(error.seen)
+    if broken is Blame.ENGINE:
+        raise CannotTry(str(error)) from error
+    if broken == rule.id:
+        data = {"exit_code": error.seen.exit_code, "log": error.seen.log_tail}
+        return finding(rule, Verdict.FAIL, unready_words(error), data)
+    raise CannotTry(f"the container does not get ready: see {broken}") from error
+
+
+def _bind(session: Session) -> Finding:
+    labels = session.config().get("Labels") or {}
+    if labels.get(_BIND_LABEL) != "true":
+        raise CannotTry("the image does not claim it (label accept-bind-to-port)")
+    try:
+        with session.running(
+            env={"SAGEMAKER_BIND_TO_PORT": str(_OTHER_PORT)}, port=_OTHER_PORT
+        ) as ready:
+            return finding(BIND, Verdict.PASS, f"answers on {ready.address[1]} when told so")
+    except NotReady as error:
+        return finding(
+            BIND, Verdict.FAIL, f"told {_OTHER_PORT}, it does not: {unready_words(error)}"
+        )
+
+
+RULES: Sequence[tuple[Rule, Callable[[Session], Finding]]] = (
+    (SERVE, _serve),
+    (LISTEN, _listen),
+    (START_TIME, _start_time),
+    (BIND, _bind),
+)

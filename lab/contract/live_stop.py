@@ -1,0 +1,184 @@
+"""The rules about stopping: SIGTERM, who gets it, how long it takes, what is lost."""
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+from typing import Final
+
+from lab.contract import calls, procfs, sources
+from lab.contract.calls import Call
+from lab.contract.load import Clients
+from lab.contract.model import Finding, Rule, Verdict
+from lab.contract.session import CannotTry, Session, finding
+from lab.engine.container import DockerContainer
+from lab.units import format_seconds
+
+GRACE_S: Final = 30.0
+"""After SIGTERM; then SageMaker sends SIGKILL."""
+
+_KILLED: Final = 137
+_CLEAN: Final = (0, 143)
+_SHELLS: Final = ("sh", "bash", "dash", "ash", "zsh", "busybox")
+_CLIENTS: Final = 4
+_UNDER_WAY_S: Final = 1.0
+_POLL_S: Final = 0.05
+_SERVER_ERROR: Final = 500
+
+ARRIVES = Rule(
+    id="sigterm-arrives",
+    title="SIGTERM reaches the server: process 1 is not a shell that keeps it",
+    why="A shell as process 1 does not pass SIGTERM on: the server works on until SIGKILL, and "
+    "what it was doing is lost.",
+    change='Write ENTRYPOINT in exec form (["python", "serve.py"]), and end a start script with '
+    '`exec "$@"`.',
+    source=sources.INFERENCE_CODE,
+)
+SIGTERM = Rule(
+    id="sigterm",
+    title="SIGTERM ends the container within 30 s",
+    why="Scale-in, updates and deletion send SIGTERM, and SIGKILL 30 s later.",
+    change="Handle SIGTERM (process 1 has no default handler: without one it is ignored): stop "
+    "accepting, finish, exit 0.",
+    source=sources.INFERENCE_CODE,
+)
+IN_FLIGHT = Rule(
+    id="in-flight",
+    title="Requests in flight when SIGTERM comes are finished",
+    why="Every scale-in and every update would fail some requests.",
+    change="On SIGTERM stop accepting, answer what was accepted, then exit.",
+    source=sources.INFERENCE_CODE,
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Stop:
+    """What was seen of a stop."""
+
+    process_one: Sequence[str] | None
+    took_s: float
+    exit_code: int | None
+
+    @property
+    def killed(self) -> bool:
+        """Whether it took SIGKILL."""
+        return self.exit_code == _KILLED or self.took_s >= GRACE_S
+
+    @property
+    def shell(self) -> bool:
+        """Whether process 1 is a shell."""
+        return bool(self.process_one) and (
+            PurePosixPath((self.process_one or ("",))[0]).name.lstrip("-") in _SHELLS
+        )
+
+    @property
+    def words(self) -> str:
+        """Process 1's command line, shortened."""
+        if self.process_one is None:
+            return "(cannot be seen from here)"
+        line = " ".join(self.process_one)
+        return f"`{line[:80]}`" + ("…" if len(line) > 80 else "")  # noqa: PLR2004
+
+
+def judge_arrives(stop: Stop) -> tuple[Verdict, str]:
+    """Whether a shell keeps the signal."""
+    if stop.shell and stop.killed:
+        return Verdict.FAIL, f"process 1 is {stop.words} and took SIGKILL to end"
+    if stop.shell:
+        return Verdict.PASS, f"process 1 is {stop.words}, and passes it on"
+    if stop.process_one is None and not stop.killed:
+        return Verdict.PASS, f"ended {format_seconds(stop.took_s)} after SIGTERM"
+    if stop.process_one is None:
+        return Verdict.SKIP, "process 1 cannot be seen from here"
+    return Verdict.PASS, f"process 1 is {stop.words}"
+
+
+def judge_sigterm(stop: Stop) -> tuple[Verdict, str]:
+    """Whether it ended in time, and well."""
+    if stop.killed and stop.shell:
+        return Verdict.SKIP, "the signal does not reach the server: see sigterm-arrives"
+    if stop.killed:
+        return Verdict.FAIL, f"still ran 30 s after SIGTERM; process 1 is {stop.words}"
+    said = f"ended {format_seconds(stop.took_s)} after SIGTERM with exit code {stop.exit_code}"
+    return (Verdict.PASS if stop.exit_code in _CLEAN else Verdict.WARN), said
+
+
+def judge_in_flight(answers: Sequence[Call], signalled_at: float) -> tuple[Verdict, str]:
+    """What became of the requests that were sent before the signal and answered after it.
+
+    Requests sent later may be refused: SageMaker sends none to a container that it stops.
+    """
+    flying = [
+        one
+        for one in answers
+        if one.sent_at is not None and one.sent_at <= signalled_at < one.ended_at
+    ]
+    lost = [one for one in flying if one.status is None or one.status >= _SERVER_ERROR]
+    if not flying:
+        return Verdict.PASS, "none was in flight: it answers too fast to be caught"
+    if lost:
+        return Verdict.FAIL, f"{len(lost)} of {len(flying)} in flight were lost: {lost[0].words}"
+    slowest = max(one.ended_at for one in flying) - signalled_at
+    return Verdict.PASS, (
+        f"{len(flying)} in flight, all answered within {format_seconds(slowest)} of SIGTERM"
+    )
+
+
+def _stop(session: Session) -> Stop:
+    def measure() -> Stop:
+        with session.running() as ready:
+            one = procfs.process_one(ready.container)
+            begin = time.monotonic()
+            ready.container.stop(grace_s=GRACE_S)
+            took = time.monotonic() - begin
+            return Stop(process_one=one, took_s=took, exit_code=ready.container.state().exit_code)
+
+    return session.once("stop", measure)
+
+
+def _arrives(session: Session) -> Finding:
+    stop = _stop(session)
+    verdict, seen = judge_arrives(stop)
+    return finding(ARRIVES, verdict, seen, {"process_one": stop.process_one})
+
+
+def _sigterm(session: Session) -> Finding:
+    stop = _stop(session)
+    verdict, seen = judge_sigterm(stop)
+    data = {"seconds": stop.took_s, "exit_code": stop.exit_code}
+    return finding(SIGTERM, verdict, seen, data)
+
+
+def _in_flight(session: Session) -> Finding:
+    broken = [one for one in ("sigterm-arrives", "sigterm") if session.verdict(one) is Verdict.FAIL]
+    if broken:
+        raise CannotTry(f"it does not stop at SIGTERM: see {broken[0]}")
+    sample = session.sample()
+    with session.running() as ready:
+        prepared = calls.post(sample.body, sample.content_type)
+        clients = Clients(ready.address, prepared, count=_CLIENTS)
+        clients.start()
+        try:
+            time.sleep(_UNDER_WAY_S)
+            signalled_at = time.monotonic()
+            ready.container.kill("TERM")
+            _wait_for_end(ready.container)
+        finally:
+            clients.stop()
+    verdict, seen = judge_in_flight(clients.answers, signalled_at)
+    return finding(IN_FLIGHT, verdict, seen)
+
+
+def _wait_for_end(container: DockerContainer) -> None:
+    give_up_at = time.monotonic() + GRACE_S
+    while container.state().running and time.monotonic() < give_up_at:
+        time.sleep(_POLL_S)
+    if container.state().running:
+        container.kill()
+
+
+RULES: Sequence[tuple[Rule, Callable[[Session], Finding]]] = (
+    (ARRIVES, _arrives),
+    (SIGTERM, _sigterm),
+    (IN_FLIGHT, _in_flight),
+)

@@ -1,0 +1,107 @@
+"""A check's findings for programs: JSON, and JUnit's XML, which every CI shows."""
+
+import json
+import re
+from collections import Counter
+from collections.abc import Mapping
+from typing import Any
+from xml.etree import ElementTree as ET
+
+from lab.contract.fitness import fitness
+from lab.contract.model import Finding, Verdict, Verdicts
+
+_VERSION = 1
+_NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+"""What XML 1.0 cannot hold: a container's log may."""
+
+
+def as_json(verdicts: Verdicts) -> str:
+    """One object; ``version`` counts changes that break readers."""
+    able = fitness(verdicts.findings)
+    counts = Counter(one.verdict for one in verdicts.findings)
+    return json.dumps(
+        {
+            "version": _VERSION,
+            "image": verdicts.image,
+            "platform": verdicts.platform,
+            "failed": verdicts.failed,
+            "fit": list(able.fit),
+            "unfit": list(able.unfit),
+            "counts": {verdict.value: counts[verdict] for verdict in Verdict},
+            "seconds": round(verdicts.seconds, 3),
+            "findings": [_finding(one) for one in verdicts.findings],
+        },
+        indent=2,
+        ensure_ascii=False,
+        default=str,
+    )
+
+
+def as_junit(verdicts: Verdicts) -> str:
+    """One suite with a case for every rule. A warning is a passed case with its words as output."""
+    counts = Counter(one.verdict for one in verdicts.findings)
+    totals = {
+        "name": f"contract of {verdicts.image}",
+        "tests": str(len(verdicts.findings)),
+        "failures": str(counts[Verdict.FAIL]),
+        "errors": "0",
+        "skipped": str(counts[Verdict.SKIP]),
+        "time": f"{verdicts.seconds:.3f}",
+    }
+    root = ET.Element("testsuites", totals)
+    suite = ET.SubElement(root, "testsuite", totals)
+    for one in verdicts.findings:
+        case = ET.SubElement(
+            suite,
+            "testcase",
+            {
+                "classname": f"contract.{one.section.lower()}" if one.section else "contract",
+                "name": one.rule.id,
+                "time": f"{one.seconds:.3f}",
+            },
+        )
+        _outcome(case, one)
+    ET.indent(root)
+    return ET.tostring(root, encoding="unicode", xml_declaration=True) + "\n"
+
+
+def _outcome(case: ET.Element, one: Finding) -> None:
+    rule = one.rule
+    seen = _NOT_XML.sub("�", one.seen)
+    if one.verdict is Verdict.FAIL:
+        failure = ET.SubElement(case, "failure", {"message": seen, "type": "broken"})
+        failure.text = _advice(one)
+    elif one.verdict is Verdict.SKIP:
+        ET.SubElement(case, "skipped", {"message": seen})
+    elif one.verdict is Verdict.WARN:
+        ET.SubElement(case, "system-out").text = f"warning: {seen}\n{_advice(one)}"
+    else:
+        ET.SubElement(case, "system-out").text = f"{rule.title}: {seen}"
+
+
+def _advice(one: Finding) -> str:
+    rule = one.rule
+    return "\n".join(
+        (
+            f"rule: {rule.title}",
+            f"why: {rule.why}",
+            f"change: {rule.change}",
+            f"source: {rule.source}",
+        )
+    )
+
+
+def _finding(one: Finding) -> Mapping[str, Any]:
+    rule = one.rule
+    return {
+        "rule": rule.id,
+        "section": one.section,
+        "title": rule.title,
+        "verdict": one.verdict,
+        "seen": one.seen,
+        "why": rule.why,
+        "change": rule.change,
+        "source": rule.source,
+        "seconds": round(one.seconds, 3),
+        "data": one.data,
+    }

@@ -1,0 +1,141 @@
+"""What a check is told on the command line, made into what it can start."""
+
+import mimetypes
+import os
+import secrets
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Final
+
+from lab.artifacts import archive, store
+from lab.contract.model import Subject, Where
+from lab.engine.docker import DockerEngine
+from lab.errors import ImageNotFoundError, UsageError
+from lab.images.variants import VARIANTS
+from lab.progress import Progress
+from lab.spec import Platform, Runtime
+
+_VARIANT_LABEL: Final = "org.inference-lab.variant"
+_DEFAULT_TYPE: Final = "application/octet-stream"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Wish:
+    """What the user said."""
+
+    image: str
+    platform: Platform | None = None
+    model_data: str | None = None
+    """An archive, an unpacked folder, or the name of one of the lab's models."""
+    payload: Path | None = None
+    content_type: str | None = None
+
+
+@contextmanager
+def prepared(
+    wish: Wish, engine: DockerEngine, progress: Progress
+) -> Iterator[tuple[Subject, Where]]:
+    """The subject with its model unpacked, in a folder that goes away afterwards.
+
+    An image that the engine has not is pulled.
+    """
+    payload = _payload(wish)
+    labels, platform = _image(wish, engine, progress)
+    with tempfile.TemporaryDirectory(prefix="inference-lab-") as folder:
+        work = Path(folder)
+        # Readable by whatever user the image runs as.
+        work.chmod(0o755)
+        packed = _archive(wish, labels)
+        subject = Subject(
+            image=wish.image,
+            platform=platform,
+            model_dir=_unpacked(wish, packed, work),
+            payload=None if payload is None else payload[0],
+            content_type="application/json" if payload is None else payload[1],
+            archive=packed,
+        )
+        owner = f"contract-{os.getpid()}-{secrets.token_hex(3)}"
+        try:
+            yield subject, Where(engine=engine, owner=owner, work=work)
+        finally:
+            _clear(work)
+
+
+def _image(wish: Wish, engine: DockerEngine, progress: Progress) -> tuple[dict[str, str], Platform]:
+    try:
+        facts = engine.image(wish.image)
+    except ImageNotFoundError:
+        with progress.step(f"Pulling {wish.image}"):
+            engine.pull(wish.image, platform=wish.platform)
+        facts = engine.image(wish.image)
+    if wish.platform is not None and facts.platform is not wish.platform:
+        raise UsageError(
+            f"{wish.image} is here for {facts.platform}, not for {wish.platform}.",
+            remedy=f"Pull or build it for {wish.platform} first.",
+        )
+    return dict(facts.labels), facts.platform
+
+
+def _payload(wish: Wish) -> tuple[bytes, str] | None:
+    if wish.payload is None:
+        if wish.model_data in store.models():
+            known = store.payload(wish.model_data)
+            return known.path.read_bytes(), wish.content_type or known.content_type
+        return None
+    try:
+        body = wish.payload.read_bytes()
+    except OSError as error:
+        raise UsageError(f"The payload {wish.payload} cannot be read: {error.strerror}.") from error
+    guessed, _ = mimetypes.guess_type(wish.payload.name)
+    return body, wish.content_type or guessed or _DEFAULT_TYPE
+
+
+def _archive(wish: Wish, labels: dict[str, str]) -> Path | None:
+    if wish.model_data is None or Path(wish.model_data).is_dir():
+        return None
+    if Path(wish.model_data).is_file():
+        return Path(wish.model_data)
+    if wish.model_data not in store.models():
+        names = ", ".join(store.models())
+        raise UsageError(
+            f"{wish.model_data} is no archive, no folder and none of the lab's models.",
+            remedy=f"Name a model.tar.gz, the folder that one unpacks to, or one of {names}.",
+        )
+    variant = VARIANTS.get(labels.get(_VARIANT_LABEL, ""))
+    if variant is None:
+        choices = " or ".join(
+            str(store.folder(wish.model_data) / store.archive_name(runtime)) for runtime in Runtime
+        )
+        raise UsageError(
+            f"{wish.image} is none of the lab's variants: which archive of {wish.model_data} it "
+            "takes is not known.",
+            remedy=f"Name the archive itself: --model-data {choices}.",
+        )
+    if variant.runtime is None:
+        return None
+    return store.find(wish.model_data, variant.runtime).path
+
+
+def _unpacked(wish: Wish, packed: Path | None, work: Path) -> PurePosixPath | None:
+    target = work / "model"
+    if packed is not None:
+        archive.extract(packed, target)
+    elif wish.model_data is not None and Path(wish.model_data).is_dir():
+        shutil.copytree(wish.model_data, target)
+    else:
+        return None
+    for path in (target, *target.rglob("*")):
+        if not path.is_symlink():
+            path.chmod(path.stat().st_mode | (0o555 if path.is_dir() else 0o444))
+    return PurePosixPath(target)
+
+
+def _clear(work: Path) -> None:
+    """What containers wrote as root into the writable model may not be ours to remove."""
+    for path in work.iterdir():
+        if path.is_dir():
+            shutil.rmtree(path, ignore_errors=True)

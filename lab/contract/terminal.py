@@ -1,0 +1,96 @@
+"""A check's findings on a terminal: a line for every rule, details of what is not well."""
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from itertools import groupby
+from typing import Final
+
+from rich.console import Group as Lines
+from rich.console import RenderableType
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
+
+from lab.contract.fitness import fitness
+from lab.contract.model import Finding, Rule, Verdict, Verdicts
+from lab.units import format_seconds
+
+SYMBOLS: Final = {
+    Verdict.PASS: ("✓", "green"),
+    Verdict.WARN: ("!", "yellow"),
+    Verdict.FAIL: ("✗", "bold red"),
+    Verdict.SKIP: ("–", "dim"),  # noqa: RUF001 - an empty place, as in a table
+}
+_WORDS: Final = (
+    (Verdict.PASS, "passed", "green"),
+    (Verdict.WARN, "warned", "yellow"),
+    (Verdict.FAIL, "failed", "bold red"),
+    (Verdict.SKIP, "skipped", "dim"),
+)
+_DETAILED: Final = (Verdict.FAIL, Verdict.WARN)
+
+
+def render(verdicts: Verdicts) -> RenderableType:
+    """The whole of it."""
+    title = Text(verdicts.image, "bold").append(f"  {verdicts.platform}", "dim")
+    parts: list[RenderableType] = [title, _lines(verdicts.findings)]
+    for verdict in _DETAILED:
+        for one in verdicts.findings:
+            if one.verdict is verdict:
+                parts += ["", *_details(one)]
+    parts += ["", _summary(verdicts)]
+    return Lines(*parts)
+
+
+def render_rules(rules: Sequence[tuple[str, Rule]]) -> RenderableType:
+    """Every rule with its source, under its heading."""
+    table = _grid()
+    for section, members in groupby(rules, key=lambda pair: pair[0]):
+        table.add_row("", Text(section, "bold cyan"), "")
+        for _, rule in members:
+            text = Text(rule.title).append(f"\n{rule.source}", "dim")
+            table.add_row("", rule.id, text)
+    return table
+
+
+def _lines(findings: Sequence[Finding]) -> Table:
+    table = _grid()
+    for section, members in groupby(findings, key=lambda one: one.section):
+        table.add_row("", Text(section, "bold cyan"), "")
+        for one in members:
+            symbol, style = SYMBOLS[one.verdict]
+            quiet = "dim" if one.verdict is Verdict.SKIP else ""
+            table.add_row(Text(symbol, style), Text(one.rule.id, quiet), Text(one.seen, "dim"))
+    return table
+
+
+def _grid() -> Table:
+    table = Table(box=None, pad_edge=False, show_header=False)
+    table.add_column("", no_wrap=True, width=1)
+    table.add_column("", no_wrap=True)
+    table.add_column("", overflow="fold")
+    return table
+
+
+def _details(one: Finding) -> Iterator[RenderableType]:
+    symbol, style = SYMBOLS[one.verdict]
+    yield Text(f"{symbol} ", style).append(one.rule.title, "bold").append(f"  {one.rule.id}", "dim")
+    table = Table(box=None, pad_edge=False, show_header=False)
+    table.add_column("", style="dim", no_wrap=True)
+    table.add_column("", overflow="fold")
+    table.add_row("seen", Text(one.seen))
+    table.add_row("why", Text(one.rule.why))
+    table.add_row("change", Text(one.rule.change, "bold"))
+    table.add_row("source", Text(one.rule.source, "dim"))
+    yield Padding(table, (0, 0, 0, 2))
+
+
+def _summary(verdicts: Verdicts) -> Text:
+    counts = Counter(one.verdict for one in verdicts.findings)
+    text = Text()
+    for verdict, word, style in _WORDS:
+        if counts[verdict]:
+            text.append(f"{counts[verdict]} {word}", style).append(" · ", "dim")
+    text.append(f"{format_seconds(verdicts.seconds)}\n", "dim")
+    words = fitness(verdicts.findings).words
+    return text.append(words[0].upper() + words[1:], "bold")
