@@ -1,0 +1,84 @@
+"""Whether a server still does its work: what ``/ping`` says, and what the engine says."""
+
+import logging
+from dataclasses import dataclass
+from enum import StrEnum, unique
+from typing import Final
+
+from lab.endpoint.parts import Launcher, Server
+
+_LOG = logging.getLogger(__name__)
+
+MISSES: Final = 3
+"""Pings in a row that may fail before a server that still runs is replaced."""
+
+
+@unique
+class Verdict(StrEnum):
+    """What an examination came to."""
+
+    WELL = "well"
+    DOUBTFUL = "doubtful"
+    """It runs, and its ``/ping`` is not 200: used only when there is no better one."""
+    LOST = "lost"
+    """It no longer runs, or has been doubtful for too long."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Finding:
+    """A verdict and what it rests on."""
+
+    verdict: Verdict
+    reason: str = ""
+
+
+class Health:
+    """Examines the servers of one pool, and remembers the pings that they missed."""
+
+    def __init__(self, launcher: Launcher, *, misses: int = MISSES) -> None:
+        self._launcher = launcher
+        self._allowed = misses
+        self._missed: dict[str, int] = {}
+
+    async def examine(self, server: Server, *, periodic: bool) -> Finding:
+        """Ping, and look at the container when that fails.
+
+        Only the ``periodic`` ones are counted: a burst of failed requests, each of which has the
+        server looked at, is not several missed pings.
+        """
+        if await self._answers(server):
+            self._missed.pop(server.id, None)
+            return Finding(verdict=Verdict.WELL)
+        reason = await self.death(server)
+        if reason is not None:
+            self.forget(server)
+            return Finding(verdict=Verdict.LOST, reason=reason)
+        if not periodic:
+            return Finding(verdict=Verdict.DOUBTFUL)
+        missed = self._missed.get(server.id, 0) + 1
+        self._missed[server.id] = missed
+        if missed < self._allowed:
+            return Finding(verdict=Verdict.DOUBTFUL)
+        self.forget(server)
+        return Finding(
+            verdict=Verdict.LOST, reason=f"/ping did not answer 200 within 2 s {missed} times"
+        )
+
+    async def _answers(self, server: Server) -> bool:
+        try:
+            return await self._launcher.ping(server)
+        except Exception:  # noqa: BLE001 - an engine's hiccup must not end the watch
+            _LOG.exception("pinging %s", server.id)
+            return False
+
+    async def death(self, server: Server) -> str | None:
+        """Why it no longer runs; None while it runs, or while the engine cannot say."""
+        try:
+            return await self._launcher.died(server)
+        except Exception:  # noqa: BLE001 - an engine's hiccup must not end the watch
+            _LOG.exception("asking the engine after %s", server.id)
+            return None
+
+    def forget(self, server: Server) -> None:
+        """It is gone."""
+        self._missed.pop(server.id, None)

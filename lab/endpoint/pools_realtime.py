@@ -1,0 +1,263 @@
+"""The instances of a real-time or asynchronous variant."""
+
+import asyncio
+import random
+from collections.abc import Sequence
+from typing import Final
+
+from lab.endpoint.health import Verdict
+from lab.endpoint.parts import LaunchFailed, Lease, Server, VariantPlan
+from lab.endpoint.pools_base import BasePool, Means, backoff_s, within
+
+_YOUNG_S: Final = 60.0
+"""A server lost before this age counts as a failed attempt: the next one has to wait."""
+
+
+class RealTimePool(BasePool):
+    """As many servers as are wanted, each with any number of requests at a time."""
+
+    def __init__(
+        self,
+        plan: VariantPlan,
+        *,
+        generation: int,
+        means: Means,
+        chance: random.Random,
+    ) -> None:
+        super().__init__(plan, generation=generation, means=means)
+        self._wanted = plan.initial_count
+        self._chance = chance
+        self._at_random = plan.routing == "RANDOM"
+        self._ready: list[Server] = []
+        self._doubtful: list[Server] = []
+        self._examined: dict[Server, asyncio.Task[None]] = {}
+        self._since: dict[Server, float] = {}
+        self._replacements: set[asyncio.Task[None]] = set()
+        self._waiters: list[asyncio.Future[None]] = []
+        self._turn = 0
+        self._failures = 0
+
+    @property
+    def servers(self) -> Sequence[Server]:
+        """Those that answer now."""
+        return (*self._ready, *self._doubtful)
+
+    @property
+    def wanted(self) -> int:
+        """How many there should be."""
+        return self._wanted
+
+    # --- leases ------------------------------------------------------------------------------
+
+    def try_acquire(self) -> Lease | None:
+        """The server with the fewest requests (or any, when routed at random)."""
+        if self._retired or self._closed:
+            other = self._pass_on()
+            return None if other is None else other.try_acquire()
+        server = self._choose()
+        return None if server is None else self._lease(server)
+
+    async def acquire(self) -> Lease:
+        """The same, waiting for a server as long as an invocation may take."""
+        deadline = self._clock.monotonic() + self._settings.invocation_timeout_s
+        while True:
+            if self._retired or self._closed:
+                other = self._pass_on()
+                if other is not None:
+                    return await other.acquire()
+            server = self._choose()
+            if server is not None:
+                return self._lease(server)
+            left_s = deadline - self._clock.monotonic()
+            if left_s <= 0 or not await self._wait(left_s):
+                raise self._not_ready()
+
+    async def _wait(self, seconds: float) -> bool:
+        waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._waiters.append(waiter)
+        self._waiting += 1
+        try:
+            return await within(self._clock, seconds, waiter)
+        finally:
+            self._waiting -= 1
+            if waiter in self._waiters:
+                self._waiters.remove(waiter)
+            self._notify()
+
+    def _wake(self) -> None:
+        waiters, self._waiters = self._waiters, []
+        for waiter in waiters:
+            if not waiter.done():
+                waiter.set_result(None)
+
+    def _choose(self) -> Server | None:
+        while True:
+            candidates = self._ready or self._doubtful
+            if not candidates:
+                return None
+            suspects = [server for server in candidates if not server.healthy]
+            if not suspects:
+                return self._pick(candidates)
+            for server in suspects:
+                self._examine_now(server)
+
+    def _pick(self, candidates: Sequence[Server]) -> Server:
+        count = len(candidates)
+        if count == 1:
+            return candidates[0]
+        if self._at_random:
+            return self._chance.choice(candidates)
+        # Begin elsewhere each time: equals share the load, also when there is little of it.
+        self._turn = (self._turn + 1) % count
+        best = candidates[self._turn - count]
+        for index in range(self._turn - count + 1, self._turn):
+            if candidates[index].in_flight < best.in_flight:
+                best = candidates[index]
+        return best
+
+    # --- its life ----------------------------------------------------------------------------
+
+    async def start(self) -> None:
+        """Launch all that are wanted, at the same time."""
+        for server in await self._launch_all(self._wanted):
+            self._add(server)
+        self._work.start(self._watch())
+
+    def resume(self, adopted: Sequence[Server]) -> None:
+        """Take over those that still answer; surplus ones go, missing ones come."""
+        for server in adopted:
+            self._add(server)
+        for server in tuple(self._ready[self._wanted :]):
+            self._discard(server)
+        self._refill()
+        self._work.start(self._watch())
+
+    async def resize(self, count: int) -> None:
+        """Have so many. Returns when new ones answer; those too many end in the background.
+
+        Raises ``LaunchFailed``, and then there are as many as before.
+        """
+        # What is lost meanwhile is replaced up to the old count, so that nothing comes twice.
+        launched = await self._launch_all(count - self._have)
+        self._wanted = count
+        for server in launched:
+            self._add(server)
+        for task in tuple(self._replacements)[: max(0, self._have - count)]:
+            self._replacements.discard(task)
+            task.cancel()
+        # The doubtful go first, then those with the least to do.
+        leaving = sorted(self._ready, key=lambda server: server.in_flight)
+        leaving = [*self._doubtful, *self._examined, *leaving]
+        for server in leaving[: max(0, self._have - count)]:
+            self._discard(server)
+        self._refill()
+
+    @property
+    def _have(self) -> int:
+        return len(self._members()) + len(self._replacements)
+
+    def _members(self) -> Sequence[Server]:
+        return (*self._ready, *self._doubtful, *self._examined)
+
+    def _leave(self) -> None:
+        for task in tuple(self._replacements):
+            task.cancel()
+        self._wake()
+
+    def _forsake(self) -> None:
+        self._wake()
+
+    def _add(self, server: Server) -> None:
+        self._since[server] = self._clock.monotonic()
+        self._settle(server, self._ready)
+
+    def _settle(self, server: Server, among: list[Server]) -> None:
+        """Put it where it belongs, and let those who wait have it."""
+        for servers in (self._ready, self._doubtful):
+            if server in servers:
+                servers.remove(server)
+        server.healthy = True
+        among.append(server)
+        self._wake()
+
+    def _remove(self, server: Server) -> None:
+        for servers in (self._ready, self._doubtful):
+            if server in servers:
+                servers.remove(server)
+        self._since.pop(server, None)
+        examination = self._examined.pop(server, None)
+        if examination is not None and examination is not asyncio.current_task():
+            examination.cancel()
+
+    # --- health ------------------------------------------------------------------------------
+
+    async def _watch(self) -> None:
+        while True:
+            await self._clock.sleep(self._settings.ping_interval_s)
+            servers = self.servers
+            if servers:
+                await asyncio.gather(*(self._ping(server) for server in servers))
+
+    async def _ping(self, server: Server) -> None:
+        finding = await self._health.examine(server, periodic=True)
+        if server not in self.servers:
+            return
+        match finding.verdict:
+            case Verdict.WELL:
+                if server not in self._ready:
+                    self._settle(server, self._ready)
+            case Verdict.DOUBTFUL:
+                if server not in self._doubtful:
+                    self._settle(server, self._doubtful)
+            case Verdict.LOST:
+                self._replace(server, finding.reason)
+
+    def _examine_now(self, server: Server) -> None:
+        """A request could not reach it: nobody gets it until it was looked at."""
+        for servers in (self._ready, self._doubtful):
+            if server in servers:
+                servers.remove(server)
+        self._examined[server] = self._work.start(self._examination(server))
+
+    async def _examination(self, server: Server) -> None:
+        finding = await self._health.examine(server, periodic=False)
+        if self._examined.pop(server, None) is None:
+            return
+        match finding.verdict:
+            case Verdict.WELL:
+                self._settle(server, self._ready)
+            case Verdict.DOUBTFUL:
+                self._settle(server, self._doubtful)
+            case Verdict.LOST:
+                self._replace(server, finding.reason)
+
+    def _replace(self, server: Server, reason: str) -> None:
+        young = self._clock.monotonic() - self._since.get(server, 0.0) < _YOUNG_S
+        self._failures = self._failures + 1 if young else 0
+        self._lose(server, reason)
+        self._refill()
+
+    def _refill(self) -> None:
+        """Launch what is missing, each by itself: one that hangs does not hold up another."""
+        if self._retired or self._closed:
+            return
+        for _ in range(self._wanted - self._have):
+            task = self._work.start(self._replacement())
+            self._replacements.add(task)
+            task.add_done_callback(self._replacements.discard)
+
+    async def _replacement(self) -> None:
+        # A server that was lost young is replaced at once the first time, and later ever slower.
+        await self._clock.sleep(backoff_s(self._failures - 1))
+        while True:
+            try:
+                server = await self._launch()
+            except LaunchFailed:
+                self._failures += 1
+                await self._clock.sleep(backoff_s(self._failures))
+                continue
+            task = asyncio.current_task()
+            if task is not None:
+                self._replacements.discard(task)
+            self._add(server)
+            return
