@@ -22,6 +22,22 @@ setup: ## Make the virtual environment that the tool runs in
 setup-test:
 	@scripts/setup test
 
+.PHONY: up
+up: setup ## Start the SageMaker look-alike on 127.0.0.1, with two endpoints for each model
+	@$(LAB) up $(ARGS)
+
+.PHONY: down
+down: setup ## Stop it, model containers included; endpoints come back with the next `make up`
+	@$(LAB) down
+
+.PHONY: down-all
+down-all: setup ## Stop it and forget its endpoints, logs and volumes
+	@$(LAB) down --all
+
+.PHONY: endpoint-bench
+endpoint-bench: setup ## Measure what the emulator adds to a request, and how much it carries
+	@$(LAB) endpoint bench $(ARGS)
+
 .PHONY: coldstart-bench
 coldstart-bench: setup ## Build what is missing, measure cold starts (PLAN=default), write the report
 	@$(LAB) coldstart run $(PLAN) $(ARGS)

@@ -30,7 +30,7 @@ def clean(
         )
     else:
         out.print("No container engine answers: there is nothing to remove from one.")
-    folders = [paths.artifacts(), paths.cache(), *([paths.runs()] if runs else [])]
+    folders = [paths.artifacts(), paths.cache(), paths.state(), *([paths.runs()] if runs else [])]
     for folder in folders:
         if folder.exists():
             shutil.rmtree(folder)

@@ -14,6 +14,10 @@ from lab.cli.console import fail
 from lab.errors import LabError
 
 _VERBS: Final = {
+    "up": "Start the SageMaker look-alike, with two endpoints for each model.",
+    "down": "Stop it; with --all, forget it.",
+    "endpoint": "Endpoints: list, describe, invoke, logs, delete.",
+    "contract": "Check any image against SageMaker's hosting contract.",
     "doctor": "What this machine has, what it lacks, and what to do about it.",
     "engine": "The container engine: found, installed or private.",
     "images": "Base images, variants and their sizes.",

@@ -1,9 +1,13 @@
 """Remove what carries the lab's label from an engine, and nothing else."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+
+from docker.errors import NotFound
 
 from lab.engine.docker import DockerEngine
 from lab.engine.foreign import translated
+from lab.errors import EngineError
 from lab.spec import LABEL
 
 _OURS = {"label": [f"{LABEL}=true"]}
@@ -19,8 +23,8 @@ class Removed:
     volumes: int
 
 
-def remove_all(engine: DockerEngine, *, images: bool = True) -> Removed:
-    """Remove the lab's containers, networks and volumes, and its images unless they shall stay.
+def remove_all(engine: DockerEngine) -> Removed:
+    """Remove the lab's containers, images, networks and volumes.
 
     Build caches stay: they carry no label, so they cannot be told from the user's own.
     """
@@ -29,8 +33,8 @@ def remove_all(engine: DockerEngine, *, images: bool = True) -> Removed:
         container.remove()
     client = engine.client
     with translated():
-        unwanted = client.images(filters=_OURS) if images else []
-        for image in unwanted:
+        images = client.images(filters=_OURS)
+        for image in images:
             client.remove_image(image["Id"], force=True)
         networks = client.networks(filters=_OURS)
         for network in networks:
@@ -40,7 +44,35 @@ def remove_all(engine: DockerEngine, *, images: bool = True) -> Removed:
             client.remove_volume(volume["Name"])
     return Removed(
         containers=len(containers),
-        images=len(unwanted),
+        images=len(images),
         networks=len(networks),
         volumes=len(volumes),
     )
+
+
+def remove_stores(
+    engine: DockerEngine, *, networks: Sequence[str], volumes: Sequence[str]
+) -> Sequence[str]:
+    """Remove networks and volumes by name where they carry the lab's label.
+
+    What something still uses stays; what the engine said of each is returned.
+    """
+    client = engine.client
+    kinds = (
+        (networks, client.inspect_network, client.remove_network),
+        (volumes, client.inspect_volume, client.remove_volume),
+    )
+    kept = []
+    for names, inspect, remove in kinds:
+        for name in names:
+            try:
+                with translated():
+                    try:
+                        labels = inspect(name).get("Labels") or {}
+                    except NotFound:
+                        continue
+                    if labels.get(LABEL) == "true":
+                        remove(name)
+            except EngineError as error:
+                kept.append(f"{name} stays: {error.what}")
+    return kept

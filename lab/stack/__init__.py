@@ -1,1 +1,1 @@
-"""The lab as a whole: what ``make up`` starts, seeds and shows."""
+"""`make up`: the services, what they are seeded with, and the endpoints that come with them."""

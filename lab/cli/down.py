@@ -1,0 +1,37 @@
+"""``lab down``: stop the stack, or forget it."""
+
+import typer
+
+from lab.cli.console import ConsoleProgress, out
+from lab.engine.api import Engine
+from lab.engine.locate import find_engine
+from lab.engine.processes import ProcessEngine
+from lab.engine.select import Choice, choice
+from lab.stack.session import down as stop
+from lab.stack.settings import Settings
+
+app = typer.Typer()
+
+
+@app.command()
+def down(
+    everything: bool = typer.Option(
+        False, "--all", help="Also forget: volumes, endpoints, logs. Images stay."
+    ),
+) -> None:
+    """Stop the stack and every model container; endpoints come back with the next `lab up`."""
+    settings = Settings(variant="onnx-slim", models=())
+    engine = _running_engine()
+    try:
+        kept = stop(settings, engine, ConsoleProgress(), forget=everything)
+    finally:
+        engine.close()
+    for line in kept:
+        out.print(f"• {line}", markup=False, highlight=False, soft_wrap=True)
+    out.print("Stopped." if not everything else "Stopped, and nothing is left but the images.")
+
+
+def _running_engine() -> Engine:
+    """Stopping installs and starts nothing."""
+    found = None if choice() is Choice.PROCESS else find_engine()
+    return found or ProcessEngine()

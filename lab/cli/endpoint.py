@@ -1,0 +1,162 @@
+"""``lab endpoint``: the emulator's endpoints, for people without boto3 at hand."""
+
+import json
+import mimetypes
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import typer
+from rich.table import Table
+
+from lab.cli.console import ConsoleProgress, out
+from lab.endpoint.client import Addresses, EmulatorClient
+from lab.errors import EndpointError, UsageError
+
+app = typer.Typer(no_args_is_help=True, help="The endpoints that `lab up` and boto3 make.")
+
+_NAME = typer.Argument(..., help="The endpoint's name.")
+_TYPES = {".npy": "application/x-npy", ".jsonl": "application/jsonlines"}
+
+
+@app.command("list")
+def list_endpoints(
+    as_json: bool = typer.Option(False, "--json", help="Print JSON."),
+) -> None:
+    """Show every endpoint and its status."""
+    with _client() as client:
+        rows = client.endpoints()
+    if as_json:
+        typer.echo(_json({"Endpoints": rows}))
+        return
+    table = Table(box=None, pad_edge=False)
+    for heading in ("endpoint", "status", "changed"):
+        table.add_column(heading, no_wrap=True)
+    for row in rows:
+        changed = row["LastModifiedTime"].astimezone(UTC)
+        table.add_row(row["EndpointName"], row["EndpointStatus"], f"{changed:%Y-%m-%d %H:%M:%S}Z")
+    out.print(table)
+
+
+@app.command()
+def describe(name: str = _NAME) -> None:
+    """Print what SageMaker would describe, its configuration, and its running containers."""
+    with _client() as client:
+        endpoint = client.call("describe_endpoint", EndpointName=name)
+        config = client.find(
+            "describe_endpoint_config", EndpointConfigName=endpoint["EndpointConfigName"]
+        )
+        servers = client.servers(name)
+    parts: Mapping[str, Any] = {
+        "Endpoint": _bare(endpoint),
+        "EndpointConfig": None if config is None else _bare(config),
+        "Containers": servers,
+    }
+    typer.echo(_json(parts))
+
+
+@app.command()
+def invoke(
+    name: str = _NAME,
+    payload: Path = typer.Option(..., help="The file to send; - for standard input."),
+    content_type: str = typer.Option(None, help="Its type; guessed from its name."),
+    target_variant: str = typer.Option(None, help="Ask this production variant."),
+    output: Path = typer.Option(None, "--out", help="Write the answer to a file."),
+) -> None:
+    """Send a request and print the answer."""
+    kind = content_type or _guess(payload)
+    body = sys.stdin.buffer.read() if str(payload) == "-" else _read(payload)
+    more = {"TargetVariant": target_variant} if target_variant else {}
+    with _client() as client:
+        reply = client.invoke(name, body, kind, **more)
+    if output is not None:
+        output.write_bytes(reply.body)
+        return
+    sys.stdout.flush()
+    sys.stdout.buffer.write(reply.body)
+    if sys.stdout.isatty() and not reply.body.endswith(b"\n"):
+        sys.stdout.buffer.write(b"\n")
+    sys.stdout.buffer.flush()
+
+
+@app.command()
+def logs(
+    name: str = _NAME,
+    follow: bool = typer.Option(False, "--follow", "-f", help="Go on with what comes."),
+    lines: int = typer.Option(100, min=0, help="How many of the last lines."),
+) -> None:
+    """Print what its containers wrote, those that are gone too."""
+    with _client() as client:
+        for line in client.logs(name, lines=lines, follow=follow):
+            typer.echo(line)
+
+
+@app.command()
+def delete(name: str = _NAME) -> None:
+    """Delete an endpoint; its configuration and its model stay, as on AWS."""
+    with _client() as client:
+        client.call("delete_endpoint", EndpointName=name)
+    out.print(f"{name} is being deleted.", highlight=False)
+
+
+@app.command()
+def cool(name: str = _NAME) -> None:
+    """Drop idle serverless containers, so that the next request is a cold start."""
+    with _client() as client:
+        client.scale_to_zero(name)
+    out.print(f"The next request to {name} is a cold start.", highlight=False)
+
+
+@app.command()
+def bench() -> None:
+    """Measure what the emulator adds to a request, and how much it carries."""
+    try:
+        from lab.endpoint.bench import run  # noqa: PLC0415 - comes with the emulator's extras
+    except ImportError as error:
+        raise EndpointError(f"The bench is not here: {error}.") from error
+    run(ConsoleProgress())
+
+
+@contextmanager
+def _client() -> Iterator[EmulatorClient]:
+    addresses = Addresses.find()
+    if addresses is None:
+        raise EndpointError("No emulator is known here.", remedy="Start the lab: `make up`.")
+    client = EmulatorClient(addresses)
+    try:
+        yield client
+    finally:
+        client.close()
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise UsageError(
+            f"{path} cannot be read: {error.strerror}.", remedy="Correct --payload."
+        ) from error
+
+
+def _guess(path: Path) -> str:
+    kind = _TYPES.get(path.suffix.lower()) or mimetypes.guess_type(path.name)[0]
+    if kind is None:
+        raise UsageError(
+            f"The type of {path} cannot be told from its name.",
+            remedy="Add --content-type, like application/json.",
+        )
+    return kind
+
+
+def _bare(answer: Mapping[str, Any]) -> Mapping[str, Any]:
+    return {key: value for key, value in answer.items() if key != "ResponseMetadata"}
+
+
+def _json(value: Any) -> str:
+    def plain(item: Any) -> str:
+        return item.isoformat() if isinstance(item, datetime) else str(item)
+
+    return json.dumps(value, indent=2, default=plain)

@@ -1,0 +1,130 @@
+"""``lab up``: the stack, seeded, and how to use it."""
+
+from collections.abc import Sequence
+
+import typer
+from rich.markup import escape
+from rich.table import Table
+
+from lab.artifacts import store
+from lab.cli.console import ConsoleProgress, fail, out
+from lab.endpoint.records import Status
+from lab.engine.select import open_engine
+from lab.stack.seed import Endpoint
+from lab.stack.services import Started
+from lab.stack.session import Stack
+from lab.stack.session import up as start
+from lab.stack.settings import Settings
+
+app = typer.Typer()
+
+_FAILED = 1
+
+
+@app.command()
+def up(
+    variant: str = typer.Option("onnx-slim", help="Which variant the endpoints serve."),
+    model: list[str] = typer.Option(None, help="Only this model; repeatable. All by default."),
+) -> None:
+    """Start the SageMaker look-alike and leave two endpoints for each model, ready to be called.
+
+    Builds what is missing and changes nothing that is there: a second time takes seconds.
+    """
+    models = tuple(dict.fromkeys(model or store.models()))
+    for name in models:
+        store.folder(name)
+    settings = Settings(variant=variant, models=models)
+    progress = ConsoleProgress()
+    engine = open_engine(progress)
+    try:
+        stack = start(settings, engine, progress)
+    finally:
+        engine.close()
+    out.print(services_table(stack.services))
+    out.print()
+    out.print(endpoints_table(stack))
+    out.print()
+    _line(how_to(stack, with_keys=not settings.env.get("AWS_ACCESS_KEY_ID")))
+    _complain(stack.endpoints)
+
+
+def services_table(services: Sequence[Started]) -> Table:
+    """Where each service answers and what it was made from."""
+    table = Table(box=None, pad_edge=False, title="Services", title_justify="left")
+    for heading in ("service", "URL", "what it is", "where it comes from"):
+        table.add_column(heading, overflow="fold", no_wrap=heading in {"service", "URL"})
+    for one in services:
+        table.add_row(
+            one.service.name,
+            one.url or "[yellow]not started[/yellow]",
+            one.service.what,
+            escape(one.origin),
+        )
+    return table
+
+
+def endpoints_table(stack: Stack) -> Table:
+    """Each endpoint, and where curl finds it."""
+    table = Table(box=None, pad_edge=False, title="Endpoints", title_justify="left")
+    for heading in ("endpoint", "kind", "status", "URL"):
+        table.add_column(heading, no_wrap=heading != "URL", overflow="fold")
+    for one in stack.endpoints:
+        style = "green" if one.status == Status.IN_SERVICE else "red"
+        table.add_row(
+            one.name,
+            one.kind,
+            f"[{style}]{one.status}[/{style}]",
+            _url(stack, one.name),
+        )
+        if one.note:
+            table.add_row("", "", "", escape(one.note))
+    return table
+
+
+def how_to(stack: Stack, *, with_keys: bool) -> str:
+    """Commands to paste: for this shell, then the three ways to invoke the first endpoint."""
+    where, name = stack.addresses, stack.endpoints[0].name
+    keys = (
+        "export AWS_ACCESS_KEY_ID=test AWS_SECRET_ACCESS_KEY=test   # any will do\n"
+        if with_keys
+        else ""
+    )
+    return f"""\
+For programs in this shell:
+export AWS_ENDPOINT_URL_SAGEMAKER={where.sagemaker}
+export AWS_ENDPOINT_URL_SAGEMAKER_RUNTIME={where.sagemaker}
+export AWS_ENDPOINT_URL_S3={where.s3}
+export AWS_DEFAULT_REGION={where.region}
+{keys}
+AWS CLI:
+aws sagemaker-runtime invoke-endpoint --endpoint-name {name} \\
+    --content-type {stack.content_type} --body fileb://{stack.payload} /dev/stdout
+
+boto3:
+boto3.client("sagemaker-runtime").invoke_endpoint(EndpointName="{name}",
+    ContentType="{stack.content_type}", Body=open("{stack.payload}", "rb"))["Body"].read()
+
+curl (no signature needed):
+curl -H 'Content-Type: {stack.content_type}' --data-binary @{stack.payload} \\
+    {_url(stack, name)}
+
+Without any of them: .venv/bin/lab endpoint invoke {name} --payload {stack.payload}"""
+
+
+def _url(stack: Stack, name: str) -> str:
+    return f"{stack.addresses.sagemaker}/endpoints/{name}/invocations"
+
+
+def _complain(endpoints: Sequence[Endpoint]) -> None:
+    bad = [one for one in endpoints if one.reason or one.status != Status.IN_SERVICE]
+    for one in bad:
+        fail(
+            f"{one.name} is {one.status}: {one.reason or 'no reason is known'}",
+            f"See `lab endpoint logs {one.name}`; `make up` makes what failed anew.",
+        )
+    if any(one.status != Status.IN_SERVICE or "does not answer" in str(one.reason) for one in bad):
+        raise typer.Exit(_FAILED)
+
+
+def _line(text: str) -> None:
+    out.print(text, markup=False, highlight=False, soft_wrap=True)

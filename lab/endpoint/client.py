@@ -1,0 +1,288 @@
+"""The emulator seen from outside: boto3 for what AWS has, plain HTTP for what only the lab has."""
+
+import json
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import boto3
+import botocore.session
+import httpx
+from botocore.config import Config
+from botocore.exceptions import BotoCoreError, ClientError
+
+from lab import paths
+from lab.errors import EndpointError
+
+FILE: Final = "stack.json"
+"""In the state folder: the addresses that `lab up` gave the stack."""
+
+_CONNECT_S: Final = 3.0
+_READ_S: Final = 70.0  # an invocation may take 60
+_ABSENT: Final = ("404", "NoSuchKey", "NoSuchBucket", "NotFound")
+_NOT_THERE: Final = ("could not find", "does not exist")
+_DUMMY: Final = "test"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Addresses:
+    """Where the stack answers."""
+
+    sagemaker: str
+    """The emulator: control plane and runtime alike."""
+    s3: str
+    region: str = "us-east-1"
+    account: str = "000000000000"
+
+    def save(self, state: Path) -> None:
+        """For commands that come later, whole or not at all."""
+        part = state / f"{FILE}.part"
+        part.write_text(json.dumps(asdict(self)) + "\n", encoding="utf-8")
+        part.replace(state / FILE)
+
+    @classmethod
+    def find(
+        cls, *, state: Path | None = None, env: Mapping[str, str] = os.environ
+    ) -> "Addresses | None":
+        """What AWS's own variables say of the emulator, else what `lab up` left; None if neither.
+
+        Of AWS's variables only one for SageMaker counts.
+        """
+        try:
+            text = ((state or paths.state()) / FILE).read_text(encoding="utf-8")
+            known = cls(**json.loads(text))
+        except (OSError, ValueError, TypeError):
+            known = None
+        url = env.get("AWS_ENDPOINT_URL_SAGEMAKER") or env.get("AWS_ENDPOINT_URL_SAGEMAKER_RUNTIME")
+        if not url:
+            return known
+        base = known or cls(sagemaker=url, s3="")
+        return cls(
+            sagemaker=url.rstrip("/"),
+            s3=env.get("AWS_ENDPOINT_URL_S3") or base.s3,
+            region=base.region,
+            account=base.account,
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reply:
+    """What an invocation was answered."""
+
+    body: bytes
+    content_type: str
+    variant: str
+
+
+class EmulatorClient:
+    """Speaks to one emulator and its S3. Raises ``EndpointError`` with what was said."""
+
+    def __init__(self, addresses: Addresses, *, env: Mapping[str, str] = os.environ) -> None:
+        self.addresses = addresses
+        self._env = env
+        self._made: dict[str, Any] = {}
+        self._http = httpx.Client(base_url=addresses.sagemaker, timeout=_READ_S, trust_env=False)
+
+    def close(self) -> None:
+        """Let go of the connections."""
+        self._http.close()
+        for client in self._made.values():
+            client.close()
+
+    # --- the control plane -----------------------------------------------------------------------
+
+    def call(self, operation: str, **parameters: Any) -> Mapping[str, Any]:
+        """An operation of boto3's `sagemaker` client, by its Python name."""
+        with _translated(operation):
+            answer: Mapping[str, Any] = getattr(self._client("sagemaker"), operation)(**parameters)
+        return answer
+
+    def find(self, operation: str, **parameters: Any) -> Mapping[str, Any] | None:
+        """A `describe_...`: None for what is not there."""
+        with _translated(operation):
+            try:
+                answer: Mapping[str, Any] = getattr(self._client("sagemaker"), operation)(
+                    **parameters
+                )
+            except ClientError as error:
+                if any(words in str(error).lower() for words in _NOT_THERE):
+                    return None
+                raise
+        return answer
+
+    def endpoints(self) -> Sequence[Mapping[str, Any]]:
+        """Every endpoint's summary, by name."""
+        with _translated("list_endpoints"):
+            pages = self._client("sagemaker").get_paginator("list_endpoints")
+            found = [row for page in pages.paginate() for row in page["Endpoints"]]
+        return sorted(found, key=lambda row: str(row["EndpointName"]))
+
+    # --- the runtime -----------------------------------------------------------------------------
+
+    def invoke(self, endpoint: str, body: bytes, content_type: str, **more: str) -> Reply:
+        """InvokeEndpoint; ``more`` are its further parameters, such as ``TargetVariant``."""
+        with _translated("invoke_endpoint"):
+            answer = self._client("sagemaker-runtime").invoke_endpoint(
+                EndpointName=endpoint, Body=body, ContentType=content_type, **more
+            )
+            return Reply(
+                body=answer["Body"].read(),
+                content_type=answer.get("ContentType", ""),
+                variant=answer.get("InvokedProductionVariant", ""),
+            )
+
+    # --- S3 --------------------------------------------------------------------------------------
+
+    def ensure_bucket(self, bucket: str) -> bool:
+        """Make it unless it is there; whether it was made."""
+        s3 = self._client("s3")
+        with _translated("head_bucket"):
+            try:
+                s3.head_bucket(Bucket=bucket)
+            except ClientError as error:
+                if not _absent(error):
+                    raise
+                where = {"LocationConstraint": self.addresses.region}
+                outside = self.addresses.region != "us-east-1"  # which must not be named
+                s3.create_bucket(
+                    Bucket=bucket, **({"CreateBucketConfiguration": where} if outside else {})
+                )
+                return True
+        return False
+
+    def upload(self, path: Path, bucket: str, key: str) -> bool:
+        """A file, unless an object of its size is there; whether it was sent.
+
+        Keys that name the content by its sum make the size enough.
+        """
+        s3 = self._client("s3")
+        with _translated(f"put_object s3://{bucket}/{key}"):
+            try:
+                if s3.head_object(Bucket=bucket, Key=key)["ContentLength"] == path.stat().st_size:
+                    return False
+            except ClientError as error:
+                if not _absent(error):
+                    raise
+            with path.open("rb") as file:
+                s3.put_object(Bucket=bucket, Key=key, Body=file)
+        return True
+
+    # --- what only the lab has -------------------------------------------------------------------
+
+    def healthy(self) -> bool:
+        """Whether the emulator answers."""
+        try:
+            return self._http.get("/_lab/health", timeout=_CONNECT_S).is_success
+        except httpx.HTTPError:
+            return False
+
+    def logs(self, endpoint: str, *, lines: int, follow: bool) -> Iterator[str]:
+        """The last lines of its containers, and with ``follow`` those to come."""
+        asked = {"lines": str(lines), "follow": "true" if follow else "false"}
+        path = f"/_lab/endpoints/{endpoint}/logs"
+        # Nothing may come for hours.
+        patience = httpx.Timeout(_READ_S, read=None) if follow else httpx.Timeout(_READ_S)
+        with (
+            self._asked(path),
+            self._http.stream("GET", path, params=asked, timeout=patience) as answer,
+        ):
+            if answer.is_error:
+                answer.read()
+                raise _refused(path, answer)
+            yield from answer.iter_lines()
+
+    def servers(self, endpoint: str) -> Sequence[Mapping[str, Any]]:
+        """Its running containers."""
+        found = self._private("GET", f"/_lab/endpoints/{endpoint}/servers").json()
+        rows: Sequence[Mapping[str, Any]] = (
+            found["servers"] if isinstance(found, Mapping) else found
+        )
+        return rows
+
+    def scale_to_zero(self, endpoint: str) -> None:
+        """Drop its idle serverless containers, so that the next request is a cold start."""
+        self._private("POST", f"/_lab/endpoints/{endpoint}/scale-to-zero")
+
+    def _private(self, method: str, path: str) -> httpx.Response:
+        with self._asked(path):
+            answer = self._http.request(method, path)
+        if answer.is_error:
+            raise _refused(path, answer)
+        return answer
+
+    @contextmanager
+    def _asked(self, path: str) -> Iterator[None]:
+        try:
+            yield
+        except httpx.HTTPError as error:
+            raise EndpointError(
+                f"{self.addresses.sagemaker}{path} does not answer: {error}.",
+                remedy="Start the lab: `make up`.",
+            ) from error
+
+    def _client(self, service: str) -> Any:
+        if service not in self._made:
+            with _translated(service):
+                self._made[service] = self._make(service)
+        return self._made[service]
+
+    def _make(self, service: str) -> Any:
+        session = boto3.Session(botocore_session=_session(), **_keys(service, self._env))
+        return session.client(
+            service,
+            endpoint_url=self.addresses.s3 if service == "s3" else self.addresses.sagemaker,
+            region_name=self.addresses.region,
+            config=Config(
+                connect_timeout=_CONNECT_S,
+                read_timeout=_READ_S,
+                # What is throttled here is to be seen, not hidden.
+                retries={"mode": "standard", "total_max_attempts": 1},
+                proxies={},
+                s3={"addressing_style": "path"},
+                request_checksum_calculation="when_required",
+                response_checksum_validation="when_required",
+            ),
+        )
+
+
+def _session() -> Any:
+    """Without the user's profile: a look-alike needs none, and a missing one must not matter."""
+    return botocore.session.Session(session_vars={"profile": (None, None, None, None)})
+
+
+def _keys(service: str, env: Mapping[str, str]) -> Mapping[str, str]:
+    """The key that the emulator checks, if it was given one; else the user's, else any."""
+    emulator = ("LAB_ACCESS_KEY_ID", "LAB_SECRET_ACCESS_KEY")
+    user = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")
+    for key, secret in (user,) if service == "s3" else (emulator, user):
+        if env.get(key) and env.get(secret):
+            found = {"aws_access_key_id": env[key], "aws_secret_access_key": env[secret]}
+            token = env.get("AWS_SESSION_TOKEN") if key.startswith("AWS") else None
+            return {**found, "aws_session_token": token} if token else found
+    return {"aws_access_key_id": _DUMMY, "aws_secret_access_key": _DUMMY}
+
+
+def _absent(error: ClientError) -> bool:
+    return str(error.response.get("Error", {}).get("Code")) in _ABSENT
+
+
+@contextmanager
+def _translated(operation: str) -> Iterator[None]:
+    try:
+        yield
+    except ClientError as error:
+        said = error.response.get("Error", {})
+        what = f"{operation}: {said.get('Code')}: {said.get('Message')}"
+        original = error.response.get("OriginalMessage")
+        raise EndpointError(f"{what}\n{original}" if original else what) from error
+    except BotoCoreError as error:
+        raise EndpointError(
+            f"{operation}: {error}.".replace("..", "."), remedy="Start the lab: `make up`."
+        ) from error
+
+
+def _refused(path: str, answer: httpx.Response) -> EndpointError:
+    return EndpointError(f"{path}: {answer.status_code}: {answer.text.strip() or 'no reason'}")

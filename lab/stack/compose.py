@@ -1,0 +1,157 @@
+"""The only caller of ``docker compose``."""
+
+import json
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+from lab.engine.docker import DockerEngine
+from lab.engine.provision import Tool, advice, ensure, has
+from lab.engine.select import Choice, choice
+from lab.errors import CommandError, EndpointError, EngineError, UsageError
+from lab.paths import ROOT
+from lab.process import run, stream
+from lab.progress import Progress
+from lab.spec import Platform
+from lab.stack.services import SERVICES
+from lab.stack.settings import Settings
+
+FILE: Final = ROOT / "compose.yaml"
+PROJECT: Final = "inference-lab"
+LABEL_PROJECT: Final = "com.docker.compose.project"
+
+_UNIX: Final = "unix://"
+_SYSTEM_SOCKET: Final = "/var/run/docker.sock"
+_WAIT_S: Final = 180
+_STOP_S: Final = 75
+_LOG_LINES: Final = 12
+
+
+class Compose:
+    """The stack's file, with its variables filled in."""
+
+    def __init__(self, engine: DockerEngine, settings: Settings, *, platform: Platform) -> None:
+        self._env = environment(engine.address, settings, platform=platform)
+
+    def running(self) -> Mapping[str, Sequence[int]]:
+        """The services that run, each with the ports that it is published at."""
+        found = {}
+        for line in self._run("ps", "--format", "json").splitlines():
+            row: dict[str, Any] = json.loads(line)
+            if row.get("State") == "running":
+                ports = [part.get("PublishedPort", 0) for part in row.get("Publishers") or ()]
+                found[str(row["Service"])] = [port for port in ports if port]
+        return found
+
+    def up(self, services: Sequence[str], progress: Progress) -> None:
+        """Start them, and wait until each is healthy. Nothing happens to those that are."""
+        with progress.step(f"Starting {', '.join(services)}") as step:
+            wait = ("--wait", "--wait-timeout", str(_WAIT_S), "--no-deps", "--no-build")
+            try:
+                stream(
+                    [*_command(), "up", "--detach", *wait, *services],
+                    on_line=step.detail,
+                    env=self._env,
+                )
+            except CommandError as error:
+                raise self._failed(error, services) from error
+
+    def down(self, progress: Progress) -> None:
+        """Stop and remove the services' containers; volumes and networks stay."""
+        with progress.step("Stopping the stack") as step:
+            stream(
+                [*_command(), "down", "--timeout", str(_STOP_S)], on_line=step.detail, env=self._env
+            )
+
+    def run_once(self, service: str, program: str, *words: str) -> None:
+        """Run a program in a container like the service's, and remove it."""
+        only = ("run", "--rm", "--no-deps", "--entrypoint", program)
+        self._run(*only, service, *words)
+
+    def _failed(self, error: CommandError, services: Sequence[str]) -> EndpointError:
+        said = error.what.splitlines()
+        for name in services:
+            container = f"{PROJECT}-{name}"
+            if any(container in line and "unhealthy" in line for line in said) or any(
+                f"{container} exited" in line for line in said
+            ):
+                last = run(
+                    ["docker", "logs", "--tail", str(_LOG_LINES), container],
+                    env=self._env,
+                    check=False,
+                )
+                return EndpointError(
+                    f"{name} did not get ready:\n{(last.stdout + last.stderr).strip()}",
+                    remedy=f"See `docker logs {container}`, then run it again.",
+                )
+        return EndpointError(
+            f"The stack could not be started: {error.what}",
+            remedy="Run it again: what has started is kept.",
+        )
+
+    def _run(self, *words: str) -> str:
+        return run([*_command(), *words], env=self._env).stdout
+
+
+def have_compose(progress: Progress) -> None:
+    """Installed where that is allowed. Raises ``EngineError``."""
+    if has(Tool.COMPOSE) and has(Tool.CLIENT):
+        return
+    if choice() is Choice.EXTERNAL:
+        raise EngineError(
+            "docker compose is not installed, and LAB_ENGINE=external forbids to install it.",
+            remedy=advice([Tool.CLIENT, Tool.COMPOSE]),
+        )
+    ensure([Tool.CLIENT, Tool.COMPOSE], progress)
+
+
+def environment(address: str, settings: Settings, *, platform: Platform) -> Mapping[str, str]:
+    """Every variable of ``compose.yaml``: none is left to what the user's shell happens to hold."""
+    env = settings.env
+    foreign = settings.foreign_s3
+    own = {"LAB_S3_ACCESS_KEY_ID": "test", "LAB_S3_SECRET_ACCESS_KEY": "test"}
+    users = {
+        "LAB_S3_ACCESS_KEY_ID": env.get("AWS_ACCESS_KEY_ID") or "test",
+        "LAB_S3_SECRET_ACCESS_KEY": env.get("AWS_SECRET_ACCESS_KEY") or "test",
+        "LAB_S3_SESSION_TOKEN": env.get("AWS_SESSION_TOKEN") or "",
+    }
+    return {
+        "DOCKER_HOST": address,
+        "DOCKER_CONTEXT": "",
+        "COMPOSE_PROFILES": "grafana",
+        "COMPOSE_FILE": "",
+        "COMPOSE_PROJECT_NAME": "",
+        "LAB_ARCH": platform.arch,
+        "LAB_STATE": str(settings.state),
+        "LAB_SOCKET": socket_of(address),
+        **{one.variable: str(one.port(env)) for one in SERVICES.values()},
+        "LAB_REGION": settings.region,
+        "LAB_ACCOUNT": settings.account,
+        "LAB_IDLE_S": env.get("LAB_IDLE_S") or "600",
+        "LAB_REALTIME_PAYLOAD_MB": env.get("LAB_REALTIME_PAYLOAD_MB") or "25",
+        "LAB_ACCESS_KEY_ID": env.get("LAB_ACCESS_KEY_ID") or "",
+        "LAB_SECRET_ACCESS_KEY": env.get("LAB_SECRET_ACCESS_KEY") or "",
+        "LAB_S3_INSIDE": foreign or "http://s3:5000",
+        "LAB_S3_SESSION_TOKEN": "",
+        **(users if foreign else own),
+    }
+
+
+def socket_of(address: str) -> str:
+    """The engine's socket as a container of the engine can mount it. Raises ``UsageError``."""
+    if not address.startswith(_UNIX):
+        raise UsageError(
+            f"The engine at {address} is on another machine, or hides its socket: the emulator "
+            "must share a folder with it.",
+            remedy="Use an engine on this machine (unset DOCKER_HOST), or LAB_ENGINE=process.",
+        )
+    path = address.removeprefix(_UNIX)
+    desktop = Path(os.environ.get("HOME", "/nonexistent")) / ".docker"
+    # Docker Desktop's is outside of its virtual machine; inside, it is where it always is.
+    return _SYSTEM_SOCKET if Path(path).is_relative_to(desktop) else path
+
+
+def _command() -> Sequence[str | Path]:
+    files = ("--file", FILE, "--env-file", "/dev/null", "--progress", "plain")
+    return ("docker", "compose", "--project-name", PROJECT, *files)

@@ -1,0 +1,90 @@
+"""Who listens on a port of the stack's that should be free."""
+
+import re
+import socket
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Final
+
+from lab.errors import CommandError, PortTakenError
+from lab.process import run
+from lab.stack.services import LOOPBACK, Service
+
+_LISTEN: Final = "0A"
+_PROC: Final = Path("/proc")
+
+
+def taken(port: int) -> bool:
+    """Whether a server could not listen on 127.0.0.1 at this port."""
+    with socket.socket() as probe:
+        # As servers do, so that a port whose last connections linger counts as free.
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((LOOPBACK, port))
+        except OSError:
+            return True
+    return False
+
+
+def refuse_taken(
+    services: Sequence[Service], *, env: Mapping[str, str], docker: str | None = None
+) -> None:
+    """Raise ``PortTakenError`` that names every port that is taken, by whom, and its variable.
+
+    ``docker`` is the engine's address: behind its proxy a container may hold the port.
+    """
+    faults = []
+    for service in services:
+        port = service.port(env)
+        if taken(port):
+            by = holder(port, docker=docker)
+            faults.append((service, f"port {port} of {service.name} is taken" + _by(by)))
+    if faults:
+        said = "; ".join(what for _, what in faults)
+        variables = " ".join(f"{service.variable}=PORT" for service, _ in faults)
+        raise PortTakenError(
+            f"{said[0].upper()}{said[1:]}.",
+            remedy=f"Stop it, or choose another port: {variables} make up.",
+        )
+
+
+def holder(port: int, *, docker: str | None = None, proc: Path = _PROC) -> str | None:
+    """Who listens there, as far as this user may know: a container, or a program."""
+    if docker is not None:
+        with suppress(CommandError):
+            asked = ["docker", "ps", "--filter", f"publish={port}", "--format", "{{.Names}}"]
+            env = {"DOCKER_HOST": docker, "DOCKER_CONTEXT": ""}
+            names = run(asked, env=env, timeout_s=5).stdout.split()
+            if names:
+                return f"the container {names[0]}"
+    return _program(port, proc)
+
+
+def _by(who: str | None) -> str:
+    return "" if who is None else f" by {who}"
+
+
+def _program(port: int, proc: Path) -> str | None:
+    sockets = {f"socket:[{inode}]" for inode in _inodes(port, proc)}
+    if not sockets:
+        return None
+    for folder in proc.glob("[0-9]*"):
+        with suppress(OSError):
+            if any(str(fd.readlink()) in sockets for fd in (folder / "fd").iterdir()):
+                name = (folder / "comm").read_text(encoding="utf-8").strip()
+                return f"{name} (process {folder.name})"
+    return None
+
+
+def _inodes(port: int, proc: Path) -> set[str]:
+    """Of the sockets that listen on the port, from ``/proc/net``."""
+    found = set()
+    for name in ("tcp", "tcp6"):
+        with suppress(OSError):
+            for line in (proc / "net" / name).read_text(encoding="utf-8").splitlines()[1:]:
+                words = line.split()
+                at = re.search(r":([0-9A-F]{4})$", words[1])
+                if at and int(at[1], 16) == port and words[3] == _LISTEN:
+                    found.add(words[9])
+    return found

@@ -1,0 +1,208 @@
+"""What the emulator is given: archives in S3, and two endpoints for each model.
+
+Everything is made only when it is absent or would be different, so that a second time changes
+nothing and a time after an interruption makes what is missing. Models and configurations cannot be
+changed once they are made; their names end in a digest of what they say.
+"""
+
+import hashlib
+import json
+import re
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final, Protocol
+
+from lab.artifacts.store import Archive, Payload
+from lab.endpoint.client import Reply
+from lab.endpoint.records import Status
+from lab.errors import EndpointError
+from lab.progress import Progress, Step
+
+KINDS: Final = ("realtime", "serverless")
+INSTANCE_TYPE: Final = "ml.m5.large"
+SERVERLESS_MB: Final = 2048
+MAX_CONCURRENCY: Final = 5
+
+_PREFIX: Final = "inference-lab"
+_VARIANT: Final = "AllTraffic"
+_POLL_S: Final = 0.25
+_WAIT_S: Final = 600.0
+_TAGS: Final = [{"Key": "inference-lab:seed", "Value": "lab up"}]
+
+
+class Emulator(Protocol):
+    """What is asked of ``EmulatorClient``."""
+
+    def call(self, operation: str, **parameters: Any) -> Mapping[str, Any]:
+        """An operation of the control plane."""
+
+    def find(self, operation: str, **parameters: Any) -> Mapping[str, Any] | None:
+        """A description, or None."""
+
+    def invoke(self, endpoint: str, body: bytes, content_type: str) -> Reply:
+        """InvokeEndpoint."""
+
+    def ensure_bucket(self, bucket: str) -> bool:
+        """Whether it was made."""
+
+    def upload(self, path: Any, bucket: str, key: str) -> bool:
+        """Whether it was sent."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Served:
+    """A model as it is to be served. ``image_id`` tells a rebuilt image from the one before."""
+
+    archive: Archive
+    payload: Payload
+    image: str
+    image_id: str
+    variant: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Endpoint:
+    """An endpoint as ``lab up`` leaves it."""
+
+    name: str
+    kind: str
+    model: str
+    status: str
+    reason: str | None = None
+    note: str | None = None
+
+
+def upload(served: Sequence[Served], bucket: str, client: Emulator, progress: Progress) -> None:
+    """Have the bucket and every archive in S3."""
+    client.ensure_bucket(bucket)
+    for one in served:
+        with progress.step(f"Archive of {one.archive.model} in S3"):
+            client.upload(one.archive.path, bucket, key_of(one.archive))
+
+
+def key_of(archive: Archive) -> str:
+    """Its key, named by its content: another archive never replaces it."""
+    sums = archive.sha256[:12]
+    return f"{_PREFIX}/{archive.model}/{archive.runtime}/{sums}/model.tar.gz"
+
+
+def endpoints(
+    served: Sequence[Served], bucket: str, role: str, client: Emulator, progress: Progress
+) -> Sequence[Endpoint]:
+    """Have an endpoint of each kind for each model, and wait until those that were new answer."""
+    changed = {}
+    for one in served:
+        model = _model(one, bucket, role, client)
+        for kind in KINDS:
+            name = f"{one.archive.model}-{kind}"
+            config = _config(name, kind, model, client)
+            changed[name] = (_endpoint(name, config, client, progress), one, kind)
+    waiting = [name for name, (state, _, _) in changed.items() if state != "same"]
+    if waiting:
+        with progress.step(f"Waiting for {_counted(waiting)}") as step:
+            _settled(waiting, client, step)
+    return [
+        _described(name, one, kind, client, asked=state == "changed")
+        for name, (state, one, kind) in changed.items()
+    ]
+
+
+def _model(one: Served, bucket: str, role: str, client: Emulator) -> str:
+    body = {
+        "PrimaryContainer": {
+            "Image": one.image,
+            "ModelDataUrl": f"s3://{bucket}/{key_of(one.archive)}",
+        },
+        "ExecutionRoleArn": role,
+    }
+    name = _named(f"{one.archive.model}-{one.variant}", {**body, "id": one.image_id})
+    if client.find("describe_model", ModelName=name) is None:
+        client.call("create_model", ModelName=name, Tags=_TAGS, **body)
+    return name
+
+
+def _config(endpoint: str, kind: str, model: str, client: Emulator) -> str:
+    variant: dict[str, Any] = {"VariantName": _VARIANT, "ModelName": model}
+    if kind == "serverless":
+        variant["ServerlessConfig"] = {
+            "MemorySizeInMB": SERVERLESS_MB,
+            "MaxConcurrency": MAX_CONCURRENCY,
+        }
+    else:
+        variant |= {"InstanceType": INSTANCE_TYPE, "InitialInstanceCount": 1}
+    body = {"ProductionVariants": [variant]}
+    name = _named(endpoint, body)
+    if client.find("describe_endpoint_config", EndpointConfigName=name) is None:
+        client.call("create_endpoint_config", EndpointConfigName=name, Tags=_TAGS, **body)
+    return name
+
+
+def _endpoint(name: str, config: str, client: Emulator, progress: Progress) -> str:
+    """Make or update it: ``changed``, ``same``, or ``kept`` when a user has made it their own."""
+    seen = client.find("describe_endpoint", EndpointName=name)
+    if seen is not None and seen["EndpointStatus"] == Status.FAILED:
+        progress.note(f"{name} had failed: making it anew.")
+        client.call("delete_endpoint", EndpointName=name)
+    under_way = seen is not None and seen["EndpointStatus"] != Status.IN_SERVICE
+    if under_way:  # an earlier command was interrupted, or we have just deleted it
+        _settled([name], client, None)
+        seen = client.find("describe_endpoint", EndpointName=name)
+    if seen is None:
+        client.call("create_endpoint", EndpointName=name, EndpointConfigName=config, Tags=_TAGS)
+        return "changed"
+    if seen["EndpointConfigName"] == config:
+        return "changed" if under_way else "same"
+    if not re.fullmatch(rf"{re.escape(name)}-[0-9a-f]{{8}}", seen["EndpointConfigName"]):
+        return "kept"
+    client.call("update_endpoint", EndpointName=name, EndpointConfigName=config)
+    return "changed"
+
+
+def _settled(names: Sequence[str], client: Emulator, step: Step | None) -> None:
+    """Until none of them is on its way. Raises ``EndpointError`` after ten minutes."""
+    deadline = time.monotonic() + _WAIT_S
+    under_way = [Status.CREATING, Status.UPDATING, Status.ROLLING_BACK, Status.DELETING]
+    left = list(names)
+    while True:
+        seen = {name: client.find("describe_endpoint", EndpointName=name) for name in left}
+        left = [name for name, row in seen.items() if row and row["EndpointStatus"] in under_way]
+        if not left:
+            return
+        if step is not None:
+            step.detail(f"{', '.join(left)}")
+        if time.monotonic() > deadline:
+            raise EndpointError(
+                f"{left[0]} has been on its way for {_WAIT_S:g} s.",
+                remedy=f"See `lab endpoint describe {left[0]}` and `lab endpoint logs {left[0]}`.",
+            )
+        time.sleep(_POLL_S)
+
+
+def _described(name: str, one: Served, kind: str, client: Emulator, *, asked: bool) -> Endpoint:
+    """As it is now; ``asked``: after it has answered a request."""
+    seen = client.find("describe_endpoint", EndpointName=name) or {}
+    status, reason = str(seen.get("EndpointStatus", "gone")), seen.get("FailureReason")
+    if asked and status == Status.IN_SERVICE:
+        try:
+            client.invoke(name, one.payload.path.read_bytes(), one.payload.content_type)
+        except EndpointError as error:
+            reason = f"It does not answer: {error.what}"
+    mine = str(seen.get("EndpointConfigName", "")).startswith(f"{name}-")
+    return Endpoint(
+        name=name,
+        kind=kind,
+        model=one.archive.model,
+        status=status,
+        reason=reason,
+        note=None if mine else f"serves {seen.get('EndpointConfigName')}, which is yours",
+    )
+
+
+def _named(name: str, body: Mapping[str, Any]) -> str:
+    said = json.dumps(body, sort_keys=True).encode()
+    return f"{name}-{hashlib.sha256(said).hexdigest()[:8]}"
+
+
+def _counted(names: Sequence[str]) -> str:
+    return names[0] if len(names) == 1 else f"{len(names)} endpoints"

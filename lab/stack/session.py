@@ -1,0 +1,161 @@
+"""``lab up`` and ``lab down``, whatever the services run as."""
+
+import fcntl
+import os
+import shutil
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, Protocol
+
+from lab.artifacts import build as models
+from lab.artifacts import store
+from lab.endpoint.client import Addresses, EmulatorClient
+from lab.engine.api import Engine
+from lab.engine.docker import DockerEngine
+from lab.errors import BusyError
+from lab.images.variants import image_ref
+from lab.progress import Progress
+from lab.stack import seed
+from lab.stack.containers import Containers
+from lab.stack.processes import Processes
+from lab.stack.seed import Endpoint, Served
+from lab.stack.services import Started
+from lab.stack.settings import Settings
+
+_LOCK: Final = "lock"
+
+
+class Backend(Protocol):
+    """What the services run as."""
+
+    def prepare(self) -> None:
+        """Have everything that starting takes, and refuse what cannot be started."""
+
+    def start_store(self) -> None:
+        """S3 and the registry."""
+
+    def start_rest(self) -> None:
+        """The emulator and what watches it."""
+
+    def started(self) -> Sequence[Started]:
+        """Every service, running or not."""
+
+    def stop(self) -> int:
+        """Stop everything; data stay. How many model containers had to be removed by hand."""
+
+    def forget(self) -> Sequence[str]:
+        """Remove what is kept outside of the state folder; what could not be."""
+
+    def empty_state(self) -> None:
+        """Remove of the state folder's content what only the emulator's user may remove."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Stack:
+    """The stack as ``up`` leaves it."""
+
+    addresses: Addresses
+    services: Sequence[Started]
+    endpoints: Sequence[Endpoint]
+    payload: Path
+    """A picture to send."""
+    content_type: str
+
+
+def backend_for(engine: Engine, settings: Settings, progress: Progress) -> Backend:
+    """Containers where there is an engine for them, else processes."""
+    if isinstance(engine, DockerEngine):
+        return Containers(engine, settings, progress)
+    return Processes(settings, progress)
+
+
+def up(settings: Settings, engine: Engine, progress: Progress) -> Stack:
+    """Build what is missing, start what does not run, seed what is absent; wait until it answers.
+
+    What is there already stays as it is. Interrupted, it leaves what the next call goes on with.
+    Raises a ``LabError``.
+    """
+    settings.runtime  # noqa: B018 - refuses a variant without a model before anything is built
+    with alone(settings.state):
+        backend = backend_for(engine, settings, progress)
+        models.ensure(settings.models, engine=engine, progress=progress)
+        backend.prepare()
+        served = _served(settings, engine)
+        client = EmulatorClient(settings.addresses, env=settings.env)
+        try:
+            backend.start_store()
+            # Before the emulator: it starts its containers again at once, and they fetch models.
+            seed.upload(served, settings.bucket, client, progress)
+            settings.addresses.save(settings.state)
+            backend.start_rest()
+            role = f"arn:aws:iam::{settings.account}:role/inference-lab"
+            endpoints = seed.endpoints(served, settings.bucket, role, client, progress)
+        finally:
+            client.close()
+        return Stack(
+            addresses=settings.addresses,
+            services=backend.started(),
+            endpoints=endpoints,
+            payload=served[0].payload.path,
+            content_type=served[0].payload.content_type,
+        )
+
+
+def down(settings: Settings, engine: Engine, progress: Progress, *, forget: bool) -> Sequence[str]:
+    """Stop the stack and its model containers; with ``forget`` remove volumes and state too.
+
+    Says what stays because something else uses it.
+    """
+    with alone(settings.state):
+        backend = backend_for(engine, settings, progress)
+        backend.stop()
+        if not forget:
+            return ()
+        kept = backend.forget()
+    _remove(settings.state, backend)
+    return kept
+
+
+@contextmanager
+def alone(state: Path) -> Iterator[None]:
+    """One ``lab up`` or ``lab down`` of a state folder at a time. Raises ``BusyError``."""
+    state.mkdir(parents=True, exist_ok=True)
+    descriptor = os.open(state / _LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise BusyError(
+                "Another `lab up` or `lab down` is at work here.", remedy="Wait until it has ended."
+            ) from error
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _served(settings: Settings, engine: Engine) -> Sequence[Served]:
+    image = image_ref(settings.variant, engine.facts().platform)
+    image_id = engine.image(image).image_id
+    return [
+        Served(
+            archive=store.find(model, settings.runtime),
+            payload=store.payload(model),
+            image=image,
+            image_id=image_id,
+            variant=settings.variant,
+        )
+        for model in settings.models
+    ]
+
+
+def _remove(state: Path, backend: Backend) -> None:
+    try:
+        shutil.rmtree(state)
+    except PermissionError:
+        backend.empty_state()
+        with suppress(FileNotFoundError):
+            shutil.rmtree(state)
+    except FileNotFoundError:
+        return

@@ -1,0 +1,80 @@
+"""What ``lab up`` was asked for, on the command line and in the environment."""
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+from urllib.parse import urlsplit
+
+from lab import paths
+from lab.endpoint.client import Addresses
+from lab.errors import UsageError
+from lab.images.variants import variant
+from lab.spec import Runtime
+from lab.stack.services import SERVICES
+
+S3_VARIABLE: Final = "AWS_ENDPOINT_URL_S3"
+_LOCAL: Final = frozenset({"localhost", "127.0.0.1", "::1"})
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """Everything that decides what the stack looks like."""
+
+    variant: str
+    models: Sequence[str]
+    state: Path = field(default_factory=paths.state)
+    env: Mapping[str, str] = field(default_factory=lambda: dict(os.environ))
+
+    @property
+    def runtime(self) -> Runtime:
+        """Which archive the variant serves. Raises ``UsageError`` for one that serves none."""
+        runtime = variant(self.variant).runtime
+        if runtime is None:
+            raise UsageError(
+                f"The variant {self.variant} serves no model.",
+                remedy="Choose another: lab up --variant onnx-slim.",
+            )
+        return runtime
+
+    @property
+    def region(self) -> str:
+        """Of the emulator's ARNs and of the clients."""
+        return self.env.get("LAB_REGION") or self.env.get("AWS_DEFAULT_REGION") or "us-east-1"
+
+    @property
+    def account(self) -> str:
+        """Of the emulator's ARNs."""
+        return self.env.get("LAB_ACCOUNT") or "0" * 12
+
+    @property
+    def foreign_s3(self) -> str | None:
+        """An S3 that is not the stack's own; None to start the look-alike.
+
+        The address of the look-alike itself is what an earlier ``lab up`` said to export.
+        """
+        url = (self.env.get(S3_VARIABLE) or "").rstrip("/")
+        if not url:
+            return None
+        parts = urlsplit(url)
+        before = Addresses.find(state=self.state, env={})
+        ours = parts.hostname in _LOCAL and parts.port == SERVICES["s3"].port(self.env)
+        if ours or (before is not None and before.s3 == url and parts.hostname in _LOCAL):
+            return None
+        return url
+
+    @property
+    def addresses(self) -> Addresses:
+        """Where the stack will answer."""
+        return Addresses(
+            sagemaker=SERVICES["endpoint"].url(self.env),
+            s3=self.foreign_s3 or SERVICES["s3"].url(self.env),
+            region=self.region,
+            account=self.account,
+        )
+
+    @property
+    def bucket(self) -> str:
+        """For archives: the name of SageMaker's own default bucket."""
+        return f"sagemaker-{self.region}-{self.account}"
