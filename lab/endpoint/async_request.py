@@ -1,0 +1,167 @@
+"""An asynchronous invocation as it is asked for, remembered and reported on."""
+
+import base64
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, Final
+
+from lab.endpoint import limits
+from lab.endpoint.errors import validation_error
+from lab.endpoint.parts import LiveEndpoint, Settings
+from lab.endpoint.records import AsyncRecord
+
+OPERATION: Final = "InvokeEndpointAsync"
+INLINE_BYTES: Final = 128_000
+"""Of a body in the call itself (botocore: ``AsyncBodyBlob``)."""
+DEFAULT_AT_ONCE: Final = 4
+"""Requests at a time per container when ``MaxConcurrentInvocationsPerInstance`` is not given:
+"SageMaker chooses an optimal value", and publishes none."""
+
+_PREFIX = "x-amzn-sagemaker-"
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Bounds:
+    """Of a header that holds a whole number (botocore: the shapes of the same names)."""
+
+    header: str
+    member: str
+    least: int
+    most: int
+    default: int
+
+
+_TTL: Final = _Bounds(
+    header="requestttlseconds", member="requestTTLSeconds", least=60, most=21600, default=21600
+)
+_TIMEOUT: Final = _Bounds(
+    header="invocationtimeoutseconds",
+    member="invocationTimeoutSeconds",
+    least=1,
+    most=3600,
+    default=900,
+)
+
+
+def check(name: str, headers: Mapping[str, str], body: bytes) -> None:
+    """Refuse what no endpoint would take. Header names in lower case. Raises ``ApiError``."""
+    limits.check_names(OPERATION, name, headers)
+    _seconds(headers, _TTL)
+    _seconds(headers, _TIMEOUT)
+    located = _PREFIX + "inputlocation" in headers
+    if located == bool(body):
+        both = "both were" if body else "neither was"
+        raise validation_error(
+            f"Exactly one of InputLocation and Body must be provided, and {both}."
+        )
+    if len(body) > INLINE_BYTES:
+        raise validation_error(
+            f"Body has {len(body)} bytes; the inline payload can be up to {INLINE_BYTES} bytes."
+            " Upload it to Amazon S3 and pass its InputLocation."
+        )
+
+
+def record(
+    live: LiveEndpoint, headers: Mapping[str, str], body: bytes, *, now: float, settings: Settings
+) -> AsyncRecord:
+    """What is remembered of a checked request."""
+
+    def given(name: str) -> str | None:
+        return headers.get(_PREFIX + name)
+
+    unique = str(uuid.uuid4())
+    output = as_mapping(as_mapping(live.asynchronous).get("OutputConfig"))
+    # Where AWS puts results when the configuration does not say.
+    root = output.get("S3OutputPath") or f"s3://sagemaker-{settings.region}-{settings.account}"
+    extension = (given("s3outputpathextension") or "").strip("/")
+    # The caller's inference id need not be unique, and results must not replace each other.
+    name = given("filename") or f"{unique}.out"
+    failures = output.get("S3FailurePath")
+    return AsyncRecord(
+        id=unique,
+        endpoint=live.name,
+        inference_id=given("inference-id") or unique,
+        accepted_at=now,
+        expires_at=now + _seconds(headers, _TTL),
+        request={
+            "input": given("inputlocation"),
+            "body": base64.b64encode(body).decode() if body else None,
+            "output": "/".join(part for part in (root.rstrip("/"), extension, name) if part),
+            "failure": f"{failures.rstrip('/')}/{unique}-error.out" if failures else None,
+            "timeout_s": _seconds(headers, _TIMEOUT),
+            "content_type": given("content-type"),
+            "accept": given("accept"),
+            "custom_attributes": given("custom-attributes"),
+        },
+    )
+
+
+def at_once(live: LiveEndpoint) -> int:
+    """Requests that each of its containers gets at a time."""
+    client = as_mapping(as_mapping(live.asynchronous).get("ClientConfig"))
+    return int(client.get("MaxConcurrentInvocationsPerInstance") or DEFAULT_AT_ONCE)
+
+
+def topic(live: LiveEndpoint | None, *, failed: bool) -> str | None:
+    """Where its endpoint wants a notification to go, if anywhere."""
+    config = as_mapping(live.asynchronous if live else None)
+    topics = as_mapping(as_mapping(config.get("OutputConfig")).get("NotificationConfig"))
+    return topics.get("ErrorTopic" if failed else "SuccessTopic")
+
+
+def notice(
+    row: AsyncRecord, *, region: str, now: float, kind: str = "", reason: str | None = None
+) -> Mapping[str, Any]:
+    """The message of a notification: of a result of content type ``kind``, or of a failure."""
+    outcome: Mapping[str, Any] = (
+        {"failureReason": reason}
+        if reason is not None
+        else {"responseParameters": {"contentType": kind, "outputLocation": row.request["output"]}}
+    )
+    return {
+        "awsRegion": region,
+        "eventTime": _stamp(now),
+        "receivedTime": _stamp(row.accepted_at),
+        "invocationStatus": "Completed" if reason is None else "Failed",
+        "requestParameters": {
+            "contentType": row.request["content_type"],
+            "endpointName": row.endpoint,
+            "inputLocation": row.request["input"],
+        },
+        **outcome,
+        "inferenceId": row.inference_id,
+        "eventVersion": "1.0",
+        "eventSource": "aws:sagemaker",
+        "eventName": "InferenceResult",
+    }
+
+
+def as_mapping(value: Any) -> Mapping[str, Any]:
+    """A member of a configuration that may be absent."""
+    return value if isinstance(value, Mapping) else {}
+
+
+def _stamp(at: float) -> str:
+    return f"{datetime.fromtimestamp(at, UTC):%Y-%m-%dT%H:%M:%S.%f}"[:-3] + "Z"
+
+
+def _seconds(headers: Mapping[str, str], bounds: _Bounds) -> int:
+    """A header's whole number, in AWS's words if it is none or out of bounds."""
+    text = headers.get(_PREFIX + bounds.header)
+    if text is None:
+        return bounds.default
+    begin = f"1 validation error detected: Value '{text}' at '{bounds.member}' failed to satisfy"
+    if not text.isascii() or not text.removeprefix("-").isdigit():
+        raise validation_error(f"{begin} constraint: Member must be a whole number")
+    value = int(text)
+    if value < bounds.least:
+        raise validation_error(
+            f"{begin} constraint: Member must have value greater than or equal to {bounds.least}"
+        )
+    if value > bounds.most:
+        raise validation_error(
+            f"{begin} constraint: Member must have value less than or equal to {bounds.most}"
+        )
+    return value

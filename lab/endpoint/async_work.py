@@ -1,0 +1,273 @@
+"""What is done for one asynchronous invocation: its input from S3, the model, its result to S3."""
+
+import asyncio
+import base64
+import json
+import logging
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractAsyncContextManager, suppress
+from dataclasses import dataclass
+from typing import Any, Final, Protocol, TypeVar
+
+from lab.endpoint import async_request, wording
+from lab.endpoint.clock import Clock
+from lab.endpoint.parts import (
+    Answer,
+    Call,
+    LiveEndpoint,
+    LiveVariant,
+    Meter,
+    NotSentError,
+    ObjectError,
+    Objects,
+    Server,
+    Settings,
+    Store,
+    Transport,
+    TransportError,
+)
+from lab.endpoint.records import AsyncRecord
+
+_LOG = logging.getLogger(__name__)
+_T = TypeVar("_T")
+
+PAYLOAD_BYTES: Final = 1024**3
+"""Of an input, and of a result, in S3."""
+
+_THREADS = 16
+_RETRY_S = 0.5
+_EXCERPT = 64 * 1024
+_UPLOADS = 6
+_FIRST_UPLOAD_RETRY_S = 1.0
+_PASSING = frozenset({"Unreachable", "SlowDown", "InternalError"})
+"""Errors of S3 that may be gone the next time."""
+
+
+class RequestFailed(Exception):  # noqa: N818 - an outcome
+    """A request came to nothing; says why as AWS's failure messages do."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Place:
+    """A server that a request holds."""
+
+    live: LiveEndpoint
+    variant: LiveVariant
+    server: Server
+
+
+class Seat(Protocol):
+    """How a worker gets a server for its request, and says when it needs none any more."""
+
+    def server(self) -> AbstractAsyncContextManager[Place]:
+        """A server with room. Raises ``RequestFailed`` when it is not worth waiting for."""
+
+    def past_model(self) -> None:
+        """The model has had its say: what is left is to write the outcome."""
+
+
+class Worker:
+    """Sees requests through to their ends. What it could not foresee stays in the store."""
+
+    def __init__(
+        self,
+        *,
+        store: Store,
+        live: Callable[[str], LiveEndpoint | None],
+        transport: Transport,
+        objects: Objects,
+        meter: Meter,
+        clock: Clock,
+        settings: Settings,
+    ) -> None:
+        self._store = store
+        self._live = live
+        self._transport = transport
+        self._objects = objects
+        self._meter = meter
+        self._clock = clock
+        self._settings = settings
+        self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="async-s3")
+
+    def close(self) -> None:
+        """Let go of the threads."""
+        self._threads.shutdown(wait=False, cancel_futures=True)
+
+    async def process(self, row: AsyncRecord, seat: Seat) -> None:
+        """From its turn in the queue to its result, or its failure."""
+        self._meter.asynchronous(
+            row.endpoint, "TimeInBacklog", self._clock.time() - row.accepted_at
+        )
+        try:
+            call = await self._call(row)
+            answer = await self._ask(row, call, seat)
+            seat.past_model()
+            await self._upload(row, answer)
+        except RequestFailed as failed:
+            seat.past_model()
+            await self.fail(row, str(failed))
+        else:
+            self.succeeded(row, kind=answer.headers.get("content-type", ""))
+
+    async def is_done(self, row: AsyncRecord) -> bool:
+        """Whether an earlier life brought the result to S3 and died before it could say so."""
+        output = str(row.request["output"])
+        if row.id not in output:
+            return False  # under a name of the caller's, it might be an older result
+        with suppress(ObjectError):
+            await self._in_thread(lambda: self._objects.size(output))
+            return True
+        return False
+
+    def succeeded(self, row: AsyncRecord, *, kind: str = "") -> None:
+        """The result is in S3."""
+        self._store.delete_async(row.id)
+        now = self._clock.time()
+        self._meter.asynchronous(row.endpoint, "InvocationsProcessed")
+        self._meter.asynchronous(row.endpoint, "TotalProcessingTime", now - row.accepted_at)
+        self._notify(row, now, kind=kind)
+
+    async def fail(self, row: AsyncRecord, reason: str) -> None:
+        """Write the reason where the endpoint wants failures, and forget the request."""
+        # As AWS words it in the endpoint's log stream "data-log".
+        _LOG.warning("[sagemaker logs] [%s] %s", row.inference_id, reason)
+        place = row.request["failure"]
+        if place is not None:
+            try:
+                await self._put(str(place), reason.encode(), "text/plain")
+            except ObjectError as error:
+                _LOG.warning("The failure of %s could not be written. %s", row.inference_id, error)
+        self._store.delete_async(row.id)
+        self._meter.asynchronous(row.endpoint, "InvocationFailures")
+        self._notify(row, self._clock.time(), reason=reason)
+
+    # --- the input ---------------------------------------------------------------------------
+
+    async def _call(self, row: AsyncRecord) -> Call:
+        request = row.request
+        kind = request["content_type"]
+        if request["input"] is None:
+            body = base64.b64decode(request["body"])
+        else:
+            body, stored_as = await self._download(row, str(request["input"]))
+            kind = kind or stored_as
+        headers = {
+            "Content-Type": kind or "application/octet-stream",
+            "Accept": request["accept"],
+            "X-Amzn-SageMaker-Custom-Attributes": request["custom_attributes"],
+            "X-Amzn-SageMaker-Inference-Id": row.inference_id,
+        }
+        return Call(body=body, headers={name: text for name, text in headers.items() if text})
+
+    async def _download(self, row: AsyncRecord, uri: str) -> tuple[bytes, str]:
+        def get() -> tuple[bytes, str]:
+            size = self._objects.size(uri)
+            if size > PAYLOAD_BYTES:
+                raise _too_large(f"The input {uri}", size)
+            return self._objects.read(uri)
+
+        began = self._clock.monotonic()
+        try:
+            found = await self._in_thread(get)
+        except ObjectError as error:
+            self._meter.asynchronous(row.endpoint, "RequestDownloadFailures")
+            raise RequestFailed(f"ClientError: Unable to download the input. {error}") from error
+        took = self._clock.monotonic() - began
+        self._meter.asynchronous(row.endpoint, "RequestDownloadLatency", took)
+        return found
+
+    # --- the model ---------------------------------------------------------------------------
+
+    async def _ask(self, row: AsyncRecord, call: Call, seat: Seat) -> Answer:
+        """Send it to one container; to another only if nothing was taken by the first."""
+        while True:
+            async with seat.server() as place:
+                try:
+                    answer = await self._ask_once(row, call, place)
+                except NotSentError:
+                    place.server.healthy = False
+                else:
+                    return answer
+            await self._clock.sleep(_RETRY_S)
+
+    async def _ask_once(self, row: AsyncRecord, call: Call, place: Place) -> Answer:
+        timeout_s = float(row.request["timeout_s"])
+        container = place.variant.pool.plan.hostname or wording.PRIMARY
+        status = 0
+        began = self._clock.monotonic()
+        try:
+            answer = await self._transport.invoke(place.server.address, call, timeout_s=timeout_s)
+        except NotSentError:
+            raise
+        except TimeoutError:
+            said = wording.timed_out(container)
+        except TransportError:
+            said = wording.no_answer(row.endpoint)
+        else:
+            took = self._clock.monotonic() - began
+            self._meter.asynchronous(row.endpoint, "ModelLatency", took)
+            status = answer.status
+            if 200 <= status < 300:  # noqa: PLR2004 - what HTTP calls success
+                return answer
+            said = answer.body[:_EXCERPT].decode("utf-8", "replace")
+        where = wording.Where(
+            region=self._settings.region,
+            account=self._settings.account,
+            endpoint=row.endpoint,
+            variant=place.variant.name,
+            server=place.server.id,
+            container=container,
+        )
+        error = wording.model_error(where, status=status, said=said)
+        raise RequestFailed(f"ClientError: {error.message}")
+
+    # --- the outcome -------------------------------------------------------------------------
+
+    async def _upload(self, row: AsyncRecord, answer: Answer) -> None:
+        began = self._clock.monotonic()
+        kind = answer.headers.get("content-type", "")
+        try:
+            await self._put(str(row.request["output"]), answer.body, kind)
+        except ObjectError as error:
+            self._meter.asynchronous(row.endpoint, "ResponseUploadFailures")
+            raise RequestFailed(f"ClientError: Unable to upload the result. {error}") from error
+        took = self._clock.monotonic() - began
+        self._meter.asynchronous(row.endpoint, "ResponseUploadLatency", took)
+
+    async def _put(self, uri: str, data: bytes, kind: str) -> None:
+        """Write, waiting out an S3 that is away for a moment: a result took long to come by."""
+        if len(data) > PAYLOAD_BYTES:
+            raise _too_large("The result", len(data))
+        wait_s = _FIRST_UPLOAD_RETRY_S
+        for attempt in range(1, _UPLOADS + 1):
+            try:
+                await self._in_thread(lambda: self._objects.write(uri, data, content_type=kind))
+            except ObjectError as error:
+                if attempt == _UPLOADS or error.code not in _PASSING:
+                    raise
+                _LOG.warning("%s Trying again in %.0f s.", error, wait_s)
+            else:
+                return
+            await self._clock.sleep(wait_s)
+            wait_s *= 2
+
+    def _notify(
+        self, row: AsyncRecord, now: float, *, kind: str = "", reason: str | None = None
+    ) -> None:
+        """There is no SNS here: say in the log what would have been published."""
+        topic = async_request.topic(self._live(row.endpoint), failed=reason is not None)
+        if topic:
+            message: Any = async_request.notice(
+                row, region=self._settings.region, now=now, kind=kind, reason=reason
+            )
+            _LOG.info("SNS is not emulated. To %s would go: %s", topic, json.dumps(message))
+
+    async def _in_thread(self, work: Callable[[], _T]) -> _T:
+        return await asyncio.get_running_loop().run_in_executor(self._threads, work)
+
+
+def _too_large(what: str, size: int) -> ObjectError:
+    return ObjectError(
+        "EntityTooLarge", f"{what} has {size} bytes; up to {PAYLOAD_BYTES} (1 GB) are possible."
+    )

@@ -1,0 +1,55 @@
+"""The document that Prometheus finds the model containers by."""
+
+from typing import Any, cast
+
+from lab.endpoint.discovery import Discovery
+from lab.endpoint.parts import LiveVariant, Pool
+from lab.endpoint.records import Kind, Resource
+from tests.unit.endpoint.standins import FakeFleet, FakePool, FakeStore, live, plan, server
+
+
+def config(**body: Any) -> Resource:
+    return Resource(name="e-config", arn="arn", created_at=0.0, body=body)
+
+
+def test_every_container_is_a_target_with_its_model() -> None:
+    fleet, store = FakeFleet(), FakeStore()
+    one = fleet.add(live(kind=Kind.SERVERLESS, servers=[server("a"), server("b")]))
+    shadow = FakePool(plan=plan(name="w", shadow=True), servers=[server("c", variant="w")])
+    shadow.servers[0].address = ("fd00::1", 8080)
+    one.shadows = [LiveVariant(name="w", pool=cast("Pool", shadow), weight=1.0)]
+    store.add_endpoint_named("e")
+    store.made["e-config"] = config(
+        ProductionVariants=[{"VariantName": "v", "ModelName": "m1"}],
+        ShadowProductionVariants=[{"VariantName": "w", "ModelName": "m2"}],
+    )
+    found = Discovery(fleet=fleet.as_fleet, store=store.as_store).targets()
+    assert found == [
+        {
+            "targets": [address],
+            "labels": {
+                "endpoint": "e",
+                "variant": variant,
+                "server": name,
+                "model": model,
+                "kind": "serverless",
+            },
+        }
+        for address, variant, name, model in [
+            ("10.0.0.1:8080", "v", "a", "m1"),
+            ("10.0.0.1:8080", "v", "b", "m1"),
+            ("[fd00::1]:8080", "w", "c", "m2"),
+        ]
+    ]
+
+
+def test_an_endpoint_whose_configuration_was_deleted_is_still_found() -> None:
+    fleet, store = FakeFleet(), FakeStore()
+    fleet.add(live())
+    store.add_endpoint_named("e")
+    (found,) = Discovery(fleet=fleet.as_fleet, store=store.as_store).targets()
+    assert found["labels"]["model"] == ""
+
+
+def test_without_endpoints_the_document_is_empty() -> None:
+    assert Discovery(fleet=FakeFleet().as_fleet, store=FakeStore().as_store).targets() == []
