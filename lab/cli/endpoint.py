@@ -62,9 +62,9 @@ def describe(name: str = _NAME) -> None:
 def invoke(
     name: str = _NAME,
     payload: Path = typer.Option(..., help="The file to send; - for standard input."),
-    content_type: str = typer.Option(None, help="Its type; guessed from its name."),
-    target_variant: str = typer.Option(None, help="Ask this production variant."),
-    output: Path = typer.Option(None, "--out", help="Write the answer to a file."),
+    content_type: str | None = typer.Option(None, help="Its type; guessed from its name."),
+    target_variant: str | None = typer.Option(None, help="Ask this production variant."),
+    output: Path | None = typer.Option(None, "--out", help="Write the answer to a file."),
 ) -> None:
     """Send a request and print the answer."""
     kind = content_type or _guess(payload)
