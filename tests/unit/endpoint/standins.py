@@ -1,5 +1,6 @@
 """A store, a fleet, containers and an S3 that are nothing but memory."""
 
+import asyncio
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -7,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, cast
 
+from lab.endpoint.clock import ManualClock
 from lab.endpoint.parts import (
     Address,
     Answer,
@@ -265,3 +267,12 @@ def vitals(**over: Any) -> Vitals:
         "cpu_seconds": 1.0,
     }
     return Vitals(**{**given, **over})
+
+
+async def until(true: Callable[[], bool], *, clock: ManualClock | None = None) -> None:
+    """Let threads and tasks go on until it is so; with a clock, winding that on meanwhile."""
+    async with asyncio.timeout(5):
+        while not true():
+            if clock is not None:
+                await clock.advance(0.1)
+            await asyncio.sleep(0.001)
