@@ -255,6 +255,19 @@ target "trainer" {
   }
 }
 
+target "endpoint" {
+  inherits = ["_image"]
+  context = "."
+  contexts = {
+    tools = "target:tools"
+  }
+  dockerfile = "services/endpoint/Dockerfile"
+  tags = tag("endpoint")
+  labels = {
+    "org.inference-lab.role" = "emulator"
+  }
+}
+
 group "variants" {
   targets = ["baseline", "twostage", "slim", "onnx", "onnx-slim", "floor"]
 }
@@ -262,7 +275,7 @@ group "helpers" {
   targets = ["coldhost", "registry", "trainer"]
 }
 group "stack" {
-  targets = ["registry", "s3", "prometheus", "pushgateway"]
+  targets = ["endpoint", "registry", "s3", "prometheus", "pushgateway"]
 }
 group "default" {
   targets = ["onnx-slim"]

@@ -138,7 +138,7 @@ class _Turn:
 
 
 class Invoker:
-    """The hot path. Everything in it runs on the event loop and waits for nothing but containers."""
+    """The hot path: on the event loop, and waiting for nothing but containers."""
 
     def __init__(
         self,
@@ -186,15 +186,14 @@ class Invoker:
         answer, lease = await self._send(
             turn, lambda address: self._transport.stream(address, turn.call, timeout_s=timeout_s)
         )
-        try:
-            if not _succeeded(answer.status):
+        if not _succeeded(answer.status):
+            try:
                 body = await _read_some(answer)
-                self._count(turn, lease, model_status=answer.status)
-                raise self._model_refused(turn, lease, answer.status, body)
-        except BaseException:
-            await answer.close()
-            lease.release()
-            raise
+            finally:
+                lease.release()
+                await answer.close()
+            self._count(turn, lease, model_status=answer.status)
+            raise self._model_refused(turn, lease, answer.status, body)
         headers = _picked(answer.headers, _RETURNED_STREAM)
         headers[_VARIANT] = turn.variant.name
         streamed = _Streamed(

@@ -3,6 +3,7 @@
 import asyncio
 import random
 from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing
 from typing import Final, NamedTuple
 
 from lab.endpoint.eventstream import (
@@ -30,32 +31,39 @@ async def frames(
 ) -> AsyncGenerator[Framed, None]:
     """The frames of a stream. Never raises: how it broke off is the last frame."""
     cutter = Rechunker(chance)
-    coming: asyncio.Future[bytes | None] | None = None
     try:
-        while True:
-            coming = coming or asyncio.ensure_future(anext(parts, None))
-            if cutter.holds:
-                await asyncio.wait({coming}, timeout=HOLD_S)
-                if not coming.done():
-                    for part in cutter.flush():
-                        yield Framed(payload_part(part), whole=False)
-            data = await coming
-            coming = None
-            if data is None:
-                break
-            for part in cutter.feed(data):
+        async with aclosing(_cut(parts, cutter)) as cut:
+            async for part in cut:
                 yield Framed(payload_part(part), whole=False)
     except Exception as error:  # noqa: BLE001 - told to the client as AWS would
         for part in cutter.flush():
             yield Framed(payload_part(part), whole=False)
         yield Framed(_last_words(error), whole=False)
-        return
+    else:
+        yield Framed(b"", whole=True)
+
+
+async def _cut(parts: AsyncIterator[bytes], cutter: Rechunker) -> AsyncGenerator[bytes, None]:
+    """The stream in other parts; what is held back goes out when nothing follows for a while."""
+    coming: asyncio.Future[bytes | None] | None = None
+    try:
+        while True:
+            coming = asyncio.ensure_future(anext(parts, None))
+            if cutter.holds:
+                await asyncio.wait({coming}, timeout=HOLD_S)
+                if not coming.done():
+                    for part in cutter.flush():
+                        yield part
+            data = await coming
+            if data is None:
+                break
+            for part in cutter.feed(data):
+                yield part
     finally:
         if coming is not None and not coming.done():
             coming.cancel()
     for part in cutter.flush():
-        yield Framed(payload_part(part), whole=False)
-    yield Framed(b"", whole=True)
+        yield part
 
 
 def _last_words(error: Exception) -> bytes:

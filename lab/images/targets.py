@@ -77,6 +77,16 @@ TARGETS: Final = {
         _upstream("pushgateway"),
         _upstream("grafana", packaged=False),
         Target(
+            name="endpoint",
+            inputs=(
+                BAKE_FILE,
+                *_TOOLS,
+                "services/endpoint",
+                "requirements/endpoint.txt",
+                "lab",
+            ),
+        ),
+        Target(
             name="trainer",
             inputs=(
                 BAKE_FILE,

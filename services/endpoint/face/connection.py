@@ -127,6 +127,10 @@ class Connection(asyncio.Protocol):
         if self._transport is not None:
             self._transport.abort()
 
+    async def end(self) -> None:
+        """``close``, where something to await is asked for."""
+        self.close()
+
     # --- asyncio's callbacks ---------------------------------------------------------------------
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -146,7 +150,7 @@ class Connection(asyncio.Protocol):
             self._fail(TransportError(f"it did not answer in HTTP: {error}"))
 
     def eof_received(self) -> bool:
-        """End an answer without a length. True: the socket stays open, to be asked what it knows."""
+        """End an answer without a length. True: the socket stays open, to be asked things."""
         self._reusable = False
         if self._status and self._until_close():
             self._end()

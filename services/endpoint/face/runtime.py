@@ -3,7 +3,7 @@
 import json
 import logging
 from collections.abc import Mapping
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 from face.answers import (
     Headers,
@@ -17,6 +17,7 @@ from face.answers import (
     send_whole,
 )
 from face.requests import Disconnected, TooLarge, body_of, headers_of
+from lab.endpoint.asynchronous import AsyncInference
 from lab.endpoint.clock import Clock
 from lab.endpoint.errors import ApiError, validation_error
 from lab.endpoint.eventstream import CONTENT_TYPE
@@ -27,30 +28,13 @@ from lab.endpoint.records import Kind
 from lab.endpoint.sigv4 import Signed, Verifier
 
 PREFIX: Final = "/endpoints/"
-_OPERATIONS: Final = frozenset(
-    {"invocations", "invocations-response-stream", "async-invocations"}
-)
+_OPERATIONS: Final = frozenset({"invocations", "invocations-response-stream", "async-invocations"})
 _ASYNC_BODY_BYTES: Final = 128_000
 _NOT_FOUND: Final = 404
 _NOT_ALLOWED: Final = 405
 _ACCEPTED: Final = 202
 
 _log = logging.getLogger("face")
-
-
-class Accepted(Protocol):
-    """What ``AsyncInference.accept`` answers."""
-
-    inference_id: str
-    output_location: str
-    failure_location: str | None
-
-
-class Accepting(Protocol):
-    """The part of ``AsyncInference`` that the runtime API needs."""
-
-    async def accept(self, endpoint: str, headers: Mapping[str, str], body: bytes) -> Accepted:
-        """Queue an invocation. Raises ``ApiError``."""
 
 
 class RuntimeApi:
@@ -60,7 +44,7 @@ class RuntimeApi:
         self,
         *,
         invoker: Invoker,
-        asynchronous: Accepting,
+        asynchronous: AsyncInference,
         fleet: Fleet,
         verifier: Verifier,
         clock: Clock,
@@ -83,7 +67,7 @@ class RuntimeApi:
             await send_rest_error(send, error, request)
         except Disconnected:
             return
-        except Exception:
+        except Exception:  # noqa: BLE001 - a bug is to look like AWS's own
             _log.exception("Request %s failed", request)
             await send_rest_error(send, internal_error(), request)
 
@@ -127,7 +111,7 @@ class RuntimeApi:
             async for frame in reply.frames:
                 await send({"type": "http.response.body", "body": frame, "more_body": True})
             await send({"type": "http.response.body", "body": b""})
-        except Exception:
+        except Exception:  # noqa: BLE001 - logged, whatever it is
             # The status is out: all that is left is to end, and to say so in our own log.
             _log.exception("The answer to %s broke off", asked.id)
             raise Disconnected from None
@@ -177,5 +161,3 @@ def _signed(scope: Scope, headers: Mapping[str, str], body: bytes) -> Signed:
         headers=headers,
         body=body,
     )
-
-

@@ -12,6 +12,7 @@ KEEP_ALIVE_S: Final = 1.5
 """Shorter than any server's own (Gunicorn's 2 s is the shortest known), so that it is rarely the
 server that closes; when it does all the same, ``Connection`` tells what may be sent again."""
 CONNECT_S: Final = 5.0
+_FRESH: Final = True
 _IDLE_PER_SERVER: Final = 32
 _AGENT: Final = "AHC/2.0"  # as seen on the platform
 
@@ -59,8 +60,8 @@ class ContainerTransport:
             return StreamAnswer(
                 status=status,
                 headers=headers,
-                parts=self._parts(address, connection),
-                close=_closing(connection),
+                parts=_parts(connection),
+                close=connection.end,
             )
 
     async def close(self) -> None:
@@ -72,11 +73,6 @@ class ContainerTransport:
                 connection.close()
         self._idle.clear()
 
-    async def _parts(self, address: Address, connection: Connection) -> AsyncIterator[bytes]:
-        async for part in connection.rest():
-            yield part
-        connection.close()
-
     async def _connected(self, address: Address) -> tuple[Connection, bool]:
         idle = self._idle.get(address)
         while idle:
@@ -84,7 +80,7 @@ class ContainerTransport:
             if connection.fit:
                 return connection, False
             connection.close()
-        return await _connect(address), True
+        return await _connect(address), _FRESH
 
     def _give_back(self, address: Address, connection: Connection) -> None:
         idle = self._idle.setdefault(address, [])
@@ -134,18 +130,18 @@ async def _connect(address: Address) -> Connection:
     return connection
 
 
-def _closing(connection: Connection):  # type: ignore[no-untyped-def]  # noqa: ANN202
-    async def close() -> None:
-        connection.close()
-
-    return close
+async def _parts(connection: Connection) -> AsyncIterator[bytes]:
+    async for part in connection.rest():
+        yield part
+    connection.close()
 
 
 def _head(address: Address, call: Call) -> bytes:
     lines = [
-        f"POST /invocations HTTP/1.1\r\nHost: {address[0]}:{address[1]}\r\n"
-        f"User-Agent: {_AGENT}\r\nContent-Length: {len(call.body)}\r\n"
+        "POST /invocations HTTP/1.1",
+        f"Host: {address[0]}:{address[1]}",
+        f"User-Agent: {_AGENT}",
+        f"Content-Length: {len(call.body)}",
+        *(f"{name}: {value}" for name, value in call.headers.items()),
     ]
-    lines += [f"{name}: {value}\r\n" for name, value in call.headers.items()]
-    lines.append("\r\n")
-    return "".join(lines).encode("latin-1")
+    return ("\r\n".join(lines) + "\r\n\r\n").encode("latin-1")

@@ -1,0 +1,190 @@
+"""The emulator as a whole: its parts put together, started and ended in the right order."""
+
+import asyncio
+import random
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol, cast, runtime_checkable
+
+from prometheus_client import CollectorRegistry
+
+from lab.endpoint.asynchronous import AsyncInference
+from lab.endpoint.capture import S3Capture
+from lab.endpoint.clock import Clock, SystemClock
+from lab.endpoint.control import Control
+from lab.endpoint.discovery import Discovery
+from lab.endpoint.fleet import EndpointFleet
+from lab.endpoint.invoke import Invoker
+from lab.endpoint.launch import EngineLauncher
+from lab.endpoint.logs import LogFiles
+from lab.endpoint.metrics import Metrics
+from lab.endpoint.parts import Fleet, Launcher, LiveVariant, Settings, Store, Transport
+from lab.endpoint.resolve import Machine
+from lab.endpoint.s3 import S3Objects
+from lab.endpoint.sampler import Sampler
+from lab.endpoint.shapes import Shapes
+from lab.endpoint.store import SqliteStore
+from lab.engine.api import Engine
+
+STORE_FILE = "emulator.sqlite3"
+LOGS_FOLDER = "logs"
+
+
+@runtime_checkable
+class _Emptied(Protocol):
+    """A pool that can let go of its idle servers."""
+
+    async def scale_to_zero(self) -> int: ...
+
+
+@dataclass(kw_only=True)
+class Emulator:
+    """Its parts. ``start`` before serving, ``close`` once nothing is served any more."""
+
+    settings: Settings
+    clock: Clock
+    store: Store
+    launcher: Launcher
+    fleet: Fleet
+    control: Control
+    invoker: Invoker
+    asynchronous: AsyncInference
+    capture: S3Capture
+    transport: Transport
+    sampler: Sampler
+    discovery: Discovery
+    logs: LogFiles
+
+    async def start(self) -> None:
+        """Go on where an earlier life left off."""
+        await self.fleet.start()
+        await self.capture.start()
+        await self.sampler.start()
+        await self.asynchronous.start()
+
+    async def close(self, *, stop_servers: bool = True) -> None:
+        """End the background work; stop the model containers, or leave them to the next life.
+
+        Each part gets its turn even when the one before failed; the first failure is raised.
+        """
+        steps = (
+            self.asynchronous.close,
+            self.invoker.close,
+            self.sampler.close,
+            lambda: self.fleet.close(stop_servers=stop_servers),
+            self.capture.close,
+            self.launcher.close,
+            self.transport.close,
+        )
+        failures: list[Exception] = []
+        for step in steps:
+            try:
+                await step()
+            except Exception as error:  # noqa: BLE001 - raised below
+                failures.append(error)
+        self.store.close()
+        if failures:
+            raise failures[0]
+
+    def servers(self, endpoint: str) -> Sequence[Mapping[str, Any]]:
+        """The endpoint's containers that answer now, for people."""
+        return [
+            {
+                "variant": variant.name,
+                "server": server.id,
+                "container": server.container,
+                "generation": server.generation,
+                "address": f"{server.address[0]}:{server.address[1]}",
+                "in_flight": server.in_flight,
+                "healthy": server.healthy,
+                "setup_s": None if server.setup is None else server.setup.total_s,
+                "phases_s": {}
+                if server.setup is None
+                else {phase.value: took for phase, took in server.setup.phases_s.items()},
+            }
+            for variant in self._variants(endpoint)
+            for server in variant.pool.servers
+        ]
+
+    async def scale_to_zero(self, endpoint: str) -> int:
+        """Stop the idle containers of a serverless endpoint, so that the next start is cold."""
+        pools = [one.pool for one in self._variants(endpoint)]
+        emptied = [cast("_Emptied", pool) for pool in pools if isinstance(pool, _Emptied)]
+        return sum(await asyncio.gather(*(pool.scale_to_zero() for pool in emptied)))
+
+    def _variants(self, endpoint: str) -> Sequence[LiveVariant]:
+        live = self.fleet.live(endpoint)
+        return () if live is None else (*live.variants, *live.shadows)
+
+
+def assemble(
+    *,
+    settings: Settings,
+    engine: Engine,
+    transport: Transport,
+    registry: CollectorRegistry,
+    s3_endpoint: str | None = None,
+    clock: Clock | None = None,
+    cold_image: str | None = None,
+) -> Emulator:
+    """An emulator on an engine, not yet started."""
+    clock = clock or SystemClock()
+    settings.state.mkdir(parents=True, exist_ok=True)
+    store = SqliteStore(settings.state / STORE_FILE)
+    objects = S3Objects(endpoint_url=s3_endpoint, region=settings.region)
+    logs = LogFiles(settings.state / LOGS_FOLDER)
+    metrics = Metrics(registry=registry)
+    launcher = EngineLauncher(
+        engine=engine,
+        objects=objects,
+        settings=settings,
+        owner=store.identity(),
+        clock=clock,
+        logs=logs,
+        cold_image=cold_image,
+    )
+    facts = engine.facts()
+    fleet = EndpointFleet(
+        store=store,
+        launcher=launcher,
+        clock=clock,
+        meter=metrics,
+        settings=settings,
+        machine=Machine(cpus=facts.cpus, memory_bytes=facts.memory_bytes),
+    )
+    asynchronous = AsyncInference(
+        store=store,
+        fleet=fleet,
+        transport=transport,
+        objects=objects,
+        meter=metrics,
+        clock=clock,
+        settings=settings,
+    )
+    capture = S3Capture(objects=objects, clock=clock)
+    sampler = Sampler(fleet=fleet, launcher=launcher, store=store, clock=clock, keep=metrics.keep)
+    metrics.watch(fleet=fleet, usages=sampler, backlogs=asynchronous)
+    return Emulator(
+        settings=settings,
+        clock=clock,
+        store=store,
+        launcher=launcher,
+        fleet=fleet,
+        control=Control(store=store, fleet=fleet, shapes=Shapes(), clock=clock, settings=settings),
+        invoker=Invoker(
+            fleet=fleet,
+            store=store,
+            transport=transport,
+            meter=metrics,
+            capture=capture,
+            clock=clock,
+            settings=settings,
+            random=random.Random(),  # noqa: S311 - an order of work, not a secret
+        ),
+        asynchronous=asynchronous,
+        capture=capture,
+        transport=transport,
+        sampler=sampler,
+        discovery=Discovery(fleet=fleet, store=store),
+        logs=logs,
+    )

@@ -1,0 +1,75 @@
+"""Which application answers which path."""
+
+import asyncio
+from collections.abc import Callable
+
+from fastapi import FastAPI
+from fastapi.responses import Response
+from prometheus_client import CollectorRegistry
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+
+from face.answers import Receive, Scope, Send, control_error, control_headers, request_id
+from face.control import control_router
+from face.private import private_router
+from face.runtime import PREFIX, RuntimeApi
+from lab.endpoint.emulator import Emulator
+from lab.endpoint.errors import ApiError
+from lab.endpoint.sigv4 import Verifier
+
+_BAD_REQUEST = 400
+
+
+class Face:
+    """The whole face: the runtime API on bare ASGI, the rest on FastAPI."""
+
+    def __init__(
+        self,
+        emulator: Emulator,
+        registry: CollectorRegistry,
+        *,
+        started: Callable[[], bool] = lambda: True,
+        stopping: asyncio.Event | None = None,
+    ) -> None:
+        settings = emulator.settings
+        self._runtime = RuntimeApi(
+            invoker=emulator.invoker,
+            asynchronous=emulator.asynchronous,
+            fleet=emulator.fleet,
+            verifier=Verifier(settings.access_keys, region=settings.region),
+            clock=emulator.clock,
+            settings=settings,
+        )
+        self._rest = _rest(emulator, registry, started, stopping or asyncio.Event())
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """One request."""
+        if scope["type"] == "http" and scope["path"].startswith(PREFIX):
+            await self._runtime(scope, receive, send)
+        else:
+            await self._rest(scope, receive, send)
+
+
+def _rest(
+    emulator: Emulator,
+    registry: CollectorRegistry,
+    started: Callable[[], bool],
+    stopping: asyncio.Event,
+) -> FastAPI:
+    app = FastAPI(
+        title="inference-lab endpoint emulator", docs_url=None, redoc_url=None, openapi_url=None
+    )
+    settings = emulator.settings
+    # Services that speak JSON 1.1 refuse signatures with 400, those that speak REST with 403.
+    verifier = Verifier(settings.access_keys, region=settings.region, refused_status=_BAD_REQUEST)
+    app.include_router(control_router(emulator.control, verifier, emulator.clock))
+    app.include_router(private_router(emulator, registry, started=started, stopping=stopping))
+
+    @app.exception_handler(HTTPException)
+    async def refused(_request: Request, error: HTTPException) -> Response:
+        said = ApiError("UnknownOperationException", str(error.detail), status=error.status_code)
+        return Response(
+            control_error(said), status_code=said.status, headers=control_headers(request_id())
+        )
+
+    return app

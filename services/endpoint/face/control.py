@@ -1,0 +1,81 @@
+"""The control plane: JSON 1.1, one path, the operation in a header."""
+
+import json
+import logging
+from typing import Any, Final
+
+from fastapi import APIRouter, Request, Response
+from lab.endpoint.control import Control
+
+from face.answers import control_error, control_headers, internal_error, request_id
+from face.requests import Disconnected, TooLarge, body_of, headers_of
+from lab.endpoint.clock import Clock
+from lab.endpoint.errors import ApiError
+from lab.endpoint.sigv4 import Signed, Verifier
+
+_TARGET: Final = "SageMaker."
+_BODY_BYTES: Final = 4 * 1024 * 1024
+_TOO_LARGE: Final = 413
+
+_log = logging.getLogger("face")
+
+
+def control_router(control: Control, verifier: Verifier, clock: Clock) -> APIRouter:
+    """``POST /`` with ``X-Amz-Target: SageMaker.<operation>``."""
+    router = APIRouter()
+
+    @router.post("/")
+    async def call(request: Request) -> Response:
+        number = request_id()
+        headers = control_headers(number)
+        try:
+            said = await _call(request, control, verifier, clock)
+        except ApiError as error:
+            return Response(control_error(error), status_code=error.status, headers=headers)
+        except Disconnected:
+            return Response(status_code=400)
+        except Exception:  # noqa: BLE001 - a bug is to look like AWS's own
+            _log.exception("Request %s failed", number)
+            bug = internal_error()
+            return Response(control_error(bug), status_code=bug.status, headers=headers)
+        return Response(json.dumps(said).encode() if said else b"{}", headers=headers)
+
+    return router
+
+
+async def _call(request: Request, control: Control, verifier: Verifier, clock: Clock) -> Any:
+    headers = headers_of(request.scope)
+    try:
+        body = await body_of(request.receive, limit=_BODY_BYTES)
+    except TooLarge:
+        raise ApiError(
+            "RequestEntityTooLargeException", "Request is too large.", status=_TOO_LARGE
+        ) from None
+    signed = Signed(
+        method="POST",
+        path="/",
+        query=request.scope["query_string"].decode("latin-1"),
+        headers=headers,
+        body=body,
+    )
+    verifier.admit(signed, now=clock.time())
+    target = headers.get("x-amz-target", "")
+    if not target.startswith(_TARGET):
+        raise ApiError("UnknownOperationException", None)
+    return control.call(target.removeprefix(_TARGET), _parsed(body))
+
+
+def _parsed(body: bytes) -> dict[str, Any]:
+    try:
+        parsed = json.loads(body or b"{}", parse_constant=_no_constant)
+    except (ValueError, RecursionError):
+        raise ApiError("SerializationException", "The request's body is not JSON.") from None
+    if not isinstance(parsed, dict):
+        raise ApiError(
+            "SerializationException", "Start of structure or map found where not expected."
+        )
+    return parsed
+
+
+def _no_constant(name: str) -> float:
+    raise ValueError(name)

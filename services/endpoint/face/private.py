@@ -1,0 +1,98 @@
+"""The emulator's own API, beside AWS's: for ``lab``, for Prometheus and for health checks."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from typing import Annotated, Any, Final
+
+from fastapi import APIRouter, HTTPException, Query, Response
+from fastapi.responses import JSONResponse, PlainTextResponse, StreamingResponse
+from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
+
+from lab.endpoint.emulator import Emulator
+
+_NOT_FOUND: Final = 404
+_UNAVAILABLE: Final = 503
+_MOST_LINES: Final = 100_000
+
+
+def private_router(
+    emulator: Emulator,
+    registry: CollectorRegistry,
+    *,
+    started: Callable[[], bool],
+    stopping: asyncio.Event,
+) -> APIRouter:
+    """Paths that no operation of AWS uses."""
+    router = APIRouter()
+
+    @router.get("/_lab/health")
+    async def health() -> Response:
+        if not started():
+            return JSONResponse({"status": "starting"}, status_code=_UNAVAILABLE)
+        return JSONResponse({"status": "ok"})
+
+    @router.get("/_lab/targets")
+    async def targets() -> Response:
+        return JSONResponse(emulator.discovery.targets())
+
+    @router.get("/_lab/endpoints/{name}/logs")
+    async def logs(
+        name: str,
+        lines: Annotated[int, Query(ge=0, le=_MOST_LINES)] = 100,
+        follow: Annotated[bool, Query()] = False,  # noqa: FBT002 - a query parameter
+    ) -> Response:
+        _known(emulator, name, logs_too=True)
+        if not follow:
+            tail = await asyncio.to_thread(emulator.logs.tail, name, lines)
+            return PlainTextResponse("".join(f"{line}\n" for line in tail))
+        return StreamingResponse(
+            _follow(emulator, name, lines, stopping), media_type="text/plain; charset=utf-8"
+        )
+
+    @router.get("/_lab/endpoints/{name}/servers")
+    async def servers(name: str) -> Response:
+        _known(emulator, name)
+        return JSONResponse(emulator.servers(name))
+
+    @router.post("/_lab/endpoints/{name}/scale-to-zero")
+    async def scale_to_zero(name: str) -> Response:
+        _known(emulator, name)
+        return JSONResponse({"stopped": await emulator.scale_to_zero(name)})
+
+    @router.get("/metrics")
+    async def metrics() -> Response:
+        return Response(generate_latest(registry), media_type=CONTENT_TYPE_LATEST)
+
+    return router
+
+
+def _known(emulator: Emulator, name: str, *, logs_too: bool = False) -> None:
+    if emulator.store.endpoint(name) is not None:
+        return
+    if logs_too and emulator.logs.streams(name):
+        return  # logs outlive their endpoint, as in CloudWatch
+    raise HTTPException(_NOT_FOUND, f"There is no endpoint {name}.")
+
+
+async def _follow(
+    emulator: Emulator, name: str, lines: int, stopping: asyncio.Event
+) -> AsyncIterator[str]:
+    """The last lines, then what comes; ends when the emulator does."""
+    for line in await asyncio.to_thread(emulator.logs.tail, name, lines):
+        yield f"{line}\n"
+    coming = aiter(emulator.logs.follow(name))
+    end = asyncio.ensure_future(stopping.wait())
+    try:
+        while not stopping.is_set():
+            next_line: asyncio.Future[str | None] = asyncio.ensure_future(anext(coming, None))
+            waited: set[asyncio.Future[Any]] = {next_line, end}
+            await asyncio.wait(waited, return_when=asyncio.FIRST_COMPLETED)
+            if not next_line.done():
+                next_line.cancel()
+                return
+            said = await next_line
+            if said is None:
+                return
+            yield f"{said}\n"
+    finally:
+        end.cancel()

@@ -1,0 +1,101 @@
+"""The environment, read once."""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from lab.endpoint.parts import Settings
+from lab.errors import UsageError
+
+_MB: Final = 1024 * 1024
+_PORTS: Final = 65535
+
+
+@dataclass(frozen=True, kw_only=True)
+class FaceSettings:
+    """How the face is set; ``emulator`` goes on to ``lab.endpoint``."""
+
+    emulator: Settings
+    bind: str
+    port: int
+    s3_endpoint: str | None
+    grace_s: float
+    """How long requests in flight may take once the face is told to stop."""
+
+
+def read(env: Mapping[str, str] = os.environ) -> FaceSettings:
+    """The settings. Raises ``UsageError`` that names the variable."""
+    emulator = Settings(
+        state=_state(env),
+        region=env.get("LAB_REGION") or env.get("AWS_DEFAULT_REGION") or "us-east-1",
+        account=env.get("LAB_ACCOUNT") or "000000000000",
+        network=env.get("LAB_NETWORK") or None,
+        isolated_network=env.get("LAB_ISOLATED_NETWORK") or None,
+        realtime_payload_bytes=round(_number(env, "LAB_REALTIME_PAYLOAD_MB", 25) * _MB),
+        idle_s=_number(env, "LAB_IDLE_S", 600),
+        access_keys=_keys(env),
+        registry=env.get("LAB_REGISTRY") or None,
+    )
+    return FaceSettings(
+        emulator=emulator,
+        bind=env.get("LAB_BIND") or "127.0.0.1",
+        port=_port(env),
+        s3_endpoint=env.get("AWS_ENDPOINT_URL_S3") or env.get("AWS_ENDPOINT_URL") or None,
+        grace_s=_number(env, "LAB_GRACE_S", 30),
+    )
+
+
+def _state(env: Mapping[str, str]) -> Path:
+    said = env.get("LAB_STATE")
+    if not said:
+        raise UsageError(
+            "LAB_STATE is not set: the emulator has no folder for what it remembers.",
+            remedy="Set it to a folder that the container engine sees under the same path.",
+        )
+    return Path(said).expanduser().absolute()
+
+
+def _number(env: Mapping[str, str], name: str, default: float) -> float:
+    said = env.get(name)
+    if not said:
+        return default
+    try:
+        value = float(said)
+    except ValueError:
+        value = -1.0
+    if not 0 < value < float("inf"):
+        raise UsageError(f"{name}={said} is not a number above 0.", remedy=f"Correct {name}.")
+    return value
+
+
+def _port(env: Mapping[str, str]) -> int:
+    said = env.get("LAB_PORT") or "8800"
+    if not said.isascii() or not said.isdigit() or int(said) > _PORTS:
+        raise UsageError(
+            f"LAB_PORT={said} is not a port.", remedy="Set it to 0 (any) .. 65535, or unset it."
+        )
+    return int(said)
+
+
+def _keys(env: Mapping[str, str]) -> dict[str, str]:
+    key_id = env.get("LAB_ACCESS_KEY_ID")
+    secret = env.get("LAB_SECRET_ACCESS_KEY")
+    file = env.get("LAB_SECRET_ACCESS_KEY_FILE")
+    if file and not secret:
+        try:
+            secret = Path(file).read_text().strip()
+        except OSError as error:
+            raise UsageError(
+                f"LAB_SECRET_ACCESS_KEY_FILE={file} cannot be read: {error.strerror}.",
+                remedy="Correct the path, or unset it to accept any signature.",
+            ) from error
+    if not key_id and not secret:
+        return {}
+    if not key_id or not secret:
+        raise UsageError(
+            "Only one half of the key that signatures are verified with is set.",
+            remedy="Set LAB_ACCESS_KEY_ID and LAB_SECRET_ACCESS_KEY, or neither.",
+        )
+    return {key_id: secret}

@@ -1,0 +1,446 @@
+import asyncio
+import random
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+
+from lab.endpoint.errors import ApiError
+from lab.endpoint.invoke import StreamReply
+from lab.endpoint.parts import (
+    Answer,
+    LaunchFailed,
+    LiveVariant,
+    NotReady,
+    NotSentError,
+    Setup,
+    Throttled,
+    TransportError,
+)
+from lab.endpoint.records import Kind
+from lab.endpoint.streaming import frames
+
+from .scene import OK, Scene, ScriptedPool, request, run
+from .test_eventstream import parsed
+
+
+def refused(
+    scene: Scene, body: bytes = b"body", *, stream: bool = False, **headers: Any
+) -> ApiError:
+    call = scene.invoker.stream if stream else scene.invoker.invoke
+    with pytest.raises(ApiError) as error:
+        run(lambda: call(request(body, **headers)))
+    assert scene.pool.in_flight == 0
+    return error.value
+
+
+# --- what goes in and comes out ----------------------------------------------------------------
+
+
+def test_only_the_documented_headers_reach_the_container() -> None:
+    scene = Scene()
+    run(
+        lambda: scene.invoker.invoke(
+            request(
+                content_type="image/png",
+                accept="text/csv",
+                x_amzn_sagemaker_custom_attributes="trace=1",
+                x_amzn_sagemaker_inference_id="i1",
+                x_amzn_sagemaker_session_id="NEW_SESSION",
+                x_amzn_sagemaker_target_variant="AllTraffic",
+                authorization="AWS4-HMAC-SHA256 secret",
+                user_agent="Boto3",
+                x_forwarded_for="1.2.3.4",
+            )
+        )
+    )
+    ((_, call, timeout_s),) = scene.transport.calls
+    assert call.body == b"body"
+    assert call.headers == {
+        "Content-Type": "image/png",
+        "Accept": "text/csv",
+        "X-Amzn-SageMaker-Custom-Attributes": "trace=1",
+        "X-Amzn-SageMaker-Inference-Id": "i1",
+        "X-Amzn-SageMaker-Session-Id": "NEW_SESSION",
+    }
+    assert timeout_s == 60
+
+
+def test_only_the_documented_headers_come_back_and_the_variant_is_named() -> None:
+    scene = Scene(
+        Answer(
+            status=201,
+            headers={
+                "content-type": "text/csv",
+                "x-amzn-sagemaker-custom-attributes": "seen",
+                "x-amzn-sagemaker-new-session-id": "s; Expires=2027-01-01T00:00:00Z",
+                "x-amzn-sagemaker-closed-session-id": "t",
+                "server": "uvicorn",
+                "set-cookie": "a=b",
+            },
+            body=b"1,2",
+        )
+    )
+    reply = run(lambda: scene.invoker.invoke(request()))
+    assert reply.body == b"1,2"
+    assert reply.headers == {
+        "Content-Type": "text/csv",
+        "X-Amzn-SageMaker-Custom-Attributes": "seen",
+        "X-Amzn-SageMaker-New-Session-Id": "s; Expires=2027-01-01T00:00:00Z",
+        "X-Amzn-SageMaker-Closed-Session-Id": "t",
+        "x-Amzn-Invoked-Production-Variant": "AllTraffic",
+    }
+
+
+def test_a_streamed_request_takes_accept_from_the_services_own_header() -> None:
+    scene = Scene()
+    streamed(scene, accept="*/*", x_amzn_sagemaker_accept="text/csv", content_type="a/b")
+    assert scene.transport.calls[0][1].headers == {"Accept": "text/csv", "Content-Type": "a/b"}
+    assert scene.transport.calls[0][2] == 480
+
+
+# --- what is refused before a container sees it ------------------------------------------------
+
+
+def test_an_unknown_endpoint_is_not_found_in_the_account() -> None:
+    error = refused(Scene(), endpoint="other")
+    assert (error.code, error.status) == ("ValidationError", 400)
+    assert error.message == "Endpoint other of account 000000000000 not found."
+
+
+def test_names_are_exact() -> None:
+    assert "not found" in str(refused(Scene(), endpoint="Eye"))
+
+
+def test_a_serverless_endpoint_that_is_being_created_is_not_ready() -> None:
+    scene = Scene()
+    scene.creating(serverless=True)
+    error = refused(scene)
+    assert (error.code, error.status) == ("ModelNotReadyException", 429)
+
+
+def test_a_real_time_endpoint_that_is_being_created_is_not_found() -> None:
+    scene = Scene()
+    scene.creating(serverless=False)
+    assert refused(scene).code == "ValidationError"
+
+
+def test_an_asynchronous_endpoint_takes_no_other_calls() -> None:
+    error = refused(Scene(kind=Kind.ASYNC))
+    assert error.code == "ValidationError"
+    assert "InvokeEndpointAsync" in str(error)
+
+
+@pytest.mark.parametrize("name", ["-eye", "e" * 64, "e_e", "ä", ""])
+def test_a_name_that_the_model_does_not_allow_is_refused_as_aws_words_it(name: str) -> None:
+    error = refused(Scene(), endpoint=name)
+    assert error.code == "ValidationError"
+    assert "detected: Value '" in str(error)
+    assert "at 'endpointName' failed to satisfy constraint: Member must" in str(error)
+
+
+@pytest.mark.parametrize(
+    ("header", "value", "member"),
+    [
+        ("x_amzn_sagemaker_inference_id", "i" * 65, "inferenceId"),
+        ("x_amzn_sagemaker_inference_id", "", "inferenceId"),
+        ("x_amzn_sagemaker_custom_attributes", "c" * 1025, "customAttributes"),
+        ("x_amzn_sagemaker_custom_attributes", "ü", "customAttributes"),
+        ("x_amzn_sagemaker_target_variant", "-", "targetVariant"),
+        ("x_amzn_sagemaker_session_id", "a b", "sessionId"),
+    ],
+)
+def test_headers_are_held_to_the_services_model(header: str, value: str, member: str) -> None:
+    error = refused(Scene(), **{header: value})
+    assert error.code == "ValidationError"
+    assert f"at '{member}' failed to satisfy constraint" in str(error)
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        "x_amzn_sagemaker_target_model",
+        "x_amzn_sagemaker_target_container_hostname",
+        "x_amzn_sagemaker_inference_component",
+        "x_amzn_sagemaker_enable_explanations",
+    ],
+)
+def test_headers_of_other_kinds_of_endpoint_are_refused(header: str) -> None:
+    assert refused(Scene(), **{header: "x"}).code == "ValidationError"
+
+
+def test_a_serverless_request_beyond_4_mb_has_an_oversize_body() -> None:
+    scene = Scene(kind=Kind.SERVERLESS)
+    run(lambda: scene.invoker.invoke(request(bytes(4 * 1024 * 1024))))
+    error = refused(scene, bytes(4 * 1024 * 1024 + 1))
+    assert error.code == "ValidationError"
+    assert error.message == "Request r-1 has oversize body."
+
+
+def test_a_real_time_request_beyond_the_configured_limit_is_a_bare_413() -> None:
+    error = refused(Scene(), bytes(25 * 1024 * 1024 + 1))
+    assert (error.code, error.status) == ("413", 413)
+    assert error.message == "HTTP content length exceeded 26214400 bytes."
+
+
+# --- what the model does -----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("status", "side"), [(400, "client"), (503, "server"), (302, "server")])
+def test_anything_but_success_is_a_model_error_with_what_it_said(status: int, side: str) -> None:
+    error = refused(Scene(Answer(status=status, headers={}, body=b"no such thing")))
+    assert (error.code, error.status) == ("ModelError", 424)
+    assert str(error.message).startswith(
+        f'Received {side} error ({status}) from primary with message "no such thing". See '
+        "https://us-east-1.console.aws.amazon.com/cloudwatch/home?region=us-east-1"
+        "#logEventViewer:group=/aws/sagemaker/Endpoints/eye in account 000000000000"
+    )
+    assert error.fields == {
+        "OriginalStatusCode": status,
+        "OriginalMessage": "no such thing",
+        "LogStreamArn": "arn:aws:logs:us-east-1:000000000000:log-group:"
+        "/aws/sagemaker/Endpoints/eye:log-stream:AllTraffic/i-1",
+    }
+
+
+def test_no_answer_in_time_is_a_model_error_of_status_0() -> None:
+    scene = Scene(TimeoutError())
+    error = refused(scene)
+    assert error.fields["OriginalStatusCode"] == 0
+    assert "Your invocation timed out while waiting for a response from container primary" in str(
+        error
+    )
+    assert scene.counted.invocations[0]["model_status"] is None
+
+
+def test_a_broken_connection_is_a_model_error_and_the_request_is_not_sent_again() -> None:
+    scene = Scene(TransportError("gone"), OK)
+    error = refused(scene)
+    assert error.fields["OriginalStatusCode"] == 0
+    assert "could not get a response from the eye endpoint" in str(error)
+    assert len(scene.transport.calls) == 1
+
+
+def test_a_request_that_was_never_taken_goes_to_another_server() -> None:
+    scene = Scene(NotSentError("refused"), OK)
+
+    async def story() -> bytes:
+        asked = asyncio.create_task(scene.invoker.invoke(request()))
+        await scene.clock.advance(1)
+        return (await asked).body
+
+    assert run(story) == b"{}"
+    assert [address for address, _, _ in scene.transport.calls] == [
+        ("127.0.0.1", 8001),
+        ("127.0.0.1", 8002),
+    ]
+    assert scene.pool.in_flight == 0
+
+
+def test_servers_that_take_nothing_are_tried_for_60_s() -> None:
+    scene = Scene(NotSentError("refused"))
+
+    async def story() -> None:
+        asked = asyncio.create_task(scene.invoker.invoke(request()))
+        await scene.clock.advance(59)
+        assert not asked.done()
+        await scene.clock.advance(2)
+        with pytest.raises(ApiError, match="could not get a response"):
+            await asked
+
+    run(story)
+    assert scene.pool.in_flight == 0
+
+
+def test_an_answer_beyond_the_limit_is_a_model_error() -> None:
+    scene = Scene(Answer(status=200, headers={}, body=bytes(5 << 20)), kind=Kind.SERVERLESS)
+    assert refused(scene).code == "ModelError"
+
+
+# --- waiting for a server ----------------------------------------------------------------------
+
+
+def test_above_max_concurrency_the_client_is_throttled_with_a_null_message() -> None:
+    scene = Scene(kind=Kind.SERVERLESS)
+    scene.pool.now = [Throttled()]
+    error = refused(scene)
+    assert (error.code, error.status, error.message) == ("ThrottlingException", 400, None)
+    assert scene.counted.throttles == [("eye", "AllTraffic")]
+    assert scene.counted.invocations == []
+
+
+def test_a_cold_start_is_waited_for_and_counted_as_setup() -> None:
+    scene = Scene(kind=Kind.SERVERLESS)
+    scene.pool.now = [None]
+    scene.pool.setup = Setup(total_s=3.0, phases_s={})
+    run(lambda: scene.invoker.invoke(request()))
+    assert scene.counted.invocations[0]["setup"] == scene.pool.setup
+
+
+def test_a_cold_start_that_fails_is_a_model_error_with_the_cause() -> None:
+    scene = Scene(kind=Kind.SERVERLESS)
+    scene.pool.now = [None]
+    scene.pool.late = LaunchFailed("exit code 3: no such model")
+    error = refused(scene)
+    assert error.code == "ModelError"
+    assert error.fields["OriginalMessage"] == "exit code 3: no such model"
+
+
+def test_a_real_time_request_waits_60_s_for_a_server_and_no_longer() -> None:
+    scene = Scene()
+    scene.pool.now = [None]
+    scene.pool.never = True
+
+    async def story() -> None:
+        asked = asyncio.create_task(scene.invoker.invoke(request()))
+        await scene.clock.advance(59.9)
+        assert not asked.done()
+        await scene.clock.advance(0.2)
+        with pytest.raises(ApiError, match="could not get a response"):
+            await asked
+
+    run(story)
+
+
+def test_a_serverless_variant_without_servers_is_not_ready() -> None:
+    scene = Scene(kind=Kind.SERVERLESS)
+    scene.pool.now = [None]
+    scene.pool.late = NotReady()
+    assert refused(scene).code == "ModelNotReadyException"
+
+
+def test_a_request_that_is_cancelled_while_it_waits_leaves_no_lease() -> None:
+    scene = Scene()
+    scene.pool.now = [None]
+    scene.pool.never = True
+
+    async def story() -> None:
+        asked = asyncio.create_task(scene.invoker.invoke(request()))
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        asked.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await asked
+
+    run(story)
+    assert scene.pool.in_flight == 0
+
+
+# --- shadows and capture -----------------------------------------------------------------------
+
+
+def test_a_shadow_gets_a_copy_and_its_answer_is_dropped() -> None:
+    scene = Scene(OK, Answer(status=500, headers={}, body=b"shadow"))
+    assert scene.live is not None
+    shadow = ScriptedPool("shadow")
+    scene.live.shadows = [LiveVariant(name="shadow", pool=shadow, weight=1.0)]
+
+    async def story() -> bytes:
+        reply = await scene.invoker.invoke(request())
+        for _ in range(10):
+            await asyncio.sleep(0)
+        return bytes(reply.body)
+
+    # The copy may be sent first or second; the client gets a success or a ModelError by the
+    # script's order, so let the shadow's own pool say that it was asked.
+    assert run(story) == b"{}"
+    assert (shadow.leased, shadow.released) == (1, 1)
+    assert {one["variant"] for one in scene.counted.invocations} == {"AllTraffic", "shadow"}
+
+
+def test_what_the_model_answered_is_captured_where_it_is_configured() -> None:
+    scene = Scene(capture={"EnableCapture": True})
+    run(lambda: scene.invoker.invoke(request(x_amzn_sagemaker_inference_id="i7")))
+    (captured,) = scene.counted.captured
+    assert captured["inference_id"] == "i7"
+    assert captured["request"].body == b"body"
+    assert captured["answer"] is OK
+
+
+# --- streams -----------------------------------------------------------------------------------
+
+
+def streamed(
+    scene: Scene, **headers: str
+) -> tuple[dict[str, str], list[tuple[dict[str, str], bytes]]]:
+    async def story() -> tuple[dict[str, str], bytes]:
+        reply: StreamReply = await scene.invoker.stream(request(**headers))
+        data = b"".join([frame async for frame in reply.frames])
+        await reply.close()
+        await reply.close()
+        return dict(reply.headers), data
+
+    headers_out, data = run(story)
+    assert scene.pool.in_flight == 0
+    assert scene.transport.closed == 1
+    return headers_out, parsed(data)
+
+
+def test_a_stream_comes_as_parts_that_add_up_to_what_the_model_sent() -> None:
+    scene = Scene(Answer(status=200, headers={"content-type": "text/event-stream"}, body=b""))
+    scene.transport.parts = [b"data: one\n\n", b"data: two\n\n", b"data: three\n\n"]
+    headers, found = streamed(scene)
+    assert headers == {
+        "X-Amzn-SageMaker-Content-Type": "text/event-stream",
+        "x-Amzn-Invoked-Production-Variant": "AllTraffic",
+    }
+    assert b"".join(payload for _, payload in found) == b"data: one\n\ndata: two\n\ndata: three\n\n"
+    assert scene.counted.invocations[0]["model_status"] == 200
+
+
+@pytest.mark.parametrize(
+    ("failure", "kind", "code"),
+    [
+        (TransportError("reset"), "ModelStreamError", b"StreamBroken"),
+        (TimeoutError(), "ModelStreamError", b"ModelInvocationTimeExceeded"),
+        (KeyError("bug"), "InternalStreamFailure", b"KeyError"),
+    ],
+)
+def test_a_stream_that_breaks_off_says_so_after_what_had_come(
+    failure: Exception, kind: str, code: bytes
+) -> None:
+    scene = Scene()
+    scene.transport.parts = [b"first", failure]
+    _, found = streamed(scene)
+    *parts, (headers, payload) = found
+    assert b"".join(part for _, part in parts) == b"first"
+    assert headers[":exception-type"] == kind
+    assert code in payload
+    assert scene.counted.invocations[0]["model_status"] is None
+
+
+def test_an_error_before_the_stream_is_an_ordinary_model_error() -> None:
+    scene = Scene(Answer(status=500, headers={}, body=b"no"))
+    error = refused(scene, stream=True)
+    assert error.fields["OriginalStatusCode"] == 500
+    assert scene.transport.closed == 1
+
+
+def test_a_stream_that_nobody_reads_gives_its_server_back() -> None:
+    scene = Scene()
+
+    async def story() -> None:
+        reply = await scene.invoker.stream(request())
+        await reply.close()
+
+    run(story)
+    assert scene.pool.in_flight == 0
+
+
+def test_a_slow_model_does_not_keep_what_it_has_said_waiting() -> None:
+    async def slow(end: asyncio.Event) -> AsyncIterator[bytes]:
+        yield b"hello"
+        await end.wait()
+
+    async def story() -> bytes:
+        end = asyncio.Event()
+        got = b""
+        framed: Any = frames(slow(end), chance=random.Random(1))  # noqa: S311
+        while got != b"hello":
+            ((_, payload),) = parsed((await anext(framed)).frame)
+            got += payload
+        end.set()
+        await framed.aclose()
+        return got
+
+    assert run(story) == b"hello"
