@@ -15,14 +15,16 @@ _LINE_KEY: Final = "lab_startup"
 _OK: Final = 200
 
 
-def look_inside(container: Container, probes: Probes, since_ns: int) -> Inside | None:
+def look_inside(
+    container: Container, probes: Probes, since_ns: int, *, timeout_s: float = _REPORT_TIMEOUT_S
+) -> Inside | None:
     """The server's own marks: from ``GET /startup``, else from the line it has logged.
 
     None for a server that keeps no marks. Marks from before ``since_ns`` are an earlier start's.
     """
     try:
         asked = request("GET", "/startup", host=probes.address[0], headers={"Connection": "close"})
-        with connect(probes.address, timeout_s=_REPORT_TIMEOUT_S) as connection:
+        with connect(probes.address, timeout_s=timeout_s) as connection:
             answer = exchange(connection, asked)
         report = json.loads(answer.body) if answer.status == _OK else None
     except (OSError, ValueError):

@@ -1,0 +1,97 @@
+"""From an image as a model names it to one that the engine has."""
+
+import re
+import threading
+from dataclasses import dataclass
+from typing import Final
+
+from lab.engine.api import Engine, ImageFacts
+from lab.errors import EngineError, ImageNotFoundError, LabError
+
+SERVERLESS_MOST_BYTES: Final = 10_737_418_240
+"""AWS refuses larger images for serverless endpoints."""
+
+_ECR: Final = re.compile(
+    r"(?P<account>\d{12})\.dkr\.ecr(?:-fips)?\.(?P<region>[a-z0-9-]+)\.amazonaws\.com(?:\.cn)?/"
+    r"(?P<place>.+)"
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Found:
+    """An image that the engine has, under the name to start it by."""
+
+    ref: str
+    facts: ImageFacts
+
+
+class ImageResolver:
+    """Looks here, then in the local registry, then elsewhere. Blocking; safe in threads."""
+
+    def __init__(self, engine: Engine, *, registry: str | None) -> None:
+        """``registry`` is the local one as the engine reaches it."""
+        self._engine = engine
+        self._registry = registry
+        self._known: dict[str, Found] = {}
+        self._lock = threading.Lock()
+
+    def resolve(self, image: str) -> Found:
+        """The image, pulled if need be; what was found once is not asked for again.
+
+        Raises ``ImageNotFoundError`` with everything that was tried.
+        """
+        known = self._known.get(image)
+        if known is not None:
+            return known
+        with self._lock:  # two pulls of one image would get in each other's way
+            if image not in self._known:
+                self._known[image] = self._find(image)
+            return self._known[image]
+
+    def forget(self, image: str) -> None:
+        """It was removed or has changed: look again."""
+        self._known.pop(image, None)
+
+    def _find(self, image: str) -> Found:
+        ecr = _ECR.fullmatch(image)
+        place = ecr["place"] if ecr else image
+        for ref in dict.fromkeys((image, place)):
+            found = self._here(ref)
+            if found is not None:
+                return found
+        tried = []
+        pulls = [f"{self._registry}/{place}"] if self._registry else []
+        for ref in (*pulls, image):
+            try:
+                self._engine.pull(ref)
+            except EngineError as error:
+                tried.append(f"{ref}: {error.what}")
+                continue
+            found = self._here(ref)
+            if found is not None:
+                return found
+        also = f" Nor has it {place}." if ecr else ""
+        raise ImageNotFoundError(
+            f"Requested image {image} not found. The engine does not have it.{also} "
+            f"Pulling it failed: {'; '.join(tried)}",
+            remedy=f"Build or tag it as {place}, or push it to the local registry.",
+        )
+
+    def _here(self, ref: str) -> Found | None:
+        try:
+            return Found(ref=ref, facts=self._engine.image(ref))
+        except ImageNotFoundError:
+            return None
+
+
+def too_large(found: Found) -> str | None:
+    """Why AWS would not run it on a serverless endpoint, in AWS's words; None if it would."""
+    size = found.facts.unpacked_bytes
+    if size <= SERVERLESS_MOST_BYTES:
+        return None
+    return f"Image size {size} is greater than supported size {SERVERLESS_MOST_BYTES}"
+
+
+def said_of(error: LabError) -> str:
+    """What happened and what to do next, in one line."""
+    return " ".join(str(error).split())

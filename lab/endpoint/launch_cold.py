@@ -1,0 +1,187 @@
+"""A place that has never seen a layer: the image is pulled, too, on a cold host made for it.
+
+The host lives as long as the server. Making it, and filling the local registry with the image and
+the model it will fetch, is not part of the launch's own time: on AWS the machine is there, and so
+is ECR. What the launch measures is the pull, the fetch, and the start. On a cold host ``/tmp`` is
+in memory, and network isolation is not kept.
+"""
+
+import shutil
+import threading
+from collections.abc import Mapping
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Final
+
+from lab.artifacts.archive import pack
+from lab.endpoint.images import ImageResolver
+from lab.endpoint.launch_model import Until, not_downloaded
+from lab.endpoint.launch_place import container_spec
+from lab.endpoint.parts import Address, LaunchFailed, ObjectError, Objects, Settings, VariantPlan
+from lab.engine.api import Container, ContainerSpec, Engine
+from lab.engine.coldhost import MODEL, ROLE, ColdHost, cold_host
+from lab.engine.distribution import Distribution
+from lab.engine.docker import DockerEngine
+from lab.engine.registry import INTERNAL, MODELS, NAME, NETWORK, Registry
+from lab.errors import EngineError
+from lab.images.variants import image_ref
+from lab.progress import Silent
+from lab.spec import LABEL_OWNER, LABEL_ROLE, PORT, Mark, Platform
+
+_FILLING: Final = threading.Lock()
+"""Two pushes of one image would take its name from each other."""
+
+
+class ColdPlace:
+    """One cold host, for one container."""
+
+    overlaps = False
+
+    def __init__(  # noqa: PLR0913 - all but the plan are keyword-only
+        self,
+        plan: VariantPlan,
+        *,
+        engine: Engine,
+        images: ImageResolver,
+        objects: Objects,
+        settings: Settings,
+        owner: str,
+        cold_image: str | None,
+        folder: Path,
+        within: bool,
+    ) -> None:
+        """``owner`` is the emulator's; ``folder`` is for what is on its way into the registry.
+
+        ``within``: the emulator runs in a container of the engine.
+        """
+        self._plan = plan
+        self._outer = engine
+        self._images = images
+        self._objects = objects
+        self._settings = settings
+        self._owner = owner
+        self._cold_image = cold_image
+        self._folder = folder
+        self._within = within
+        self._made = ExitStack()
+        self._host: ColdHost | None = None
+        self._platform: Platform | None = None
+        self._name = ""
+        self._blob: tuple[str, str] | None = None
+
+    @property
+    def engine(self) -> Engine:
+        """The cold host's own."""
+        return self._cold.engine
+
+    def prepare(self) -> None:
+        """Fill the registry and make the host."""
+        engine = self._outer
+        if not isinstance(engine, DockerEngine) or self._cold_image is None:
+            raise EngineError(
+                "A cold pull needs a Docker Engine and the cold host's image.",
+                remedy="Build it: `lab images build coldhost`; or leave out inference-lab:pull.",
+            )
+        found = self._images.resolve(self._plan.image)
+        self._platform = found.facts.platform
+        with _FILLING:
+            registry = self._registry(engine, self._platform)
+            try:
+                registry.push(engine, found.ref, Silent(), arch=self._platform.arch)
+                self._name = registry.pull_ref(found.ref)
+                self._blob = self._model_in(registry)
+            finally:
+                registry.close()
+        doors = None
+        if self._within:
+            doors = self._settings.state / "doors"
+            doors.mkdir(parents=True, exist_ok=True)
+        engine.ensure_network(NETWORK)
+        self._host = self._made.enter_context(
+            cold_host(
+                engine,
+                image=self._cold_image,
+                owner=f"{self._owner}/{self._folder.name}",
+                doors=doors,
+            )
+        )
+
+    def image(self, marks: dict[Mark, int]) -> str:
+        """Pull it."""
+        pulled = self._cold.pull(self._name, platform=self._platform)
+        marks[Mark.PULL_BEGIN] = pulled.begin_ns
+        marks[Mark.PULL_DOWNLOADED] = pulled.downloaded_ns
+        marks[Mark.PULL_END] = pulled.end_ns
+        return self._name
+
+    def forget_image(self) -> None:
+        """It was pulled a moment ago: nothing to look for again."""
+
+    def fetch(self, until: Until) -> None:
+        """Fetch and unpack the model on the host's own disk."""
+        until.check()
+        if self._blob is not None:
+            self._cold.fetch(*self._blob, MODEL)
+        until.check()
+
+    def spec(self, image: str, labels: Mapping[str, str], name: str) -> ContainerSpec:
+        """As on the engine itself, but for ``/tmp`` and the network."""
+        return container_spec(
+            self._plan,
+            image=image,
+            labels=labels,
+            name=name,
+            model_dir=None if self._blob is None else MODEL,
+            publish=self._cold.publish,
+        )
+
+    def address(self, container: Container) -> Address:
+        """The port that the host publishes."""
+        return container.address(PORT)
+
+    def close(self) -> None:
+        """Remove the host with all that is in it."""
+        self._made.close()
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+    @property
+    def _cold(self) -> ColdHost:
+        if self._host is None:
+            raise EngineError("The cold host was not made.")
+        return self._host
+
+    def _registry(self, engine: DockerEngine, platform: Platform) -> Registry:
+        where = self._settings.registry
+        running = [one for one in engine.containers({}) if one.name == NAME]
+        if where is None or not running:
+            return Registry.ensure(engine, image_ref("registry", platform), Silent())
+        registry = Registry(running[0], Distribution(INTERNAL if self._within else where))
+        registry.host = where  # as the engine reaches it, which does the pushing
+        return registry
+
+    def _model_in(self, registry: Registry) -> tuple[str, str] | None:
+        """URL and digest of the model's archive in the registry."""
+        uri = self._plan.model_data
+        if uri is None:
+            return None
+        self._folder.mkdir(parents=True, exist_ok=True)
+        archive = self._folder / "model.tar.gz"
+        try:
+            if self._plan.compressed:
+                self._objects.download(uri, archive)
+            else:
+                self._objects.download_prefix(uri, self._folder / "plain")
+                pack(self._folder / "plain", archive)
+        except ObjectError as error:
+            raise LaunchFailed(not_downloaded(uri, error)) from error
+        digest = registry.put_blob(MODELS, archive)
+        shutil.rmtree(self._folder, ignore_errors=True)
+        return registry.blob_url(MODELS, digest), digest
+
+
+def remove_cold_hosts(engine: Engine, *, owner: str, kept: set[str]) -> None:
+    """Remove those of this emulator's earlier lives."""
+    for container in engine.containers({LABEL_ROLE: ROLE}):
+        ours, _, server = container.labels.get(LABEL_OWNER, "").partition("/")
+        if ours == owner and server not in kept:
+            container.remove()

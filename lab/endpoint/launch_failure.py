@@ -1,0 +1,91 @@
+"""Why a container did not get ready, in one message: what AWS does not tell."""
+
+from collections.abc import Sequence
+from typing import Final
+
+from lab.endpoint.parts import LaunchFailed, VariantPlan
+from lab.endpoint.records import Kind
+from lab.spec import PORT
+from lab.start.cause import Cause, CauseKind
+from lab.start.probe import Probes
+
+MOST: Final = 850
+"""Characters: a ``FailureReason`` takes 1,024, and AWS's own sentence comes first."""
+
+_LEAST_LOG: Final = 300
+_HINTS: Final = (
+    ("exec format error", "The image is for another processor than this machine's."),
+    (
+        "permission denied",
+        "Serverless containers do not run as root: `chmod -R o+rX` what they read.",
+    ),
+    (
+        "read-only file system",
+        "Only /tmp can be written in a serverless container, and /opt/ml/model nowhere.",
+    ),
+    ("address already in use", f"Something else in the container holds port {PORT}."),
+    ("no space left on device", "The disk is full: free some space."),
+)
+
+
+def explain(
+    cause: Cause,
+    plan: VariantPlan,
+    *,
+    seen: Probes | None = None,
+    listens: Sequence[str] = (),
+) -> LaunchFailed:
+    """The failure with everything that is known: last ping, port, exit code, OOM, last lines."""
+    parts = [cause.message]
+    if seen is not None and seen.seen() not in cause.message:
+        parts.append(_until_then(seen))
+    if listens and seen is not None and seen.accepting_ns is None:
+        parts.append(f"It listens on {', '.join(listens)}: it has to listen on 0.0.0.0:{PORT}.")
+    parts += _hints(cause, plan)
+    said = " ".join(" ".join(part.split()) for part in parts)
+    return LaunchFailed(
+        with_log(said, cause.log_tail),
+        exit_code=cause.exit_code,
+        oom_killed=cause.kind is CauseKind.OOM,
+    )
+
+
+def with_log(said: str, log: str) -> str:
+    """A message and as many of the last lines as there is room for, the newest whole."""
+    room = max(_LEAST_LOG, MOST - len(said))
+    lines: list[str] = []
+    for line in reversed([line.rstrip() for line in log.splitlines() if line.strip()]):
+        short = line if len(line) <= _LEAST_LOG else f"{line[: _LEAST_LOG - 3]}..."
+        if sum(len(one) + 3 for one in lines) + len(short) > room:
+            break
+        lines.insert(0, short)
+    said = said[: MOST - _LEAST_LOG if lines and len(said) > MOST else MOST]
+    if not lines:
+        return f"{said} It has logged nothing." if not log.strip() else said
+    return f"{said} Last log lines: {' | '.join(lines)}"
+
+
+def _hints(cause: Cause, plan: VariantPlan) -> list[str]:
+    if cause.kind is CauseKind.OOM:
+        limit = plan.compute.memory_bytes
+        have = f"It has {limit // 2**20} MB. " if limit is not None else ""
+        more = "MemorySizeInMB" if plan.kind is Kind.SERVERLESS else "a larger instance type"
+        return [f"{have}Give it more memory ({more}), or load less: workers each load a copy."]
+    log = f"{cause.message}\n{cause.log_tail}".lower()
+    serverless_only = {"permission denied", "read-only file system"}
+    return [
+        hint
+        for sign, hint in _HINTS
+        if sign in log
+        and hint not in cause.message
+        and (plan.kind is Kind.SERVERLESS or sign not in serverless_only)
+    ]
+
+
+def _until_then(seen: Probes) -> str:
+    """Of a container that is gone: what its port had said before."""
+    if seen.last_status is not None:
+        return f"/ping last answered {seen.last_status}."
+    if seen.accepting_ns is not None:
+        return f"It accepted connections on port {PORT}, but /ping did not answer."
+    return f"It had not begun to listen on port {PORT}."

@@ -1,0 +1,68 @@
+"""Filing what a container says, for as long as it runs."""
+
+import threading
+from typing import Final
+
+from lab.endpoint.logs import LogWriter
+from lab.engine.api import Container, LogStream
+from lab.errors import EngineError
+
+_AGAIN_S: Final = 0.5
+_MISSES: Final = 60
+"""In a row, after which the engine or the container is taken for gone."""
+_DRAIN_S: Final = 3.0
+
+
+class Filing:
+    """A thread that follows a container's output, through a break of the engine's connection."""
+
+    def __init__(self, container: Container, writer: LogWriter) -> None:
+        self._container = container
+        self._writer = writer
+        self._closed = threading.Event()
+        self._stream: LogStream | None = None
+        self._thread: threading.Thread | None = None
+
+    def start(self) -> None:
+        """Begin, with everything that was not filed yet; nothing happens the second time."""
+        if self._thread is None:
+            self._thread = threading.Thread(target=self._follow, daemon=True, name="filing")
+            self._thread.start()
+
+    def note(self, text: str) -> None:
+        """A line of the platform's own among the container's."""
+        self._writer.write(f"[platform] {text}")
+
+    def close(self, *, drain: bool = False) -> None:
+        """End it. ``drain``: the container has ended, and what it said last is filed first."""
+        if drain and self._thread is not None:
+            self._thread.join(_DRAIN_S)
+        self._closed.set()
+        stream = self._stream
+        if stream is not None:
+            stream.close()
+        if self._thread is not None:
+            self._thread.join(_DRAIN_S)
+        self._writer.close()
+
+    def _follow(self) -> None:
+        # The file keeps milliseconds: what was filed last must not come a second time.
+        since_ns = self._writer.last_ns and self._writer.last_ns + 1_000_000
+        misses = 0
+        while not self._closed.is_set() and misses < _MISSES:
+            try:
+                # Asked first: what it said last is then read below.
+                ended = not self._container.state().running
+                self._stream = self._container.follow_logs(since_ns=since_ns)
+                misses = 0
+                for line in self._stream:
+                    if self._closed.is_set():
+                        return
+                    if line.at_ns >= since_ns:
+                        self._writer.write(line.text, at_ns=line.at_ns)
+                        since_ns = line.at_ns + 1
+            except EngineError:
+                # The engine broke off, or the container has been silent for long: once more.
+                misses, ended = misses + 1, False
+            if ended or self._closed.wait(_AGAIN_S):
+                return

@@ -1,0 +1,185 @@
+"""Where a container comes to live, and how it is reached: the engine itself, or a cold host."""
+
+import shutil
+from collections.abc import Mapping
+from pathlib import Path, PurePosixPath
+from typing import Final, Protocol
+
+from lab.endpoint.images import ImageResolver
+from lab.endpoint.launch_model import Until, fetch
+from lab.endpoint.parts import Address, Objects, Settings, VariantPlan
+from lab.endpoint.records import Kind
+from lab.engine.api import Container, ContainerSpec, Engine, Mount
+from lab.engine.docker import DockerEngine
+from lab.engine.route import connected
+from lab.spec import PORT, EngineKind, Mark
+
+SERVERLESS_USER: Final = "993:990"
+ISOLATED: Final = "inference-lab-isolated"
+"""Made when no other is set."""
+
+_TMP: Final = "/tmp"  # noqa: S108  # inside the container
+
+
+class Place(Protocol):
+    """One place for one container."""
+
+    @property
+    def engine(self) -> Engine:
+        """What starts the container."""
+
+    @property
+    def overlaps(self) -> bool:
+        """Whether the container may be made while its model is still coming."""
+
+    def prepare(self) -> None:
+        """What comes before the launch's own time begins."""
+
+    def image(self, marks: dict[Mark, int]) -> str:
+        """The image's name at this place; pulled, with marks, if the place is cold."""
+
+    def forget_image(self) -> None:
+        """What was known of it is not true any more."""
+
+    def fetch(self, until: Until) -> None:
+        """Fetch and unpack the model."""
+
+    def spec(self, image: str, labels: Mapping[str, str], name: str) -> ContainerSpec:
+        """How to make the container."""
+
+    def address(self, container: Container) -> Address:
+        """Where it is reached from here."""
+
+    def close(self) -> None:
+        """Delete what lies here for the container, once it is gone."""
+
+
+class LocalPlace:
+    """The engine itself, with a folder of its own for each server."""
+
+    overlaps = True
+
+    def __init__(
+        self,
+        plan: VariantPlan,
+        *,
+        engine: Engine,
+        images: ImageResolver,
+        objects: Objects,
+        settings: Settings,
+        folder: Path,
+        within: bool,
+    ) -> None:
+        """``within``: the emulator runs in a container of the engine."""
+        self.engine = engine
+        self.tmp = folder / "tmp"
+        self._plan = plan
+        self._images = images
+        self._objects = objects
+        self._settings = settings
+        self._folder = folder
+        self._within = within
+        self._model = folder / "model"
+        self._processes = engine.kind is EngineKind.PROCESS
+
+    def prepare(self) -> None:
+        """A new folder, and the network if it is one that nothing leaves."""
+        shutil.rmtree(self._folder, ignore_errors=True)
+        self._folder.mkdir(parents=True)
+        if self._plan.model_data is not None:
+            self._model.mkdir()
+            self._model.chmod(0o755)
+        if self._own_tmp:
+            self.tmp.mkdir()
+            self.tmp.chmod(0o1777)
+        if self._plan.isolated and isinstance(self.engine, DockerEngine):
+            self.engine.ensure_network(self._network or ISOLATED, internal=True)
+
+    def image(self, marks: dict[Mark, int]) -> str:
+        """The name by which the engine knows it."""
+        del marks
+        return self._images.resolve(self._plan.image).ref
+
+    def forget_image(self) -> None:
+        """Look for it again."""
+        self._images.forget(self._plan.image)
+
+    def fetch(self, until: Until) -> None:
+        """Stream it from S3 into the folder."""
+        fetch(self._objects, self._plan, self._model, until)
+
+    def spec(self, image: str, labels: Mapping[str, str], name: str) -> ContainerSpec:
+        """Real time as on an instance: root, writable. Serverless: neither."""
+        plan = self._plan
+        tmp = Mount(source=str(self.tmp), target=_TMP, read_only=False)
+        return container_spec(
+            plan,
+            image=image,
+            labels=labels,
+            name=name,
+            model_dir=None if plan.model_data is None else PurePosixPath(self._model),
+            mounts=(tmp,) if self._own_tmp else (),
+            network=self._network,
+            publish=self._publish,
+            processes=self._processes,
+        )
+
+    def address(self, container: Container) -> Address:
+        """Its own address where that can be reached; from a container on its network always."""
+        if self._within and not self._processes:
+            ip = getattr(container, "ip", lambda: "")()
+            if connected(ip):
+                return ip, PORT
+        return container.address(None if self._processes else PORT)
+
+    def close(self) -> None:
+        """Delete the folder."""
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+    @property
+    def _own_tmp(self) -> bool:
+        return self._plan.kind is Kind.SERVERLESS and not self._processes
+
+    @property
+    def _network(self) -> str | None:
+        if self._processes:
+            return None
+        if self._plan.isolated:
+            return self._settings.isolated_network or ISOLATED
+        return self._settings.network
+
+    @property
+    def _publish(self) -> int | None:
+        near = self._within or (isinstance(self.engine, DockerEngine) and self.engine.bridged)
+        return None if near or self._processes else 0
+
+
+def container_spec(  # noqa: PLR0913 - all keyword-only, each a field of the spec
+    plan: VariantPlan,
+    *,
+    image: str,
+    labels: Mapping[str, str],
+    name: str | None,
+    model_dir: PurePosixPath | None,
+    mounts: tuple[Mount, ...] = (),
+    network: str | None = None,
+    publish: int | None = None,
+    processes: bool = False,
+) -> ContainerSpec:
+    """The plan as the engine takes it."""
+    serverless = plan.kind is Kind.SERVERLESS
+    return ContainerSpec(
+        image=image,
+        name=name,
+        env=plan.env,
+        labels=labels,
+        model_dir=model_dir,
+        mounts=mounts,
+        network=network,
+        publish=publish,
+        memory_bytes=plan.compute.memory_bytes,
+        cpus=plan.compute.cpus,
+        user=SERVERLESS_USER if serverless and not processes else None,
+        read_only_root=serverless,
+        hostname=plan.hostname,
+    )

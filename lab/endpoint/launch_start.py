@@ -1,0 +1,220 @@
+"""One start of one container: fetched, created, started, probed; undone as a whole."""
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Executor, Future
+from contextlib import suppress
+from threading import Event
+from typing import Final
+
+from lab.endpoint.launch_failure import explain, with_log
+from lab.endpoint.launch_logs import Filing
+from lab.endpoint.launch_model import Cancelled, Until
+from lab.endpoint.launch_place import Place
+from lab.endpoint.parts import Address, LaunchFailed, Setup, VariantPlan
+from lab.endpoint.records import Kind
+from lab.engine.api import Container
+from lab.errors import EngineError, ImageNotFoundError, LabError
+from lab.spec import EngineKind, Mark
+from lab.start import cause, timeline
+from lab.start.inside import look_inside, started_ns
+from lab.start.ports import listening
+from lab.start.probe import Probes, probe
+from lab.start.prompt import prompt
+from lab.start.watch import Watch
+
+LOGS_AFTER_S: Final = 1.0
+"""A container that is not ready by then has its output filed while it starts; one that is has it
+filed right after, for following costs the engine a moment that the container can use."""
+
+_REPORT_TIMEOUT_S: Final = 0.25
+_NS: Final = 1e9
+
+
+class Start:
+    """Runs in a thread of its own, which also probes."""
+
+    def __init__(  # noqa: PLR0913 - all keyword-only
+        self,
+        plan: VariantPlan,
+        *,
+        place: Place,
+        name: str,
+        labels: Mapping[str, str],
+        filing: Callable[["Start"], Filing],
+        helper: Executor,
+        probe_interval_s: float,
+        offset_ns: Callable[[], int],
+        reports: set[str],
+    ) -> None:
+        """``reports`` holds the images that answer no ``GET /startup``: they are asked once."""
+        self.container: Container | None = None
+        self.filing: Filing | None = None
+        self.killed_for: str | None = None
+        """Why the platform itself killed it."""
+        self.place = place
+        self._plan = plan
+        self._name = name
+        self._labels = labels
+        self._make_filing = filing
+        self._helper = helper
+        self._interval_s = probe_interval_s
+        self._offset_ns = offset_ns
+        self._silent = reports
+        self._cancelled = Event()
+        self._marks: dict[Mark, int] = {}
+        self._creating: Future[Container] | None = None
+
+    def run(self) -> tuple[Address, Setup]:
+        """Start it; what was made is undone if that fails. Raises ``LaunchFailed``."""
+        try:
+            return self._run()
+        except BaseException as error:
+            if self.filing is not None and not isinstance(error, Cancelled):
+                self.filing.start()
+                if isinstance(error, LaunchFailed):
+                    self.filing.note(f"The container did not get ready: {error.reason}")
+            self.undo()
+            if isinstance(error, LabError):
+                raise LaunchFailed(" ".join(str(error).split())) from error
+            raise
+
+    def cancel(self) -> None:
+        """Give it up as soon as possible; ``run`` then raises ``Cancelled``, or has ended."""
+        self._cancelled.set()
+
+    def undo(self) -> None:
+        """Remove everything that was made. No error if there is nothing."""
+        if self._creating is not None:
+            with suppress(LabError):
+                self.container = self._creating.result()
+        if self.container is not None:
+            with suppress(EngineError):
+                self.container.kill()
+            if self.filing is not None:
+                self.filing.close(drain=True)
+            with suppress(EngineError):
+                self.container.remove()
+        self.place.close()
+
+    def _run(self) -> tuple[Address, Setup]:
+        plan = self._plan
+        self._stop_if_cancelled()
+        self.place.prepare()
+        self._stop_if_cancelled()
+        begin = time.monotonic()
+        self._mark(Mark.BEGIN)
+        deadline = begin + plan.startup_timeout_s
+        image = self.place.image(self._marks)
+        fetched_by = begin + plan.download_timeout_s
+        if plan.kind is Kind.SERVERLESS:
+            # One limit for both: a container has three minutes from the call for it.
+            fetched_by = min(fetched_by, deadline)
+        try:
+            container = self._bring(image, fetched_by)
+        except ImageNotFoundError:
+            # It was there a while ago.
+            self.place.forget_image()
+            container = self._bring(self.place.image(self._marks), fetched_by)
+        self._stop_if_cancelled()
+        if plan.kind is not Kind.SERVERLESS:
+            deadline = time.monotonic() + plan.startup_timeout_s
+        self.filing = self._make_filing(self)
+        address, seen = self._until_ready(container, deadline)
+        self._look_inside(container, seen)
+        phases = timeline.phases(self._marks)
+        total_s = (self._marks[Mark.READY] - self._marks[Mark.BEGIN]) / _NS
+        self.filing.start()
+        return address, Setup(total_s=total_s, phases_s=phases)
+
+    def _bring(self, image: str, fetched_by: float) -> Container:
+        """The container, made, with its model in place."""
+        spec = self.place.spec(image, self._labels, self._name)
+        until = Until(
+            at=fetched_by,
+            cancelled=self._cancelled,
+            what=f"The model data at {self._plan.model_data} was not downloaded and unpacked "
+            "in time.",
+        )
+        if self._plan.model_data is None:
+            self._mark(Mark.CREATE_BEGIN)
+            self.container = self.place.engine.create(spec)
+            self._mark(Mark.CREATE_END)
+        elif self.place.overlaps:
+            self._mark(Mark.FETCH_BEGIN)
+            self._creating = self._helper.submit(self.place.engine.create, spec)
+            self.place.fetch(until)
+            self._mark(Mark.FETCH_END)
+            # What the fetch has not hidden of it.
+            self._mark(Mark.CREATE_BEGIN)
+            self.container = self._creating.result()
+            self._mark(Mark.CREATE_END)
+        else:
+            self._mark(Mark.FETCH_BEGIN)
+            self.place.fetch(until)
+            self._mark(Mark.FETCH_END)
+            self._mark(Mark.CREATE_BEGIN)
+            self.container = self.place.engine.create(spec)
+            self._mark(Mark.CREATE_END)
+        return self.container
+
+    def _until_ready(self, container: Container, deadline: float) -> tuple[Address, Probes]:
+        self._mark(Mark.START_BEGIN)
+        begun = time.monotonic()
+        try:
+            container.start()
+            address = self.place.address(container)
+        except EngineError as error:
+            raise explain(cause.not_started(container, error), self._plan) from error
+        with Watch(container) as watch, prompt():
+
+            def gone() -> bool:
+                if self.filing is not None and time.monotonic() - begun > LOGS_AFTER_S:
+                    self.filing.start()
+                return watch.gone() or self._cancelled.is_set()
+
+            seen = probe(address, interval_s=self._interval_s, give_up_at=deadline, gone=gone)
+            watch.stop()
+        self._stop_if_cancelled()
+        if seen.ready_ns is None or seen.accepting_ns is None:
+            raise self._not_ready(container, seen)
+        self._marks[Mark.ACCEPTING] = seen.accepting_ns
+        self._marks[Mark.READY] = seen.ready_ns
+        return address, seen
+
+    def _not_ready(self, container: Container, seen: Probes) -> LaunchFailed:
+        if self.killed_for is not None:
+            return LaunchFailed(with_log(self.killed_for, cause.log_tail(container)))
+        listens: Sequence[str] = ()
+        with suppress(EngineError):
+            listens = listening(container.state().pid)
+        found = cause.not_ready(container, seen, self._plan.startup_timeout_s)
+        return explain(found, self._plan, seen=seen, listens=listens)
+
+    def _look_inside(self, container: Container, seen: Probes) -> None:
+        """The server's own marks, or else the engine's word of when it started."""
+        if self.place.engine.kind is EngineKind.PROCESS:
+            self._marks.pop(Mark.CREATE_BEGIN, None)
+            self._marks[Mark.STARTED] = self._marks[Mark.START_BEGIN]
+        offset_ns = self._offset_ns()
+        begin_ns = self._marks[Mark.START_BEGIN] + offset_ns
+        with suppress(EngineError):
+            inside = None
+            if self._plan.image not in self._silent:
+                inside = look_inside(container, seen, begin_ns, timeout_s=_REPORT_TIMEOUT_S)
+            if inside is None:
+                self._silent.add(self._plan.image)
+                state = container.state()
+                started = started_ns(state, (), None, offset_ns=offset_ns)
+                self._marks.setdefault(Mark.STARTED, started or begin_ns - offset_ns)
+            else:
+                inside = inside.shifted(-offset_ns)
+                self._marks |= inside.marks
+                self._marks.setdefault(Mark.STARTED, inside.marks[Mark.INTERPRETER])
+
+    def _stop_if_cancelled(self) -> None:
+        if self._cancelled.is_set():
+            raise Cancelled
+
+    def _mark(self, mark: Mark) -> None:
+        self._marks[mark] = time.time_ns()
