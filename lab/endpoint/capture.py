@@ -33,6 +33,7 @@ _LINE_BYTES = 512
 _TICK_S = 1.0
 _ATTEMPTS = 3
 _RETRY_S = 2.0
+_CLOSE_S = 10.0
 
 _ALL = 100
 _INPUT = frozenset({"Input", "InputAndOutput"})
@@ -112,17 +113,20 @@ class S3Capture(Capture):
         self._ticking = asyncio.create_task(self._tick(), name="capture")
 
     async def close(self) -> None:
-        """Write what is held, trying each file as often as ever, and end."""
+        """Write what is held, for as long as that is no nuisance, and end."""
         if self._ticking is not None:
             self._ticking.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await self._ticking
         for folder in tuple(self._open):
             self._flush(folder)
-        while self._writing:
-            await asyncio.gather(*self._writing, return_exceptions=True)
+        if self._writing:
+            _, late = await asyncio.wait(tuple(self._writing), timeout=_CLOSE_S)
+            for task in late:
+                task.cancel()
+            await asyncio.gather(*late, return_exceptions=True)
         if self._thread is not None:
-            self._thread.shutdown(wait=False)
+            self._thread.shutdown(wait=False, cancel_futures=True)
             self._thread = None
 
     def record(
@@ -222,6 +226,9 @@ class S3Capture(Capture):
                         await self._clock.sleep(_RETRY_S)
                 else:
                     return
+        except asyncio.CancelledError:
+            self._drop(len(batch.copies), "as S3 was too slow when the emulator ended")
+            raise
         except Exception:  # noqa: BLE001 - nobody awaits this task
             self._dropped += len(batch.copies)
             _LOG.exception("Data capture could not write %s.", uri)

@@ -8,7 +8,7 @@ dimensions, and only the few of them that stay few.
 from collections.abc import Callable, Collection, Iterable, Iterator
 from typing import Any, Final, Protocol
 
-from prometheus_client import CollectorRegistry, Counter, Histogram
+from prometheus_client import CollectorRegistry, Counter, Histogram, disable_created_metrics
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.registry import Collector
 
@@ -110,6 +110,8 @@ class Metrics(Meter):
     """Counts for Prometheus. Give it what it should look at with ``watch`` before serving."""
 
     def __init__(self, *, registry: CollectorRegistry) -> None:
+        # A series beside each of ours that says when it began, which nothing asks for.
+        disable_created_metrics()
         self._registry = registry
         self._families: list[Counter | Histogram] = []
         self._variants: dict[tuple[str, str], _Variant] = {}

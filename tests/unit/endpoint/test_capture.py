@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from lab.endpoint import capture as module
 from lab.endpoint.capture import S3Capture
 from lab.endpoint.clock import ManualClock
 from lab.endpoint.parts import Answer, Call, LiveEndpoint, ObjectError
@@ -255,6 +256,25 @@ def test_a_failed_write_is_tried_again_and_then_given_up(caplog: pytest.LogCaptu
         assert len(captured(live("e2", capture=config()), objects)) == 1, "the one from before"
     assert len(tries) == 6
     assert "could not be written: no bucket" in caplog.text
+
+
+def test_closing_does_not_wait_for_an_s3_that_hangs(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    go_on = threading.Event()
+
+    def hang(verb: str, uri: str) -> None:
+        go_on.wait(5)
+
+    monkeypatch.setattr(module, "_CLOSE_S", 0.05)
+
+    async def one(capture: S3Capture, _: ManualClock) -> None:
+        put(capture, live(capture=config()))
+
+    capture = during(one, FakeObjects(refuse=hang))
+    go_on.set()
+    assert capture.dropped == 1
+    assert "S3 was too slow" in caplog.text
 
 
 def test_a_broken_configuration_never_fails_a_request(caplog: pytest.LogCaptureFixture) -> None:
