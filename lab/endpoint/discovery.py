@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import TypedDict
 
 from lab.endpoint.parts import Fleet, Store
+from lab.endpoint.resolve import origin_config
 
 
 class Target(TypedDict):
@@ -41,11 +42,14 @@ class Discovery:
 
     def _models(self, endpoint: str) -> Mapping[str, str]:
         record = self._store.endpoint(endpoint)
-        config = self._store.config(record.config_name) if record else None
-        if config is None:  # an endpoint outlives its configuration, if it is deleted
+        if record is None:
             return {}
+        config = origin_config(record, record.config_name)
+        if config is None:
+            found = self._store.config(record.config_name)
+            config = found.body if found else {}
         return {
             str(variant["VariantName"]): str(variant.get("ModelName", ""))
             for kind in ("ProductionVariants", "ShadowProductionVariants")
-            for variant in config.body.get(kind) or ()
+            for variant in config.get(kind) or ()
         }

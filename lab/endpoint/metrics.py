@@ -111,7 +111,7 @@ class Metrics(Meter):
 
     def __init__(self, *, registry: CollectorRegistry) -> None:
         # A series beside each of ours that says when it began, which nothing asks for.
-        disable_created_metrics()
+        disable_created_metrics()  # type: ignore[no-untyped-call]
         self._registry = registry
         self._families: list[Counter | Histogram] = []
         self._variants: dict[tuple[str, str], _Variant] = {}

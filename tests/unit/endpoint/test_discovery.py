@@ -1,5 +1,6 @@
 """The document that Prometheus finds the model containers by."""
 
+from dataclasses import replace
 from typing import Any, cast
 
 from lab.endpoint.discovery import Discovery
@@ -49,6 +50,12 @@ def test_an_endpoint_whose_configuration_was_deleted_is_still_found() -> None:
     store.add_endpoint_named("e")
     (found,) = Discovery(fleet=fleet.as_fleet, store=store.as_store).targets()
     assert found["labels"]["model"] == ""
+    variants = {"ProductionVariants": [{"VariantName": "v", "ModelName": "m"}]}
+    row = store.lives["e"]
+    origins = {row.config_name: {"config": {"body": variants}}}
+    store.lives["e"] = replace(row, origins=origins)
+    (found,) = Discovery(fleet=fleet.as_fleet, store=store.as_store).targets()
+    assert found["labels"]["model"] == "m"
 
 
 def test_without_endpoints_the_document_is_empty() -> None:
