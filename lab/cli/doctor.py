@@ -9,6 +9,7 @@ from rich.table import Table
 from lab.cli.console import out
 from lab.engine.doctor import State, examine
 from lab.engine.prerequisites import all_checks, runnable
+from lab.stack.checks import checks as stack_checks
 
 app = typer.Typer()
 
@@ -25,7 +26,7 @@ def doctor(
 
     The exit code is 0 as long as something can run: containers, or at least processes.
     """
-    found = examine(all_checks())
+    found = examine([*all_checks(), *stack_checks()])
     runs_on = runnable(found)
     if as_json:
         checks = [

@@ -23,6 +23,12 @@ def docker(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeDock
         yield fake
 
 
+@pytest.fixture(autouse=True)
+def _no_stack(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ports of this machine are no business of these tests."""
+    monkeypatch.setattr(doctor_verb, "stack_checks", list)
+
+
 def test_status_tells_the_engine_and_where_its_address_is_from(
     docker: FakeDocker, capsys: pytest.CaptureFixture[str]
 ) -> None:

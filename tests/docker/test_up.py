@@ -1,0 +1,186 @@
+"""`make up` as a user meets it: twice, interrupted, stopped, forgotten.
+
+The stack has fixed names on an engine, so that one that runs already is left alone.
+"""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+
+import httpx
+import pytest
+
+from lab.engine.docker import DockerEngine
+from lab.engine.registry import Registry
+from lab.progress import Silent
+from lab.spec import LABEL
+from lab.stack.services import SERVICES
+
+MOBILENET = "retinopathy-mobilenet"
+REALTIME, SERVERLESS = f"{MOBILENET}-realtime", f"{MOBILENET}-serverless"
+_OURS = {"label": [f"{LABEL}=true"]}
+_PROJECT = {"label": ["com.docker.compose.project=inference-lab"]}
+
+
+class Lab:
+    """The command line, in a state folder and on ports of the test's own."""
+
+    def __init__(self, env: Mapping[str, str]) -> None:
+        self.env = {**os.environ, **env}
+        self.url = f"http://127.0.0.1:{env['LAB_ENDPOINT_PORT']}"
+
+    def __call__(self, *words: str, code: int = 0) -> str:
+        done = subprocess.run(
+            [sys.executable, "-m", "lab", *words], env=self.env, capture_output=True, check=False
+        )
+        said = done.stdout.decode(errors="replace")
+        assert done.returncode == code, said + done.stderr.decode(errors="replace")
+        return said
+
+    def up(self) -> str:
+        return self("up", "--model", MOBILENET)
+
+    def begin(self) -> "subprocess.Popen[bytes]":
+        return subprocess.Popen(
+            [sys.executable, "-m", "lab", "up", "--model", MOBILENET],
+            env=self.env,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+
+
+@pytest.fixture(scope="module")
+def lab(
+    engine: DockerEngine, mobilenet: str, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Lab]:
+    if engine.client.containers(filters=_PROJECT, all=True):
+        pytest.skip("the lab is up here: `make down` first")
+    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in SERVICES]
+    taken = {
+        one.variable: str(sock.getsockname()[1])
+        for one, sock in zip(SERVICES.values(), sockets, strict=True)
+    }
+    for sock in sockets:
+        sock.close()
+    made = Lab({**taken, "LAB_STATE": str(tmp_path_factory.mktemp("state") / "state")})
+    made.env.pop("AWS_ENDPOINT_URL_S3", None)
+    yield made
+    made("down", "--all")
+
+
+def containers(engine: DockerEngine) -> dict[str, str]:
+    """Those of the stack and its models: name to id and start."""
+    found = engine.client.containers(filters=_OURS)
+    roles = {"trial", "trainer", "coldhost", "link"}
+    return {
+        one["Names"][0]: one["Id"]
+        for one in found
+        if one["Labels"].get("org.inference-lab.role") not in roles
+    }
+
+
+def test_it_goes_from_nothing_to_endpoints_that_answer(lab: Lab, payload: Path) -> None:
+    said = lab.up()
+    for name in (REALTIME, SERVERLESS):
+        assert name in said
+    assert f"export AWS_ENDPOINT_URL_SAGEMAKER={lab.url}" in said
+    for name in (REALTIME, SERVERLESS):
+        answer = json.loads(lab("endpoint", "invoke", name, "--payload", str(payload)))
+        assert answer["predictions"]
+    by_curl = httpx.post(
+        f"{lab.url}/endpoints/{REALTIME}/invocations",
+        content=payload.read_bytes(),
+        headers={"Content-Type": "image/jpeg"},
+        timeout=60,
+    )
+    assert by_curl.status_code == 200
+
+
+def test_a_second_time_changes_nothing_and_takes_seconds(lab: Lab, engine: DockerEngine) -> None:
+    before = containers(engine)
+    begun = time.monotonic()
+    lab.up()
+    assert containers(engine) == before
+    assert time.monotonic() - begun < 15
+
+
+def test_a_bench_uses_the_registry_of_the_stack(
+    lab: Lab, engine: DockerEngine, built: Callable[[str], str]
+) -> None:
+    registry = Registry.ensure(engine, built("registry"), Silent())
+    registry.close()
+    assert registry.host == f"127.0.0.1:{lab.env['LAB_REGISTRY_PORT']}"
+
+
+def test_what_people_without_boto3_want_to_know(lab: Lab) -> None:
+    listed = json.loads(lab("endpoint", "list", "--json"))
+    assert [row["EndpointStatus"] for row in listed["Endpoints"]] == ["InService"] * 2
+    described = json.loads(lab("endpoint", "describe", REALTIME))
+    assert described["Endpoint"]["EndpointName"] == REALTIME
+    assert described["Containers"]
+    assert lab("endpoint", "logs", REALTIME)
+    lab("endpoint", "describe", "no-such-endpoint", code=9)
+
+
+def test_prometheus_scrapes_the_emulator_and_every_model_container(lab: Lab) -> None:
+    url = f"http://127.0.0.1:{lab.env['LAB_PROMETHEUS_PORT']}/api/v1/targets?state=active"
+    deadline = time.monotonic() + 60
+    while True:
+        targets = httpx.get(url).json()["data"]["activeTargets"]
+        up = {one["scrapePool"] for one in targets if one["health"] == "up"}
+        if {"endpoint", "model", "pushgateway", "prometheus"} <= up:
+            return
+        assert time.monotonic() < deadline, targets
+        time.sleep(1)
+
+
+def test_a_service_that_died_is_mended_by_the_next_time(lab: Lab, engine: DockerEngine) -> None:
+    engine.client.remove_container("inference-lab-s3", force=True)
+    lab.up()
+    assert "/inference-lab-s3" in containers(engine)
+    lab("endpoint", "cool", SERVERLESS)
+
+
+def test_stopping_keeps_the_endpoints_and_starting_brings_them_back(
+    lab: Lab, engine: DockerEngine, payload: Path
+) -> None:
+    lab("down")
+    assert not containers(engine)
+    process = lab.begin()  # and is interrupted on its way
+    time.sleep(3)
+    process.send_signal(signal.SIGINT)
+    process.wait(60)
+    lab.up()
+    assert json.loads(lab("endpoint", "invoke", SERVERLESS, "--payload", str(payload)))
+
+
+def test_a_port_that_is_taken_is_named_with_its_holder_and_its_variable(lab: Lab) -> None:
+    lab("down")
+    with socket.create_server(("127.0.0.1", int(lab.env["LAB_S3_PORT"]))):
+        done = subprocess.run(
+            [sys.executable, "-m", "lab", "up", "--model", MOBILENET],
+            env=lab.env,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+    assert done.returncode == 3
+    assert f"Port {lab.env['LAB_S3_PORT']} of s3 is taken by" in done.stderr.replace("\n", " ")
+    assert "LAB_S3_PORT=PORT" in done.stderr
+
+
+def test_forgetting_leaves_nothing_but_images(lab: Lab, engine: DockerEngine) -> None:
+    lab("down", "--all")
+    assert not engine.client.containers(filters=_PROJECT, all=True)
+    names = {one["Name"] for one in engine.client.volumes()["Volumes"] or ()}
+    assert not {name for name in names if name.startswith("inference-lab")}
+    networks = {one["Name"] for one in engine.client.networks()}
+    assert not {"inference-lab", "inference-lab-isolated"} & networks
+    assert not Path(lab.env["LAB_STATE"]).exists()
+    assert engine.client.images(filters=_OURS)

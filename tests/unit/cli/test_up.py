@@ -1,0 +1,141 @@
+"""What `lab up` and `lab down` say."""
+
+from pathlib import Path
+
+import pytest
+
+from lab.cli import main
+from lab.cli import up as verb
+from lab.endpoint.client import Addresses
+from lab.errors import PortTakenError
+from lab.stack.seed import Endpoint
+from lab.stack.services import SERVICES, Started
+from lab.stack.session import Stack
+from lab.stack.settings import Settings
+
+MODEL = "retinopathy-mobilenet"
+
+
+class FakeEngine:
+    def close(self) -> None:
+        pass
+
+
+def stack(*endpoints: Endpoint) -> Stack:
+    return Stack(
+        addresses=Addresses(sagemaker="http://127.0.0.1:8800", s3="http://127.0.0.1:9000"),
+        services=[
+            Started(service=SERVICES["s3"], url="http://127.0.0.1:9000", origin="built from PyPI"),
+            Started(service=SERVICES["grafana"], url=None, origin="no registry answers"),
+        ],
+        endpoints=endpoints or [endpoint()],
+        payload=Path("/photo.jpg"),
+        content_type="image/jpeg",
+    )
+
+
+def endpoint(status: str = "InService", reason: str | None = None) -> Endpoint:
+    return Endpoint(
+        name=f"{MODEL}-realtime", kind="realtime", model=MODEL, status=status, reason=reason
+    )
+
+
+@pytest.fixture
+def asked(monkeypatch: pytest.MonkeyPatch) -> list[Settings]:
+    seen: list[Settings] = []
+
+    def start(settings: Settings, *_: object) -> Stack:
+        seen.append(settings)
+        return stack()
+
+    monkeypatch.setattr("lab.cli.up.open_engine", lambda _: FakeEngine())
+    monkeypatch.setattr("lab.cli.up.start", start)
+    return seen
+
+
+def test_the_smallest_variant_serves_both_models_by_default(asked: list[Settings]) -> None:
+    assert main.run(["up"]) == 0
+    (settings,) = asked
+    assert settings.variant == "onnx-slim"
+    assert settings.models == ("retinopathy-mobilenet", "retinopathy-vgg19")
+
+
+def test_a_variant_and_a_model_can_be_chosen(asked: list[Settings]) -> None:
+    assert main.run(["up", "--variant", "slim", "--model", MODEL]) == 0
+    assert (asked[0].variant, asked[0].models) == ("slim", (MODEL,))
+
+
+def test_an_unknown_model_is_refused_before_anything_is_opened(
+    asked: list[Settings], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main.run(["up", "--model", "cats"]) == 2
+    assert asked == []
+    assert "cats" in capsys.readouterr().err
+
+
+def test_the_table_says_where_everything_is_and_what_it_came_from(
+    asked: list[Settings], capsys: pytest.CaptureFixture[str]
+) -> None:
+    main.run(["up"])
+    said = capsys.readouterr().out
+    assert "built from PyPI" in said
+    assert "not started" in said
+    assert f"http://127.0.0.1:8800/endpoints/{MODEL}-realtime/invocations" in said.replace("\n", "")
+
+
+def test_each_way_to_invoke_can_be_pasted() -> None:
+    said = verb.how_to(stack(), with_keys=True)
+    assert "export AWS_ENDPOINT_URL_SAGEMAKER=http://127.0.0.1:8800\n" in said
+    assert "export AWS_ENDPOINT_URL_SAGEMAKER_RUNTIME=http://127.0.0.1:8800\n" in said
+    assert "export AWS_ENDPOINT_URL_S3=http://127.0.0.1:9000\n" in said
+    assert "aws sagemaker-runtime invoke-endpoint" in said
+    assert 'boto3.client("sagemaker-runtime")' in said
+    assert "curl -H 'Content-Type: image/jpeg' --data-binary @/photo.jpg" in said
+    assert "AWS_ACCESS_KEY_ID=test" in said
+    assert "AWS_ACCESS_KEY_ID" not in verb.how_to(stack(), with_keys=False)
+
+
+@pytest.mark.parametrize(
+    "one",
+    [
+        endpoint("Failed", "did not pass the ping health check: exit code 137"),
+        endpoint("InService", "It does not answer: ModelError: 500"),
+    ],
+)
+def test_an_endpoint_that_does_not_answer_is_told_with_its_reason_and_an_exit_code(
+    asked: list[Settings],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    one: Endpoint,
+) -> None:
+    monkeypatch.setattr("lab.cli.up.start", lambda *_: stack(one))
+    assert main.run(["up"]) == 1
+    said = " ".join(capsys.readouterr().err.split())
+    assert str(one.reason) in said
+    assert f"lab endpoint logs {one.name}" in said
+
+
+def test_a_taken_port_ends_it_with_the_engines_exit_code(
+    asked: list[Settings], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> Stack:
+        raise PortTakenError("Port 9000 of s3 is taken.")
+
+    monkeypatch.setattr("lab.cli.up.start", refuse)
+    assert main.run(["up"]) == 3
+
+
+@pytest.mark.parametrize(("words", "forget"), [(["down"], False), (["down", "--all"], True)])
+def test_down_stops_and_only_all_forgets(
+    monkeypatch: pytest.MonkeyPatch, words: list[str], *, forget: bool
+) -> None:
+    seen = {}
+    monkeypatch.setattr("lab.cli.down._running_engine", FakeEngine)
+
+    def stop(*_: object, forget: bool) -> tuple[str, ...]:
+        seen["forget"] = forget
+        return ()
+
+    monkeypatch.setattr("lab.cli.down.stop", stop)
+    assert main.run(words) == 0
+    assert seen == {"forget": forget}
