@@ -48,7 +48,7 @@ def entries() -> Sequence[Entry]:
         for section, prefix in _SECTIONS
         for name in modules
         if name.startswith(prefix)
-        for rule, attempt in importlib.import_module(f"lab.contract.{name}").RULES
+        for rule, attempt in getattr(importlib.import_module(f"lab.contract.{name}"), "RULES", ())
     ]
 
 

@@ -12,6 +12,8 @@ BATCH: Final = "batch"
 MULTI_MODEL: Final = "multi-model"
 
 _ALL: Final = (REAL_TIME, SERVERLESS, BATCH, MULTI_MODEL)
+_DEFAULT: Final = (REAL_TIME, SERVERLESS)
+_TRIED: Final = (Verdict.PASS, Verdict.WARN)
 _INSTANCES: Final = (REAL_TIME, BATCH, MULTI_MODEL)
 
 _SPOILS: Final[Mapping[str, Sequence[str]]] = {
@@ -35,6 +37,14 @@ _SPOILS: Final[Mapping[str, Sequence[str]]] = {
     "image-size": (SERVERLESS,),
 }
 """Rules that an image must keep to be of a kind; the others cost it something, not everything."""
+
+_NEEDED: Final[Mapping[str, Sequence[str]]] = {
+    REAL_TIME: ("ping", "invocation", "concurrent", "payload-6mb"),
+    SERVERLESS: ("ping", "invocation", "non-root", "read-only-root", "payload-4mb"),
+    BATCH: ("ping", "invocation"),
+    MULTI_MODEL: ("ping",),
+}
+"""Rules that must have been tried before a kind is promised."""
 
 _CAPABILITY: Final[Mapping[str, str]] = {
     "kind-real-time": REAL_TIME,
@@ -64,8 +74,9 @@ class Fitness:
 
 
 def fitness(findings: Sequence[Finding]) -> Fitness:
-    """What the findings come to. A kind takes a container that got ready and broke no rule of it;
-    batch and multi-model must have been asked for besides, since a server may be neither.
+    """What the findings come to: a kind takes that all it needs was tried and nothing of it broke.
+
+    Batch and multi-model must have been asked for outright, since a sound server may be neither.
     """
     verdicts = {one.rule.id: one.verdict for one in findings}
     spoiled = {
@@ -74,14 +85,14 @@ def fitness(findings: Sequence[Finding]) -> Fitness:
         if verdict is Verdict.FAIL
         for kind in _SPOILS.get(rule, ())
     }
-    asked = {kind: verdicts.get(rule) for rule, kind in _CAPABILITY.items()}
-    started = verdicts.get("serve") in {Verdict.PASS, Verdict.WARN}
     fit, unfit = [], []
     for kind in _ALL:
-        verdict = asked[kind]
-        optional = kind in {BATCH, MULTI_MODEL}
-        if kind in spoiled or verdict in {Verdict.FAIL, Verdict.WARN}:
+        asked = [
+            verdicts[rule] for rule, of in _CAPABILITY.items() if of == kind if rule in verdicts
+        ]
+        tried = all(verdicts.get(rule) in _TRIED for rule in _NEEDED[kind])
+        if kind in spoiled or Verdict.FAIL in asked or Verdict.WARN in asked:
             unfit.append(kind)
-        elif verdict is Verdict.PASS or (verdict is None and started and not optional):
+        elif tried and (Verdict.PASS in asked or (not asked and kind in _DEFAULT)):
             fit.append(kind)
     return Fitness(fit=tuple(fit), unfit=tuple(unfit))

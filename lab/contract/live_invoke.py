@@ -190,10 +190,18 @@ def _invocation(session: Session) -> Finding:
 
 
 def _size(session: Session, size: Size) -> Finding:
-    kind = _content_type(session)
+    smaller = [f"payload-{one.mib}mb" for one in SIZES if one.mib < size.mib]
+    broken = [one for one in smaller if session.verdict(one) is Verdict.FAIL]
+    if broken:
+        raise CannotTry(f"less is refused already: see {broken[0]}")
+    try:
+        sample = session.sample()
+        body, kind = padded(sample.body, sample.content_type, size.mib * _MIB), sample.content_type
+    except CannotTry:
+        body, kind = b"0" * (size.mib * _MIB), _content_type(session)
     base = session.base()
-    verdict, seen = judge_size(base.invoke(b"0" * (size.mib * _MIB), kind), size)
-    death = died(base.container)
+    verdict, seen = judge_size(base.invoke(body, kind), size)
+    death = _death(base)
     return finding(size.rule, Verdict.FAIL if death else verdict, f"{seen} {death}".rstrip())
 
 
@@ -218,7 +226,10 @@ def _unknown_headers(session: Session) -> Finding:
 
 def _wrong_type(session: Session) -> Finding:
     base = session.base()
-    body = b"hello" if session.subject.payload is None else session.subject.payload
+    try:
+        body = session.sample().body
+    except CannotTry:
+        body = session.subject.payload or b"hello"
     kind = "application/x-not-yet-invented"
     answers = [(kind, base.invoke(body, kind, timeout_s=_PATIENCE_S))]
     verdict, seen = judge_refusal(answers, _death(base))
@@ -274,6 +285,12 @@ def _paths(session: Session) -> Finding:
     ]
     verdict, seen = judge_paths(answers, _death(base))
     return finding(PATHS, verdict, seen)
+
+
+def padded(body: bytes, content_type: str, size: int) -> bytes:
+    """A body made as large as wanted, with what its reader is likely to ignore."""
+    filler = b" " if "json" in content_type else b"\n" if "text" in content_type else b"\0"
+    return body + filler * (size - len(body))
 
 
 def in_chunks(body: bytes, content_type: str) -> bytes:

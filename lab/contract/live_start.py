@@ -111,15 +111,23 @@ def judge_start_time(ready_s: float) -> tuple[Verdict, str]:
 
 
 def _serve(session: Session) -> Finding:
-    return _of_start(session, SERVE, lambda: f"runs, and answers /ping on port {PORT}")
+    try:
+        session.start_base()
+    except NotReady as error:
+        if error.seen.kind is CauseKind.NEVER_READY:
+            return finding(SERVE, Verdict.PASS, f"runs (but see {blame(error.seen)})")
+        return _unready(SERVE, error)
+    return finding(SERVE, Verdict.PASS, "runs, and gets ready")
 
 
 def _listen(session: Session) -> Finding:
-    def words() -> str:
-        host, port = session.base().address
-        return f"answers on {host}:{port}"
-
-    return _of_start(session, LISTEN, words)
+    try:
+        session.start_base()
+    except NotReady as error:
+        if error.seen.accepting:
+            return finding(LISTEN, Verdict.PASS, f"connections to {PORT} are accepted")
+        return _unready(LISTEN, error)
+    return finding(LISTEN, Verdict.PASS, f"answers on {PORT}")
 
 
 def _start_time(session: Session) -> Finding:
@@ -129,14 +137,6 @@ def _start_time(session: Session) -> Finding:
         return _unready(START_TIME, error)
     verdict, seen = judge_start_time(ready_s)
     return finding(START_TIME, verdict, seen, {"ready_s": ready_s})
-
-
-def _of_start(session: Session, rule: Rule, words: Callable[[], str]) -> Finding:
-    try:
-        session.start_base()
-    except NotReady as error:
-        return _unready(rule, error)
-    return finding(rule, Verdict.PASS, words())
 
 
 def _unready(rule: Rule, error: NotReady) -> Finding:

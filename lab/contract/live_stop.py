@@ -23,6 +23,8 @@ _SHELLS: Final = ("sh", "bash", "dash", "ash", "zsh", "busybox")
 _CLIENTS: Final = 4
 _UNDER_WAY_S: Final = 1.0
 _POLL_S: Final = 0.05
+_TICK_S: Final = 0.001
+_YOUNG: Final = 0.2
 _SERVER_ERROR: Final = 500
 
 ARRIVES = Rule(
@@ -160,6 +162,7 @@ def _in_flight(session: Session) -> Finding:
         clients.start()
         try:
             time.sleep(_UNDER_WAY_S)
+            _just_after_an_answer(clients, usual_s=sample.first.seconds)
             signalled_at = time.monotonic()
             ready.container.kill("TERM")
             _wait_for_end(ready.container)
@@ -167,6 +170,17 @@ def _in_flight(session: Session) -> Finding:
             clients.stop()
     verdict, seen = judge_in_flight(clients.answers, signalled_at)
     return finding(IN_FLIGHT, verdict, seen)
+
+
+def _just_after_an_answer(clients: Clients, *, usual_s: float) -> None:
+    """Wait for a moment when requests are young: clients that are answered in step would otherwise
+    all be answered just before the signal comes.
+    """
+    seen = len(clients.answers)
+    give_up_at = time.monotonic() + calls.INVOCATION_LIMIT_S
+    while len(clients.answers) == seen and time.monotonic() < give_up_at:
+        time.sleep(_TICK_S)
+    time.sleep(usual_s * _YOUNG)
 
 
 def _wait_for_end(container: DockerContainer) -> None:

@@ -12,10 +12,11 @@ a rule's module lists its pairs as ``RULES``. A function may raise ``CannotTry``
 import shutil
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import mkdtemp
 from typing import Any, Final, TypeVar
 
 from lab.contract import calls
@@ -28,7 +29,7 @@ from lab.engine.container import DockerContainer
 from lab.engine.docker import MODEL_DIR
 from lab.engine.foreign import translated
 from lab.errors import EngineError
-from lab.spec import LABEL, LABEL_OWNER, LABEL_ROLE
+from lab.spec import LABEL, LABEL_OWNER, LABEL_ROLE, PORT
 from lab.start.cause import death
 from lab.start.probe import Probes
 
@@ -209,26 +210,22 @@ class Session:
     @contextmanager
     def created(self, **changes: Any) -> Iterator[DockerContainer]:
         """The same, not yet started."""
-        container = self.where.engine.create(self.spec(changes))
-        try:
-            yield container
-        finally:
-            with suppress(EngineError):
-                container.remove()
+        with self._model(changes) as model:
+            container = self.where.engine.create(self._spec(changes, model))
+            try:
+                yield container
+            finally:
+                with suppress(EngineError):
+                    container.remove()
 
-    def spec(self, changes: Mapping[str, Any]) -> ContainerSpec:
-        """The base with changes."""
-        mounts: list[Mount] = list(changes.get("mounts", ()))
-        if self.subject.model_dir is not None and "model_dir" not in changes:
-            copy = self._writable_model(Path(self.subject.model_dir))
-            mounts.append(Mount(source=str(copy), target=MODEL_DIR, read_only=False))
+    def _spec(self, changes: Mapping[str, Any], model: Sequence[Mount]) -> ContainerSpec:
         fields: dict[str, Any] = {
             "image": self.subject.image,
             "platform": self.subject.platform,
             "publish": 0,
             "read_only_root": False,
             **changes,
-            "mounts": tuple(mounts),
+            "mounts": (*model, *changes.get("mounts", ())),
             "labels": {
                 **changes.get("labels", {}),
                 LABEL_ROLE: ROLE,
@@ -272,15 +269,24 @@ class Session:
         self._stack.callback(remove)
         return name
 
-    def _writable_model(self, model: Path) -> Path:
-        def copy() -> Path:
-            target = self.where.work / "writable-model"
-            shutil.copytree(model, target, symlinks=True)
-            for path in (target, *target.rglob("*")):
-                path.chmod(0o777 if path.is_dir() else 0o666)
-            return target
-
-        return self.once("writable-model", copy)
+    @contextmanager
+    def _model(self, changes: Mapping[str, Any]) -> Iterator[Sequence[Mount]]:
+        """A copy of the model that everybody may write to, for one container only: what one
+        leaves behind must not be in the way of the next, which may run as somebody else.
+        """
+        if self.subject.model_dir is None or "model_dir" in changes:
+            yield ()
+            return
+        copy = Path(mkdtemp(prefix="model-", dir=self.where.work))
+        try:
+            shutil.copytree(self.subject.model_dir, copy, symlinks=True, dirs_exist_ok=True)
+            for path in (copy, *copy.rglob("*")):
+                if not path.is_symlink():
+                    path.chmod(0o777 if path.is_dir() else 0o666)
+            yield (Mount(source=str(copy), target=MODEL_DIR, read_only=False),)
+        finally:
+            # What a container wrote as root may not be ours to remove.
+            shutil.rmtree(copy, ignore_errors=True)
 
     def _find_sample(self) -> Sample:
         base = self.base()
@@ -306,7 +312,9 @@ class Session:
                 address = container.address()
             except EngineError as error:
                 raise refused(container, error) from error
-            probes = wait_until_ready(container, address, begin=begin, within_s=within_s)
+            probes = wait_until_ready(
+                container, address, port=changes.get("port", PORT), begin=begin, within_s=within_s
+            )
             ready_s = time.monotonic() - begin
             yield Running(container, address, ready_s=ready_s, probes=probes)
 

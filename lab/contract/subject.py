@@ -4,11 +4,11 @@ import mimetypes
 import os
 import secrets
 import shutil
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
+from tempfile import TemporaryDirectory
 from typing import Final
 
 from lab.artifacts import archive, store
@@ -45,7 +45,7 @@ def prepared(
     """
     payload = _payload(wish)
     labels, platform = _image(wish, engine, progress)
-    with tempfile.TemporaryDirectory(prefix="inference-lab-") as folder:
+    with TemporaryDirectory(prefix="inference-lab-", ignore_cleanup_errors=True) as folder:
         work = Path(folder)
         # Readable by whatever user the image runs as.
         work.chmod(0o755)
@@ -59,10 +59,7 @@ def prepared(
             archive=packed,
         )
         owner = f"contract-{os.getpid()}-{secrets.token_hex(3)}"
-        try:
-            yield subject, Where(engine=engine, owner=owner, work=work)
-        finally:
-            _clear(work)
+        yield subject, Where(engine=engine, owner=owner, work=work)
 
 
 def _image(wish: Wish, engine: DockerEngine, progress: Progress) -> tuple[dict[str, str], Platform]:
@@ -132,10 +129,3 @@ def _unpacked(wish: Wish, packed: Path | None, work: Path) -> PurePosixPath | No
         if not path.is_symlink():
             path.chmod(path.stat().st_mode | (0o555 if path.is_dir() else 0o444))
     return PurePosixPath(target)
-
-
-def _clear(work: Path) -> None:
-    """What containers wrote as root into the writable model may not be ours to remove."""
-    for path in work.iterdir():
-        if path.is_dir():
-            shutil.rmtree(path, ignore_errors=True)

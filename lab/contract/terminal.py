@@ -27,6 +27,9 @@ _WORDS: Final = (
     (Verdict.FAIL, "failed", "bold red"),
     (Verdict.SKIP, "skipped", "dim"),
 )
+_MANY: Final = 4
+"""So many rules skipped for one reason are one line."""
+
 _DETAILED: Final = (Verdict.FAIL, Verdict.WARN)
 
 
@@ -54,13 +57,21 @@ def render_rules(rules: Sequence[tuple[str, Rule]]) -> RenderableType:
 
 
 def _lines(findings: Sequence[Finding]) -> Table:
+    alike = Counter(one.seen for one in findings if one.verdict is Verdict.SKIP)
+    many = [why for why, count in alike.items() if count >= _MANY]
     table = _grid()
-    for section, members in groupby(findings, key=lambda one: one.section):
+    shown = [one for one in findings if one.verdict is not Verdict.SKIP or one.seen not in many]
+    for section, members in groupby(shown, key=lambda one: one.section):
         table.add_row("", Text(section, "bold cyan"), "")
         for one in members:
             symbol, style = SYMBOLS[one.verdict]
             quiet = "dim" if one.verdict is Verdict.SKIP else ""
             table.add_row(Text(symbol, style), Text(one.rule.id, quiet), Text(one.seen, "dim"))
+    for why in many:
+        symbol, style = SYMBOLS[Verdict.SKIP]
+        count = Text(f"{alike[why]} others", "dim")
+        table.add_row("", "", "")
+        table.add_row(Text(symbol, style), count, Text(why, "dim"))
     return table
 
 

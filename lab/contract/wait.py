@@ -8,7 +8,6 @@ from typing import Final
 from lab.contract import calls, procfs
 from lab.engine.container import DockerContainer
 from lab.errors import EngineError
-from lab.spec import PORT
 from lab.start.cause import CauseKind, not_ready, not_started
 from lab.start.probe import ATTEMPT_TIMEOUT_S, Probes, probe
 from lab.start.watch import Watch
@@ -56,9 +55,14 @@ def refused(container: DockerContainer, error: EngineError) -> NotReady:
 
 
 def wait_until_ready(
-    container: DockerContainer, address: tuple[str, int], *, begin: float, within_s: float
+    container: DockerContainer,
+    address: tuple[str, int],
+    *,
+    port: int,
+    begin: float,
+    within_s: float,
 ) -> Probes:
-    """Probe until it is ready. Raises ``NotReady`` when it never will be, or its time is up."""
+    """Probe until it is ready; ``port`` is the container's own. Raises ``NotReady`` when it never will be, or its time is up."""
     give_up_at = begin + within_s
     hopeless = ""
     with Watch(container) as watch:
@@ -74,10 +78,10 @@ def wait_until_ready(
             waited = time.monotonic() - begin
             listening = procfs.listening(container)
             if waited >= _SETTLED_S:
-                hopeless = _hopeless(seen, listening, address)
+                hopeless = _hopeless(seen, listening, address, port)
             if watch.gone() or hopeless or time.monotonic() >= give_up_at:
                 break
-    cause = not_ready(container, seen, waited)
+    cause = not_ready(container, seen, round(waited))
     raise NotReady(
         hopeless or cause.message,
         Unready(
@@ -94,7 +98,10 @@ def wait_until_ready(
 
 
 def _hopeless(
-    seen: Probes, listening: Sequence[procfs.Listening] | None, address: tuple[str, int]
+    seen: Probes,
+    listening: Sequence[procfs.Listening] | None,
+    address: tuple[str, int],
+    port: int,
 ) -> str:
     """Why waiting on is pointless, or nothing: it is not when the server may still be loading."""
     if seen.last_status is not None:
@@ -105,15 +112,15 @@ def _hopeless(
     if listening is None:
         return ""
     words = ", ".join(str(one) for one in listening)
-    if any(one.port == PORT for one in listening):
-        only = all(one.loopback for one in listening if one.port == PORT)
+    if any(one.port == port for one in listening):
+        only = all(one.loopback for one in listening if one.port == port)
         return f"it listens on {words} only" if only else ""
     answers = any(
         calls.call((address[0], one.port), calls.get("/ping"), timeout_s=2.0).good
         for one in listening
         if not one.loopback
     )
-    return f"it listens on {words} and answers /ping there, not on {PORT}" if answers else ""
+    return f"it listens on {words} and answers /ping there, not on {port}" if answers else ""
 
 
 def _slow_ping(address: tuple[str, int]) -> str:
