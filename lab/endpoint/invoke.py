@@ -161,6 +161,8 @@ class Invoker:
         self._settings = settings
         self._chance = random
         self._shadows: set[asyncio.Task[None]] = set()
+        for operation in (limits.INVOKE, limits.STREAM):
+            limits.constraints(operation)  # read from botocore now, not with the first request
 
     async def invoke(self, request: Request) -> Reply:
         """InvokeEndpoint. Raises ``ApiError``."""

@@ -1,0 +1,277 @@
+"""What the emulator adds: four questions, answered in one run with their arms interleaved.
+
+Overhead: a warm InvokeEndpoint through boto3 against the container called directly. Load: small
+requests a second. Cold start: through the endpoint against the same start made by hand. Burst: many
+clients at once against a small ``MaxConcurrency``.
+"""
+
+import random
+import statistics
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from enum import StrEnum, unique
+from typing import Final
+
+from lab import wire
+from lab.endpoint.bench_stage import Called, Stage
+from lab.errors import ContainerFailedError
+from lab.progress import Step
+
+_TIMEOUT_S: Final = 70.0
+_OK: Final = 200
+_THROTTLED: Final = 400
+
+
+@unique
+class Arm(StrEnum):
+    """One way of calling one container."""
+
+    DIRECT = "direct"
+    EMULATOR = "emulator"
+    """By a plain HTTP client, to tell the emulator's part from boto3's."""
+    BOTO3 = "boto3"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """How much to measure."""
+
+    rounds: int = 12
+    requests: int = 100
+    """Per block of the overhead."""
+    load_s: float = 3.0
+    """Per round."""
+    clients: int = 8
+    cold_starts: int = 10
+    burst: int = 50
+    burst_requests: int = 20
+    """Of each client, once the containers are warm."""
+    seed: int = 2023
+
+
+@dataclass(frozen=True, kw_only=True)
+class Overhead:
+    """One round of one payload: p50 of each arm in seconds."""
+
+    payload: str
+    p50_s: Mapping[Arm, float]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Load:
+    """One round under load."""
+
+    requests: int
+    errors: int
+    seconds: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cold:
+    """One pair of cold starts, from the call to the first prediction, in seconds."""
+
+    endpoint_s: float
+    direct_s: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Burst:
+    """Many clients at once. ``counted`` is what the containers say that they answered."""
+
+    what: str
+    sent: int
+    answered: int
+    throttled: int
+    lost: int
+    """Neither answered nor throttled."""
+    counted: int | None
+    expected: int | None = None
+    """How many must have been answered; None when time decides."""
+
+    @property
+    def exact(self) -> bool:
+        """Nothing lost, nothing answered twice, and exactly the excess throttled."""
+        whole = self.lost == 0 and self.answered + self.throttled == self.sent
+        once = self.counted is None or self.counted == self.answered
+        return whole and once and self.expected in {None, self.answered}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Measured:
+    """All rounds."""
+
+    overheads: Sequence[Overhead]
+    loads: Sequence[Load]
+    colds: Sequence[Cold]
+    bursts: Sequence[Burst]
+
+
+def measure(stage: Stage, options: Options, step: Step) -> Measured:
+    """Run everything; the first round of each kind is warm-up and thrown away."""
+    order = random.Random(options.seed)  # noqa: S311 - an order of work, not a secret
+    overheads: list[Overhead] = []
+    loads: list[Load] = []
+    colds: list[Cold] = []
+    work: list[tuple[str, int]] = []
+    for number in range(options.rounds + 1):
+        kinds = ["overhead", "load"]
+        if number <= options.cold_starts:
+            kinds.append("cold")
+        order.shuffle(kinds)
+        work += [(kind, number) for kind in kinds]
+    work += [("cold", number) for number in range(options.rounds + 1, options.cold_starts + 1)]
+    for done, (kind, number) in enumerate(work):
+        step.detail(f"round {number} of {options.rounds}: {kind}")
+        step.advance(done, len(work))
+        if kind == "overhead":
+            measured = _overhead(stage, options, order)
+            overheads += measured if number else []
+        elif kind == "load":
+            load = _load(stage.small, options)
+            loads += [load] if number else []
+        else:
+            cold = _cold(stage, order)
+            colds += [cold] if number else []
+    step.detail("burst")
+    bursts = _bursts(stage, options)
+    return Measured(overheads=overheads, loads=loads, colds=colds, bursts=bursts)
+
+
+# --- overhead ------------------------------------------------------------------------------------
+
+
+def _overhead(stage: Stage, options: Options, order: random.Random) -> list[Overhead]:
+    found = []
+    for called in (stage.small, stage.real):
+        arms = list(Arm)
+        order.shuffle(arms)
+        p50 = {arm: statistics.median(_block(called, arm, options.requests)) for arm in arms}
+        found.append(Overhead(payload=called.what, p50_s=p50))
+    return found
+
+
+def _block(called: Called, arm: Arm, requests: int) -> list[float]:
+    if arm is Arm.BOTO3:
+        return [_timed(called.boto3) for _ in range(requests)]
+    address, prepared = called.direct if arm is Arm.DIRECT else called.emulator()
+    with wire.connect(address, timeout_s=_TIMEOUT_S) as connection:
+
+        def once() -> None:
+            answer = wire.exchange(connection, prepared)
+            if answer.status != _OK:
+                raise ContainerFailedError(f"{arm} answered {answer.status}: {answer.body[:300]!r}")
+
+        return [_timed(once) for _ in range(requests)]
+
+
+def _timed(once: Callable[[], object]) -> float:
+    begin = time.perf_counter()
+    once()
+    return time.perf_counter() - begin
+
+
+# --- load ----------------------------------------------------------------------------------------
+
+
+def _load(called: Called, options: Options) -> Load:
+    address, prepared = called.emulator()
+    end = time.perf_counter() + options.load_s
+    statuses: Counter[int] = Counter()
+    lock = threading.Lock()
+
+    def client() -> None:
+        mine: Counter[int] = Counter()
+        with suppress(OSError), wire.connect(address, timeout_s=_TIMEOUT_S) as connection:
+            while time.perf_counter() < end:
+                mine[-1] += 1  # until it is answered
+                status = wire.exchange(connection, prepared).status
+                mine[-1] -= 1
+                mine[status] += 1
+        with lock:
+            statuses.update(mine)
+
+    begin = time.perf_counter()
+    _together(client, options.clients)
+    took = time.perf_counter() - begin
+    answered = statuses[_OK]
+    return Load(requests=answered, errors=statuses.total() - answered, seconds=took)
+
+
+def _together(work: Callable[[], None], count: int) -> None:
+    threads = [threading.Thread(target=work, daemon=True) for _ in range(count)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+
+# --- cold starts ---------------------------------------------------------------------------------
+
+
+def _cold(stage: Stage, order: random.Random) -> Cold:
+    """Both ways, in a random order; neither leaves anything running that the other would feel."""
+    arms = ["endpoint", "direct"]
+    order.shuffle(arms)
+    took = {}
+    for arm in arms:
+        stage.scale_to_zero()
+        took[arm] = _timed(stage.cold.boto3) if arm == "endpoint" else stage.direct_start()
+    stage.scale_to_zero()
+    return Cold(endpoint_s=took["endpoint"], direct_s=took["direct"])
+
+
+# --- bursts --------------------------------------------------------------------------------------
+
+
+def _bursts(stage: Stage, options: Options) -> list[Burst]:
+    """First cold: each container holds its request while it starts, so the excess is exact."""
+    stage.scale_to_zero()
+    cold = _burst(stage, options.burst, 1, "cold", expected=min(options.burst, stage.concurrency))
+    warm = _burst(stage, options.burst, options.burst_requests, "warm", expected=None)
+    return [cold, warm]
+
+
+def _burst(stage: Stage, clients: int, each: int, what: str, *, expected: int | None) -> Burst:
+    before = stage.answered_by_containers() if what == "warm" else 0
+    address, prepared = stage.cold.emulator()
+    outcomes: Counter[str] = Counter()
+    lock = threading.Lock()
+    barrier = threading.Barrier(clients)
+
+    def client() -> None:
+        mine: Counter[str] = Counter()
+        try:
+            with wire.connect(address, timeout_s=_TIMEOUT_S) as connection:
+                barrier.wait()
+                for _ in range(each):
+                    mine[_outcome(wire.exchange(connection, prepared))] += 1
+        except (OSError, threading.BrokenBarrierError):
+            barrier.abort()
+        mine["lost"] += each - mine.total()
+        with lock:
+            outcomes.update(mine)
+
+    _together(client, clients)
+    after = stage.answered_by_containers()
+    return Burst(
+        what=what,
+        sent=clients * each,
+        answered=outcomes["answered"],
+        throttled=outcomes["throttled"],
+        lost=outcomes["lost"],
+        counted=None if after is None or before is None else after - before,
+        expected=expected,
+    )
+
+
+def _outcome(answer: wire.Answer) -> str:
+    if answer.status == _OK:
+        return "answered"
+    kind = answer.headers.get("x-amzn-errortype", "")
+    if answer.status == _THROTTLED and kind == "ThrottlingException":
+        return "throttled"
+    return "lost"

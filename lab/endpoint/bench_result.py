@@ -1,0 +1,203 @@
+"""What the endpoint bench found, in figures with intervals, and where it is kept."""
+
+import json
+import statistics
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from lab.endpoint.bench import Arm, Burst, Measured, Options
+from lab.stats.quantiles import Interval, interval
+from lab.stats.ratios import Ratio, ratio_of_medians
+
+OVERHEAD_TARGET_S: Final = 0.002
+LOAD_TARGET_RPS: Final = 1000.0
+COLD_TARGET: Final = 1.10
+
+
+@dataclass(frozen=True, kw_only=True)
+class Figure:
+    """The median over the rounds, and where the true median lies with 95 % confidence."""
+
+    value: float
+    interval: Interval | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class OverheadResult:
+    """For one payload; seconds."""
+
+    payload: str
+    direct_p50_s: float
+    through_p50_s: float
+    """By boto3."""
+    overhead_s: Figure
+    """boto3 through the emulator, minus the container called directly."""
+    emulator_s: Figure
+    """The part that is the emulator's: a plain client through it, minus directly."""
+
+    @property
+    def reached(self) -> bool:
+        """Whether it is no more than the lab promises."""
+        return self.overhead_s.value <= OVERHEAD_TARGET_S
+
+
+@dataclass(frozen=True, kw_only=True)
+class Result:
+    """Everything; seconds and ratios."""
+
+    overheads: Sequence[OverheadResult]
+    rps: Figure
+    requests: int
+    errors: int
+    cold_endpoint_s: float
+    cold_direct_s: float
+    cold_ratio: Ratio
+    bursts: Sequence[Burst]
+
+    @property
+    def load_reached(self) -> bool:
+        """Fast enough, and not one error."""
+        return self.rps.value >= LOAD_TARGET_RPS and self.errors == 0
+
+    @property
+    def cold_reached(self) -> bool:
+        """Whether a cold start through the endpoint takes little longer than one by hand."""
+        return self.cold_ratio.value <= COLD_TARGET
+
+    @property
+    def burst_reached(self) -> bool:
+        """Whether every request had exactly one outcome, and the right one."""
+        return all(burst.exact for burst in self.bursts)
+
+    @property
+    def reached(self) -> bool:
+        """All of it."""
+        return (
+            all(one.reached for one in self.overheads)
+            and self.load_reached
+            and self.cold_reached
+            and self.burst_reached
+        )
+
+
+def summarise(measured: Measured, options: Options) -> Result:
+    """Medians over the rounds; differences are formed within each round first."""
+    payloads = dict.fromkeys(one.payload for one in measured.overheads)
+    ratio = ratio_of_medians(
+        {number: [cold.endpoint_s] for number, cold in enumerate(measured.colds)},
+        {number: [cold.direct_s] for number, cold in enumerate(measured.colds)},
+        seed=options.seed,
+    )
+    return Result(
+        overheads=[_overhead(payload, measured) for payload in payloads],
+        rps=_figure([load.requests / load.seconds for load in measured.loads]),
+        requests=sum(load.requests for load in measured.loads),
+        errors=sum(load.errors for load in measured.loads),
+        cold_endpoint_s=statistics.median(cold.endpoint_s for cold in measured.colds),
+        cold_direct_s=statistics.median(cold.direct_s for cold in measured.colds),
+        cold_ratio=ratio,
+        bursts=measured.bursts,
+    )
+
+
+def save(
+    path: Path, *, options: Options, measured: Measured, result: Result, on: Mapping[str, Any]
+) -> None:
+    """Write the rounds, their summary and what they were measured on as JSON."""
+    content = {
+        "schema": 1,
+        "measured": on,
+        "options": asdict(options),
+        "rounds": asdict(measured),
+        "summary": asdict(result) | {"reached": result.reached},
+    }
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(content, indent=2, default=str) + "\n")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Row:
+    """A line of the table."""
+
+    what: str
+    found: str
+    figure: str
+    promised: str
+    reached: bool
+
+
+def rows(result: Result) -> Sequence[Row]:
+    """The result as a table for people."""
+    found = [
+        Row(
+            what=f"overhead of a warm InvokeEndpoint, p50, {one.payload} payload",
+            found=f"{_ms(one.through_p50_s)} by boto3, {_ms(one.direct_p50_s)} directly "
+            f"(emulator alone +{_with(one.emulator_s, 1e3, 2)} ms)",
+            figure=f"+{_with(one.overhead_s, 1e3, 2)} ms",
+            promised=f"≤ {OVERHEAD_TARGET_S * 1e3:g} ms",
+            reached=one.reached,
+        )
+        for one in result.overheads
+    ]
+    found.append(
+        Row(
+            what="small requests on one emulator process",
+            found=f"{result.requests} requests, {result.errors} errors",
+            figure=f"{_with(result.rps, 1, 0)} /s",
+            promised=f"≥ {LOAD_TARGET_RPS:g} /s, no errors",
+            reached=result.load_reached,
+        )
+    )
+    cold = Figure(value=result.cold_ratio.value, interval=result.cold_ratio.interval)
+    found.append(
+        Row(
+            what="cold start through the endpoint against one by hand",
+            found=f"{result.cold_endpoint_s:.3f} s and {result.cold_direct_s:.3f} s; "
+            f"{result.cold_ratio.verdict.value}",
+            figure=f"x {_with(cold, 1, 3)}",
+            promised=f"≤ x {COLD_TARGET:.2f}",
+            reached=result.cold_reached,
+        )
+    )
+    found += [_burst_row(burst) for burst in result.bursts]
+    return found
+
+
+def _burst_row(burst: Burst) -> Row:
+    counted = "" if burst.counted is None else f", {burst.counted} counted by the containers"
+    return Row(
+        what=f"clients at once against MaxConcurrency, {burst.what} containers",
+        found=f"{burst.sent} sent: {burst.answered} answered{counted}",
+        figure=f"{burst.throttled} throttled, {burst.lost} lost",
+        promised="exactly the excess throttled, none lost, none answered twice",
+        reached=burst.exact,
+    )
+
+
+def _overhead(payload: str, measured: Measured) -> OverheadResult:
+    rounds = [one.p50_s for one in measured.overheads if one.payload == payload]
+    return OverheadResult(
+        payload=payload,
+        direct_p50_s=statistics.median(one[Arm.DIRECT] for one in rounds),
+        through_p50_s=statistics.median(one[Arm.BOTO3] for one in rounds),
+        overhead_s=_figure([one[Arm.BOTO3] - one[Arm.DIRECT] for one in rounds]),
+        emulator_s=_figure([one[Arm.EMULATOR] - one[Arm.DIRECT] for one in rounds]),
+    )
+
+
+def _figure(values: Sequence[float]) -> Figure:
+    return Figure(value=statistics.median(values), interval=interval(values))
+
+
+def _ms(seconds: float) -> str:
+    return f"{seconds * 1e3:.2f} ms"
+
+
+def _with(figure: Figure, scale: float, digits: int) -> str:
+    text = f"{figure.value * scale:.{digits}f}"
+    if figure.interval is None or not figure.interval.confident:
+        return text
+    low, high = figure.interval.low * scale, figure.interval.high * scale
+    return f"{text} ({low:.{digits}f} to {high:.{digits}f})"

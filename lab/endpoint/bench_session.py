@@ -1,0 +1,50 @@
+"""An endpoint bench from beginning to end: endpoints made, measured, deleted; figures kept."""
+
+from contextlib import ExitStack
+from dataclasses import asdict
+from datetime import UTC, datetime
+from pathlib import Path
+
+from lab import paths
+from lab.endpoint.bench import Options, measure
+from lab.endpoint.bench_result import Result, save, summarise
+from lab.endpoint.bench_stage import Subject, staged
+from lab.endpoint.client import EmulatorClient
+from lab.engine.api import Engine
+from lab.host import host_facts
+from lab.lock import bench_lock
+from lab.progress import Progress
+
+
+def run(
+    subject: Subject,
+    options: Options,
+    *,
+    floor: str,
+    client: EmulatorClient,
+    engine: Engine,
+    progress: Progress,
+) -> tuple[Result, Path]:
+    """Measure the emulator that ``client`` speaks to; the summary and the file that keeps all.
+
+    ``floor`` is the image that answers at once; ``engine`` the one that the emulator uses, for
+    starts by hand.
+    """
+    with bench_lock("An endpoint bench"), ExitStack() as stack:
+        with progress.step("Bringing the bench's endpoints into service"):
+            stage = stack.enter_context(staged(subject, floor=floor, client=client, engine=engine))
+        with progress.step("Measuring the emulator") as step:
+            measured = measure(stage, options, step)
+    result = summarise(measured, options)
+    folder = paths.runs() / f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-endpoint-bench"
+    path = folder / "endpoint-bench.json"
+    on = {
+        "image": subject.image,
+        "floor": floor,
+        "memory_mb": subject.memory_mb,
+        "emulator": client.addresses.sagemaker,
+        "host": host_facts(),
+        "engine": asdict(engine.facts()),
+    }
+    save(path, options=options, measured=measured, result=result, on=on)
+    return result, path
