@@ -1,0 +1,189 @@
+"""What gives a secret away: patterns of well-known formats, names of variables and of files.
+
+Nothing here returns the secret itself, only what kind it is: findings go into CI logs.
+"""
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Final
+
+
+@dataclass(frozen=True, kw_only=True)
+class Leak:
+    """Something that gives a secret away."""
+
+    what: str
+    sure: bool = True
+    """Whether it is a secret by its very form, and not only by its name or place."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Format:
+    what: str
+    marker: bytes
+    """Searched for first, in any case that occurs: a hundred times as fast as the pattern."""
+    pattern: re.Pattern[bytes]
+
+
+def _format(what: str, marker: str, pattern: str) -> _Format:
+    return _Format(what=what, marker=marker.encode(), pattern=re.compile(pattern.encode()))
+
+
+_BEFORE: Final = r"(?<![A-Za-z0-9+/_-])"
+_AFTER: Final = r"(?![A-Za-z0-9+/_-])"
+_KEY_PATTERN: Final = (
+    r"-----BEGIN (?:[A-Z]+ )?PRIVATE KEY(?: BLOCK)?-----"
+    # What a key is made of must follow: program text that only looks for one is none.
+    r"(?:\s|\\r|\\n)+(?:[A-Za-z-]+: [^\n]*\s+)*[A-Za-z0-9+/=]{40}"
+)
+_KEY_VALUE: Final = r"\s{0,4}[\"']?\s{0,4}[:=]\s{0,4}[\"']?[A-Za-z0-9/+=]{40}(?![A-Za-z0-9/+=])"
+
+_FORMATS: Final = (
+    _format("a private key", "PRIVATE KEY", _KEY_PATTERN),
+    _format("an AWS access key", "AKIA", rf"{_BEFORE}AKIA[A-Z2-7]{{16}}{_AFTER}"),
+    _format("a temporary AWS access key", "ASIA", rf"{_BEFORE}ASIA[A-Z2-7]{{16}}{_AFTER}"),
+    _format(
+        "an AWS secret access key", "aws_secret_access_key", rf"aws_secret_access_key{_KEY_VALUE}"
+    ),
+    _format(
+        "an AWS secret access key", "AWS_SECRET_ACCESS_KEY", rf"AWS_SECRET_ACCESS_KEY{_KEY_VALUE}"
+    ),
+    *(
+        _format("a GitHub token", f"gh{kind}_", rf"{_BEFORE}gh{kind}_[A-Za-z0-9]{{36,255}}{_AFTER}")
+        for kind in "pousr"
+    ),
+    _format("a GitHub token", "github_pat_", rf"{_BEFORE}github_pat_[A-Za-z0-9_]{{60,255}}"),
+    _format("a GitLab token", "glpat-", rf"{_BEFORE}glpat-[A-Za-z0-9_-]{{20,}}"),
+    _format("a Slack token", "xox", rf"{_BEFORE}xox[abeprs]-[0-9]{{6,}}-[A-Za-z0-9-]{{10,}}"),
+    _format("a Hugging Face token", "hf_", rf"{_BEFORE}hf_[A-Za-z]{{34}}{_AFTER}"),
+    _format("a PyPI token", "pypi-AgE", rf"{_BEFORE}pypi-AgE[A-Za-z0-9_-]{{50,}}"),
+    _format("an npm token", "npm_", rf"{_BEFORE}npm_[A-Za-z0-9]{{36}}{_AFTER}"),
+    _format("a Docker Hub token", "dckr_pat_", rf"{_BEFORE}dckr_pat_[A-Za-z0-9_-]{{27}}"),
+    _format("an OpenAI key", "T3BlbkFJ", rf"{_BEFORE}sk-[A-Za-z0-9_-]{{20,}}T3BlbkFJ[\w-]{{20,}}"),
+    _format("an Anthropic key", "sk-ant-", rf"{_BEFORE}sk-ant-[a-z0-9]+-[A-Za-z0-9_-]{{80,}}"),
+    _format("a Google API key", "AIza", rf"{_BEFORE}AIza[0-9A-Za-z_-]{{35}}{_AFTER}"),
+    _format("a Stripe key", "_live_", rf"{_BEFORE}[sr]k_live_[0-9A-Za-z]{{24,}}"),
+    _format("an Azure storage key", "AccountKey=", r"AccountKey=[A-Za-z0-9+/]{86}=="),
+)
+
+_PASSWORD_IN_URL: Final = re.compile(
+    r"\b[a-z][a-z0-9+.-]{1,20}://[^\s/:@'\"$<{]*:(?P<secret>[^\s/:@'\"$<{%*][^\s/@'\"]*)@[\w\[]"
+)
+_ENCODED_IN_URL: Final = re.compile(
+    r"\b[a-z][a-z0-9+.-]{1,20}://[^\s/:@'\"$<{]*:(?P<secret>%[0-9A-Fa-f]{2}[^\s/@'\"]*)@[\w\[]"
+)
+_SAMPLES: Final = (b"EXAMPLE", b"example", b"XXXX", b"xxxx")
+_FEWEST_DISTINCT: Final = 6
+"""A made-up key repeats itself; 16 letters of a real one do not."""
+
+_SECRET_WORDS: Final = frozenset(
+    {"PASSWORD", "PASSWD", "PASSPHRASE", "SECRET", "SECRETS", "TOKEN", "APIKEY", "CREDENTIALS"}
+)
+_SECRET_PAIRS: Final = (
+    ("API", "KEY"),
+    ("ACCESS", "KEY"),
+    ("PRIVATE", "KEY"),
+    ("AUTH", "KEY"),
+    ("ENCRYPTION", "KEY"),
+)
+_PUBLIC_WORDS: Final = frozenset({"ID", "FILE", "PATH", "URL", "URI", "NAME", "DIR", "ARN", "TYPE"})
+"""Last words of names that only say where a secret is, or of which kind."""
+
+_HARMLESS: Final = re.compile(
+    r"(?:|true|false|yes|no|on|off|none|null|default|changeme|test|dummy|[\d.]+|/.*|\.\.?/.*"
+    r"|\$.*|<.*>|\{.*|\*+|x+)",
+    re.IGNORECASE,
+)
+_ASSIGNED: Final = re.compile(
+    r"(?<![\w$-])(?P<name>[A-Za-z_][A-Za-z0-9_]*)=(?P<value>\"[^\"]*\"|'[^']*'|[^\s\"';&|]*)"
+)
+_SHORTEST: Final = 6
+_STARS: Final = "***"
+
+
+def in_text(text: bytes) -> Sequence[Leak]:
+    """The kinds of secrets in a text, each once."""
+    found = {
+        one.what
+        for one in _FORMATS
+        if one.marker in text and any(_real(hit) for hit in one.pattern.finditer(text))
+    }
+    return [Leak(what=what) for what in sorted(found)]
+
+
+def in_url(text: str) -> Sequence[Leak]:
+    """URLs that carry a password: of an index, a repository, a proxy, a database."""
+    found = any(
+        not _HARMLESS.fullmatch(hit["secret"])
+        for pattern in (_PASSWORD_IN_URL, _ENCODED_IN_URL)
+        for hit in pattern.finditer(text)
+    )
+    return [Leak(what="a URL with a password")] if found else []
+
+
+def in_variable(name: str, value: str) -> Sequence[Leak]:
+    """What a variable or a label gives away by its form or its name."""
+    value = value.strip().strip("\"'")
+    by_form = [*in_text(f"{name}={value}".encode()), *in_url(value)]
+    if by_form:
+        return by_form
+    if not names_a_secret(name) or _HARMLESS.fullmatch(value) or len(value) < _SHORTEST:
+        return []
+    random = any(one.isdigit() for one in value) and any(one.isalpha() for one in value)
+    sure = random and not re.search(r"\s", value)
+    return [Leak(what="a value that its name calls a secret", sure=sure)]
+
+
+def names_a_secret(name: str) -> bool:
+    """Whether a variable's name says that its value is a secret: ``DB_PASSWORD``, ``API_KEY``."""
+    words = [word for word in re.split(r"[^A-Z0-9]+", _separated(name).upper()) if word]
+    if not words or words[-1] in _PUBLIC_WORDS:
+        return False
+    pairs = set(pairwise(words))
+    return bool(_SECRET_WORDS & set(words)) or any(pair in pairs for pair in _SECRET_PAIRS)
+
+
+def assignments(command: str) -> Iterator[tuple[str, str]]:
+    """``NAME=value`` in a command, build arguments included."""
+    for hit in _ASSIGNED.finditer(command):
+        yield hit["name"], hit["value"].strip("\"'")
+
+
+def in_command(command: str) -> Sequence[Leak]:
+    """What a step of an image's history gives away."""
+    found = [*in_text(command.encode()), *in_url(command)]
+    for name, value in assignments(command):
+        found += in_variable(name, value)
+    return list({leak.what: leak for leak in reversed(found)}.values())
+
+
+def redacted(text: str) -> str:
+    """The text with everything hidden that might be a secret: for quoting commands."""
+    for one in _FORMATS:
+        text = one.pattern.sub(_STARS.encode(), text.encode()).decode(errors="replace")
+    for pattern in (_PASSWORD_IN_URL, _ENCODED_IN_URL):
+        text = pattern.sub(lambda hit: hit[0].replace(hit["secret"], _STARS), text)
+    # A token may stand where the user's name does.
+    text = re.sub(r"(://)[^\s/@:'\"]{12,}(@)", rf"\1{_STARS}\2", text)
+
+    def hide(hit: re.Match[str]) -> str:
+        if not names_a_secret(hit["name"]) or not hit["value"]:
+            return hit[0]
+        return f"{hit['name']}={_STARS}"
+
+    return _ASSIGNED.sub(hide, text)
+
+
+def _real(hit: re.Match[bytes]) -> bool:
+    """Whether it is none of the made-up ones that documentation is full of."""
+    text = hit[0]
+    if any(sample in text for sample in _SAMPLES):
+        return False
+    return len(set(text[-16:])) >= _FEWEST_DISTINCT
+
+
+def _separated(name: str) -> str:
+    """``dbPassword`` as ``db_Password``."""
+    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name)

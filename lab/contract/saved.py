@@ -1,0 +1,250 @@
+"""An image's layers as they are saved, read once from a stream: nothing is unpacked, and memory
+does not grow with the image. Files that a later layer removed are in it: that is the point.
+"""
+
+import json
+import re
+import tarfile
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import IO, Any, Final, cast
+
+from lab.contract.credentials import Leak, redacted
+from lab.contract.secretfiles import LARGEST_READ, in_file
+from lab.engine.docker import DockerEngine
+from lab.engine.foreign import translated
+from lab.errors import EngineError
+
+MODEL_PLACE: Final = "opt/ml/model/"
+
+_LARGEST_JSON: Final = 8 * 1024 * 1024
+_TAR_MAGIC: Final = b"ustar"
+_TAR_MAGIC_AT: Final = 257
+_BLOCK: Final = 512
+_WHITEOUT: Final = ".wh."
+_OPAQUE: Final = ".wh..wh..opq"
+_ELF: Final = b"\x7fELF"
+_ELF_HEAD: Final = 20
+_EXECUTABLE: Final = 0o111
+_LARGE_MODEL: Final = 10_000_000
+_READ: Final = 1 << 20
+
+MACHINES: Final[Mapping[int, str]] = {0x3E: "amd64", 0xB7: "arm64", 0x03: "386", 0x28: "arm"}
+"""ELF's numbers for processors."""
+
+_MODEL_FILE: Final = re.compile(
+    r".*\.(?:onnx|pb|h5|hdf5|keras|pt|pth|safetensors|tflite|gguf|joblib|ckpt|mar|pkl|bin"
+    r"|data-\d+-of-\d+)"
+)
+_NO_MODEL: Final = re.compile(r"(?:.*/)?(?:site|dist)-packages/.*|usr/.*|lib.*/.*|var/.*")
+_LEFT: Final = tuple(
+    (re.compile(pattern), what)
+    for pattern, what in (
+        (r"(?:root|home/[^/]+)/\.cache/pip/.*", "pip's cache"),
+        (r"(?:root|home/[^/]+)/\.cache/(?:uv|pypoetry|conda)/.*", "a package manager's cache"),
+        (r"(?:.*/)?(?:conda|miniconda3?|mambaforge)/pkgs/.*", "conda's packages"),
+        (r"var/lib/apt/lists/.*", "apt's lists"),
+        (r"var/cache/(?:apt|yum|dnf|apk)/.*", "the package manager's archives"),
+        (r"usr/(?:lib/gcc|libexec/gcc)/.*", "the compiler"),
+        (r"(?:.*/)?\.git/.*", "a repository's history (.git)"),
+        (r"(?:var/)?tmp/.*", "temporary files"),
+    )
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class FileLeak:
+    """A file of a layer that gives a secret away."""
+
+    path: str
+    leak: Leak
+
+
+@dataclass(kw_only=True)
+class Layer:
+    """What a layer holds, as far as the rules ask."""
+
+    leaks: list[FileLeak] = field(default_factory=list)
+    removed: set[str] = field(default_factory=set)
+    """Paths of lower layers that this one takes away."""
+    emptied: set[str] = field(default_factory=set)
+    """Folders of lower layers of which this one takes away everything."""
+    leftovers: Counter[str] = field(default_factory=Counter)
+    models: list[tuple[str, int]] = field(default_factory=list)
+    under_mount: int = 0
+    """Bytes in ``/opt/ml/model``."""
+    executables: dict[str, int] = field(default_factory=dict)
+    """Programs in ELF and the number of the processor that they are for."""
+    command: str = ""
+    """The step that made it, with what might be a secret hidden."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Saved:
+    """An image as it was saved."""
+
+    config: Mapping[str, Any]
+    layers: Sequence[Layer]
+    """The lowest first."""
+
+    @property
+    def history(self) -> Sequence[str]:
+        """The steps that made it, as they were written: may hold secrets."""
+        return [str(step.get("created_by") or "") for step in self.config.get("history") or ()]
+
+    def gone_in(self, number: int, path: str) -> int | None:
+        """The layer that takes away a file of layer ``number``; layers count from 1."""
+        for later in range(number, len(self.layers)):
+            layer = self.layers[later]
+            folders = [path[:at] for at, sign in enumerate(path) if sign == "/"]
+            if {path, *folders} & layer.removed or set(folders) & layer.emptied:
+                return later + 1
+        return None
+
+
+def save(engine: DockerEngine, ref: str) -> Saved:
+    """Read an image of the engine's. Seconds for a large one. Raises ``EngineError``."""
+    engine.image(ref)
+    with translated():
+        return read(engine.client.get_image(ref, chunk_size=_READ))
+
+
+def read(chunks: Iterable[bytes]) -> Saved:
+    """Read what ``docker save`` writes, whether in the older or in OCI's layout."""
+    layers: dict[str, Layer] = {}
+    documents: dict[str, bytes] = {}
+    aliases: dict[str, str] = {}
+    try:
+        with tarfile.open(fileobj=cast("Any", _Stream(chunks)), mode="r|") as archive:
+            while (member := archive.next()) is not None:
+                archive.members.clear()  # type: ignore[attr-defined]  # else it keeps them all
+                if member.issym():
+                    aliases[member.name] = member.linkname
+                file = archive.extractfile(member) if member.isreg() else None
+                if file is None:
+                    continue
+                head = _Head(file)
+                if head.starts_json and member.size <= _LARGEST_JSON:
+                    documents[member.name] = head.read(-1)
+                elif head.compressed or head.is_tar:
+                    layers[member.name] = _layer(head)
+    except tarfile.TarError as error:
+        raise EngineError(f"What the engine saved of the image cannot be read: {error}.") from error
+    return _assembled(documents, layers, aliases)
+
+
+def _assembled(
+    documents: Mapping[str, bytes], layers: Mapping[str, Layer], aliases: Mapping[str, str]
+) -> Saved:
+    try:
+        said = json.loads(documents["manifest.json"])[0]
+        config = json.loads(documents[said["Config"]])
+        names = [_followed(name, aliases) for name in said["Layers"] or ()]
+    except (KeyError, IndexError, ValueError) as error:
+        raise EngineError(
+            f"What the engine saved of the image has no manifest that can be read: {error!r}."
+        ) from error
+    # One of no bytes at all (an empty folder's) may be left out of the archive.
+    ordered = [layers.get(name, Layer()) for name in names]
+    made = [step for step in config.get("history") or () if not step.get("empty_layer")]
+    for layer, step in zip(ordered, made, strict=False):
+        layer.command = _said(str(step.get("created_by") or step.get("comment") or ""))
+    return Saved(config=config, layers=ordered)
+
+
+def _followed(name: str, aliases: Mapping[str, str]) -> str:
+    """A layer that occurs twice is saved once, and linked to."""
+    if name not in aliases:
+        return name
+    return re.sub(r"^(\.\./)+", "", aliases[name])
+
+
+def _layer(content: "_Head") -> Layer:
+    layer = Layer()
+    with tarfile.open(fileobj=cast("Any", content), mode="r|*") as archive:
+        while (member := archive.next()) is not None:
+            archive.members.clear()  # type: ignore[attr-defined]
+            path = member.name.removeprefix("./").lstrip("/")
+            folder, _, name = path.rpartition("/")
+            if name == _OPAQUE:
+                layer.emptied.add(folder)
+            elif name.startswith(_WHITEOUT):
+                layer.removed.add(f"{folder}/{name[4:]}".lstrip("/"))
+            elif member.isreg() and member.size:
+                _look(layer, path, member, archive)
+    return layer
+
+
+def _look(layer: Layer, path: str, member: tarfile.TarInfo, archive: tarfile.TarFile) -> None:
+    for pattern, what in _LEFT:
+        if pattern.fullmatch(path):
+            layer.leftovers[what] += member.size
+            break
+    if path.startswith(MODEL_PLACE):
+        layer.under_mount += member.size
+    elif member.size >= _LARGE_MODEL and _MODEL_FILE.fullmatch(path) and not _NO_MODEL.match(path):
+        layer.models.append((path, member.size))
+    small = member.size <= LARGEST_READ
+    if not small and not member.mode & _EXECUTABLE:
+        return
+    file = archive.extractfile(member)
+    if file is None:
+        return
+    content = file.read(-1 if small else _ELF_HEAD)
+    if content.startswith(_ELF):
+        if member.mode & _EXECUTABLE and len(content) >= _ELF_HEAD:
+            layer.executables[path] = int.from_bytes(content[18:20], "little")
+    elif small:
+        layer.leaks += [FileLeak(path=path, leak=leak) for leak in in_file(path, content)]
+
+
+def _said(command: str) -> str:
+    """A step on one line, as it stood in the Dockerfile."""
+    said = " ".join(command.split()).removesuffix("# buildkit").strip()
+    said = re.sub(r"^RUN (\|\d+ .*? )?/bin/sh -c ", "RUN ", said)
+    said = re.sub(r"^/bin/sh -c #\(nop\) +", "", said)
+    return redacted(said) or "imported"
+
+
+class _Head:
+    """A file whose beginning has been looked at."""
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self._file = file
+        self._rest = file.read(_BLOCK)
+        self.starts_json = self._rest[:1] in {b"{", b"["}
+        self.compressed = self._rest.startswith((b"\x1f\x8b", b"\x28\xb5\x2f\xfd"))
+        self.is_tar = self._rest[_TAR_MAGIC_AT:].startswith(_TAR_MAGIC) or not any(self._rest)
+
+    def read(self, size: int = -1) -> bytes:
+        """As of a file."""
+        if not self._rest:
+            return self._file.read(size)
+        if size < 0:
+            data, self._rest = self._rest + self._file.read(), b""
+            return data
+        data, self._rest = self._rest[:size], self._rest[size:]
+        return data + self._file.read(size - len(data)) if len(data) < size else data
+
+
+class _Stream:
+    """Chunks as a file that is only read forwards."""
+
+    def __init__(self, chunks: Iterable[bytes]) -> None:
+        self._chunks = iter(chunks)
+        self._rest = memoryview(b"")
+
+    def read(self, size: int) -> bytes:
+        """At most ``size`` bytes; fewer only at the end."""
+        pieces = []
+        while size > 0:
+            if not self._rest:
+                chunk = next(self._chunks, None)
+                if chunk is None:
+                    break
+                self._rest = memoryview(chunk)
+            pieces.append(self._rest[:size])
+            size -= len(pieces[-1])
+            self._rest = self._rest[len(pieces[-1]) :]
+        return b"".join(pieces)

@@ -1,0 +1,109 @@
+"""Files that hold secrets by their place: which, and whether these really do."""
+
+import re
+from collections.abc import Callable, Sequence
+from typing import Final
+
+from lab.contract.credentials import Leak, assignments, in_text, in_url, in_variable
+
+LARGEST_READ: Final = 1024 * 1024
+"""Files above this are not read: secrets are small, and images are not."""
+
+_HEAD: Final = 2048
+
+Judge = Callable[[str], Sequence[Leak]]
+
+
+def _netrc(text: str) -> Sequence[Leak]:
+    found = re.search(r"\bpassword\s+(?!\$|<)\S+", text)
+    return [Leak(what="a .netrc with a password")] if found else []
+
+
+def _aws(text: str) -> Sequence[Leak]:
+    found = re.search(r"aws_secret_access_key\s*=\s*\S{16,}", text, re.IGNORECASE)
+    return [Leak(what="AWS credentials")] if found else []
+
+
+def _pypirc(text: str) -> Sequence[Leak]:
+    found = re.search(r"^\s*password\s*[:=]\s*(?!\$|<|%)\S+", text, re.MULTILINE)
+    return [Leak(what="a .pypirc with a password")] if found else []
+
+
+def _docker(text: str) -> Sequence[Leak]:
+    found = re.search(r'"(?:auth|identitytoken|password)"\s*:\s*"[^"]{4,}"', text)
+    return [Leak(what="a registry's credentials")] if found else []
+
+
+def _git(text: str) -> Sequence[Leak]:
+    return [*in_url(text)] or [Leak(what="a repository's history (.git)", sure=False)]
+
+
+def _npm(text: str) -> Sequence[Leak]:
+    found = re.search(r"_(?:authToken|auth|password)\s*=\s*(?!\$)\S{6,}", text)
+    return [Leak(what="an .npmrc with a token")] if found else []
+
+
+def _kube(text: str) -> Sequence[Leak]:
+    found = re.search(r"^\s*(?:token|client-key-data|password):\s*\S{6,}", text, re.MULTILINE)
+    return [Leak(what="a cluster's credentials")] if found else []
+
+
+def _env(text: str) -> Sequence[Leak]:
+    found = [leak for name, value in assignments(text) for leak in in_variable(name, value)]
+    return found[:1] or ([Leak(what="an .env file", sure=False)] if text.strip() else [])
+
+
+def _huggingface(text: str) -> Sequence[Leak]:
+    return [Leak(what="a Hugging Face token")] if text.startswith("hf_") else []
+
+
+_FILES: Final[Sequence[tuple[re.Pattern[str], Judge]]] = tuple(
+    (re.compile(rf"(?:.*/)?{pattern}"), judge)
+    for pattern, judge in (
+        (r"\.aws/credentials", _aws),
+        (r"[._]netrc", _netrc),
+        (r"\.pypirc", _pypirc),
+        (r"\.docker/config\.json", _docker),
+        (r"\.dockercfg", _docker),
+        (r"\.git-credentials", in_url),
+        (r"\.git/config", _git),
+        (r"\.npmrc", _npm),
+        (r"\.kube/config", _kube),
+        (r"\.env(?:\.(?!example|sample|template|dist)[\w-]+)?", _env),
+        (r"(?:pip\.conf|pip\.ini|uv\.toml|\.condarc|\.gitconfig|poetry\.toml)", in_url),
+        (r"(?:requirements[\w.-]*\.(?:txt|in)|Pipfile(?:\.lock)?|direct_url\.json)", in_url),
+        (r"etc/apt/(?:auth\.conf(?:\.d/.*)?|sources\.list(?:\.d/.*)?)", in_url),
+        (r"etc/apt/auth\.conf(?:\.d/.*)?", _netrc),
+        (r"\.(?:cache/huggingface|huggingface)/token", _huggingface),
+    )
+)
+
+_OF_A_PACKAGE: Final = re.compile(
+    r"(?:.*/)?(?:(?:site|dist)-packages|usr/(?:lib/python3[\d.]*|share|src)|node_modules)/.*"
+)
+_ITS_TESTS: Final = re.compile(
+    r"(?:.*/)?(?:[\w-]*tests?|testing|test_?data|fixtures|examples?|samples?|docs?|certdata)/.*"
+)
+
+
+_SHIPPED: Final = frozenset({"a private key"})
+"""What packages ship for tests and proxies of their own, wherever in them it lies."""
+
+
+def in_file(path: str, content: bytes) -> Sequence[Leak]:
+    """What a file gives away. Keys that came with a published package are no secret: not sure."""
+    if not content or b"\0" in content[:_HEAD]:
+        return []
+    leaks = list(in_text(content))
+    judges = [judge for pattern, judge in _FILES if pattern.fullmatch(path)]
+    if judges:
+        text = content.decode(errors="replace")
+        leaks += [leak for judge in judges for leak in judge(text)]
+    if leaks and _OF_A_PACKAGE.fullmatch(path):
+        tests = _ITS_TESTS.fullmatch(path) is not None
+        leaks = [_published(leak) if tests or leak.what in _SHIPPED else leak for leak in leaks]
+    return list({leak.what: leak for leak in leaks}.values())
+
+
+def _published(leak: Leak) -> Leak:
+    return Leak(what=f"{leak.what} that came with a package", sure=False)

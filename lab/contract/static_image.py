@@ -1,0 +1,135 @@
+"""The rules about the image as a whole: its platform, its size, its layers."""
+
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Final
+
+from lab.contract import sources
+from lab.contract.looked import inspected, saved
+from lab.contract.model import Finding, Rule, Verdict
+from lab.contract.saved import MACHINES, Layer, Saved
+from lab.contract.session import CannotTry, Session, finding
+from lab.spec import Platform
+from lab.units import format_bytes
+
+SIZE_LIMIT: Final = 10_737_418_240
+"""As serverless says it: `Image size N is greater than supported size 10737418240`."""
+
+_CLOSE_CALL: Final = 0.8
+_MOST_LAYERS: Final = 127
+_MANY_LAYERS: Final = 100
+
+PLATFORM = Rule(
+    id="platform",
+    title="The image and the programs in it are for one processor that SageMaker has",
+    why="An image for another processor ends as `exec format error`, which SageMaker reports as a "
+    "failed ping. amd64 runs everywhere; arm64 on Graviton instances (ml.c7g, ml.m8g, ...) in "
+    "real time only: no batch instance is Graviton, and for serverless no page says it is taken.",
+    change="Build with `docker buildx build --platform linux/amd64`, on an Apple computer too, "
+    "and copy in programs built for the same.",
+    source=f"{sources.API_MODEL}: ProductionVariantInstanceType, TransformInstanceType",
+)
+SIZE = Rule(
+    id="image-size",
+    title="The image is under 10 GB unpacked",
+    why="Serverless (and Lambda) refuse a larger one: `Image size N is greater than supported "
+    "size 10737418240`. In real time it only takes long to pull.",
+    change="Install what serves and not what trains; use a second stage; "
+    "`lab images report` shows what is large.",
+    source=sources.SERVERLESS,
+)
+LAYERS = Rule(
+    id="layers",
+    title=f"The image has far fewer than {_MOST_LAYERS} layers",
+    why="Container engines cannot stack more than 127, and each is a request more when pulled.",
+    change="Join RUN steps that belong together.",
+    source=sources.LAB,
+)
+
+
+def judge_platform(
+    declared: Platform, programs: Mapping[str, int], entry: str
+) -> tuple[Verdict, str]:
+    """What an image says it is for, and what its programs are for.
+
+    ``programs``: path to ELF's number of the processor; ``entry``: the entry point's path.
+    """
+    kinds = Counter(MACHINES.get(number, f"number {number}") for number in programs.values())
+    own = programs.get(entry.lstrip("/"))
+    if own is not None and MACHINES.get(own) != declared.arch:
+        name = MACHINES.get(own, f"processor number {own}")
+        return Verdict.FAIL, f"declared {declared}, but the entry point {entry} is for {name}"
+    if kinds and kinds.most_common(1)[0][0] != declared.arch:
+        most, count = kinds.most_common(1)[0]
+        return Verdict.FAIL, (
+            f"declared {declared}, but {count} of {len(programs)} programs are for {most}"
+        )
+    if declared is Platform.ARM64:
+        return Verdict.WARN, (
+            f"{declared}: real time on Graviton instances only, no batch; "
+            "serverless: not documented, taken as no"
+        )
+    return Verdict.PASS, f"{declared}, and so are its programs" if kinds else str(declared)
+
+
+def judge_size(unpacked: int) -> tuple[Verdict, str]:
+    """The sum of the layers, unpacked."""
+    said = f"{format_bytes(unpacked)} unpacked"
+    if unpacked > SIZE_LIMIT:
+        return Verdict.FAIL, f"{said}, {format_bytes(unpacked - SIZE_LIMIT)} too much"
+    if unpacked > SIZE_LIMIT * _CLOSE_CALL:
+        return Verdict.WARN, f"{said}, close to the limit"
+    return Verdict.PASS, said
+
+
+def judge_layers(count: int) -> tuple[Verdict, str]:
+    """How many there are."""
+    verdict = Verdict.WARN if count > _MANY_LAYERS else Verdict.PASS
+    return verdict, f"{count} layer{'' if count == 1 else 's'}"
+
+
+def programs_of(image: Saved) -> Mapping[str, int]:
+    """The programs of an image's last state, as far as they were not removed."""
+    found: dict[str, int] = {}
+    for layer in image.layers:
+        _take_away(found, layer)
+        found |= layer.executables
+    return found
+
+
+def _take_away(found: dict[str, int], layer: Layer) -> None:
+    gone = tuple(f"{path}/" for path in (*layer.removed, *layer.emptied))
+    for path in [one for one in found if one in layer.removed or (gone and one.startswith(gone))]:
+        del found[path]
+
+
+def _platform(session: Session) -> Finding:
+    config = session.config()
+    command = [*(config.get("Entrypoint") or ()), *(config.get("Cmd") or ())]
+    declared = session.subject.platform
+    try:
+        programs = programs_of(saved(session))
+    except CannotTry:
+        programs = {}  # what it declares can be judged all the same
+    verdict, seen = judge_platform(declared, programs, str(command[0]) if command else "")
+    return finding(PLATFORM, verdict, seen, {"declared": declared.value})
+
+
+def _size(session: Session) -> Finding:
+    unpacked = session.where.engine.image(session.subject.image).unpacked_bytes
+    verdict, seen = judge_size(unpacked)
+    return finding(SIZE, verdict, seen, {"bytes": unpacked, "limit": SIZE_LIMIT})
+
+
+def _layers(session: Session) -> Finding:
+    record: Mapping[str, Any] = inspected(session)
+    count = len((record.get("RootFS") or {}).get("Layers") or ())
+    verdict, seen = judge_layers(count)
+    return finding(LAYERS, verdict, seen, {"layers": count})
+
+
+RULES: Sequence[tuple[Rule, Callable[[Session], Finding]]] = (
+    (PLATFORM, _platform),
+    (SIZE, _size),
+    (LAYERS, _layers),
+)
