@@ -42,7 +42,7 @@ def up(
         engine.close()
     out.print(services_table(stack.services))
     out.print()
-    out.print(endpoints_table(stack))
+    out.print(endpoint_lines(stack), highlight=False, soft_wrap=True)
     out.print()
     _line(how_to(stack, with_keys=not settings.env.get("AWS_ACCESS_KEY_ID")))
     _complain(stack.endpoints)
@@ -63,22 +63,25 @@ def services_table(services: Sequence[Started]) -> Table:
     return table
 
 
-def endpoints_table(stack: Stack) -> Table:
-    """Each endpoint, and where curl finds it."""
-    table = Table(box=None, pad_edge=False, title="Endpoints", title_justify="left")
-    for heading in ("endpoint", "kind", "status", "URL"):
-        table.add_column(heading, no_wrap=heading != "URL", overflow="fold")
+def endpoint_lines(stack: Stack) -> str:
+    """Each endpoint and where curl finds it, in Rich's markup.
+
+    No table of Rich's: on a narrow terminal it would break a URL in pieces.
+    """
+    rows = [(one.name, one.kind, one.status, _url(stack, one.name)) for one in stack.endpoints]
+    heads = ("endpoint", "kind", "status", "URL")
+    name, kind, status = (max(len(row[at]) for row in (heads, *rows)) for at in range(3))
+    lines = [
+        "[italic]Endpoints[/italic]",
+        f"[bold]{heads[0]:<{name}}  {heads[1]:<{kind}}  {heads[2]:<{status}}  {heads[3]}[/bold]",
+    ]
     for one in stack.endpoints:
         style = "green" if one.status == Status.IN_SERVICE else "red"
-        table.add_row(
-            one.name,
-            one.kind,
-            f"[{style}]{one.status}[/{style}]",
-            _url(stack, one.name),
-        )
+        said = f"[{style}]{one.status:<{status}}[/{style}]"
+        lines.append(f"{one.name:<{name}}  {one.kind:<{kind}}  {said}  {_url(stack, one.name)}")
         if one.note:
-            table.add_row("", "", "", escape(one.note))
-    return table
+            lines.append(f"  {escape(one.note)}")
+    return "\n".join(lines)
 
 
 def how_to(stack: Stack, *, with_keys: bool) -> str:

@@ -43,6 +43,9 @@ class Emulator(Protocol):
     def invoke(self, endpoint: str, body: bytes, content_type: str) -> Reply:
         """InvokeEndpoint."""
 
+    def servers(self, endpoint: str) -> Sequence[Mapping[str, Any]]:
+        """Its running containers."""
+
     def ensure_bucket(self, bucket: str) -> bool:
         """Whether it was made."""
 
@@ -97,11 +100,18 @@ def endpoints(
         for kind in KINDS:
             name = f"{one.archive.model}-{kind}"
             config = _config(name, kind, model, client)
-            changed[name] = (_endpoint(name, config, client, progress), one, kind)
-    waiting = [name for name, (state, _, _) in changed.items() if state != "same"]
+            changed[name] = (_endpoint(name, kind, config, client, progress), one, kind)
+    waiting = [name for name, (state, _, _) in changed.items() if state == "changed"]
     if waiting:
         with progress.step(f"Waiting for {_counted(waiting)}") as step:
             _settled(waiting, client, step)
+            return _all_described(changed, client)
+    return _all_described(changed, client)
+
+
+def _all_described(
+    changed: Mapping[str, tuple[str, Served, str]], client: Emulator
+) -> Sequence[Endpoint]:
     return [
         _described(name, one, kind, client, asked=state == "changed")
         for name, (state, one, kind) in changed.items()
@@ -138,7 +148,7 @@ def _config(endpoint: str, kind: str, model: str, client: Emulator) -> str:
     return name
 
 
-def _endpoint(name: str, config: str, client: Emulator, progress: Progress) -> str:
+def _endpoint(name: str, kind: str, config: str, client: Emulator, progress: Progress) -> str:
     """Make or update it: ``changed``, ``same``, or ``kept`` when a user has made it their own."""
     seen = client.find("describe_endpoint", EndpointName=name)
     if seen is not None and seen["EndpointStatus"] == Status.FAILED:
@@ -152,7 +162,9 @@ def _endpoint(name: str, config: str, client: Emulator, progress: Progress) -> s
         client.call("create_endpoint", EndpointName=name, EndpointConfigName=config, Tags=_TAGS)
         return "changed"
     if seen["EndpointConfigName"] == config:
-        return "changed" if under_way else "same"
+        # After a restart of the emulator its containers are on their way.
+        starting = kind == "realtime" and not client.servers(name)
+        return "changed" if under_way or starting else "same"
     if not re.fullmatch(rf"{re.escape(name)}-[0-9a-f]{{8}}", seen["EndpointConfigName"]):
         return "kept"
     client.call("update_endpoint", EndpointName=name, EndpointConfigName=config)

@@ -29,6 +29,7 @@ class FakeEmulator:
         self.invoked: list[str] = []
         self.fails: str | None = None
         self.refuses = ""
+        self.cold: list[str] = []
 
     def call(self, operation: str, **parameters: Any) -> Mapping[str, Any]:
         self.calls.append(operation)
@@ -63,6 +64,9 @@ class FakeEmulator:
         if endpoint == self.refuses:
             raise EndpointError("ModelError: 500")
         return Reply(body=b"{}", content_type="application/json", variant="AllTraffic")
+
+    def servers(self, endpoint: str) -> list[Mapping[str, Any]]:
+        return [] if endpoint in self.cold else [{"server": "i-1"}]
 
     def ensure_bucket(self, bucket: str) -> bool:
         self.buckets.append(bucket)
@@ -131,6 +135,18 @@ def test_a_second_time_changes_nothing(tmp_path: Path, emulator: FakeEmulator) -
     assert emulator.calls == []
     assert emulator.invoked == []
     assert {row.status for row in rows} == {"InService"}
+
+
+def test_after_a_restart_of_the_emulator_it_waits_until_the_containers_answer_again(
+    tmp_path: Path, emulator: FakeEmulator
+) -> None:
+    made(served(tmp_path), emulator)
+    emulator.calls.clear()
+    emulator.invoked.clear()
+    emulator.cold = ["grader-realtime", "grader-serverless"]
+    made(served(tmp_path), emulator)
+    assert emulator.calls == []
+    assert emulator.invoked == ["grader-realtime"]  # a serverless one may well be at zero
 
 
 @pytest.mark.parametrize("change", [{"image_id": "sha256:2"}, {"variant": "onnx"}])
