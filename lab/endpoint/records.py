@@ -51,6 +51,10 @@ class VariantState:
     weight: float
     count: int
     """Instances wanted; 0 for serverless."""
+    max_concurrency: int | None = None
+    """Serverless: as last updated; None is the configuration's."""
+    provisioned_concurrency: int | None = None
+    """Serverless: as last updated; None is the configuration's."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,6 +81,9 @@ class EndpointRecord:
     """In service now, shadows included."""
     generation: int = 0
     """Grows with each fleet that is built: servers of an older one are not this one's."""
+    origins: Body = field(default_factory=dict)
+    """Its configurations as they were when it was told to use them, with their models and tags:
+    they may be deleted, or made anew under the same name, while it lives. ``resolve`` reads it."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,0 +1,86 @@
+"""The control plane: SageMaker's hosting operations on the store, without HTTP."""
+
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+
+from lab.endpoint.clock import Clock
+from lab.endpoint.control_configs import EndpointConfigs
+from lab.endpoint.control_desk import Desk, Ledger
+from lab.endpoint.control_endpoints import Endpoints
+from lab.endpoint.control_models import Models
+from lab.endpoint.errors import ApiError
+from lab.endpoint.instances import Machine
+from lab.endpoint.names import Names
+from lab.endpoint.parts import Fleet, Settings
+from lab.endpoint.shapes import CONTROL, Shapes
+from lab.endpoint.tags import Tagging
+
+Operation = Callable[[Mapping[str, Any]], Mapping[str, Any]]
+
+UNKNOWN: Final = "UnknownOperationException"
+
+
+class Control:
+    """Answers each operation at once; what takes time is the fleet's, which is kicked."""
+
+    def __init__(
+        self,
+        *,
+        store: Ledger,
+        fleet: Fleet,
+        shapes: Shapes,
+        clock: Clock,
+        settings: Settings,
+        machine: Machine | None = None,
+    ) -> None:
+        names = Names(region=settings.region, account=settings.account)
+        self._desk = Desk(store=store, fleet=fleet, clock=clock, names=names, machine=machine)
+        self._shapes = shapes
+        models = Models(self._desk)
+        configs = EndpointConfigs(self._desk)
+        endpoints = Endpoints(self._desk)
+        tags = Tagging(self._desk)
+        self._operations: Mapping[str, Operation] = {
+            "CreateModel": models.create,
+            "DescribeModel": models.describe,
+            "ListModels": models.list,
+            "DeleteModel": models.delete,
+            "CreateEndpointConfig": configs.create,
+            "DescribeEndpointConfig": configs.describe,
+            "ListEndpointConfigs": configs.list,
+            "DeleteEndpointConfig": configs.delete,
+            "CreateEndpoint": endpoints.create,
+            "DescribeEndpoint": endpoints.describe,
+            "ListEndpoints": endpoints.list,
+            "DeleteEndpoint": endpoints.delete,
+            "UpdateEndpoint": endpoints.update,
+            "UpdateEndpointWeightsAndCapacities": endpoints.scale,
+            "AddTags": tags.add,
+            "ListTags": tags.list,
+            "DeleteTags": tags.delete,
+        }
+
+    @property
+    def operations(self) -> frozenset[str]:
+        """Those that are emulated."""
+        return frozenset(self._operations)
+
+    def call(self, operation: str, body: object) -> Mapping[str, Any]:
+        """The answer's members; times as seconds since the epoch. Raises ``ApiError``."""
+        perform = self._operations.get(operation)
+        if perform is None:
+            raise self._unknown(operation)
+        return perform(self._shapes.validate(CONTROL, operation, body))
+
+    def notes(self, endpoint: str) -> Mapping[str, str]:
+        """By variant of an endpoint, what this machine cannot give its containers."""
+        row = self._desk.endpoint(endpoint)
+        return self._desk.notes(row, row.pending_config or row.config_name)
+
+    def _unknown(self, operation: str) -> ApiError:
+        if self._shapes.knows(CONTROL, operation):
+            emulated = ", ".join(sorted(self._operations))
+            return ApiError(
+                UNKNOWN, f"The lab does not emulate {operation} of SageMaker, only: {emulated}."
+            )
+        return ApiError(UNKNOWN, f"SageMaker has no operation {operation!r}.")

@@ -1,0 +1,71 @@
+"""What every operation of the control plane works with."""
+
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from lab.endpoint.clock import Clock
+from lab.endpoint.errors import ApiError, validation_exception
+from lab.endpoint.instances import Machine
+from lab.endpoint.names import Names, Noun, in_words
+from lab.endpoint.parts import Fleet, Store
+from lab.endpoint.records import EndpointRecord, Resource
+from lab.endpoint.resolve import notes, origin_config
+
+
+class Ledger(Store, Protocol):
+    """A store whose calls can be put together."""
+
+    def transaction(self) -> AbstractContextManager[Any]:
+        """Several calls as one: all of them or none."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Desk:
+    """The store, the fleet and the clock, and errors that name a resource."""
+
+    store: Ledger
+    fleet: Fleet
+    clock: Clock
+    names: Names
+    machine: Machine | None
+    """None: unknown, and never said to be too small."""
+
+    def missing(self, noun: Noun, name: str) -> ApiError:
+        """There is none of that name."""
+        return validation_exception(
+            f'Could not find {in_words(noun)} "{self.names.arn(noun, name)}".'
+        )
+
+    def taken(self, noun: Noun, name: str) -> ApiError:
+        """There is one of that name already."""
+        return validation_exception(
+            f'Cannot create already existing {in_words(noun)} "{self.names.arn(noun, name)}".'
+        )
+
+    def model(self, name: str) -> Resource:
+        """That model; raises ``ApiError``."""
+        found = self.store.model(name)
+        if found is None:
+            raise self.missing("model", name)
+        return found
+
+    def config(self, name: str) -> Resource:
+        """That endpoint configuration; raises ``ApiError``."""
+        found = self.store.config(name)
+        if found is None:
+            raise self.missing("endpoint-config", name)
+        return found
+
+    def endpoint(self, name: str) -> EndpointRecord:
+        """That endpoint; raises ``ApiError``."""
+        found = self.store.endpoint(name)
+        if found is None:
+            raise self.missing("endpoint", name)
+        return found
+
+    def notes(self, row: EndpointRecord, config_name: str) -> Mapping[str, str]:
+        """By variant, what this machine cannot give its containers."""
+        config = origin_config(row, config_name)
+        return {} if config is None or self.machine is None else notes(config, self.machine)

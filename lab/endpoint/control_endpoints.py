@@ -1,0 +1,254 @@
+"""Endpoints: what is wanted of them is written here, and the fleet brings it about."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import Any, Final
+
+from lab.endpoint.control_desk import Desk
+from lab.endpoint.control_rules import check_deployment, check_weights
+from lab.endpoint.describe import described
+from lab.endpoint.errors import ApiError, validation_exception
+from lab.endpoint.paging import page
+from lab.endpoint.records import Body, EndpointRecord, Kind, Resource, Status, VariantState
+from lab.endpoint.resolve import kind_of, origin, origin_config
+from lab.endpoint.tags import given
+
+_IN_PROGRESS: Final = frozenset(
+    {Status.CREATING, Status.UPDATING, Status.ROLLING_BACK, Status.DELETING}
+)
+_RETAIN: Final = ("RetainAllVariantProperties", "ExcludeRetainedVariantProperties")
+
+
+class Endpoints:
+    """``CreateEndpoint``, ``UpdateEndpoint``, ``UpdateEndpointWeightsAndCapacities``, ..."""
+
+    def __init__(self, desk: Desk) -> None:
+        self._desk = desk
+
+    def create(self, asked: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Write it down as CREATING, with all that it is made from."""
+        desk, name = self._desk, asked["EndpointName"]
+        tags = given(asked.get("Tags", ()))
+        deployment = asked.get("DeploymentConfig", {})
+        now = desk.clock.time()
+        with desk.store.transaction():
+            config = desk.config(asked["EndpointConfigName"])
+            check_deployment(deployment, serverless=kind_of(config.body) is Kind.SERVERLESS)
+            row = EndpointRecord(
+                name=name,
+                arn=desk.names.arn("endpoint", name),
+                created_at=now,
+                modified_at=now,
+                status=Status.CREATING,
+                config_name=config.name,
+                deployment=deployment,
+                origins={config.name: self._origin(config)},
+            )
+            if not desk.store.add_endpoint(row):
+                raise desk.taken("endpoint", name)
+            desk.store.set_tags(row.arn, tags)
+        desk.fleet.kick(name)
+        return {"EndpointArn": row.arn}
+
+    def describe(self, asked: Mapping[str, Any]) -> Mapping[str, Any]:
+        """All that is known of it."""
+        return described(self._desk.endpoint(asked["EndpointName"]), desk=self._desk)
+
+    def list(self, asked: Mapping[str, Any]) -> Mapping[str, Any]:
+        """A page of summaries."""
+        rows, more = page(
+            self._desk.store.endpoints(),
+            asked,
+            sort_by={
+                "Name": lambda row: row.name,
+                "CreationTime": lambda row: row.created_at,
+                "Status": lambda row: row.status.value,
+            },
+            filters={
+                "LastModifiedTimeBefore": lambda row, at: row.modified_at < at,
+                "LastModifiedTimeAfter": lambda row, at: row.modified_at > at,
+                "StatusEquals": lambda row, status: row.status == status,
+            },
+        )
+        endpoints = [
+            {
+                "EndpointName": row.name,
+                "EndpointArn": row.arn,
+                "CreationTime": row.created_at,
+                "LastModifiedTime": row.modified_at,
+                "EndpointStatus": row.status.value,
+            }
+            for row in rows
+        ]
+        return {"Endpoints": endpoints} | ({} if more is None else {"NextToken": more})
+
+    def delete(self, asked: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Write it down as DELETING; AWS refuses this too while it is being created or changed."""
+        now = self._desk.clock.time()
+        self._change(
+            asked["EndpointName"],
+            lambda row: replace(row, status=Status.DELETING, modified_at=now, failure_reason=None),
+            failed_too=True,
+        )
+        return {}
+
+    def update(self, asked: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Write it down as UPDATING to another configuration."""
+        desk, now = self._desk, self._desk.clock.time()
+        config_name = asked["EndpointConfigName"]
+
+        def changed(row: EndpointRecord) -> EndpointRecord:
+            config = desk.config(config_name)
+            if config_name == row.config_name:
+                raise validation_exception(
+                    "Cannot update endpoint with the currently in use endpoint configuration "
+                    f'"{config.arn}".'
+                )
+            before = self._config_of(row)
+            kind = kind_of(config.body)
+            if kind is Kind.SERVERLESS and before is not None and kind_of(before) is not kind:
+                raise validation_exception(
+                    f'Cannot update endpoint "{row.arn}" from instances to serverless: an '
+                    "instance-based endpoint cannot be converted to a serverless endpoint."
+                )
+            deployment = asked.get("DeploymentConfig")
+            if deployment is None:
+                deployment = row.deployment if asked.get("RetainDeploymentConfig") else {}
+            check_deployment(deployment, serverless=kind is Kind.SERVERLESS)
+            # The fleet keeps what it retained of an earlier configuration under keys of its own.
+            retain = {key: value for key, value in row.retain.items() if key not in _RETAIN}
+            retain |= {key: asked[key] for key in _RETAIN if key in asked}
+            kept = {k: v for k, v in row.origins.items() if k == row.config_name}
+            return replace(
+                row,
+                status=Status.UPDATING,
+                modified_at=now,
+                failure_reason=None,
+                pending_config=config_name,
+                pending=None,
+                deployment=deployment,
+                retain=retain,
+                origins={**kept, config_name: self._origin(config)},
+            )
+
+        return {"EndpointArn": self._change(asked["EndpointName"], changed).arn}
+
+    def scale(self, asked: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Write it down as UPDATING to other weights and capacities."""
+        now = self._desk.clock.time()
+
+        def changed(row: EndpointRecord) -> EndpointRecord:
+            config = self._config_of(row)
+            wanted = dict(row.variants)
+            names = {each["VariantName"] for each in asked["DesiredWeightsAndCapacities"]}
+            if unknown := sorted(names - set(wanted)):
+                raise validation_exception(
+                    f'The variant name(s) "{", ".join(unknown)}" is/are not present within '
+                    f'endpoint configuration "{row.config_name}".'
+                )
+            for each in asked["DesiredWeightsAndCapacities"]:
+                name = each["VariantName"]
+                wanted[name] = _wanted(wanted[name], each, _variant(config, name), config)
+            shadows = _shadow_names(config)
+            check_weights([s.weight for name, s in wanted.items() if name not in shadows])
+            return replace(
+                row,
+                status=Status.UPDATING,
+                modified_at=now,
+                failure_reason=None,
+                pending_config=None,
+                pending=wanted,
+            )
+
+        return {"EndpointArn": self._change(asked["EndpointName"], changed).arn}
+
+    def _change(
+        self,
+        name: str,
+        change: Callable[[EndpointRecord], EndpointRecord],
+        *,
+        failed_too: bool = False,
+    ) -> EndpointRecord:
+        """Change it in one transaction unless something is under way, and have it seen to."""
+
+        def guarded(row: EndpointRecord) -> EndpointRecord:
+            if row.status in _IN_PROGRESS:
+                raise _in_progress(row)
+            if row.status is Status.FAILED and not failed_too:
+                raise validation_exception(
+                    f'Cannot update endpoint "{row.arn}" in status Failed: it can only be deleted.'
+                )
+            return change(row)
+
+        row = self._desk.store.change_endpoint(name, guarded)
+        if row is None:
+            raise self._desk.missing("endpoint", name)
+        self._desk.fleet.kick(name)
+        return row
+
+    def _origin(self, config: Resource) -> Body:
+        store = self._desk.store
+        return origin(config, store.model, store.tags(config.arn))
+
+    def _config_of(self, row: EndpointRecord) -> Body | None:
+        known = origin_config(row, row.config_name)
+        if known is not None:
+            return known
+        found = self._desk.store.config(row.config_name)
+        return None if found is None else found.body
+
+
+def _in_progress(row: EndpointRecord) -> ApiError:
+    return validation_exception(f'Cannot update in-progress endpoint "{row.arn}".')
+
+
+def _variant(config: Body | None, name: str) -> Mapping[str, Any]:
+    variants = [] if config is None else config["ProductionVariants"]
+    return next((each for each in variants if each["VariantName"] == name), {})
+
+
+def _shadow_names(config: Body | None) -> frozenset[str]:
+    shadows = () if config is None else config.get("ShadowProductionVariants", ())
+    return frozenset(each["VariantName"] for each in shadows)
+
+
+def _wanted(
+    state: VariantState, asked: Mapping[str, Any], variant: Mapping[str, Any], config: Body | None
+) -> VariantState:
+    serverless = variant.get("ServerlessConfig")
+    update = asked.get("ServerlessUpdateConfig")
+    count = asked.get("DesiredInstanceCount")
+    if serverless is None:
+        if update is not None:
+            raise validation_exception(
+                f"ServerlessUpdateConfig is not supported for variant {state.name}: it is not "
+                "serverless."
+            )
+        if count == 0 and not (config is not None and "AsyncInferenceConfig" in config):
+            raise validation_exception(
+                f"DesiredInstanceCount must be at least 1 for variant {state.name}."
+            )
+    elif count is not None:
+        raise validation_exception(
+            f"DesiredInstanceCount is not supported for variant {state.name}: it is serverless."
+        )
+    wanted = replace(
+        state,
+        weight=asked.get("DesiredWeight", state.weight),
+        count=state.count if count is None else count,
+    )
+    if serverless is None or update is None:
+        return wanted
+    wanted = replace(
+        wanted,
+        max_concurrency=update.get("MaxConcurrency", state.max_concurrency),
+        provisioned_concurrency=update.get("ProvisionedConcurrency", state.provisioned_concurrency),
+    )
+    most = wanted.max_concurrency or serverless["MaxConcurrency"]
+    provisioned = wanted.provisioned_concurrency or serverless.get("ProvisionedConcurrency", 0)
+    if provisioned > most:
+        raise validation_exception(
+            f"ProvisionedConcurrency ({provisioned}) must be less than or equal to "
+            f"MaxConcurrency ({most})."
+        )
+    return wanted

@@ -1,0 +1,116 @@
+"""SageMaker's instance types, and what a container that stands for one gets on this machine."""
+
+import csv
+import functools
+from dataclasses import dataclass
+from importlib import resources
+from typing import Final
+
+from lab.endpoint.parts import Compute
+
+GIB: Final = 1024**3
+_MIB: Final = 1024**2
+_MB_PER_VCPU: Final = 1769
+"""Lambda's documented ratio; AWS publishes none for SageMaker serverless."""
+SERVERLESS_DISK_BYTES: Final = 5 * GIB
+SERVERLESS_TIERS_MB: Final = (1024, 2048, 3072, 4096, 5120, 6144)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Machine:
+    """What there is to give: of the engine's machine, which need not be this one."""
+
+    cpus: int
+    memory_bytes: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class InstanceType:
+    """A row of ``instances.csv``, which says where it is from and when it was read."""
+
+    name: str
+    vcpus: int
+    memory_bytes: int
+    architecture: str
+    """``x86_64`` or ``arm64``."""
+    accelerator: str | None
+    """``gpu``, ``neuron``, ...: the lab has none."""
+
+
+@functools.cache
+def table() -> dict[str, InstanceType]:
+    """Every instance type that a production variant may name, by its ``ml.`` name."""
+    text = resources.files("lab.endpoint").joinpath("instances.csv").read_text(encoding="utf-8")
+    lines = (line for line in text.splitlines() if not line.startswith("#"))
+    return {
+        row["type"]: InstanceType(
+            name=row["type"],
+            vcpus=int(row["vcpus"]),
+            memory_bytes=int(float(row["memory_gib"]) * GIB),
+            architecture=row["architecture"],
+            accelerator=row["accelerator"] or None,
+        )
+        for row in csv.DictReader(lines)
+    }
+
+
+def instance_compute(name: str, machine: Machine) -> Compute:
+    """What a container on that instance type gets: all of it, capped by the machine.
+
+    A type that the table lacks gets what the machine has.
+    """
+    known = table().get(name)
+    if known is None:
+        return Compute(memory_bytes=None, cpus=None)
+    return Compute(
+        memory_bytes=min(known.memory_bytes, machine.memory_bytes),
+        cpus=float(min(known.vcpus, machine.cpus)),
+    )
+
+
+def serverless_compute(memory_mb: int, machine: Machine) -> Compute:
+    """A memory tier with the CPU share that goes with it, and 5 GB of disk."""
+    return Compute(
+        memory_bytes=min(memory_mb * _MIB, machine.memory_bytes),
+        cpus=min(memory_mb / _MB_PER_VCPU, float(machine.cpus)),
+        disk_bytes=SERVERLESS_DISK_BYTES,
+    )
+
+
+def instance_note(name: str, machine: Machine) -> str | None:
+    """What a container on this machine has not that the instance type has; None if nothing."""
+    known = table().get(name)
+    if known is None:
+        return f"{name} is not in the lab's table of instance types: run without limits."
+    if known.accelerator:
+        return f"{name} has an accelerator ({known.accelerator}), which the lab does not emulate."
+    short = []
+    if machine.cpus < known.vcpus:
+        short.append(f"{machine.cpus} of {known.vcpus} vCPU")
+    if machine.memory_bytes < known.memory_bytes:
+        have, want = _gib(machine.memory_bytes), _gib(known.memory_bytes)
+        short.append(f"{have} of {want} memory")
+    if not short:
+        return None
+    return f"This machine is smaller than an {name}: the container gets {' and '.join(short)}."
+
+
+def serverless_note(memory_mb: int, machine: Machine) -> str | None:
+    """The same for a memory tier of serverless inference."""
+    share = memory_mb / _MB_PER_VCPU
+    short = []
+    if machine.cpus < share:
+        short.append(f"{machine.cpus} of {share:.2f} vCPU")
+    if machine.memory_bytes < memory_mb * _MIB:
+        have, want = _gib(machine.memory_bytes), _gib(memory_mb * _MIB)
+        short.append(f"{have} of {want} memory")
+    if not short:
+        return None
+    return (
+        f"This machine is smaller than the {memory_mb} MB tier: the container gets "
+        f"{' and '.join(short)}."
+    )
+
+
+def _gib(count: int) -> str:
+    return f"{count / GIB:.4g} GiB"

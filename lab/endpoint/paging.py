@@ -1,0 +1,112 @@
+"""Lists as the control plane gives them: filtered, sorted, a page at a time."""
+
+import base64
+import binascii
+import json
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, Final, Protocol, TypeVar
+
+from lab.endpoint.errors import validation_exception
+
+DEFAULT_RESULTS: Final = 10
+_PAGING: Final = frozenset({"NextToken", "MaxResults"})
+
+
+class Listed(Protocol):
+    """What every kind of row has."""
+
+    @property
+    def name(self) -> str: ...  # noqa: D102
+    @property
+    def created_at(self) -> float: ...  # noqa: D102
+
+
+Row = TypeVar("Row", bound=Listed)
+
+SortKey = tuple[Any, str]
+
+
+def page(
+    rows: Iterable[Row],
+    asked: Mapping[str, Any],
+    *,
+    sort_by: Mapping[str, Callable[[Row], Any]],
+    filters: Mapping[str, Callable[[Row, Any], bool]] | None = None,
+) -> tuple[Sequence[Row], str | None]:
+    """The rows of this page, and the token of the next one if there is one.
+
+    Newest first unless ``SortBy`` and ``SortOrder`` say otherwise. The token names the last row
+    of the page, so that what is made or deleted between two pages shifts nothing.
+    """
+    keep = {**_FILTERS, **(filters or {})}
+    kept = [
+        row
+        for row in rows
+        if all(keep[name](row, value) for name, value in asked.items() if name in keep)
+    ]
+    value = sort_by[asked.get("SortBy", "CreationTime")]
+    descending = asked.get("SortOrder", "Descending") == "Descending"
+
+    def key(row: Row) -> SortKey:
+        return value(row), row.name
+
+    kept.sort(key=key, reverse=descending)
+    if (token := asked.get("NextToken")) is not None:
+        last = _last(token, asked)
+        kept = [row for row in kept if (key(row) < last if descending else key(row) > last)]
+    size = asked.get("MaxResults", DEFAULT_RESULTS)
+    found = kept[:size]
+    more = _sealed([_query(asked), *key(found[-1])]) if len(kept) > size else None
+    return found, more
+
+
+def offset_page(
+    rows: Sequence[dict[str, str]], asked: Mapping[str, Any], *, default: int
+) -> tuple[Sequence[dict[str, str]], str | None]:
+    """The same for a list that has an order of its own."""
+    start = 0
+    if (token := asked.get("NextToken")) is not None:
+        match _opened(token):
+            case [str(query), int(start)] if query == _query(asked) and start >= 0:
+                pass
+            case _:
+                raise _invalid()
+    end = start + asked.get("MaxResults", default)
+    return rows[start:end], _sealed([_query(asked), end]) if end < len(rows) else None
+
+
+_FILTERS: Final[Mapping[str, Callable[[Any, Any], bool]]] = {
+    "NameContains": lambda row, part: part.lower() in row.name.lower(),
+    "CreationTimeBefore": lambda row, at: row.created_at < at,
+    "CreationTimeAfter": lambda row, at: row.created_at >= at,
+}
+
+
+def _query(asked: Mapping[str, Any]) -> str:
+    return json.dumps({k: v for k, v in asked.items() if k not in _PAGING}, sort_keys=True)
+
+
+def _sealed(content: Sequence[Any]) -> str:
+    return base64.urlsafe_b64encode(json.dumps(content).encode()).decode()
+
+
+def _opened(token: str) -> Any:
+    try:
+        return json.loads(base64.b64decode(token.encode(), b"-_", validate=True))
+    except (binascii.Error, ValueError, RecursionError):
+        raise _invalid() from None
+
+
+def _last(token: str, asked: Mapping[str, Any]) -> SortKey:
+    by_time = asked.get("SortBy", "CreationTime") == "CreationTime"
+    match _opened(token):
+        case [str(query), float() | int() | str() as value, str(name)] if query == _query(asked):
+            if isinstance(value, str) is not by_time and not isinstance(value, bool):
+                return value, name
+    raise _invalid()
+
+
+def _invalid() -> Exception:
+    return validation_exception(
+        "Invalid NextToken: use the token of the previous page with the same filters and order."
+    )

@@ -1,0 +1,287 @@
+"""From an endpoint configuration and its models to what starting its containers takes."""
+
+import dataclasses
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+from lab.endpoint.instances import (
+    Machine,
+    instance_compute,
+    instance_note,
+    serverless_compute,
+    serverless_note,
+    table,
+)
+from lab.endpoint.parts import LaunchFailed, Settings, Store, VariantPlan
+from lab.endpoint.records import Body, EndpointRecord, Kind, Resource
+
+__all__ = [
+    "PULL_TAG",
+    "Machine",
+    "kind_of",
+    "notes",
+    "origin",
+    "origin_config",
+    "plans_of",
+    "sources",
+    "variant_plans",
+]
+
+PULL_TAG: Final = "inference-lab:pull"
+"""On an endpoint configuration: ``cold`` pulls the image too, on a machine that never saw it."""
+
+_NO_TAGS: Final[Mapping[str, str]] = {}
+_NOWHERE: Final = "The lab does not emulate this; on SageMaker it may work."
+_DOWNLOAD_TIMEOUT_S: Final = 3600.0
+"""``ModelDataDownloadTimeoutInSeconds`` unless it is given: the longest that may be."""
+
+Models = Callable[[str], Resource | None]
+
+
+def kind_of(config: Body) -> Kind:
+    """How an endpoint of this configuration is called."""
+    if config.get("AsyncInferenceConfig"):
+        return Kind.ASYNC
+    if any(variant.get("ServerlessConfig") for variant in config["ProductionVariants"]):
+        return Kind.SERVERLESS
+    return Kind.REAL_TIME
+
+
+def variant_plans(
+    config: Resource,
+    models: Models,
+    *,
+    endpoint: str,
+    settings: Settings,
+    machine: Machine,
+    tags: Mapping[str, str] = _NO_TAGS,
+) -> Sequence[VariantPlan]:
+    """A plan for each production variant, then for each shadow.
+
+    ``tags`` are the configuration's. Raises ``LaunchFailed`` for what cannot be emulated, and
+    for a model that is gone.
+    """
+    body = config.body
+    cold = tags.get(PULL_TAG) == "cold"
+    production = [(variant, False) for variant in body["ProductionVariants"]]
+    shadows = [(variant, True) for variant in body.get("ShadowProductionVariants", ())]
+    return [
+        _plan(
+            variant,
+            shadow=shadow,
+            config=body,
+            models=models,
+            endpoint=endpoint,
+            settings=settings,
+            machine=machine,
+            cold=cold,
+        )
+        for variant, shadow in (*production, *shadows)
+    ]
+
+
+def plans_of(
+    record: EndpointRecord,
+    config_name: str,
+    *,
+    store: Store,
+    settings: Settings,
+    machine: Machine,
+) -> Sequence[VariantPlan]:
+    """The plans of one of an endpoint's configurations, even if it was deleted since.
+
+    Raises ``LaunchFailed`` as ``variant_plans`` does.
+    """
+    config, models, tags = sources(record, config_name, store=store)
+    return variant_plans(
+        config, models, endpoint=record.name, settings=settings, machine=machine, tags=tags
+    )
+
+
+def sources(
+    record: EndpointRecord, config_name: str, *, store: Store
+) -> tuple[Resource, Models, Mapping[str, str]]:
+    """One of an endpoint's configurations, where to find its models, and its tags.
+
+    As they were when the endpoint was told to use them. Raises ``LaunchFailed`` for a
+    configuration that the endpoint does not know and the store has not either.
+    """
+    known = record.origins.get(config_name)
+    if known is not None:
+        rows: Mapping[str, Resource] = {
+            name: Resource(**row) for name, row in known["models"].items()
+        }
+
+        def find(name: str) -> Resource | None:
+            return rows.get(name)
+
+        return Resource(**known["config"]), find, known["tags"]
+    found = store.config(config_name)
+    if found is None:
+        raise LaunchFailed(f'The endpoint configuration "{config_name}" was deleted.')
+    return found, store.model, store.tags(found.arn)
+
+
+def origin(config: Resource, models: Models, tags: Mapping[str, str]) -> Body:
+    """A configuration and all that it names, as an entry of ``EndpointRecord.origins``."""
+    names = [variant["ModelName"] for variant in _variants(config.body) if "ModelName" in variant]
+    found = {name: models(name) for name in names}
+    return {
+        "config": dataclasses.asdict(config),
+        "models": {
+            name: dataclasses.asdict(model) for name, model in found.items() if model is not None
+        },
+        "tags": dict(tags),
+    }
+
+
+def origin_config(record: EndpointRecord, config_name: str) -> Body | None:
+    """One of an endpoint's configurations, as it was when the endpoint was told to use it."""
+    known = record.origins.get(config_name)
+    return None if known is None else known["config"]["body"]
+
+
+def notes(config: Body, machine: Machine) -> Mapping[str, str]:
+    """By variant, what its containers have not on this machine that they have on SageMaker."""
+    found = {}
+    for variant in _variants(config):
+        note = None
+        if serverless := variant.get("ServerlessConfig"):
+            note = serverless_note(serverless["MemorySizeInMB"], machine)
+        elif instance := variant.get("InstanceType"):
+            note = instance_note(instance, machine)
+        if note is not None:
+            found[variant["VariantName"]] = note
+    return found
+
+
+def _variants(config: Body) -> Sequence[Mapping[str, Any]]:
+    return (*config["ProductionVariants"], *config.get("ShadowProductionVariants", ()))
+
+
+def _plan(
+    variant: Mapping[str, Any],
+    *,
+    shadow: bool,
+    config: Body,
+    models: Models,
+    endpoint: str,
+    settings: Settings,
+    machine: Machine,
+    cold: bool,
+) -> VariantPlan:
+    name = variant["VariantName"]
+    model = _model(name, variant, models)
+    container = _container(name, model.body)
+    data, compressed = _data(name, container)
+    serverless = variant.get("ServerlessConfig")
+    if serverless is not None:
+        compute = serverless_compute(serverless["MemorySizeInMB"], machine)
+        count = serverless.get("ProvisionedConcurrency", 0)
+        startup = download = settings.serverless_startup_timeout_s
+    else:
+        compute = instance_compute(_instance_type(name, variant), machine)
+        count = variant.get("InitialInstanceCount", 1)
+        startup = float(
+            variant.get("ContainerStartupHealthCheckTimeoutInSeconds", settings.startup_timeout_s)
+        )
+        download = float(variant.get("ModelDataDownloadTimeoutInSeconds", _DOWNLOAD_TIMEOUT_S))
+    isolated = model.body.get("EnableNetworkIsolation") or config.get("EnableNetworkIsolation")
+    return VariantPlan(
+        endpoint=endpoint,
+        name=name,
+        kind=kind_of(config),
+        image=container["Image"],
+        model_data=data,
+        compressed=compressed,
+        env=dict(container.get("Environment", {})),
+        hostname=container.get("ContainerHostname"),
+        isolated=bool(isolated),
+        instance_type=variant.get("InstanceType"),
+        compute=compute,
+        initial_count=count,
+        max_concurrency=None if serverless is None else serverless["MaxConcurrency"],
+        weight=float(variant.get("InitialVariantWeight", 1.0)),
+        shadow=shadow,
+        startup_timeout_s=startup,
+        download_timeout_s=download,
+        routing=variant.get("RoutingConfig", {}).get(
+            "RoutingStrategy", "LEAST_OUTSTANDING_REQUESTS"
+        ),
+        pull_cold=cold,
+    )
+
+
+def _refuse(variant: str, what: str) -> LaunchFailed:
+    return LaunchFailed(f"Production variant {variant} {what} {_NOWHERE}")
+
+
+def _model(variant: str, body: Mapping[str, Any], models: Models) -> Resource:
+    name = body.get("ModelName")
+    if name is None:
+        raise _refuse(variant, "names no model: it is for inference components.")
+    found = models(name)
+    if found is None:
+        raise LaunchFailed(f'Production variant {variant} uses the model "{name}", which is gone.')
+    return found
+
+
+def _container(variant: str, model: Body) -> Mapping[str, Any]:
+    containers = model.get("Containers") or [model["PrimaryContainer"]]
+    if len(containers) > 1:
+        raise _refuse(variant, f"has a model of {len(containers)} containers.")
+    container: Mapping[str, Any] = containers[0]
+    if container.get("Mode") == "MultiModel":
+        raise _refuse(variant, "has a multi-model container.")
+    if container.get("AdditionalModelDataSources"):
+        raise _refuse(variant, "has a container with AdditionalModelDataSources.")
+    if "Image" not in container:
+        raise _refuse(variant, "has a container that is made from a model package.")
+    return container
+
+
+def _instance_type(variant: str, body: Mapping[str, Any]) -> str:
+    name: str | None = body.get("InstanceType")
+    if name is None:
+        raise _refuse(variant, "names no instance type.")
+    known = table().get(name)
+    if known is not None and known.accelerator:
+        raise _refuse(variant, f"runs on {name}, which has an accelerator ({known.accelerator}).")
+    return name
+
+
+def _data(variant: str, container: Mapping[str, Any]) -> tuple[str | None, bool]:
+    """Where the model lies, and whether it is an archive."""
+    source = container.get("ModelDataSource", {}).get("S3DataSource")
+    if source is None:
+        url = container.get("ModelDataUrl")
+        return (None if url is None else s3_uri(variant, url)), True
+    if "ManifestS3Uri" in source:
+        raise _refuse(variant, "has model data that a manifest lists (ManifestS3Uri).")
+    uri = s3_uri(variant, source["S3Uri"])
+    match source["S3DataType"], source["CompressionType"]:
+        case "S3Object", "Gzip":
+            return uri, True
+        case "S3Prefix", "None":
+            return uri if uri.endswith("/") else f"{uri}/", False
+        case kind, compression:
+            raise _refuse(
+                variant,
+                f"has model data of type {kind} with compression {compression}; the lab takes "
+                "S3Object with Gzip, and S3Prefix with None.",
+            )
+
+
+def s3_uri(variant: str, url: str) -> str:
+    """``s3://bucket/key``, from that or from one of S3's HTTPS forms."""
+    parts = urlsplit(url)
+    if parts.scheme == "s3":
+        return url
+    bucket, _, rest = parts.netloc.partition(".")
+    path = parts.path.lstrip("/")
+    if bucket == "s3" or bucket.startswith("s3-"):
+        return f"s3://{path}"
+    if rest.startswith(("s3.", "s3-")):
+        return f"s3://{bucket}/{path}"
+    raise _refuse(variant, f"has model data at {url}, which is not an address of S3.")

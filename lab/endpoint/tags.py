@@ -1,0 +1,79 @@
+"""Tags: what they may be, and the operations on them."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any, Final
+
+from lab.endpoint.control_desk import Desk
+from lab.endpoint.errors import validation_exception
+from lab.endpoint.paging import offset_page
+
+MOST: Final = 50
+_RESERVED: Final = "aws:"
+_PAGE: Final = 50
+
+
+def given(tags: Iterable[Mapping[str, str]]) -> dict[str, str]:
+    """From a request's list. Raises ``ApiError`` for keys that are reserved or come twice."""
+    found: dict[str, str] = {}
+    for tag in tags:
+        key = tag["Key"]
+        if key.lower().startswith(_RESERVED):
+            raise validation_exception(
+                "aws: prefixed tag key names are not allowed for external use."
+            )
+        if key in found:
+            raise validation_exception(f"Duplicate tag key: {key}.")
+        found[key] = tag["Value"]
+    return found
+
+
+class Tagging:
+    """``AddTags``, ``ListTags`` and ``DeleteTags``."""
+
+    def __init__(self, desk: Desk) -> None:
+        self._desk = desk
+
+    def add(self, asked: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Add, or give new values to, tags of one resource."""
+        arn = self._existing(asked["ResourceArn"])
+        with self._desk.store.transaction():
+            tags = {**self._desk.store.tags(arn), **given(asked["Tags"])}
+            if len(tags) > MOST:
+                raise validation_exception(
+                    f"A resource can have at most {MOST} tags; it would have {len(tags)}."
+                )
+            self._desk.store.set_tags(arn, tags)
+        return {"Tags": _as_list(tags)}
+
+    def list(self, asked: Mapping[str, Any]) -> Mapping[str, Any]:
+        """A page of a resource's tags."""
+        tags = _as_list(self._desk.store.tags(self._existing(asked["ResourceArn"])))
+        found, more = offset_page(tags, asked, default=_PAGE)
+        return {"Tags": found} | ({} if more is None else {"NextToken": more})
+
+    def delete(self, asked: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Take tags away; keys that it has not are ignored."""
+        arn = self._existing(asked["ResourceArn"])
+        with self._desk.store.transaction():
+            tags = self._desk.store.tags(arn)
+            kept = {key: value for key, value in tags.items() if key not in asked["TagKeys"]}
+            self._desk.store.set_tags(arn, kept)
+        return {}
+
+    def _existing(self, arn: str) -> str:
+        match self._desk.names.parse(arn):
+            case "model", name:
+                row: object = self._desk.store.model(name)
+            case "endpoint-config", name:
+                row = self._desk.store.config(name)
+            case "endpoint", name:
+                row = self._desk.store.endpoint(name)
+            case _:
+                row = None
+        if row is None:
+            raise validation_exception("Resource does not exist.")
+        return arn
+
+
+def _as_list(tags: Mapping[str, str]) -> list[dict[str, str]]:
+    return [{"Key": key, "Value": value} for key, value in tags.items()]
