@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mappin
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field
 from functools import partial
+from itertools import islice
 
 from lab.endpoint import async_request, routing
 from lab.endpoint.async_work import Place, RequestFailed, Worker
@@ -71,6 +72,8 @@ class _Queue:
     """Requests that we have at each server, by its id."""
     stirred: asyncio.Event = field(default_factory=asyncio.Event)
     """Something may go on: a request came, a server was let go."""
+    look_at: float = 0.0
+    """Monotonic: when to see next who has expired."""
     feeder: asyncio.Task[None] | None = None
 
 
@@ -178,9 +181,12 @@ class AsyncInference:
         while queue.waiting:
             queue.stirred.clear()
             try:
-                self._drop_orphans(queue)
-                self._expire(queue)
-                for row in list(queue.waiting.values())[: self._room(queue)]:
+                now = self._clock.monotonic()
+                if now >= queue.look_at:  # it may be long, and is stirred by every request
+                    queue.look_at = now + _LOOK_S
+                    self._drop_orphans(queue)
+                    self._expire(queue)
+                for row in list(islice(queue.waiting.values(), self._room(queue))):
                     queue.asking.add(row.id)
                     self._begin(queue, row, partial(self._process, queue, row))
             except Exception:  # noqa: BLE001 - the queue outlives what was not foreseen
