@@ -159,13 +159,11 @@ class BasePool(ABC):
         self._successor = successor
         self._retired = True
         self._leave()
-        # No request may take longer than a stream; what does is not waited for.
-        limit_s = self._settings.stream_timeout_s + self._settings.invocation_timeout_s
+        # No request may take longer than a stream, or than a cold start and an invocation; what
+        # does is not waited for.
+        limit_s = self._settings.stream_timeout_s
         quiet = asyncio.ensure_future(self._until(lambda: self.in_flight == 0))
-        try:
-            await within(self._clock, limit_s, quiet)
-        finally:
-            quiet.cancel()
+        await within(self._clock, limit_s, quiet)
         await self.close(stop_servers=True)
 
     async def close(self, *, stop_servers: bool) -> None:

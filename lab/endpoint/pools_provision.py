@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import uuid
+from dataclasses import replace
 from typing import Final
 
 from lab.endpoint.clock import Clock
@@ -58,17 +59,7 @@ class Provisioner:
             msg = f"The container could not be started: {error or type(error).__name__}"
             raise LaunchFailed(msg) from error
         if server.container != trace.container:
-            self._store.delete_server(server_id)
-            self._store.add_server(
-                ServerRecord(
-                    id=server_id,
-                    endpoint=plan.endpoint,
-                    variant=plan.name,
-                    generation=generation,
-                    container=server.container,
-                    created_at=trace.created_at,
-                )
-            )
+            self._store.add_server(replace(trace, container=server.container))
         server.idle_since = self._clock.monotonic()
         if server.setup is not None:
             self._meter.started(plan.endpoint, plan.name, server.setup)

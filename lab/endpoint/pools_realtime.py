@@ -162,6 +162,9 @@ class RealTimePool(BasePool):
     def _leave(self) -> None:
         for task in tuple(self._replacements):
             task.cancel()
+        # Each goes when its own requests have ended, not when those of all have.
+        for server in self._members():
+            self._discard(server)
         self._wake()
 
     def _forsake(self) -> None:

@@ -1,0 +1,398 @@
+"""What is done for an endpoint: created, updated, scaled, deleted; one thing at a time."""
+
+import asyncio
+import math
+import random
+from collections.abc import Callable, Coroutine, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, Protocol
+
+from lab.endpoint import deploy_policy
+from lab.endpoint.clock import Clock
+from lab.endpoint.deploy_build import (
+    Builder,
+    Deployed,
+    ServerPool,
+    blended,
+    deployed,
+    failure_reason,
+    shortened,
+)
+from lab.endpoint.parts import LaunchFailed, LiveEndpoint, Server, Store, VariantPlan
+from lab.endpoint.pools_base import Background
+from lab.endpoint.pools_realtime import RealTimePool
+from lab.endpoint.records import EndpointRecord, Resource, Status, VariantState
+
+
+class Plans(Protocol):
+    """How a configuration becomes plans. Raises ``LaunchFailed`` for what cannot be emulated."""
+
+    def __call__(self, config: Resource, *, endpoint: str) -> Sequence[VariantPlan]:
+        """One for each variant, shadows included."""
+
+
+@dataclass(kw_only=True, eq=False)
+class Site:
+    """An endpoint as far as it is built."""
+
+    name: str
+    live: LiveEndpoint | None = None
+    """What requests get to see; a single assignment swaps it."""
+    deployed: Deployed | None = None
+    """The fleet that is in service."""
+    retiring: set[ServerPool] = field(default_factory=set)
+    """Pools whose last requests are still under way."""
+    background: Background = field(default_factory=Background)
+
+
+class Deployer:
+    """Brings sites to what their records want, and the records to what has become of it.
+
+    Each operation may be cancelled at any await, and may be begun again from its start.
+    """
+
+    def __init__(
+        self, *, store: Store, plans: Plans, builder: Builder, clock: Clock, chance: random.Random
+    ) -> None:
+        self._store = store
+        self._plans = plans
+        self._builder = builder
+        self._clock = clock
+        self._chance = chance
+
+    def operation(self, site: Site, record: EndpointRecord) -> Coroutine[Any, Any, None] | None:
+        """What is to be done now; None when all is as it should be."""
+        match record.status:
+            case Status.CREATING:
+                return self._create(site, record)
+            case Status.UPDATING if record.pending_config is not None:
+                return self._update(site, record, record.pending_config)
+            case Status.UPDATING:
+                return self._scale(site, record)
+            case Status.ROLLING_BACK:
+                return self._rolled_back(site, record.failure_reason)
+            case Status.DELETING:
+                return self._delete(site, record)
+            case Status.IN_SERVICE | Status.FAILED:
+                return None
+
+    def give_up(self, site: Site, reason: str) -> None:
+        """Say of an operation that it failed: the endpoint is as it was before, or failed."""
+        status = Status.FAILED if site.deployed is None else Status.IN_SERVICE
+        site.live = None if site.deployed is None else site.deployed.live
+        self._change(
+            site.name,
+            {Status.CREATING, Status.UPDATING, Status.ROLLING_BACK},
+            lambda row: replace(
+                row,
+                status=status,
+                failure_reason=shortened(reason),
+                pending_config=None,
+                pending=None,
+            ),
+        )
+
+    # --- create ------------------------------------------------------------------------------
+
+    async def _create(self, site: Site, record: EndpointRecord) -> None:
+        generation = record.generation + 1
+        try:
+            config = self._config(record.config_name)
+            plans = self._plans(config, endpoint=record.name)
+            await self._builder.check(plans)
+            pools = self._builder.pools(plans, generation)
+            await self._builder.start(pools)
+        except LaunchFailed as failed:
+            self.give_up(site, failed.reason)
+            return
+        new = deployed(
+            record.name,
+            pools,
+            generation=generation,
+            capture=deploy_policy.capture_in_service(config.body, record),
+            config=config.body,
+        )
+        if self._change(
+            record.name,
+            {Status.CREATING},
+            lambda row: replace(
+                row,
+                status=Status.IN_SERVICE,
+                failure_reason=None,
+                generation=generation,
+                variants=deploy_policy.states(plans),
+            ),
+        ):
+            site.deployed, site.live = new, new.live
+        else:
+            await new.close(stop_servers=True)
+
+    # --- resume ------------------------------------------------------------------------------
+
+    def plans_in_service(self, record: EndpointRecord) -> Sequence[VariantPlan]:
+        """Of an endpoint that an earlier life left in service. Raises ``LaunchFailed``."""
+        plans = self._plans(self._config(record.config_name), endpoint=record.name)
+        return deploy_policy.in_service(plans, record)
+
+    def resume(
+        self,
+        site: Site,
+        record: EndpointRecord,
+        plans: Sequence[VariantPlan],
+        adopted: Mapping[str, Sequence[Server]],
+    ) -> None:
+        """Take requests again, with what still runs; what is missing comes in the background."""
+        config = self._config(record.config_name)
+        pools = self._builder.pools(plans, record.generation)
+        self._builder.adopt(pools, adopted)
+        site.deployed = deployed(
+            record.name,
+            pools,
+            generation=record.generation,
+            capture=deploy_policy.capture_in_service(config.body, record),
+            config=config.body,
+        )
+        site.live = site.deployed.live
+
+    def not_resumed(self, record: EndpointRecord, reason: str) -> None:
+        """Say that what was in service before a restart cannot be again."""
+        self._change(
+            record.name,
+            {Status.IN_SERVICE, Status.ROLLING_BACK},
+            lambda row: replace(
+                row,
+                status=Status.FAILED,
+                failure_reason=shortened(
+                    f"The endpoint was in service when the emulator ended, and could not be "
+                    f"resumed: {reason}"
+                ),
+                pending_config=None,
+                pending=None,
+            ),
+        )
+
+    # --- update ------------------------------------------------------------------------------
+
+    async def _update(self, site: Site, record: EndpointRecord, config_name: str) -> None:
+        try:
+            config = self._config(config_name)
+            plans = deploy_policy.retained(self._plans(config, endpoint=record.name), record)
+            policy = deploy_policy.policy(
+                record.deployment, instances=sum(plan.initial_count for plan in plans)
+            )
+            await self._in_time(policy, self._replace(site, record, config, plans, policy))
+        except LaunchFailed as failed:
+            await self._roll_back(site, failed.reason)
+
+    async def _in_time(
+        self, policy: deploy_policy.Policy, deployment: Coroutine[Any, Any, None]
+    ) -> None:
+        """Do it within the policy's limit. However it ends, it has cleaned up."""
+        work = asyncio.ensure_future(deployment)
+        limit = math.inf if policy.limit_s is None else policy.limit_s
+        timers = []
+        if policy.limit_s is not None:
+            timers.append(asyncio.ensure_future(self._clock.sleep(limit)))
+        try:
+            await asyncio.wait({work, *timers}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for timer in timers:
+                timer.cancel()
+            work.cancel()
+            await asyncio.wait({work})
+        if work.cancelled():
+            msg = (
+                f"The deployment did not end within MaximumExecutionTimeoutInSeconds "
+                f"({limit:g} s) and was rolled back."
+            )
+            raise LaunchFailed(msg)
+        work.result()
+
+    async def _replace(
+        self,
+        site: Site,
+        record: EndpointRecord,
+        config: Resource,
+        plans: Sequence[VariantPlan],
+        policy: deploy_policy.Policy,
+    ) -> None:
+        generation = record.generation + 1
+        old = site.deployed
+        capture, retain = deploy_policy.capture_retained(
+            config.body, None if old is None else old.live.capture, record
+        )
+        await self._builder.check(plans)
+        pools = self._builder.pools(plans, generation)
+        await self._builder.start(pools)
+        new = deployed(
+            record.name, pools, generation=generation, capture=capture, config=config.body
+        )
+        committed = False
+        try:
+            await self._shift(site, old, new, policy)
+            committed = self._change(
+                record.name,
+                {Status.UPDATING},
+                lambda row: replace(
+                    row,
+                    status=Status.IN_SERVICE,
+                    failure_reason=None,
+                    config_name=config.name,
+                    pending_config=None,
+                    pending=None,
+                    generation=generation,
+                    variants=deploy_policy.states(plans),
+                    retain=retain,
+                ),
+            )
+        finally:
+            # Nothing is awaited between the record and the swap: no instant shows one of them.
+            if committed:
+                site.deployed, site.live = new, new.live
+                self._retire(site, old, new)
+            else:
+                site.live = None if old is None else old.live
+                await new.close(stop_servers=True)
+
+    async def _shift(
+        self, site: Site, old: Deployed | None, new: Deployed, policy: deploy_policy.Policy
+    ) -> None:
+        for share in policy.shares:
+            whole = share >= 1 or old is None
+            site.live = new.live if old is None or whole else blended(old, new, share, self._chance)
+            if policy.wait_s:
+                await self._clock.sleep(policy.wait_s)
+        if policy.termination_wait_s:
+            await self._clock.sleep(policy.termination_wait_s)
+
+    def _retire(self, site: Site, old: Deployed | None, new: Deployed) -> None:
+        if old is None:
+            return
+        for name, pool in old.pools.items():
+            site.retiring.add(pool)
+            site.background.start(_retired(site, pool, new.successor(name)))
+
+    async def _roll_back(self, site: Site, reason: str) -> None:
+        self._change(
+            site.name,
+            {Status.UPDATING},
+            lambda row: replace(row, status=Status.ROLLING_BACK, failure_reason=shortened(reason)),
+        )
+        # What had been built is gone by now; AWS shows this state for as long as that takes.
+        await self._rolled_back(site, reason)
+
+    async def _rolled_back(self, site: Site, reason: str | None) -> None:
+        self.give_up(site, reason or "The update was rolled back.")
+
+    # --- weights and capacities --------------------------------------------------------------
+
+    async def _scale(self, site: Site, record: EndpointRecord) -> None:
+        if site.deployed is None:
+            self.give_up(site, "The endpoint has no fleet whose capacity could be changed.")
+            return
+        wanted = {**record.variants, **(record.pending or {})}
+        pools = site.deployed.pools
+        counts = {
+            name: state.count
+            for name, state in wanted.items()
+            if isinstance(pools.get(name), RealTimePool)
+        }
+        before = {name: _pool(pools[name]).wanted for name in counts}
+        try:
+            _weigh(site.deployed.live, wanted)
+            # Grow first: when one cannot, nothing has been taken away yet.
+            for step in (
+                {name: max(count, before[name]) for name, count in counts.items()},
+                counts,
+            ):
+                await _resize(pools, step)
+        except BaseException as error:
+            _weigh(site.deployed.live, record.variants)
+            if not isinstance(error, LaunchFailed):
+                raise
+            await _resize(pools, before)
+            self.give_up(site, error.reason)
+            return
+        self._change(
+            record.name,
+            {Status.UPDATING},
+            lambda row: replace(
+                row,
+                status=Status.IN_SERVICE,
+                failure_reason=None,
+                pending=None,
+                variants=wanted,
+            ),
+        )
+
+    # --- delete ------------------------------------------------------------------------------
+
+    async def _delete(self, site: Site, record: EndpointRecord) -> None:
+        site.live = None
+        old, site.deployed = site.deployed, None
+        if old is not None:
+            for pool in old.pools.values():
+                site.retiring.add(pool)
+                site.background.start(_retired(site, pool, None))
+        await site.background.wait()
+        self._store.delete_endpoint(record.name)
+
+    # --- the store ---------------------------------------------------------------------------
+
+    def _config(self, name: str) -> Resource:
+        config = self._store.config(name)
+        if config is None:
+            msg = f'Could not find endpoint configuration "{name}": it was deleted.'
+            raise LaunchFailed(msg)
+        return config
+
+    def _change(
+        self,
+        name: str,
+        expected: set[Status],
+        change: Callable[[EndpointRecord], EndpointRecord],
+    ) -> bool:
+        """Whether the record was as expected, and so was changed."""
+        done = False
+
+        def guarded(row: EndpointRecord) -> EndpointRecord | None:
+            nonlocal done
+            done = row.status in expected
+            return replace(change(row), modified_at=self._clock.time()) if done else None
+
+        self._store.change_endpoint(name, guarded)
+        return done
+
+
+async def _retired(site: Site, pool: ServerPool, successor: Any) -> None:
+    await pool.retire(successor)
+    site.retiring.discard(pool)
+
+
+def _pool(pool: ServerPool) -> RealTimePool:
+    assert isinstance(pool, RealTimePool)  # noqa: S101 - chosen by it
+    return pool
+
+
+def _weigh(live: LiveEndpoint, wanted: Mapping[str, VariantState]) -> None:
+    for variant in (*live.variants, *live.shadows):
+        if variant.name in wanted:
+            variant.weight = wanted[variant.name].weight
+
+
+async def _resize(pools: Mapping[str, ServerPool], counts: Mapping[str, int]) -> None:
+    """All at the same time. Raises ``LaunchFailed`` of the first that failed, when all ended."""
+    outcomes = await asyncio.gather(
+        *(_resized(_pool(pools[name]), count) for name, count in counts.items()),
+        return_exceptions=True,
+    )
+    for outcome in outcomes:
+        if outcome is not None:
+            raise outcome
+
+
+async def _resized(pool: RealTimePool, count: int) -> None:
+    try:
+        await pool.resize(count)
+    except LaunchFailed as failed:
+        raise LaunchFailed(failure_reason(pool.plan.name, failed.reason)) from failed

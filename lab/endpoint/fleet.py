@@ -1,0 +1,247 @@
+"""All endpoints' servers: who works on what, and how a life begins and ends."""
+
+import asyncio
+import logging
+import random
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from functools import partial
+
+from lab.endpoint.clock import Clock
+from lab.endpoint.deploy import Deployer, Plans, Site
+from lab.endpoint.deploy_build import Builder
+from lab.endpoint.instances import Machine
+from lab.endpoint.parts import (
+    Launcher,
+    LaunchFailed,
+    LiveEndpoint,
+    Meter,
+    Server,
+    Settings,
+    Store,
+    VariantPlan,
+)
+from lab.endpoint.pools_base import Means
+from lab.endpoint.pools_provision import Provisioner
+from lab.endpoint.records import EndpointRecord, Resource, ServerRecord, Status
+from lab.endpoint.resolve import variant_plans
+
+_LOG = logging.getLogger(__name__)
+
+_RESUMED = {Status.IN_SERVICE, Status.UPDATING, Status.ROLLING_BACK}
+
+
+def resolved(store: Store, settings: Settings, machine: Machine) -> Plans:
+    """Plans as the emulator makes them, from the models that the store holds."""
+
+    def plans(config: Resource, *, endpoint: str) -> Sequence[VariantPlan]:
+        return variant_plans(
+            config,
+            store.model,
+            endpoint=endpoint,
+            settings=settings,
+            machine=machine,
+            tags=store.tags(config.arn),
+        )
+
+    return plans
+
+
+class _Worker:
+    """The one who works on an endpoint, one operation at a time."""
+
+    def __init__(self, site: Site) -> None:
+        self.site = site
+        self.kicked = False
+        self.task: asyncio.Task[None] | None = None
+        self.operation: asyncio.Task[None] | None = None
+        self.deleting = False
+
+
+class EndpointFleet:
+    """Implements ``parts.Fleet``."""
+
+    def __init__(
+        self,
+        *,
+        store: Store,
+        launcher: Launcher,
+        clock: Clock,
+        meter: Meter,
+        settings: Settings,
+        machine: Machine | None = None,
+        plans: Plans | None = None,
+        chance: random.Random | None = None,
+    ) -> None:
+        if plans is None:
+            if machine is None:
+                msg = "a fleet needs the machine's size, or plans that do without"
+                raise TypeError(msg)
+            plans = resolved(store, settings, machine)
+        self._store = store
+        self._launcher = launcher
+        chance = chance or random.Random()  # noqa: S311 - spreads load, keeps no secret
+        provisioner = Provisioner(store=store, launcher=launcher, clock=clock, meter=meter)
+        means = Means(provisioner=provisioner, launcher=launcher, clock=clock, settings=settings)
+        self._deployer = Deployer(
+            store=store,
+            plans=plans,
+            builder=Builder(launcher=launcher, means=means, chance=chance),
+            clock=clock,
+            chance=chance,
+        )
+        self._workers: dict[str, _Worker] = {}
+        self._closed = False
+
+    # --- what requests see -------------------------------------------------------------------
+
+    def live(self, endpoint: str) -> LiveEndpoint | None:
+        """The endpoint if it takes requests (names are exact)."""
+        worker = self._workers.get(endpoint)
+        return None if worker is None else worker.site.live
+
+    def endpoints(self) -> Sequence[LiveEndpoint]:
+        """All that take requests."""
+        sites = (worker.site for worker in self._workers.values())
+        return [site.live for site in sites if site.live is not None]
+
+    # --- the beginning -----------------------------------------------------------------------
+
+    async def start(self) -> None:
+        """Adopt or remove what an earlier life left, go on with what was under way."""
+        records = self._store.endpoints()
+        plans: dict[str, Sequence[VariantPlan]] = {}
+        for record in records:
+            if record.status in _RESUMED:
+                try:
+                    plans[record.name] = self._deployer.plans_in_service(record)
+                except LaunchFailed as failed:
+                    self._deployer.not_resumed(record, failed.reason)
+                except Exception as error:  # noqa: BLE001 - the others go on
+                    _LOG.exception("resuming %s", record.name)
+                    self._deployer.not_resumed(record, f"{type(error).__name__}: {error}")
+        adopted = await self._adopt(records, plans)
+        for record in records:
+            if record.name in plans:
+                self._deployer.resume(
+                    self._worker(record.name).site,
+                    record,
+                    plans[record.name],
+                    adopted.get(record.name, {}),
+                )
+        for record in records:
+            self.kick(record.name)
+
+    async def _adopt(
+        self,
+        records: Sequence[EndpointRecord],
+        plans: Mapping[str, Sequence[VariantPlan]],
+    ) -> Mapping[str, Mapping[str, Sequence[Server]]]:
+        """Servers of the fleets in service, by endpoint and variant; the others are removed."""
+        generations = {record.name: record.generation for record in records}
+        wanted: list[tuple[ServerRecord, VariantPlan]] = []
+        traces = self._store.servers()
+        for trace in traces:
+            of_endpoint = plans.get(trace.endpoint, ())
+            plan = next((one for one in of_endpoint if one.name == trace.variant), None)
+            if plan is not None and trace.generation == generations[trace.endpoint]:
+                wanted.append((trace, plan))
+        servers = await asyncio.gather(*(self._adopted(*one) for one in wanted))
+        kept = [server for server in servers if server is not None]
+        await self._launcher.sweep([server.id for server in kept])
+        for gone in {trace.id for trace in traces} - {server.id for server in kept}:
+            self._store.delete_server(gone)
+        by_variant: dict[str, dict[str, list[Server]]] = defaultdict(lambda: defaultdict(list))
+        for server in kept:
+            by_variant[server.endpoint][server.variant].append(server)
+        return by_variant
+
+    async def _adopted(self, trace: ServerRecord, plan: VariantPlan) -> Server | None:
+        try:
+            return await self._launcher.adopt(trace, plan)
+        except Exception:  # noqa: BLE001 - it is swept and launched anew
+            _LOG.exception("adopting %s of %s/%s", trace.id, trace.endpoint, trace.variant)
+            return None
+
+    # --- the work ----------------------------------------------------------------------------
+
+    def kick(self, endpoint: str) -> None:
+        """The store holds something new for this endpoint: see to it, in the background."""
+        if self._closed:
+            return
+        worker = self._worker(endpoint)
+        worker.kicked = True
+        if worker.task is None:
+            worker.task = asyncio.get_running_loop().create_task(self._see_to(worker))
+            worker.task.add_done_callback(partial(self._rested, worker))
+        elif worker.operation is not None and not worker.deleting:
+            record = self._store.endpoint(endpoint)
+            if record is None or record.status is Status.DELETING:
+                worker.operation.cancel()
+
+    def _worker(self, endpoint: str) -> _Worker:
+        worker = self._workers.get(endpoint)
+        if worker is None:
+            worker = self._workers[endpoint] = _Worker(Site(name=endpoint))
+        return worker
+
+    async def _see_to(self, worker: _Worker) -> None:
+        while worker.kicked:
+            worker.kicked = False
+            record = self._store.endpoint(worker.site.name)
+            if record is None:
+                continue
+            work = self._deployer.operation(worker.site, record)
+            if work is None:
+                continue
+            worker.deleting = record.status is Status.DELETING
+            worker.operation = asyncio.get_running_loop().create_task(work)
+            try:
+                await asyncio.wait({worker.operation})
+            except asyncio.CancelledError:
+                worker.operation.cancel()
+                await asyncio.wait({worker.operation})
+                raise
+            self._ended(worker, worker.operation)
+            worker.operation = None
+
+    def _ended(self, worker: _Worker, operation: "asyncio.Task[None]") -> None:
+        if operation.cancelled():
+            return
+        error = operation.exception()
+        if error is not None:
+            _LOG.error("endpoint %s", worker.site.name, exc_info=error)
+            self._deployer.give_up(
+                worker.site, f"The emulator itself failed: {type(error).__name__}: {error}"
+            )
+
+    def _rested(self, worker: _Worker, task: "asyncio.Task[None]") -> None:
+        worker.task = None
+        if not task.cancelled() and task.exception() is not None:
+            _LOG.error("endpoint %s", worker.site.name, exc_info=task.exception())
+        site = worker.site
+        if worker.kicked and not self._closed:
+            self.kick(site.name)
+        elif site.live is None and site.deployed is None and not site.retiring:
+            self._workers.pop(site.name, None)
+
+    # --- the end -----------------------------------------------------------------------------
+
+    async def close(self, *, stop_servers: bool) -> None:
+        """End the background work; stop the containers or leave them to the next life."""
+        self._closed = True
+        workers = tuple(self._workers.values())
+        tasks = [worker.task for worker in workers if worker.task is not None]
+        for task in tasks:
+            task.cancel()
+        if tasks:
+            await asyncio.wait(tasks)
+        await asyncio.gather(*(_close(worker.site, stop_servers) for worker in workers))
+        self._workers.clear()
+
+
+async def _close(site: Site, stop_servers: bool) -> None:  # noqa: FBT001
+    site.live = None
+    await site.background.cancel()
+    pools = {*site.retiring, *(site.deployed.pools.values() if site.deployed else ())}
+    await asyncio.gather(*(pool.close(stop_servers=stop_servers) for pool in pools))
