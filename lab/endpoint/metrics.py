@@ -5,14 +5,13 @@ percentages ratios. Each help text begins with CloudWatch's name. Labels are Clo
 dimensions, and only the few of them that stay few.
 """
 
-from collections.abc import Callable, Collection, Iterable, Iterator
-from typing import Any, Final, Protocol
+from collections.abc import Callable, Collection
+from typing import Final
 
 from prometheus_client import CollectorRegistry, Counter, Histogram, disable_created_metrics
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
-from prometheus_client.registry import Collector
 
-from lab.endpoint.parts import Fleet, LiveVariant, Meter, Setup
+from lab.endpoint.metrics_present import VARIANT, Backlogs, Present, Usages
+from lab.endpoint.parts import Fleet, Meter, Setup
 from lab.endpoint.records import Kind
 
 BUCKETS: Final = (
@@ -23,7 +22,6 @@ BUCKETS: Final = (
 _LONG: Final = (*BUCKETS, 300.0, 900.0, 3600.0, 21600.0)
 """An asynchronous request may wait 6 hours and run for one."""
 
-_VARIANT: Final = ("endpoint", "variant")
 _OK, _CLIENT, _SERVER, _END = 200, 400, 500, 600
 
 ASYNC_COUNTERS: Final = {
@@ -45,51 +43,6 @@ ASYNC_TIMES: Final = {
     "ResponseUploadLatency": ("response_upload_latency", "to bring the result to S3"),
     "ModelLatency": ("model_latency", "from request to answer of the container"),
 }
-
-
-class Usage(Protocol):
-    """The resources a variant's containers use now, as ratios; ``Sampler`` knows them."""
-
-    @property
-    def memory(self) -> Collection[float]:
-        """Of each container's limit."""
-
-    @property
-    def cpu(self) -> Collection[float]:
-        """Of one core."""
-
-    @property
-    def disk(self) -> Collection[float]:
-        """Of what each may write; empty where that is not limited."""
-
-
-class Usages(Protocol):
-    """What ``Sampler`` found last."""
-
-    def usage(self) -> "Iterable[tuple[tuple[str, str], Usage]]":
-        """By endpoint and variant."""
-
-    def oom_kills(self) -> Iterable[tuple[tuple[str, str], int]]:
-        """Processes that the kernel killed inside containers that lived on, so far."""
-
-
-class Waiting(Protocol):
-    """The queue of an asynchronous endpoint."""
-
-    @property
-    def size(self) -> int:
-        """Requests that wait or are being processed."""
-
-    @property
-    def oldest_s(self) -> float:
-        """Age of the oldest."""
-
-
-class Backlogs(Protocol):
-    """All queues; ``AsyncInference`` knows them."""
-
-    def backlogs(self) -> Iterable[tuple[str, Waiting]]:
-        """By endpoint."""
 
 
 class _Variant:
@@ -184,7 +137,7 @@ class Metrics(Meter):
     ) -> None:
         """Show, whenever asked, also what these hold at that moment. Once."""
         self._fleet = fleet
-        self._registry.register(_Present(fleet=fleet, usages=usages, backlogs=backlogs))
+        self._registry.register(Present(fleet=fleet, usages=usages, backlogs=backlogs))
 
     def keep(self, endpoints: Collection[str]) -> None:
         """Drop the series of all endpoints but these: the others were deleted."""
@@ -284,7 +237,7 @@ class Metrics(Meter):
                 return one.pool.plan.initial_count, one.pool.in_flight
         return None
 
-    def _count(self, name: str, text: str, *, labels: tuple[str, ...] = _VARIANT) -> Counter:
+    def _count(self, name: str, text: str, *, labels: tuple[str, ...] = VARIANT) -> Counter:
         made = Counter(f"sagemaker_{name}", text, labels, registry=self._registry)
         self._families.append(made)
         return made
@@ -294,7 +247,7 @@ class Metrics(Meter):
         name: str,
         text: str,
         *more: str,
-        labels: tuple[str, ...] = _VARIANT,
+        labels: tuple[str, ...] = VARIANT,
         long: bool = False,
     ) -> Histogram:
         made = Histogram(
@@ -306,125 +259,3 @@ class Metrics(Meter):
         )
         self._families.append(made)
         return made
-
-
-class _Present(Collector):
-    """What holds at the moment of the scrape: from memory only, so that it takes no time."""
-
-    def __init__(self, *, fleet: Fleet, usages: Usages | None, backlogs: Backlogs | None) -> None:
-        self._fleet = fleet
-        self._usages = usages
-        self._backlogs = backlogs
-
-    def describe(self) -> Iterable[Any]:
-        """Nothing: there may be no endpoint yet."""
-        return ()
-
-    def collect(self) -> Iterator[GaugeMetricFamily | CounterMetricFamily]:
-        """The families, of all endpoints."""
-        yield from self._pools()
-        if self._usages is not None:
-            yield from self._resources(self._usages)
-        if self._backlogs is not None:
-            yield from self._queues(self._backlogs)
-
-    def _pools(self) -> Iterator[GaugeMetricFamily]:
-        running = _gauge("containers", "Containers that answer /ping.")
-        in_flight = _gauge("concurrent_executions", "ConcurrentExecutions: requests in flight.")
-        of_most = _gauge(
-            "serverless_concurrent_executions_utilization_ratio",
-            "ServerlessConcurrentExecutionsUtilization: of MaxConcurrency.",
-        )
-        held = _gauge(
-            "serverless_provisioned_concurrency_executions",
-            "ServerlessProvisionedConcurrencyExecutions: requests on provisioned concurrency.",
-        )
-        of_held = _gauge(
-            "serverless_provisioned_concurrency_utilization_ratio",
-            "ServerlessProvisionedConcurrencyUtilization: of what is provisioned.",
-        )
-        for endpoint, one in _variants(self._fleet):
-            labels = (endpoint, one.name)
-            plan, busy = one.pool.plan, one.pool.in_flight
-            running.add_metric(labels, len(one.pool.servers))
-            in_flight.add_metric(labels, busy)
-            if plan.max_concurrency:
-                of_most.add_metric(labels, busy / plan.max_concurrency)
-                if plan.initial_count:
-                    used = min(busy, plan.initial_count)
-                    held.add_metric(labels, used)
-                    of_held.add_metric(labels, used / plan.initial_count)
-        return iter((running, in_flight, of_most, held, of_held))
-
-    def _resources(self, usages: Usages) -> Iterator[GaugeMetricFamily | CounterMetricFamily]:
-        labels = (*_VARIANT, "statistic")
-        memory = _gauge(
-            "memory_utilization_ratio", "MemoryUtilization: of a container's limit.", labels
-        )
-        cpu = _gauge("cpu_utilization_ratio", "CPUUtilization: of one core.", labels)
-        disk = _gauge("disk_utilization_ratio", "DiskUtilization: of what it may write.", labels)
-        killed = CounterMetricFamily(
-            "sagemaker_process_oom_kills",
-            "Processes killed for memory inside containers that lived on.",
-            labels=_VARIANT,
-        )
-        alive = {(endpoint, one.name) for endpoint, one in _variants(self._fleet)}
-        for key, usage in usages.usage():
-            if key in alive:
-                for family, values in (
-                    (memory, usage.memory),
-                    (cpu, usage.cpu),
-                    (disk, usage.disk),
-                ):
-                    if values:
-                        family.add_metric((*key, "average"), sum(values) / len(values))
-                        family.add_metric((*key, "maximum"), max(values))
-        for key, kills in usages.oom_kills():
-            if key in alive:
-                killed.add_metric(key, kills)
-        return iter((memory, cpu, disk, killed))
-
-    def _queues(self, backlogs: Backlogs) -> Iterator[GaugeMetricFamily]:
-        labels = ("endpoint",)
-        size = _gauge(
-            "async_approximate_backlog_size",
-            "ApproximateBacklogSize: requests that wait or are processed.",
-            labels,
-        )
-        each = _gauge(
-            "async_approximate_backlog_size_per_instance",
-            "ApproximateBacklogSizePerInstance: the same by the number of instances.",
-            labels,
-        )
-        age = _gauge(
-            "async_approximate_age_of_oldest_request_seconds",
-            "ApproximateAgeOfOldestRequest.",
-            labels,
-        )
-        stuck = _gauge(
-            "async_has_backlog_without_capacity",
-            "HasBacklogWithoutCapacity: 1 while requests wait and no instance runs.",
-            labels,
-        )
-        waiting = dict(backlogs.backlogs())
-        for live in self._fleet.endpoints():
-            if live.kind is not Kind.ASYNC:
-                continue
-            queue = waiting.get(live.name)
-            count = queue.size if queue else 0
-            instances = sum(len(one.pool.servers) for one in live.variants)
-            size.add_metric((live.name,), count)
-            each.add_metric((live.name,), count / instances if instances else float(count))
-            age.add_metric((live.name,), queue.oldest_s if queue else 0.0)
-            stuck.add_metric((live.name,), float(count > 0 and instances == 0))
-        return iter((size, each, age, stuck))
-
-
-def _gauge(name: str, text: str, labels: tuple[str, ...] = _VARIANT) -> GaugeMetricFamily:
-    return GaugeMetricFamily(f"sagemaker_{name}", text, labels=labels)
-
-
-def _variants(fleet: Fleet) -> Iterator[tuple[str, LiveVariant]]:
-    for live in fleet.endpoints():
-        for one in (*live.variants, *live.shadows):
-            yield live.name, one
