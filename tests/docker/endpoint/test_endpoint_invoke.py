@@ -157,7 +157,7 @@ def test_a_serverless_endpoint_scales_to_zero_and_starts_cold_again(site: Site, 
     (line,) = [
         line
         for line in page.splitlines()
-        if line.startswith("sagemaker_model_setup_seconds_count") and small in line
+        if line.startswith("sagemaker_model_setup_time_seconds_count") and small in line
     ]
     assert float(line.rpartition(" ")[2]) >= 2
 
