@@ -6,6 +6,7 @@ from pathlib import Path
 from threading import Event
 
 from lab.artifacts.archive import MOST_BYTES, extract_stream
+from lab.endpoint.launch_ahead import ahead
 from lab.endpoint.parts import LaunchFailed, ObjectError, Objects, VariantPlan
 from lab.errors import ArchiveError, DiskFullError
 
@@ -38,7 +39,7 @@ def fetch(objects: Objects, plan: VariantPlan, into: Path, until: Until) -> None
         return
     try:
         if plan.compressed:
-            with objects.open(uri) as parts:
+            with objects.open(uri) as coming, ahead(coming) as parts:
                 most = plan.compute.disk_bytes or MOST_BYTES
                 extract_stream(_checked(parts, until), into, name=uri, most_bytes=most)
         else:

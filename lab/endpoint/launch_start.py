@@ -199,18 +199,18 @@ class Start:
         offset_ns = self._offset_ns()
         begin_ns = self._marks[Mark.START_BEGIN] + offset_ns
         with suppress(EngineError):
+            started = started_ns(container.state(), (), None, offset_ns=offset_ns)
             inside = None
             if self._plan.image not in self._silent:
                 inside = look_inside(container, seen, begin_ns, timeout_s=_REPORT_TIMEOUT_S)
             if inside is None:
                 self._silent.add(self._plan.image)
-                state = container.state()
-                started = started_ns(state, (), None, offset_ns=offset_ns)
-                self._marks.setdefault(Mark.STARTED, started or begin_ns - offset_ns)
             else:
                 inside = inside.shifted(-offset_ns)
                 self._marks |= inside.marks
-                self._marks.setdefault(Mark.STARTED, inside.marks[Mark.INTERPRETER])
+                first = inside.marks[Mark.INTERPRETER]
+                started = first if started is None else min(started, first)
+            self._marks.setdefault(Mark.STARTED, started or self._marks[Mark.START_BEGIN])
 
     def _stop_if_cancelled(self) -> None:
         if self._cancelled.is_set():
