@@ -73,6 +73,15 @@ class Fitness:
         return "; ".join(parts) or "not enough was tried to say what it is fit for"
 
 
+def spoilers(kind: str, findings: Sequence[Finding]) -> Sequence[str]:
+    """The rules without which an image is not of a kind, and which it breaks."""
+    return [
+        one.rule.id
+        for one in findings
+        if one.verdict is Verdict.FAIL and kind in _SPOILS.get(one.rule.id, ())
+    ]
+
+
 def fitness(findings: Sequence[Finding]) -> Fitness:
     """What the findings come to: a kind takes that all it needs was tried and nothing of it broke.
 

@@ -13,4 +13,6 @@ RUNTIME_MODEL: Final = "botocore's service model of sagemaker-runtime: BodyBlob.
 API_MODEL: Final = "botocore's service model of sagemaker"
 TOOLKIT: Final = "aws/sagemaker-inference-toolkit, src/sagemaker_inference/parameters.py"
 PIPELINE: Final = _DOCS + "inference-pipeline-real-time.html"
+MULTI_MODEL: Final = _DOCS + "mms-container-apis.html"
+BIDIRECTIONAL: Final = "AWS API reference: InvokeEndpointWithBidirectionalStream (2025-10)"
 LAB: Final = "no AWS page: what the lab takes a sound server to do"

@@ -1,0 +1,201 @@
+"""The rules about memory: in which serverless tier it runs, and whether it stays there."""
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Final
+
+from lab.contract import sources
+from lab.contract.live_start import SERVERLESS_START_S, unready_words
+from lab.contract.model import Finding, Rule, Verdict
+from lab.contract.session import CannotTry, NotReady, Running, Sample, Session, died, finding
+from lab.spec import SERVERLESS_TIERS, Tier
+from lab.units import format_bytes, format_seconds
+
+_INVOCATIONS: Final = 60
+_ENOUGH_S: Final = 15.0
+_FEWEST: Final = 20
+_SEGMENTS: Final = 3
+_LEAK: Final = 1_000_000
+_SUSPECT: Final = 200_000
+_FULL: Final = 0.9
+
+TIERS: Final = Rule(
+    id="memory-tiers",
+    title="It starts and answers in every serverless memory tier, from 1024 MB on",
+    why="Serverless kills a container that needs more memory than its tier has, and gives a small "
+    "tier little CPU; larger tiers cost in proportion.",
+    change="Choose the tier that is named here; or hold one copy of the model only (one worker), "
+    "a smaller runtime, a quantised model.",
+    source=sources.SERVERLESS,
+)
+STEADY: Final = Rule(
+    id="memory-steady",
+    title="Memory does not grow with every invocation",
+    why="A container serves thousands of requests: one that keeps something of each is killed "
+    "sooner or later, with the requests that it holds.",
+    change="Find what each request leaves behind: a list that is appended to, a session or a "
+    "graph made for each request, a cache without a limit.",
+    source=sources.LAB,
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Trial:
+    """What was seen in one tier."""
+
+    tier: Tier
+    failure: str = ""
+    """Why it does not run there; empty if it does."""
+    ready_s: float = 0.0
+    first_s: float | None = None
+    used: Sequence[int] = ()
+    """Bytes in use when ready, and after each invocation."""
+    peak: int | None = None
+    """As the kernel counted it, files' pages included."""
+
+    @property
+    def words(self) -> str:
+        """``1024 MB and 0.58 CPUs: ready after 2.1 s, ...``."""
+        said = f"{self.tier.name} MB and {self.tier.cpus or 0:.2f} CPUs"
+        if self.failure:
+            return f"{said}: {self.failure}"
+        said += f": ready after {format_seconds(self.ready_s)}"
+        if self.first_s is not None:
+            said += f", first invocation {format_seconds(self.first_s)}"
+        if self.used:
+            said += f", {format_bytes(max(self.used))} in use at most"
+        return said
+
+
+def judge_tiers(trials: Sequence[Trial]) -> tuple[Verdict, str]:
+    """The smallest tier in which it runs; those below it were tried, those above were not."""
+    fits = [one for one in trials if not one.failure]
+    if not fits:
+        return Verdict.FAIL, f"in none of {len(trials)}; {trials[-1].words}"
+    last = fits[0]
+    if last is not trials[0]:
+        return Verdict.WARN, f"not in {trials[0].words}. It runs in {last.words}"
+    room = (last.tier.memory_bytes or 0) * _FULL
+    if last.used and max(last.used) > room:
+        return Verdict.WARN, f"{last.words}: next to no room left"
+    return Verdict.PASS, last.words
+
+
+def judge_growth(used: Sequence[int]) -> tuple[Verdict, str]:
+    """Bytes in use after each invocation: growth that goes on, once warm, is a leak."""
+    count = len(used) - 1
+    if count < _FEWEST:
+        return Verdict.SKIP, f"{max(count, 0)} invocations in {format_seconds(_ENOUGH_S)}: too few"
+    warm = used[count // 4 :]
+    marks = [warm[round(at * (len(warm) - 1) / _SEGMENTS)] for at in range(_SEGMENTS + 1)]
+    length = (len(warm) - 1) / _SEGMENTS
+    growth = [(after - before) / length for before, after in pairwise(marks)]
+    mean = (warm[-1] - warm[0]) / (len(warm) - 1)
+    said = f"{'+' if mean > 0 else '-'}{format_bytes(abs(mean))} an invocation over {count}"
+    if min(growth) >= _LEAK:
+        return Verdict.FAIL, f"{said}, without an end"
+    if min(growth) >= _SUSPECT:
+        return Verdict.WARN, said
+    return Verdict.PASS, said
+
+
+def trials(session: Session) -> Sequence[Trial]:
+    """The tiers that were tried, the smallest first; the last is the first in which it runs."""
+
+    def measure() -> Sequence[Trial]:
+        facts = session.where.engine.facts()
+        session.base()
+        made: list[Trial] = []
+        for tier in SERVERLESS_TIERS:
+            if (tier.memory_bytes or 0) > facts.memory_bytes:
+                break
+            made.append(_trial(session, tier, most_cpus=facts.cpus))
+            if not made[-1].failure:
+                break
+        if not made:
+            raise CannotTry("this machine has less memory than the smallest tier")
+        return made
+
+    return session.once("tiers", measure)
+
+
+def _trial(session: Session, tier: Tier, *, most_cpus: int) -> Trial:
+    limits = {"memory_bytes": tier.memory_bytes, "cpus": min(tier.cpus or 1.0, most_cpus)}
+    sample = _sample(session)
+    try:
+        with session.running(within_s=SERVERLESS_START_S, **limits) as ready:
+            return _used(ready, sample, tier)
+    except NotReady as error:
+        return Trial(tier=tier, failure=unready_words(error))
+
+
+def _used(ready: Running, sample: Sample | None, tier: Tier) -> Trial:
+    used = _memory(ready)
+    first_s = None
+    begin = time.monotonic()
+    for number in range(_INVOCATIONS if sample is not None else 0):
+        if sample is None or time.monotonic() - begin > _ENOUGH_S:
+            break
+        answer = ready.invoke(sample.body, sample.content_type)
+        killed = "" if answer.good else died(ready.container)
+        if not answer.good:
+            said = killed or f"{answer.words} {answer.said}".rstrip()
+            return Trial(tier=tier, failure=f"at invocation {number + 1}: {said}", used=tuple(used))
+        first_s = answer.seconds if first_s is None else first_s
+        used += _memory(ready)
+    # A worker may have been killed and replaced without an answer being lost.
+    return Trial(
+        tier=tier,
+        failure=died(ready.container),
+        ready_s=ready.ready_s,
+        first_s=first_s,
+        used=tuple(used),
+        peak=ready.container.usage().peak_memory_bytes,
+    )
+
+
+def _memory(ready: Running) -> list[int]:
+    load = ready.container.load()
+    return [] if load is None else [load.memory_bytes]
+
+
+def _sample(session: Session) -> Sample | None:
+    try:
+        return session.sample()
+    except CannotTry:
+        return None
+
+
+def _tiers(session: Session) -> Finding:
+    made = trials(session)
+    verdict, seen = judge_tiers(made)
+    fits = [one for one in made if not one.failure]
+    data = {
+        "runs_from_mb": fits[0].tier.memory_mb if fits else None,
+        "tiers": [
+            {
+                "memory_mb": one.tier.memory_mb,
+                "cpus": one.tier.cpus,
+                "failure": one.failure or None,
+                "ready_s": one.ready_s or None,
+                "first_invocation_s": one.first_s,
+                "in_use_bytes": max(one.used, default=None),
+                "peak_bytes": one.peak,
+            }
+            for one in made
+        ],
+    }
+    return finding(TIERS, verdict, seen, data)
+
+
+def _steady(session: Session) -> Finding:
+    last = max(trials(session), key=lambda one: len(one.used))
+    if len(last.used) < _FEWEST and _sample(session) is None:
+        raise CannotTry("there is no payload that this model answers")
+    verdict, seen = judge_growth(last.used)
+    return finding(STEADY, verdict, f"{seen} in {last.tier.name} MB", {"used": list(last.used)})
+
+
+RULES: Sequence[tuple[Rule, Callable[[Session], Finding]]] = ((TIERS, _tiers), (STEADY, _steady))
