@@ -12,9 +12,20 @@ from typing import Any
 import typer
 from rich.table import Table
 
+from lab.artifacts import store
 from lab.cli.console import ConsoleProgress, out
+from lab.endpoint.bench import Options
+from lab.endpoint.bench_result import Result, rows
+from lab.endpoint.bench_session import run
+from lab.endpoint.bench_stage import Subject
 from lab.endpoint.client import Addresses, EmulatorClient
+from lab.engine.select import open_engine
 from lab.errors import EndpointError, UsageError
+from lab.images.build import ensure
+from lab.images.variants import image_ref
+from lab.spec import FLOOR
+from lab.stack import seed
+from lab.stack.settings import Settings
 
 app = typer.Typer(no_args_is_help=True, help="The endpoints that `lab up` and boto3 make.")
 
@@ -28,14 +39,14 @@ def list_endpoints(
 ) -> None:
     """Show every endpoint and its status."""
     with _client() as client:
-        rows = client.endpoints()
+        found = client.endpoints()
     if as_json:
-        typer.echo(_json({"Endpoints": rows}))
+        typer.echo(_json({"Endpoints": found}))
         return
     table = Table(box=None, pad_edge=False)
     for heading in ("endpoint", "status", "changed"):
         table.add_column(heading, no_wrap=True)
-    for row in rows:
+    for row in found:
         changed = row["LastModifiedTime"].astimezone(UTC)
         table.add_row(row["EndpointName"], row["EndpointStatus"], f"{changed:%Y-%m-%d %H:%M:%S}Z")
     out.print(table)
@@ -111,13 +122,57 @@ def cool(name: str = _NAME) -> None:
 
 
 @app.command()
-def bench() -> None:
-    """Measure what the emulator adds to a request, and how much it carries."""
+def bench(
+    variant: str = typer.Option("onnx-slim", help="Which variant is compared with the floor."),
+    model: str = typer.Option("retinopathy-mobilenet", help="Which model it serves."),
+    rounds: int = typer.Option(12, min=2, help="Rounds of interleaved blocks."),
+    order: int = typer.Option(2023, "--seed", help="Decides the order of blocks."),
+) -> None:
+    """Measure what the emulator adds to a request, what it carries, and whom it throttles.
+
+    The emulator of `lab up` is measured, with endpoints that the bench makes and removes.
+    """
+    result, path = _measured(variant, model, Options(rounds=rounds, seed=order))
+    table = Table(title="The emulator", title_justify="left")
+    for heading in ("", "found", "figure", "promised", ""):
+        table.add_column(heading, justify="right" if heading else "left")
+    for row in rows(result):
+        verdict = "[green]reached[/green]" if row.reached else "[yellow]not reached[/yellow]"
+        table.add_row(row.what, row.found, row.figure, row.promised, verdict)
+    out.print(table)
+    out.print(f"All rounds are in {path}", highlight=False, soft_wrap=True)
+
+
+def _measured(variant: str, model: str, options: Options) -> tuple[Result, Path]:
+    settings = Settings(variant=variant, models=(model,))
+    progress = ConsoleProgress()
+    engine = open_engine(progress)
     try:
-        from lab.endpoint.bench import run  # noqa: PLC0415 - comes with the emulator's extras
-    except ImportError as error:
-        raise EndpointError(f"The bench is not here: {error}.") from error
-    run(ConsoleProgress())
+        platform = engine.facts().platform
+        ensure([variant, FLOOR], platform=platform, engine=engine, progress=progress)
+        payload = store.payload(model)
+        archive = store.find(model, settings.runtime)
+        with _client() as client:
+            key = seed.key_of(archive)
+            client.ensure_bucket(settings.bucket)
+            client.upload(archive.path, settings.bucket, key)
+            subject = Subject(
+                image=image_ref(variant, platform),
+                model_data=f"s3://{settings.bucket}/{key}",
+                archive=archive.path,
+                payload=payload.path.read_bytes(),
+                content_type=payload.content_type,
+            )
+            return run(
+                subject,
+                options,
+                floor=image_ref(FLOOR, platform),
+                client=client,
+                engine=engine,
+                progress=progress,
+            )
+    finally:
+        engine.close()
 
 
 @contextmanager

@@ -99,9 +99,9 @@ export AWS_ENDPOINT_URL_SAGEMAKER_RUNTIME={where.sagemaker}
 export AWS_ENDPOINT_URL_S3={where.s3}
 export AWS_DEFAULT_REGION={where.region}
 {keys}
-AWS CLI:
-aws sagemaker-runtime invoke-endpoint --endpoint-name {name} \\
-    --content-type {stack.content_type} --body fileb://{stack.payload} /dev/stdout
+AWS CLI (before version 2.13 it does not know the variables above, hence the first flag):
+aws --endpoint-url {where.sagemaker} sagemaker-runtime invoke-endpoint --endpoint-name {name} \\
+    --content-type {stack.content_type} --body fileb://{stack.payload} answer.json
 
 boto3:
 boto3.client("sagemaker-runtime").invoke_endpoint(EndpointName="{name}",

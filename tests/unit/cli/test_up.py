@@ -88,7 +88,7 @@ def test_each_way_to_invoke_can_be_pasted() -> None:
     assert "export AWS_ENDPOINT_URL_SAGEMAKER=http://127.0.0.1:8800\n" in said
     assert "export AWS_ENDPOINT_URL_SAGEMAKER_RUNTIME=http://127.0.0.1:8800\n" in said
     assert "export AWS_ENDPOINT_URL_S3=http://127.0.0.1:9000\n" in said
-    assert "aws sagemaker-runtime invoke-endpoint" in said
+    assert "aws --endpoint-url http://127.0.0.1:8800 sagemaker-runtime invoke-endpoint" in said
     assert 'boto3.client("sagemaker-runtime")' in said
     assert "curl -H 'Content-Type: image/jpeg' --data-binary @/photo.jpg" in said
     assert "AWS_ACCESS_KEY_ID=test" in said
