@@ -182,12 +182,15 @@ class Session:
         with self._lock:
             if self._refusal is not None:
                 raise self._refusal
+            if self.verdict("platform") is Verdict.FAIL:
+                raise CannotTry("its programs are for another processor: see platform")
             if self._base is None or not self._base.alive():
                 try:
                     self._base = self._stack.enter_context(
                         self._started({}, within_s=self.start_limit_s)
                     )
                 except NotReady as error:
+                    self._refuse_foreign(error)
                     if self._base is None:
                         self._refusal = error
                     raise
@@ -251,6 +254,16 @@ class Session:
     def close(self) -> None:
         """Remove everything."""
         self._stack.close()
+
+    def _refuse_foreign(self, error: NotReady) -> None:
+        """An image for the other platform that this machine cannot run breaks no rule by that."""
+        here = self.where.engine.facts().platform
+        wrong = "exec format error" in f"{error} {error.seen.log_tail}"
+        if wrong and here is not self.subject.platform:
+            raise CannotTry(
+                f"this machine ({here}) cannot run {self.subject.platform} images; "
+                "`lab doctor` says what emulation needs"
+            ) from error
 
     def _make_network(self) -> str:
         engine = self.where.engine
