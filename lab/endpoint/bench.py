@@ -6,12 +6,13 @@ clients at once against a small ``MaxConcurrency``.
 """
 
 import random
+import socket
 import statistics
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from enum import StrEnum, unique
 from typing import Final
@@ -42,7 +43,7 @@ class Options:
 
     rounds: int = 12
     requests: int = 100
-    """Per block of the overhead."""
+    """Of each arm, per round of the overhead."""
     load_s: float = 3.0
     """Per round."""
     clients: int = 8
@@ -145,27 +146,40 @@ def measure(stage: Stage, options: Options, step: Step) -> Measured:
 
 
 def _overhead(stage: Stage, options: Options, order: random.Random) -> list[Overhead]:
+    """The arms take turns request by request: a machine that slows down slows all of them."""
     found = []
     for called in (stage.small, stage.real):
+        took: dict[Arm, list[float]] = {arm: [] for arm in Arm}
         arms = list(Arm)
-        order.shuffle(arms)
-        p50 = {arm: statistics.median(_block(called, arm, options.requests)) for arm in arms}
+        with _clients(called) as clients:
+            for _ in range(options.requests):
+                order.shuffle(arms)
+                for arm in arms:
+                    took[arm].append(_timed(clients[arm]))
+        p50 = {arm: statistics.median(values) for arm, values in took.items()}
         found.append(Overhead(payload=called.what, p50_s=p50))
     return found
 
 
-def _block(called: Called, arm: Arm, requests: int) -> list[float]:
-    if arm is Arm.BOTO3:
-        return [_timed(called.boto3) for _ in range(requests)]
-    address, prepared = called.direct if arm is Arm.DIRECT else called.emulator()
-    with wire.connect(address, timeout_s=_TIMEOUT_S) as connection:
+@contextmanager
+def _clients(called: Called) -> Iterator[Mapping[Arm, Callable[[], object]]]:
+    with ExitStack() as stack:
 
-        def once() -> None:
-            answer = wire.exchange(connection, prepared)
-            if answer.status != _OK:
-                raise ContainerFailedError(f"{arm} answered {answer.status}: {answer.body[:300]!r}")
+        def client(address: tuple[str, int], prepared: bytes) -> Callable[[], object]:
+            connection = stack.enter_context(wire.connect(address, timeout_s=_TIMEOUT_S))
+            return lambda: _once(connection, prepared)
 
-        return [_timed(once) for _ in range(requests)]
+        yield {
+            Arm.DIRECT: client(*called.direct),
+            Arm.EMULATOR: client(*called.emulator()),
+            Arm.BOTO3: called.boto3,
+        }
+
+
+def _once(connection: socket.socket, prepared: bytes) -> None:
+    answer = wire.exchange(connection, prepared)
+    if answer.status != _OK:
+        raise ContainerFailedError(f"A request was answered {answer.status}: {answer.body[:300]!r}")
 
 
 def _timed(once: Callable[[], object]) -> float:
