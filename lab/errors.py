@@ -88,4 +88,4 @@ class CommandError(LabError):
 class EndpointError(LabError):
     """The endpoint emulator refused, did not answer, or an endpoint failed."""
 
-    exit_code = 9
+    exit_code = 10

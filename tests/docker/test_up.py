@@ -125,7 +125,7 @@ def test_what_people_without_boto3_want_to_know(lab: Lab) -> None:
     assert described["Endpoint"]["EndpointName"] == REALTIME
     assert described["Containers"]
     assert lab("endpoint", "logs", REALTIME)
-    lab("endpoint", "describe", "no-such-endpoint", code=9)
+    lab("endpoint", "describe", "no-such-endpoint", code=10)
 
 
 def test_prometheus_scrapes_the_emulator_and_every_model_container(lab: Lab) -> None:

@@ -101,7 +101,7 @@ def test_what_the_container_said_reaches_the_user(
 ) -> None:
     (tmp_path / "eye.jpg").write_bytes(b"eye")
     words = ["--payload", str(tmp_path / "eye.jpg")]
-    assert main.run(["endpoint", "invoke", "broken", *words]) == 9
+    assert main.run(["endpoint", "invoke", "broken", *words]) == 10
     said = capsys.readouterr().err
     assert "ModelError" in said
     assert "no weights" in said
@@ -125,9 +125,9 @@ def test_logs_are_printed_as_they_are_filed(capsys: pytest.CaptureFixture[str]) 
 def test_an_endpoint_that_is_not_there_is_an_error_with_its_own_exit_code(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    assert main.run(["endpoint", "describe", "x"]) == 9
+    assert main.run(["endpoint", "describe", "x"]) == 10
     assert "Could not find endpoint" in capsys.readouterr().err
-    assert main.run(["endpoint", "logs", "x"]) == 9
+    assert main.run(["endpoint", "logs", "x"]) == 10
     assert "There is no endpoint x." in capsys.readouterr().err
 
 
@@ -135,8 +135,8 @@ def test_without_an_emulator_the_way_to_start_one_is_said(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.delenv("AWS_ENDPOINT_URL_SAGEMAKER")
-    assert main.run(["endpoint", "list"]) == 9
+    assert main.run(["endpoint", "list"]) == 10
     assert "make up" in capsys.readouterr().err
     monkeypatch.setenv("AWS_ENDPOINT_URL_SAGEMAKER", "http://127.0.0.1:1")
-    assert main.run(["endpoint", "list"]) == 9
+    assert main.run(["endpoint", "list"]) == 10
     assert "make up" in capsys.readouterr().err
