@@ -15,20 +15,24 @@ from lab.endpoint.deploy_build import (
     ServerPool,
     blended,
     deployed,
-    failure_reason,
     shortened,
 )
+from lab.endpoint.deploy_scale import Capacity
 from lab.endpoint.parts import LaunchFailed, LiveEndpoint, Server, Store, VariantPlan
 from lab.endpoint.pools_base import Background
-from lab.endpoint.pools_realtime import RealTimePool
 from lab.endpoint.records import EndpointRecord, Resource, Status, VariantState
 
 
 class Plans(Protocol):
-    """How a configuration becomes plans. Raises ``LaunchFailed`` for what cannot be emulated."""
+    """How a configuration of an endpoint, by name, becomes plans: one a variant, shadows included.
 
-    def __call__(self, config: Resource, *, endpoint: str) -> Sequence[VariantPlan]:
-        """One for each variant, shadows included."""
+    Raises ``LaunchFailed`` for what is gone or cannot be emulated.
+    """
+
+    def __call__(
+        self, record: EndpointRecord, config_name: str
+    ) -> tuple[Resource, Sequence[VariantPlan]]:
+        """The configuration, and the plans."""
 
 
 @dataclass(kw_only=True, eq=False)
@@ -43,6 +47,14 @@ class Site:
     retiring: set[ServerPool] = field(default_factory=set)
     """Pools whose last requests are still under way."""
     background: Background = field(default_factory=Background)
+
+
+@dataclass(frozen=True, kw_only=True)
+class InService:
+    """What an endpoint's servers are made from."""
+
+    config: Resource
+    plans: Sequence[VariantPlan]
 
 
 class Deployer:
@@ -97,8 +109,7 @@ class Deployer:
     async def _create(self, site: Site, record: EndpointRecord) -> None:
         generation = record.generation + 1
         try:
-            config = self._config(record.config_name)
-            plans = self._plans(config, endpoint=record.name)
+            config, plans = self._plans(record, record.config_name)
             await self._builder.check(plans)
             pools = self._builder.pools(plans, generation)
             await self._builder.start(pools)
@@ -129,28 +140,27 @@ class Deployer:
 
     # --- resume ------------------------------------------------------------------------------
 
-    def plans_in_service(self, record: EndpointRecord) -> Sequence[VariantPlan]:
-        """Of an endpoint that an earlier life left in service. Raises ``LaunchFailed``."""
-        plans = self._plans(self._config(record.config_name), endpoint=record.name)
-        return deploy_policy.in_service(plans, record)
+    def in_service(self, record: EndpointRecord) -> "InService":
+        """What an earlier life left in service. Raises ``LaunchFailed``."""
+        config, plans = self._plans(record, record.config_name)
+        return InService(config=config, plans=deploy_policy.in_service(plans, record))
 
     def resume(
         self,
         site: Site,
         record: EndpointRecord,
-        plans: Sequence[VariantPlan],
+        known: "InService",
         adopted: Mapping[str, Sequence[Server]],
     ) -> None:
         """Take requests again, with what still runs; what is missing comes in the background."""
-        config = self._config(record.config_name)
-        pools = self._builder.pools(plans, record.generation)
+        pools = self._builder.pools(known.plans, record.generation)
         self._builder.adopt(pools, adopted)
         site.deployed = deployed(
             record.name,
             pools,
             generation=record.generation,
-            capture=deploy_policy.capture_in_service(config.body, record),
-            config=config.body,
+            capture=deploy_policy.capture_in_service(known.config.body, record),
+            config=known.config.body,
         )
         site.live = site.deployed.live
 
@@ -175,8 +185,8 @@ class Deployer:
 
     async def _update(self, site: Site, record: EndpointRecord, config_name: str) -> None:
         try:
-            config = self._config(config_name)
-            plans = deploy_policy.retained(self._plans(config, endpoint=record.name), record)
+            config, plans = self._plans(record, config_name)
+            plans = deploy_policy.retained(plans, record)
             policy = deploy_policy.policy(
                 record.deployment, instances=sum(plan.initial_count for plan in plans)
             )
@@ -291,28 +301,19 @@ class Deployer:
             self.give_up(site, "The endpoint has no fleet whose capacity could be changed.")
             return
         wanted = {**record.variants, **(record.pending or {})}
-        pools = site.deployed.pools
-        counts = {
-            name: state.count
-            for name, state in wanted.items()
-            if isinstance(pools.get(name), RealTimePool)
-        }
-        before = {name: _pool(pools[name]).wanted for name in counts}
+        live, pools = site.deployed.live, site.deployed.pools
+        capacity = Capacity(pools)
         try:
-            _weigh(site.deployed.live, wanted)
-            # Grow first: when one cannot, nothing has been taken away yet.
-            for step in (
-                {name: max(count, before[name]) for name, count in counts.items()},
-                counts,
-            ):
-                await _resize(pools, step)
-        except BaseException as error:
-            _weigh(site.deployed.live, record.variants)
-            if not isinstance(error, LaunchFailed):
-                raise
-            await _resize(pools, before)
-            self.give_up(site, error.reason)
+            _weigh(live, wanted)
+            await capacity.change(wanted)
+        except LaunchFailed as failed:
+            _weigh(live, record.variants)
+            await capacity.restore()
+            self.give_up(site, failed.reason)
             return
+        except BaseException:
+            _weigh(live, record.variants)
+            raise
         self._change(
             record.name,
             {Status.UPDATING},
@@ -339,13 +340,6 @@ class Deployer:
 
     # --- the store ---------------------------------------------------------------------------
 
-    def _config(self, name: str) -> Resource:
-        config = self._store.config(name)
-        if config is None:
-            msg = f'Could not find endpoint configuration "{name}": it was deleted.'
-            raise LaunchFailed(msg)
-        return config
-
     def _change(
         self,
         name: str,
@@ -369,30 +363,7 @@ async def _retired(site: Site, pool: ServerPool, successor: Any) -> None:
     site.retiring.discard(pool)
 
 
-def _pool(pool: ServerPool) -> RealTimePool:
-    assert isinstance(pool, RealTimePool)  # noqa: S101 - chosen by it
-    return pool
-
-
 def _weigh(live: LiveEndpoint, wanted: Mapping[str, VariantState]) -> None:
     for variant in (*live.variants, *live.shadows):
         if variant.name in wanted:
             variant.weight = wanted[variant.name].weight
-
-
-async def _resize(pools: Mapping[str, ServerPool], counts: Mapping[str, int]) -> None:
-    """All at the same time. Raises ``LaunchFailed`` of the first that failed, when all ended."""
-    outcomes = await asyncio.gather(
-        *(_resized(_pool(pools[name]), count) for name, count in counts.items()),
-        return_exceptions=True,
-    )
-    for outcome in outcomes:
-        if outcome is not None:
-            raise outcome
-
-
-async def _resized(pool: RealTimePool, count: int) -> None:
-    try:
-        await pool.resize(count)
-    except LaunchFailed as failed:
-        raise LaunchFailed(failure_reason(pool.plan.name, failed.reason)) from failed

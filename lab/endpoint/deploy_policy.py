@@ -80,8 +80,25 @@ _ALL = frozenset({_COUNT, _WEIGHT, _CAPTURE})
 
 
 def in_service(plans: Sequence[VariantPlan], record: EndpointRecord) -> Sequence[VariantPlan]:
-    """The plans of the configuration in service, with the weights and counts of now."""
-    return [_with(plan, record.variants.get(plan.name), _ALL) for plan in plans]
+    """The plans of the configuration in service, with the weights and capacities of now."""
+    return [_as_updated(plan, record.variants.get(plan.name)) for plan in plans]
+
+
+def _as_updated(plan: VariantPlan, state: VariantState | None) -> VariantPlan:
+    plan = _with(plan, state, _ALL)
+    if state is None or plan.kind is not Kind.SERVERLESS:
+        return plan
+    limit, provisioned = concurrency(plan, state)
+    return replace(plan, max_concurrency=limit, initial_count=provisioned)
+
+
+def concurrency(plan: VariantPlan, state: VariantState) -> tuple[int, int]:
+    """Of a serverless variant: the maximum and the provisioned one, as last updated."""
+    limit, provisioned = state.max_concurrency, state.provisioned_concurrency
+    return (
+        limit if limit is not None else plan.max_concurrency or 1,
+        provisioned if provisioned is not None else plan.initial_count,
+    )
 
 
 def retained(plans: Sequence[VariantPlan], record: EndpointRecord) -> Sequence[VariantPlan]:

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 
 from lab.endpoint.clock import Clock
-from lab.endpoint.deploy import Deployer, Plans, Site
+from lab.endpoint.deploy import Deployer, InService, Plans, Site
 from lab.endpoint.deploy_build import Builder
 from lab.endpoint.instances import Machine
 from lab.endpoint.parts import (
@@ -24,7 +24,7 @@ from lab.endpoint.parts import (
 from lab.endpoint.pools_base import Means
 from lab.endpoint.pools_provision import Provisioner
 from lab.endpoint.records import EndpointRecord, Resource, ServerRecord, Status
-from lab.endpoint.resolve import variant_plans
+from lab.endpoint.resolve import sources, variant_plans
 
 _LOG = logging.getLogger(__name__)
 
@@ -32,16 +32,12 @@ _RESUMED = {Status.IN_SERVICE, Status.UPDATING, Status.ROLLING_BACK}
 
 
 def resolved(store: Store, settings: Settings, machine: Machine) -> Plans:
-    """Plans as the emulator makes them, from the models that the store holds."""
+    """Plans as the emulator makes them, from what an endpoint was told to use."""
 
-    def plans(config: Resource, *, endpoint: str) -> Sequence[VariantPlan]:
-        return variant_plans(
-            config,
-            store.model,
-            endpoint=endpoint,
-            settings=settings,
-            machine=machine,
-            tags=store.tags(config.arn),
+    def plans(record: EndpointRecord, config_name: str) -> tuple[Resource, Sequence[VariantPlan]]:
+        config, models, tags = sources(record, config_name, store=store)
+        return config, variant_plans(
+            config, models, endpoint=record.name, settings=settings, machine=machine, tags=tags
         )
 
     return plans
@@ -110,23 +106,23 @@ class EndpointFleet:
     async def start(self) -> None:
         """Adopt or remove what an earlier life left, go on with what was under way."""
         records = self._store.endpoints()
-        plans: dict[str, Sequence[VariantPlan]] = {}
+        known: dict[str, InService] = {}
         for record in records:
             if record.status in _RESUMED:
                 try:
-                    plans[record.name] = self._deployer.plans_in_service(record)
+                    known[record.name] = self._deployer.in_service(record)
                 except LaunchFailed as failed:
                     self._deployer.not_resumed(record, failed.reason)
                 except Exception as error:  # noqa: BLE001 - the others go on
                     _LOG.exception("resuming %s", record.name)
                     self._deployer.not_resumed(record, f"{type(error).__name__}: {error}")
-        adopted = await self._adopt(records, plans)
+        adopted = await self._adopt(records, {name: one.plans for name, one in known.items()})
         for record in records:
-            if record.name in plans:
+            if record.name in known:
                 self._deployer.resume(
                     self._worker(record.name).site,
                     record,
-                    plans[record.name],
+                    known[record.name],
                     adopted.get(record.name, {}),
                 )
         for record in records:

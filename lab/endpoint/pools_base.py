@@ -20,9 +20,11 @@ from lab.endpoint.parts import (
     VariantPlan,
 )
 from lab.endpoint.pools_provision import Provisioner
+from lab.endpoint.records import Kind
 
 _LOG = logging.getLogger(__name__)
 
+_ASYNCHRONOUS_S: Final = 3600.0
 LONGEST_BACKOFF_S: Final = 60.0
 
 
@@ -161,9 +163,8 @@ class BasePool(ABC):
         self._leave()
         # No request may take longer than a stream, or than a cold start and an invocation; what
         # does is not waited for.
-        limit_s = self._settings.stream_timeout_s
         quiet = asyncio.ensure_future(self._until(lambda: self.in_flight == 0))
-        await within(self._clock, limit_s, quiet)
+        await within(self._clock, self._longest_s, quiet)
         await self.close(stop_servers=True)
 
     async def close(self, *, stop_servers: bool) -> None:
@@ -237,6 +238,17 @@ class BasePool(ABC):
             self._watchers.append(watcher)
             await watcher
 
+    @property
+    def _longest_s(self) -> float:
+        """What a request may take at most; an asynchronous one has no reason to be cut short.
+
+        A deletion does not wait for an hour.
+        """
+        deleted = self._retired and self._successor is None
+        if self._plan.kind is Kind.ASYNC and not deleted:
+            return _ASYNCHRONOUS_S
+        return self._settings.stream_timeout_s
+
     # --- servers on their way in and out -----------------------------------------------------
 
     async def _launch(self) -> Server:
@@ -273,7 +285,7 @@ class BasePool(ABC):
                 self._until(lambda: server.in_flight == 0 or self._closed)
             )
             try:
-                await within(self._clock, self._settings.stream_timeout_s, quiet)
+                await within(self._clock, self._longest_s, quiet)
             finally:
                 quiet.cancel()
         await self._provisioner.stop(server)

@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Coroutine, Sequence
+from dataclasses import replace
 from typing import Any
 
 from lab.endpoint.health import Verdict
@@ -19,6 +20,8 @@ class _Coming:
         self.waiter: asyncio.Future[Lease] | None = None
         self.suspect: Server | None = None
         """The container that is being looked at."""
+        self.failed: LaunchFailed | None = None
+        """Why it will not be there."""
 
     @property
     def claimed(self) -> bool:
@@ -107,6 +110,7 @@ class ServerlessPool(BasePool):
             self._discard(server)
         elif server.healthy:
             self._idle.append(server)
+            self._trim()
         else:
             self._look_at(server)
 
@@ -135,6 +139,7 @@ class ServerlessPool(BasePool):
         try:
             server = await self._launch()
         except LaunchFailed as failed:
+            coming.failed = failed
             del self._coming[coming]
             self._refuse(coming, failed)
             return
@@ -152,6 +157,7 @@ class ServerlessPool(BasePool):
         self._idle.append(server)
         if self._retired or self._closed:
             self._discard(server)
+        self._trim()
 
     def _refuse(self, coming: _Coming, reason: LaunchFailed | NotReady) -> None:
         waiter = coming.waiter
@@ -201,6 +207,39 @@ class ServerlessPool(BasePool):
             self._discard(server)
         self._warm()
         self._attend()
+
+    async def resize(self, *, limit: int, provisioned: int) -> None:
+        """Another maximum and another provisioned concurrency.
+
+        Returns when what is provisioned is warm. Raises ``LaunchFailed``, and then all is as
+        before. Requests above a lower maximum are let end.
+        """
+        before = self._limit
+        self._limit = max(before, limit)
+        try:
+            # As for requests: one that comes meanwhile may have one of these.
+            comings = [self._bring() for _ in range(provisioned - self._present)]
+            if comings:
+                await asyncio.wait([self._coming[coming] for coming in comings])
+            for coming in comings:
+                if coming.failed is not None:
+                    raise coming.failed  # noqa: TRY301 - undone as when cancelled
+        except BaseException:
+            self._limit = before
+            self._trim()
+            raise
+        self._limit, self._provisioned = limit, provisioned
+        self._plan = replace(self._plan, max_concurrency=limit, initial_count=provisioned)
+        self._trim()
+
+    def _trim(self) -> None:
+        for server in self._idle[: max(0, self._present - self._limit)]:
+            self._discard(server)
+
+    @property
+    def _present(self) -> int:
+        """What counts against the maximum."""
+        return len(self._idle) + len(self._busy) + len(self._coming)
 
     async def scale_to_zero(self) -> int:
         """Remove idle containers, all but the provisioned: the next request starts cold.
@@ -253,7 +292,7 @@ class ServerlessPool(BasePool):
             self._warming = self._work.start(self._rewarm())
 
     def _missing(self) -> int:
-        return self._provisioned - len(self._idle) - len(self._busy) - len(self._coming)
+        return self._provisioned - self._present
 
     async def _rewarm(self) -> None:
         failures = 0

@@ -10,7 +10,15 @@ from typing import Any
 
 from lab.endpoint.clock import ManualClock
 from lab.endpoint.fleet import EndpointFleet
-from lab.endpoint.parts import Compute, Lease, LiveVariant, Settings, Setup, VariantPlan
+from lab.endpoint.parts import (
+    Compute,
+    LaunchFailed,
+    Lease,
+    LiveVariant,
+    Settings,
+    Setup,
+    VariantPlan,
+)
 from lab.endpoint.pools_base import Means
 from lab.endpoint.pools_provision import Provisioner
 from lab.endpoint.pools_realtime import RealTimePool
@@ -253,11 +261,15 @@ class FleetScene:
             chance=random.Random(7),  # noqa: S311
         )
 
-    def _plans(self, config: Resource, *, endpoint: str) -> Sequence[VariantPlan]:
-        plans = self.plans[config.name]
+    def _plans(
+        self, record: EndpointRecord, config_name: str
+    ) -> tuple[Resource, Sequence[VariantPlan]]:
+        config = self.store.config(config_name)
+        plans = self.plans.get(config_name, LaunchFailed("it was deleted"))
         if isinstance(plans, Exception):
             raise plans
-        return [replace(one, endpoint=endpoint) for one in plans]
+        assert config is not None
+        return config, [replace(one, endpoint=record.name) for one in plans]
 
     def config(self, name: str, *plans: VariantPlan, **body: Any) -> str:
         self.plans[name] = plans
@@ -284,6 +296,11 @@ class FleetScene:
 
     def update(self, name: str, config: str, **changes: Any) -> None:
         self.change(name, status=Status.UPDATING, pending_config=config, **changes)
+
+    def scale_serverless(self, name: str, *, limit: int, provisioned: int) -> None:
+        state = self.record(name).variants["AllTraffic"]
+        wanted = replace(state, max_concurrency=limit, provisioned_concurrency=provisioned)
+        self.change(name, status=Status.UPDATING, pending={state.name: wanted})
 
     def scale(self, name: str, **wanted: tuple[float, int]) -> None:
         states = {

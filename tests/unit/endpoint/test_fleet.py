@@ -3,7 +3,7 @@ from collections import Counter
 
 import pytest
 
-from lab.endpoint.parts import LaunchFailed, NotReady
+from lab.endpoint.parts import LaunchFailed, NotReady, Throttled
 from lab.endpoint.records import Kind, Status
 from tests.unit.endpoint.fleet_scene import FleetScene, plan, run, serverless
 
@@ -413,6 +413,52 @@ def test_capacity_that_cannot_be_had_leaves_all_as_it_was() -> None:
         assert "machine is full" in str(record.failure_reason)
         assert record.variants["A"].weight == scene.variant("shop", "A").weight == 1.0
         assert Counter(one.variant for one in scene.launcher.running) == {"A": 2, "B": 1}
+        await scene.fleet.close(stop_servers=True)
+
+    run(test())
+
+
+def test_concurrency_of_a_serverless_variant_changes_and_survives_a_restart() -> None:
+    async def test() -> None:
+        scene = FleetScene()
+        await scene.created("shop", scene.config("one", serverless(2)))
+        scene.scale_serverless("shop", limit=5, provisioned=3)
+        await scene.clock.advance(0.5)
+        assert scene.record("shop").status is Status.UPDATING
+        await scene.clock.advance(0.5)
+        assert scene.record("shop").status is Status.IN_SERVICE
+        pool = scene.variant("shop").pool
+        assert len(pool.servers) == pool.plan.initial_count == 3
+        assert pool.plan.max_concurrency == 5
+        life = FleetScene(scene)
+        await life.fleet.start()
+        assert life.variant("shop").pool.plan == pool.plan
+        await life.fleet.close(stop_servers=True)
+        held = [scene.lease("shop") for _ in range(3)]
+        scene.scale_serverless("shop", limit=1, provisioned=0)
+        await scene.clock.advance(0)
+        with pytest.raises(Throttled):
+            scene.lease("shop")
+        for lease in held:
+            lease.release()
+        await scene.clock.advance(0)
+        assert len(pool.servers) == 1
+        scene.consistent()
+        await scene.fleet.close(stop_servers=True)
+
+    run(test())
+
+
+def test_provisioned_concurrency_that_cannot_be_had_leaves_all_as_it_was() -> None:
+    async def test() -> None:
+        scene = FleetScene()
+        await scene.created("shop", scene.config("one", serverless(2)))
+        scene.launcher.refuse("AllTraffic", "machine is full")
+        scene.scale_serverless("shop", limit=5, provisioned=4)
+        await scene.clock.advance(1)
+        assert "machine is full" in str(scene.record("shop").failure_reason)
+        assert scene.variant("shop").pool.plan.max_concurrency == 2
+        assert len(scene.launcher.containers) == 2
         await scene.fleet.close(stop_servers=True)
 
     run(test())

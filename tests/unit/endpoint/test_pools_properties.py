@@ -34,6 +34,8 @@ class _Run:
         self.scene = scene
         self.pool = pool
         self.limit = limit
+        self.most = limit or 0
+        """The highest limit that requests under way were let in by."""
         self.waiting: list[asyncio.Future[Lease]] = []
         self.held: list[Lease] = []
         self.resizing: asyncio.Future[None] | None = None
@@ -61,7 +63,7 @@ class _Run:
                 await scene.clock.advance(value)
             case "zero" if self.limit is not None:
                 await pool.scale_to_zero()
-            case "resize" if self.limit is None and (not self.resizing or self.resizing.done()):
+            case "resize" if not self.resizing or self.resizing.done():
                 self.resizing = asyncio.ensure_future(self._resize(value))
         await self.settle()
         self.check()
@@ -72,7 +74,10 @@ class _Run:
 
     async def _resize(self, count: int) -> None:
         try:
-            await self.pool.resize(count)
+            if self.limit is None:
+                await self.pool.resize(count)
+            else:
+                await self.pool.resize(limit=max(1, count), provisioned=count // 2)
         except LaunchFailed:
             return
 
@@ -101,8 +106,10 @@ class _Run:
         assert not stopped & {server.id for server in pool.servers}
         assert {row.id for row in scene.store.servers()} == set(scene.launcher.containers)
         if self.limit is not None:
-            assert pool.in_flight <= self.limit
-            assert len(pool.servers) + len(pool._coming) <= self.limit
+            self.limit = pool._limit
+            self.most = max(self.most, self.limit) if self.held or self.waiting else self.limit
+            assert pool.in_flight <= self.most
+            assert len(pool.servers) + len(pool._coming) <= self.most
 
     async def end(self) -> None:
         while self.held:
