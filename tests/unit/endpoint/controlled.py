@@ -21,7 +21,7 @@ from lab.endpoint.control import Control
 from lab.endpoint.deploy_policy import states
 from lab.endpoint.errors import ApiError
 from lab.endpoint.instances import Machine
-from lab.endpoint.parts import LiveEndpoint, Settings
+from lab.endpoint.parts import LaunchFailed, LiveEndpoint, Settings
 from lab.endpoint.records import EndpointRecord, Status
 from lab.endpoint.resolve import plans_of
 from lab.endpoint.shapes import Shapes
@@ -74,7 +74,11 @@ class FakeFleet:
         if row.pending is not None:
             return replace(row, status=Status.IN_SERVICE, variants=row.pending, pending=None)
         name = row.pending_config or row.config_name
-        plans = plans_of(row, name, store=self.store, settings=self.settings, machine=MACHINE)
+        try:
+            plans = plans_of(row, name, store=self.store, settings=self.settings, machine=MACHINE)
+        except LaunchFailed as failed:
+            status = Status.IN_SERVICE if row.variants else Status.FAILED
+            return replace(row, status=status, failure_reason=failed.reason, pending_config=None)
         return replace(
             row,
             status=Status.IN_SERVICE,

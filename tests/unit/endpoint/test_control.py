@@ -1,3 +1,4 @@
+import asyncio
 import contextlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -517,8 +518,6 @@ async def _later(plane: Plane) -> None:
 
 
 def test_lists_are_filtered_by_name_time_and_status(hosted: Plane) -> None:
-    import asyncio
-
     start = hosted.clock.time()
     asyncio.run(_later(hosted))
     hosted.client.create_endpoint(EndpointName="Other", EndpointConfigName="c")

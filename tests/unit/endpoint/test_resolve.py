@@ -1,0 +1,193 @@
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lab.endpoint.instances import GIB
+from lab.endpoint.parts import LaunchFailed, Settings, VariantPlan
+from lab.endpoint.records import EndpointRecord, Kind, Resource, Status
+from lab.endpoint.resolve import kind_of, origin, plans_of, variant_plans
+from lab.endpoint.store import SqliteStore
+from tests.unit.endpoint.controlled import MACHINE, instance, serverless
+
+SETTINGS = Settings(state=Path("/state"))
+CONTAINER = {"Image": "image", "Mode": "SingleModel", "ModelDataUrl": "s3://b/model.tar.gz"}
+
+
+def resource(name: str, body: dict[str, Any]) -> Resource:
+    return Resource(name=name, arn=f"arn:{name}", created_at=0.0, body=body)
+
+
+def plans(
+    *variants: dict[str, Any],
+    container: dict[str, Any] | None = None,
+    model: dict[str, Any] | None = None,
+    tags: dict[str, str] | None = None,
+    **config: Any,
+) -> list[VariantPlan]:
+    of_model = resource("m", {"PrimaryContainer": container or CONTAINER, **(model or {})})
+    return list(
+        variant_plans(
+            resource("c", {"ProductionVariants": list(variants), **config}),
+            {"m": of_model}.get,
+            endpoint="e",
+            settings=SETTINGS,
+            machine=MACHINE,
+            tags=tags or {},
+        )
+    )
+
+
+def test_a_real_time_variant_gets_its_instance_and_its_time_outs() -> None:
+    (plan,) = plans(
+        instance(
+            InitialInstanceCount=2,
+            InitialVariantWeight=0.5,
+            ContainerStartupHealthCheckTimeoutInSeconds=90,
+            ModelDataDownloadTimeoutInSeconds=70,
+            RoutingConfig={"RoutingStrategy": "RANDOM"},
+        ),
+        container={**CONTAINER, "Environment": {"A": "1"}, "ContainerHostname": "h"},
+    )
+    assert (plan.kind, plan.instance_type) == (Kind.REAL_TIME, "ml.m5.large")
+    assert (plan.initial_count, plan.weight, plan.max_concurrency) == (2, 0.5, None)
+    assert (plan.startup_timeout_s, plan.download_timeout_s) == (90, 70)
+    assert (plan.routing, plan.hostname, plan.env) == ("RANDOM", "h", {"A": "1"})
+    assert (plan.compute.cpus, plan.compute.memory_bytes) == (2.0, 8 * GIB)
+    assert (plan.model_data, plan.compressed) == ("s3://b/model.tar.gz", True)
+    assert not plan.shadow
+    assert not plan.isolated
+    assert not plan.pull_cold
+
+
+def test_a_serverless_variant_gets_its_tier_and_three_minutes() -> None:
+    (plan,) = plans(serverless(ProvisionedConcurrency=2), tags={"inference-lab:pull": "cold"})
+    assert (plan.kind, plan.max_concurrency, plan.initial_count) == (Kind.SERVERLESS, 5, 2)
+    assert plan.compute.memory_bytes == 2 * GIB
+    assert plan.startup_timeout_s == 180
+    assert plan.pull_cold
+
+
+def test_shadows_come_after_the_production_variants() -> None:
+    found = plans(instance("v"), ShadowProductionVariants=[instance("s")])
+    assert [(plan.name, plan.shadow) for plan in found] == [("v", False), ("s", True)]
+
+
+def test_the_kind_is_asynchronous_when_it_is_configured_to_be() -> None:
+    assert kind_of({"ProductionVariants": [instance()], "AsyncInferenceConfig": {"x": 1}}) is (
+        Kind.ASYNC
+    )
+
+
+def test_isolation_comes_from_the_model_or_the_configuration() -> None:
+    assert plans(instance(), model={"EnableNetworkIsolation": True})[0].isolated
+    assert plans(instance(), EnableNetworkIsolation=True)[0].isolated
+
+
+@pytest.mark.parametrize(
+    ("container", "data", "compressed"),
+    [
+        ({}, None, True),
+        (
+            {"ModelDataUrl": "https://b.s3.eu-west-1.amazonaws.com/k/m.tar.gz"},
+            "s3://b/k/m.tar.gz",
+            True,
+        ),
+        ({"ModelDataUrl": "https://s3.amazonaws.com/b/m.tar.gz"}, "s3://b/m.tar.gz", True),
+        ({"ModelDataUrl": "https://s3-eu-west-1.amazonaws.com/b/m.tgz"}, "s3://b/m.tgz", True),
+        (
+            {
+                "ModelDataSource": {
+                    "S3DataSource": {
+                        "S3Uri": "s3://b/k",
+                        "S3DataType": "S3Object",
+                        "CompressionType": "Gzip",
+                    }
+                }
+            },
+            "s3://b/k",
+            True,
+        ),
+        (
+            {
+                "ModelDataSource": {
+                    "S3DataSource": {
+                        "S3Uri": "s3://b/k",
+                        "S3DataType": "S3Prefix",
+                        "CompressionType": "None",
+                    }
+                }
+            },
+            "s3://b/k/",
+            False,
+        ),
+    ],
+)
+def test_model_data_is_found_where_it_lies(
+    container: dict[str, Any],
+    data: str | None,
+    compressed: bool,  # noqa: FBT001
+) -> None:
+    (plan,) = plans(instance(), container={"Image": "i", **container})
+    assert (plan.model_data, plan.compressed) == (data, compressed)
+
+
+@pytest.mark.parametrize(
+    ("asked", "said"),
+    [
+        ({"model": {"Containers": [CONTAINER, CONTAINER]}}, "2 containers"),
+        ({"container": {**CONTAINER, "Mode": "MultiModel"}}, "multi-model"),
+        ({"container": {"ModelPackageName": "p"}}, "model package"),
+        ({"container": {**CONTAINER, "AdditionalModelDataSources": [1]}}, "AdditionalModelData"),
+        ({"container": {**CONTAINER, "ModelDataUrl": "https://host/x"}}, "not an address of S3"),
+        ({"variant": instance(InstanceType="ml.g5.xlarge")}, "accelerator (gpu)"),
+        ({"variant": instance(ModelName="gone")}, "which is gone"),
+        ({"variant": {"VariantName": "v", "InstanceType": "ml.m5.large"}}, "inference components"),
+        (
+            {
+                "container": {
+                    "Image": "i",
+                    "ModelDataSource": {
+                        "S3DataSource": {
+                            "S3Uri": "s3://b/k",
+                            "S3DataType": "S3Object",
+                            "CompressionType": "None",
+                        }
+                    },
+                }
+            },
+            "S3Object with Gzip, and S3Prefix with None",
+        ),
+    ],
+)
+def test_what_is_not_emulated_is_said_plainly(asked: dict[str, Any], said: str) -> None:
+    variant = asked.pop("variant", instance())
+    with pytest.raises(LaunchFailed) as caught:
+        plans(variant, **asked)
+    assert said in caught.value.reason
+
+
+def test_an_endpoint_keeps_what_it_was_made_from(tmp_path: Path) -> None:
+    store = SqliteStore(tmp_path / "s")
+    config = resource("c", {"ProductionVariants": [instance()]})
+    store.put_model(resource("m", {"PrimaryContainer": CONTAINER}))
+    store.put_config(config)
+    row = EndpointRecord(
+        name="e",
+        arn="arn:e",
+        created_at=0.0,
+        modified_at=0.0,
+        status=Status.IN_SERVICE,
+        config_name="c",
+        origins={"c": origin(config, store.model, {"inference-lab:pull": "cold"})},
+    )
+    store.add_endpoint(row)
+    store.delete_config("c")
+    store.delete_model("m")
+    kept = store.endpoint("e")
+    assert kept is not None
+    (plan,) = plans_of(kept, "c", store=store, settings=SETTINGS, machine=MACHINE)
+    assert (plan.image, plan.pull_cold) == ("image", True)
+    with pytest.raises(LaunchFailed, match="was deleted"):
+        plans_of(kept, "other", store=store, settings=SETTINGS, machine=MACHINE)
+    store.close()

@@ -1,0 +1,218 @@
+from typing import Any
+
+import pytest
+
+from lab.endpoint.errors import ApiError
+from lab.endpoint.javaregex import matcher
+from lab.endpoint.shapes import CONTROL, RUNTIME, Shapes
+
+SHAPES = Shapes()
+VARIANT = {"VariantName": "v"}
+
+
+def refusal(service: str, operation: str, params: Any) -> ApiError:
+    with pytest.raises(ApiError) as caught:
+        SHAPES.validate(service, operation, params)
+    assert caught.value.status == 400
+    return caught.value
+
+
+def test_members_that_the_model_does_not_know_and_nulls_are_dropped() -> None:
+    asked = {"ModelName": "m", "New": 1, "Tags": None, "PrimaryContainer": {"Image": "i", "X": {}}}
+    assert SHAPES.validate(CONTROL, "CreateModel", asked) == {
+        "ModelName": "m",
+        "PrimaryContainer": {"Image": "i"},
+    }
+
+
+@pytest.mark.parametrize(
+    ("operation", "asked", "said"),
+    [
+        (
+            "DescribeEndpoint",
+            {},
+            (
+                "1 validation error detected: Value null at 'endpointName' failed to satisfy "
+                "constraint: Member must not be null"
+            ),
+        ),
+        (
+            "DescribeEndpoint",
+            {"EndpointName": "a_b"},
+            (
+                "1 validation error detected: Value 'a_b' at 'endpointName' failed to satisfy "
+                "constraint: Member must satisfy regular expression pattern: "
+                "[a-zA-Z0-9](-*[a-zA-Z0-9]){0,62}"
+            ),
+        ),
+        (
+            "DescribeModel",
+            {"ModelName": "_" * 64},
+            (
+                f"2 validation errors detected: Value '{'_' * 64}' at 'modelName' failed to "
+                "satisfy "
+                "constraint: Member must have length less than or equal to 63; "
+                f"Value '{'_' * 64}' at 'modelName' failed to satisfy constraint: Member must "
+                "satisfy regular expression pattern: [a-zA-Z0-9]([\\-a-zA-Z0-9]*[a-zA-Z0-9])?"
+            ),
+        ),
+        (
+            "ListModels",
+            {"MaxResults": 0, "SortOrder": "Up"},
+            (
+                "2 validation errors detected: Value 'Up' at 'sortOrder' failed to satisfy "
+                "constraint: Member must satisfy enum value set: [Ascending, Descending]; Value "
+                "'0' "
+                "at 'maxResults' failed to satisfy constraint: Member must have value greater than "
+                "or equal to 1"
+            ),
+        ),
+        (
+            "CreateEndpointConfig",
+            {"EndpointConfigName": "c", "ProductionVariants": []},
+            (
+                "1 validation error detected: Value '[]' at 'productionVariants' failed to satisfy "
+                "constraint: Member must have length greater than or equal to 1"
+            ),
+        ),
+        (
+            "CreateEndpointConfig",
+            {
+                "EndpointConfigName": "c",
+                "ProductionVariants": [VARIANT, {**VARIANT, "InitialInstanceCount": 0}],
+            },
+            (
+                "1 validation error detected: Value '0' at "
+                "'productionVariants.2.member.initialInstanceCount' failed to satisfy constraint: "
+                "Member must have value greater than or equal to 1"
+            ),
+        ),
+        (
+            "CreateModel",
+            {"ModelName": "m", "PrimaryContainer": {"Environment": {"a b": "c"}}},
+            (
+                "1 validation error detected: Value '{a b=c}' at 'primaryContainer.environment' "
+                "failed to satisfy constraint: Map keys must satisfy constraint: [Member must have "
+                "length less than or equal to 1024, Member must have length greater than or equal "
+                "to 0, Member must satisfy regular expression pattern: [a-zA-Z_][a-zA-Z0-9_]*]"
+            ),
+        ),
+        (
+            "CreateModel",
+            {"ModelName": "m", "VpcConfig": {"Subnets": ["a b"], "SecurityGroupIds": ["c"]}},
+            (
+                "1 validation error detected: Value '[a b]' at 'vpcConfig.subnets' failed to "
+                "satisfy "
+                "constraint: Member must satisfy constraint: [Member must have length less than or "
+                "equal to 32, Member must have length greater than or equal to 0, Member must "
+                "satisfy regular expression pattern: [-0-9a-zA-Z]+]"
+            ),
+        ),
+        (
+            "DeleteTags",
+            {"ResourceArn": "arn:aws:sagemaker:r:123456789012:x", "TagKeys": [None]},
+            (
+                "1 validation error detected: Value null at 'tagKeys.1.member' failed to satisfy "
+                "constraint: Member must not be null"
+            ),
+        ),
+    ],
+)
+def test_each_constraint_is_worded_as_aws_words_it(
+    operation: str, asked: dict[str, Any], said: str
+) -> None:
+    error = refusal(CONTROL, operation, asked)
+    assert (error.code, error.message) == ("ValidationException", said)
+
+
+@pytest.mark.parametrize(
+    ("asked", "said"),
+    [
+        ([], "Start of list found where not expected"),
+        ("x", "Unexpected field type"),
+        ({"ModelName": 1}, "NUMBER_VALUE can not be converted to a String"),
+        ({"ModelName": True}, "TRUE_VALUE can not be converted to a String"),
+        ({"ModelName": {}}, "Start of structure or map found where not expected."),
+        ({"ModelName": []}, "Start of list found where not expected"),
+        ({"PrimaryContainer": "x"}, "Unexpected field type"),
+        ({"Containers": {}}, "Start of structure or map found where not expected."),
+        ({"EnableNetworkIsolation": "yes"}, "STRING_VALUE can not be converted to a Boolean"),
+    ],
+)
+def test_a_wrong_type_is_a_serialization_exception(asked: Any, said: str) -> None:
+    error = refusal(CONTROL, "CreateModel", asked)
+    assert (error.code, error.message) == ("SerializationException", said)
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        {"MaxResults": "1"},
+        {"MaxResults": True},
+        {"MaxResults": float("nan")},
+        {"MaxResults": float("inf")},
+        {"MaxResults": 10**5000},
+        {"CreationTimeAfter": "2026-01-01"},
+        {"CreationTimeAfter": 1e300},
+        {"CreationTimeAfter": float("nan")},
+    ],
+)
+def test_numbers_that_java_would_not_read_are_refused(asked: dict[str, Any]) -> None:
+    assert refusal(CONTROL, "ListModels", asked).code == "SerializationException"
+
+
+def test_a_decimal_for_an_integer_is_cut_off() -> None:
+    assert SHAPES.validate(CONTROL, "ListModels", {"MaxResults": 2.9}) == {"MaxResults": 2}
+
+
+def test_the_runtimes_headers_become_what_they_stand_for() -> None:
+    asked = {
+        "EndpointName": "e",
+        "InputLocation": "s3://b/k",
+        "RequestTTLSeconds": "60",
+        "Filename": "a.b",
+    }
+    found = SHAPES.validate(RUNTIME, "InvokeEndpointAsync", asked)
+    assert found == {**asked, "RequestTTLSeconds": 60}
+    error = refusal(RUNTIME, "InvokeEndpointAsync", {**asked, "RequestTTLSeconds": "soon"})
+    assert error.code == "SerializationException"
+    error = refusal(RUNTIME, "InvokeEndpointAsync", {**asked, "Filename": "a.b.c"})
+    assert error.code == "ValidationError"
+
+
+def test_a_body_of_any_size_is_let_through_and_a_secret_is_not_repeated() -> None:
+    asked = {"EndpointName": "e", "Body": b"x" * 7_000_000}
+    assert SHAPES.validate(RUNTIME, "InvokeEndpoint", asked) == asked
+    error = refusal(RUNTIME, "InvokeEndpoint", {**asked, "CustomAttributes": "héé"})
+    assert error.message is not None
+    assert "Value at 'customAttributes' failed" in error.message
+    assert "héé" not in error.message
+
+
+@pytest.mark.parametrize(
+    ("pattern", "value", "matches"),
+    [
+        (r"\p{ASCII}*", "abc\x7f", True),
+        (r"\p{ASCII}*", "é", False),
+        (r"\A\S[\p{Print}]*\z", "a b", True),
+        (r"\A\S[\p{Print}]*\z", "a b\n", False),
+        (r"([\p{L}\p{Z}\p{N}_.:/=+\-@]*)", "Größe 1 日本", True),
+        (r"([\p{L}\p{Z}\p{N}_.:/=+\-@]*)", "#", False),
+        (r"\d+", "٣", False),
+        (r".*", "a\u2028b", False),
+        (r"[a[]+", "a[", True),
+        (r"^a$", "a\n", False),
+    ],
+)
+def test_javas_patterns_mean_here_what_they_mean_there(
+    pattern: str,
+    value: str,
+    matches: bool,  # noqa: FBT001
+) -> None:
+    found = matcher(pattern)
+    assert found is not None
+    assert found(value) is matches
+
+
+def test_a_pattern_without_a_translation_restricts_nothing() -> None:
+    assert matcher(r"[\uD800\uDC00-\uDBFF\uDFFF]*") is None
