@@ -410,7 +410,7 @@ class EngineLauncher:
         def over(used: int) -> None:
             why = (
                 f"The container was killed: it had written {format_bytes(used)} to /tmp, and a "
-                f"serverless container has {format_bytes(most or 0)} of disk."
+                f"serverless container has {(most or 0) / 2**30:.3g} GB of disk."
             )
             killed(why)
             filing.note(why)

@@ -7,8 +7,8 @@ from lab.endpoint.logs import LogWriter
 from lab.engine.api import Container, LogStream
 from lab.errors import EngineError
 
-_AGAIN_S: Final = 0.5
-_MISSES: Final = 60
+_AGAIN_S: Final = 0.1
+_MISSES: Final = 300
 """In a row, after which the engine or the container is taken for gone."""
 _DRAIN_S: Final = 3.0
 
@@ -22,6 +22,7 @@ class Filing:
         self._closed = threading.Event()
         self._stream: LogStream | None = None
         self._thread: threading.Thread | None = None
+        self._newest_ns = 0
 
     def start(self) -> None:
         """Begin, with everything that was not filed yet; nothing happens the second time."""
@@ -33,8 +34,11 @@ class Filing:
         """A line of the platform's own among the container's."""
         self._writer.write(f"[platform] {text}")
 
-    def close(self, *, drain: bool = False) -> None:
-        """End it. ``drain``: the container has ended, and what it said last is filed first."""
+    def close(self, *, drain: bool = False, note: str | None = None) -> None:
+        """End it. ``drain``: the container has ended, and what it said last is filed first.
+
+        ``note`` is a last line of the platform's own.
+        """
         if drain and self._thread is not None:
             self._thread.join(_DRAIN_S)
         self._closed.set()
@@ -43,26 +47,35 @@ class Filing:
             stream.close()
         if self._thread is not None:
             self._thread.join(_DRAIN_S)
+        if note is not None:
+            self.note(note)
         self._writer.close()
 
     def _follow(self) -> None:
         # The file keeps milliseconds: what was filed last must not come a second time.
-        since_ns = self._writer.last_ns and self._writer.last_ns + 1_000_000
+        filed_ns = self._writer.last_ns and self._writer.last_ns + 999_999
         misses = 0
         while not self._closed.is_set() and misses < _MISSES:
             try:
                 # Asked first: what it said last is then read below.
                 ended = not self._container.state().running
-                self._stream = self._container.follow_logs(since_ns=since_ns)
+                self._stream = self._container.follow_logs(since_ns=filed_ns)
                 misses = 0
-                for line in self._stream:
-                    if self._closed.is_set():
-                        return
-                    if line.at_ns >= since_ns:
-                        self._writer.write(line.text, at_ns=line.at_ns)
-                        since_ns = line.at_ns + 1
+                filed_ns = self._file(self._stream, filed_ns)
             except EngineError:
                 # The engine broke off, or the container has been silent for long: once more.
                 misses, ended = misses + 1, False
+                filed_ns = max(filed_ns, self._newest_ns)
             if ended or self._closed.wait(_AGAIN_S):
                 return
+
+    def _file(self, stream: LogStream, after_ns: int) -> int:
+        """File what is newer; when the newest of it was said."""
+        self._newest_ns = after_ns
+        for line in stream:
+            if self._closed.is_set():
+                break
+            if line.at_ns > after_ns:
+                self._writer.write(line.text, at_ns=line.at_ns)
+                self._newest_ns = max(self._newest_ns, line.at_ns)
+        return self._newest_ns

@@ -72,9 +72,8 @@ class Start:
         except BaseException as error:
             if self.filing is not None and not isinstance(error, Cancelled):
                 self.filing.start()
-                if isinstance(error, LaunchFailed):
-                    self.filing.note(f"The container did not get ready: {error.reason}")
-            self.undo()
+            failed = isinstance(error, LaunchFailed)
+            self.undo(note=f"The container did not get ready: {error}" if failed else None)
             if isinstance(error, LabError):
                 raise LaunchFailed(" ".join(str(error).split())) from error
             raise
@@ -83,8 +82,11 @@ class Start:
         """Give it up as soon as possible; ``run`` then raises ``Cancelled``, or has ended."""
         self._cancelled.set()
 
-    def undo(self) -> None:
-        """Remove everything that was made. No error if there is nothing."""
+    def undo(self, *, note: str | None = None) -> None:
+        """Remove everything that was made. No error if there is nothing.
+
+        ``note`` is the last line of its log.
+        """
         if self._creating is not None:
             with suppress(LabError):
                 self.container = self._creating.result()
@@ -92,7 +94,7 @@ class Start:
             with suppress(EngineError):
                 self.container.kill()
             if self.filing is not None:
-                self.filing.close(drain=True)
+                self.filing.close(drain=True, note=note)
             with suppress(EngineError):
                 self.container.remove()
         self.place.close()
