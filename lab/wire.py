@@ -56,7 +56,8 @@ def exchange(connection: socket.socket, prepared: bytes) -> Answer:
     connection.sendall(prepared)
     head, rest = _read_head(connection)
     status, headers = _parse_head(head)
-    closing = headers.get("connection", "").lower() == "close"
+    asked = headers.get("connection", "").lower()
+    closing = asked != "keep-alive" if head.startswith(b"HTTP/1.0") else asked == "close"
     if "chunked" in headers.get("transfer-encoding", "").lower():
         body = _read_chunked(connection, rest)
     elif "content-length" in headers:

@@ -33,7 +33,7 @@ app = typer.Typer(
 
 
 @app.command()
-def check(
+def check(  # noqa: PLR0913, PLR0917 - each is a flag
     image: str = typer.Argument(..., help="The image; it is pulled if the engine has it not."),
     model_data: str | None = typer.Option(
         None,

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from lab.units import format_seconds
-from lab.wire import Answer, connect, exchange, request
+from lab.wire import Answer, WireError, connect, exchange, request
 
 INVOCATION_LIMIT_S: Final = 60.0
 """SageMaker's limit for ``/invocations``."""
@@ -174,6 +174,8 @@ def _broken(
 
 
 def _plain(error: Exception) -> str:
+    if isinstance(error, WireError) and "closed the connection" in str(error):
+        return "the server closed the connection"
     if isinstance(error, OSError) and error.strerror:
         return error.strerror.lower()
     return str(error).rstrip(".").lower() or type(error).__name__

@@ -1,13 +1,25 @@
 """All rules, in order: each tried, each isolated from the failures of the others and its own."""
 
-import importlib
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from pkgutil import iter_modules
+from types import ModuleType
 from typing import Final
 
-from lab import contract
+from lab.contract import (
+    live_conditions,
+    live_invoke,
+    live_kinds,
+    live_ping,
+    live_start,
+    live_stop,
+    live_tiers,
+    static_entry,
+    static_image,
+    static_manifest,
+    static_secrets,
+    static_weight,
+)
 from lab.contract.model import Finding, Rule, Verdict, Verdicts
 from lab.contract.session import CannotTry, NotReady, Session
 from lab.errors import LabError, UsageError
@@ -15,17 +27,17 @@ from lab.progress import Progress
 
 Try = Callable[[Session], Finding | Sequence[Finding]]
 
-_SECTIONS: Final = (
-    ("Image", "static_"),
-    ("Start", "live_start"),
-    ("Health", "live_ping"),
-    ("Invocations", "live_invoke"),
-    ("Surroundings", "live_conditions"),
-    ("Stop", "live_stop"),
-    ("Memory", "live_tiers"),
-    ("Capabilities", "live_kinds"),
+_SECTIONS: Final[Sequence[tuple[str, Sequence[ModuleType]]]] = (
+    ("Image", (static_image, static_manifest, static_entry, static_secrets, static_weight)),
+    ("Start", (live_start,)),
+    ("Health", (live_ping,)),
+    ("Invocations", (live_invoke,)),
+    ("Surroundings", (live_conditions,)),
+    ("Stop", (live_stop,)),
+    ("Memory", (live_tiers,)),
+    ("Capabilities", (live_kinds,)),
 )
-"""Headings, and how the names of the modules begin whose rules stand under them."""
+"""Headings, and the modules whose rules stand under them."""
 
 _SLOW: Final = frozenset({"Memory"})
 """Left out of a quick check."""
@@ -42,13 +54,11 @@ class Entry:
 
 def entries() -> Sequence[Entry]:
     """Every rule, in the order in which they are tried and shown."""
-    modules = sorted(module.name for module in iter_modules(contract.__path__))
     return [
         Entry(rule=rule, attempt=attempt, section=section)
-        for section, prefix in _SECTIONS
-        for name in modules
-        if name.startswith(prefix)
-        for rule, attempt in getattr(importlib.import_module(f"lab.contract.{name}"), "RULES", ())
+        for section, modules in _SECTIONS
+        for module in modules
+        for rule, attempt in module.RULES
     ]
 
 

@@ -2,17 +2,17 @@
 
 from typing import Final
 
-_DOCS: Final = "https://docs.aws.amazon.com/sagemaker/latest/dg/"
+DOCS: Final = "https://docs.aws.amazon.com/sagemaker/latest/dg/"
 
-INFERENCE_CODE: Final = _DOCS + "your-algorithms-inference-code.html"
-SERVERLESS: Final = _DOCS + "serverless-endpoints.html"
-SERVERLESS_INVOKE: Final = _DOCS + "serverless-endpoints-invoke.html"
-SERVERLESS_TROUBLE: Final = _DOCS + "serverless-endpoints-troubleshooting.html"
-BATCH: Final = _DOCS + "your-algorithms-batch-code.html"
+INFERENCE_CODE: Final = DOCS + "your-algorithms-inference-code.html"
+SERVERLESS: Final = DOCS + "serverless-endpoints.html"
+SERVERLESS_INVOKE: Final = DOCS + "serverless-endpoints-invoke.html"
+SERVERLESS_TROUBLE: Final = DOCS + "serverless-endpoints-troubleshooting.html"
+BATCH: Final = DOCS + "your-algorithms-batch-code.html"
 RUNTIME_MODEL: Final = "botocore's service model of sagemaker-runtime: BodyBlob.max 6291456"
 API_MODEL: Final = "botocore's service model of sagemaker"
 TOOLKIT: Final = "aws/sagemaker-inference-toolkit, src/sagemaker_inference/parameters.py"
-PIPELINE: Final = _DOCS + "inference-pipeline-real-time.html"
-MULTI_MODEL: Final = _DOCS + "mms-container-apis.html"
+PIPELINE: Final = DOCS + "inference-pipeline-real-time.html"
+MULTI_MODEL: Final = DOCS + "mms-container-apis.html"
 BIDIRECTIONAL: Final = "AWS API reference: InvokeEndpointWithBidirectionalStream (2025-10)"
 LAB: Final = "no AWS page: what the lab takes a sound server to do"

@@ -11,6 +11,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
+from lab.contract import sources
 from lab.contract.fitness import fitness
 from lab.contract.model import Finding, Rule, Verdict, Verdicts
 from lab.units import format_seconds
@@ -39,10 +40,15 @@ def render(verdicts: Verdicts) -> RenderableType:
     parts: list[RenderableType] = [title, _lines(verdicts.findings)]
     for verdict in _DETAILED:
         for one in verdicts.findings:
-            if one.verdict is verdict:
+            if one.verdict is verdict and not _lack(one):
                 parts += ["", *_details(one)]
     parts += ["", _summary(verdicts)]
     return Lines(*parts)
+
+
+def _lack(one: Finding) -> bool:
+    """Whether it only says for which kind of endpoint an image is not: the last line says so."""
+    return one.verdict is Verdict.WARN and one.rule.id.startswith("kind-")
 
 
 def render_rules(rules: Sequence[tuple[str, Rule]]) -> RenderableType:
@@ -51,7 +57,7 @@ def render_rules(rules: Sequence[tuple[str, Rule]]) -> RenderableType:
     for section, members in groupby(rules, key=lambda pair: pair[0]):
         table.add_row("", Text(section, "bold cyan"), "")
         for _, rule in members:
-            text = Text(rule.title).append(f"\n{rule.source}", "dim")
+            text = Text(rule.title).append(f"  {rule.source.removeprefix(sources.DOCS)}", "dim")
             table.add_row("", rule.id, text)
     return table
 

@@ -62,7 +62,10 @@ def wait_until_ready(
     begin: float,
     within_s: float,
 ) -> Probes:
-    """Probe until it is ready; ``port`` is the container's own. Raises ``NotReady`` when it never will be, or its time is up."""
+    """Probe until it is ready; ``port`` is the container's own.
+
+    Raises ``NotReady`` when it never will be, or its time is up.
+    """
     give_up_at = begin + within_s
     hopeless = ""
     with Watch(container) as watch:

@@ -71,6 +71,14 @@ def test_a_server_that_asks_to_close_is_not_used_again() -> None:
         assert not wire.exchange(peer, GET).reusable
 
 
+def test_http_1_0_closes_unless_it_says_otherwise() -> None:
+    head = b"HTTP/1.0 200 OK\r\nContent-Length: 0\r\n"
+    with server_that_says(head + b"\r\n") as connection:
+        assert not wire.exchange(connection, b"x").reusable
+    with server_that_says(head + b"Connection: keep-alive\r\n\r\n") as connection:
+        assert wire.exchange(connection, b"x").reusable
+
+
 @pytest.mark.parametrize("said", [b"SSH-2.0-x\r\n\r\n", b"HTTP/1.1\r\n\r\n"])
 def test_what_is_not_http_is_said_to_be_so(said: bytes) -> None:
     with server_that_says(said) as peer, pytest.raises(wire.WireError, match="not HTTP"):
