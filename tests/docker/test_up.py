@@ -75,13 +75,12 @@ def lab(
 
 
 def containers(engine: DockerEngine) -> dict[str, str]:
-    """Those of the stack and its models: name to id and start."""
-    found = engine.client.containers(filters=_OURS)
-    roles = {"trial", "trainer", "coldhost", "link"}
+    """Those of the stack and of its two endpoints, by name; others' are none of its business."""
     return {
         one["Names"][0]: one["Id"]
-        for one in found
-        if one["Labels"].get("org.inference-lab.role") not in roles
+        for one in engine.client.containers(filters=_OURS)
+        if one["Labels"].get("org.inference-lab.endpoint") in {REALTIME, SERVERLESS}
+        or "com.docker.compose.project" in one["Labels"]
     }
 
 
