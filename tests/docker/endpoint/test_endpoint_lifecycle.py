@@ -33,6 +33,12 @@ def containers_of(engine: DockerEngine, endpoint: str) -> list[str]:
     return [container.id for container in found]
 
 
+def owner_of(engine: DockerEngine, endpoint: str) -> str:
+    labels = {LABEL_ROLE: "endpoint", "org.inference-lab.endpoint": endpoint}
+    (container,) = engine.containers(labels)
+    return container.labels[LABEL_OWNER]
+
+
 def test_an_endpoint_lives_from_create_to_delete(site: Site, engine: DockerEngine) -> None:
     name = site.endpoint(site.config(realtime(site.model())))
     seen = site.describe(name)
@@ -204,13 +210,16 @@ def test_two_emulators_leave_each_other_s_containers_alone(
         s3=site.emulator.s3,
     )
     other.start()
-    beside = Site(other, site.image)
-    second = beside.endpoint(beside.config(realtime(beside.model())))
-    owners = {one.labels[LABEL_OWNER] for one in engine.containers({LABEL_ROLE: "endpoint"})}
-    assert len(owners) == 2
-    other.kill()
-    other.start()
-    assert other.stop() == 0
+    try:
+        beside = Site(other, site.image)
+        second = beside.endpoint(beside.config(realtime(beside.model())))
+        mine, its = (owner_of(engine, endpoint) for endpoint in (name, second))
+        assert mine != its
+        other.kill()
+        other.start()
+    finally:
+        code = other.stop()
+    assert code == 0
     assert containers_of(engine, second) == []
     assert containers_of(engine, name) == [before]
     assert site.invoke(name)["ResponseMetadata"]["HTTPStatusCode"] == 200

@@ -50,8 +50,8 @@ def test_the_endpoint_grades_the_picture_as_its_container_does(
     direct = httpx.post(
         f"http://{ip}:8080/invocations", content=picture, headers={"Content-Type": "image/jpeg"}
     ).json()
-    assert through["probabilities"] == direct["probabilities"]
-    assert math.isclose(sum(through["probabilities"]), 1.0, abs_tol=1e-5)
+    assert through["predictions"][0]["probabilities"] == direct["predictions"][0]["probabilities"]
+    assert math.isclose(sum(through["predictions"][0]["probabilities"]), 1.0, abs_tol=1e-5)
     site.delete(name)
 
 
@@ -64,10 +64,11 @@ def test_the_aws_command_line_meets_the_same_endpoint(
     name = site.endpoint(site.config(serverless(model, memory=2048)))
     body = tmp_path / "picture"
     body.write_bytes(picture)
-    common = ["--endpoint-url", site.emulator.url, "--region", REGION, "--no-cli-pager"]
+    common = ["--endpoint-url", site.emulator.url, "--region", REGION]
     env = {
         "PATH": os.environ["PATH"],
         "HOME": str(tmp_path),
+        "AWS_PAGER": "",
         "AWS_ACCESS_KEY_ID": "test",
         "AWS_SECRET_ACCESS_KEY": "test",
     }
@@ -84,5 +85,5 @@ def test_the_aws_command_line_meets_the_same_endpoint(
     out = tmp_path / "answer.json"
     words = ["--endpoint-name", name, "--body", f"fileb://{body}", "--content-type", "image/jpeg"]
     aws("sagemaker-runtime", "invoke-endpoint", *words, str(out))
-    assert len(json.loads(out.read_text())["probabilities"]) == 5
+    assert len(json.loads(out.read_text())["predictions"][0]["probabilities"]) == 5
     site.delete(name)
