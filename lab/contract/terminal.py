@@ -70,8 +70,8 @@ def _lines(findings: Sequence[Finding]) -> Table:
     for section, members in groupby(shown, key=lambda one: one.section):
         table.add_row("", Text(section, "bold cyan"), "")
         for one in members:
-            symbol, style = SYMBOLS[one.verdict]
-            quiet = "dim" if one.verdict is Verdict.SKIP else ""
+            symbol, style = SYMBOLS[Verdict.SKIP if _lack(one) else one.verdict]
+            quiet = "dim" if style == "dim" else ""
             table.add_row(Text(symbol, style), Text(one.rule.id, quiet), Text(one.seen, "dim"))
     for why in many:
         symbol, style = SYMBOLS[Verdict.SKIP]
@@ -103,11 +103,14 @@ def _details(one: Finding) -> Iterator[RenderableType]:
 
 
 def _summary(verdicts: Verdicts) -> Text:
-    counts = Counter(one.verdict for one in verdicts.findings)
+    counts = Counter(one.verdict for one in verdicts.findings if not _lack(one))
+    lacking = sum(map(_lack, verdicts.findings))
     text = Text()
     for verdict, word, style in _WORDS:
         if counts[verdict]:
             text.append(f"{counts[verdict]} {word}", style).append(" · ", "dim")
+    if lacking:
+        text.append(f"{lacking} lacking · ", "dim")
     text.append(f"{format_seconds(verdicts.seconds)}\n", "dim")
     words = fitness(verdicts.findings).words
     return text.append(words[0].upper() + words[1:], "bold")

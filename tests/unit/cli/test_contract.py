@@ -1,0 +1,99 @@
+"""``lab contract`` as a user types it, on findings that are written here."""
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from lab.cli import contract as verb
+from lab.cli import main
+from lab.contract.model import Subject, Verdict, Verdicts
+from lab.contract.subject import Wish
+from lab.engine.docker import DockerEngine
+from lab.spec import Platform
+from tests.unit.contract.makers import found, verdicts
+
+
+class Told(DockerEngine):
+    def __init__(self) -> None:
+        pass
+
+    def close(self) -> None:
+        pass
+
+
+@pytest.fixture
+def asked(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
+    """What the check was asked, and what it will answer."""
+    asked = SimpleNamespace(answer=verdicts(found("serve", Verdict.PASS)))
+
+    @contextmanager
+    def prepared(wish: Wish, engine: Any, progress: Any) -> Iterator[tuple[Subject, Any]]:
+        asked.wish = wish
+        subject: Any = SimpleNamespace(image=wish.image, platform=Platform.AMD64)
+        yield subject, SimpleNamespace(engine=engine)
+
+    def run(session: Any, wanted: Any, progress: Any) -> Verdicts:
+        asked.rules = [entry.rule.id for entry in wanted]
+        answer: Verdicts = asked.answer
+        return answer
+
+    monkeypatch.setattr(verb, "open_engine", lambda _: Told())
+    monkeypatch.setattr(verb, "prepared", prepared)
+    monkeypatch.setattr(verb, "run", run)
+    return asked
+
+
+def test_a_kept_contract_is_0_and_a_warning_is_too(
+    asked: SimpleNamespace, capsys: pytest.CaptureFixture[str]
+) -> None:
+    asked.answer = verdicts(found("serve", Verdict.PASS), found("chunked", Verdict.WARN))
+    assert main.run(["contract", "check", "me:1", "--only", "serve", "--only", "chunked"]) == 0
+    assert asked.rules == ["serve", "chunked"]
+    assert "1 passed · 1 warned" in capsys.readouterr().out
+
+
+def test_a_broken_rule_is_9(asked: SimpleNamespace) -> None:
+    asked.answer = verdicts(found("serve", Verdict.FAIL))
+    assert main.run(["contract", "check", "me:1"]) == 9
+
+
+def test_json_has_standard_output_to_itself(
+    asked: SimpleNamespace, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main.run(["contract", "check", "me:1", "--json", "-"]) == 0
+    assert json.loads(capsys.readouterr().out)["image"] == "me:1"
+
+
+def test_files_are_written_wherever_they_are_wanted(asked: SimpleNamespace, tmp_path: Path) -> None:
+    into = tmp_path / "new"
+    words = ["--json", str(into / "c.json"), "--junit", str(into / "c.xml")]
+    assert main.run(["contract", "check", "me:1", *words]) == 0
+    assert json.loads((into / "c.json").read_text())["failed"] is False
+    assert "<testsuite " in (into / "c.xml").read_text()
+
+
+def test_what_is_said_of_the_model_and_the_payload_is_passed_on(
+    asked: SimpleNamespace, tmp_path: Path
+) -> None:
+    words = ["--model-data", "m.tar.gz", "--payload", "x.csv", "--platform", "linux/arm64"]
+    assert main.run(["contract", "check", "me:1", *words]) == 0
+    assert asked.wish == Wish(
+        image="me:1", model_data="m.tar.gz", payload=Path("x.csv"), platform=Platform.ARM64
+    )
+
+
+def test_a_rule_that_there_is_not_is_the_user_s_mistake(
+    asked: SimpleNamespace, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main.run(["contract", "check", "me:1", "--only", "pong"]) == 2
+    assert "lab contract rules" in capsys.readouterr().err
+
+
+def test_rules_are_listed_without_an_engine(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main.run(["contract", "rules"]) == 0
+    assert "sigterm-arrives" in capsys.readouterr().out

@@ -1,0 +1,28 @@
+"""Findings and calls, made short."""
+
+from typing import Any
+
+from lab.contract.calls import Call
+from lab.contract.model import Finding, Rule, Verdict, Verdicts
+from lab.spec import Platform
+
+
+def rule(name: str = "ping") -> Rule:
+    return Rule(
+        id=name, title=f"The rule {name}", why="It matters.", change="Change it.", source="a page"
+    )
+
+
+def found(name: str, verdict: Verdict, seen: str = "seen", section: str = "Start") -> Finding:
+    return Finding(rule=rule(name), verdict=verdict, seen=seen, section=section, seconds=0.5)
+
+
+def verdicts(*findings: Finding) -> Verdicts:
+    return Verdicts(image="me:1", platform=Platform.AMD64, findings=findings, seconds=2.0)
+
+
+def answered(status: int | None = 200, seconds: float = 0.01, **fields: Any) -> Call:
+    given = {"connect_s": 0.001, **fields}
+    if status is None:
+        given = {"error": "connection refused", **given}
+    return Call(status=status, seconds=seconds, **given)

@@ -1,0 +1,141 @@
+"""Rules run in order, and none of them can spoil the check."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lab.contract.check import Entry, attempt, chosen, entries, run
+from lab.contract.fitness import fitness
+from lab.contract.model import Finding, Subject, Verdict, Where
+from lab.contract.session import CannotTry, NotReady, Session
+from lab.contract.wait import Unready
+from lab.errors import EngineError, UsageError
+from lab.progress import Silent
+from lab.spec import Platform
+from lab.start.cause import CauseKind
+from tests.unit.contract.makers import found, rule
+
+
+@pytest.fixture
+def session(tmp_path: Path) -> Session:
+    nobody: Any = None
+    return Session(
+        Subject(
+            image="me:1",
+            platform=Platform.AMD64,
+            model_dir=None,
+            payload=None,
+            content_type="application/json",
+        ),
+        Where(engine=nobody, owner="test", work=tmp_path),
+    )
+
+
+def entry(tried: Callable[[Session], Any], name: str = "ping") -> Entry:
+    return Entry(rule=rule(name), attempt=tried, section="Health")
+
+
+def raising(error: Exception) -> Callable[[Session], Finding]:
+    def tried(_: Session) -> Finding:
+        raise error
+
+    return tried
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (CannotTry("no payload"), "no payload"),
+        (ZeroDivisionError("oops"), "the check itself failed: ZeroDivisionError: oops"),
+        (EngineError("The engine\nhas gone."), "it cannot be tried here: The engine has gone."),
+        (
+            NotReady("It exited.", Unready(kind=CauseKind.EARLY_EXIT)),
+            "a container did not get ready: It exited.",
+        ),
+    ],
+)
+def test_what_goes_wrong_with_a_check_is_a_skip_in_its_own_words(
+    session: Session, error: Exception, said: str
+) -> None:
+    (only,) = attempt(entry(raising(error)), session)
+    assert (only.verdict, only.seen, only.section) == (Verdict.SKIP, said, "Health")
+
+
+def test_ctrl_c_is_not_swallowed(session: Session) -> None:
+    def interrupted(_: Session) -> Finding:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        attempt(entry(interrupted), session)
+
+
+def test_rules_run_in_order_and_see_the_findings_before_them(session: Session) -> None:
+    def first(_: Session) -> list[Finding]:
+        return [found("one", Verdict.FAIL), found("two", Verdict.PASS)]
+
+    def second(of: Session) -> Finding:
+        assert of.verdict("one") is Verdict.FAIL
+        assert of.verdict("unheard-of") is None
+        return found("three", Verdict.PASS)
+
+    wanted = [entry(first, "one"), entry(raising(ValueError("x"))), entry(second, "three")]
+    verdicts = run(session, wanted, Silent())
+    assert [one.rule.id for one in verdicts.findings] == ["one", "two", "ping", "three"]
+    assert verdicts.failed
+
+
+def test_a_measurement_is_made_once_and_so_is_its_failure(session: Session) -> None:
+    made = []
+
+    def measure() -> int:
+        made.append(1)
+        return 7
+
+    def refuse() -> int:
+        made.append(2)
+        raise CannotTry("no")
+
+    assert [session.once("a", measure), session.once("a", measure)] == [7, 7]
+    for _ in range(2):
+        with pytest.raises(CannotTry, match="no"):
+            session.once("b", refuse)
+    assert made == [1, 2]
+
+
+def test_every_rule_has_a_name_of_its_own_and_says_all_of_it() -> None:
+    rules = [one.rule for one in entries()]
+    assert len({one.id for one in rules}) == len(rules)
+    for one in rules:
+        assert all((one.title, one.why, one.change, one.source)), one.id
+
+
+def test_only_the_rules_that_were_asked_for_run() -> None:
+    everything = entries()
+    assert [one.rule.id for one in chosen(["ping"], quick=False, among=everything)] == ["ping"]
+    quick = chosen([], quick=True, among=everything)
+    assert {one.section for one in everything} - {one.section for one in quick} == {"Memory"}
+    with pytest.raises(UsageError, match="no rule 'pong'"):
+        chosen(["pong"], quick=False, among=everything)
+
+
+def passed(*names: str) -> list[Finding]:
+    return [found(name, Verdict.PASS) for name in names]
+
+
+REAL_TIME = ("serve", "ping", "invocation", "concurrent", "payload-6mb")
+SERVERLESS = ("non-root", "read-only-root", "payload-4mb")
+
+
+def test_an_image_is_fit_for_what_was_tried_and_held() -> None:
+    assert fitness(passed(*REAL_TIME)).words == "fit for: real time"
+    assert fitness(passed(*REAL_TIME, *SERVERLESS)).fit == ("real time", "serverless")
+    assert fitness(passed("serve")).words == "not enough was tried to say what it is fit for"
+
+
+def test_a_broken_rule_costs_the_kinds_that_need_it() -> None:
+    findings = [*passed(*REAL_TIME, *SERVERLESS[1:]), found("non-root", Verdict.FAIL)]
+    assert fitness(findings).words == "fit for: real time; not for: serverless"
+    findings = [*passed(*REAL_TIME, "kind-batch"), found("kind-multi-model", Verdict.WARN)]
+    assert fitness(findings).words == "fit for: real time, batch; not for: multi-model"
