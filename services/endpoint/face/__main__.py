@@ -67,7 +67,7 @@ async def _serve(settings: FaceSettings, engine: Engine) -> None:
         )
         ready, stopping = asyncio.Event(), asyncio.Event()
         server = _Server(
-            _config(Face(emulator, registry, started=ready.is_set, stopping=stopping), settings)
+            _config(Face(emulator, registry, started=ready, stopping=stopping), settings)
         )
         _on_signals(server, stopping)
         serving = asyncio.create_task(server.serve(sockets=[sock]))

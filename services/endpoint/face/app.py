@@ -28,9 +28,14 @@ class Face:
         emulator: Emulator,
         registry: CollectorRegistry,
         *,
-        started: Callable[[], bool] = lambda: True,
+        started: asyncio.Event | None = None,
         stopping: asyncio.Event | None = None,
     ) -> None:
+        """Calls of AWS's API wait until ``started`` is set; None is a face that answers at once."""
+        if started is None:
+            started = asyncio.Event()
+            started.set()
+        self._started = started
         settings = emulator.settings
         self._runtime = RuntimeApi(
             invoker=emulator.invoker,
@@ -40,14 +45,22 @@ class Face:
             clock=emulator.clock,
             settings=settings,
         )
-        self._rest = _rest(emulator, registry, started, stopping or asyncio.Event())
+        self._rest = _rest(emulator, registry, started.is_set, stopping or asyncio.Event())
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """One request."""
+        if not self._started.is_set() and not _is_private(scope):
+            # Endpoints of an earlier life are there, but not yet known to take requests.
+            await self._started.wait()
         if scope["type"] == "http" and scope["path"].startswith(PREFIX):
             await self._runtime(scope, receive, send)
         else:
             await self._rest(scope, receive, send)
+
+
+def _is_private(scope: Scope) -> bool:
+    path: str = scope.get("path", "")
+    return scope["type"] != "http" or path.startswith(("/_lab/", "/metrics"))
 
 
 def _rest(
