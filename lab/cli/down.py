@@ -28,7 +28,8 @@ def down(
         engine.close()
     for line in kept:
         out.print(f"• {line}", markup=False, highlight=False, soft_wrap=True)
-    out.print("Stopped." if not everything else "Stopped, and nothing is left but the images.")
+    gone = everything and not kept
+    out.print("Stopped, and nothing is left but the images." if gone else "Stopped.")
 
 
 def _running_engine() -> Engine:

@@ -113,7 +113,8 @@ def test_one_that_is_there_is_neither_asked_for_nor_built(
     has_image(docker, REF, labels={LABEL_FINGERPRINT: mark, LABEL_SOURCE: "packages"})
     (one,) = ensure(engine, "prometheus")
     assert (one.source, one.detail) == ("packages", "Debian's prometheus")
-    assert asked == builder.commands == []
+    assert asked == []
+    assert builder.commands == []
 
 
 def test_one_that_nobody_packages_is_absent_which_is_no_error(
