@@ -1,0 +1,1 @@
+"""The lab watched: metrics out, dashboards in, alerts."""

@@ -1,0 +1,258 @@
+"""Compare: two variants, platforms or tiers, and two running endpoints, side by side."""
+
+from grafana_foundation_sdk.builders import dashboard
+
+from lab.observe.boards.layout import Board, Row, variable
+from lab.observe.boards.limits import COLD_SHARE
+from lab.observe.boards.panels import (
+    BYTES,
+    COUNT,
+    PLAIN,
+    RATIO,
+    REQUESTS,
+    SECONDS,
+    bars,
+    figure,
+    gauges,
+    lines,
+    note,
+    now,
+    phases,
+    query,
+    rising,
+    sheet,
+    steps,
+)
+from lab.observe.boards.promql import (
+    last,
+    mean,
+    most,
+    named,
+    of,
+    quantile,
+    rate,
+    share,
+    total,
+    within,
+)
+from lab.observe.names import BASELINE
+
+_NOTE = """\
+**Change one thing at a time:** variant, platform *or* tier, the rest alike, or you will not know
+what the difference is of. A ratio above 1 says that A takes longer or weighs more than B. Ratios of
+medians carry no interval here: before you act on less than a fifth, read the intervals in the
+run's report (`lab report`). The lower half sets two running endpoints side by side.
+"""
+
+_MEDIAN = 'quantile="0.5"'
+
+
+def board() -> Board:
+    """The board."""
+    return Board(
+        uid="lab-compare",
+        about="Two variants, platforms, tiers or endpoints side by side.",
+        since="now-24h",
+        variables=[
+            variable("model", "label_values(lab_bench_start_seconds, model)", label="Model"),
+            variable(
+                "start_kind",
+                "label_values(lab_bench_start_seconds, start_kind)",
+                label="Start kind",
+            ),
+            *_side("a", BASELINE),
+            *_side("b", "onnx-slim"),
+            variable(
+                "endpoint_a",
+                "label_values(sagemaker_containers, endpoint)",
+                label="Endpoint A",
+                first="retinopathy-mobilenet-realtime",
+            ),
+            variable(
+                "endpoint_b",
+                "label_values(sagemaker_containers, endpoint)",
+                label="Endpoint B",
+                first="retinopathy-mobilenet-serverless",
+            ),
+        ],
+        rows=[
+            Row(height=4, panels=[(note(_NOTE), 24)]),
+            Row(height=4, panels=_figures()),
+            Row(height=7, panels=[(_phases(), 14), (_quantiles(), 10)]),
+            Row(height=7, panels=[(_table(), 14), (_trend(), 10)]),
+            Row(height=8, panels=[(_requests(), 8), (_latency(), 8), (_cold_share(), 8)]),
+        ],
+    )
+
+
+def _side(side: str, first: str) -> list[dashboard.QueryVariable]:
+    values = "label_values(lab_bench_start_seconds"
+    name = side.upper()
+    return [
+        variable(f"variant_{side}", f"{values}, variant)", label=f"{name}: variant", first=first),
+        variable(f"platform_{side}", f"{values}, platform)", label="platform"),
+        variable(f"tier_{side}", f"{values}, tier)", label="tier"),
+    ]
+
+
+def _cell(side: str) -> str:
+    # The floor serves no model: any model's will do.
+    return (
+        f'variant="$variant_{side}",model=~"$model",platform="$platform_{side}",'
+        f'tier="$tier_{side}",start_kind="$start_kind"'
+    )
+
+
+def _image(side: str) -> str:
+    return f'variant="$variant_{side}",platform="$platform_{side}"'
+
+
+def _name(side: str) -> str:
+    return f"{side.upper()}: $variant_{side} $tier_{side} $platform_{side}"
+
+
+def _both(metric: str, by: str, *more: str) -> str:
+    """The newest value of both sides, told apart by the label ``side``."""
+    sides = (
+        named(most(last(of(metric, _cell(side), *more)), *by.split()), "side", _name(side))
+        for side in "ab"
+    )
+    return " or ".join(sides)
+
+
+def _figures() -> list[tuple[object, int]]:
+    def start(side: str) -> str:
+        return most(last(of("lab_bench_start_seconds", _cell(side), _MEDIAN)))
+
+    def weight(side: str) -> str:
+        return most(last(of("lab_bench_image_compressed_bytes", _image(side))))
+
+    return [
+        (figure("A: $variant_a", "Its median start.", now(start("a"))).unit(SECONDS), 5),
+        (figure("B: $variant_b", "Its median start.", now(start("b"))).unit(SECONDS), 5),
+        (
+            figure("A ÷ B, start", "Above 1: A is slower.", now(f"{start('a')} / {start('b')}"))
+            .unit(PLAIN)
+            .decimals(2),
+            5,
+        ),
+        (
+            figure(
+                "A minus B, start", "What a start costs more.", now(f"{start('a')} - {start('b')}")
+            ).unit(SECONDS),
+            4,
+        ),
+        (
+            figure(
+                "A ÷ B, image",
+                "Compressed bytes. Above 1: A is larger.",
+                now(f"{weight('a')} / {weight('b')}"),
+            )
+            .unit(PLAIN)
+            .decimals(2),
+            5,
+        ),
+    ]
+
+
+def _phases() -> object:
+    return phases(
+        "Phases of a start, A and B",
+        "Medians of each phase, in the order in which they come.",
+        "side",
+        f"sort_desc({_both('lab_bench_start_phase_seconds', 'phase')})",
+    )
+
+
+def _quantiles() -> object:
+    return bars(
+        "Start-up time, A and B",
+        "Quantiles: those that the run has enough samples for.",
+        "quantile",
+        "side",
+        f"sort({_both('lab_bench_start_seconds', 'quantile')})",
+    ).unit(SECONDS)
+
+
+def _table() -> object:
+    def weight(metric: str) -> str:
+        return " or ".join(
+            named(most(last(of(metric, _image(side)))), "side", _name(side)) for side in "ab"
+        )
+
+    return sheet(
+        "A and B in figures",
+        "Of the newest run in the range.",
+        {
+            "Start p50": (
+                _both("lab_bench_start_seconds", "", _MEDIAN),
+                SECONDS,
+            ),
+            "Compressed": (weight("lab_bench_image_compressed_bytes"), BYTES),
+            "Unpacked": (weight("lab_bench_image_unpacked_bytes"), BYTES),
+            "Samples": (_both("lab_bench_samples", ""), COUNT),
+            "Failures": (_both("lab_bench_failures", ""), COUNT),
+        },
+        labels=["side"],
+    )
+
+
+def _trend() -> object:
+    return steps(
+        "Trend over runs, A and B",
+        "Median starts: a step is a new run.",
+        *(
+            query(most(of("lab_bench_start_seconds", _cell(side), _MEDIAN)), _name(side))
+            for side in "ab"
+        ),
+    ).unit(SECONDS)
+
+
+def _live(side: str) -> str:
+    return f'endpoint="$endpoint_{side}"'
+
+
+def _requests() -> object:
+    return lines(
+        "Requests",
+        "Of both endpoints.",
+        *(
+            query(total(rate(of("sagemaker_invocations_total", _live(side)))), f"$endpoint_{side}")
+            for side in "ab"
+        ),
+    ).unit(REQUESTS)
+
+
+def _latency() -> object:
+    name = "sagemaker_model_latency_seconds"
+    return lines(
+        "Latency in the model",
+        "The mean and the p99 of both endpoints, without cold starts.",
+        *(
+            asked
+            for side in "ab"
+            for asked in (
+                query(mean(name, _live(side)), f"mean · $endpoint_{side}"),
+                query(quantile(0.99, name, _live(side)), f"p99 · $endpoint_{side}"),
+            )
+        ),
+    ).unit(SECONDS)
+
+
+def _cold_share() -> object:
+    def cold(side: str) -> str:
+        return share(
+            total(within(of("sagemaker_cold_starts_total", _live(side)))),
+            total(within(of("sagemaker_invocations_total", _live(side)))),
+        )
+
+    return (
+        gauges(
+            "Cold-start share",
+            "Requests that waited for a container, in the whole range.",
+            *(now(cold(side), f"$endpoint_{side}") for side in "ab"),
+        )
+        .unit(RATIO)
+        .max(1)
+        .thresholds(rising(COLD_SHARE))
+    )

@@ -1,0 +1,120 @@
+"""A board: its panels laid out in rows of 24 columns, its variables, links and annotations."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from grafana_foundation_sdk.builders import dashboard
+from grafana_foundation_sdk.models import dashboard as models
+
+from lab.observe.boards.panels import GREY, ORANGE, SOURCE
+from lab.observe.names import Tag
+
+COLUMNS: Final = 24
+
+TITLES: Final = {
+    "lab-endpoints": "Endpoints",
+    "lab-coldstart": "Cold start anatomy",
+    "lab-container": "Container",
+    "lab-model": "Model",
+    "lab-compare": "Compare",
+}
+"""Every board by its uid, in the order in which they are linked."""
+
+_ANNOTATIONS: Final = (
+    ("Benches", Tag.BENCH, "#0072b2"),
+    ("Endpoints change state", Tag.ENDPOINT, GREY),
+    ("Cold starts", Tag.COLD_START, ORANGE),
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Row:
+    """Panels side by side, each with its width in columns; together they fill the board."""
+
+    height: int
+    panels: Sequence[tuple[Any, int]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Board:
+    """What a module of a board says."""
+
+    uid: str
+    about: str
+    variables: Sequence[dashboard.QueryVariable]
+    rows: Sequence[Row]
+    since: str = "now-1h"
+
+
+def variable(
+    name: str, query: str, *, label: str, several: bool = False, first: str | None = None
+) -> dashboard.QueryVariable:
+    """A choice among the values that a label has; ``several`` begins with all of them."""
+    made = (
+        dashboard.QueryVariable(name)
+        .label(label)
+        .datasource(SOURCE)
+        .query({"query": query, "refId": f"variable-{name}"})
+        .refresh(models.VariableRefresh.ON_TIME_RANGE_CHANGED)
+        .sort(models.VariableSort.NATURAL_ASC)
+    )
+    if several:
+        everything = models.VariableOption(selected=True, text=["All"], value=["$__all"])
+        made = made.multi(True).include_all(True).all_value(".+")  # noqa: FBT003 - the SDK's way
+        return made.current(everything)
+    if first is not None:
+        return made.current(models.VariableOption(selected=True, text=first, value=first))
+    return made
+
+
+def assemble(board: Board) -> models.Dashboard:
+    """The board as Grafana reads it."""
+    made = (
+        dashboard.Dashboard(TITLES[board.uid])
+        .uid(board.uid)
+        .description(board.about)
+        .tags([Tag.LAB.value])
+        .editable()
+        .timezone("browser")
+        .time(board.since, "now")
+        .refresh("10s")
+        .tooltip(models.DashboardCursorSync.CROSSHAIR)
+        .variables(list(board.variables))
+        .annotations([_annotation(*one) for one in _ANNOTATIONS])
+        .links([_link(uid) for uid in TITLES if uid != board.uid])
+    )
+    number, top = 0, 0
+    for row in board.rows:
+        left = 0
+        for panel, width in row.panels:
+            number += 1
+            place = models.GridPos(h=row.height, w=width, x=left, y=top)
+            made = made.with_panel(panel.id(number).grid_pos(place))
+            left += width
+        top += row.height
+    return made.build()
+
+
+def _link(uid: str) -> dashboard.DashboardLink:
+    return (
+        dashboard.DashboardLink(TITLES[uid])
+        .type(models.DashboardLinkType.LINK)
+        .icon("dashboard")
+        .tooltip(f"Go to the board {TITLES[uid]}")
+        .url(f"/d/{uid}")
+        .include_vars(True)  # noqa: FBT003 - the SDK's way
+        .keep_time(True)  # noqa: FBT003
+    )
+
+
+def _annotation(name: str, tag: Tag, colour: str) -> dashboard.AnnotationQuery:
+    tagged = dashboard.AnnotationTarget().type("tags").limit(100).match_any(False)  # noqa: FBT003
+    return (
+        dashboard.AnnotationQuery()
+        .name(name)
+        .datasource(models.DataSourceRef(type_val="grafana", uid="-- Grafana --"))
+        .enable(True)  # noqa: FBT003 - the SDK's way
+        .icon_color(colour)
+        .target(tagged.tags([Tag.LAB.value, tag.value]))
+    )

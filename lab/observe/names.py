@@ -1,0 +1,53 @@
+"""Names that more than one part of the observation relies on: metrics, recording rules, tags.
+
+The emulator and the inference service keep their metrics in registries of their own; what has no
+registry to ask, because it is pushed or recorded, is listed here.
+"""
+
+from enum import StrEnum, unique
+from typing import Final
+
+BASELINE: Final = "baseline"
+"""The variant that others are compared with."""
+
+CELL: Final = ("variant", "model", "platform", "tier", "start_kind", "emulated")
+"""What the trials behind a figure of a bench had in common."""
+
+BENCH: Final = {
+    "lab_bench_start_seconds": (*CELL, "quantile"),
+    "lab_bench_start_phase_seconds": (*CELL, "phase"),
+    "lab_bench_image_compressed_bytes": ("variant", "platform"),
+    "lab_bench_image_unpacked_bytes": ("variant", "platform"),
+    "lab_bench_samples": CELL,
+    "lab_bench_failures": CELL,
+    "lab_bench_run_info": ("run", "plan"),
+    "lab_bench_end_timestamp_seconds": (),
+}
+"""What a bench pushes: gauges, and the labels that a query may ask for."""
+
+RECORDED: Final = {
+    "endpoint_feature:drift_psi:5m": ("endpoint", "feature"),
+    "endpoint_feature:drift_psi:1h": ("endpoint", "feature"),
+    "endpoint_feature:drift_images:5m": ("endpoint", "feature"),
+}
+"""What Prometheus's recording rules make, of those that a board shows."""
+
+BUILT_IN: Final = {
+    "ALERTS": ("alertname", "alertstate"),
+    "up": ("job", "instance"),
+    "scrape_duration_seconds": ("job", "instance"),
+}
+"""What Prometheus has of itself."""
+
+DISCOVERED: Final = ("endpoint", "variant", "server", "model", "kind")
+"""Labels that service discovery puts on what a model container tells."""
+
+
+@unique
+class Tag(StrEnum):
+    """Tags of Grafana's annotations. Every one of ours has ``LAB`` and one of the others."""
+
+    LAB = "inference-lab"
+    BENCH = "bench"
+    ENDPOINT = "endpoint"
+    COLD_START = "cold-start"
