@@ -3,6 +3,7 @@
 A container that does not get ready breaks one of them, and which is told from what was seen.
 """
 
+import re
 from collections.abc import Callable, Sequence
 from enum import StrEnum, unique
 from typing import Final
@@ -89,7 +90,8 @@ def blame(seen: Unready) -> Blame:
 def unready_words(error: NotReady) -> str:
     """What was seen of a container that did not get ready, in one line."""
     seen = error.seen
-    parts = [str(error).rstrip(".")]
+    # Of the engine's words only the runtime's last ones say anything.
+    parts = [re.sub(r"The engine refused: .*?(?=exec: )", "", str(error).rstrip("."))]
     if seen.kind is CauseKind.NEVER_READY and seen.listening and not seen.accepting:
         words = ", ".join(str(one) for one in seen.listening)
         if words not in parts[0]:

@@ -14,7 +14,7 @@ from typing import Final
 from lab.artifacts import archive, store
 from lab.contract.model import Subject, Where
 from lab.engine.docker import DockerEngine
-from lab.errors import ImageNotFoundError, UsageError
+from lab.errors import EngineError, ImageNotFoundError, UsageError
 from lab.images.variants import VARIANTS
 from lab.progress import Progress
 from lab.spec import Platform, Runtime
@@ -66,8 +66,14 @@ def _image(wish: Wish, engine: DockerEngine, progress: Progress) -> tuple[dict[s
     try:
         facts = engine.image(wish.image)
     except ImageNotFoundError:
-        with progress.step(f"Pulling {wish.image}"):
-            engine.pull(wish.image, platform=wish.platform)
+        try:
+            with progress.step(f"Pulling {wish.image}"):
+                engine.pull(wish.image, platform=wish.platform)
+        except EngineError as error:
+            raise ImageNotFoundError(
+                f"The engine has no image {wish.image}, and {error.what}",
+                remedy="Check the name (`docker images` lists what is here), or build it first.",
+            ) from error
         facts = engine.image(wish.image)
     if wish.platform is not None and facts.platform is not wish.platform:
         raise UsageError(
