@@ -5,6 +5,7 @@ A container that does not get ready breaks one of them, and which is told from w
 
 import re
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from enum import StrEnum, unique
 from typing import Final
 
@@ -118,7 +119,10 @@ def _serve(session: Session) -> Finding:
     except NotReady as error:
         if error.seen.kind is CauseKind.NEVER_READY:
             return finding(SERVE, Verdict.PASS, f"runs (but see {blame(error.seen)})")
-        return _unready(SERVE, error)
+        broken = _unready(SERVE, error)
+        if session.subject.model_dir is None:
+            return replace(broken, seen=f"{broken.seen} (it was given no model: --model-data)")
+        return broken
     return finding(SERVE, Verdict.PASS, "runs, and gets ready")
 
 
