@@ -50,7 +50,7 @@ class Containers:
         """Have the images, the networks and the registry's volume; see that the ports are free."""
         have_compose(self._progress)
         build.ensure(
-            ["endpoint", self._settings.variant],
+            ["endpoint", "coldhost", self._settings.variant],
             platform=self._platform,
             engine=self._engine,
             progress=self._progress,

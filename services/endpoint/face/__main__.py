@@ -22,6 +22,7 @@ from lab.engine.locate import search
 from lab.engine.processes import ProcessEngine
 from lab.engine.select import Choice, choice
 from lab.errors import EngineUnavailableError, LabError, PortTakenError
+from lab.images.variants import image_ref
 
 _log = logging.getLogger("face")
 _KEEP_ALIVE_S = 75
@@ -64,6 +65,7 @@ async def _serve(settings: FaceSettings, engine: Engine) -> None:
             transport=ContainerTransport(),
             registry=registry,
             s3_endpoint=settings.s3_endpoint,
+            cold_image=_cold_image(engine),
         )
         ready, stopping = asyncio.Event(), asyncio.Event()
         server = _Server(
@@ -124,6 +126,13 @@ def _listening(settings: FaceSettings) -> Iterator[socket.socket]:
                 remedy="Stop what listens there, or choose another port in LAB_PORT.",
             ) from error
         yield sock
+
+
+def _cold_image(engine: Engine) -> str | None:
+    """What a cold host is made from, for endpoints that pull their image at every cold start."""
+    if not isinstance(engine, DockerEngine):
+        return None
+    return image_ref("coldhost", engine.facts().platform)
 
 
 def _engine() -> Engine:
