@@ -87,5 +87,5 @@ def _until_then(seen: Probes) -> str:
     if seen.last_status is not None:
         return f"/ping last answered {seen.last_status}."
     if seen.accepting_ns is not None:
-        return f"It accepted connections on port {PORT}, but /ping did not answer."
-    return f"It had not begun to listen on port {PORT}."
+        return "It accepted connections, but /ping did not answer."
+    return "It had not begun to listen on its port."

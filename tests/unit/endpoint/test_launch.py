@@ -189,7 +189,7 @@ def test_an_uncompressed_model_is_fetched_as_it_is(scene: Scene) -> None:
     [
         (
             Behaviour(exit_code=3, log="ValueError: no weights"),
-            "code 3. It had not begun to listen on port 8080. Last log lines: ValueError: no",
+            "code 3. It had not begun to listen on its port. Last log lines: ValueError: no",
         ),
         (Behaviour(exit_code=137, oom=True), "ran out of memory"),
         (
