@@ -18,7 +18,15 @@ from lab.endpoint.invoke import Invoker
 from lab.endpoint.launch import EngineLauncher
 from lab.endpoint.logs import LogFiles
 from lab.endpoint.metrics import Metrics
-from lab.endpoint.parts import Fleet, Launcher, LiveVariant, Settings, Store, Transport
+from lab.endpoint.parts import (
+    Fleet,
+    Launcher,
+    LiveVariant,
+    Objects,
+    Settings,
+    Store,
+    Transport,
+)
 from lab.endpoint.resolve import Machine
 from lab.endpoint.s3 import S3Objects
 from lab.endpoint.sampler import Sampler
@@ -124,16 +132,14 @@ def assemble(
     transport: Transport,
     registry: CollectorRegistry,
     s3_endpoint: str | None = None,
-    clock: Clock | None = None,
     cold_image: str | None = None,
 ) -> Emulator:
     """An emulator on an engine, not yet started."""
-    clock = clock or SystemClock()
+    clock = SystemClock()
     settings.state.mkdir(parents=True, exist_ok=True)
     store = SqliteStore(settings.state / STORE_FILE)
     objects = S3Objects(endpoint_url=s3_endpoint, region=settings.region)
     logs = LogFiles(settings.state / LOGS_FOLDER)
-    metrics = Metrics(registry=registry)
     launcher = EngineLauncher(
         engine=engine,
         objects=objects,
@@ -144,13 +150,40 @@ def assemble(
         cold_image=cold_image,
     )
     facts = engine.facts()
+    return compose(
+        settings=settings,
+        clock=clock,
+        store=store,
+        objects=objects,
+        logs=logs,
+        launcher=launcher,
+        machine=Machine(cpus=facts.cpus, memory_bytes=facts.memory_bytes),
+        transport=transport,
+        registry=registry,
+    )
+
+
+def compose(  # noqa: PLR0913 - all keyword-only
+    *,
+    settings: Settings,
+    clock: Clock,
+    store: SqliteStore,
+    objects: Objects,
+    logs: LogFiles,
+    launcher: Launcher,
+    machine: Machine,
+    transport: Transport,
+    registry: CollectorRegistry,
+) -> Emulator:
+    """An emulator of parts that may be others' than an engine's."""
+    metrics = Metrics(registry=registry)
     fleet = EndpointFleet(
         store=store,
         launcher=launcher,
         clock=clock,
         meter=metrics,
         settings=settings,
-        machine=Machine(cpus=facts.cpus, memory_bytes=facts.memory_bytes),
+        machine=machine,
     )
     asynchronous = AsyncInference(
         store=store,

@@ -5,11 +5,11 @@ import logging
 from typing import Any, Final
 
 from fastapi import APIRouter, Request, Response
-from lab.endpoint.control import Control
 
 from face.answers import control_error, control_headers, internal_error, request_id
 from face.requests import Disconnected, TooLarge, body_of, headers_of
 from lab.endpoint.clock import Clock
+from lab.endpoint.control import Control
 from lab.endpoint.errors import ApiError
 from lab.endpoint.sigv4 import Signed, Verifier
 

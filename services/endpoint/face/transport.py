@@ -113,7 +113,7 @@ async def _connect(address: Address) -> Connection:
     loop = asyncio.get_running_loop()
     family = socket.AF_INET6 if ":" in address[0] else socket.AF_INET
     sock = socket.socket(family, socket.SOCK_STREAM)
-    sock.setblocking(False)
+    sock.setblocking(False)  # noqa: FBT003 - the standard library's
     try:
         async with asyncio.timeout(CONNECT_S):
             await loop.sock_connect(sock, address)

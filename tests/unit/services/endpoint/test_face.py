@@ -1,0 +1,266 @@
+"""The face as boto3 and plain HTTP meet it."""
+
+import json
+import socket
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.parse import quote
+
+import httpx
+import pytest
+from botocore.exceptions import ClientError, EventStreamError
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from .standing import Standing, standing
+
+PATH = "/endpoints/eye/invocations"
+
+
+@pytest.fixture(scope="module")
+def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Standing]:
+    with standing(tmp_path_factory.mktemp("state")) as one:
+        one.endpoint("eye")
+        one.endpoint("spark", ServerlessConfig={"MemorySizeInMB": 1024, "MaxConcurrency": 2})
+        yield one
+
+
+def invoke(lab: Standing, endpoint: str = "eye", **asked: object) -> dict[str, object]:
+    runtime = lab.client("sagemaker-runtime")
+    answer = runtime.invoke_endpoint(EndpointName=endpoint, Body=json.dumps(asked))
+    return {**answer, "Body": answer["Body"].read()}
+
+
+def url(lab: Standing, path: str) -> str:
+    return f"http://127.0.0.1:{lab.port}{path}"
+
+
+def test_boto3_gets_the_answer_its_variant_and_a_request_id(lab: Standing) -> None:
+    answer = invoke(lab, say="hello", headers={"Content-Type": "text/plain"})
+    assert answer["Body"] == b"hello"
+    assert answer["ContentType"] == "text/plain"
+    assert answer["InvokedProductionVariant"] == "AllTraffic"
+    assert len(answer["ResponseMetadata"]["RequestId"]) == 36  # type: ignore[index]
+
+
+def test_boto3_raises_a_model_error_with_its_fields(lab: Standing) -> None:
+    with pytest.raises(ClientError) as error:
+        invoke(lab, status=500, say="boom")
+    answer = error.value.response
+    assert answer["Error"]["Code"] == "ModelError"
+    assert 'Received server error (500) from primary with message "boom"' in str(error.value)
+    assert answer["OriginalStatusCode"] == 500
+    assert answer["OriginalMessage"] == "boom"
+    assert ":log-stream:AllTraffic/i-" in answer["LogStreamArn"]
+    assert answer["ResponseMetadata"]["HTTPStatusCode"] == 424
+
+
+def test_boto3_says_none_where_aws_sends_a_null_message(lab: Standing) -> None:
+    outcomes: Counter[str] = Counter()
+
+    def client() -> None:
+        try:
+            invoke(lab, "spark", sleep=0.5)
+            outcomes["answered"] += 1
+        except ClientError as error:
+            outcomes[str(error)] += 1
+
+    threads = [threading.Thread(target=client) for _ in range(10)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    (throttled,) = set(outcomes) - {"answered"}
+    assert outcomes == {"answered": 2, throttled: 8}
+    assert "(ThrottlingException)" in throttled
+    assert throttled.endswith("None")
+
+
+def test_boto3_reads_a_stream(lab: Standing) -> None:
+    runtime = lab.client("sagemaker-runtime")
+    body = json.dumps({"parts": ["data: one\n\n", "data: two\n\n"]})
+    answer = runtime.invoke_endpoint_with_response_stream(EndpointName="eye", Body=body)
+    parts = [event["PayloadPart"]["Bytes"] for event in answer["Body"]]
+    assert b"".join(parts) == b"data: one\n\ndata: two\n\n"
+
+
+def test_boto3_raises_when_the_stream_breaks_off_after_what_had_come(lab: Standing) -> None:
+    runtime = lab.client("sagemaker-runtime")
+    body = json.dumps({"parts": ["first"], "cut": True})
+    answer = runtime.invoke_endpoint_with_response_stream(EndpointName="eye", Body=body)
+    got = b""
+    with pytest.raises(EventStreamError, match="ModelStreamError"):
+        for event in answer["Body"]:
+            got += event["PayloadPart"]["Bytes"]
+    assert got == b"first"
+
+
+def test_a_container_that_hangs_up_is_a_model_error_and_is_asked_once(lab: Standing) -> None:
+    before = len(lab.container.seen)
+    with pytest.raises(ClientError, match="could not get a response from the eye endpoint"):
+        invoke(lab, hang_up=True)
+    assert len(lab.container.seen) == before + 1
+
+
+def test_a_body_may_come_in_chunks(lab: Standing) -> None:
+    def chunks() -> Iterator[bytes]:
+        yield b'{"say": '
+        yield b'"chunked"}'
+
+    assert httpx.post(url(lab, PATH), content=chunks()).content == b"chunked"
+
+
+def test_a_client_that_expects_100_is_told_to_continue(lab: Standing) -> None:
+    with socket.create_connection(("127.0.0.1", lab.port), timeout=5) as connection:
+        head = (
+            f"POST {PATH} HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\nExpect: 100-continue\r\n\r\n"
+        )
+        connection.sendall(head.encode())
+        assert connection.recv(1000).startswith(b"HTTP/1.1 100 Continue")
+        connection.sendall(b"{}")
+        assert connection.recv(1000).startswith(b"HTTP/1.1 200 OK")
+
+
+def test_a_body_beyond_every_limit_is_read_on_and_refused(lab: Standing) -> None:
+    answer = httpx.post(url(lab, PATH), content=bytes(30 << 20), timeout=20)
+    assert answer.status_code == 413
+    assert "x-amzn-errortype" not in answer.headers
+    assert answer.json() == {"message": "HTTP content length exceeded 26214400 bytes."}
+
+
+def test_a_client_that_goes_away_leaves_no_lease(lab: Standing) -> None:
+    with socket.create_connection(("127.0.0.1", lab.port), timeout=5) as connection:
+        body = b'{"sleep": 0.3}'
+        head = f"POST {PATH} HTTP/1.1\r\nHost: x\r\nContent-Length: {len(body)}\r\n\r\n"
+        connection.sendall(head.encode() + body)
+        time.sleep(0.1)
+    deadline = time.monotonic() + 5
+    while time.monotonic() < deadline:
+        (server,) = httpx.get(url(lab, "/_lab/endpoints/eye/servers")).json()
+        if server["in_flight"] == 0:
+            return
+        time.sleep(0.02)
+    pytest.fail("the server is still held")
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status"),
+    [
+        ("GET", PATH, 405),
+        ("POST", "/endpoints/eye/other", 404),
+        ("POST", "/endpoints/", 404),
+        ("POST", "/endpoints/eye%2Fx/invocations", 404),
+        ("GET", "/", 405),
+        ("GET", "/nothing", 404),
+        ("POST", "/", 404),
+        ("GET", "/_lab/endpoints/none/logs", 404),
+        ("GET", "/_lab/endpoints/none/servers", 404),
+        ("GET", "/_lab/endpoints/eye/logs?lines=-1", 422),
+    ],
+)
+def test_what_is_not_there_is_refused_in_json(
+    lab: Standing, method: str, path: str, status: int
+) -> None:
+    answer = httpx.request(method, url(lab, path))
+    assert answer.status_code in {status, 400}
+    answer.json()
+
+
+def test_the_private_api_answers(lab: Standing) -> None:
+    assert httpx.get(url(lab, "/_lab/health")).json() == {"status": "ok"}
+    targets = httpx.get(url(lab, "/_lab/targets")).json()
+    assert {target["labels"]["endpoint"] for target in targets} >= {"eye"}
+    assert "sagemaker_invocations_total" in httpx.get(url(lab, "/metrics")).text
+    assert httpx.get(url(lab, "/_lab/endpoints/eye/logs")).status_code == 200
+    invoke(lab, "spark")
+    stopped = httpx.post(url(lab, "/_lab/endpoints/spark/scale-to-zero")).json()["stopped"]
+    assert stopped >= 1
+    assert httpx.get(url(lab, "/_lab/endpoints/spark/servers")).json() == []
+
+
+@pytest.mark.parametrize("body", [b"", b"nonsense", b"[]", b'{"a": NaN}', b"\xff", b"[" * 100_000])
+def test_a_control_request_that_is_no_json_object_is_refused(lab: Standing, body: bytes) -> None:
+    headers = {"x-amz-target": "SageMaker.CreateModel"}
+    answer = httpx.post(url(lab, "/"), content=body, headers=headers)
+    assert answer.status_code == 400
+    assert answer.json()["__type"] in {"SerializationException", "ValidationException"}
+    assert answer.headers["content-type"] == "application/x-amz-json-1.1"
+
+
+def test_an_operation_that_is_none_is_refused(lab: Standing) -> None:
+    for target in ("SageMaker.Nothing", "Nothing", ""):
+        answer = httpx.post(url(lab, "/"), content=b"{}", headers={"x-amz-target": target})
+        assert answer.status_code in {400, 404}
+        assert answer.json()["__type"]
+
+
+NAMES = st.sampled_from(
+    [
+        "accept", "content-type", "authorization", "x-amz-date", "x-amz-content-sha256", "expect",
+        "x-amzn-sagemaker-target-variant", "x-amzn-sagemaker-inference-id", "x-unknown",
+        "x-amzn-sagemaker-custom-attributes", "x-amzn-sagemaker-session-id",
+        "x-amzn-sagemaker-inputlocation", "x-amzn-sagemaker-requestttlseconds",
+    ]
+)  # fmt: skip
+VALUES = st.text(st.characters(min_codepoint=32, max_codepoint=255, exclude_characters="\x7f")).map(
+    str.strip
+)
+
+
+@settings(
+    max_examples=120, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(
+    method=st.sampled_from(["POST", "GET", "PUT", "DELETE", "OPTIONS", "HEAD"]),
+    name=st.text(st.characters(min_codepoint=1, max_codepoint=1000), max_size=70),
+    operation=st.sampled_from(
+        ["invocations", "invocations-response-stream", "async-invocations", "x", ""]
+    ),
+    headers=st.dictionaries(NAMES, VALUES, max_size=5),
+    body=st.binary(max_size=100),
+)
+def test_nothing_odd_is_answered_with_500(
+    lab: Standing, method: str, name: str, operation: str, headers: dict[str, str], body: bytes
+) -> None:
+    raw = {key.encode(): value.encode("latin-1") for key, value in headers.items()}
+    path = url(lab, f"/endpoints/{quote(name)}/{operation}")
+    answer = httpx.request(method, path, headers=raw, content=body, timeout=10)
+    assert answer.status_code < 500
+
+
+@pytest.mark.parametrize(
+    "path", [b"/endpoints/\xff/invocations", b"/endpoints/%ff/invocations", b"//"]
+)
+def test_bytes_that_are_no_text_are_not_answered_with_500(lab: Standing, path: bytes) -> None:
+    with socket.create_connection(("127.0.0.1", lab.port), timeout=5) as connection:
+        connection.sendall(b"POST " + path + b" HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n")
+        assert connection.recv(1000)[9:12] in {b"400", b"404"}
+
+
+def test_with_a_key_only_its_signature_is_admitted(tmp_path: Path) -> None:
+    with standing(tmp_path, access_keys={"AKID": "secret"}) as lab:
+        for service, call in (
+            ("sagemaker", lambda client: client.list_endpoints()),
+            (
+                "sagemaker-runtime",
+                lambda client: client.invoke_endpoint(EndpointName="x", Body=b""),
+            ),
+        ):
+            with pytest.raises(ClientError) as error:
+                call(lab.client(service, key="AKID", secret="wrong"))
+            assert error.value.response["Error"]["Code"] == "InvalidSignatureException"
+            with pytest.raises(ClientError) as error:
+                call(lab.client(service, key="other", secret="x"))
+            assert error.value.response["Error"]["Code"] == "UnrecognizedClientException"
+        assert (
+            lab.client("sagemaker", key="AKID", secret="secret").list_endpoints()["Endpoints"] == []
+        )
+        with pytest.raises(ClientError, match="not found"):
+            lab.client("sagemaker-runtime", key="AKID", secret="secret").invoke_endpoint(
+                EndpointName="x", Body=b""
+            )
+        assert httpx.post(url(lab, PATH)).json() == {"Message": "Missing Authentication Token"}
+        assert httpx.get(url(lab, "/_lab/health")).status_code == 200
