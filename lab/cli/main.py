@@ -24,6 +24,7 @@ _VERBS: Final = {
     "models": "The models that the lab serves.",
     "coldstart": "Cold starts, measured phase by phase.",
     "serve-bench": "What the HTTP layer costs over the model itself.",
+    "observe": "Dashboards: made from code, drawn, fed.",
     "report": "Reports of runs, and comparisons of two.",
     "clean": "Remove what the lab made on this machine.",
 }

@@ -1,5 +1,9 @@
 """Cold start anatomy: where a start's time goes, and what packaging changes."""
 
+from collections.abc import Iterator
+
+from grafana_foundation_sdk.builders import dashboard
+
 from lab.observe.boards.layout import Board, Row, variable
 from lab.observe.boards.limits import OF_FLOOR
 from lab.observe.boards.panels import (
@@ -29,8 +33,9 @@ _NOTE = """\
 image, `image_unpack` with the unpacked one, `imports` with what the server imports, `model_load`
 with format and runtime. **The floor** is a container that does nothing but answer: what the engine
 itself costs, and no packaging gets below it. Figures are medians of the newest run in the range;
-a run counts only for the cell chosen above, so compare like with like. *Compare* sets two side by
-side.
+a run counts only for the cell chosen above, so compare like with like: *Compare* sets two side by
+side. Times of a platform that is not this machine's are emulated, and only fit to be compared with
+each other.
 """
 
 _WHERE = 'platform="$platform",tier="$tier",start_kind="$start_kind"'
@@ -47,15 +52,7 @@ def board() -> Board:
         about="What the benches found: cold starts by phase, variant and image size.",
         since="now-24h",
         variables=[
-            *(
-                variable(name, f"label_values(lab_bench_start_seconds, {name})", label=label)
-                for name, label in (
-                    ("model", "Model"),
-                    ("platform", "Platform"),
-                    ("tier", "Tier"),
-                    ("start_kind", "Start kind"),
-                )
-            ),
+            *_chosen(),
             variable(
                 "variant",
                 f'label_values(lab_bench_start_seconds{{variant!="{FLOOR}"}}, variant)',
@@ -72,6 +69,20 @@ def board() -> Board:
             Row(height=6, panels=[(_runs(), 24)]),
         ],
     )
+
+
+def _chosen() -> Iterator[dashboard.QueryVariable]:
+    """Each choice is among what was measured with the choices before it."""
+    before = f'variant!="{FLOOR}"'
+    for name, label in (
+        ("model", "Model"),
+        ("platform", "Platform"),
+        ("tier", "Tier"),
+        ("start_kind", "Start kind"),
+    ):
+        query_of = f"label_values(lab_bench_start_seconds{{{before}}}, {name})"
+        yield variable(name, query_of, label=label)
+        before = f'{before},{name}="${name}"'
 
 
 def with_floor(metric: str, *more: str, by: str) -> str:

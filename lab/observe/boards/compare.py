@@ -36,6 +36,7 @@ from lab.observe.boards.promql import (
     within,
 )
 from lab.observe.names import BASELINE
+from lab.spec import FLOOR
 
 _NOTE = """\
 **Change one thing at a time:** variant, platform *or* tier, the rest alike, or you will not know
@@ -45,6 +46,7 @@ run's report (`lab report`). The lower half sets two running endpoints side by s
 """
 
 _MEDIAN = 'quantile="0.5"'
+_VALUES = f'label_values(lab_bench_start_seconds{{variant!="{FLOOR}"'
 
 
 def board() -> Board:
@@ -54,10 +56,10 @@ def board() -> Board:
         about="Two variants, platforms, tiers or endpoints side by side.",
         since="now-24h",
         variables=[
-            variable("model", "label_values(lab_bench_start_seconds, model)", label="Model"),
+            variable("model", f"{_VALUES}}}, model)", label="Model"),
             variable(
                 "start_kind",
-                "label_values(lab_bench_start_seconds, start_kind)",
+                f'{_VALUES},model="$model"}}, start_kind)',
                 label="Start kind",
             ),
             *_side("a", BASELINE),
@@ -86,19 +88,21 @@ def board() -> Board:
 
 
 def _side(side: str, first: str) -> list[dashboard.QueryVariable]:
-    values = "label_values(lab_bench_start_seconds"
+    # Each choice is among what was measured with the choices before it.
+    values = f'{_VALUES},model="$model",start_kind="$start_kind"'
+    of_variant = f'{values},variant="$variant_{side}"'
+    of_platform = f'{of_variant},platform="$platform_{side}"'
     name = side.upper()
     return [
-        variable(f"variant_{side}", f"{values}, variant)", label=f"{name}: variant", first=first),
-        variable(f"platform_{side}", f"{values}, platform)", label="platform"),
-        variable(f"tier_{side}", f"{values}, tier)", label="tier"),
+        variable(f"variant_{side}", f"{values}}}, variant)", label=f"{name}: variant", first=first),
+        variable(f"platform_{side}", f"{of_variant}}}, platform)", label="platform"),
+        variable(f"tier_{side}", f"{of_platform}}}, tier)", label="tier"),
     ]
 
 
 def _cell(side: str) -> str:
-    # The floor serves no model: any model's will do.
     return (
-        f'variant="$variant_{side}",model=~"$model",platform="$platform_{side}",'
+        f'variant="$variant_{side}",model="$model",platform="$platform_{side}",'
         f'tier="$tier_{side}",start_kind="$start_kind"'
     )
 
@@ -170,7 +174,8 @@ def _quantiles() -> object:
         "Quantiles: those that the run has enough samples for.",
         "quantile",
         "side",
-        f"sort({_both('lab_bench_start_seconds', 'quantile')})",
+        _both("lab_bench_start_seconds", "quantile"),
+        in_order=True,
     ).unit(SECONDS)
 
 

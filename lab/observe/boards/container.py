@@ -23,7 +23,7 @@ from lab.observe.boards.panels import (
     steps,
     sticks,
 )
-from lab.observe.boards.promql import increase, most, of, peak, rate, total, within
+from lab.observe.boards.promql import increase, joined, most, of, peak, rate, total, within
 
 _NOTE = """\
 **A container that grows towards its limit will be killed; one that was killed shows as a
@@ -188,12 +188,13 @@ def _scrape() -> object:
 
 
 def _last_start() -> object:
-    last = of("sagemaker_container_start_phase_last_seconds", _SERVER)
+    told = of("sagemaker_container_start_phase_last_seconds", _SERVER)
+    newest = most(told, "endpoint", "server", "phase")
     return phases(
         "Phases of the last start, by container",
         "As the emulator saw them, in the order in which they come.",
-        "server",
-        f"sort_desc({most(last, 'server', 'phase')})",
+        "container",
+        f"sort_desc({joined(newest, 'container', 'endpoint', 'server')})",
     )
 
 
@@ -201,7 +202,7 @@ def _inside() -> object:
     told = of("lab_inference_startup_seconds", _SERVER)
     return bars(
         "Its start as the server tells it",
-        "The time up to each mark inside the process.",
+        "What each part took inside the process, up to the mark of that name.",
         "phase",
         "endpoint",
         f"sort_desc({most(told, 'endpoint', 'phase')})",

@@ -30,6 +30,7 @@ from lab.observe.boards.promql import (
     most,
     named,
     of,
+    parts,
     quantile,
     rate,
     share,
@@ -129,9 +130,8 @@ def _grades() -> object:
 
 
 def _seen_and_reference() -> object:
-    bins = total(within(of("lab_inference_drift_bin_total", _WHERE, 'feature="$feature"')), "bin")
-    images = total(within(of("lab_inference_drift_bin_total", _WHERE, 'feature="$feature"')))
-    seen = share(bins, f"scalar({images})")
+    came = within(of("lab_inference_drift_bin_total", _WHERE, 'feature="$feature"'))
+    seen = parts(came, "bin")
     reference = of("lab_inference_drift_reference_ratio", _WHERE, 'feature="$feature"')
     # The mean over containers: each tells the same reference.
     expected = f"avg by (bin) ({last(reference)})"
@@ -142,7 +142,8 @@ def _seen_and_reference() -> object:
         " the drift.",
         "bin",
         "of",
-        f"sort({both})",
+        both,
+        in_order=True,
     ).unit(RATIO)
 
 

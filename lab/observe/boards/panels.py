@@ -202,15 +202,20 @@ def gauges(title: str, about: str, *queries: prometheus.Dataquery) -> bargauge.P
     )
 
 
-def bars(title: str, about: str, rows_of: str, colours_of: str, expr: str) -> barchart.Panel:
-    """A group of bars for each value of one label, a colour for each of another."""
+def bars(
+    title: str, about: str, rows_of: str, colours_of: str, expr: str, *, in_order: bool = False
+) -> barchart.Panel:
+    """A group of bars for each value of one label, a colour for each of another.
+
+    The groups come in the query's order, or ``in_order`` of the label's values.
+    """
     return (
         barchart.Panel()
         .title(title)
         .description(about)
         .datasource(SOURCE)
         .targets(_lettered([rows(expr)]))
-        .transformations(_matrix(rows_of, colours_of))
+        .transformations([*_sorting(rows_of, wanted=in_order), *_matrix(rows_of, colours_of)])
         .x_field(f"{rows_of}\\{colours_of}")
         .orientation(kinds.VizOrientation.VERTICAL)
         .stacking(kinds.StackingMode.NONE)
@@ -344,6 +349,11 @@ def _lettered(queries: Sequence[prometheus.Dataquery]) -> list[Any]:
         one.ref_id(_letter(place)).datasource(SOURCE).editor_mode(formats.QueryEditorMode.CODE)
         for place, one in enumerate(queries)
     ]
+
+
+def _sorting(label: str, *, wanted: bool) -> list[models.DataTransformerConfig]:
+    options = {"fields": {}, "sort": [{"field": label, "desc": False}]}
+    return [models.DataTransformerConfig(id_val="sortBy", options=options)] if wanted else []
 
 
 def _matrix(rows_of: str, colours_of: str) -> list[models.DataTransformerConfig]:

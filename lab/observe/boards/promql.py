@@ -76,12 +76,24 @@ def quantile(q: float, histogram: str, labels: str = LIVE, *by: str) -> str:
 def quantile_within(q: float, histogram: str, labels: str = LIVE, *by: str) -> str:
     """A quantile of what a histogram saw in the whole range."""
     buckets = total(within(of(f"{histogram}_bucket", labels)), *by, "le")
-    return f"histogram_quantile({q}, {buckets})"
+    # Without requests the quantile is not a number, which nothing compares with.
+    return f"histogram_quantile({q}, {buckets}) >= 0"
+
+
+def parts(of_all: str, by: str) -> str:
+    """The share that each value of a label has of the sum."""
+    return f"{total(of_all, by)} / on() group_left() ({total(of_all)} > 0)"
 
 
 def named(inner: str, label: str, value: str) -> str:
     """The same with one more label."""
     return f'label_replace({inner}, "{label}", "{value}", "", "")'
+
+
+def joined(inner: str, label: str, *of_labels: str) -> str:
+    """The same with one more label, made of others."""
+    parts_of = ", ".join(f'"{one}"' for one in of_labels)
+    return f'label_join({inner}, "{label}", " ", {parts_of})'
 
 
 def _aggregate(how: str, inner: str, by: tuple[str, ...]) -> str:
