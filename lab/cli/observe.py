@@ -5,9 +5,12 @@ import typer
 from lab.cli.console import fail, out
 from lab.paths import ROOT
 
-app = typer.Typer(
-    help="Metrics, dashboards, alerts.", no_args_is_help=True, pretty_exceptions_enable=False
-)
+app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, pretty_exceptions_enable=False)
+
+
+@app.callback()
+def _verbs() -> None:
+    """Metrics, dashboards, alerts."""
 
 
 @app.command()
