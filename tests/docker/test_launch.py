@@ -131,7 +131,7 @@ def test_a_model_from_s3_is_served_and_every_phase_is_told(
         assert vitals is not None
         assert 10 * MB < vitals.memory_bytes < vitals.memory_limit_bytes == 2048 * MB
         assert vitals.cpu_seconds > 0
-        await bench.launcher.stop(server)
+        await bench.launcher.stop(server, grace_s=1)
         assert any("lab_startup" in line for line in bench.logs.tail("tea"))
 
     bench.run(work)
@@ -145,7 +145,7 @@ def test_vitals_are_told_at_once(bench: Bench, image: Callable[..., str]) -> Non
         begin = time.monotonic()
         assert await bench.launcher.vitals(server) is not None
         assert time.monotonic() - begin < 0.5  # two samples would lie a second apart
-        await bench.launcher.stop(server)
+        await bench.launcher.stop(server, grace_s=1)
 
     bench.run(work)
 
@@ -161,7 +161,7 @@ def test_a_serverless_container_is_not_root_and_writes_to_tmp_only(
         assert inside(server, engine, "echo x > /tmp/x")[0] == 0
         assert (bench.state / "servers" / server.id / "tmp" / "x").exists()
         assert "Read-only" in inside(server, engine, "echo x > /var/x")[1]
-        await bench.launcher.stop(server)
+        await bench.launcher.stop(server, grace_s=1)
 
     bench.run(work)
 
@@ -177,7 +177,7 @@ def test_a_real_time_container_is_root_and_may_write(
             "0",
             "model.aws.local",
         ]
-        await bench.launcher.stop(server)
+        await bench.launcher.stop(server, grace_s=1)
 
     bench.run(work)
 
@@ -192,7 +192,7 @@ def test_an_isolated_container_reaches_nobody_and_is_reached(
         call = "python3 -c 'import socket; socket.create_connection((\"1.1.1.1\", 53), 3)'"
         assert "unreachable" in inside(server, engine, call)[1]
         assert await bench.launcher.ping(server)
-        await bench.launcher.stop(server)
+        await bench.launcher.stop(server, grace_s=1)
 
     bench.run(work)
 
@@ -264,7 +264,7 @@ def test_a_dead_container_says_why_and_a_removed_one_too(
         assert "removed" in await until(lambda: bench.launcher.died(server))
         assert not await bench.launcher.ping(server)
         assert await bench.launcher.vitals(server) is None
-        await bench.launcher.stop(server)
+        await bench.launcher.stop(server, grace_s=1)
 
     bench.run(work)
 
@@ -280,7 +280,7 @@ def test_what_is_written_beyond_the_disk_kills_the_container(
         assert inside(server, engine, "head -c 30000000 /dev/zero > /tmp/x")[0] == 0
         said = await until(lambda: bench.launcher.died(server))
         assert "had written 30.0 MB to /tmp" in said
-        await bench.launcher.stop(server)
+        await bench.launcher.stop(server, grace_s=1)
         assert any("had written" in line for line in bench.logs.tail("tea"))
 
     bench.run(work)
@@ -313,8 +313,8 @@ def test_the_next_life_adopts_what_runs_sweeps_the_rest_and_goes_on_with_the_log
         names = [one.name for one in bench.engine.containers({LABEL_OWNER: OWNER})]
         assert names == [kept.container]
         assert await other.launcher.ping(theirs)
-        await bench.launcher.stop(adopted)
-        await other.launcher.stop(theirs)
+        await bench.launcher.stop(adopted, grace_s=1)
+        await other.launcher.stop(theirs, grace_s=1)
         await other.launcher.close()
         filed = [line for line in bench.logs.tail("tea") if kept.id in line]
         assert len(filed) == len(set(filed))
@@ -339,7 +339,7 @@ def test_a_cold_start_may_pull_the_image_too(
         )
         await bench.launcher.sweep([])
         assert await bench.launcher.ping(server)
-        await bench.launcher.stop(server)
+        await bench.launcher.stop(server, grace_s=1)
         assert [one for one in bench.engine.containers({}) if OWNER in str(one.labels)] == []
 
     bench.run(work)
