@@ -1,12 +1,11 @@
 import asyncio
 import random
 from collections.abc import AsyncIterator
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 
 from lab.endpoint.errors import ApiError
-from lab.endpoint.invoke import StreamReply
 from lab.endpoint.parts import (
     Answer,
     LaunchFailed,
@@ -22,6 +21,13 @@ from lab.endpoint.streaming import frames
 
 from .scene import OK, Scene, ScriptedPool, request, run
 from .test_eventstream import parsed
+
+if TYPE_CHECKING:
+    from lab.endpoint.invoke import StreamReply
+
+
+def as_headers(name: str, value: str) -> dict[str, Any]:
+    return {name: value}
 
 
 def refused(
@@ -151,7 +157,7 @@ def test_a_name_that_the_model_does_not_allow_is_refused_as_aws_words_it(name: s
     ],
 )
 def test_headers_are_held_to_the_services_model(header: str, value: str, member: str) -> None:
-    error = refused(Scene(), **{header: value})
+    error = refused(Scene(), **as_headers(header, value))
     assert error.code == "ValidationError"
     assert f"at '{member}' failed to satisfy constraint" in str(error)
 
@@ -166,7 +172,7 @@ def test_headers_are_held_to_the_services_model(header: str, value: str, member:
     ],
 )
 def test_headers_of_other_kinds_of_endpoint_are_refused(header: str) -> None:
-    assert refused(Scene(), **{header: "x"}).code == "ValidationError"
+    assert refused(Scene(), **as_headers(header, "x")).code == "ValidationError"
 
 
 def test_a_serverless_request_beyond_4_mb_has_an_oversize_body() -> None:
@@ -364,7 +370,7 @@ def streamed(
     scene: Scene, **headers: str
 ) -> tuple[dict[str, str], list[tuple[dict[str, str], bytes]]]:
     async def story() -> tuple[dict[str, str], bytes]:
-        reply: StreamReply = await scene.invoker.stream(request(**headers))
+        reply: StreamReply = await scene.invoker.stream(request(**cast("dict[str, Any]", headers)))
         data = b"".join([frame async for frame in reply.frames])
         await reply.close()
         await reply.close()

@@ -92,7 +92,7 @@ class Standing:
     launcher: _Launcher
     clients: dict[tuple[str, ...], Any] = field(default_factory=dict)
 
-    def client(self, service: str, *, key: str = "test", secret: str = "test") -> Any:
+    def client(self, service: str, *, key: str = "test", secret: str = "test") -> Any:  # noqa: S107
         made = self.clients.get((service, key, secret))
         if made is None:
             made = self.clients[service, key, secret] = self._client(service, key, secret)
@@ -160,7 +160,7 @@ def standing(folder: Path, **settings: Any) -> Iterator[Standing]:
         server = uvicorn.Server(config)
         server.capture_signals = contextlib.nullcontext  # type: ignore[method-assign,assignment]
         serving = asyncio.create_task(server.serve())
-        while not server.started:
+        while not server.started:  # noqa: ASYNC110 - Uvicorn tells in no other way
             await asyncio.sleep(0.005)
         port = server.servers[0].sockets[0].getsockname()[1]
         found.append(Standing(port=port, container=container, launcher=launcher))
