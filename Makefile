@@ -67,7 +67,7 @@ lint: setup-test ## ruff, mypy --strict and the layers
 
 .PHONY: test
 test: setup-test ## Set up everything and run all tests
-	@scripts/setup_browser
+	@scripts/setup_programs
 	@.venv/bin/pytest $(TESTS)
 
 .PHONY: test-unit
