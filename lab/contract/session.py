@@ -41,6 +41,7 @@ START_LIMIT_S: Final = 180.0
 
 _PATIENCE_S: Final = 30.0
 _PATIENCE: Final = 5
+_SETTLING_S: Final = 2.0
 
 _T = TypeVar("_T")
 
@@ -333,9 +334,27 @@ class Session:
 
 
 def died(container: DockerContainer) -> str:
-    """Why a container is gone, in words; empty if it lives."""
-    cause = death(container, "after this")
-    return "" if cause is None else cause.message
+    """Why a container is gone, in words; empty if it lives.
+
+    The engine hears of a death a little later than its clients: one that does not answer is given
+    the time.
+    """
+    give_up_at = time.monotonic() + _SETTLING_S
+    while True:
+        cause = death(container, "after this")
+        if cause is not None:
+            return cause.message
+        if time.monotonic() >= give_up_at or _answers(container):
+            return ""
+        time.sleep(_SETTLING_S / 20)
+
+
+def _answers(container: DockerContainer) -> bool:
+    try:
+        address = container.address()
+    except EngineError:
+        return False
+    return calls.call(address, calls.get("/ping"), timeout_s=_SETTLING_S).status is not None
 
 
 def finding(rule: Rule, verdict: Verdict, seen: str, data: Any = None) -> Finding:
