@@ -25,6 +25,17 @@ BENCH: Final = {
 }
 """What a bench pushes: gauges, and the labels that a query may ask for."""
 
+_CONTAINER: Final = ("endpoint", "variant", "server")
+
+CONTAINERS: Final = {
+    "sagemaker_container_cpu_seconds_total": _CONTAINER,
+    "sagemaker_container_memory_bytes": _CONTAINER,
+    "sagemaker_container_memory_limit_bytes": _CONTAINER,
+    "sagemaker_container_threads": _CONTAINER,
+    "sagemaker_container_start_phase_last_seconds": (*_CONTAINER, "phase"),
+}
+"""What the emulator tells of each container, of what a board shows."""
+
 RECORDED: Final = {
     "endpoint_feature:drift_psi:5m": ("endpoint", "feature"),
     "endpoint_feature:drift_psi:1h": ("endpoint", "feature"),
