@@ -15,6 +15,9 @@ CELL: Final = ("variant", "model", "platform", "tier", "start_kind", "emulated")
 
 BENCH: Final = {
     "lab_bench_start_seconds": (*CELL, "quantile"),
+    "lab_bench_start_seconds_lower": CELL,
+    "lab_bench_start_seconds_upper": CELL,
+    "lab_bench_previous_start_seconds": CELL,
     "lab_bench_start_phase_seconds": (*CELL, "phase"),
     "lab_bench_image_compressed_bytes": ("variant", "platform"),
     "lab_bench_image_unpacked_bytes": ("variant", "platform"),
@@ -22,8 +25,9 @@ BENCH: Final = {
     "lab_bench_failures": CELL,
     "lab_bench_run_info": ("run", "plan"),
     "lab_bench_end_timestamp_seconds": (),
+    "lab_bench_trial_start_seconds": CELL,
 }
-"""What a bench pushes: gauges, and the labels that a query may ask for."""
+"""What a bench pushes or a replay brings: gauges, and the labels that a query may ask for."""
 
 _CONTAINER: Final = ("endpoint", "variant", "server")
 
