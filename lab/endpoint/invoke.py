@@ -285,6 +285,7 @@ class Invoker:
                     raise self._no_answer(turn, lease) from error
                 await self._clock.sleep(_RETRY_S)
             except TimeoutError as error:
+                lease.server.spent = True
                 lease.release()
                 self._count(turn, lease, model_status=None)
                 raise wording.model_error(
@@ -297,6 +298,7 @@ class Invoker:
                 self._count(turn, lease, model_status=None)
                 raise self._no_answer(turn, lease) from error
             except BaseException:
+                lease.server.spent = True
                 lease.release()
                 raise
 

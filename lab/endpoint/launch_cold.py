@@ -80,7 +80,7 @@ class ColdPlace:
         if not isinstance(engine, DockerEngine) or self._cold_image is None:
             raise EngineError(
                 "A cold pull needs a Docker Engine and the cold host's image.",
-                remedy="Build it: `lab images build coldhost`; or leave out inference-lab:pull.",
+                remedy="`make up` builds it; or leave out the tag inference-lab:pull.",
             )
         found = self._images.resolve(self._plan.image)
         self._platform = found.facts.platform

@@ -87,6 +87,9 @@ class Server:
     idle_since: float = 0.0
     """Monotonic; meaningful while ``in_flight`` is 0."""
     healthy: bool = True
+    spent: bool = False
+    """A request ran out of time in it, and may still be worked on: not to be used again where a
+    container takes one request at a time."""
 
 
 class LaunchFailed(Exception):  # noqa: N818 - an outcome

@@ -108,6 +108,9 @@ class ServerlessPool(BasePool):
         self._busy.discard(server)
         if self._retired or self._closed:
             self._discard(server)
+        elif server.spent:
+            self._discard(server)
+            self._warm()
         elif server.healthy:
             self._idle.append(server)
             self._trim()

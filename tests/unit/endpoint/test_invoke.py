@@ -217,6 +217,7 @@ def test_no_answer_in_time_is_a_model_error_of_status_0() -> None:
         error
     )
     assert scene.counted.invocations[0]["model_status"] is None
+    assert scene.pool.servers[0].spent
 
 
 def test_a_broken_connection_is_a_model_error_and_the_request_is_not_sent_again() -> None:

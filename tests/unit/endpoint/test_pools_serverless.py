@@ -45,6 +45,23 @@ def test_a_warm_container_answers_at_once_and_is_no_cold_start() -> None:
     run(test())
 
 
+def test_a_container_that_may_still_work_on_a_lost_request_is_given_to_nobody() -> None:
+    async def test() -> None:
+        scene = PoolScene()
+        pool = await scene.started(scene.serverless(1))
+        lease = pool.try_acquire()
+        assert lease is not None
+        lease.server.spent = True
+        lease.release()
+        coming = asyncio.ensure_future(pool.acquire())
+        await scene.clock.advance(1)
+        assert (await coming).server is not lease.server
+        assert lease.server.id not in scene.launcher.containers
+        await pool.close(stop_servers=True)
+
+    run(test())
+
+
 def test_a_container_takes_one_request_at_a_time() -> None:
     async def test() -> None:
         scene = PoolScene()
