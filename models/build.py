@@ -18,6 +18,7 @@ import numpy as np
 from PIL import Image
 
 from models.common import data, fundus, metrics
+from models.common.reference import reference
 
 SEED: Final = 20190907
 HELD_OUT: Final = 200
@@ -96,7 +97,7 @@ def build(name: str, *, out: Path, folder: Path | None, begin: float) -> None:
     if kappa < SMALLEST_KAPPA:
         sys.exit(f"quadratic weighted kappa is {kappa:.3f}, below {SMALLEST_KAPPA}")
 
-    described = describe(name)
+    described = {**describe(name), "reference": reference(held_out.images, answers)}
     write_json(out / "model.json", described)
     samples(out / "samples", held_out)
     write_json(
@@ -186,8 +187,14 @@ def describe(name: str) -> dict[str, Any]:
 
 
 def samples(folder: Path, held_out: data.Pictures) -> None:
-    """A held-out picture of each grade, and one the size that a camera takes."""
-    folder.mkdir(parents=True, exist_ok=True)
+    """A held-out picture of each grade, one the size that a camera takes, and all held-out ones.
+
+    Sent to the model, the latter look like its reference: traffic without drift.
+    """
+    (folder / "held-out").mkdir(parents=True, exist_ok=True)
+    for place, (image, grade) in enumerate(zip(held_out.images, held_out.grades, strict=True)):
+        file = folder / "held-out" / f"{place:04d}-grade-{grade}.jpg"
+        Image.fromarray(image).save(file, quality=95)
     for grade in range(fundus.GRADES):
         index = int(np.flatnonzero(held_out.grades == grade)[0])
         Image.fromarray(held_out.images[index]).save(folder / f"grade-{grade}.png")

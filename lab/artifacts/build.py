@@ -26,6 +26,7 @@ from lab.spec import LABEL_OWNER, LABEL_ROLE, EngineKind, Runtime
 ROLE: Final = "trainer"
 
 _CODE: Final = "/lab/models"
+_SERVICE: Final = "/lab/app"
 _OUT: Final = "/out"
 _DATA: Final = "/data"
 _TRUSTED: Final = "/etc/ssl/certs/ca-certificates.crt"
@@ -112,11 +113,12 @@ def _spec(
         return ContainerSpec(
             image=image,
             command=[*words, *(["--data", str(data.resolve())] if data else [])],
-            env={"PYTHONPATH": str(paths.ROOT), **_ENV},
+            env={"PYTHONPATH": f"{paths.ROOT}{os.pathsep}{_inference()}", **_ENV},
             labels=_labels(),
         )
     mounts = [
         Mount(source=str(paths.MODELS), target=_CODE),
+        Mount(source=str(_inference() / "app"), target=_SERVICE),
         Mount(source=str(folder), target=_OUT, read_only=False),
     ]
     env = {"HOME": "/tmp", **_ENV}  # noqa: S108 - the container's own
@@ -136,6 +138,11 @@ def _spec(
         network=None if data else "none",
         user=f"{os.getuid()}:{os.getgid()}",
     )
+
+
+def _inference() -> Path:
+    """The service's code: what it notes of a picture is noted of the reference's with it."""
+    return paths.SERVICES / "inference"
 
 
 def _labels() -> Mapping[str, str]:

@@ -8,12 +8,16 @@ from lab.paths import MODELS, REQUIREMENTS, SERVICES
 
 
 def sources(model: str) -> str:
-    """The training code, the model's own folder, and what the trainer image is made from."""
+    """The training code, the model's own folder, what the trainer image is made from, and the
+    service's code that computes the reference.
+    """
     own = MODELS / model.replace("-", "_")
     files = [
         MODELS / "build.py",
         *_code(MODELS / "common"),
         *_code(own),
+        SERVICES / "inference" / "app" / "reference.py",
+        SERVICES / "inference" / "app" / "seen.py",
         REQUIREMENTS / "trainer.txt",
         SERVICES / "trainer" / "Dockerfile",
     ]

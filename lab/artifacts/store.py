@@ -1,7 +1,7 @@
 """The built models on disk: which there are, and where their archives lie."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -13,6 +13,7 @@ from lab.spec import Runtime
 CARD: Final = "card.json"
 DESCRIPTION: Final = "model.json"
 PHOTO: Final = "samples/photo-size.jpg"
+HELD_OUT: Final = "samples/held-out"
 
 CONTENT: Final[Mapping[Runtime, tuple[str, ...]]] = {
     Runtime.TENSORFLOW: (DESCRIPTION, "saved_model"),
@@ -92,6 +93,17 @@ def payload(model: str) -> Payload:
     if not path.is_file():
         raise UsageError(f"The model {model} is not built.", remedy=_BUILD)
     return Payload(path=path, content_type="image/jpeg")
+
+
+def pictures(model: str) -> Sequence[Path]:
+    """Pictures that the model was tested on, as JPEG files: traffic without drift.
+
+    Raises ``UsageError`` when it is not built.
+    """
+    found = sorted((folder(model) / HELD_OUT).glob("*.jpg"))
+    if not found:
+        raise UsageError(f"The model {model} has no pictures to send.", remedy=_BUILD)
+    return found
 
 
 def _names() -> str:

@@ -39,6 +39,8 @@ def _description(card: object, folder: Path) -> Iterator[str]:
             yield f"{store.DESCRIPTION} lacks {key!r}"
         elif described[key] != card.get(key):
             yield f"{store.DESCRIPTION} and the card disagree about {key!r}"
+    if described.get("reference") != card.get("reference"):
+        yield f"{store.DESCRIPTION} and the card disagree about 'reference'"
 
 
 def _sums(card: object, folder: Path) -> Iterator[str]:

@@ -28,6 +28,7 @@ MAX_INSTANCES = 40
 KNOBS = {"LAB_MAX_BODY_BYTES": str(MAX_BODY), "LAB_MAX_INSTANCES": str(MAX_INSTANCES)}
 """Small enough for a test to go beyond."""
 
+DRIFTING = ["grade", "confidence", "brightness", "contrast", "pixels"]
 MARKS = ["process", "interpreter", "imports", "model_loaded", "warmed_up", "listening"]
 
 
@@ -68,6 +69,14 @@ class Served:
 def samples(page: str) -> dict[str, float]:
     lines = [line for line in page.splitlines() if line and not line.startswith("#")]
     return {name: float(value) for name, _, value in (line.rpartition(" ") for line in lines)}
+
+
+def grown_of(
+    before: Mapping[str, float], after: Mapping[str, float], name: str, feature: str
+) -> float:
+    """By how much all bins of a feature have grown together."""
+    keys = [key for key in after if key.startswith(name) and f'feature="{feature}"' in key]
+    return sum(after[key] - before.get(key, 0) for key in keys)
 
 
 def wait_until_ready(url: str, *, within_s: float) -> list[int]:
@@ -389,6 +398,40 @@ class Contract:
         for name in {re.split(r"_bucket|_sum|_count|_created|\{", key)[0] for key in after}:
             if name.startswith("lab_"):
                 assert f"# HELP {name.removesuffix('_total')}" in text, name
+
+    def test_every_picture_is_looked_at_however_it_comes(self, served: Served) -> None:
+        image = picture(size=(300, 200))
+        jpeg, as_taken = encoded(image, "jpeg"), pixels(picture())
+        before = served.counts()
+        served.invoke(jpeg, "image/jpeg")
+        served.invoke(PNG, "image/png")
+        served.invoke(npy(np.stack([as_taken] * 3)), "application/x-npy")
+        three = instances(b64(jpeg), {"b64": b64(PNG)}, as_taken.tolist())
+        served.invoke(three, "application/json")
+        served.invoke(b"x", "image/png")
+        after = served.counts()
+
+        def grown(name: str) -> float:
+            return sum(after[key] - before.get(key, 0) for key in after if key.startswith(name))
+
+        grey = np.asarray(picture().convert("L"), np.float64)
+        resized = Image.open(io.BytesIO(jpeg)).resize((SIDE, SIDE), Image.Resampling.BILINEAR)
+        small = np.asarray(resized.convert("L"), np.float64)
+        for name in ("confidence", "input_brightness", "input_contrast"):
+            assert grown(f"lab_inference_{name}_count") == 8
+        assert grown("lab_inference_input_brightness_sum") == pytest.approx(
+            (6 * grey.mean() + 2 * small.mean()) / 255, abs=1e-3
+        )
+        assert grown("lab_inference_input_contrast_sum") == pytest.approx(
+            (6 * grey.std() + 2 * small.std()) / 127.5, abs=1e-3
+        )
+        assert grown("lab_inference_input_pixels_sum") == 6 * SIDE * SIDE + 2 * 300 * 200
+        assert grown("lab_inference_input_bytes_count") == 8
+        for feature in DRIFTING:
+            assert grown_of(before, after, "lab_inference_drift_bin_total", feature) == 8
+            assert grown_of(
+                {}, after, "lab_inference_drift_reference_ratio", feature
+            ) == pytest.approx(1, abs=1e-4)
 
     def test_ping_is_answered_while_predictions_run(self, served: Served) -> None:
         batch = npy(np.stack([pixels(picture())] * 12))

@@ -19,6 +19,9 @@ class Card:
         self.labels = labels
         self.input_name = "image"
         self.output_name = "probabilities"
+        self.reference: object = None
+        """What the model's inputs and answers are usually like (``reference.read``), unchecked: a
+        model can be served without, and checking it has time until the metrics are opened."""
 
     @property
     def image_bytes(self) -> int:
@@ -57,4 +60,5 @@ def _card(value: dict[str, object]) -> Card:
     card = Card(str(value["name"]), int(shape[1]), int(shape[2]), tuple(map(str, labels)))
     card.input_name = str(taken["name"])
     card.output_name = str(given["name"])
+    card.reference = value.get("reference")
     return card

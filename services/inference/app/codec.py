@@ -18,6 +18,9 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from .card import Card
 
+    Sent = tuple[int, int]
+    """How an image came: its bytes (an array's: an equal part of the body) and its pixels."""
+
 _JPEG, _PNG = b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n"
 _IMAGE_TYPES = ("image/jpeg", "image/png", "image/jpg")
 _NPY, _JSON, _CSV = "application/x-npy", "application/json", "text/csv"
@@ -83,16 +86,22 @@ class Decoder:
         self._max_image_pixels = max_image_pixels
         self._max_instances = max_instances
 
-    def decode(self, kind: str, body: bytes) -> tuple[bytes, int]:
-        """Pixels and how many images they are, of a body of type ``kind`` (``media_type``'s)."""
+    def decode(self, kind: str, body: bytes) -> tuple[bytes, "list[Sent]"]:
+        """Pixels, and how each image came, of a body of type ``kind`` (``media_type``'s)."""
         if not body:
             raise RequestError(400, "The body is empty.")
         if kind == _NPY:
             shape, pixels = npy.read(body)
-            return pixels, self._count(shape)
+            count = self._count(shape)
+            return pixels, [self._array(len(body) // count)] * count
         if kind == _JSON:
             return self._instances(body)
-        return self._image(body), 1
+        pixels, sent = self._image(body)
+        return pixels, [sent]
+
+    def _array(self, size: int) -> "Sent":
+        """How an image came that is one of an array's: as large as the model takes it."""
+        return size, self._card.width * self._card.height
 
     def _count(self, shape: tuple[int, ...]) -> int:
         image = (self._card.height, self._card.width, 3)
@@ -107,7 +116,7 @@ class Decoder:
         if count > self._max_instances:
             raise RequestError(413, f"{count} images at once: send {self._max_instances} at most.")
 
-    def _image(self, body: bytes) -> bytes:
+    def _image(self, body: bytes) -> tuple[bytes, "Sent"]:
         """Decode and resize exactly as in training."""
         try:
             # The two formats by name: Image.open would import and try others.
@@ -128,17 +137,18 @@ class Decoder:
                     f"The image has {picture.width} x {picture.height} pixels: "
                     f"{self._max_image_pixels} at most are taken.",
                 )
+            sent = len(body), picture.width * picture.height
             picture = picture.convert("RGB")
             if picture.size != self._size:
                 picture = picture.resize(self._size, Image.Resampling.BILINEAR)
-            return picture.tobytes()
+            return picture.tobytes(), sent
         except RequestError:
             raise
         except Exception as error:  # a damaged file raises whatever the format's code trips over
             fault = " ".join(str(error).split())[:200] or type(error).__name__
             raise RequestError(400, f"The image cannot be decoded: {fault}.") from error
 
-    def _instances(self, body: bytes) -> tuple[bytes, int]:
+    def _instances(self, body: bytes) -> tuple[bytes, "list[Sent]"]:
         try:
             value = json.loads(body)
         except (ValueError, RecursionError) as error:
@@ -148,15 +158,18 @@ class Decoder:
         if not isinstance(instances, list) or not instances:
             raise RequestError(400, 'The JSON must be {"instances": [...]} with one at least.')
         self._few(len(instances))
-        images = []
+        images, sent = [], []
+        equal = len(body) // len(instances)
         for place, instance in enumerate(instances):
             try:
-                images.append(self._instance(instance))
+                pixels, one = self._instance(instance, equal)
             except RequestError as error:
                 raise RequestError(error.status, f"instances[{place}]: {error.reason}") from error
-        return b"".join(images), len(images)
+            images.append(pixels)
+            sent.append(one)
+        return b"".join(images), sent
 
-    def _instance(self, instance: object) -> bytes:
+    def _instance(self, instance: object, equal: int) -> tuple[bytes, "Sent"]:
         if isinstance(instance, dict):
             instance = instance.get("b64")
         if isinstance(instance, str):
@@ -167,7 +180,7 @@ class Decoder:
                 raise RequestError(400, f"Not base64: {error}.") from error
             return self._image(body)
         if isinstance(instance, list):
-            return self._rows(instance)
+            return self._rows(instance), self._array(equal)
         raise RequestError(400, 'Each must be a base64 string, {"b64": ...} or an array of rows.')
 
     def _rows(self, rows: list[object]) -> bytes:
@@ -191,21 +204,21 @@ class Decoder:
 
 def encode(
     kind: str, probabilities: bytes, card: "Card", *, prediction_s: float
-) -> tuple[bytes, list[int]]:
-    """A body of type ``kind`` (``answer_type``'s), and the grade of each image.
+) -> tuple[bytes, list[tuple[int, float]]]:
+    """A body of type ``kind`` (``answer_type``'s), and each image's grade and its probability.
 
     ``probabilities`` are float32 of this machine's byte order, [n, labels].
     """
     columns = len(card.labels)
     numbers = memoryview(probabilities).cast("f").tolist()
     rows = [numbers[at : at + columns] for at in range(0, len(numbers), columns)]
-    grades = [row.index(max(row)) for row in rows]
+    graded: list[tuple[int, float]] = [(row.index(max(row)), max(row)) for row in rows]
     if kind == _NPY:
-        return npy.write(probabilities, len(rows), columns), grades
+        return npy.write(probabilities, len(rows), columns), graded
     # 9 digits are enough to get the same float32 back.
     if kind == _CSV:
         lines = [",".join([f"{number:.9g}" for number in row]) for row in rows]
-        return ("\n".join(lines) + "\n").encode(), grades
+        return ("\n".join(lines) + "\n").encode(), graded
     value = {
         "predictions": [
             {
@@ -213,9 +226,9 @@ def encode(
                 "label": card.labels[grade],
                 "probabilities": [float(f"{number:.9g}") for number in row],
             }
-            for grade, row in zip(grades, rows, strict=True)
+            for (grade, _), row in zip(graded, rows, strict=True)
         ],
         "prediction_seconds": round(prediction_s, 6),
         "model": card.name,
     }
-    return json.dumps(value, separators=(",", ":")).encode(), grades
+    return json.dumps(value, separators=(",", ":")).encode(), graded

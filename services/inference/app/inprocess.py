@@ -35,8 +35,8 @@ def measure(
     def work() -> None:
         while next(tickets) < requests:
             begun = time.perf_counter()
-            pixels, images = predictor.decode(kind, body)
-            predictor.predict(pixels, images)
+            pixels, sent = predictor.decode(kind, body)
+            predictor.predict(pixels, len(sent))
             latencies.append(time.perf_counter() - begun)
 
     workers = [threading.Thread(target=work) for _ in range(threads)]
@@ -72,7 +72,8 @@ def main(arguments: Sequence[str]) -> int:
         body = options.payload.read_bytes()
         kind = codec.media_type(options.content_type)
         for _ in range(_WARM_UP):
-            predictor.predict(*predictor.decode(kind, body))
+            pixels, sent = predictor.decode(kind, body)
+            predictor.predict(pixels, len(sent))
     except (StartError, RequestError, OSError) as error:
         log_error(str(error))
         return EXIT_CODE

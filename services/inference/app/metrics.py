@@ -8,15 +8,26 @@ import threading
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from prometheus_client import CollectorRegistry
+
+    from .reference import Bins
+    from .seen import Seen
 
 _SECONDS = (
     0.001, 0.0025, 0.005, 0.0075, 0.01, 0.015, 0.025, 0.05, 0.075,
     0.1, 0.15, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0,
 )  # fmt: skip
 """Bucket edges: dense where a small model's prediction lies, up to SageMaker's 60 s."""
+
+_CONFIDENCES = tuple(step / 20 for step in range(4, 21))
+"""Five grades: the top one has 0.2 at least."""
+_LIGHT = tuple(step / 20 for step in range(1, 21))
+_BYTES = tuple(1024 * kib for kib in (4, 16, 64, 128, 256, 512, 1024, 2048, 4096, 8192, 25600))
+"""Serverless endpoints take 4 MiB, real-time ones 25."""
+_PIXELS = tuple(1024 * kilo for kilo in (16, 64, 256, 1024, 2048, 4096, 8192, 16384, 48828.125))
+"""From 128 x 128 to the limit of 50 million."""
 
 _KEPT = 10_000
 """Observations kept before prometheus-client is there; then it is brought in."""
@@ -25,11 +36,13 @@ _KEPT = 10_000
 class Metrics:
     """Counters and histograms of one process; other workers' are added when shown."""
 
-    def __init__(self) -> None:
+    def __init__(self, complain: "Callable[[str], None]" = print) -> None:
+        self._complain = complain
         self._lock = threading.Lock()
-        self._early: list[tuple[int, float, float | None, Sequence[int]]] = []
+        self._early: list[tuple[int, float, float | None, Sequence[Seen]]] = []
         self._series: _Series | None = None
         self._startup: Mapping[str, float] = {}
+        self._reference: object = None
 
     def observe(
         self,
@@ -37,20 +50,20 @@ class Metrics:
         status: int,
         request_s: float,
         prediction_s: float | None = None,
-        grades: "Sequence[int]" = (),
+        seen: "Sequence[Seen]" = (),
     ) -> None:
         """Count one request to ``/invocations``."""
         series = self._series
         if series is not None:
-            series.observe(status, request_s, prediction_s, grades)
+            series.observe(status, request_s, prediction_s, seen)
             return
         with self._lock:
             if self._series is None:
-                self._early.append((status, request_s, prediction_s, grades))
+                self._early.append((status, request_s, prediction_s, seen))
                 if len(self._early) < _KEPT:
                     return
             else:
-                self._series.observe(status, request_s, prediction_s, grades)
+                self._series.observe(status, request_s, prediction_s, seen)
                 return
         self.open()
 
@@ -61,12 +74,35 @@ class Metrics:
             if self._series is not None:
                 self._series.started(seconds)
 
+    def refer(self, reference: object) -> None:
+        """Compare what comes with the model's ``reference`` from now on; None is none.
+
+        One that makes no sense is ignored, with one line in the log.
+        """
+        with self._lock:
+            self._reference = reference
+            if self._series is not None:
+                self._series.refer(self._bins())
+
+    def _bins(self) -> "Mapping[str, Bins]":
+        if self._reference is None:
+            return {}
+        from . import reference  # noqa: PLC0415  # late, like prometheus-client
+        from .seen import DRIFTING  # noqa: PLC0415  # the predictor has imported it
+
+        try:
+            return reference.read(self._reference, DRIFTING)
+        except ValueError as error:
+            self._complain(f"The reference in model.json is ignored, drift is not shown: {error}.")
+            return {}
+
     def open(self) -> "_Series":
         """Bring in prometheus-client and hand it what was observed so far."""
         with self._lock:
             if self._series is None:
                 series = _Series()
                 series.started(self._startup)
+                series.refer(self._bins())
                 for observation in self._early:
                     series.observe(*observation)
                 self._early.clear()
@@ -115,6 +151,51 @@ class _Series:
             ["grade"],
             registry=registry,
         )
+        self._confidence = Histogram(
+            "lab_inference_confidence",
+            "Images predicted, by their grade's probability.",
+            buckets=_CONFIDENCES,
+            registry=registry,
+        )
+        self._brightness = Histogram(
+            "lab_inference_input_brightness",
+            "Images predicted, by the mean of their grey pictures: 0 is black, 1 is white.",
+            buckets=_LIGHT,
+            registry=registry,
+        )
+        self._contrast = Histogram(
+            "lab_inference_input_contrast",
+            "Images predicted, by the standard deviation of their grey pictures: 1 is half black, "
+            "half white.",
+            buckets=_LIGHT,
+            registry=registry,
+        )
+        self._bytes = Histogram(
+            "lab_inference_input_bytes",
+            "Images predicted, by their bytes as sent; arrays share their body's bytes equally.",
+            buckets=_BYTES,
+            registry=registry,
+        )
+        self._pixels = Histogram(
+            "lab_inference_input_pixels",
+            "Images predicted, by their pixels as sent.",
+            buckets=_PIXELS,
+            registry=registry,
+        )
+        self._bin = Counter(
+            "lab_inference_drift_bin",
+            "Images predicted, by the bin of the model's reference that a feature of theirs is in.",
+            ["feature", "bin"],
+            registry=registry,
+        )
+        self._reference_ratio = Gauge(
+            "lab_inference_drift_reference_ratio",
+            "The bin's share of the images that the model was tested on.",
+            ["feature", "bin"],
+            registry=registry,
+            multiprocess_mode="max",
+        )
+        self._drifting: Sequence[tuple[str, Bins, Sequence[Counter]]] = ()
         self._startup = Gauge(
             "lab_inference_startup_seconds",
             "How long each part of the start took: the time up to the mark of that name.",
@@ -124,14 +205,31 @@ class _Series:
         )
 
     def observe(
-        self, status: int, request_s: float, prediction_s: float | None, grades: "Sequence[int]"
+        self, status: int, request_s: float, prediction_s: float | None, seen: "Sequence[Seen]"
     ) -> None:
         self._requests.labels(str(status)).inc()
         self._request_seconds.observe(request_s)
         if prediction_s is not None:
             self._prediction_seconds.observe(prediction_s)
-        for grade in grades:
-            self._predictions.labels(str(grade)).inc()
+        for one in seen:
+            self._predictions.labels(str(one.grade)).inc()
+            self._confidence.observe(one.confidence)
+            self._brightness.observe(one.brightness)
+            self._contrast.observe(one.contrast)
+            self._bytes.observe(one.bytes)
+            self._pixels.observe(one.pixels)
+            for feature, bins, counters in self._drifting:
+                counters[bins.place(getattr(one, feature))].inc()
+
+    def refer(self, reference: "Mapping[str, Bins]") -> None:
+        """Show all bins from the start: one that is missing would be missing in the sums."""
+        drifting = []
+        for feature, bins in reference.items():
+            for label, share in zip(bins.labels, bins.share, strict=True):
+                self._reference_ratio.labels(feature, label).set(share)
+            counters = [self._bin.labels(feature, label) for label in bins.labels]
+            drifting.append((feature, bins, counters))
+        self._drifting = drifting
 
     def started(self, seconds: "Mapping[str, float]") -> None:
         for phase, value in seconds.items():

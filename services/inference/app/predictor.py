@@ -3,6 +3,7 @@
 import time
 
 from . import codec
+from .seen import Seen, light
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -17,11 +18,11 @@ _AT_ONCE = 8
 class Answer:
     """An encoded answer and what is counted of it."""
 
-    __slots__ = ("body", "grades", "prediction_s")
+    __slots__ = ("body", "prediction_s", "seen")
 
-    def __init__(self, body: bytes, grades: list[int], prediction_s: float) -> None:
+    def __init__(self, body: bytes, seen: list[Seen], prediction_s: float) -> None:
         self.body = body
-        self.grades = grades
+        self.seen = seen
         self.prediction_s = prediction_s
 
 
@@ -41,8 +42,8 @@ class Predictor:
         """The types of body and answer; raises ``RequestError`` 415 or 406."""
         return codec.media_type(content_type), codec.answer_type(accept)
 
-    def decode(self, kind: str, body: bytes) -> tuple[bytes, int]:
-        """Pixels and how many images they are; raises ``RequestError`` 400 or 413."""
+    def decode(self, kind: str, body: bytes) -> "tuple[bytes, list[codec.Sent]]":
+        """Pixels, and how each image came; raises ``RequestError`` 400 or 413."""
         return self._decoder.decode(kind, body)
 
     def predict(self, pixels: bytes, count: int) -> bytes:
@@ -59,11 +60,33 @@ class Predictor:
 
     def answer(self, types: tuple[str, str], body: bytes) -> Answer:
         """All three steps; raises ``RequestError`` when the body is at fault."""
-        pixels, count = self.decode(types[0], body)
+        pixels, sent = self.decode(types[0], body)
         begun = time.perf_counter()
-        probabilities = self.predict(pixels, count)
+        probabilities = self.predict(pixels, len(sent))
         prediction_s = time.perf_counter() - begun
-        encoded, grades = codec.encode(
+        encoded, graded = codec.encode(
             types[1], probabilities, self.card, prediction_s=prediction_s
         )
-        return Answer(encoded, grades, prediction_s)
+        return Answer(encoded, self._seen(pixels, sent, graded), prediction_s)
+
+    def _seen(
+        self, pixels: bytes, sent: "list[codec.Sent]", graded: list[tuple[int, float]]
+    ) -> list[Seen]:
+        card, size = self.card, self.card.image_bytes
+        seen = []
+        for place, ((came, came_pixels), (grade, confidence)) in enumerate(
+            zip(sent, graded, strict=True)
+        ):
+            one = pixels if len(sent) == 1 else pixels[place * size : (place + 1) * size]
+            brightness, contrast = light(one, card.width, card.height)
+            seen.append(
+                Seen(
+                    grade=grade,
+                    confidence=confidence,
+                    brightness=brightness,
+                    contrast=contrast,
+                    size=came,
+                    pixels=came_pixels,
+                )
+            )
+        return seen

@@ -37,7 +37,7 @@ class Service:
 
     def __init__(self, settings: "Settings") -> None:
         self.settings = settings
-        self.metrics = Metrics()
+        self.metrics = Metrics(log_error)
         self.gate = Gate(requests=settings.max_waiting, size=settings.max_waiting_bytes)
         self.predictor: Predictor | None = None
         self.startup_record: dict[str, object] | None = None
@@ -97,7 +97,7 @@ class Service:
             status=200,
             request_s=time.perf_counter() - begun,
             prediction_s=answer.prediction_s,
-            grades=answer.grades,
+            seen=answer.seen,
         )
         return Reply(200, answer.body, types[1])
 

@@ -97,6 +97,7 @@ class Start:
             self._imported.wait()
             from .predictor import Predictor  # noqa: PLC0415  # the caller has imported it
 
+            self._service.metrics.refer(model.reference)
             self._service.predictor = Predictor(backend, model, settings)
             self.loaded.set()
             self._reached("loaded")

@@ -16,6 +16,7 @@ from importlib.util import find_spec
 from PIL import Image
 
 from app.metrics import Metrics
+from app.seen import Seen, light
 
 BACKENDS = {"onnx": "onnx_numpy", "onnx-capi": "onnx_capi", "tensorflow": "tensorflow"}
 HTTP = {"fastapi": ("workers", "server"), "slim": ("slim", "slim_server")}
@@ -53,11 +54,14 @@ def read_pictures() -> None:
 
 def write_metrics() -> None:
     """prometheus-client is imported late: see that it can be."""
-    metrics = Metrics()
-    metrics.observe(status=200, request_s=0.1, prediction_s=0.1, grades=[0])
+    metrics = Metrics(sys.exit)
+    metrics.refer({"schema": 1, "features": {"grade": {"edges": [1], "share": [0.5, 0.5]}}})
+    brightness, contrast = light(bytes(3 * 224 * 224), 224, 224)
+    seen = Seen(grade=0, confidence=0.5, brightness=brightness, contrast=contrast, size=1, pixels=1)
+    metrics.observe(status=200, request_s=0.1, prediction_s=0.1, seen=[seen])
     _, body = metrics.page()
-    if b"lab_inference" not in body:
-        sys.exit("The metrics page is empty.")
+    if b'lab_inference_drift_bin_total{bin="0",feature="grade"} 1.0' not in body:
+        sys.exit("The metrics page is not what was observed.")
 
 
 def load_library() -> None:

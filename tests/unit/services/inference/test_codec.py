@@ -19,6 +19,7 @@ from tests.docker.contract_client import PNG, WRONG, b64, bomb, encoded, instanc
 CARD = Card("tiny", 4, 6, ("a", "b", "c"))
 BIG = Card("big", 224, 224, ("a", "b", "c"))
 DECODER = codec.Decoder(CARD, max_image_pixels=1_000_000, max_instances=5)
+AS_TAKEN = 4 * 6
 KINDS = ["image/jpeg", "image/png", "application/x-npy", "application/json"]
 
 
@@ -37,12 +38,15 @@ def some(count: int | None = None) -> NDArray[np.uint8]:
 def test_an_image_is_decoded_and_resized_exactly_as_in_training(kind: str) -> None:
     body = encoded(picture(5, (300, 200)), kind)
     training = Image.open(io.BytesIO(body)).convert("RGB").resize((6, 4), Image.Resampling.BILINEAR)
-    assert DECODER.decode(f"image/{kind}", body) == (training.tobytes(), 1)
+    assert DECODER.decode(f"image/{kind}", body) == (
+        training.tobytes(),
+        [(len(body), 300 * 200)],
+    )
 
 
 def test_an_image_of_the_models_size_is_not_touched() -> None:
     image = Image.fromarray(some())
-    assert DECODER.decode("image/png", encoded(image, "png")) == (some().tobytes(), 1)
+    assert DECODER.decode("image/png", encoded(image, "png"))[0] == some().tobytes()
 
 
 def test_how_a_camera_was_held_is_ignored_as_in_training() -> None:
@@ -53,7 +57,7 @@ def test_how_a_camera_was_held_is_ignored_as_in_training() -> None:
     image.save(turned, "jpeg", exif=exif)
     image.save(plain, "jpeg")
     kind = "image/jpeg"
-    assert DECODER.decode(kind, turned.getvalue()) == DECODER.decode(kind, plain.getvalue())
+    assert DECODER.decode(kind, turned.getvalue())[0] == DECODER.decode(kind, plain.getvalue())[0]
 
 
 @pytest.mark.parametrize("version", [(1, 0), (2, 0), (3, 0)])
@@ -64,7 +68,10 @@ def test_arrays_of_any_plain_numbers_are_read_as_numpy_reads_them(
     version: tuple[int, int], dtype: str
 ) -> None:
     body = saved(some(2).astype(dtype), version)
-    assert DECODER.decode("application/x-npy", body) == (some(2).tobytes(), 2)
+    assert DECODER.decode("application/x-npy", body) == (
+        some(2).tobytes(),
+        [(len(body) // 2, AS_TAKEN)] * 2,
+    )
 
 
 def test_floats_are_rounded_to_the_nearest_and_halves_to_the_even() -> None:
@@ -122,13 +129,16 @@ def test_what_is_written_is_read_by_numpy() -> None:
 def test_instances_may_be_mixed() -> None:
     png = b64(encoded(Image.fromarray(some()), "png"))
     body = instances(png, {"b64": png}, some().tolist(), (some() + 0.25).tolist())
-    assert DECODER.decode("application/json", body) == (some().tobytes() * 4, 4)
+    pixels, sent = DECODER.decode("application/json", body)
+    assert pixels == some().tobytes() * 4
+    file, equal = len(encoded(Image.fromarray(some()), "png")), len(body) // 4
+    assert sent == [(size, AS_TAKEN) for size in (file, file, equal, equal)]
 
 
 def test_base64_may_be_broken_into_lines() -> None:
     text = b64(encoded(Image.fromarray(some()), "png"))
     broken = "\r\n".join(text[at : at + 20] for at in range(0, len(text), 20))
-    assert DECODER.decode("application/json", instances(broken)) == (some().tobytes(), 1)
+    assert DECODER.decode("application/json", instances(broken))[0] == some().tobytes()
 
 
 def test_the_reason_names_the_instance() -> None:
@@ -156,7 +166,7 @@ def test_a_jpeg_of_countless_scans_is_refused() -> None:
     buffer = io.BytesIO()
     picture().save(buffer, "jpeg", progressive=True)
     body = buffer.getvalue()
-    assert DECODER.decode("image/jpeg", body)[1] == 1
+    assert len(DECODER.decode("image/jpeg", body)[1]) == 1
     start = body.index(b"\xff\xda")
     with pytest.raises(RequestError, match="too many scans"):
         DECODER.decode("image/jpeg", body[:start] + body[start:-2] * 100 + body[-2:])
@@ -218,11 +228,11 @@ def _decode_or_refuse(kind: str, body: bytes) -> None:
     """Anything but an answer or a ``RequestError`` fails the test by itself."""
     refused: RequestError | None = None
     try:
-        pixels, count = DECODER.decode(kind, body)
+        pixels, sent = DECODER.decode(kind, body)
     except RequestError as error:
         refused = error
     if refused is None:
-        assert len(pixels) == count * CARD.image_bytes
+        assert len(pixels) == len(sent) * CARD.image_bytes
     else:
         assert refused.status in (400, 413)
         assert refused.reason
@@ -241,11 +251,11 @@ PROBABILITIES = np.array([[0.1, 0.7, 0.2], [1 / 3, 1 / 3, 0.5]], np.float32)
 
 
 def test_json_holds_grade_label_and_numbers_that_are_exact() -> None:
-    body, grades = codec.encode(
+    body, graded = codec.encode(
         "application/json", PROBABILITIES.tobytes(), CARD, prediction_s=0.0123456789
     )
     value = json.loads(body)
-    assert grades == [1, 2]
+    assert graded == [(1, pytest.approx(0.7)), (2, 0.5)]
     assert [entry["label"] for entry in value["predictions"]] == ["b", "c"]
     assert (value["prediction_seconds"], value["model"]) == (0.012346, "tiny")
     given_back = np.array([entry["probabilities"] for entry in value["predictions"]], np.float32)

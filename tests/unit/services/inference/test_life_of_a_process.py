@@ -138,6 +138,24 @@ def test_a_model_that_cannot_be_loaded_ends_the_service_with_the_reason(
     assert said in json.loads(line)["lab_error"]
 
 
+@pytest.mark.parametrize("stack", ["slim", "fastapi"])
+@pytest.mark.parametrize("reference", ["absent", "senseless"])
+def test_a_model_without_a_reference_that_makes_sense_is_served_without_drift(
+    stack: str, reference: str, start: Start, tmp_path: Path
+) -> None:
+    given = {"absent": None, "senseless": {"schema": 1, "features": {"grade": "few"}}}[reference]
+    folder = tiny.write(tmp_path / "model", changes={"reference": given})
+    child = start(stack, LAB_MODEL_DIR=str(folder))
+    served = child.ready()
+    assert served.invoke(PNG, "image/png").status_code == 200
+    page = served.counts()
+    served.counts()
+    assert [name for name in page if "drift" in name] == []
+    assert page["lab_inference_input_brightness_count"] == 1
+    said = [line for line in child.log.splitlines() if "reference" in line]
+    assert len(said) == (reference == "senseless")
+
+
 @pytest.mark.parametrize("arguments", [("train",), ("serve", "more"), ("--help",)])
 def test_anything_but_serve_is_a_usage_error(start: Start, arguments: tuple[str, ...]) -> None:
     child = start("slim", *arguments)

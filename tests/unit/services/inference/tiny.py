@@ -16,6 +16,18 @@ SIDE = 224
 WEIGHTS = np.linspace(-6.0, 6.0, 15, dtype=np.float32).reshape(3, 5)
 """From mean red, green and blue (0 to 1) to the five classes' logits."""
 
+REFERENCE = {
+    "schema": 1,
+    "images": 200,
+    "features": {
+        "grade": {"edges": [1, 2, 3, 4], "share": [0.2] * 5},
+        "confidence": {"edges": [0.5, 0.9], "share": [0.1, 0.4, 0.5]},
+        "brightness": {"edges": [0.25, 0.5], "share": [0.1, 0.6, 0.3]},
+        "contrast": {"edges": [0.25, 0.5], "share": [0.3, 0.6, 0.1]},
+        "pixels": {"edges": [16384, 65536, 262144], "share": [0, 1, 0, 0]},
+    },
+}
+
 _FLOAT, _UINT8 = 1, 2
 
 
@@ -71,6 +83,7 @@ def card() -> dict[str, object]:
         },
         "output": {"name": "probabilities", "shape": [None, len(LABELS)]},
         "labels": LABELS,
+        "reference": REFERENCE,
     }
 
 
