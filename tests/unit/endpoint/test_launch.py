@@ -527,7 +527,7 @@ def test_a_plan_that_can_never_run_is_refused_at_once(scene: Scene) -> None:
         assert "serverless" in prefix
         cold = await check(replace(PLAN, pull_cold=True))
         assert cold is not None
-        assert "coldhost" in cold
+        assert "cold host" in cold
         assert await check(replace(PLAN, model_data=None)) is None
 
     run(scene, work)
