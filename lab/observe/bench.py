@@ -1,0 +1,301 @@
+"""A run of the bench as gauges: what is pushed when it ends, and replayed later.
+
+``summary.json`` is read as any other tool would read it: by its schema.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Final
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from lab.coldstart.folder import RunFolder
+from lab.coldstart.record import Cell, Outcome, Run, Sample
+from lab.errors import UsageError
+from lab.spec import Phase
+
+SUMMARY_FILE: Final = "summary.json"
+SCHEMA: Final = 1
+
+HELP: Final[Mapping[str, str]] = {
+    "lab_bench_start_seconds": "Cold start, from asking for the container to its first prediction:"
+    " quantiles that the run has enough samples for.",
+    "lab_bench_start_seconds_lower": "Lower end of the 95 % interval of the median start.",
+    "lab_bench_start_seconds_upper": "Upper end of the 95 % interval of the median start.",
+    "lab_bench_previous_start_seconds": "Median start of the same cell in the finished run of the"
+    " same plan before this one, on a machine and an engine like this run's.",
+    "lab_bench_start_phase_seconds": "Median of each phase of a start.",
+    "lab_bench_image_compressed_bytes": "What is pulled: the layers as the registry has them.",
+    "lab_bench_image_unpacked_bytes": "What is written to disk.",
+    "lab_bench_samples": "Starts that the figures are made of.",
+    "lab_bench_failures": "Starts that failed.",
+    "lab_bench_run_info": "1; which run the figures are of.",
+    "lab_bench_end_timestamp_seconds": "When the last start of the run ended.",
+    "lab_bench_trial_start_seconds": "One start, at the time when it ended. Only of replayed runs.",
+}
+"""Every gauge of a bench."""
+
+_QUANTILES: Final = {"0.5": "p50", "0.75": "p75", "0.9": "p90", "0.95": "p95", "0.99": "p99"}
+_MACHINE: Final = ("cpu_model", "cpus", "machine")
+_MEMORY_LIKE: Final = 0.1
+_NS: Final = 1_000_000_000
+
+Pair = tuple[float, float]
+
+
+class _Read(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+
+class Spread(_Read):
+    """A quantity's quantiles; None for what the samples do not support."""
+
+    p50: float | None = None
+    p50_ci95: Pair | None = None
+    p75: float | None = None
+    p90: float | None = None
+    p95: float | None = None
+    p99: float | None = None
+
+
+class Row(Cell):
+    """A row of the summary, as far as it is told."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    n: int
+    failures: int
+    total_s: Spread
+    phases_s: Mapping[Phase, float]
+    image_compressed_bytes: int | None
+    image_unpacked_bytes: int | None
+    emulated: bool
+
+    @property
+    def labels(self) -> Mapping[str, str]:
+        """What its trials had in common."""
+        return cell_labels(self, emulated=self.emulated)
+
+
+class Facts(_Read):
+    """How many trials there were to be, and how many there are."""
+
+    planned: int
+    recorded: int
+
+
+class Summary(_Read):
+    """``summary.json``, as far as it is told."""
+
+    schema_version: int = Field(alias="schema")
+    run: Facts
+    rows: Sequence[Row]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reading:
+    """The value of one gauge."""
+
+    name: str
+    labels: Mapping[str, str] = field(default_factory=dict)
+    value: float
+    at: float | None = None
+    """Seconds since the epoch; None is now."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Bench:
+    """A run that has its report."""
+
+    folder: Path
+    run: Run
+    summary: Summary
+    samples: Sequence[Sample]
+
+    @property
+    def finished(self) -> bool:
+        """Whether every planned trial was made."""
+        return self.summary.run.recorded >= self.summary.run.planned
+
+    @property
+    def began(self) -> float:
+        """When the run began, in seconds since the epoch."""
+        return seconds(self.run.started_at)
+
+    @property
+    def ended(self) -> float:
+        """When its last trial ended."""
+        return max((end_of(sample) for sample in self.samples), default=self.began)
+
+
+def read(folder: Path) -> Bench:
+    """Read a run folder. Raises ``UsageError`` for one without a report, or of another schema."""
+    path = folder / SUMMARY_FILE
+    found = RunFolder(folder)
+    try:
+        summary = Summary.model_validate_json(path.read_bytes())
+    except FileNotFoundError as error:
+        raise UsageError(
+            f"{folder} has no {SUMMARY_FILE}.", remedy=f"Make it: lab report {folder.name}"
+        ) from error
+    except (OSError, ValidationError) as error:
+        raise UsageError(
+            f"{path} cannot be read as a summary: {error}",
+            remedy=f"Make it again: lab report {folder.name}",
+        ) from error
+    if summary.schema_version != SCHEMA:
+        raise UsageError(
+            f"{path} is of schema {summary.schema_version}, not {SCHEMA}.",
+            remedy=f"Make it again: lab report {folder.name}",
+        )
+    return Bench(folder=folder, run=found.run(), summary=summary, samples=found.samples())
+
+
+def readings(bench: Bench, *, previous: Bench | None = None) -> Iterator[Reading]:
+    """The run's figures, without a time."""
+    before = _medians(previous) if previous is not None else {}
+    images: dict[tuple[str, str], Row] = {}
+    for row in bench.summary.rows:
+        images.setdefault((row.variant, row.platform.value), row)
+        yield from _figures(row)
+        told = before.get(_key(row))
+        if told is not None and _same_link(bench, previous, row):
+            yield Reading(name="lab_bench_previous_start_seconds", labels=row.labels, value=told)
+    for (variant, platform), row in images.items():
+        labels = {"variant": variant, "platform": platform}
+        for name, size in (
+            ("lab_bench_image_compressed_bytes", row.image_compressed_bytes),
+            ("lab_bench_image_unpacked_bytes", row.image_unpacked_bytes),
+        ):
+            if size is not None:
+                yield Reading(name=name, labels=labels, value=size)
+    yield Reading(name="lab_bench_run_info", labels=run_labels(bench), value=1)
+    yield Reading(name="lab_bench_end_timestamp_seconds", value=bench.ended)
+
+
+def trials(bench: Bench) -> Iterator[Reading]:
+    """Each start that counts, at the time when it ended; the warm-up block is not among them."""
+    for sample in bench.samples:
+        if sample.outcome is Outcome.OK and not sample.warm_up and sample.total_s is not None:
+            yield Reading(
+                name="lab_bench_trial_start_seconds",
+                labels=cell_labels(sample.cell, emulated=sample.emulated),
+                value=sample.total_s,
+                at=end_of(sample),
+            )
+
+
+def previous(bench: Bench, root: Path) -> Bench | None:
+    """The newest finished run before this one, of the same plan, on a machine like this one's."""
+    for other in _others(bench, root):
+        if other.finished and other.began < bench.began and comparable(other.run, bench.run):
+            return other
+    return None
+
+
+def following(bench: Bench, root: Path) -> Bench | None:
+    """The run of the same plan that came next: from its end on, its figures are the newest."""
+    after = [other for other in _others(bench, root) if other.began > bench.began]
+    return min(after, key=lambda other: other.ended, default=None)
+
+
+def comparable(one: Run, other: Run) -> bool:
+    """Whether processor, memory and kind of engine are alike: a slower start is then news."""
+    if any(one.host.get(key) != other.host.get(key) for key in _MACHINE):
+        return False
+    if one.engine.get("kind") != other.engine.get("kind"):
+        return False
+    memory = [_number(run.host.get("memory_bytes")) for run in (one, other)]
+    return abs(memory[0] - memory[1]) <= _MEMORY_LIKE * max(memory)
+
+
+def cell_labels(cell: Cell, *, emulated: bool) -> Mapping[str, str]:
+    """A cell as labels."""
+    return {
+        "variant": cell.variant,
+        "model": cell.model,
+        "platform": cell.platform.value,
+        "tier": cell.tier,
+        "start_kind": cell.start_kind.value,
+        "emulated": "true" if emulated else "false",
+    }
+
+
+def run_labels(bench: Bench) -> Mapping[str, str]:
+    """What is told of the run, once."""
+    return {
+        "run": bench.run.id,
+        "plan": bench.run.plan_name,
+        "engine": str(bench.run.engine.get("name", "")),
+        "commit": (bench.run.git_commit or "")[:12],
+    }
+
+
+def end_of(sample: Sample) -> float:
+    """When a trial ended, in seconds since the epoch."""
+    if sample.marks:
+        return max(sample.marks.values()) / _NS
+    return seconds(sample.started_at) + (sample.wall_s or sample.total_s or 0.0)
+
+
+def seconds(stamp: str) -> float:
+    """ISO 8601 as seconds since the epoch."""
+    return datetime.fromisoformat(stamp).timestamp()
+
+
+def _figures(row: Row) -> Iterator[Reading]:
+    labels = row.labels
+    for q, name in _QUANTILES.items():
+        value: float | None = getattr(row.total_s, name)
+        if value is not None:
+            yield Reading(
+                name="lab_bench_start_seconds", labels={**labels, "quantile": q}, value=value
+            )
+    if row.total_s.p50_ci95 is not None:
+        low, high = row.total_s.p50_ci95
+        yield Reading(name="lab_bench_start_seconds_lower", labels=labels, value=low)
+        yield Reading(name="lab_bench_start_seconds_upper", labels=labels, value=high)
+    for phase, value in row.phases_s.items():
+        yield Reading(
+            name="lab_bench_start_phase_seconds",
+            labels={**labels, "phase": phase.value},
+            value=value,
+        )
+    yield Reading(name="lab_bench_samples", labels=labels, value=row.n)
+    yield Reading(name="lab_bench_failures", labels=labels, value=row.failures)
+
+
+def _others(bench: Bench, root: Path) -> Iterator[Bench]:
+    """Runs of the same plan, newest first; what cannot be read is no run to compare with."""
+    for path in sorted(root.glob(f"*/{SUMMARY_FILE}"), reverse=True):
+        folder = path.parent
+        if folder.is_symlink() or folder.name == bench.run.id:
+            continue
+        try:
+            run = RunFolder(folder).run()
+            if run.plan_name != bench.run.plan_name or run.id == bench.run.id:
+                continue
+            yield read(folder)
+        except UsageError:
+            continue
+
+
+def _medians(bench: Bench) -> Mapping[tuple[Any, ...], float]:
+    return {_key(row): row.total_s.p50 for row in bench.summary.rows if row.total_s.p50 is not None}
+
+
+def _key(row: Row) -> tuple[Any, ...]:
+    return tuple(sorted(row.labels.items()))
+
+
+def _same_link(bench: Bench, other: Bench | None, row: Row) -> bool:
+    """A pull over another bandwidth is another start."""
+    if other is None or Phase.IMAGE_PULL not in row.phases_s:
+        return other is not None
+    return bench.run.bandwidth_bits_per_s == other.run.bandwidth_bits_per_s
+
+
+def _number(value: Any) -> float:
+    return float(value) if isinstance(value, int | float) else 0.0

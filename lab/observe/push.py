@@ -1,0 +1,99 @@
+"""A finished run to the Pushgateway, if one answers. A bench never fails for want of it."""
+
+import os
+import socket
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Final
+from urllib.parse import urlsplit
+
+import httpx
+from prometheus_client import push_to_gateway
+
+from lab.errors import EndpointError, LabError
+from lab.observe.bench import Bench, previous, read, readings
+from lab.observe.exposition import JOB, registry
+
+URL: Final = "LAB_PUSHGATEWAY_URL"
+PORT: Final = "LAB_PUSHGATEWAY_PORT"
+_DEFAULT_PORT: Final = 9091
+_CONNECT_S: Final = 0.5
+_ANSWER_S: Final = 5.0
+_BAD: Final = 400
+
+
+def address(env: Mapping[str, str] = os.environ) -> str:
+    """Where the Pushgateway should be: as ``LAB_PUSHGATEWAY_URL`` says, else on this machine."""
+    return (env.get(URL) or f"http://127.0.0.1:{env.get(PORT) or _DEFAULT_PORT}").rstrip("/")
+
+
+def answers(url: str) -> bool:
+    """Whether anything listens there: known at once, or after half a second."""
+    try:
+        parts = urlsplit(url)
+        port = parts.port or (443 if parts.scheme == "https" else 80)
+        with socket.create_connection((parts.hostname or "", port), timeout=_CONNECT_S):
+            return True
+    except (OSError, ValueError):
+        return False
+
+
+def push(folder: Path, *, url: str, runs: Path) -> Bench:
+    """Replace what the Pushgateway has of the run's plan by this run, compared with ``runs``.
+
+    Raises ``UsageError`` for a folder without a report, and ``EndpointError`` when the Pushgateway
+    does not answer or refuses.
+    """
+    bench = read(folder)
+    if not answers(url):
+        raise EndpointError(
+            f"No Pushgateway answers at {url}.",
+            remedy=f"Start it with `make up`, or say where it is: {URL}=http://HOST:PORT.",
+        )
+    told = registry(readings(bench, previous=previous(bench, runs)))
+    try:
+        push_to_gateway(
+            url, job=JOB, registry=told, grouping_key={"plan": bench.run.plan_name}, handler=_put
+        )
+    except (httpx.HTTPError, httpx.InvalidURL, OSError) as error:
+        raise EndpointError(
+            f"The Pushgateway at {url} did not take the run: {error}",
+            remedy=f"Push it again: lab observe push {bench.run.id}",
+        ) from error
+    return bench
+
+
+def offer(folder: Path, *, runs: Path, env: Mapping[str, str] = os.environ) -> str | None:
+    """Push a run that has just ended, if that can be done. One line to print, or None.
+
+    Never raises a ``LabError``, and takes half a second at most where nothing answers.
+    """
+    url = address(env)
+    if not answers(url):
+        return f"No Pushgateway answers at {url}: not pushed." if env.get(URL) else None
+    try:
+        bench = push(folder, url=url, runs=runs)
+    except LabError as error:
+        return f"Not pushed: {error}"
+    return f"Pushed to {url} as the newest run of {bench.run.plan_name}."
+
+
+def _put(
+    url: str,
+    method: str,
+    timeout: float | None,
+    headers: list[tuple[str, str]],
+    data: bytes,
+) -> Callable[[], None]:
+    """prometheus-client's way of sending, with a time-out for connecting and no proxy."""
+    del timeout
+
+    def send() -> None:
+        limits = httpx.Timeout(_ANSWER_S, connect=_CONNECT_S)
+        with httpx.Client(timeout=limits, trust_env=False) as client:
+            answer = client.request(method, url, headers=headers, content=data)
+        if answer.status_code >= _BAD:
+            said = answer.text.strip() or answer.reason_phrase
+            raise httpx.HTTPError(f"{answer.status_code}: {said}")
+
+    return send

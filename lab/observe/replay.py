@@ -1,0 +1,294 @@
+"""A past run into Prometheus, at the times when it happened.
+
+Prometheus takes no samples older than its newest block by scraping; it does take whole blocks.
+``promtool`` makes them beside its data, on the same file system, and they are then moved in, each
+in one step: Prometheus finds new ones once a minute. Blocks may overlap what it has on disk, but
+must end before what it holds in memory: when it starts again, it drops of its log what is older
+than its newest block.
+"""
+
+import os
+import re
+import shutil
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Final, Protocol
+
+import httpx
+
+from lab.errors import CommandError, EndpointError, UsageError
+from lab.observe.bench import Bench, Reading, following, previous, read, readings, trials
+from lab.observe.exposition import openmetrics
+from lab.process import run
+from lab.progress import Progress
+from lab.spec import LABEL_ROLE
+
+PORT: Final = "LAB_PROMETHEUS_PORT"
+_DEFAULT_PORT: Final = 9090
+
+HOLD_S: Final = 3600.0
+"""For so long a replayed run's figures stay, unless a newer run of its plan ended before: the
+Pushgateway would show them until then, and a graph of days would not meet a single instant."""
+_STEP_S: Final = 60.0
+_SEEN_S: Final = 100.0
+_POLL_S: Final = 2.0
+_ASK_S: Final = 10.0
+_LOOPBACK: Final = frozenset({"127.0.0.1", "localhost", "::1"})
+
+_SCRIPT: Final = r"""set -eu
+data=$1
+made=$(mktemp -d "$data/replay.XXXXXX")
+trap 'rm -rf "$made"' EXIT
+cat > "$made/openmetrics"
+promtool tsdb create-blocks-from openmetrics "$made/openmetrics" "$made/blocks" >&2
+for block in "$made"/blocks/*/; do
+    [ -f "$block/meta.json" ] || continue
+    mv "$block" "$data/"
+    basename "$block"
+done
+"""
+"""Takes the text on standard input and prints the blocks it put into the data folder."""
+
+
+class Place(Protocol):
+    """Where Prometheus keeps its data."""
+
+    def load(self, text: str) -> Sequence[str]:
+        """Make blocks of OpenMetrics text; their names. Raises ``CommandError``."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class InContainer:
+    """In a container: its own promtool, run as its own user, on its own volume."""
+
+    container: str
+    data: str
+    docker: str | None
+    """The engine's address; None is what the Docker client finds."""
+
+    def load(self, text: str) -> Sequence[str]:
+        """Make blocks of OpenMetrics text; their names. Raises ``CommandError``."""
+        shell = ["docker", "exec", "--interactive", self.container, "sh", "-c", _SCRIPT, "sh"]
+        done = run([*shell, self.data], env=_engine(self.docker), input_text=text)
+        return done.stdout.split()
+
+    def __str__(self) -> str:
+        return f"{self.data} in the container {self.container}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class OnMachine:
+    """On this machine, with the promtool that is installed here."""
+
+    data: Path
+
+    def load(self, text: str) -> Sequence[str]:
+        """Make blocks of OpenMetrics text; their names. Raises ``CommandError``."""
+        return run(["sh", "-c", _SCRIPT, "sh", self.data], input_text=text).stdout.split()
+
+    def __str__(self) -> str:
+        return str(self.data)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Replayed:
+    """What became of a run."""
+
+    bench: Bench
+    new: bool
+    """False: it was there already."""
+    samples: int = 0
+    blocks: Sequence[str] = ()
+    place: str = ""
+
+
+def address(env: Mapping[str, str] = os.environ) -> str:
+    """Where Prometheus should be on this machine."""
+    return f"http://127.0.0.1:{env.get(PORT) or _DEFAULT_PORT}"
+
+
+def history(bench: Bench, *, runs: Path) -> Sequence[Reading]:
+    """A run at its own times.
+
+    Which run it is, from its begin on; each start, as it ended; the figures, from its end on.
+    """
+    after = following(bench, runs)
+    until = min(bench.ended + HOLD_S, after.ended if after is not None else float("inf"))
+    figures = list(readings(bench, previous=previous(bench, runs)))
+    named = [one for one in figures if one.name == "lab_bench_run_info"]
+    told = [replace(one, at=at) for at in _steps(bench.began, bench.ended) for one in named]
+    told += trials(bench)
+    held = [*_steps(bench.ended, until), max(bench.ended, until)]
+    told += [replace(one, at=at) for at in held for one in figures]
+    return told
+
+
+def to_text(folder: Path, *, runs: Path) -> str:
+    """The run as OpenMetrics, for other tools. Raises ``UsageError``."""
+    bench = read(folder)
+    return openmetrics(history(bench, runs=runs), plan=bench.run.plan_name)
+
+
+class Prometheus:
+    """The little of its HTTP interface that replaying needs."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url.rstrip("/")
+
+    def ask(self, path: str, **parameters: Any) -> Any:
+        """The data that it answers with. Raises ``EndpointError``."""
+        try:
+            answer = httpx.get(
+                f"{self.url}{path}", params=parameters, timeout=_ASK_S, trust_env=False
+            )
+            return answer.raise_for_status().json()["data"]
+        except (httpx.HTTPError, httpx.InvalidURL, ValueError, KeyError) as error:
+            raise EndpointError(
+                f"Prometheus at {self.url} did not answer {path}: {error}",
+                remedy="Start it with `make up`.",
+            ) from error
+
+    def has(self, bench: Bench) -> bool:
+        """Whether the run was replayed: only then is it known at the time when it began."""
+        query = f'lab_bench_run_info{{run="{bench.run.id}"}}'
+        found = self.ask("/api/v1/query", query=query, time=f"{bench.began + 0.5:.3f}")
+        return bool(found["result"])
+
+    def retention_s(self) -> float | None:
+        """How long it keeps samples; None is without limit of time."""
+        said = str(self.ask("/api/v1/status/runtimeinfo").get("storageRetention", ""))
+        words = re.findall(r"(\d+)(ms|y|w|d|h|m|s)(?![a-zA-Z])", said)
+        return sum(int(count) * _UNITS[unit] for count, unit in words) or None
+
+    def memory_begins(self) -> float:
+        """From when on it holds samples in memory; now, when it has none."""
+        stats = self.ask("/api/v1/status/tsdb")["headStats"]
+        return min(int(stats["minTime"]) / 1000, time.time())
+
+    def data(self) -> str:
+        """Its data folder, as it sees it itself."""
+        folder = str(self.ask("/api/v1/status/flags")["storage.tsdb.path"])
+        there = str(self.ask("/api/v1/status/runtimeinfo").get("CWD", "/"))
+        return os.path.normpath(os.path.join(there, folder))  # noqa: PTH118 - not of this machine
+
+
+_UNITS: Final = {
+    "ms": 0.001,
+    "s": 1,
+    "m": 60,
+    "h": 3600,
+    "d": 86400,
+    "w": 7 * 86400,
+    "y": 365 * 86400,
+}
+
+
+def find_place(prometheus: Prometheus, *, docker: str | None) -> Place:
+    """Where the blocks go: the container that publishes this address, or a folder here.
+
+    Raises ``UsageError`` that says what is missing.
+    """
+    parts = httpx.URL(prometheus.url)
+    port = parts.port or 80
+    data = prometheus.data()
+    if parts.host in _LOOPBACK:
+        name = _container(port, docker)
+        if name is not None:
+            return InContainer(container=name, data=data, docker=docker)
+    folder = Path(data)
+    missing = [
+        what
+        for what, there in (
+            ("a container of the lab's that publishes it", False),
+            (f"its data folder {data} on this machine", (folder / "wal").is_dir()),
+            ("leave to write there", os.access(folder, os.W_OK)),
+            ("promtool (Debian: the package prometheus)", shutil.which("promtool") is not None),
+        )
+        if not there
+    ]
+    if len(missing) == 1 and parts.host in _LOOPBACK:
+        return OnMachine(data=folder)
+    raise UsageError(
+        f"Nothing can be put into Prometheus at {prometheus.url}. Missing: {'; '.join(missing)}.",
+        remedy="Write a file, and make blocks where its data are: lab observe replay RUN --out "
+        "FILE; promtool tsdb create-blocks-from openmetrics FILE FOLDER",
+    )
+
+
+def replay(
+    folder: Path,
+    *,
+    runs: Path,
+    prometheus: Prometheus,
+    docker: str | None,
+    progress: Progress,
+    pause: Callable[[float], None] = time.sleep,
+) -> Replayed:
+    """Put a run into Prometheus and wait until it answers with it. Twice does nothing.
+
+    Raises ``UsageError`` when the run is older than Prometheus remembers or there is no way in,
+    ``CommandError`` with promtool's words, and ``EndpointError``.
+    """
+    bench = read(folder)
+    if prometheus.has(bench):
+        return Replayed(bench=bench, new=False)
+    kept = prometheus.retention_s()
+    age = time.time() - bench.began
+    if kept is not None and age > kept:
+        raise UsageError(
+            f"{bench.run.id} is {age / 86400:.0f} days old, and Prometheus at {prometheus.url} "
+            f"forgets after {kept / 86400:.0f}.",
+            remedy="Give it a longer --storage.tsdb.retention.time, then replay it again.",
+        )
+    begins = prometheus.memory_begins()
+    if bench.ended >= begins:
+        raise UsageError(
+            f"{bench.run.id} ended at {_clock(bench.ended)}, and Prometheus at {prometheus.url} "
+            f"still holds in memory what came after {_clock(begins)}: it takes only what is older.",
+            remedy="It writes it to disk after three hours: replay the run then. "
+            f"Its figures alone can be had now: lab observe push {bench.run.id}",
+        )
+    place = find_place(prometheus, docker=docker)
+    told = [one for one in history(bench, runs=runs) if (one.at or 0.0) < begins]
+    with progress.step(f"Replaying {bench.run.id}") as step:
+        blocks = place.load(openmetrics(told, plan=bench.run.plan_name))
+        step.detail("until Prometheus finds the blocks: it looks once a minute")
+        waited = 0.0
+        while not prometheus.has(bench):
+            if waited > _SEEN_S:
+                raise EndpointError(
+                    f"Prometheus at {prometheus.url} does not show the blocks in {place}: "
+                    f"{', '.join(blocks) or 'none was made'}.",
+                    remedy="See its log: docker logs inference-lab-prometheus",
+                )
+            pause(_POLL_S)
+            waited += _POLL_S
+    return Replayed(bench=bench, new=True, samples=len(told), blocks=blocks, place=str(place))
+
+
+def _container(port: int, docker: str | None) -> str | None:
+    asked = ["docker", "ps", "--filter", f"label={LABEL_ROLE}=prometheus"]
+    asked += ["--filter", f"publish={port}", "--format", "{{.Names}}"]
+    try:
+        names = run(asked, env=_engine(docker), timeout_s=_ASK_S).stdout.split()
+    except CommandError:
+        return None
+    return names[0] if names else None
+
+
+def _engine(docker: str | None) -> Mapping[str, str] | None:
+    return None if docker is None else {"DOCKER_HOST": docker, "DOCKER_CONTEXT": ""}
+
+
+def _clock(at: float) -> str:
+    return f"{datetime.fromtimestamp(at, UTC):%Y-%m-%d %H:%M:%S} UTC"
+
+
+def _steps(begin: float, end: float) -> Iterator[float]:
+    at = begin
+    while at < end:
+        yield at
+        at += _STEP_S
