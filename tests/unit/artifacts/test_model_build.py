@@ -1,11 +1,12 @@
 import json
+import shutil
 import time
 from pathlib import Path
 
 import pytest
 
 from lab import paths
-from lab.artifacts import store
+from lab.artifacts import fingerprint, store
 from lab.artifacts.build import ensure, stale
 from lab.errors import BuildError, UsageError
 from lab.progress import Silent
@@ -67,6 +68,24 @@ def test_changed_code_makes_a_model_stale_but_changed_words_do_not(
     assert not stale(MODEL)
 
     (sources / "common" / "train.py").write_text("b = 2")
+    assert stale(MODEL)
+
+
+def test_the_services_code_that_computes_the_reference_comes_along_and_counts(
+    engine: ScriptedEngine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    app = tmp_path / "services" / "inference" / "app"
+    shutil.copytree(paths.SERVICES / "inference" / "app", app)
+    (tmp_path / "services" / "trainer").mkdir()
+    shutil.copy(paths.SERVICES / "trainer" / "Dockerfile", tmp_path / "services" / "trainer")
+    monkeypatch.setattr(paths, "SERVICES", tmp_path / "services")
+    monkeypatch.setattr(fingerprint, "SERVICES", tmp_path / "services")
+    build(engine)
+    assert {mount.source: mount.target for mount in engine.specs[0].mounts}[str(app)] == "/lab/app"
+
+    (app / "codec.py").write_text("other = 1")
+    assert not stale(MODEL)
+    (app / "seen.py").write_text("other = 1")
     assert stale(MODEL)
 
 

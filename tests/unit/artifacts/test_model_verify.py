@@ -51,6 +51,13 @@ def test_a_description_that_disagrees_with_the_card_is_found() -> None:
     assert "model.json and the card disagree about 'labels'" in problems(MODEL)
 
 
+def test_a_reference_that_disagrees_with_the_card_is_found() -> None:
+    file = store.folder(MODEL) / "model.json"
+    file.write_text(json.dumps({**json.loads(file.read_text()), "reference": {"schema": 1}}))
+
+    assert "model.json and the card disagree about 'reference'" in problems(MODEL)
+
+
 def test_a_missing_file_is_found() -> None:
     (store.folder(MODEL) / "model.onnx").unlink()
 
