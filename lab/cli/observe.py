@@ -1,8 +1,11 @@
 """``lab observe``: dashboards, and what they show."""
 
+from pathlib import Path
+
 import typer
 
-from lab.cli.console import fail, out
+from lab.cli import observe_runs
+from lab.cli.console import ConsoleProgress, fail, out
 from lab.paths import ROOT
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, pretty_exceptions_enable=False)
@@ -35,3 +38,41 @@ def boards(
         out.print(f"[green]✓[/green] {path.relative_to(ROOT)}", highlight=False)
     if not changed:
         out.print("The dashboards were up to date.")
+
+
+@app.command()
+def render(
+    board: list[str] = typer.Option([], help="A board's uid or file; again for more. Else all."),
+    file: Path = typer.Option(Path("dashboards.html"), "--out", help="The page that is written."),
+    prometheus: str = typer.Option("", help="Its address; else that of the stack."),
+    span: str = typer.Option("", "--range", help="How far back, such as 1h; else as each board."),
+    var: list[str] = typer.Option([], help="name=value for a variable; again for more values."),
+    require_data: bool = typer.Option(
+        False, "--require-data", help="Fail if a panel of any board has no data."
+    ),
+    folder: Path = typer.Option(ROOT / "dashboards", "--dashboards", help="Where the files are."),
+) -> None:
+    """Draw the dashboards from the live Prometheus as one HTML page, without Grafana."""
+    from lab.observe.render import account, draw, page  # noqa: PLC0415 - only this verb draws
+    from lab.observe.render.board import find  # noqa: PLC0415
+    from lab.observe.render.prometheus import Prometheus  # noqa: PLC0415
+    from lab.observe.render.variables import parse_given  # noqa: PLC0415
+    from lab.stack.services import SERVICES  # noqa: PLC0415
+
+    url = prometheus or SERVICES["prometheus"].url()
+    options = draw.Options(range=span, given=parse_given(var))
+    boards = find(folder, board)
+    with Prometheus(url) as server, ConsoleProgress().step("Asking Prometheus"):
+        drawn = draw.draw(boards, server, options)
+    written = draw.write(file, page.render(drawn, source=f"Prometheus at {url}"))
+    out.print(account.table(drawn))
+    for line in account.notes(drawn):
+        out.print(line, highlight=False, markup=False)
+    out.print(f"\nDashboards: {written}", highlight=False, soft_wrap=True)
+    draw.refuse_failed(drawn)
+    if require_data:
+        draw.refuse_empty(drawn)
+
+
+for _verb in (observe_runs.push, observe_runs.replay, observe_runs.metrics):
+    app.command()(_verb)

@@ -1,0 +1,1 @@
+"""Dashboards without Grafana: the same files, the same queries, one HTML page."""

@@ -1,0 +1,168 @@
+"""What a panel asks: its queries filled in, sent, and made into frames."""
+
+from collections.abc import Mapping, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass
+from threading import Lock
+
+from lab.observe.render.board import Annotation, Board, Panel, Target
+from lab.observe.render.frames import Frame, from_answer, single_value
+from lab.observe.render.prometheus import Prometheus, RefusedError, Series
+from lab.observe.render.templating import Scope
+from lab.observe.render.timespan import Pace, Span, seconds_of
+from lab.observe.render.transform import transformed
+
+_LEGEND = r"{{%s}}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Asked:
+    """A query as it was sent, and whether anything came of it."""
+
+    ref: str
+    expr: str
+    empty: bool
+    refused: str = ""
+    """Prometheus's own words."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Answer:
+    """What a panel is drawn from."""
+
+    frames: Sequence[Frame]
+    asked: Sequence[Asked]
+    span: Span
+    pace: Pace
+
+
+@dataclass(frozen=True, kw_only=True)
+class Event:
+    """Something that happened, at a moment or for a while (seconds since 1970)."""
+
+    start: float
+    end: float
+    title: str
+    text: str
+    colour: str
+
+
+class Oracle:
+    """Asks each distinct query once, however many panels show it. Safe for several threads."""
+
+    def __init__(self, prometheus: Prometheus, *, scrape: float) -> None:
+        self._prometheus = prometheus
+        self._scrape = scrape
+        self._lock = Lock()
+        self._known: dict[tuple[object, ...], Future[Sequence[Series]]] = {}
+
+    def panel(self, panel: Panel, scope: Scope, *, span: Span, width: int) -> Answer:
+        """All queries of a panel, with its transformations applied.
+
+        A refused query is told in ``asked`` rather than raised: the rest of the page is drawn.
+        Raises ``UsageError`` for a transformation that is not known.
+        """
+        if panel.since:
+            span = span.reaching_back(seconds_of(panel.since.removeprefix("now-")))
+        points = min(panel.points or width, width)
+        pace = self._pace(panel.interval, span, points)
+        frames: list[Frame] = []
+        asked = []
+        for target in panel.targets:
+            own = self._pace(target.interval or panel.interval, span, points)
+            expr = scope.at(span, own).query(target.expr)
+            try:
+                series = self._series(target, expr, span=span, step=own.step)
+            except RefusedError as error:
+                asked.append(Asked(ref=target.ref, expr=expr, empty=True, refused=error.what))
+                continue
+            filled = _with_legend(target, scope, expr)
+            made = from_answer(filled, series, step=own.step)
+            frames += made
+            empty = all(frame.empty for frame in made)
+            asked.append(Asked(ref=target.ref, expr=expr, empty=empty))
+        shown = transformed(single_value(frames), panel.transformations)
+        return Answer(frames=shown, asked=asked, span=span, pace=pace)
+
+    def events(self, board: Board, scope: Scope, *, span: Span) -> Sequence[Event]:
+        """What the board's annotations find. Raises ``RefusedError``."""
+        found: list[Event] = []
+        for annotation in board.annotations:
+            step = max(seconds_of(annotation.step), span.seconds / 2000)
+            pace = Pace.of(span, points=2000, least=step, scrape=self._scrape)
+            expr = scope.at(span, pace).query(annotation.expr)
+            try:
+                series = self._prometheus.range(expr, span=span, step=step)
+            except RefusedError as error:
+                raise RefusedError(
+                    f"{board.title}, annotation {annotation.name}: Prometheus refuses {expr}:"
+                    f" {error.what}"
+                ) from error
+            for one in series:
+                found += _events(annotation, one, span=span, step=step)
+        return sorted(found, key=lambda event: event.start)
+
+    def _pace(self, interval: str, span: Span, points: int) -> Pace:
+        least = seconds_of(interval) if interval else self._scrape
+        return Pace.of(span, points=points, least=least, scrape=least)
+
+    def _series(self, target: Target, expr: str, *, span: Span, step: float) -> Sequence[Series]:
+        key = (expr, span, None if target.instant else step)
+        with self._lock:
+            future = self._known.get(key)
+            mine = future is None
+            if future is None:
+                future = self._known[key] = Future()
+        if mine:
+            try:
+                future.set_result(
+                    self._prometheus.instant(expr, at=span.end)
+                    if target.instant
+                    else self._prometheus.range(expr, span=span, step=step)
+                )
+            except BaseException as error:  # noqa: BLE001 - whoever waits must hear of it
+                future.set_exception(error)
+        return future.result()
+
+
+def _with_legend(target: Target, scope: Scope, expr: str) -> Target:
+    return Target(
+        ref=target.ref,
+        expr=expr,
+        legend=scope.words(target.legend),
+        instant=target.instant,
+        format=target.format,
+    )
+
+
+def _events(annotation: Annotation, series: Series, *, span: Span, step: float) -> Sequence[Event]:
+    if annotation.value_is_time:
+        moments = sorted({value / 1000 for _, value in series.points})
+        spans: Sequence[tuple[float, float]] = [
+            (at, at) for at in moments if span.start <= at <= span.end
+        ]
+    else:
+        spans = _runs([at for at, value in series.points if value], step)
+    title = _filled(annotation.title, series.labels) or annotation.name
+    text = _filled(annotation.text, series.labels)
+    return [
+        Event(start=start, end=end, title=title, text=text, colour=annotation.colour)
+        for start, end in spans
+    ]
+
+
+def _runs(times: Sequence[float], step: float) -> Sequence[tuple[float, float]]:
+    """Moments that follow each other without a gap are one event that lasts."""
+    runs: list[tuple[float, float]] = []
+    for at in times:
+        if runs and at - runs[-1][1] <= step * 1.5:
+            runs[-1] = (runs[-1][0], at)
+        else:
+            runs.append((at, at))
+    return runs
+
+
+def _filled(text: str, labels: Mapping[str, str]) -> str:
+    for key, value in labels.items():
+        text = text.replace(_LEGEND % key, value)
+    return text

@@ -1,0 +1,269 @@
+"""Boards and a live Prometheus in, one HTML page and an account of every panel out."""
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
+from enum import StrEnum, unique
+from pathlib import Path
+from typing import Final
+
+from lab.errors import LabError, UsageError
+from lab.observe.render.ask import Answer, Asked, Event, Oracle
+from lab.observe.render.board import Board
+from lab.observe.render.grid import Placed, Section, sections
+from lab.observe.render.panels import bars, curves, heat, numbers, others, table, words
+from lab.observe.render.panels.views import Sheet, View
+from lab.observe.render.prometheus import Prometheus, RefusedError
+from lab.observe.render.templating import Scope
+from lab.observe.render.timespan import Span, moment, seconds_of
+from lab.observe.render.variables import resolve
+
+_AT_ONCE: Final = 4
+_KINDS: Final[Mapping[str, Callable[[Sheet], View]]] = {
+    "timeseries": curves.timeseries,
+    "trend": curves.timeseries,
+    "stat": numbers.stat,
+    "gauge": numbers.gauge,
+    "bargauge": numbers.bar_gauge,
+    "barchart": bars.barchart,
+    "table": table.table,
+    "text": words.text,
+    "heatmap": heat.heatmap,
+    "piechart": others.piechart,
+    "xychart": others.xychart,
+}
+
+
+@unique
+class State(StrEnum):
+    """What became of a panel."""
+
+    DRAWN = "drawn"
+    EMPTY = "empty"
+    """No query found anything."""
+    QUIET = "quiet"
+    """No query found anything, and the board says what that means (``noValue``)."""
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """What is drawn, and for when."""
+
+    range: str = ""
+    """How far back, such as ``1h``; else as far as each board does."""
+    given: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    """Values of variables by name."""
+    now: float | None = None
+    """Seconds since 1970; else the present."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Drawn:
+    """A panel on the page."""
+
+    placed: Placed
+    title: str
+    description: str
+    state: State
+    view: View | None
+    asked: Sequence[Asked] = ()
+    trouble: str = ""
+
+    @property
+    def missing(self) -> Sequence[Asked]:
+        """Queries that found nothing."""
+        return [one for one in self.asked if one.empty and not one.refused]
+
+
+@dataclass(frozen=True, kw_only=True)
+class DrawnSection:
+    """Panels below a row's title."""
+
+    title: str
+    panels: Sequence[Drawn]
+
+
+@dataclass(frozen=True, kw_only=True)
+class DrawnBoard:
+    """A board on the page."""
+
+    board: Board
+    scope: Scope
+    span: Span
+    sections: Sequence[DrawnSection]
+    events: Sequence[Event]
+
+    @property
+    def panels(self) -> Sequence[Drawn]:
+        """All of them, in their order."""
+        return [panel for section in self.sections for panel in section.panels]
+
+    def of(self, *states: State) -> Sequence[Drawn]:
+        """Panels that ended so."""
+        return [panel for panel in self.panels if panel.state in states]
+
+
+class PanelsError(LabError):
+    """Panels that could not be drawn: each with its board, its query and what was said of it."""
+
+    exit_code = 11
+
+
+class EmptyPanelsError(LabError):
+    """Panels without data, where data was required."""
+
+    exit_code = 12
+
+
+def draw(
+    boards: Sequence[Board], prometheus: Prometheus, options: Options
+) -> Sequence[DrawnBoard]:
+    """Ask all that the boards ask, and lay it out.
+
+    Raises ``PrometheusError`` when none answers, ``UsageError`` for a variable or a range that is
+    none. A panel that cannot be drawn is told in its state.
+    """
+    prometheus.check()
+    _refuse_unknown(boards, options.given)
+    now = time.time() if options.now is None else options.now
+    oracle = Oracle(prometheus, scrape=prometheus.scrape_interval())
+    with ThreadPoolExecutor(_AT_ONCE) as pool:
+        return [_board(board, boards, prometheus, oracle, pool, options, now) for board in boards]
+
+
+def refuse_failed(drawn: Sequence[DrawnBoard]) -> None:
+    """Raise ``PanelsError`` that names every panel that could not be drawn, and why."""
+    found = [
+        f"{board.board.title} / {panel.title}: {panel.trouble}"
+        for board in drawn
+        for panel in board.of(State.FAILED)
+    ]
+    if found:
+        raise PanelsError("\n  ".join([f"{_count(found)} could not be drawn.", *found]))
+
+
+def refuse_empty(drawn: Sequence[DrawnBoard]) -> None:
+    """Raise ``EmptyPanelsError`` that names every panel without data."""
+    found = [
+        f"{board.board.title} / {panel.title}"
+        for board in drawn
+        for panel in board.of(State.EMPTY)
+    ]
+    if found:
+        raise EmptyPanelsError(
+            "\n  ".join([f"{_count(found)} without data.", *found]),
+            remedy="Make some (make demo), or look further back: --range 24h.",
+        )
+
+
+def _count(found: Sequence[str]) -> str:
+    return f"{len(found)} panel{'s' * (len(found) != 1)}"
+
+
+def _refuse_unknown(boards: Sequence[Board], given: Mapping[str, Sequence[str]]) -> None:
+    known = {variable.name for board in boards for variable in board.variables}
+    for name in given:
+        if name not in known:
+            raise UsageError(
+                f"No board has a variable {name}.", remedy=f"There are: {', '.join(sorted(known))}."
+            )
+
+
+def _board(  # noqa: PLR0913, PLR0917 - what all boards share
+    board: Board,
+    boards: Sequence[Board],
+    prometheus: Prometheus,
+    oracle: Oracle,
+    pool: ThreadPoolExecutor,
+    options: Options,
+    now: float,
+) -> DrawnBoard:
+    span = _span(board, options, now)
+    start = Scope(builtin={"__dashboard": board.title, "__org": "1", "timezone": "utc"})
+    scope = resolve(board, prometheus=prometheus, span=span, given=options.given, scope=start)
+    events = oracle.events(board, scope, span=span)
+    uids = [other.uid for other in boards]
+
+    def one(placed: Placed) -> Drawn:
+        return _panel(placed, oracle, span=span, events=events, uids=uids)
+
+    laid: Sequence[Section] = sections(board, scope)
+    done = iter(pool.map(one, [placed for section in laid for placed in section.placed]))
+    return DrawnBoard(
+        board=board,
+        scope=scope,
+        span=span,
+        events=events,
+        sections=[
+            DrawnSection(title=section.title, panels=[next(done) for _ in section.placed])
+            for section in laid
+        ],
+    )
+
+
+def _span(board: Board, options: Options, now: float) -> Span:
+    if options.range:
+        return Span(start=now - seconds_of(options.range), end=now)
+    return Span(start=moment(board.since, now), end=moment(board.until, now))
+
+
+def _panel(
+    placed: Placed, oracle: Oracle, *, span: Span, events: Sequence[Event], uids: Sequence[str]
+) -> Drawn:
+    panel, scope = placed.panel, placed.scope
+    title, description = scope.words(panel.title), scope.words(panel.description)
+    drawn = Drawn(
+        placed=placed, title=title, description=description, state=State.DRAWN, view=None
+    )
+    if panel.kind not in _KINDS:
+        return replace(
+            drawn, state=State.FAILED, trouble=f"panels of the kind {panel.kind} are not drawn here"
+        )
+    try:
+        answer = oracle.panel(panel, scope, span=span, width=placed.width)
+        view = _KINDS[panel.kind](
+            Sheet(
+                panel=panel,
+                answer=answer,
+                scope=scope,
+                width=placed.width,
+                height=placed.height,
+                events=events,
+                uids=uids,
+            )
+        )
+    except RefusedError:
+        raise
+    except UsageError as error:
+        return replace(drawn, state=State.FAILED, trouble=str(error))
+    return replace(drawn, **_state(answer, view, placed))  # type: ignore[arg-type]
+
+
+def _state(answer: Answer, view: View, placed: Placed) -> Mapping[str, object]:
+    refused = [one for one in answer.asked if one.refused]
+    if refused:
+        told = "; ".join(f"query {one.ref}, {one.expr}: {one.refused}" for one in refused)
+        return {"state": State.FAILED, "asked": answer.asked, "trouble": told}
+    nothing = all(one.empty for one in answer.asked) or all(f.empty for f in answer.frames)
+    if answer.asked and nothing:
+        said = str(placed.panel.defaults.get("noValue") or "")
+        state = State.QUIET if said else State.EMPTY
+        return {"state": state, "asked": answer.asked, "trouble": said}
+    return {"view": view, "asked": answer.asked}
+
+
+def write(path: Path, page: str) -> Path:
+    """Write the page whole or not at all. Raises ``UsageError`` when it cannot be."""
+    beside = path.with_name(f".{path.name}.part")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        beside.write_text(page, encoding="utf-8")
+        beside.replace(path)
+    except OSError as error:
+        beside.unlink(missing_ok=True)
+        raise UsageError(
+            f"{path} cannot be written: {error.strerror}.", remedy="Choose another file: --out."
+        ) from error
+    return path

@@ -1,0 +1,1 @@
+"""One module per kind of panel: frames in, something that the page's template can draw out."""
