@@ -196,7 +196,7 @@ def compose(  # noqa: PLR0913 - all keyword-only
     )
     capture = S3Capture(objects=objects, clock=clock)
     sampler = Sampler(fleet=fleet, launcher=launcher, store=store, clock=clock, keep=metrics.keep)
-    metrics.watch(fleet=fleet, usages=sampler, backlogs=asynchronous)
+    metrics.watch(fleet=fleet, usages=sampler, backlogs=asynchronous, examined=sampler)
     return Emulator(
         settings=settings,
         clock=clock,

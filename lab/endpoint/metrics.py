@@ -10,6 +10,7 @@ from typing import Final
 
 from prometheus_client import CollectorRegistry, Counter, Histogram, disable_created_metrics
 
+from lab.endpoint.containers import Containers, Examined
 from lab.endpoint.metrics_present import VARIANT, Backlogs, Present, Usages
 from lab.endpoint.parts import Fleet, Meter, Setup
 from lab.endpoint.records import Kind
@@ -133,11 +134,18 @@ class Metrics(Meter):
         }
 
     def watch(
-        self, *, fleet: Fleet, usages: Usages | None = None, backlogs: Backlogs | None = None
+        self,
+        *,
+        fleet: Fleet,
+        usages: Usages | None = None,
+        backlogs: Backlogs | None = None,
+        examined: Examined | None = None,
     ) -> None:
         """Show, whenever asked, also what these hold at that moment. Once."""
         self._fleet = fleet
         self._registry.register(Present(fleet=fleet, usages=usages, backlogs=backlogs))
+        if examined is not None:
+            self._registry.register(Containers(fleet=fleet, examined=examined))
 
     def keep(self, endpoints: Collection[str]) -> None:
         """Drop the series of all endpoints but these: the others were deleted."""

@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import logging
 from collections import defaultdict
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 
 from lab.endpoint.clock import Clock
@@ -69,6 +69,10 @@ class Sampler:
     def oom_kills(self) -> Iterable[tuple[Key, int]]:
         """Processes killed for memory inside containers that lived on, since the start."""
         return tuple(self._kills.items())
+
+    def vitals(self) -> Mapping[str, Vitals]:
+        """Each container's by its server, as of the last round."""
+        return {server: seen.vitals for server, seen in self._seen.items()}
 
     async def start(self) -> None:
         """Begin."""

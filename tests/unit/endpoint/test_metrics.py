@@ -308,6 +308,7 @@ def test_the_use_of_resources_is_sampled_in_the_background(
     assert seen.value("cpu_utilization_ratio", **E_V, statistic="average") == pytest.approx(1.0)
     assert seen.value("disk_utilization_ratio", **E_V, statistic="maximum") == 0.25
     assert seen.value("process_oom_kills_total", **E_V) == 2
+    assert set(taken.vitals()) == {"a", "b"}
     assert kept == [{"e"}, {"e"}]
     fleet.lives.clear()
     assert Scraped(registry).endpoints() == set()
