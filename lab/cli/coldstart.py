@@ -1,5 +1,7 @@
 """``lab coldstart``: cold starts, measured phase by phase."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
@@ -8,6 +10,7 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
+from lab import paths
 from lab.artifacts import store
 from lab.cli import console
 from lab.coldstart import planfile, runner, schedule
@@ -16,6 +19,7 @@ from lab.coldstart.plan import OwnImage, Plan
 from lab.coldstart.prepare import prepared
 from lab.errors import UsageError
 from lab.images.variants import VARIANTS
+from lab.progress import Progress
 from lab.report.terminal import summary_table
 from lab.report.write import write_report
 from lab.spec import StartKind
@@ -148,21 +152,40 @@ def run_plan(  # noqa: PLR0913 - each is a flag
     )
     progress = console.ConsoleProgress()
     if resume is None:
-        folder = runner.run(plan_of(options), prepare=prepared, progress=progress)
+        folder = runner.run(plan_of(options), prepare=_announced, progress=progress)
     else:
         given = options.plan is not None or options.image is not None or bool(options.over())
         folder = runner.resume(
             RunFolder.find(resume),
             plan=plan_of(options) if given else None,
-            prepare=prepared,
+            prepare=_announced,
             progress=progress,
         )
     report = write_report(folder.path)
     console.out.print(summary_table(folder.path))
     console.out.print(f"Report: {report}", markup=False, highlight=False, soft_wrap=True)
+    _push(folder)
     failed = runner.verdict(folder)
     if failed is not None:
         raise failed
+
+
+@contextmanager
+def _announced(plan: Plan, run_id: str, progress: Progress) -> Iterator[runner.Prepared]:
+    """Prepared, and from the first start to the last annotated in a Grafana that answers."""
+    from lab.observe import annotate  # noqa: PLC0415 - `plans` and mistaken flags need none of it
+
+    with prepared(plan, run_id, progress) as ready, annotate.bench(run_id, plan.name, progress):
+        yield ready
+
+
+def _push(folder: RunFolder) -> None:
+    """Tell a Pushgateway that answers; the run is over, whatever comes of that."""
+    from lab.observe import push  # noqa: PLC0415
+
+    said = push.offer(folder.path, runs=paths.runs())
+    if said is not None:
+        console.out.print(said, markup=False, highlight=False, soft_wrap=True)
 
 
 def plan_of(options: Options) -> Plan:
