@@ -193,8 +193,8 @@ def samples(folder: Path, held_out: data.Pictures) -> None:
     """
     (folder / "held-out").mkdir(parents=True, exist_ok=True)
     for place, (image, grade) in enumerate(zip(held_out.images, held_out.grades, strict=True)):
-        file = folder / "held-out" / f"{place:04d}-grade-{grade}.jpg"
-        Image.fromarray(image).save(file, quality=95)
+        # PNG: what JPEG loses, the model is less sure of, and that alone would look like drift.
+        Image.fromarray(image).save(folder / "held-out" / f"{place:04d}-grade-{grade}.png")
     for grade in range(fundus.GRADES):
         index = int(np.flatnonzero(held_out.grades == grade)[0])
         Image.fromarray(held_out.images[index]).save(folder / f"grade-{grade}.png")

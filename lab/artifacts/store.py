@@ -96,11 +96,11 @@ def payload(model: str) -> Payload:
 
 
 def pictures(model: str) -> Sequence[Path]:
-    """Pictures that the model was tested on, as JPEG files: traffic without drift.
+    """Pictures that the model was tested on, as PNG files: traffic without drift.
 
     Raises ``UsageError`` when it is not built.
     """
-    found = sorted((folder(model) / HELD_OUT).glob("*.jpg"))
+    found = sorted((folder(model) / HELD_OUT).glob("*.png"))
     if not found:
         raise UsageError(f"The model {model} has no pictures to send.", remedy=_BUILD)
     return found

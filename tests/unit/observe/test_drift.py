@@ -160,3 +160,20 @@ def test_fewer_than_thirty_images_say_nothing() -> None:
 
 def test_a_model_without_a_reference_has_no_figure() -> None:
     assert measured(Told(bins([50, 50]), []), "5m") == {}
+
+
+@pytest.mark.parametrize(("images", "least", "most"), [(30, 0.1, 0.3), (100, 0, 0.01)])
+def test_chance_alone_hardly_ever_sounds_the_alarm_once_there_are_enough_images(
+    images: int, least: float, most: float
+) -> None:
+    random = np.random.default_rng(2)
+    alarms = [
+        psi(
+            random.multinomial(images, [0.2] * 5).tolist(),
+            random.multinomial(200, [0.2] * 5).tolist(),
+        )
+        > drift.LARGE
+        for _ in range(1000)
+    ]
+    assert drift.SURE_IMAGES == 100
+    assert least <= np.mean(alarms) <= most
