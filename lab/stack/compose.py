@@ -26,6 +26,8 @@ _SYSTEM_SOCKET: Final = "/var/run/docker.sock"
 _WAIT_S: Final = 180
 _STOP_S: Final = 75
 _LOG_LINES: Final = 12
+_NOWHERE: Final = "http://127.0.0.1:9/"
+"""For alerts that nobody wants to be sent: Grafana takes no empty address."""
 
 
 class Compose:
@@ -132,6 +134,7 @@ def environment(address: str, settings: Settings, *, platform: Platform) -> Mapp
         "LAB_REALTIME_PAYLOAD_MB": env.get("LAB_REALTIME_PAYLOAD_MB") or "25",
         "LAB_ACCESS_KEY_ID": env.get("LAB_ACCESS_KEY_ID") or "",
         "LAB_SECRET_ACCESS_KEY": env.get("LAB_SECRET_ACCESS_KEY") or "",
+        "LAB_ALERT_URL": env.get("LAB_ALERT_URL") or _NOWHERE,
         "LAB_S3_INSIDE": foreign or "http://s3:5000",
         "LAB_S3_SESSION_TOKEN": "",
         **(users if foreign else own),

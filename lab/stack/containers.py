@@ -10,6 +10,7 @@ from lab.engine.registry import NETWORK, ensure_volume, make_way
 from lab.images import build, thirdparty
 from lab.images.targets import target
 from lab.lock import bench_lock
+from lab.observe import secret
 from lab.progress import Progress
 from lab.spec import LABEL_OWNER, LABEL_ROLE
 from lab.stack import ports
@@ -24,6 +25,7 @@ VOLUMES: Final = (REGISTRY, *(f"inference-lab-{name}" for name in ("s3", "promet
 _ROLE: Final = "endpoint"
 """Of model containers."""
 _OTHERS: Final = ("registry", "s3", "prometheus", "pushgateway", "grafana")
+_INSTEAD: Final = {"grafana": " `lab observe render` draws its boards."}
 
 _EMPTY: Final = """
 import os, shutil, sys
@@ -66,11 +68,13 @@ class Containers:
         )
         for name, one in self._found.items():
             if one.source is None:
-                self._progress.note(f"{name} is left out: {one.detail}.")
+                instead = _INSTEAD.get(name, "")
+                self._progress.note(f"{name} is left out: {one.detail}.{instead}")
         self._engine.ensure_network(NETWORK)
         self._engine.ensure_network(ISOLATED, internal=True)
         ensure_volume(self._engine)
         self._settings.state.mkdir(parents=True, exist_ok=True)
+        secret.admin_password(self._settings.state / "secrets")
         self._make_way()
         self._check_ports()
 

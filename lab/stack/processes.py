@@ -118,13 +118,20 @@ class Processes:
             argv += [
                 f"--config.file={file}",
                 f"--storage.tsdb.path={self._settings.state / 'prometheus'}",
+                "--storage.tsdb.retention.time=15d",
+                "--storage.tsdb.retention.size=2GB",
             ]
         self._start(service, argv, {}, mark=mark)
         self._row(name, url=service.url(self._settings.env), origin=f"a process: {found}")
 
     def _configured(self) -> tuple[Path, str]:
-        """Prometheus's configuration with the addresses that processes have."""
-        text = (paths.SERVICES / "prometheus" / "prometheus.yml").read_text(encoding="utf-8")
+        """Prometheus's configuration with the addresses and files that processes have.
+
+        And a mark of it and of the rules, which are read where they lie.
+        """
+        home = paths.SERVICES / "prometheus"
+        text = (home / "prometheus.yml").read_text(encoding="utf-8")
+        text = text.replace("rules/*.yml", f"{home}/rules/*.yml")
         for name in ("endpoint", "pushgateway"):
             port = SERVICES[name].port(self._settings.env)
             text = re.sub(rf"\b{name}:\d+\b", f"{LOOPBACK}:{port}", text)
@@ -132,7 +139,8 @@ class Processes:
         text = text.replace("localhost:9090", f"{LOOPBACK}:{own}")
         file = self._settings.state / "prometheus.yml"
         file.write_text(text, encoding="utf-8")
-        return file, text
+        rules = [rule.read_text(encoding="utf-8") for rule in sorted(home.glob("rules/*.yml"))]
+        return file, "\0".join((text, *rules))
 
     def _start(
         self, service: Service, argv: Sequence[str], env: Mapping[str, str], *, mark: str = ""

@@ -1,12 +1,15 @@
 """What is started in which order, and what is left out, on engines that are played."""
 
+import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from lab.errors import PortTakenError
+from lab.paths import SERVICES
 from lab.progress import Silent
 from lab.stack import processes
 from lab.stack.processes import Processes
@@ -83,6 +86,31 @@ def test_debians_prometheus_is_used_where_it_is_installed(tmp_path: Path, begun:
     assert "http://127.0.0.1:8801/_lab/targets" in said
     assert '"127.0.0.1:8801"' in said
     assert "endpoint:8800" not in said
+
+
+def test_prometheus_as_a_process_has_the_same_rules_and_starts_anew_when_they_change(
+    tmp_path: Path, begun: Begun, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    start(tmp_path, installed=["prometheus"])
+    said = yaml.safe_load((tmp_path / "prometheus.yml").read_text())
+    (rules,) = said["rule_files"]
+    assert rules == f"{SERVICES}/prometheus/rules/*.yml"
+    assert list(Path(rules).parent.glob("*.yml"))
+    before = begun.programs["prometheus"].mark
+
+    copy = tmp_path / "services"
+    shutil.copytree(SERVICES / "prometheus", copy / "prometheus")
+    monkeypatch.setattr("lab.paths.SERVICES", copy)
+    (copy / "prometheus" / "rules" / "more.yml").write_text("groups: []")
+    start(tmp_path, installed=["prometheus"])
+    assert begun.programs["prometheus"].mark != before
+
+
+def test_processes_listen_on_loopback_only(tmp_path: Path, begun: Begun) -> None:
+    start(tmp_path, installed=["prometheus", "prometheus-pushgateway"])
+    for name in ("prometheus", "pushgateway"):
+        (listen,) = [w for w in begun.programs[name].argv if w.startswith("--web.listen-address")]
+        assert listen.startswith("--web.listen-address=127.0.0.1:")
 
 
 def test_a_prometheus_whose_port_is_taken_is_left_out_and_the_rest_starts(

@@ -8,6 +8,7 @@ import pytest
 import yaml
 
 from lab.images.targets import TARGETS
+from lab.observe import secret
 from lab.paths import ROOT, SERVICES
 from lab.spec import LABEL
 from lab.stack import services as known
@@ -101,3 +102,28 @@ def test_the_emulator_sees_its_state_under_the_same_path_as_the_engine() -> None
     (state,) = [one for one in _ALL["endpoint"]["volumes"] if "LAB_STATE" in one["source"]]
     assert state["source"] == state["target"]
     assert _ALL["endpoint"]["environment"]["LAB_STATE"] == state["source"]
+
+
+def test_grafana_is_provisioned_looked_at_by_anyone_here_and_run_by_no_default_password() -> None:
+    grafana = _ALL["grafana"]
+    said = grafana["environment"]
+    assert said["GF_AUTH_ANONYMOUS_ORG_ROLE"] == "Viewer"
+    assert said["GF_USERS_ALLOW_SIGN_UP"] == "false"
+    assert said["GF_SECURITY_ADMIN_PASSWORD__FILE"] == f"/run/secrets/{secret.NAME}"
+    assert grafana["secrets"] == [secret.NAME]
+    assert _FILE["secrets"][secret.NAME]["file"].endswith(f"/secrets/{secret.NAME}")
+    mounts = dict(one.split(":")[:2] for one in grafana["volumes"])
+    assert mounts["./services/grafana/provisioning"] == "/etc/grafana/provisioning"
+    folder = mounts["./dashboards"]
+    provider = yaml.safe_load(
+        (SERVICES / "grafana/provisioning/dashboards/boards.yaml").read_text()
+    )["providers"][0]
+    assert provider["options"]["path"] == folder
+    home = said["GF_DASHBOARDS_DEFAULT_HOME_DASHBOARD_PATH"].removeprefix(f"{folder}/")
+    assert (ROOT / "dashboards" / home).is_file()
+    assert re.fullmatch(r"\$\{LAB_ALERT_URL:-http://.+\}", said["LAB_ALERT_URL"])
+
+
+def test_prometheus_keeps_its_data_in_a_volume_that_stopping_leaves() -> None:
+    assert "prometheus:/prometheus" in _ALL["prometheus"]["volumes"]
+    assert "--storage.tsdb.path=/prometheus" in _ALL["prometheus"]["command"]
