@@ -1,5 +1,6 @@
 """A series as one number: Grafana's calculations by their ids."""
 
+import itertools
 import statistics
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final
@@ -24,7 +25,7 @@ def title(how: str) -> str:
 
 def _steps(values: Sequence[float]) -> float:
     """What a counter that may restart rose by."""
-    return sum(b - a if b >= a else b for a, b in zip(values, values[1:], strict=False))
+    return sum(b - a if b >= a else b for a, b in itertools.pairwise(values))
 
 
 _CALCS: Final[Mapping[str, Callable[[Sequence[float]], float]]] = {
@@ -41,13 +42,9 @@ _CALCS: Final[Mapping[str, Callable[[Sequence[float]], float]]] = {
     "delta": _steps,
     "stdDev": statistics.pstdev,
     "variance": statistics.pvariance,
-    "step": lambda values: min(
-        (b - a for a, b in zip(values, values[1:], strict=False)), default=0.0
-    ),
+    "step": lambda values: min((b - a for a, b in itertools.pairwise(values)), default=0.0),
     "distinctCount": lambda values: float(len(set(values))),
-    "changeCount": lambda values: float(
-        sum(a != b for a, b in zip(values, values[1:], strict=False))
-    ),
+    "changeCount": lambda values: float(sum(a != b for a, b in itertools.pairwise(values))),
     "logmin": lambda values: min((value for value in values if value > 0), default=0.0),
     "allIsZero": lambda values: float(not any(values)),
 }

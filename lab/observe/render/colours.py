@@ -54,6 +54,8 @@ _SCHEMES: Final = {
     "Turbo": ("#30123b", "#1ae4b6", "#faba39", "#7a0403"),
     "Viridis": ("#440154", "#21918c", "#fde725"),
 }
+_SEEN: Final = 1.9
+"""The least contrast of a curve."""
 _GROUND: Final = ("#ffffff", "#171b20")
 """Of a panel, where a scale begins at nothing."""
 _CSS: Final = {
@@ -78,7 +80,9 @@ def named(name: str) -> str:
 
 def of_palette(place: int) -> str:
     """The colour of the n-th series."""
-    return named(PALETTE[place % len(PALETTE)])
+    light, dark = _both(PALETTE[place % len(PALETTE)])
+    seen = _visible(light, on=_GROUND[0]), _visible(dark, on=_GROUND[1])
+    return f"light-dark({seen[0]}, {seen[1]})"
 
 
 def by_name(name: str) -> str:
@@ -127,6 +131,22 @@ def ink_on(colour: str) -> str:
         return "inherit"
     light, dark = ("#15191e" if _luminance(one) > 0.35 else "#ffffff" for one in found.groups())  # noqa: PLR2004
     return f"light-dark({light}, {dark})"
+
+
+def _visible(colour: str, *, on: str) -> str:
+    """The same, darker or lighter as far as it takes to be seen.
+
+    Grafana's palette has 56 colours, and the palest of them are made for dark pages only.
+    """
+    away = "#000000" if _luminance(on) > 0.5 else "#ffffff"  # noqa: PLR2004
+    mixed = (_mix(colour, away, step / 20) for step in range(20))
+    return next((one for one in mixed if _contrast(one, on) >= _SEEN), colour)
+
+
+def _contrast(one: str, other: str) -> float:
+    """As WCAG 2 has it: 1 for none, 21 for black on white."""
+    high, low = sorted((_luminance(one), _luminance(other)), reverse=True)
+    return (high + 0.05) / (low + 0.05)
 
 
 def _luminance(colour: str) -> float:

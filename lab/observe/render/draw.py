@@ -117,9 +117,7 @@ class EmptyPanelsError(LabError):
     exit_code = 12
 
 
-def draw(
-    boards: Sequence[Board], prometheus: Prometheus, options: Options
-) -> Sequence[DrawnBoard]:
+def draw(boards: Sequence[Board], prometheus: Prometheus, options: Options) -> Sequence[DrawnBoard]:
     """Ask all that the boards ask, and lay it out.
 
     Raises ``PrometheusError`` when none answers, ``UsageError`` for a variable or a range that is
@@ -147,9 +145,7 @@ def refuse_failed(drawn: Sequence[DrawnBoard]) -> None:
 def refuse_empty(drawn: Sequence[DrawnBoard]) -> None:
     """Raise ``EmptyPanelsError`` that names every panel without data."""
     found = [
-        f"{board.board.title} / {panel.title}"
-        for board in drawn
-        for panel in board.of(State.EMPTY)
+        f"{board.board.title} / {panel.title}" for board in drawn for panel in board.of(State.EMPTY)
     ]
     if found:
         raise EmptyPanelsError(
@@ -171,7 +167,7 @@ def _refuse_unknown(boards: Sequence[Board], given: Mapping[str, Sequence[str]])
             )
 
 
-def _board(  # noqa: PLR0913, PLR0917 - what all boards share
+def _board(
     board: Board,
     boards: Sequence[Board],
     prometheus: Prometheus,
@@ -214,9 +210,7 @@ def _panel(
 ) -> Drawn:
     panel, scope = placed.panel, placed.scope
     title, description = scope.words(panel.title), scope.words(panel.description)
-    drawn = Drawn(
-        placed=placed, title=title, description=description, state=State.DRAWN, view=None
-    )
+    drawn = Drawn(placed=placed, title=title, description=description, state=State.DRAWN, view=None)
     if panel.kind not in _KINDS:
         return replace(
             drawn, state=State.FAILED, trouble=f"panels of the kind {panel.kind} are not drawn here"

@@ -1,4 +1,4 @@
-"""Prometheus's HTTP API, as far as a dashboard asks it; the only module here that uses a network."""
+"""Prometheus's HTTP API, as far as a dashboard asks it: only here a network is used."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass

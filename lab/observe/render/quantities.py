@@ -154,24 +154,6 @@ def _ago(seconds: float) -> str:
     return text(abs(seconds), "s", 0) + (" ago" if seconds <= 0 else " from now")
 
 
-_WORDS: Final[Mapping[str, Callable[[float], str]]] = {
-    "bool": lambda value: "True" if value else "False",
-    "bool_yes_no": lambda value: "Yes" if value else "No",
-    "bool_on_off": lambda value: "On" if value else "Off",
-    "locale": lambda value: f"{value:,.{_places(value)}f}",
-    "string": lambda value: f"{value:g}",
-    "dateTimeAsIso": lambda value: _date(value, "%Y-%m-%d %H:%M:%S"),
-    "dateTimeAsLocal": lambda value: _date(value, "%Y-%m-%d %H:%M:%S"),
-    "dateTimeAsUS": lambda value: _date(value, "%m/%d/%Y %I:%M:%S %p"),
-    "dateTimeAsSystem": lambda value: _date(value, "%Y-%m-%d %H:%M:%S"),
-    "dateTimeFromNow": lambda value: _ago(value / 1000 - datetime.now(UTC).timestamp()),
-    "dtdurations": lambda value: _spelled(value),
-    "dthms": lambda value: (
-        f"{int(value // _HOUR):02d}:{int(value % _HOUR // _MIN):02d}:{int(value % _MIN):02d}"
-    ),
-}
-
-
 def _date(milliseconds: float, form: str) -> str:
     return datetime.fromtimestamp(milliseconds / 1000, UTC).strftime(form)
 
@@ -184,6 +166,24 @@ def _spelled(seconds: float) -> str:
         if count:
             parts.append(f"{count:.0f} {name}{'s' * (count != 1)}")
     return ", ".join(parts[:2]) or "0 seconds"
+
+
+_WORDS: Final[Mapping[str, Callable[[float], str]]] = {
+    "bool": lambda value: "True" if value else "False",
+    "bool_yes_no": lambda value: "Yes" if value else "No",
+    "bool_on_off": lambda value: "On" if value else "Off",
+    "locale": lambda value: f"{value:,.{_places(value)}f}",
+    "string": lambda value: f"{value:g}",
+    "dateTimeAsIso": lambda value: _date(value, "%Y-%m-%d %H:%M:%S"),
+    "dateTimeAsLocal": lambda value: _date(value, "%Y-%m-%d %H:%M:%S"),
+    "dateTimeAsUS": lambda value: _date(value, "%m/%d/%Y %I:%M:%S %p"),
+    "dateTimeAsSystem": lambda value: _date(value, "%Y-%m-%d %H:%M:%S"),
+    "dateTimeFromNow": lambda value: _ago(value / 1000 - datetime.now(UTC).timestamp()),
+    "dtdurations": _spelled,
+    "dthms": lambda value: (
+        f"{int(value // _HOUR):02d}:{int(value % _HOUR // _MIN):02d}:{int(value % _MIN):02d}"
+    ),
+}
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -14,9 +14,10 @@ from lab.observe.render.settings import Look, look_of
 
 _ROOM = 1.08
 """Above the longest bar, for its value."""
-_NARROWEST = 34.0
-"""Pixels that a value needs."""
-_MOST_LABEL = 170
+_AROUND = 80
+"""Pixels of a panel that are not its bars."""
+_LINE = 14
+_MOST_LABEL = 240
 
 
 def barchart(sheet: Sheet) -> Plot:
@@ -28,16 +29,18 @@ def barchart(sheet: Sheet) -> Plot:
     piled = options.get("stacking", "none") != "none"
     looks = [(one, look_of(sheet.panel, one, frame)) for one in series]
     shown = [
-        (look, look.of_series(place, one.numbers()), one.numbers(), one)
+        (look, look.of_series(place, one.numbers()), one.numbers())
         for place, (one, look) in enumerate(looks)
     ]
-    top, low = _ends([numbers for _, _, numbers, _ in shown], piled=piled)
+    top, low = _ends([numbers for _, _, numbers in shown], piled=piled)
     look = (
         shown[0][0]
         if shown
         else look_of(sheet.panel, Field(name="", kind=Kind.NUMBER, values=[]), frame)
     )
-    valued = _valued(sheet, bars=len(names) * (1 if piled else max(len(shown), 1)), lying=lying)
+    texts = [look.text(value) for look, _, values in shown for value in values]
+    beside = len(names) * (1 if piled else max(len(shown), 1))
+    valued = _valued(sheet, texts, bars=beside, lying=lying)
     log = (look.custom.get("scaleDistribution") or {}).get("type") == "log"
     top = top * (_ROOM if valued and not piled else 1.0) if look.high is None else look.high
     scale = (
@@ -50,7 +53,7 @@ def barchart(sheet: Sheet) -> Plot:
         if lying
         else int((sheet.width - 70) / max(len(names), 1) * 0.95)
     )
-    ticks = {
+    ticks: dict[str, Any] = {
         "tickmode": "array",
         "tickvals": list(range(len(names))),
         "ticktext": [plot.safe(plot.shorten(name, label_width)) for name in names],
@@ -73,7 +76,6 @@ def barchart(sheet: Sheet) -> Plot:
         "bargroupgap": 0 if piled else 1 - float(options.get("barWidth", 0.97)),
         "hovermode": "y unified" if lying else "x unified",
         "margin": margin,
-        "uniformtext": {"mode": "hide", "minsize": 9},
     }
     if not lying:
         parts["shapes"] = list(plot.threshold_shapes(look, scale))
@@ -108,26 +110,29 @@ def _ends(columns: Sequence[Sequence[float | None]], *, piled: bool) -> tuple[fl
     return max(flat, default=1.0), min(flat, default=0.0)
 
 
-def _valued(sheet: Sheet, *, bars: int, lying: bool) -> bool:
+def _valued(sheet: Sheet, texts: Sequence[str], *, bars: int, lying: bool) -> bool:
+    """Whether every bar has room for its value; either all have theirs or none."""
     match sheet.panel.options.get("showValue", "auto"):
         case "always":
             return True
         case "never":
             return False
         case _:
-            room = (sheet.height - 90) * 2.2 if lying else sheet.width - 70
-            return room / max(bars, 1) > _NARROWEST
+            room = (sheet.height if lying else sheet.width) - _AROUND
+            share = float(sheet.panel.options.get("groupWidth", 0.7))
+            longest = max((plot.width_of(text) for text in texts), default=0.0)
+            return room / max(bars, 1) * share > (_LINE if lying else longest)
 
 
 def _trace(
-    one: tuple[Look, str, Sequence[float | None], Field],
+    one: tuple[Look, str, Sequence[float | None]],
     names: Sequence[str],
     *,
     lying: bool,
     valued: bool,
     piled: bool,
 ) -> dict[str, Any]:
-    look, colour, numbers, _ = one
+    look, colour, numbers = one
     places = list(range(len(names)))
     texts = ["" if value is None else plot.safe(look.text(value)) for value in numbers]
     by_value = look.colour.get("mode") == "thresholds"

@@ -1,6 +1,7 @@
 """Time series: lines, areas and bars over time, stacked or not, on one axis or two."""
 
-from collections.abc import Mapping, Sequence
+import itertools
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -50,33 +51,37 @@ def timeseries(sheet: Sheet) -> Plot:
     curves = _curves(sheet)
     span = sheet.answer.span
     left, right = ([one for one in curves if one.right is side] for side in (False, True))
-    axes = {False: _axis(left or curves), True: _axis(right) if right else None}
+    scale, other = _axis(left or curves), _axis(right) if right else None
     shown = [one for one in curves if not one.hidden.get("viz")]
     shapes, notes = plot.event_marks(sheet.events, span)
     shapes = list(shapes)
     styled = {(one.right, str(one.custom("thresholdsStyle", ""))): one for one in shown}
     for one in styled.values():
-        scale = axes[one.right]
-        if scale:
-            name = "y2" if one.right else "y"
-            shapes += plot.threshold_shapes(one.look, scale, name=name)
-    assert axes[False] is not None  # noqa: S101 - the left one is always made
+        if one.right and other:
+            shapes += plot.threshold_shapes(one.look, other, name="y2")
+        else:
+            shapes += plot.threshold_shapes(one.look, scale)
     parts: dict[str, Any] = {
         "xaxis": plot.time_axis(span),
-        "yaxis": plot.value_axis(axes[False], log=_log(left or curves)),
-        "margin": plot.margin(axes[False], right=axes[True]),
+        "yaxis": plot.value_axis(scale, log=_log(left or curves)),
+        "margin": plot.margin(scale, right=other),
         "shapes": shapes,
         "annotations": list(notes),
         "barmode": "stack" if any(one.stack for one in shown) else "overlay",
         "bargap": 0.1,
     }
-    if axes[True]:
+    if other:
         more = {"overlaying": "y", "side": "right", "showgrid": False, "tickmode": "array"}
-        parts["yaxis2"] = {**plot.value_axis(axes[True], log=_log(right)), **more}
-    traces = [_trace(one, point_at_all=sheet.panel.kind != "trend") for one in shown]
+        parts["yaxis2"] = {**plot.value_axis(other, log=_log(right)), **more}
+    traces = [_trace(one) for one in shown]
+    switched: dict[int, list[int]] = {}
+    for place, one in enumerate(shown):
+        fills = list(_fills(one))
+        switched[place] = [place, *range(len(traces), len(traces) + len(fills))]
+        traces += fills
     return Plot(
         figure={"data": traces, "layout": plot.layout(**parts)},
-        legend=legend(sheet, [(one.look, one.colour, one.values, one) for one in shown]),
+        legend=legend(sheet, [(one.look, one.colour, one.values) for one in shown], switched),
     )
 
 
@@ -158,7 +163,43 @@ def _extent(curves: Sequence[_Curve]) -> Sequence[float]:
     return [*values, *piles.values()] or [0.0, 1.0]
 
 
-def _trace(one: _Curve, *, point_at_all: bool) -> dict[str, Any]:
+def _spanned(one: _Curve) -> bool:
+    """Whether the curve goes on over what is missing."""
+    return one.look.custom.get("spanNulls") is True
+
+
+def _broken(one: _Curve) -> bool:
+    """Whether an area below it would have to be drawn in pieces."""
+    return None in one.values and not _spanned(one) and not one.stack
+
+
+def _fills(one: _Curve) -> Iterator[dict[str, Any]]:
+    """The area below each piece of a broken curve: Plotly would fill the gaps too."""
+    opacity = float(one.custom("fillOpacity", 0)) / 100
+    if not opacity or one.bars or not _broken(one):
+        return
+    pairs = zip(one.times, one.values, strict=True)
+    for present, piece in itertools.groupby(pairs, key=lambda pair: pair[1] is not None):
+        points = list(piece)
+        if present and len(points) > 1:
+            yield {
+                "type": "scatter",
+                "mode": "none",
+                "x": [plot.milliseconds(at) for at, _ in points],
+                "y": [value for _, value in points],
+                "line": {"shape": _shape(one)},
+                "fill": "tozeroy",
+                "fillcolor": colours.faded(one.colour, opacity),
+                "hoverinfo": "skip",
+                "yaxis": "y2" if one.right else "y",
+            }
+
+
+def _shape(one: _Curve) -> str:
+    return _SHAPES.get(str(one.custom("lineInterpolation", "linear")), "linear")
+
+
+def _trace(one: _Curve) -> dict[str, Any]:
     name = plot.safe(one.look.name)
     base: dict[str, Any] = {
         "name": name,
@@ -190,12 +231,12 @@ def _trace(one: _Curve, *, point_at_all: bool) -> dict[str, Any]:
         "line": {
             "width": width,
             "color": one.colour,
-            "shape": _SHAPES.get(str(one.custom("lineInterpolation", "linear")), "linear"),
+            "shape": _shape(one),
             "dash": _DASHES.get(str(style.get("fill")), "solid"),
         },
-        "connectgaps": one.custom("spanNulls", False) is True,
+        "connectgaps": _spanned(one),
     }
-    points = _points(one, point_at_all=point_at_all)
+    points = _points(one)
     if any(points):
         trace["mode"] = "lines+markers" if one.custom("drawStyle", "line") == "line" else "markers"
         trace["marker"] = {"size": points, "color": one.colour, "line": {"width": 0}}
@@ -205,12 +246,12 @@ def _trace(one: _Curve, *, point_at_all: bool) -> dict[str, Any]:
             "groupnorm": "fraction" if one.stack.startswith("percent") else "",
             "fillcolor": colours.faded(one.colour, opacity),
         }
-    elif opacity:
+    elif opacity and not _broken(one):
         trace |= {"fill": "tozeroy", "fillcolor": colours.faded(one.colour, opacity)}
     return trace
 
 
-def _points(one: _Curve, *, point_at_all: bool) -> Sequence[float]:
+def _points(one: _Curve) -> Sequence[float]:
     """How large each value's point is: a value between two gaps makes no line, so it gets one."""
     size = max(float(one.custom("pointSize", 5)), 3.0)
     wanted = one.custom("showPoints", "auto")
@@ -221,33 +262,38 @@ def _points(one: _Curve, *, point_at_all: bool) -> Sequence[float]:
         now is not None and before is None and after is None
         for before, now, after in zip(around, around[1:], around[2:], strict=False)
     ]
-    return [size if lonely and point_at_all else 0.0 for lonely in alone]
+    return [size if lonely else 0.0 for lonely in alone]
 
 
 def legend(
-    sheet: Sheet, shown: Sequence[tuple[Look, str, Sequence[float | None], Any]]
+    sheet: Sheet,
+    shown: Sequence[tuple[Look, str, Sequence[float | None]]],
+    switched: Mapping[int, Sequence[int]] | None = None,
 ) -> Legend | None:
-    """The panel's legend, with its calculations."""
+    """The panel's legend, with its calculations.
+
+    ``switched`` are the traces that a curve's entry shows and hides, if it is not one alone.
+    """
     options = sheet.panel.options.get("legend") or {}
     if not options.get("showLegend", True) or options.get("displayMode") == "hidden":
         return None
-    how = [calc for calc in options.get("calcs") or []]
+    how = list(options.get("calcs") or [])
     entries = [
         Entry(
             name=look.name,
             colour=colour,
-            traces=[place],
+            traces=(switched or {}).get(place, [place]),
             calcs=[_calculated(look, values, calc) for calc in how],
             dashed=bool((look.custom.get("lineStyle") or {}).get("fill") == "dash"),
         )
-        for place, (look, colour, values, _) in enumerate(shown)
+        for place, (look, colour, values) in enumerate(shown)
         if not (look.custom.get("hideFrom") or {}).get("legend")
     ]
     table = options.get("displayMode") == "table"
     by = options.get("sortBy")
     titles = [calcs.title(calc) for calc in how]
     if table and by in titles:
-        numbers = [calcs.reduced(values, how[titles.index(by)]) for _, _, values, _ in shown]
+        numbers = [calcs.reduced(values, how[titles.index(by)]) for _, _, values in shown]
         entries.sort(
             key=lambda entry: numbers[entry.traces[0]] or 0.0, reverse=bool(options.get("sortDesc"))
         )

@@ -9,6 +9,8 @@ from lab.observe.render.panels import plot
 from lab.observe.render.panels.views import Plot, Scale, Sheet
 from lab.observe.render.quantities import Axis
 
+_NARROW = 6
+
 
 def heatmap(sheet: Sheet) -> Plot:
     """A row for each bucket, from the lowest up; its mark is the bucket's upper end."""
@@ -52,7 +54,8 @@ def heatmap(sheet: Sheet) -> Plot:
         "zmax": 1,
         "colorscale": [[at, one] for at, one in scale],
         "showscale": False,
-        "xgap": gap,
+        # Of narrow cells a gap would be the better part.
+        "xgap": gap if sheet.width / max(len(moments), 1) > _NARROW * gap else 0,
         "ygap": gap,
         "hoverongaps": False,
         "customdata": [

@@ -78,7 +78,7 @@ def xychart(sheet: Sheet) -> Plot:
                 "marker": {"size": size, "color": colours.faded(colour, 0.8)},
                 "customdata": told,
                 "hovertemplate": "%{customdata}<extra></extra>",
-            }  # fmt: skip
+            }
         )
         entries.append(Entry(name=looks[1].name, colour=colour, traces=[place]))
         all_x += [value for value in x.numbers() if value is not None]

@@ -52,6 +52,7 @@ def time_axis(span: Span) -> dict[str, Any]:
         "tickformat": form,
         "hoverformat": "%Y-%m-%d %H:%M:%S UTC",
         "nticks": 8,
+        "ticklabelstandoff": 3,
         "gridcolor": LINE,
         "zeroline": False,
         "showline": False,
@@ -72,6 +73,7 @@ def value_axis(axis: Axis, *, log: bool = False, fixed: bool = True) -> dict[str
         "zeroline": False,
         "showline": False,
         "ticks": "",
+        "ticklabelstandoff": 5,
         "fixedrange": fixed,
     }
 
@@ -86,8 +88,13 @@ def margin(axis: Axis | None, *, right: Axis | None = None) -> dict[str, int]:
     }
 
 
+def width_of(text: str) -> float:
+    """Pixels that a label of ordinary size takes."""
+    return len(text) * _LETTER
+
+
 def _room(axis: Axis) -> int:
-    return round(min(max(len(text) for _, text in axis.marks) * _LETTER + 12, 190))
+    return round(min(max(len(text) for _, text in axis.marks) * _LETTER + 16, 190))
 
 
 def layout(**parts: Any) -> dict[str, Any]:
@@ -163,7 +170,7 @@ def event_marks(
                     "line": {"width": 0},
                     "fillcolor": colours.faded(colour, 0.1),
                     "layer": "below",
-                }  # fmt: skip
+                }
             )
         line = {"width": 1, "color": colour, "dash": "dash"}
         shapes.append(
@@ -173,7 +180,7 @@ def event_marks(
                 "line": line,
                 "x0": milliseconds(start),
                 "x1": milliseconds(start),
-            }  # fmt: skip
+            }
         )
         when = clock(event.start, span)
         told = [f"<b>{safe(event.title)}</b>", safe(event.text), f"{when} UTC"]
@@ -190,12 +197,15 @@ def event_marks(
                 "captureevents": True,
                 "font": {"size": 9, "color": colour},
                 "hovertext": "<br>".join(part for part in told if part),
-            }  # fmt: skip
+            }
         )
     return shapes, notes
 
 
 def shorten(text: str, width: int) -> str:
-    """A label that fits so many pixels."""
+    """A label that fits so many pixels; of names that begin alike the end tells most."""
     most = max(int(width / _LETTER), 4)
-    return text if len(text) <= most else text[: most - 1] + "…"
+    if len(text) <= most:
+        return text
+    end = (most - 1) * 3 // 5
+    return f"{text[: most - 1 - end]}…{text[len(text) - end :]}"

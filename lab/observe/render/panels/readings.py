@@ -68,7 +68,7 @@ def readings(sheet: Sheet) -> Sequence[Reading]:
                 low=least,
                 high=most,
                 series=series,
-            )  # fmt: skip
+            )
         )
     return made
 
