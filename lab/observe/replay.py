@@ -240,7 +240,7 @@ def replay(
     if kept is not None and age > kept:
         raise UsageError(
             f"{bench.run.id} is {age / 86400:.0f} days old, and Prometheus at {prometheus.url} "
-            f"forgets after {kept / 86400:.0f}.",
+            f"forgets after {kept / 86400:.3g}.",
             remedy="Give it a longer --storage.tsdb.retention.time, then replay it again.",
         )
     begins = prometheus.memory_begins()
