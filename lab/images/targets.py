@@ -20,6 +20,7 @@ LABEL_FINGERPRINT: Final = "org.inference-lab.fingerprint"
 _TOOLS: Final = ("services/base/Dockerfile",)
 _APP: Final = ("services/inference/app", "services/inference/serve")
 _PACKAGING: Final = "services/inference/packaging"
+_PROMETHEUS: Final = ("Dockerfile", "prometheus.yml", "rules")
 _CHECK: Final = f"{_PACKAGING}/check.py"
 _IGNORED: Final = frozenset({"__pycache__", ".mypy_cache", ".ruff_cache", ".pytest_cache"})
 
@@ -73,7 +74,15 @@ TARGETS: Final = {
         Target(name="coldhost", inputs=(BAKE_FILE, "services/coldhost")),
         _upstream("registry"),
         _upstream("s3", *_TOOLS, "requirements/s3.txt"),
-        _upstream("prometheus"),
+        Target(
+            name="prometheus",
+            upstream=True,
+            # Not its tests: a changed one makes no other image.
+            inputs=(
+                BAKE_FILE,
+                *(f"services/prometheus/{part}" for part in _PROMETHEUS),
+            ),
+        ),
         _upstream("pushgateway"),
         _upstream("grafana", packaged=False),
         Target(
