@@ -19,13 +19,16 @@ from lab.engine.docker import DockerEngine  # noqa: E402
 from lab.images.variants import VARIANTS  # noqa: E402
 from lab.spec import LABEL_ROLE, Runtime  # noqa: E402
 from tests.docker.contract_client import (  # noqa: E402
+    DRIFTING,
     KNOBS,
     MARKS,
     Contract,
     Served,
+    grown_of,
     npy,
     picture,
     pixels,
+    samples,
     wait_until_ready,
 )
 
@@ -195,6 +198,11 @@ def test_metrics_are_right_with_several_workers(run: Run, payload: Path) -> None
     for _ in range(5):
         page = httpx.get(f"{running.url}/metrics").text
         assert 'lab_inference_requests_total{status="200"} 12.0' in page
+        shown = samples(page)
+        for feature in DRIFTING:
+            assert grown_of({}, shown, "lab_inference_drift_bin_total", feature) == 12
+            ratio = grown_of({}, shown, "lab_inference_drift_reference_ratio", feature)
+            assert ratio == pytest.approx(1, abs=1e-4)
 
 
 @pytest.mark.parametrize(("cpus", "threads"), [(0.5, 1), (1.9, 1), (2.0, 2)])
