@@ -111,12 +111,14 @@ def address(env: Mapping[str, str] = os.environ) -> str:
 
 
 def history(bench: Bench, *, runs: Path) -> Sequence[Reading]:
-    """A run at its own times.
+    """A run at its own times, none of them ahead of now.
 
     Which run it is, from its begin on; each start, as it ended; the figures, from its end on.
     """
     after = following(bench, runs)
-    until = min(bench.ended + HOLD_S, after.ended if after is not None else float("inf"))
+    until = min(bench.ended + HOLD_S, time.time())
+    if after is not None:
+        until = min(until, after.ended)
     figures = list(readings(bench, previous=previous(bench, runs)))
     named = [one for one in figures if one.name == "lab_bench_run_info"]
     told = [replace(one, at=at) for at in _steps(bench.began, bench.ended) for one in named]

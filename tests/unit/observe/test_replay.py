@@ -1,19 +1,30 @@
+import os
 import re
 from collections.abc import Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from prometheus_client.openmetrics.parser import text_string_to_metric_families
 
+from lab.coldstart.record import Sample
 from lab.errors import CommandError, EndpointError, UsageError
 from lab.observe import bench, replay
 from lab.observe.exposition import openmetrics
-from lab.observe.replay import HOLD_S, InContainer, Prometheus
+from lab.observe.replay import HOLD_S, InContainer, OnMachine, Prometheus
 from lab.progress import Silent
 from tests.unit.observe.standins import Answer, Asked, standing_in
 from tests.unit.observe.test_bench_push import BEGAN, run
+
+
+NOW = BEGAN + timedelta(days=2)
+
+
+@pytest.fixture(autouse=True)
+def _two_days_later(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(replay, "time", SimpleNamespace(time=NOW.timestamp))
 
 
 def samples(text: str, name: str) -> list[Any]:
@@ -43,8 +54,7 @@ def test_figures_are_held_from_the_end_of_the_run_for_an_hour(tmp_path: Path) ->
 def test_the_next_run_of_the_plan_takes_over(tmp_path: Path) -> None:
     folder = run(tmp_path)
     after = bench.read(run(tmp_path, days=0.02))
-    other = run(tmp_path, days=0.015, plan="other")
-    assert other
+    run(tmp_path, days=0.015, plan="other")
     # The samples of a synthetic run have fixed times: only the end counts.
     times = [float(s.timestamp) for s in samples(text_of(folder, tmp_path), "lab_bench_samples")]
     assert max(times) <= max(after.ended, bench.read(folder).ended) + 0.001
@@ -123,13 +133,11 @@ def replayed(folder: Path, answer: Answer, *, progress: Silent | None = None) ->
 
 @pytest.fixture
 def recent(tmp_path: Path) -> Path:
-    days = (datetime.now(UTC) - BEGAN) / timedelta(days=1) - 1
-
-    def now(sample: Any) -> Any:
-        stamp = (BEGAN + timedelta(days=days, seconds=sample.trial)).isoformat()
+    def then(sample: Sample) -> Sample:
+        stamp = (BEGAN + timedelta(days=1, seconds=sample.trial)).isoformat()
         return sample.model_copy(update={"started_at": stamp})
 
-    return run(tmp_path, days=days, spoil=now)
+    return run(tmp_path, days=1, spoil=then)
 
 
 def test_a_run_is_loaded_once(recent: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -200,3 +208,45 @@ def test_promtools_words_are_passed_on(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(replay, "run", fails)
     with pytest.raises(CommandError, match="parsing error"):
         InContainer(container="p", data="/prometheus", docker=None).load("# EOF\n")
+
+
+PROMTOOL = """#!/bin/sh
+[ "$*" = "tsdb create-blocks-from openmetrics $4 $5" ] || exit 9
+if grep -q broken "$4"; then mkdir -p "$5/01BAD"; echo "parse error" >&2; exit 1; fi
+mkdir -p "$5/01GOOD" "$5/chunks_head"
+cp "$4" "$5/01GOOD/meta.json"
+echo "a table of blocks"
+"""
+
+
+@pytest.fixture
+def data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A data folder of a Prometheus on this machine, with a promtool to find."""
+    tool = tmp_path / "bin" / "promtool"
+    tool.parent.mkdir()
+    tool.write_text(PROMTOOL)
+    tool.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tool.parent}:{os.environ['PATH']}")
+    (tmp_path / "data" / "wal").mkdir(parents=True)
+    return tmp_path / "data"
+
+
+def test_on_this_machine_finished_blocks_are_moved_in_and_nothing_else(data: Path) -> None:
+    assert OnMachine(data=data).load("# EOF\n") == ["01GOOD"]
+    assert {path.name for path in data.iterdir()} == {"wal", "01GOOD"}
+    assert (data / "01GOOD" / "meta.json").read_text() == "# EOF\n"
+
+
+def test_a_failure_leaves_nothing_in_the_data_folder(data: Path) -> None:
+    with pytest.raises(CommandError, match="parse error"):
+        OnMachine(data=data).load("broken\n")
+    assert {path.name for path in data.iterdir()} == {"wal"}
+
+
+def test_a_prometheus_of_this_machine_is_found_by_its_folder(
+    data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(replay, "_container", lambda *_: None)
+    monkeypatch.setattr(Prometheus, "data", lambda _: str(data))
+    place = replay.find_place(Prometheus("http://127.0.0.1:9090"), docker=None)
+    assert place == OnMachine(data=data)
