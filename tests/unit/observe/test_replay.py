@@ -18,7 +18,6 @@ from lab.progress import Silent
 from tests.unit.observe.standins import Answer, Asked, standing_in
 from tests.unit.observe.test_bench_push import BEGAN, run
 
-
 NOW = BEGAN + timedelta(days=2)
 
 
