@@ -29,6 +29,7 @@ _MARKS: Final = 5
 _SIXTY: Final = (1, 2, 5, 10, 15, 30, 60)
 _TENS: Final = (1, 2, 2.5, 5, 10)
 _CLOSE = 1e-9
+_BINARY: Final = frozenset({"bytes", "kbytes", "mbytes", "binBps", "bits"})
 
 
 def _powers(base: float, names: Sequence[str]) -> Callable[[float], _Scaled]:
@@ -51,7 +52,7 @@ def _iec(unit: str) -> Callable[[float], _Scaled]:
 
 
 def _rate(unit: str) -> Callable[[float], _Scaled]:
-    return _powers(1000.0, [f"{prefix.upper()} {unit}" for prefix in _SI])
+    return _powers(1000.0, [f"{prefix} {unit}" for prefix in ("", "K", "M", "B", "T")])
 
 
 def _time(factor: float) -> Callable[[float], _Scaled]:
@@ -246,11 +247,7 @@ def _step(raw: float, unit: str) -> float:
             for one in _SIXTY if size < sixty * _HOUR else (1, 2, 3, 6, 12, 24, 48, 168):
                 if one * size >= raw:
                     return one * size
-    base = 1.0
-    if unit in ("bytes", "kbytes", "mbytes", "binBps", "bits"):
-        while raw / base >= 1024:  # noqa: PLR2004
-            base *= 1024
-    power = 10.0 ** math.floor(math.log10(raw / base))
-    return next(
-        base * power * one for one in (*_TENS, 20) if one * power * (1 + _CLOSE) >= raw / base
-    )
+    if unit in _BINARY:
+        return float(2.0 ** math.ceil(math.log2(raw) - _CLOSE))
+    power = 10.0 ** math.floor(math.log10(raw))
+    return next(one * power for one in (*_TENS, 20) if one * power * (1 + _CLOSE) >= raw)

@@ -99,13 +99,14 @@ def _selector(labels: Mapping[str, str]) -> str:
 
 
 def _kept(values: Sequence[str], regex: str) -> Sequence[str]:
-    """Those that match Grafana's ``/pattern/``; its first group is what is kept."""
+    """Those that match Grafana's ``/pattern/``; of its groups ``value`` or the first is kept."""
     if not regex:
         return values
     bare = regex[1:].rsplit("/", 1)[0] if regex.startswith("/") else regex
     pattern = re.compile(re.sub(r"\(\?<(?=[a-zA-Z])", "(?P<", bare))
-    found = [pattern.search(value) for value in values]
-    return list(dict.fromkeys((m[1] if pattern.groups else m[0]) for m in found if m))
+    group = "value" if "value" in pattern.groupindex else 1 if pattern.groups else None
+    found = [(value, pattern.search(value)) for value in values]
+    return list(dict.fromkeys(v if group is None else m[group] for v, m in found if m))
 
 
 def _sorted(values: Sequence[str], how: int) -> Sequence[str]:
