@@ -19,7 +19,7 @@ from lab.observe.render.panels.words import markdown
 from lab.observe.render.timespan import duration_text
 
 TEMPLATES: Final = Path(__file__).resolve().parent / "templates"
-_FIGURES = 4
+_FIGURES = 6
 """Of a number in the page's data: more than a pixel can show."""
 
 
@@ -85,7 +85,7 @@ def _thin(value: Any) -> Any:
     if isinstance(value, float):
         if value in (float("inf"), float("-inf")) or value != value:  # noqa: PLR0124
             return None
-        return int(value) if value == int(value) else float(f"{value:.{_FIGURES + 2}g}")
+        return int(value) if value == int(value) else float(f"{value:.{_FIGURES}g}")
     if isinstance(value, Mapping):
         return {key: _thin(one) for key, one in value.items()}
     if isinstance(value, list | tuple):
