@@ -238,6 +238,8 @@ class EmulatorClient:
             config=Config(
                 connect_timeout=_CONNECT_S,
                 read_timeout=_READ_S,
+                # Traffic comes from many threads.
+                max_pool_connections=64,
                 # What is throttled here is to be seen, not hidden.
                 retries={"mode": "standard", "total_max_attempts": 1},
                 proxies={},

@@ -196,7 +196,13 @@ def compose(  # noqa: PLR0913 - all keyword-only
     )
     capture = S3Capture(objects=objects, clock=clock)
     sampler = Sampler(fleet=fleet, launcher=launcher, store=store, clock=clock, keep=metrics.keep)
-    metrics.watch(fleet=fleet, usages=sampler, backlogs=asynchronous, examined=sampler)
+    metrics.watch(
+        fleet=fleet,
+        usages=sampler,
+        backlogs=asynchronous,
+        examined=sampler,
+        records=store.endpoints,
+    )
     return Emulator(
         settings=settings,
         clock=clock,

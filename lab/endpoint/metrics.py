@@ -5,15 +5,16 @@ percentages ratios. Each help text begins with CloudWatch's name. Labels are Clo
 dimensions, and only the few of them that stay few.
 """
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterable
 from typing import Final
 
 from prometheus_client import CollectorRegistry, Counter, Histogram, disable_created_metrics
 
 from lab.endpoint.containers import Containers, Examined
 from lab.endpoint.metrics_present import VARIANT, Backlogs, Present, Usages
+from lab.endpoint.metrics_states import States
 from lab.endpoint.parts import Fleet, Meter, Setup
-from lab.endpoint.records import Kind
+from lab.endpoint.records import EndpointRecord, Kind
 
 BUCKETS: Final = (
     *(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5),
@@ -140,12 +141,15 @@ class Metrics(Meter):
         usages: Usages | None = None,
         backlogs: Backlogs | None = None,
         examined: Examined | None = None,
+        records: Callable[[], Iterable[EndpointRecord]] | None = None,
     ) -> None:
         """Show, whenever asked, also what these hold at that moment. Once."""
         self._fleet = fleet
         self._registry.register(Present(fleet=fleet, usages=usages, backlogs=backlogs))
         if examined is not None:
             self._registry.register(Containers(fleet=fleet, examined=examined))
+        if records is not None:
+            self._registry.register(States(records))
 
     def keep(self, endpoints: Collection[str]) -> None:
         """Drop the series of all endpoints but these: the others were deleted."""

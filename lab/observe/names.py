@@ -60,9 +60,7 @@ DISCOVERED: Final = ("endpoint", "variant", "server", "model", "kind")
 
 @unique
 class Tag(StrEnum):
-    """Tags of Grafana's annotations. Every one of ours has ``LAB`` and one of the others."""
+    """Tags of Grafana's annotations. Every one of ours has both."""
 
     LAB = "inference-lab"
     BENCH = "bench"
-    ENDPOINT = "endpoint"
-    COLD_START = "cold-start"

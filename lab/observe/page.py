@@ -74,6 +74,10 @@ class _Nothing:
     def __getattr__(self, name: str) -> Any:
         return lambda *_, **__: ()
 
+    def __call__(self) -> tuple[()]:
+        """Nothing, for what is a function itself."""
+        return ()
+
 
 def emulator() -> Sequence[Metric]:
     """The emulator's."""

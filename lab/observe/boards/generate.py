@@ -27,13 +27,10 @@ def rendered() -> Mapping[str, str]:
     found = {}
     for name in _MODULES:
         board = importlib.import_module(f"lab.observe.boards.{name}").board()
-        text = json.dumps(
-            layout.assemble(board),
-            cls=encoder.JSONEncoder,
-            indent=2,
-            sort_keys=True,
-            ensure_ascii=False,
-        )
+        made = json.loads(json.dumps(layout.assemble(board), cls=encoder.JSONEncoder))
+        for annotation in made["annotations"]["list"]:
+            annotation.update(layout.DETAILS.get(annotation["name"], {}))
+        text = json.dumps(made, indent=2, sort_keys=True, ensure_ascii=False)
         found[f"{board.uid}.json"] = f"{text}\n"
     return found
 

@@ -1,13 +1,13 @@
 """A board: its panels laid out in rows of 24 columns, its variables, links and annotations."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
 from grafana_foundation_sdk.builders import dashboard
 from grafana_foundation_sdk.models import dashboard as models
 
-from lab.observe.boards.panels import GREY, ORANGE, SOURCE
+from lab.observe.boards.panels import BLUE, GREY, ORANGE, SOURCE
 from lab.observe.names import Tag
 
 COLUMNS: Final = 24
@@ -21,11 +21,22 @@ TITLES: Final = {
 }
 """Every board by its uid, in the order in which they are linked."""
 
-_ANNOTATIONS: Final = (
-    ("Benches", Tag.BENCH, "#0072b2"),
-    ("Endpoints change state", Tag.ENDPOINT, GREY),
-    ("Cold starts", Tag.COLD_START, ORANGE),
+CHANGES: Final = "Endpoints change state"
+COLD: Final = "Cold starts"
+_FROM_PROMETHEUS: Final = (
+    (CHANGES, "sagemaker_endpoint_status_timestamp_seconds * 1000", GREY),
+    (COLD, "sum by (endpoint) (increase(sagemaker_cold_starts_total[30s])) > 0", ORANGE),
 )
+DETAILS: Final[Mapping[str, Mapping[str, Any]]] = {
+    CHANGES: {
+        "step": "15s",
+        "tagKeys": "endpoint",
+        "titleFormat": "{{endpoint}} is {{status}}",
+        "useValueForTime": "on",
+    },
+    COLD: {"step": "15s", "tagKeys": "endpoint", "titleFormat": "{{endpoint}} started cold"},
+}
+"""What Prometheus's annotations have and the SDK's type of an annotation lacks, by their name."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,7 +92,7 @@ def assemble(board: Board) -> models.Dashboard:
         .refresh("10s")
         .tooltip(models.DashboardCursorSync.CROSSHAIR)
         .variables(list(board.variables))
-        .annotations([_annotation(*one) for one in _ANNOTATIONS])
+        .annotations(list(_annotations()))
         .links([_link(uid) for uid in TITLES if uid != board.uid])
     )
     number, top = 0, 0
@@ -108,13 +119,20 @@ def _link(uid: str) -> dashboard.DashboardLink:
     )
 
 
-def _annotation(name: str, tag: Tag, colour: str) -> dashboard.AnnotationQuery:
+def _annotations() -> Sequence[dashboard.AnnotationQuery]:
+    """Benches write theirs into Grafana; what endpoints do is in Prometheus, who needs no key."""
     tagged = dashboard.AnnotationTarget().type("tags").limit(100).match_any(False)  # noqa: FBT003
-    return (
-        dashboard.AnnotationQuery()
-        .name(name)
+    benches = (
+        _annotation("Benches", BLUE)
         .datasource(models.DataSourceRef(type_val="grafana", uid="-- Grafana --"))
-        .enable(True)  # noqa: FBT003 - the SDK's way
-        .icon_color(colour)
-        .target(tagged.tags([Tag.LAB.value, tag.value]))
+        .target(tagged.tags([Tag.LAB.value, Tag.BENCH.value]))
     )
+    others = [
+        _annotation(name, colour).datasource(SOURCE).expr(expr)
+        for name, expr, colour in _FROM_PROMETHEUS
+    ]
+    return [benches, *others]
+
+
+def _annotation(name: str, colour: str) -> dashboard.AnnotationQuery:
+    return dashboard.AnnotationQuery().name(name).enable(True).icon_color(colour)  # noqa: FBT003

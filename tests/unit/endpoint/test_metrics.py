@@ -10,8 +10,9 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from lab.endpoint.clock import ManualClock
 from lab.endpoint.metrics import ASYNC_COUNTERS, ASYNC_TIMES, Metrics
+from lab.endpoint.metrics_states import States
 from lab.endpoint.parts import Compute, Launcher, Server, Vitals
-from lab.endpoint.records import Kind
+from lab.endpoint.records import EndpointRecord, Kind, Status
 from lab.endpoint.sampler import Sampler
 from tests.unit.endpoint.standins import (
     FakeFleet,
@@ -331,3 +332,19 @@ def test_a_broken_round_does_not_end_the_sampling() -> None:
 
     asyncio.run(scenario())
     assert len(rounds) == 3
+
+
+def test_a_change_of_state_is_told_with_its_time() -> None:
+    registry = CollectorRegistry()
+    record = EndpointRecord(
+        name="eye",
+        arn="arn",
+        created_at=1.0,
+        modified_at=1_800_000_000.0,
+        status=Status.UPDATING,
+        config_name="c",
+    )
+    registry.register(States(lambda: [record]))
+    labels = {"endpoint": "eye", "status": "Updating"}
+    name = "sagemaker_endpoint_status_timestamp_seconds"
+    assert registry.get_sample_value(name, labels) == 1_800_000_000.0

@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Iterator
+from itertools import chain
 from typing import Any
 
 from prometheus_client import CollectorRegistry
@@ -10,6 +11,7 @@ from prometheus_client import CollectorRegistry
 from app.metrics import Metrics as Inference
 from lab.endpoint.metrics import Metrics as Emulator
 from lab.endpoint.metrics_present import Present
+from lab.endpoint.metrics_states import States
 from lab.observe import names
 from lab.observe.boards.generate import FOLDER
 
@@ -80,7 +82,8 @@ def from_code() -> dict[str, set[str]]:
     for family in emulator._families:
         found |= _series(family._name, family._type, set(family._labelnames))
     nothing: Any = _Nothing()
-    for present in Present(fleet=nothing, usages=nothing, backlogs=nothing).collect():
+    collectors = (Present(fleet=nothing, usages=nothing, backlogs=nothing), States(lambda: ()))
+    for present in chain.from_iterable(one.collect() for one in collectors):
         found |= _series(present.name, present.type, set(present._labelnames))
     for collector in Inference().open()._registry._collector_to_names:
         told: Any = collector

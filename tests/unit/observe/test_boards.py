@@ -227,14 +227,18 @@ def test_every_board_links_to_every_other_and_takes_time_and_choices_along() -> 
         assert all(link["includeVars"] and link["keepTime"] for link in links)
 
 
-def test_what_happened_is_marked_by_tags(dashboard: Json) -> None:
-    found = {
-        frozenset(one["target"]["tags"])
-        for one in dashboard["annotations"]["list"]
-        if one["datasource"]["uid"] == "-- Grafana --" and not one["target"]["matchAny"]
-    }
-    others = set(names.Tag) - {names.Tag.LAB}
-    assert found == {frozenset({names.Tag.LAB, one}) for one in others}
+def test_what_happened_is_marked(dashboard: Json) -> None:
+    marks = {one["name"]: one for one in dashboard["annotations"]["list"]}
+    assert set(marks) == {"Benches", "Endpoints change state", "Cold starts"}
+    benches = marks["Benches"]
+    assert benches["datasource"]["uid"] == "-- Grafana --"
+    assert set(benches["target"]["tags"]) == set(names.Tag)
+    assert not benches["target"]["matchAny"]
+    for name, word in (("Endpoints change state", "{{status}}"), ("Cold starts", "cold")):
+        assert marks[name]["datasource"]["uid"] == "prometheus"
+        assert word in marks[name]["titleFormat"]
+        for metric in re.findall(r"sagemaker_\w+", marks[name]["expr"]):
+            assert metric in known()
 
 
 def test_rates_take_the_interval_from_the_screen_and_totals_from_the_range(
