@@ -34,6 +34,18 @@ down: setup ## Stop it, model containers included; endpoints come back with the 
 down-all: setup ## Stop it and forget its endpoints, logs and volumes
 	@$(LAB) down --all
 
+.PHONY: demo
+demo: setup ## Send some minutes of traffic, so that every dashboard has something to show
+	@$(LAB) demo $(ARGS)
+
+.PHONY: render
+render: setup ## Draw the dashboards from the live Prometheus as one page: dashboards.html
+	@$(LAB) observe render $(ARGS)
+
+.PHONY: check-grafana
+check-grafana: setup ## Check the dashboards in a real Grafana: every board, panel, query
+	@$(LAB) observe check-grafana $(ARGS)
+
 .PHONY: endpoint-bench
 endpoint-bench: setup ## Measure what the emulator adds to a request, and how much it carries
 	@$(LAB) endpoint bench $(ARGS)

@@ -16,6 +16,7 @@ from lab.errors import LabError
 _VERBS: Final = {
     "up": "Start the SageMaker look-alike, with two endpoints for each model.",
     "down": "Stop it; with --all, forget it.",
+    "demo": "Traffic for the dashboards: steady, burst, idle, cold, shifted.",
     "endpoint": "Endpoints: list, describe, invoke, logs, delete.",
     "contract": "Check any image against SageMaker's hosting contract.",
     "doctor": "What this machine has, what it lacks, and what to do about it.",

@@ -1,0 +1,287 @@
+"""``lab demo``: a few minutes of traffic that give every panel of every board something to show."""
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Any, Final, Protocol
+
+import httpx
+
+from lab.artifacts import store
+from lab.endpoint.records import Status
+from lab.errors import EndpointError, UsageError
+from lab.progress import Progress
+from lab.stack import seed
+from lab.stack.shifted import shifted
+from lab.stack.traffic import Body, Stream, Tally, Traffic, wait
+
+LARGE: Final = 0.1
+"""Seconds that an answer of a large model takes: it gets a slower stream and bears the burst."""
+
+_WRONG: Final[Sequence[Body]] = (
+    (b"no picture at all", "image/jpeg"),
+    (b"grade,please", "text/plain"),
+    (b"", "image/png"),
+)
+_PICTURES: Final = 200
+_SHIFTED: Final = 12
+_SLOW_PER_S: Final = 1.0
+_NEEDED: Final = (
+    # What is recorded once a minute comes last.
+    "endpoint_feature:drift_psi:1h",
+    "endpoint_feature:drift_psi:5m",
+    "sagemaker_container_memory_bytes",
+)
+_LOOK_S: Final = 1.0
+
+
+class Emulator(Protocol):
+    """What is asked of ``EmulatorClient``."""
+
+    def healthy(self) -> bool:
+        """Whether the emulator answers."""
+
+    def find(self, operation: str, **parameters: Any) -> Mapping[str, Any] | None:
+        """A description, or None."""
+
+    def invoke(self, endpoint: str, body: bytes, content_type: str) -> Any:
+        """InvokeEndpoint."""
+
+    def scale_to_zero(self, endpoint: str) -> None:
+        """Drop idle serverless containers."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Script:
+    """How long each chapter takes, in seconds."""
+
+    steady_s: float
+    burst_s: float
+    idle_s: float
+    cold_starts: int
+    shifted_s: float
+    per_s: float = 6.0
+    """Requests a second to each endpoint of a small model."""
+    settle_s: float = 75.0
+    """At most, for Prometheus to take it in: some rules are evaluated once a minute."""
+
+
+FULL: Final = Script(steady_s=60, burst_s=15, idle_s=15, cold_starts=3, shifted_s=35)
+SHORT: Final = Script(steady_s=20, burst_s=8, idle_s=5, cold_starts=1, shifted_s=12)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Target:
+    """An endpoint of ``lab up``."""
+
+    name: str
+    model: str
+    limit: int | None
+    """``MaxConcurrency``; None for a real-time endpoint."""
+    large: bool
+    pictures: Sequence[Body]
+    photo: Body
+
+
+@dataclass(frozen=True, kw_only=True)
+class Chapter:
+    """A part of the demo, and what came of it."""
+
+    title: str
+    began: float
+    """Seconds since the epoch."""
+    tally: Tally
+    look: str
+    """What it shows, and on which board."""
+
+
+def targets(client: Emulator) -> Sequence[Target]:
+    """The endpoints that ``lab up`` leaves, as far as they are in service.
+
+    Raises ``EndpointError`` when there is none, or no emulator.
+    """
+    if not client.healthy():
+        raise EndpointError("No emulator answers.", remedy="Start the lab: `make up`.")
+    found = []
+    for model in store.models():
+        for kind in seed.KINDS:
+            name = f"{model}-{kind}"
+            seen = client.find("describe_endpoint", EndpointName=name)
+            if seen is None or seen["EndpointStatus"] != Status.IN_SERVICE:
+                continue
+            try:
+                pictures = [(one.read_bytes(), "image/png") for one in _pictures(model)]
+                photo = store.payload(model)
+            except UsageError as error:
+                raise EndpointError(error.what, remedy="Bring it up to date: `make up`.") from error
+            found.append(
+                Target(
+                    name=name,
+                    model=model,
+                    limit=_limit(client, seen),
+                    large=_is_large(client, name, pictures[0]),
+                    pictures=pictures,
+                    photo=(photo.path.read_bytes(), photo.content_type),
+                )
+            )
+    if not found:
+        raise EndpointError(
+            "None of the endpoints of `lab up` is in service.", remedy="Make them: `make up`."
+        )
+    return found
+
+
+def play(
+    found: Sequence[Target], client: Emulator, progress: Progress, *, script: Script
+) -> Sequence[Chapter]:
+    """The traffic, chapter by chapter."""
+    traffic = Traffic(client)
+    serverless = [one for one in found if one.limit is not None]
+    chapters = [_steady(found, traffic, progress, script)]
+    if serverless:
+        # The slower the answers, the longer a burst is in flight.
+        pressed = max(serverless, key=lambda one: one.large)
+        chapters.append(_burst(pressed, traffic, progress, script))
+    with progress.step("Idle: nothing is sent") as step:
+        wait(script.idle_s, step, tell=lambda: "")
+    if serverless:
+        chapters.append(_cold(serverless, client, traffic, progress, script))
+    chapters.append(_shifted(found, traffic, progress, script))
+    return chapters
+
+
+def settle(prometheus: str, progress: Progress, *, seconds: float) -> Sequence[str]:
+    """Wait until Prometheus has recorded what the boards show; what it still lacks then.
+
+    Raises ``EndpointError`` when it does not answer.
+    """
+    deadline = time.monotonic() + seconds
+    with (
+        progress.step("Waiting for Prometheus to take it in") as step,
+        httpx.Client(base_url=prometheus, timeout=5.0, trust_env=False) as http,
+    ):
+        while True:
+            lacking = [name for name in _NEEDED if not _has(http, name)]
+            left = deadline - time.monotonic()
+            if not lacking or left <= 0:
+                return lacking
+            step.advance(seconds - left, seconds)
+            step.detail(", ".join(lacking))
+            time.sleep(min(_LOOK_S, left))
+
+
+def _steady(
+    found: Sequence[Target], traffic: Traffic, progress: Progress, script: Script
+) -> Chapter:
+    streams = [
+        Stream(
+            endpoint=one.name,
+            bodies=one.pictures,
+            per_s=_SLOW_PER_S if one.large else script.per_s,
+            wrong=_WRONG,
+        )
+        for one in found
+    ]
+    return _chapter(
+        "Steady: all endpoints, and a few requests that are wrong",
+        "lab-endpoints: requests, 4xx and latency; lab-model: grades as in the reference",
+        progress,
+        lambda step: traffic.steady(streams, script.steady_s, step),
+    )
+
+
+def _burst(target: Target, traffic: Traffic, progress: Progress, script: Script) -> Chapter:
+    clients = 2 * (target.limit or 0) + 2
+    return _chapter(
+        f"Burst: {clients} clients on {target.name}, which may run {target.limit} containers",
+        "lab-endpoints: concurrency at 100 %, throttles, containers; RequestsThrottled fires",
+        progress,
+        lambda step: traffic.burst(
+            target.name, target.pictures, clients=clients, seconds=script.burst_s, step=step
+        ),
+    )
+
+
+def _cold(
+    serverless: Sequence[Target],
+    client: Emulator,
+    traffic: Traffic,
+    progress: Progress,
+    script: Script,
+) -> Chapter:
+    def starts(step: Any) -> Tally:
+        tally = Tally()
+        total = script.cold_starts * len(serverless)
+        for number in range(total):
+            target = serverless[number % len(serverless)]
+            step.detail(target.name)
+            client.scale_to_zero(target.name)
+            tally += traffic.once(target.name, target.pictures[number % len(target.pictures)])
+            step.advance(number + 1, total)
+        return tally
+
+    return _chapter(
+        "Cold: serverless endpoints from no container",
+        "lab-endpoints: cold starts, overhead; lab-container: phases of the last start",
+        progress,
+        starts,
+    )
+
+
+def _shifted(
+    found: Sequence[Target], traffic: Traffic, progress: Progress, script: Script
+) -> Chapter:
+    target = min(found, key=lambda one: (one.large, one.limit is not None))
+    with progress.step("Making pictures that are too dark or too flat"):
+        pictures = shifted(list(islice(_pictures(target.model), _SHIFTED)))
+        bodies = [*((one, "image/png") for one in pictures), target.photo]
+    stream = Stream(endpoint=target.name, bodies=bodies, per_s=2 * script.per_s)
+    return _chapter(
+        f"Shifted: dark, flat and large pictures to {target.name}",
+        "lab-model: drift of brightness and contrast; InputDrift fires if it lasts for 30 s",
+        progress,
+        lambda step: traffic.steady([stream], script.shifted_s, step),
+    )
+
+
+def _chapter(title: str, look: str, progress: Progress, play: Callable[[Any], Tally]) -> Chapter:
+    began = time.time()
+    with progress.step(title) as step:
+        tally = play(step)
+    return Chapter(title=title, began=began, tally=tally, look=look)
+
+
+def _pictures(model: str) -> Sequence[Path]:
+    return store.pictures(model)[:_PICTURES]
+
+
+def _limit(client: Emulator, endpoint: Mapping[str, Any]) -> int | None:
+    config = client.find(
+        "describe_endpoint_config", EndpointConfigName=endpoint["EndpointConfigName"]
+    )
+    variants = config["ProductionVariants"] if config else ()
+    for one in variants:
+        if "ServerlessConfig" in one:
+            return int(one["ServerlessConfig"]["MaxConcurrency"])
+    return None
+
+
+def _is_large(client: Emulator, endpoint: str, body: Body) -> bool:
+    """Asked, not known: endpoints may serve what a user put there. The first may start cold."""
+    client.invoke(endpoint, *body)
+    begin = time.monotonic()
+    client.invoke(endpoint, *body)
+    return time.monotonic() - begin > LARGE
+
+
+def _has(http: httpx.Client, name: str) -> bool:
+    try:
+        answer = http.get("/api/v1/query", params={"query": name}).raise_for_status().json()
+        return bool(answer["data"]["result"])
+    except (httpx.HTTPError, ValueError, KeyError) as error:
+        raise EndpointError(
+            f"Prometheus at {http.base_url} does not answer: {error}",
+            remedy="Start it with the lab: `make up`.",
+        ) from error

@@ -1,0 +1,75 @@
+"""A bench for the boards to show: the newest run there is, or a small one made for it."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final
+
+from lab import paths
+from lab.artifacts import store
+from lab.coldstart import planfile, runner
+from lab.coldstart.folder import RUN_FILE, RunFolder
+from lab.coldstart.plan import Plan
+from lab.coldstart.prepare import prepared
+from lab.errors import LabError, UsageError
+from lab.images.variants import VARIANTS
+from lab.observe import annotate, push
+from lab.observe.bench import read
+from lab.observe.names import BASELINE
+from lab.progress import Progress
+from lab.report.write import write_report
+
+BOARDS: Final = "lab-coldstart and lab-compare"
+_PLAN: Final = "smoke"
+_OVER: Final = {"variants": [BASELINE, "onnx-slim"], "start_kinds": ["fresh"], "repeats": 6}
+
+
+def newest(runs: Path) -> Path | None:
+    """The newest run with a report that compares the baseline with something."""
+    for path in sorted(runs.glob(f"*/{RUN_FILE}"), reverse=True):
+        try:
+            bench = read(path.parent)
+        except UsageError:
+            continue
+        measured = {row.variant for row in bench.summary.rows if row.n}
+        if BASELINE in measured and len(measured & set(VARIANTS)) > 1:
+            return path.parent
+    return None
+
+
+def provide(progress: Progress, *, may_run: bool) -> str:
+    """Have Prometheus know a bench; a line that says which, or which boards stay empty and why."""
+    url = push.address()
+    if not push.answers(url):
+        return f"No Pushgateway answers at {url}: {BOARDS} stay empty."
+    folder = newest(paths.runs())
+    try:
+        if folder is None:
+            if not may_run:
+                return (
+                    f"There is no bench yet: {BOARDS} stay empty. Make one: `make coldstart-bench`."
+                )
+            progress.note("There is no bench yet: a small one is made, baseline against onnx-slim.")
+            folder = _made(progress)
+        bench = push.push(folder, url=url, runs=paths.runs())
+    except LabError as error:
+        return f"No bench could be had: {error.what} So {BOARDS} stay empty. {error.remedy}".strip()
+    return f"The bench {bench.run.id} is pushed: {BOARDS} show it."
+
+
+def _made(progress: Progress) -> Path:
+    plan = planfile.load(
+        planfile.find(_PLAN), over=_OVER, variants=tuple(VARIANTS), models=store.models()
+    )
+    folder = runner.run(plan, prepare=_announced, progress=progress)
+    write_report(folder.path)
+    failed = runner.verdict(RunFolder(folder.path))
+    if failed is not None:
+        raise failed
+    return folder.path
+
+
+@contextmanager
+def _announced(plan: Plan, run_id: str, progress: Progress) -> Iterator[runner.Prepared]:
+    with prepared(plan, run_id, progress) as ready, annotate.bench(run_id, plan.name, progress):
+        yield ready
