@@ -4,7 +4,8 @@ import json
 import random
 import string
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -35,6 +36,7 @@ pytestmark = pytest.mark.docker
 FOLDER = Path(__file__).parent / "contract_images"
 REPOSITORY = "inference-lab-test/contract"
 Built = Callable[[str], str]
+AT_ONCE = 3
 
 
 def made_up(prefix: str, length: int) -> str:
@@ -202,11 +204,37 @@ def test_an_image_that_keeps_the_contract_breaks_no_rule(checks: Checks, images:
     assert set(named(findings, Verdict.SKIP)) == {"bind-to-port", "kind-bidirectional"}
 
 
+@pytest.fixture(scope="module")
+def under_way(
+    request: pytest.FixtureRequest, checks: Checks, images: Images
+) -> Iterator[Mapping[str, Future[Sequence[Finding]]]]:
+    """The checks of all selected cases, a few at a time: most of a check is waiting."""
+    calls = [
+        item.callspec
+        for item in request.session.items
+        if isinstance(item, pytest.Function)
+        and item.path == request.path
+        and hasattr(item, "callspec")
+    ]
+    selected = [case for call in calls if isinstance(case := call.params.get("case"), Case)]
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        yield {
+            str(case): pool.submit(
+                checks.own,
+                images.build(case),
+                memory=case.memory,
+                start_limit_s=case.start_limit_s,
+            )
+            for case in selected
+        }
+        pool.shutdown(cancel_futures=True)
+
+
 @pytest.mark.parametrize("case", CASES, ids=str)
 def test_an_image_that_breaks_one_rule_is_told_exactly_that_rule(
-    checks: Checks, images: Images, case: Case
+    under_way: Mapping[str, Future[Sequence[Finding]]], case: Case
 ) -> None:
-    findings = checks.own(images.build(case), memory=case.memory, start_limit_s=case.start_limit_s)
+    findings = under_way[str(case)].result()
     broken = named(findings, Verdict.FAIL)
     if case.verdict is Verdict.FAIL:
         assert set(broken) == {case.rule}, broken
