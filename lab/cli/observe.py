@@ -4,7 +4,7 @@ from pathlib import Path
 
 import typer
 
-from lab.cli import observe_runs
+from lab.cli import observe_grafana, observe_runs
 from lab.cli.console import ConsoleProgress, fail, out
 from lab.paths import ROOT
 
@@ -76,3 +76,4 @@ def render(
 
 for _verb in (observe_runs.push, observe_runs.replay, observe_runs.metrics):
     app.command()(_verb)
+app.command("check-grafana")(observe_grafana.check_grafana)

@@ -8,7 +8,7 @@ from typing import Final
 from lab import paths
 from lab.artifacts import store
 from lab.coldstart import planfile, runner
-from lab.coldstart.folder import RUN_FILE, RunFolder
+from lab.coldstart.folder import RUN_FILE
 from lab.coldstart.plan import Plan
 from lab.coldstart.prepare import prepared
 from lab.errors import LabError, UsageError
@@ -21,17 +21,23 @@ from lab.report.write import write_report
 
 BOARDS: Final = "lab-coldstart and lab-compare"
 _PLAN: Final = "smoke"
-_OVER: Final = {"variants": [BASELINE, "onnx-slim"], "start_kinds": ["fresh"], "repeats": 6}
+_OVER: Final = {
+    "variants": [BASELINE, "onnx-slim"],
+    "start_kinds": ["fresh", "pull"],
+    # One pull is no statistic, but tells the compressed size: that is the registry's to say.
+    "repeats": {"fresh": 6, "pull": 1},
+    "warm_up": ["fresh"],
+}
 
 
 def newest(runs: Path) -> Path | None:
-    """The newest run with a report that compares the baseline with something."""
+    """The newest run whose report compares the baseline with something, sizes included."""
     for path in sorted(runs.glob(f"*/{RUN_FILE}"), reverse=True):
         try:
             bench = read(path.parent)
         except UsageError:
             continue
-        measured = {row.variant for row in bench.summary.rows if row.n}
+        measured = {row.variant for row in bench.summary.rows if row.image_compressed_bytes}
         if BASELINE in measured and len(measured & set(VARIANTS)) > 1:
             return path.parent
     return None
@@ -63,9 +69,7 @@ def _made(progress: Progress) -> Path:
     )
     folder = runner.run(plan, prepare=_announced, progress=progress)
     write_report(folder.path)
-    failed = runner.verdict(RunFolder(folder.path))
-    if failed is not None:
-        raise failed
+    # Where nothing can be pulled cold, the rest is worth showing; the report says what failed.
     return folder.path
 
 
