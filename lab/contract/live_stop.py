@@ -155,6 +155,18 @@ def _in_flight(session: Session) -> Finding:
     broken = [one for one in ("sigterm-arrives", "sigterm") if session.verdict(one) is Verdict.FAIL]
     if broken:
         raise CannotTry(f"it does not stop at SIGTERM: see {broken[0]}")
+    answers, signalled_at = _stopped_under_way(session)
+    verdict, seen = judge_in_flight(answers, signalled_at)
+    if verdict is Verdict.FAIL:
+        # On a busy machine the signal may come before a request is taken from the socket's queue,
+        # where no server can save it. One that drops what it works on does so every time.
+        answers, signalled_at = _stopped_under_way(session)
+        verdict, seen = judge_in_flight(answers, signalled_at)
+    return finding(IN_FLIGHT, verdict, seen)
+
+
+def _stopped_under_way(session: Session) -> tuple[Sequence[Call], float]:
+    """Every call to a container that gets SIGTERM among them, and when it came."""
     sample = session.sample()
     with session.running() as ready:
         prepared = calls.post(sample.body, sample.content_type)
@@ -168,8 +180,7 @@ def _in_flight(session: Session) -> Finding:
             _wait_for_end(ready.container)
         finally:
             clients.stop()
-    verdict, seen = judge_in_flight(clients.answers, signalled_at)
-    return finding(IN_FLIGHT, verdict, seen)
+    return clients.answers, signalled_at
 
 
 def _just_after_an_answer(clients: Clients, *, usual_s: float) -> None:
