@@ -155,14 +155,12 @@ def _in_flight(session: Session) -> Finding:
     broken = [one for one in ("sigterm-arrives", "sigterm") if session.verdict(one) is Verdict.FAIL]
     if broken:
         raise CannotTry(f"it does not stop at SIGTERM: see {broken[0]}")
-    answers, signalled_at = _stopped_under_way(session)
-    verdict, seen = judge_in_flight(answers, signalled_at)
-    if verdict is Verdict.FAIL:
-        # On a busy machine the signal may come before a request is taken from the socket's queue,
-        # where no server can save it. One that drops what it works on does so every time.
-        answers, signalled_at = _stopped_under_way(session)
-        verdict, seen = judge_in_flight(answers, signalled_at)
-    return finding(IN_FLIGHT, verdict, seen)
+    # Twice the same decides: on a busy machine the signal may come before a request is taken from
+    # the socket's queue, where no server can save it, or just after the answers.
+    tries: list[tuple[Verdict, str]] = []
+    while not tries or tries[-1][0] not in [verdict for verdict, _ in tries[:-1]]:
+        tries.append(judge_in_flight(*_stopped_under_way(session)))
+    return finding(IN_FLIGHT, *tries[-1])
 
 
 def _stopped_under_way(session: Session) -> tuple[Sequence[Call], float]:
@@ -171,12 +169,13 @@ def _stopped_under_way(session: Session) -> tuple[Sequence[Call], float]:
     with session.running() as ready:
         prepared = calls.post(sample.body, sample.content_type)
         clients = Clients(ready.address, prepared, count=_CLIENTS)
+        terminate = procfs.terminator(ready.container)
         clients.start()
         try:
             time.sleep(_UNDER_WAY_S)
             _just_after_an_answer(clients, usual_s=sample.first.seconds)
             signalled_at = time.monotonic()
-            ready.container.kill("TERM")
+            terminate()
             _wait_for_end(ready.container)
         finally:
             clients.stop()
