@@ -82,6 +82,10 @@ test: setup-test ## Set up everything and run all tests
 	@scripts/setup_programs
 	@.venv/bin/pytest $(TESTS)
 
+.PHONY: test-alerts
+test-alerts: setup-test ## Inject every alert's fault, and wait until each has cleared: 8 minutes
+	@LAB_TEST_ALERTS=all .venv/bin/pytest tests/docker/endpoint/test_endpoint_alerts.py
+
 .PHONY: test-unit
 test-unit: setup-test ## Run the tests that need no engine
 	@.venv/bin/pytest tests/unit

@@ -28,6 +28,10 @@ _OVER: Final = {
     "repeats": {"fresh": 6, "pull": 1},
     "warm_up": ["fresh"],
 }
+_ONCE: Final = (
+    "There is no bench with image sizes yet: a small one is made, baseline against onnx-slim."
+    " Some minutes, once; --no-bench leaves it out."
+)
 
 
 def newest(runs: Path) -> Path | None:
@@ -55,7 +59,7 @@ def provide(progress: Progress, *, may_run: bool) -> str:
                 return (
                     f"There is no bench yet: {BOARDS} stay empty. Make one: `make coldstart-bench`."
                 )
-            progress.note("There is no bench yet: a small one is made, baseline against onnx-slim.")
+            progress.note(_ONCE)
             folder = _made(progress)
         bench = push.push(folder, url=url, runs=paths.runs())
     except LabError as error:

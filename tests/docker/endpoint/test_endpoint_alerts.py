@@ -1,0 +1,350 @@
+"""Every alert that minutes can show: its fault is injected, it fires; the fault is gone, it clears.
+
+The emulator, model containers, Pushgateway and Prometheus are real, and so are the rules, windows
+and all (services/prometheus). The faults run side by side. What clears only five minutes later is
+waited for by `make test-alerts` alone. Not here, for they take more than ten minutes to fire:
+ModelErrorsBurnSlow, ModelLatencyBurnSlow, ModelLatencyUnusual, InputDriftOverHour; these and all
+others are tried in Prometheus's own time machine (tests/docker/test_alerts.py).
+"""
+
+import json
+import os
+import shutil
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import dataclass, field
+from itertools import cycle, islice
+from typing import Any
+
+import httpx
+import pytest
+from botocore.exceptions import ClientError
+from prometheus_client import push_to_gateway
+
+from lab.artifacts import store
+from lab.engine.api import ContainerSpec, Mount
+from lab.engine.container import DockerContainer
+from lab.engine.docker import DockerEngine
+from lab.observe.bench import Reading
+from lab.observe.exposition import JOB, registry
+from lab.paths import SERVICES
+from lab.spec import LABEL_ROLE, Runtime
+from lab.stack.shifted import shifted
+from tests.docker.endpoint.site import BUCKET, Emulator, Site, free_port, realtime, serverless
+
+pytestmark = pytest.mark.docker
+
+WHOLE = os.environ.get("LAB_TEST_ALERTS") == "all"
+FIRE_S = 150.0
+CLEAR_S = 420.0 if WHOLE else 180.0
+BENCH = "smoke"
+
+Alert = tuple[str, str]
+"""Its name, and the endpoint, variant or job that it is about."""
+
+
+@dataclass(kw_only=True)
+class Watch:
+    """Prometheus and the Pushgateway, on this machine's own network."""
+
+    prometheus: str
+    gateway: str
+    gateway_container: DockerContainer
+
+    def firing(self) -> set[Alert]:
+        said = httpx.get(f"{self.prometheus}/api/v1/alerts", timeout=10).json()["data"]["alerts"]
+        return {
+            (one["labels"]["alertname"], _about(one["labels"]))
+            for one in said
+            if one["state"] == "firing"
+        }
+
+    def value(self, query: str) -> float | None:
+        answer = httpx.get(
+            f"{self.prometheus}/api/v1/query", params={"query": query}, timeout=10
+        ).json()
+        found = answer["data"]["result"]
+        return float(found[0]["value"][1]) if found else None
+
+    def until(self, query: str) -> None:
+        """Wait until the query finds something."""
+        deadline = time.monotonic() + 60
+        while self.value(query) is None:
+            assert time.monotonic() < deadline, query
+            time.sleep(0.5)
+
+
+def _about(labels: dict[str, str]) -> str:
+    if labels["alertname"] == "TargetDown":
+        return labels["job"]
+    return labels.get("endpoint") or labels["variant"]
+
+
+@pytest.fixture(scope="module")
+def watch(
+    engine: DockerEngine,
+    built: Callable[[str], str],
+    emulator: Emulator,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[Watch]:
+    ports = {"prometheus": free_port(), "gateway": free_port()}
+    config = tmp_path_factory.mktemp("prometheus")
+    config.chmod(0o755)
+    shutil.copytree(SERVICES / "prometheus" / "rules", config / "rules")
+    text = (SERVICES / "prometheus" / "prometheus.yml").read_text()
+    for there, here in (
+        ("endpoint:8800", f"127.0.0.1:{emulator.port}"),
+        ("pushgateway:9091", f"127.0.0.1:{ports['gateway']}"),
+        ("localhost:9090", f"127.0.0.1:{ports['prometheus']}"),
+    ):
+        assert there in text
+        text = text.replace(there, here)
+    (config / "prometheus.yml").write_text(text)
+    gateway = engine.create(
+        ContainerSpec(
+            image=built("pushgateway"),
+            command=[f"--web.listen-address=127.0.0.1:{ports['gateway']}"],
+            labels={LABEL_ROLE: "pushgateway"},
+            network="host",
+        )
+    )
+    prometheus = engine.create(
+        ContainerSpec(
+            image=built("prometheus"),
+            command=[
+                "--config.file=/config/prometheus.yml",
+                "--storage.tsdb.path=/tmp/data",
+                f"--web.listen-address=127.0.0.1:{ports['prometheus']}",
+            ],
+            labels={LABEL_ROLE: "prometheus"},
+            mounts=[Mount(source=str(config), target="/config")],
+            network="host",
+        )
+    )
+    made = Watch(
+        prometheus=f"http://127.0.0.1:{ports['prometheus']}",
+        gateway=f"http://127.0.0.1:{ports['gateway']}",
+        gateway_container=gateway,
+    )
+    try:
+        gateway.start()
+        prometheus.start()
+        _answers(f"{made.prometheus}/-/ready")
+        _answers(f"{made.gateway}/-/ready")
+        yield made
+    finally:
+        prometheus.remove()
+        gateway.remove()
+
+
+def _answers(url: str) -> None:
+    deadline = time.monotonic() + 60
+    while True:
+        with suppress(httpx.TransportError):
+            if httpx.get(url, timeout=2).is_success:
+                return
+        assert time.monotonic() < deadline, url
+        time.sleep(0.2)
+
+
+@dataclass(kw_only=True)
+class Fault:
+    """What goes wrong, the alerts that must say so, and how it ends."""
+
+    alerts: Sequence[Alert]
+    inject: Callable[[], None]
+    mend: Callable[[], None]
+    late: Sequence[Alert] = field(default_factory=list)
+    """Of the alerts, those that clear only when five minutes have passed."""
+
+
+class Traffic:
+    """Requests that may fail: that is what they are for."""
+
+    def __init__(self, site: Site) -> None:
+        self.site = site
+
+    def send(self, endpoint: str, **order: Any) -> None:
+        self.raw(endpoint, json.dumps(order).encode(), "application/json")
+
+    def raw(self, endpoint: str, body: bytes, kind: str) -> None:
+        with suppress(ClientError):
+            self.site.runtime.invoke_endpoint(EndpointName=endpoint, Body=body, ContentType=kind)[
+                "Body"
+            ].read()
+
+    def many(self, endpoint: str, count: int, *, at_once: int = 4, **order: Any) -> None:
+        with ThreadPoolExecutor(at_once) as pool:
+            list(pool.map(lambda _: self.send(endpoint, **order), range(count)))
+
+    def pictures(self, endpoint: str, bodies: Sequence[bytes], count: int) -> None:
+        with ThreadPoolExecutor(4) as pool:
+            sent = islice(cycle(bodies), count)
+            list(pool.map(lambda body: self.raw(endpoint, body, "image/png"), sent))
+
+
+class Scene:
+    """Endpoints, each for one fault."""
+
+    def __init__(self, site: Site, watch: Watch, *, image: str, model: str) -> None:
+        self.site, self.watch, self.traffic = site, watch, Traffic(site)
+        obedient = site.model()
+        lasting = [site.config(realtime(obedient)) for _ in range(3)]
+        small = [site.config(serverless(obedient, most=most)) for most in (4, 1)]
+        names = [site.endpoint(one, wait=False) for one in (*lasting, *small)]
+        self.wrong, self.slow, self.dying, self.cold, self.fat = names
+        self.eyes = _eyes(site, image, model)
+        names.append(self.eyes)
+        for name in names:
+            site.wait(name)
+            self.traffic.send(name)
+        # Rates begin with a second sample.
+        for name in names:
+            series = f'sagemaker_invocations_total{{endpoint="{name}"}}'
+            watch.until(f"count_over_time({series}[1m]) > 1")
+        pictures = store.pictures(model)
+        self.ordinary = [path.read_bytes() for path in pictures[:100]]
+        self.odd = list(shifted(pictures[:6]))
+
+    def burst_from_nothing(self) -> None:
+        for _ in range(3):
+            _scale_to_zero(self.site, self.cold)
+            self.traffic.many(self.cold, 8, at_once=8, sleep=1)
+
+    def die(self) -> None:
+        for number in range(4):
+            _until_it_answers(self.site, self.dying)
+            self.traffic.send(self.dying, die=number + 1)
+
+    def eat(self) -> None:
+        for _ in range(47):
+            self.traffic.send(self.fat, eat=20)
+
+    def push(self, seconds: float) -> None:
+        cell = dict.fromkeys(("model", "platform", "tier", "start_kind"), "any")
+        cell |= {"variant": BENCH, "emulated": "false"}
+        figures: Sequence[tuple[str, dict[str, str], float]] = (
+            ("lab_bench_start_seconds", {"quantile": "0.5"}, seconds),
+            ("lab_bench_start_seconds_lower", {}, 0.95 * seconds),
+            ("lab_bench_previous_start_seconds", {}, 1.0),
+        )
+        told = registry(
+            Reading(name=name, labels={**cell, **more}, value=value)
+            for name, more, value in figures
+        )
+        push_to_gateway(self.watch.gateway, job=JOB, registry=told, grouping_key={"plan": "p"})
+
+
+@pytest.fixture(scope="module")
+def faults(
+    site: Site, watch: Watch, built: Callable[[str], str], mobilenet: str
+) -> Sequence[Fault]:
+    scene = Scene(site, watch, image=built("onnx-slim"), model=mobilenet)
+    traffic = scene.traffic
+    return [
+        Fault(
+            alerts=[("ModelErrorsBurnFast", scene.wrong)],
+            inject=lambda: traffic.many(scene.wrong, 40, status=500),
+            # Good answers: the errors are no longer so large a part of the last half hour.
+            mend=lambda: traffic.many(scene.wrong, 1500),
+        ),
+        Fault(
+            alerts=[("ModelLatencyBurnFast", scene.slow)],
+            inject=lambda: traffic.many(scene.slow, 24, at_once=12, sleep=1.3),
+            mend=lambda: traffic.many(scene.slow, 1500),
+        ),
+        Fault(
+            alerts=[("ColdStartsMany", scene.cold), ("RequestsThrottled", scene.cold)],
+            inject=scene.burst_from_nothing,
+            mend=lambda: traffic.many(scene.cold, 300, at_once=2),
+        ),
+        Fault(
+            alerts=[("ContainerLost", scene.dying), ("ContainerCrashLoop", scene.dying)],
+            inject=scene.die,
+            mend=lambda: None,
+            late=[("ContainerCrashLoop", scene.dying)],
+        ),
+        Fault(
+            alerts=[("MemoryNearTier", scene.fat)],
+            inject=scene.eat,
+            mend=lambda: _scale_to_zero(site, scene.fat),
+        ),
+        Fault(
+            alerts=[("InputDrift", scene.eyes)],
+            inject=lambda: traffic.pictures(scene.eyes, scene.odd, 60),
+            mend=lambda: traffic.pictures(scene.eyes, scene.ordinary, 1500),
+        ),
+        Fault(
+            alerts=[("BenchSlower", BENCH)],
+            inject=lambda: scene.push(1.5),
+            mend=lambda: scene.push(1.0),
+        ),
+    ]
+
+
+def _eyes(site: Site, image: str, model: str) -> str:
+    archive = store.find(model, Runtime.ONNX)
+    site.s3.put_object(Bucket=BUCKET, Key="eyes/model.tar.gz", Body=archive.path.read_bytes())
+    made = site.model(image, data=f"s3://{BUCKET}/eyes/model.tar.gz")
+    return site.endpoint(site.config(realtime(made)), wait=False)
+
+
+def _scale_to_zero(site: Site, endpoint: str) -> None:
+    path = f"/_lab/endpoints/{endpoint}/scale-to-zero"
+    assert httpx.post(f"{site.emulator.url}{path}", timeout=60).is_success
+
+
+def _until_it_answers(site: Site, endpoint: str) -> None:
+    deadline = time.monotonic() + 60
+    while True:
+        with suppress(ClientError):
+            site.invoke(endpoint, b"{}")["Body"].read()
+            return
+        assert time.monotonic() < deadline
+        time.sleep(0.5)
+
+
+def _await(wanted: Callable[[], set[Alert]], seconds: float) -> set[Alert]:
+    """Until nothing is wanted any more; what still is."""
+    deadline = time.monotonic() + seconds
+    while (left := wanted()) and time.monotonic() < deadline:
+        time.sleep(2)
+    return left
+
+
+def test_each_alert_fires_when_its_fault_is_injected_and_clears_afterwards(
+    watch: Watch, faults: Sequence[Fault]
+) -> None:
+    everything = {alert for fault in faults for alert in fault.alerts}
+    assert not everything & watch.firing()
+
+    seen: set[Alert] = set()
+
+    def silent() -> set[Alert]:
+        seen.update(watch.firing())
+        return everything - seen
+
+    with ThreadPoolExecutor(len(faults)) as pool:
+        running = [pool.submit(fault.inject) for fault in faults]
+        left = _await(silent, FIRE_S)
+        for one in running:
+            one.result()
+    assert not left, "these never fired"
+
+    with ThreadPoolExecutor(len(faults)) as pool:
+        for done in [pool.submit(fault.mend) for fault in faults]:
+            done.result()
+    late = set() if WHOLE else {alert for fault in faults for alert in fault.late}
+    left = _await(lambda: (everything - late) & watch.firing(), CLEAR_S)
+    assert not left, "these never cleared"
+
+
+def test_a_target_that_is_gone_is_missed_and_its_return_is_noticed(watch: Watch) -> None:
+    down = ("TargetDown", "pushgateway")
+    assert down not in watch.firing()
+    watch.gateway_container.stop(grace_s=2)
+    assert not _await(lambda: {down} - watch.firing(), 90)
+    watch.gateway_container.start()
+    assert not _await(lambda: {down} & watch.firing(), 60)
