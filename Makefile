@@ -83,7 +83,7 @@ test: setup-test ## Set up everything and run all tests
 	@.venv/bin/pytest $(TESTS)
 
 .PHONY: test-alerts
-test-alerts: setup-test ## Inject every alert's fault, and wait until each has cleared: 8 minutes
+test-alerts: setup-test ## Inject every alert's fault, and wait until each has cleared: 7 minutes
 	@LAB_TEST_ALERTS=all .venv/bin/pytest tests/docker/endpoint/test_endpoint_alerts.py
 
 .PHONY: test-unit

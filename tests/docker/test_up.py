@@ -139,6 +139,15 @@ def test_prometheus_scrapes_the_emulator_and_every_model_container(lab: Lab) -> 
         time.sleep(1)
 
 
+def test_after_the_demo_no_panel_of_the_boards_about_endpoints_is_without_data(lab: Lab) -> None:
+    said = lab("demo", "--short", "--no-bench")
+    assert "lab observe render" in said or "/d/lab-endpoints" in said
+    page = Path(lab.env["LAB_STATE"]) / "boards.html"
+    boards = ("lab-endpoints", "lab-container", "lab-model")
+    chosen = [word for board in boards for word in ("--board", board)]
+    lab("observe", "render", *chosen, "--range", "5m", "--require-data", "--out", str(page))
+
+
 def test_a_service_that_died_is_mended_by_the_next_time(lab: Lab, engine: DockerEngine) -> None:
     engine.client.remove_container("inference-lab-s3", force=True)
     lab.up()
@@ -149,6 +158,8 @@ def test_a_service_that_died_is_mended_by_the_next_time(lab: Lab, engine: Docker
 def test_stopping_keeps_the_endpoints_and_starting_brings_them_back(
     lab: Lab, engine: DockerEngine, payload: Path
 ) -> None:
+    began = time.time()
+    known = _scrapes(lab, began)
     lab("down")
     assert not containers(engine)
     process = lab.begin()  # and is interrupted on its way
@@ -157,6 +168,17 @@ def test_stopping_keeps_the_endpoints_and_starting_brings_them_back(
     process.wait(60)
     lab.up()
     assert json.loads(lab("endpoint", "invoke", SERVERLESS, "--payload", str(payload)))
+    # And what Prometheus knew before.
+    assert _scrapes(lab, began) == known > 0
+
+
+def _scrapes(lab: Lab, at: float) -> float:
+    """How often the emulator had been scraped by then."""
+    answer = httpx.get(
+        f"http://127.0.0.1:{lab.env['LAB_PROMETHEUS_PORT']}/api/v1/query",
+        params={"query": 'count_over_time(up{job="endpoint"}[10m] offset 10s)', "time": at},
+    )
+    return float(answer.json()["data"]["result"][0]["value"][1])
 
 
 def test_a_port_that_is_taken_is_named_with_its_holder_and_its_variable(lab: Lab) -> None:
