@@ -7,8 +7,11 @@ from grafana_foundation_sdk.builders import dashboard
 from lab.observe.boards.layout import Board, Row, variable
 from lab.observe.boards.limits import OF_FLOOR
 from lab.observe.boards.panels import (
+    BLUE,
     BYTES,
     COUNT,
+    GREY,
+    ORANGE,
     PLAIN,
     SECONDS,
     bar_cell,
@@ -24,7 +27,7 @@ from lab.observe.boards.panels import (
     sorted_by,
     steps,
 )
-from lab.observe.boards.promql import CHOSEN, last, most, named, of
+from lab.observe.boards.promql import CHOSEN, last, most, named, of, percentiles
 from lab.observe.names import BASELINE
 from lab.spec import FLOOR
 
@@ -142,14 +145,15 @@ def _anatomy() -> object:
 
 
 def _totals() -> object:
-    several = 'quantile=~"0.5|0.95"'
+    found = with_floor("lab_bench_start_seconds", 'quantile=~"0.5|0.95"', by="variant quantile")
     return bars(
         "Start-up time, by variant",
         "From asking for the container to its first prediction. A p95 is there only when the run"
         " has enough samples for one.",
         "variant",
         "quantile",
-        f"sort_desc({with_floor('lab_bench_start_seconds', several, by='variant quantile')})",
+        f"sort_desc({percentiles(found)})",
+        colours={"p50": BLUE, "p95": ORANGE},
     ).unit(SECONDS)
 
 
@@ -166,6 +170,7 @@ def _sizes() -> object:
         "variant",
         "image",
         f"sort_desc({unpacked} or {compressed})",
+        colours={"unpacked": GREY, "compressed": BLUE},
     ).unit(BYTES)
 
 

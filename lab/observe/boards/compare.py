@@ -29,6 +29,7 @@ from lab.observe.boards.promql import (
     most,
     named,
     of,
+    percentiles,
     quantile,
     rate,
     share,
@@ -174,7 +175,7 @@ def _quantiles() -> object:
         "Quantiles: those that the run has enough samples for.",
         "quantile",
         "side",
-        _both("lab_bench_start_seconds", "quantile"),
+        percentiles(_both("lab_bench_start_seconds", "quantile")),
         in_order=True,
     ).unit(SECONDS)
 

@@ -203,13 +203,21 @@ def gauges(title: str, about: str, *queries: prometheus.Dataquery) -> bargauge.P
 
 
 def bars(
-    title: str, about: str, rows_of: str, colours_of: str, expr: str, *, in_order: bool = False
+    title: str,
+    about: str,
+    rows_of: str,
+    colours_of: str,
+    expr: str,
+    *,
+    in_order: bool = False,
+    colours: Mapping[str, str] | None = None,
 ) -> barchart.Panel:
     """A group of bars for each value of one label, a colour for each of another.
 
-    The groups come in the query's order, or ``in_order`` of the label's values.
+    The groups come in the query's order, or ``in_order`` of the label's values. ``colours`` are
+    fixed ones, where names alone would give two that look alike.
     """
-    return (
+    panel = (
         barchart.Panel()
         .title(title)
         .description(about)
@@ -228,21 +236,28 @@ def bars(
         .legend(_legend())
         .tooltip(_tooltip())
     )
+    for name, colour in (colours or {}).items():
+        panel = panel.override_by_name(name, [_set("color", _fixed(colour))])
+    return panel
 
 
 def phases(title: str, about: str, rows_of: str, expr: str) -> barchart.Panel:
     """A bar for each value of a label: its start's phases in their order, one after the other."""
-    panel = (
-        bars(title, about, rows_of, "phase", expr)
+    return (
+        bars(
+            title,
+            about,
+            rows_of,
+            "phase",
+            expr,
+            colours={phase.value: colour for phase, colour in PHASE_COLOURS.items()},
+        )
         .transformations([*_matrix(rows_of, "phase"), _ordered(rows_of)])
         .orientation(kinds.VizOrientation.HORIZONTAL)
         .stacking(kinds.StackingMode.NORMAL)
         .show_value(kinds.VisibilityMode.NEVER)
         .unit(SECONDS)
     )
-    for phase, colour in PHASE_COLOURS.items():
-        panel = panel.override_by_name(phase.value, [_set("color", _fixed(colour))])
-    return panel
 
 
 def sheet(

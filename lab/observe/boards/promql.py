@@ -98,3 +98,10 @@ def joined(inner: str, label: str, *of_labels: str) -> str:
 
 def _aggregate(how: str, inner: str, by: tuple[str, ...]) -> str:
     return f"{how} by ({', '.join(by)}) ({inner})" if by else f"{how}({inner})"
+
+
+def percentiles(series: str) -> str:
+    """The same with ``quantile`` as people say it: ``p50`` for ``0.5``."""
+    for value, name in (("0.5", "p50"), ("0.9", "p90"), ("0.95", "p95"), ("0.99", "p99")):
+        series = f'label_replace({series}, "quantile", "{name}", "quantile", "{value}")'
+    return series
