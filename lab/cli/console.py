@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import BarColumn, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
 from rich.progress import Progress as RichProgress
 
@@ -47,10 +48,11 @@ class ConsoleProgress:
         """Show a spinner, the present detail and the time it takes; leave one line behind."""
         live = RichProgress(
             SpinnerColumn(),
-            TextColumn("{task.description}"),
+            # Lines of builds and names of files have brackets of their own.
+            TextColumn("{task.description}", markup=False),
             BarColumn(bar_width=20),
             TimeElapsedColumn(),
-            TextColumn("[dim]{task.fields[detail]}"),
+            TextColumn("{task.fields[detail]}", style="dim", markup=False),
             console=err,
             transient=True,
             disable=not err.is_terminal,
@@ -61,11 +63,11 @@ class ConsoleProgress:
             yield _TaskStep(live, task, title)
         took = time.monotonic() - begin
         if took > _QUIET_STEP_S:
-            err.print(f"[green]✓[/green] {title} [dim]({format_seconds(took)})[/dim]")
+            err.print(f"[green]✓[/green] {escape(title)} [dim]({format_seconds(took)})[/dim]")
 
     def note(self, text: str) -> None:
         """Print a line that stays."""
-        err.print(f"[cyan]•[/cyan] {text}", highlight=False)
+        err.print(f"[cyan]•[/cyan] {escape(text)}", highlight=False)
 
 
 def fail(what: str, remedy: str) -> None:
