@@ -7,6 +7,7 @@ from typing import Final
 import typer
 
 from lab.cli.console import ConsoleProgress, out
+from lab.cli.files import save
 from lab.contract.check import chosen, entries, run
 from lab.contract.model import Verdicts
 from lab.contract.outputs import as_json, as_junit
@@ -16,7 +17,7 @@ from lab.contract.terminal import render, render_rules
 from lab.engine.api import Engine
 from lab.engine.docker import DockerEngine
 from lab.engine.select import open_engine
-from lab.errors import EngineError, UsageError
+from lab.errors import EngineError
 from lab.spec import Platform
 
 BROKEN: Final = 9
@@ -108,14 +109,6 @@ def _write(verdicts: Verdicts, json_to: str | None, junit_to: Path | None) -> No
     if json_to == _STDOUT:
         typer.echo(as_json(verdicts))
     elif json_to is not None:
-        _save(Path(json_to), as_json(verdicts) + "\n")
+        save(Path(json_to), as_json(verdicts) + "\n")
     if junit_to is not None:
-        _save(junit_to, as_junit(verdicts))
-
-
-def _save(path: Path, text: str) -> None:
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise UsageError(f"{path} cannot be written: {error.strerror}.") from error
+        save(junit_to, as_junit(verdicts))

@@ -14,6 +14,7 @@ from rich.table import Table
 
 from lab.artifacts import store
 from lab.cli.console import ConsoleProgress, out
+from lab.cli.files import save
 from lab.endpoint.bench import Options
 from lab.endpoint.bench_result import Result, rows
 from lab.endpoint.bench_session import run
@@ -84,7 +85,7 @@ def invoke(
     with _client() as client:
         reply = client.invoke(name, body, kind, **more)
     if output is not None:
-        output.write_bytes(reply.body)
+        save(output, reply.body)
         return
     sys.stdout.flush()
     sys.stdout.buffer.write(reply.body)

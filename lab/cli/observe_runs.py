@@ -6,6 +6,7 @@ import typer
 
 from lab import paths
 from lab.cli.console import ConsoleProgress, fail, out
+from lab.cli.files import save
 from lab.coldstart.folder import RunFolder
 from lab.engine.locate import find_engine
 from lab.engine.select import Choice, choice
@@ -43,7 +44,7 @@ def replay(
     if file is not None:
         if len(folders) > 1:
             raise UsageError("--out holds one run.", remedy="Replay one run at a time.")
-        file.write_text(replaying.to_text(folders[0], runs=paths.runs()), encoding="utf-8")
+        save(file, replaying.to_text(folders[0], runs=paths.runs()))
         _line(f"OpenMetrics: {file}")
         return
     server = replaying.Prometheus(prometheus or replaying.address())

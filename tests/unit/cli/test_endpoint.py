@@ -96,6 +96,15 @@ def test_an_answer_can_go_to_a_file(tmp_path: Path) -> None:
     assert out.read_text() == '{"predictions": [[1]]}'
 
 
+def test_an_answer_that_cannot_be_written_is_the_users_mistake(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "eye.jpg").write_bytes(b"eye")
+    words = ["--payload", str(tmp_path / "eye.jpg"), "--out", str(tmp_path / "eye.jpg" / "answer")]
+    assert main.run(["endpoint", "invoke", "grader", *words]) == 2
+    assert "cannot be written" in " ".join(capsys.readouterr().err.split())
+
+
 def test_what_the_container_said_reaches_the_user(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
