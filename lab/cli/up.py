@@ -14,7 +14,7 @@ from lab.stack.seed import Endpoint
 from lab.stack.services import Started
 from lab.stack.session import Stack
 from lab.stack.session import up as start
-from lab.stack.settings import Settings
+from lab.stack.settings import VARIANT, Settings
 
 app = typer.Typer()
 
@@ -23,7 +23,7 @@ _FAILED = 1
 
 @app.command()
 def up(
-    variant: str = typer.Option("onnx-slim", help="Which variant the endpoints serve."),
+    variant: str = typer.Option(VARIANT, help="Which variant the endpoints serve."),
     model: list[str] = typer.Option(None, help="Only this model; repeatable. All by default."),
 ) -> None:
     """Start the SageMaker look-alike and leave two endpoints for each model, ready to be called.

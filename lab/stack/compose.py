@@ -26,6 +26,7 @@ _SYSTEM_SOCKET: Final = "/var/run/docker.sock"
 _WAIT_S: Final = 180
 _STOP_S: Final = 75
 _LOG_LINES: Final = 12
+_EMULATOR_CPUS: Final = 2
 _NOWHERE: Final = "http://127.0.0.1:9/"
 """For alerts that nobody wants to be sent: Grafana takes no empty address."""
 
@@ -33,8 +34,9 @@ _NOWHERE: Final = "http://127.0.0.1:9/"
 class Compose:
     """The stack's file, with its variables filled in."""
 
-    def __init__(self, engine: DockerEngine, settings: Settings, *, platform: Platform) -> None:
-        self._env = environment(engine.address, settings, platform=platform)
+    def __init__(self, engine: DockerEngine, settings: Settings) -> None:
+        facts = engine.facts()
+        self._env = environment(engine.address, settings, platform=facts.platform, cpus=facts.cpus)
 
     def running(self) -> Mapping[str, Sequence[int]]:
         """The services that run, each with the ports that it is published at."""
@@ -108,7 +110,9 @@ def have_compose(progress: Progress) -> None:
     ensure([Tool.CLIENT, Tool.COMPOSE], progress)
 
 
-def environment(address: str, settings: Settings, *, platform: Platform) -> Mapping[str, str]:
+def environment(
+    address: str, settings: Settings, *, platform: Platform, cpus: int
+) -> Mapping[str, str]:
     """Every variable of ``compose.yaml``: none is left to what the user's shell happens to hold."""
     env = settings.env
     foreign = settings.foreign_s3
@@ -127,13 +131,12 @@ def environment(address: str, settings: Settings, *, platform: Platform) -> Mapp
         "LAB_ARCH": platform.arch,
         "LAB_STATE": str(settings.state),
         "LAB_SOCKET": socket_of(address),
+        # An engine refuses a container that may use more processors than it has.
+        "LAB_ENDPOINT_CPUS": str(min(_EMULATOR_CPUS, cpus)),
         **{one.variable: str(one.port(env)) for one in SERVICES.values()},
         "LAB_REGION": settings.region,
         "LAB_ACCOUNT": settings.account,
-        "LAB_IDLE_S": env.get("LAB_IDLE_S") or "600",
-        "LAB_REALTIME_PAYLOAD_MB": env.get("LAB_REALTIME_PAYLOAD_MB") or "25",
-        "LAB_ACCESS_KEY_ID": env.get("LAB_ACCESS_KEY_ID") or "",
-        "LAB_SECRET_ACCESS_KEY": env.get("LAB_SECRET_ACCESS_KEY") or "",
+        **settings.passed_on,
         "LAB_ALERT_URL": env.get("LAB_ALERT_URL") or _NOWHERE,
         "LAB_S3_INSIDE": foreign or "http://s3:5000",
         "LAB_S3_SESSION_TOKEN": "",

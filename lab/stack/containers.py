@@ -45,7 +45,7 @@ class Containers:
         self._settings = settings
         self._progress = progress
         self._platform = engine.facts().platform
-        self._compose = Compose(engine, settings, platform=self._platform)
+        self._compose = Compose(engine, settings)
         self._found: dict[str, thirdparty.Provenance] = {}
 
     def prepare(self) -> None:

@@ -71,6 +71,8 @@ class Processes:
             "LAB_BIND": LOOPBACK,
             "LAB_REGION": settings.region,
             "LAB_ACCOUNT": settings.account,
+            # Named here though inherited too: another value starts it anew.
+            **settings.passed_on,
             "AWS_ENDPOINT_URL_S3": settings.addresses.s3,
         }
         mark = fingerprint(target("endpoint"), base="")

@@ -15,6 +15,14 @@ from lab.spec import Runtime
 from lab.stack.services import SERVICES
 
 S3_VARIABLE: Final = "AWS_ENDPOINT_URL_S3"
+VARIANT: Final = "onnx-slim"
+"""What the endpoints serve unless something else is asked for."""
+_PASSED_ON: Final = (
+    "LAB_IDLE_S",
+    "LAB_REALTIME_PAYLOAD_MB",
+    "LAB_ACCESS_KEY_ID",
+    "LAB_SECRET_ACCESS_KEY",
+)
 _LOCAL: Final = frozenset({"localhost", "127.0.0.1", "::1"})
 
 
@@ -22,8 +30,8 @@ _LOCAL: Final = frozenset({"localhost", "127.0.0.1", "::1"})
 class Settings:
     """Everything that decides what the stack looks like."""
 
-    variant: str
-    models: Sequence[str]
+    variant: str = VARIANT
+    models: Sequence[str] = ()
     state: Path = field(default_factory=paths.state)
     env: Mapping[str, str] = field(default_factory=lambda: dict(os.environ))
 
@@ -47,6 +55,11 @@ class Settings:
     def account(self) -> str:
         """Of the emulator's ARNs."""
         return self.env.get("LAB_ACCOUNT") or "0" * 12
+
+    @property
+    def passed_on(self) -> Mapping[str, str]:
+        """What the user set for the emulator; it takes an empty one for its own default."""
+        return {name: self.env.get(name) or "" for name in _PASSED_ON}
 
     @property
     def foreign_s3(self) -> str | None:

@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from lab.errors import PortTakenError
-from lab.paths import SERVICES
+from lab.paths import ROOT, SERVICES
 from lab.progress import Silent
 from lab.stack import processes
 from lab.stack.processes import Processes
@@ -75,6 +75,24 @@ def test_the_emulator_and_s3_are_processes_and_what_is_missing_is_said(
     absent = {name for name, one in rows.items() if one.url is None}
     assert absent == {"registry", "prometheus", "pushgateway", "grafana"}
     assert "prometheus is left out: not installed (Debian: prometheus)." in progress.notes
+
+
+def test_a_setting_of_the_emulators_starts_it_anew(tmp_path: Path, begun: Begun) -> None:
+    start(tmp_path)
+    before = begun.programs["endpoint"].env
+    start(tmp_path, LAB_IDLE_S="5")
+    assert begun.programs["endpoint"].env["LAB_IDLE_S"] == "5"
+    assert begun.programs["endpoint"].env != before
+
+
+def test_prometheus_remembers_as_long_as_it_does_in_its_container(
+    tmp_path: Path, begun: Begun
+) -> None:
+    start(tmp_path, installed=["prometheus"])
+    command = yaml.safe_load((ROOT / "compose.yaml").read_text())["services"]["prometheus"]
+    kept = [word for word in command["command"] if "retention" in word]
+    assert len(kept) == 2
+    assert set(kept) <= set(begun.programs["prometheus"].argv)
 
 
 def test_debians_prometheus_is_used_where_it_is_installed(tmp_path: Path, begun: Begun) -> None:

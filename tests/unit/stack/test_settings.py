@@ -1,4 +1,5 @@
 import re
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,10 @@ _PLATFORM = Platform.AMD64
 
 def settings(tmp_path: Path, **env: str) -> Settings:
     return Settings(variant="onnx-slim", models=("m",), state=tmp_path, env=env)
+
+
+def variables(one: Settings, *, cpus: int = 8) -> Mapping[str, str]:
+    return environment("unix:///run/docker.sock", one, platform=_PLATFORM, cpus=cpus)
 
 
 def test_by_default_everything_is_on_loopback(tmp_path: Path) -> None:
@@ -32,12 +37,10 @@ def test_the_address_that_an_earlier_call_said_to_export_is_no_foreign_s3(tmp_pa
 def test_any_other_s3_is_used_with_the_users_keys_and_ours_is_not(tmp_path: Path) -> None:
     one = settings(tmp_path, AWS_ENDPOINT_URL_S3="https://minio.example", AWS_ACCESS_KEY_ID="me")
     assert one.addresses.s3 == "https://minio.example"
-    env = environment("unix:///run/docker.sock", one, platform=_PLATFORM)
+    env = variables(one)
     assert env["LAB_S3_INSIDE"] == "https://minio.example"
     assert env["LAB_S3_ACCESS_KEY_ID"] == "me"
-    own = environment(
-        "unix:///run/docker.sock", settings(tmp_path, AWS_ACCESS_KEY_ID="me"), platform=_PLATFORM
-    )
+    own = variables(settings(tmp_path, AWS_ACCESS_KEY_ID="me"))
     assert own["LAB_S3_INSIDE"] == "http://s3:5000"
     assert own["LAB_S3_ACCESS_KEY_ID"] == "test"
 
@@ -50,11 +53,18 @@ def test_a_variant_without_a_model_is_refused(tmp_path: Path) -> None:
 
 
 def test_every_variable_of_the_file_is_set_whatever_the_users_shell_holds(tmp_path: Path) -> None:
-    env = environment("unix:///run/docker.sock", settings(tmp_path), platform=_PLATFORM)
+    env = variables(settings(tmp_path))
     text = FILE.read_text()
     named = set(re.findall(r"\$\{(\w+)", text))
     assert named <= set(env)
     assert env["COMPOSE_FILE"] == env["COMPOSE_PROJECT_NAME"] == ""
+
+
+@pytest.mark.parametrize(("has", "given"), [(1, "1"), (2, "2"), (64, "2")])
+def test_the_emulator_is_never_given_more_processors_than_the_engine_has(
+    tmp_path: Path, has: int, given: str
+) -> None:
+    assert variables(settings(tmp_path), cpus=has)["LAB_ENDPOINT_CPUS"] == given
 
 
 def test_an_engine_elsewhere_cannot_share_a_folder_with_the_emulator() -> None:
