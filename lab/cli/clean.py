@@ -5,10 +5,13 @@ import shutil
 import typer
 
 from lab import paths
-from lab.cli.console import out
+from lab.cli.console import ConsoleProgress, out
+from lab.cli.down import running_engine
 from lab.engine.clean import remove_all
 from lab.engine.docker import DockerEngine
 from lab.engine.locate import find_engine
+from lab.stack import session
+from lab.stack.settings import Settings
 
 app = typer.Typer()
 
@@ -21,6 +24,10 @@ def clean(
 
     Only things that carry the lab's label are touched on the engine. Runs stay, unless --runs.
     """
+    if paths.state().exists():
+        # First: what runs would go on writing, and what the emulator wrote as root is removed by
+        # a container of its image.
+        _forget_stack()
     engine = find_engine()
     if isinstance(engine, DockerEngine):
         gone = remove_all(engine)
@@ -35,3 +42,12 @@ def clean(
         if folder.exists():
             shutil.rmtree(folder)
             out.print(f"Removed {folder}.")
+
+
+def _forget_stack() -> None:
+    engine = running_engine()
+    try:
+        session.down(Settings(), engine, ConsoleProgress(), forget=True)
+    finally:
+        engine.close()
+    out.print("The stack is stopped and forgotten.")

@@ -20,8 +20,8 @@ def down(
     ),
 ) -> None:
     """Stop the stack and every model container; endpoints come back with the next `lab up`."""
-    settings = Settings(variant="onnx-slim", models=())
-    engine = _running_engine()
+    settings = Settings()
+    engine = running_engine()
     try:
         kept = stop(settings, engine, ConsoleProgress(), forget=everything)
     finally:
@@ -32,7 +32,7 @@ def down(
     out.print("Stopped, and nothing is left but the images." if gone else "Stopped.")
 
 
-def _running_engine() -> Engine:
+def running_engine() -> Engine:
     """Stopping installs and starts nothing."""
     found = None if choice() is Choice.PROCESS else find_engine()
     return found or ProcessEngine()

@@ -14,7 +14,7 @@ from lab.artifacts import store
 from lab.endpoint.client import Addresses, EmulatorClient
 from lab.engine.api import Engine
 from lab.engine.docker import DockerEngine
-from lab.errors import BusyError
+from lab.errors import BusyError, UsageError
 from lab.images.variants import image_ref
 from lab.progress import Progress
 from lab.stack import seed
@@ -151,11 +151,19 @@ def _served(settings: Settings, engine: Engine) -> Sequence[Served]:
 
 
 def _remove(state: Path, backend: Backend) -> None:
+    with suppress(FileNotFoundError):
+        try:
+            shutil.rmtree(state)
+        except PermissionError:
+            backend.empty_state()
+            _remove_rest(state)
+
+
+def _remove_rest(state: Path) -> None:
     try:
         shutil.rmtree(state)
-    except PermissionError:
-        backend.empty_state()
-        with suppress(FileNotFoundError):
-            shutil.rmtree(state)
-    except FileNotFoundError:
-        return
+    except PermissionError as error:
+        raise UsageError(
+            f"{error.filename or state} cannot be removed: {error.strerror}.",
+            remedy=f"A container wrote it as root. Remove it as root: sudo rm -r {state}",
+        ) from error

@@ -130,7 +130,7 @@ def test_down_stops_and_only_all_forgets(
     monkeypatch: pytest.MonkeyPatch, words: list[str], *, forget: bool
 ) -> None:
     seen = {}
-    monkeypatch.setattr("lab.cli.down._running_engine", FakeEngine)
+    monkeypatch.setattr("lab.cli.down.running_engine", FakeEngine)
 
     def stop(*_: object, forget: bool) -> tuple[str, ...]:
         seen["forget"] = forget
