@@ -2,13 +2,14 @@
 
 import json
 import re
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import pytest
 import yaml
 
 from lab.images.targets import TARGETS
-from lab.observe import secret
+from lab.observe import annotate, push, replay, secret
 from lab.paths import ROOT, SERVICES
 from lab.spec import LABEL
 from lab.stack import services as known
@@ -127,3 +128,19 @@ def test_grafana_is_provisioned_looked_at_by_anyone_here_and_run_by_no_default_p
 def test_prometheus_keeps_its_data_in_a_volume_that_stopping_leaves() -> None:
     assert "prometheus:/prometheus" in _ALL["prometheus"]["volumes"]
     assert "--storage.tsdb.path=/prometheus" in _ALL["prometheus"]["command"]
+
+
+@pytest.mark.parametrize(
+    ("name", "address"),
+    [
+        ("pushgateway", push.address),
+        ("grafana", annotate.address),
+        ("prometheus", replay.address),
+    ],
+)
+def test_benches_look_for_a_service_where_the_stack_publishes_it(
+    name: str, address: Callable[[Mapping[str, str]], str]
+) -> None:
+    service = known.SERVICES[name]
+    for env in ({}, {service.variable: "1234"}):
+        assert address(env) == service.url(env)
