@@ -28,11 +28,6 @@ def validation_exception(message: str) -> ApiError:
     return ApiError("ValidationException", message)
 
 
-def resource_in_use(message: str) -> ApiError:
-    """Of the control plane."""
-    return ApiError("ResourceInUse", message)
-
-
 def validation_error(message: str) -> ApiError:
     """Of the runtime."""
     return ApiError("ValidationError", message)
@@ -46,16 +41,6 @@ def throttling() -> ApiError:
 def model_not_ready(message: str) -> ApiError:
     """Of the runtime."""
     return ApiError("ModelNotReadyException", message, status=429)
-
-
-def service_unavailable(message: str) -> ApiError:
-    """Of the runtime."""
-    return ApiError("ServiceUnavailable", message, status=503)
-
-
-def internal_failure(message: str) -> ApiError:
-    """Of both."""
-    return ApiError("InternalFailure", message, status=500)
 
 
 def model_error(message: str, *, original_status: int, original: str, log_stream: str) -> ApiError:

@@ -34,10 +34,6 @@ FLOOR: Final = 1e-4
 """Of each share."""
 LEAST_IMAGES: Final = 30
 """Within the window; with fewer there is no figure."""
-SURE_IMAGES: Final = 100
-"""Within the window, before anybody is woken: of that many, chance alone brings five bins above
-0.25 less than once in a hundred times (chi squared with 4 degrees of freedom: 13.3 x 0.015 = 0.2);
-of 30 images it does once in six."""
 WINDOWS: Final = ("5m", "1h")
 """Sliding: the short one for a demonstration, the long one for judging."""
 

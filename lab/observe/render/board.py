@@ -3,7 +3,7 @@
 import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
@@ -289,8 +289,3 @@ def link_to(url: str, uids: Sequence[str]) -> str:
     if found:
         return f"#{found[1]}" if found[1] in uids else ""
     return url if url.startswith(("https://", "http://")) else ""
-
-
-def with_text(panel: Panel, title: str, description: str) -> Panel:
-    """The same panel with its variables filled in."""
-    return replace(panel, title=title, description=description)

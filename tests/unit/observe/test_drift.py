@@ -175,5 +175,4 @@ def test_chance_alone_hardly_ever_sounds_the_alarm_once_there_are_enough_images(
         > drift.LARGE
         for _ in range(1000)
     ]
-    assert drift.SURE_IMAGES == 100
     assert least <= np.mean(alarms) <= most

@@ -13,7 +13,6 @@ from lab.observe.render.settings import Look
 from lab.observe.render.timespan import Span
 
 INK: Final = "@ink"
-SOFT: Final = "@soft"
 LINE: Final = "@line"
 """Colours of the page itself; its script fills them in."""
 
