@@ -190,7 +190,7 @@ class S3Objects:
                 for row in page.get("Contents", ())
             ]
         for key in keys:
-            relative = PurePosixPath(key.removeprefix(place.key).removeprefix("/"))
+            relative = PurePosixPath(key.removeprefix(place.key).lstrip("/"))
             if key.endswith("/") or not relative.parts:
                 continue  # a console's "folder"
             if ".." in relative.parts:

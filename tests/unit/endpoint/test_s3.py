@@ -106,6 +106,16 @@ def test_a_key_that_leads_out_of_the_folder_is_refused(
         objects.download_prefix("s3://box/evil/", tmp_path)
 
 
+def test_a_key_with_many_slashes_is_no_absolute_path(
+    objects: S3Objects, client: Any, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    client.put_object(Bucket="box", Key=f"sly//{out}", Body=b"x")
+    objects.download_prefix("s3://box/sly/", tmp_path / "in")
+    assert not out.exists()
+    assert (tmp_path / "in" / str(out).lstrip("/")).read_bytes() == b"x"
+
+
 @pytest.mark.parametrize(
     ("uri", "code"),
     [("s3://box/none", "NoSuchKey"), ("s3://no-such-box/none", "NoSuchBucket")],
