@@ -169,9 +169,17 @@ class EngineLauncher:
         return server
 
     async def stop(self, server: Server, *, grace_s: float = 30.0) -> None:
-        """SIGTERM, SIGKILL after ``grace_s``, then gone. No error if it is gone already."""
+        """SIGTERM, SIGKILL after ``grace_s``, then gone. No error if it is gone already.
+
+        Raises ``EngineError`` when the engine does not remove it: to be called again.
+        """
         running = self._running.pop(server.id, None)
-        await self._in(self._stops, lambda: self._stop(server.id, running, grace_s))
+        try:
+            await self._in(self._stops, lambda: self._stop(server.id, running, grace_s))
+        except EngineError:
+            if running is not None:
+                self._running[server.id] = running
+            raise
 
     async def sweep(self, keep: Sequence[str]) -> None:
         """Remove this emulator's containers but those whose server ids are in ``keep``.
@@ -346,16 +354,18 @@ class EngineLauncher:
                 container.stop(grace_s=grace_s)
             if running is not None:
                 running.filing.close(drain=True)
-            with suppress(EngineError):
+            try:
                 container.remove()
+            except EngineError:
+                # Its folder stays while it may run. What is in a cold host goes with that.
+                if running is None or not isinstance(running.place, ColdPlace):
+                    raise
         if running is not None and running.place is not None:
             running.place.close()
         shutil.rmtree(self._folder / server_id, ignore_errors=True)
 
     def _left(self, server_id: str) -> Sequence[Container]:
-        with suppress(EngineError):
-            return self._engine.containers(self._mine(server_id))
-        return ()
+        return self._engine.containers(self._mine(server_id))
 
     def _sweep(self, kept: set[str]) -> None:
         containers = self._engine.containers({LABEL_OWNER: self._owner, LABEL_ROLE: ROLE})

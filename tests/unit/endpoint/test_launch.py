@@ -9,7 +9,7 @@ import pytest
 from lab.endpoint.parts import Compute, LaunchFailed, Server
 from lab.endpoint.records import Kind, ServerRecord
 from lab.engine.api import ContainerSpec, ImageFacts, LayerEvent
-from lab.errors import ImageNotFoundError
+from lab.errors import EngineError, ImageNotFoundError
 from lab.spec import LABEL, LABEL_OWNER, LABEL_ROLE, EngineKind, Phase, Platform
 from tests.unit.coldstart.fakes import Behaviour, FakeContainer, FakeEngine
 from tests.unit.endpoint.launching import GB, PLAN, REAL_TIME, Scene
@@ -165,6 +165,26 @@ def test_the_model_is_there_while_it_runs_and_gone_afterwards(scene: Scene) -> N
         await scene.launcher.stop(server)
         assert scene.folders == []
         await scene.launcher.stop(server)  # once more harms nobody
+
+    run(scene, work)
+
+
+def test_a_container_that_the_engine_does_not_remove_is_asked_for_again(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def work() -> None:
+        server = await scene.launch()
+
+        def busy(_self: FakeContainer) -> None:
+            raise EngineError("The engine is busy.")
+
+        with monkeypatch.context() as patched:
+            patched.setattr(FakeContainer, "remove", busy)
+            with pytest.raises(EngineError, match="busy"):
+                await scene.launcher.stop(server)
+        assert scene.folders == ["s-1"]
+        await scene.launcher.stop(server)
+        assert scene.folders == []
 
     run(scene, work)
 
