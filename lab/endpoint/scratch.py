@@ -1,5 +1,6 @@
 """What containers may write: a folder on the disk for each, watched, since no quota holds it."""
 
+import logging
 import os
 import threading
 from collections.abc import Callable
@@ -9,6 +10,8 @@ from pathlib import Path
 from typing import Final
 
 EVERY_S: Final = 3.0
+
+_LOG = logging.getLogger(__name__)
 
 
 @dataclass(kw_only=True)
@@ -65,7 +68,10 @@ class DiskWatch:
                 one.used_bytes = used_bytes(one.folder)
                 if one.used_bytes > one.most_bytes and not one.over:
                     one.over = True
-                    one.on_over(one.used_bytes)
+                    try:
+                        one.on_over(one.used_bytes)
+                    except Exception:  # noqa: BLE001 - the others are watched on
+                        _LOG.exception("%s is too large", one.folder)
 
 
 def used_bytes(folder: Path) -> int:

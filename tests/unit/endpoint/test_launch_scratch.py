@@ -31,3 +31,18 @@ def test_too_much_is_told_once(tmp_path: Path) -> None:
     watch.forget("s-1")
     assert watch.used_bytes("s-1") is None
     watch.close()
+
+
+def test_what_goes_wrong_with_one_does_not_end_the_watch_of_the_others(tmp_path: Path) -> None:
+    watch = DiskWatch(every_s=0.01)
+    heard = threading.Event()
+
+    def fails(_used: int) -> None:
+        raise OSError("No space left on device")
+
+    for name, told in (("a", fails), ("b", lambda _used: heard.set())):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "file").write_bytes(b"x" * 100_000)
+        watch.add(name, tmp_path / name, most_bytes=50_000, on_over=told)
+    assert heard.wait(2)
+    watch.close()
