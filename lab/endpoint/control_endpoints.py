@@ -5,7 +5,12 @@ from dataclasses import replace
 from typing import Any, Final
 
 from lab.endpoint.control_desk import Desk
-from lab.endpoint.control_rules import check_deployment, check_weights
+from lab.endpoint.control_rules import (
+    check_deployment,
+    check_quota,
+    check_weights,
+    initial_counts,
+)
 from lab.endpoint.describe import described
 from lab.endpoint.errors import ApiError, validation_exception
 from lab.endpoint.paging import page
@@ -34,6 +39,7 @@ class Endpoints:
         with desk.store.transaction():
             config = desk.config(asked["EndpointConfigName"])
             check_deployment(deployment, serverless=kind_of(config.body) is Kind.SERVERLESS)
+            check_quota(config.body, initial_counts(config.body))
             row = EndpointRecord(
                 name=name,
                 arn=desk.names.arn("endpoint", name),
@@ -115,6 +121,7 @@ class Endpoints:
             if deployment is None:
                 deployment = row.deployment if asked.get("RetainDeploymentConfig") else {}
             check_deployment(deployment, serverless=kind is Kind.SERVERLESS)
+            check_quota(config.body, initial_counts(config.body))
             # The fleet keeps what it retained of an earlier configuration under keys of its own.
             retain = {key: value for key, value in row.retain.items() if key not in _RETAIN}
             retain |= {key: asked[key] for key in _RETAIN if key in asked}
@@ -151,6 +158,8 @@ class Endpoints:
                 wanted[name] = _wanted(wanted[name], each, _variant(config, name), config)
             shadows = _shadow_names(config)
             check_weights([s.weight for name, s in wanted.items() if name not in shadows])
+            if config is not None:
+                check_quota(config, {name: state.count for name, state in wanted.items()})
             return replace(
                 row,
                 status=Status.UPDATING,

@@ -6,9 +6,12 @@ Sentences seen on AWS are used as they are there; the others say the documented 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
-from lab.endpoint.errors import validation_exception
+from lab.endpoint.errors import ApiError, validation_exception
 from lab.endpoint.instances import SERVERLESS_TIERS_MB
 from lab.endpoint.records import Body, Resource
+
+INSTANCES: Final = 100
+"""Of one variant. The lab's own: on AWS it differs by account, type and region."""
 
 _HALF: Final = 50
 _LINEAR_LEAST: Final = 10
@@ -56,6 +59,29 @@ def check_weights(weights: Sequence[float]) -> None:
         raise validation_exception(
             "The sum of the weights of all production variants must be greater than 0."
         )
+
+
+def check_quota(config: Body, counts: Mapping[str, int]) -> None:
+    """Refuse more instances than an account has: without a quota, a slip of a digit would have the
+    machine start a million containers. ``counts`` by variant. Raises ``ApiError``.
+    """
+    variants = (*config["ProductionVariants"], *config.get("ShadowProductionVariants", ()))
+    for variant in variants:
+        count = counts.get(variant["VariantName"], 0)
+        if "ServerlessConfig" not in variant and count > INSTANCES:
+            raise ApiError(
+                "ResourceLimitExceeded",
+                f"The account-level service limit '{variant.get('InstanceType')} for endpoint "
+                f"usage' is {INSTANCES} Instances, with current utilization of 0 Instances and a "
+                f"request delta of {count} Instances. Please use AWS Service Quotas to request an "
+                "increase for this quota.",
+            )
+
+
+def initial_counts(config: Body) -> Mapping[str, int]:
+    """Instances that a configuration begins with, by variant."""
+    variants = (*config["ProductionVariants"], *config.get("ShadowProductionVariants", ()))
+    return {one["VariantName"]: one.get("InitialInstanceCount", 0) for one in variants}
 
 
 def _config_problems(config: Body, models: Mapping[str, Resource]) -> Iterator[str]:

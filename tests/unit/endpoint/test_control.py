@@ -182,6 +182,21 @@ def test_an_endpoint_under_way_can_be_neither_changed_nor_deleted(
         hosted.client.delete_endpoint(EndpointName="n")
 
 
+def test_more_instances_than_a_quota_allows_are_never_begun(hosted: Plane) -> None:
+    hosted.given_config("many", instance(InitialInstanceCount=1_000_000_000))
+    message = "service limit 'ml.m5.large for endpoint usage' is 100 Instances"
+    with refused(message, "ResourceLimitExceeded"):
+        hosted.client.create_endpoint(EndpointName="n", EndpointConfigName="many")
+    with refused(message, "ResourceLimitExceeded"):
+        hosted.client.update_endpoint(EndpointName="e", EndpointConfigName="many")
+    with refused("request delta of 101 Instances", "ResourceLimitExceeded"):
+        hosted.client.update_endpoint_weights_and_capacities(
+            EndpointName="e",
+            DesiredWeightsAndCapacities=[{"VariantName": "v", "DesiredInstanceCount": 101}],
+        )
+    assert hosted.client.describe_endpoint(EndpointName="e")["EndpointStatus"] == "InService"
+
+
 def test_a_failed_endpoint_can_only_be_deleted(hosted: Plane) -> None:
     hosted.given_config("d")
     hosted.fleet.fail("e", "because")
