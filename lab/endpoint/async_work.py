@@ -38,6 +38,8 @@ PAYLOAD_BYTES: Final = 1024**3
 _THREADS = 16
 _RETRY_S = 0.5
 _EXCERPT = 64 * 1024
+_LOGGED = 2_000
+"""Characters of a failure that go to the emulator's own log; all of it goes to S3."""
 _UPLOADS = 6
 _FIRST_UPLOAD_RETRY_S = 1.0
 _PASSING = frozenset({"Unreachable", "SlowDown", "InternalError"})
@@ -131,7 +133,9 @@ class Worker:
     async def fail(self, row: AsyncRecord, reason: str) -> None:
         """Write the reason where the endpoint wants failures, and forget the request."""
         # As AWS words it in the endpoint's log stream "data-log".
-        _LOG.warning("[sagemaker logs] [%s] %s", row.inference_id, reason)
+        # On one line: the model's own words are in it.
+        said = " ".join(reason[:_LOGGED].split())
+        _LOG.warning("[sagemaker logs] [%s] %s", row.inference_id, said)
         place = row.request["failure"]
         if place is not None:
             try:

@@ -318,6 +318,26 @@ def test_a_models_error_is_written_to_the_failure_path(world: World) -> None:
     assert world.events.count("InvocationsProcessed") == 0
 
 
+def test_what_a_model_said_is_one_short_line_of_the_emulators_log(
+    world: World, caplog: pytest.LogCaptureFixture
+) -> None:
+    said = b"boom\nWARNING face: another line\n" + b"x" * 60_000
+    world.transport.answer = lambda call, timeout_s: Answer(status=500, headers={}, body=said)
+
+    async def scenario() -> None:
+        reply = await world.accept(b"x")
+        await world.settled()
+        assert reply.failure_location is not None
+        reason, _ = world.objects.kept[reply.failure_location]
+        assert said in reason
+
+    world.run(scenario)
+    (line,) = [one.getMessage() for one in caplog.records if "sagemaker logs" in one.getMessage()]
+    assert "boom WARNING face: another line" in line
+    assert "\n" not in line
+    assert len(line) < 2_100
+
+
 def never(call: Call, timeout_s: float) -> Any:
     raise TimeoutError
 
