@@ -136,7 +136,6 @@ def assemble(
 ) -> Emulator:
     """An emulator on an engine, not yet started."""
     clock = SystemClock()
-    settings.state.mkdir(parents=True, exist_ok=True)
     store = SqliteStore(settings.state / STORE_FILE)
     objects = S3Objects(endpoint_url=s3_endpoint, region=settings.region)
     logs = LogFiles(settings.state / LOGS_FOLDER)

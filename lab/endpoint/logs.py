@@ -104,7 +104,7 @@ class LogFiles:
     async def follow(self, endpoint: str, *, lines: int = 0) -> AsyncIterator[str]:
         """Lines as they are filed, after the last ``lines`` that are there; without an end."""
         readers = {path: _Reader(path, at_end=True) for path in self._paths(endpoint)}
-        for line in self.tail(endpoint, lines):
+        for line in await asyncio.to_thread(self.tail, endpoint, lines):
             yield line
         while True:
             for path in self._paths(endpoint):

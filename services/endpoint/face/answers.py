@@ -4,9 +4,11 @@ The one place where an ``ApiError`` becomes bytes.
 """
 
 import json
+import re
 import uuid
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from typing import Any, Final
+from urllib.parse import quote
 
 from lab.endpoint.errors import ApiError
 
@@ -18,6 +20,7 @@ Headers = list[tuple[bytes, bytes]]
 
 _JSON: Final = b"application/json"
 _JSON_1_1: Final = b"application/x-amz-json-1.1"
+_NO_HEADER: Final = re.compile(r"[^\t\x20-\x7e\x80-\xff]")
 _INTERNAL: Final = "An internal error of the emulator; its own log says more."
 
 
@@ -61,6 +64,16 @@ def control_headers(request: str) -> dict[str, str]:
 
 def encoded(headers: Mapping[str, str], request: str) -> Headers:
     """Our answer's headers as ASGI wants them."""
-    found = [(name.lower().encode(), value.encode("latin-1")) for name, value in headers.items()]
+    found = [
+        (name.lower().encode(), _header(value).encode("latin-1")) for name, value in headers.items()
+    ]
     found.append((b"x-amzn-requestid", request.encode()))
     return found
+
+
+def _header(value: str) -> str:
+    """The value itself; percent-encoded where no header can carry it.
+
+    A place in S3 may have any character, a line's end among them.
+    """
+    return _NO_HEADER.sub(lambda found: quote(found[0], errors="replace"), value)

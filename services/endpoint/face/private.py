@@ -1,6 +1,7 @@
 """The emulator's own API, beside AWS's: for ``lab``, for Prometheus and for health checks."""
 
 import asyncio
+import re
 from collections.abc import AsyncIterator, Callable
 from typing import Annotated, Any, Final
 
@@ -13,6 +14,8 @@ from lab.endpoint.emulator import Emulator
 _NOT_FOUND: Final = 404
 _UNAVAILABLE: Final = 503
 _MOST_LINES: Final = 100_000
+_NAME: Final = re.compile(r"[a-zA-Z0-9](-*[a-zA-Z0-9]){0,62}")
+"""Of an endpoint. Logs are looked for below a folder of this name: no other may become a path."""
 
 
 def private_router(
@@ -69,7 +72,7 @@ def private_router(
 def _known(emulator: Emulator, name: str, *, logs_too: bool = False) -> None:
     if emulator.store.endpoint(name) is not None:
         return
-    if logs_too and emulator.logs.streams(name):
+    if logs_too and _NAME.fullmatch(name) and emulator.logs.streams(name):
         return  # logs outlive their endpoint, as in CloudWatch
     raise HTTPException(_NOT_FOUND, f"There is no endpoint {name}.")
 
@@ -78,17 +81,15 @@ async def _follow(
     emulator: Emulator, name: str, lines: int, stopping: asyncio.Event
 ) -> AsyncIterator[str]:
     """The last lines, then what comes; ends when the emulator does."""
-    for line in await asyncio.to_thread(emulator.logs.tail, name, lines):
-        yield f"{line}\n"
-    coming = aiter(emulator.logs.follow(name))
+    coming = aiter(emulator.logs.follow(name, lines=lines))
     end = asyncio.ensure_future(stopping.wait())
+    next_line: asyncio.Future[str | None] | None = None
     try:
         while not stopping.is_set():
-            next_line: asyncio.Future[str | None] = asyncio.ensure_future(anext(coming, None))
+            next_line = asyncio.ensure_future(anext(coming, None))
             waited: set[asyncio.Future[Any]] = {next_line, end}
             await asyncio.wait(waited, return_when=asyncio.FIRST_COMPLETED)
             if not next_line.done():
-                next_line.cancel()
                 return
             said = await next_line
             if said is None:
@@ -96,3 +97,5 @@ async def _follow(
             yield f"{said}\n"
     finally:
         end.cancel()
+        if next_line is not None:
+            next_line.cancel()  # a reader that went away must not be read for until a line comes

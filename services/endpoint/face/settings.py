@@ -86,9 +86,10 @@ def _keys(env: Mapping[str, str]) -> dict[str, str]:
     if file and not secret:
         try:
             secret = Path(file).read_text().strip()
-        except OSError as error:
+        except (OSError, ValueError) as error:
+            why = error.strerror if isinstance(error, OSError) else "it is no text"
             raise UsageError(
-                f"LAB_SECRET_ACCESS_KEY_FILE={file} cannot be read: {error.strerror}.",
+                f"LAB_SECRET_ACCESS_KEY_FILE={file} cannot be read: {why}.",
                 remedy="Correct the path, or unset it to accept any signature.",
             ) from error
     if not key_id and not secret:

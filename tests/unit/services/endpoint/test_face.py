@@ -5,7 +5,7 @@ import socket
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from urllib.parse import quote
 
@@ -14,6 +14,11 @@ import pytest
 from botocore.exceptions import ClientError, EventStreamError
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+
+from face.answers import encoded
+from face.settings import read
+from lab.endpoint.logs import LogFiles
+from lab.errors import UsageError
 
 from .standing import Standing, standing
 
@@ -264,3 +269,48 @@ def test_with_a_key_only_its_signature_is_admitted(tmp_path: Path) -> None:
             )
         assert httpx.post(url(lab, PATH)).json() == {"Message": "Missing Authentication Token"}
         assert httpx.get(url(lab, "/_lab/health")).status_code == 200
+
+
+@pytest.mark.parametrize("name", ["..", "%2e%2e", "a%00b", "x" * 300, "-", "a_b"])
+def test_logs_are_looked_for_under_the_names_of_endpoints_only(lab: Standing, name: str) -> None:
+    with socket.create_connection(("127.0.0.1", lab.port)) as sock:  # a client would tidy the path
+        head = f"GET /_lab/endpoints/{name}/logs HTTP/1.1\r\nHost: x\r\nConnection: close"
+        sock.sendall(f"{head}\r\n\r\n".encode())
+        status = sock.makefile("rb").readline().split()[1]
+    assert status == b"404"
+
+
+def test_who_follows_logs_and_goes_away_is_not_read_for_any_longer(
+    lab: Standing, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ended = threading.Event()
+    follow = LogFiles.follow
+
+    async def followed(self: LogFiles, endpoint: str, *, lines: int = 0) -> AsyncIterator[str]:
+        try:
+            async for line in follow(self, endpoint, lines=lines):
+                yield line
+        finally:
+            ended.set()
+
+    monkeypatch.setattr(LogFiles, "follow", followed)
+    path = url(lab, "/_lab/endpoints/eye/logs?follow=true")
+    with httpx.stream("GET", path) as answer:
+        assert answer.status_code == 200
+    assert ended.wait(3)
+
+
+def test_a_header_carries_any_place_in_s3_and_no_second_header() -> None:
+    headers = encoded({"X-Place": "s3://b/\u4e2d\r\nX-Other: \ud800é"}, "r")
+    assert headers[0] == (b"x-place", b"s3://b/%E4%B8%AD%0D%0AX-Other: %3F\xe9")
+
+
+def test_a_secret_that_is_no_text_is_named(tmp_path: Path) -> None:
+    (tmp_path / "key").write_bytes(b"\xff\xfe")
+    env = {
+        "LAB_STATE": str(tmp_path),
+        "LAB_ACCESS_KEY_ID": "me",
+        "LAB_SECRET_ACCESS_KEY_FILE": str(tmp_path / "key"),
+    }
+    with pytest.raises(UsageError, match="cannot be read: it is no text"):
+        read(env)
