@@ -47,8 +47,8 @@ def prepared(
     labels, platform = _image(wish, engine, progress)
     with TemporaryDirectory(prefix="inference-lab-", ignore_cleanup_errors=True) as folder:
         work = Path(folder)
-        # Readable by whatever user the image runs as.
-        work.chmod(0o755)
+        # Whatever user the image runs as may pass; nobody else sees what is in it.
+        work.chmod(0o711)
         packed = _archive(wish, labels)
         subject = Subject(
             image=wish.image,
@@ -124,7 +124,8 @@ def _archive(wish: Wish, labels: dict[str, str]) -> Path | None:
 
 
 def _unpacked(wish: Wish, packed: Path | None, work: Path) -> PurePosixPath | None:
-    target = work / "model"
+    # The folder above may be passed by everybody, so its name is not to be guessed.
+    target = work / f"model-{secrets.token_hex(8)}"
     if packed is not None:
         archive.extract(packed, target)
     elif wish.model_data is not None and Path(wish.model_data).is_dir():

@@ -121,7 +121,8 @@ def down(settings: Settings, engine: Engine, progress: Progress, *, forget: bool
 @contextmanager
 def alone(state: Path) -> Iterator[None]:
     """One ``lab up`` or ``lab down`` of a state folder at a time. Raises ``BusyError``."""
-    state.mkdir(parents=True, exist_ok=True)
+    # What models are given in their environment is in there, and what is sent to them.
+    state.mkdir(mode=0o700, parents=True, exist_ok=True)
     descriptor = os.open(state / _LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
         try:

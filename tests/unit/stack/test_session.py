@@ -35,3 +35,9 @@ def test_a_state_folder_that_nobody_here_may_remove_is_said_and_how_to(
     with pytest.raises(UsageError, match="Permission denied") as refused:
         session._remove(tmp_path, backend)
     assert f"sudo rm -r {tmp_path}" in refused.value.remedy
+
+
+def test_the_state_is_nobody_elses_to_read(tmp_path: Path) -> None:
+    state = tmp_path / "state"
+    with session.alone(state):
+        assert state.stat().st_mode & 0o777 == 0o700
