@@ -41,7 +41,7 @@ def clean(
     for folder in folders:
         if folder.exists():
             shutil.rmtree(folder)
-            out.print(f"Removed {folder}.")
+            out.print(f"Removed {folder}.", markup=False, highlight=False, soft_wrap=True)
 
 
 def _forget_stack() -> None:

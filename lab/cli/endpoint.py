@@ -141,7 +141,7 @@ def bench(
         verdict = "[green]reached[/green]" if row.reached else "[yellow]not reached[/yellow]"
         table.add_row(row.what, row.found, row.figure, row.promised, verdict)
     out.print(table)
-    out.print(f"All rounds are in {path}", highlight=False, soft_wrap=True)
+    out.print(f"All rounds are in {path}", markup=False, highlight=False, soft_wrap=True)
 
 
 def _measured(variant: str, model: str, options: Options) -> tuple[Result, Path]:

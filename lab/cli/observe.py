@@ -68,7 +68,7 @@ def render(
     out.print(account.table(drawn))
     for line in account.notes(drawn):
         out.print(line, highlight=False, markup=False)
-    out.print(f"\nDashboards: {written}", highlight=False, soft_wrap=True)
+    out.print(f"\nDashboards: {written}", markup=False, highlight=False, soft_wrap=True)
     draw.refuse_failed(drawn)
     if require_data:
         draw.refuse_empty(drawn)

@@ -43,7 +43,7 @@ def show(
     folder = locate(run)
     page = write_report(folder)
     out.print(summary_table(folder))
-    out.print(f"\nReport: {page}", highlight=False, soft_wrap=True)
+    out.print(f"\nReport: {page}", markup=False, highlight=False, soft_wrap=True)
 
 
 @app.command()
@@ -59,4 +59,4 @@ def compare(
     comparison = compare_runs(summarise(before), summarise(after))
     page = write_comparison(comparison, folder or after)
     out.print(to_terminal(comparison))
-    out.print(f"\nComparison: {page}", highlight=False, soft_wrap=True)
+    out.print(f"\nComparison: {page}", markup=False, highlight=False, soft_wrap=True)
