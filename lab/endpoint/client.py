@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final
+from urllib.parse import urlsplit
 
 import boto3
 import botocore.session
@@ -15,10 +16,13 @@ from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
 from lab import paths
-from lab.errors import EndpointError
+from lab.errors import EndpointError, UsageError
 
 FILE: Final = "stack.json"
 """In the state folder: the addresses that `lab up` gave the stack."""
+
+SAGEMAKER: Final = "AWS_ENDPOINT_URL_SAGEMAKER"
+S3: Final = "AWS_ENDPOINT_URL_S3"
 
 _CONNECT_S: Final = 3.0
 _READ_S: Final = 70.0  # an invocation may take 60
@@ -56,13 +60,13 @@ class Addresses:
             known = cls(**json.loads(text))
         except (OSError, ValueError, TypeError):
             known = None
-        url = env.get("AWS_ENDPOINT_URL_SAGEMAKER") or env.get("AWS_ENDPOINT_URL_SAGEMAKER_RUNTIME")
+        url = env.get(SAGEMAKER) or env.get("AWS_ENDPOINT_URL_SAGEMAKER_RUNTIME")
         if not url:
             return known
         base = known or cls(sagemaker=url, s3="")
         return cls(
             sagemaker=url.rstrip("/"),
-            s3=env.get("AWS_ENDPOINT_URL_S3") or base.s3,
+            s3=env.get(S3) or base.s3,
             region=base.region,
             account=base.account,
         )
@@ -78,9 +82,13 @@ class Reply:
 
 
 class EmulatorClient:
-    """Speaks to one emulator and its S3. Raises ``EndpointError`` with what was said."""
+    """Speaks to one emulator and its S3. Raises ``EndpointError`` with what was said.
+
+    And ``UsageError`` for what is no address.
+    """
 
     def __init__(self, addresses: Addresses, *, env: Mapping[str, str] = os.environ) -> None:
+        checked(addresses.sagemaker, SAGEMAKER)
         self.addresses = addresses
         self._env = env
         self._made: dict[str, Any] = {}
@@ -230,6 +238,8 @@ class EmulatorClient:
         return self._made[service]
 
     def _make(self, service: str) -> Any:
+        if service == "s3":
+            checked(self.addresses.s3, S3)
         session = boto3.Session(botocore_session=_session(), **_keys(service, self._env))
         return session.client(
             service,
@@ -247,6 +257,21 @@ class EmulatorClient:
                 request_checksum_calculation="when_required",
                 response_checksum_validation="when_required",
             ),
+        )
+
+
+def checked(url: str, variable: str) -> None:
+    """Raise ``UsageError`` that names the variable unless it is the address of a server."""
+    try:
+        httpx.URL(url)
+        parts = urlsplit(url)
+        good = parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
+    except (httpx.InvalidURL, ValueError):
+        good = False
+    if not good:
+        raise UsageError(
+            f"{url!r} is no address of a server ({variable}).",
+            remedy=f"Set {variable} like http://127.0.0.1:9000, or unset it.",
         )
 
 

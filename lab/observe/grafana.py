@@ -7,8 +7,8 @@ from typing import Any, Final, Self
 
 import httpx
 
-from lab.errors import LabError
-from lab.observe.annotate import Credential
+from lab.errors import LabError, UsageError
+from lab.observe.annotate import PORT, URL, Credential
 from lab.observe.render.board import Target
 
 SOURCE: Final = "prometheus"
@@ -39,7 +39,13 @@ class Grafana:
 
     def __init__(self, url: str, credential: Credential | None = None) -> None:
         self.url = url.rstrip("/")
-        self._http = httpx.Client(base_url=self.url, timeout=_TIMEOUT, trust_env=False)
+        try:
+            self._http = httpx.Client(base_url=self.url, timeout=_TIMEOUT, trust_env=False)
+        except httpx.InvalidURL as error:
+            raise UsageError(
+                f"{url} is no address of a Grafana: {error}.",
+                remedy=f"Correct --url, {URL} or {PORT}.",
+            ) from error
         if isinstance(credential, tuple):
             self._http.auth = credential
         elif credential is not None:

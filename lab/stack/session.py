@@ -77,7 +77,8 @@ def up(settings: Settings, engine: Engine, progress: Progress) -> Stack:
     What is there already stays as it is. Interrupted, it leaves what the next call goes on with.
     Raises a ``LabError``.
     """
-    settings.runtime  # noqa: B018 - refuses a variant without a model before anything is built
+    # Before anything is built: a variant without a model, or what is no address, is refused.
+    _ = settings.runtime, settings.addresses
     with alone(settings.state):
         backend = backend_for(engine, settings, progress)
         models.ensure(settings.models, engine=engine, progress=progress)

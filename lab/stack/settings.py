@@ -8,13 +8,12 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from lab import paths
-from lab.endpoint.client import Addresses
+from lab.endpoint.client import S3, Addresses, checked
 from lab.errors import UsageError
 from lab.images.variants import variant
 from lab.spec import Runtime
 from lab.stack.services import SERVICES
 
-S3_VARIABLE: Final = "AWS_ENDPOINT_URL_S3"
 VARIANT: Final = "onnx-slim"
 """What the endpoints serve unless something else is asked for."""
 _PASSED_ON: Final = (
@@ -65,11 +64,13 @@ class Settings:
     def foreign_s3(self) -> str | None:
         """An S3 that is not the stack's own; None to start the look-alike.
 
-        The address of the look-alike itself is what an earlier ``lab up`` said to export.
+        The address of the look-alike itself is what an earlier ``lab up`` said to export. Raises
+        ``UsageError`` for what is no address.
         """
-        url = (self.env.get(S3_VARIABLE) or "").rstrip("/")
+        url = (self.env.get(S3) or "").rstrip("/")
         if not url:
             return None
+        checked(url, S3)
         parts = urlsplit(url)
         before = Addresses.find(state=self.state, env={})
         ours = parts.hostname in _LOCAL and parts.port == SERVICES["s3"].port(self.env)

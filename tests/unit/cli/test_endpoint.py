@@ -140,6 +140,15 @@ def test_an_endpoint_that_is_not_there_is_an_error_with_its_own_exit_code(
     assert "There is no endpoint x." in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("url", ["emulator", "emulator:8800", "http://[", "http://x:abc"])
+def test_what_is_no_address_is_the_users_mistake(
+    url: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("AWS_ENDPOINT_URL_SAGEMAKER", url)
+    assert main.run(["endpoint", "list"]) == 2
+    assert "AWS_ENDPOINT_URL_SAGEMAKER" in capsys.readouterr().err
+
+
 def test_without_an_emulator_the_way_to_start_one_is_said(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 import httpx
 import pytest
 
+from lab.errors import UsageError
 from lab.observe import grafana_check
 from lab.observe.grafana import Grafana, NoGrafanaError
 from lab.observe.grafana_check import Finding
@@ -223,6 +224,11 @@ def test_it_comes_as_the_administrator_with_a_token_or_as_a_viewer(
 ) -> None:
     _, asked = findings(Recorded(), secret=secret)
     assert {one.headers.get("Authorization") for one in asked} == {header}
+
+
+def test_what_is_no_address_is_the_users_mistake() -> None:
+    with pytest.raises(UsageError, match="no address of a Grafana"):
+        Grafana("http://127.0.0.1:abc")
 
 
 def test_where_none_answers_nothing_is_checked_and_the_error_is_its_own() -> None:

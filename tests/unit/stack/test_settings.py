@@ -45,6 +45,14 @@ def test_any_other_s3_is_used_with_the_users_keys_and_ours_is_not(tmp_path: Path
     assert own["LAB_S3_ACCESS_KEY_ID"] == "test"
 
 
+@pytest.mark.parametrize("url", ["minio:9000", "minio.example", "http://", "http://x:abc"])
+def test_what_is_no_address_of_an_s3_is_refused_before_anything_is_built(
+    tmp_path: Path, url: str
+) -> None:
+    with pytest.raises(UsageError, match="AWS_ENDPOINT_URL_S3"):
+        _ = settings(tmp_path, AWS_ENDPOINT_URL_S3=url).foreign_s3
+
+
 def test_a_variant_without_a_model_is_refused(tmp_path: Path) -> None:
     floor = Settings(variant="floor", models=("m",), state=tmp_path, env={})
     with pytest.raises(UsageError, match="floor serves no model"):
