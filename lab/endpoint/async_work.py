@@ -6,7 +6,7 @@ import json
 import logging
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractAsyncContextManager, suppress
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, suppress
 from dataclasses import dataclass
 from typing import Any, Final, Protocol, TypeVar
 
@@ -36,6 +36,8 @@ PAYLOAD_BYTES: Final = 1024**3
 """Of an input, and of a result, in S3."""
 
 _THREADS = 16
+_LARGE: Final = 32 * 1024**2
+"""Inputs above this are held one at a time; 16 of those below fit into half a GB."""
 _RETRY_S = 0.5
 _EXCERPT = 64 * 1024
 _LOGGED = 2_000
@@ -91,6 +93,7 @@ class Worker:
         self._clock = clock
         self._settings = settings
         self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="async-s3")
+        self._one_large = asyncio.Lock()
 
     def close(self) -> None:
         """Let go of the threads."""
@@ -102,8 +105,8 @@ class Worker:
             row.endpoint, "TimeInBacklog", self._clock.time() - row.accepted_at
         )
         try:
-            call = await self._call(row)
-            answer = await self._ask(row, call, seat)
+            async with AsyncExitStack() as held:
+                answer = await self._ask(row, await self._call(row, held), seat)
             seat.past_model()
             await self._upload(row, answer)
         except RequestFailed as failed:
@@ -148,13 +151,13 @@ class Worker:
 
     # --- the input ---------------------------------------------------------------------------
 
-    async def _call(self, row: AsyncRecord) -> Call:
+    async def _call(self, row: AsyncRecord, held: AsyncExitStack) -> Call:
         request = row.request
         kind = request["content_type"]
         if request["input"] is None:
             body = base64.b64decode(request["body"])
         else:
-            body, stored_as = await self._download(row, str(request["input"]))
+            body, stored_as = await self._download(row, str(request["input"]), held)
             kind = kind or stored_as
         headers = {
             "Content-Type": kind or "application/octet-stream",
@@ -164,16 +167,20 @@ class Worker:
         }
         return Call(body=body, headers={name: text for name, text in headers.items() if text})
 
-    async def _download(self, row: AsyncRecord, uri: str) -> tuple[bytes, str]:
-        def get() -> tuple[bytes, str]:
-            size = self._objects.size(uri)
-            if size > PAYLOAD_BYTES:
-                raise _too_large(f"The input {uri}", size)
-            return self._objects.read(uri)
-
+    async def _download(
+        self, row: AsyncRecord, uri: str, held: AsyncExitStack
+    ) -> tuple[bytes, str]:
         began = self._clock.monotonic()
         try:
-            found = await self._in_thread(get)
+            size = await self._in_thread(lambda: self._objects.size(uri))
+            if size > PAYLOAD_BYTES:
+                raise _too_large(f"The input {uri}", size)
+            if size > _LARGE:
+                # Whole inputs are in memory until the model has answered: large ones by turns.
+                waited_from = self._clock.monotonic()
+                await held.enter_async_context(self._one_large)
+                began += self._clock.monotonic() - waited_from
+            found = await self._in_thread(lambda: self._objects.read(uri))
         except ObjectError as error:
             self._meter.asynchronous(row.endpoint, "RequestDownloadFailures")
             raise RequestFailed(f"ClientError: Unable to download the input. {error}") from error

@@ -391,6 +391,28 @@ def test_a_missing_input_is_a_failure_that_names_it(world: World) -> None:
     assert world.events.count("RequestDownloadFailures") == 1
 
 
+def test_large_inputs_are_held_one_at_a_time(
+    tmp_path: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world = World(tmp_path, at_once=8)
+    world.objects.kept["s3://box/in"] = (b"large", "text/plain")
+    monkeypatch.setattr(async_work, "_LARGE", 4)
+
+    async def slow(_: Call) -> None:
+        await world.clock.sleep(10.0)
+
+    world.transport.answer = lambda call, timeout_s: slow(call)
+
+    async def scenario() -> None:
+        for _ in range(5):
+            await world.accept(InputLocation="s3://box/in")
+        await world.settled()
+
+    world.run(scenario)
+    assert len(world.transport.calls) == 5
+    assert world.transport.most == 1
+
+
 def test_an_input_above_1_gb_is_not_even_read(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
