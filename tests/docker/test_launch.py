@@ -1,7 +1,6 @@
 """The launcher on the real engine, with containers whose start-up is known."""
 
 import asyncio
-import os
 import time
 from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import replace
@@ -18,6 +17,7 @@ from lab.endpoint.records import ServerRecord
 from lab.engine.docker import DockerEngine
 from lab.engine.registry import NETWORK
 from lab.images.base import ensure_base
+from lab.images.variants import image_ref
 from lab.progress import Progress
 from lab.spec import LABEL_OWNER, Phase, Platform, Runtime
 from tests.docker import known
@@ -51,11 +51,16 @@ class Bench:
     """A launcher of its own engine connection, as in a life of the emulator."""
 
     def __init__(
-        self, state: Path, *, owner: str = OWNER, objects: MemoryObjects | None = None
+        self,
+        state: Path,
+        address: str,
+        *,
+        owner: str = OWNER,
+        objects: MemoryObjects | None = None,
     ) -> None:
         self.state = state
         self.objects = objects or MemoryObjects({})
-        self.engine = DockerEngine(os.environ["DOCKER_HOST"])
+        self.engine = DockerEngine(address)
         self.logs = LogFiles(state / "logs")
         self.settings = Settings(state=state, network=NETWORK)
         self.launcher = EngineLauncher(
@@ -65,7 +70,7 @@ class Bench:
             owner=owner,
             clock=SystemClock(),
             logs=self.logs,
-            cold_image="inference-lab/coldhost:amd64",
+            cold_image=image_ref("coldhost", self.engine.facts().platform),
         )
 
     async def launch(self, plan: VariantPlan, server_id: str = "s-00000000001") -> Server:
@@ -85,7 +90,7 @@ class Bench:
 @pytest.fixture
 def bench(engine: DockerEngine, tmp_path: Path) -> Iterator[Bench]:
     engine.ensure_network(NETWORK)
-    yield Bench(tmp_path)
+    yield Bench(tmp_path, engine.address)
     assert engine.containers({LABEL_OWNER: OWNER}) == []
     assert list((tmp_path / "servers").glob("*")) == []
 
@@ -290,10 +295,10 @@ def test_the_next_life_adopts_what_runs_sweeps_the_rest_and_goes_on_with_the_log
     bench: Bench, image: Callable[..., str], tmp_path: Path
 ) -> None:
     plan = plain(image("good"))
-    other = Bench(tmp_path / "other", owner=f"{OWNER}-other")
+    other = Bench(tmp_path / "other", bench.engine.address, owner=f"{OWNER}-other")
 
     async def work() -> None:
-        before = Bench(tmp_path)
+        before = Bench(tmp_path, bench.engine.address)
         kept = await before.launch(plan)
         await before.launch(plan, "s-00000000002")
         await before.launcher.close()
