@@ -5,10 +5,17 @@ from pathlib import Path
 import pytest
 
 _HERE = Path(__file__).parent
+_ORDER = ("unit", "docker", "browser")
+"""The quick ones first; browsers last, for their driver keeps an event loop running."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
-        kind = item.path.relative_to(_HERE).parts[0]
+        kind = _kind(item)
         if kind in {"docker", "browser"}:
             item.add_marker(kind)
+    items.sort(key=lambda item: _ORDER.index(_kind(item)))
+
+
+def _kind(item: pytest.Item) -> str:
+    return item.path.relative_to(_HERE).parts[0]
