@@ -126,7 +126,7 @@ def measure(stage: Stage, options: Options, step: Step) -> Measured:
         work += [(kind, number) for kind in kinds]
     work += [("cold", number) for number in range(options.rounds + 1, options.cold_starts + 1)]
     for done, (kind, number) in enumerate(work):
-        step.detail(f"round {number} of {options.rounds}: {kind}")
+        step.detail(f"{kind}, step {done + 1} of {len(work)}")
         step.advance(done, len(work))
         if kind == "overhead":
             measured = _overhead(stage, options, order)
