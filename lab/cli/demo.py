@@ -10,10 +10,10 @@ from lab.cli.console import ConsoleProgress, out
 from lab.endpoint.client import Addresses, EmulatorClient
 from lab.errors import EndpointError
 from lab.observe import annotate, push
+from lab.services import SERVICES
 from lab.stack import demo as script
 from lab.stack import demo_bench
 from lab.stack.demo import Chapter
-from lab.stack.services import SERVICES
 
 app = typer.Typer()
 

@@ -57,7 +57,7 @@ def render(
     from lab.observe.render.board import find  # noqa: PLC0415
     from lab.observe.render.prometheus import Prometheus  # noqa: PLC0415
     from lab.observe.render.variables import parse_given  # noqa: PLC0415
-    from lab.stack.services import SERVICES  # noqa: PLC0415
+    from lab.services import SERVICES  # noqa: PLC0415
 
     url = prometheus or SERVICES["prometheus"].url()
     options = draw.Options(range=span, given=parse_given(var))

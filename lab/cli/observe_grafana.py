@@ -26,7 +26,7 @@ def check_grafana(
     from lab.observe.grafana import Grafana  # noqa: PLC0415
     from lab.observe.render.board import find  # noqa: PLC0415
     from lab.observe.render.prometheus import Prometheus  # noqa: PLC0415
-    from lab.stack.services import SERVICES  # noqa: PLC0415
+    from lab.services import SERVICES  # noqa: PLC0415
 
     address = (url or annotate.address()).rstrip("/")
     secret = annotate.credential() if address == annotate.address() else None

@@ -10,8 +10,8 @@ from lab.artifacts import store
 from lab.cli.console import ConsoleProgress, fail, out
 from lab.endpoint.records import Status
 from lab.engine.select import open_engine
+from lab.services import Started
 from lab.stack.seed import Endpoint
-from lab.stack.services import Started
 from lab.stack.session import Stack
 from lab.stack.session import up as start
 from lab.stack.settings import VARIANT, Settings

@@ -15,10 +15,10 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 from lab.endpoint.clock import Clock
-from lab.endpoint.parts import Answer, Call, LiveEndpoint, ObjectError, Objects
+from lab.endpoint.parts import Answer, Call, Capture, LiveEndpoint, ObjectError, Objects
 
 _LOG = logging.getLogger(__name__)
 
@@ -38,22 +38,6 @@ _CLOSE_S = 10.0
 _ALL = 100
 _INPUT = frozenset({"Input", "InputAndOutput"})
 _OUTPUT = frozenset({"Output", "InputAndOutput"})
-
-
-class Capture(Protocol):
-    """What ``Invoker`` hands every answered request of an endpoint with data capture to."""
-
-    def record(
-        self,
-        endpoint: LiveEndpoint,
-        variant: str,
-        *,
-        request: Call,
-        answer: Answer,
-        inference_id: str | None,
-        at: float,
-    ) -> None:
-        """Keep a copy, if this one is in the sample. Returns at once, and never raises."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

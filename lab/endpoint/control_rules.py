@@ -7,8 +7,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from lab.endpoint.errors import ApiError, validation_exception
-from lab.endpoint.instances import SERVERLESS_TIERS_MB
 from lab.endpoint.records import Body, Resource
+from lab.spec import SERVERLESS_TIERS
 
 INSTANCES: Final = 100
 """Of one variant. The lab's own: on AWS it differs by account, type and region."""
@@ -142,8 +142,8 @@ def _serverless_problems(
         yield "EnableNetworkIsolation is not supported for serverless endpoints."
     serverless = variant["ServerlessConfig"]
     memory, most = serverless["MemorySizeInMB"], serverless["MaxConcurrency"]
-    if memory not in SERVERLESS_TIERS_MB:
-        tiers = ", ".join(map(str, SERVERLESS_TIERS_MB))
+    if memory not in {tier.memory_mb for tier in SERVERLESS_TIERS}:
+        tiers = ", ".join(tier.name for tier in SERVERLESS_TIERS)
         yield f"MemorySizeInMB must be one of [{tiers}]: {memory} is not."
     if (provisioned := serverless.get("ProvisionedConcurrency", 0)) > most:
         yield (

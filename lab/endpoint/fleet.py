@@ -23,8 +23,8 @@ from lab.endpoint.parts import (
 )
 from lab.endpoint.pools_base import Means
 from lab.endpoint.pools_provision import Provisioner
-from lab.endpoint.records import EndpointRecord, Resource, ServerRecord, Status
-from lab.endpoint.resolve import sources, variant_plans
+from lab.endpoint.records import EndpointRecord, ServerRecord, Status
+from lab.endpoint.resolve import plans_of
 
 _LOG = logging.getLogger(__name__)
 
@@ -33,14 +33,7 @@ _RESUMED = {Status.IN_SERVICE, Status.UPDATING, Status.ROLLING_BACK}
 
 def resolved(store: Store, settings: Settings, machine: Machine) -> Plans:
     """Plans as the emulator makes them, from what an endpoint was told to use."""
-
-    def plans(record: EndpointRecord, config_name: str) -> tuple[Resource, Sequence[VariantPlan]]:
-        config, models, tags = sources(record, config_name, store=store)
-        return config, variant_plans(
-            config, models, endpoint=record.name, settings=settings, machine=machine, tags=tags
-        )
-
-    return plans
+    return partial(plans_of, store=store, settings=settings, machine=machine)
 
 
 class _Worker:

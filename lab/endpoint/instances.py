@@ -7,13 +7,11 @@ from importlib import resources
 from typing import Final
 
 from lab.endpoint.parts import Compute
+from lab.spec import MB_PER_VCPU
 
 GIB: Final = 1024**3
 _MIB: Final = 1024**2
-_MB_PER_VCPU: Final = 1769
-"""Lambda's documented ratio; AWS publishes none for SageMaker serverless."""
 SERVERLESS_DISK_BYTES: Final = 5 * GIB
-SERVERLESS_TIERS_MB: Final = (1024, 2048, 3072, 4096, 5120, 6144)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,7 +70,7 @@ def serverless_compute(memory_mb: int, machine: Machine) -> Compute:
     """A memory tier with the CPU share that goes with it, and 5 GB of disk."""
     return Compute(
         memory_bytes=min(memory_mb * _MIB, machine.memory_bytes),
-        cpus=min(memory_mb / _MB_PER_VCPU, float(machine.cpus)),
+        cpus=min(memory_mb / MB_PER_VCPU, float(machine.cpus)),
         disk_bytes=SERVERLESS_DISK_BYTES,
     )
 
@@ -97,7 +95,7 @@ def instance_note(name: str, machine: Machine) -> str | None:
 
 def serverless_note(memory_mb: int, machine: Machine) -> str | None:
     """The same for a memory tier of serverless inference."""
-    share = memory_mb / _MB_PER_VCPU
+    share = memory_mb / MB_PER_VCPU
     short = []
     if machine.cpus < share:
         short.append(f"{machine.cpus} of {share:.2f} vCPU")

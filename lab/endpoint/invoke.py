@@ -5,7 +5,7 @@ import random
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass
-from typing import Final, Protocol, TypeVar
+from typing import Final, TypeVar
 
 from lab.endpoint import limits, routing, wording
 from lab.endpoint.clock import Clock
@@ -14,6 +14,7 @@ from lab.endpoint.parts import (
     Address,
     Answer,
     Call,
+    Capture,
     Fleet,
     LaunchFailed,
     Lease,
@@ -110,22 +111,6 @@ class StreamReply:
     """To be called in any case, whether or not the frames were read."""
 
 
-class Capturing(Protocol):
-    """Data capture; returns at once."""
-
-    def record(
-        self,
-        endpoint: LiveEndpoint,
-        variant: str,
-        *,
-        request: Call,
-        answer: Answer,
-        inference_id: str | None,
-        at: float,
-    ) -> None:
-        """Keep a copy, if this one is in the sample."""
-
-
 @dataclass(kw_only=True, slots=True)
 class _Turn:
     """One request at one variant, and what it took so far."""
@@ -147,7 +132,7 @@ class Invoker:
         store: Store,
         transport: Transport,
         meter: Meter,
-        capture: Capturing,
+        capture: Capture,
         clock: Clock,
         settings: Settings,
         random: random.Random,

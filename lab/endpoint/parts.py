@@ -412,6 +412,22 @@ class Meter(Protocol):
         """An event of asynchronous inference, by CloudWatch's name of it."""
 
 
+class Capture(Protocol):
+    """What ``Invoker`` hands every answered request of an endpoint with data capture to."""
+
+    def record(
+        self,
+        endpoint: LiveEndpoint,
+        variant: str,
+        *,
+        request: Call,
+        answer: Answer,
+        inference_id: str | None,
+        at: float,
+    ) -> None:
+        """Keep a copy, if this one is in the sample. Returns at once, and never raises."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Settings:
     """How the emulator is set; each value has an environment variable in ``services/endpoint``."""

@@ -88,13 +88,13 @@ def plans_of(
     store: Store,
     settings: Settings,
     machine: Machine,
-) -> Sequence[VariantPlan]:
-    """The plans of one of an endpoint's configurations, even if it was deleted since.
+) -> tuple[Resource, Sequence[VariantPlan]]:
+    """One of an endpoint's configurations, even if it was deleted since, and its plans.
 
     Raises ``LaunchFailed`` as ``variant_plans`` does.
     """
     config, models, tags = sources(record, config_name, store=store)
-    return variant_plans(
+    return config, variant_plans(
         config, models, endpoint=record.name, settings=settings, machine=machine, tags=tags
     )
 

@@ -19,11 +19,10 @@ from lab.observe.push import answers
 from lab.observe.secret import NAME
 from lab.paths import state
 from lab.progress import Progress
+from lab.services import SERVICES
 
 URL: Final = "LAB_GRAFANA_URL"
-PORT: Final = "LAB_GRAFANA_PORT"
 TOKEN: Final = "LAB_GRAFANA_TOKEN"  # noqa: S105 - the variable's name
-_DEFAULT_PORT: Final = 3000
 _ADMIN: Final = "admin"
 _TIMEOUTS: Final = (0.5, 3.0)
 """To connect, to answer."""
@@ -33,7 +32,7 @@ Credential = str | tuple[str, str]
 
 def address(env: Mapping[str, str] = os.environ) -> str:
     """Where Grafana should be: as ``LAB_GRAFANA_URL`` says, else on this machine."""
-    return (env.get(URL) or f"http://127.0.0.1:{env.get(PORT) or _DEFAULT_PORT}").rstrip("/")
+    return (env.get(URL) or SERVICES["grafana"].address(env)).rstrip("/")
 
 
 def credential(

@@ -8,8 +8,9 @@ from typing import Any, Final, Self
 import httpx
 
 from lab.errors import LabError, UsageError
-from lab.observe.annotate import PORT, URL, Credential
+from lab.observe.annotate import URL, Credential
 from lab.observe.render.board import Target
+from lab.services import SERVICES
 
 SOURCE: Final = "prometheus"
 """The data source's uid, which the boards name."""
@@ -44,7 +45,7 @@ class Grafana:
         except httpx.InvalidURL as error:
             raise UsageError(
                 f"{url} is no address of a Grafana: {error}.",
-                remedy=f"Correct --url, {URL} or {PORT}.",
+                remedy=f"Correct --url, {URL} or {SERVICES['grafana'].variable}.",
             ) from error
         if isinstance(credential, tuple):
             self._http.auth = credential

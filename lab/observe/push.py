@@ -13,10 +13,9 @@ from prometheus_client import push_to_gateway
 from lab.errors import EndpointError, LabError
 from lab.observe.bench import Bench, previous, read, readings
 from lab.observe.exposition import JOB, registry
+from lab.services import SERVICES
 
 URL: Final = "LAB_PUSHGATEWAY_URL"
-PORT: Final = "LAB_PUSHGATEWAY_PORT"
-_DEFAULT_PORT: Final = 9091
 _CONNECT_S: Final = 0.5
 _ANSWER_S: Final = 5.0
 _BAD: Final = 400
@@ -24,7 +23,7 @@ _BAD: Final = 400
 
 def address(env: Mapping[str, str] = os.environ) -> str:
     """Where the Pushgateway should be: as ``LAB_PUSHGATEWAY_URL`` says, else on this machine."""
-    return (env.get(URL) or f"http://127.0.0.1:{env.get(PORT) or _DEFAULT_PORT}").rstrip("/")
+    return (env.get(URL) or SERVICES["pushgateway"].address(env)).rstrip("/")
 
 
 def answers(url: str) -> bool:

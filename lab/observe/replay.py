@@ -24,10 +24,8 @@ from lab.observe.bench import Bench, Reading, following, previous, read, reading
 from lab.observe.exposition import openmetrics
 from lab.process import run
 from lab.progress import Progress
+from lab.services import SERVICES
 from lab.spec import LABEL_ROLE
-
-PORT: Final = "LAB_PROMETHEUS_PORT"
-_DEFAULT_PORT: Final = 9090
 
 HOLD_S: Final = 3600.0
 """For so long a replayed run's figures stay, unless a newer run of its plan ended before: the
@@ -107,7 +105,7 @@ class Replayed:
 
 def address(env: Mapping[str, str] = os.environ) -> str:
     """Where Prometheus should be on this machine."""
-    return f"http://127.0.0.1:{env.get(PORT) or _DEFAULT_PORT}"
+    return SERVICES["prometheus"].address(env)
 
 
 def history(bench: Bench, *, runs: Path) -> Sequence[Reading]:

@@ -8,9 +8,9 @@ import httpx
 from lab.engine.doctor import Check, Finding, degraded, ok
 from lab.engine.locate import search
 from lab.errors import LabError
+from lab.services import SERVICES, Service
 from lab.stack import ports
 from lab.stack.compose import socket_of
-from lab.stack.services import SERVICES, Service
 
 _SHORT_S = 1.0
 

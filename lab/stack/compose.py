@@ -13,8 +13,8 @@ from lab.errors import CommandError, EndpointError, EngineError, UsageError
 from lab.paths import ROOT
 from lab.process import run, stream
 from lab.progress import Progress
+from lab.services import SERVICES
 from lab.spec import Platform
-from lab.stack.services import SERVICES
 from lab.stack.settings import Settings
 
 FILE: Final = ROOT / "compose.yaml"

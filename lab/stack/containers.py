@@ -12,11 +12,11 @@ from lab.images.targets import target
 from lab.lock import bench_lock
 from lab.observe import secret
 from lab.progress import Progress
+from lab.services import SERVICES, Started
 from lab.spec import LABEL_OWNER, LABEL_ROLE
 from lab.stack import ports
 from lab.stack.compose import LABEL_PROJECT, Compose, have_compose
 from lab.stack.identity import identity
-from lab.stack.services import SERVICES, Started
 from lab.stack.settings import Settings
 
 ISOLATED: Final = f"{NETWORK}-isolated"

@@ -9,7 +9,7 @@ from typing import Final
 
 from lab.errors import CommandError, PortTakenError
 from lab.process import run
-from lab.stack.services import LOOPBACK, Service
+from lab.services import LOOPBACK, Service
 
 _LISTEN: Final = "0A"
 _PROC: Final = Path("/proc")

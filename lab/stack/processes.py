@@ -11,9 +11,9 @@ from lab import paths
 from lab.images import venvs
 from lab.images.targets import fingerprint, target
 from lab.progress import Progress
+from lab.services import LOOPBACK, SERVICES, Service, Started
 from lab.stack import ports
 from lab.stack.programs import Program, Programs
-from lab.stack.services import LOOPBACK, SERVICES, Service, Started
 from lab.stack.settings import Settings
 
 _WATCHERS: Final = {"prometheus": "prometheus", "pushgateway": "prometheus-pushgateway"}

@@ -17,11 +17,11 @@ from lab.engine.docker import DockerEngine
 from lab.errors import BusyError, UsageError
 from lab.images.variants import image_ref
 from lab.progress import Progress
+from lab.services import Started
 from lab.stack import seed
 from lab.stack.containers import Containers
 from lab.stack.processes import Processes
 from lab.stack.seed import Endpoint, Served
-from lab.stack.services import Started
 from lab.stack.settings import Settings
 
 _LOCK: Final = "lock"

@@ -11,8 +11,8 @@ from lab import paths
 from lab.endpoint.client import S3, Addresses, checked
 from lab.errors import UsageError
 from lab.images.variants import variant
+from lab.services import SERVICES
 from lab.spec import Runtime
-from lab.stack.services import SERVICES
 
 VARIANT: Final = "onnx-slim"
 """What the endpoints serve unless something else is asked for."""

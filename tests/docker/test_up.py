@@ -19,8 +19,8 @@ import pytest
 from lab.engine.docker import DockerEngine
 from lab.engine.registry import Registry
 from lab.progress import Silent
+from lab.services import SERVICES
 from lab.spec import LABEL
-from lab.stack.services import SERVICES
 
 MOBILENET = "retinopathy-mobilenet"
 REALTIME, SERVERLESS = f"{MOBILENET}-realtime", f"{MOBILENET}-serverless"

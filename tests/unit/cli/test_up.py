@@ -8,8 +8,8 @@ from lab.cli import main
 from lab.cli import up as verb
 from lab.endpoint.client import Addresses
 from lab.errors import PortTakenError
+from lab.services import SERVICES, Started
 from lab.stack.seed import Endpoint
-from lab.stack.services import SERVICES, Started
 from lab.stack.session import Stack
 from lab.stack.settings import Settings
 

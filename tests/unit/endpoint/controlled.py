@@ -75,7 +75,9 @@ class FakeFleet:
             return replace(row, status=Status.IN_SERVICE, variants=row.pending, pending=None)
         name = row.pending_config or row.config_name
         try:
-            plans = plans_of(row, name, store=self.store, settings=self.settings, machine=MACHINE)
+            _, plans = plans_of(
+                row, name, store=self.store, settings=self.settings, machine=MACHINE
+            )
         except LaunchFailed as failed:
             status = Status.IN_SERVICE if row.variants else Status.FAILED
             return replace(row, status=status, failure_reason=failed.reason, pending_config=None)

@@ -186,7 +186,7 @@ def test_an_endpoint_keeps_what_it_was_made_from(tmp_path: Path) -> None:
     store.delete_model("m")
     kept = store.endpoint("e")
     assert kept is not None
-    (plan,) = plans_of(kept, "c", store=store, settings=SETTINGS, machine=MACHINE)
+    _, (plan,) = plans_of(kept, "c", store=store, settings=SETTINGS, machine=MACHINE)
     assert (plan.image, plan.pull_cold) == ("image", True)
     with pytest.raises(LaunchFailed, match="was deleted"):
         plans_of(kept, "other", store=store, settings=SETTINGS, machine=MACHINE)

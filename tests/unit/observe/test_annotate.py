@@ -12,6 +12,7 @@ from lab.observe.annotate import Annotation, Annotator
 from lab.observe.names import Tag
 from lab.observe.secret import NAME
 from lab.progress import Silent
+from lab.services import SERVICES
 from tests.unit.observe.standins import Asked, StandIn, standing_in
 
 CREATED = {"message": "Annotation added", "id": 1}
@@ -94,7 +95,7 @@ def test_without_a_grafana_nothing_is_said() -> None:
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = str(free.getsockname()[1])
     progress = Silent()
-    with annotate.bench("r", "smoke", progress, env={annotate.PORT: port}):
+    with annotate.bench("r", "smoke", progress, env={SERVICES["grafana"].variable: port}):
         pass
     assert not progress.notes
 

@@ -13,6 +13,7 @@ from lab.observe import bench, push
 from lab.observe.bench import HELP, Bench, Reading
 from lab.observe.names import BENCH
 from lab.report.write import write_report
+from lab.services import SERVICES
 from lab.spec import FLOOR, Phase, StartKind
 from tests.unit.observe.standins import standing_in
 from tests.unit.report.synthetic import Script, failed, write
@@ -168,7 +169,7 @@ def test_without_a_pushgateway_nothing_is_said_and_no_time_is_lost(tmp_path: Pat
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = str(free.getsockname()[1])
     begun = time.monotonic()
-    assert push.offer(tmp_path, runs=tmp_path, env={push.PORT: port}) is None
+    assert push.offer(tmp_path, runs=tmp_path, env={SERVICES["pushgateway"].variable: port}) is None
     assert time.monotonic() - begun < 1
     url = f"http://127.0.0.1:{port}"
     assert push.offer(tmp_path, runs=tmp_path, env={push.URL: url}) == (

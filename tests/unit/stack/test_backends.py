@@ -11,10 +11,10 @@ import yaml
 from lab.errors import PortTakenError
 from lab.paths import ROOT, SERVICES
 from lab.progress import Silent
+from lab.services import Started
 from lab.stack import processes
 from lab.stack.processes import Processes
 from lab.stack.programs import Program, Programs
-from lab.stack.services import Started
 from lab.stack.settings import Settings
 
 

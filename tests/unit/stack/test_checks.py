@@ -1,8 +1,8 @@
 import socket
 
 from lab.engine.doctor import State
+from lab.services import SERVICES
 from lab.stack.checks import stack_ports
-from lab.stack.services import SERVICES
 
 
 def free_ports() -> dict[str, str]:

@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 import yaml
 
+from lab import services as known
 from lab.images.targets import TARGETS
 from lab.observe import annotate, push, replay, secret
 from lab.paths import ROOT, SERVICES
 from lab.spec import LABEL
-from lab.stack import services as known
 
 _FILE: dict[str, Any] = yaml.safe_load((ROOT / "compose.yaml").read_text())
 _ALL: dict[str, dict[str, Any]] = _FILE["services"]

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from lab.errors import PortTakenError, UsageError
+from lab.services import SERVICES
 from lab.stack import ports
-from lab.stack.services import SERVICES
 
 
 @pytest.fixture

@@ -1,4 +1,6 @@
-"""The services of the stack and where they are published."""
+"""The services of ``compose.yaml`` and where they are published: known to those who start them and
+to those who only look for them.
+"""
 
 import os
 from collections.abc import Mapping
@@ -36,8 +38,12 @@ class Service:
         return int(said)
 
     def url(self, env: Mapping[str, str] = os.environ) -> str:
-        """Its address for programs on this machine."""
+        """Its address for programs on this machine. Raises ``UsageError`` as ``port`` does."""
         return f"http://{LOOPBACK}:{self.port(env)}"
+
+    def address(self, env: Mapping[str, str] = os.environ) -> str:
+        """The same for those who may find nobody there: a port that is none is found so later."""
+        return f"http://{LOOPBACK}:{env.get(self.variable) or self.default_port}"
 
 
 SERVICES: Final[Mapping[str, Service]] = MappingProxyType(
