@@ -9,10 +9,12 @@ from lab.artifacts import build, store
 from lab.cli.console import ConsoleProgress
 from lab.engine.docker import DockerEngine
 from lab.engine.select import open_engine
+from lab.images.base import ensure_base
 from lab.images.build import ensure
 from lab.images.variants import image_ref
 from lab.progress import Progress
 from lab.spec import Platform
+from tests.docker import known
 
 MOBILENET = "retinopathy-mobilenet"
 
@@ -58,3 +60,21 @@ def mobilenet(engine: DockerEngine, progress: Progress) -> str:
 def payload(mobilenet: str) -> Path:
     """A picture that the model was not trained on."""
     return store.payload(mobilenet).path
+
+
+@pytest.fixture(scope="module")
+def image(
+    engine: DockerEngine, platform: Platform, progress: Progress
+) -> Iterator[Callable[..., str]]:
+    """Makes images whose start-up is known; they are gone at the end."""
+    base = ensure_base(platform, engine, progress).ref
+    made: list[str] = []
+
+    def make(mode: str, **env: str) -> str:
+        ref = known.make(engine, base, mode, {"MODE": mode, **env})
+        made.append(ref)
+        return ref
+
+    yield make
+    for ref in set(made):
+        known.remove(engine, ref)

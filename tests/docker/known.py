@@ -1,26 +1,36 @@
-"""Images whose start-up is known, or fails in a known way: ``images/server.py`` on the base."""
+"""Images whose behaviour is known, made of a server on the base; and a Prometheus of one's own."""
 
 import io
 import json
 import tarfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
+from lab.engine.api import ContainerSpec, Mount
 from lab.engine.docker import DockerEngine
-from lab.spec import LABEL
+from lab.spec import LABEL, LABEL_OWNER, LABEL_ROLE
+from tests.ports import free_port
 
 SERVER = Path(__file__).parent / "images" / "server.py"
 REPOSITORY = "inference-lab-test"
 
 
-def make(engine: DockerEngine, base: str, name: str, env: Mapping[str, str] | None = None) -> str:
+def make(
+    engine: DockerEngine,
+    base: str,
+    name: str,
+    env: Mapping[str, str] | None = None,
+    *,
+    server: Path = SERVER,
+) -> str:
     """Commit an image that runs the server with ``env``; its name. Takes a third of a second."""
     client = engine.client
     container = client.create_container(base, command=["true"])["Id"]
     try:
         packed = io.BytesIO()
         with tarfile.open(fileobj=packed, mode="w") as tar:
-            tar.add(SERVER, "server.py")
+            tar.add(server, "server.py")
         client.put_archive(container, "/", packed.getvalue())
         client.commit(
             container,
@@ -40,3 +50,30 @@ def make(engine: DockerEngine, base: str, name: str, env: Mapping[str, str] | No
 def remove(engine: DockerEngine, ref: str) -> None:
     """Forget the image."""
     engine.client.remove_image(ref, force=True)
+
+
+@contextmanager
+def prometheus(
+    engine: DockerEngine, image: str, config: Path, *, owner: str, port: int | None = None
+) -> Iterator[str]:
+    """A Prometheus on this machine's network; its URL. ``config`` holds ``prometheus.yml``."""
+    config.chmod(0o755)
+    port = port or free_port()
+    container = engine.create(
+        ContainerSpec(
+            image=image,
+            command=[
+                "--config.file=/config/prometheus.yml",
+                "--storage.tsdb.path=/tmp/data",
+                f"--web.listen-address=127.0.0.1:{port}",
+            ],
+            labels={LABEL_ROLE: "prometheus", LABEL_OWNER: owner},
+            mounts=[Mount(source=str(config), target="/config")],
+            network="host",
+        )
+    )
+    try:
+        container.start()
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        container.remove()

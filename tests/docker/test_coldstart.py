@@ -27,30 +27,11 @@ from lab.engine.pulled import NotColdError
 from lab.images.base import ensure_base
 from lab.progress import Progress
 from lab.spec import LABEL_OWNER, Mark, Phase, Platform, StartKind
-from tests.docker import known
 
 pytestmark = pytest.mark.docker
 
 DELAY_S = 0.5
 OWNER = "test-coldstart"
-
-
-@pytest.fixture(scope="module")
-def image(
-    engine: DockerEngine, platform: Platform, progress: Progress
-) -> Iterator[Callable[..., str]]:
-    """Makes images whose start-up is known; they are gone at the end."""
-    base = ensure_base(platform, engine, progress).ref
-    made: list[str] = []
-
-    def make(mode: str, **env: str) -> str:
-        ref = known.make(engine, base, mode, {"MODE": mode, **env})
-        made.append(ref)
-        return ref
-
-    yield make
-    for ref in set(made):
-        known.remove(engine, ref)
 
 
 @pytest.fixture

@@ -11,11 +11,9 @@ import pytest
 
 from app.metrics import Metrics
 from app.seen import Seen
-from lab.engine.api import ContainerSpec, Mount
 from lab.engine.docker import DockerEngine
 from lab.observe import drift
-from lab.spec import LABEL_OWNER, LABEL_ROLE
-from tests.unit.services.inference.conftest import free_port
+from tests.docker import known
 
 pytestmark = pytest.mark.docker
 
@@ -100,24 +98,12 @@ def query(
     pages = Pages()
     config = tmp_path_factory.mktemp("prometheus") / "prometheus.yml"
     config.write_text(_config(pages.server.server_port))
-    config.parent.chmod(0o755)
-    port = free_port()
-    container = engine.create(
-        ContainerSpec(
-            image=built("prometheus"),
-            command=[
-                "--config.file=/config/prometheus.yml",
-                "--storage.tsdb.path=/tmp/data",
-                f"--web.listen-address=127.0.0.1:{port}",
-            ],
-            labels={LABEL_ROLE: "prometheus", LABEL_OWNER: "test-drift"},
-            mounts=[Mount(source=str(config.parent), target="/config")],
-            network="host",
-        )
-    )
     try:
-        container.start()
-        with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=10) as http:
+        image = built("prometheus")
+        with (
+            known.prometheus(engine, image, config.parent, owner="test-drift") as url,
+            httpx.Client(base_url=url, timeout=10) as http,
+        ):
             at = _traffic(pages, http)
 
             def ask(expression: str) -> Sequence[tuple[Mapping[str, str], float]]:
@@ -130,7 +116,6 @@ def query(
 
             yield ask
     finally:
-        container.remove()
         pages.server.shutdown()
         pages.server.server_close()
 

@@ -20,31 +20,12 @@ from lab.images.base import ensure_base
 from lab.images.variants import image_ref
 from lab.progress import Progress
 from lab.spec import LABEL_OWNER, Phase, Platform, Runtime
-from tests.docker import known
 from tests.unit.endpoint.launching import PLAN, REAL_TIME, URI, MemoryObjects
 
 pytestmark = pytest.mark.docker
 
 OWNER = "test-launch"
 MB = 1024**2
-
-
-@pytest.fixture(scope="module")
-def image(
-    engine: DockerEngine, platform: Platform, progress: Progress
-) -> Iterator[Callable[..., str]]:
-    """Makes images whose start-up is known; they are gone at the end."""
-    base = ensure_base(platform, engine, progress).ref
-    made: list[str] = []
-
-    def make(mode: str, **env: str) -> str:
-        ref = known.make(engine, base, mode, {"MODE": mode, **env})
-        made.append(ref)
-        return ref
-
-    yield make
-    for ref in set(made):
-        known.remove(engine, ref)
 
 
 class Bench:

@@ -9,15 +9,13 @@ from typing import Any
 import httpx
 import pytest
 
-from lab.engine.api import ContainerSpec, Mount
 from lab.engine.docker import DockerEngine
 from lab.observe.render import page
 from lab.observe.render.draw import DrawnBoard, Options, State, draw
 from lab.observe.render.panels.views import Dials, Plot, Strips, Table, Tiles
 from lab.observe.render.prometheus import Prometheus
-from lab.spec import LABEL_OWNER, LABEL_ROLE
+from tests.docker import known
 from tests.unit.observe.render.recorded import board, instant, panel
-from tests.unit.services.inference.conftest import free_port
 
 # Prometheus needs at least two samples for a rate; a few more make a curve.
 SCRAPE_S = 0.25
@@ -71,28 +69,13 @@ def prometheus(
         "scrape_configs:\n  - job_name: known\n    static_configs:\n"
         f'      - targets: ["127.0.0.1:{page_server.server_port}"]\n'
     )
-    config.parent.chmod(0o755)
-    port = free_port()
-    container = engine.create(
-        ContainerSpec(
-            image=built("prometheus"),
-            command=[
-                "--config.file=/config/prometheus.yml",
-                "--storage.tsdb.path=/tmp/data",
-                f"--web.listen-address=127.0.0.1:{port}",
-            ],
-            labels={LABEL_ROLE: "prometheus", LABEL_OWNER: "test-render"},
-            mounts=[Mount(source=str(config.parent), target="/config")],
-            network="host",
-        )
-    )
     try:
-        container.start()
-        _wait_for_samples(f"http://127.0.0.1:{port}")
-        with Prometheus(f"http://127.0.0.1:{port}") as server:
-            yield server
+        image = built("prometheus")
+        with known.prometheus(engine, image, config.parent, owner="test-render") as url:
+            _wait_for_samples(url)
+            with Prometheus(url) as server:
+                yield server
     finally:
-        container.remove()
         page_server.shutdown()
         page_server.server_close()
 

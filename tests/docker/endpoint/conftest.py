@@ -1,8 +1,5 @@
 """An emulator per module, on the real engine, with a model container that obeys its requests."""
 
-import io
-import json
-import tarfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,37 +9,20 @@ from moto.server import ThreadedMotoServer
 from lab.engine.docker import DockerEngine
 from lab.images.base import ensure_base
 from lab.progress import Progress
-from lab.spec import LABEL, Platform
+from lab.spec import Platform
+from tests.docker import known
 from tests.docker.endpoint.site import BUCKET, Emulator, Site
 
 _SERVER = Path(__file__).parent / "model_server.py"
-_REF = "inference-lab-test/obedient:latest"
 
 
 @pytest.fixture(scope="session")
 def obedient(engine: DockerEngine, platform: Platform, progress: Progress) -> Iterator[str]:
     """An image that runs ``model_server.py``."""
-    client = engine.client
     base = ensure_base(platform, engine, progress).ref
-    container = client.create_container(base, command=["true"])["Id"]
-    try:
-        packed = io.BytesIO()
-        with tarfile.open(fileobj=packed, mode="w") as tar:
-            tar.add(_SERVER, "server.py")
-        client.put_archive(container, "/", packed.getvalue())
-        client.commit(
-            container,
-            repository=_REF.partition(":")[0],
-            tag="latest",
-            changes=[
-                f"ENTRYPOINT {json.dumps(['python3', '-u', '/server.py'])}",
-                f"LABEL {LABEL}=true",
-            ],
-        )
-    finally:
-        client.remove_container(container, force=True)
-    yield _REF
-    client.remove_image(_REF, force=True)
+    ref = known.make(engine, base, "obedient", server=_SERVER)
+    yield ref
+    known.remove(engine, ref)
 
 
 @pytest.fixture(scope="session")

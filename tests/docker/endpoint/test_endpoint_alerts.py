@@ -24,7 +24,7 @@ from botocore.exceptions import ClientError
 from prometheus_client import push_to_gateway
 
 from lab.artifacts import store
-from lab.engine.api import ContainerSpec, Mount
+from lab.engine.api import ContainerSpec
 from lab.engine.container import DockerContainer
 from lab.engine.docker import DockerEngine
 from lab.observe.bench import Reading
@@ -32,7 +32,9 @@ from lab.observe.exposition import JOB, registry
 from lab.paths import SERVICES
 from lab.spec import LABEL_ROLE, Runtime
 from lab.stack.shifted import shifted
-from tests.docker.endpoint.site import BUCKET, Emulator, Site, free_port, realtime, serverless
+from tests.docker import known
+from tests.docker.endpoint.site import BUCKET, Emulator, Site, realtime, serverless
+from tests.ports import free_port
 
 pytestmark = pytest.mark.docker
 
@@ -91,7 +93,6 @@ def watch(
 ) -> Iterator[Watch]:
     ports = {"prometheus": free_port(), "gateway": free_port()}
     config = tmp_path_factory.mktemp("prometheus")
-    config.chmod(0o755)
     shutil.copytree(SERVICES / "prometheus" / "rules", config / "rules")
     text = (SERVICES / "prometheus" / "prometheus.yml").read_text()
     for there, here in (
@@ -110,32 +111,24 @@ def watch(
             network="host",
         )
     )
-    prometheus = engine.create(
-        ContainerSpec(
-            image=built("prometheus"),
-            command=[
-                "--config.file=/config/prometheus.yml",
-                "--storage.tsdb.path=/tmp/data",
-                f"--web.listen-address=127.0.0.1:{ports['prometheus']}",
-            ],
-            labels={LABEL_ROLE: "prometheus"},
-            mounts=[Mount(source=str(config), target="/config")],
-            network="host",
-        )
-    )
-    made = Watch(
-        prometheus=f"http://127.0.0.1:{ports['prometheus']}",
-        gateway=f"http://127.0.0.1:{ports['gateway']}",
-        gateway_container=gateway,
-    )
     try:
         gateway.start()
-        prometheus.start()
-        _answers(f"{made.prometheus}/-/ready")
-        _answers(f"{made.gateway}/-/ready")
-        yield made
+        with known.prometheus(
+            engine,
+            built("prometheus"),
+            config,
+            owner="test-alerts",
+            port=ports["prometheus"],
+        ) as url:
+            made = Watch(
+                prometheus=url,
+                gateway=f"http://127.0.0.1:{ports['gateway']}",
+                gateway_container=gateway,
+            )
+            _answers(f"{made.prometheus}/-/ready")
+            _answers(f"{made.gateway}/-/ready")
+            yield made
     finally:
-        prometheus.remove()
         gateway.remove()
 
 

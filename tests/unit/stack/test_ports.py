@@ -7,17 +7,13 @@ import pytest
 from lab.errors import PortTakenError, UsageError
 from lab.services import SERVICES
 from lab.stack import ports
+from tests.ports import free_port
 
 
 @pytest.fixture
 def listener() -> Iterator[int]:
     with socket.create_server(("127.0.0.1", 0)) as server:
         yield server.getsockname()[1]
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        return int(server.getsockname()[1])
 
 
 def test_a_port_that_is_listened_on_is_taken_and_another_is_not(listener: int) -> None:

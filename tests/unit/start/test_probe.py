@@ -5,6 +5,7 @@ import time
 import pytest
 
 from lab.start.probe import Probes, probe
+from tests.ports import free_port
 from tests.unit.start.servers import ready_after, serving
 
 
@@ -15,12 +16,6 @@ def ask(address: tuple[str, int], *, give_up_s: float = 2.0, interval_s: float =
         give_up_at=time.monotonic() + give_up_s,
         gone=lambda: False,
     )
-
-
-def free_port() -> int:
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        return int(found.getsockname()[1])
 
 
 def test_ready_is_seen_within_the_interval() -> None:

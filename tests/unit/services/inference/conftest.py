@@ -1,7 +1,6 @@
 """A tiny model, ONNX Runtime's library, and the service as a child process."""
 
 import os
-import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping
@@ -13,6 +12,7 @@ import pytest
 pytest.register_assert_rewrite("tests.docker.contract_client")
 
 from tests.docker.contract_client import Served, wait_until_ready  # noqa: E402
+from tests.ports import free_port  # noqa: E402
 from tests.unit.services.inference import tiny  # noqa: E402
 
 SERVE = Path(__file__).parents[4] / "services/inference/serve"
@@ -30,13 +30,6 @@ def ort_library() -> Path:
         for found in sorted(Path(folder).glob("onnxruntime/capi/libonnxruntime.so*")):
             return found
     pytest.skip("the installed onnxruntime brings no libonnxruntime.so")
-
-
-def free_port() -> int:
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        port: int = sock.getsockname()[1]
-        return port
 
 
 STACKS: Mapping[str, Mapping[str, str]] = {
