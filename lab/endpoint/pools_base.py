@@ -267,17 +267,17 @@ class BasePool(ABC):
         except BaseException:
             for launch in launches:
                 launch.cancel()
-            for outcome in await asyncio.gather(*launches, return_exceptions=True):
-                if isinstance(outcome, Server):
-                    self._discard(outcome)
-            await self._stops.wait()
+            outcomes = await asyncio.gather(*launches, return_exceptions=True)
+            ends = [self._discard(outcome) for outcome in outcomes if isinstance(outcome, Server)]
+            # Only for these: others on their way out may have long requests to end.
+            await asyncio.gather(*ends, return_exceptions=True)
             raise
 
-    def _discard(self, server: Server) -> None:
+    def _discard(self, server: Server) -> "asyncio.Task[None]":
         """Take it out of service now, and stop it when its requests have ended."""
         self._remove(server)
         self._health.forget(server)
-        self._stops.start(self._drain(server))
+        return self._stops.start(self._drain(server))
 
     async def _drain(self, server: Server) -> None:
         if server.in_flight and not self._closed:

@@ -13,6 +13,7 @@ from lab.engine.api import ContainerSpec, EngineFacts, ImageFacts, LayerEvent, M
 from lab.engine.client import open_client
 from lab.engine.container import DockerContainer
 from lab.engine.foreign import from_words, translated
+from lab.engine.interrupt import uninterrupted
 from lab.engine.stamps import parse_time
 from lab.errors import EngineError, RegistryError
 from lab.spec import LABEL, EngineKind, Platform
@@ -122,7 +123,8 @@ class DockerEngine:
         labels = {**spec.labels, LABEL: "true"}
         config = self._config(spec, labels)
         platform = None if spec.platform is None else spec.platform.value
-        with translated():
+        # Uninterrupted, or one could come into being after all that carry its labels were removed.
+        with translated(), uninterrupted():
             made = self.client.create_container_from_config(config, name, platform)
         return self._container(made["Id"], name=name, labels=labels, port=spec.port)
 

@@ -9,12 +9,13 @@ import onnxruntime
 import pytest
 from PIL import Image
 
+from lab import paths
 from lab.artifacts import build, store
 from lab.artifacts.archive import extract
 from lab.artifacts.verify import problems
 from lab.engine.docker import DockerEngine
 from lab.progress import Progress, Silent
-from lab.spec import LABEL_ROLE, Runtime
+from lab.spec import LABEL_OWNER, LABEL_ROLE, Runtime
 from models.common.fundus import draw
 from models.common.metrics import accuracy, confusion, quadratic_weighted_kappa
 
@@ -119,7 +120,8 @@ def test_nothing_is_done_when_nothing_changed(
 
 
 def test_no_trainer_is_left_behind(model: str, engine: DockerEngine) -> None:
-    left = engine.containers({LABEL_ROLE: build.ROLE})
+    ours = {LABEL_ROLE: build.ROLE, LABEL_OWNER: str(paths.artifacts())}
+    left = engine.containers(ours)
 
     assert [container for container in left if not container.state().running] == []
 
