@@ -1,0 +1,1 @@
+"""Dated prices, and what a deployment costs: pure arithmetic."""

@@ -1,0 +1,1 @@
+"""Whether both platforms of an image give the same answers to the same pictures."""
