@@ -48,9 +48,7 @@ def test_requests_and_answers_are_found_in_s3_at_the_latest_when_the_emulator_en
         )
         endpoint = site.endpoint(config)
         for body, kind in ((b'{"say": "one"}', "application/json"), (b"\x00\xff", "image/png")):
-            site.runtime.invoke_endpoint(
-                EndpointName=endpoint, Body=body, ContentType=kind, InferenceId="mine"
-            )
+            site.invoke(endpoint, body, ContentType=kind, InferenceId="mine")
     finally:
         code = emulator.stop()
     assert code == 0, emulator.log.read_text()

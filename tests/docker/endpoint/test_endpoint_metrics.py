@@ -55,7 +55,7 @@ def test_a_serverless_endpoint_is_counted_measured_and_forgotten(site: Site) -> 
     httpx.post(f"{site.emulator.url}/_lab/endpoints/{name}/scale-to-zero", timeout=60)
     assert targets(site, name) == []
 
-    site.runtime.invoke_endpoint(EndpointName=name, Body=b"{}")
+    site.invoke(name)
     with pytest.raises(ClientError):
         site.runtime.invoke_endpoint(EndpointName=name, Body=b'{"status": 500}')
     (target,) = targets(site, name)
