@@ -8,15 +8,10 @@ from typing import Any, Final
 from lab.contract.looked import inspected
 from lab.contract.model import Finding, Rule, Verdict
 from lab.contract.session import Session, finding
-from lab.engine.distribution import (
-    DOCKER_LIST,
-    DOCKER_MANIFEST,
-    OCI_INDEX,
-    OCI_MANIFEST,
-    Distribution,
-)
+from lab.engine.distribution import Distribution
 from lab.engine.docker import DockerEngine
 from lab.engine.foreign import translated
+from lab.engine.manifests import DOCKER_LIST, DOCKER_MANIFEST, OCI_INDEX, OCI_MANIFEST
 from lab.engine.registry import place_of
 from lab.errors import EngineError
 from lab.spec import LABEL_ROLE

@@ -3,18 +3,25 @@
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
 import httpx
 
+from lab.engine.manifests import (
+    DOCKER_LIST,
+    DOCKER_MANIFEST,
+    OCI_INDEX,
+    OCI_MANIFEST,
+    ListEntry,
+    Manifest,
+    ManifestList,
+    list_document,
+    parse_list,
+    parse_manifest,
+    part_of,
+)
 from lab.errors import RegistryError
-
-DOCKER_MANIFEST: Final = "application/vnd.docker.distribution.manifest.v2+json"
-OCI_MANIFEST: Final = "application/vnd.oci.image.manifest.v1+json"
-DOCKER_LIST: Final = "application/vnd.docker.distribution.manifest.list.v2+json"
-OCI_INDEX: Final = "application/vnd.oci.image.index.v1+json"
 
 REMEDY: Final = "Run it again: the registry is started when it is missing."
 
@@ -24,39 +31,23 @@ _CHUNK: Final = 1 << 20
 _NOT_FOUND: Final = 404
 
 
-@dataclass(frozen=True, kw_only=True)
-class LayerBlob:
-    """A layer as it is transferred."""
-
-    digest: str
-    compressed_bytes: int
-
-
-@dataclass(frozen=True, kw_only=True)
-class Manifest:
-    """An image of one platform as a registry holds it."""
-
-    repository: str
-    tag: str
-    digest: str
-    media_type: str
-    config_digest: str
-    """Equals the image id on an engine that stores images the classic way."""
-    layers: Sequence[LayerBlob]
-
-    @property
-    def compressed_bytes(self) -> int:
-        """What a machine without a layer downloads: a layer that occurs twice comes once."""
-        return sum({layer.digest: layer.compressed_bytes for layer in self.layers}.values())
-
-
 class Distribution:
-    """A registry at ``host:port``, without TLS and passwords: the lab's own."""
+    """A registry at ``host:port``: the lab's own by default, which has no TLS and no passwords.
 
-    def __init__(self, host: str) -> None:
+    ``auth`` is a user's name and password, for registries that take them with every request.
+    """
+
+    def __init__(
+        self, host: str, *, auth: tuple[str, str] | None = None, tls: bool = False
+    ) -> None:
         self.host = host
-        # Proxies and .netrc are for the world, not for 127.0.0.1.
-        self._http = httpx.Client(base_url=f"http://{host}", timeout=_TIMEOUT, trust_env=False)
+        self._http = httpx.Client(
+            base_url=f"{'https' if tls else 'http'}://{host}",
+            auth=httpx.BasicAuth(*auth) if auth else None,
+            timeout=_TIMEOUT,
+            # Proxies and .netrc are for the world, not for 127.0.0.1.
+            trust_env=tls,
+        )
 
     def answers(self) -> bool:
         """Whether a registry answers there."""
@@ -80,9 +71,65 @@ class Distribution:
                 content = answer.json()
             if "layers" in content:
                 return parse_manifest(
-                    repository, tag, content, digest=answer.headers["Docker-Content-Digest"]
+                    repository,
+                    tag,
+                    content,
+                    digest=answer.headers["Docker-Content-Digest"],
+                    manifest_bytes=len(answer.content),
                 )
-            reference = _of_arch(repository, tag, content, arch)
+            reference = part_of(repository, tag, content, arch)
+
+    def media_type(self, repository: str, reference: str) -> str | None:
+        """What kind of document a tag or a digest names, followed nowhere; None if nothing."""
+        with self._asking():
+            answer = self._http.head(f"/v2/{repository}/manifests/{reference}", headers=_ACCEPT)
+            if answer.status_code == _NOT_FOUND:
+                return None
+            answer.raise_for_status()
+        return answer.headers.get("Content-Type", "")
+
+    def manifest_list(self, repository: str, tag: str) -> ManifestList | None:
+        """The manifest list or OCI index of that name; None if there is none, or one image."""
+        with self._asking():
+            answer = self._http.get(f"/v2/{repository}/manifests/{tag}", headers=_ACCEPT)
+            if answer.status_code == _NOT_FOUND:
+                return None
+            answer.raise_for_status()
+            content = answer.json()
+        if "manifests" not in content:
+            return None
+        return parse_list(repository, tag, content, digest=answer.headers["Docker-Content-Digest"])
+
+    def put_list(self, repository: str, tag: str, entries: Sequence[ListEntry]) -> ManifestList:
+        """Give images that the repository holds one name more, common to all of them."""
+        content = list_document(entries)
+        with self._asking():
+            answer = self._http.put(
+                f"/v2/{repository}/manifests/{tag}",
+                content=content,
+                headers={"Content-Type": DOCKER_LIST},
+            ).raise_for_status()
+        digest = "sha256:" + hashlib.sha256(content).hexdigest()
+        if answer.headers.get("Docker-Content-Digest", digest) != digest:
+            raise RegistryError(
+                f"The registry at {self.host} made something else of the manifest list of "
+                f"{repository}:{tag}.",
+                remedy=REMEDY,
+            )
+        return ManifestList(
+            repository=repository,
+            tag=tag,
+            digest=digest,
+            media_type=DOCKER_LIST,
+            entries=tuple(entries),
+        )
+
+    def config(self, repository: str, digest: str) -> Mapping[str, Any]:
+        """An image's configuration: its architecture, its command, ... Raises ``RegistryError``."""
+        with self._asking():
+            answer = self._http.get(f"/v2/{repository}/blobs/{digest}", follow_redirects=True)
+            found: Mapping[str, Any] = answer.raise_for_status().json()
+        return found
 
     def put_blob(self, repository: str, path: Path) -> str:
         """Upload a file unless it is there; its digest, ``sha256:...``."""
@@ -122,41 +169,6 @@ class Distribution:
             raise RegistryError(
                 f"The registry at {self.host} does not answer: {error}.", remedy=REMEDY
             ) from error
-
-
-def parse_manifest(
-    repository: str, tag: str, content: Mapping[str, Any], *, digest: str
-) -> Manifest:
-    """A manifest from its JSON."""
-    return Manifest(
-        repository=repository,
-        tag=tag,
-        digest=digest,
-        media_type=content.get("mediaType", OCI_MANIFEST),
-        config_digest=content["config"]["digest"],
-        layers=tuple(
-            LayerBlob(digest=layer["digest"], compressed_bytes=layer["size"])
-            for layer in content["layers"]
-        ),
-    )
-
-
-def _of_arch(repository: str, tag: str, content: Mapping[str, Any], arch: str | None) -> str:
-    """The digest of one platform's manifest. Attestations are entries of platform ``unknown``."""
-    of = {
-        entry["platform"]["architecture"]: entry["digest"]
-        for entry in content.get("manifests") or ()
-        if entry.get("platform", {}).get("architecture", "unknown") != "unknown"
-    }
-    if arch is None and len(of) == 1:
-        return str(*of.values())
-    if arch is None or arch not in of:
-        raise RegistryError(
-            f"{repository}:{tag} is in the registry for {', '.join(sorted(of)) or 'no platform'}, "
-            f"not for {arch or 'one platform'}.",
-            remedy="Push the image for the platform that is to be measured.",
-        )
-    return str(of[arch])
 
 
 def _chunks(path: Path) -> Iterator[bytes]:

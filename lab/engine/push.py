@@ -15,16 +15,24 @@ from lab.progress import Step
 from lab.units import format_bytes
 
 _AT_A_TIME: Final = 2
-_NO_PASSWORD: Final = {"username": ""}
+_NO_PASSWORD: Final[Mapping[str, str]] = {"username": ""}
 """None is needed, so none is looked for in the user's settings."""
 
 
-def push_together(engine: DockerEngine, images: Mapping[str, tuple[str, str]], step: Step) -> None:
+def push_together(
+    engine: DockerEngine,
+    images: Mapping[str, tuple[str, str]],
+    step: Step,
+    *,
+    auth: Mapping[str, str] | None = None,
+) -> None:
     """Push images, two at a time. ``images``: reference to repository (with host) and tag.
 
-    Raises the first error; an interrupt ends the pushes under way.
+    ``auth`` is ``username`` and ``password`` for a registry that asks for them; the engine gets
+    them with the request and keeps them nowhere. Raises the first error; an interrupt ends the
+    pushes under way.
     """
-    job = _Job(engine, step)
+    job = _Job(engine, step, auth or _NO_PASSWORD)
     with ThreadPoolExecutor(max_workers=_AT_A_TIME) as pool:
         try:
             pushes = [pool.submit(job.push, ref, *place) for ref, place in images.items()]
@@ -39,8 +47,9 @@ def push_together(engine: DockerEngine, images: Mapping[str, tuple[str, str]], s
 class _Job:
     """Some pushes and their common progress."""
 
-    def __init__(self, engine: DockerEngine, step: Step) -> None:
+    def __init__(self, engine: DockerEngine, step: Step, auth: Mapping[str, str]) -> None:
         self._engine = engine
+        self._auth = auth
         self._step = step
         self._stopped = threading.Event()
         self._lock = threading.Lock()
@@ -62,7 +71,7 @@ class _Job:
 
     def _lines(self, repository: str, tag: str) -> Iterator[Mapping[str, Any]]:
         lines: Iterator[Mapping[str, Any]] = self._engine.client.push(
-            repository, tag=tag, stream=True, decode=True, auth_config=_NO_PASSWORD
+            repository, tag=tag, stream=True, decode=True, auth_config=dict(self._auth)
         )
         return lines
 

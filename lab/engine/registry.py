@@ -9,17 +9,18 @@ import re
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from docker.errors import NotFound
 from docker.utils import parse_repository_tag
 
 from lab.engine.api import ContainerSpec, Mount
 from lab.engine.container import DockerContainer
-from lab.engine.distribution import Distribution, Manifest
+from lab.engine.distribution import Distribution
 from lab.engine.docker import DockerEngine
 from lab.engine.foreign import translated
 from lab.engine.interrupt import uninterrupted
+from lab.engine.manifests import ListEntry, Manifest, ManifestList
 from lab.engine.push import push_together
 from lab.errors import EngineError, RegistryError
 from lab.progress import Progress
@@ -114,6 +115,22 @@ class Registry:
                 remedy="Run it again: images are pushed before the trials begin.",
             )
         return found
+
+    def media_type(self, repository: str, reference: str) -> str | None:
+        """What kind of document a tag or a digest names, followed nowhere; None if nothing."""
+        return self._http.media_type(repository, reference)
+
+    def config(self, manifest: Manifest) -> Mapping[str, Any]:
+        """The configuration of an image that was pushed."""
+        return self._http.config(manifest.repository, manifest.config_digest)
+
+    def manifest_list(self, repository: str, tag: str) -> ManifestList | None:
+        """What joins an image's platforms under one name; None if there is none."""
+        return self._http.manifest_list(repository, tag)
+
+    def put_list(self, repository: str, tag: str, entries: Sequence[ListEntry]) -> ManifestList:
+        """Join images that were pushed to ``repository`` under one more name."""
+        return self._http.put_list(repository, tag, entries)
 
     def pull_ref(self, ref: str) -> str:
         """The name by which a cold host pulls what ``push(ref)`` pushed."""

@@ -21,8 +21,8 @@ from lab.contract.outputs import as_json
 from lab.contract.saved import save
 from lab.contract.session import START_LIMIT_S, Session
 from lab.contract.subject import Wish, prepared
-from lab.engine.distribution import OCI_INDEX, OCI_MANIFEST
 from lab.engine.docker import DockerEngine
+from lab.engine.manifests import OCI_INDEX, OCI_MANIFEST
 from lab.engine.registry import Registry
 from lab.images.base import ensure_base
 from lab.images.variants import VARIANTS

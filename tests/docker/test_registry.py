@@ -9,8 +9,8 @@ from collections.abc import Callable, Iterator
 import httpx
 import pytest
 
-from lab.engine.distribution import DOCKER_MANIFEST
 from lab.engine.docker import DockerEngine
+from lab.engine.manifests import DOCKER_MANIFEST
 from lab.engine.registry import Registry
 from lab.errors import EngineError, ImageNotFoundError, RegistryError
 from lab.progress import Silent

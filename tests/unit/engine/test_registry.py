@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from lab.engine.distribution import DOCKER_LIST, DOCKER_MANIFEST, Distribution
+from lab.engine.distribution import Distribution
+from lab.engine.manifests import DOCKER_LIST, DOCKER_MANIFEST
 from lab.engine.registry import place_of
 from lab.errors import RegistryError
 

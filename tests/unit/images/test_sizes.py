@@ -3,8 +3,8 @@ from dataclasses import asdict
 
 import pytest
 
-from lab.engine.distribution import LayerBlob, Manifest
 from lab.engine.docker import DockerEngine
+from lab.engine.manifests import LayerBlob, Manifest
 from lab.engine.registry import Registry
 from lab.errors import RegistryError
 from lab.images.contents import belongs_to
