@@ -1,0 +1,444 @@
+"""What AWS, or the way to it, answers with, in the lab's words: one table for codes, one for none.
+
+Nothing that AWS says is passed on unread: account ids, keys and signatures are taken out, and the
+foreign exception is not kept as the cause, since it would show them in a traceback.
+"""
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from enum import StrEnum, unique
+from typing import Final
+
+from botocore import exceptions as refused
+from botocore.parsers import ResponseParserError
+
+from lab.aws.model import AwsError
+from lab.aws.permissions import ACTIONS, POLICY_FILE, actions_of
+
+
+@unique
+class Kind(StrEnum):
+    """What went wrong, as far as it matters for what to do next."""
+
+    CREDENTIALS = "no credentials"
+    REJECTED = "credentials rejected"
+    EXPIRED = "credentials expired"
+    REGION = "region"
+    DENIED = "permission denied"
+    QUOTA = "quota reached"
+    THROTTLED = "throttled"
+    CONNECTION = "connection"
+    ABSENT = "not there"
+    TAKEN = "there already"
+    BUSY = "busy"
+    INVALID = "not valid"
+    MODEL = "model"
+    SERVICE = "service"
+    SETTINGS = "settings"
+    OTHER = "other"
+
+
+class CallError(AwsError):
+    """AWS refused a call, or did not answer it. ``code`` is AWS's own, or the exception's name."""
+
+    def __init__(self, what: str, *, remedy: str, kind: Kind, code: str) -> None:
+        super().__init__(what, remedy=remedy)
+        self.kind = kind
+        self.code = code
+
+
+# Sixteen and more capitals and digits after a prefix: an access key's id, secret or temporary.
+_KEY_ID: Final = re.compile(r"\b(?:AKIA|ASIA|AROA|AIDA|ABIA|ACCA)[A-Z0-9]{12,}\b")
+# Not within a digest, whose figures may happen to be twelve in a row.
+_ACCOUNT: Final = re.compile(r"(?<![0-9a-f])\d{12}(?![0-9a-f])")
+_SECRET: Final = re.compile(
+    r"(?i)((?:security[-_]?token|session[-_]?token|signature|secret[-_]?\w*|password|credential)"
+    r"[\"']?\s*[=:]\s*[\"']?)[^\s\"'&,]+"
+)
+HIDDEN: Final = "************"
+
+
+def redacted(text: str) -> str:
+    """The text without account ids, key ids, tokens and signatures."""
+    text = _SECRET.sub(rf"\g<1>{HIDDEN}", text)
+    return _ACCOUNT.sub(HIDDEN, _KEY_ID.sub(HIDDEN, text))
+
+
+CODES: Final[Mapping[Kind, Sequence[str]]] = {
+    Kind.REJECTED: (
+        "AuthFailure",
+        "IncompleteSignature",
+        "IncompleteSignatureException",
+        "InvalidAccessKeyId",
+        "InvalidClientTokenId",
+        "InvalidSignatureException",
+        "InvalidToken",
+        "MissingAuthenticationToken",
+        "MissingAuthenticationTokenException",
+        "SignatureDoesNotMatch",
+        "UnrecognizedClientException",
+    ),
+    Kind.EXPIRED: (
+        "ExpiredToken",
+        "ExpiredTokenException",
+        "RequestExpired",
+        "RequestTimeTooSkewed",
+        "TokenRefreshRequired",
+    ),
+    Kind.REGION: (
+        "AuthorizationHeaderMalformed",
+        "IllegalLocationConstraintException",
+        "OptInRequired",
+        "PermanentRedirect",
+        "RegionDisabledException",
+        "SubscriptionRequiredException",
+        "301",
+    ),
+    Kind.DENIED: (
+        "AWSServiceAccessNotEnabledException",
+        "AccessDenied",
+        "AccessDeniedException",
+        "AccountProblem",
+        "AllAccessDisabled",
+        "BlockedByOrganizationPolicyException",
+        "DependencyAccessDeniedException",
+        "Forbidden",
+        "InsufficientCapabilities",
+        "InsufficientCapabilitiesException",
+        "KmsAccessDeniedException",
+        "NotAuthorized",
+        "OrganizationNotInAllFeaturesModeException",
+        "UnauthorizedOperation",
+        "403",
+    ),
+    Kind.QUOTA: (
+        "LimitExceeded",
+        "LimitExceededException",
+        "LimitExceededFault",
+        "QuotaExceededException",
+        "ReportGenerationLimitExceededException",
+        "ResourceLimitExceeded",
+        "ServiceQuotaExceededException",
+        "TooManyBuckets",
+        "TooManyParts",
+        "TooManyTagsException",
+        "PolicyLengthExceededException",
+    ),
+    Kind.THROTTLED: (
+        "BandwidthLimitExceeded",
+        "EC2ThrottledException",
+        "PriorRequestNotComplete",
+        "ProvisionedThroughputExceededException",
+        "RequestLimitExceeded",
+        "RequestThrottled",
+        "RequestThrottledException",
+        "SlowDown",
+        "ThrottledException",
+        "Throttling",
+        "ThrottlingException",
+        "TooManyRequestsException",
+        "429",
+    ),
+    Kind.CONNECTION: ("RequestTimeout", "RequestTimeoutException", "IncompleteBody"),
+    Kind.ABSENT: (
+        "ChangeSetNotFound",
+        "ChangeSetNotFoundException",
+        "ImageNotFoundException",
+        "LayersNotFoundException",
+        "LifecyclePolicyNotFoundException",
+        "NoSuchBucket",
+        "NoSuchBucketPolicy",
+        "NoSuchEntity",
+        "NoSuchEntityException",
+        "NoSuchKey",
+        "NoSuchLifecycleConfiguration",
+        "NoSuchPublicAccessBlockConfiguration",
+        "NoSuchResourceException",
+        "NoSuchTagSet",
+        "NoSuchUpload",
+        "NoSuchVersion",
+        "NotFound",
+        "NotFoundException",
+        "ObjectNotFoundException",
+        "OwnershipControlsNotFoundError",
+        "RepositoryNotFoundException",
+        "RepositoryPolicyNotFoundException",
+        "ResourceNotFound",
+        "ResourceNotFoundException",
+        "ServerSideEncryptionConfigurationNotFoundError",
+        "StackNotFoundException",
+        "UploadNotFoundException",
+        "404",
+    ),
+    Kind.TAKEN: (
+        "AlreadyExistsException",
+        "BucketAlreadyExists",
+        "BucketAlreadyOwnedByYou",
+        "BucketNotEmpty",
+        "EntityAlreadyExists",
+        "EntityAlreadyExistsException",
+        "ImageAlreadyExistsException",
+        "ImageTagAlreadyExistsException",
+        "LayerAlreadyExistsException",
+        "RepositoryAlreadyExistsException",
+        "RepositoryNotEmptyException",
+        "ResourceAlreadyExists",
+        "ResourceAlreadyExistsException",
+        "TokenAlreadyExistsException",
+    ),
+    Kind.BUSY: (
+        "ConcurrentModification",
+        "ConcurrentModificationException",
+        "ConcurrentUpdateException",
+        "ConflictException",
+        "DeleteConflict",
+        "DeleteConflictException",
+        "EntityTemporarilyUnmodifiable",
+        "EntityTemporarilyUnmodifiableException",
+        "InvalidChangeSetStatus",
+        "InvalidChangeSetStatusException",
+        "InvalidOperationException",
+        "OperationAborted",
+        "OperationAbortedException",
+        "OperationInProgressException",
+        "ResourceConflict",
+        "ResourceInUse",
+    ),
+    Kind.INVALID: (
+        "BadDigest",
+        "EmptyUploadException",
+        "EncryptionTypeMismatch",
+        "EntityTooLarge",
+        "IllegalArgumentException",
+        "ImageDigestDoesNotMatchException",
+        "InvalidArgument",
+        "InvalidBucketName",
+        "InvalidFormatFault",
+        "InvalidInput",
+        "InvalidInputException",
+        "InvalidLayerException",
+        "InvalidLayerPartException",
+        "InvalidNextToken",
+        "InvalidNextTokenException",
+        "InvalidObjectState",
+        "InvalidPaginationTokenException",
+        "InvalidParameterCombination",
+        "InvalidParameterCombinationException",
+        "InvalidParameterException",
+        "InvalidParameterValue",
+        "InvalidParameterValueException",
+        "InvalidPart",
+        "InvalidPartOrder",
+        "InvalidPrefix",
+        "InvalidRequest",
+        "InvalidResourceStateException",
+        "InvalidTagParameterException",
+        "InvalidWriteOffset",
+        "KmsException",
+        "KmsKeyDisabledException",
+        "KmsKeyNotFoundException",
+        "LayerInaccessibleException",
+        "LayerPartTooSmallException",
+        "MalformedPolicy",
+        "MalformedPolicyDocument",
+        "MalformedPolicyDocumentException",
+        "MethodNotAllowed",
+        "MissingRequiredParameterException",
+        "PaginationTokenExpiredException",
+        "PolicyNotAttachableException",
+        "ReferencedImagesNotFoundException",
+        "UnmodifiableEntity",
+        "UnmodifiableEntityException",
+        "UnsupportedImageTypeException",
+        "UnsupportedMediaType",
+        "ValidationError",
+        "ValidationException",
+        "XAmzContentSHA256Mismatch",
+        "400",
+        "412",
+    ),
+    Kind.MODEL: ("ModelError", "ModelNotReadyException"),
+    Kind.SERVICE: (
+        "FailedResourceAccessException",
+        "InternalDependencyException",
+        "InternalError",
+        "InternalFailure",
+        "InternalServerException",
+        "InternalServiceException",
+        "InternalServiceFault",
+        "PolicyEvaluation",
+        "PolicyEvaluationException",
+        "ServerException",
+        "ServiceException",
+        "ServiceFailure",
+        "ServiceFailureException",
+        "ServiceUnavailable",
+        "ServiceUnavailableException",
+        "UnableToGetUpstreamImageException",
+        "UnableToGetUpstreamLayerException",
+        "500",
+        "502",
+        "503",
+        "504",
+    ),
+}
+"""AWS's codes by kind; a test holds that every code that a listed operation declares is here."""
+
+_KIND_OF: Final[Mapping[str, Kind]] = {
+    code: kind for kind, codes in CODES.items() for code in codes
+}
+
+RAISED: Final[Sequence[tuple[type[Exception], Kind]]] = (
+    # What botocore raises when there was no answer, most specific first.
+    (refused.NoCredentialsError, Kind.CREDENTIALS),
+    (refused.PartialCredentialsError, Kind.CREDENTIALS),
+    (refused.ProfileNotFound, Kind.CREDENTIALS),
+    (refused.NoAuthTokenError, Kind.CREDENTIALS),
+    (refused.UnauthorizedSSOTokenError, Kind.EXPIRED),
+    (refused.SSOTokenLoadError, Kind.EXPIRED),
+    (refused.SSOError, Kind.EXPIRED),
+    (refused.LoginError, Kind.EXPIRED),
+    (refused.TokenRetrievalError, Kind.EXPIRED),
+    (refused.CredentialRetrievalError, Kind.CREDENTIALS),
+    (refused.MetadataRetrievalError, Kind.CREDENTIALS),
+    (refused.RefreshWithMFAUnsupportedError, Kind.EXPIRED),
+    (refused.UnknownCredentialError, Kind.CREDENTIALS),
+    (refused.UnknownTokenProviderError, Kind.CREDENTIALS),
+    (refused.NoRegionError, Kind.REGION),
+    (refused.InvalidRegionError, Kind.REGION),
+    (refused.UnknownRegionError, Kind.REGION),
+    (refused.ServiceNotInRegionError, Kind.REGION),
+    (refused.UnknownEndpointError, Kind.REGION),
+    (refused.EndpointConnectionError, Kind.CONNECTION),
+    (refused.ConnectionError, Kind.CONNECTION),
+    (refused.HTTPClientError, Kind.CONNECTION),
+    (refused.IncompleteReadError, Kind.CONNECTION),
+    (refused.ChecksumError, Kind.CONNECTION),
+    (refused.FlexibleChecksumError, Kind.CONNECTION),
+    (refused.ParamValidationError, Kind.INVALID),
+    (refused.ValidationError, Kind.INVALID),
+    (refused.BotoCoreError, Kind.SETTINGS),
+    # Not AWS's answer at all: a proxy's or a portal's page.
+    (ResponseParserError, Kind.CONNECTION),
+)
+
+_REMEDY: Final[Mapping[Kind, str]] = {
+    Kind.CREDENTIALS: "Give credentials: `aws configure`, `aws configure sso`, or --profile NAME.",
+    Kind.REJECTED: "Check the keys, or choose others with --profile NAME.",
+    Kind.EXPIRED: "Sign in again: `aws sso login{profile}`, or get new temporary credentials.",
+    Kind.REGION: "Choose a region that this account may use, with --region, e.g. us-east-1.",
+    Kind.DENIED: f"Attach {POLICY_FILE} to who asks (`lab push policy` prints it).",
+    Kind.QUOTA: "Remove what is not needed, or ask AWS for more in the Service Quotas console.",
+    Kind.THROTTLED: "Run the same command again in a minute: it goes on from what it finds.",
+    Kind.CONNECTION: "Run the same command again once the network is back: it goes on from there.",
+    Kind.ABSENT: "Run `lab push aws` again, which makes what is missing.",
+    Kind.TAKEN: "Choose another name with --endpoint, or remove the thing that has this one.",
+    Kind.BUSY: "Wait until the other change is done, then run the same command again.",
+    Kind.INVALID: "Correct what AWS says; if no flag can, it is a bug of the lab's.",
+    Kind.MODEL: "See the container's own lines in CloudWatch Logs.",
+    Kind.SERVICE: "Run the same command again later: AWS itself is at fault.",
+    Kind.SETTINGS: "Check ~/.aws/config and the AWS_* variables.",
+    Kind.OTHER: "See what AWS said.",
+}
+
+_ACTION: Final = re.compile(r"perform:?\s+([a-z0-9-]+:[A-Za-z0-9]+)")
+_MISSING: Final = re.compile(r"does not exist|could not find|not found", re.IGNORECASE)
+_NOTHING_TO_DO: Final = re.compile(r"No updates are to be performed", re.IGNORECASE)
+_QUOTA_WORDS: Final = re.compile(r"quota|limit (?:exceeded|is )|exceeds? .*limit", re.IGNORECASE)
+_LONGEST: Final = 600
+_QUIET: Final = (Kind.REJECTED, Kind.EXPIRED)
+
+
+def code_of(error: refused.ClientError) -> str:
+    """AWS's code, e.g. ``AccessDenied``; an HTTP status where a HEAD had no body."""
+    return str(error.response.get("Error", {}).get("Code", ""))
+
+
+def kind_of(error: Exception) -> Kind:
+    """What kind of failure a foreign exception is."""
+    if isinstance(error, refused.ClientError):
+        kind = _KIND_OF.get(code_of(error), Kind.OTHER)
+        words = str(error.response.get("Error", {}).get("Message", ""))
+        if kind is Kind.INVALID and _MISSING.search(words):
+            # CloudFormation and SageMaker call an absent thing an invalid request.
+            return Kind.ABSENT
+        if kind is Kind.INVALID and _QUOTA_WORDS.search(words):
+            return Kind.QUOTA
+        return kind
+    return next((kind for of, kind in RAISED if isinstance(error, of)), Kind.OTHER)
+
+
+def is_absent(error: Exception) -> bool:
+    """Whether AWS says that there is no such thing."""
+    return kind_of(error) is Kind.ABSENT
+
+
+def is_no_change(error: Exception) -> bool:
+    """Whether CloudFormation says that an update would change nothing."""
+    return isinstance(error, refused.ClientError) and bool(_NOTHING_TO_DO.search(str(error)))
+
+
+@contextmanager
+def translated(
+    doing: str, *, service: str = "", profile: str | None = None, region: str | None = None
+) -> Iterator[None]:
+    """Turn what botocore raises within into ``CallError``: what was done, what AWS said, what next.
+
+    ``doing`` is said first, e.g. ``Pushing the image``; ``service`` is boto3's name of it.
+    """
+    try:
+        yield
+    except (refused.ClientError, refused.BotoCoreError, ResponseParserError) as error:
+        found = as_call_error(error, doing, service=service, profile=profile, region=region)
+    else:
+        return
+    # Outside of the except clause: the foreign exception is not even the context.
+    raise found
+
+
+def as_call_error(
+    error: Exception,
+    doing: str,
+    *,
+    service: str = "",
+    profile: str | None = None,
+    region: str | None = None,
+) -> CallError:
+    """The same for an exception in hand."""
+    kind = kind_of(error)
+    code, said = _said(error, kind)
+    remedy = _REMEDY[kind].format(profile=f" --profile {profile}" if profile else "")
+    if kind is Kind.DENIED:
+        action = _denied_action(error, service)
+        remedy = f"Allow {action}: {remedy[0].lower()}{remedy[1:]}" if action else remedy
+    where = f" in {region}" if region and kind in {Kind.REGION, Kind.QUOTA} else ""
+    what = f"{doing}: {kind}{where} ({code})."
+    return CallError(
+        redacted(f"{what} {said}".rstrip()), remedy=redacted(remedy), kind=kind, code=code
+    )
+
+
+def _said(error: Exception, kind: Kind) -> tuple[str, str]:
+    if isinstance(error, refused.ClientError):
+        words = str(error.response.get("Error", {}).get("Message") or "")
+        if kind in _QUIET:
+            words = ""  # It quotes the request: keys, tokens and the signature.
+        code = code_of(error) or "no code"
+    else:
+        code, words = type(error).__name__, str(error)
+    words = " ".join(words.split())[:_LONGEST]
+    return code, words if not words or words.endswith(".") else f"{words}."
+
+
+def _denied_action(error: Exception, service: str) -> str:
+    found = _ACTION.search(str(error))
+    if found:
+        return found[1]
+    operation = str(getattr(error, "operation_name", ""))
+    services = [service] if service else sorted({one.partition(":")[0] for one in ACTIONS})
+    for name in services:
+        actions = actions_of(name, operation)
+        if all(one in ACTIONS for one in actions):
+            return ", ".join(actions)
+    return ""

@@ -1,0 +1,186 @@
+"""The one way to AWS: boto3's own chain of credentials, its calls guarded and its errors told."""
+
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Any, Final, Self
+
+import boto3
+import boto3.exceptions
+import botocore.session
+from botocore.config import Config
+from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError, NoRegionError
+
+from lab.aws.errors import is_absent, translated
+from lab.aws.permissions import guard
+
+_CONNECT_S: Final = 10.0
+_READ_S: Final = 70.0  # an invocation may take 60
+_ATTEMPTS: Final = 5
+
+
+@dataclass(frozen=True, kw_only=True)
+class Identity:
+    """Who asks, as STS says. For the terminal only: it is written to no file."""
+
+    account: str
+    arn: str
+    partition: str
+    """``aws``, ``aws-cn``, ``aws-us-gov``."""
+    region: str
+    profile: str | None
+
+    @property
+    def is_root(self) -> bool:
+        """Whether these are the account's own credentials, which should not be used."""
+        return self.arn.endswith(":root")
+
+
+class AwsSession:
+    """Clients of one identity in one region. Safe to use from several threads.
+
+    Each call is held against the list of permissions before it leaves; while ``read_only``,
+    calls that change anything are refused as bugs.
+    """
+
+    def __init__(
+        self, *, core: botocore.session.Session, profile: str | None, read_only: bool
+    ) -> None:
+        self.profile = profile
+        self.read_only = read_only
+        self._core = core
+        self._boto = boto3.Session(botocore_session=core)
+        self._lock = threading.Lock()
+        self._made: dict[str, Any] = {}
+        self._identity: Identity | None = None
+        core.get_component("event_emitter").register("before-call", self._guard)
+
+    @property
+    def region(self) -> str:
+        """Where."""
+        return str(self._boto.region_name)
+
+    def allow_writing(self) -> None:
+        """The user has agreed to the plan."""
+        self.read_only = False
+
+    def identity(self) -> Identity:
+        """Who asks; asked once."""
+        if self._identity is None:
+            said = self.call("sts", "get_caller_identity", doing="Asking AWS who this is")
+            arn = str(said["Arn"])
+            self._identity = Identity(
+                account=str(said["Account"]),
+                arn=arn,
+                partition=arn.split(":")[1],
+                region=self.region,
+                profile=self.profile,
+            )
+        return self._identity
+
+    def call(self, service: str, operation: str, *, doing: str = "", **parameters: Any) -> Any:
+        """An operation of boto3's client, by its Python name: ``call("ecr", "list_images", ...)``.
+
+        Raises ``CallError``; ``doing`` begins its message.
+        """
+        with self.translating(doing or f"{service} {operation}", service=service):
+            return getattr(self.client(service), operation)(**parameters)
+
+    def find(
+        self, service: str, operation: str, *, doing: str = "", **parameters: Any
+    ) -> Mapping[str, Any] | None:
+        """The same for what may not be there: then None."""
+        with self.translating(doing or f"{service} {operation}", service=service):
+            try:
+                found: Mapping[str, Any] = getattr(self.client(service), operation)(**parameters)
+            except ClientError as error:
+                if is_absent(error):
+                    return None
+                raise
+            return found
+
+    def every(
+        self, service: str, operation: str, key: str, *, doing: str = "", **parameters: Any
+    ) -> Sequence[Any]:
+        """All pages of a listing: what is under ``key`` in each."""
+        with self.translating(doing or f"{service} {operation}", service=service):
+            pages = self.client(service).get_paginator(operation).paginate(**parameters)
+            return [one for page in pages for one in page.get(key) or ()]
+
+    def client(self, service: str) -> Any:
+        """boto3's client; use it within ``translating``."""
+        with self._lock:
+            if service not in self._made:
+                with self.translating(f"Setting up {service}", service=service):
+                    self._made[service] = self._make(service)
+            return self._made[service]
+
+    @contextmanager
+    def translating(self, doing: str, *, service: str = "") -> Iterator[None]:
+        """What boto3 raises within becomes ``CallError`` that begins with ``doing``."""
+        with translated(doing, service=service, profile=self.profile, region=self.region):
+            try:
+                yield
+            except boto3.exceptions.Boto3Error as error:
+                # Its transfers put what happened into the words, and keep it as the context.
+                inner = error.__cause__ or error.__context__
+                if isinstance(inner, (ClientError, BotoCoreError)):
+                    raise inner from None
+                raise
+
+    def close(self) -> None:
+        """Let go of the connections."""
+        with self._lock:
+            for client in self._made.values():
+                client.close()
+            self._made.clear()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def _make(self, service: str) -> Any:
+        given = self._core.get_config_variable("max_attempts")
+        return self._boto.client(
+            service,
+            config=Config(
+                connect_timeout=_CONNECT_S,
+                read_timeout=_READ_S,
+                retries={"mode": "standard", "total_max_attempts": int(given or _ATTEMPTS)},
+                user_agent_extra="inference-lab",
+            ),
+        )
+
+    def _guard(self, model: Any, **_: Any) -> None:
+        guard(model.service_model.service_name, model.name, read_only=self.read_only)
+
+
+def open_session(
+    *, profile: str | None = None, region: str | None = None, read_only: bool = False
+) -> AwsSession:
+    """A session by boto3's own chain: variables, profiles, SSO, roles, the machine's role.
+
+    Nothing is sent yet. Raises ``CallError`` for a profile that does not exist and for no region.
+    AWS's own variables, ``AWS_ENDPOINT_URL`` too, are honoured by botocore.
+    """
+    with translated("Setting up AWS", profile=profile, region=region):
+        core = botocore.session.Session(profile=profile)
+        chosen = region or core.get_config_variable("region")
+        used = core.get_config_variable("profile")
+        if not chosen:
+            raise NoRegionError
+        core.set_config_variable("region", chosen)
+        # Found now, so that a broken file is told before anything else.
+        credentials = core.get_credentials()
+        if credentials is None:
+            raise NoCredentialsError
+    return AwsSession(core=core, profile=profile or used, read_only=read_only)
