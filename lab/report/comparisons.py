@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import pairwise
 from typing import Final
 
-from lab.report.model import Against, Comparison, Quantity
+from lab.report.model import Against, Comparison, Quantity, Row
 from lab.report.rows import Group, Measured, groups
 from lab.spec import FLOOR, Platform
 from lab.stats.ratios import Method, Verdict, ratio_of_medians
@@ -23,7 +23,7 @@ def compare(measured: Sequence[Measured], *, seed: int) -> Sequence[Comparison]:
     for group in groups(usable):
         # A user's own image stands in several groups: each of its ratios is told once.
         totals += [one for one in _totals(group, seed) if one not in totals]
-    return [*totals, *_bytes(measured), *_tiers(usable, seed)]
+    return [*totals, *_bytes(measured), *_tiers(usable, seed), *_platforms(measured)]
 
 
 def smallest_image(measured: Iterable[Measured]) -> str | None:
@@ -97,14 +97,36 @@ def _bytes(measured: Sequence[Measured]) -> Iterator[Comparison]:
                     yield _exact(quantity, (variant, least), size / under, platform)
 
 
+def _platforms(measured: Sequence[Measured]) -> Iterator[Comparison]:
+    """What arm64 costs in bytes, which nobody's emulation changes."""
+    sizes: dict[str, dict[Platform, Row]] = {}
+    for one in measured:
+        sizes.setdefault(one.row.variant, {})[one.row.platform] = one.row
+    for variant, rows in sizes.items():
+        over, under = rows.get(Platform.ARM64), rows.get(Platform.AMD64)
+        if over is None or under is None:
+            continue
+        for quantity in (Quantity.COMPRESSED, Quantity.UNPACKED):
+            first, second = getattr(over, quantity), getattr(under, quantity)
+            if first and second:
+                pair = Platform.ARM64.value, Platform.AMD64.value
+                yield _exact(quantity, pair, first / second, Platform.ARM64, of=variant)
+
+
 def _exact(
-    quantity: Quantity, pair: tuple[str, str], ratio: float, platform: Platform
+    quantity: Quantity,
+    pair: tuple[str, str],
+    ratio: float,
+    platform: Platform,
+    *,
+    of: str | None = None,
 ) -> Comparison:
     return Comparison(
-        against=Against.BYTES,
+        against=Against.BYTES if of is None else Against.PLATFORM,
         quantity=quantity,
         numerator=pair[0],
         denominator=pair[1],
+        variant=of,
         model=None,
         denominator_model=None,
         platform=platform,

@@ -3,11 +3,12 @@
 from collections.abc import Iterable, Iterator, Sequence
 
 from lab.report import published, words
-from lab.report.model import Against, Reached, Row, Summary, Target
-from lab.report.page.view import images, study
+from lab.report.model import Against, Quantity, Reached, Row, Summary, Target
+from lab.report.page.figures import lookup
+from lab.report.page.view import images, platform_sizes, study
 from lab.report.summary import Results
 from lab.report.targets import worth_showing
-from lab.spec import Phase
+from lab.spec import Phase, Platform
 
 
 def to_markdown(results: Results) -> str:
@@ -31,6 +32,7 @@ def to_markdown(results: Results) -> str:
     parts += [f"## Findings{aside}", *_findings(summary)] if summary.findings else []
     parts += _section(f"Emulated (QEMU), in no other table{aside}", _emulated(summary))
     parts += _section(f"Images{aside}", _images(results))
+    parts += _section(f"Image sizes by platform{aside}", _sizes(summary))
     parts += _section(
         f"The published study ({published.SOURCE}) beside ours{aside}", _study(results)
     )
@@ -84,10 +86,14 @@ def _phases(summary: Summary) -> str:
     rows = [row for row in _timed(summary) if row.n]
     shown = [phase for phase in Phase if any(phase in row.phases_s for row in rows)]
     return table(
-        ["variant", "model", "tier", "start", *(words.PHASES[phase] for phase in shown)],
+        [
+            *("variant", "model", "platform", "tier", "start"),
+            *(words.PHASES[phase] for phase in shown),
+        ],
         (
             [
-                *(row.variant, row.model, words.tier(row.tier), words.KINDS[row.start_kind]),
+                *(row.variant, row.model, row.platform, words.tier(row.tier)),
+                words.KINDS[row.start_kind],
                 *(words.seconds(row.phases_s.get(phase)) for phase in shown),
             ]
             for row in rows
@@ -97,13 +103,15 @@ def _phases(summary: Summary) -> str:
 
 def _ratios(summary: Summary) -> str:
     return table(
-        ["ratio", "of", "model", "tier", "start", "times", "interval", "verdict"],
+        ["ratio", "of", "model", "platform", "tier", "start", "times", "interval", "verdict"],
         (
             [
                 f"{one.numerator} / {one.denominator}"
-                + (f" ({one.variant})" if one.against is Against.TIER else ""),
+                + (f" ({one.variant})" if one.variant else ""),
                 {"total_s": "total"}.get(one.quantity, one.quantity.replace("_", " ")),
-                *(one.model or words.NOTHING, words.tier(one.tier) if one.tier else words.NOTHING),
+                one.model or words.NOTHING,
+                words.NOTHING if one.against is Against.PLATFORM else one.platform,
+                words.tier(one.tier) if one.tier else words.NOTHING,
                 words.KINDS[one.start_kind] if one.start_kind else words.NOTHING,
                 *(words.times(one.ratio), words.ratio_interval(one), one.verdict),
             ]
@@ -141,11 +149,15 @@ def _findings(summary: Summary) -> Iterator[str]:
 
 def _emulated(summary: Summary) -> str:
     return table(
-        ["variant", "model", "platform", "start", "n", "failed", "p50, emulated"],
+        [
+            *("variant", "model", "platform", "tier", "start"),
+            *("n", "failed", "skipped", "p50, emulated"),
+        ],
         (
             [
-                *(row.variant, row.model, row.platform, words.KINDS[row.start_kind]),
-                *(str(row.n), str(row.failures), words.seconds(row.total_s.p50)),
+                *(row.variant, row.model, row.platform, words.tier(row.tier)),
+                *(words.KINDS[row.start_kind], str(row.n), str(row.failures), str(row.skipped)),
+                words.seconds(row.total_s.p50),
             ]
             for row in summary.rows
             if row.emulated
@@ -165,6 +177,25 @@ def _images(results: Results) -> str:
             for image in images(results)
         ),
     )
+
+
+def _sizes(summary: Summary) -> str:
+    head = ["image"]
+    for word in ("compressed", "unpacked"):
+        head += [f"{word}, {platform.arch}" for platform in Platform]
+        head += [f"{word}, arm64 / amd64"]
+    document = summary.model_dump(mode="json", by_alias=True)
+    lines = []
+    for line in platform_sizes(summary):
+        cells = [line.variant]
+        for quantity in (Quantity.COMPRESSED, Quantity.UNPACKED):
+            for platform in Platform:
+                path = line.sizes.get((quantity, platform))
+                cells.append(words.count_bytes(lookup(document, path) if path else None))
+            path = line.ratios.get(quantity)
+            cells.append(words.times(lookup(document, path)) if path else words.NOTHING)
+        lines.append(cells)
+    return table(head, lines)
 
 
 def _study(results: Results) -> str:

@@ -76,6 +76,7 @@ class Row(_Frozen):
     image_compressed_bytes: int | None
     image_unpacked_bytes: int | None
     emulated: bool
+    """Under QEMU: such seconds stand in the table of emulated rows and nowhere else."""
 
     @property
     def cell(self) -> Cell:
@@ -108,6 +109,8 @@ class Against(StrEnum):
     """Image bytes, which are exact: no interval."""
     TIER = "tier"
     """Less memory over more memory, all else equal."""
+    PLATFORM = "platform"
+    """Bytes of a variant's arm64 image over its amd64 image: exact, emulated or not."""
 
 
 @unique
@@ -125,10 +128,10 @@ class Comparison(_Frozen):
     against: Against
     quantity: Quantity
     numerator: str
-    """The variant (or, for ``tier``, the tier) above the line."""
+    """The variant above the line (for ``tier`` the tier, for ``platform`` the platform)."""
     denominator: str
     variant: str | None = None
-    """For ``tier``: whose tiers."""
+    """For ``tier`` and ``platform``: whose."""
     model: str | None
     """The numerator's."""
     denominator_model: str | None

@@ -49,12 +49,13 @@ def gather(recorded: Recorded) -> Sequence[Measured]:
     for sample in recorded.samples:
         by_cell.setdefault(sample.cell, []).append(sample)
     images = {(image.variant, image.platform): image for image in recorded.run.images}
+    native = recorded.run.engine.get("platform")
     # As the plan names them; a user's own model is not among those, and the order is shuffled.
     planned = recorded.run.plan.get("models")
     named = [str(model) for model in planned] if isinstance(planned, list | tuple) else []
     models = _positions([*named, *sorted(cell.model for cell in by_cell)])
     return [
-        _measure(by_cell[cell], cell, images.get((cell.variant, cell.platform)))
+        _measure(by_cell[cell], cell, images.get((cell.variant, cell.platform)), native=native)
         for cell in sorted(by_cell, key=lambda cell: _place(cell, models))
     ]
 
@@ -172,7 +173,9 @@ def _variant_place(variant: str) -> int:
     return VARIANT_ORDER.index(variant) if variant in VARIANT_ORDER else -1
 
 
-def _measure(samples: Sequence[Sample], cell: Cell, image: ImageRecord | None) -> Measured:
+def _measure(
+    samples: Sequence[Sample], cell: Cell, image: ImageRecord | None, *, native: object
+) -> Measured:
     done = [sample for sample in samples if sample.outcome is Outcome.OK]
     counted = [sample for sample in done if not sample.warm_up]
     warm_up = [sample for sample in done if sample.warm_up]
@@ -207,9 +210,16 @@ def _measure(samples: Sequence[Sample], cell: Cell, image: ImageRecord | None) -
         probe_interval_s=max(probes, default=None),
         image_compressed_bytes=image.compressed_bytes if image else None,
         image_unpacked_bytes=image.unpacked_bytes if image else None,
-        emulated=any(sample.emulated for sample in done),
+        emulated=_emulated(samples, cell, native),
     )
     return Measured(row=row, counted=counted, warm_up=warm_up, failed=failed, skipped=skipped)
+
+
+def _emulated(samples: Sequence[Sample], cell: Cell, native: object) -> bool:
+    """Whether the row's trials run, or would have run, under QEMU: also those that failed."""
+    if samples:
+        return any(sample.emulated for sample in samples)
+    return bool(native) and cell.platform.value != native
 
 
 def _present(values: Iterable[float | None]) -> list[float]:

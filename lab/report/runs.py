@@ -7,6 +7,7 @@ from pydantic import BaseModel, ConfigDict
 
 from lab.coldstart.record import Cell, Run
 from lab.errors import UsageError
+from lab.report.machines import same_machine
 from lab.report.model import Pair
 from lab.report.rows import Measured
 from lab.report.summary import Results
@@ -65,10 +66,21 @@ class RunComparison(_Frozen):
     differences: Sequence[Difference]
     only_first: Sequence[Cell]
     only_second: Sequence[Cell]
+    different_machines: bool
+    """Then a ratio is one of machines as much as of anything else, and says so."""
+    emulated: Sequence[Cell]
+    """Left out, of either run: their times say nothing of any machine."""
 
     @property
     def text(self) -> str:
         """The one-sentence answer."""
+        said = self._counted
+        if self.different_machines:
+            said += " The runs are of different machines: that is in every ratio."
+        return said
+
+    @property
+    def _counted(self) -> str:
         shown = [one for one in self.changes if one.verdict in (Verdict.DIFFERENT, Verdict.LIKELY)]
         slower = sum(one.ratio > 1 for one in shown)
         same = len(self.changes) - len(shown)
@@ -98,11 +110,14 @@ def compare_runs(first: Results, second: Results) -> RunComparison:
         )
     old, new = _cells(first), _cells(second)
     common = [cell for cell in old if cell in new]
+    emulated = _emulated(first) | _emulated(second)
     if not common:
+        left_out = " Emulated cells are left out." if emulated else ""
         raise UsageError(
             f"{before.id} and {after.id} have no measured cell in common. "
-            f"The first has {_list(old)}; the second has {_list(new)}.",
-            remedy="Compare runs of the same variants, models, tiers and start kinds.",
+            f"The first has {_list(old)}; the second has {_list(new)}.{left_out}",
+            remedy="Compare runs of the same variants, models, tiers and start kinds. To set "
+            "platforms or machines side by side: lab report join RUN RUN.",
         )
     return RunComparison(
         first=before.id,
@@ -112,11 +127,17 @@ def compare_runs(first: Results, second: Results) -> RunComparison:
         differences=list(_differences(before, after)),
         only_first=[cell for cell in old if cell not in new],
         only_second=[cell for cell in new if cell not in old],
+        different_machines=not same_machine(before, after),
+        emulated=list(emulated),
     )
 
 
 def _cells(results: Results) -> Mapping[Cell, Measured]:
     return {one.row.cell: one for one in results.measured if one.row.n and not one.row.emulated}
+
+
+def _emulated(results: Results) -> dict[Cell, None]:
+    return {one.row.cell: None for one in results.measured if one.row.emulated}
 
 
 def _change(cell: Cell, old: Measured, new: Measured, *, seed: int) -> Change:

@@ -69,7 +69,14 @@ def to_terminal(comparison: RunComparison) -> RenderableType:
     parts += [
         Text(f"• {one.what}: {one.first} → {one.second}", "dim") for one in comparison.differences
     ]
+    if comparison.emulated:
+        parts += [Text(_left_out(comparison), "yellow")]
     return Lines(*parts)
+
+
+def _left_out(comparison: RunComparison) -> str:
+    cells = comparison.emulated
+    return f"Emulated, so not compared: {', '.join(str(cell) for cell in cells)}."
 
 
 def _changes(heading: str) -> Table:
@@ -107,6 +114,7 @@ def to_markdown(comparison: RunComparison) -> str:
                 cells,
                 f"## What else differs{_aside(comparison)}",
                 differences or "Nothing that was recorded.",
+                *([_left_out(comparison)] if comparison.emulated else []),
             ]
         )
         + "\n"
@@ -129,6 +137,7 @@ def to_html(comparison: RunComparison) -> str:
             words=words,
             verdict=verdict_of,
             aside=_aside(comparison),
+            left_out=_left_out(comparison) if comparison.emulated else "",
         )
     )
 
@@ -173,4 +182,5 @@ def _ends(changes: Sequence[Change]) -> Sequence[float]:
 
 
 def _aside(comparison: RunComparison) -> str:
-    return "" if comparison.container else " — no container"
+    said = " — different machines" if comparison.different_machines else ""
+    return said if comparison.container else f"{said} — no container"

@@ -13,6 +13,7 @@ PULL: Final = 8.0
 OVER_FLOOR: Final = 2.5
 BYTES: Final = 12.0
 SIZE: Final = 70_000_000
+ARM64: Final = 1.1
 
 
 def targets(rows: Sequence[Row], comparisons: Sequence[Comparison]) -> Sequence[Target]:
@@ -26,6 +27,15 @@ def targets(rows: Sequence[Row], comparisons: Sequence[Comparison]) -> Sequence[
         if row.platform is Platform.AMD64 or not _has_amd64(rows)
     }
     big, small = sizes.get(BASELINE), sizes.get(BEST)
+    arm64 = next(
+        (
+            one.ratio
+            for one in comparisons
+            if one.against is Against.PLATFORM
+            and (one.variant, one.quantity) == (BEST, Quantity.COMPRESSED)
+        ),
+        None,
+    )
     return [
         Target(
             id="fresh",
@@ -80,6 +90,17 @@ def targets(rows: Sequence[Row], comparisons: Sequence[Comparison]) -> Sequence[
             ci95=None,
             unit="B",
             reached=_reached(small, lambda x: x <= SIZE),
+            published=None,
+        ),
+        Target(
+            id="arm64",
+            what="compressed bytes of onnx-slim, arm64 / amd64",
+            goal="at most 1.1x",
+            aim=None,
+            value=arm64,
+            ci95=None,
+            unit="x",
+            reached=_reached(arm64, lambda x: x <= ARM64),
             published=None,
         ),
     ]

@@ -12,7 +12,16 @@ from rich.text import Text
 
 from lab.report.comparisons import BASELINE, smallest_image
 from lab.report.markdown import target_value
-from lab.report.model import Against, Comparison, Finding, Reached, Row, Severity, Summary
+from lab.report.model import (
+    Against,
+    Comparison,
+    Finding,
+    Quantity,
+    Reached,
+    Row,
+    Severity,
+    Summary,
+)
 from lab.report.rows import Group, groups
 from lab.report.summary import Results, summarise
 from lab.report.targets import worth_showing
@@ -27,7 +36,7 @@ from lab.report.words import (
     tier,
     times,
 )
-from lab.spec import Phase
+from lab.spec import Phase, Platform
 
 COLOURS: Final = {
     Phase.IMAGE_PULL: "#0072b2",
@@ -68,7 +77,10 @@ def render(results: Results) -> RenderableType:
         parts += [_legend(shown), ""]
     emulated = [row for row in summary.rows if row.emulated]
     if emulated:
-        parts += [_emulated(emulated), ""]
+        parts += [_emulated(emulated, aside), ""]
+    sizes = [one for one in summary.comparisons if one.against is Against.PLATFORM]
+    if sizes:
+        parts += [_platforms(sizes, summary.rows, aside), ""]
     parts += [Text(summary.headline.text, style="bold"), Text(summary.headline.detail, "dim")]
     if worth_showing(summary.targets):
         parts += ["", _targets(summary, aside)]
@@ -173,13 +185,57 @@ def _legend(shown: Sequence[Phase]) -> Text:
     return text
 
 
-def _emulated(rows: Sequence[Row]) -> Text:
-    failed = sum(row.failures for row in rows)
-    return Text(
-        f"{plural(len(rows), 'row')} ran under emulation (QEMU) and are in no table; "
-        f"{plural(failed, 'trial')} failed.",
-        "yellow",
+def _emulated(rows: Sequence[Row], aside: str) -> RenderableType:
+    """Labelled and apart: nothing that divides or ranks stands in this table."""
+    table = Table(
+        title=f"Emulated (QEMU): they start; how fast is not known{aside}",
+        title_justify="left",
+        title_style="bold yellow",
+        box=None,
+        pad_edge=False,
     )
+    table.add_column("", no_wrap=True, max_width=26)
+    table.add_column("platform", no_wrap=True)
+    table.add_column("tier", no_wrap=True)
+    table.add_column("start", no_wrap=True)
+    table.add_column("n", justify="right", no_wrap=True)
+    table.add_column("p50, emulated", justify="right", style="dim italic", no_wrap=True)
+    for row in rows:
+        table.add_row(
+            *(f" {row.variant}", row.platform.arch, tier(row.tier), KINDS[row.start_kind]),
+            _trials(row),
+            "skipped" if row.skipped and not row.n else seconds(row.total_s.p50),
+        )
+    return table
+
+
+def _platforms(found: Sequence[Comparison], rows: Sequence[Row], aside: str) -> Table:
+    """Image bytes by platform: exact, emulated or not."""
+    table = Table(
+        title=f"Image sizes by platform{aside}",
+        title_justify="left",
+        title_style="bold",
+        box=None,
+        pad_edge=False,
+    )
+    table.add_column("", no_wrap=True, max_width=26)
+    table.add_column("")
+    for heading in ("amd64", "arm64", "arm64 / amd64"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    sizes = {
+        (row.variant, row.platform, quantity): getattr(row, quantity)
+        for row in rows
+        for quantity in (Quantity.COMPRESSED, Quantity.UNPACKED)
+    }
+    for one in found:
+        variant = one.variant or ""
+        table.add_row(
+            f" {variant}",
+            "compressed" if one.quantity is Quantity.COMPRESSED else "unpacked",
+            *(count_bytes(sizes[variant, each, one.quantity]) for each in Platform),
+            times(one.ratio),
+        )
+    return table
 
 
 def _targets(summary: Summary, aside: str) -> Table:

@@ -98,7 +98,7 @@ def percent(share: float) -> str:
 
 def ratio_interval(comparison: Comparison) -> str:
     """The interval as the tables print it, with its coverage when that is not 95 %."""
-    if comparison.against is Against.BYTES:
+    if comparison.against in (Against.BYTES, Against.PLATFORM):
         return "exact"
     if comparison.interval is None:
         return "too few samples"

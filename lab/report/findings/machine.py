@@ -37,6 +37,8 @@ def memory(_: Recorded, measured: Sequence[Measured]) -> Iterator[Finding]:
     """A peak close to the limit."""
     near: dict[str, list[tuple[float, Row]]] = {}
     for one in measured:
+        if one.row.emulated:
+            continue  # QEMU's own memory is in it.
         limit = _tier(one.row.tier).memory_bytes
         if limit and one.row.peak_memory_bytes:
             share = one.row.peak_memory_bytes / limit
@@ -61,7 +63,11 @@ def capped(recorded: Recorded, measured: Sequence[Measured]) -> Iterator[Finding
     there = recorded.run.engine.get("cpus") or recorded.run.host.get("cpus")
     if not isinstance(there, int | float):
         return
-    rows = [one.row for one in measured if one.row.n and (_tier(one.row.tier).cpus or 0.0) > there]
+    rows = [
+        one.row
+        for one in measured
+        if one.row.n and not one.row.emulated and (_tier(one.row.tier).cpus or 0.0) > there
+    ]
     if not rows:
         return
     tiers = list(dict.fromkeys(row.tier for row in rows))
@@ -107,26 +113,33 @@ def clock(recorded: Recorded, measured: Sequence[Measured]) -> Iterator[Finding]
             kind=FindingKind.CLOCK,
             severity=Severity.SERIOUS,
             title=f"{plural(len(worst), 'sample')} whose phases do not add up",
-            seen=f"Trial {sample.trial}: the phases differ from the wall time by {percent(share)}.",
+            seen=f"Trial {sample.trial}{' (emulated)' * sample.emulated}: the phases differ from "
+            f"the wall time by {percent(share)}.",
             why="The marks and a monotonic clock must tell the same time within 2 %.",
             remedy="Look for a clock that was set during the run; repeat it.",
             cells=list(dict.fromkeys(str(sample.cell) for _, sample in worst)),
         )
 
 
-def emulated(_: Recorded, measured: Sequence[Measured]) -> Iterator[Finding]:
+def emulated(recorded: Recorded, measured: Sequence[Measured]) -> Iterator[Finding]:
     """Timings under QEMU."""
     rows = [one.row for one in measured if one.row.emulated]
     if rows:
+        made = sum(row.n + row.warm_up + row.failures for row in rows)
+        bad = sum(row.failures for row in rows)
+        native = recorded.run.engine.get("platform") or "another platform"
         yield Finding(
             kind=FindingKind.EMULATED,
             severity=Severity.WARNING,
             title=f"{plural(len(rows), 'row')} ran under emulation (QEMU)",
-            seen=f"{', '.join(dict.fromkeys(row.platform for row in rows))} on another machine's "
-            "instructions.",
-            why="Emulation is slower by an unknown factor: such timings prove that an image "
-            "starts, not how fast, and are kept out of ratio and latency tables.",
-            remedy="Measure on a machine of that architecture.",
+            seen=f"{', '.join(dict.fromkeys(row.platform for row in rows))} on an engine of "
+            f"{native}: {plural(made, 'trial')}, {bad or 'none'} of them failed.",
+            why="QEMU translates each instruction, which is slower by a factor that nobody knows "
+            "and that differs from phase to phase: such timings prove that an image starts, not "
+            "how fast. They stand in a table of their own, labelled emulated, and in no table or "
+            "plot of latencies, ratios or costs. Sizes and layers are exact and count in full.",
+            remedy="Run the same plan on a machine of that architecture, copy its run folder here "
+            "and set both side by side: lab report join RUN RUN.",
             cells=[str(row.cell) for row in rows],
         )
 

@@ -57,11 +57,14 @@ def failures(_: Recorded, measured: Sequence[Measured]) -> Iterator[Finding]:
     groups: dict[tuple[str, FailureKind], list[Sample]] = {}
     tried: Counter[str] = Counter()
     for one in measured:
-        tried[one.row.variant] += one.row.n + one.row.failures + one.row.warm_up
+        # A failure under emulation may be QEMU's: it is told, and told apart.
+        name = one.row.variant
+        if one.row.emulated:
+            name += f" ({one.row.platform}, emulated)"
+        tried[name] += one.row.n + one.row.failures + one.row.warm_up
         for sample in one.failed:
             if sample.failure:
-                key = (one.row.variant, sample.failure.kind)
-                groups.setdefault(key, []).append(sample)
+                groups.setdefault((name, sample.failure.kind), []).append(sample)
     for (variant, kind), bad in groups.items():
         last = bad[-1].failure
         if last is None:
@@ -156,7 +159,8 @@ def drifting(recorded: Recorded, measured: Sequence[Measured]) -> Iterator[Findi
         f"(Spearman {moved.rho:+.2f}, p = {moved.p:.2g}).",
         why="Trials are interleaved, so ratios bear it, but absolute seconds depend on the hour.",
         remedy="Let the machine rest, close what else runs, repeat; trust ratios over seconds.",
-        stake_s=abs(moved.change) * median([m.row.total_s.p50 or 0.0 for m in measured if m.row.n]),
+        stake_s=abs(moved.change)
+        * median([m.row.total_s.p50 or 0.0 for m in measured if m.row.n and not m.row.emulated]),
     )
 
 

@@ -20,7 +20,8 @@ class Fact:
 def facts(results: Results) -> Sequence[tuple[str, Sequence[Fact]]]:
     """What was measured on, in sections."""
     run = results.recorded.run
-    probe = [row.probe_interval_s for row in results.summary.rows if row.probe_interval_s]
+    rows = [row for row in results.summary.rows if not row.emulated]
+    probe = [row.probe_interval_s for row in rows if row.probe_interval_s]
     commit = f"{run.git_commit or 'unknown'}{' with uncommitted changes' * bool(run.git_dirty)}"
     lab = {
         "run": run.id,

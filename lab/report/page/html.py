@@ -7,13 +7,13 @@ from typing import Any, Final
 import jinja2
 
 from lab.report import published, words
-from lab.report.model import Reached
+from lab.report.model import Quantity, Reached
 from lab.report.page import view
 from lab.report.page.facts import facts
 from lab.report.page.figures import Figures
 from lab.report.summary import Results
 from lab.report.targets import worth_showing
-from lab.spec import FLOOR, Phase
+from lab.spec import FLOOR, Phase, Platform
 from lab.stats.ratios import RESAMPLES
 from lab.units import format_rate
 
@@ -38,9 +38,10 @@ def render(results: Results) -> str:
     document: dict[str, Any] = summary.model_dump(mode="json", by_alias=True)
     figures = Figures(document)
     groups = view.group_views(results)
-    shown = {phase for row in summary.rows for phase in row.phases_s}
+    timed = [row for row in summary.rows if not row.emulated]
+    shown = {phase for row in timed for phase in row.phases_s}
     own = [row for row in summary.rows if row.variant != FLOOR]
-    probes = [row.probe_interval_s for row in summary.rows if row.probe_interval_s]
+    probes = [row.probe_interval_s for row in timed if row.probe_interval_s]
     return (
         environment()
         .get_template("report.html.j2")
@@ -56,6 +57,9 @@ def render(results: Results) -> str:
             tiles=view.tiles(results),
             images=view.images(results),
             byte_ratios=view.byte_ratios(summary.comparisons),
+            platform_sizes=view.platform_sizes(summary),
+            platforms=list(Platform),
+            quantities=(Quantity.COMPRESSED, Quantity.UNPACKED),
             study=view.study(results),
             published=published,
             facts=facts(results),

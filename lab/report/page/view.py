@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from lab.coldstart.record import ImageRecord
-from lab.report.model import Against, Comparison, Quantity, Row, Severity
+from lab.report.model import Against, Comparison, Quantity, Row, Severity, Summary
 from lab.report.page.scatter import Scatter, memory, sizes
 from lab.report.page.strips import Strips, strips
 from lab.report.page.waterfall import Waterfall, waterfalls
@@ -12,7 +12,7 @@ from lab.report.published import Beside, beside
 from lab.report.rows import Group, groups
 from lab.report.summary import Results
 from lab.report.words import KINDS, median_interval, tier
-from lab.spec import FLOOR, Phase, StartKind
+from lab.spec import FLOOR, Phase, Platform, StartKind
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -160,16 +160,32 @@ def _tiles(
 
 
 def images(results: Results) -> Sequence[ImageRecord]:
-    """The measured images, largest first, the floor last."""
+    """The measured images, the variant with the largest first, the floor last."""
+    found = results.recorded.run.images
+    largest: dict[str, int] = {}
+    for image in found:
+        largest[image.variant] = max(image.unpacked_bytes, largest.get(image.variant, 0))
     return sorted(
-        results.recorded.run.images,
-        key=lambda image: (image.variant == FLOOR, -image.unpacked_bytes),
+        found,
+        key=lambda image: (
+            image.variant == FLOOR,
+            -largest[image.variant],
+            image.variant,
+            image.platform,
+        ),
     )
 
 
 def study(results: Results) -> Sequence[Beside]:
     """The published ratios beside ours, or none when nothing of the study was measured."""
-    packed = {row.variant: row.image_compressed_bytes for row in results.summary.rows}
+    # The study's images are x86-64's. Sizes of two platforms are never divided by each other here.
+    platforms = {row.platform for row in results.summary.rows}
+    chosen = Platform.AMD64 if Platform.AMD64 in platforms else Platform.ARM64
+    packed = {
+        row.variant: row.image_compressed_bytes
+        for row in results.summary.rows
+        if row.platform is chosen
+    }
     models = list(dict.fromkeys(row.model for row in results.summary.rows))
     return beside(results.summary.comparisons, models, packed)
 
@@ -267,3 +283,33 @@ def byte_ratios(comparisons: Sequence[Comparison]) -> Sequence[BytesLine]:
             name = f"{one.numerator} / {one.denominator}, {one.platform.arch}"
             lines.setdefault(name, {})[one.quantity] = place
     return [BytesLine(name=name, cells=cells) for name, cells in lines.items()]
+
+
+@dataclass(frozen=True, kw_only=True)
+class SizeLine:
+    """A variant's image on every platform: pointers into the summary, absent where not measured."""
+
+    variant: str
+    sizes: Mapping[tuple[Quantity, Platform], str]
+    ratios: Mapping[Quantity, str]
+    """arm64 over amd64."""
+
+
+def platform_sizes(summary: Summary) -> Sequence[SizeLine]:
+    """Sizes of each variant by platform; nothing when there is but one platform."""
+    if len({row.platform for row in summary.rows}) == 1:
+        return []
+    sizes: dict[str, dict[tuple[Quantity, Platform], str]] = {}
+    for place, row in enumerate(summary.rows):
+        for quantity in (Quantity.COMPRESSED, Quantity.UNPACKED):
+            if getattr(row, quantity) is not None:
+                mine = sizes.setdefault(row.variant, {})
+                mine.setdefault((quantity, row.platform), f"/rows/{place}/{quantity}")
+    ratios: dict[str, dict[Quantity, str]] = {}
+    for place, one in enumerate(summary.comparisons):
+        if one.against is Against.PLATFORM and one.variant is not None:
+            ratios.setdefault(one.variant, {})[one.quantity] = f"/comparisons/{place}/ratio"
+    return [
+        SizeLine(variant=variant, sizes=found, ratios=ratios.get(variant, {}))
+        for variant, found in sizes.items()
+    ]

@@ -85,6 +85,8 @@ class Script:
     compressed: bool = True
     inside: Mapping[str, Mapping[Phase, float]] = field(default_factory=lambda: INSIDE)
     engine: Mapping[str, Any] = field(default_factory=dict)
+    host: Mapping[str, Any] = field(default_factory=dict)
+    id: str = "20261120T120501Z-default"
     notes: Sequence[str] = ()
     edit: Callable[[Sample], Sample] = lambda sample: sample
     """Applied to each sample last: to fail, skip, slow down or otherwise spoil it."""
@@ -145,9 +147,29 @@ def make(script: Script | None = None) -> tuple[Run, list[Sample]]:
     return _run(script, order), samples[: script.stop_after]
 
 
+def mixed(native: Script, emulated: Script) -> tuple[Run, list[Sample]]:
+    """One run on the native script's machine that also measured another platform under QEMU."""
+    run, samples = make(native)
+    other, more = make(emulated)
+    first = len(run.order)
+    run = run.model_copy(
+        update={
+            "order": [*run.order, *other.order],
+            "images": [*run.images, *other.images],
+            "notes": [*run.notes, "linux/arm64 is emulated."],
+        }
+    )
+    later = [sample.model_copy(update={"trial": sample.trial + first}) for sample in more]
+    return run, [*samples, *later]
+
+
 def write(folder: Path, script: Script | None = None) -> Path:
     """The same as a run folder."""
-    run, samples = make(script)
+    return write_run(folder, *make(script))
+
+
+def write_run(folder: Path, run: Run, samples: Sequence[Sample]) -> Path:
+    """A run as its folder."""
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "run.json").write_text(run.model_dump_json(by_alias=True))
     lines = [sample.model_dump_json(by_alias=True) + "\n" for sample in samples]
@@ -221,7 +243,7 @@ def _run(script: Script, order: Sequence[tuple[int, Cell]]) -> Run:
         "notes": [],
     }
     return Run(
-        id="20261120T120501Z-default",
+        id=script.id,
         started_at="2026-11-20T12:05:01Z",
         lab_version="0.1.0",
         git_commit="1ba851a0c5b94c0a94c9b4c3a2b4c0d94d3f4c11",
@@ -236,6 +258,7 @@ def _run(script: Script, order: Sequence[tuple[int, Cell]]) -> Run:
             "memory_bytes": 25_000_000_000,
             "kernel": "6.1.0-30-amd64",
             "system": "Debian GNU/Linux 12 (bookworm)",
+            **script.host,
         },
         engine=engine | dict(script.engine),
         base_image={
@@ -255,6 +278,8 @@ def _run(script: Script, order: Sequence[tuple[int, Cell]]) -> Run:
 
 def _image(variant: str, script: Script) -> ImageRecord:
     total = COMPRESSED.get(variant, 300 * MB)
+    if script.platform is Platform.ARM64:
+        total = int(total * 0.96)
     shares = (
         (0.62, "RUN pip install --no-deps -r requirements.txt"),
         (0.25, "RUN apt-get update && apt-get install --yes nginx build-essential"),
