@@ -39,8 +39,6 @@ STATEMENTS: Final[Sequence[Statement]] = (
         actions=(
             "application-autoscaling:DescribeScalableTargets",
             "application-autoscaling:DescribeScalingPolicies",
-            "cloudformation:ListStacks",
-            "cloudformation:ValidateTemplate",
             "cloudwatch:DescribeAlarms",
             "cloudwatch:GetMetricData",
             "cloudwatch:GetMetricStatistics",
@@ -64,17 +62,12 @@ STATEMENTS: Final[Sequence[Statement]] = (
         sid="Stack",
         why="The one CloudFormation stack per endpoint.",
         actions=(
-            "cloudformation:CancelUpdateStack",
             "cloudformation:ContinueUpdateRollback",
-            "cloudformation:CreateChangeSet",
             "cloudformation:CreateStack",
-            "cloudformation:DeleteChangeSet",
             "cloudformation:DeleteStack",
-            "cloudformation:DescribeChangeSet",
             "cloudformation:DescribeStackEvents",
             "cloudformation:DescribeStackResources",
             "cloudformation:DescribeStacks",
-            "cloudformation:ExecuteChangeSet",
             "cloudformation:GetTemplate",
             "cloudformation:ListStackResources",
             "cloudformation:TagResource",
@@ -225,12 +218,15 @@ STATEMENTS: Final[Sequence[Statement]] = (
     ),
     Statement(
         sid="Logs",
-        why="The container's own lines, shown when it fails; removed with the endpoint.",
+        why="The container's own lines: kept for a while, shown when it fails, removed with the endpoint.",
         actions=(
+            "logs:CreateLogGroup",
             "logs:DeleteLogGroup",
-            "logs:DescribeLogStreams",
             "logs:FilterLogEvents",
-            "logs:GetLogEvents",
+            "logs:ListTagsForResource",
+            "logs:PutRetentionPolicy",
+            "logs:TagResource",
+            "logs:UntagResource",
         ),
         resources=(f"logs:*:*:log-group:/aws/sagemaker/Endpoints/{PREFIX}-*",),
     ),
@@ -308,7 +304,7 @@ def actions_of(service: str, operation: str) -> Sequence[str]:
 
 def is_read(operation: str) -> bool:
     """Whether an operation (``DescribeStacks``) changes nothing."""
-    return operation.startswith(_READS) or operation == "ValidateTemplate"
+    return operation.startswith(_READS)
 
 
 def guard(service: str, operation: str, *, read_only: bool) -> None:

@@ -53,7 +53,7 @@ class AwsSession:
         self._core = core
         self._boto = boto3.Session(botocore_session=core)
         self._lock = threading.Lock()
-        self._made: dict[str, Any] = {}
+        self._made: dict[tuple[str, int | None], Any] = {}
         self._identity: Identity | None = None
         core.get_component("event_emitter").register("before-call", self._guard)
 
@@ -109,13 +109,17 @@ class AwsSession:
             pages = self.client(service).get_paginator(operation).paginate(**parameters)
             return [one for page in pages for one in page.get(key) or ()]
 
-    def client(self, service: str) -> Any:
-        """boto3's client; use it within ``translating``."""
+    def client(self, service: str, *, attempts: int | None = None) -> Any:
+        """boto3's client; use it within ``translating``.
+
+        ``attempts`` 1 hides no retry, for what is measured; None is the session's patience.
+        """
+        key = (service, attempts)
         with self._lock:
-            if service not in self._made:
+            if key not in self._made:
                 with self.translating(f"Setting up {service}", service=service):
-                    self._made[service] = self._make(service)
-            return self._made[service]
+                    self._made[key] = self._make(service, attempts)
+            return self._made[key]
 
     @contextmanager
     def translating(self, doing: str, *, service: str = "") -> Iterator[None]:
@@ -148,8 +152,8 @@ class AwsSession:
     ) -> None:
         self.close()
 
-    def _make(self, service: str) -> Any:
-        given = self._core.get_config_variable("max_attempts")
+    def _make(self, service: str, attempts: int | None) -> Any:
+        given = attempts or self._core.get_config_variable("max_attempts")
         return self._boto.client(
             service,
             config=Config(
