@@ -1,4 +1,4 @@
-"""``lab images build|report``."""
+"""``lab images build|report|push``."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -7,6 +7,7 @@ from dataclasses import asdict
 import typer
 from rich.table import Table
 
+from lab.cli import images_push
 from lab.cli.console import ConsoleProgress, err, out
 from lab.engine.api import Engine
 from lab.engine.docker import DockerEngine
@@ -82,6 +83,9 @@ def report(
         if size.variant in inside:
             out.print(f"What takes the space in {size.variant}, unpacked")
             out.print(_largest(inside[size.variant]))
+
+
+app.command()(images_push.push)
 
 
 def _known(names: Sequence[str] | None) -> Sequence[str]:

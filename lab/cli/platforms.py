@@ -1,0 +1,23 @@
+"""Platforms as they are typed: ``linux/arm64``, ``arm64``, again or in a list with commas."""
+
+from collections.abc import Sequence
+
+from lab.errors import UsageError
+from lab.spec import Platform
+
+
+def parse_platform(text: str) -> Platform:
+    """One platform. Raises ``UsageError``."""
+    name = text.strip()
+    try:
+        return Platform(name if "/" in name else f"linux/{name}")
+    except ValueError:
+        raise UsageError(
+            f"{text!r} is not a platform.", remedy=f"Choose from {', '.join(Platform)}."
+        ) from None
+
+
+def parse_platforms(texts: Sequence[str]) -> Sequence[Platform]:
+    """All that were named, each once, in that order. Raises ``UsageError``."""
+    names = [name for text in texts for name in text.split(",") if name.strip()]
+    return list(dict.fromkeys(parse_platform(name) for name in names))
