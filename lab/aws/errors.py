@@ -1,7 +1,7 @@
 """What AWS, or the way to it, answers with, in the lab's words: one table for codes, one for none.
 
 Nothing that AWS says is passed on unread: account ids, keys and signatures are taken out, and the
-foreign exception is not kept as the cause, since it would show them in a traceback.
+foreign exception is no part of the traceback, which would show them.
 """
 
 import re
@@ -390,11 +390,7 @@ def translated(
     try:
         yield
     except (refused.ClientError, refused.BotoCoreError, ResponseParserError) as error:
-        found = as_call_error(error, doing, service=service, profile=profile, region=region)
-    else:
-        return
-    # Outside of the except clause: the foreign exception is not even the context.
-    raise found
+        raise as_call_error(error, doing, service=service, profile=profile, region=region) from None
 
 
 def as_call_error(

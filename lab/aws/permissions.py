@@ -41,8 +41,6 @@ STATEMENTS: Final[Sequence[Statement]] = (
             "application-autoscaling:DescribeScalingPolicies",
             "cloudwatch:DescribeAlarms",
             "cloudwatch:GetMetricData",
-            "cloudwatch:GetMetricStatistics",
-            "cloudwatch:ListMetrics",
             "ecr:GetAuthorizationToken",
             "iam:SimulatePrincipalPolicy",
             "logs:DescribeLogGroups",
@@ -54,7 +52,6 @@ STATEMENTS: Final[Sequence[Statement]] = (
             "servicequotas:ListAWSDefaultServiceQuotas",
             "servicequotas:ListServiceQuotas",
             "sts:GetCallerIdentity",
-            "tag:GetResources",
         ),
         resources=("*",),
     ),
@@ -62,6 +59,7 @@ STATEMENTS: Final[Sequence[Statement]] = (
         sid="Stack",
         why="The one CloudFormation stack per endpoint.",
         actions=(
+            "cloudformation:CancelUpdateStack",
             "cloudformation:ContinueUpdateRollback",
             "cloudformation:CreateStack",
             "cloudformation:DeleteStack",
@@ -74,7 +72,7 @@ STATEMENTS: Final[Sequence[Statement]] = (
             "cloudformation:UntagResource",
             "cloudformation:UpdateStack",
         ),
-        resources=(f"cloudformation:*:*:stack/{PREFIX}-*",),
+        resources=(f"cloudformation:*:*:stack/{PREFIX}-*/*",),
     ),
     Statement(
         sid="Repository",
@@ -87,7 +85,6 @@ STATEMENTS: Final[Sequence[Statement]] = (
             "ecr:CreateRepository",
             "ecr:DeleteLifecyclePolicy",
             "ecr:DeleteRepository",
-            "ecr:DescribeImages",
             "ecr:DescribeRepositories",
             "ecr:GetDownloadUrlForLayer",
             "ecr:GetLifecyclePolicy",
@@ -218,7 +215,7 @@ STATEMENTS: Final[Sequence[Statement]] = (
     ),
     Statement(
         sid="Logs",
-        why="The container's own lines: kept for a while, shown when it fails, removed with the endpoint.",
+        why="The container's own lines: kept a while, shown when it fails, gone with the stack.",
         actions=(
             "logs:CreateLogGroup",
             "logs:DeleteLogGroup",
@@ -270,7 +267,6 @@ _SERVICE: Final[Mapping[str, str]] = {
     # Clients whose actions have another first word.
     "sagemaker-runtime": "sagemaker",
     "service-quotas": "servicequotas",
-    "resourcegroupstaggingapi": "tag",
 }
 
 _RENAMED: Final[Mapping[tuple[str, str], Sequence[str]]] = {

@@ -11,9 +11,15 @@ import boto3
 import boto3.exceptions
 import botocore.session
 from botocore.config import Config
-from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError, NoRegionError
+from botocore.exceptions import (
+    BotoCoreError,
+    ClientError,
+    NoCredentialsError,
+    NoRegionError,
+    UnknownRegionError,
+)
 
-from lab.aws.errors import is_absent, translated
+from lab.aws.errors import CallError, Kind, is_absent, translated
 from lab.aws.permissions import guard
 
 _CONNECT_S: Final = 10.0
@@ -62,14 +68,19 @@ class AwsSession:
         """Where."""
         return str(self._boto.region_name)
 
+    @property
+    def account(self) -> str:
+        """Whose: twelve digits, never written down. Raises ``CallError``."""
+        return self.identity().account
+
     def allow_writing(self) -> None:
         """The user has agreed to the plan."""
         self.read_only = False
 
     def identity(self) -> Identity:
-        """Who asks; asked once."""
+        """Who asks; asked once. Raises ``CallError``."""
         if self._identity is None:
-            said = self.call("sts", "get_caller_identity", doing="Asking AWS who this is")
+            said = self._who()
             arn = str(said["Arn"])
             self._identity = Identity(
                 account=str(said["Account"]),
@@ -79,6 +90,26 @@ class AwsSession:
                 profile=self.profile,
             )
         return self._identity
+
+    def _who(self) -> Any:
+        doing = "Asking AWS who this is"
+        try:
+            return self.call("sts", "get_caller_identity", doing=doing)
+        except CallError as error:
+            if error.kind is not Kind.CONNECTION or self.region in self._regions():
+                raise
+            # A region that is none has no address, which looks like a network that is down.
+            with self.translating(doing):
+                raise UnknownRegionError(
+                    region_name=self.region, error_msg="boto3 knows none"
+                ) from None
+
+    def _regions(self) -> frozenset[str]:
+        return frozenset(
+            region
+            for partition in self._core.get_available_partitions()
+            for region in self._core.get_available_regions("sagemaker", partition)
+        )
 
     def call(self, service: str, operation: str, *, doing: str = "", **parameters: Any) -> Any:
         """An operation of boto3's client, by its Python name: ``call("ecr", "list_images", ...)``.

@@ -1,0 +1,147 @@
+"""What is tried before anything is made: who asks, whether it fits, may be, and is still free."""
+
+from collections.abc import Callable, Sequence
+from typing import Final
+
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from lab.aws.errors import CallError, Kind
+from lab.aws.model import AwsError, Check, Names, Order, State
+from lab.aws.model import Kind as Hosting
+from lab.aws.quotas import quota_check
+from lab.aws.session import AwsSession
+from lab.aws.simulation import permission_check
+from lab.aws.stack import Stack
+from lab.endpoint.instances import table
+from lab.progress import Progress
+from lab.spec import Platform
+
+_COLOURS: Final = {
+    State.OK: "green",
+    State.WARN: "yellow",
+    State.FAIL: "red",
+    State.UNKNOWN: "dim",
+}
+_MARKS: Final = {State.OK: "✓", State.WARN: "!", State.FAIL: "✗", State.UNKNOWN: "?"}
+_ARCHITECTURES: Final = {Platform.AMD64: "x86_64", Platform.ARM64: "arm64"}
+
+
+def preflight(
+    aws: AwsSession,
+    order: Order,
+    names: Names,
+    *,
+    contract: Callable[[], Sequence[Check]],
+    dry_run: bool,
+    progress: Progress,
+) -> Sequence[Check]:
+    """Every check, in order; only reads. ``contract`` says what the image itself is fit for.
+
+    Raises ``CallError`` for what makes further checks pointless: no credentials, no network.
+    """
+    with progress.step("Looking before leaping") as step:
+        step.detail("who asks")
+        checks = [identity_check(aws), hosting_check(aws, order)]
+        step.detail("which names are free")
+        there, names_said = names_check(aws, names)
+        checks.append(names_said)
+        step.detail("what is allowed")
+        checks.append(permission_check(aws, names, dry_run=dry_run))
+        step.detail("how much is allowed")
+        checks.append(quota_check(aws, order, update=there))
+        step.detail("whether the image keeps the contract")
+        checks.extend(contract())
+    return tuple(checks)
+
+
+def identity_check(aws: AwsSession) -> Check:
+    """Who and where: the one line in which the account's id is shown."""
+    who = aws.identity()
+    profile = f", profile {who.profile}" if who.profile else ""
+    return Check(
+        name="identity",
+        state=State.OK,
+        detail=f"{who.arn.rpartition(':')[2]} of account {who.account} in {who.region}{profile}",
+    )
+
+
+def hosting_check(aws: AwsSession, order: Order) -> Check:
+    """Whether that kind of hosting runs that kind of image."""
+    arch = order.platform.arch
+    if order.kind is Hosting.SERVERLESS:
+        if order.platform is Platform.AMD64:
+            return _hosting(State.OK, f"serverless, {order.memory_mb} MB, {arch}")
+        return _hosting(
+            State.FAIL,
+            f"serverless with {arch}: AWS documents no such thing",
+            "Build for linux/amd64, or choose a Graviton --instance-type with --kind real-time.",
+        )
+    shape = aws.client("sagemaker").meta.service_model.shape_for("ProductionVariantInstanceType")
+    if order.instance_type not in shape.enum:
+        return _hosting(
+            State.FAIL,
+            f"{order.instance_type} hosts no endpoints",
+            "Choose another --instance-type, e.g. ml.m5.xlarge, or ml.m6g.xlarge for arm64.",
+        )
+    known = table().get(order.instance_type or "")
+    if known is None:
+        return _hosting(State.UNKNOWN, f"{order.instance_type}: the lab does not know what it is")
+    if known.architecture != _ARCHITECTURES[order.platform]:
+        return _hosting(
+            State.FAIL,
+            f"{known.name} is {known.architecture}, the image is {arch}: it would not start",
+            "Choose an instance type of the image's architecture, or build for the other.",
+        )
+    return _hosting(State.OK, f"{order.instances} x {known.name}, {arch}")
+
+
+def names_check(aws: AwsSession, names: Names) -> tuple[bool, Check]:
+    """Whether an endpoint of ours is there, and whether the names are free or ours."""
+    stack = Stack(aws, names)
+    try:
+        strangers = stack.strangers()
+        ours = None if strangers else stack.look()
+    except CallError as error:
+        if error.kind is not Kind.DENIED:
+            raise
+        return False, _names(State.FAIL, error.what, error.remedy)
+    if strangers:
+        listed = ", ".join(sorted(f"{thing.kind} {thing.name}" for thing in strangers))
+        remedy = "Choose another --endpoint; nothing of theirs was touched."
+        return False, _names(State.FAIL, f"somebody else's: {listed}", remedy)
+    if ours is None:
+        return False, _names(State.OK, "all are free")
+    return ours.serves, _names(State.OK, f"the lab's own: {ours.says}")
+
+
+def refuse_failed(checks: Sequence[Check]) -> None:
+    """Raise ``AwsError`` if any check failed: with the first remedy, and the others counted."""
+    failed = [check for check in checks if check.state is State.FAIL]
+    if failed:
+        listed = "; ".join(f"{check.name}: {check.detail.rstrip('.')}" for check in failed)
+        remedy = next((check.remedy for check in failed if check.remedy), "")
+        raise AwsError(f"Nothing was made. {listed}.", remedy=remedy)
+
+
+def show_checks(checks: Sequence[Check]) -> RenderableType:
+    """For a terminal: a line per check, and what to do below those that are not well."""
+    lines = Table.grid(padding=(0, 2))
+    lines.add_column()
+    lines.add_column(no_wrap=True)
+    lines.add_column(overflow="fold")
+    for check in checks:
+        mark = Text(_MARKS[check.state], style=_COLOURS[check.state])
+        lines.add_row(mark, Text(check.name), Text(check.detail))
+        if check.remedy and check.state is not State.OK:
+            lines.add_row("", "", Text(f"→ {check.remedy}", style="dim"))
+    return Group(Text("Preflight", style="bold"), lines)
+
+
+def _names(state: State, detail: str, remedy: str = "") -> Check:
+    return Check(name="names", state=state, detail=detail, remedy=remedy)
+
+
+def _hosting(state: State, detail: str, remedy: str = "") -> Check:
+    return Check(name="hosting", state=state, detail=detail, remedy=remedy)
