@@ -7,6 +7,7 @@ import typer
 from typer.core import TyperGroup
 
 from lab.cli.console import out
+from lab.report import published_out
 from lab.report.load import locate
 from lab.report.runs import compare_runs
 from lab.report.runs_out import to_terminal, write_comparison
@@ -44,6 +45,12 @@ def show(
     page = write_report(folder)
     out.print(summary_table(folder))
     out.print(f"\nReport: {page}", markup=False, highlight=False, soft_wrap=True)
+
+
+@app.command("published")
+def print_published() -> None:
+    """Print what a published study says of arm64 on AWS: nothing of it was measured here."""
+    out.print(published_out.to_terminal())
 
 
 @app.command()

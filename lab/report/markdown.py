@@ -1,8 +1,9 @@
 """The summary as Markdown, for a pull request."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 
-from lab.report import published, words
+from lab.report import graviton, published, published_out, words
+from lab.report.markdown_table import table
 from lab.report.model import Against, Quantity, Reached, Row, Summary, Target
 from lab.report.page.figures import lookup
 from lab.report.page.view import images, platform_sizes, study
@@ -36,21 +37,8 @@ def to_markdown(results: Results) -> str:
     parts += _section(
         f"The published study ({published.SOURCE}) beside ours{aside}", _study(results)
     )
+    parts += [f"## {graviton.TITLE}", published_out.to_markdown()]
     return "\n\n".join(parts) + "\n"
-
-
-def table(head: Sequence[str], lines: Iterable[Sequence[str]]) -> str:
-    """A Markdown table, or nothing without lines; cells are escaped."""
-    body = [_line(cells) for cells in lines]
-    if not body:
-        return ""
-    rule = _line(["---", *["---:"] * (len(head) - 1)])
-    return "\n".join([_line(head), rule, *body])
-
-
-def _line(cells: Sequence[str]) -> str:
-    escaped = (" ".join(cell.split()).replace("|", "\\|") for cell in cells)
-    return f"| {' | '.join(escaped)} |"
 
 
 def _section(title: str, body: str) -> Sequence[str]:

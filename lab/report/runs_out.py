@@ -11,7 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from lab.report import words
-from lab.report.markdown import table as markdown_table
+from lab.report.markdown_table import table as markdown_table
 from lab.report.page.figures import Figures
 from lab.report.page.html import environment
 from lab.report.page.scale import Scale, relative

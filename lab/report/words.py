@@ -1,5 +1,6 @@
 """Numbers as people read them: one way for the page, the tables and the sentences."""
 
+import math
 from typing import Final
 
 from lab.report.model import Against, Comparison, Pair, Row
@@ -89,6 +90,12 @@ def seconds_pair(pair: Pair | None) -> str:
 def ratio_pair(pair: Pair | None) -> str:
     """``7.21 to 7.66x``."""
     return NOTHING if pair is None else f"{times(pair[0])[:-1]} to {times(pair[1])}"
+
+
+def significant(value: float) -> str:
+    """``0.00393``: three figures, never with an exponent."""
+    digits = 2 if value == 0 else max(2, 2 - math.floor(math.log10(abs(value))))
+    return f"{value:.{digits}f}"
 
 
 def percent(share: float) -> str:

@@ -6,7 +6,7 @@ from typing import Any, Final
 
 import jinja2
 
-from lab.report import published, words
+from lab.report import graviton, published, published_aws, published_out, words
 from lab.report.model import Quantity, Reached
 from lab.report.page import view
 from lab.report.page.facts import facts
@@ -62,6 +62,9 @@ def render(results: Results) -> str:
             quantities=(Quantity.COMPRESSED, Quantity.UNPACKED),
             study=view.study(results),
             published=published,
+            aws=published_aws,
+            graviton=graviton,
+            published_source=published_out.source(),
             facts=facts(results),
             show_targets=worth_showing(summary.targets),
             severities=view.severity_words(),

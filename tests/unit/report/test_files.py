@@ -126,11 +126,13 @@ def test_every_title_says_that_there_was_no_container(tmp_path: Path) -> None:
         told = [title for title in titles if "How to read this" not in title]
         silent = [title for title in told if "no container" not in title]
         # The published study did use containers.
-        assert all("Images" in one or "Serverless cold starts" in one for one in silent), silent
+        theirs = ("Images", "Serverless cold starts", "Warm serverless", "published, not measured")
+        assert all(any(one in title for one in theirs) for title in silent), silent
     headings = [
         line for line in (folder / "report.md").read_text().splitlines() if line.startswith("#")
     ]
-    assert all("no container" in line for line in headings)
+    ours = [line for line in headings if "published, not measured" not in line]
+    assert all("no container" in line for line in ours)
     assert printed(folder, width=120).count("no container") >= 2
 
 
