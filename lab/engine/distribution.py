@@ -86,7 +86,7 @@ class Distribution:
             if answer.status_code == _NOT_FOUND:
                 return None
             answer.raise_for_status()
-        return answer.headers.get("Content-Type", "")
+        return str(answer.headers.get("Content-Type", ""))
 
     def manifest_list(self, repository: str, tag: str) -> ManifestList | None:
         """The manifest list or OCI index of that name; None if there is none, or one image."""

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from lab.spec import Platform
 from tests.unit.engine.fakedocker import FakeDocker
 
 BASE = "inference-lab/base:trixie-amd64"
@@ -21,13 +22,14 @@ def has_image(
     image_id: str = "sha256:" + "1" * 64,
     layers: int = 1,
     history: Sequence[Mapping[str, Any]] = ({"Size": 10, "CreatedBy": "COPY / /"},),
+    platform: Platform = Platform.AMD64,
 ) -> None:
     docker.answer(
         "GET",
         f"/images/{ref}/json",
         {
             "Id": image_id,
-            "Architecture": "amd64",
+            "Architecture": platform.arch,
             "Size": 10,
             "RepoDigests": [],
             "Config": {"Labels": dict(labels or {})},
