@@ -26,7 +26,7 @@ S3: Final = "AWS_ENDPOINT_URL_S3"
 
 _CONNECT_S: Final = 3.0
 _READ_S: Final = 70.0  # an invocation may take 60
-_ABSENT: Final = ("404", "NoSuchKey", "NoSuchBucket", "NotFound")
+_ABSENT: Final = ("404", "NoSuchKey", "NoSuchBucket", "NoSuchTagSet", "NotFound")
 _NOT_THERE: Final = ("could not find", "does not exist")
 _DUMMY: Final = "test"
 
@@ -178,6 +178,17 @@ class EmulatorClient:
                 s3.put_object(Bucket=bucket, Key=key, Body=file)
         return True
 
+    def s3(self, operation: str, **parameters: Any) -> Mapping[str, Any] | None:
+        """An operation of boto3's `s3` client, by its Python name: None for what is not there."""
+        with _translated(operation):
+            try:
+                answer: Mapping[str, Any] = getattr(self._client("s3"), operation)(**parameters)
+            except ClientError as error:
+                if not _absent(error):
+                    raise
+                return None
+        return answer
+
     # --- what only the lab has -------------------------------------------------------------------
 
     def healthy(self) -> bool:
@@ -213,6 +224,10 @@ class EmulatorClient:
     def scale_to_zero(self, endpoint: str) -> None:
         """Drop its idle serverless containers, so that the next request is a cold start."""
         self._private("POST", f"/_lab/endpoints/{endpoint}/scale-to-zero")
+
+    def metrics(self) -> str:
+        """CloudWatch's metrics as the emulator counts them, in Prometheus's format."""
+        return self._private("GET", "/metrics").text
 
     def _private(self, method: str, path: str) -> httpx.Response:
         with self._asked(path):

@@ -1,0 +1,88 @@
+"""What a request carries and what its answer says, as far as two answers can be compared."""
+
+import json
+import mimetypes
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from lab.artifacts import store
+from lab.errors import UsageError
+
+_TYPES: Final = {".npy": "application/x-npy", ".jsonl": "application/jsonlines"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Payload:
+    """A request body that the model can answer."""
+
+    name: str
+    """Of the file, without its folders."""
+    body: bytes
+    content_type: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Answer:
+    """What the model said of each picture of a request."""
+
+    grades: Sequence[int]
+    """The class of the largest probability, a picture each."""
+    probabilities: Sequence[Sequence[float]]
+    prediction_s: float | None
+    """By the container's own clock, where it says so."""
+
+
+def payload_of(model: str, path: Path | None, *, content_type: str | None = None) -> Payload:
+    """The file, or without one the picture that was drawn with the model.
+
+    Raises ``UsageError`` for a file that cannot be read or whose type cannot be told.
+    """
+    if path is None:
+        drawn = store.payload(model)
+        return Payload(
+            name=drawn.path.name, body=drawn.path.read_bytes(), content_type=drawn.content_type
+        )
+    kind = content_type or _TYPES.get(path.suffix.lower()) or mimetypes.guess_type(path.name)[0]
+    if kind is None:
+        raise UsageError(
+            f"The type of {path} cannot be told from its name.",
+            remedy="Add --content-type, like application/json.",
+        )
+    try:
+        return Payload(name=path.name, body=path.read_bytes(), content_type=kind)
+    except OSError as error:
+        raise UsageError(
+            f"{path} cannot be read: {error.strerror}.", remedy="Correct --payload."
+        ) from error
+
+
+def read_answer(body: bytes) -> Answer | None:
+    """The answer of the lab's own server, or bare rows of numbers; None for anything else."""
+    try:
+        said = json.loads(body)
+        seconds: Any = None
+        rows: Sequence[Any]
+        if isinstance(said, dict):
+            rows = [one["probabilities"] for one in said["predictions"]]
+            seconds = said.get("prediction_seconds")
+        else:
+            rows = _rows(said)
+        found = [[float(number) for number in row] for row in rows]
+    except (ValueError, TypeError, KeyError):
+        return None
+    if not found or not all(found):
+        return None
+    return Answer(
+        grades=[row.index(max(row)) for row in found],
+        probabilities=found,
+        prediction_s=None if seconds is None else float(seconds),
+    )
+
+
+def _rows(said: Any) -> Sequence[Any]:
+    """Rows of numbers; a single row may come without the brackets of a list of one."""
+    if not isinstance(said, list):
+        raise TypeError(said)
+    return said if said and isinstance(said[0], list) else [said]

@@ -1,0 +1,185 @@
+"""The image, from the engine to ECR, and read back: known by its content from end to end.
+
+The engine pushes, as it does everywhere; ECR's password goes to it with the request and is kept
+nowhere. The tag is made from the image's id, so that the repository's immutable tags never stand
+in the way: the same image has the same tag, another image another.
+"""
+
+import base64
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Final
+
+from lab.aws.errors import redacted
+from lab.aws.model import AwsError
+from lab.aws.session import AwsSession
+from lab.engine.distribution import Distribution
+from lab.engine.docker import DockerEngine
+from lab.engine.manifests import Manifest
+from lab.engine.push import push_together
+from lab.errors import DiskFullError, EngineError, ImageNotFoundError, RegistryError
+from lab.images.publish import refuse_unfit
+from lab.progress import Progress
+
+REGISTRY: Final = "LAB_ECR_REGISTRY"
+"""``host[:port]`` of a registry that takes ECR's place and gets ECR's password: a mirror, a test's.
+
+On 127.0.0.1 it is spoken to without TLS, as engines do.
+"""
+
+_LOOPBACK: Final = ("127.", "localhost", "[::1]")
+_TAG_DIGITS: Final = 32
+_AGAIN: Final = "Run it again: layers that have arrived are not sent twice."
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pushed:
+    """An image as ECR has it."""
+
+    image: str
+    """``REPOSITORY@sha256:...``: what SageMaker is told."""
+    digest: str
+    compressed_bytes: int
+    sent: bool
+    """False: it was there already."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Place:
+    """A repository and how to get in."""
+
+    host: str
+    name: str
+    user: str
+    password: str
+
+    @property
+    def address(self) -> str:
+        return f"{self.host}/{self.name}"
+
+
+def tag_of(image_id: str) -> str:
+    """The tag of an image in its repository, from the engine's id: ``id-`` and 32 digits."""
+    return f"id-{image_id.removeprefix('sha256:')[:_TAG_DIGITS]}"
+
+
+def find(
+    aws: AwsSession,
+    engine: DockerEngine,
+    ref: str,
+    *,
+    repository: str,
+    env: Mapping[str, str] = os.environ,
+) -> Pushed | None:
+    """The engine's image ``ref`` in ``repository``; None if it or the repository is not there.
+
+    Only reads. Raises ``ImageNotFoundError`` when the engine has none, and ``AwsError``.
+    """
+    place = _place(aws, repository, env)
+    if place is None:
+        return None
+    image_id = engine.image(ref).image_id
+    with _opened(place) as http:
+        return _found(http, place, image_id, sent=False)
+
+
+def push(
+    aws: AwsSession,
+    engine: DockerEngine,
+    ref: str,
+    *,
+    repository: str,
+    progress: Progress,
+    env: Mapping[str, str] = os.environ,
+) -> Pushed:
+    """Have the engine's image ``ref`` in ``repository``; layers that are there are not sent.
+
+    Raises ``ImageNotFoundError``, ``DiskFullError``, and ``AwsError`` when the repository is not
+    there, the push fails, or what arrived is no Docker schema 2 manifest of one platform.
+    """
+    place = _place(aws, repository, env)
+    if place is None:
+        raise AwsError(
+            f"The repository {repository} is not there.",
+            remedy="Run the push again: it makes the repository first.",
+        )
+    image_id = engine.image(ref).image_id
+    with _opened(place) as http:
+        there = _found(http, place, image_id, sent=False)
+        if there is not None:
+            return there
+        with progress.step(f"Push {ref} to {repository}") as step:
+            push_together(
+                engine,
+                {ref: (place.address, tag_of(image_id))},
+                step,
+                auth={"username": place.user, "password": place.password},
+            )
+        arrived = _found(http, place, image_id, sent=True)
+    if arrived is None:
+        raise AwsError(f"{ref} was pushed, but {repository} does not hold it.", remedy=_AGAIN)
+    return arrived
+
+
+def _place(aws: AwsSession, repository: str, env: Mapping[str, str]) -> _Place | None:
+    found = aws.find("ecr", "describe_repositories", repositoryNames=[repository])
+    if found is None or not found["repositories"]:
+        return None
+    uri = str(found["repositories"][0]["repositoryUri"])
+    given = aws.call("ecr", "get_authorization_token")["authorizationData"][0]
+    user, _, password = base64.b64decode(given["authorizationToken"]).decode().partition(":")
+    host, _, name = uri.partition("/")
+    return _Place(host=env.get(REGISTRY) or host, name=name, user=user, password=password)
+
+
+@contextmanager
+def _opened(place: _Place) -> Iterator[Distribution]:
+    """The registry; whatever it or the engine says of it is told without the account's number."""
+    tls = not place.host.startswith(_LOOPBACK)
+    http = Distribution(place.host, auth=(place.user, place.password), tls=tls)
+    try:
+        yield http
+    except (ImageNotFoundError, DiskFullError):
+        raise
+    except EngineError as error:
+        # From None: the engine's own words name the registry, and with it the account.
+        raise AwsError(redacted(error.what), remedy=_remedy(error)) from None
+    finally:
+        http.close()
+
+
+def _remedy(error: EngineError) -> str:
+    said = error.what.lower()
+    if "denied" in said or "not authorized" in said or "403" in said:
+        return "Let the identity push: docs/aws-policy.json has what it needs."
+    unfit = isinstance(error, RegistryError) and "schema 2" in said
+    return error.remedy if unfit else _AGAIN
+
+
+def _found(http: Distribution, place: _Place, image_id: str, *, sent: bool) -> Pushed | None:
+    tag = tag_of(image_id)
+    held_as = http.media_type(place.name, tag)
+    if held_as is None:
+        return None
+    manifest = http.manifest(place.name, tag)
+    if manifest is None:
+        return None
+    refuse_unfit(manifest, held_as=held_as)
+    _refuse_another(manifest, image_id)
+    return Pushed(
+        image=f"{place.address}@{manifest.digest}",
+        digest=manifest.digest,
+        compressed_bytes=manifest.compressed_bytes,
+        sent=sent,
+    )
+
+
+def _refuse_another(manifest: Manifest, image_id: str) -> None:
+    # The id is the digest of the configuration, or of the manifest in newer engines.
+    if image_id not in {manifest.config_digest, manifest.digest}:
+        raise RegistryError(
+            f"{manifest.repository}:{manifest.tag} is another image than the engine's.",
+            remedy="Somebody else pushed it: delete that tag in ECR and run it again.",
+        )

@@ -1,0 +1,125 @@
+"""What ``lab push measure`` leaves behind: a run folder that other tools may read.
+
+``aws.json`` comes first, then ``samples.jsonl`` a line per request, ``metrics.json`` when
+CloudWatch has told, ``summary.json`` last. It holds no account id: neither ARNs nor names of
+buckets and repositories.
+"""
+
+from collections.abc import Mapping
+from enum import StrEnum, unique
+from typing import Any, Final
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from lab.aws.model import Kind, Target
+from lab.spec import Platform
+
+SCHEMA: Final = 1
+
+
+class _Frozen(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
+
+
+@unique
+class Protocol(StrEnum):
+    """How requests follow each other; both are the study's."""
+
+    WARM = "warm"
+    """One request that is not counted, then more in series, a few seconds between them."""
+    COLD = "cold"
+    """Before each request enough idle time for the container to be gone."""
+
+
+class Subject(_Frozen):
+    """Which endpoint was measured."""
+
+    endpoint: str
+    """SageMaker's name of it."""
+    variant: str
+    model: str
+    kind: Kind
+    target: Target
+    region: str
+    platform: Platform = Platform.AMD64
+    memory_mb: int | None = None
+    instance_type: str | None = None
+    instances: int = 1
+    image_digest: str | None = None
+    """``sha256:...`` without the repository, whose name holds the account's id."""
+
+    def __str__(self) -> str:
+        size = f"{self.memory_mb} MB" if self.kind is Kind.SERVERLESS else str(self.instance_type)
+        return f"{self.variant}, {self.model}, {self.kind}, {size}"
+
+
+class Sent(_Frozen):
+    """What each request carried."""
+
+    name: str
+    content_type: str
+    bytes: int
+    sha256: str
+
+
+class AwsRun(_Frozen):
+    """``aws.json``."""
+
+    schema_version: int = Field(default=SCHEMA, alias="schema", serialization_alias="schema")
+    id: str
+    started_at: str
+    """ISO 8601, UTC."""
+    lab_version: str
+    git_commit: str | None
+    git_dirty: bool | None
+    subject: Subject
+    options: Mapping[str, Any]
+    rates: Mapping[str, float]
+    payload: Sent
+    client: Mapping[str, Any]
+    """The machine that asked: its way to the region is in every total."""
+
+
+class Reading(_Frozen):
+    """What the endpoint itself measured of some requests. Means, in seconds."""
+
+    requests: int
+    model_latency_s: float | None
+    """ModelLatency: from request to answer of the container."""
+    overhead_s: float | None
+    """OverheadLatency: all the rest, a cold start too."""
+    setup_s: float | None
+    """ModelSetupTime: to launch a container; None when none was launched."""
+    setups: int
+    """How many requests waited for one."""
+
+
+class Sample(_Frozen):
+    """The immutable result of one request."""
+
+    protocol: Protocol
+    number: int
+    """From 1; 0 is the one before warm requests, which is not counted."""
+    started_at: str
+    """When it was sent: ISO 8601, UTC."""
+    ended_at: str
+    idle_s: float
+    """How long nothing was asked before it."""
+    total_s: float | None
+    """From sending the request to having the answer, at the client; None for a failure."""
+    prediction_s: float | None = None
+    """By the container's own clock, where it says so."""
+    response_bytes: int = 0
+    failure: str | None = None
+    reading: Reading | None = None
+    """Of this request alone, where the endpoint tells at once; CloudWatch tells later."""
+
+
+class MetricsFile(_Frozen):
+    """``metrics.json``: what CloudWatch told of the warm requests together and of each cold one."""
+
+    asked: int
+    """How many metrics it was asked for, which it charges."""
+    warm: Reading | None = None
+    cold: Mapping[int, Reading] = Field(default_factory=dict)
+    """By the sample's number."""

@@ -1,0 +1,72 @@
+"""What a measurement costs while it goes on, from its own samples: never less than AWS charges."""
+
+from dataclasses import dataclass
+from typing import Final
+
+from lab.aws.model import Kind, Target
+from lab.cost.charges import HOUR_S, data_usd, instances_usd, serverless_usd
+from lab.cost.prices import price
+from lab.errors import UsageError
+
+SLOWEST_S: Final = 60.0
+"""What a request is counted as before one was seen: SageMaker lets none take longer."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rates:
+    """Dollars for what a measurement uses; all 0 on the emulator."""
+
+    second_usd: float
+    """Of a request that is being answered: serverless. By the client's clock, which sees the
+    network and the cold start too, so it is more than AWS counts."""
+    hour_usd: float
+    """Of the endpoint being there: real time. While it is measured; it costs the same after."""
+    byte_usd: float
+    metric_usd: float
+    """Of a metric that CloudWatch is asked for."""
+
+    def usd(
+        self, *, answering_s: float, present_s: float, data_bytes: float, metrics: int = 0
+    ) -> float:
+        """What so much of everything costs."""
+        return (
+            answering_s * self.second_usd
+            + present_s / HOUR_S * self.hour_usd
+            + data_bytes * self.byte_usd
+            + metrics * self.metric_usd
+        )
+
+
+def rates_of(
+    target: Target,
+    kind: Kind,
+    *,
+    memory_mb: int | None = None,
+    instance_type: str | None = None,
+    instances: int = 1,
+    hour_usd: float | None = None,
+) -> Rates:
+    """The prices of an endpoint. ``hour_usd``, for all its instances, is for types without a price.
+
+    Raises ``UsageError`` when it is needed and not given.
+    """
+    if target is Target.LOCAL:
+        return Rates(second_usd=0.0, hour_usd=0.0, byte_usd=0.0, metric_usd=0.0)
+    second, hour = 0.0, 0.0
+    if kind is Kind.SERVERLESS:
+        second = serverless_usd(seconds=1.0, memory_mb=memory_mb or 0)
+    else:
+        known = instances_usd(instance_type=instance_type or "", instances=instances, hours=1.0)
+        found = hour_usd if hour_usd is not None else known
+        if found is None:
+            raise UsageError(
+                f"The price of {instance_type} is not known, so the cost cannot be bounded.",
+                remedy="Say what an hour of all its instances costs, with --hour-usd.",
+            )
+        hour = found
+    return Rates(
+        second_usd=second,
+        hour_usd=hour,
+        byte_usd=data_usd(1.0),
+        metric_usd=price("metric-data").usd,
+    )

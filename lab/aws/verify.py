@@ -1,0 +1,97 @@
+"""After a push: whether the endpoint says what the same container says on this machine."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from lab.aws.answers import Answer, Payload, read_answer
+from lab.aws.invoke import Endpoint, patiently
+from lab.aws.model import AwsError
+from lab.progress import Progress
+
+TOLERANCE: Final = 1e-3
+"""The largest difference of a probability that processors of different makers may explain."""
+
+_SHOWN: Final = 200
+
+
+@dataclass(frozen=True, kw_only=True)
+class Verified:
+    """Two answers that are the same."""
+
+    payload: str
+    grades: Sequence[int] | None
+    """A picture each; None for answers that are not the lab's, which are compared byte by byte."""
+    difference: float
+    """The largest of a probability; 0 for equal bytes."""
+
+
+class DifferentAnswerError(AwsError):
+    """The endpoint answers, but not what the container answers here."""
+
+
+def verify(
+    endpoint: Endpoint, *, payload: Payload, expected: bytes, progress: Progress
+) -> Verified:
+    """Ask the endpoint and compare: same grades, probabilities within ``TOLERANCE``.
+
+    ``expected`` is what the container answers on this machine. Raises ``DifferentAnswerError``,
+    ``NotNowError`` or what the call raises.
+    """
+    with progress.step(f"Ask {endpoint.name} about {payload.name}"):
+        said = patiently(endpoint, payload.body, payload.content_type)
+    there, here = read_answer(said), read_answer(expected)
+    if there is None or here is None:
+        if said != expected:
+            raise _different(endpoint, f"{_short(said)}, and {_short(expected)} here")
+        return Verified(payload=payload.name, grades=None, difference=0.0)
+    difference = _difference(there, here)
+    if difference is None:
+        raise _different(
+            endpoint,
+            f"{_shape(there)}, and {_shape(here)} here: another model or another version",
+        )
+    if list(there.grades) != list(here.grades):
+        raise _different(
+            endpoint,
+            f"grade {_words(there.grades)}, and {_words(here.grades)} here "
+            f"(largest difference {difference:.2g})",
+        )
+    if difference > TOLERANCE:
+        raise _different(
+            endpoint, f"the same grade, but {difference:.2g} off (at most {TOLERANCE:g} is fair)"
+        )
+    return Verified(payload=payload.name, grades=there.grades, difference=difference)
+
+
+def _difference(there: Answer, here: Answer) -> float | None:
+    """The largest difference of two numbers in the same place; None for another shape."""
+    pairs = list(zip(there.probabilities, here.probabilities, strict=False))
+    if len(there.probabilities) != len(here.probabilities):
+        return None
+    if any(len(one) != len(other) for one, other in pairs):
+        return None
+    return max(
+        abs(first - second)
+        for one, other in pairs
+        for first, second in zip(one, other, strict=True)
+    )
+
+
+def _different(endpoint: Endpoint, how: str) -> DifferentAnswerError:
+    return DifferentAnswerError(
+        f"{endpoint.name} does not answer as the container does: {how}.",
+        remedy="See which image and archive it serves; `lab push aws` brings it up to date.",
+    )
+
+
+def _shape(answer: Answer) -> str:
+    return f"{len(answer.probabilities)} x {len(answer.probabilities[0])} numbers"
+
+
+def _words(grades: Sequence[int]) -> str:
+    return ", ".join(str(one) for one in grades)
+
+
+def _short(body: bytes) -> str:
+    return repr(body[:_SHOWN])
