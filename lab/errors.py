@@ -47,6 +47,10 @@ class PortTakenError(EngineError):
     """Another program listens on the port that a container should publish."""
 
 
+class EmulationError(EngineError):
+    """Programs of another architecture do not run on the engine, and may not be made to."""
+
+
 class DiskFullError(EngineError):
     """The disk that holds images, archives or runs is full."""
 

@@ -17,6 +17,7 @@ from lab.engine.api import EngineFacts
 from lab.engine.daemon import cgroup_fault
 from lab.engine.docker import DockerEngine
 from lab.engine.doctor import Check, Finding, State, degraded, missing, ok
+from lab.engine.emulation import Emulation, look, look_here
 from lab.engine.locate import search
 from lab.engine.network import checks as network_checks
 from lab.engine.places import Places
@@ -24,6 +25,7 @@ from lab.engine.provision import Tool
 from lab.errors import CommandError
 from lab.host import cgroup_layout, memory_bytes, usable_cpus
 from lab.process import run
+from lab.spec import Platform
 from lab.units import format_bytes, format_seconds
 
 _GIB: Final = 1024**3
@@ -34,10 +36,8 @@ _MEMORY_LEAST: Final = 3 * _GIB
 _CPUS_GOOD: Final = 2
 _NOISE_PROBE_S: Final = 2.0
 _NOISE_GOOD: Final = 1.10
-_QEMU_GOOD: Final = 8
-_QEMU_REMEDY: Final = "Install qemu-user-static 8 or newer (Debian 12: from bookworm-backports)."
+_ARM64: Final = {"aarch64", "arm64"}
 _COMMAND_S: Final = 6.0
-_BINFMT: Final = Path("/proc/sys/fs/binfmt_misc")
 _DROP: Final = Path("/proc/sys/vm/drop_caches")
 _BROWSERS: Final = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 
@@ -51,7 +51,7 @@ def all_checks() -> Sequence[Check]:
         Check(name="buildx", look=_tool(Tool.BUILDX, "version")),
         Check(name="compose", look=_tool(Tool.COMPOSE, "version")),
         Check(name="mmdebstrap", look=_tool(Tool.BOOTSTRAP, "--version")),
-        Check(name="arm64 (QEMU)", look=qemu),
+        Check(name="other platform", look=other_platform),
         Check(name="cgroups", look=cgroups),
         Check(name="disk", look=disk),
         Check(name="memory", look=memory),
@@ -122,36 +122,29 @@ def _tool(tool: Tool, question: str) -> Callable[[], Finding]:
     return look
 
 
-def qemu(*, binfmt: Path = _BINFMT) -> Finding:
-    """Whether arm64 images can be built and run here."""
-    if os.uname().machine in {"aarch64", "arm64"}:
-        return ok("this machine is arm64")
+def other_platform() -> Finding:
+    """Whether images for the architecture that is not the engine's own can be built and run."""
+    seen = search()
+    if seen.found is None:
+        native = Platform.ARM64 if os.uname().machine in _ARM64 else Platform.AMD64
+        return judged_emulation(look_here(_other(native)))
+    docker = DockerEngine(seen.found.address)
     try:
-        entry = (binfmt / "qemu-aarch64").read_text(encoding="utf-8")
-    except OSError:
-        return missing("arm64 programs cannot be run here", _QEMU_REMEDY)
-    interpreter = re.search(r"^interpreter (\S+)$", entry, re.MULTILINE)
-    fixed = re.search(r"^flags: \w*F", entry, re.MULTILINE)
-    if interpreter is None or not entry.startswith("enabled") or not fixed:
-        return degraded(
-            "registered, but not so that containers find it",
-            "Register it anew with the flags OPF (from /usr/lib/binfmt.d/qemu-aarch64.conf).",
-        )
-    return _qemu_version(interpreter[1])
+        return judged_emulation(look(_other(docker.facts().platform), docker))
+    finally:
+        docker.close()
 
 
-def _qemu_version(interpreter: str) -> Finding:
-    try:
-        said = run([interpreter, "--version"], timeout_s=_COMMAND_S).stdout
-    except CommandError as error:
-        return degraded(f"registered, version unknown: {error.what}", _QEMU_REMEDY)
-    version = re.search(r"version (\d+)(\.[\d.]+\d)?", said)
-    if version is None:
-        return degraded("registered, version unknown", _QEMU_REMEDY)
-    name = f"QEMU {version[1]}{version[2] or ''}"
-    if int(version[1]) < _QEMU_GOOD:
-        return degraded(f"{name} builds arm64 images but crashes when they run", _QEMU_REMEDY)
-    return ok(name)
+def judged_emulation(seen: Emulation) -> Finding:
+    """The finding for what was seen: without it only images of one's own platform run."""
+    said = f"{seen.platform}: {seen.detail}"
+    if not seen.runs:
+        return (degraded if seen.mendable else missing)(said, seen.remedy)
+    return degraded(said, seen.remedy) if seen.remedy else ok(f"{said}, emulated")
+
+
+def _other(native: Platform) -> Platform:
+    return Platform.AMD64 if native is Platform.ARM64 else Platform.ARM64
 
 
 def cgroups() -> Finding:

@@ -1,7 +1,6 @@
 """Install what is missing from the distribution's own packages, and touch nothing else."""
 
 import os
-import re
 import shutil
 import tempfile
 from collections.abc import Iterable, Mapping, Sequence
@@ -11,8 +10,9 @@ from enum import Enum, unique
 from pathlib import Path
 from typing import Final
 
-from lab.engine import apt, privilege
+from lab.engine import privilege, suites
 from lab.engine.daemon import program
+from lab.engine.suites import Newer
 from lab.errors import CommandError, EngineUnavailableError
 from lab.host import os_release
 from lab.progress import Progress
@@ -24,19 +24,6 @@ _PLUGINS: Final = (
     "/usr/lib/docker/cli-plugins",
     "/usr/libexec/docker/cli-plugins",
 )
-_NEWER: Final = "trixie"
-"""Debian 12's own Compose is the retired first version, and it has no Buildx."""
-_FROM_NEWER: Final = ("docker.io", "docker-cli", "docker-compose", "docker-buildx", "containerd")
-"""Taken from there; runc stays Debian 12's, for the newer one needs a newer C library."""
-_PINS: Final = f"""\
-Package: *
-Pin: release n={_NEWER}
-Pin-Priority: 100
-
-Package: {" ".join(_FROM_NEWER)}
-Pin: release n={_NEWER}
-Pin-Priority: 600
-"""
 _UPDATE_S: Final = 300.0
 _INSTALL_S: Final = 900.0
 
@@ -51,10 +38,28 @@ class Tool(Enum):
     BUILDX = "docker buildx"
     IPTABLES = "iptables"
     BOOTSTRAP = "mmdebstrap"
+    EMULATOR = "qemu-user-static"
+    ARCH_TEST = "arch-test"
 
 
-ENGINE_TOOLS: Final = tuple(Tool)
+FOREIGN_TOOLS: Final = (Tool.EMULATOR, Tool.ARCH_TEST)
+"""What images for another architecture need beyond that."""
+ENGINE_TOOLS: Final = tuple(tool for tool in Tool if tool not in FOREIGN_TOOLS)
 """What a private engine and the images built with it need."""
+
+
+_BOOKWORM: Final = (
+    # Debian 12's own Compose is the retired first version, and it has no Buildx. runc stays
+    # Debian 12's, for the newer one needs a newer C library.
+    Newer(
+        suite="trixie",
+        packages=("docker.io", "docker-cli", "docker-compose", "docker-buildx", "containerd"),
+    ),
+    # Debian 12's own QEMU crashes ONNX Runtime.
+    Newer(
+        suite="bookworm-backports", packages=("qemu-user-static", "qemu-user", "qemu-user-binfmt")
+    ),
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,8 +70,11 @@ class Recipe:
     family: str
     codename: str
     packages: Mapping[Tool, Sequence[str]]
-    newer: str | None = None
-    """A newer suite of the same archive from which the packages of ``_FROM_NEWER`` come."""
+    newer: Sequence[Newer] = ()
+
+    def newer_for(self, packages: Iterable[str]) -> Sequence[Newer]:
+        """The newer suites that these packages come from."""
+        return [newer for newer in self.newer if set(packages) & set(newer.packages)]
 
 
 def recipe_for(release: Mapping[str, str]) -> Recipe | None:
@@ -89,7 +97,7 @@ def recipe_for(release: Mapping[str, str]) -> Recipe | None:
         family="debian",
         codename=codename,
         packages=_packages(compose="docker-compose", client=("docker-cli",)),
-        newer=_NEWER if codename == "bookworm" else None,
+        newer=_BOOKWORM if codename == "bookworm" else (),
     )
 
 
@@ -102,6 +110,8 @@ def has(tool: Tool) -> bool:
     """Whether the tool is installed; a file is looked for, nothing is run."""
     if tool is Tool.ENGINE:
         return program() is not None
+    if tool is Tool.EMULATOR:
+        return any(shutil.which(f"qemu-{name}-static") for name in ("aarch64", "x86_64"))
     if tool in {Tool.COMPOSE, Tool.BUILDX}:
         name = tool.value.replace(" ", "-")
         folders = (*_PLUGINS, Path(os.environ.get("HOME", "/")) / ".docker/cli-plugins")
@@ -129,13 +139,26 @@ def advice(tools: Sequence[Tool], release: Mapping[str, str] | None = None) -> s
             "Install Docker Engine with the Compose and Buildx plugins "
             "(https://docs.docker.com/engine/install/) and start it."
         )
-    names = " ".join(_names(recipe, tools))
-    if recipe.newer:
+    names = _names(recipe, tools)
+    newer = [one.suite for one in recipe.newer_for(names)]
+    if newer and not set(tools) & set(FOREIGN_TOOLS):
         return (
-            f"Run `lab engine up` as root: it installs {names} from the {recipe.newer} suite "
-            "without upgrading anything."
+            f"Run `lab engine up` as root: it installs {' '.join(names)} from the "
+            f"{', '.join(newer)} suite without upgrading anything."
         )
-    return f"Run as root: apt-get install --no-install-recommends {names}"
+    return f"Run as root: {command(*tools, release=release)}"
+
+
+def command(*tools: Tool, release: Mapping[str, str] | None = None) -> str:
+    """The command with which root installs these tools."""
+    recipe = recipe_for(os_release() if release is None else release)
+    if recipe is None:
+        return f"(install {', '.join(tool.value for tool in tools)})"
+    names = _names(recipe, tools)
+    suites = " ".join(f"-t {one.suite}" for one in recipe.newer_for(names))
+    return " ".join(
+        ["apt-get install --no-install-recommends", *([suites] if suites else []), *names]
+    )
 
 
 def ensure(tools: Iterable[Tool], progress: Progress) -> None:
@@ -146,92 +169,61 @@ def ensure(tools: Iterable[Tool], progress: Progress) -> None:
     it is. Raises ``EngineUnavailableError``.
     """
     wanted = missing(tools)
-    if not wanted:
-        return
+    if wanted:
+        _install(wanted, progress)
+
+
+def replace(tool: Tool, progress: Progress) -> None:
+    """Install the tool although an older one is there, and so upgrade its packages and no others.
+
+    Raises ``EngineUnavailableError``.
+    """
+    _install([tool], progress, replacing=True)
+
+
+def _install(tools: Sequence[Tool], progress: Progress, *, replacing: bool = False) -> None:
     release = os_release()
     recipe = recipe_for(release)
     why = obstacle(release)
     if recipe is None or why is not None:
-        names = ", ".join(tool.value for tool in wanted)
+        names = ", ".join(tool.value for tool in tools)
         raise EngineUnavailableError(
-            f"{names} cannot be installed: {why}.", remedy=advice(wanted, release)
+            f"{names} cannot be installed: {why}.", remedy=advice(tools, release)
         )
-    packages = _names(recipe, wanted)
-    sources = sources_of(recipe)
+    packages = _names(recipe, tools)
+    newer = recipe.newer_for(packages)
+    sources = suites.sources_of(recipe.codename, recipe.family, newer)
+    upgraded = {name for one in newer for name in one.packages} | set(packages)
+    how = [*_QUIETLY, *(() if replacing else ("--no-upgrade",)), *packages]
     progress.note(
         f"Installing {' '.join(packages)} from {sources[0].uri} "
-        f"({recipe.newer or recipe.codename}); nothing installed is upgraded or removed."
+        f"({', '.join(one.suite for one in newer) or recipe.codename}); "
+        + (
+            "the older one is replaced, and nothing else is upgraded or removed."
+            if replacing
+            else "nothing installed is upgraded or removed."
+        )
     )
     try:
         with (
             tempfile.TemporaryDirectory(prefix="inference-lab-apt-") as folder,
             progress.step("Installing packages") as step,
         ):
-            options = write_config(Path(folder), sources, recipe)
+            options = suites.write_config(Path(folder), sources, newer)
             step.detail("reading the package lists")
             _apt([*options, "update"], timeout_s=_UPDATE_S)
             step.detail("asking what would change")
-            refuse_changes(_apt([*options, "-s", *_INSTALL, *packages], timeout_s=_UPDATE_S))
+            simulated = _apt([*options, "-s", *how], timeout_s=_UPDATE_S)
+            suites.refuse_changes(simulated, but=upgraded if replacing else ())
             step.detail(f"{len(packages)} packages and what they need")
-            _apt([*options, *_INSTALL, *packages], timeout_s=_INSTALL_S)
+            _apt([*options, *how], timeout_s=_INSTALL_S)
     except CommandError as error:
         raise EngineUnavailableError(
-            f"The packages cannot be installed: {error.what}", remedy=advice(wanted, release)
+            f"The packages cannot be installed: {error.what}", remedy=advice(tools, release)
         ) from error
 
 
-_INSTALL: Final = ("install", "-y", "-q", "--no-install-recommends", "--no-upgrade", "--no-remove")
-
-
-def sources_of(recipe: Recipe, *, etc: Path = Path("/etc/apt")) -> Sequence[apt.Source]:
-    """The distribution's archives as the machine has them, and the newer suite beside them."""
-    known = apt.official(recipe.codename, recipe.family, etc=etc)
-    if recipe.newer is None:
-        return known
-    keyring = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
-    newer = apt.Source(
-        uri=known[0].uri,
-        suites=[recipe.newer],
-        components=["main"],
-        signed_by=known[0].signed_by or (str(keyring) if keyring.exists() else None),
-    )
-    return [*known, newer]
-
-
-def write_config(folder: Path, sources: Sequence[apt.Source], recipe: Recipe) -> Sequence[str]:
-    """Write sources and pins into ``folder``; the options that make apt use them and no others."""
-    lists, parts, pins = folder / "lists", folder / "sources", folder / "preferences"
-    for made in (folder, lists, lists / "partial", parts, pins):
-        made.mkdir(exist_ok=True)
-        made.chmod(0o755)  # apt downloads as a user of its own
-    text = "\n".join(source.stanza() for source in sources)
-    (parts / "lab.sources").write_text(text, encoding="utf-8")
-    if recipe.newer:
-        (pins / "lab").write_text(_PINS, encoding="utf-8")
-    settings = {
-        "Dir::Etc::sourcelist": "/dev/null",
-        "Dir::Etc::sourceparts": parts,
-        "Dir::Etc::preferencesparts": pins,
-        "Dir::State::lists": lists,
-        "Dir::Cache::pkgcache": "",
-        "Dir::Cache::srcpkgcache": "",
-        "DPkg::Lock::Timeout": "120",
-        "Dpkg::Options::": "--force-confold",
-        "Acquire::Languages": "none",
-    }
-    return [word for key, value in settings.items() for word in ("-o", f"{key}={value}")]
-
-
-def refuse_changes(simulated: str) -> None:
-    """Raise ``EngineUnavailableError`` when apt would upgrade or remove what is installed."""
-    upgraded = re.findall(r"^Inst (\S+) \[", simulated, re.MULTILINE)
-    removed = re.findall(r"^(?:Remv|Purg) (\S+)", simulated, re.MULTILINE)
-    if upgraded or removed:
-        would = [f"upgrade {name}" for name in upgraded] + [f"remove {name}" for name in removed]
-        raise EngineUnavailableError(
-            f"Installing the engine would {', '.join(would)}: nothing was changed.",
-            remedy="Install Docker Engine yourself (https://docs.docker.com/engine/install/).",
-        )
+_QUIETLY: Final = ("install", "-y", "-q", "--no-install-recommends", "--no-remove")
 
 
 def _apt(words: Sequence[str], *, timeout_s: float) -> str:
@@ -247,6 +239,8 @@ def _packages(*, compose: str, client: Sequence[str]) -> Mapping[Tool, Sequence[
         Tool.BUILDX: ("docker-buildx",),
         Tool.IPTABLES: ("iptables",),
         Tool.BOOTSTRAP: ("mmdebstrap",),
+        Tool.EMULATOR: ("qemu-user-static",),
+        Tool.ARCH_TEST: ("arch-test",),
     }
 
 

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import Final
 
 from lab.engine.docker import DockerEngine
+from lab.engine.emulation import ensure_runs
 from lab.engine.provision import Tool, advice, ensure
 from lab.engine.select import Choice, choice
 from lab.errors import BuildError, CommandError, DiskFullError, EngineError
@@ -37,9 +38,11 @@ def bake(
 ) -> None:
     """Build ``targets`` of the bake file into the engine; ``labels`` are by target.
 
-    Raises ``BuildError`` with the builder's last lines, ``DiskFullError`` or ``EngineError``.
+    Raises ``BuildError`` with the builder's last lines, ``DiskFullError``, ``EmulationError`` for
+    a platform that does not run on the engine, or another ``EngineError``.
     """
     client(progress)
+    ensure_runs(platform, engine, progress)
     title = f"Building {', '.join(targets)}"
     with host_files() as files, progress.step(title) as step:
         words = [

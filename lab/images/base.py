@@ -1,7 +1,7 @@
 """The Debian that all images stand on: from a registry where one answers, else from packages."""
 
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,6 +9,7 @@ from typing import Final, Literal
 
 from lab.engine.api import Engine, ImageFacts
 from lab.engine.docker import DockerEngine
+from lab.engine.emulation import ensure_runs, shares_kernel
 from lab.engine.provision import Tool, advice, ensure, missing
 from lab.engine.select import Choice, choice
 from lab.errors import BuildError, CommandError, EngineError, ImageNotFoundError, LabError
@@ -61,15 +62,18 @@ def ensure_base(
 ) -> BaseImage:
     """Have the base in the engine, under ``ref`` if not under its own name; it is made once.
 
-    Raises ``EngineUnavailableError`` when it can come from nowhere, ``BuildError`` when it fails.
+    Raises ``EngineUnavailableError`` when it can come from nowhere, ``EmulationError`` when it is
+    for a platform that does not run on the engine, ``BuildError`` when it fails.
     """
     if not isinstance(engine, DockerEngine):
         raise EngineError("There is no base image without containers.")
     ref = ref or base_ref(platform)
     found = _present(ref, engine)
     if found is None:
+        # Its packages are configured by programs of its own.
+        emulated = not ensure_runs(platform, engine, progress).native
         if not _from_registry(ref, platform, engine, progress):
-            _from_packages(ref, platform, engine, progress)
+            _from_packages(ref, platform, engine, progress, emulated=emulated)
         found = _present(ref, engine)
     if found is None:
         raise BuildError(f"{ref} was built but is not there.")
@@ -131,9 +135,12 @@ def _pull(pin: Pin, ref: str, platform: Platform, engine: DockerEngine, progress
     )
 
 
-def _from_packages(ref: str, platform: Platform, engine: DockerEngine, progress: Progress) -> None:
+def _from_packages(
+    ref: str, platform: Platform, engine: DockerEngine, progress: Progress, *, emulated: bool
+) -> None:
     client(progress)
-    _have_mmdebstrap(progress)
+    # mmdebstrap tries first whether programs of the other architecture run here, by arch-test.
+    _have([Tool.BOOTSTRAP, *([Tool.ARCH_TEST] if emulated else [])], progress)
     sources = host_sources()
     labels = _labels("packages", f"{SUITE} from {sources[0].uri}")
     with (
@@ -168,22 +175,25 @@ def _from_packages(ref: str, platform: Platform, engine: DockerEngine, progress:
             ) from error
 
 
-def _have_mmdebstrap(progress: Progress) -> None:
+def _have(tools: Sequence[Tool], progress: Progress) -> None:
     """Installed where that is allowed."""
-    if not missing([Tool.BOOTSTRAP]):
+    lacking = missing(tools)
+    if not lacking:
         return
     if choice() is Choice.EXTERNAL:
+        names = " and ".join(tool.value for tool in lacking)
         raise EngineError(
-            "No registry answers, and mmdebstrap, which builds a base image without one, is not "
+            f"No registry answers, and {names}, needed to build a base image without one, is not "
             "installed; LAB_ENGINE=external forbids to install it.",
-            remedy=f"{advice([Tool.BOOTSTRAP])} Or set LAB_DEBIAN to an image in reach.",
+            remedy=f"{advice(lacking)} Or set LAB_DEBIAN to an image in reach.",
         )
-    ensure([Tool.BOOTSTRAP], progress)
+    ensure(lacking, progress)
 
 
 def _remedy(platform: Platform, engine: DockerEngine) -> str:
-    if engine.facts().platform is not platform:
-        return "A base for another platform needs QEMU and arch-test: see `lab doctor`."
+    if engine.facts().platform is not platform and not shares_kernel(engine):
+        # The engine emulates; this machine, where the base is put together, need not.
+        return "Set LAB_DEBIAN to an image in reach: here no base for another platform can be made."
     if not Path(KEYRING).exists():
         return "Install debian-archive-keyring, or set LAB_DEBIAN to an image in reach."
     return "Check with `lab doctor` that Debian's mirror can be reached."

@@ -2,16 +2,19 @@ import sys
 import threading
 import time
 from collections.abc import Callable
-from pathlib import Path
-from typing import TYPE_CHECKING
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from lab.engine import network, prerequisites, provision
 from lab.engine.doctor import Check, Finding, State, degraded, examine, missing, ok
-from lab.engine.prerequisites import all_checks, qemu, runnable, time_loop
+from lab.engine.emulation import Emulation
+from lab.engine.locate import Search
+from lab.engine.prerequisites import all_checks, judged_emulation, runnable, time_loop
 from lab.engine.provision import Tool
 from lab.errors import EngineError
+from lab.spec import Platform
 
 if TYPE_CHECKING:
     from tests.unit.engine.conftest import Programs
@@ -98,44 +101,38 @@ def test_every_check_has_a_name_of_its_own() -> None:
     assert {"engine", "buildx", "compose", "disk", "cgroups", "registry", "CPUs"} <= set(names)
 
 
-def _registered(tmp_path: Path, flags: str = "POF") -> Path:
-    (tmp_path / "qemu-aarch64").write_text(
-        f"enabled\ninterpreter /usr/bin/qemu-aarch64-static\nflags: {flags}\noffset 0\n"
-    )
-    return tmp_path
-
-
 @pytest.mark.parametrize(
-    ("said", "state"),
+    ("seen", "state"),
     [
-        ("qemu-aarch64 version 7.2.22 (Debian 1:7.2+dfsg-7+deb12u18)", State.DEGRADED),
-        ("qemu-aarch64 version 10.0.2 (Debian 1:10.0.2+ds-2~bpo12+1)", State.OK),
-        ("something else", State.DEGRADED),
+        ({"runs": True, "version": "10.0.2"}, State.OK),
+        ({"runs": True, "remedy": "See that it is QEMU 8."}, State.DEGRADED),
+        ({"runs": False, "remedy": "Build once.", "mendable": True}, State.DEGRADED),
+        ({"runs": False, "remedy": "Run as root: ..."}, State.MISSING),
     ],
 )
-def test_an_emulator_too_old_to_run_the_server_is_told(
-    tmp_path: Path,
-    programs: "Programs",
+def test_the_other_platform_is_told_with_what_to_do(seen: dict[str, Any], state: State) -> None:
+    emulation = Emulation(platform=Platform.ARM64, native=False, detail="QEMU", **seen)
+    found = judged_emulation(emulation)
+    assert found.state is state
+    assert found.remedy == seen.get("remedy", "")
+    assert "linux/arm64: QEMU" in found.detail
+
+
+def test_without_an_engine_this_machines_own_kernel_is_looked_at(
     monkeypatch: pytest.MonkeyPatch,
-    said: str,
-    state: State,
 ) -> None:
-    monkeypatch.setattr("os.uname", lambda: type("Uname", (), {"machine": "x86_64"}))
-    programs.answer("/usr/bin/qemu-aarch64-static --version", said)
-    assert qemu(binfmt=_registered(tmp_path)).state is state
+    monkeypatch.setattr(prerequisites, "search", lambda: Search(found=None, refused=()))
+    asked = []
 
+    def look_here(platform: Platform) -> Emulation:
+        asked.append(platform)
+        return Emulation(platform=platform, native=False, runs=True, detail="QEMU 10")
 
-def test_an_emulator_that_containers_cannot_find_is_told(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("os.uname", lambda: type("Uname", (), {"machine": "x86_64"}))
-    assert qemu(binfmt=tmp_path).state is State.MISSING
-    assert qemu(binfmt=_registered(tmp_path, flags="P")).state is State.DEGRADED
-
-
-def test_an_arm64_machine_needs_no_emulator(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("os.uname", lambda: type("Uname", (), {"machine": "aarch64"}))
-    assert qemu().state is State.OK
+    monkeypatch.setattr(prerequisites, "look_here", look_here)
+    for machine in ("x86_64", "aarch64"):
+        monkeypatch.setattr("os.uname", lambda machine=machine: SimpleNamespace(machine=machine))
+        assert prerequisites.other_platform().state is State.OK
+    assert asked == [Platform.ARM64, Platform.AMD64]
 
 
 def test_a_tool_tells_its_version_or_how_to_get_it(

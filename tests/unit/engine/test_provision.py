@@ -1,10 +1,11 @@
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
-from lab.engine import privilege, provision
-from lab.engine.provision import ENGINE_TOOLS, Tool, recipe_for
+from lab.engine import privilege, provision, suites
+from lab.engine.provision import ENGINE_TOOLS, FOREIGN_TOOLS, Recipe, Tool, recipe_for
 from lab.errors import EngineUnavailableError
 from lab.progress import Silent
 
@@ -58,18 +59,22 @@ class Machine:
         self._patch.setattr("shutil.which", lambda name, path=path: path)
 
 
+def config(recipe: Recipe, tools: Sequence[Tool], folder: Path) -> Sequence[str]:
+    """Write apt's configuration for the tools' packages into ``folder``."""
+    newer = recipe.newer_for([name for tool in tools for name in recipe.packages[tool]])
+    sources = suites.sources_of(recipe.codename, recipe.family, newer, etc=folder)
+    return suites.write_config(folder, sources, newer)
+
+
 def test_debian_12_takes_five_packages_from_the_newer_suite(tmp_path: Path) -> None:
     recipe = recipe_for(DEBIAN_12)
     assert recipe is not None
-    sources = provision.sources_of(recipe, etc=tmp_path)
-    assert [suite for source in sources for suite in source.suites] == [
-        "bookworm",
-        "bookworm-updates",
-        "trixie",
-    ]
-    assert sources[-1].uri == sources[0].uri
-    provision.write_config(tmp_path, sources, recipe)
-    pins = (tmp_path / "preferences/lab").read_text()
+    config(recipe, ENGINE_TOOLS, tmp_path)
+    main, newer = (tmp_path / "sources/lab.sources").read_text().split("\n\n")
+    assert "Suites: bookworm bookworm-updates\n" in main
+    assert "Suites: trixie\n" in newer
+    assert newer.splitlines()[1] == main.splitlines()[1]  # of the same archive
+    pins = (tmp_path / "preferences/lab-trixie").read_text()
     low, high = pins.split("\n\n")
     assert "Package: *\n" in low
     assert "Pin-Priority: 100" in low
@@ -78,12 +83,22 @@ def test_debian_12_takes_five_packages_from_the_newer_suite(tmp_path: Path) -> N
     assert "runc" not in pins
 
 
+def test_debian_12_takes_qemu_from_its_backports_and_asks_no_other_suite(tmp_path: Path) -> None:
+    recipe = recipe_for(DEBIAN_12)
+    assert recipe is not None
+    config(recipe, FOREIGN_TOOLS, tmp_path)
+    sources = (tmp_path / "sources/lab.sources").read_text()
+    assert "Suites: bookworm-backports\n" in sources
+    assert "trixie" not in sources
+    (pins,) = (tmp_path / "preferences").iterdir()
+    assert "Package: qemu-user-static qemu-user qemu-user-binfmt\n" in pins.read_text()
+
+
 @pytest.mark.parametrize("release", [DEBIAN_13, SID, UBUNTU])
 def test_newer_systems_have_all_of_it_themselves(tmp_path: Path, release: dict[str, str]) -> None:
     recipe = recipe_for(release)
     assert recipe is not None
-    assert recipe.newer is None
-    provision.write_config(tmp_path, provision.sources_of(recipe, etc=tmp_path), recipe)
+    config(recipe, list(Tool), tmp_path)
     assert not list((tmp_path / "preferences").iterdir())
 
 
@@ -110,7 +125,7 @@ def test_other_systems_get_advice_and_no_recipe(release: dict[str, str]) -> None
 def test_apt_s_own_settings_and_lists_stay_as_they_are(tmp_path: Path) -> None:
     recipe = recipe_for(DEBIAN_12)
     assert recipe is not None
-    options = provision.write_config(tmp_path, provision.sources_of(recipe, etc=tmp_path), recipe)
+    options = config(recipe, ENGINE_TOOLS, tmp_path)
     said = " ".join(options)
     assert "Dir::Etc::sourcelist=/dev/null" in said
     for setting in ("Dir::Etc::sourceparts", "Dir::Etc::preferencesparts", "Dir::State::lists"):
@@ -131,14 +146,14 @@ def test_it_says_what_and_from_where_asks_first_and_installs(
     assert " -s install " in simulate
     assert " -s " not in install
     for line in (simulate, install):
-        assert "--no-install-recommends --no-upgrade --no-remove" in line
+        assert "--no-install-recommends --no-remove --no-upgrade" in line
 
 
 def test_only_what_is_missing_is_installed(machine: Machine, programs: "Programs") -> None:
     machine.tools |= set(Tool) - {Tool.BUILDX}
     programs.answer(APT)
     provision.ensure(ENGINE_TOOLS, Silent())
-    assert programs.ran[-1].endswith("--no-remove docker-buildx")
+    assert programs.ran[-1].endswith("--no-upgrade docker-buildx")
 
 
 def test_nothing_is_asked_when_nothing_is_missing(machine: Machine, programs: "Programs") -> None:
