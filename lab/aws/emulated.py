@@ -1,0 +1,163 @@
+"""What exists on the lab's emulator under a deployment's names, and whose it is: only read."""
+
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Final
+
+from lab.aws.deployer import Thing
+from lab.aws.inventory import KINDS
+from lab.aws.model import TAG_ENDPOINT, TAG_MANAGED, Artifacts, AwsError, Kind, Names
+from lab.aws.state import is_tagged
+from lab.aws.template import is_release
+from lab.endpoint.client import EmulatorClient
+from lab.endpoint.records import Status
+from lab.errors import LabError
+from lab.progress import Progress
+
+BUCKET: Final = "S3 bucket"
+ENDPOINT: Final = "SageMaker endpoint"
+
+UNDER_WAY: Final = (Status.CREATING, Status.UPDATING, Status.ROLLING_BACK, Status.DELETING)
+
+_NAMED_BY: Final = {"model": "ModelName", "endpoint_config": "EndpointConfigName"}
+_KEYS: Final = {"model": "Models", "endpoint_config": "EndpointConfigs"}
+_KIND: Final = {
+    "model": KINDS["AWS::SageMaker::Model"][0],
+    "endpoint_config": KINDS["AWS::SageMaker::EndpointConfig"][0],
+}
+
+
+class Emulated:
+    """One deployment on one emulator. Raises ``EndpointError``."""
+
+    def __init__(
+        self, client: EmulatorClient, names: Names, *, poll_s: float, wait_s: float
+    ) -> None:
+        self._client = client
+        self._names = names
+        self._poll_s = poll_s
+        self._wait_s = wait_s
+
+    def things(self) -> Iterator[Thing]:
+        """All that is there, whosever it is."""
+        if self.has_bucket():
+            yield Thing(kind=BUCKET, name=self._names.bucket)
+        for what in _KEYS:
+            for name, _ in self._releases(what):
+                yield Thing(kind=_KIND[what], name=name)
+        if self.endpoint() is not None:
+            yield Thing(kind=ENDPOINT, name=self._names.endpoint)
+
+    def strangers(self, things: Sequence[Thing]) -> Sequence[Thing]:
+        """Those of them that do not carry our tags."""
+        ours = {name for what in _KEYS for name, arn in self._releases(what) if self._is_ours(arn)}
+        endpoint = self.endpoint()
+        if endpoint and self._is_ours(endpoint["EndpointArn"]):
+            ours.add(self._names.endpoint)
+        found = self._client.s3("get_bucket_tagging", Bucket=self._names.bucket) or {}
+        if is_tagged(found.get("TagSet", ()), self._names.endpoint):
+            ours.add(self._names.bucket)
+        return [thing for thing in things if thing.name not in ours]
+
+    def unused(self, keep: set[str]) -> Sequence[tuple[str, Mapping[str, str]]]:
+        """Our configurations and models but those to keep: how to say ``delete_...``, and what."""
+        return [
+            (f"delete_{what}", {_NAMED_BY[what]: name})
+            for what in reversed(_KEYS)  # a configuration names its model
+            for name, arn in self._releases(what)
+            if name not in keep and self._is_ours(arn)
+        ]
+
+    def has_bucket(self) -> bool:
+        """Whether a bucket of that name is there."""
+        return self._client.s3("head_bucket", Bucket=self._names.bucket) is not None
+
+    # --- the endpoint ----------------------------------------------------------------------------
+
+    def endpoint(self) -> Mapping[str, Any] | None:
+        """Its description."""
+        return self._client.find("describe_endpoint", EndpointName=self._names.endpoint)
+
+    def own_endpoint(self) -> Mapping[str, Any] | None:
+        """The same. Raises ``AwsError`` if it is not ours."""
+        seen = self.endpoint()
+        if seen is not None and not self._is_ours(seen["EndpointArn"]):
+            raise AwsError(
+                f"The endpoint {self._names.endpoint} belongs to somebody else: it lacks the tags "
+                f"{TAG_MANAGED}=true and {TAG_ENDPOINT}.",
+                remedy="Choose another --endpoint.",
+            )
+        return seen
+
+    def served(self) -> tuple[str, str]:
+        """The names of the configuration and the model that it serves; empty for none."""
+        config = str((self.endpoint() or {}).get("EndpointConfigName", ""))
+        return config, str(self._variant(config).get("ModelName", ""))
+
+    def hosting(self) -> Kind | None:
+        """How it is hosted."""
+        variant = self._variant(self.served()[0])
+        if not variant:
+            return None
+        return Kind.SERVERLESS if "ServerlessConfig" in variant else Kind.REAL_TIME
+
+    def artifacts(self) -> Artifacts | None:
+        """What it serves."""
+        name = self.served()[1]
+        model = self._client.find("describe_model", ModelName=name) if name else None
+        if model is None:
+            return None
+        container = model["PrimaryContainer"]
+        return Artifacts(image=container["Image"], model_data=container["ModelDataUrl"])
+
+    def waited(self, progress: Progress) -> Mapping[str, Any] | None:
+        """It, once nothing is under way; None when it is gone. Raises ``AwsError``."""
+        deadline = time.monotonic() + self._wait_s
+        try:
+            while (seen := self.endpoint()) and seen["EndpointStatus"] in UNDER_WAY:
+                if time.monotonic() > deadline:
+                    raise AwsError(
+                        f"{self._names.endpoint} has been {seen['EndpointStatus']} "
+                        f"for {self._wait_s:g} s.",
+                        remedy=f"See `lab endpoint logs {self._names.endpoint}`.",
+                    )
+                time.sleep(self._poll_s)
+        except (KeyboardInterrupt, LabError):
+            progress.note(
+                f"The emulator goes on with {self._names.endpoint}. The same command takes it up "
+                "again; `lab push destroy` removes everything."
+            )
+            raise
+        return seen
+
+    def last_lines(self, count: int) -> Sequence[str]:
+        """What its containers wrote last; none when there are no containers any more."""
+        try:
+            return list(self._client.logs(self._names.endpoint, lines=count, follow=False))
+        except LabError:
+            return []
+
+    # --- asking ----------------------------------------------------------------------------------
+
+    def _variant(self, config: str) -> Mapping[str, Any]:
+        if not config:
+            return {}
+        found = self._client.find("describe_endpoint_config", EndpointConfigName=config)
+        variant: Mapping[str, Any] = found["ProductionVariants"][0] if found else {}
+        return variant
+
+    def _releases(self, what: str) -> Sequence[tuple[str, str]]:
+        """Names and ARNs."""
+        named_by = _NAMED_BY[what]
+        asked: dict[str, Any] = {"NameContains": self._names.endpoint}
+        found: list[tuple[str, str]] = []
+        while True:
+            page = self._client.call(f"list_{what}s", **asked)
+            found += [(row[named_by], row[f"{named_by[:-4]}Arn"]) for row in page[_KEYS[what]]]
+            if not page.get("NextToken"):
+                return [one for one in found if is_release(one[0], self._names)]
+            asked["NextToken"] = page["NextToken"]
+
+    def _is_ours(self, arn: str) -> bool:
+        found = self._client.find("list_tags", ResourceArn=arn) or {}
+        return is_tagged(found.get("Tags", ()), self._names.endpoint)

@@ -1,0 +1,124 @@
+"""What happened to a stack, as it happens; and why it failed."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final
+
+from lab.aws.deployer import Aws
+from lab.aws.errors import redacted
+
+LOG_LINES: Final = 20
+
+_CANCELLED: Final = ("cancelled", "rolled back", "rollback requested")
+_STACK: Final = "AWS::CloudFormation::Stack"
+_SKEW: Final = timedelta(minutes=2)  # between this machine's clock and AWS's
+
+
+@dataclass(frozen=True, kw_only=True)
+class Event:
+    """A line of a stack's history; account ids are taken out of ``reason``."""
+
+    id: str
+    at: datetime
+    resource: str
+    type: str
+    status: str
+    reason: str
+
+    @property
+    def failed(self) -> bool:
+        """Whether it says why things went wrong, and not only that they did."""
+        cancelled = any(word in self.reason.lower() for word in _CANCELLED)
+        # The stack's own line repeats the names of what failed.
+        told = bool(self.reason) and not cancelled and self.type != _STACK
+        return told and self.status.endswith("_FAILED")
+
+    def __str__(self) -> str:
+        status = self.status.lower().replace("_", " ")
+        return f"{self.resource}: {status}{f': {self.reason}' if self.reason else ''}"
+
+
+class Follower:
+    """Reads what is new in a stack's history. Times are AWS's."""
+
+    def __init__(self, aws: Aws, stack: str) -> None:
+        """``stack`` is a name, or an ARN to read on after it was deleted."""
+        self._aws = aws
+        self._stack = stack
+        self._seen: set[str] = set()
+        self.events: list[Event] = []
+
+    def skip(self) -> None:
+        """Forget what was so far."""
+        self.read()
+        self.events.clear()
+
+    def read(self) -> Sequence[Event]:
+        """What is new, oldest first."""
+        new = []
+        for event in self._newest_first():
+            if event.id in self._seen:
+                break
+            new.append(event)
+        new.reverse()
+        self._seen.update(event.id for event in new)
+        self.events += new
+        return new
+
+    @property
+    def causes(self) -> Sequence[str]:
+        """Why it failed: the first reason of each resource that failed by itself."""
+        found: dict[str, str] = {}
+        for event in self.events:
+            if event.failed:
+                found.setdefault(event.resource, event.reason)
+        return [f"{resource}: {reason}" for resource, reason in found.items()]
+
+    def _newest_first(self) -> Iterator[Event]:
+        asked: dict[str, Any] = {"StackName": self._stack}
+        while True:
+            page = self._aws.find("cloudformation", "describe_stack_events", **asked)
+            if page is None:  # The stack is gone, and was asked for by its name.
+                return
+            for row in page["StackEvents"]:
+                yield _event(row)
+            if not page.get("NextToken"):
+                return
+            asked["NextToken"] = page["NextToken"]
+
+
+def log_tail(aws: Aws, endpoint: str, since: datetime, *, lines: int = LOG_LINES) -> Sequence[str]:
+    """The last lines that an endpoint's containers wrote since a time; none without logs."""
+    asked: dict[str, Any] = {
+        "logGroupName": log_group(endpoint),
+        "startTime": int((since - _SKEW).timestamp() * 1000),
+    }
+    found: list[Mapping[str, Any]] = []
+    while (page := aws.find("logs", "filter_log_events", **asked)) is not None:
+        found = [*found, *page["events"]][-lines:]
+        if not page.get("nextToken"):
+            break
+        asked["nextToken"] = page["nextToken"]
+    return [redacted(str(row["message"]).rstrip()) for row in found]
+
+
+def log_group(endpoint: str) -> str:
+    """Where SageMaker puts the logs of an endpoint's containers."""
+    return f"/aws/sagemaker/Endpoints/{endpoint}"
+
+
+def now() -> datetime:
+    """With a zone, as AWS's times have."""
+    return datetime.now(UTC)
+
+
+def _event(row: Mapping[str, Any]) -> Event:
+    return Event(
+        id=str(row["EventId"]),
+        at=row["Timestamp"],
+        resource=str(row.get("LogicalResourceId", "")),
+        type=str(row.get("ResourceType", "")),
+        status=str(row.get("ResourceStatus", "")),
+        reason=redacted(" ".join(str(row.get("ResourceStatusReason") or "").split())),
+    )

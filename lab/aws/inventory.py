@@ -1,0 +1,149 @@
+"""What exists under a deployment's names, and whose it is: only read.
+
+Each service is asked itself: a stack only knows what it made.
+"""
+
+from collections.abc import Iterator, Sequence
+from typing import Final
+
+from lab.aws.deployer import Aws, Thing
+from lab.aws.errors import CallError, Kind
+from lab.aws.events import log_group
+from lab.aws.model import TAG_ENDPOINT, TAG_MANAGED, AwsError, Names
+from lab.aws.state import State
+from lab.aws.template import VARIANT, is_release
+
+STACK: Final = "CloudFormation stack"
+
+KINDS: Final = {
+    "AWS::ECR::Repository": ("ECR repository", "RepositoryName"),
+    "AWS::S3::Bucket": ("S3 bucket", "BucketName"),
+    "AWS::S3::BucketPolicy": ("S3 bucket policy", "Bucket"),
+    "AWS::Logs::LogGroup": ("CloudWatch log group", "LogGroupName"),
+    "AWS::IAM::Role": ("IAM role", "RoleName"),
+    "AWS::SageMaker::Model": ("SageMaker model", "ModelName"),
+    "AWS::SageMaker::EndpointConfig": ("SageMaker endpoint configuration", "EndpointConfigName"),
+    "AWS::SageMaker::Endpoint": ("SageMaker endpoint", "EndpointName"),
+    "AWS::CloudWatch::Alarm": ("CloudWatch alarm", "AlarmName"),
+    "AWS::ApplicationAutoScaling::ScalableTarget": ("Autoscaling target", "ResourceId"),
+    "AWS::ApplicationAutoScaling::ScalingPolicy": ("Autoscaling policy", "PolicyName"),
+}
+"""What a type of the template is called, and the property that names one."""
+
+_NOT_MADE: Final = ("CREATE_FAILED", "DELETE_COMPLETE")
+
+
+def inventory(aws: Aws, names: Names) -> tuple[Thing, ...]:
+    """All that is there now, whosever it is, in the order in which a push makes it."""
+    return tuple(_things(aws, names))
+
+
+def owned(aws: Aws, names: Names) -> bool:
+    """Whether our stack is there. Raises ``AwsError`` if a stack of its name is somebody else's."""
+    return described(aws, names) is not None
+
+
+def described(aws: Aws, names: Names, stack: str | None = None) -> State | None:
+    """The stack as it is; ``stack`` is its ARN when it may have been deleted. None if it is gone.
+
+    Raises ``AwsError`` if it is not ours.
+    """
+    found = aws.find("cloudformation", "describe_stacks", StackName=stack or names.stack)
+    state = State.of(found["Stacks"][0]) if found and found["Stacks"] else None
+    if state is None or state.status == "DELETE_COMPLETE":
+        return None
+    if not state.is_of(names.endpoint):
+        raise AwsError(
+            f"The stack {names.stack} belongs to somebody else: it lacks the tags "
+            f"{TAG_MANAGED}=true and {TAG_ENDPOINT}.",
+            remedy="Choose another --endpoint.",
+        )
+    return state
+
+
+def strangers(aws: Aws, names: Names) -> Sequence[Thing]:
+    """What has our names and is not our stack's: if there is any, nothing may be made.
+
+    Raises ``AwsError`` if the stack itself is somebody else's.
+    """
+    state = described(aws, names)
+    own = resources(aws, state) if state else frozenset[str]()
+    there = inventory(aws, names)
+    return [thing for thing in there if thing.kind != STACK and thing.name not in own]
+
+
+def resources(aws: Aws, state: State) -> frozenset[str]:
+    """What the things that a stack made, and has not removed, are called."""
+    found = aws.find("cloudformation", "describe_stack_resources", StackName=state.id) or {}
+    ids = {
+        str(row["PhysicalResourceId"])
+        for row in found.get("StackResources", ())
+        # What could not be made may be there, and somebody else's.
+        if row.get("PhysicalResourceId") and row["ResourceStatus"] not in _NOT_MADE
+    }
+    return frozenset(_name(id_) for id_ in ids)
+
+
+def _name(id_: str) -> str:
+    """Of a physical id: some are ARNs that end in the name, one is a name and more."""
+    return id_.rpartition("/")[2] if id_.startswith("arn:") else id_.partition("|")[0]
+
+
+def _things(aws: Aws, names: Names) -> Iterator[Thing]:
+    stack = aws.find("cloudformation", "describe_stacks", StackName=names.stack)
+    if stack and stack["Stacks"][0]["StackStatus"] != "DELETE_COMPLETE":
+        yield Thing(kind=STACK, name=names.stack)
+    if aws.find("ecr", "describe_repositories", repositoryNames=[names.repository]):
+        yield _thing("AWS::ECR::Repository", names.repository)
+    if _bucket_exists(aws, names.bucket):
+        yield _thing("AWS::S3::Bucket", names.bucket)
+    wanted = log_group(names.endpoint)
+    groups = aws.every("logs", "describe_log_groups", "logGroups", logGroupNamePrefix=wanted)
+    yield from (
+        _thing("AWS::Logs::LogGroup", wanted) for row in groups if row["logGroupName"] == wanted
+    )
+    if aws.find("iam", "get_role", RoleName=names.role):
+        yield _thing("AWS::IAM::Role", names.role)
+    yield from _served(aws, names)
+    alarms = [f"{names.endpoint}-5xx", f"{names.endpoint}-latency"]
+    for row in aws.every("cloudwatch", "describe_alarms", "MetricAlarms", AlarmNames=alarms):
+        yield _thing("AWS::CloudWatch::Alarm", row["AlarmName"])
+    for row in aws.every(
+        "application-autoscaling",
+        "describe_scalable_targets",
+        "ScalableTargets",
+        ServiceNamespace="sagemaker",
+        ResourceIds=[f"endpoint/{names.endpoint}/variant/{VARIANT}"],
+    ):
+        yield _thing("AWS::ApplicationAutoScaling::ScalableTarget", row["ResourceId"])
+
+
+def _served(aws: Aws, names: Names) -> Iterator[Thing]:
+    for operation, key, name, type_ in (
+        ("list_models", "Models", "ModelName", "AWS::SageMaker::Model"),
+        (
+            "list_endpoint_configs",
+            "EndpointConfigs",
+            "EndpointConfigName",
+            "AWS::SageMaker::EndpointConfig",
+        ),
+    ):
+        for row in aws.every("sagemaker", operation, key, NameContains=names.endpoint):
+            if is_release(row[name], names):
+                yield _thing(type_, row[name])
+    if aws.find("sagemaker", "describe_endpoint", EndpointName=names.endpoint):
+        yield _thing("AWS::SageMaker::Endpoint", names.endpoint)
+
+
+def _bucket_exists(aws: Aws, name: str) -> bool:
+    try:
+        return aws.find("s3", "head_bucket", Bucket=name) is not None
+    except CallError as error:
+        # S3 tells everyone that a name is taken, and only its owner more.
+        if error.kind is Kind.DENIED:
+            return True
+        raise
+
+
+def _thing(type_: str, name: str) -> Thing:
+    return Thing(kind=KINDS[type_][0], name=name)

@@ -1,0 +1,216 @@
+"""The same push, to the lab's own emulator: the part of the template that the emulator knows.
+
+The emulator has SageMaker and an S3, and no stacks: what CloudFormation does with the template on
+AWS is done here, with the same parameters and names.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+from lab.aws import changes, destroy, template
+from lab.aws.deployer import Kept, Removal
+from lab.aws.emulated import BUCKET, ENDPOINT, UNDER_WAY, Emulated
+from lab.aws.inventory import KINDS
+from lab.aws.model import (
+    TAG_ENDPOINT,
+    Action,
+    Artifacts,
+    AwsError,
+    Deployment,
+    Names,
+    Order,
+    PlanItem,
+    tags,
+)
+from lab.aws.state import refuse_other_hosting
+from lab.aws.template import Resource
+from lab.endpoint.client import EmulatorClient
+from lab.endpoint.records import Status
+from lab.progress import Progress
+
+POLL_S: Final = 0.25
+WAIT_S: Final = 900.0
+LOG_LINES: Final = 20
+
+_PARTS: Final = ("Bucket", "Model", "EndpointConfig", "Endpoint")
+"""Of the template, what the emulator has."""
+
+
+class LocalStack:
+    """A ``Deployer`` to the emulator. Raises ``EndpointError`` besides."""
+
+    def __init__(
+        self,
+        client: EmulatorClient,
+        names: Names,
+        *,
+        content: str = "",
+        poll_s: float = POLL_S,
+        wait_s: float = WAIT_S,
+    ) -> None:
+        """``content`` is the engine's id of the image, so that a rebuilt one is another one."""
+        self.names = names
+        self._client = client
+        self._content = content
+        self._there = Emulated(client, names, poll_s=poll_s, wait_s=wait_s)
+
+    def plan(self, order: Order, artifacts: Artifacts | None = None) -> Sequence[PlanItem]:
+        """See ``Deployer``. What the emulator does not have is listed as left out."""
+        endpoint = self._there.own_endpoint()
+        self._refuse_other_hosting(order)
+        config, model = self._there.served()
+        before = {
+            "Bucket": self.names.bucket if self._there.has_bucket() else "",
+            "Model": model,
+            "EndpointConfig": config,
+            "Endpoint": self.names.endpoint if endpoint else "",
+        }
+        wanted = self._rendered(order, artifacts or self._there.artifacts() or changes.NOT_YET)
+        moves = wanted["Endpoint"].properties["EndpointConfigName"] != config
+        return [_item(one, before.get(one.logical), moves=moves) for one in wanted.values()]
+
+    def prepare(self, order: Order, progress: Progress) -> None:
+        """See ``Deployer``: the bucket on the emulator's S3."""
+        self._there.own_endpoint()
+        if self._client.ensure_bucket(self.names.bucket):
+            self._client.s3(
+                "put_bucket_tagging", Bucket=self.names.bucket, Tagging={"TagSet": _tagged(order)}
+            )
+        wanted = self._rendered(order, changes.NOT_YET).values()
+        missing = sorted({KINDS[one.type][0] for one in wanted if one.logical not in _PARTS})
+        progress.note(f"Not on the emulator, and left out: {', '.join(missing)}.")
+
+    def deploy(self, order: Order, artifacts: Artifacts, progress: Progress) -> Deployment:
+        """See ``Deployer``."""
+        endpoint = self._settled(progress)
+        self._refuse_other_hosting(order)
+        if endpoint and endpoint["EndpointStatus"] == Status.FAILED:
+            progress.note(f"{self.names.endpoint} had failed: making it anew.")
+            self._delete_endpoint(progress)
+            endpoint = None
+        wanted = self._rendered(order, artifacts)
+        config = wanted["Endpoint"].properties["EndpointConfigName"]
+        changed = endpoint is None or endpoint["EndpointConfigName"] != config
+        if changed:
+            self._make(wanted, order)
+            self._serve(wanted["Endpoint"], order, progress, update=endpoint is not None)
+        self._tidy()
+        return Deployment(
+            names=self.names,
+            region=self._client.addresses.region,
+            changed=changed,
+            artifacts=artifacts,
+        )
+
+    def destroy(self, progress: Progress) -> Removal:
+        """See ``Deployer``: only what carries our tags."""
+        before = tuple(self._there.things())
+        strangers = self._there.strangers(before)
+        ours = {thing.kind for thing in before if thing not in strangers}
+        if ENDPOINT in ours:
+            self._settled(progress)
+            self._delete_endpoint(progress)
+        for operation, named in self._there.unused(keep=set()):
+            self._client.call(operation, **named)
+        if BUCKET in ours:
+            destroy.empty(self._client.s3, self.names.bucket, progress)
+            self._client.s3("delete_bucket", Bucket=self.names.bucket)
+        after = tuple(self._there.things())
+        foreign = f"it has no tag {TAG_ENDPOINT} of this endpoint"
+        return Removal(
+            removed=tuple(thing for thing in before if thing not in after),
+            kept=tuple(
+                Kept(thing=thing, why=foreign if thing in strangers else "it is still there")
+                for thing in after
+            ),
+        )
+
+    # --- steps -----------------------------------------------------------------------------------
+
+    def _make(self, wanted: Mapping[str, Resource], order: Order) -> None:
+        """Model and configuration. Their names say what they are: one that is there is right."""
+        for logical, what in (("Model", "model"), ("EndpointConfig", "endpoint_config")):
+            said = wanted[logical].properties
+            named_by = f"{logical}Name"
+            if self._client.find(f"describe_{what}", **{named_by: said[named_by]}) is None:
+                self._client.call(f"create_{what}", Tags=_tagged(order), **said)
+
+    def _serve(self, wanted: Resource, order: Order, progress: Progress, *, update: bool) -> None:
+        name, config = self.names.endpoint, wanted.properties["EndpointConfigName"]
+        with progress.step(f"{'Updating' if update else 'Making'} the endpoint {name}"):
+            if update:
+                self._client.call("update_endpoint", **wanted.properties)
+            else:
+                said = {"EndpointName": name, "EndpointConfigName": config}
+                self._client.call("create_endpoint", Tags=_tagged(order), **said)
+            seen = self._there.waited(progress) or {"EndpointStatus": "gone"}
+        still = seen["EndpointStatus"] == Status.IN_SERVICE
+        if still and seen["EndpointConfigName"] == config:
+            if update:
+                self._client.call("add_tags", ResourceArn=seen["EndpointArn"], Tags=_tagged(order))
+            return
+        # The logs go with the containers, and these with the endpoint.
+        what = self._failure(seen, still=still)
+        if not still:
+            self._delete_endpoint(progress)
+        self._tidy()
+        raise AwsError(
+            what, remedy="Mend the cause and push again; `lab push destroy` removes everything."
+        )
+
+    def _failure(self, seen: Mapping[str, Any], *, still: bool) -> str:
+        reason = str(seen.get("FailureReason", "The emulator gave no reason."))
+        lines = self._there.last_lines(LOG_LINES)
+        logs = ["The container's last lines:", *(f"  {line}" for line in lines)] if lines else []
+        left = "What was served before still is." if still else "It was taken back."
+        return "\n".join(["The endpoint could not be deployed.", f"  {reason}", *logs, left])
+
+    def _settled(self, progress: Progress) -> Mapping[str, Any] | None:
+        seen = self._there.own_endpoint()
+        if seen is None or seen["EndpointStatus"] not in UNDER_WAY:
+            return seen
+        progress.note(f"{self.names.endpoint} is {seen['EndpointStatus']}. Waiting for it.")
+        return self._there.waited(progress)
+
+    def _delete_endpoint(self, progress: Progress) -> None:
+        with progress.step(f"Deleting the endpoint {self.names.endpoint}"):
+            if self._there.endpoint() is not None:
+                self._client.call("delete_endpoint", EndpointName=self.names.endpoint)
+            self._there.waited(progress)
+
+    def _tidy(self) -> None:
+        """Remove our models and configurations that nothing serves any more."""
+        for operation, named in self._there.unused(keep=set(self._there.served())):
+            self._client.call(operation, **named)
+
+    def _refuse_other_hosting(self, order: Order) -> None:
+        is_now = self._there.hosting()
+        if is_now is not None:
+            refuse_other_hosting(order, is_now=is_now.value)
+
+    def _rendered(self, order: Order, artifacts: Artifacts) -> Mapping[str, Resource]:
+        at = self._client.addresses
+        return template.render(
+            template.parameters(order, self.names, artifacts, content=self._content),
+            template.pseudo(account=at.account, region=at.region),
+        )
+
+
+def _item(wanted: Resource, before: str | None, *, moves: bool) -> PlanItem:
+    """``before`` is what it is called now: empty for nothing, None for what cannot be."""
+    kind, named_by = KINDS[wanted.type]
+    name, detail = str(wanted.properties[named_by]), changes.detail(wanted)
+    action = Action.KEEP
+    if before is None:
+        detail = "not on the emulator: left out"
+    elif not before:
+        action = Action.CREATE
+    elif before != name:
+        action, detail = Action.CHANGE, f"replaces {before}"
+    elif kind == ENDPOINT and moves:
+        action, detail = Action.CHANGE, changes.BLUE_GREEN
+    return PlanItem(kind=kind, name=name, action=action, detail=detail)
+
+
+def _tagged(order: Order) -> list[dict[str, str]]:
+    return [{"Key": key, "Value": value} for key, value in tags(order).items()]

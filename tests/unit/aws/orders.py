@@ -1,0 +1,30 @@
+"""Orders and what they are about, for tests of deployments."""
+
+from typing import Any
+
+from lab.aws.model import Artifacts, Kind, Names, Order
+from lab.aws.session import AwsSession
+
+ENDPOINT = "eyes"
+DIGEST = "sha256:" + 64 * "a"
+
+
+def serverless(**more: Any) -> Order:
+    said = {"endpoint": ENDPOINT, "variant": "onnx-slim", "model": "retina", "memory_mb": 2048}
+    return Order(**{**said, "kind": Kind.SERVERLESS, **more})
+
+
+def real_time(**more: Any) -> Order:
+    said = {"endpoint": ENDPOINT, "variant": "onnx", "model": "retina"}
+    return Order(**{**said, "kind": Kind.REAL_TIME, "instance_type": "ml.m5.large", **more})
+
+
+def names_in(aws: AwsSession, endpoint: str = ENDPOINT) -> Names:
+    return Names.of(endpoint, account=aws.identity().account, region=aws.region)
+
+
+def artifacts(names: Names, *, image: str = DIGEST, model: str = "one") -> Artifacts:
+    return Artifacts(
+        image=f"registry/{names.repository}@{image}",
+        model_data=f"s3://{names.bucket}/models/{model}/model.tar.gz",
+    )
