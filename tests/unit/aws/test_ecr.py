@@ -1,0 +1,57 @@
+"""What needs no registry: names, and what is told of a registry whose name holds the account."""
+
+import pytest
+
+from lab.aws import ecr
+from lab.aws.model import AwsError
+from lab.aws.session import open_session
+from lab.errors import DiskFullError, EngineError, RegistryError
+from tests.cloud.world import World
+
+HOST = "123456789012.dkr.ecr.eu-central-1.amazonaws.com"
+PLACE = ecr._Place(host=HOST, name="inference-lab/x", user="AWS", password="hush")
+
+
+def test_the_tag_is_made_of_the_image_and_valid_in_ecr() -> None:
+    tag = ecr.tag_of("sha256:" + "0123456789abcdef" * 4)
+    assert tag == "id-0123456789abcdef0123456789abcdef"
+
+
+@pytest.mark.parametrize(
+    ("said", "remedy"),
+    [
+        (f"denied: User: arn:aws:iam::123456789012:user/me is not authorized on {HOST}", "policy"),
+        (f"The registry at {HOST} answered 403 to HEAD /v2/", "policy"),
+        (f"Get https://{HOST}/v2/: net/http: TLS handshake timeout", "again"),
+    ],
+)
+def test_what_the_registry_says_is_told_without_the_account(said: str, remedy: str) -> None:
+    with pytest.raises(AwsError) as caught, ecr._opened(PLACE):
+        raise RegistryError(said, remedy="Something else.")
+    assert "123456789012" not in str(caught.value)
+    assert remedy in caught.value.remedy
+    assert caught.value.__cause__ is None
+    assert caught.value.__suppress_context__
+
+
+def test_the_engine_s_own_troubles_stay_the_engine_s() -> None:
+    with pytest.raises(DiskFullError), ecr._opened(PLACE):
+        raise DiskFullError("The disk is full.")
+
+
+def test_an_engine_that_is_gone_is_told_as_the_push_s_failure() -> None:
+    with pytest.raises(AwsError, match="no longer"), ecr._opened(PLACE):
+        raise EngineError("The engine no longer answers.")
+
+
+def test_the_registry_s_address_is_ecr_s_unless_another_takes_its_place(world: World) -> None:
+    world.client("ecr").create_repository(repositoryName="inference-lab/x")
+    with open_session() as aws:
+        real = ecr._place(aws, "inference-lab/x", {})
+        other = ecr._place(aws, "inference-lab/x", {ecr.REGISTRY: "127.0.0.1:5000"})
+        none = ecr._place(aws, "inference-lab/y", {})
+    assert real is not None
+    assert real.address == f"{HOST}/inference-lab/x"
+    assert other is not None
+    assert other.address == "127.0.0.1:5000/inference-lab/x"
+    assert none is None
