@@ -27,6 +27,7 @@ _VERBS: Final = {
     "serve-bench": "What the HTTP layer costs over the model itself.",
     "observe": "Dashboards: made from code, drawn, fed.",
     "report": "Reports of runs, and comparisons of two.",
+    "push": "An endpoint on AWS: planned, made, measured, taken away.",
     "clean": "Remove what the lab made on this machine.",
 }
 

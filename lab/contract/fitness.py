@@ -73,6 +73,12 @@ class Fitness:
         return "; ".join(parts) or "not enough was tried to say what it is fit for"
 
 
+def decisive(kind: str) -> Sequence[str]:
+    """The rules that decide about a kind: those it needs, and those that would spoil it."""
+    spoiling = [rule for rule, kinds in _SPOILS.items() if kind in kinds]
+    return list(dict.fromkeys((*_NEEDED[kind], *spoiling)))
+
+
 def spoilers(kind: str, findings: Sequence[Finding]) -> Sequence[str]:
     """The rules without which an image is not of a kind, and which it breaks."""
     return [

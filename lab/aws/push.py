@@ -1,0 +1,266 @@
+"""A push from end to end: look, plan, make room, send, deploy, ask. The same for both targets.
+
+Every step finds out what is there before it writes, so a push that was interrupted anywhere goes on
+when it is run again, and one that has nothing to do writes nothing.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Final, Protocol
+
+from lab.artifacts.store import Archive
+from lab.aws import ecr, upload
+from lab.aws.answers import Payload
+from lab.aws.deployer import Deployer
+from lab.aws.invoke import AwsEndpoint, Endpoint, LocalEndpoint
+from lab.aws.local import LocalStack
+from lab.aws.local_answer import local_answer
+from lab.aws.model import (
+    Action,
+    Artifacts,
+    Check,
+    Deployment,
+    Names,
+    Order,
+    PlanItem,
+    State,
+    Target,
+)
+from lab.aws.planning import changes
+from lab.aws.preflight import preflight
+from lab.aws.session import AwsSession
+from lab.aws.stack import Stack
+from lab.aws.template import is_release
+from lab.aws.verify import Verified, verify
+from lab.endpoint.client import EmulatorClient
+from lab.engine.api import Engine
+from lab.engine.docker import DockerEngine
+from lab.progress import Progress
+from lab.spec import Platform
+from lab.units import format_bytes
+
+IMAGE: Final = "image"
+ARCHIVE: Final = "model archive"
+
+Contract = Callable[[], Sequence[Check]]
+"""Tries the image, and says what it is fit for."""
+
+_PENDING: Final = "known once the image is there"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Goods:
+    """What is pushed, as it lies on this machine."""
+
+    image: str
+    """The engine's name for it."""
+    image_id: str
+    platform: Platform
+    unpacked_bytes: int
+    archive: Archive
+
+
+@dataclass(frozen=True, kw_only=True)
+class There:
+    """What of the goods has arrived already. None for what has not."""
+
+    image: str | None
+    image_bytes: int | None
+    """Compressed; None as long as no registry has it."""
+    model_data: str | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """What a push would do."""
+
+    items: Sequence[PlanItem]
+    image_bytes: int
+    """Compressed if a registry has it, else unpacked: the most it can be."""
+
+    @property
+    def changes(self) -> bool:
+        """Whether anything is to be written at all."""
+        return changes(self.items)
+
+
+class Destination(Protocol):
+    """Where the goods go."""
+
+    deployer: Deployer
+
+    def checks(
+        self, order: Order, *, contract: Contract, dry_run: bool, progress: Progress
+    ) -> Sequence[Check]:
+        """The preflight. Only reads."""
+
+    def there(self) -> There:
+        """What has arrived. Only reads."""
+
+    def send(self, progress: Progress) -> Artifacts:
+        """Have the goods there, and know them by their content."""
+
+    def endpoint(self) -> Endpoint:
+        """What can be asked once it is deployed."""
+
+
+class ToAws:
+    """To an account of AWS."""
+
+    def __init__(self, aws: AwsSession, engine: DockerEngine, goods: Goods, stack: Stack) -> None:
+        self.deployer: Deployer = stack
+        self._aws = aws
+        self._engine = engine
+        self._goods = goods
+        self._names = stack.names
+
+    def checks(
+        self, order: Order, *, contract: Contract, dry_run: bool, progress: Progress
+    ) -> Sequence[Check]:
+        """Who asks, and whether they may; see ``preflight``."""
+        return preflight(
+            self._aws, order, self._names, contract=contract, dry_run=dry_run, progress=progress
+        )
+
+    def there(self) -> There:
+        """By the digest in ECR and the checksum in S3."""
+        goods, names = self._goods, self._names
+        image = ecr.find(self._aws, self._engine, goods.image, repository=names.repository)
+        archive = goods.archive
+        found = upload.find(self._aws, archive.path, bucket=names.bucket, sha256=archive.sha256)
+        return There(
+            image=image.image if image else None,
+            image_bytes=image.compressed_bytes if image else None,
+            model_data=found.url if found else None,
+        )
+
+    def send(self, progress: Progress) -> Artifacts:
+        """The image to ECR, the archive to S3."""
+        goods, names = self._goods, self._names
+        image = ecr.push(
+            self._aws, self._engine, goods.image, repository=names.repository, progress=progress
+        )
+        archive = upload.upload(
+            self._aws,
+            goods.archive.path,
+            bucket=names.bucket,
+            sha256=goods.archive.sha256,
+            progress=progress,
+        )
+        return Artifacts(image=image.image, model_data=archive.url)
+
+    def endpoint(self) -> Endpoint:
+        """SageMaker's."""
+        return AwsEndpoint(self._aws, self._names.endpoint)
+
+
+class ToEmulator:
+    """To the lab's own emulator, which takes images from this machine's engine."""
+
+    def __init__(self, client: EmulatorClient, goods: Goods, names: Names) -> None:
+        self.deployer: Deployer = LocalStack(client, names, content=goods.image_id)
+        self._client = client
+        self._goods = goods
+        self._names = names
+        self._key = upload.key_of(goods.archive.sha256)
+
+    def checks(
+        self, order: Order, *, contract: Contract, dry_run: bool, progress: Progress
+    ) -> Sequence[Check]:
+        """Nobody's permission is needed: only what the image itself is fit for."""
+        del order, dry_run
+        with progress.step("Looking before leaping"):
+            where = self._client.addresses.sagemaker
+            up = Check(name="emulator", state=State.OK, detail=f"answers at {where}")
+            return (up, *contract())
+
+    def there(self) -> There:
+        """The image is always here; the archive may be in the local S3."""
+        found = self._client.s3("head_object", Bucket=self._names.bucket, Key=self._key)
+        # Keys name the content by its sum, which makes the size enough.
+        whole = found is not None and found["ContentLength"] == self._goods.archive.bytes
+        return There(
+            image=self._goods.image, image_bytes=None, model_data=self._url if whole else None
+        )
+
+    def send(self, progress: Progress) -> Artifacts:
+        """Only the archive: the engine has the image."""
+        with progress.step(f"Upload {self._goods.archive.path.name}"):
+            self._client.upload(self._goods.archive.path, self._names.bucket, self._key)
+        return Artifacts(image=self._goods.image, model_data=self._url)
+
+    def endpoint(self) -> Endpoint:
+        """The emulator's."""
+        return LocalEndpoint(self._client, self._names.endpoint)
+
+    @property
+    def _url(self) -> str:
+        return f"s3://{self._names.bucket}/{self._key}"
+
+
+def plan(order: Order, goods: Goods, to: Destination) -> Plan:
+    """What of the order is to be made, changed or kept. Only reads; raises ``LabError``."""
+    found = to.there()
+    names = to.deployer.names
+    url = f"s3://{names.bucket}/{upload.key_of(goods.archive.sha256)}"
+    artifacts = Artifacts(
+        # Nobody knows the digest before it is pushed; what names it will be another in any case.
+        image=found.image or f"{names.repository}@{goods.image_id}",
+        model_data=found.model_data or url,
+    )
+    rows = to.deployer.plan(order, artifacts)
+    if found.image is None:
+        rows = [
+            replace(row, name=f"{names.endpoint}-…", detail=f"{row.detail} ({_PENDING})".strip())
+            if is_release(row.name, names)
+            else row
+            for row in rows
+        ]
+    size = goods.unpacked_bytes if found.image_bytes is None else found.image_bytes
+    word = "unpacked" if found.image_bytes is None else "compressed"
+    sent = (
+        PlanItem(
+            kind=IMAGE,
+            name=goods.image,
+            action=Action.CREATE if found.image is None else Action.KEEP,
+            detail=f"{goods.platform.value}, {format_bytes(size)} {word}",
+        ),
+        PlanItem(
+            kind=ARCHIVE,
+            name=goods.archive.path.name,
+            action=Action.CREATE if found.model_data is None else Action.KEEP,
+            detail=f"{format_bytes(goods.archive.bytes)}, sha256 {goods.archive.sha256[:12]}",
+        ),
+    )
+    return Plan(items=(*sent, *rows), image_bytes=size)
+
+
+def apply(order: Order, to: Destination, progress: Progress) -> Deployment:
+    """Carry it out: room for the goods, the goods, what serves them.
+
+    Raises ``LabError`` with the cause. What is left then costs by the hour only if it served
+    before; the same command goes on with it.
+    """
+    to.deployer.prepare(order, progress)
+    return to.deployer.deploy(order, to.send(progress), progress)
+
+
+def prove(
+    engine: Engine, goods: Goods, to: Destination, *, payload: Payload, progress: Progress
+) -> Verified:
+    """Ask the endpoint what the same container is asked on this machine, and compare."""
+    expected = local_answer(
+        engine,
+        image=goods.image,
+        archive=goods.archive.path,
+        payload=payload,
+        platform=goods.platform,
+        progress=progress,
+    )
+    return verify(to.endpoint(), payload=payload, expected=expected, progress=progress)
+
+
+def undo(target: Target, endpoint: str) -> str:
+    """The command that takes it all away again."""
+    where = "" if target is Target.AWS else f" --target {target.value}"
+    return f"lab push destroy --endpoint {endpoint}{where}"

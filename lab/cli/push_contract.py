@@ -1,0 +1,80 @@
+"""The contract check as a part of the preflight: what would keep this image from this endpoint."""
+
+from collections.abc import Sequence
+from contextlib import closing
+from typing import Final
+
+from lab.aws.model import Check, Kind, Order, State
+from lab.aws.push import Contract, Goods
+from lab.contract import fitness
+from lab.contract.check import entries, run
+from lab.contract.model import Finding, Verdict
+from lab.contract.session import Session
+from lab.contract.subject import Wish, prepared
+from lab.engine.docker import DockerEngine
+from lab.progress import Progress
+
+_KINDS: Final = {Kind.SERVERLESS: fitness.SERVERLESS, Kind.REAL_TIME: fitness.REAL_TIME}
+_TIERS: Final = "memory-tiers"
+_NAME: Final = "contract"
+
+
+def contract_of(order: Order, goods: Goods, engine: DockerEngine, progress: Progress) -> Contract:
+    """Tries the rules that decide about this kind of endpoint on the running image: 15 s."""
+
+    def check() -> Sequence[Check]:
+        ids = {*fitness.decisive(_KINDS[order.kind])}
+        if order.kind is Kind.SERVERLESS:
+            ids.add(_TIERS)
+        wanted = [entry for entry in entries() if entry.rule.id in ids]
+        wish = Wish(image=goods.image, platform=order.platform, model_data=order.model)
+        with (
+            prepared(wish, engine, progress) as (subject, where),
+            closing(Session(subject, where, quick=True)) as session,
+        ):
+            found = run(session, wanted, progress).findings
+        return judged(order, found)
+
+    return check
+
+
+def skipped() -> Sequence[Check]:
+    """It was tried before, as the user says, or there is no container engine to try it on."""
+    detail = "not tried"
+    return (Check(name=_NAME, state=State.UNKNOWN, detail=detail),)
+
+
+def judged(order: Order, findings: Sequence[Finding]) -> Sequence[Check]:
+    """A line for each rule that is broken or doubtful, and one for all that are kept."""
+    kept = sum(one.verdict is Verdict.PASS for one in findings)
+    untried = [one for one in findings if one.verdict is Verdict.SKIP]
+    bad = [check for one in findings if (check := _check(order, one)) is not None]
+    words = f"fit for {_KINDS[order.kind]}: {kept} rules kept"
+    if untried:
+        words += f", {len(untried)} could not be tried ({untried[0].rule.id}: {untried[0].seen})"
+    if any(check.state is State.FAIL for check in bad):
+        return bad
+    state = State.UNKNOWN if untried else State.OK
+    return (Check(name=_NAME, state=state, detail=words), *bad)
+
+
+def _check(order: Order, finding: Finding) -> Check | None:
+    rule = finding.rule
+    if rule.id == _TIERS:
+        return _memory(order, finding)
+    if finding.verdict not in {Verdict.FAIL, Verdict.WARN}:
+        return None
+    state = State.FAIL if finding.verdict is Verdict.FAIL else State.WARN
+    return Check(
+        name=f"{_NAME}: {rule.id}", state=state, detail=f"{finding.seen}", remedy=rule.change
+    )
+
+
+def _memory(order: Order, finding: Finding) -> Check | None:
+    if finding.verdict is Verdict.SKIP:
+        return None
+    least = (finding.data or {}).get("runs_from_mb")
+    if least is not None and order.memory_mb is not None and least <= order.memory_mb:
+        return None
+    remedy = finding.rule.change if least is None else f"Give it --memory {least}."
+    return Check(name=f"{_NAME}: memory", state=State.FAIL, detail=finding.seen, remedy=remedy)

@@ -1,0 +1,151 @@
+"""``lab push measure``: the study's protocols against an endpoint that was pushed."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import Final
+
+import click
+import typer
+
+from lab.aws.answers import payload_of
+from lab.aws.invoke import AwsEndpoint, Endpoint, LocalEndpoint
+from lab.aws.measure import Options, Task, options_of, rates_kept
+from lab.aws.measure import measure as run_measure
+from lab.aws.measure_folder import MeasureFolder
+from lab.aws.measure_record import Protocol, Subject
+from lab.aws.metrics import CloudWatch, EmulatorMetrics, Metrics
+from lab.aws.model import PREFIX, Names, Target
+from lab.aws.served import on_aws, on_emulator
+from lab.aws.session import AwsSession, open_session
+from lab.aws.spending import rates_of
+from lab.cli.console import ConsoleProgress, out
+from lab.cli.push_order import on_terminal
+from lab.endpoint.client import Addresses, EmulatorClient
+from lab.errors import EndpointError, UsageError
+
+_DEFAULT: Final = Options()
+
+
+def measure(  # noqa: PLR0913, PLR0917 - each is a flag
+    endpoint: str | None = typer.Option(None, help="Its name, as it was given to the push."),
+    target: Target = typer.Option(Target.AWS, help="AWS, or the lab's own emulator."),
+    profile: str | None = typer.Option(None, help="A profile of AWS's own configuration."),
+    region: str | None = typer.Option(None, help="Where, if the profile does not say."),
+    protocol: list[Protocol] = typer.Option(
+        list(_DEFAULT.protocols), help="Warm, cold, or both by default; repeatable."
+    ),
+    warm_n: int = typer.Option(_DEFAULT.warm_n, min=1, help="Warm requests, after one uncounted."),
+    warm_pause: float = typer.Option(_DEFAULT.warm_pause_s, min=0, help="Seconds between them."),
+    cold_n: int = typer.Option(_DEFAULT.cold_n, min=1, help="Cold requests."),
+    cold_idle: float = typer.Option(
+        _DEFAULT.cold_idle_s, min=0, help="Seconds of idle time before each."
+    ),
+    max_usd: float = typer.Option(_DEFAULT.max_usd, min=0, help="Stop before it costs more."),
+    hour_usd: float | None = typer.Option(
+        None, min=0, help="An hour of all its instances, where the lab knows no price."
+    ),
+    metrics_wait: float = typer.Option(
+        _DEFAULT.metrics_wait_s, min=0, help="Seconds to wait for CloudWatch at the end."
+    ),
+    payload: Path | None = typer.Option(None, help="What to ask; else the model's own picture."),
+    content_type: str | None = typer.Option(None, help="The payload's type."),
+    resume: str | None = typer.Option(None, help="Go on with a measurement, by its run's name."),
+) -> None:
+    """Measure an endpoint warm (1 + 25 requests, 5 s apart) and cold (10, 15 minutes apart).
+
+    The run folder holds every request as it ends; `lab report compare` sets it beside a local run.
+    """
+    before = None if resume is None else MeasureFolder.find(resume)
+    if before is not None:
+        known = before.run().subject
+        endpoint, target = known.endpoint, known.target
+        region = region or (known.region if target is Target.AWS else None)
+    progress = ConsoleProgress()
+    with _measured(target, endpoint, profile, region) as (asked, subject, metrics):
+        if before is None:
+            options = Options(
+                protocols=tuple(dict.fromkeys(protocol)),
+                warm_n=warm_n,
+                warm_pause_s=warm_pause,
+                cold_n=cold_n,
+                cold_idle_s=cold_idle,
+                max_usd=max_usd,
+                metrics_wait_s=metrics_wait,
+            )
+            rates = rates_of(
+                target,
+                subject.kind,
+                memory_mb=subject.memory_mb,
+                instance_type=subject.instance_type,
+                instances=subject.instances,
+                hour_usd=hour_usd,
+            )
+        else:
+            options, rates = options_of(before), rates_kept(before)
+        task = Task(
+            subject=subject,
+            payload=payload_of(subject.model, payload, content_type=content_type),
+            rates=rates,
+            options=options,
+        )
+        folder = run_measure(asked, task, metrics=metrics, progress=progress, resume=before)
+    out.print(f"All requests are in {folder.path}", markup=False, highlight=False, soft_wrap=True)
+    beside = f"Beside a local run: lab report compare latest {folder.path.name}"
+    out.print(beside, markup=False, highlight=False, soft_wrap=True)
+
+
+@contextmanager
+def emulator() -> Iterator[EmulatorClient]:
+    """The emulator of `lab up`."""
+    addresses = Addresses.find()
+    if addresses is None:
+        raise EndpointError("No emulator is known here.", remedy="Start the lab: `make up`.")
+    with closing(EmulatorClient(addresses)) as client:
+        yield client
+
+
+def names_on(client: EmulatorClient, endpoint: str) -> Names:
+    """The names of an endpoint on the emulator."""
+    where = client.addresses
+    return Names.of(endpoint, account=where.account, region=where.region)
+
+
+def listed(aws: AwsSession) -> Sequence[str]:
+    """Endpoints in this region whose names are like the lab's."""
+    found = aws.every("sagemaker", "list_endpoints", "Endpoints", NameContains=f"{PREFIX}-")
+    return [str(one["EndpointName"]) for one in found]
+
+
+def which(endpoint: str | None, there: Sequence[str]) -> str:
+    """The name behind the lab's prefix: as given, the only one there is, or as chosen."""
+    start = f"{PREFIX}-"
+    if endpoint is not None:
+        return endpoint.removeprefix(start)
+    ours = sorted(name.removeprefix(start) for name in there if name.startswith(start))
+    if len(ours) == 1:
+        return ours[0]
+    if not ours:
+        raise UsageError("No endpoint of the lab's is there.", remedy="Name one with --endpoint.")
+    if not on_terminal():
+        raise UsageError("There are several endpoints.", remedy=f"Add --endpoint {ours[0]}.")
+    return str(typer.prompt("Which endpoint", type=click.Choice(ours), err=True))
+
+
+@contextmanager
+def _measured(
+    target: Target, endpoint: str | None, profile: str | None, region: str | None
+) -> Iterator[tuple[Endpoint, Subject, Metrics]]:
+    if target is Target.LOCAL:
+        with emulator() as client:
+            there = [str(one["EndpointName"]) for one in client.endpoints()]
+            names = names_on(client, which(endpoint, there))
+            subject = on_emulator(client, names)
+            metrics = EmulatorMetrics(client, names.endpoint)
+            yield LocalEndpoint(client, names.endpoint), subject, metrics
+        return
+    with open_session(profile=profile, region=region) as aws:
+        name = which(endpoint, [] if endpoint else listed(aws))
+        names = Names.of(name, account=aws.account, region=aws.region)
+        subject = on_aws(aws, names)
+        yield AwsEndpoint(aws, names.endpoint), subject, CloudWatch(aws, names.endpoint)
