@@ -1,4 +1,4 @@
-"""``lab report RUN`` and ``lab report compare RUN RUN``."""
+"""``lab report RUN``, ``lab report compare RUN RUN`` and ``lab report join RUN RUN ...``."""
 
 from pathlib import Path
 from typing import Any
@@ -8,6 +8,9 @@ from typer.core import TyperGroup
 
 from lab.cli.console import out
 from lab.report import published_out
+from lab.report.join.collect import collect
+from lab.report.join.words_out import to_terminal as joined_table
+from lab.report.join.write import write_join
 from lab.report.load import locate
 from lab.report.runs import compare_runs
 from lab.report.runs_out import to_terminal, write_comparison
@@ -30,7 +33,7 @@ class _RunOrVerb(TyperGroup):
 
 app = typer.Typer(
     cls=_RunOrVerb,
-    help="Reports of runs, and comparisons of two. A run is its id, its folder or latest.",
+    help="Reports of runs, and of several side by side. A run is its id, its folder or latest.",
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
@@ -67,3 +70,18 @@ def compare(
     page = write_comparison(comparison, folder or after)
     out.print(to_terminal(comparison))
     out.print(f"\nComparison: {page}", markup=False, highlight=False, soft_wrap=True)
+
+
+@app.command()
+def join(
+    runs: list[str] = typer.Argument(
+        ..., metavar="RUN RUN...", help="Runs, also folders copied from other machines."
+    ),
+    folder: Path | None = typer.Option(
+        None, "--out", help="Where the report goes; else a new folder beside the runs."
+    ),
+) -> None:
+    """Set runs side by side, each with its own host's facts: nothing is pooled."""
+    joined, page = write_join(collect(runs), folder)
+    out.print(joined_table(joined))
+    out.print(f"\nReport: {page}", markup=False, highlight=False, soft_wrap=True)

@@ -1,5 +1,6 @@
 """A run folder, found and read."""
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -7,7 +8,7 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from lab import paths
-from lab.coldstart.record import Run, Sample
+from lab.coldstart.record import SCHEMA, Run, Sample
 from lab.errors import UsageError
 
 RUN_FILE = "run.json"
@@ -45,11 +46,14 @@ def locate(name: str | Path) -> Path:
 def load(folder: Path) -> Recorded:
     """Read a run folder; a last line without an end (a crash while writing) is left out.
 
-    Raises ``UsageError`` naming the file and the line that does not parse.
+    Raises ``UsageError`` naming the file and the line that does not parse, or the schema that
+    this version does not read.
     """
     run_file = folder / RUN_FILE
     try:
-        run = Run.model_validate_json(run_file.read_bytes())
+        text = run_file.read_bytes()
+        _check_schema(run_file, text)
+        run = Run.model_validate_json(text)
     except OSError as error:
         raise UsageError(
             f"{run_file} cannot be read: {error.strerror}.", remedy="Name a run folder."
@@ -74,6 +78,8 @@ def _samples(file: Path) -> tuple[Sequence[Sample], int]:
             sample = Sample.model_validate_json(line)
         except ValidationError as error:
             raise _unreadable(file, number, error) from error
+        if sample.schema_version != SCHEMA:
+            raise _other_schema(f"{file}, line {number}", sample.schema_version)
         by_trial.pop(sample.trial, None)
         by_trial[sample.trial] = sample
     torn = 0
@@ -84,6 +90,25 @@ def _samples(file: Path) -> tuple[Sequence[Sample], int]:
         except ValidationError:
             torn = 1
     return tuple(by_trial.values()), torn
+
+
+def _check_schema(file: Path, text: bytes) -> None:
+    """Refuse another schema by its number: what else it holds need not be known."""
+    try:
+        document = json.loads(text)
+    except ValueError:
+        return  # Told, with its place, by whoever parses it as a record.
+    found = document.get("schema", SCHEMA) if isinstance(document, dict) else SCHEMA
+    if found != SCHEMA:
+        raise _other_schema(str(file), found)
+
+
+def _other_schema(where: str, found: object) -> UsageError:
+    return UsageError(
+        f"{where} is of schema {found}, and this lab reads schema {SCHEMA}.",
+        remedy="Read it with the lab that wrote it (run.json names its version), or measure "
+        "again with this one.",
+    )
 
 
 def _unreadable(file: Path, line: int, error: ValidationError) -> UsageError:

@@ -124,7 +124,7 @@ def compare_runs(first: Results, second: Results) -> RunComparison:
         second=after.id,
         container=first.summary.run.container,
         changes=[_change(cell, old[cell], new[cell], seed=after.seed) for cell in common],
-        differences=list(_differences(before, after)),
+        differences=list(differences(before, after)),
         only_first=[cell for cell in old if cell not in new],
         only_second=[cell for cell in new if cell not in old],
         different_machines=not same_machine(before, after),
@@ -158,7 +158,8 @@ def _change(cell: Cell, old: Measured, new: Measured, *, seed: int) -> Change:
     )
 
 
-def _differences(before: Run, after: Run) -> Iterator[Difference]:
+def differences(before: Run, after: Run) -> Iterator[Difference]:
+    """Conditions that are not the same in both runs."""
     old, new = _conditions(before), _conditions(after)
     for what in dict.fromkeys([*old, *new]):
         first, second = old.get(what, "—"), new.get(what, "—")

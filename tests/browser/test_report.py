@@ -10,12 +10,14 @@ import pytest
 from playwright.sync_api import Browser, Page
 
 from lab.coldstart.record import FailureKind, Sample
+from lab.report.join.collect import collect
+from lab.report.join.write import write_join
 from lab.report.page.figures import lookup
 from lab.report.runs import compare_runs
 from lab.report.runs_out import write_comparison
 from lab.report.summary import summarise
 from lab.report.write import write_report
-from lab.spec import StartKind
+from lab.spec import Platform, StartKind
 from tests.unit.report import synthetic
 from tests.unit.report.synthetic import Script
 
@@ -77,11 +79,19 @@ SHAPES = {
     "tiers": Script(tiers=("1024", "2048", "3072"), kinds=(StartKind.FRESH,), blocks=6),
     "empty": Script(stop_after=0),
 }
+EMULATED = "partly emulated"
 
 
-@pytest.fixture(scope="module", params=SHAPES)
+def partly_emulated(folder: Path) -> Path:
+    emulated = Script(platform=Platform.ARM64, emulated=True, blocks=3, edit=spoil)
+    return synthetic.write_run(folder, *synthetic.mixed(Script(), emulated))
+
+
+@pytest.fixture(scope="module", params=[*SHAPES, EMULATED])
 def report(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("report") / "run"
+    if request.param == EMULATED:
+        return write_report(partly_emulated(folder))
     return write_report(synthetic.write(folder, SHAPES[request.param]))
 
 
@@ -260,6 +270,33 @@ def test_a_comparison_of_two_runs_is_sound_too(browser: Browser, tmp_path: Path)
         assert overflowing(found.page) == [0, []]
         shown = figures(found.page)
         assert shown
+        for path, value, _ in shown:
+            expected = lookup(document, path)
+            told = [float(part) for part in value.split(",")]
+            assert told == (expected if isinstance(expected, list) else [expected])
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_runs_joined_side_by_side_are_sound_too(
+    browser: Browser, tmp_path: Path, scheme: Literal["light", "dark"]
+) -> None:
+    graviton = Script(
+        id="20261121T100000Z-default",
+        platform=Platform.ARM64,
+        engine={"platform": "linux/arm64"},
+        host={"machine": "aarch64", "hostname": "graviton"},
+    )
+    runs = partly_emulated(tmp_path / "x86"), synthetic.write(tmp_path / "arm", graviton)
+    _, file = write_join(collect([str(run) for run in runs]), tmp_path / "join")
+    document = synthetic.as_json(tmp_path / "join" / "join.json")
+    with opened(browser, file, width=PHONE, scheme=scheme) as found:
+        page = found.page
+        page.evaluate("document.querySelectorAll('details').forEach(one => one.open = true)")
+        assert found.complaints == []
+        assert overflowing(page) == [0, []]
+        assert page.evaluate(CONTRAST, LEAST_CONTRAST) == []
+        shown = figures(page)
+        assert len(shown) > len(document["quotients"]) > 0
         for path, value, _ in shown:
             expected = lookup(document, path)
             told = [float(part) for part in value.split(",")]

@@ -40,7 +40,12 @@ def facts(results: Results) -> Sequence[tuple[str, Sequence[Fact]]]:
         ("Base image", run.base_image),
     ]
     sections += [(f"Model {m.name} ({m.archive})", m.model_dump()) for m in run.models]
-    return [(title, list(_flat(values))) for title, values in sections]
+    return [(title, lines(values)) for title, values in sections]
+
+
+def lines(values: Mapping[str, Any]) -> Sequence[Fact]:
+    """What a mapping tells, as lines; what it does not know is left out."""
+    return list(_flat(values))
 
 
 def _flat(values: Mapping[str, Any], prefix: str = "") -> Iterable[Fact]:

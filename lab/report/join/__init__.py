@@ -1,0 +1,1 @@
+"""Several runs as one report, also from other machines: side by side, never pooled."""
