@@ -1,0 +1,162 @@
+import ast
+import json
+
+import pytest
+from botocore import xform_name
+from botocore.session import Session as Core
+
+from lab import paths
+from lab.aws.errors import CallError, Kind
+from lab.aws.permissions import (
+    ACTIONS,
+    POLICY_FILE,
+    POLICY_LIMIT,
+    STATEMENTS,
+    UnlistedCallError,
+    actions_of,
+    guard,
+    is_read,
+    policy,
+    policy_text,
+)
+from lab.aws.session import open_session
+from tests.cloud.world import World
+
+BOTO = {
+    # What the first word of an action is called in boto3; S3's actions differ from its operations.
+    "servicequotas": "service-quotas",
+}
+SERVICES = (
+    "application-autoscaling",
+    "cloudformation",
+    "cloudwatch",
+    "ecr",
+    "iam",
+    "logs",
+    "s3",
+    "sagemaker",
+    "sagemaker-runtime",
+    "service-quotas",
+    "sts",
+)
+REGISTRY = {
+    "ecr:BatchCheckLayerAvailability",
+    "ecr:BatchGetImage",
+    "ecr:CompleteLayerUpload",
+    "ecr:GetDownloadUrlForLayer",
+    "ecr:InitiateLayerUpload",
+    "ecr:PutImage",
+    "ecr:UploadLayerPart",
+}
+"""Needed by the steps of a push to, and a look into, the registry."""
+
+NO_OPERATIONS = {"cloudformation:TagResource", "cloudformation:UntagResource", "iam:PassRole"}
+"""Allowed or not within another call."""
+
+TRANSFER = {"s3:PutObject"}
+"""boto3's transfer chooses the operations that need it."""
+
+
+def test_the_policy_in_the_docs_is_the_list_of_what_is_called() -> None:
+    assert (paths.ROOT / POLICY_FILE).read_text(encoding="utf-8") == policy_text(), (
+        f"write `lab push policy` to {POLICY_FILE}"
+    )
+
+
+def test_the_policy_fits_into_one_managed_policy() -> None:
+    assert len("".join(policy_text().split())) <= POLICY_LIMIT
+
+
+def test_no_statement_grants_a_wildcard_of_actions_and_none_writes_anywhere() -> None:
+    for statement in STATEMENTS:
+        assert not any("*" in action for action in statement.actions)
+        if "*" in statement.resources:
+            assert all(is_read(action.split(":")[1]) for action in statement.actions)
+
+
+def test_everything_that_writes_is_limited_to_the_labs_names() -> None:
+    for statement in STATEMENTS:
+        for resource in statement.resources:
+            assert (
+                resource == "*"
+                or "inference-lab" in resource
+                or statement.condition  # to SageMaker's scaling
+            ), statement.sid
+
+
+def test_every_action_is_listed_once_and_in_order() -> None:
+    for statement in STATEMENTS:
+        assert list(statement.actions) == sorted(statement.actions), statement.sid
+    assert len(ACTIONS) == sum(len(statement.actions) for statement in STATEMENTS)
+
+
+def test_every_action_is_one_that_aws_has() -> None:
+    core = Core()
+    for action in ACTIONS - NO_OPERATIONS:
+        service, name = action.split(":")
+        if service != "s3":
+            model = core.get_service_model(BOTO.get(service, service))
+            runtime = core.get_service_model("sagemaker-runtime")
+            known = {
+                *model.operation_names,
+                *(runtime.operation_names if service == "sagemaker" else ()),
+            }
+            assert name in known, action
+
+
+def test_every_action_is_needed_by_the_code_the_registry_or_the_stack() -> None:
+    said = set()
+    for source in (paths.ROOT / "lab" / "aws").glob("*.py"):
+        for node in ast.walk(ast.parse(source.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Constant) and isinstance(node.value, str):
+                said.add(node.value)
+            elif isinstance(node, ast.Attribute):
+                said.add(node.attr)
+    called = {action for service in SERVICES for action in _actions(service, said)}
+    # What the stack's own things need, whoever of CloudFormation's handlers asks.
+    made = {"Repository", "Bucket", "Role", "Endpoint", "Alarms", "Logs", "Scaling", "ScalingRole"}
+    by_stack = {
+        action for statement in STATEMENTS if statement.sid in made for action in statement.actions
+    }
+    by_scaling = {"application-autoscaling:DescribeScalingPolicies"}
+    unused = ACTIONS - called - REGISTRY - TRANSFER - NO_OPERATIONS - by_stack - by_scaling
+    assert not unused, sorted(unused)
+
+
+def _actions(service: str, said: set[str]) -> set[str]:
+    names = Core().get_service_model(service).operation_names
+    found = {name for name in names if xform_name(name) in said}
+    return {action for name in found for action in actions_of(service, name)}
+
+
+def test_a_call_that_is_not_listed_never_leaves(world: World) -> None:
+    with open_session() as aws, pytest.raises(UnlistedCallError, match="ec2:DescribeInstances"):
+        aws.call("ec2", "describe_instances")
+    assert world.faults.calls == []
+
+
+def test_nothing_can_be_written_before_the_user_has_agreed(world: World) -> None:
+    with open_session(read_only=True) as aws:
+        with pytest.raises(UnlistedCallError, match="before the user has agreed"):
+            aws.call("s3", "put_object", Bucket="inference-lab-x", Key="k", Body=b"")
+        assert world.faults.calls == []
+        aws.allow_writing()
+        with pytest.raises(CallError) as refused:
+            aws.call("s3", "put_object", Bucket="inference-lab-x", Key="k", Body=b"")
+    assert refused.value.kind is Kind.ABSENT
+
+
+def test_operations_of_s3_are_allowed_by_other_names() -> None:
+    assert actions_of("s3", "HeadObject") == ("s3:GetObject",)
+    assert actions_of("s3", "UploadPart") == ("s3:PutObject",)
+    assert actions_of("sagemaker-runtime", "InvokeEndpoint") == ("sagemaker:InvokeEndpoint",)
+    assert actions_of("service-quotas", "GetServiceQuota") == ("servicequotas:GetServiceQuota",)
+    guard("s3", "CompleteMultipartUpload", read_only=False)
+    with pytest.raises(UnlistedCallError):
+        guard("s3", "CompleteMultipartUpload", read_only=True)
+
+
+def test_the_policy_of_another_partition_names_it() -> None:
+    text = json.dumps(policy("aws-cn"))
+    assert "arn:aws-cn:ecr:" in text
+    assert "arn:aws:" not in text

@@ -1,0 +1,109 @@
+import io
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+from rich.console import Console
+
+from lab.aws.model import Action, Kind, Order, PlanItem, Target
+from lab.aws.planning import changes, dollars, estimate_of, refuse_over_budget, show_plan
+from lab.cost.estimate import ASSUMED, Estimate
+from lab.errors import UsageError
+
+
+def estimate(kind: Kind, **more: Any) -> Estimate:
+    order = Order(endpoint="eyes", variant="v", model="m", kind=kind, **more)
+    return estimate_of(
+        order, region="us-east-1", work=ASSUMED, image_bytes=70_000_000, archive_bytes=12_000_000
+    )
+
+
+def serverless(**more: Any) -> Estimate:
+    return estimate(Kind.SERVERLESS, **{"memory_mb": 2048, **more})
+
+
+def real_time(instance_type: str, **more: Any) -> Estimate:
+    return estimate(Kind.REAL_TIME, instance_type=instance_type, **more)
+
+
+def shown(found: Estimate, items: Sequence[PlanItem] = (), target: Target = Target.AWS) -> str:
+    console = Console(width=120, record=True, file=io.StringIO())
+    console.print(show_plan(items, found, target=target, undo="make destroy-aws"))
+    return console.export_text()
+
+
+def test_the_default_order_is_within_the_default_budget() -> None:
+    refuse_over_budget(serverless(), max_hourly_usd=None)
+    refuse_over_budget(real_time("ml.m5.xlarge"), max_hourly_usd=None)
+
+
+def test_more_than_the_budget_is_refused_with_both_figures() -> None:
+    with pytest.raises(UsageError, match=r"\$1\.05.*\$1\.00") as caught:
+        refuse_over_budget(real_time("ml.g4dn.2xlarge"), max_hourly_usd=None)
+    assert "--max-hourly-usd" in caught.value.remedy
+    refuse_over_budget(real_time("ml.g4dn.2xlarge"), max_hourly_usd=1.06)
+    with pytest.raises(UsageError):
+        refuse_over_budget(real_time("ml.m5.xlarge"), max_hourly_usd=0.1)
+
+
+def test_what_scaling_may_add_counts_against_the_budget() -> None:
+    with pytest.raises(UsageError):
+        refuse_over_budget(real_time("ml.m5.xlarge", max_instances=5), max_hourly_usd=None)
+
+
+def test_serverless_copies_that_may_all_be_busy_count_against_the_budget() -> None:
+    with pytest.raises(UsageError, match=r"\$28\.80"):
+        refuse_over_budget(serverless(max_concurrency=200), max_hourly_usd=None)
+
+
+def test_an_unknown_price_needs_a_limit_that_the_user_has_set() -> None:
+    unknown = real_time("ml.p5.48xlarge")
+    with pytest.raises(UsageError, match="not in the lab's table"):
+        refuse_over_budget(unknown, max_hourly_usd=None)
+    refuse_over_budget(unknown, max_hourly_usd=100)
+    assert "unknown" in shown(unknown)
+
+
+@pytest.mark.parametrize(
+    ("amount", "text"),
+    [
+        (None, "unknown"),
+        (0.0, "$0"),
+        (0.0000344, "$0.0000344"),
+        (0.00999, "$0.00999"),
+        (0.23, "$0.23"),
+        (1234.5, "$1,234.50"),
+    ],
+)
+def test_dollars_are_never_written_with_an_exponent(amount: float | None, text: str) -> None:
+    assert dollars(amount) == text
+
+
+def test_the_plan_says_what_is_made_what_it_costs_and_how_it_is_undone() -> None:
+    items = [
+        PlanItem(kind="ECR repository", name="inference-lab/eyes", action=Action.CREATE),
+        PlanItem(kind="S3 bucket", name="b", action=Action.KEEP, detail="[bold]as it is[/bold]"),
+    ]
+    text = shown(real_time("ml.m5.xlarge"), items)
+    assert "ECR repository" in text
+    assert "[bold]as it is[/bold]" in text
+    assert "an idle hour" in text
+    assert "1,000,000 requests" in text
+    assert "a month if it is forgotten" in text
+    assert "$168.11" in text  # 730 hours, image, archive, two alarms
+    assert "assumed" in text
+    assert "Prices as of 2026" in text
+    assert "make destroy-aws" in text
+
+
+def test_nothing_of_the_emulator_costs_anything() -> None:
+    text = shown(serverless(), target=Target.LOCAL)
+    assert "Costs nothing" in text
+    assert "$" not in text
+
+
+def test_a_plan_that_keeps_everything_changes_nothing() -> None:
+    kept = PlanItem(kind="a", name="b", action=Action.KEEP)
+    made = PlanItem(kind="a", name="b", action=Action.CREATE)
+    assert not changes([kept, kept])
+    assert changes([kept, made])
