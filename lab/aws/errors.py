@@ -140,7 +140,12 @@ CODES: Final[Mapping[Kind, Sequence[str]]] = {
         "TooManyRequestsException",
         "429",
     ),
-    Kind.CONNECTION: ("RequestTimeout", "RequestTimeoutException", "IncompleteBody"),
+    Kind.CONNECTION: (
+        "IncompleteBody",
+        "RequestAbortedException",
+        "RequestTimeout",
+        "RequestTimeoutException",
+    ),
     Kind.ABSENT: (
         "ChangeSetNotFound",
         "ChangeSetNotFoundException",
@@ -240,6 +245,7 @@ CODES: Final[Mapping[Kind, Sequence[str]]] = {
         "KmsKeyNotFoundException",
         "LayerInaccessibleException",
         "LayerPartTooSmallException",
+        "MalformedHttpRequestException",
         "MalformedPolicy",
         "MalformedPolicyDocument",
         "MalformedPolicyDocumentException",
@@ -248,6 +254,8 @@ CODES: Final[Mapping[Kind, Sequence[str]]] = {
         "PaginationTokenExpiredException",
         "PolicyNotAttachableException",
         "ReferencedImagesNotFoundException",
+        "RequestEntityTooLargeException",
+        "UnknownOperationException",
         "UnmodifiableEntity",
         "UnmodifiableEntityException",
         "UnsupportedImageTypeException",
@@ -265,6 +273,7 @@ CODES: Final[Mapping[Kind, Sequence[str]]] = {
         "InternalError",
         "InternalFailure",
         "InternalServerException",
+        "InternalServiceError",
         "InternalServiceException",
         "InternalServiceFault",
         "PolicyEvaluation",
@@ -319,8 +328,8 @@ RAISED: Final[Sequence[tuple[type[Exception], Kind]]] = (
     (refused.ParamValidationError, Kind.INVALID),
     (refused.ValidationError, Kind.INVALID),
     (refused.BotoCoreError, Kind.SETTINGS),
-    # Not AWS's answer at all: a proxy's or a portal's page.
-    (ResponseParserError, Kind.CONNECTION),
+    # A page instead of an answer: of a proxy, a portal, or a service that broke down.
+    (ResponseParserError, Kind.SERVICE),
 )
 
 _REMEDY: Final[Mapping[Kind, str]] = {
@@ -337,7 +346,7 @@ _REMEDY: Final[Mapping[Kind, str]] = {
     Kind.BUSY: "Wait until the other change is done, then run the same command again.",
     Kind.INVALID: "Correct what AWS says; if no flag can, it is a bug of the lab's.",
     Kind.MODEL: "See the container's own lines in CloudWatch Logs.",
-    Kind.SERVICE: "Run the same command again later: AWS itself is at fault.",
+    Kind.SERVICE: "Run the same command again later: AWS, or a proxy before it, broke down.",
     Kind.SETTINGS: "Check ~/.aws/config and the AWS_* variables.",
     Kind.OTHER: "See what AWS said.",
 }

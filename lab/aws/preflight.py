@@ -8,12 +8,12 @@ from rich.table import Table
 from rich.text import Text
 
 from lab.aws.errors import CallError, Kind
+from lab.aws.inventory import described, strangers
 from lab.aws.model import AwsError, Check, Names, Order, State
 from lab.aws.model import Kind as Hosting
 from lab.aws.quotas import quota_check
 from lab.aws.session import AwsSession
 from lab.aws.simulation import permission_check
-from lab.aws.stack import Stack
 from lab.endpoint.instances import table
 from lab.progress import Progress
 from lab.spec import Platform
@@ -99,16 +99,17 @@ def hosting_check(aws: AwsSession, order: Order) -> Check:
 
 def names_check(aws: AwsSession, names: Names) -> tuple[bool, Check]:
     """Whether an endpoint of ours is there, and whether the names are free or ours."""
-    stack = Stack(aws, names)
     try:
-        strangers = stack.strangers()
-        ours = None if strangers else stack.look()
+        others = strangers(aws, names)
+        ours = described(aws, names)
     except CallError as error:
         if error.kind is not Kind.DENIED:
             raise
         return False, _names(State.FAIL, error.what, error.remedy)
-    if strangers:
-        listed = ", ".join(sorted(f"{thing.kind} {thing.name}" for thing in strangers))
+    except AwsError as error:
+        return False, _names(State.FAIL, error.what, error.remedy)
+    if others:
+        listed = ", ".join(sorted(f"{thing.kind} {thing.name}" for thing in others))
         remedy = "Choose another --endpoint; nothing of theirs was touched."
         return False, _names(State.FAIL, f"somebody else's: {listed}", remedy)
     if ours is None:
