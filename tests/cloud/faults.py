@@ -222,7 +222,10 @@ class Faults:
 
 
 class Proxy:
-    """Stands before moto on a port of 127.0.0.1. ``instead`` answers whole services itself."""
+    """Stands before moto on a port of 127.0.0.1.
+
+    ``instead`` answers whole services, or single operations (``iam:GetRole``), without moto.
+    """
 
     def __init__(
         self, upstream: str, faults: Faults, instead: Mapping[str, Callable[[Call], Answer]]
@@ -323,7 +326,8 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _answer(self, call: Call) -> Answer:
         proxy = self.server.proxy
-        if (own := proxy.instead.get(call.service)) is not None:
+        own = proxy.instead.get(call.name) or proxy.instead.get(call.service)
+        if own is not None:
             return own(call)
         upstream = http.client.HTTPConnection(proxy.upstream, timeout=60)
         try:

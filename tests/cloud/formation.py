@@ -7,7 +7,7 @@ rolls back. Here stacks do what AWS documents; the resources are made in moto.
 
 import secrets
 import uuid
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Final
@@ -200,6 +200,18 @@ class Formation:
             return {}
         retained = frozenset(asked.get("RetainResources") or ())
         self._begin(stack, self._deleting(stack, retained), "DELETE_IN_PROGRESS")
+        return {}
+
+    def _do_CancelUpdateStack(self, asked: Mapping[str, Any]) -> Mapping[str, Any]:  # noqa: N802
+        stack = self._there(asked["StackName"])
+        if stack.status != "UPDATE_IN_PROGRESS" or stack.work is None:
+            raise _RefusedError("CancelUpdateStack cannot be called from current stack status")
+        self._go_on(stack, 1)
+        try:
+            assert isinstance(stack.work, Generator)
+            stack.work.throw(_FailedError("Resource update cancelled"))
+        except StopIteration:
+            stack.work = None
         return {}
 
     def _do_ContinueUpdateRollback(self, asked: Mapping[str, Any]) -> Mapping[str, Any]:  # noqa: N802

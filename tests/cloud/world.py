@@ -15,6 +15,7 @@ from moto.server import ThreadedMotoServer
 
 from tests.cloud.faults import Call, Faults, Proxy
 from tests.cloud.formation import Formation
+from tests.cloud.missing import MISSING
 
 REGION: Final = "eu-central-1"
 ACCESS_KEY: Final = "AKIAIOSFODNN7CANARY1"
@@ -133,7 +134,7 @@ def world(home: Path, upstream: str, *, region: str = REGION) -> Iterator[World]
 
     formation = Formation(direct, region=region, account=DEFAULT_ACCOUNT_ID)
     try:
-        with Proxy(upstream, faults, {"cloudformation": formation}) as proxy:
+        with Proxy(upstream, faults, {**MISSING, "cloudformation": formation}) as proxy:
             yield World(
                 url=proxy.url,
                 upstream=upstream,
