@@ -24,6 +24,7 @@ from lab.observe.boards.panels import (
     steps,
 )
 from lab.observe.boards.promql import (
+    NATIVE,
     last,
     mean,
     most,
@@ -37,17 +38,18 @@ from lab.observe.boards.promql import (
     within,
 )
 from lab.observe.names import BASELINE
-from lab.spec import FLOOR
+from lab.spec import FLOOR, Platform
 
 _NOTE = """\
 **Change one thing at a time:** variant, platform *or* tier, the rest alike, or you will not know
 what the difference is of. A ratio above 1 says that A takes longer or weighs more than B. Ratios of
 medians carry no interval here: before you act on less than a fifth, read the intervals in the
-run's report (`lab report`). The lower half sets two running endpoints side by side.
+run's report (`lab report`). Starts under QEMU are in none of these figures; image sizes are exact
+and count whoever built them. The lowest row sets two running endpoints side by side.
 """
 
 _MEDIAN = 'quantile="0.5"'
-_VALUES = f'label_values(lab_bench_start_seconds{{variant!="{FLOOR}"'
+_VALUES = f'label_values(lab_bench_start_seconds{{variant!="{FLOOR}",{NATIVE}'
 
 
 def board() -> Board:
@@ -83,6 +85,7 @@ def board() -> Board:
             Row(height=4, panels=_figures()),
             Row(height=7, panels=[(_phases(), 14), (_quantiles(), 10)]),
             Row(height=7, panels=[(_table(), 14), (_trend(), 10)]),
+            Row(height=7, panels=[(_platforms(), 24)]),
             Row(height=8, panels=[(_requests(), 8), (_latency(), 8), (_cold_share(), 8)]),
         ],
     )
@@ -104,7 +107,7 @@ def _side(side: str, first: str) -> list[dashboard.QueryVariable]:
 def _cell(side: str) -> str:
     return (
         f'variant="$variant_{side}",model="$model",platform="$platform_{side}",'
-        f'tier="$tier_{side}",start_kind="$start_kind"'
+        f'tier="$tier_{side}",start_kind="$start_kind",{NATIVE}'
     )
 
 
@@ -200,6 +203,28 @@ def _table() -> object:
             "Failures": (_both("lab_bench_failures", ""), COUNT),
         },
         labels=["side"],
+    )
+
+
+def _platforms() -> object:
+    def size(metric: str, platform: Platform) -> str:
+        return most(last(of(metric, f'platform="{platform}"')), "variant")
+
+    columns = {}
+    for name, metric in (
+        ("Compressed", "lab_bench_image_compressed_bytes"),
+        ("Unpacked", "lab_bench_image_unpacked_bytes"),
+    ):
+        sizes = {platform: size(metric, platform) for platform in Platform}
+        columns |= {f"{name}, {platform.arch}": (expr, BYTES) for platform, expr in sizes.items()}
+        quotient = f"{sizes[Platform.ARM64]} / {sizes[Platform.AMD64]}"
+        columns[f"{name}, arm64 ÷ amd64"] = (quotient, PLAIN)
+    return sheet(
+        "Image sizes by platform",
+        "Of the newest run in the range with an image for the platform, emulated or not: bytes are"
+        " exact.",
+        columns,
+        labels=["variant"],
     )
 
 

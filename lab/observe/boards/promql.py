@@ -5,8 +5,16 @@ from typing import Final
 LIVE: Final = 'endpoint=~"$endpoint",variant=~"$variant"'
 """The chosen endpoints, and their production variants as SageMaker calls them."""
 
+NATIVE: Final = 'emulated="false"'
+"""Of starts that no QEMU slowed down. Without it a platform's native and emulated starts, of two
+machines, would be one series: every query for a bench's seconds has it."""
+
+EMULATED: Final = 'emulated="true"'
+"""Of starts under QEMU: for the one table that says so."""
+
 CHOSEN: Final = (
-    'variant=~"$variant",model="$model",platform="$platform",tier="$tier",start_kind="$start_kind"'
+    'variant=~"$variant",model="$model",platform="$platform",tier="$tier",'
+    f'start_kind="$start_kind",{NATIVE}'
 )
 """The chosen cells of a bench."""
 

@@ -72,6 +72,21 @@ def test_a_query_asks_by_labels_that_the_series_has(dashboard: Json) -> None:
         assert grouped_in(expr) <= some, where
 
 
+def test_emulated_seconds_of_a_bench_are_in_the_table_that_says_so_and_nowhere_else(
+    dashboard: Json,
+) -> None:
+    for where, expr in [*queries(dashboard), *variable_queries(dashboard)]:
+        for name, labels in re.findall(r"(lab_bench_\w+)\{([^{}]*)\}", expr):
+            if name.startswith("lab_bench_image_"):
+                continue  # Bytes are exact.
+            wanted = "true" if where.startswith("Emulated starts (QEMU)") else "false"
+            assert f'emulated="{wanted}"' in labels, (where, name)
+    bare = {"lab_bench_run_info", "lab_bench_end_timestamp_seconds"}
+    for where, expr in [*queries(dashboard), *variable_queries(dashboard)]:
+        for name in re.findall(r"(lab_bench_\w+)(?!\w*\{)\b", expr):
+            assert name in bare, (where, name)
+
+
 def test_what_is_listed_of_the_containers_is_in_the_emulators_code() -> None:
     path = ROOT / "lab" / "endpoint" / "containers.py"
     if not path.is_file():
@@ -156,7 +171,7 @@ def test_panels_fill_rows_of_24_columns_and_never_overlap(dashboard: Json) -> No
 
 
 def test_a_board_can_be_read_at_1280_pixels(dashboard: Json) -> None:
-    assert len(dashboard["panels"]) <= 14
+    assert len(dashboard["panels"]) <= 15
     for panel in dashboard["panels"]:
         room = panel["gridPos"]["w"] * COLUMN_PX - 24
         assert len(panel["title"]) * LETTER_PX <= room, panel["title"]
