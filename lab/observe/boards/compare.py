@@ -210,7 +210,7 @@ def _platforms() -> object:
     def size(metric: str, platform: Platform) -> str:
         return most(last(of(metric, f'platform="{platform}"')), "variant")
 
-    columns = {}
+    columns: dict[str, tuple[str, str]] = {}
     for name, metric in (
         ("Compressed", "lab_bench_image_compressed_bytes"),
         ("Unpacked", "lab_bench_image_unpacked_bytes"),
