@@ -1,42 +1,32 @@
-"""What AWS, or the way to it, answers with, in the lab's words: one table for codes, one for none.
+"""What AWS, or the way to it, answers with, in the lab's words.
 
 Nothing that AWS says is passed on unread: account ids, keys and signatures are taken out, and the
 foreign exception is no part of the traceback, which would show them.
 """
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from enum import StrEnum, unique
 from typing import Final
 
 from botocore import exceptions as refused
 from botocore.parsers import ResponseParserError
 
+from lab.aws.codes import KIND_OF, RAISED, Kind
 from lab.aws.model import AwsError
 from lab.aws.permissions import ACTIONS, POLICY_FILE, actions_of
 
-
-@unique
-class Kind(StrEnum):
-    """What went wrong, as far as it matters for what to do next."""
-
-    CREDENTIALS = "no credentials"
-    REJECTED = "credentials rejected"
-    EXPIRED = "credentials expired"
-    REGION = "region"
-    DENIED = "permission denied"
-    QUOTA = "quota reached"
-    THROTTLED = "throttled"
-    CONNECTION = "connection"
-    ABSENT = "not there"
-    TAKEN = "there already"
-    BUSY = "busy"
-    INVALID = "not valid"
-    MODEL = "model"
-    SERVICE = "service"
-    SETTINGS = "settings"
-    OTHER = "other"
+__all__ = (
+    "HIDDEN",
+    "CallError",
+    "Kind",
+    "as_call_error",
+    "code_of",
+    "is_absent",
+    "kind_of",
+    "redacted",
+    "translated",
+)
 
 
 class CallError(AwsError):
@@ -65,277 +55,11 @@ def redacted(text: str) -> str:
     return _ACCOUNT.sub(HIDDEN, _KEY_ID.sub(HIDDEN, text))
 
 
-CODES: Final[Mapping[Kind, Sequence[str]]] = {
-    Kind.REJECTED: (
-        "AuthFailure",
-        "IncompleteSignature",
-        "IncompleteSignatureException",
-        "InvalidAccessKeyId",
-        "InvalidClientTokenId",
-        "InvalidSignatureException",
-        "InvalidToken",
-        "MissingAuthenticationToken",
-        "MissingAuthenticationTokenException",
-        "SignatureDoesNotMatch",
-        "UnrecognizedClientException",
-    ),
-    Kind.EXPIRED: (
-        "ExpiredToken",
-        "ExpiredTokenException",
-        "RequestExpired",
-        "RequestTimeTooSkewed",
-        "TokenRefreshRequired",
-    ),
-    Kind.REGION: (
-        "AuthorizationHeaderMalformed",
-        "IllegalLocationConstraintException",
-        "OptInRequired",
-        "PermanentRedirect",
-        "RegionDisabledException",
-        "SubscriptionRequiredException",
-        "301",
-    ),
-    Kind.DENIED: (
-        "AWSServiceAccessNotEnabledException",
-        "AccessDenied",
-        "AccessDeniedException",
-        "AccountProblem",
-        "AllAccessDisabled",
-        "BlockedByOrganizationPolicyException",
-        "DependencyAccessDeniedException",
-        "Forbidden",
-        "InsufficientCapabilities",
-        "InsufficientCapabilitiesException",
-        "KmsAccessDeniedException",
-        "NotAuthorized",
-        "OrganizationNotInAllFeaturesModeException",
-        "UnauthorizedOperation",
-        "403",
-    ),
-    Kind.QUOTA: (
-        "LimitExceeded",
-        "LimitExceededException",
-        "LimitExceededFault",
-        "QuotaExceededException",
-        "ReportGenerationLimitExceededException",
-        "ResourceLimitExceeded",
-        "ServiceQuotaExceededException",
-        "TooManyBuckets",
-        "TooManyParts",
-        "TooManyTagsException",
-        "PolicyLengthExceededException",
-    ),
-    Kind.THROTTLED: (
-        "BandwidthLimitExceeded",
-        "EC2ThrottledException",
-        "PriorRequestNotComplete",
-        "ProvisionedThroughputExceededException",
-        "RequestLimitExceeded",
-        "RequestThrottled",
-        "RequestThrottledException",
-        "SlowDown",
-        "ThrottledException",
-        "Throttling",
-        "ThrottlingException",
-        "TooManyRequestsException",
-        "429",
-    ),
-    Kind.CONNECTION: (
-        "IncompleteBody",
-        "RequestAbortedException",
-        "RequestTimeout",
-        "RequestTimeoutException",
-    ),
-    Kind.ABSENT: (
-        "ChangeSetNotFound",
-        "ChangeSetNotFoundException",
-        "ImageNotFoundException",
-        "LayersNotFoundException",
-        "LifecyclePolicyNotFoundException",
-        "NoSuchBucket",
-        "NoSuchBucketPolicy",
-        "NoSuchEntity",
-        "NoSuchEntityException",
-        "NoSuchKey",
-        "NoSuchLifecycleConfiguration",
-        "NoSuchPublicAccessBlockConfiguration",
-        "NoSuchResourceException",
-        "NoSuchTagSet",
-        "NoSuchUpload",
-        "NoSuchVersion",
-        "NotFound",
-        "NotFoundException",
-        "ObjectNotFoundException",
-        "OwnershipControlsNotFoundError",
-        "RepositoryNotFoundException",
-        "RepositoryPolicyNotFoundException",
-        "ResourceNotFound",
-        "ResourceNotFoundException",
-        "ServerSideEncryptionConfigurationNotFoundError",
-        "StackNotFoundException",
-        "UploadNotFoundException",
-        "404",
-    ),
-    Kind.TAKEN: (
-        "AlreadyExistsException",
-        "BucketAlreadyExists",
-        "BucketAlreadyOwnedByYou",
-        "BucketNotEmpty",
-        "EntityAlreadyExists",
-        "EntityAlreadyExistsException",
-        "ImageAlreadyExistsException",
-        "ImageTagAlreadyExistsException",
-        "LayerAlreadyExistsException",
-        "RepositoryAlreadyExistsException",
-        "RepositoryNotEmptyException",
-        "ResourceAlreadyExists",
-        "ResourceAlreadyExistsException",
-        "TokenAlreadyExistsException",
-    ),
-    Kind.BUSY: (
-        "ConcurrentModification",
-        "ConcurrentModificationException",
-        "ConcurrentUpdateException",
-        "ConflictException",
-        "DeleteConflict",
-        "DeleteConflictException",
-        "EntityTemporarilyUnmodifiable",
-        "EntityTemporarilyUnmodifiableException",
-        "InvalidChangeSetStatus",
-        "InvalidChangeSetStatusException",
-        "InvalidOperationException",
-        "OperationAborted",
-        "OperationAbortedException",
-        "OperationInProgressException",
-        "ResourceConflict",
-        "ResourceInUse",
-    ),
-    Kind.INVALID: (
-        "BadDigest",
-        "EmptyUploadException",
-        "EncryptionTypeMismatch",
-        "EntityTooLarge",
-        "IllegalArgumentException",
-        "ImageDigestDoesNotMatchException",
-        "InvalidArgument",
-        "InvalidBucketName",
-        "InvalidFormatFault",
-        "InvalidInput",
-        "InvalidInputException",
-        "InvalidLayerException",
-        "InvalidLayerPartException",
-        "InvalidNextToken",
-        "InvalidNextTokenException",
-        "InvalidObjectState",
-        "InvalidPaginationTokenException",
-        "InvalidParameterCombination",
-        "InvalidParameterCombinationException",
-        "InvalidParameterException",
-        "InvalidParameterValue",
-        "InvalidParameterValueException",
-        "InvalidPart",
-        "InvalidPartOrder",
-        "InvalidPrefix",
-        "InvalidRequest",
-        "InvalidResourceStateException",
-        "InvalidTagParameterException",
-        "InvalidWriteOffset",
-        "KmsException",
-        "KmsKeyDisabledException",
-        "KmsKeyNotFoundException",
-        "LayerInaccessibleException",
-        "LayerPartTooSmallException",
-        "MalformedHttpRequestException",
-        "MalformedPolicy",
-        "MalformedPolicyDocument",
-        "MalformedPolicyDocumentException",
-        "MethodNotAllowed",
-        "MissingRequiredParameterException",
-        "PaginationTokenExpiredException",
-        "PolicyNotAttachableException",
-        "ReferencedImagesNotFoundException",
-        "RequestEntityTooLargeException",
-        "UnknownOperationException",
-        "UnmodifiableEntity",
-        "UnmodifiableEntityException",
-        "UnsupportedImageTypeException",
-        "UnsupportedMediaType",
-        "ValidationError",
-        "ValidationException",
-        "XAmzContentSHA256Mismatch",
-        "400",
-        "412",
-    ),
-    Kind.MODEL: ("ModelError", "ModelNotReadyException"),
-    Kind.SERVICE: (
-        "FailedResourceAccessException",
-        "InternalDependencyException",
-        "InternalError",
-        "InternalFailure",
-        "InternalServerException",
-        "InternalServiceError",
-        "InternalServiceException",
-        "InternalServiceFault",
-        "PolicyEvaluation",
-        "PolicyEvaluationException",
-        "ServerException",
-        "ServiceException",
-        "ServiceFailure",
-        "ServiceFailureException",
-        "ServiceUnavailable",
-        "ServiceUnavailableException",
-        "UnableToGetUpstreamImageException",
-        "UnableToGetUpstreamLayerException",
-        "500",
-        "502",
-        "503",
-        "504",
-    ),
-}
-"""AWS's codes by kind; a test holds that every code that a listed operation declares is here."""
-
-_KIND_OF: Final[Mapping[str, Kind]] = {
-    code: kind for kind, codes in CODES.items() for code in codes
-}
-
-RAISED: Final[Sequence[tuple[type[Exception], Kind]]] = (
-    # What botocore raises when there was no answer, most specific first.
-    (refused.NoCredentialsError, Kind.CREDENTIALS),
-    (refused.PartialCredentialsError, Kind.CREDENTIALS),
-    (refused.ProfileNotFound, Kind.CREDENTIALS),
-    (refused.NoAuthTokenError, Kind.CREDENTIALS),
-    (refused.UnauthorizedSSOTokenError, Kind.EXPIRED),
-    (refused.SSOTokenLoadError, Kind.EXPIRED),
-    (refused.SSOError, Kind.EXPIRED),
-    (refused.LoginError, Kind.EXPIRED),
-    (refused.TokenRetrievalError, Kind.EXPIRED),
-    (refused.CredentialRetrievalError, Kind.CREDENTIALS),
-    (refused.MetadataRetrievalError, Kind.CREDENTIALS),
-    (refused.RefreshWithMFAUnsupportedError, Kind.EXPIRED),
-    (refused.UnknownCredentialError, Kind.CREDENTIALS),
-    (refused.UnknownTokenProviderError, Kind.CREDENTIALS),
-    (refused.NoRegionError, Kind.REGION),
-    (refused.InvalidRegionError, Kind.REGION),
-    (refused.UnknownRegionError, Kind.REGION),
-    (refused.ServiceNotInRegionError, Kind.REGION),
-    (refused.UnknownEndpointError, Kind.REGION),
-    (refused.EndpointConnectionError, Kind.CONNECTION),
-    (refused.ConnectionError, Kind.CONNECTION),
-    (refused.HTTPClientError, Kind.CONNECTION),
-    (refused.IncompleteReadError, Kind.CONNECTION),
-    (refused.ChecksumError, Kind.CONNECTION),
-    (refused.FlexibleChecksumError, Kind.CONNECTION),
-    (refused.ParamValidationError, Kind.INVALID),
-    (refused.ValidationError, Kind.INVALID),
-    (refused.BotoCoreError, Kind.SETTINGS),
-    # A page instead of an answer: of a proxy, a portal, or a service that broke down.
-    (ResponseParserError, Kind.SERVICE),
-)
-
 _REMEDY: Final[Mapping[Kind, str]] = {
     Kind.CREDENTIALS: "Give credentials: `aws configure`, `aws configure sso`, or --profile NAME.",
     Kind.REJECTED: "Check the keys, or choose others with --profile NAME.",
     Kind.EXPIRED: "Sign in again: `aws sso login{profile}`, or get new temporary credentials.",
+    Kind.CLOCK: "Set this machine's clock: AWS refuses what was signed minutes off.",
     Kind.REGION: "Choose a region that this account may use, with --region, e.g. us-east-1.",
     Kind.DENIED: f"Attach {POLICY_FILE} to who asks (`lab push policy` prints it).",
     Kind.QUOTA: "Remove what is not needed, or ask AWS for more in the Service Quotas console.",
@@ -353,10 +77,10 @@ _REMEDY: Final[Mapping[Kind, str]] = {
 
 _ACTION: Final = re.compile(r"perform:?\s+([a-z0-9-]+:[A-Za-z0-9]+)")
 _MISSING: Final = re.compile(r"does not exist|could not find|not found", re.IGNORECASE)
-_NOTHING_TO_DO: Final = re.compile(r"No updates are to be performed", re.IGNORECASE)
 _QUOTA_WORDS: Final = re.compile(r"quota|limit (?:exceeded|is )|exceeds? .*limit", re.IGNORECASE)
 _LONGEST: Final = 600
-_QUIET: Final = (Kind.REJECTED, Kind.EXPIRED)
+_OFF: Final = re.compile(r"Signature (?:expired|not yet current)", re.IGNORECASE)
+_QUIET: Final = (Kind.REJECTED, Kind.EXPIRED, Kind.CLOCK)
 
 
 def code_of(error: refused.ClientError) -> str:
@@ -367,8 +91,10 @@ def code_of(error: refused.ClientError) -> str:
 def kind_of(error: Exception) -> Kind:
     """What kind of failure a foreign exception is."""
     if isinstance(error, refused.ClientError):
-        kind = _KIND_OF.get(code_of(error), Kind.OTHER)
+        kind = KIND_OF.get(code_of(error), Kind.OTHER)
         words = str(error.response.get("Error", {}).get("Message", ""))
+        if kind is Kind.REJECTED and _OFF.search(words):
+            return Kind.CLOCK
         if kind is Kind.INVALID and _MISSING.search(words):
             # CloudFormation and SageMaker call an absent thing an invalid request.
             return Kind.ABSENT
@@ -381,11 +107,6 @@ def kind_of(error: Exception) -> Kind:
 def is_absent(error: Exception) -> bool:
     """Whether AWS says that there is no such thing."""
     return kind_of(error) is Kind.ABSENT
-
-
-def is_no_change(error: Exception) -> bool:
-    """Whether CloudFormation says that an update would change nothing."""
-    return isinstance(error, refused.ClientError) and bool(_NOTHING_TO_DO.search(str(error)))
 
 
 @contextmanager

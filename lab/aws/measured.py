@@ -30,13 +30,13 @@ def latest_work(
     wanted = HOST_TIER.name if memory_mb is None else str(memory_mb)
     found = [(run, row) for run in _newest_first(runs) for row in _rows(run, cells)]
     same = [(run, row) for run, row in found if row["tier"] == wanted]
-    size = {} if request_bytes is None else {"request_bytes": request_bytes}
+    assumed = ASSUMED if request_bytes is None else replace(ASSUMED, request_bytes=request_bytes)
     for run, row in (*same, *found):
         seconds = float(row["second_prediction_s"]["p50"])
         tier = "no limit" if row["tier"] == HOST_TIER.name else f"{row['tier']} MB"
         source = f"the median second prediction of run {run.name} on this machine, {tier}"
-        return replace(ASSUMED, seconds=seconds, source=source, **size)
-    return replace(ASSUMED, **size)
+        return replace(assumed, seconds=seconds, source=source)
+    return assumed
 
 
 def _newest_first(runs: Path) -> Sequence[Path]:
