@@ -66,8 +66,12 @@ class LocalStack:
             "Endpoint": self.names.endpoint if endpoint else "",
         }
         wanted = self._rendered(order, artifacts or self._there.artifacts() or changes.NOT_YET)
-        moves = wanted["Endpoint"].properties["EndpointConfigName"] != config
-        return [_item(one, before.get(one.logical), moves=moves) for one in wanted.values()]
+        detail = ""
+        if endpoint and endpoint["EndpointStatus"] != Status.IN_SERVICE:
+            detail = f"is {endpoint['EndpointStatus']}"
+        elif wanted["Endpoint"].properties["EndpointConfigName"] != config:
+            detail = changes.BLUE_GREEN
+        return [_item(one, before.get(one.logical), change=detail) for one in wanted.values()]
 
     def prepare(self, order: Order, progress: Progress) -> None:
         """See ``Deployer``: the bucket on the emulator's S3."""
@@ -196,8 +200,11 @@ class LocalStack:
         )
 
 
-def _item(wanted: Resource, before: str | None, *, moves: bool) -> PlanItem:
-    """``before`` is what it is called now: empty for nothing, None for what cannot be."""
+def _item(wanted: Resource, before: str | None, *, change: str) -> PlanItem:
+    """``before`` is what it is called now: empty for nothing, None for what cannot be.
+
+    ``change`` is what will happen to an endpoint that is there; empty for nothing.
+    """
     kind, named_by = KINDS[wanted.type]
     name, detail = str(wanted.properties[named_by]), changes.detail(wanted)
     action = Action.KEEP
@@ -207,8 +214,8 @@ def _item(wanted: Resource, before: str | None, *, moves: bool) -> PlanItem:
         action = Action.CREATE
     elif before != name:
         action, detail = Action.CHANGE, f"replaces {before}"
-    elif kind == ENDPOINT and moves:
-        action, detail = Action.CHANGE, changes.BLUE_GREEN
+    elif kind == ENDPOINT and change:
+        action, detail = Action.CHANGE, change
     return PlanItem(kind=kind, name=name, action=action, detail=detail)
 
 

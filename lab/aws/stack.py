@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 from functools import partial
 from typing import Any, Final
@@ -11,7 +12,7 @@ from lab.aws.deployer import Aws, Removal
 from lab.aws.errors import CallError, Kind, redacted
 from lab.aws.events import Follower, log_group, log_tail, now
 from lab.aws.inventory import described, inventory, resources
-from lab.aws.model import Artifacts, AwsError, Deployment, Names, Order, PlanItem, tags
+from lab.aws.model import Action, Artifacts, AwsError, Deployment, Names, Order, PlanItem, tags
 from lab.aws.state import State
 from lab.errors import LabError
 from lab.progress import Progress, Step
@@ -48,7 +49,7 @@ class Stack:
         standing = state if state and not state.is_wreck else None
         if standing:
             standing.refuse_other_hosting(order)
-        return changes.items(
+        first, *others = changes.items(
             order,
             self.names,
             artifacts,
@@ -57,6 +58,9 @@ class Stack:
             deployed=standing.parameters if standing else None,
             body=self._body() if standing else None,
         )
+        if standing and (standing.under_way or standing.is_broken):
+            first = replace(first, action=Action.CHANGE, detail=standing.status)
+        return [first, *others]
 
     # --- step 1 ----------------------------------------------------------------------------------
 

@@ -2,8 +2,10 @@
 
 from typing import Any
 
+from lab.aws.deployer import Deployer
 from lab.aws.model import Artifacts, Kind, Names, Order
 from lab.aws.session import AwsSession
+from lab.progress import Silent
 
 ENDPOINT = "eyes"
 DIGEST = "sha256:" + 64 * "a"
@@ -28,3 +30,12 @@ def artifacts(names: Names, *, image: str = DIGEST, model: str = "one") -> Artif
         image=f"registry/{names.repository}@{image}",
         model_data=f"s3://{names.bucket}/models/{model}/model.tar.gz",
     )
+
+
+def pushed(
+    place: Deployer, order: Order, what: Artifacts | None = None, progress: Silent | None = None
+) -> bool:
+    """Both steps; whether anything was changed."""
+    told = progress or Silent()
+    place.prepare(order, told)
+    return place.deploy(order, what or artifacts(place.names), told).changed

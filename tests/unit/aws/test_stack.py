@@ -1,49 +1,19 @@
 """A deployment to AWS as one stack: made, kept, changed, and planned."""
 
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
 from lab.aws.inventory import inventory, owned, strangers
 from lab.aws.model import Action, Artifacts, AwsError, Names, Order
-from lab.aws.session import AwsSession, open_session
+from lab.aws.session import AwsSession
 from lab.aws.stack import Stack
 from lab.errors import UsageError
 from lab.progress import Silent
 from tests.cloud.world import World
-from tests.unit.aws.orders import artifacts, names_in, real_time, serverless
+from tests.unit.aws.orders import artifacts, names_in, pushed, real_time, serverless
 
 READS = ("Get", "List", "Describe", "Head", "Filter")
-
-
-@pytest.fixture
-def aws(world: World) -> Iterator[AwsSession]:
-    with open_session() as session:
-        yield session
-
-
-@pytest.fixture
-def names(aws: AwsSession) -> Names:
-    return names_in(aws)
-
-
-@pytest.fixture
-def stack(aws: AwsSession, names: Names) -> Stack:
-    return Stack(aws, names, poll_s=0)
-
-
-@pytest.fixture
-def progress() -> Silent:
-    return Silent()
-
-
-def pushed(
-    stack: Stack, order: Order, what: Artifacts | None = None, progress: Silent | None = None
-) -> bool:
-    progress = progress or Silent()
-    stack.prepare(order, progress)
-    return stack.deploy(order, what or artifacts(stack.names), progress).changed
 
 
 def described(world: World, names: Names) -> Any:
