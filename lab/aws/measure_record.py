@@ -47,6 +47,8 @@ class Subject(_Frozen):
     instances: int = 1
     image_digest: str | None = None
     """``sha256:...`` without the repository, whose name holds the account's id."""
+    emulated: bool = False
+    """Under QEMU, which the lab's own endpoint may be: such seconds predict nothing."""
 
     def __str__(self) -> str:
         size = f"{self.memory_mb} MB" if self.kind is Kind.SERVERLESS else str(self.instance_type)
