@@ -45,7 +45,7 @@ ARCHIVE: Final = "model archive"
 Contract = Callable[[], Sequence[Check]]
 """Tries the image, and says what it is fit for."""
 
-_PENDING: Final = "known once the image is there"
+_PENDING: Final = "named once the image is there"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -211,7 +211,7 @@ def plan(order: Order, goods: Goods, to: Destination) -> Plan:
     rows = to.deployer.plan(order, artifacts)
     if found.image is None:
         rows = [
-            replace(row, name=f"{names.endpoint}-…", detail=f"{row.detail} ({_PENDING})".strip())
+            replace(row, name=f"{names.endpoint}-…", detail=_joined(row.detail, _PENDING))
             if is_release(row.name, names)
             else row
             for row in rows
@@ -233,6 +233,10 @@ def plan(order: Order, goods: Goods, to: Destination) -> Plan:
         ),
     )
     return Plan(items=(*sent, *rows), image_bytes=size)
+
+
+def _joined(*details: str) -> str:
+    return "; ".join(one for one in details if one)
 
 
 def apply(order: Order, to: Destination, progress: Progress) -> Deployment:

@@ -137,7 +137,7 @@ def push_aws(  # noqa: PLR0913, PLR0917 - each is a flag
             done = apply(order, to, progress)
             _allow_writing(aws)
             answer = prove(engine, goods, to, payload=asked, progress=progress) if verify else None
-    _say(done, answer, back)
+    _say(done, answer, back, wrote=planned.changes or done.changed)
 
 
 @app.command()
@@ -266,9 +266,9 @@ def _allow_writing(aws: AwsSession | None) -> None:
         aws.allow_writing()
 
 
-def _say(done: Deployment, answer: Verified | None, back: str) -> None:
+def _say(done: Deployment, answer: Verified | None, back: str, *, wrote: bool) -> None:
     name = done.names.endpoint
-    what = "serves" if done.changed else "serves as before; nothing was written"
+    what = "serves" if wrote else "serves as before; nothing was written"
     _line(f"{name} in {done.region} {what}.")
     if answer is not None:
         said = "the same bytes"

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import boto3
+import pytest
 from moto.core.models import DEFAULT_ACCOUNT_ID
 from moto.moto_api._internal.models import moto_api_backend
 from moto.server import ThreadedMotoServer
@@ -48,6 +49,13 @@ class World:
     def direct(self, service: str) -> Any:
         """Through the proxy, as somebody else than the lab: for CloudFormation."""
         return _client(self.url, service, self.region)
+
+    def use(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Let boto3's own chain find it, and nothing else; wait for nothing."""
+        for name in [name for name in os.environ if name.startswith("AWS_")]:
+            monkeypatch.delenv(name)
+        for name, value in self.env.items():
+            monkeypatch.setenv(name, value)
 
     def interrupt(self) -> None:
         """Ctrl-C."""

@@ -1,12 +1,15 @@
 """An AWS on this machine, and an environment in which boto3's own chain finds it."""
 
-import os
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from lab.aws.model import Names
+from lab.aws.session import AwsSession, open_session
+from lab.aws.stack import Stack
 from tests.cloud.world import World, moto, world
+from tests.unit.aws.orders import ENDPOINT
 
 
 @pytest.fixture(scope="session", name="upstream")
@@ -20,8 +23,21 @@ def _world(tmp_path: Path, upstream: str, monkeypatch: pytest.MonkeyPatch) -> It
     home = tmp_path / "aws"
     home.mkdir()
     with world(home, upstream) as found:
-        for name in [name for name in os.environ if name.startswith("AWS_")]:
-            monkeypatch.delenv(name)
-        for name, value in found.env.items():
-            monkeypatch.setenv(name, value)
+        found.use(monkeypatch)
         yield found
+
+
+@pytest.fixture(name="aws")
+def _aws(world: World) -> Iterator[AwsSession]:
+    with open_session() as aws:
+        yield aws
+
+
+@pytest.fixture(name="names")
+def _names(world: World) -> Names:
+    return Names.of(ENDPOINT, account=world.account, region=world.region)
+
+
+@pytest.fixture(name="stack")
+def _stack(aws: AwsSession, names: Names) -> Stack:
+    return Stack(aws, names, poll_s=0)
