@@ -79,9 +79,12 @@ def dollars(amount: float | None) -> str:
         return "$0"
     if abs(amount) >= 0.01:  # noqa: PLR2004
         return f"${amount:,.2f}"
-    text = f"{amount:.3g}"
-    # Small amounts in full: nobody reads 3.44e-05 as money.
-    return f"${float(text):.10f}".rstrip("0")
+    return _in_full(float(f"{amount:.3g}"))
+
+
+def _in_full(amount: float) -> str:
+    # Nobody reads 3.44e-05 as money.
+    return f"${amount:.10f}".rstrip("0")
 
 
 def show_plan(
@@ -130,7 +133,7 @@ def _costs(estimate: Estimate) -> Table:
 def _basis(estimate: Estimate) -> Sequence[Text]:
     work = estimate.work
     oldest = min(row.as_of for row in estimate.prices)
-    rows = ", ".join(f"{row.item} {dollars(row.usd)}/{row.unit}" for row in estimate.prices)
+    rows = ", ".join(f"{row.item} {_in_full(row.usd)}/{row.unit}" for row in estimate.prices)
     size = f"{work.request_bytes:,} bytes in, {work.response_bytes:,} out"
     lines = (
         f"A request: {work.seconds * 1000:.0f} ms ({work.source}), {size}.",

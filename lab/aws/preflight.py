@@ -7,7 +7,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from lab.aws.errors import CallError, Kind
+from lab.aws.errors import CallError, Kind, redacted
 from lab.aws.inventory import described, strangers
 from lab.aws.model import AwsError, Check, Names, Order, State
 from lab.aws.model import Kind as Hosting
@@ -123,7 +123,8 @@ def refuse_failed(checks: Sequence[Check]) -> None:
     if failed:
         listed = "; ".join(f"{check.name}: {check.detail.rstrip('.')}" for check in failed)
         remedy = next((check.remedy for check in failed if check.remedy), "")
-        raise AwsError(f"Nothing was made. {listed}.", remedy=remedy)
+        # The checks were shown in full; what is raised may end up in a log.
+        raise AwsError(redacted(f"Nothing was made. {listed}."), remedy=redacted(remedy))
 
 
 def show_checks(checks: Sequence[Check]) -> RenderableType:

@@ -93,6 +93,8 @@ def test_the_plan_says_what_is_made_what_it_costs_and_how_it_is_undone() -> None
     assert "$168.11" in text  # 730 hours, image, archive, two alarms
     assert "assumed" in text
     assert "Prices as of 2026" in text
+    assert "ml.m5.xlarge $0.23/hour" in text
+    assert "data $0.016/GB" in text
     assert "make destroy-aws" in text
 
 

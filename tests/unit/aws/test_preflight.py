@@ -122,6 +122,9 @@ def test_a_bucket_of_another_account_stops_everything(
     _, check = names_check(aws, names)
     assert check.state is State.FAIL
     assert names.bucket in check.detail
+    with pytest.raises(AwsError) as caught:
+        refuse_failed([check])
+    assert world.account not in str(caught.value)
 
 
 def test_reading_that_is_denied_names_the_action_and_the_policy(
