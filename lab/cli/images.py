@@ -1,4 +1,4 @@
-"""``lab images build|report|push``."""
+"""``lab images build|report|push|parity``."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -7,7 +7,7 @@ from dataclasses import asdict
 import typer
 from rich.table import Table
 
-from lab.cli import images_push
+from lab.cli import images_build, images_parity, images_push
 from lab.cli.console import ConsoleProgress, err, out
 from lab.engine.api import Engine
 from lab.engine.docker import DockerEngine
@@ -28,23 +28,7 @@ _LARGEST = 12
 _COMMAND_WIDTH = 70
 
 
-@app.command()
-def build(
-    variants: list[str] = typer.Argument(None, help="Which variants; all if none is named."),
-    platform: str = typer.Option(
-        None, "--platform", help="linux/amd64 or linux/arm64; the engine's own by default."
-    ),
-) -> None:
-    """Build the images that are missing or whose inputs have changed."""
-    wanted = _known(variants)
-    progress = ConsoleProgress()
-    engine = open_engine(progress)
-    try:
-        chosen = _platform(platform, engine)
-        ensure(wanted, platform=chosen, engine=engine, progress=progress)
-        out.print(_table([image_record(engine, None, name, chosen) for name in wanted]))
-    finally:
-        engine.close()
+app.command()(images_build.build)
 
 
 @app.command()
@@ -86,6 +70,7 @@ def report(
 
 
 app.command()(images_push.push)
+app.command()(images_parity.parity)
 
 
 def _known(names: Sequence[str] | None) -> Sequence[str]:

@@ -1,0 +1,114 @@
+"""What a comparison leaves behind: ``parity.json``. It changes only with ``SCHEMA``."""
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from lab.errors import DiskFullError, UsageError
+from lab.spec import Platform
+
+SCHEMA: Final = 1
+FILE: Final = "parity.json"
+
+
+class _Frozen(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Side(_Frozen):
+    """An image whose answers were compared."""
+
+    platform: Platform
+    image: str
+    image_id: str
+    emulated: bool
+
+
+class PictureResult(_Frozen):
+    """What both sides said of one picture."""
+
+    name: str
+    max_abs_difference: float
+    """The largest difference of a label's probability."""
+    reference_grade: int
+    compared_grade: int
+
+
+class Comparison(_Frozen):
+    """One variant, the engine's own platform against another."""
+
+    variant: str
+    archive: str
+    """Which archive of the model both were given: the runtime's name."""
+    archive_sha256: str
+    reference: Side
+    compared: Side
+    pictures: tuple[PictureResult, ...]
+    max_abs_difference: float
+    """Over all pictures."""
+    worst: str
+    """The picture with this difference."""
+    agreement: float
+    """The share of pictures that both gave the same grade, 0 to 1."""
+    spread: float
+    """By how much the reference's own answers differ from picture to picture, at most. Near 0 the
+    model says the same of everything, and agreement proves nothing."""
+    passed: bool
+
+
+class Bounds(_Frozen):
+    """Beyond these, a comparison has failed."""
+
+    max_abs_difference: float
+    least_agreement: float
+
+
+class Parity(_Frozen):
+    """A run of ``lab images parity``."""
+
+    schema_version: int = Field(SCHEMA, alias="schema")
+    id: str
+    created_at: str
+    """UTC, ISO 8601."""
+    model: str
+    bounds: Bounds
+    host: Mapping[str, Any]
+    engine: Mapping[str, Any]
+    comparisons: tuple[Comparison, ...] = ()
+    """Those that were finished, in the order in which they were made."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
+
+
+def save(parity: Parity, folder: Path) -> Path:
+    """Write ``parity.json`` in one step; its path. Raises ``DiskFullError``."""
+    path = folder / FILE
+    new = folder / f".{FILE}-{os.getpid()}"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        new.write_text(parity.model_dump_json(by_alias=True, indent=1) + "\n", encoding="utf-8")
+        new.replace(path)
+    except OSError as error:
+        raise DiskFullError(
+            f"{path} cannot be written: {error.strerror or error}.",
+            remedy="Free some space, or set LAB_HOME to a folder that can be written.",
+        ) from error
+    return path
+
+
+def load(folder: Path) -> Parity:
+    """Read ``parity.json`` of a run folder. Raises ``UsageError`` when it is not this version's."""
+    path = folder / FILE
+    try:
+        found = Parity.model_validate_json(path.read_bytes())
+    except (OSError, ValidationError) as error:
+        raise UsageError(f"{path} cannot be read as a comparison: {error}") from error
+    if found.schema_version != SCHEMA:
+        raise UsageError(
+            f"{path} has schema {found.schema_version}, and this lab reads {SCHEMA}.",
+            remedy="Read it with the lab that wrote it, or compare again: `lab images parity`.",
+        )
+    return found

@@ -1,0 +1,171 @@
+"""A comparison from nothing: emulation, images, model, containers; all of it cleaned up."""
+
+import os
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from lab import paths
+from lab.artifacts import archive, build, store
+from lab.engine.api import Engine
+from lab.engine.emulation import ensure_runs
+from lab.errors import EngineError, UsageError
+from lab.host import host_facts
+from lab.images.build import ensure as ensure_images
+from lab.images.variants import VARIANTS, image_ref, variant
+from lab.parity.compare import BOUNDS, Answer, compare, summarise
+from lab.parity.pictures import COUNT, Picture, choose
+from lab.parity.record import FILE, Comparison, Parity, Side, save
+from lab.parity.served import Serving, ask
+from lab.progress import Progress
+from lab.spec import EngineKind, Platform, Runtime
+from lab.start.emulated import emulated, patience
+
+
+@dataclass(frozen=True, kw_only=True)
+class Job:
+    """What to compare. ``platform`` None is the one that the engine has not."""
+
+    variants: Sequence[str] = ()
+    """All that serve a model, if none is named."""
+    platform: Platform | None = None
+    model: str
+    count: int = COUNT
+    payloads: Sequence[Path] = ()
+
+
+def run(job: Job, engine: Engine, progress: Progress) -> tuple[Parity, Path]:
+    """Compare, and return the figures and the file that keeps them.
+
+    The file grows by a variant at a time: what was compared before a failure or Ctrl-C is in it.
+    Raises ``UsageError``, ``EngineError``, ``ContainerFailedError``, or ``ParityError`` for answers
+    that cannot be compared; that bounds are broken is for ``refuse_broken`` to say.
+    """
+    runtimes = _runtimes(job.variants)
+    if engine.kind is EngineKind.PROCESS:
+        raise EngineError(
+            "Platforms are compared in containers, and there is no container here.",
+            remedy="Run `lab doctor`: it says what a container engine needs on this machine.",
+        )
+    facts = engine.facts()
+    other = _other(job.platform, facts.platform)
+    build.ensure([job.model], engine=engine, progress=progress)
+    pictures = choose(job.model, job.count, job.payloads)
+    ensure_runs(other, engine, progress)
+    for platform in (facts.platform, other):
+        ensure_images(list(runtimes), platform=platform, engine=engine, progress=progress)
+    now = datetime.now(UTC)
+    parity = Parity(
+        id=f"{now:%Y%m%dT%H%M%SZ}-parity",
+        created_at=now.isoformat(timespec="seconds"),
+        model=job.model,
+        bounds=BOUNDS,
+        host=host_facts(),
+        engine=asdict(facts),
+    )
+    folder = paths.runs() / parity.id
+    path = folder / FILE
+    with tempfile.TemporaryDirectory(prefix="inference-lab-") as name:
+        Path(name).chmod(0o755)  # readable by whatever user the images run as
+        scene = _Scene(
+            engine=engine,
+            native=facts.platform,
+            model=job.model,
+            model_dirs=_unpacked(job.model, set(runtimes.values()), Path(name)),
+            pictures=pictures,
+            owner=f"{parity.id}-{os.getpid()}",
+        )
+        for one, runtime in runtimes.items():
+            found = scene.compare(one, runtime, other, progress)
+            parity = parity.model_copy(update={"comparisons": (*parity.comparisons, found)})
+            path = save(parity, folder)
+    return parity, path
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Scene:
+    """What all comparisons of a run have in common."""
+
+    engine: Engine
+    native: Platform
+    model: str
+    model_dirs: Mapping[Runtime, Path]
+    pictures: Sequence[Picture]
+    owner: str
+
+    def compare(
+        self, variant: str, runtime: Runtime, other: Platform, progress: Progress
+    ) -> Comparison:
+        """One variant: first the engine's own platform, then the other."""
+        reference = self._answers(variant, runtime, self.native, progress)
+        compared = self._answers(variant, runtime, other, progress)
+        results = compare([one.name for one in self.pictures], reference, compared)
+        return summarise(
+            results,
+            variant=variant,
+            archive=(runtime.value, store.find(self.model, runtime).sha256),
+            sides=(self._side(variant, self.native), self._side(variant, other)),
+            reference=reference,
+        )
+
+    def _answers(
+        self, variant: str, runtime: Runtime, platform: Platform, progress: Progress
+    ) -> Sequence[Answer]:
+        how = " (emulated)" if emulated(platform, native=self.native) else ""
+        with progress.step(f"Asking {variant} for {platform}{how}") as step:
+            return ask(
+                Serving(
+                    image=image_ref(variant, platform),
+                    platform=platform,
+                    model_dir=self.model_dirs[runtime],
+                    owner=self.owner,
+                    patience=patience(platform, native=self.native),
+                ),
+                self.pictures,
+                self.engine,
+                step,
+            )
+
+    def _side(self, variant: str, platform: Platform) -> Side:
+        ref = image_ref(variant, platform)
+        return Side(
+            platform=platform,
+            image=ref,
+            image_id=self.engine.image(ref).image_id,
+            emulated=emulated(platform, native=self.native),
+        )
+
+
+def _runtimes(names: Sequence[str]) -> Mapping[str, Runtime]:
+    """The variants with their runtimes. Raises ``UsageError`` for one that serves no model."""
+    serving = {name: one.runtime for name, one in VARIANTS.items() if one.runtime is not None}
+    for name in names:
+        if variant(name).name not in serving:
+            raise UsageError(
+                f"{name} serves no model: there is nothing to compare.",
+                remedy=f"Choose from {', '.join(serving)}.",
+            )
+    return {name: serving[name] for name in dict.fromkeys(names or serving)}
+
+
+def _other(asked: Platform | None, native: Platform) -> Platform:
+    """The platform that is compared with the engine's own."""
+    (other,) = set(Platform) - {native}
+    if asked is native:
+        raise UsageError(
+            f"{native} is the engine's own platform, which others are compared with.",
+            remedy=f"Name the other one: --platform {other}.",
+        )
+    return asked or other
+
+
+def _unpacked(model: str, runtimes: set[Runtime], folder: Path) -> Mapping[Runtime, Path]:
+    """The model as each runtime has it, unpacked once for both platforms."""
+    made = {}
+    for runtime in sorted(runtimes):
+        into = folder / runtime.value
+        archive.extract(store.find(model, runtime).path, into)
+        made[runtime] = into
+    return made
