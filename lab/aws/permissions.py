@@ -45,6 +45,7 @@ STATEMENTS: Final[Sequence[Statement]] = (
             "iam:SimulatePrincipalPolicy",
             "logs:DescribeLogGroups",
             "sagemaker:ListEndpointConfigs",
+            "sagemaker:ListEndpoints",
             "sagemaker:ListModels",
             "servicequotas:GetAWSDefaultServiceQuota",
             "servicequotas:GetServiceQuota",
