@@ -29,17 +29,24 @@ from lab.aws.measure_record import (
 )
 from lab.aws.measure_summary import summarise
 from lab.aws.metrics import Metrics, Window, next_minute
-from lab.aws.model import AwsError, Kind
-from lab.aws.spending import SLOWEST_S, Rates
+from lab.aws.model import AwsError, Kind, Target
+from lab.aws.spending import SLOWEST_S, Rates, busy_s, cost_usd
 from lab.errors import EndpointError, UsageError
 from lab.host import host_facts
 from lab.progress import Progress, Step
+from lab.spec import Platform
 from lab.units import format_seconds
 
 _FAILURES: Final = 3
 """In a row: the endpoint is not measured but broken."""
 
 _TICK_S: Final = 1.0
+_MACHINES: Final[Mapping[Platform, Sequence[str]]] = {
+    Platform.AMD64: ("x86_64", "amd64"),
+    Platform.ARM64: ("aarch64", "arm64"),
+}
+"""What the kernels call a platform's machines."""
+
 _PASSING: Final = (Trouble.MODEL, Trouble.SERVICE, Trouble.THROTTLED, Trouble.CONNECTION)
 """Of one request; all other troubles would be those of the next one too."""
 
@@ -137,18 +144,15 @@ def measure(
     try:
         stopped = session.run(_protocols(subject, options, progress))
         session.read_metrics()
-    except (KeyboardInterrupt, CallError):
+    except (KeyboardInterrupt, CallError, EndpointError):
         progress.note(
             f"{len(folder.samples())} requests are kept in {folder.path}; go on with "
             f"`lab push measure --resume {folder.path.name}`."
         )
         raise
     finally:
-        found = folder.samples()
-        if found:
-            folder.save_summary(
-                summarise(folder.run(), found, folder.metrics(), usd=session.spent())
-            )
+        if folder.samples():
+            folder.save_summary(summarise(folder.run(), folder.samples(), folder.metrics()))
     if stopped:
         progress.note(stopped)
     return folder
@@ -215,12 +219,10 @@ class _Session:
 
     def spent(self) -> float:
         """Dollars so far."""
-        count = len(self._samples)
-        return self.rates.usd(
-            answering_s=sum(_busy_s(one) for one in self._samples),
-            present_s=sum(_busy_s(one) + one.idle_s for one in self._samples),
-            data_bytes=count * len(self.payload.body)
-            + sum(one.response_bytes for one in self._samples),
+        return cost_usd(
+            self.rates,
+            self._samples,
+            request_bytes=len(self.payload.body),
             metrics=self._asked_before + self.metrics.asked,
         )
 
@@ -348,7 +350,7 @@ class _Session:
 
     def _next_usd(self, pause_s: float) -> float:
         """The most that one more request may cost, judged by the slowest so far."""
-        slowest = max((_busy_s(one) for one in self._samples), default=SLOWEST_S)
+        slowest = max((busy_s(one) for one in self._samples), default=SLOWEST_S)
         return self.rates.usd(
             answering_s=slowest,
             present_s=slowest + pause_s,
@@ -369,17 +371,21 @@ class _Session:
 def _run(task: Task, clock: Clock) -> AwsRun:
     began = clock.now()
     client = host_facts()
+    subject = task.subject
+    # The lab's endpoints run on this machine, or beside it on one like it.
+    foreign = client["machine"] not in _MACHINES[subject.platform]
     return AwsRun(
         id=f"{began:%Y%m%dT%H%M%SZ}-aws-measure",
         started_at=began.isoformat(timespec="seconds"),
         lab_version=__version__,
         git_commit=client["git_commit"],
         git_dirty=client["git_dirty"],
-        subject=task.subject,
+        subject=subject,
         options=_plain(asdict(task.options)),
         rates=asdict(task.rates),
         payload=_sent(task.payload),
         client=client,
+        emulated=subject.target is Target.LOCAL and foreign,
     )
 
 
@@ -418,14 +424,6 @@ def _protocols(subject: Subject, options: Options, progress: Progress) -> Sequen
         progress.note("A real-time endpoint has no cold starts: only warm requests are made.")
         chosen.remove(Protocol.COLD)
     return chosen
-
-
-def _busy_s(sample: Sample) -> float:
-    """How long the endpoint may have worked on a request: of a failure too."""
-    if sample.total_s is not None:
-        return sample.total_s
-    begin, end = _time(sample.started_at), _time(sample.ended_at)
-    return max(0.0, (end - begin).total_seconds())
 
 
 def _warm_window(samples: Sequence[Sample]) -> Window | None:

@@ -32,7 +32,7 @@ class MeasureFolder:
         folder = cls((root or paths.runs()) / run.id)
         with _disk(folder.path):
             folder.path.mkdir(parents=True, exist_ok=False)
-            folder._write(RUN_FILE, run.model_dump_json(by_alias=True, indent=1))
+        folder._write(RUN_FILE, run.model_dump_json(by_alias=True, indent=1))
         return folder
 
     @classmethod
@@ -104,8 +104,9 @@ class MeasureFolder:
 
     def _write(self, name: str, text: str) -> None:
         new = self.path / f".{name}"
-        new.write_text(text + "\n", encoding="utf-8")
-        new.replace(self.path / name)
+        with _disk(self.path):
+            new.write_text(text + "\n", encoding="utf-8")
+            new.replace(self.path / name)
 
 
 @contextmanager

@@ -47,8 +47,6 @@ class Subject(_Frozen):
     instances: int = 1
     image_digest: str | None = None
     """``sha256:...`` without the repository, whose name holds the account's id."""
-    emulated: bool = False
-    """Under QEMU, which the lab's own endpoint may be: such seconds predict nothing."""
 
     def __str__(self) -> str:
         size = f"{self.memory_mb} MB" if self.kind is Kind.SERVERLESS else str(self.instance_type)
@@ -80,6 +78,8 @@ class AwsRun(_Frozen):
     payload: Sent
     client: Mapping[str, Any]
     """The machine that asked: its way to the region is in every total."""
+    emulated: bool = False
+    """Under QEMU, which the lab's own endpoint may be: such seconds predict nothing."""
 
 
 class Reading(_Frozen):

@@ -5,13 +5,14 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from lab.aws.measure_record import SCHEMA, AwsRun, MetricsFile, Protocol, Reading, Sample
+from lab.aws.spending import Rates, cost_usd
 from lab.stats.quantiles import interval, median
 
 COUNTED_S: Final = ("total_s", "prediction_s", "model_latency_s", "overhead_s", "setup_s")
 
 
 def summarise(
-    run: AwsRun, samples: Sequence[Sample], metrics: MetricsFile | None, *, usd: float
+    run: AwsRun, samples: Sequence[Sample], metrics: MetricsFile | None
 ) -> Mapping[str, Any]:
     """``summary.json``. Seconds; a row for each protocol that has a counted request.
 
@@ -23,7 +24,12 @@ def summarise(
         "run": run.id,
         "subject": run.subject.model_dump(mode="json"),
         "rows": [row for row in rows if row is not None],
-        "usd": usd,
+        "usd": cost_usd(
+            Rates(**run.rates),
+            samples,
+            request_bytes=run.payload.bytes,
+            metrics=metrics.asked if metrics else 0,
+        ),
     }
 
 

@@ -1,8 +1,11 @@
 """What a measurement costs while it goes on, from its own samples: never less than AWS charges."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Final
 
+from lab.aws.measure_record import Sample
 from lab.aws.model import Kind, Target
 from lab.cost.charges import HOUR_S, data_usd, instances_usd, serverless_usd
 from lab.cost.prices import price
@@ -35,6 +38,26 @@ class Rates:
             + data_bytes * self.byte_usd
             + metrics * self.metric_usd
         )
+
+
+def cost_usd(
+    rates: Rates, samples: Sequence[Sample], *, request_bytes: int, metrics: int = 0
+) -> float:
+    """What requests have cost together, with the pauses before them."""
+    return rates.usd(
+        answering_s=sum(busy_s(one) for one in samples),
+        present_s=sum(busy_s(one) + one.idle_s for one in samples),
+        data_bytes=len(samples) * request_bytes + sum(one.response_bytes for one in samples),
+        metrics=metrics,
+    )
+
+
+def busy_s(sample: Sample) -> float:
+    """How long the endpoint may have worked on a request: on one that failed too."""
+    if sample.total_s is not None:
+        return sample.total_s
+    begin, end = (datetime.fromisoformat(one) for one in (sample.started_at, sample.ended_at))
+    return max(0.0, (end - begin).total_seconds())
 
 
 def rates_of(

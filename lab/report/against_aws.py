@@ -194,7 +194,7 @@ def _measured(folder: MeasureFolder) -> Mapping[Figure, _Values]:
 
 def _of_measurement(here: MeasureFolder, there: AwsRun) -> Mapping[Figure, Sequence[_Values]]:
     mine, theirs = here.run().subject, there.subject
-    if mine.emulated or theirs.emulated:
+    if here.run().emulated or there.emulated:
         raise UsageError(
             "One of these measurements ran under QEMU, whose seconds stand for nothing.",
             remedy="Measure on a machine of the image's own architecture.",

@@ -317,3 +317,20 @@ def test_an_unknown_measurement_names_those_that_there_are() -> None:
         MeasureFolder.find("nothing")
     assert folder.path.name in caught.value.remedy
     assert MeasureFolder.find(folder.path.name).path == folder.path
+
+
+@pytest.mark.parametrize(
+    ("machine", "target", "emulated"),
+    [
+        ("x86_64", Target.LOCAL, False),
+        ("aarch64", Target.LOCAL, True),
+        ("aarch64", Target.AWS, False),
+    ],
+)
+def test_the_lab_s_own_endpoint_of_another_architecture_is_known_as_emulated(
+    monkeypatch: pytest.MonkeyPatch, machine: str, target: Target, *, emulated: bool
+) -> None:
+    monkeypatch.setattr("platform.machine", lambda: machine)
+    subject = SUBJECT.model_copy(update={"target": target})
+    folder, _, _ = run(replace(TASK, subject=subject))
+    assert folder.run().emulated is emulated

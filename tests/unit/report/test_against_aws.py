@@ -21,6 +21,7 @@ from lab.aws.measure_record import (
 from lab.aws.model import Kind, Target
 from lab.coldstart import record
 from lab.errors import UsageError
+from lab.report import measured_out
 from lab.report.against_aws import AgainstAws, Figure, Line, compare_with_aws, is_aws_run
 from lab.report.against_aws_out import to_markdown, to_terminal, write
 from lab.spec import Platform, StartKind
@@ -64,7 +65,7 @@ def measurement(
             git_dirty=None,
             subject=subject,
             options={"warm_pause_s": 5.0, "cold_idle_s": 900.0},
-            rates={},
+            rates={"second_usd": 4e-5, "hour_usd": 0.0, "byte_usd": 0.0, "metric_usd": 0.0},
             payload=Sent(name="x.png", content_type="image/png", bytes=1, sha256="a"),
             client={},
         )
@@ -182,9 +183,12 @@ def test_what_ran_under_qemu_predicts_nothing(tmp_path: Path) -> None:
 
 
 def test_a_measurement_of_the_emulator_under_qemu_predicts_nothing_either() -> None:
-    qemu = SUBJECT.model_copy(update={"target": Target.LOCAL, "emulated": True})
+    local = SUBJECT.model_copy(update={"target": Target.LOCAL})
+    here = MeasureFolder.find(measurement(HERE, subject=local, told_at_once=True))
+    qemu = here.run().model_copy(update={"emulated": True})
+    (here.path / "aws.json").write_text(qemu.model_dump_json(by_alias=True))
     with pytest.raises(UsageError, match="QEMU"):
-        compare_with_aws(measurement(HERE, subject=qemu, told_at_once=True), measurement())
+        compare_with_aws(HERE, measurement())
 
 
 @pytest.mark.parametrize(
@@ -288,3 +292,25 @@ def test_a_prediction_that_is_right_says_so() -> None:
     )
     assert all(one.error == 0 for one in result.lines)
     assert result.text.startswith("emulator, 10 requests predicted 0 %")
+
+
+def test_a_measurement_s_own_report_says_what_counts_and_what_it_cost(tmp_path: Path) -> None:
+    folder = MeasureFolder.find(measurement())
+    page = measured_out.write(folder).read_text()
+    screen = io.StringIO()
+    Console(file=screen, width=140).print(measured_out.to_terminal(folder))
+    for text in (page, screen.getvalue()):
+        assert "warm: 25 requests" in text
+        assert "cold: 10 requests" in text
+        assert "ModelSetupTime" in text
+        assert "USD" in text
+    assert "10.1 s" in page
+
+
+def test_a_request_that_found_a_container_is_told_in_the_report() -> None:
+    folder = MeasureFolder.find(measurement())
+    kept = folder.metrics()
+    assert kept is not None
+    warm = {**kept.cold, 1: _reading()}
+    folder.save_metrics(kept.model_copy(update={"cold": warm}))
+    assert "1 request found a container still running" in measured_out.to_markdown(folder)

@@ -1,0 +1,130 @@
+"""A measurement of an endpoint as a terminal table and as Markdown: ``lab push measure``."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from lab.aws.measure_folder import MeasureFolder
+from lab.aws.measure_record import Protocol
+from lab.aws.measure_summary import COUNTED_S, summarise
+from lab.aws.model import Target
+from lab.report.markdown_table import table as markdown_table
+from lab.report.words import NOTHING, plural, seconds, seconds_pair
+from lab.report.write import write_whole
+
+_HEAD: Final = ("n", "median", "95 % interval", "mean", "s.d.", "min", "max")
+_NAMES: Final = {
+    "total_s": "total, by the client",
+    "prediction_s": "prediction, by the container",
+    "model_latency_s": "ModelLatency",
+    "overhead_s": "OverheadLatency",
+    "setup_s": "ModelSetupTime",
+}
+_TOGETHER: Final = "CloudWatch, all together"
+
+
+def write(folder: MeasureFolder) -> Path:
+    """Write ``report.md`` into the run's folder."""
+    return write_whole(folder.path / "report.md", to_markdown(folder))
+
+
+def to_terminal(folder: MeasureFolder) -> RenderableType:
+    """A table for each protocol, and what there is to say of it."""
+    summary = _summary(folder)
+    parts: list[RenderableType] = [Text(_title(folder), "bold")]
+    for row in summary["rows"]:
+        table = Table(
+            title=_heading(row), title_justify="left", title_style="cyan", box=None, pad_edge=False
+        )
+        for number, heading in enumerate(("", *_HEAD)):
+            table.add_column(heading, justify="right" if number else "left", no_wrap=True)
+        for cells in _lines(row):
+            table.add_row(f" {cells[0]}", *cells[1:])
+        parts += ["", table]
+    parts += [""] + [Text(f"• {note}", "dim") for note in _notes(folder, summary)]
+    return Group(*parts)
+
+
+def to_markdown(folder: MeasureFolder) -> str:
+    """``report.md``."""
+    summary = _summary(folder)
+    parts = [f"# {_title(folder)}"]
+    for row in summary["rows"]:
+        parts += [f"## {_heading(row)}", markdown_table(["figure", *_HEAD], _lines(row))]
+    parts.append("\n".join(f"- {note}" for note in _notes(folder, summary)))
+    return "\n\n".join(parts) + "\n"
+
+
+def _summary(folder: MeasureFolder) -> Mapping[str, Any]:
+    """From the samples: a run that was cut off may have no summary of its last ones."""
+    return summarise(folder.run(), folder.samples(), folder.metrics())
+
+
+def _title(folder: MeasureFolder) -> str:
+    run = folder.run()
+    where = run.subject.region if run.subject.target is Target.AWS else "the lab's emulator"
+    return f"{run.id}: {run.subject}, on {where}"
+
+
+def _heading(row: Mapping[str, Any]) -> str:
+    failed = f", {plural(row['failures'], 'failure')}" if row["failures"] else ""
+    return f"{row['protocol']}: {plural(row['n'], 'request')}{failed}"
+
+
+def _lines(row: Mapping[str, Any]) -> Sequence[Sequence[str]]:
+    lines = [_line(_NAMES[name], row[name]) for name in COUNTED_S if name in row]
+    told = row["cloudwatch"]
+    if told is not None:
+        # Sums by the minute: a mean is all that can be made of them.
+        lines += [
+            [
+                f"{_NAMES[name]} ({_TOGETHER})",
+                str(told["requests"]),
+                *(NOTHING, NOTHING, seconds(told[name]), NOTHING, NOTHING, NOTHING),
+            ]
+            for name in ("model_latency_s", "overhead_s")
+            if told[name] is not None
+        ]
+    return lines
+
+
+def _line(name: str, of: Mapping[str, Any]) -> Sequence[str]:
+    held = of["p50_ci95"]
+    return [
+        name,
+        str(of["n"]),
+        seconds(of["p50"]),
+        seconds_pair(None if held is None else (held[0], held[1])),
+        *(seconds(of[key]) for key in ("mean", "sd", "min", "max")),
+    ]
+
+
+def _notes(folder: MeasureFolder, summary: Mapping[str, Any]) -> Sequence[str]:
+    run = folder.run()
+    notes = []
+    for row in summary["rows"]:
+        if row["protocol"] == Protocol.COLD and row["not_cold"]:
+            notes.append(
+                f"{plural(row['not_cold'], 'request')} found a container still running and "
+                "count for nothing: more idle time is needed."
+            )
+        if row["protocol"] == Protocol.COLD and row["untold"]:
+            notes.append(
+                f"Of {plural(row['untold'], 'request')} nothing told whether it was cold: the "
+                "metrics were late or several fell into a minute."
+            )
+        if row["protocol"] == Protocol.WARM and row["cold"]:
+            notes.append(
+                f"{plural(row['cold'], 'request')} meant to be warm waited for a container and "
+                "is not among the figures."
+            )
+    if run.emulated:
+        notes.append("Emulated: seconds under QEMU stand for nothing.")
+    if run.subject.target is Target.AWS:
+        notes.append(f"It cost at most {summary['usd']:.4f} USD, by the prices in {run.id}.")
+    notes.append("Totals hold the way between the endpoint and the machine that asked.")
+    return notes
