@@ -115,7 +115,12 @@ def _answer(http: httpx.Client, picture: Picture, container: Container, serving:
         answer = http.post(
             "/invocations",
             content=picture.body,
-            headers={"Content-Type": picture.content_type, "Accept": "application/json"},
+            headers={
+                "Content-Type": picture.content_type,
+                "Accept": "application/json",
+                # A connection that waits for its next use may be closed by the other side.
+                "Connection": "close",
+            },
         )
     except httpx.HTTPError as error:
         cause = death(container, f"at {picture.name}")
