@@ -18,6 +18,7 @@ from botocore.credentials import Credentials
 from lab import wire
 from lab.artifacts import archive
 from lab.endpoint.client import EmulatorClient
+from lab.endpoint.instances import LARGE
 from lab.endpoint.launch_place import SERVERLESS_USER
 from lab.endpoint.records import Status
 from lab.engine.api import ContainerSpec, Engine, Mount
@@ -29,7 +30,6 @@ from lab.start.prompt import prompt
 CONCURRENCY: Final = 2
 SMALL: Final = b'{"small": true}'
 
-_INSTANCE: Final = "ml.m5.large"
 _VARIANT: Final = "AllTraffic"
 _POLL_S: Final = 0.25
 _READY_S: Final = 300.0
@@ -90,10 +90,11 @@ def staged(
 ) -> Iterator[Stage]:
     """Make the endpoints, wait until they are in service, and delete them afterwards."""
     made = _Made(client, f"bench-{os.getpid()}")
+    instance = {"InstanceType": LARGE[engine.facts().platform], "InitialInstanceCount": 1}
     try:
-        small = made.endpoint("floor", {"Image": floor}, _real_time())
+        small = made.endpoint("floor", {"Image": floor}, instance)
         container = {"Image": subject.image, "ModelDataUrl": subject.model_data}
-        real = made.endpoint("real", container, _real_time())
+        real = made.endpoint("real", container, instance)
         serverless = {
             "ServerlessConfig": {
                 "MemorySizeInMB": subject.memory_mb,
@@ -211,10 +212,6 @@ class _Caller:
         SigV4Auth(Credentials(key, secret), "sagemaker", self._region).add_auth(request)
         host = urlsplit(self._base).netloc
         return wire.request("POST", path, host=host, body=body, headers=dict(request.headers))
-
-
-def _real_time() -> Mapping[str, Any]:
-    return {"InstanceType": _INSTANCE, "InitialInstanceCount": 1}
 
 
 def _start(subject: Subject, engine: Engine, folder: Path) -> float:

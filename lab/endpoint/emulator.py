@@ -156,7 +156,7 @@ def assemble(
         objects=objects,
         logs=logs,
         launcher=launcher,
-        machine=Machine(cpus=facts.cpus, memory_bytes=facts.memory_bytes),
+        machine=Machine(cpus=facts.cpus, memory_bytes=facts.memory_bytes, platform=facts.platform),
         transport=transport,
         registry=registry,
     )

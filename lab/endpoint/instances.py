@@ -7,11 +7,15 @@ from importlib import resources
 from typing import Final
 
 from lab.endpoint.parts import Compute
-from lab.spec import MB_PER_VCPU
+from lab.spec import MB_PER_VCPU, Platform
 
 GIB: Final = 1024**3
 _MIB: Final = 1024**2
 SERVERLESS_DISK_BYTES: Final = 5 * GIB
+LARGE: Final = {Platform.AMD64: "ml.m5.large", Platform.ARM64: "ml.m6g.large"}
+"""A small general instance of 2 vCPU and 8 GiB with each processor, for the lab's own endpoints."""
+
+_ARM: Final = "arm64"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -20,6 +24,8 @@ class Machine:
 
     cpus: int
     memory_bytes: int
+    platform: Platform | None = None
+    """What its processors run without emulation; None where that does not matter."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,6 +39,18 @@ class InstanceType:
     """``x86_64`` or ``arm64``."""
     accelerator: str | None
     """``gpu``, ``neuron``, ...: the lab has none."""
+
+    @property
+    def platform(self) -> Platform:
+        """What its images must be for."""
+        return Platform.ARM64 if self.architecture == _ARM else Platform.AMD64
+
+    @property
+    def processor(self) -> str:
+        """``arm64 (Graviton)`` or ``x86-64``, for people."""
+        if self.platform is Platform.AMD64:
+            return "x86-64"
+        return "arm64" if self.accelerator else "arm64 (Graviton)"
 
 
 @functools.cache
@@ -88,9 +106,17 @@ def instance_note(name: str, machine: Machine) -> str | None:
     if machine.memory_bytes < known.memory_bytes:
         have, want = _gib(machine.memory_bytes), _gib(known.memory_bytes)
         short.append(f"{have} of {want} memory")
-    if not short:
-        return None
-    return f"This machine is smaller than an {name}: the container gets {' and '.join(short)}."
+    said = []
+    if machine.platform not in {None, known.platform}:
+        said.append(
+            f"{name} has {known.processor} processors, which this machine emulates: how long "
+            "anything takes says nothing of real ones."
+        )
+    if short:
+        said.append(
+            f"This machine is smaller than an {name}: the container gets {' and '.join(short)}."
+        )
+    return " ".join(said) or None
 
 
 def serverless_note(memory_mb: int, machine: Machine) -> str | None:
@@ -102,12 +128,18 @@ def serverless_note(memory_mb: int, machine: Machine) -> str | None:
     if machine.memory_bytes < memory_mb * _MIB:
         have, want = _gib(machine.memory_bytes), _gib(memory_mb * _MIB)
         short.append(f"{have} of {want} memory")
-    if not short:
-        return None
-    return (
-        f"This machine is smaller than the {memory_mb} MB tier: the container gets "
-        f"{' and '.join(short)}."
-    )
+    said = []
+    if machine.platform is Platform.ARM64:
+        said.append(
+            "AWS documents x86-64 images only for serverless endpoints; that the lab runs an arm64 "
+            "one, on this arm64 machine, does not say that AWS would."
+        )
+    if short:
+        said.append(
+            f"This machine is smaller than the {memory_mb} MB tier: the container gets "
+            f"{' and '.join(short)}."
+        )
+    return " ".join(said) or None
 
 
 def _gib(count: int) -> str:

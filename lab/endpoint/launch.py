@@ -17,10 +17,12 @@ from lab.endpoint.launch_failure import with_log
 from lab.endpoint.launch_logs import Filing
 from lab.endpoint.launch_model import not_downloaded
 from lab.endpoint.launch_place import LocalPlace, Place
+from lab.endpoint.launch_platform import refusal
 from lab.endpoint.launch_start import Start
 from lab.endpoint.logs import LogFiles
 from lab.endpoint.parts import (
     Address,
+    LaunchFailed,
     ObjectError,
     Objects,
     Server,
@@ -36,6 +38,8 @@ from lab.engine.within import runs_within
 from lab.errors import EngineError, LabError
 from lab.spec import LABEL, LABEL_OWNER, LABEL_ROLE, EngineKind
 from lab.start import cause
+from lab.start.cause import EXEC_FORMAT_ERROR
+from lab.start.emulated import patience
 from lab.units import format_bytes
 
 ROLE: Final = "endpoint"
@@ -259,6 +263,7 @@ class EngineLauncher:
             place=self._place(plan, server_id),
             name=f"inference-lab-{plan.endpoint}-{plan.name}-{server_id[-12:]}",
             labels=labels,
+            suit=lambda: self._suit(plan, server_id),
             filing=filing,
             helper=self._helpers,
             probe_interval_s=self._settings.probe_interval_s,
@@ -337,6 +342,23 @@ class EngineLauncher:
             except ObjectError as error:
                 return not_downloaded(plan.model_data, error)
         return None
+
+    def _suit(self, plan: VariantPlan, server_id: str) -> float:
+        """How much longer than natively it is waited for.
+
+        Raises ``LaunchFailed``, and files what SageMaker would file, for an image that is not for
+        the processor of its instance.
+        """
+        platform = self._images.resolve(plan.image).facts.platform
+        machine = self._facts().platform
+        why = refusal(plan, platform, machine=machine)
+        if why is None:
+            return patience(platform, native=machine)
+        writer = self._logs.writer(plan.endpoint, plan.name, server_id)
+        writer.write(f"exec serve: {EXEC_FORMAT_ERROR}")
+        writer.write(f"[platform] The container was not started: {why}")
+        writer.close()
+        raise LaunchFailed(why)
 
     def _find(self, record: ServerRecord, plan: VariantPlan) -> tuple[Container, Address] | None:
         with suppress(EngineError):

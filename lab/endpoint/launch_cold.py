@@ -85,7 +85,7 @@ class ColdPlace:
         found = self._images.resolve(self._plan.image)
         self._platform = found.facts.platform
         with _FILLING:
-            registry = self._registry(engine, self._platform)
+            registry = self._registry(engine)
             try:
                 registry.push(engine, found.ref, Silent(), arch=self._platform.arch)
                 self._name = registry.pull_ref(found.ref)
@@ -133,6 +133,7 @@ class ColdPlace:
             name=name,
             model_dir=None if self._blob is None else MODEL,
             publish=self._cold.publish,
+            platform=self._platform,
         )
 
     def address(self, container: Container) -> Address:
@@ -150,11 +151,13 @@ class ColdPlace:
             raise EngineError("The cold host was not made.")
         return self._host
 
-    def _registry(self, engine: DockerEngine, platform: Platform) -> Registry:
+    def _registry(self, engine: DockerEngine) -> Registry:
         where = self._settings.registry
         running = [one for one in engine.containers({}) if one.name == NAME]
         if where is None or not running:
-            return Registry.ensure(engine, image_ref("registry", platform), Silent())
+            # The registry runs on the engine's own processor, whatever the images in it are for.
+            own = image_ref("registry", engine.facts().platform)
+            return Registry.ensure(engine, own, Silent())
         registry = Registry(running[0], Distribution(INTERNAL if self._within else where))
         registry.host = where  # as the engine reaches it, which does the pushing
         return registry

@@ -6,7 +6,7 @@ from typing import Final
 from lab.endpoint.parts import LaunchFailed, VariantPlan
 from lab.endpoint.records import Kind
 from lab.spec import PORT
-from lab.start.cause import Cause, CauseKind
+from lab.start.cause import EXEC_FORMAT_ERROR, OTHER_PROCESSOR, Cause, CauseKind
 from lab.start.probe import Probes
 
 MOST: Final = 850
@@ -14,7 +14,7 @@ MOST: Final = 850
 
 _LEAST_LOG: Final = 300
 _HINTS: Final = (
-    ("exec format error", "The image is for another processor than this machine's."),
+    (EXEC_FORMAT_ERROR, OTHER_PROCESSOR),
     (
         "permission denied",
         "Serverless containers do not run as root: `chmod -R o+rX` what they read.",

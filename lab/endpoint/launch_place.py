@@ -12,7 +12,7 @@ from lab.endpoint.records import Kind
 from lab.engine.api import Container, ContainerSpec, Engine, Mount
 from lab.engine.docker import DockerEngine
 from lab.engine.route import connected
-from lab.spec import PORT, EngineKind, Mark
+from lab.spec import PORT, EngineKind, Mark, Platform
 
 SERVERLESS_USER: Final = "993:990"
 ISOLATED: Final = "inference-lab-isolated"
@@ -121,6 +121,7 @@ class LocalPlace:
             mounts=(tmp,) if self._own_tmp else (),
             network=self._network,
             publish=self._publish,
+            platform=self._images.resolve(plan.image).facts.platform,
             processes=self._processes,
         )
 
@@ -164,6 +165,7 @@ def container_spec(  # noqa: PLR0913 - all keyword-only, each a field of the spe
     mounts: tuple[Mount, ...] = (),
     network: str | None = None,
     publish: int | None = None,
+    platform: Platform | None = None,
     processes: bool = False,
 ) -> ContainerSpec:
     """The plan as the engine takes it."""
@@ -182,4 +184,5 @@ def container_spec(  # noqa: PLR0913 - all keyword-only, each a field of the spe
         user=SERVERLESS_USER if serverless and not processes else None,
         read_only_root=serverless,
         hostname=plan.hostname,
+        platform=platform,
     )

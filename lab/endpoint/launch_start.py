@@ -41,13 +41,17 @@ class Start:
         place: Place,
         name: str,
         labels: Mapping[str, str],
+        suit: Callable[[], float],
         filing: Callable[["Start"], Filing],
         helper: Executor,
         probe_interval_s: float,
         offset_ns: Callable[[], int],
         reports: set[str],
     ) -> None:
-        """``reports`` holds the images that answer no ``GET /startup``: they are asked once."""
+        """``suit`` says how much longer than natively it is waited for, or raises
+        ``LaunchFailed``; ``reports`` holds the images that answer no ``GET /startup``: they are
+        asked once.
+        """
         self.container: Container | None = None
         self.filing: Filing | None = None
         self.killed_for: str | None = None
@@ -56,6 +60,8 @@ class Start:
         self._plan = plan
         self._name = name
         self._labels = labels
+        self._suit = suit
+        self._startup_s = plan.startup_timeout_s
         self._make_filing = filing
         self._helper = helper
         self._interval_s = probe_interval_s
@@ -102,11 +108,12 @@ class Start:
     def _run(self) -> tuple[Address, Setup]:
         plan = self._plan
         self._stop_if_cancelled()
+        self._startup_s *= self._suit()
         self.place.prepare()
         self._stop_if_cancelled()
         begin = time.monotonic()
         self._mark(Mark.BEGIN)
-        deadline = begin + plan.startup_timeout_s
+        deadline = begin + self._startup_s
         image = self.place.image(self._marks)
         fetched_by = begin + plan.download_timeout_s
         if plan.kind is Kind.SERVERLESS:
@@ -120,7 +127,7 @@ class Start:
             container = self._bring(self.place.image(self._marks), fetched_by)
         self._stop_if_cancelled()
         if plan.kind is not Kind.SERVERLESS:
-            deadline = time.monotonic() + plan.startup_timeout_s
+            deadline = time.monotonic() + self._startup_s
         self.filing = self._make_filing(self)
         address, seen = self._until_ready(container, deadline)
         self._look_inside(container, seen)
@@ -190,7 +197,7 @@ class Start:
         listens: Sequence[str] = ()
         with suppress(EngineError):
             listens = listening(container.state().pid)
-        found = cause.not_ready(container, seen, self._plan.startup_timeout_s)
+        found = cause.not_ready(container, seen, self._startup_s)
         return explain(found, self._plan, seen=seen, listens=listens)
 
     def _look_inside(self, container: Container, seen: Probes) -> None:

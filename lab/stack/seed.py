@@ -20,7 +20,6 @@ from lab.errors import EndpointError
 from lab.progress import Progress, Step
 
 KINDS: Final = ("realtime", "serverless")
-INSTANCE_TYPE: Final = "ml.m5.large"
 SERVERLESS_MB: Final = 2048
 MAX_CONCURRENCY: Final = 5
 
@@ -55,13 +54,16 @@ class Emulator(Protocol):
 
 @dataclass(frozen=True, kw_only=True)
 class Served:
-    """A model as it is to be served. ``image_id`` tells a rebuilt image from the one before."""
+    """A model as it is to be served. ``image_id`` tells a rebuilt image from the one before;
+    ``instance_type`` has the processor that the image is for.
+    """
 
     archive: Archive
     payload: Payload
     image: str
     image_id: str
     variant: str
+    instance_type: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -99,7 +101,7 @@ def endpoints(
         model = _model(one, bucket, role, client)
         for kind in KINDS:
             name = f"{one.archive.model}-{kind}"
-            config = _config(name, kind, model, client)
+            config = _config(name, kind, model, one.instance_type, client)
             changed[name] = (_endpoint(name, kind, config, client, progress), one, kind)
     waiting = [name for name, (state, _, _) in changed.items() if state == "changed"]
     if waiting:
@@ -132,7 +134,7 @@ def _model(one: Served, bucket: str, role: str, client: Emulator) -> str:
     return name
 
 
-def _config(endpoint: str, kind: str, model: str, client: Emulator) -> str:
+def _config(endpoint: str, kind: str, model: str, instance_type: str, client: Emulator) -> str:
     variant: dict[str, Any] = {"VariantName": _VARIANT, "ModelName": model}
     if kind == "serverless":
         variant["ServerlessConfig"] = {
@@ -140,7 +142,7 @@ def _config(endpoint: str, kind: str, model: str, client: Emulator) -> str:
             "MaxConcurrency": MAX_CONCURRENCY,
         }
     else:
-        variant |= {"InstanceType": INSTANCE_TYPE, "InitialInstanceCount": 1}
+        variant |= {"InstanceType": instance_type, "InitialInstanceCount": 1}
     body = {"ProductionVariants": [variant]}
     name = _named(endpoint, body)
     if client.find("describe_endpoint_config", EndpointConfigName=name) is None:

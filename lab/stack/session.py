@@ -12,6 +12,7 @@ from typing import Final, Protocol
 from lab.artifacts import build as models
 from lab.artifacts import store
 from lab.endpoint.client import Addresses, EmulatorClient
+from lab.endpoint.instances import LARGE
 from lab.engine.api import Engine
 from lab.engine.docker import DockerEngine
 from lab.errors import BusyError, UsageError
@@ -138,7 +139,8 @@ def alone(state: Path) -> Iterator[None]:
 
 
 def _served(settings: Settings, engine: Engine) -> Sequence[Served]:
-    image = image_ref(settings.variant, engine.facts().platform)
+    platform = engine.facts().platform
+    image = image_ref(settings.variant, platform)
     image_id = engine.image(image).image_id
     return [
         Served(
@@ -147,6 +149,7 @@ def _served(settings: Settings, engine: Engine) -> Sequence[Served]:
             image=image,
             image_id=image_id,
             variant=settings.variant,
+            instance_type=LARGE[platform],
         )
         for model in settings.models
     ]

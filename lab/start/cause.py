@@ -9,7 +9,14 @@ from lab.errors import EngineError
 from lab.start.probe import Probes
 
 LOG_LINES: Final = 25
-_IMAGE_S_FAULT: Final = ("OCI runtime create failed", "exec:", "exec format error")
+EXEC_FORMAT_ERROR: Final = "exec format error"
+"""The kernel's words for a program of another processor."""
+
+OTHER_PROCESSOR: Final = (
+    "The image is for another processor than this machine's, which takes emulation: see "
+    "`lab doctor`."
+)
+_IMAGE_S_FAULT: Final = ("OCI runtime create failed", "exec:", EXEC_FORMAT_ERROR)
 """In an engine's refusal to start a container: the image names no program that can run."""
 
 
@@ -56,8 +63,8 @@ def not_started(container: Container, error: EngineError) -> Cause:
             " SageMaker starts every container as `docker run IMAGE serve`: give the image an "
             "exec-form ENTRYPOINT, or a program named serve on its PATH."
         )
-    elif "exec format error" in error.what:
-        hint = " The image is for another processor than this machine's."
+    elif EXEC_FORMAT_ERROR in error.what:
+        hint = f" {OTHER_PROCESSOR}"
     image = any(sign in error.what for sign in _IMAGE_S_FAULT)
     return Cause(
         kind=CauseKind.EARLY_EXIT if image else CauseKind.ENGINE,
@@ -92,10 +99,12 @@ def death(container: Container, when: str, *, last_ping_status: int | None = Non
     else:
         what, kind = "The container exited", CauseKind.EARLY_EXIT
     code = "" if state.exit_code is None else f" with code {state.exit_code}"
+    said = log_tail(container)
+    hint = f" {OTHER_PROCESSOR}" if EXEC_FORMAT_ERROR in said else ""
     return Cause(
         kind=kind,
-        message=f"{what} {when}{code}.",
+        message=f"{what} {when}{code}.{hint}",
         exit_code=state.exit_code,
         last_ping_status=last_ping_status,
-        log_tail=log_tail(container),
+        log_tail=said,
     )

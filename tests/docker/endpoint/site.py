@@ -17,6 +17,8 @@ import boto3
 import httpx
 from botocore.config import Config
 
+from lab.coldstart.plan import native_platform
+from lab.endpoint.instances import LARGE
 from lab.paths import ROOT
 from tests.ports import free_port
 
@@ -24,6 +26,9 @@ ACCOUNT = "000000000000"
 REGION = "us-east-1"
 ROLE = f"arn:aws:iam::{ACCOUNT}:role/any"
 BUCKET = "models"
+INSTANCE_TYPE = LARGE[native_platform()]
+"""Of the processor that this machine's images are for."""
+
 _READY_S = 30.0
 
 
@@ -183,7 +188,7 @@ def realtime(model: str, name: str = "AllTraffic", count: int = 1, **more: Any) 
     return {
         "VariantName": name,
         "ModelName": model,
-        "InstanceType": "ml.m5.large",
+        "InstanceType": INSTANCE_TYPE,
         "InitialInstanceCount": count,
         **more,
     }

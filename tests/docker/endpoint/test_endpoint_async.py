@@ -10,7 +10,7 @@ import pytest
 from botocore.exceptions import ClientError
 from prometheus_client.parser import text_string_to_metric_families
 
-from tests.docker.endpoint.site import BUCKET, Emulator, Site
+from tests.docker.endpoint.site import BUCKET, INSTANCE_TYPE, Emulator, Site
 
 pytestmark = pytest.mark.docker
 
@@ -22,7 +22,7 @@ def asynchronous(site: Site, *, at_once: int = 2, output: Mapping[str, Any] | No
     variant = {
         "VariantName": "AllTraffic",
         "ModelName": site.model(),
-        "InstanceType": "ml.m5.large",
+        "InstanceType": INSTANCE_TYPE,
         "InitialInstanceCount": 1,
     }
     config = site.config(

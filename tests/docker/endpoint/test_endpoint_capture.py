@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from lab.engine.docker import DockerEngine
-from tests.docker.endpoint.site import BUCKET, Emulator, Site
+from tests.docker.endpoint.site import BUCKET, INSTANCE_TYPE, Emulator, Site
 
 pytestmark = pytest.mark.docker
 
@@ -35,7 +35,7 @@ def test_requests_and_answers_are_found_in_s3_at_the_latest_when_the_emulator_en
             {
                 "VariantName": "AllTraffic",
                 "ModelName": site.model(),
-                "InstanceType": "ml.m5.large",
+                "InstanceType": INSTANCE_TYPE,
                 "InitialInstanceCount": 1,
             },
             DataCaptureConfig={

@@ -153,10 +153,17 @@ class FakeEngine:
     """Hands out containers that all behave alike."""
 
     def __init__(
-        self, does: Behaviour | None = None, *, kind: EngineKind = EngineKind.DOCKER
+        self,
+        does: Behaviour | None = None,
+        *,
+        kind: EngineKind = EngineKind.DOCKER,
+        platform: Platform = Platform.AMD64,
     ) -> None:
         self.does = does or Behaviour()
         self.kind = kind
+        self.platform = platform
+        self.foreign: dict[str, Platform] = {}
+        """Images that are for another platform than the engine's own."""
         self.made: list[FakeContainer] = []
         self.fails: BaseException | None = None
         self._ids = itertools.count()
@@ -171,7 +178,7 @@ class FakeEngine:
             cgroup_version=None,
             cpus=2,
             memory_bytes=8 * 1024**3,
-            platform=Platform.AMD64,
+            platform=self.platform,
             clock_offset_s=self.does.clock_ahead_ns / 1e9,
             clock_error_s=0.001,
         )
@@ -193,7 +200,7 @@ class FakeEngine:
             ref=ref,
             image_id="sha256:1",
             digest=None,
-            platform=Platform.AMD64,
+            platform=self.foreign.get(ref, self.platform),
             unpacked_bytes=1,
             labels={},
         )

@@ -119,15 +119,14 @@ class Registry(FakeEngine):
     """An engine that has no image until it pulls it."""
 
     def __init__(self, platform: Platform = Platform.AMD64, *, there: bool = True) -> None:
-        super().__init__()
-        self.platform = platform
+        super().__init__(platform=platform)
         self.there = there
         self.pulled: list[str] = []
 
     def image(self, ref: str) -> ImageFacts:
         if ref not in self.pulled:
             raise ImageNotFoundError(f"There is no image {ref}.")
-        return replace(super().image(ref), platform=self.platform)
+        return super().image(ref)
 
     def pull(self, ref: str, *, platform: Platform | None = None) -> list[Any]:
         if not self.there:

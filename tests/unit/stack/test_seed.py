@@ -8,9 +8,10 @@ import pytest
 
 from lab.artifacts.store import Archive, Payload
 from lab.endpoint.client import Reply
+from lab.endpoint.instances import LARGE, table
 from lab.errors import EndpointError
 from lab.progress import Silent
-from lab.spec import Runtime
+from lab.spec import Platform, Runtime
 from lab.stack import seed
 from lab.stack.seed import Endpoint, Served
 
@@ -92,7 +93,13 @@ def emulator(monkeypatch: pytest.MonkeyPatch) -> FakeEmulator:
     return FakeEmulator()
 
 
-def served(tmp_path: Path, *, image_id: str = "sha256:1", variant: str = "onnx-slim") -> Served:
+def served(
+    tmp_path: Path,
+    *,
+    image_id: str = "sha256:1",
+    variant: str = "onnx-slim",
+    instance_type: str = "ml.m5.large",
+) -> Served:
     path = tmp_path / "model.tar.gz"
     path.write_bytes(b"weights")
     photo = tmp_path / "photo.jpg"
@@ -103,6 +110,7 @@ def served(tmp_path: Path, *, image_id: str = "sha256:1", variant: str = "onnx-s
         image=f"inference-lab/{variant}:amd64",
         image_id=image_id,
         variant=variant,
+        instance_type=instance_type,
     )
 
 
@@ -125,6 +133,16 @@ def test_a_model_gets_an_endpoint_of_each_kind_that_has_answered(
     variants = [one["ProductionVariants"][0] for one in emulator.made["endpoint_config"].values()]
     assert [one.get("InstanceType") for one in variants] == ["ml.m5.large", None]
     assert variants[1]["ServerlessConfig"]["MemorySizeInMB"] == 2048
+
+
+def test_an_arm64_machine_s_images_are_served_on_an_arm64_instance(
+    tmp_path: Path, emulator: FakeEmulator
+) -> None:
+    made(served(tmp_path, instance_type=LARGE[Platform.ARM64]), emulator)
+    configs = emulator.made["endpoint_config"].values()
+    types = [one["ProductionVariants"][0].get("InstanceType") for one in configs]
+    assert types == ["ml.m6g.large", None]
+    assert table()["ml.m6g.large"].platform is Platform.ARM64
 
 
 def test_a_second_time_changes_nothing(tmp_path: Path, emulator: FakeEmulator) -> None:
