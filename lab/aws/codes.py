@@ -49,6 +49,7 @@ CODES: Final[Mapping[Kind, Sequence[str]]] = {
         "ExpiredToken",
         "ExpiredTokenException",
         "TokenRefreshRequired",
+        "UnauthorizedException",
     ),
     Kind.CLOCK: ("RequestExpired", "RequestInTheFuture", "RequestTimeTooSkewed"),
     Kind.REGION: (
@@ -69,6 +70,7 @@ CODES: Final[Mapping[Kind, Sequence[str]]] = {
         "BlockedByOrganizationPolicyException",
         "DependencyAccessDeniedException",
         "Forbidden",
+        "ForbiddenException",
         "InsufficientCapabilities",
         "InsufficientCapabilitiesException",
         "KmsAccessDeniedException",

@@ -137,7 +137,10 @@ def as_call_error(
     remedy = _REMEDY[kind].format(profile=f" --profile {profile}" if profile else "")
     if kind is Kind.DENIED:
         action = _denied_action(error, service)
-        remedy = f"Allow {action}: {remedy[0].lower()}{remedy[1:]}" if action else remedy
+        if action and not set(action.split(", ")) <= ACTIONS:
+            remedy = f"Allow {action} to who asks."  # no policy of the lab's would
+        elif action:
+            remedy = f"Allow {action}: {remedy[0].lower()}{remedy[1:]}"
     where = f" in {region}" if region and kind in {Kind.REGION, Kind.QUOTA} else ""
     what = f"{doing}: {kind}{where} ({code})."
     return CallError(

@@ -61,7 +61,6 @@ class AwsSession:
         self._lock = threading.Lock()
         self._made: dict[tuple[str, int | None], Any] = {}
         self._identity: Identity | None = None
-        core.get_component("event_emitter").register("before-call", self._guard)
 
     @property
     def region(self) -> str:
@@ -185,7 +184,7 @@ class AwsSession:
 
     def _make(self, service: str, attempts: int | None) -> Any:
         given = attempts or self._core.get_config_variable("max_attempts")
-        return self._boto.client(
+        client = self._boto.client(
             service,
             config=Config(
                 connect_timeout=_CONNECT_S,
@@ -194,6 +193,9 @@ class AwsSession:
                 user_agent_extra="inference-lab",
             ),
         )
+        # Not of the session's events: its providers of credentials make calls of their own.
+        client.meta.events.register("before-call", self._guard)
+        return client
 
     def _guard(self, model: Any, **_: Any) -> None:
         guard(model.service_model.service_name, model.name, read_only=self.read_only)

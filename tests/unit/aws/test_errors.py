@@ -145,6 +145,12 @@ def test_a_denial_names_the_action_that_aws_names() -> None:
     assert "123456789012" not in str(error)
 
 
+def test_a_denial_of_what_no_push_calls_does_not_send_to_the_labs_policy() -> None:
+    text = "User: someone is not authorized to perform: sts:AssumeRole on resource: role/x"
+    error = told("AccessDenied", text, "AssumeRole")
+    assert error.remedy == "Allow sts:AssumeRole to who asks."
+
+
 def test_a_denial_of_s3_which_names_nothing_is_given_the_action_of_its_operation() -> None:
     error = told("AccessDenied", "Access Denied", "UploadPart", service="s3")
     assert "Allow s3:PutObject" in error.remedy

@@ -1,4 +1,5 @@
 import traceback
+from pathlib import Path
 
 import pytest
 
@@ -110,14 +111,25 @@ def test_a_region_that_is_none_is_told_from_a_network_that_is_down(
 def test_a_token_that_expired_names_the_profile_that_the_environment_chose(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with open(world.env["AWS_CONFIG_FILE"], "w", encoding="utf-8") as file:  # noqa: PTH123
-        file.write("[profile work]\nregion = eu-west-1\n")
+    profile = "[profile work]\nregion = eu-west-1\n"
+    Path(world.env["AWS_CONFIG_FILE"]).write_text(profile, encoding="utf-8")
     monkeypatch.setenv("AWS_PROFILE", "work")
     world.faults.expire()
     with open_session() as aws, pytest.raises(CallError) as caught:
         aws.identity()
     assert aws.profile == "work"
     assert "aws sso login --profile work" in caught.value.remedy
+
+
+def test_a_profile_that_assumes_a_role_may_ask_for_its_credentials(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    role = world.client("iam").create_role(RoleName="deployer", AssumeRolePolicyDocument="{}")
+    profile = f"[profile work]\nrole_arn = {role['Role']['Arn']}\ncredential_source = Environment\n"
+    Path(world.env["AWS_CONFIG_FILE"]).write_text(profile, encoding="utf-8")
+    with open_session(profile="work", read_only=True) as aws:
+        assert ":assumed-role/deployer/" in aws.identity().arn
+    assert world.faults.names == ["sts:AssumeRole", "sts:GetCallerIdentity"]
 
 
 def test_an_upload_by_boto3s_transfer_is_translated_too(world: World) -> None:
