@@ -37,11 +37,26 @@ def items(
     """
     taken = artifacts or _deployed(deployed) or NOT_YET
     wanted = template.render(template.parameters(order, names, taken), around)
-    there = {} if deployed is None else template.render(deployed, around, template.load(body or ""))
-    rows = list(_rows(there, wanted))
+    there = None if deployed is None else _there(deployed, around, body or "")
+    rows = list(_rows(there or {}, wanted))
     changed = any(row.action is not Action.KEEP for row in rows)
-    stack = Action.CREATE if deployed is None else (Action.CHANGE if changed else Action.KEEP)
-    return [PlanItem(kind=STACK, name=names.stack, action=stack), *rows]
+    stack, said = (Action.CHANGE if changed else Action.KEEP), ""
+    if deployed is None:
+        stack = Action.CREATE
+    elif there is None:
+        stack, said = Action.CHANGE, "its template is of another version of the lab"
+    return [PlanItem(kind=STACK, name=names.stack, action=stack, detail=said), *rows]
+
+
+def _there(
+    deployed: Mapping[str, str], around: Mapping[str, str], body: str
+) -> Mapping[str, Resource] | None:
+    """What is deployed; None if its template has what this version of the lab cannot read."""
+    try:
+        found = template.render(deployed, around, template.load(body))
+    except template.UnreadableError:
+        return None
+    return found if all(one.type in KINDS for one in found.values()) else None
 
 
 def _deployed(parameters: Mapping[str, str] | None) -> Artifacts | None:

@@ -14,6 +14,7 @@ from lab.aws.state import State
 from lab.aws.template import VARIANT, is_release
 
 STACK: Final = "CloudFormation stack"
+SCALED: Final = "Autoscaling target"
 
 KINDS: Final = {
     "AWS::ECR::Repository": ("ECR repository", "RepositoryName"),
@@ -25,7 +26,7 @@ KINDS: Final = {
     "AWS::SageMaker::EndpointConfig": ("SageMaker endpoint configuration", "EndpointConfigName"),
     "AWS::SageMaker::Endpoint": ("SageMaker endpoint", "EndpointName"),
     "AWS::CloudWatch::Alarm": ("CloudWatch alarm", "AlarmName"),
-    "AWS::ApplicationAutoScaling::ScalableTarget": ("Autoscaling target", "ResourceId"),
+    "AWS::ApplicationAutoScaling::ScalableTarget": (SCALED, "ResourceId"),
     "AWS::ApplicationAutoScaling::ScalingPolicy": ("Autoscaling policy", "PolicyName"),
 }
 """What a type of the template is called, and the property that names one."""

@@ -1,6 +1,7 @@
 """The one CloudFormation stack of an endpoint: made in two steps, changed, waited for."""
 
 import time
+import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
@@ -11,7 +12,7 @@ from lab.aws import changes, destroy, template
 from lab.aws.deployer import Aws, Removal
 from lab.aws.errors import CallError, Kind, redacted
 from lab.aws.events import Follower, log_group, log_tail, now
-from lab.aws.inventory import described, inventory, resources
+from lab.aws.inventory import SCALED, described, inventory, resources
 from lab.aws.model import Action, Artifacts, AwsError, Deployment, Names, Order, PlanItem, tags
 from lab.aws.state import State
 from lab.errors import LabError
@@ -23,6 +24,10 @@ WAIT_S: Final = 3600.0
 
 _STEP_1_MINUTES: Final = 15
 _DELETIONS: Final = 2  # something may be put into the bucket between emptying and deleting it
+_SHARED_ROLE: Final = (
+    "Kept: AWSServiceRoleForApplicationAutoScaling_SageMakerEndpoint, the role that AWS made for "
+    "autoscaling. All endpoints of the account share it, and it costs nothing."
+)
 _UNCHANGED: Final = "No updates are to be performed"
 
 
@@ -89,6 +94,7 @@ class Stack:
                 # Nothing of a first step that failed is worth keeping.
                 OnFailure="DELETE",
                 TimeoutInMinutes=_STEP_1_MINUTES,
+                ClientRequestToken=_token(),
             )
             follower = Follower(self._aws, made["StackId"])
             state = self._wait(made["StackId"], follower, progress, step)
@@ -139,6 +145,7 @@ class Stack:
                     Parameters=_listed(given),
                     Tags=_tagged(order),
                     Capabilities=["CAPABILITY_NAMED_IAM"],
+                    ClientRequestToken=_token(),
                 )
             except CallError as error:
                 if _UNCHANGED in error.what:
@@ -186,6 +193,8 @@ class Stack:
             group = log_group(self.names.endpoint)
             if group in own:
                 self._aws.find("logs", "delete_log_group", logGroupName=group)
+            if any(thing.kind == SCALED for thing in before):
+                progress.note(_SHARED_ROLE)
         return destroy.compared(
             before, lambda: inventory(self._aws, self.names), own=own, poll_s=self._poll_s
         )
@@ -196,7 +205,7 @@ class Stack:
             return state
         if state.status == "UPDATE_IN_PROGRESS":
             try:
-                self._aws.call("cloudformation", "cancel_update_stack", StackName=self.names.stack)
+                self._ask("cancel_update_stack")
             except CallError as error:
                 if error.kind is not Kind.INVALID:  # it has just ended
                     raise
@@ -205,17 +214,22 @@ class Stack:
     def _delete(self, state: State, progress: Progress) -> None:
         follower = Follower(self._aws, state.id)
         follower.skip()
-        started = now()
         with progress.step(f"Deleting the stack {self.names.stack}") as step:
             for _ in range(_DELETIONS):
                 if self.names.bucket in resources(self._aws, state):
                     destroy.empty(partial(self._aws.find, "s3"), self.names.bucket, progress)
-                self._aws.call("cloudformation", "delete_stack", StackName=self.names.stack)
-                after = self._wait(state.id, follower, progress, step)
-                if after is None:
+                self._ask("delete_stack")
+                if self._wait(state.id, follower, progress, step) is None:
                     return
-        left = f"{after.says if after else ''} Some of it may cost money."
-        raise self._failure("The stack could not be deleted.", left, follower, started)
+        raise AwsError(
+            "\n".join(
+                [
+                    f"The stack {self.names.stack} could not be deleted. Some of it may cost money.",
+                    *(f"  {cause}" for cause in follower.causes),
+                ]
+            ),
+            remedy="Mend the cause and run `lab push destroy` again.",
+        )
 
     # --- waiting ---------------------------------------------------------------------------------
 
@@ -227,7 +241,7 @@ class Stack:
             state = self._followed(state, progress)
         if mend and state and state.status == "UPDATE_ROLLBACK_FAILED":
             progress.note(f"{state.says} Taking the roll-back up again.")
-            self._aws.call("cloudformation", "continue_update_rollback", StackName=self.names.stack)
+            self._ask("continue_update_rollback")
             state = self._followed(state, progress)
             if state and state.status == "UPDATE_ROLLBACK_FAILED":
                 raise AwsError(
@@ -270,6 +284,10 @@ class Stack:
 
     # --- asking ----------------------------------------------------------------------------------
 
+    def _ask(self, operation: str) -> None:
+        said = {"StackName": self.names.stack, "ClientRequestToken": _token()}
+        self._aws.call("cloudformation", operation, **said)
+
     def _body(self) -> str:
         asked = {"StackName": self.names.stack, "TemplateStage": "Original"}
         found: Any = self._aws.call("cloudformation", "get_template", **asked)["TemplateBody"]
@@ -286,6 +304,11 @@ class Stack:
             "\n".join([what, *causes, *logs, left]),
             remedy="Mend the cause and push again; `lab push destroy` removes everything.",
         )
+
+
+def _token() -> str:
+    """By which AWS knows a request that boto3 repeats because its answer was lost."""
+    return f"lab-{uuid.uuid4().hex}"
 
 
 def _listed(given: Mapping[str, str]) -> list[dict[str, str]]:

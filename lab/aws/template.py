@@ -52,6 +52,10 @@ _RETURNS: Final[Mapping[str, Mapping[str, str]]] = {
 }
 
 
+class UnreadableError(Exception):
+    """A template has what ``endpoint.yaml`` has not: it is of another version of the lab."""
+
+
 class _Loader(yaml.SafeLoader):
     """YAML with CloudFormation's short forms: ``!Ref x`` is ``{"Ref": "x"}``."""
 
@@ -63,7 +67,7 @@ def _short_form(loader: _Loader, suffix: str, node: yaml.Node) -> Mapping[str, A
     elif isinstance(node, yaml.ScalarNode):
         value = loader.construct_scalar(node)
     else:
-        raise NotImplementedError(f"!{suffix} of a mapping is not used in endpoint.yaml.")
+        raise UnreadableError(f"!{suffix} of a mapping is not used in endpoint.yaml.")
     if suffix == "GetAtt":
         value = value.split(".", 1)
     return {suffix if suffix in {"Ref", "Condition"} else f"Fn::{suffix}": value}
@@ -82,8 +86,11 @@ class Resource:
 
 
 def load(body: str = BODY) -> Mapping[str, Any]:
-    """A template in its long form."""
-    parsed: Mapping[str, Any] = yaml.load(body, Loader=_Loader)  # noqa: S506  (a SafeLoader)
+    """A template in its long form. Raises ``UnreadableError``."""
+    try:
+        parsed: Mapping[str, Any] = yaml.load(body, Loader=_Loader)  # noqa: S506  (a SafeLoader)
+    except yaml.YAMLError as error:
+        raise UnreadableError(str(error)) from error
     return parsed
 
 
@@ -156,9 +163,13 @@ def render(
     """What the template makes of its parameters, by logical name, in the template's order.
 
     ``around`` are the pseudo parameters. Resources whose condition is false are left out.
+    Raises ``UnreadableError``.
     """
     rendering = _Rendering(template or _own(), given, around)
-    return {resource.logical: resource for resource in rendering.resources()}
+    try:
+        return {resource.logical: resource for resource in rendering.resources()}
+    except KeyError as error:
+        raise UnreadableError(f"There is no {error} in endpoint.yaml.") from error
 
 
 class _Rendering:
@@ -214,7 +225,7 @@ class _Rendering:
             case "Sub":
                 return re.sub(r"\$\{([^}]+)\}", lambda found: self._named(found[1]), argument)
             case _:
-                raise NotImplementedError(f"Fn::{function} is not used in endpoint.yaml.")
+                raise UnreadableError(f"Fn::{function} is not used in endpoint.yaml.")
 
     def _named(self, name: str) -> str:
         logical, _, attribute = name.partition(".")

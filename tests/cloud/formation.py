@@ -113,6 +113,8 @@ class Formation:
         self._stacks: list[Stack] = []
         self._sets: list[_ChangeSet] = []
         self._faults: list[tuple[str, str, list[int]]] = []
+        self._answered: dict[str, Any] = {}
+        """By a request's token: one that is sent again is not carried out again."""
         self._model = get_service_model("cloudformation")
 
     # --- for tests -------------------------------------------------------------------------------
@@ -157,7 +159,10 @@ class Formation:
         if handler is None:
             return error(call, "InvalidAction", f"{call.action} is not played here", 400)
         try:
-            return success(call, handler(asked))
+            token = asked.get("ClientRequestToken") or str(uuid.uuid4())
+            if token not in self._answered:
+                self._answered[token] = handler(asked)
+            return success(call, self._answered[token])
         except (_RefusedError, TemplateError) as refused:
             code = getattr(refused, "code", "ValidationError")
             return error(call, code, str(refused), 400)

@@ -29,9 +29,11 @@ def filled(world: World, names: Names) -> None:
 def test_nothing_is_left_and_all_of_it_is_listed(world: World, stack: Stack, names: Names) -> None:
     pushed(stack, real_time(max_instances=3))
     filled(world, names)
-    removal = stack.destroy(Silent())
+    progress = Silent()
+    removal = stack.destroy(progress)
     assert world.left() == []
     assert removal.kept == ()
+    assert any("AWSServiceRoleForApplicationAutoScaling" in note for note in progress.notes)
     assert [thing.kind for thing in removal.removed] == [
         "CloudFormation stack",
         "ECR repository",
@@ -112,7 +114,8 @@ def test_what_cannot_be_deleted_is_told_with_its_cause(world: World, stack: Stac
     world.formation.fail("delete Role", "Cannot delete entity, must detach policies", times=2)
     with pytest.raises(AwsError, match="Role: Cannot delete entity") as caught:
         stack.destroy(Silent())
-    assert "DELETE_FAILED" in caught.value.what
+    assert "may cost money" in caught.value.what
+    assert "lab push destroy" in caught.value.remedy
     assert world.endpoints() == {}
     assert stack.destroy(Silent()).kept == ()
     assert world.left() == []

@@ -226,6 +226,32 @@ def test_a_template_of_an_older_lab_is_brought_up_to_date(
     assert changed == {"CloudFormation stack", "CloudWatch log group"}
 
 
+def test_a_template_that_cannot_be_read_is_replaced(
+    world: World, stack: Stack, names: Names
+) -> None:
+    pushed(stack, serverless())
+    made = world.formation.stack(names.stack)
+    assert made is not None
+    text = made.plan.text.replace(
+        "RoleName: !Ref RoleName", 'RoleName: !Join ["", [!Ref RoleName]]'
+    )
+    made.plan = replace(made.plan, text=text)
+    first = stack.plan(serverless())[0]
+    assert (first.action, "another version" in first.detail) == (Action.CHANGE, True)
+
+
+@pytest.mark.parametrize("operation", ["CreateStack", "UpdateStack", "DeleteStack"])
+def test_an_answer_that_is_lost_is_asked_for_again_and_nothing_is_done_twice(
+    world: World, stack: Stack, monkeypatch: pytest.MonkeyPatch, operation: str
+) -> None:
+    monkeypatch.setenv("AWS_MAX_ATTEMPTS", "3")
+    world.faults.vanish(f"cloudformation:{operation}")
+    assert pushed(stack, serverless())
+    stack.destroy(Silent())
+    assert world.faults.names.count(f"cloudformation:{operation}") == 2
+    assert world.left() == []
+
+
 def test_a_deployment_without_its_first_step_is_refused(world: World, stack: Stack) -> None:
     with pytest.raises(AwsError, match="no stack"):
         stack.deploy(serverless(), artifacts(stack.names), Silent())

@@ -30,6 +30,8 @@ def test_cfn_lint_finds_nothing() -> None:
 
 def test_it_is_short_enough_to_be_sent_with_the_call() -> None:
     assert len(template.BODY.encode()) <= 51_200
+    # CloudFormation gives other characters back as question marks.
+    assert template.BODY.isascii()
 
 
 def test_the_first_step_makes_only_what_image_and_model_are_put_into() -> None:
