@@ -11,9 +11,10 @@ from typing import Any
 import pytest
 
 from lab.engine.distribution import Distribution
-from lab.engine.manifests import DOCKER_LIST, DOCKER_MANIFEST
+from lab.engine.manifests import DOCKER_LIST, DOCKER_MANIFEST, ListEntry
 from lab.engine.registry import place_of
 from lab.errors import RegistryError
+from lab.spec import Platform
 
 LAYERS = [{"digest": "sha256:a", "size": 100}, {"digest": "sha256:b", "size": 20}]
 IMAGE = {"mediaType": DOCKER_MANIFEST, "config": {"digest": "sha256:c"}, "layers": LAYERS}
@@ -21,16 +22,21 @@ EMPTY_TWICE = {**IMAGE, "layers": [*LAYERS, {"digest": "sha256:b", "size": 20}]}
 LIST = {
     "mediaType": DOCKER_LIST,
     "manifests": [
-        {"digest": "sha256:arm", "platform": {"architecture": "arm64"}},
-        {"digest": "sha256:amd", "platform": {"architecture": "amd64"}},
-        {"digest": "sha256:note", "platform": {"architecture": "unknown"}},
+        {
+            "digest": f"sha256:{arch[:3]}",
+            "size": 400,
+            "mediaType": DOCKER_MANIFEST,
+            "platform": {"architecture": arch, "os": system},
+        }
+        for arch, system in (("arm64", "linux"), ("amd64", "linux"), ("unknown", "unknown"))
     ],
 }
-MANIFESTS = {
+MANIFESTS: dict[str, Any] = {
     "/v2/lab/onnx/manifests/amd64": IMAGE,
     "/v2/lab/twice/manifests/amd64": EMPTY_TWICE,
     "/v2/lab/many/manifests/1": LIST,
     "/v2/lab/many/manifests/sha256:amd": IMAGE,
+    "/v2/lab/onnx/blobs/sha256:c": {"os": "linux", "architecture": "arm64"},
 }
 
 
@@ -50,6 +56,9 @@ class Server(http.server.BaseHTTPRequestHandler):
             self._say(404, {})
 
     def do_HEAD(self) -> None:
+        if self.path in MANIFESTS:
+            self._say(200, {}, {"Content-Type": MANIFESTS[self.path]["mediaType"]})
+            return
         self._say(200 if self.path.rpartition("/")[2] in self.blobs else 404, {})
 
     def do_POST(self) -> None:
@@ -57,6 +66,14 @@ class Server(http.server.BaseHTTPRequestHandler):
         self._say(202, {}, {"Location": f"{self.path}1?_state=kept"})
 
     def do_PUT(self) -> None:
+        if "/manifests/" in self.path:
+            content = self.rfile.read(int(self.headers["Content-Length"]))
+            self.blobs[f"{self.path} as {self.headers['Content-Type']}"] = content
+            digest = "sha256:" + hashlib.sha256(content).hexdigest()
+            if "altered" in self.path:
+                digest = "sha256:other"
+            self._say(201, {}, {"Docker-Content-Digest": digest})
+            return
         assert "_state=kept" in self.path
         content = self.rfile.read(int(self.headers["Content-Length"]))
         digest = self.path.rpartition("digest=")[2].replace("%3A", ":")
@@ -125,6 +142,49 @@ def test_of_many_platforms_the_one_asked_for_counts(registry: Distribution) -> N
 def test_many_platforms_and_none_asked_for_is_an_error(registry: Distribution) -> None:
     with pytest.raises(RegistryError, match="for amd64, arm64, not for one platform"):
         registry.manifest("lab/many", "1")
+
+
+def test_a_list_is_told_from_an_image_and_its_attestations_from_its_images(
+    registry: Distribution,
+) -> None:
+    found = registry.manifest_list("lab/many", "1")
+
+    assert found is not None
+    assert [(one.platform, one.digest) for one in found.entries] == [
+        (Platform.ARM64, "sha256:arm"),
+        (Platform.AMD64, "sha256:amd"),
+    ]
+    assert (found.media_type, found.others) == (DOCKER_LIST, 1)
+    assert registry.manifest_list("lab/onnx", "amd64") is None
+    assert registry.manifest_list("lab/onnx", "nothing") is None
+
+
+def test_the_kind_of_what_a_tag_names_is_told_without_following_it(registry: Distribution) -> None:
+    assert registry.media_type("lab/many", "1") == DOCKER_LIST
+    assert registry.media_type("lab/onnx", "amd64") == DOCKER_MANIFEST
+    assert registry.media_type("lab/onnx", "nothing") is None
+
+
+def test_a_list_is_put_under_its_tag_as_a_list(
+    registry: Distribution, answering: type[Server]
+) -> None:
+    entry = ListEntry(platform=Platform.AMD64, digest="sha256:amd", manifest_bytes=400)
+    made = registry.put_list("lab/onnx", "latest", [entry])
+
+    content = answering.blobs[f"/v2/lab/onnx/manifests/latest as {DOCKER_LIST}"]
+    assert made.digest == "sha256:" + hashlib.sha256(content).hexdigest()
+    assert json.loads(content)["manifests"][0]["digest"] == "sha256:amd"
+
+
+def test_a_registry_that_keeps_something_else_than_was_put_is_not_believed(
+    registry: Distribution,
+) -> None:
+    with pytest.raises(RegistryError, match="made something else of the manifest list"):
+        registry.put_list("lab/altered", "latest", [])
+
+
+def test_an_image_states_its_own_platform(registry: Distribution) -> None:
+    assert registry.config("lab/onnx", "sha256:c")["architecture"] == "arm64"
 
 
 def test_what_the_registry_says_reaches_the_user(registry: Distribution) -> None:
