@@ -1,6 +1,6 @@
 """``lab coldstart``: cold starts, measured phase by phase."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -58,7 +58,7 @@ class Options:
             "models": None if self.model is None else [self.model],
             "start_kinds": list(self.start) or None,
             "tiers": list(self.tier) or None,
-            "platforms": list(self.platform) or None,
+            "platforms": _platforms(self.platform) or None,
             "repeats": self.repeats,
             "seed": self.seed,
             "bandwidth": None if self.bandwidth is None else parse_rate(self.bandwidth),
@@ -118,7 +118,7 @@ def run_plan(  # noqa: PLR0913 - each is a flag
         list[str] | None, typer.Option(help="Memory in MB, or host; repeatable.")
     ] = None,
     platform: Annotated[
-        list[str] | None, typer.Option(help="linux/amd64 or linux/arm64; repeatable.")
+        list[str] | None, typer.Option(help="linux/amd64 or linux/arm64, or both with a comma.")
     ] = None,
     repeats: Annotated[int | None, typer.Option(help="Measured trials per cell.")] = None,
     seed: Annotated[int | None, typer.Option(help="Of the order of the trials.")] = None,
@@ -218,6 +218,12 @@ def plan_of(options: Options) -> Plan:
         },
         **names,
     )
+
+
+def _platforms(typed: Sequence[str]) -> list[str]:
+    """As a plan names them, which says what is meant by one that there is not."""
+    names = [name.strip() for text in typed for name in text.split(",") if name.strip()]
+    return [name if "/" in name else f"linux/{name}" for name in dict.fromkeys(names)]
 
 
 def _own(options: Options) -> OwnImage | None:

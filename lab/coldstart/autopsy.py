@@ -41,7 +41,9 @@ def check(container: Container, answer: Answer, which: str, probes: Probes) -> N
     )
 
 
-def no_answer(container: Container, error: Exception, probes: Probes) -> TrialFailed:
+def no_answer(
+    container: Container, error: Exception, probes: Probes, timeout_s: float
+) -> TrialFailed:
     """An invocation broke off: the container may have died of it."""
     time.sleep(POLL_S)  # a dying container is still running when its connection breaks
     died = cause.death(
@@ -50,7 +52,7 @@ def no_answer(container: Container, error: Exception, probes: Probes) -> TrialFa
     if died is not None:
         return _failed(died)
     said = (
-        f"no answer within {INVOCATION_TIMEOUT_S:g} s"
+        f"no answer within {timeout_s:g} s"
         if isinstance(error, TimeoutError)
         else str(error) or type(error).__name__
     )

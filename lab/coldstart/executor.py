@@ -22,6 +22,7 @@ from lab.engine.pulled import NotColdError
 from lab.errors import ArchiveError, DiskFullError, EngineError, RegistryError
 from lab.spec import HOST_TIER, LABEL, LABEL_OWNER, LABEL_ROLE, EngineKind, Mark, StartKind, Tier
 from lab.start import timeline
+from lab.start.emulated import emulated, patience
 from lab.start.inside import logged_marks, look_inside, started_ns
 
 STOP_GRACE_S: Final = 5.0
@@ -152,7 +153,7 @@ class ContainerExecutor:
             with taking.span(Mark.CREATE_BEGIN, Mark.CREATE_END):
                 container = site.engine.create(spec)
         try:
-            observed = self._observe(container, subject, taking)
+            observed = self._observe(container, subject, taking, trial.cell)
             now = _identity(container, observed)
             taking.evidence |= now.evidence()
             _must_be_none(
@@ -170,7 +171,7 @@ class ContainerExecutor:
         taking.evidence["before"] = kept.last.evidence()
         try:
             taking.begin()
-            observed = self._observe(kept.container, subject, taking)
+            observed = self._observe(kept.container, subject, taking, cell)
             now = _identity(kept.container, observed)
             taking.evidence |= now.evidence()
             _must_be_none(checks.restarted(kept.last, now))
@@ -190,7 +191,7 @@ class ContainerExecutor:
         brought = site.bring(subject, unmeasured)
         container = self._bench.engine.create(self._spec(cell, brought, site.publish))
         try:
-            observed = self._observe(container, subject, unmeasured)
+            observed = self._observe(container, subject, unmeasured, cell)
             kept = _Kept(container=container, site=site, last=_identity(container, observed))
             container.stop(grace_s=STOP_GRACE_S)
         except BaseException:
@@ -207,10 +208,15 @@ class ContainerExecutor:
                 kept.container.remove()
             kept.site.forget()
 
-    def _observe(self, container: Container, subject: Subject, taking: Taking) -> Observed:
+    def _observe(
+        self, container: Container, subject: Subject, taking: Taking, cell: Cell
+    ) -> Observed:
         """Start, predict twice, then ask whoever knows something about it."""
+        limits = self._bench.limits.times(
+            patience(cell.platform, native=self._bench.facts.platform)
+        )
         try:
-            probes, second_s = start_and_predict(container, subject, self._bench.limits, taking)
+            probes, second_s = start_and_predict(container, subject, limits, taking)
         except TrialFailed:
             self._half_done(container, taking)
             raise
@@ -314,7 +320,7 @@ class ContainerExecutor:
             wall_s=taking.wall_s,
             second_prediction_s=None if observed is None else observed.second_prediction_s,
             probe_interval_s=error_bar_s,
-            emulated=trial.cell.platform is not self._bench.facts.platform,
+            emulated=emulated(trial.cell.platform, native=self._bench.facts.platform),
             peak_memory_bytes=usage.peak_memory_bytes,
             cpu_seconds=usage.cpu_seconds,
             throttled_seconds=usage.throttled_seconds,

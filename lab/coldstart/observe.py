@@ -2,8 +2,8 @@
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Final
+from dataclasses import dataclass, replace
+from typing import Final, Self
 
 from lab.coldstart import autopsy
 from lab.coldstart.autopsy import INVOCATION_TIMEOUT_S
@@ -27,6 +27,15 @@ class Limits:
 
     probe_interval_s: float
     ready_timeout_s: float
+    invocation_timeout_s: float = INVOCATION_TIMEOUT_S
+
+    def times(self, patience: float) -> Self:
+        """The same, but that a container has so many times as long."""
+        return replace(
+            self,
+            ready_timeout_s=self.ready_timeout_s * patience,
+            invocation_timeout_s=self.invocation_timeout_s * patience,
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,7 +76,7 @@ def start_and_predict(
         watch.stop()
         if seen.ready_ns is not None:
             try:
-                _predict(address, asked, answers, taking)
+                _predict(address, asked, answers, taking, limits.invocation_timeout_s)
             except (OSError, ValueError) as error:
                 broke = error
     if seen.accepting_ns is not None:
@@ -78,7 +87,7 @@ def start_and_predict(
     for which, answer in zip(("first", "second"), answers, strict=False):
         autopsy.check(container, answer, which, seen)
     if broke is not None:
-        raise autopsy.no_answer(container, broke, seen) from broke
+        raise autopsy.no_answer(container, broke, seen, limits.invocation_timeout_s) from broke
     taking.evidence["answer"] = autopsy.excerpt(answers[0])
     return seen, (taking.marks[Mark.SECOND_END] - taking.marks[Mark.SECOND_BEGIN]) / 1e9
 
@@ -93,13 +102,19 @@ def _invocation(subject: Subject) -> bytes:
     )
 
 
-def _predict(address: tuple[str, int], asked: bytes, answers: list[Answer], taking: Taking) -> None:
+def _predict(
+    address: tuple[str, int],
+    asked: bytes,
+    answers: list[Answer],
+    taking: Taking,
+    timeout_s: float,
+) -> None:
     taking.mark(Mark.PREDICT_BEGIN)
-    answers.append(_ask(address, asked, INVOCATION_TIMEOUT_S))
+    answers.append(_ask(address, asked, timeout_s))
     taking.predicted()
     if answers[0].status < _REFUSED:
         taking.mark(Mark.SECOND_BEGIN)
-        answers.append(_ask(address, asked, INVOCATION_TIMEOUT_S))
+        answers.append(_ask(address, asked, timeout_s))
         taking.mark(Mark.SECOND_END)
 
 

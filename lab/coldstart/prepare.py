@@ -1,6 +1,6 @@
 """Making ready what a plan needs, and nothing else: engine, images, models, registry."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import asdict
 
@@ -17,6 +17,7 @@ from lab.coldstart.stock import cold_hosts
 from lab.coldstart.subjects import Subjects, check_own, ensure_own, resolve
 from lab.engine.api import ContainerSpec, Engine, EngineFacts
 from lab.engine.docker import DockerEngine
+from lab.engine.emulation import Emulation, ensure_runs
 from lab.engine.registry import Registry
 from lab.engine.select import open_engine
 from lab.errors import EngineError, UsageError
@@ -26,6 +27,7 @@ from lab.images.sizes import image_record
 from lab.images.variants import image_ref
 from lab.progress import Progress
 from lab.spec import FLOOR, LABEL_OWNER, LABEL_ROLE, EngineKind, StartKind
+from lab.start.emulated import PATIENCE, emulated
 
 
 @contextmanager
@@ -40,6 +42,7 @@ def prepared(plan: Plan, run_id: str, progress: Progress) -> Iterator[Prepared]:
         remove_leftovers(engine, progress)
         stack.callback(sweep, engine, run_id)
         facts = engine.facts()
+        emulations = _emulations(plan, engine, facts, progress)
         unable = impossible(plan, facts)
         measurable = [kind for kind in plan.start_kinds if kind not in unable]
         pulling = StartKind.PULL in measurable
@@ -75,7 +78,7 @@ def prepared(plan: Plan, run_id: str, progress: Progress) -> Iterator[Prepared]:
             base_image=base,
             images=_image_records(subjects, engine, registry),
             models=subjects.models,
-            notes=notes(plan, facts, unable),
+            notes=notes(plan, facts, unable, emulations),
         )
 
 
@@ -93,7 +96,12 @@ def impossible(plan: Plan, facts: EngineFacts) -> dict[StartKind, str]:
     return {kind: why for kind, why in reasons.items() if kind in plan.start_kinds}
 
 
-def notes(plan: Plan, facts: EngineFacts, unable: Mapping[StartKind, str]) -> tuple[str, ...]:
+def notes(
+    plan: Plan,
+    facts: EngineFacts,
+    unable: Mapping[StartKind, str],
+    emulations: Sequence[Emulation] = (),
+) -> tuple[str, ...]:
     """What is degraded or skipped, in words, for the terminal and ``run.json``."""
     said = list(facts.notes)
     said += [f"{kind} trials are skipped: {why}." for kind, why in unable.items()]
@@ -110,10 +118,23 @@ def notes(plan: Plan, facts: EngineFacts, unable: Mapping[StartKind, str]) -> tu
     ]
     if large:
         said.append(f"Tier {', '.join(large)} MB is more memory than this machine has.")
-    emulated = [str(platform) for platform in plan.platforms if platform is not facts.platform]
-    if emulated:
-        said.append(f"{', '.join(emulated)} is emulated: its times say nothing of real hardware.")
+    said += [
+        f"{one.platform} is emulated ({one.detail}): its times say nothing of real hardware, "
+        f"and its containers are waited for {PATIENCE:g} times as long."
+        for one in emulations
+    ]
     return tuple(said)
+
+
+def _emulations(
+    plan: Plan, engine: Engine, facts: EngineFacts, progress: Progress
+) -> tuple[Emulation, ...]:
+    """Have the plan's other platforms run here. Raises ``EmulationError`` where they cannot."""
+    return tuple(
+        ensure_runs(platform, engine, progress)
+        for platform in plan.platforms
+        if emulated(platform, native=facts.platform)
+    )
 
 
 def _build(

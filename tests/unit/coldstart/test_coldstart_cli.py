@@ -6,7 +6,7 @@ import pytest
 from lab.cli import coldstart
 from lab.cli.coldstart import Options
 from lab.errors import PlanError, UsageError
-from lab.spec import StartKind
+from lab.spec import Platform, StartKind
 
 NOTHING = Options(
     plan=None,
@@ -44,6 +44,12 @@ def test_flags_replace_what_the_plan_says() -> None:
     assert (plan.name, plan.seed, plan.bandwidth) == ("smoke", 9, 200_000_000)
     assert [tier.name for tier in plan.tiers] == ["1024", "host"]
     assert set(plan.repeats.values()) == {3}
+
+
+def test_platforms_may_be_given_again_or_with_commas() -> None:
+    both = (Platform.AMD64, Platform.ARM64)
+    for typed in (("linux/amd64", "linux/arm64"), ("linux/amd64,linux/arm64",), ("amd64, arm64",)):
+        assert coldstart.plan_of(options(plan="smoke", platform=typed)).platforms == both
 
 
 def test_one_start_kind_may_be_picked_from_a_plan() -> None:

@@ -83,8 +83,48 @@ def test_a_fresh_start_is_measured_from_outside(bench: Bench) -> None:
     assert sample.evidence["answer"] == "echo hello"
     assert sample.evidence["container_id"] == "c0"
     assert (sample.peak_memory_bytes, sample.cpu_seconds, sample.read_bytes) == (7, 0.5, 3)
-    assert sample.probe_interval_s == 0.01
+    assert sample.probe_interval_s is not None
+    assert sample.probe_interval_s >= 0.01
     assert not sample.emulated
+
+
+def on_arm64(kind: StartKind = StartKind.FRESH) -> Cell:
+    return cell(kind=kind).model_copy(update={"platform": Platform.ARM64})
+
+
+@pytest.mark.parametrize("kind", [StartKind.FRESH, StartKind.RESTART])
+def test_a_start_of_another_platform_s_image_is_labelled_emulated(
+    bench: Bench, kind: StartKind
+) -> None:
+    sample = start(bench, on_arm64(kind))
+    assert sample.outcome is Outcome.OK
+    assert sample.emulated
+    assert made(bench).made[0].spec.platform is Platform.ARM64
+
+
+def test_on_an_arm64_engine_the_same_cell_is_native(tmp_path: Path) -> None:
+    bench = on(FakeEngine(platform=Platform.ARM64), tmp_path)
+    assert not start(bench, on_arm64()).emulated
+    assert start(bench, cell()).emulated
+
+
+def test_an_emulated_container_is_waited_for_longer(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("lab.start.emulated.PATIENCE", 100)
+    slow = Behaviour(answer=lambda: ready_after(1.0))
+    bench = on(FakeEngine(slow), tmp_path)
+    assert start(bench, on_arm64()).outcome is Outcome.OK
+    failure = start(bench, cell()).failure
+    assert failure is not None
+    assert failure.kind is FailureKind.NEVER_READY
+    assert "Not ready within 0.6 s" in failure.message
+
+
+def test_limits_of_predictions_grow_like_those_of_starts() -> None:
+    limits = Limits(probe_interval_s=0.01, ready_timeout_s=120).times(5)
+    assert (limits.ready_timeout_s, limits.invocation_timeout_s) == (600, 300)
+    assert limits.probe_interval_s == 0.01
 
 
 def test_the_container_is_gone_after_the_trial_and_bears_the_run_s_name(bench: Bench) -> None:

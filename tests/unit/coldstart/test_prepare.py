@@ -10,12 +10,15 @@ import pytest
 from lab.coldstart import leftovers, prepare, subjects
 from lab.coldstart.executor import ROLE_TRIAL
 from lab.coldstart.plan import OwnImage
+from lab.coldstart.record import Cell
 from lab.coldstart.subjects import check_own, ensure_own
 from lab.engine.api import ContainerSpec, ImageFacts
-from lab.errors import ArchiveError, ImageNotFoundError, UsageError
+from lab.engine.emulation import Emulation
+from lab.errors import ArchiveError, EmulationError, ImageNotFoundError, UsageError
+from lab.images.base import BaseImage
 from lab.progress import Silent
 from lab.spec import LABEL_OWNER, LABEL_ROLE, EngineKind, Platform, StartKind
-from tests.unit.coldstart.builders import cell, plan
+from tests.unit.coldstart.builders import cell, plan, trial
 from tests.unit.coldstart.fakes import FakeEngine
 
 MOBILENET = "retinopathy-mobilenet"
@@ -176,14 +179,82 @@ def test_what_is_degraded_is_said() -> None:
         platforms=["linux/amd64", "linux/arm64"],
         start_kinds=["fresh", "pull"],
     )
-    said = prepare.notes(a_plan, replace(DOCKER, notes=("old kernel",)), {StartKind.PULL: "no"})
+    said = prepare.notes(
+        a_plan,
+        replace(DOCKER, notes=("old kernel",)),
+        {StartKind.PULL: "no"},
+        [Emulation(platform=Platform.ARM64, native=False, runs=True, detail="QEMU 10.0.2")],
+    )
     assert said == (
         "old kernel",
         "pull trials are skipped: no.",
         "Tier 4096, 16384 MB: the CPU quota is capped at this machine's 2 CPUs.",
         "Tier 16384 MB is more memory than this machine has.",
-        "linux/arm64 is emulated: its times say nothing of real hardware.",
+        (
+            "linux/arm64 is emulated (QEMU 10.0.2): its times say nothing of real hardware, "
+            "and its containers are waited for 5 times as long."
+        ),
     )
+
+
+class Preparing:
+    """What ``prepared`` asks of the rest of the lab, on an engine of some platform."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, engine: FakeEngine) -> None:
+        self.built: list[tuple[str, Platform]] = []
+        self.made_to_run: list[Platform] = []
+        monkeypatch.setattr(prepare, "open_engine", lambda _: engine)
+        monkeypatch.setattr(prepare, "ensure_runs", self._ensure_runs)
+        monkeypatch.setattr(prepare, "ensure_base", self._ensure_base)
+        monkeypatch.setattr(prepare.images, "ensure", self._ensure)
+        monkeypatch.setattr(prepare.models, "ensure", lambda *_, **__: None)
+        monkeypatch.setattr(prepare, "_image_records", lambda *_: ())
+
+    def _ensure_runs(self, platform: Platform, *_: Any) -> Emulation:
+        self.made_to_run.append(platform)
+        return Emulation(platform=platform, native=False, runs=True, detail="QEMU 10.0.2")
+
+    def _ensure_base(self, platform: Platform, *_: Any) -> BaseImage:
+        return BaseImage(ref=f"base:{platform.arch}", source="packages", detail="", digest="")
+
+    def _ensure(self, targets: list[str], *, platform: Platform, **_: Any) -> None:
+        self.built += [(name, platform) for name in targets]
+
+
+@pytest.mark.parametrize("machine", list(Platform))
+@pytest.mark.usefixtures("built")
+def test_one_plan_is_native_on_a_machine_and_emulated_on_the_other(
+    monkeypatch: pytest.MonkeyPatch, machine: Platform
+) -> None:
+    scene = Preparing(monkeypatch, FakeEngine(platform=machine))
+    a_plan = plan(variants=["onnx"], models=[MOBILENET], platforms=["linux/arm64"])
+    with prepare.prepared(a_plan, "a-run", Silent()) as ready:
+        sample = ready.executor.run(
+            trial(
+                of=Cell(**{**cell().model_dump(), "model": MOBILENET, "platform": Platform.ARM64})
+            )
+        )
+    assert ready.engine["platform"] is machine
+    assert {platform for _, platform in scene.built} == {Platform.ARM64}
+    native = machine is Platform.ARM64
+    assert sample.emulated is not native
+    assert scene.made_to_run == ([] if native else [Platform.ARM64])
+    assert any("emulated" in note for note in ready.notes) is not native
+
+
+@pytest.mark.usefixtures("built")
+def test_without_containers_only_the_machine_s_own_platform_can_be_measured(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    engine = FakeEngine(kind=EngineKind.PROCESS)
+    monkeypatch.setattr(prepare, "open_engine", lambda _: engine)
+    a_plan = plan(variants=["onnx"], models=[MOBILENET], platforms=["linux/arm64"])
+    with (
+        pytest.raises(EmulationError, match="linux/arm64"),
+        prepare.prepared(a_plan, "a-run", Silent()),
+    ):
+        pass
+    assert engine.made == []
 
 
 def labelled(engine: FakeEngine, owner: str, role: str = ROLE_TRIAL) -> None:
