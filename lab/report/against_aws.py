@@ -37,12 +37,12 @@ class Figure(StrEnum):
     """A span of time that both sides measure."""
 
     COLD_TOTAL = "cold request, from asking to the answer"
-    SETUP = "launching a container (ModelSetupTime)"
-    COLD_OVERHEAD = "a cold request without the model (OverheadLatency)"
-    COLD_MODEL = "the first answer of a container (ModelLatency)"
+    SETUP = "launch of a container (ModelSetupTime)"
+    COLD_OVERHEAD = "cold request without the model (OverheadLatency)"
+    COLD_MODEL = "first answer of a container (ModelLatency)"
     WARM_TOTAL = "warm request, from asking to the answer"
-    WARM_MODEL = "a warm answer of the container (ModelLatency)"
-    WARM_OVERHEAD = "a warm request without the model (OverheadLatency)"
+    WARM_MODEL = "warm answer of a container (ModelLatency)"
+    WARM_OVERHEAD = "warm request without the model (OverheadLatency)"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,6 +74,8 @@ class AgainstAws:
     predicted: str
     measured: str
     """Ids of the runs."""
+    folder: Path
+    """Of the measurement."""
     subject: str
     lines: Sequence[Line]
     notes: Sequence[str]
@@ -85,8 +87,8 @@ class AgainstAws:
         told = min(cold, key=lambda one: abs(one.error)) if cold else self.lines[0]
         way = "more" if told.error >= 0 else "less"
         return (
-            f"{told.source} predicted {abs(told.error) * 100:.0f} % {way} than was measured for "
-            f"{told.figure}."
+            f"For a {told.figure}: {told.source}, predicted {abs(told.error) * 100:.0f} % {way} "
+            "than was measured."
         )
 
 
@@ -136,6 +138,8 @@ def compare_with_aws(first: str | Path, second: str | Path) -> AgainstAws:
             f"{name} and {run.id} have no figure in common.",
             remedy="Let the measurement finish: `lab push measure --resume`.",
         )
+    if run.subject.target is Target.LOCAL:
+        notes.append("What was measured is the lab's emulator, not AWS.")
     if run.subject.kind is Kind.SERVERLESS:
         notes.append(
             "The share of a processor that memory buys is Lambda's; AWS publishes none for "
@@ -144,6 +148,7 @@ def compare_with_aws(first: str | Path, second: str | Path) -> AgainstAws:
     return AgainstAws(
         predicted=name,
         measured=run.id,
+        folder=there.path,
         subject=str(run.subject),
         lines=lines,
         notes=notes,
@@ -233,7 +238,8 @@ def _of_cold_starts(folder: Path, subject: Subject) -> Mapping[Figure, Sequence[
         there = ", ".join(str(one.row.cell) for one in rows) or "nothing"
         raise UsageError(
             f"{folder.name} has measured {there}; the endpoint is {subject}.",
-            remedy="Run cold starts of that variant, model and memory: `lab coldstart run`.",
+            remedy="Measure the same here: `lab coldstart run "
+            f"--variant {subject.variant} --model {subject.model} --tier {tier}`.",
         )
     found: dict[Figure, list[_Values]] = {}
     for figure, values in _predictions(cells, serverless=subject.kind is Kind.SERVERLESS):
@@ -261,7 +267,7 @@ def _predictions(
         if one.second_prediction_s is not None
     ]
     if warm:
-        source = f"second predictions, {len(warm)} trials"
+        source = f"warm, {len(warm)} trials"
         yield Figure.WARM_MODEL, _Values(source=source, values=warm)
 
 

@@ -14,7 +14,7 @@ from lab.report.markdown_table import table as markdown_table
 from lab.report.words import percent, seconds
 from lab.report.write import write_whole
 
-_HEAD = ("predicted by", "predicted", "measured", "error", "interval of the error")
+_HEAD = ("predicted by", "predicted", "measured", "error", "its interval")
 
 
 def write(result: AgainstAws, folder: Path) -> Path:

@@ -17,9 +17,10 @@ from lab.report.words import NOTHING, plural, seconds, seconds_pair
 from lab.report.write import write_whole
 
 _HEAD: Final = ("n", "median", "95 % interval", "mean", "s.d.", "min", "max")
+_SHOWN: Final = 5
 _NAMES: Final = {
-    "total_s": "total, by the client",
-    "prediction_s": "prediction, by the container",
+    "total_s": "total, at the client",
+    "prediction_s": "the container's own clock",
     "model_latency_s": "ModelLatency",
     "overhead_s": "OverheadLatency",
     "setup_s": "ModelSetupTime",
@@ -40,10 +41,11 @@ def to_terminal(folder: MeasureFolder) -> RenderableType:
         table = Table(
             title=_heading(row), title_justify="left", title_style="cyan", box=None, pad_edge=False
         )
-        for number, heading in enumerate(("", *_HEAD)):
-            table.add_column(heading, justify="right" if number else "left", no_wrap=True)
+        # As wide as a terminal is at least: the extremes stand in the page.
+        for number, heading in enumerate(("", *_HEAD[:_SHOWN])):
+            table.add_column(heading, justify="right" if number else "left", no_wrap=bool(number))
         for cells in _lines(row):
-            table.add_row(f" {cells[0]}", *cells[1:])
+            table.add_row(f" {cells[0]}", *cells[1 : _SHOWN + 1])
         parts += ["", table]
     parts += [""] + [Text(f"• {note}", "dim") for note in _notes(folder, summary)]
     return Group(*parts)

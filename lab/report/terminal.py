@@ -188,7 +188,7 @@ def _legend(shown: Sequence[Phase]) -> Text:
 def _emulated(rows: Sequence[Row], aside: str) -> RenderableType:
     """Labelled and apart: nothing that divides or ranks stands in this table."""
     table = Table(
-        title=f"Emulated (QEMU): they start; how fast is not known{aside}",
+        title=f"Emulated (QEMU): no times to go by{aside}",
         title_justify="left",
         title_style="bold yellow",
         box=None,

@@ -21,6 +21,19 @@ PROBE_SHARE: Final = 0.05
 
 _LOG_LINES = 3
 
+_WHY: Final = (
+    "A failed start is a sample too: the quantiles are of the starts that succeeded and flatter "
+    "the variant."
+)
+_EMULATED_WHY: Final = (
+    "The fault may be the image's or QEMU's, under which a start of a second can take minutes and "
+    "run into its time limits."
+)
+_EMULATED_REMEDY: Final = (
+    " If it ran out of time: again when nothing else runs here, with a longer --ready-timeout, or "
+    "on a machine of that architecture."
+)
+
 _REMEDIES: Final = {
     FailureKind.ENGINE: "Read the message; lab doctor checks the engine.",
     FailureKind.PULL: "Check the registry (lab doctor) and the link, then run again with --resume.",
@@ -78,9 +91,8 @@ def failures(_: Recorded, measured: Sequence[Measured]) -> Iterator[Finding]:
             title=f"{variant}: {len(bad)} of {plural(tried[variant], 'trial')} failed "
             f"({kind.replace('_', ' ')})",
             seen=f"{last.message}{code}{ping}" + (f" It last said: {log}" if log else ""),
-            why="A failed start is a sample too: the quantiles are of the starts that succeeded "
-            "and flatter the variant.",
-            remedy=_REMEDIES[kind],
+            why=_EMULATED_WHY if bad[-1].emulated else _WHY,
+            remedy=_REMEDIES[kind] + (_EMULATED_REMEDY if bad[-1].emulated else ""),
             cells=list(dict.fromkeys(str(sample.cell) for sample in bad)),
         )
 

@@ -193,6 +193,7 @@ def test_failures_under_emulation_are_shown_and_told_apart(pair: tuple[Path, Pat
     assert [one.title for one in failures] == [
         "onnx (linux/arm64, emulated): 30 of 66 trials failed (early exit)"
     ]
+    assert "may be the image's or QEMU's" in failures[0].why
     page = (pair[0] / "report.html").read_text()
     assert "qemu: signal 11" in page
     section = page[page.index('<section id="emulated"') :]
