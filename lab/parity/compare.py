@@ -65,6 +65,15 @@ def compare(
     ]
 
 
+def words(results: Sequence[PictureResult]) -> str:
+    """What there is to say while further answers are awaited; nothing of no results."""
+    if not results:
+        return ""
+    unlike = sum(one.reference_grade != one.compared_grade for one in results)
+    apart = max(one.max_abs_difference for one in results)
+    return f": at most {apart:.1e} apart, {unlike} graded otherwise"
+
+
 def summarise(
     results: Sequence[PictureResult],
     *,
@@ -117,7 +126,7 @@ def broken(found: Comparison, bounds: Bounds = BOUNDS) -> str | None:
 
 def refuse_broken(found: Sequence[Comparison], bounds: Bounds = BOUNDS) -> None:
     """Raise ``ParityError`` that names what is beyond the bounds, and at which picture."""
-    said = [words for one in found if (words := broken(one, bounds)) is not None]
+    said = [why for one in found if (why := broken(one, bounds)) is not None]
     if said:
         raise ParityError(
             "The platforms do not answer alike. " + "; ".join(said) + ".",

@@ -1,7 +1,7 @@
 """A container of one image that answers, and its answers to all pictures."""
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -47,22 +47,28 @@ class Serving:
 
 
 def ask(
-    serving: Serving, pictures: Sequence[Picture], engine: Engine, step: Step
+    serving: Serving,
+    pictures: Sequence[Picture],
+    engine: Engine,
+    step: Step,
+    *,
+    so_far: Callable[[Sequence[Answer]], str] = lambda _: "",
 ) -> Sequence[Answer]:
     """Start a container, send it every picture, and remove it whatever happens.
 
-    Raises ``ContainerFailedError`` with its last log lines.
+    ``so_far`` makes words of the answers that have come, for whoever waits for the others. Raises
+    ``ContainerFailedError`` with the container's last log lines.
     """
     with _container(serving, engine) as container:
         address = _ready(container, serving, step)
         limit = httpx.Timeout(REQUEST_S * serving.patience, connect=_CONNECT_S)
         url = f"http://{address[0]}:{address[1]}"
-        answers = []
+        answers: list[Answer] = []
         with httpx.Client(base_url=url, timeout=limit, trust_env=False) as http:
-            for number, picture in enumerate(pictures):
-                step.detail(f"{number} of {len(pictures)} pictures")
+            for picture in pictures:
+                step.detail(f"{len(answers)} of {len(pictures)} pictures{so_far(answers)}")
                 answers.append(_answer(http, picture, container, serving))
-                step.advance(number + 1, len(pictures))
+                step.advance(len(answers), len(pictures))
     return answers
 
 

@@ -2,7 +2,7 @@
 
 import os
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -15,7 +15,7 @@ from lab.errors import EngineError, UsageError
 from lab.host import host_facts
 from lab.images.build import ensure as ensure_images
 from lab.images.variants import VARIANTS, image_ref, variant
-from lab.parity.compare import BOUNDS, Answer, compare, summarise
+from lab.parity.compare import BOUNDS, Answer, compare, summarise, words
 from lab.parity.pictures import COUNT, Picture, choose
 from lab.parity.record import FILE, Comparison, Parity, Side, save
 from lab.parity.served import Serving, ask
@@ -99,9 +99,15 @@ class _Scene:
         self, variant: str, runtime: Runtime, other: Platform, progress: Progress
     ) -> Comparison:
         """One variant: first the engine's own platform, then the other."""
+        names = [one.name for one in self.pictures]
         reference = self._answers(variant, runtime, self.native, progress)
-        compared = self._answers(variant, runtime, other, progress)
-        results = compare([one.name for one in self.pictures], reference, compared)
+
+        def so_far(answers: Sequence[Answer]) -> str:
+            count = len(answers)
+            return words(compare(names[:count], reference[:count], answers))
+
+        compared = self._answers(variant, runtime, other, progress, so_far)
+        results = compare(names, reference, compared)
         return summarise(
             results,
             variant=variant,
@@ -111,7 +117,12 @@ class _Scene:
         )
 
     def _answers(
-        self, variant: str, runtime: Runtime, platform: Platform, progress: Progress
+        self,
+        variant: str,
+        runtime: Runtime,
+        platform: Platform,
+        progress: Progress,
+        so_far: Callable[[Sequence[Answer]], str] = lambda _: "",
     ) -> Sequence[Answer]:
         how = " (emulated)" if emulated(platform, native=self.native) else ""
         with progress.step(f"Asking {variant} for {platform}{how}") as step:
@@ -126,6 +137,7 @@ class _Scene:
                 self.pictures,
                 self.engine,
                 step,
+                so_far=so_far,
             )
 
     def _side(self, variant: str, platform: Platform) -> Side:

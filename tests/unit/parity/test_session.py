@@ -149,6 +149,17 @@ def test_containers_are_gone_afterwards_and_carry_the_runs_name() -> None:
         assert made.labels["org.inference-lab.owner"].startswith(found.id)
 
 
+def test_whoever_waits_sees_how_far_apart_the_answers_are() -> None:
+    class Listening(Silent):
+        said: list[str] = []  # noqa: RUF012 - of one test
+
+        def detail(self, text: str) -> None:
+            self.said.append(text)
+
+    run(job(), Engine(), Listening())
+    assert "9 of 10 pictures: at most 2.0e-06 apart, 0 graded otherwise" in Listening.said
+
+
 def test_ctrl_c_leaves_no_container_and_keeps_the_variants_that_were_done(home: Path) -> None:
     asked = 0
 
