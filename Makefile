@@ -5,6 +5,8 @@ LAB := .venv/bin/lab
 
 # What to measure: a plan in lab/plans (smoke, default, study) or a file of your own.
 PLAN ?= default
+# What to build images for, e.g. PLATFORMS=linux/amd64,linux/arm64; empty: the engine's own platform.
+PLATFORMS ?=
 # Further flags for the command behind a target, e.g. ARGS="--bandwidth 200Mbit".
 ARGS ?=
 # Further flags for pytest, e.g. TESTS="tests/unit -k stats".
@@ -63,8 +65,8 @@ models: setup ## Build both models: data, training, conversion, archives
 	@$(LAB) models build $(ARGS)
 
 .PHONY: images
-images: setup ## Build the images of all variants
-	@$(LAB) images build $(ARGS)
+images: setup ## Build the images of all variants (PLATFORMS=linux/amd64,linux/arm64: for both)
+	@$(LAB) images build $(if $(PLATFORMS),--platform $(PLATFORMS)) $(ARGS)
 
 .PHONY: doctor
 doctor: setup ## Say what this machine has, lacks, and what to do about it
