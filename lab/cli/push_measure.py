@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
@@ -10,7 +11,7 @@ import typer
 
 from lab.aws.answers import payload_of
 from lab.aws.invoke import AwsEndpoint, Endpoint, LocalEndpoint
-from lab.aws.measure import Options, Task, options_of, rates_kept
+from lab.aws.measure import Options, Task, expected_s, options_of, rates_kept
 from lab.aws.measure import measure as run_measure
 from lab.aws.measure_folder import MeasureFolder
 from lab.aws.measure_record import Protocol, Subject
@@ -23,6 +24,7 @@ from lab.cli.console import ConsoleProgress, out
 from lab.cli.push_order import on_terminal
 from lab.endpoint.client import Addresses, EmulatorClient
 from lab.errors import EndpointError, UsageError
+from lab.report import measured_out
 
 _DEFAULT: Final = Options()
 
@@ -82,17 +84,31 @@ def measure(  # noqa: PLR0913, PLR0917 - each is a flag
                 hour_usd=hour_usd,
             )
         else:
-            options, rates = options_of(before), rates_kept(before)
+            # What stopped at its bound goes on with a higher one.
+            kept = options_of(before)
+            options = replace(kept, max_usd=max(kept.max_usd, max_usd))
+            rates = rates_kept(before)
         task = Task(
             subject=subject,
             payload=payload_of(subject.model, payload, content_type=content_type),
             rates=rates,
             options=options,
         )
+        _tell_pauses(subject, options, progress)
         folder = run_measure(asked, task, metrics=metrics, progress=progress, resume=before)
-    out.print(f"All requests are in {folder.path}", markup=False, highlight=False, soft_wrap=True)
+    page = measured_out.write(folder)
+    out.print(measured_out.to_terminal(folder))
+    out.print(f"\nReport: {page}", markup=False, highlight=False, soft_wrap=True)
     beside = f"Beside a local run: lab report compare latest {folder.path.name}"
     out.print(beside, markup=False, highlight=False, soft_wrap=True)
+
+
+def _tell_pauses(subject: Subject, options: Options, progress: ConsoleProgress) -> None:
+    minutes = expected_s(subject, options) / 60
+    if minutes >= 1:
+        progress.note(
+            f"The pauses alone take {minutes:.0f} minutes. Ctrl-C keeps what was measured by then."
+        )
 
 
 @contextmanager

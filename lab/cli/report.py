@@ -6,8 +6,10 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
+from lab.aws.measure_folder import MeasureFolder
 from lab.cli.console import out
-from lab.report import published_out
+from lab.report import against_aws_out, measured_out, published_out
+from lab.report.against_aws import compare_with_aws, is_aws_run
 from lab.report.join.collect import collect
 from lab.report.join.words_out import to_terminal as joined_table
 from lab.report.join.write import write_join
@@ -44,9 +46,18 @@ def show(
     run: str = typer.Argument("latest", help="A run's id, its folder, or latest."),
 ) -> None:
     """Make the report of a run again and print its results (the verb may be left out)."""
+    if is_aws_run(run):
+        _measurement(MeasureFolder.find(run))
+        return
     folder = locate(run)
     page = write_report(folder)
     out.print(summary_table(folder))
+    out.print(f"\nReport: {page}", markup=False, highlight=False, soft_wrap=True)
+
+
+def _measurement(folder: MeasureFolder) -> None:
+    page = measured_out.write(folder)
+    out.print(measured_out.to_terminal(folder))
     out.print(f"\nReport: {page}", markup=False, highlight=False, soft_wrap=True)
 
 
@@ -64,7 +75,17 @@ def compare(
         None, "--out", help="Where compare.html and compare.md go; else the second run's folder."
     ),
 ) -> None:
-    """Set two runs side by side, cell by cell, and say what else differs."""
+    """Set two runs side by side, cell by cell, and say what else differs.
+
+    Of a run and what `lab push measure` left, the first predicts and the second measured: each
+    figure with the error of the prediction.
+    """
+    if is_aws_run(first) or is_aws_run(second):
+        result = compare_with_aws(first, second)
+        page = against_aws_out.write(result, folder or result.folder)
+        out.print(against_aws_out.to_terminal(result))
+        out.print(f"\nComparison: {page}", markup=False, highlight=False, soft_wrap=True)
+        return
     before, after = locate(first), locate(second)
     comparison = compare_runs(summarise(before), summarise(after))
     page = write_comparison(comparison, folder or after)
