@@ -7,6 +7,7 @@ in the way: the same image has the same tag, another image another.
 
 import base64
 import os
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -19,7 +20,7 @@ from lab.engine.distribution import Distribution
 from lab.engine.docker import DockerEngine
 from lab.engine.manifests import Manifest
 from lab.engine.push import push_together
-from lab.errors import DiskFullError, EngineError, ImageNotFoundError, RegistryError
+from lab.errors import DiskFullError, EngineError, ImageNotFoundError, RegistryError, UsageError
 from lab.images.publish import refuse_unfit
 from lab.progress import Progress
 
@@ -29,7 +30,8 @@ REGISTRY: Final = "LAB_ECR_REGISTRY"
 On 127.0.0.1 it is spoken to without TLS, as engines do.
 """
 
-_LOOPBACK: Final = ("127.", "localhost", "[::1]")
+_LOOPBACK: Final = ("127.", "localhost")
+_HOST: Final = re.compile(r"[A-Za-z0-9.-]+(:[0-9]+)?")
 _TAG_DIGITS: Final = 32
 _AGAIN: Final = "Run it again: layers that have arrived are not sent twice."
 
@@ -131,7 +133,17 @@ def _place(aws: AwsSession, repository: str, env: Mapping[str, str]) -> _Place |
     given = aws.call("ecr", "get_authorization_token")["authorizationData"][0]
     user, _, password = base64.b64decode(given["authorizationToken"]).decode().partition(":")
     host, _, name = uri.partition("/")
-    return _Place(host=env.get(REGISTRY) or host, name=name, user=user, password=password)
+    return _Place(host=_other(env) or host, name=name, user=user, password=password)
+
+
+def _other(env: Mapping[str, str]) -> str | None:
+    host = env.get(REGISTRY)
+    if host and not _HOST.fullmatch(host):
+        raise UsageError(
+            f"{host!r} is no registry's host ({REGISTRY}).",
+            remedy=f"Set {REGISTRY} like 127.0.0.1:5000, or unset it.",
+        )
+    return host
 
 
 @contextmanager

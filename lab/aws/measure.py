@@ -8,7 +8,7 @@ import hashlib
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 from typing import Protocol as Interface
 
@@ -41,6 +41,9 @@ _FAILURES: Final = 3
 """In a row: the endpoint is not measured but broken."""
 
 _TICK_S: Final = 1.0
+_ROOM_S: Final = 60.0
+"""CloudWatch has a clock of its own, and may tell of a launch a minute before its request."""
+
 _MACHINES: Final[Mapping[Platform, Sequence[str]]] = {
     Platform.AMD64: ("x86_64", "amd64"),
     Platform.ARM64: ("aarch64", "arm64"),
@@ -232,22 +235,23 @@ class _Session:
         silent = [one for one in counted if one.reading is None]
         if not silent:
             return
+        cold = {one.number: one for one in silent if one.protocol is Protocol.COLD}
         warm = _warm_window(self._samples)
-        cold = [one for one in silent if one.protocol is Protocol.COLD]
-        windows = ([warm] if warm else []) + [
-            Window(begin=_time(one.started_at), end=_time(one.ended_at), requests=1) for one in cold
-        ]
-        windows.sort(key=lambda window: window.begin)
+        windows = [*([warm] if warm else []), *(_cold_window(one) for one in cold.values())]
         with self.progress.step(f"Read the metrics of {self.endpoint.name}") as step:
-            readings = self.metrics.later(windows, wait_s=self.options.metrics_wait_s, step=step)
-        if all(one is None for one in readings):
+            readings = list(
+                self.metrics.later(windows, wait_s=self.options.metrics_wait_s, step=step)
+            )
+        if not any(readings):
             self.progress.note("Nothing was told of these requests by the endpoint's own metrics.")
-        by_begin = {window.begin: one for window, one in zip(windows, readings, strict=True) if one}
+        together = readings.pop(0) if warm else None
+        alone = zip(cold, readings, strict=True)
         self.folder.save_metrics(
             MetricsFile(
                 asked=self._asked_before + self.metrics.asked,
-                warm=by_begin.get(warm.begin) if warm else None,
-                cold=_alone(cold, by_begin),
+                warm=together,
+                # Not where others fell into the same minutes.
+                cold={number: one for number, one in alone if one and one.requests == 1},
             )
         )
 
@@ -442,10 +446,12 @@ def _warm_window(samples: Sequence[Sample]) -> Window | None:
     )
 
 
-def _alone(cold: Sequence[Sample], by_begin: Mapping[datetime, Reading]) -> Mapping[int, Reading]:
-    """Of each cold request; not where others fell into the same minute."""
-    found = {one.number: by_begin.get(_time(one.started_at)) for one in cold}
-    return {number: one for number, one in found.items() if one and one.requests == 1}
+def _cold_window(sample: Sample) -> Window:
+    """Of one request, with room for clocks that differ as far as the pauses around it allow."""
+    room = timedelta(seconds=min(_ROOM_S, sample.idle_s / 3))
+    return Window(
+        begin=_time(sample.started_at) - room, end=_time(sample.ended_at) + room, requests=1
+    )
 
 
 def _time(text: str) -> datetime:

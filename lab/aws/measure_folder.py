@@ -14,6 +14,7 @@ from lab import paths
 from lab.aws.measure_record import AwsRun, MetricsFile, Sample
 from lab.errors import DiskFullError, UsageError
 
+LATEST: Final = "latest"
 RUN_FILE: Final = "aws.json"
 SAMPLES_FILE: Final = "samples.jsonl"
 METRICS_FILE: Final = "metrics.json"
@@ -37,12 +38,14 @@ class MeasureFolder:
 
     @classmethod
     def find(cls, name: str | Path, *, root: Path | None = None) -> Self:
-        """By its id or its path. Raises ``UsageError`` naming those that there are."""
+        """By its id, its path, or as ``latest``. Raises ``UsageError`` naming those there are."""
         runs = root or paths.runs()
+        known = sorted(path.parent.name for path in runs.glob(f"*/{RUN_FILE}"))[-3:]
+        if name == LATEST and known:
+            name = known[-1]
         for path in (runs / name, Path(name)):
             if (path / RUN_FILE).is_file():
                 return cls(path.resolve())
-        known = sorted(path.parent.name for path in runs.glob(f"*/{RUN_FILE}"))[-3:]
         there = f"The newest are {', '.join(known)}." if known else "Make one: `lab push measure`."
         raise UsageError(f"There is no measurement {name}.", remedy=there)
 

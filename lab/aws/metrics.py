@@ -88,7 +88,9 @@ class CloudWatch:
         """Ask until every window has told of all its requests, or the time is up."""
         waited = 0.0
         while windows:
-            minutes = self._minutes(windows[0].begin, max(one.end for one in windows))
+            minutes = self._minutes(
+                min(one.begin for one in windows), max(one.end for one in windows)
+            )
             found = [_merged(minutes, window) for window in windows]
             late = [
                 window

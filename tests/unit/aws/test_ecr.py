@@ -5,7 +5,7 @@ import pytest
 from lab.aws import ecr
 from lab.aws.model import AwsError
 from lab.aws.session import open_session
-from lab.errors import DiskFullError, EngineError, RegistryError
+from lab.errors import DiskFullError, EngineError, RegistryError, UsageError
 from tests.cloud.world import World
 
 HOST = "123456789012.dkr.ecr.eu-central-1.amazonaws.com"
@@ -55,3 +55,10 @@ def test_the_registry_s_address_is_ecr_s_unless_another_takes_its_place(world: W
     assert other is not None
     assert other.address == "127.0.0.1:5000/inference-lab/x"
     assert none is None
+
+
+@pytest.mark.parametrize("host", ["http://127.0.0.1:5000", "127.0.0.1:5000/x", "a b"])
+def test_what_is_no_host_cannot_take_ecr_s_place(world: World, host: str) -> None:
+    world.client("ecr").create_repository(repositoryName="inference-lab/x")
+    with open_session() as aws, pytest.raises(UsageError, match="LAB_ECR_REGISTRY"):
+        ecr._place(aws, "inference-lab/x", {ecr.REGISTRY: host})

@@ -141,6 +141,10 @@ def test_cloudwatch_is_asked_afterwards_without_the_minute_of_the_uncounted_requ
     assert warm.begin.isoformat()[:16] > uncounted.ended_at[:16]
     assert warm.requests == 14
     assert first.requests == second.requests == 1
+    # Room for a clock that differs: nothing else was asked for a quarter of an hour.
+    asked = of(folder, Protocol.COLD)[0]
+    assert (first.end - first.begin).total_seconds() == pytest.approx(120.2)
+    assert first.begin.isoformat() < asked.started_at < first.end.isoformat()
     kept = folder.metrics()
     assert kept is not None
     assert kept.warm is not None
@@ -317,6 +321,7 @@ def test_an_unknown_measurement_names_those_that_there_are() -> None:
         MeasureFolder.find("nothing")
     assert folder.path.name in caught.value.remedy
     assert MeasureFolder.find(folder.path.name).path == folder.path
+    assert MeasureFolder.find("latest").path == folder.path
 
 
 @pytest.mark.parametrize(
