@@ -1,7 +1,5 @@
 """The one CloudFormation stack of an endpoint: made in two steps, changed, waited for."""
 
-import time
-import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
@@ -12,15 +10,11 @@ from lab.aws import changes, destroy, template
 from lab.aws.deployer import Aws, Removal
 from lab.aws.errors import CallError, Kind, redacted
 from lab.aws.events import Follower, log_group, log_tail, now
-from lab.aws.inventory import SCALED, described, inventory, resources
+from lab.aws.inventory import SCALED, inventory, resources
 from lab.aws.model import Action, Artifacts, AwsError, Deployment, Names, Order, PlanItem, tags
 from lab.aws.state import State
-from lab.errors import LabError
-from lab.progress import Progress, Step
-
-POLL_S: Final = 5.0
-WAIT_S: Final = 3600.0
-"""SageMaker gives a container at most an hour to start."""
+from lab.aws.watch import POLL_S, WAIT_S, Watch, token
+from lab.progress import Progress
 
 _STEP_1_MINUTES: Final = 15
 _DELETIONS: Final = 2  # something may be put into the bucket between emptying and deleting it
@@ -40,17 +34,15 @@ class Stack:
         self.names = names
         self._aws = aws
         self._poll_s = poll_s
-        self._wait_s = wait_s
-
-    # --- what is there ---------------------------------------------------------------------------
+        self._watch = Watch(aws, names, poll_s=poll_s, wait_s=wait_s)
 
     def look(self) -> State | None:
         """The stack as it is; None if there is none. Raises ``AwsError`` if it is not ours."""
-        return described(self._aws, self.names)
+        return self._watch.look()
 
     def plan(self, order: Order, artifacts: Artifacts | None = None) -> Sequence[PlanItem]:
         """See ``Deployer``."""
-        state = self.look()
+        state = self._watch.look()
         standing = state if state and not state.is_wreck else None
         if standing:
             standing.refuse_other_hosting(order)
@@ -71,9 +63,9 @@ class Stack:
 
     def prepare(self, order: Order, progress: Progress) -> None:
         """See ``Deployer``."""
-        state = self._settled(progress)
+        state = self._watch.settled(progress)
         if state and state.is_wreck:
-            progress.note(f"{state.says} An earlier push failed at its first step: making it anew.")
+            progress.note(f"{state.says} It can only be removed: making it anew.")
             self._delete(state, progress)
             state = None
         if state is None:
@@ -94,10 +86,10 @@ class Stack:
                 # Nothing of a first step that failed is worth keeping.
                 OnFailure="DELETE",
                 TimeoutInMinutes=_STEP_1_MINUTES,
-                ClientRequestToken=_token(),
+                ClientRequestToken=token(),
             )
             follower = Follower(self._aws, made["StackId"])
-            state = self._wait(made["StackId"], follower, progress, step)
+            state = self._watch.wait(made["StackId"], follower, progress, step)
         if state is None or state.status != "CREATE_COMPLETE":
             left = "Nothing is left of it." if state is None else state.says
             raise self._failure("The stack could not be made.", left, follower, started)
@@ -106,7 +98,7 @@ class Stack:
 
     def deploy(self, order: Order, artifacts: Artifacts, progress: Progress) -> Deployment:
         """See ``Deployer``."""
-        state = self._settled(progress)
+        state = self._watch.settled(progress)
         if state is None or state.is_wreck:
             raise AwsError(
                 f"There is no stack {self.names.stack} to deploy to.", remedy="Push again."
@@ -145,13 +137,13 @@ class Stack:
                     Parameters=_listed(given),
                     Tags=_tagged(order),
                     Capabilities=["CAPABILITY_NAMED_IAM"],
-                    ClientRequestToken=_token(),
+                    ClientRequestToken=token(),
                 )
             except CallError as error:
                 if _UNCHANGED in error.what:
                     return False
                 raise
-            after = self._wait(state.id, follower, progress, step)
+            after = self._watch.wait(state.id, follower, progress, step)
         if after is None or after.status != "UPDATE_COMPLETE":
             left = after.says if after else "The stack was deleted meanwhile."
             if after and after.status == "UPDATE_ROLLBACK_COMPLETE":
@@ -180,7 +172,7 @@ class Stack:
 
     def destroy(self, progress: Progress) -> Removal:
         """See ``Deployer``."""
-        state = self.look()
+        state = self._watch.look()
         before = inventory(self._aws, self.names)
         own: frozenset[str] = frozenset()
         if state:
@@ -189,12 +181,12 @@ class Stack:
         if state:
             own |= resources(self._aws, state)
             self._delete(state, progress)
-            # A container's last words come late, and SageMaker makes a group for them.
-            group = log_group(self.names.endpoint)
-            if group in own:
-                self._aws.find("logs", "delete_log_group", logGroupName=group)
-            if any(thing.kind == SCALED for thing in before):
-                progress.note(_SHARED_ROLE)
+        # A container's last words come late, and SageMaker makes a group for them.
+        group = log_group(self.names.endpoint)
+        if group in own:
+            self._aws.find("logs", "delete_log_group", logGroupName=group)
+        if own and any(thing.kind == SCALED for thing in before):
+            progress.note(_SHARED_ROLE)
         return destroy.compared(
             before, lambda: inventory(self._aws, self.names), own=own, poll_s=self._poll_s
         )
@@ -205,11 +197,11 @@ class Stack:
             return state
         if state.status == "UPDATE_IN_PROGRESS":
             try:
-                self._ask("cancel_update_stack")
+                self._watch.ask("cancel_update_stack")
             except CallError as error:
                 if error.kind is not Kind.INVALID:  # it has just ended
                     raise
-        return self._settled(progress, mend=False)
+        return self._watch.settled(progress, mend=False)
 
     def _delete(self, state: State, progress: Progress) -> None:
         follower = Follower(self._aws, state.id)
@@ -218,75 +210,16 @@ class Stack:
             for _ in range(_DELETIONS):
                 if self.names.bucket in resources(self._aws, state):
                     destroy.empty(partial(self._aws.find, "s3"), self.names.bucket, progress)
-                self._ask("delete_stack")
-                if self._wait(state.id, follower, progress, step) is None:
+                self._watch.ask("delete_stack")
+                if self._watch.wait(state.id, follower, progress, step) is None:
                     return
+        what = f"The stack {self.names.stack} could not be deleted. Some of it may cost money."
         raise AwsError(
-            "\n".join(
-                [
-                    f"The stack {self.names.stack} could not be deleted. Some of it may cost money.",
-                    *(f"  {cause}" for cause in follower.causes),
-                ]
-            ),
+            "\n".join([what, *(f"  {cause}" for cause in follower.causes)]),
             remedy="Mend the cause and run `lab push destroy` again.",
         )
 
-    # --- waiting ---------------------------------------------------------------------------------
-
-    def _settled(self, progress: Progress, *, mend: bool = True) -> State | None:
-        """The stack once nothing is under way; a roll-back that got stuck is taken up again."""
-        state = self.look()
-        if state and state.under_way:
-            progress.note(f"{state.says} Waiting for it.")
-            state = self._followed(state, progress)
-        if mend and state and state.status == "UPDATE_ROLLBACK_FAILED":
-            progress.note(f"{state.says} Taking the roll-back up again.")
-            self._ask("continue_update_rollback")
-            state = self._followed(state, progress)
-            if state and state.status == "UPDATE_ROLLBACK_FAILED":
-                raise AwsError(
-                    f"{state.says} It could not be rolled back.",
-                    remedy="Remove it with `lab push destroy` and push again.",
-                )
-        return state
-
-    def _followed(self, state: State, progress: Progress) -> State | None:
-        follower = Follower(self._aws, state.id)
-        follower.skip()
-        with progress.step(f"Waiting for the stack {self.names.stack}") as step:
-            return self._wait(state.id, follower, progress, step)
-
-    def _wait(self, stack: str, follower: Follower, progress: Progress, step: Step) -> State | None:
-        """Until nothing is under way. None when the stack is gone."""
-        deadline = time.monotonic() + self._wait_s
-        state: State | None = None
-        try:
-            while True:
-                for event in follower.read():
-                    step.detail(str(event))
-                state = described(self._aws, self.names, stack)
-                if state is None or not state.under_way:
-                    follower.read()
-                    return state
-                if time.monotonic() > deadline:
-                    raise AwsError(
-                        f"{state.says} That has taken longer than an hour.",
-                        remedy="The same command waits on; `lab push destroy` removes it.",
-                    )
-                time.sleep(self._poll_s)
-        except (KeyboardInterrupt, LabError):
-            said = state.says if state else f"The stack {self.names.stack} is under way."
-            progress.note(
-                f"{said} AWS goes on with it. The same command takes it up again; "
-                "`lab push destroy` removes everything."
-            )
-            raise
-
     # --- asking ----------------------------------------------------------------------------------
-
-    def _ask(self, operation: str) -> None:
-        said = {"StackName": self.names.stack, "ClientRequestToken": _token()}
-        self._aws.call("cloudformation", operation, **said)
 
     def _body(self) -> str:
         asked = {"StackName": self.names.stack, "TemplateStage": "Original"}
@@ -304,11 +237,6 @@ class Stack:
             "\n".join([what, *causes, *logs, left]),
             remedy="Mend the cause and push again; `lab push destroy` removes everything.",
         )
-
-
-def _token() -> str:
-    """By which AWS knows a request that boto3 repeats because its answer was lost."""
-    return f"lab-{uuid.uuid4().hex}"
 
 
 def _listed(given: Mapping[str, str]) -> list[dict[str, str]]:
