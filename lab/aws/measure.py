@@ -4,82 +4,40 @@ Every request is written down as it ends, so Ctrl-C, credentials that run out an
 nothing, and the measurement goes on later. Pauses are counted from one answer to the next request.
 """
 
-import hashlib
 import time
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
-from datetime import UTC, datetime, timedelta
-from typing import Any, Final
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Final
 from typing import Protocol as Interface
 
-from lab import __version__
-from lab.aws.answers import Payload, read_answer
+from lab.aws.answers import read_answer
 from lab.aws.errors import CallError
 from lab.aws.errors import Kind as Trouble
 from lab.aws.invoke import Endpoint, NotNowError
 from lab.aws.measure_folder import MeasureFolder
 from lab.aws.measure_record import (
-    AwsRun,
     MetricsFile,
     Protocol,
     Reading,
     Sample,
-    Sent,
     Subject,
 )
 from lab.aws.measure_summary import summarise
-from lab.aws.metrics import Metrics, Window, next_minute
-from lab.aws.model import AwsError, Kind, Target
-from lab.aws.spending import SLOWEST_S, Rates, busy_s, cost_usd
+from lab.aws.measure_task import Options, Task, new_run, refuse_another
+from lab.aws.measure_windows import cold_window, warm_window
+from lab.aws.metrics import Metrics
+from lab.aws.model import AwsError, Kind
+from lab.aws.spending import SLOWEST_S, busy_s, cost_usd
 from lab.errors import EndpointError, UsageError
-from lab.host import host_facts
 from lab.progress import Progress, Step
-from lab.spec import Platform
 from lab.units import format_seconds
 
 _FAILURES: Final = 3
 """In a row: the endpoint is not measured but broken."""
 
 _TICK_S: Final = 1.0
-_ROOM_S: Final = 60.0
-"""CloudWatch has a clock of its own, and may tell of a launch a minute before its request."""
-
-_MACHINES: Final[Mapping[Platform, Sequence[str]]] = {
-    Platform.AMD64: ("x86_64", "amd64"),
-    Platform.ARM64: ("aarch64", "arm64"),
-}
-"""What the kernels call a platform's machines."""
-
 _PASSING: Final = (Trouble.MODEL, Trouble.SERVICE, Trouble.THROTTLED, Trouble.CONNECTION)
 """Of one request; all other troubles would be those of the next one too."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Options:
-    """How much to measure; the defaults are the study's."""
-
-    protocols: Sequence[Protocol] = (Protocol.WARM, Protocol.COLD)
-    warm_n: int = 25
-    warm_pause_s: float = 5.0
-    cold_n: int = 10
-    cold_idle_s: float = 900.0
-    max_usd: float = 1.0
-    metrics_wait_s: float = 600.0
-    """How long to wait for CloudWatch at the end."""
-
-    def __post_init__(self) -> None:
-        if min(self.warm_n, self.cold_n) < 1 or not self.protocols:
-            raise UsageError("There is nothing to measure.", remedy="Ask for a request at least.")
-
-
-@dataclass(frozen=True, kw_only=True)
-class Task:
-    """What is measured, with what, how much of it, and at which prices."""
-
-    subject: Subject
-    payload: Payload
-    rates: Rates
-    options: Options
 
 
 class Clock(Interface):
@@ -133,9 +91,9 @@ def measure(
             remedy="Measure it warm: --protocol warm.",
         )
     if resume is not None:
-        _refuse_another(resume.run(), task)
+        refuse_another(resume.run(), task)
         resume.mend()
-    folder = resume or MeasureFolder.create(_run(task, clock))
+    folder = resume or MeasureFolder.create(new_run(task, clock.now()))
     session = _Session(
         endpoint=endpoint,
         task=task,
@@ -159,28 +117,6 @@ def measure(
     if stopped:
         progress.note(stopped)
     return folder
-
-
-def options_of(folder: MeasureFolder) -> Options:
-    """What a measurement was asked to be, so that it can go on as it began."""
-    kept = dict(folder.run().options)
-    kept["protocols"] = tuple(Protocol(one) for one in kept["protocols"])
-    return Options(**kept)
-
-
-def rates_kept(folder: MeasureFolder) -> Rates:
-    """The prices that a measurement began with."""
-    return Rates(**folder.run().rates)
-
-
-def expected_s(subject: Subject, options: Options) -> float:
-    """About how long the measurement will take: its pauses."""
-    pauses = 0.0
-    if Protocol.WARM in options.protocols:
-        pauses += options.warm_n * options.warm_pause_s
-    if Protocol.COLD in options.protocols and subject.kind is Kind.SERVERLESS:
-        pauses += options.cold_n * options.cold_idle_s
-    return pauses
 
 
 class _Session:
@@ -236,14 +172,16 @@ class _Session:
         if not silent:
             return
         cold = {one.number: one for one in silent if one.protocol is Protocol.COLD}
-        warm = _warm_window(self._samples)
-        windows = [*([warm] if warm else []), *(_cold_window(one) for one in cold.values())]
+        warm = warm_window(self._samples)
+        windows = [*([warm] if warm else []), *(cold_window(one) for one in cold.values())]
         with self.progress.step(f"Read the metrics of {self.endpoint.name}") as step:
             readings = list(
                 self.metrics.later(windows, wait_s=self.options.metrics_wait_s, step=step)
             )
         if not any(readings):
-            self.progress.note("Nothing was told of these requests by the endpoint's own metrics.")
+            self.progress.note(
+                f"The endpoint's own metrics told nothing of {len(silent)} of the requests."
+            )
         together = readings.pop(0) if warm else None
         alone = zip(cold, readings, strict=True)
         self.folder.save_metrics(
@@ -372,87 +310,9 @@ class _Session:
             )
 
 
-def _run(task: Task, clock: Clock) -> AwsRun:
-    began = clock.now()
-    client = host_facts()
-    subject = task.subject
-    # The lab's endpoints run on this machine, or beside it on one like it.
-    foreign = client["machine"] not in _MACHINES[subject.platform]
-    return AwsRun(
-        id=f"{began:%Y%m%dT%H%M%SZ}-aws-measure",
-        started_at=began.isoformat(timespec="seconds"),
-        lab_version=__version__,
-        git_commit=client["git_commit"],
-        git_dirty=client["git_dirty"],
-        subject=subject,
-        options=_plain(asdict(task.options)),
-        rates=asdict(task.rates),
-        payload=_sent(task.payload),
-        client=client,
-        emulated=subject.target is Target.LOCAL and foreign,
-    )
-
-
-def _plain(options: Mapping[str, Any]) -> Mapping[str, Any]:
-    return {**options, "protocols": [str(one) for one in options["protocols"]]}
-
-
-def _sent(payload: Payload) -> Sent:
-    return Sent(
-        name=payload.name,
-        content_type=payload.content_type,
-        bytes=len(payload.body),
-        sha256=hashlib.sha256(payload.body).hexdigest(),
-    )
-
-
-def _refuse_another(run: AwsRun, task: Task) -> None:
-    """A measurement of two things would be one of neither."""
-    subject, payload = task.subject, task.payload
-    if run.subject != subject:
-        raise UsageError(
-            f"{run.id} measured {run.subject}, and the endpoint is now {subject}, or its image "
-            "is another.",
-            remedy="Measure it anew, without --resume.",
-        )
-    if run.payload != _sent(payload):
-        raise UsageError(
-            f"{run.id} sent {run.payload.name}, not {payload.name} as it is now.",
-            remedy="Give the same --payload, or measure anew, without --resume.",
-        )
-
-
 def _protocols(subject: Subject, options: Options, progress: Progress) -> Sequence[Protocol]:
     chosen = [one for one in Protocol if one in options.protocols]
     if subject.kind is Kind.REAL_TIME and Protocol.COLD in chosen:
         progress.note("A real-time endpoint has no cold starts: only warm requests are made.")
         chosen.remove(Protocol.COLD)
     return chosen
-
-
-def _warm_window(samples: Sequence[Sample]) -> Window | None:
-    """Of the counted warm requests, without the minute of the one that may have been cold."""
-    warm = [one for one in samples if one.protocol is Protocol.WARM and one.failure is None]
-    counted = [one for one in warm if one.number and one.reading is None]
-    if not counted:
-        return None
-    first = [one for one in warm if not one.number]
-    after = next_minute(_time(first[-1].ended_at)) if first else _time(counted[0].started_at)
-    inside = [one for one in counted if _time(one.started_at) >= after] or counted
-    return Window(
-        begin=_time(inside[0].started_at),
-        end=_time(inside[-1].ended_at),
-        requests=len(inside),
-    )
-
-
-def _cold_window(sample: Sample) -> Window:
-    """Of one request, with room for clocks that differ as far as the pauses around it allow."""
-    room = timedelta(seconds=min(_ROOM_S, sample.idle_s / 3))
-    return Window(
-        begin=_time(sample.started_at) - room, end=_time(sample.ended_at) + room, requests=1
-    )
-
-
-def _time(text: str) -> datetime:
-    return datetime.fromisoformat(text)

@@ -11,10 +11,10 @@ import typer
 
 from lab.aws.answers import payload_of
 from lab.aws.invoke import AwsEndpoint, Endpoint, LocalEndpoint
-from lab.aws.measure import Options, Task, expected_s, options_of, rates_kept
 from lab.aws.measure import measure as run_measure
 from lab.aws.measure_folder import MeasureFolder
 from lab.aws.measure_record import Protocol, Subject
+from lab.aws.measure_task import Options, Task, expected_s, options_of, rates_kept
 from lab.aws.metrics import CloudWatch, EmulatorMetrics, Metrics
 from lab.aws.model import PREFIX, Names, Target
 from lab.aws.served import on_aws, on_emulator

@@ -11,9 +11,10 @@ from lab.artifacts import store
 from lab.aws.answers import Payload, payload_of
 from lab.aws.invoke import LocalEndpoint
 from lab.aws.local_answer import local_answer
-from lab.aws.measure import Options, Task, measure
+from lab.aws.measure import measure
 from lab.aws.measure_folder import MeasureFolder
 from lab.aws.measure_record import Protocol, Subject
+from lab.aws.measure_task import Options, Task
 from lab.aws.metrics import EmulatorMetrics
 from lab.aws.model import Kind, Target
 from lab.aws.spending import rates_of

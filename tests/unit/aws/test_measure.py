@@ -14,9 +14,10 @@ from lab.aws.answers import Payload
 from lab.aws.errors import CallError
 from lab.aws.errors import Kind as Trouble
 from lab.aws.invoke import NotNowError
-from lab.aws.measure import Options, Task, expected_s, measure, options_of, rates_kept
+from lab.aws.measure import measure
 from lab.aws.measure_folder import MeasureFolder
 from lab.aws.measure_record import Protocol, Sample, Subject
+from lab.aws.measure_task import Options, Task, expected_s, options_of, rates_kept
 from lab.aws.model import AwsError, Kind, Target
 from lab.aws.spending import Rates, rates_of
 from lab.errors import UsageError

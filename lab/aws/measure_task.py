@@ -1,0 +1,123 @@
+"""What a measurement is asked to be, and how it is written down so that it can go on later."""
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from typing import Any, Final
+
+from lab import __version__
+from lab.aws.answers import Payload
+from lab.aws.measure_folder import MeasureFolder
+from lab.aws.measure_record import AwsRun, Protocol, Sent, Subject
+from lab.aws.model import Kind, Target
+from lab.aws.spending import Rates
+from lab.errors import UsageError
+from lab.host import host_facts
+from lab.spec import Platform
+
+_MACHINES: Final[Mapping[Platform, Sequence[str]]] = {
+    Platform.AMD64: ("x86_64", "amd64"),
+    Platform.ARM64: ("aarch64", "arm64"),
+}
+"""What the kernels call a platform's machines."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """How much to measure; the defaults are the study's."""
+
+    protocols: Sequence[Protocol] = (Protocol.WARM, Protocol.COLD)
+    warm_n: int = 25
+    warm_pause_s: float = 5.0
+    cold_n: int = 10
+    cold_idle_s: float = 900.0
+    max_usd: float = 1.0
+    metrics_wait_s: float = 600.0
+    """How long to wait for CloudWatch at the end."""
+
+    def __post_init__(self) -> None:
+        if min(self.warm_n, self.cold_n) < 1 or not self.protocols:
+            raise UsageError("There is nothing to measure.", remedy="Ask for a request at least.")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Task:
+    """What is measured, with what, how much of it, and at which prices."""
+
+    subject: Subject
+    payload: Payload
+    rates: Rates
+    options: Options
+
+
+def options_of(folder: MeasureFolder) -> Options:
+    """What a measurement was asked to be, so that it can go on as it began."""
+    kept = dict(folder.run().options)
+    kept["protocols"] = tuple(Protocol(one) for one in kept["protocols"])
+    return Options(**kept)
+
+
+def rates_kept(folder: MeasureFolder) -> Rates:
+    """The prices that a measurement began with."""
+    return Rates(**folder.run().rates)
+
+
+def expected_s(subject: Subject, options: Options) -> float:
+    """About how long the measurement will take: its pauses."""
+    pauses = 0.0
+    if Protocol.WARM in options.protocols:
+        pauses += options.warm_n * options.warm_pause_s
+    if Protocol.COLD in options.protocols and subject.kind is Kind.SERVERLESS:
+        pauses += options.cold_n * options.cold_idle_s
+    return pauses
+
+
+def new_run(task: Task, began: datetime) -> AwsRun:
+    """``aws.json`` of a measurement that begins."""
+    client = host_facts()
+    subject = task.subject
+    # The lab's endpoints run on this machine, or beside it on one like it.
+    foreign = client["machine"] not in _MACHINES[subject.platform]
+    return AwsRun(
+        id=f"{began:%Y%m%dT%H%M%SZ}-aws-measure",
+        started_at=began.isoformat(timespec="seconds"),
+        lab_version=__version__,
+        git_commit=client["git_commit"],
+        git_dirty=client["git_dirty"],
+        subject=subject,
+        options=_plain(asdict(task.options)),
+        rates=asdict(task.rates),
+        payload=_sent(task.payload),
+        client=client,
+        emulated=subject.target is Target.LOCAL and foreign,
+    )
+
+
+def _plain(options: Mapping[str, Any]) -> Mapping[str, Any]:
+    return {**options, "protocols": [str(one) for one in options["protocols"]]}
+
+
+def _sent(payload: Payload) -> Sent:
+    return Sent(
+        name=payload.name,
+        content_type=payload.content_type,
+        bytes=len(payload.body),
+        sha256=hashlib.sha256(payload.body).hexdigest(),
+    )
+
+
+def refuse_another(run: AwsRun, task: Task) -> None:
+    """Raise ``UsageError`` unless ``run`` measured the same: of two things it is one of neither."""
+    subject, payload = task.subject, task.payload
+    if run.subject != subject:
+        raise UsageError(
+            f"{run.id} measured {run.subject}, and the endpoint is now {subject}, or its image "
+            "is another.",
+            remedy="Measure it anew, without --resume.",
+        )
+    if run.payload != _sent(payload):
+        raise UsageError(
+            f"{run.id} sent {run.payload.name}, not {payload.name} as it is now.",
+            remedy="Give the same --payload, or measure anew, without --resume.",
+        )
