@@ -8,6 +8,7 @@ import typer
 
 from lab.cli.console import ConsoleProgress, out
 from lab.cli.files import save
+from lab.cli.platforms import parse_platform
 from lab.contract.check import chosen, entries, run
 from lab.contract.model import Verdicts
 from lab.contract.outputs import as_json, as_junit
@@ -18,7 +19,7 @@ from lab.engine.api import Engine
 from lab.engine.docker import DockerEngine
 from lab.engine.select import open_engine
 from lab.errors import EngineError
-from lab.spec import Platform
+from lab.start.emulated import PATIENCE
 
 BROKEN: Final = 9
 """The exit code when a rule is broken."""
@@ -35,7 +36,9 @@ app = typer.Typer(
 
 @app.command()
 def check(  # noqa: PLR0913, PLR0917 - each is a flag
-    image: str = typer.Argument(..., help="The image; it is pulled if the engine has it not."),
+    image: str = typer.Argument(
+        ..., help="The image, pulled if the engine has it not; or a variant of the lab's."
+    ),
     model_data: str | None = typer.Option(
         None,
         "--model-data",
@@ -45,13 +48,21 @@ def check(  # noqa: PLR0913, PLR0917 - each is a flag
     content_type: str | None = typer.Option(
         None, "--content-type", help="Its type; else guessed from the file's name."
     ),
-    platform: Platform | None = typer.Option(None, help="What the image must be for."),
+    platform: str | None = typer.Option(
+        None, help="What the image must be for: linux/amd64 or linux/arm64."
+    ),
+    instance_type: str | None = typer.Option(
+        None, "--instance-type", help="What it is to run on, like ml.m6g.large."
+    ),
     only: list[str] = typer.Option(
         [], "--only", metavar="RULE", help="Only this rule; may be given again."
     ),
     quick: bool = typer.Option(False, "--quick", help="Shorter loads, no memory tiers."),
-    start_limit: float = typer.Option(
-        START_LIMIT_S, min=1, help="Seconds to wait for the first 200 of /ping."
+    start_limit: float | None = typer.Option(
+        None,
+        min=1,
+        help=f"Seconds to wait for the first 200 of /ping; {START_LIMIT_S:g}, or under emulation "
+        f"{PATIENCE:g} times that.",
     ),
     json_to: str | None = typer.Option(
         None, "--json", metavar="FILE", help="Write JSON there; - is standard output, alone."
@@ -68,7 +79,8 @@ def check(  # noqa: PLR0913, PLR0917 - each is a flag
     wanted = chosen(only, quick=quick, among=entries())
     wish = Wish(
         image=image,
-        platform=platform,
+        platform=None if platform is None else parse_platform(platform),
+        instance_type=instance_type,
         model_data=model_data,
         payload=payload,
         content_type=content_type,

@@ -17,6 +17,7 @@ CONNECT_TIMEOUT_S: Final = 5.0
 """Well above what SageMaker allows, so that the figure is seen and not only that it was missed."""
 
 _PIECE: Final = 65536
+_TIMED_OUT: Final = "timed out"
 _REFUSED: Final = 300
 _OK: Final = 200
 
@@ -43,6 +44,11 @@ class Call:
     def good(self) -> bool:
         """Whether it was answered 2xx."""
         return self.status is not None and _OK <= self.status < _REFUSED
+
+    @property
+    def late(self) -> bool:
+        """Whether nobody waited for its answer any longer."""
+        return self.status is None and self.error.endswith(_TIMED_OUT)
 
     @property
     def words(self) -> str:
@@ -162,7 +168,7 @@ def _broken(
     when: str = "",
 ) -> Call:
     ended = time.monotonic()
-    what = "timed out" if isinstance(error, TimeoutError) else _plain(error)
+    what = _TIMED_OUT if isinstance(error, TimeoutError) else _plain(error)
     return Call(
         status=None,
         seconds=ended - begin,

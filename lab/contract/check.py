@@ -88,6 +88,7 @@ def run(session: Session, wanted: Sequence[Entry], progress: Progress) -> Verdic
         platform=session.subject.platform,
         findings=tuple(session.findings),
         seconds=time.monotonic() - begin,
+        emulated=session.emulated,
     )
 
 

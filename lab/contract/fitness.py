@@ -33,6 +33,7 @@ _SPOILS: Final[Mapping[str, Sequence[str]]] = {
     "payload-4mb": (SERVERLESS,),
     "payload-6mb": (REAL_TIME, BATCH, MULTI_MODEL),
     "platform": _ALL,
+    "instance-type": (REAL_TIME,),
     "manifest": _ALL,
     "image-size": (SERVERLESS,),
 }

@@ -101,19 +101,25 @@ SIZES: Final = (
 )
 
 
-def judge_invocation(answer: Call) -> tuple[Verdict, str]:
-    """One prediction against the 60 s."""
+def judge_invocation(answer: Call, *, emulated: bool = False) -> tuple[Verdict, str]:
+    """One prediction against the 60 s, unless it was ``emulated``."""
     if not answer.good:
         said = f": {answer.said}" if answer.said else ""
-        return Verdict.FAIL, f"{answer.words}{said}"
-    if answer.seconds > _CLOSE_CALL_S:
+        slow = emulated and answer.late
+        return Verdict.SKIP if slow else Verdict.FAIL, f"{answer.words}{said}"
+    if answer.seconds > _CLOSE_CALL_S and not emulated:
         return Verdict.WARN, f"{answer.words}, more than half of what is allowed"
     return Verdict.PASS, answer.words
 
 
-def judge_size(answer: Call, size: Size) -> tuple[Verdict, str]:
-    """A large body: any answer about its content will do, one about its size will not."""
+def judge_size(answer: Call, size: Size, *, emulated: bool = False) -> tuple[Verdict, str]:
+    """A large body: any answer about its content will do, one about its size will not.
+
+    ``emulated``: that nobody waited for the answer any longer says nothing.
+    """
     verdict = Verdict.FAIL if size.needed else Verdict.WARN
+    if emulated and answer.late:
+        return Verdict.SKIP, f"{size.mib} MB: {answer.words}"
     if answer.status is None or answer.status == _TOO_LARGE:
         return verdict, f"{size.mib} MB: {answer.words}"
     if answer.status >= _SERVER_ERROR:
@@ -178,15 +184,15 @@ def _invocation(session: Session) -> Finding:
     payload = session.subject.payload
     if payload is None:
         sample = session.sample()
-        verdict, seen = judge_invocation(sample.first)
-        said = f"{seen} (the lab's own {sample.content_type})"
+        verdict, seen = judge_invocation(sample.first, emulated=session.emulated)
+        said = session.timed(f"{seen} (the lab's own {sample.content_type})")
         return finding(INVOCATION, verdict, said, {"seconds": sample.first.seconds})
     try:
         answer = session.sample().first
     except CannotTry:
         answer = session.base().invoke(payload, session.subject.content_type)
-    verdict, seen = judge_invocation(answer)
-    return finding(INVOCATION, verdict, seen, {"seconds": answer.seconds})
+    verdict, seen = judge_invocation(answer, emulated=session.emulated)
+    return finding(INVOCATION, verdict, session.timed(seen), {"seconds": answer.seconds})
 
 
 def _size(session: Session, size: Size) -> Finding:
@@ -200,7 +206,7 @@ def _size(session: Session, size: Size) -> Finding:
     except CannotTry:
         body, kind = b"0" * (size.mib * _MIB), _content_type(session)
     base = session.base()
-    verdict, seen = judge_size(base.invoke(body, kind), size)
+    verdict, seen = judge_size(base.invoke(body, kind), size, emulated=session.emulated)
     death = _death(base)
     return finding(size.rule, Verdict.FAIL if death else verdict, f"{seen} {death}".rstrip())
 
@@ -260,7 +266,7 @@ def _keep_alive(session: Session) -> Finding:
     answers: list[Call] = []
     with connect(session.base().address, timeout_s=calls.CONNECT_TIMEOUT_S) as connection:
         while len(answers) < _KEPT:
-            answers.append(on(connection, prepared))
+            answers.append(on(connection, prepared, timeout_s=_limit_s(session)))
             if not answers[-1].reusable:
                 break
     verdict, seen = judge_kept(answers)
@@ -311,6 +317,10 @@ def _content_type(session: Session) -> str:
         return session.sample().content_type
     except CannotTry:
         return "application/json"
+
+
+def _limit_s(session: Session) -> float:
+    return calls.INVOCATION_LIMIT_S * session.patience
 
 
 def _death(base: Running) -> str:

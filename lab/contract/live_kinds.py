@@ -170,7 +170,8 @@ def _all_at_once(session: Session, tier: Tier) -> tuple[Verdict, str]:
     }
     with_what = f"user {SERVERLESS_USER}, read-only, {tier.name} MB"
     try:
-        with session.running(within_s=SERVERLESS_START_S, **conditions) as ready:
+        within_s = SERVERLESS_START_S * session.patience
+        with session.running(within_s=within_s, **conditions) as ready:
             said = f"yes, with {with_what}: ready after {format_seconds(ready.ready_s)}"
             if sample is None:
                 return Verdict.PASS, f"{said} (no payload: not invoked)"

@@ -33,8 +33,16 @@ class Load:
 class Clients:
     """Clients that ask, each again as soon as it is answered, until they are stopped."""
 
-    def __init__(self, address: tuple[str, int], prepared: bytes, *, count: int) -> None:
+    def __init__(
+        self,
+        address: tuple[str, int],
+        prepared: bytes,
+        *,
+        count: int,
+        timeout_s: float = calls.INVOCATION_LIMIT_S,
+    ) -> None:
         self.answers: list[Call] = []
+        self._timeout_s = timeout_s
         self._address = address
         self._prepared = prepared
         self._stop = threading.Event()
@@ -56,7 +64,7 @@ class Clients:
 
     def _ask(self) -> None:
         while not self._stop.is_set():
-            answer = calls.call(self._address, self._prepared)
+            answer = calls.call(self._address, self._prepared, timeout_s=self._timeout_s)
             self.answers.append(answer)
             if answer.status is None:
                 # A server that is gone refuses at once: no need to ask a thousand times.
@@ -66,7 +74,12 @@ class Clients:
 def under_load(running: Running, prepared: bytes, *, seconds: float) -> Load:
     """Invoke from several clients, and ask /ping beside them, for so long."""
     load = Load(clients=CLIENTS)
-    clients = Clients(running.address, prepared, count=CLIENTS)
+    clients = Clients(
+        running.address,
+        prepared,
+        count=CLIENTS,
+        timeout_s=calls.INVOCATION_LIMIT_S * running.patience,
+    )
     begin = time.monotonic()
     clients.start()
     try:

@@ -62,6 +62,8 @@ class Subject:
     payload: bytes | None
     content_type: str
     archive: Path | None = None
+    instance_type: str | None = None
+    """On which it is to be deployed; None is not said."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,6 +71,8 @@ class Where:
     """With what it is checked."""
 
     engine: DockerEngine
+    native: Platform
+    """What the engine's machine runs without emulation."""
     owner: str
     """Label of everything that a check makes."""
     work: Path
@@ -82,6 +86,8 @@ class Verdicts:
     platform: Platform
     findings: Sequence[Finding]
     seconds: float = 0.0
+    emulated: bool = False
+    """Whether the image ran under emulation: rules about time were not judged."""
 
     @property
     def failed(self) -> bool:

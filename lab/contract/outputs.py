@@ -24,6 +24,7 @@ def as_json(verdicts: Verdicts) -> str:
             "version": _VERSION,
             "image": verdicts.image,
             "platform": verdicts.platform,
+            "emulated": verdicts.emulated,
             "failed": verdicts.failed,
             "fit": list(able.fit),
             "unfit": list(able.unfit),

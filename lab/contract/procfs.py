@@ -18,6 +18,8 @@ _PROC: Final = Path("/proc")
 _LISTENING: Final = "0A"
 _LOOPBACKS: Final = ("0100007F", "00000000000000000000000001000000")
 _FIELDS: Final = 4
+_QEMU: Final = "qemu-"
+_KEEPS_NAME: Final = "-binfmt-P"
 _DOCKER_DNS: Final = "0B00007F"
 """127.0.0.11: the engine's own name server in the container's network."""
 
@@ -44,11 +46,25 @@ def listening(container: DockerContainer, *, proc: Path = _PROC) -> Sequence[Lis
 
 
 def process_one(container: DockerContainer, *, proc: Path = _PROC) -> Sequence[str] | None:
-    """The command line of the container's process 1."""
+    """The command line of the container's process 1, without the interpreter that emulates it."""
     process = _process(container, proc)
     if process is None:
         return None
-    return [word for word in _read(process / "cmdline").split("\0") if word] or None
+    return emulated(_read(process / "cmdline").rstrip("\0").split("\0")) or None
+
+
+def emulated(words: Sequence[str]) -> Sequence[str]:
+    """A command line as the program itself sees it.
+
+    The kernel puts the interpreter that runs a foreign program, and the program's path, before its
+    arguments; with the flag ``P``, which Debian's names tell, the program's own name follows.
+    """
+    name = words[0].rpartition("/")[2]
+    if name.endswith(_KEEPS_NAME):
+        words = words[2:]
+    elif name.startswith(_QEMU):
+        words = words[1:]
+    return [word for word in words if word]
 
 
 def terminator(container: DockerContainer) -> Callable[[], None]:

@@ -9,6 +9,7 @@ A rule is a ``Rule`` and a function that takes the ``Session`` and returns a ``F
 a rule's module lists its pairs as ``RULES``. A function may raise ``CannotTry``: a skip, in words.
 """
 
+import math
 import shutil
 import threading
 import time
@@ -30,7 +31,8 @@ from lab.engine.docker import MODEL_DIR
 from lab.engine.foreign import translated
 from lab.errors import EngineError
 from lab.spec import LABEL, LABEL_OWNER, LABEL_ROLE, PORT
-from lab.start.cause import death
+from lab.start.cause import EXEC_FORMAT_ERROR, death
+from lab.start.emulated import NOT_JUDGED, emulated, patience
 from lab.start.probe import Probes
 
 __all__ = ["CannotTry", "NotReady", "Running", "Sample", "Session", "died", "finding"]
@@ -60,12 +62,15 @@ class Running:
         *,
         ready_s: float,
         probes: Probes,
+        patience: float = 1.0,
     ) -> None:
         self.container = container
         self.address = address
         self.ready_s = ready_s
         """From the order to start to the first 200."""
         self.probes = probes
+        self.patience = patience
+        """What every time-out is multiplied by: for an emulated container, that is slow."""
 
     def ping(self, *, timeout_s: float = 10.0) -> Call:
         """Ask ``/ping``, with more patience than SageMaker has."""
@@ -88,7 +93,7 @@ class Running:
 
     def call(self, prepared: bytes, *, timeout_s: float = calls.INVOCATION_LIMIT_S) -> Call:
         """Send what was prepared on a connection of its own."""
-        return calls.call(self.address, prepared, timeout_s=timeout_s)
+        return calls.call(self.address, prepared, timeout_s=timeout_s * self.patience)
 
     def alive(self) -> bool:
         """Whether it still runs."""
@@ -117,12 +122,13 @@ class Session:
         subject: Subject,
         where: Where,
         *,
-        start_limit_s: float = START_LIMIT_S,
+        start_limit_s: float | None = None,
         quick: bool = False,
     ) -> None:
+        """``start_limit_s`` None is what serverless allows, times the patience."""
         self.subject = subject
         self.where = where
-        self.start_limit_s = start_limit_s
+        self._start_limit_s = start_limit_s
         self.quick = quick
         """Shorter loads, and no rule that takes long."""
         self.findings: list[Finding] = []
@@ -152,6 +158,31 @@ class Session:
             raise kept
         made: _T = kept
         return made
+
+    @property
+    def emulated(self) -> bool:
+        """Whether the image runs under emulation, so that how long it takes is not judged."""
+        return emulated(self.subject.platform, native=self.where.native)
+
+    @property
+    def patience(self) -> float:
+        """What the check's own time-outs are multiplied by."""
+        return patience(self.subject.platform, native=self.where.native)
+
+    @property
+    def start_limit_s(self) -> float:
+        """How long a container is waited for."""
+        if self._start_limit_s is not None:
+            return self._start_limit_s
+        return START_LIMIT_S * self.patience
+
+    def limit(self, seconds: float) -> float:
+        """A limit of time of the contract's: none under emulation."""
+        return math.inf if self.emulated else seconds
+
+    def timed(self, seen: str) -> str:
+        """What was seen of a rule about time, with a word about emulation."""
+        return f"{seen} ({NOT_JUDGED})" if self.emulated else seen
 
     def config(self) -> Mapping[str, Any]:
         """The image's configuration as the engine has it: Entrypoint, Cmd, Labels, Env, User."""
@@ -258,8 +289,8 @@ class Session:
 
     def _refuse_foreign(self, error: NotReady) -> None:
         """An image for the other platform that this machine cannot run breaks no rule by that."""
-        here = self.where.engine.facts().platform
-        wrong = "exec format error" in f"{error} {error.seen.log_tail}"
+        here = self.where.native
+        wrong = EXEC_FORMAT_ERROR in f"{error} {error.seen.log_tail}"
         if wrong and here is not self.subject.platform:
             raise CannotTry(
                 f"this machine ({here}) cannot run {self.subject.platform} images; "
@@ -330,7 +361,9 @@ class Session:
                 container, address, port=changes.get("port", PORT), begin=begin, within_s=within_s
             )
             ready_s = time.monotonic() - begin
-            yield Running(container, address, ready_s=ready_s, probes=probes)
+            yield Running(
+                container, address, ready_s=ready_s, probes=probes, patience=self.patience
+            )
 
 
 def died(container: DockerContainer) -> str:

@@ -9,6 +9,7 @@ from lab.contract.looked import inspected, saved
 from lab.contract.model import Finding, Rule, Verdict
 from lab.contract.saved import MACHINES, Layer, Saved
 from lab.contract.session import CannotTry, Session, finding
+from lab.endpoint.instances import InstanceType, table
 from lab.spec import Platform
 from lab.units import format_bytes
 
@@ -29,6 +30,15 @@ PLATFORM = Rule(
     "and copy in programs built for the same.",
     source=f"{sources.API_MODEL}: ProductionVariantInstanceType, TransformInstanceType",
 )
+INSTANCE = Rule(
+    id="instance-type",
+    title="The image is for the processor of the instance type",
+    why="SageMaker starts it all the same: it ends as `exec format error`, and the endpoint as "
+    "`did not pass the ping health check`.",
+    change="Build it with the `--platform` that is named, or choose an instance type of the "
+    "image's processor.",
+    source=f"{sources.API_MODEL}: ProductionVariantInstanceType",
+)
 SIZE = Rule(
     id="image-size",
     title="The image is under 10 GB unpacked",
@@ -47,12 +57,27 @@ LAYERS = Rule(
 )
 
 
+def judge_instance(declared: Platform, instance: InstanceType) -> tuple[Verdict, str]:
+    """Whether an instance has the processor that the image is for."""
+    if declared is instance.platform:
+        return Verdict.PASS, f"{declared}, and {instance.name} is {instance.processor}"
+    return Verdict.FAIL, (
+        f"{declared}, but {instance.name} is {instance.processor}: "
+        f"build it with --platform {instance.platform}"
+    )
+
+
 def judge_platform(
-    declared: Platform, programs: Mapping[str, int], entry: str
+    declared: Platform,
+    programs: Mapping[str, int],
+    entry: str,
+    *,
+    instance: InstanceType | None = None,
 ) -> tuple[Verdict, str]:
     """What an image says it is for, and what its programs are for.
 
-    ``programs``: path to ELF's number of the processor; ``entry``: the entry point's path.
+    ``programs``: path to ELF's number of the processor; ``entry``: the entry point's path;
+    ``instance``: where it is to run, if that is known.
     """
     kinds = Counter(MACHINES.get(number, f"number {number}") for number in programs.values())
     own = programs.get(entry.lstrip("/"))
@@ -64,7 +89,7 @@ def judge_platform(
         return Verdict.FAIL, (
             f"declared {declared}, but {count} of {len(programs)} programs are for {most}"
         )
-    if declared is Platform.ARM64:
+    if declared is Platform.ARM64 and (instance is None or instance.platform is not declared):
         return Verdict.WARN, (
             f"{declared}: real time on Graviton instances only, no batch; "
             "serverless: not documented, taken as no"
@@ -111,8 +136,23 @@ def _platform(session: Session) -> Finding:
         programs = programs_of(saved(session))
     except CannotTry:
         programs = {}  # what it declares can be judged all the same
-    verdict, seen = judge_platform(declared, programs, str(command[0]) if command else "")
+    entry = str(command[0]) if command else ""
+    verdict, seen = judge_platform(declared, programs, entry, instance=_wanted(session))
     return finding(PLATFORM, verdict, seen, {"declared": declared.value})
+
+
+def _instance(session: Session) -> Sequence[Finding]:
+    """Nothing where no instance type was named."""
+    wanted = _wanted(session)
+    if wanted is None:
+        return ()
+    verdict, seen = judge_instance(session.subject.platform, wanted)
+    data = {"instance_type": wanted.name, "architecture": wanted.architecture}
+    return (finding(INSTANCE, verdict, seen, data),)
+
+
+def _wanted(session: Session) -> InstanceType | None:
+    return table().get(session.subject.instance_type or "")
 
 
 def _size(session: Session) -> Finding:
@@ -128,8 +168,9 @@ def _layers(session: Session) -> Finding:
     return finding(LAYERS, verdict, seen, {"layers": count})
 
 
-RULES: Sequence[tuple[Rule, Callable[[Session], Finding]]] = (
+RULES: Sequence[tuple[Rule, Callable[[Session], Finding | Sequence[Finding]]]] = (
     (PLATFORM, _platform),
+    (INSTANCE, _instance),
     (SIZE, _size),
     (LAYERS, _layers),
 )

@@ -6,16 +6,21 @@ import secrets
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from difflib import get_close_matches
 from pathlib import Path, PurePosixPath
 from tempfile import TemporaryDirectory
 from typing import Final
 
 from lab.artifacts import archive, store
+from lab.artifacts import build as models
 from lab.contract.model import Subject, Where
+from lab.endpoint.instances import table
 from lab.engine.docker import DockerEngine
-from lab.errors import EngineError, ImageNotFoundError, UsageError
-from lab.images.variants import VARIANTS
+from lab.engine.emulation import ensure_runs
+from lab.errors import EmulationError, EngineError, ImageNotFoundError, UsageError
+from lab.images import build as images
+from lab.images.variants import VARIANTS, image_ref
 from lab.progress import Progress
 from lab.spec import Platform, Runtime
 
@@ -28,11 +33,13 @@ class Wish:
     """What the user said."""
 
     image: str
+    """Its reference; or a variant of the lab's, which is built, and serves a model of the lab's."""
     platform: Platform | None = None
     model_data: str | None = None
     """An archive, an unpacked folder, or the name of one of the lab's models."""
     payload: Path | None = None
     content_type: str | None = None
+    instance_type: str | None = None
 
 
 @contextmanager
@@ -43,8 +50,15 @@ def prepared(
 
     An image that the engine has not is pulled.
     """
+    instance = _instance(wish)
+    wish = _variant(wish, engine, progress)
     payload = _payload(wish)
     labels, platform = _image(wish, engine, progress)
+    try:
+        ensure_runs(platform, engine, progress)
+    except EmulationError as error:
+        # What is judged without running it is judged all the same; the rest says why it is not.
+        progress.note(error.what)
     with TemporaryDirectory(prefix="inference-lab-", ignore_cleanup_errors=True) as folder:
         work = Path(folder)
         # Whatever user the image runs as may pass; nobody else sees what is in it.
@@ -57,9 +71,46 @@ def prepared(
             payload=None if payload is None else payload[0],
             content_type="application/json" if payload is None else payload[1],
             archive=packed,
+            instance_type=instance,
         )
         owner = f"contract-{os.getpid()}-{secrets.token_hex(3)}"
-        yield subject, Where(engine=engine, owner=owner, work=work)
+        native = engine.facts().platform
+        yield subject, Where(engine=engine, native=native, owner=owner, work=work)
+
+
+def _instance(wish: Wish) -> str | None:
+    """The instance type's name, which there is."""
+    name = wish.instance_type
+    if name is None or name in table():
+        return name
+    near = get_close_matches(name, table(), n=1)
+    raise UsageError(
+        f"There is no instance type {name} that a production variant may name.",
+        remedy=f"Did you mean {near[0]}?" if near else "They begin with ml., as ml.m5.large does.",
+    )
+
+
+def _variant(wish: Wish, engine: DockerEngine, progress: Progress) -> Wish:
+    """A variant of the lab's as the image of a platform, with a model that it can serve."""
+    found = VARIANTS.get(wish.image)
+    if found is None or _has(engine, wish.image):
+        return wish
+    platform = wish.platform or engine.facts().platform
+    images.ensure([found.name], platform=platform, engine=engine, progress=progress)
+    model = wish.model_data
+    if model is None and found.runtime is not None:
+        model = store.models()[0]
+    if model in store.models():
+        models.ensure([model], engine=engine, progress=progress)
+    return replace(wish, image=image_ref(found.name, platform), model_data=model)
+
+
+def _has(engine: DockerEngine, ref: str) -> bool:
+    try:
+        engine.image(ref)
+    except ImageNotFoundError:
+        return False
+    return True
 
 
 def _image(wish: Wish, engine: DockerEngine, progress: Progress) -> tuple[dict[str, str], Platform]:

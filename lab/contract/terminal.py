@@ -37,6 +37,8 @@ _DETAILED: Final = (Verdict.FAIL, Verdict.WARN)
 def render(verdicts: Verdicts) -> RenderableType:
     """The whole of it."""
     title = Text(verdicts.image, "bold").append(f"  {verdicts.platform}", "dim")
+    if verdicts.emulated:
+        title.append("  emulated: how long anything takes is not judged", "yellow")
     parts: list[RenderableType] = [title, _lines(verdicts.findings)]
     for verdict in _DETAILED:
         for one in verdicts.findings:

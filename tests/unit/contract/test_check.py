@@ -29,7 +29,7 @@ def session(tmp_path: Path) -> Session:
             payload=None,
             content_type="application/json",
         ),
-        Where(engine=nobody, owner="test", work=tmp_path),
+        Where(engine=nobody, native=Platform.AMD64, owner="test", work=tmp_path),
     )
 
 
