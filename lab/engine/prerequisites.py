@@ -17,7 +17,7 @@ from lab.engine.api import EngineFacts
 from lab.engine.daemon import cgroup_fault
 from lab.engine.docker import DockerEngine
 from lab.engine.doctor import Check, Finding, State, degraded, missing, ok
-from lab.engine.emulation import Emulation, look, look_here
+from lab.engine.emulation import Emulation, look, look_here, this_machine
 from lab.engine.locate import search
 from lab.engine.network import checks as network_checks
 from lab.engine.places import Places
@@ -36,7 +36,6 @@ _MEMORY_LEAST: Final = 3 * _GIB
 _CPUS_GOOD: Final = 2
 _NOISE_PROBE_S: Final = 2.0
 _NOISE_GOOD: Final = 1.10
-_ARM64: Final = {"aarch64", "arm64"}
 _COMMAND_S: Final = 6.0
 _DROP: Final = Path("/proc/sys/vm/drop_caches")
 _BROWSERS: Final = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
@@ -126,8 +125,7 @@ def other_platform() -> Finding:
     """Whether images for the architecture that is not the engine's own can be built and run."""
     seen = search()
     if seen.found is None:
-        native = Platform.ARM64 if os.uname().machine in _ARM64 else Platform.AMD64
-        return judged_emulation(look_here(_other(native)))
+        return judged_emulation(look_here(_other(this_machine())))
     docker = DockerEngine(seen.found.address)
     try:
         return judged_emulation(look(_other(docker.facts().platform), docker))

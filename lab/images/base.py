@@ -9,10 +9,17 @@ from typing import Final, Literal
 
 from lab.engine.api import Engine, ImageFacts
 from lab.engine.docker import DockerEngine
-from lab.engine.emulation import ensure_runs, shares_kernel
+from lab.engine.emulation import ensure_runs, look_here, this_machine
 from lab.engine.provision import Tool, advice, ensure, missing
 from lab.engine.select import Choice, choice
-from lab.errors import BuildError, CommandError, EngineError, ImageNotFoundError, LabError
+from lab.errors import (
+    BuildError,
+    CommandError,
+    EmulationError,
+    EngineError,
+    ImageNotFoundError,
+    LabError,
+)
 from lab.images.apt import KEYRING, SUITE, deb822, host_sources, one_line, public_sources
 from lab.images.bake import bake, client
 from lab.images.pins import Pin, pins
@@ -71,9 +78,9 @@ def ensure_base(
     found = _present(ref, engine)
     if found is None:
         # Its packages are configured by programs of its own.
-        emulated = not ensure_runs(platform, engine, progress).native
+        ensure_runs(platform, engine, progress)
         if not _from_registry(ref, platform, engine, progress):
-            _from_packages(ref, platform, engine, progress, emulated=emulated)
+            _from_packages(ref, platform, engine, progress)
         found = _present(ref, engine)
     if found is None:
         raise BuildError(f"{ref} was built but is not there.")
@@ -135,12 +142,13 @@ def _pull(pin: Pin, ref: str, platform: Platform, engine: DockerEngine, progress
     )
 
 
-def _from_packages(
-    ref: str, platform: Platform, engine: DockerEngine, progress: Progress, *, emulated: bool
-) -> None:
+def _from_packages(ref: str, platform: Platform, engine: DockerEngine, progress: Progress) -> None:
     client(progress)
-    # mmdebstrap tries first whether programs of the other architecture run here, by arch-test.
-    _have([Tool.BOOTSTRAP, *([Tool.ARCH_TEST] if emulated else [])], progress)
+    tools = [Tool.BOOTSTRAP]
+    if platform is not this_machine():
+        _refuse_what_does_not_run_here(platform)
+        tools.append(Tool.ARCH_TEST)  # mmdebstrap makes sure by it before it begins
+    _have(tools, progress)
     sources = host_sources()
     labels = _labels("packages", f"{SUITE} from {sources[0].uri}")
     with (
@@ -171,7 +179,7 @@ def _from_packages(
             )
         except CommandError as error:
             raise BuildError(
-                f"The base image could not be built: {error.what}", remedy=_remedy(platform, engine)
+                f"The base image could not be built: {error.what}", remedy=_remedy()
             ) from error
 
 
@@ -190,10 +198,18 @@ def _have(tools: Sequence[Tool], progress: Progress) -> None:
     ensure(lacking, progress)
 
 
-def _remedy(platform: Platform, engine: DockerEngine) -> str:
-    if engine.facts().platform is not platform and not shares_kernel(engine):
-        # The engine emulates; this machine, where the base is put together, need not.
-        return "Set LAB_DEBIAN to an image in reach: here no base for another platform can be made."
+def _refuse_what_does_not_run_here(platform: Platform) -> None:
+    """The base is put together here, where another engine's emulation is of no use."""
+    seen = look_here(platform)
+    if not seen.runs:
+        raise EmulationError(
+            f"No registry answers, and without one a base for {platform} is put together on this "
+            f"machine: {seen.detail}.",
+            remedy="Set LAB_DEBIAN to an image in reach, or see `lab doctor`.",
+        )
+
+
+def _remedy() -> str:
     if not Path(KEYRING).exists():
         return "Install debian-archive-keyring, or set LAB_DEBIAN to an image in reach."
     return "Check with `lab doctor` that Debian's mirror can be reached."

@@ -6,7 +6,9 @@ from pathlib import Path
 import pytest
 
 from lab.engine.docker import DockerEngine
-from lab.errors import BuildError, EngineError
+from lab.engine.emulation import Emulation
+from lab.engine.provision import Tool
+from lab.errors import BuildError, EmulationError, EngineError
 from lab.images.base import ensure_base
 from lab.images.pins import PINS, Pin, pins
 from lab.progress import Silent
@@ -28,6 +30,16 @@ def engine(docker: FakeDocker) -> Iterator[DockerEngine]:
 def _no_registry(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Pin, "answers", lambda _: False)
     monkeypatch.setattr("lab.images.base.missing", lambda _: [])
+
+
+@pytest.fixture(autouse=True)
+def _x86_64(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("lab.images.base.this_machine", lambda: Platform.AMD64)
+
+
+def qemu(*, runs: bool) -> Emulation:
+    """What there is for arm64 programs."""
+    return Emulation(platform=Platform.ARM64, native=False, runs=runs, detail="no QEMU at all")
 
 
 def test_a_base_that_is_there_is_used_and_says_where_it_came_from(
@@ -72,6 +84,35 @@ def test_without_registry_tools_and_leave_to_install_it_says_what_to_do(
     monkeypatch.setenv("LAB_ENGINE", "external")
     with pytest.raises(EngineError, match="mmdebstrap") as refused:
         ensure_base(Platform.AMD64, engine, Silent())
+    assert "LAB_DEBIAN" in refused.value.remedy
+    assert all(command[0] != "mmdebstrap" for command in builder.commands)
+
+
+@pytest.mark.usefixtures("_no_registry")
+def test_a_base_for_another_architecture_needs_arch_test_beside_mmdebstrap(
+    docker: FakeDocker, engine: DockerEngine, builder: Builder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lacks_image(docker, "inference-lab/base:trixie-arm64")
+    monkeypatch.setattr("lab.images.base.ensure_runs", lambda *_: qemu(runs=True))
+    monkeypatch.setattr("lab.images.base.look_here", lambda _: qemu(runs=True))
+    asked: list[Tool] = []
+    monkeypatch.setattr("lab.images.base.missing", asked.extend)
+    with pytest.raises(BuildError, match="is not there"):
+        ensure_base(Platform.ARM64, engine, Silent())
+    assert asked == [Tool.BOOTSTRAP, Tool.ARCH_TEST]
+    assert "--architectures=arm64" in builder.commands[-2]
+    assert builder.commands[-1][:4] == ["docker", "import", "--platform", "linux/arm64"]
+
+
+@pytest.mark.usefixtures("_no_registry")
+def test_an_engine_that_emulates_elsewhere_does_not_help_to_put_a_base_together_here(
+    docker: FakeDocker, engine: DockerEngine, builder: Builder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lacks_image(docker, "inference-lab/base:trixie-arm64")
+    monkeypatch.setattr("lab.images.base.ensure_runs", lambda *_: qemu(runs=True))
+    monkeypatch.setattr("lab.images.base.look_here", lambda _: qemu(runs=False))
+    with pytest.raises(EmulationError, match="no QEMU at all") as refused:
+        ensure_base(Platform.ARM64, engine, Silent())
     assert "LAB_DEBIAN" in refused.value.remedy
     assert all(command[0] != "mmdebstrap" for command in builder.commands)
 

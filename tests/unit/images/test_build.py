@@ -3,9 +3,10 @@ from pathlib import Path
 import pytest
 
 from lab.engine.docker import DockerEngine
-from lab.errors import BuildError, DiskFullError, UsageError
+from lab.errors import BuildError, DiskFullError, EmulationError, UsageError
 from lab.images.build import ensure
 from lab.images.targets import LABEL_FINGERPRINT, TARGETS, Target, fingerprint, target
+from lab.process import Result
 from lab.progress import Silent
 from lab.spec import Platform
 from tests.unit.engine.fakedocker import FakeDocker
@@ -118,6 +119,27 @@ def test_an_index_out_of_reach_points_to_the_doctor(docker: FakeDocker, builder:
     with pytest.raises(BuildError) as failed:
         build(docker, "floor")
     assert "lab doctor" in failed.value.remedy
+
+
+def test_what_does_not_run_on_the_engine_is_refused_before_the_builder_begins(
+    docker: FakeDocker, builder: Builder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lacks_image(docker, "inference-lab/floor:arm64")
+    base = "inference-lab/base:trixie-arm64"
+    has_image(docker, base, labels=BASE_LABELS)  # it was made when QEMU was still there
+    monkeypatch.setenv("LAB_ENGINE", "external")
+    monkeypatch.setattr(
+        "lab.engine.emulation.run",
+        lambda *_, **__: Result(code=0, stdout="Platforms: linux/amd64, linux/386", stderr=""),
+    )
+    engine = DockerEngine(docker.address)
+    try:
+        with pytest.raises(EmulationError, match="linux/arm64 images cannot run here") as refused:
+            ensure(["floor"], platform=Platform.ARM64, engine=engine, progress=Silent())
+    finally:
+        engine.close()
+    assert refused.value.remedy
+    assert not [words for words in builder.commands if "bake" in words]
 
 
 def test_an_unknown_image_is_refused_with_the_names_there_are(
