@@ -4,6 +4,7 @@ import typer
 from rich.table import Table
 
 from lab.cli.console import ConsoleProgress, out
+from lab.cli.platforms import parse_platform
 from lab.engine.select import open_engine
 from lab.servebench.bench import Options
 from lab.servebench.result import OVERHEAD_TARGET_S, THROUGHPUT_TARGET, Figure, Result
@@ -20,6 +21,9 @@ def serve_bench(
     requests: int = typer.Option(120, min=8, help="Requests per block."),
     clients: int = typer.Option(8, min=1, help="Clients, and threads in-process, at once."),
     seed: int = typer.Option(2023, help="Decides the order of blocks."),
+    platform: str | None = typer.Option(
+        None, help="linux/amd64 or linux/arm64; emulated if it is not the engine's own."
+    ),
 ) -> None:
     """Measure a warm container against the same decode and model run in-process.
 
@@ -30,7 +34,13 @@ def serve_bench(
     options = Options(rounds=rounds, requests=requests, clients=clients, seed=seed)
     engine = open_engine(progress)
     try:
-        result, path = run(Job(variant=variant, model=model, options=options), engine, progress)
+        job = Job(
+            variant=variant,
+            model=model,
+            options=options,
+            platform=None if platform is None else parse_platform(platform),
+        )
+        result, path = run(job, engine, progress)
     finally:
         engine.close()
     out.print(_table(result, variant, clients, rounds))
@@ -38,9 +48,10 @@ def serve_bench(
 
 
 def _table(result: Result, variant: str, clients: int, rounds: int) -> Table:
-    table = Table(
-        title=f"Serving {variant}: medians of {rounds} rounds, 95 % intervals", title_justify="left"
-    )
+    title = f"Serving {variant}: medians of {rounds} rounds, 95 % intervals"
+    if result.emulated:
+        title += "; emulated, says nothing of real hardware"
+    table = Table(title=title, title_justify="left")
     for name in ("", "over HTTP", "in-process", "figure", "promised", ""):
         table.add_column(name, justify="right" if name else "left")
     table.add_row(
@@ -70,5 +81,7 @@ def _with_interval(figure: Figure, scale: float, digits: int) -> str:
     return f"{text} ({low:.{digits}f} to {high:.{digits}f})"
 
 
-def _verdict(reached: bool) -> str:
+def _verdict(reached: bool | None) -> str:
+    if reached is None:
+        return "[dim]emulated: not judged[/dim]"
     return "[green]reached[/green]" if reached else "[yellow]not reached[/yellow]"

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from lab import wire
 from lab.errors import ContainerFailedError
 
-_TIMEOUT_S = 60.0
+TIMEOUT_S = 60.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,6 +27,7 @@ class Target:
     address: tuple[str, int]
     payload: bytes
     content_type: str
+    timeout_s: float = TIMEOUT_S
 
     def prepared(self) -> bytes:
         """The invocation as it goes over the wire."""
@@ -51,7 +52,7 @@ def run_block(target: Target, *, requests: int, clients: int) -> Block:
 
     def client(share: int) -> None:
         try:
-            with wire.connect(target.address, timeout_s=_TIMEOUT_S) as connection:
+            with wire.connect(target.address, timeout_s=target.timeout_s) as connection:
                 prepared = target.prepared()
                 barrier.wait()
                 mine = [_one(connection, prepared) for _ in range(share)]

@@ -13,6 +13,7 @@ from typing import Final
 from lab import paths, wire
 from lab.artifacts import archive, build, store
 from lab.engine.api import Container, ContainerSpec, Engine, Mount
+from lab.engine.emulation import ensure_runs
 from lab.errors import ContainerFailedError, EngineError, UsageError
 from lab.host import host_facts
 from lab.images.build import ensure as ensure_images
@@ -20,9 +21,10 @@ from lab.images.variants import VARIANTS, image_ref
 from lab.lock import bench_lock
 from lab.progress import Progress
 from lab.servebench.bench import Options, arms_of, measure
-from lab.servebench.load import Target
+from lab.servebench.load import TIMEOUT_S, Target
 from lab.servebench.result import Result, save, summarise
-from lab.spec import LABEL_OWNER, LABEL_ROLE, EngineKind, Runtime
+from lab.spec import LABEL_OWNER, LABEL_ROLE, EngineKind, Platform, Runtime
+from lab.start.emulated import emulated, patience
 
 _READY_TIMEOUT_S: Final = 120.0
 _INSIDE: Final = "/bench/payload"
@@ -36,6 +38,8 @@ class Job:
     variant: str
     model: str
     options: Options
+    platform: Platform | None = None
+    """Of the image; None is the engine's own."""
 
 
 def run(job: Job, engine: Engine, progress: Progress) -> tuple[Result, Path]:
@@ -46,14 +50,17 @@ def run(job: Job, engine: Engine, progress: Progress) -> tuple[Result, Path]:
             "The serve bench compares two sides of one container, and there is no container here.",
             remedy="Run `lab doctor`: it says what a container engine needs on this machine.",
         )
-    platform = engine.facts().platform
+    native = engine.facts().platform
+    platform = job.platform or native
+    ensure_runs(platform, engine, progress)
     build.ensure([job.model], engine=engine, progress=progress)
     ensure_images([job.variant], platform=platform, engine=engine, progress=progress)
     with (
         bench_lock("A serve bench"),
-        _served(job, runtime, engine) as (container, target, command),
+        _served(job, runtime, engine, platform, patience(platform, native=native)) as served,
         progress.step(f"Measuring {job.variant} with {job.model}") as step,
     ):
+        container, target, command = served
         run_arm = arms_of(container, target, command, job.options)
         total = job.options.rounds + 1
         rounds = measure(run_arm, job.options, lambda done: step.advance(done + 1, total))
@@ -61,16 +68,18 @@ def run(job: Job, engine: Engine, progress: Progress) -> tuple[Result, Path]:
     facts = {
         "variant": job.variant,
         "model": job.model,
+        "platform": platform,
         "host": host_facts(),
         "engine": asdict(engine.facts()),
     }
-    save(path, options=job.options, rounds=rounds, measured=facts)
-    return summarise(rounds), path
+    result = summarise(rounds, emulated=emulated(platform, native=native))
+    save(path, options=job.options, rounds=rounds, result=result, measured=facts)
+    return result, path
 
 
 @contextmanager
 def _served(
-    job: Job, runtime: Runtime, engine: Engine
+    job: Job, runtime: Runtime, engine: Engine, platform: Platform, times: float
 ) -> Iterator[tuple[Container, Target, list[str]]]:
     payload = store.payload(job.model)
     owner = f"serve-bench-{os.getpid()}"
@@ -81,7 +90,8 @@ def _served(
         Path(folder).chmod(0o755)
         (Path(folder) / "payload").write_bytes(payload.path.read_bytes())
         spec = ContainerSpec(
-            image=image_ref(job.variant, engine.facts().platform),
+            image=image_ref(job.variant, platform),
+            platform=platform,
             model_dir=PurePosixPath(model_dir),
             mounts=(Mount(source=f"{folder}/payload", target=_INSIDE),),
             labels={LABEL_ROLE: "serve-bench", LABEL_OWNER: owner},
@@ -91,9 +101,10 @@ def _served(
         try:
             container.start()
             target = Target(
-                address=_ready(container),
+                address=_ready(container, _READY_TIMEOUT_S * times),
                 payload=payload.path.read_bytes(),
                 content_type=payload.content_type,
+                timeout_s=TIMEOUT_S * times,
             )
             yield container, target, _inprocess(payload.content_type)
         finally:
@@ -115,9 +126,9 @@ def _inprocess(content_type: str) -> list[str]:
     return ["python3", "-m", "app.inprocess", "--payload", _INSIDE, "--content-type", content_type]
 
 
-def _ready(container: Container) -> tuple[str, int]:
+def _ready(container: Container, within_s: float) -> tuple[str, int]:
     """The container's address once ``/ping`` has answered 200."""
-    deadline = time.monotonic() + _READY_TIMEOUT_S
+    deadline = time.monotonic() + within_s
     while time.monotonic() < deadline:
         state = container.state()
         if not state.running:
@@ -135,5 +146,5 @@ def _ready(container: Container) -> tuple[str, int]:
             pass
         time.sleep(0.05)
     raise ContainerFailedError(
-        f"/ping did not answer 200 within {_READY_TIMEOUT_S:g} s.\n{container.logs(tail=20)}"
+        f"/ping did not answer 200 within {within_s:g} s.\n{container.logs(tail=20)}"
     )

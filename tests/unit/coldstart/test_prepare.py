@@ -206,8 +206,8 @@ class Preparing:
         monkeypatch.setattr(prepare, "open_engine", lambda _: engine)
         monkeypatch.setattr(prepare, "ensure_runs", self._ensure_runs)
         monkeypatch.setattr(prepare, "ensure_base", self._ensure_base)
-        monkeypatch.setattr(prepare.images, "ensure", self._ensure)
-        monkeypatch.setattr(prepare.models, "ensure", lambda *_, **__: None)
+        monkeypatch.setattr("lab.coldstart.prepare.images.ensure", self._ensure)
+        monkeypatch.setattr("lab.coldstart.prepare.models.ensure", lambda *_, **__: None)
         monkeypatch.setattr(prepare, "_image_records", lambda *_: ())
 
     def _ensure_runs(self, platform: Platform, *_: Any) -> Emulation:

@@ -179,8 +179,8 @@ class Prepares:
         self.engine.foreign["inference-lab/floor:arm64"] = ARM
         self.built: list[tuple[str, Platform]] = []
         self.cannot = ""
-        monkeypatch.setattr(subject.images, "ensure", self._build)
-        monkeypatch.setattr(subject.models, "ensure", lambda *_, **__: None)
+        monkeypatch.setattr("lab.contract.subject.images.ensure", self._build)
+        monkeypatch.setattr("lab.contract.subject.models.ensure", lambda *_, **__: None)
         monkeypatch.setattr(subject, "_has", lambda _, ref: ref == "floor-of-mine")
         monkeypatch.setattr(subject, "ensure_runs", self._ensure_runs)
 
