@@ -131,9 +131,14 @@ def emulated(recorded: Recorded, measured: Sequence[Measured]) -> Iterator[Findi
         yield Finding(
             kind=FindingKind.EMULATED,
             severity=Severity.WARNING,
-            title=f"{plural(len(rows), 'row')} ran under emulation (QEMU)",
+            title=f"{plural(len(rows), 'row')} under emulation (QEMU)",
             seen=f"{', '.join(dict.fromkeys(row.platform for row in rows))} on an engine of "
-            f"{native}: {plural(made, 'trial')}, {bad or 'none'} of them failed.",
+            f"{native}: "
+            + (
+                f"{plural(made, 'trial')}, {bad or 'none'} of them failed."
+                if made
+                else "no trial yet."
+            ),
             why="QEMU translates each instruction, which is slower by a factor that nobody knows "
             "and that differs from phase to phase: such timings prove that an image starts, not "
             "how fast. They stand in a table of their own, labelled emulated, and in no table or "

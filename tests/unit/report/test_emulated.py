@@ -221,7 +221,7 @@ def test_the_same_platform_on_its_own_machine_is_native() -> None:
 
 def test_the_finding_says_why_and_what_to_do(pair: tuple[Path, Path]) -> None:
     (one,) = (f for f in summarise(pair[0]).summary.findings if f.kind is FindingKind.EMULATED)
-    assert one.title == "30 rows ran under emulation (QEMU)"
+    assert one.title == "30 rows under emulation (QEMU)"
     assert one.seen == "linux/arm64 on an engine of linux/amd64: 330 trials, 30 of them failed."
     assert "by a factor that nobody knows" in one.why
     assert "lab report join" in one.remedy
