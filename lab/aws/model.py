@@ -1,5 +1,6 @@
 """What is ordered, what it is called, and what a plan says: the words of a push."""
 
+import hashlib
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -7,7 +8,7 @@ from enum import StrEnum, unique
 from typing import Final
 
 from lab.errors import LabError, UsageError
-from lab.spec import Platform
+from lab.spec import SERVERLESS_TIERS, Platform
 
 PREFIX: Final = "inference-lab"
 """Every name begins with it: the policy in ``docs/aws-policy.json`` allows nothing else."""
@@ -17,7 +18,9 @@ TAG_ENDPOINT: Final = "inference-lab:endpoint"
 TAG_VARIANT: Final = "inference-lab:variant"
 TAG_MODEL: Final = "inference-lab:model"
 
-_NAME: Final = re.compile(r"[a-z0-9]([a-z0-9-]{0,30}[a-z0-9])?")
+_LONGEST_BUCKET: Final = 63
+_NAME: Final = re.compile(r"(?=.{1,32}$)[a-z0-9]+(-[a-z0-9]+)*")
+"""ECR takes no two hyphens in a row."""
 
 
 class AwsError(LabError):
@@ -67,7 +70,7 @@ class Order:
     """What the user asks for. Raises ``UsageError`` for what can never be deployed."""
 
     endpoint: str
-    """Lower case letters, digits and hyphens, at most 32: part of every name."""
+    """Lower case letters and digits, single hyphens between, at most 32: part of every name."""
     variant: str
     model: str
     kind: Kind
@@ -79,16 +82,28 @@ class Order:
     """Real time, e.g. ``ml.m5.xlarge``."""
     instances: int = 1
     max_instances: int = 1
-    """Real time: autoscaling goes up to this; equal to ``instances`` means none."""
+    """Real time: autoscaling goes up to this; no more than ``instances`` means none."""
 
     def __post_init__(self) -> None:
         if not _NAME.fullmatch(self.endpoint):
             raise UsageError(
                 f"{self.endpoint!r} cannot name an endpoint.",
-                remedy="Use at most 32 lower case letters, digits and hyphens.",
+                remedy="Use at most 32 lower case letters and digits, with single hyphens between.",
             )
         if self.kind is Kind.SERVERLESS and self.memory_mb is None:
             raise UsageError("A serverless endpoint needs --memory.", remedy="E.g. --memory 2048.")
+        tiers = [str(tier.memory_mb) for tier in SERVERLESS_TIERS]
+        if self.memory_mb is not None and str(self.memory_mb) not in tiers:
+            raise UsageError(
+                f"Serverless endpoints have no {self.memory_mb} MB.",
+                remedy=f"Choose from {', '.join(tiers)}.",
+            )
+        if self.max_concurrency < 1 or self.instances < 1:
+            raise UsageError(
+                f"{self.instances} instances with {self.max_concurrency} requests at a time "
+                "cannot be had.",
+                remedy="Both are at least 1.",
+            )
         if self.kind is Kind.REAL_TIME and self.instance_type is None:
             raise UsageError(
                 "A real-time endpoint needs --instance-type.", remedy="E.g. ml.m5.xlarge."
@@ -113,10 +128,19 @@ class Names:
         return cls(
             stack=stem,
             repository=f"{PREFIX}/{endpoint}",
-            bucket=f"{stem}-{account}-{region}"[:63].rstrip("-"),
+            bucket=_bucket(endpoint, f"{account}-{region}"),
             role=f"{stem}-{region}"[:64],
             endpoint=stem,
         )
+
+
+def _bucket(endpoint: str, owner: str) -> str:
+    """At most 63 characters; a long endpoint's name gives way to a digest of it, not the owner."""
+    name = f"{PREFIX}-{endpoint}-{owner}"
+    if len(name) <= _LONGEST_BUCKET:
+        return name
+    digest = hashlib.sha256(endpoint.encode()).hexdigest()[:12]
+    return f"{PREFIX}-{digest}-{owner}"
 
 
 def tags(order: Order) -> Mapping[str, str]:

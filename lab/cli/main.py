@@ -26,7 +26,7 @@ _VERBS: Final = {
     "coldstart": "Cold starts, measured phase by phase.",
     "serve-bench": "What the HTTP layer costs over the model itself.",
     "observe": "Dashboards: made from code, drawn, fed.",
-    "report": "Reports of runs, and comparisons of two.",
+    "report": "Reports of runs, and of several side by side.",
     "push": "An endpoint on AWS: planned, made, measured, taken away.",
     "clean": "Remove what the lab made on this machine.",
 }
