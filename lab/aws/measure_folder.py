@@ -12,7 +12,7 @@ from pydantic import ValidationError
 
 from lab import paths
 from lab.aws.measure_record import AwsRun, MetricsFile, Sample
-from lab.errors import DiskFullError, UsageError
+from lab.errors import BusyError, DiskFullError, UsageError
 
 LATEST: Final = "latest"
 RUN_FILE: Final = "aws.json"
@@ -31,8 +31,14 @@ class MeasureFolder:
     def create(cls, run: AwsRun, *, root: Path | None = None) -> Self:
         """Make it, with ``aws.json``."""
         folder = cls((root or paths.runs()) / run.id)
-        with _disk(folder.path):
-            folder.path.mkdir(parents=True, exist_ok=False)
+        try:
+            with _disk(folder.path):
+                folder.path.mkdir(parents=True, exist_ok=False)
+        except FileExistsError as error:
+            raise BusyError(
+                f"Another measurement began in the same second: {run.id}.",
+                remedy="Run it again.",
+            ) from error
         folder._write(RUN_FILE, run.model_dump_json(by_alias=True, indent=1))
         return folder
 

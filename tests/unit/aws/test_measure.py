@@ -20,7 +20,7 @@ from lab.aws.measure_record import Protocol, Sample, Subject
 from lab.aws.measure_task import Options, Task, expected_s, options_of, rates_kept
 from lab.aws.model import AwsError, Kind, Target
 from lab.aws.spending import Rates, rates_of
-from lab.errors import UsageError
+from lab.errors import BusyError, UsageError
 from lab.progress import Silent
 from tests.unit.aws.scripted import Asked, Time, Told, answer, reading
 
@@ -340,3 +340,9 @@ def test_the_lab_s_own_endpoint_of_another_architecture_is_known_as_emulated(
     subject = SUBJECT.model_copy(update={"target": target})
     folder, _, _ = run(replace(TASK, subject=subject))
     assert folder.run().emulated is emulated
+
+
+def test_two_measurements_never_share_a_folder() -> None:
+    run()
+    with pytest.raises(BusyError, match="same second"):
+        run()
