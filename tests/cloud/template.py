@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable, Mapping, Sequence
+from functools import cache
 from typing import Any, Final
 
 import yaml
@@ -34,6 +35,7 @@ class TemplateError(Exception):
     """CloudFormation would not take it."""
 
 
+@cache
 def load(text: str) -> Mapping[str, Any]:
     """A template. Raises ``TemplateError``."""
     try:
