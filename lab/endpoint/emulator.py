@@ -208,7 +208,14 @@ def compose(  # noqa: PLR0913 - all keyword-only
         store=store,
         launcher=launcher,
         fleet=fleet,
-        control=Control(store=store, fleet=fleet, shapes=Shapes(), clock=clock, settings=settings),
+        control=Control(
+            store=store,
+            fleet=fleet,
+            shapes=Shapes(),
+            clock=clock,
+            settings=settings,
+            machine=machine,
+        ),
         invoker=Invoker(
             fleet=fleet,
             store=store,

@@ -50,6 +50,25 @@ def built(engine: DockerEngine, platform: Platform, progress: Progress) -> Calla
 
 
 @pytest.fixture(scope="session")
+def foreign(platform: Platform) -> Platform:
+    """What the engine's machine has to emulate."""
+    return Platform.AMD64 if platform is Platform.ARM64 else Platform.ARM64
+
+
+@pytest.fixture(scope="session")
+def foreign_image(
+    engine: DockerEngine, foreign: Platform, progress: Progress
+) -> Callable[[str], str]:
+    """Build an image of the lab's for the other platform if need be, and say its name."""
+
+    def build_one(target: str) -> str:
+        ensure([target], platform=foreign, engine=engine, progress=progress)
+        return image_ref(target, foreign)
+
+    return build_one
+
+
+@pytest.fixture(scope="session")
 def mobilenet(engine: DockerEngine, progress: Progress) -> str:
     """The name of a model that is built."""
     build.ensure([MOBILENET], engine=engine, progress=progress)

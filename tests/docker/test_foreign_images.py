@@ -13,7 +13,6 @@ from lab.engine.docker import DockerEngine
 from lab.images.base import ensure_base
 from lab.images.build import ensure
 from lab.images.sizes import image_record
-from lab.images.variants import image_ref
 from lab.progress import Progress, Silent
 from lab.spec import FLOOR, LABEL, LABEL_ROLE, Platform
 
@@ -24,22 +23,6 @@ _PROOF = (
     "import ctypes, os; ctypes.CDLL(os.environ['LAB_ORT_LIBRARY']).OrtGetApiBase(); "
     "from PIL import Image; Image.new('RGB', (8, 8)).resize((4, 4)); print(os.uname().machine)"
 )
-
-
-@pytest.fixture(scope="module")
-def foreign(platform: Platform) -> Platform:
-    return Platform.AMD64 if platform is Platform.ARM64 else Platform.ARM64
-
-
-@pytest.fixture(scope="module")
-def foreign_image(
-    engine: DockerEngine, foreign: Platform, progress: Progress
-) -> Callable[[str], str]:
-    def build_one(target: str) -> str:
-        ensure([target], platform=foreign, engine=engine, progress=progress)
-        return image_ref(target, foreign)
-
-    return build_one
 
 
 def said(engine: DockerEngine, image: str, platform: Platform, *words: str) -> str:
