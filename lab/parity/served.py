@@ -1,9 +1,9 @@
 """A container of one image that answers, and its answers to all pictures."""
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Final
 
@@ -44,6 +44,7 @@ class Serving:
     model_dir: Path
     owner: str
     patience: float = 1.0
+    env: Mapping[str, str] = field(default_factory=dict)
 
 
 def ask(
@@ -79,7 +80,7 @@ def _container(serving: Serving, engine: Engine) -> Iterator[Container]:
         image=serving.image,
         platform=serving.platform,
         model_dir=PurePosixPath(serving.model_dir),
-        env=_ENV,
+        env={**_ENV, **serving.env},
         labels=labels,
         publish=0,
     )

@@ -106,6 +106,14 @@ def test_both_platforms_get_the_same_archive() -> None:
     assert len({made.spec.model_dir for made in engine.made}) == 1
 
 
+def test_an_emulated_arm64_processor_is_one_that_sagemaker_has() -> None:
+    engine = Engine()
+    run(job(), engine, Silent())
+    native, foreign = (made.spec.env for made in engine.made)
+    assert "QEMU_CPU" not in native
+    assert foreign["QEMU_CPU"] == "neoverse-n1"
+
+
 def test_on_an_arm64_machine_it_is_amd64_that_is_emulated() -> None:
     found, _ = run(job(), Engine(platform=Platform.ARM64), Silent())
     (one,) = found.comparisons
