@@ -39,7 +39,7 @@ from lab.errors import EngineError, LabError
 from lab.spec import LABEL, LABEL_OWNER, LABEL_ROLE, EngineKind
 from lab.start import cause
 from lab.start.cause import EXEC_FORMAT_ERROR
-from lab.start.emulated import patience
+from lab.start.emulated import emulated
 from lab.units import format_bytes
 
 ROLE: Final = "endpoint"
@@ -134,6 +134,7 @@ class EngineLauncher:
             container=container.name,
             address=address,
             setup=setup,
+            emulated=start.emulated,
             idle_since=self._clock.monotonic(),
         )
 
@@ -155,6 +156,7 @@ class EngineLauncher:
             container=container.name,
             address=address,
             setup=None,
+            emulated=await self._in(self._questions, lambda: self._emulated(plan)),
             idle_since=self._clock.monotonic(),
         )
         if not await self.ping(server):
@@ -343,8 +345,15 @@ class EngineLauncher:
                 return not_downloaded(plan.model_data, error)
         return None
 
-    def _suit(self, plan: VariantPlan, server_id: str) -> float:
-        """How much longer than natively it is waited for.
+    def _emulated(self, plan: VariantPlan) -> bool:
+        """Whether a server that runs has another processor than the machine."""
+        with suppress(EngineError):
+            platform = self._images.resolve(plan.image).facts.platform
+            return emulated(platform, native=self._facts().platform)
+        return False
+
+    def _suit(self, plan: VariantPlan, server_id: str) -> bool:
+        """Whether its processor is emulated.
 
         Raises ``LaunchFailed``, and files what SageMaker would file, for an image that is not for
         the processor of its instance.
@@ -353,7 +362,7 @@ class EngineLauncher:
         machine = self._facts().platform
         why = refusal(plan, platform, machine=machine)
         if why is None:
-            return patience(platform, native=machine)
+            return emulated(platform, native=machine)
         writer = self._logs.writer(plan.endpoint, plan.name, server_id)
         writer.write(f"exec serve: {EXEC_FORMAT_ERROR}")
         writer.write(f"[platform] The container was not started: {why}")

@@ -16,7 +16,7 @@ from lab.endpoint.records import Kind
 from lab.engine.api import Container
 from lab.errors import EngineError, ImageNotFoundError, LabError
 from lab.spec import EngineKind, Mark
-from lab.start import cause, timeline
+from lab.start import cause, emulated, timeline
 from lab.start.inside import look_inside, started_ns
 from lab.start.ports import listening
 from lab.start.probe import Probes, probe
@@ -41,21 +41,22 @@ class Start:
         place: Place,
         name: str,
         labels: Mapping[str, str],
-        suit: Callable[[], float],
+        suit: Callable[[], bool],
         filing: Callable[["Start"], Filing],
         helper: Executor,
         probe_interval_s: float,
         offset_ns: Callable[[], int],
         reports: set[str],
     ) -> None:
-        """``suit`` says how much longer than natively it is waited for, or raises
-        ``LaunchFailed``; ``reports`` holds the images that answer no ``GET /startup``: they are
+        """``suit`` says whether its processor is emulated, or raises ``LaunchFailed`` where it
+        is the wrong one; ``reports`` holds the images that answer no ``GET /startup``: they are
         asked once.
         """
         self.container: Container | None = None
         self.filing: Filing | None = None
         self.killed_for: str | None = None
         """Why the platform itself killed it."""
+        self.emulated = False
         self.place = place
         self._plan = plan
         self._name = name
@@ -108,7 +109,9 @@ class Start:
     def _run(self) -> tuple[Address, Setup]:
         plan = self._plan
         self._stop_if_cancelled()
-        self._startup_s *= self._suit()
+        self.emulated = self._suit()
+        if self.emulated:
+            self._startup_s *= emulated.PATIENCE
         self.place.prepare()
         self._stop_if_cancelled()
         begin = time.monotonic()

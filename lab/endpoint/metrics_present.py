@@ -80,6 +80,10 @@ class Present(Collector):
 
     def _pools(self) -> Iterator[GaugeMetricFamily]:
         running = _gauge("containers", "Containers that answer /ping.")
+        emulated = _gauge(
+            "containers_emulated",
+            "Containers whose processor is emulated: no time of theirs is one of real hardware.",
+        )
         in_flight = _gauge("concurrent_executions", "ConcurrentExecutions: requests in flight.")
         of_most = _gauge(
             "serverless_concurrent_executions_utilization_ratio",
@@ -97,6 +101,7 @@ class Present(Collector):
             labels = (endpoint, one.name)
             plan, busy = one.pool.plan, one.pool.in_flight
             running.add_metric(labels, len(one.pool.servers))
+            emulated.add_metric(labels, sum(server.emulated for server in one.pool.servers))
             in_flight.add_metric(labels, busy)
             if plan.max_concurrency:
                 of_most.add_metric(labels, busy / plan.max_concurrency)
@@ -104,7 +109,7 @@ class Present(Collector):
                     used = min(busy, plan.initial_count)
                     held.add_metric(labels, used)
                     of_held.add_metric(labels, used / plan.initial_count)
-        return iter((running, in_flight, of_most, held, of_held))
+        return iter((running, emulated, in_flight, of_most, held, of_held))
 
     def _resources(self, usages: Usages) -> Iterator[GaugeMetricFamily | CounterMetricFamily]:
         labels = (*VARIANT, "statistic")

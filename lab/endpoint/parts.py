@@ -83,6 +83,8 @@ class Server:
     address: Address
     setup: Setup | None
     """None for one that was adopted from an earlier life of the emulator."""
+    emulated: bool = False
+    """Its processor is: no time of it says anything of real hardware."""
     in_flight: int = 0
     idle_since: float = 0.0
     """Monotonic; meaningful while ``in_flight`` is 0."""

@@ -9,8 +9,8 @@ import pytest
 
 from lab.endpoint.instances import GIB, Machine, instance_note, serverless_note, table
 from lab.endpoint.launch_platform import refusal
-from lab.endpoint.parts import LaunchFailed, VariantPlan
-from lab.endpoint.records import Kind
+from lab.endpoint.parts import LaunchFailed, Server, VariantPlan
+from lab.endpoint.records import Kind, ServerRecord
 from lab.spec import Platform
 from tests.unit.coldstart.fakes import Behaviour, FakeEngine
 from tests.unit.endpoint.launching import PLAN, REAL_TIME, Scene
@@ -26,6 +26,17 @@ def engine_of(machine: Platform, image: Platform, does: Behaviour | None = None)
     engine = FakeEngine(does or Behaviour(answer=lambda: ready_after(0)), platform=machine)
     engine.foreign[PLAN.image] = image
     return engine
+
+
+def record_of(server: Server) -> ServerRecord:
+    return ServerRecord(
+        id=server.id,
+        endpoint=server.endpoint,
+        variant=server.variant,
+        generation=server.generation,
+        container=server.container,
+        created_at=0.0,
+    )
 
 
 def launched(scene: Scene, plan: VariantPlan) -> str | None:
@@ -74,7 +85,20 @@ def test_an_image_for_the_instance_s_processor_runs_natively_or_not(
     tmp_path: Path, machine: Platform, plan: VariantPlan, image: Platform
 ) -> None:
     engine = engine_of(machine, image)
-    assert launched(Scene(engine, tmp_path), plan) is None
+    scene = Scene(engine, tmp_path)
+
+    async def work() -> None:
+        server = await scene.launch(plan)
+        assert server.emulated is (machine is not image)
+        await scene.launcher.close()
+        later = Scene(engine, tmp_path / "later").launcher
+        adopted = await later.adopt(record_of(server), plan)
+        assert adopted is not None
+        assert adopted.emulated is server.emulated
+        await later.stop(adopted)
+        await later.close()
+
+    asyncio.run(work())
     assert engine.made[0].spec.platform is image
 
 

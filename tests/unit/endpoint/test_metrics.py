@@ -183,10 +183,12 @@ def test_what_the_pools_hold_shows_at_once(metrics: Metrics, registry: Collector
             initial_count=2,
         )
     )
+    one.variants[0].pool.servers[0].emulated = True
     metrics.watch(fleet=fleet.as_fleet)
     leases = [one.variants[0].pool.try_acquire() for _ in range(3)]
     seen = Scraped(registry)
     assert seen.value("containers", **E_V) == 3
+    assert seen.value("containers_emulated", **E_V) == 1
     assert seen.value("concurrent_executions", **E_V) == 3
     assert seen.value("serverless_concurrent_executions_utilization_ratio", **E_V) == 0.75
     assert seen.value("serverless_provisioned_concurrency_executions", **E_V) == 2
