@@ -34,7 +34,8 @@ MANIFEST = Rule(
     "+json`, and Lambda likewise: OCI manifests and indexes are refused, and BuildKit makes an "
     "index as soon as it attaches an attestation.",
     change="Push with `docker buildx build --platform linux/amd64 --provenance=false --sbom=false "
-    "--output type=image,name=REPOSITORY:TAG,push=true,oci-mediatypes=false .`",
+    "--output type=image,name=REPOSITORY:TAG,push=true,oci-mediatypes=false .` (for Graviton "
+    "linux/arm64, never both in one name).",
     source="aws/amazon-sagemaker-feedback#180; aws/aws-lambda-roadmap#82",
 )
 
