@@ -22,7 +22,7 @@ from lab.engine.pulled import NotColdError
 from lab.errors import ArchiveError, DiskFullError, EngineError, RegistryError
 from lab.spec import HOST_TIER, LABEL, LABEL_OWNER, LABEL_ROLE, EngineKind, Mark, StartKind, Tier
 from lab.start import timeline
-from lab.start.emulated import emulated, patience
+from lab.start.emulated import emulated, environment, patience
 from lab.start.inside import logged_marks, look_inside, started_ns
 
 STOP_GRACE_S: Final = 5.0
@@ -274,6 +274,7 @@ class ContainerExecutor:
         cpus = None if tier.cpus is None else min(tier.cpus, float(self._bench.facts.cpus))
         return ContainerSpec(
             image=brought.image,
+            env=environment(cell.platform, native=self._bench.facts.platform),
             labels={LABEL: "true", LABEL_ROLE: ROLE_TRIAL, LABEL_OWNER: self._bench.owner},
             model_dir=brought.model_dir,
             publish=publish,

@@ -32,7 +32,7 @@ from lab.engine.foreign import translated
 from lab.errors import EngineError
 from lab.spec import LABEL, LABEL_OWNER, LABEL_ROLE, PORT
 from lab.start.cause import EXEC_FORMAT_ERROR, death
-from lab.start.emulated import NOT_JUDGED, emulated, patience
+from lab.start.emulated import NOT_JUDGED, emulated, environment, patience
 from lab.start.probe import Probes
 
 __all__ = ["CannotTry", "NotReady", "Running", "Sample", "Session", "died", "finding"]
@@ -260,6 +260,10 @@ class Session:
             "publish": 0,
             "read_only_root": False,
             **changes,
+            "env": {
+                **environment(self.subject.platform, native=self.where.native),
+                **changes.get("env", {}),
+            },
             "mounts": (*model, *changes.get("mounts", ())),
             "labels": {
                 **changes.get("labels", {}),

@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Executor, Future
 from contextlib import suppress
+from dataclasses import replace
 from threading import Event
 from typing import Final
 
@@ -142,6 +143,8 @@ class Start:
     def _bring(self, image: str, fetched_by: float) -> Container:
         """The container, made, with its model in place."""
         spec = self.place.spec(image, self._labels, self._name)
+        if self.emulated and spec.platform is not None:
+            spec = replace(spec, env={**emulated.PROCESSOR[spec.platform], **spec.env})
         until = Until(
             at=fetched_by,
             cancelled=self._cancelled,

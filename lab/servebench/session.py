@@ -24,7 +24,7 @@ from lab.servebench.bench import Options, arms_of, measure
 from lab.servebench.load import TIMEOUT_S, Target
 from lab.servebench.result import Result, save, summarise
 from lab.spec import LABEL_OWNER, LABEL_ROLE, EngineKind, Platform, Runtime
-from lab.start.emulated import emulated, patience
+from lab.start.emulated import emulated, environment, patience
 
 _READY_TIMEOUT_S: Final = 120.0
 _INSIDE: Final = "/bench/payload"
@@ -92,6 +92,7 @@ def _served(
         spec = ContainerSpec(
             image=image_ref(job.variant, platform),
             platform=platform,
+            env=environment(platform, native=engine.facts().platform),
             model_dir=PurePosixPath(model_dir),
             mounts=(Mount(source=f"{folder}/payload", target=_INSIDE),),
             labels={LABEL_ROLE: "serve-bench", LABEL_OWNER: owner},

@@ -100,6 +100,8 @@ def test_an_image_for_the_instance_s_processor_runs_natively_or_not(
 
     asyncio.run(work())
     assert engine.made[0].spec.platform is image
+    graviton = {"QEMU_CPU": "neoverse-n1"} if (machine, image) == (AMD, ARM) else {}
+    assert engine.made[0].spec.env == {**plan.env, **graviton}
 
 
 def test_serverless_takes_x86_64_and_an_arm64_machine_its_own(tmp_path: Path) -> None:
