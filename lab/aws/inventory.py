@@ -68,8 +68,11 @@ def strangers(aws: Aws, names: Names) -> Sequence[Thing]:
     Raises ``AwsError`` if the stack itself is somebody else's.
     """
     state = described(aws, names)
-    own = resources(aws, state) if state else frozenset[str]()
+    if state and state.under_way:
+        # What it makes this moment is there before the stack tells of it.
+        return ()
     there = inventory(aws, names)
+    own = resources(aws, state) if state else frozenset[str]()
     return [thing for thing in there if thing.kind != STACK and thing.name not in own]
 
 

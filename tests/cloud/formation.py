@@ -127,6 +127,12 @@ class Formation:
         """The stack of that name, unless it is deleted."""
         return next((one for one in self._stacks if one.name == name and not one.gone), None)
 
+    def forget(self) -> None:
+        """No stack was ever made."""
+        self._stacks.clear()
+        self._sets.clear()
+        self._faults.clear()
+
     def settle(self) -> None:
         """Let all that is under way come to its end."""
         for stack in self._stacks:

@@ -57,6 +57,12 @@ class World:
         for name, value in self.env.items():
             monkeypatch.setenv(name, value)
 
+    def begin_anew(self) -> None:
+        """Nothing exists, nothing was called, nothing goes wrong."""
+        moto_api_backend.reset()
+        self.formation.forget()
+        self.faults.forget()
+
     def interrupt(self) -> None:
         """Ctrl-C."""
         os.kill(os.getpid(), signal.SIGINT)

@@ -1,15 +1,27 @@
 """An AWS on this machine, and an environment in which boto3's own chain finds it."""
 
+import functools
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from botocore.loaders import JSONFileLoader
 
 from lab.aws.model import Names
 from lab.aws.session import AwsSession, open_session
 from lab.aws.stack import Stack
 from tests.cloud.world import World, moto, world
 from tests.unit.aws.orders import ENDPOINT
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _models_read_once() -> Iterator[None]:
+    """Every session of boto3's reads its models of AWS anew: half a second for each push."""
+    reading = JSONFileLoader.load_file
+    with pytest.MonkeyPatch.context() as patch:
+        kept = functools.cache(lambda path: reading(JSONFileLoader(), path))
+        patch.setattr(JSONFileLoader, "load_file", lambda self, path: kept(path))
+        yield
 
 
 @pytest.fixture(scope="session", name="upstream")
