@@ -68,6 +68,14 @@ models: setup ## Build both models: data, training, conversion, archives
 images: setup ## Build the images of all variants (PLATFORMS=linux/amd64,linux/arm64: for both)
 	@$(LAB) images build $(if $(PLATFORMS),--platform $(PLATFORMS)) $(ARGS)
 
+.PHONY: push-aws
+push-aws: setup ## Put an image and a model on AWS: looks, plans, asks; it costs money
+	@$(LAB) push aws $(ARGS)
+
+.PHONY: destroy-aws
+destroy-aws: setup ## Take away all that `make push-aws` made, and show that nothing is left
+	@$(LAB) push destroy $(ARGS)
+
 .PHONY: doctor
 doctor: setup ## Say what this machine has, lacks, and what to do about it
 	@$(LAB) doctor

@@ -39,6 +39,7 @@ STATEMENTS: Final[Sequence[Statement]] = (
         actions=(
             "application-autoscaling:DescribeScalableTargets",
             "application-autoscaling:DescribeScalingPolicies",
+            "cloudformation:ListStacks",
             "cloudwatch:DescribeAlarms",
             "cloudwatch:GetMetricData",
             "ecr:GetAuthorizationToken",

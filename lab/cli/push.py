@@ -1,6 +1,6 @@
 """``lab push``: an endpoint on AWS, or on the emulator; measured there; and taken away again."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
@@ -14,7 +14,7 @@ from lab.aws.answers import Payload, payload_of
 from lab.aws.deployer import Deployer, Removal
 from lab.aws.local import LocalStack
 from lab.aws.measured import latest_work
-from lab.aws.model import Deployment, Kind, Names, Order, Target
+from lab.aws.model import PREFIX, Deployment, Kind, Names, Order, Target
 from lab.aws.permissions import policy_text
 from lab.aws.planning import estimate_of, refuse_over_budget, show_plan
 from lab.aws.preflight import refuse_failed, show_checks
@@ -35,7 +35,7 @@ from lab.aws.stack import Stack
 from lab.aws.verify import Verified
 from lab.cli.console import ConsoleProgress, out
 from lab.cli.push_contract import contract_of, skipped
-from lab.cli.push_measure import emulator, listed, measure, names_on, which
+from lab.cli.push_measure import emulator, measure, names_on, which
 from lab.cli.push_order import Given, agreed, complete, on_terminal
 from lab.cost.estimate import Estimate
 from lab.engine.api import Engine
@@ -233,12 +233,26 @@ def _removable(
     if target is Target.LOCAL:
         with emulator() as client:
             there = [str(one["EndpointName"]) for one in client.endpoints()]
-            names = names_on(client, which(endpoint, there))
+            names = names_on(client, _removed(endpoint, there, "on the emulator"))
             yield LocalStack(client, names), None
         return
     with open_session(profile=profile, region=region, read_only=True) as aws:
-        name = which(endpoint, [] if endpoint else listed(aws))
+        there = [] if endpoint else _stacks(aws)
+        name = _removed(endpoint, there, f"in {aws.region}")
         yield Stack(aws, Names.of(name, account=aws.account, region=aws.region)), aws
+
+
+def _removed(endpoint: str | None, there: Sequence[str], where: str) -> str:
+    if endpoint is None and not any(name.startswith(f"{PREFIX}-") for name in there):
+        _line(f"There is nothing of the lab's {where}.")
+        raise typer.Exit
+    return which(endpoint, there)
+
+
+def _stacks(aws: AwsSession) -> list[str]:
+    """Not endpoints: a push that was cut short may have left a stack without one."""
+    rows = aws.every("cloudformation", "list_stacks", "StackSummaries")
+    return [str(row["StackName"]) for row in rows if row["StackStatus"] != "DELETE_COMPLETE"]
 
 
 def _estimate(

@@ -71,7 +71,8 @@ def aws(
     with world(home, upstream) as found:
         found.use(monkeypatch)
         monkeypatch.setenv(REGISTRY, registry.host)
-        monkeypatch.setattr(stack.Stack.__init__, "__kwdefaults__", {"poll_s": 0.0, "wait_s": 600.0})
+        at_once = {"poll_s": 0.0, "wait_s": 600.0}
+        monkeypatch.setattr(stack.Stack.__init__, "__kwdefaults__", at_once)
         found.faults.raw("sagemaker:InvokeEndpoint", _Served(found, engine, image, tmp_path))
         yield found
 
