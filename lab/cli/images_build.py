@@ -57,7 +57,9 @@ def table(sizes: Sequence[ImageSize], compressed: Sizes) -> Table:
         made.add_column(heading, no_wrap=True)
     for heading in ("compressed", "unpacked", "layers"):
         made.add_column(heading, justify="right")
-    made.add_column("what it is", overflow="fold")
+    alone = len({size.platform for size in sizes}) == 1
+    if alone:  # else the same would be said of each platform
+        made.add_column("what it is", overflow="fold")
     for size in sizes:
         held = compressed.get((size.variant, size.platform))
         made.add_row(
@@ -66,7 +68,7 @@ def table(sizes: Sequence[ImageSize], compressed: Sizes) -> Table:
             "-" if held is None else format_bytes(held),
             format_bytes(size.unpacked_bytes),
             str(len(size.layers) or "-"),
-            VARIANTS[size.variant].summary,
+            *([VARIANTS[size.variant].summary] if alone else []),
         )
     return made
 
