@@ -1,0 +1,115 @@
+"""What is pushed: from flags, asked for on a terminal, refused where nobody can be asked."""
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+import typer
+
+from lab.aws.model import Kind
+from lab.cli import main
+from lab.cli.push_order import Given, agreed, complete
+from lab.errors import UsageError
+from lab.spec import Platform
+
+NOTHING = Given(
+    variant=None,
+    model=None,
+    kind=None,
+    memory_mb=None,
+    instance_type=None,
+    endpoint=None,
+    platform=None,
+    max_concurrency=5,
+    instances=1,
+    max_instances=None,
+)
+SERVERLESS = replace(
+    NOTHING,
+    variant="onnx-slim",
+    model="retinopathy-mobilenet",
+    kind=Kind.SERVERLESS,
+    memory_mb=2048,
+)
+REAL_TIME = replace(
+    SERVERLESS, kind=Kind.REAL_TIME, memory_mb=None, instance_type="ml.m5.xlarge", instances=2
+)
+
+
+def test_without_a_terminal_all_missing_flags_are_named_at_once() -> None:
+    with pytest.raises(UsageError) as caught:
+        complete(NOTHING, may_ask=False)
+
+    assert "--variant, --model, --kind, --memory" in caught.value.what
+    with pytest.raises(UsageError, match="--instance-type"):
+        complete(replace(REAL_TIME, instance_type=None), may_ask=False)
+
+
+def test_the_command_without_flags_and_terminal_is_a_usage_error(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert main.run(["push", "aws"]) == 2
+    assert "--variant, --model, --kind, --memory" in capsys.readouterr().err
+
+
+def test_on_a_terminal_what_is_missing_is_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str] = []
+
+    def prompt(question: str, **more: Any) -> Any:
+        asked.append(question)
+        return more["default"]
+
+    monkeypatch.setattr(typer, "prompt", prompt)
+
+    order = complete(NOTHING, may_ask=True)
+
+    assert len(asked) == 4
+    assert (order.variant, order.kind, order.memory_mb) == ("onnx-slim", Kind.SERVERLESS, 2048)
+    asked.clear()
+    complete(replace(REAL_TIME, variant=None), may_ask=True)
+    assert asked == ["Which variant"]
+
+
+def test_an_endpoint_is_named_after_what_it_serves() -> None:
+    assert complete(SERVERLESS, may_ask=False).endpoint == "retinopathy-mobilenet-onnx-slim"
+    assert complete(replace(SERVERLESS, endpoint="mine"), may_ask=False).endpoint == "mine"
+
+
+def test_the_platform_is_what_the_instance_runs() -> None:
+    graviton = replace(REAL_TIME, instance_type="ml.m6g.large")
+
+    assert complete(REAL_TIME, may_ask=False).platform is Platform.AMD64
+    assert complete(graviton, may_ask=False).platform is Platform.ARM64
+    assert complete(SERVERLESS, may_ask=False).platform is Platform.AMD64
+
+
+def test_without_a_word_about_scaling_there_is_none() -> None:
+    order = complete(REAL_TIME, may_ask=False)
+
+    assert (order.instances, order.max_instances) == (2, 2)
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        (replace(SERVERLESS, memory_mb=1500), "1500 MB"),
+        (replace(SERVERLESS, instance_type="ml.m5.large"), "--instance-type"),
+        (replace(REAL_TIME, memory_mb=2048), "--memory"),
+        (replace(SERVERLESS, variant="floor"), "serves no model"),
+        (replace(SERVERLESS, variant="nothing"), "no variant"),
+        (replace(SERVERLESS, model="nothing"), "no model"),
+        (replace(SERVERLESS, endpoint="Not_A_Name"), "name"),
+    ],
+)
+def test_what_can_never_be_deployed_is_refused(given: Given, said: str) -> None:
+    with pytest.raises(UsageError, match=said):
+        complete(given, may_ask=False)
+
+
+def test_nothing_is_agreed_on_where_nobody_can_be_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert agreed("Do this?", yes=True, may_ask=False)
+    with pytest.raises(UsageError, match="nobody") as caught:
+        agreed("Do this?", yes=False, may_ask=False)
+    assert "--yes" in caught.value.remedy
+    monkeypatch.setattr(typer, "confirm", lambda *_, **__: False)
+    assert not agreed("Do this?", yes=False, may_ask=True)
