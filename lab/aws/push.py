@@ -264,7 +264,14 @@ def prove(
     return verify(to.endpoint(), payload=payload, expected=expected, progress=progress)
 
 
-def undo(target: Target, endpoint: str) -> str:
-    """The command that takes it all away again."""
-    where = "" if target is Target.AWS else f" --target {target.value}"
-    return f"lab push destroy --endpoint {endpoint}{where}"
+def undo(
+    target: Target, endpoint: str, *, region: str | None = None, profile: str | None = None
+) -> str:
+    """The command that takes it all away again, with what was said to push it."""
+    said = {
+        "--target": None if target is Target.AWS else target.value,
+        "--profile": profile,
+        "--region": region,
+    }
+    flags = [f"{flag} {value}" for flag, value in said.items() if value]
+    return " ".join(["lab push destroy", f"--endpoint {endpoint}", *flags])

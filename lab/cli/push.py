@@ -123,7 +123,7 @@ def push_aws(  # noqa: PLR0913, PLR0917 - each is a flag
             refuse_failed(checks)
             planned = plan(order, goods, to)
             estimate = _estimate(order, goods, planned, asked, aws)
-            back = undo(target, order.endpoint)
+            back = undo(target, order.endpoint, region=region, profile=profile)
             out.print(show_plan(planned.items, estimate, target=target, undo=back))
             if target is Target.AWS:
                 refuse_over_budget(estimate, max_hourly_usd=max_hourly_usd)

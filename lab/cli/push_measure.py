@@ -6,7 +6,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
-import click
 import typer
 
 from lab.aws.answers import payload_of
@@ -21,7 +20,7 @@ from lab.aws.served import on_aws, on_emulator
 from lab.aws.session import AwsSession, open_session
 from lab.aws.spending import rates_of
 from lab.cli.console import ConsoleProgress, out
-from lab.cli.push_order import on_terminal
+from lab.cli.push_order import choice, on_terminal
 from lab.endpoint.client import Addresses, EmulatorClient
 from lab.errors import EndpointError, UsageError
 from lab.report import measured_out
@@ -145,7 +144,7 @@ def which(endpoint: str | None, there: Sequence[str]) -> str:
         raise UsageError("No endpoint of the lab's is there.", remedy="Name one with --endpoint.")
     if not on_terminal():
         raise UsageError("There are several endpoints.", remedy=f"Add --endpoint {ours[0]}.")
-    return str(typer.prompt("Which endpoint", type=click.Choice(ours), err=True))
+    return choice("Which endpoint", ours)
 
 
 @contextmanager

@@ -5,11 +5,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-import click
 import typer
+from rich.prompt import Prompt
 
 from lab.artifacts import store
 from lab.aws.model import Kind, Order
+from lab.cli.console import err
 from lab.endpoint.instances import table
 from lab.errors import UsageError
 from lab.images.variants import VARIANTS, variant
@@ -55,13 +56,13 @@ def complete(given: Given, *, may_ask: bool) -> Order:
             remedy="E.g. --variant onnx-slim --model retinopathy-mobilenet --kind serverless "
             "--memory 2048.",
         )
-    name = given.variant or _choice("Which variant", _variants(), _VARIANT)
-    model = given.model or _choice("Which model", store.models(), store.models()[0])
-    kind = given.kind or Kind(_choice("How is it hosted", [*Kind], Kind.SERVERLESS))
+    name = given.variant or choice("Which variant", _variants(), _VARIANT)
+    model = given.model or choice("Which model", store.models(), store.models()[0])
+    kind = given.kind or Kind(choice("How is it hosted", [*Kind], Kind.SERVERLESS))
     memory, instance = given.memory_mb, given.instance_type
     if kind is Kind.SERVERLESS:
         _refuse(instance, "--instance-type", kind)
-        memory = memory or int(_choice("How much memory, in MB", _MEMORIES, _MEMORY))
+        memory = memory or int(choice("How much memory, in MB", _MEMORIES, _MEMORY))
         _refuse_memory(memory)
     else:
         _refuse(memory, "--memory", kind)
@@ -115,12 +116,21 @@ def _missing(given: Given) -> Sequence[str]:
     return [flag for flag, value in wanted if value is None]
 
 
-def _choice(question: str, among: Sequence[str], default: str) -> str:
-    return str(typer.prompt(question, type=click.Choice(among), default=default, err=True))
+def choice(question: str, among: Sequence[str], default: str | None = None) -> str:
+    """One of several, asked for on standard error. Raises ``typer.Abort`` at the end of input."""
+    return _asked(question, choices=list(among), default=default)
 
 
 def _text(question: str, default: str) -> str:
-    return str(typer.prompt(question, default=default, err=True))
+    return _asked(question, choices=None, default=default)
+
+
+def _asked(question: str, *, choices: list[str] | None, default: str | None) -> str:
+    fallback: Any = ... if default is None else default  # Rich's word for: there is none
+    try:
+        return str(Prompt.ask(question, console=err, choices=choices, default=fallback))
+    except EOFError:
+        raise typer.Abort from None
 
 
 def _variants() -> tuple[str, ...]:

@@ -8,6 +8,7 @@ import typer
 
 from lab.aws.model import Kind
 from lab.cli import main
+from lab.cli.console import err
 from lab.cli.push_order import Given, agreed, complete
 from lab.errors import UsageError
 from lab.spec import Platform
@@ -55,11 +56,11 @@ def test_the_command_without_flags_and_terminal_is_a_usage_error(
 def test_on_a_terminal_what_is_missing_is_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[str] = []
 
-    def prompt(question: str, **more: Any) -> Any:
-        asked.append(question)
-        return more["default"]
+    def answer(prompt: object = "", **more: Any) -> str:
+        asked.append(str(prompt))
+        return ""
 
-    monkeypatch.setattr(typer, "prompt", prompt)
+    monkeypatch.setattr(err, "input", answer)
 
     order = complete(NOTHING, may_ask=True)
 
@@ -67,7 +68,17 @@ def test_on_a_terminal_what_is_missing_is_asked_for(monkeypatch: pytest.MonkeyPa
     assert (order.variant, order.kind, order.memory_mb) == ("onnx-slim", Kind.SERVERLESS, 2048)
     asked.clear()
     complete(replace(REAL_TIME, variant=None), may_ask=True)
-    assert asked == ["Which variant"]
+    (question,) = asked
+    assert question.startswith("Which variant")
+
+
+def test_the_end_of_input_is_no_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+    def end(*_: object, **__: object) -> str:
+        raise EOFError
+
+    monkeypatch.setattr(err, "input", end)
+    with pytest.raises(typer.Abort):
+        complete(NOTHING, may_ask=True)
 
 
 def test_an_endpoint_is_named_after_what_it_serves() -> None:
