@@ -6,7 +6,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Final
 
 from lab import paths
 from lab.artifacts import archive, build, store
@@ -22,14 +21,7 @@ from lab.parity.record import FILE, Comparison, Parity, Side, save
 from lab.parity.served import Serving, ask
 from lab.progress import Progress
 from lab.spec import EngineKind, Platform, Runtime
-from lab.start.emulated import emulated, patience
-
-_PROCESSOR: Final[Mapping[Platform, Mapping[str, str]]] = {
-    # Graviton2's core, as in ml.m6g. QEMU's own choice has every extension there is: a third more
-    # work (pointers are signed in software), and kernels for vector units that SageMaker has not.
-    Platform.ARM64: {"QEMU_CPU": "neoverse-n1"},
-    Platform.AMD64: {},
-}
+from lab.start.emulated import emulated, environment, patience
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -132,8 +124,7 @@ class _Scene:
         progress: Progress,
         so_far: Callable[[Sequence[Answer]], str] = lambda _: "",
     ) -> Sequence[Answer]:
-        foreign = emulated(platform, native=self.native)
-        how = " (emulated)" if foreign else ""
+        how = " (emulated)" if emulated(platform, native=self.native) else ""
         with progress.step(f"Asking {variant} for {platform}{how}") as step:
             return ask(
                 Serving(
@@ -142,7 +133,7 @@ class _Scene:
                     model_dir=self.model_dirs[runtime],
                     owner=self.owner,
                     patience=patience(platform, native=self.native),
-                    env=_PROCESSOR[platform] if foreign else {},
+                    env=environment(platform, native=self.native),
                 ),
                 self.pictures,
                 self.engine,
