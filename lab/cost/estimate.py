@@ -36,7 +36,7 @@ ASSUMED: Final = Work(
     seconds=ASSUMED_SECONDS,
     request_bytes=ASSUMED_REQUEST_BYTES,
     response_bytes=ASSUMED_RESPONSE_BYTES,
-    source="assumed: nothing was measured here; `lab coldstart bench` measures it",
+    source="assumed: nothing was measured here; `make coldstart-bench` measures it",
 )
 
 
