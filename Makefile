@@ -76,6 +76,10 @@ push-aws: setup ## Put an image and a model on AWS: looks, plans, asks; it costs
 destroy-aws: setup ## Take away all that `make push-aws` made, and show that nothing is left
 	@$(LAB) push destroy $(ARGS)
 
+.PHONY: images-parity
+images-parity: setup ## Ask both platforms of each image the same, and compare the answers
+	@$(LAB) images parity $(ARGS)
+
 .PHONY: doctor
 doctor: setup ## Say what this machine has, lacks, and what to do about it
 	@$(LAB) doctor
