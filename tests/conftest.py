@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 _HERE = Path(__file__).parent
-_ORDER = ("unit", "docker", "browser")
+_ORDER = ("unit", "cloud", "docker", "browser")
 """The quick ones first; browsers last, for their driver keeps an event loop running."""
 
 

@@ -18,8 +18,8 @@ from lab.aws.session import open_session
 from lab.aws.spending import rates_of
 from lab.cli import main
 from lab.errors import LabError
+from tests.cloud.pushing import ENDPOINT, FULL, Pusher, carry, goods
 from tests.cloud.world import World
-from tests.unit.aws.pushing import ENDPOINT, FULL, Pusher, carry, goods
 
 ANSWER = json.dumps({"predictions": [{"probabilities": [0.1, 0.9]}]}).encode()
 

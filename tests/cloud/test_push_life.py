@@ -10,8 +10,8 @@ import pytest
 from lab.aws.model import Action, AwsError
 from lab.aws.permissions import is_read
 from lab.errors import UsageError
+from tests.cloud.pushing import ENDPOINT, FULL, REAL_TIME, Pusher, carry, goods
 from tests.cloud.world import World
-from tests.unit.aws.pushing import ENDPOINT, FULL, REAL_TIME, Pusher, carry, goods
 
 HOSTS = ("endpoint", "config", "model", "alarm", "scaling")
 """Of what exists, what belongs to the second step; endpoints cost by the hour."""
