@@ -1,6 +1,6 @@
 """``lab coldstart``: cold starts, measured phase by phase."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +13,7 @@ from rich.table import Table
 from lab import paths
 from lab.artifacts import store
 from lab.cli import console
+from lab.cli.platforms import full_names
 from lab.coldstart import planfile, runner, schedule
 from lab.coldstart.folder import RunFolder
 from lab.coldstart.plan import OwnImage, Plan
@@ -58,7 +59,7 @@ class Options:
             "models": None if self.model is None else [self.model],
             "start_kinds": list(self.start) or None,
             "tiers": list(self.tier) or None,
-            "platforms": _platforms(self.platform) or None,
+            "platforms": list(full_names(self.platform)) or None,
             "repeats": self.repeats,
             "seed": self.seed,
             "bandwidth": None if self.bandwidth is None else parse_rate(self.bandwidth),
@@ -218,12 +219,6 @@ def plan_of(options: Options) -> Plan:
         },
         **names,
     )
-
-
-def _platforms(typed: Sequence[str]) -> list[str]:
-    """As a plan names them, which says what is meant by one that there is not."""
-    names = [name.strip() for text in typed for name in text.split(",") if name.strip()]
-    return [name if "/" in name else f"linux/{name}" for name in dict.fromkeys(names)]
 
 
 def _own(options: Options) -> OwnImage | None:

@@ -9,13 +9,13 @@ from rich.table import Table
 
 from lab.cli import images_build, images_parity, images_push
 from lab.cli.console import ConsoleProgress, err, out
+from lab.cli.platforms import parse_platform
 from lab.engine.api import Engine
 from lab.engine.docker import DockerEngine
-from lab.engine.registry import Registry
 from lab.engine.select import open_engine
 from lab.errors import ImageNotFoundError, UsageError
-from lab.images.build import ensure
 from lab.images.contents import contents as contents_of
+from lab.images.publish import local_registry
 from lab.images.sizes import ImageSize, image_record
 from lab.images.variants import VARIANTS, image_ref, variant
 from lab.progress import Progress
@@ -46,10 +46,11 @@ def report(
     as_json: bool = typer.Option(False, "--json", help="Print it as JSON, in bytes."),
 ) -> None:
     """Show what each image weighs, layer by layer, and which command made each layer."""
+    asked = None if platform is None else parse_platform(platform)
     progress = ConsoleProgress()
     engine = open_engine(progress)
     try:
-        chosen = _platform(platform, engine)
+        chosen = asked or engine.facts().platform
         names = _built(variants, chosen, engine)
         sizes = _weigh(names, chosen, engine, progress, push=push)
         inside = _contents(names, chosen, engine, progress) if contents else {}
@@ -94,32 +95,15 @@ def _built(names: Sequence[str] | None, platform: Platform, engine: Engine) -> S
     return found
 
 
-def _platform(name: str | None, engine: Engine) -> Platform:
-    if name is None:
-        return engine.facts().platform
-    try:
-        return Platform(name if "/" in name else f"linux/{name}")
-    except ValueError:
-        raise UsageError(
-            f"{name} is not a platform.", remedy=f"Choose from {', '.join(Platform)}."
-        ) from None
-
-
 def _weigh(
     names: Sequence[str], platform: Platform, engine: Engine, progress: Progress, *, push: bool
 ) -> Sequence[ImageSize]:
     if not push or not isinstance(engine, DockerEngine):
         return [image_record(engine, None, name, platform) for name in names]
-    # The registry serves images of any platform, but itself runs on the engine's own.
-    own = engine.facts().platform
-    ensure(["registry"], platform=own, engine=engine, progress=progress)
-    registry = Registry.ensure(engine, image_ref("registry", own), progress)
-    try:
-        for name in names:
-            registry.push(engine, image_ref(name, platform), progress, arch=platform.arch)
+    with local_registry(engine, progress) as registry:
+        refs = [image_ref(name, platform) for name in names]
+        registry.push_all(engine, refs, progress, arch=platform.arch)
         return [image_record(engine, registry, name, platform) for name in names]
-    finally:
-        registry.close()
 
 
 def _contents(

@@ -8,9 +8,8 @@ from lab.spec import Platform
 
 def parse_platform(text: str) -> Platform:
     """One platform. Raises ``UsageError``."""
-    name = text.strip()
     try:
-        return Platform(name if "/" in name else f"linux/{name}")
+        return Platform(_in_full(text))
     except ValueError:
         raise UsageError(
             f"{text!r} is not a platform.", remedy=f"Choose from {', '.join(Platform)}."
@@ -19,5 +18,15 @@ def parse_platform(text: str) -> Platform:
 
 def parse_platforms(texts: Sequence[str]) -> Sequence[Platform]:
     """All that were named, each once, in that order. Raises ``UsageError``."""
+    return [parse_platform(name) for name in full_names(texts)]
+
+
+def full_names(texts: Sequence[str]) -> Sequence[str]:
+    """The same unchecked, as ``linux/arm64``: for whoever says what is meant by a wrong one."""
     names = [name for text in texts for name in text.split(",") if name.strip()]
-    return list(dict.fromkeys(parse_platform(name) for name in names))
+    return list(dict.fromkeys(map(_in_full, names)))
+
+
+def _in_full(text: str) -> str:
+    name = text.strip()
+    return name if "/" in name else f"linux/{name}"

@@ -109,6 +109,13 @@ def test_a_platform_that_the_lab_does_not_know_is_told_with_those_it_does(typed:
     assert "linux/amd64, linux/arm64" in caught.value.remedy
 
 
+def test_a_report_for_a_platform_that_there_is_not_asks_no_engine(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert main.run(["images", "report", "--platform", "riscv64"]) == UsageError.exit_code
+    assert "linux/amd64, linux/arm64" in capsys.readouterr().err
+
+
 def comparison(arm64: float) -> Comparison:
     said = [Answer(grade=0, probabilities=(0.9, 0.1)), Answer(grade=1, probabilities=(0.2, 0.8))]
     other = [Answer(grade=0, probabilities=(arm64, 0.1)), said[1]]

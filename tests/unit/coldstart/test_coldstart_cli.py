@@ -52,6 +52,11 @@ def test_platforms_may_be_given_again_or_with_commas() -> None:
         assert coldstart.plan_of(options(plan="smoke", platform=typed)).platforms == both
 
 
+def test_a_platform_named_in_two_ways_is_one() -> None:
+    plan = coldstart.plan_of(options(plan="smoke", platform=("arm64,linux/arm64",)))
+    assert plan.platforms == (Platform.ARM64,)
+
+
 def test_one_start_kind_may_be_picked_from_a_plan() -> None:
     plan = coldstart.plan_of(options(plan="default", start=(StartKind.PULL,), repeats=2))
     assert plan.start_kinds == (StartKind.PULL,)
