@@ -1,5 +1,6 @@
 """Every test knows its kind by its folder."""
 
+import signal
 from pathlib import Path
 
 import pytest
@@ -7,6 +8,11 @@ import pytest
 _HERE = Path(__file__).parent
 _ORDER = ("unit", "cloud", "docker", "browser")
 """The quick ones first; browsers last, for their driver keeps an event loop running."""
+
+
+def pytest_configure() -> None:
+    # A shell ignores Ctrl-C for what it starts in the background, and some tests press it.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
