@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 
 from lab.engine.api import Engine, ImageFacts
 from lab.engine.docker import DockerEngine
+from lab.engine.emulation import ensure_runs
 from lab.engine.foreign import translated
 from lab.errors import EngineError, ImageNotFoundError
 from lab.images import thirdparty, venvs
@@ -21,10 +22,12 @@ def ensure(
     """Have the images of ``targets`` in the engine; on one without containers, their environments.
 
     An image whose label says that it was made from the present inputs is not built. Raises
-    ``UsageError`` for an unknown name, ``BuildError``, ``DiskFullError`` or ``EngineError``.
+    ``UsageError`` for an unknown name, ``BuildError``, ``DiskFullError``, ``EmulationError`` for a
+    platform that does not run on the engine, or another ``EngineError``.
     """
     wanted = [target(name) for name in dict.fromkeys(targets)]
     if not isinstance(engine, DockerEngine):
+        ensure_runs(platform, engine, progress)  # an environment is of this machine's platform
         venvs.ensure([one.name for one in wanted], progress=progress)
         return
     others = [one for one in wanted if one.upstream]

@@ -3,6 +3,7 @@ from pathlib import Path
 import pytest
 
 from lab.engine.docker import DockerEngine
+from lab.engine.processes import ProcessEngine
 from lab.errors import BuildError, DiskFullError, EmulationError, UsageError
 from lab.images.build import ensure
 from lab.images.targets import LABEL_FINGERPRINT, TARGETS, Target, fingerprint, target
@@ -140,6 +141,16 @@ def test_what_does_not_run_on_the_engine_is_refused_before_the_builder_begins(
         engine.close()
     assert refused.value.remedy
     assert not [words for words in builder.commands if "bake" in words]
+
+
+def test_an_environment_that_stands_for_an_image_is_of_this_machines_platform_only() -> None:
+    engine = ProcessEngine()
+    (foreign,) = set(Platform) - {engine.facts().platform}
+    progress = Silent()
+    with pytest.raises(EmulationError, match="without containers") as refused:
+        ensure(["floor"], platform=foreign, engine=engine, progress=progress)
+    assert refused.value.remedy
+    assert progress.steps == []
 
 
 def test_an_unknown_image_is_refused_with_the_names_there_are(
