@@ -11,7 +11,9 @@ from typing import Any, Final
 from lab import __version__, paths
 from lab.errors import CommandError
 from lab.process import run
+from lab.spec import Platform
 
+_ARM64: Final = {"aarch64", "arm64"}
 _ROOT: Final = Path("/")
 _GIT_TIMEOUT_S: Final = 10.0
 
@@ -45,6 +47,11 @@ def host_facts(*, root: Path = _ROOT, checkout: Path = paths.ROOT) -> dict[str, 
         "git_commit": commit,
         "git_dirty": dirty,
     }
+
+
+def this_machine() -> Platform:
+    """What this machine runs without emulation. An engine's machine may be another."""
+    return Platform.ARM64 if os.uname().machine in _ARM64 else Platform.AMD64
 
 
 def os_release(*, root: Path = _ROOT) -> dict[str, str]:

@@ -1,6 +1,5 @@
 """A plan: what to run, checked and with every default filled in."""
 
-import platform as machine
 import re
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from pathlib import Path
@@ -20,6 +19,7 @@ from pydantic import (
 
 from lab.coldstart.nearest import unknown
 from lab.errors import UsageError
+from lab.host import this_machine
 from lab.spec import FLOOR, HOST_TIER, Platform, StartKind, Tier
 from lab.units import parse_rate
 
@@ -31,12 +31,6 @@ MAX_READY_TIMEOUT_S: Final = 480.0
 
 _DURATION = re.compile(r"^\s*(\d+(?:\.\d+)?)\s*(ms|s|min)\s*$")
 _SECONDS = {"ms": 0.001, "s": 1.0, "min": 60.0}
-
-
-def native_platform() -> Platform:
-    """What this machine runs without emulation."""
-    arm = machine.machine().lower() in {"aarch64", "arm64"}
-    return Platform.ARM64 if arm else Platform.AMD64
 
 
 def variant_name(image: str) -> str:
@@ -141,7 +135,7 @@ class Plan(_Frozen):
     variants: Annotated[tuple[VariantName, ...], BeforeValidator(_one_or_many)] = ()
     models: Annotated[tuple[ModelName, ...], BeforeValidator(_one_or_many)] = ()
     platforms: Annotated[tuple[Platform, ...], BeforeValidator(_one_or_many)] = Field(
-        default_factory=lambda: (native_platform(),), min_length=1
+        default_factory=lambda: (this_machine(),), min_length=1
     )
     tiers: Annotated[tuple[TierField, ...], BeforeValidator(_one_or_many)] = Field(
         default=(HOST_TIER,), min_length=1

@@ -24,7 +24,6 @@ from lab.spec import Platform
 OLDEST: Final = 8
 """QEMU's first major version that runs ONNX Runtime: 7.2 crashes at its import (signal 11)."""
 
-_ARM64: Final = {"aarch64", "arm64"}
 _COMMAND_S: Final = 10.0
 
 
@@ -132,11 +131,6 @@ def ensure_runs(
         raise _refusal(seen, remedy=_by_container(platform))
     progress.note(f"{platform} images run here by {seen.detail}: emulated, so much slower.")
     return seen
-
-
-def this_machine() -> Platform:
-    """The platform of the machine that this program runs on."""
-    return Platform.ARM64 if os.uname().machine in _ARM64 else Platform.AMD64
 
 
 def shares_kernel(engine: DockerEngine) -> bool:

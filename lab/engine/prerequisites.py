@@ -17,13 +17,13 @@ from lab.engine.api import EngineFacts
 from lab.engine.daemon import cgroup_fault
 from lab.engine.docker import DockerEngine
 from lab.engine.doctor import Check, Finding, State, degraded, missing, ok
-from lab.engine.emulation import Emulation, look, look_here, this_machine
+from lab.engine.emulation import Emulation, look, look_here
 from lab.engine.locate import search
 from lab.engine.network import checks as network_checks
 from lab.engine.places import Places
 from lab.engine.provision import Tool
 from lab.errors import CommandError
-from lab.host import cgroup_layout, memory_bytes, usable_cpus
+from lab.host import cgroup_layout, memory_bytes, this_machine, usable_cpus
 from lab.process import run
 from lab.spec import Platform
 from lab.units import format_bytes, format_seconds

@@ -20,7 +20,7 @@ from lab.engine import memcg, proctree
 from lab.engine.api import ContainerSpec, EngineFacts, ImageFacts, LayerEvent
 from lab.engine.processcontainer import ProcessContainer, Record, Starter
 from lab.errors import EngineError, ImageNotFoundError, PortTakenError
-from lab.host import memory_bytes, usable_cpus
+from lab.host import memory_bytes, this_machine, usable_cpus
 from lab.spec import LABEL, EngineKind, Platform
 
 ADDRESS: Final = "processes"
@@ -55,7 +55,7 @@ class ProcessEngine:
             cgroup_version=None,
             cpus=usable_cpus(),
             memory_bytes=memory_bytes().get("MemTotal", 0),
-            platform=_platform(),
+            platform=this_machine(),
             clock_offset_s=0.0,
             clock_error_s=0.0,
             notes=(*self._notes, *self._degraded()),
@@ -112,7 +112,7 @@ class ProcessEngine:
             ref=ref,
             image_id="sha256:" + sha256(json.dumps(image, sort_keys=True).encode()).hexdigest(),
             digest=None,
-            platform=_platform(),
+            platform=this_machine(),
             unpacked_bytes=int(image["unpacked_bytes"]),
             labels={},
         )
@@ -204,10 +204,6 @@ def _port(publish: int | None) -> int:
                 remedy="Stop the program that listens on it, or choose another port.",
             ) from error
         return int(probe.getsockname()[1])
-
-
-def _platform() -> Platform:
-    return Platform.ARM64 if platform.machine() in {"aarch64", "arm64"} else Platform.AMD64
 
 
 def _born(pid: int) -> int:

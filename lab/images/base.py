@@ -9,7 +9,7 @@ from typing import Final, Literal
 
 from lab.engine.api import Engine, ImageFacts
 from lab.engine.docker import DockerEngine
-from lab.engine.emulation import ensure_runs, look_here, this_machine
+from lab.engine.emulation import ensure_runs, look_here
 from lab.engine.provision import Tool, advice, ensure, missing
 from lab.engine.select import Choice, choice
 from lab.errors import (
@@ -20,6 +20,7 @@ from lab.errors import (
     ImageNotFoundError,
     LabError,
 )
+from lab.host import this_machine
 from lab.images.apt import KEYRING, SUITE, deb822, host_sources, one_line, public_sources
 from lab.images.bake import bake, client
 from lab.images.pins import Pin, pins

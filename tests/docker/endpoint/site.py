@@ -17,8 +17,8 @@ import boto3
 import httpx
 from botocore.config import Config
 
-from lab.coldstart.plan import native_platform
 from lab.endpoint.instances import LARGE
+from lab.host import this_machine
 from lab.paths import ROOT
 from tests.ports import free_port
 
@@ -26,7 +26,7 @@ ACCOUNT = "000000000000"
 REGION = "us-east-1"
 ROLE = f"arn:aws:iam::{ACCOUNT}:role/any"
 BUCKET = "models"
-INSTANCE_TYPE = LARGE[native_platform()]
+INSTANCE_TYPE = LARGE[this_machine()]
 """Of the processor that this machine's images are for."""
 
 _READY_S = 30.0
