@@ -104,6 +104,7 @@ class _Loop:
             cell=trial.cell,
             started_at=datetime.now(UTC).isoformat(timespec="milliseconds"),
             outcome=Outcome.SKIPPED,
+            emulated=failed[-1].emulated,
             skipped=f"failed {len(failed)} times and never succeeded"
             + (f": {failure.message}" if failure else ""),
         )

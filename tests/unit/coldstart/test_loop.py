@@ -7,7 +7,7 @@ from lab.coldstart import schedule
 from lab.coldstart.folder import RunFolder
 from lab.coldstart.loop import InterruptedRunError, measure
 from lab.coldstart.pace import Pace, words
-from lab.coldstart.record import Failure, FailureKind, Outcome
+from lab.coldstart.record import Failure, FailureKind, Outcome, Sample
 from lab.coldstart.schedule import Trial
 from lab.coldstart.scripted import ScriptedExecutor
 from lab.errors import DiskFullError, EngineError, RegistryError
@@ -114,6 +114,18 @@ def test_a_cell_that_can_never_start_is_not_waited_for_again(folder: RunFolder) 
     assert [sample.outcome for sample in slim] == [Outcome.FAILED] * 2 + [Outcome.SKIPPED] * 4
     assert slim[-1].skipped == "failed 2 times and never succeeded: too big"
     assert len(folder.samples()) == len(trials)
+
+
+def test_what_is_given_up_under_emulation_is_labelled_as_what_failed_is(folder: RunFolder) -> None:
+    class Emulated(ScriptedExecutor):
+        def run(self, trial: Trial) -> Sample:
+            return super().run(trial).model_copy(update={"emulated": True})
+
+    executor = Emulated(lambda _: failure(FailureKind.OOM))
+    measure(schedule.order(plan(repeats=3)), executor, folder, Silent())
+    samples = folder.samples()
+    assert {sample.outcome for sample in samples} == {Outcome.FAILED, Outcome.SKIPPED}
+    assert all(sample.emulated for sample in samples)
 
 
 def test_a_cell_that_has_succeeded_is_tried_to_the_end(folder: RunFolder) -> None:
