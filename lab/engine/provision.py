@@ -155,10 +155,8 @@ def command(*tools: Tool, release: Mapping[str, str] | None = None) -> str:
     if recipe is None:
         return f"(install {', '.join(tool.value for tool in tools)})"
     names = _names(recipe, tools)
-    suites = " ".join(f"-t {one.suite}" for one in recipe.newer_for(names))
-    return " ".join(
-        ["apt-get install --no-install-recommends", *([suites] if suites else []), *names]
-    )
+    from_suites = [f"-t {one.suite}" for one in recipe.newer_for(names)]
+    return " ".join(["apt-get install --no-install-recommends", *from_suites, *names])
 
 
 def ensure(tools: Iterable[Tool], progress: Progress) -> None:
