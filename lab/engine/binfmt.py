@@ -68,10 +68,18 @@ class Binfmt:
         """Whether the table can be seen."""
         return (self.folder / "register").exists()
 
+    @property
+    def heeded(self) -> bool:
+        """Whether the kernel looks into it: all of it can be switched off."""
+        try:
+            return (self.folder / "status").read_text(encoding="utf-8").startswith("enabled")
+        except OSError:
+            return False
+
     def serving(self, platform: Platform) -> Entry | None:
         """The entry that takes a platform's programs: of those enabled, the one registered last."""
         _, machine = _MACHINES[platform]
-        found = list(self._entries(machine))
+        found = list(self._entries(machine)) if self.heeded else []
         return max(found, key=lambda entry: (entry.enabled, entry.registered_at), default=None)
 
     def registration(self, platform: Platform) -> Registration | None:
@@ -107,6 +115,8 @@ class Binfmt:
             commands.insert(0, f"echo -1 > {self.folder / name}")
         if not self.mounted:
             commands.insert(0, f"mount -t binfmt_misc binfmt_misc {self.folder}")
+        elif not self.heeded:
+            commands.append(f"echo 1 > {self.folder}/status")
         return commands
 
     def _entries(self, machine: str) -> Iterator[Entry]:

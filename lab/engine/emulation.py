@@ -68,7 +68,7 @@ def look_here(platform: Platform, *, binfmt: Binfmt | None = None) -> Emulation:
     entry = binfmt.serving(platform)
     arch = platform.arch
     if entry is None or not entry.enabled:
-        where = "" if binfmt.mounted else " (binfmt_misc is not mounted)"
+        where = "" if binfmt.heeded else f" (binfmt_misc is {_off(binfmt)})"
         return _lacks(platform, f"no interpreter for {arch} programs is registered{where}", binfmt)
     if not entry.fixed:
         return _lacks(
@@ -166,6 +166,10 @@ def _look_there(platform: Platform, engine: DockerEngine) -> Emulation:
             platform=platform, native=False, runs=True, detail="the engine says that it does"
         )
     return _lacks(platform, f"the engine does not run {platform}", _by_container(platform))
+
+
+def _off(binfmt: Binfmt) -> str:
+    return "switched off" if binfmt.mounted else "not mounted"
 
 
 def _lacks(

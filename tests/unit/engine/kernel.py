@@ -71,6 +71,8 @@ class Kernel:
             if self.refuses or (self.binfmt.folder / text.split(":")[1]).exists():
                 return False
             self._register(text)
+        elif path.name == "status":
+            path.write_text("enabled")
         return True
 
     def _register(self, line: str, *, state: str = "enabled") -> None:

@@ -124,6 +124,20 @@ def test_an_entry_that_does_not_serve_is_made_anew(
     assert set_up(engine, kernel).runs
 
 
+def test_a_table_that_is_switched_off_serves_nothing_and_is_switched_on(
+    engine: DockerEngine, kernel: Kernel
+) -> None:
+    kernel.installed(NEW)
+    kernel.registered()
+    status = kernel.binfmt.folder / "status"
+    status.write_text("disabled")
+    seen = look(ARM64, engine, binfmt=kernel.binfmt)
+    assert not seen.runs
+    assert "binfmt_misc is switched off" in seen.detail
+    assert set_up(engine, kernel).runs
+    assert status.read_text() == "enabled"
+
+
 def test_an_old_qemu_is_replaced_and_its_entry_removed_first(
     engine: DockerEngine, kernel: Kernel, programs: Programs
 ) -> None:
