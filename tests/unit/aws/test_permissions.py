@@ -1,12 +1,15 @@
 import ast
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 import pytest
 from botocore import xform_name
 from botocore.session import Session as Core
+from cfnlint.schema import PROVIDER_SCHEMA_MANAGER
 
 from lab import paths
+from lab.aws import template
 from lab.aws.errors import CallError, Kind
 from lab.aws.permissions import (
     ACTIONS,
@@ -53,6 +56,26 @@ REGISTRY = {
 
 NO_OPERATIONS = {"cloudformation:TagResource", "cloudformation:UntagResource", "iam:PassRole"}
 """Allowed or not within another call."""
+
+OTHER_FEATURES = {
+    "s3:GetAccelerateConfiguration",
+    "s3:GetAnalyticsConfiguration",
+    "s3:GetBucketAbac",
+    "s3:GetBucketCORS",
+    "s3:GetBucketLogging",
+    "s3:GetBucketMetadataTableConfiguration",
+    "s3:GetBucketNotification",
+    "s3:GetBucketObjectLockConfiguration",
+    "s3:GetBucketWebsite",
+    "s3:GetIntelligentTieringConfiguration",
+    "s3:GetInventoryConfiguration",
+    "s3:GetMetricsConfiguration",
+    "s3:GetReplicationConfiguration",
+}
+"""Of buckets, which the template does not use and CloudFormation then does not ask for."""
+
+NO_ACTIONS = {"s3:DeleteBucketTagging"}
+"""Said by a schema, but no action of IAM's: `s3:PutBucketTagging` allows it."""
 
 TRANSFER = {"s3:PutObject"}
 """boto3's transfer chooses the operations that need it."""
@@ -117,9 +140,16 @@ def test_every_action_is_needed_by_the_code_the_registry_or_the_stack() -> None:
     by_stack = {
         action for statement in STATEMENTS if statement.sid in made for action in statement.actions
     }
-    by_scaling = {"application-autoscaling:DescribeScalingPolicies"}
-    unused = ACTIONS - called - REGISTRY - TRANSFER - NO_OPERATIONS - by_stack - by_scaling
+    by_handlers = {one for type_ in _types() for one in _handled(type_, "read")}
+    unused = ACTIONS - called - REGISTRY - TRANSFER - NO_OPERATIONS - by_stack - by_handlers
     assert not unused, sorted(unused)
+
+
+def test_what_cloudformation_reads_and_tags_the_stacks_things_with_is_allowed() -> None:
+    for type_ in _types():
+        wanted = {*_handled(type_, "read"), *_tagged(type_)}
+        missing = wanted - ACTIONS - OTHER_FEATURES - NO_ACTIONS
+        assert not missing, f"{type_}: {sorted(missing)}"
 
 
 def test_every_call_in_the_code_is_listed() -> None:
@@ -137,6 +167,27 @@ def test_every_call_in_the_code_is_listed() -> None:
         names = core.get_service_model(service).operation_names
         found = next(name for name in names if xform_name(name) == operation)
         guard(service, found, read_only=False)
+
+
+def _types() -> set[str]:
+    return {str(one["Type"]) for one in template.load()["Resources"].values()}
+
+
+def _schema(type_: str) -> Mapping[str, Any]:
+    """What AWS publishes of a type, as cfn-lint keeps it."""
+    found: Mapping[str, Any] = PROVIDER_SCHEMA_MANAGER.get_resource_schema(
+        "us-east-1", type_
+    ).schema
+    return found
+
+
+def _handled(type_: str, handler: str) -> Sequence[str]:
+    handlers = _schema(type_).get("handlers", {})
+    return [str(one) for one in handlers.get(handler, {}).get("permissions", ())]
+
+
+def _tagged(type_: str) -> Sequence[str]:
+    return [str(one) for one in _schema(type_).get("tagging", {}).get("permissions", ())]
 
 
 def _nodes() -> Iterator[ast.AST]:
