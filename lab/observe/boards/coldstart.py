@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 from grafana_foundation_sdk.builders import dashboard
 
+from lab.observe.boards.emulation import native
 from lab.observe.boards.layout import Board, Row, variable
 from lab.observe.boards.limits import OF_FLOOR
 from lab.observe.boards.panels import (
@@ -223,9 +224,10 @@ def _live() -> object:
     started = f"sum by (endpoint, phase) ({name}_sum)"
     return phases(
         "Starts of the running endpoints (mean)",
-        "The same phases as the emulator saw them: all starts since it began, of all endpoints.",
+        "The same phases as the emulator saw them: all starts since it began, of all endpoints"
+        " whose containers QEMU did not slow down.",
         "endpoint",
-        f"sort_desc({started} / (sum by (endpoint, phase) ({name}_count) > 0))",
+        f"sort_desc({native(f'{started} / (sum by (endpoint, phase) ({name}_count) > 0)')})",
     )
 
 

@@ -1,5 +1,6 @@
 """Container: what one container uses, and how its last start went."""
 
+from lab.observe.boards.emulation import emulated
 from lab.observe.boards.layout import Board, Row, variable
 from lab.observe.boards.limits import OF_MEMORY, SCRAPE_S
 from lab.observe.boards.panels import (
@@ -29,7 +30,8 @@ _NOTE = """\
 **A container that grows towards its limit will be killed; one that was killed shows as a
 replacement.** CPU is in cores: a serverless tier has memory ÷ 1769 MB of them, and a start that
 sits at that line is throttled, not slow. The phases of the last start say what a cold request waits
-for; the model's own view of it (imports, loading, warm-up) is beside it.
+for; the model's own view of it (imports, loading, warm-up) is beside it. Of **emulated** containers
+neither says anything of real hardware.
 """
 
 _VARIANT = 'endpoint=~"$endpoint"'
@@ -92,7 +94,7 @@ def _figures() -> list[tuple[object, int]]:
                 "That answer /ping now.",
                 now(total(of("sagemaker_containers", _VARIANT))),
             ).unit(COUNT),
-            4,
+            3,
         ),
         (
             figure(
@@ -103,7 +105,7 @@ def _figures() -> list[tuple[object, int]]:
             .unit(COUNT)
             .decimals(0)
             .thresholds(none_is_good()),
-            5,
+            4,
         ),
         (
             figure(
@@ -125,8 +127,9 @@ def _figures() -> list[tuple[object, int]]:
             .unit(COUNT)
             .decimals(0)
             .thresholds(none_is_good()),
-            5,
+            4,
         ),
+        (emulated(_VARIANT), 3),
     ]
 
 

@@ -36,6 +36,10 @@ AWAITED = (
     "lab_inference_drift_reference_ratio",
 )
 
+SECONDS_OF_ENDPOINTS = re.compile(
+    r"sagemaker_(?:model_latency|overhead_latency|model_setup_time|container_start_phase)\w*"
+)
+
 
 @pytest.fixture(params=UIDS)
 def dashboard(request: pytest.FixtureRequest) -> Json:
@@ -85,6 +89,21 @@ def test_emulated_seconds_of_a_bench_are_in_the_table_that_says_so_and_nowhere_e
     for where, expr in [*queries(dashboard), *variable_queries(dashboard)]:
         for name in re.findall(r"(lab_bench_\w+)(?!\w*\{)\b", expr):
             assert name in bare, (where, name)
+
+
+def test_endpoints_are_set_side_by_side_without_those_under_emulation() -> None:
+    for uid in ("lab-coldstart", "lab-compare"):
+        asked = [pair for pair in queries(board(uid)) if SECONDS_OF_ENDPOINTS.search(pair[1])]
+        assert asked, uid
+        for where, expr in asked:
+            assert "unless on (endpoint)" in expr, where
+            assert "sagemaker_containers_emulated" in metrics_in(expr), where
+
+
+@pytest.mark.parametrize("uid", ["lab-endpoints", "lab-container"])
+def test_a_board_of_an_endpoints_seconds_says_whether_they_are_emulated(uid: str) -> None:
+    assert any(where == "Emulated" for where, _ in queries(board(uid)))
+    assert "**emulated**" in board(uid)["panels"][0]["options"]["content"]
 
 
 def test_what_is_listed_of_the_containers_is_in_the_emulators_code() -> None:
