@@ -46,6 +46,7 @@ class Stack:
         standing = state if state and not state.is_wreck else None
         if standing:
             standing.refuse_other_hosting(order)
+        body = self._body() if standing else None
         first, *others = changes.items(
             order,
             self.names,
@@ -53,10 +54,14 @@ class Stack:
             # The account is in names that do not differ.
             around=template.pseudo(account="", region=self._aws.region),
             deployed=standing.parameters if standing else None,
-            body=self._body() if standing else None,
+            body=body,
         )
         if standing and (standing.under_way or standing.is_broken):
             first = replace(first, action=Action.CHANGE, detail=standing.status)
+        elif standing and artifacts and first.action is Action.KEEP:
+            given = template.parameters(order, self.names, artifacts)
+            if not self._is_deployed(standing, given, order, body or ""):
+                first = replace(first, action=Action.CHANGE, detail="its tags or parameters")
         return [first, *others]
 
     # --- step 1 ----------------------------------------------------------------------------------
@@ -105,19 +110,20 @@ class Stack:
             )
         state.refuse_other_hosting(order)
         given = template.parameters(order, self.names, artifacts)
-        changed = not self._is_deployed(state, given, order)
+        changed = not self._is_deployed(state, given, order, self._body())
         changed = changed and self._update(state, given, order, progress)
-        self._in_service()
+        self._serves(given["EndpointConfigName"])
         return Deployment(
             names=self.names, region=self._aws.region, changed=changed, artifacts=artifacts
         )
 
-    def _is_deployed(self, state: State, given: Mapping[str, str], order: Order) -> bool:
+    @staticmethod
+    def _is_deployed(state: State, given: Mapping[str, str], order: Order, body: str) -> bool:
         return (
             not state.is_broken
             and state.parameters == given
             and state.tags == tags(order)
-            and self._body() == template.BODY.strip()
+            and template.is_current(body, given)
         )
 
     def _update(
@@ -155,12 +161,20 @@ class Stack:
             raise self._failure("The endpoint could not be deployed.", left, follower, started)
         return True
 
-    def _in_service(self) -> None:
+    def _serves(self, config: str) -> None:
         seen = self._aws.find(
             "sagemaker", "describe_endpoint", EndpointName=self.names.endpoint
         ) or {"EndpointStatus": "gone"}
         if seen["EndpointStatus"] == "InService":
-            return
+            if seen["EndpointConfigName"] == config:
+                return
+            # SageMaker takes back by itself what does not start, and is in service again.
+            raise AwsError(
+                f"The stack is complete, but the endpoint {self.names.endpoint} serves "
+                f"{seen['EndpointConfigName']}, not {config}: SageMaker took the update back, "
+                "or somebody else changed it.",
+                remedy="Remove it with `lab push destroy` and push again.",
+            )
         reason = redacted(str(seen.get("FailureReason", "")))
         raise AwsError(
             f"The stack is complete, but the endpoint {self.names.endpoint} is "
@@ -224,7 +238,7 @@ class Stack:
     def _body(self) -> str:
         asked = {"StackName": self.names.stack, "TemplateStage": "Original"}
         found: Any = self._aws.call("cloudformation", "get_template", **asked)["TemplateBody"]
-        return str(found).strip()
+        return str(found)
 
     def _failure(self, what: str, left: str, follower: Follower, started: datetime) -> AwsError:
         causes = [f"  {cause}" for cause in follower.causes] or ["  CloudFormation gave no reason."]

@@ -3,7 +3,9 @@
 from typing import Any
 
 import pytest
+from moto.sagemaker.models import sagemaker_backends
 
+from lab.aws import template
 from lab.aws.inventory import inventory, owned, strangers
 from lab.aws.model import Action, Artifacts, AwsError, Names, Order
 from lab.aws.session import AwsSession
@@ -89,10 +91,51 @@ def test_only_the_tags_are_changed_when_only_they_differ(
 ) -> None:
     pushed(stack, serverless())
     before = described(world, names)["EndpointConfigName"]
+    wanted = stack.plan(serverless(variant="slim"), artifacts(names))
+    (changed,) = [one for one in wanted if one.action is not Action.KEEP]
+    assert (changed.kind, changed.detail) == ("CloudFormation stack", "its tags or parameters")
     assert pushed(stack, serverless(variant="slim"))
     assert described(world, names)["EndpointConfigName"] == before
     (row,) = world.direct("cloudformation").describe_stacks(StackName=names.stack)["Stacks"]
     assert {"Key": "inference-lab:variant", "Value": "slim"} in row["Tags"]
+
+
+def test_a_template_of_another_version_is_planned_and_brought_up_to_date(
+    stack: Stack, names: Names, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as before:
+        before.setattr(template, "BODY", template.BODY.replace("Days: 14", "Days: 30"))
+        pushed(stack, serverless())
+    changed = [one for one in stack.plan(serverless(), artifacts(names)) if one.action != "keep"]
+    assert [one.kind for one in changed] == ["CloudFormation stack", "CloudWatch log group"]
+    assert pushed(stack, serverless())
+    planned = stack.plan(serverless(), artifacts(names))
+    assert {one.action for one in planned} == {Action.KEEP}
+
+
+def test_a_template_that_only_says_it_better_is_left_as_it_is(
+    world: World, stack: Stack, names: Names, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as before:
+        before.setattr(template, "BODY", f"# An older word.\n{template.BODY}")
+        pushed(stack, serverless())
+    world.faults.calls.clear()
+    planned = stack.plan(serverless(), artifacts(names))
+    assert {one.action for one in planned} == {Action.KEEP}
+    assert not pushed(stack, serverless())
+    assert writes(world) == []
+
+
+def test_an_endpoint_that_serves_another_configuration_than_its_stack_says_is_told(
+    aws: AwsSession, stack: Stack, names: Names
+) -> None:
+    """SageMaker takes an update back by itself; the endpoint is in service, with the old one."""
+    pushed(stack, serverless())
+    account, region = aws.account, aws.region
+    endpoint = sagemaker_backends[account][region].endpoints[names.endpoint]
+    endpoint.endpoint_config_name = f"{names.endpoint}-000000000000"
+    with pytest.raises(AwsError, match="took the update back"):
+        pushed(stack, serverless())
 
 
 def test_instances_that_may_become_more_are_scaled_until_they_may_not(
