@@ -136,7 +136,7 @@ def _findings(summary: Summary) -> Iterator[str]:
 
 
 def _emulated(summary: Summary) -> str:
-    return table(
+    shown = table(
         [
             *("variant", "model", "platform", "tier", "start"),
             *("n", "failed", "skipped", "p50, emulated"),
@@ -151,6 +151,7 @@ def _emulated(summary: Summary) -> str:
             if row.emulated
         ),
     )
+    return f"{words.EMULATED_WHY}\n\n{shown}" if shown else ""
 
 
 def _images(results: Results) -> str:

@@ -56,6 +56,11 @@ PHASE_MEANING: Final = {
     Phase.READY: "until the first /ping that answers 200",
     Phase.FIRST_PREDICTION: "the first /invocations, sent to received",
 }
+EMULATED_WHY: Final = (
+    "QEMU translated these instructions for another processor, slower by a factor that nobody "
+    "knows: they prove that an image starts, not how fast, and are in no other table and in no "
+    "plot."
+)
 
 _TEN = 9.95
 _HUNDRED = 99.5

@@ -13,6 +13,7 @@ from lab.report.join.view import Line, Panel, panels, within
 from lab.report.markdown_table import table as markdown_table
 from lab.report.model import Row
 from lab.report.words import (
+    EMULATED_WHY,
     KINDS,
     NOTHING,
     count_bytes,
@@ -61,7 +62,8 @@ def to_markdown(joined: Joined) -> str:
     if emulated:
         head = ["run", "variant", "model", "platform", "tier", "start"]
         head += ["n", "failed", "p50, emulated"]
-        parts += [f"## Emulated (QEMU), in no other table{aside}", markdown_table(head, emulated)]
+        parts += [f"## Emulated (QEMU), in no other table{aside}", EMULATED_WHY]
+        parts += [markdown_table(head, emulated)]
     parts += [f"## Image sizes by platform{aside}", _sizes(joined)]
     parts += [f"## {graviton.TITLE}", published_out.to_markdown()]
     for run in joined.runs:

@@ -23,6 +23,7 @@ from lab.report.runs import compare_runs
 from lab.report.runs_out import to_html, to_markdown, to_terminal
 from lab.report.summary import results, summarise
 from lab.report.terminal import summary_table
+from lab.report.words import EMULATED_WHY
 from lab.report.write import write_report
 from lab.spec import FLOOR, Phase, Platform, StartKind
 from tests.unit.report import synthetic
@@ -217,6 +218,13 @@ def test_a_cell_that_never_answered_under_emulation_is_no_native_row(
 def test_the_same_platform_on_its_own_machine_is_native() -> None:
     script = Script(platform=Platform.ARM64, engine={"platform": "linux/arm64"}, stop_after=0)
     assert not any(one.row.emulated for one in gather(recorded(script)))
+
+
+def test_wherever_emulated_rows_are_shown_it_is_said_why_they_are_apart(
+    pair: tuple[Path, Path],
+) -> None:
+    for name in ("report.html", "report.md"):
+        assert EMULATED_WHY in (pair[0] / name).read_text(), name
 
 
 def test_the_finding_says_why_and_what_to_do(pair: tuple[Path, Path]) -> None:

@@ -20,6 +20,7 @@ from lab.report.join.words_out import to_terminal
 from lab.report.join.write import write_join
 from lab.report.machines import machine_of, same_machine
 from lab.report.summary import summarise
+from lab.report.words import EMULATED_WHY
 from lab.report.write import write_report
 from lab.spec import Platform, StartKind
 from tests.unit.report import synthetic
@@ -154,6 +155,7 @@ def test_emulated_seconds_stand_beside_nothing(tmp_path: Path, pair: tuple[Path,
     section = r"## Emulated \(QEMU\), in no other table\n.*?\n(?=## )"
     assert without(section, once[1]) == without(section, again[1])
     assert once[2:] == again[2:]
+    assert all(EMULATED_WHY in text for text in once[:2])
     assert "30 rows ran under emulation" in once[3]
 
 
