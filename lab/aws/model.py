@@ -109,6 +109,11 @@ class Order:
                 "A real-time endpoint needs --instance-type.", remedy="E.g. ml.m5.xlarge."
             )
 
+    @property
+    def is_scaled(self) -> bool:
+        """Whether autoscaling may add instances."""
+        return self.kind is Kind.REAL_TIME and self.max_instances > self.instances
+
 
 @dataclass(frozen=True, kw_only=True)
 class Names:

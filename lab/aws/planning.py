@@ -25,11 +25,10 @@ def estimate_of(
     order: Order, *, region: str, work: Work, image_bytes: int, archive_bytes: int
 ) -> Estimate:
     """What the ordered endpoint will cost. Bytes are those of the compressed image, the archive."""
-    scaled = order.kind is Kind.REAL_TIME and order.max_instances > order.instances
     standing = Standing(
         image_bytes=image_bytes,
         archive_bytes=archive_bytes,
-        alarms=ALARMS + (SCALING_ALARMS if scaled else 0),
+        alarms=ALARMS + (SCALING_ALARMS if order.is_scaled else 0),
     )
     if order.kind is Kind.SERVERLESS and order.memory_mb is not None:
         return serverless_estimate(

@@ -123,7 +123,9 @@ def parameters(
     if artifacts is not None:
         given |= {"ImageUri": artifacts.image, "ModelDataUrl": artifacts.model_data}
         given["ModelName"] = _named(names, "Model", _MODEL_SAYS, given, content)
-        given["EndpointConfigName"] = _named(names, "EndpointConfig", _CONFIG_SAYS, given, "")
+        # Whether it is scaled changes the endpoint, which is only changed to another configuration.
+        scaled = "scaled" if order.is_scaled else ""
+        given["EndpointConfigName"] = _named(names, "EndpointConfig", _CONFIG_SAYS, given, scaled)
     return _with_defaults(given)
 
 

@@ -124,6 +124,12 @@ def test_scaling_further_is_no_new_configuration() -> None:
     assert few["EndpointConfig"] == many["EndpointConfig"]
 
 
+def test_scaling_at_all_is_a_new_configuration_because_the_endpoint_changes() -> None:
+    """SageMaker: "To update an endpoint, you must create a new EndpointConfig"."""
+    fixed, scaled = made(real_time()), made(real_time(max_instances=2))
+    assert fixed["Endpoint"]["EndpointConfigName"] != scaled["Endpoint"]["EndpointConfigName"]
+
+
 def test_a_rebuilt_image_of_the_same_name_is_another_model() -> None:
     models = {
         template.parameters(serverless(), NAMES, SERVED, content=content)["ModelName"]
