@@ -5,6 +5,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, Final
 
 from lab.aws.deployer import Kept, Removal, Thing
+from lab.aws.errors import redacted
 from lab.aws.model import AwsError
 from lab.progress import Progress
 
@@ -27,7 +28,7 @@ def empty(s3: S3, bucket: str, progress: Progress) -> int:
             for error in (answer or {}).get("Errors", ()):
                 raise AwsError(
                     f"{error.get('Key')} could not be removed from the bucket: "
-                    f"{error.get('Code')}: {error.get('Message')}",
+                    + redacted(f"{error.get('Code')}: {error.get('Message')}"),
                     remedy="See docs/aws-policy.json for the permissions, and run it again.",
                 )
             count += len(found)
