@@ -41,7 +41,7 @@ from lab.cost.estimate import Estimate
 from lab.engine.api import Engine
 from lab.engine.docker import DockerEngine
 from lab.engine.select import open_engine
-from lab.errors import EngineError, UsageError
+from lab.errors import EngineError, LabError, UsageError
 from lab.images.build import ensure
 from lab.images.variants import image_ref, variant
 from lab.progress import Progress
@@ -136,7 +136,10 @@ def push_aws(  # noqa: PLR0913, PLR0917 - each is a flag
                 _allow_writing(aws)
             done = apply(order, to, progress)
             _allow_writing(aws)
-            answer = prove(engine, goods, to, payload=asked, progress=progress) if verify else None
+            answer = None
+            if verify:
+                with _deployed(done, back, progress):
+                    answer = prove(engine, goods, to, payload=asked, progress=progress)
     _say(done, answer, back, wrote=planned.changes or done.changed)
 
 
@@ -278,6 +281,16 @@ def _estimate(
 def _allow_writing(aws: AwsSession | None) -> None:
     if aws is not None:
         aws.allow_writing()
+
+
+@contextmanager
+def _deployed(done: Deployment, back: str, progress: Progress) -> Iterator[None]:
+    """Whoever is told that the proof failed is told, too, that the endpoint is there."""
+    try:
+        yield
+    except (KeyboardInterrupt, LabError):
+        progress.note(f"{done.names.endpoint} is deployed and stays so. Take it away: {back}")
+        raise
 
 
 def _say(done: Deployment, answer: Verified | None, back: str, *, wrote: bool) -> None:
