@@ -79,7 +79,7 @@ def _under(session: Session, rule: Rule, changes: Callable[[Session], dict[str, 
             verdict, seen = judge_condition(
                 ready.ready_s, base.ready_s, answer, emulated=session.emulated
             )
-            return finding(rule, verdict, seen, {"ready_s": ready.ready_s})
+            return finding(rule, verdict, session.timed(seen), {"ready_s": ready.ready_s})
     except NotReady as error:
         return finding(rule, Verdict.FAIL, unready_words(error))
 

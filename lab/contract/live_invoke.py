@@ -208,7 +208,8 @@ def _size(session: Session, size: Size) -> Finding:
     base = session.base()
     verdict, seen = judge_size(base.invoke(body, kind), size, emulated=session.emulated)
     death = _death(base)
-    return finding(size.rule, Verdict.FAIL if death else verdict, f"{seen} {death}".rstrip())
+    said = f"{session.timed(seen)} {death}".rstrip()
+    return finding(size.rule, Verdict.FAIL if death else verdict, said)
 
 
 def _unknown_headers(session: Session) -> Finding:

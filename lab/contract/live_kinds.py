@@ -152,11 +152,15 @@ def _serverless(session: Session) -> Finding:
     tier = None if broken else _tier(session)
     if broken or tier is None:
         seen = f"not: see {', '.join(broken) or 'memory-tiers'}"
+        if not broken and session.emulated:
+            raise CannotTry(seen)  # QEMU's memory is in it, and its pace
         return finding(ON_SERVERLESS, Verdict.WARN, seen)
     if session.subject.platform is Platform.ARM64:
         return finding(ON_SERVERLESS, Verdict.WARN, "arm64: no page says that serverless takes it")
     verdict, seen = _all_at_once(session, tier)
-    return finding(ON_SERVERLESS, verdict, seen)
+    if session.emulated and verdict is not Verdict.PASS:
+        raise CannotTry(session.timed(seen))  # likewise
+    return finding(ON_SERVERLESS, verdict, session.timed(seen))
 
 
 def _all_at_once(session: Session, tier: Tier) -> tuple[Verdict, str]:

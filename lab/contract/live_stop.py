@@ -174,7 +174,7 @@ def _in_flight(session: Session) -> Finding:
     if session.emulated and verdict is Verdict.FAIL:
         # A server waits for what is in flight as long as SageMaker does, not as QEMU needs.
         raise CannotTry(session.timed(seen))
-    return finding(IN_FLIGHT, verdict, seen)
+    return finding(IN_FLIGHT, verdict, session.timed(seen))
 
 
 def _stopped_under_way(session: Session) -> tuple[Sequence[Call], float]:

@@ -9,6 +9,7 @@ from xml.etree import ElementTree as ET
 
 from lab.contract.fitness import fitness
 from lab.contract.model import Finding, Verdict, Verdicts
+from lab.start.emulated import NOT_JUDGED
 
 _VERSION = 1
 _NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
@@ -41,8 +42,9 @@ def as_json(verdicts: Verdicts) -> str:
 def as_junit(verdicts: Verdicts) -> str:
     """One suite with a case for every rule. A warning is a passed case with its words as output."""
     counts = Counter(one.verdict for one in verdicts.findings)
+    aside = f" ({NOT_JUDGED})" if verdicts.emulated else ""
     totals = {
-        "name": f"contract of {verdicts.image}",
+        "name": f"contract of {verdicts.image}{aside}",
         "tests": str(len(verdicts.findings)),
         "failures": str(counts[Verdict.FAIL]),
         "errors": "0",

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from lab.contract import subject
+from lab.contract import live_kinds, subject
 from lab.contract.fitness import REAL_TIME, fitness
 from lab.contract.live_conditions import judge_condition
 from lab.contract.live_invoke import SIZES, judge_invocation, judge_size
@@ -24,13 +24,13 @@ from lab.contract.load import Load
 from lab.contract.model import Subject, Verdict, Where
 from lab.contract.outputs import as_json
 from lab.contract.procfs import emulated as as_the_program_sees_it
-from lab.contract.session import START_LIMIT_S, Session
+from lab.contract.session import START_LIMIT_S, CannotTry, Session
 from lab.contract.static_image import RULES, judge_instance, judge_platform
 from lab.contract.subject import Wish
 from lab.endpoint.instances import table
 from lab.errors import EmulationError, UsageError
 from lab.progress import Silent
-from lab.spec import Platform
+from lab.spec import SERVERLESS_TIERS, Platform
 from tests.unit.coldstart.fakes import FakeEngine
 from tests.unit.contract.makers import answered, found, verdicts
 
@@ -38,6 +38,8 @@ PASS, WARN, FAIL, SKIP = Verdict.PASS, Verdict.WARN, Verdict.FAIL, Verdict.SKIP
 AMD, ARM = Platform.AMD64, Platform.ARM64
 LATE = answered(None, seconds=300, error="timed out")
 TRY_INSTANCE: Any = {rule.id: attempt for rule, attempt in RULES}["instance-type"]
+
+TRY_SERVERLESS: Any = {rule.id: attempt for rule, attempt in live_kinds.RULES}["kind-serverless"]
 
 
 def session(
@@ -117,6 +119,32 @@ def test_a_stop_is_given_more_time_and_sigkill_tells_all_the_same() -> None:
 def test_containers_are_waited_for_longer_unless_the_user_says_how_long() -> None:
     assert session(ARM, AMD).start_limit_s == 5 * START_LIMIT_S
     assert session(ARM, AMD, start_limit_s=20).start_limit_s == 20
+
+
+@pytest.mark.parametrize(("native", "aside"), [(AMD, ""), (ARM, " (emulated: time not judged)")])
+def test_seconds_under_the_conditions_of_serverless_are_told_with_a_word_about_emulation(
+    native: Platform, aside: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen = "yes: ready after 20.0 s"
+    monkeypatch.setattr(live_kinds, "spoilers", lambda *_: [])
+    monkeypatch.setattr(live_kinds, "_tier", lambda _: SERVERLESS_TIERS[0])
+    monkeypatch.setattr(live_kinds, "_all_at_once", lambda *_: (PASS, seen))
+    assert TRY_SERVERLESS(session(AMD, native)).seen == seen + aside
+
+
+def test_serverless_is_not_denied_for_what_may_be_qemus_memory_or_pace(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(live_kinds, "spoilers", lambda *_: [])
+    monkeypatch.setattr(live_kinds, "_tier", lambda _: None)
+    assert TRY_SERVERLESS(session(AMD, AMD)).verdict is WARN
+    with pytest.raises(CannotTry, match="memory-tiers"):
+        TRY_SERVERLESS(session(AMD, ARM))
+    monkeypatch.setattr(live_kinds, "_tier", lambda _: SERVERLESS_TIERS[0])
+    monkeypatch.setattr(live_kinds, "_all_at_once", lambda *_: (WARN, "not with 1024 MB"))
+    assert TRY_SERVERLESS(session(AMD, AMD)).verdict is WARN
+    with pytest.raises(CannotTry, match="emulated: time not judged"):
+        TRY_SERVERLESS(session(AMD, ARM))
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """What a check prints, to the letter."""
 
 import json
+from dataclasses import replace
 from xml.etree import ElementTree as ET
 
 from rich.console import Console
@@ -107,6 +108,11 @@ def test_junit_has_a_case_for_every_rule() -> None:
     assert "change: Change it." in (failure.text or "")
     assert cases["accept"].find("skipped") is not None
     assert cases["port"].findtext("system-out", "").startswith("warning: hm")
+
+
+def test_junit_says_that_an_image_ran_under_emulation() -> None:
+    (suite,) = ET.fromstring(as_junit(replace(MIXED, emulated=True)))  # noqa: S314 - our own
+    assert suite.get("name") == "contract of me:1 (emulated: time not judged)"
 
 
 def test_junit_survives_what_a_container_logs() -> None:
