@@ -11,6 +11,7 @@ from lab.contract.check import entries, run
 from lab.contract.model import Finding, Verdict
 from lab.contract.session import Session
 from lab.contract.subject import Wish, prepared
+from lab.endpoint.instances import table
 from lab.engine.docker import DockerEngine
 from lab.progress import Progress
 
@@ -27,15 +28,21 @@ def contract_of(order: Order, goods: Goods, engine: DockerEngine, progress: Prog
         if order.kind is Kind.SERVERLESS:
             ids.add(_TIERS)
         wanted = [entry for entry in entries() if entry.rule.id in ids]
-        wish = Wish(image=goods.image, platform=order.platform, model_data=order.model)
         with (
-            prepared(wish, engine, progress) as (subject, where),
+            prepared(wish_of(order, goods.image), engine, progress) as (subject, where),
             closing(Session(subject, where, quick=True)) as session,
         ):
             found = run(session, wanted, progress).findings
         return judged(order, found)
 
     return check
+
+
+def wish_of(order: Order, image: str) -> Wish:
+    """What is checked: the image with the model, held against the instance type if there is one."""
+    # Of a type that the lab does not know, the preflight tells.
+    known = order.instance_type if order.instance_type in table() else None
+    return Wish(image=image, platform=order.platform, model_data=order.model, instance_type=known)
 
 
 def skipped() -> Sequence[Check]:

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from lab.aws.model import Kind, Order, State
-from lab.cli.push_contract import judged
+from lab.cli.push_contract import judged, wish_of
 from lab.contract.fitness import REAL_TIME, SERVERLESS, decisive
 from lab.contract.model import Finding, Rule, Verdict
 
@@ -71,3 +71,16 @@ def test_size_and_other_users_matter_to_serverless_only() -> None:
     assert {"image-size", "non-root"} <= set(decisive(SERVERLESS))
     assert not {"image-size", "non-root"} & set(decisive(REAL_TIME))
     assert {"ping", "manifest", "platform"} <= set(decisive(REAL_TIME))
+
+
+@pytest.mark.parametrize(
+    ("instance_type", "held_against"),
+    [("ml.m6g.xlarge", "ml.m6g.xlarge"), ("ml.m99.huge", None)],
+)
+def test_the_image_is_held_against_the_instance_type_that_is_ordered(
+    instance_type: str, held_against: str | None
+) -> None:
+    order = replace(ORDER, kind=Kind.REAL_TIME, memory_mb=None, instance_type=instance_type)
+
+    assert wish_of(order, "onnx:slim").instance_type == held_against
+    assert wish_of(ORDER, "onnx:slim").instance_type is None
