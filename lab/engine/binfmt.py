@@ -54,6 +54,8 @@ class Registration:
     line: str
     interpreter: Path
     source: Path
+    as_packaged: bool
+    """The package's own line has the flag F already."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -110,7 +112,10 @@ class Binfmt:
         machine, _ = _MACHINES[platform]
         name = f"qemu-{machine}" if wanted is None else wanted.name
         source = f"/usr/lib/binfmt.d/{name}.conf" if wanted is None else wanted.source
-        commands = [f"cat {source} > {self.folder}/register"]
+        line = f"cat {source}"
+        if wanted is not None and not wanted.as_packaged:
+            line = f"printf %s '{wanted.line}'"
+        commands = [f"{line} > {self.folder}/register"]
         if (self.folder / name).exists():
             commands.insert(0, f"echo -1 > {self.folder / name}")
         if not self.mounted:
@@ -150,8 +155,13 @@ def _registration(line: str, source: Path) -> Registration | None:
     parts = line.split(":")
     if len(parts) != 8 or parts[0]:  # noqa: PLR2004
         return None
-    if "F" not in parts[7]:
+    as_packaged = "F" in parts[7]
+    if not as_packaged:
         parts[7] += "F"
     return Registration(
-        name=parts[1], line=":".join(parts), interpreter=Path(parts[6]), source=source
+        name=parts[1],
+        line=":".join(parts),
+        interpreter=Path(parts[6]),
+        source=source,
+        as_packaged=as_packaged,
     )

@@ -202,6 +202,21 @@ def test_without_root_the_commands_begin_with_what_is_missing_here(
     assert refused(engine, kernel).remedy.startswith("Run as root: mount ")
 
 
+def test_the_commands_to_run_leave_nothing_to_be_refused_again(
+    engine: DockerEngine, kernel: Kernel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LAB_ENGINE", "external")
+    kernel.installed(NEW, flags="OP")
+    kernel.registered()
+    folder = kernel.binfmt.folder
+    (folder / "qemu-aarch64").unlink()
+    (folder / "status").write_text("disabled")
+    commands = refused(engine, kernel).remedy.removeprefix("Run as root: ").split("; ")
+    assert commands[0].startswith("printf %s ':qemu-aarch64:M:")
+    assert commands[0].endswith(f":OPF' > {folder}/register")
+    assert commands[1:] == [f"echo 1 > {folder}/status"]
+
+
 def test_a_distribution_whose_newest_qemu_is_too_old_is_told_another_way(
     engine: DockerEngine, kernel: Kernel
 ) -> None:
