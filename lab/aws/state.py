@@ -67,9 +67,23 @@ class State:
         return f"The stack {self.name} is {self.status}."
 
     def refuse_other_hosting(self, order: Order) -> None:
-        """See the function of this name."""
-        if self.serves:
-            refuse_other_hosting(order, is_now=self.parameters.get("Hosting", ""))
+        """See the function of this name; and no other instances under autoscaling.
+
+        https://docs.aws.amazon.com/sagemaker/latest/dg/endpoint-scaling-update.html
+        """
+        if not self.serves:
+            return
+        said = self.parameters
+        refuse_other_hosting(order, is_now=said.get("Hosting", ""))
+        scaled = said.get("MaxInstanceCount") != said.get("InstanceCount")
+        type_ = said.get("InstanceType")
+        if scaled and order.instance_type not in {None, type_}:
+            raise UsageError(
+                f"The endpoint {self.name} is scaled: as long as it is, AWS does not change its "
+                f"{type_} to {order.instance_type}.",
+                remedy=f"First push it with --instance-type {type_} and without --max-instances, "
+                "then as you wanted.",
+            )
 
 
 def is_tagged(tags: Sequence[Mapping[str, str]], endpoint: str) -> bool:

@@ -100,19 +100,6 @@ def test_only_the_tags_are_changed_when_only_they_differ(
     assert {"Key": "inference-lab:variant", "Value": "slim"} in row["Tags"]
 
 
-def test_a_template_of_another_version_is_planned_and_brought_up_to_date(
-    stack: Stack, names: Names, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    with monkeypatch.context() as before:
-        before.setattr(template, "BODY", template.BODY.replace("Days: 14", "Days: 30"))
-        pushed(stack, serverless())
-    changed = [one for one in stack.plan(serverless(), artifacts(names)) if one.action != "keep"]
-    assert [one.kind for one in changed] == ["CloudFormation stack", "CloudWatch log group"]
-    assert pushed(stack, serverless())
-    planned = stack.plan(serverless(), artifacts(names))
-    assert {one.action for one in planned} == {Action.KEEP}
-
-
 def test_a_template_that_only_says_it_better_is_left_as_it_is(
     world: World, stack: Stack, names: Names, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -155,6 +142,21 @@ def test_instances_do_not_become_serverless(world: World, stack: Stack) -> None:
         with pytest.raises(UsageError, match=r"real-time.*destroy"):
             refused()
     assert writes(world) == []
+
+
+def test_another_instance_type_waits_until_the_endpoint_is_no_longer_scaled(
+    world: World, stack: Stack
+) -> None:
+    """Application Auto Scaling lets no update through that changes what it scales."""
+    other = real_time(instance_type="ml.m5.xlarge", max_instances=3)
+    pushed(stack, real_time(max_instances=3))
+    world.faults.calls.clear()
+    for refused in (lambda: stack.plan(other), lambda: pushed(stack, other)):
+        with pytest.raises(UsageError, match=r"is scaled.*--instance-type ml\.m5\.large"):
+            refused()
+    assert writes(world) == []
+    pushed(stack, real_time())
+    assert pushed(stack, other)
 
 
 def test_a_stack_that_is_somebody_elses_is_refused(
