@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from lab.aws import template
 from lab.aws.model import Action, AwsError, Names
 from lab.aws.session import AwsSession
 from lab.aws.stack import Stack
@@ -215,14 +216,12 @@ def test_a_difference_that_is_none_to_cloudformation_changes_nothing(
 
 
 def test_a_template_of_an_older_lab_is_brought_up_to_date(
-    world: World, stack: Stack, names: Names
+    stack: Stack, names: Names, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    pushed(stack, serverless())
-    made = world.formation.stack(names.stack)
-    assert made is not None
-    made.plan = replace(
-        made.plan, text=made.plan.text.replace("RetentionInDays: 14", "RetentionInDays: 7")
-    )
+    older = template.BODY.replace("RetentionInDays: 14", "RetentionInDays: 7")
+    with monkeypatch.context() as before:
+        before.setattr(template, "BODY", older)
+        pushed(stack, serverless())
     changed = {item.kind for item in stack.plan(serverless()) if item.action == "change"}
     assert changed == {"CloudFormation stack", "CloudWatch log group"}
     assert pushed(stack, serverless())
