@@ -39,11 +39,6 @@ def inventory(aws: Aws, names: Names) -> tuple[Thing, ...]:
     return tuple(_things(aws, names))
 
 
-def owned(aws: Aws, names: Names) -> bool:
-    """Whether our stack is there. Raises ``AwsError`` if a stack of its name is somebody else's."""
-    return described(aws, names) is not None
-
-
 def described(aws: Aws, names: Names, stack: str | None = None) -> State | None:
     """The stack as it is; ``stack`` is its ARN when it may have been deleted. None if it is gone.
 

@@ -11,11 +11,9 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from lab.aws.measure_record import Reading
 from lab.aws.session import AwsSession
+from lab.aws.template import VARIANT
 from lab.endpoint.client import EmulatorClient
 from lab.progress import Step
-
-VARIANT: Final = "AllTraffic"
-"""SageMaker's name of an endpoint's only production variant, as the stack names it."""
 
 _NAMESPACE: Final = "AWS/SageMaker"
 _MINUTE: Final = timedelta(minutes=1)

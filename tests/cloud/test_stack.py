@@ -6,7 +6,8 @@ import pytest
 from moto.sagemaker.models import sagemaker_backends
 
 from lab.aws import template
-from lab.aws.inventory import inventory, owned, strangers
+from lab.aws.inventory import described as ours
+from lab.aws.inventory import inventory, strangers
 from lab.aws.model import Action, Artifacts, AwsError, Names, Order
 from lab.aws.session import AwsSession
 from lab.aws.stack import Stack
@@ -170,7 +171,7 @@ def test_a_stack_that_is_somebody_elses_is_refused(
         lambda: stack.plan(serverless()),
         lambda: stack.prepare(serverless(), Silent()),
         lambda: stack.destroy(Silent()),
-        lambda: owned(aws, names),
+        lambda: ours(aws, names),
         lambda: strangers(aws, names),
     ):
         with pytest.raises(AwsError, match="belongs to somebody else"):
@@ -205,9 +206,9 @@ def test_what_has_our_names_and_is_not_our_stacks_is_a_stranger(
 
 
 def test_what_our_stack_made_is_no_stranger(aws: AwsSession, stack: Stack, names: Names) -> None:
-    assert not owned(aws, names)
+    assert ours(aws, names) is None
     pushed(stack, real_time(max_instances=2))
-    assert owned(aws, names)
+    assert ours(aws, names)
     assert strangers(aws, names) == []
     assert len(inventory(aws, names)) == 11
 
