@@ -31,6 +31,9 @@ KINDS: Final = {
 }
 """What a type of the template is called, and the property that names one."""
 
+_TARGET: Final = "endpoint/"
+"""Begins what autoscaling calls an endpoint's variant."""
+
 _NOT_MADE: Final = ("CREATE_FAILED", "DELETE_COMPLETE")
 
 
@@ -80,7 +83,18 @@ def resources(aws: Aws, state: State) -> frozenset[str]:
         # What could not be made may be there, and somebody else's.
         if row.get("PhysicalResourceId") and row["ResourceStatus"] not in _NOT_MADE
     }
-    return frozenset(_name(id_) for id_ in ids)
+    names = {_name(id_) for id_ in ids}
+    # Target tracking makes alarms of its own, which go with the stack's policy and cost till then.
+    return frozenset(
+        names.union(*(_tracking(aws, name) for name in names if name.startswith(_TARGET)))
+    )
+
+
+def _tracking(aws: Aws, target: str) -> Sequence[str]:
+    """The alarms by which Application Auto Scaling watches a target."""
+    asked = {"AlarmNamePrefix": f"TargetTracking-{target}-"}
+    rows = aws.every("cloudwatch", "describe_alarms", "MetricAlarms", **asked)
+    return [str(row["AlarmName"]) for row in rows]
 
 
 def _name(id_: str) -> str:
@@ -107,12 +121,15 @@ def _things(aws: Aws, names: Names) -> Iterator[Thing]:
     alarms = [f"{names.endpoint}-5xx", f"{names.endpoint}-latency"]
     for row in aws.every("cloudwatch", "describe_alarms", "MetricAlarms", AlarmNames=alarms):
         yield _thing("AWS::CloudWatch::Alarm", row["AlarmName"])
+    target = f"{_TARGET}{names.endpoint}/variant/{VARIANT}"
+    for name in _tracking(aws, target):
+        yield _thing("AWS::CloudWatch::Alarm", name)
     for row in aws.every(
         "application-autoscaling",
         "describe_scalable_targets",
         "ScalableTargets",
         ServiceNamespace="sagemaker",
-        ResourceIds=[f"endpoint/{names.endpoint}/variant/{VARIANT}"],
+        ResourceIds=[target],
     ):
         yield _thing("AWS::ApplicationAutoScaling::ScalableTarget", row["ResourceId"])
 

@@ -7,6 +7,7 @@ import pytest
 
 from lab.aws import destroy
 from lab.aws.deployer import Thing
+from lab.aws.inventory import strangers
 from lab.aws.model import AwsError, Names
 from lab.aws.session import AwsSession
 from lab.aws.stack import Stack
@@ -47,6 +48,28 @@ def test_nothing_is_left_and_all_of_it_is_listed(world: World, stack: Stack, nam
         "CloudWatch alarm",
         "Autoscaling target",
     ]
+
+
+def test_alarms_that_autoscaling_made_are_ours_and_their_staying_is_told(
+    world: World, aws: AwsSession, stack: Stack, names: Names
+) -> None:
+    """AWS makes and removes them with the scaling policy; moto does neither."""
+    pushed(stack, real_time(max_instances=3))
+    made = f"TargetTracking-endpoint/{names.endpoint}/variant/AllTraffic-AlarmHigh-1"
+    world.client("cloudwatch").put_metric_alarm(
+        AlarmName=made,
+        Namespace="AWS/SageMaker",
+        MetricName="InvocationsPerInstance",
+        Statistic="Sum",
+        Period=60,
+        EvaluationPeriods=3,
+        Threshold=300,
+        ComparisonOperator="GreaterThanThreshold",
+    )
+    assert strangers(aws, names) == []
+    (kept,) = stack.destroy(Silent()).kept
+    assert (kept.thing.kind, kept.thing.name) == ("CloudWatch alarm", made)
+    assert "AWS still lists it" in kept.why
 
 
 def test_a_second_time_there_is_nothing(world: World, stack: Stack) -> None:
