@@ -100,6 +100,13 @@ test: setup-test ## Set up everything and run all tests
 test-alerts: setup-test ## Inject every alert's fault, and wait until each has cleared: 7 minutes
 	@LAB_TEST_ALERTS=all .venv/bin/pytest tests/docker/endpoint/test_endpoint_alerts.py
 
+.PHONY: test-emulated
+test-emulated: setup ## Both platforms of every variant: build, compare, check; TensorFlow too, so an hour
+	@$(LAB) images build --platform linux/amd64,linux/arm64
+	@$(LAB) images parity --count 10
+	@for variant in onnx slim twostage baseline; do \
+	    $(LAB) contract check $$variant --platform linux/arm64 --quick || exit $$?; done
+
 .PHONY: test-unit
 test-unit: setup-test ## Run the tests that need no engine
 	@.venv/bin/pytest tests/unit

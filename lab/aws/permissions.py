@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from lab.aws.model import PREFIX
+from lab.aws.model import PREFIX, AwsError
 
 POLICY_FILE: Final = "docs/aws-policy.json"
 POLICY_LIMIT: Final = 6144
@@ -291,7 +291,11 @@ _RENAMED: Final[Mapping[tuple[str, str], Sequence[str]]] = {
 
 
 class UnlistedCallError(RuntimeError):
-    """A bug: a call that no statement covers, or one that changes things while only looking."""
+    """A bug: a call that no statement covers."""
+
+
+class NotAgreedError(AwsError):
+    """A call that would write before the user has agreed; it was not sent."""
 
 
 def actions_of(service: str, operation: str) -> Sequence[str]:
@@ -306,12 +310,16 @@ def is_read(operation: str) -> bool:
 
 
 def guard(service: str, operation: str, *, read_only: bool) -> None:
-    """Refuse a call before it is sent. Raises ``UnlistedCallError``."""
+    """Refuse a call before it is sent. Raises ``UnlistedCallError`` or ``NotAgreedError``."""
     missing = [action for action in actions_of(service, operation) if action not in ACTIONS]
     if missing:
         raise UnlistedCallError(f"{', '.join(missing)} is not in lab/aws/permissions.py.")
     if read_only and not is_read(operation):
-        raise UnlistedCallError(f"{service} {operation} writes before the user has agreed.")
+        raise NotAgreedError(
+            f"{service} {operation} would write before you have agreed to anything: something has "
+            "changed since it was planned.",
+            remedy="Run it again.",
+        )
 
 
 def policy(partition: str = "aws") -> Mapping[str, Any]:

@@ -16,6 +16,7 @@ from lab.aws.permissions import (
     POLICY_FILE,
     POLICY_LIMIT,
     STATEMENTS,
+    NotAgreedError,
     UnlistedCallError,
     actions_of,
     guard,
@@ -210,7 +211,7 @@ def test_a_call_that_is_not_listed_never_leaves(world: World) -> None:
 
 def test_nothing_can_be_written_before_the_user_has_agreed(world: World) -> None:
     with open_session(read_only=True) as aws:
-        with pytest.raises(UnlistedCallError, match="before the user has agreed"):
+        with pytest.raises(NotAgreedError, match="Run it again"):
             aws.call("s3", "put_object", Bucket="inference-lab-x", Key="k", Body=b"")
         assert world.faults.calls == []
         aws.allow_writing()
@@ -225,7 +226,7 @@ def test_operations_of_s3_are_allowed_by_other_names() -> None:
     assert actions_of("sagemaker-runtime", "InvokeEndpoint") == ("sagemaker:InvokeEndpoint",)
     assert actions_of("service-quotas", "GetServiceQuota") == ("servicequotas:GetServiceQuota",)
     guard("s3", "CompleteMultipartUpload", read_only=False)
-    with pytest.raises(UnlistedCallError):
+    with pytest.raises(NotAgreedError):
         guard("s3", "CompleteMultipartUpload", read_only=True)
 
 
