@@ -96,9 +96,10 @@ test: setup-test ## Set up everything and run all tests
 	@scripts/setup_programs
 	@.venv/bin/pytest $(TESTS)
 
-.PHONY: test-alerts
-test-alerts: setup-test ## Inject every alert's fault, and wait until each has cleared: 7 minutes
-	@LAB_TEST_ALERTS=all .venv/bin/pytest tests/docker/endpoint/test_endpoint_alerts.py
+.PHONY: test-long
+test-long: setup-test ## What `make test` leaves out: every alert's fault, every TensorFlow image's contract
+	@LAB_TEST_LONG=all .venv/bin/pytest tests/docker/endpoint/test_endpoint_alerts.py \
+	    tests/docker/test_contract_check.py -k "alert or own_images"
 
 .PHONY: test-emulated
 test-emulated: setup ## Both platforms of every variant: build, compare, check; TensorFlow too, so an hour

@@ -1,5 +1,6 @@
 """The real engine, the real images and the real models, each made at most once a session."""
 
+import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -17,6 +18,8 @@ from lab.spec import Platform
 from tests.docker import known
 
 MOBILENET = "retinopathy-mobilenet"
+LONG = os.environ.get("LAB_TEST_LONG") == "all"
+"""Also what takes many minutes and is seldom broken alone: `make test-long`."""
 
 
 @pytest.fixture(scope="session")

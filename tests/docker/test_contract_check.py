@@ -29,7 +29,7 @@ from lab.images.variants import VARIANTS
 from lab.process import run as run_program
 from lab.progress import Progress, Silent
 from lab.spec import FLOOR, Platform, Runtime
-from tests.docker.conftest import MOBILENET
+from tests.docker.conftest import LONG, MOBILENET
 
 pytestmark = pytest.mark.docker
 
@@ -361,7 +361,18 @@ def test_an_image_that_was_pushed_as_docker_schema_2_passes(
 # --- the lab's own images -----------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("variant", list(VARIANTS))
+_LIKE_BASELINE = pytest.mark.skipif(
+    not LONG, reason="takes minutes, and is baseline's server and library: make test-long"
+)
+
+
+@pytest.mark.parametrize(
+    "variant",
+    [
+        pytest.param(name, marks=[_LIKE_BASELINE] if name in {"twostage", "slim"} else [])
+        for name in VARIANTS
+    ],
+)
 def test_none_of_the_labs_own_images_breaks_a_rule(
     engine: DockerEngine, checks: Checks, built: Built, progress: Progress, variant: str
 ) -> None:

@@ -1,14 +1,13 @@
 """Every alert that minutes can show: its fault is injected, it fires; the fault is gone, it clears.
 
 The emulator, model containers, Pushgateway and Prometheus are real, and so are the rules, windows
-and all (services/prometheus). The faults run side by side, in `make test-alerts`. Not here, for
+and all (services/prometheus). The faults run side by side, in `make test-long`. Not here, for
 they take more than ten minutes to fire: ModelErrorsBurnSlow, ModelLatencyBurnSlow,
 ModelLatencyUnusual, InputDriftOverHour; these and all others are tried in Prometheus's own time
 machine (tests/docker/test_alerts.py).
 """
 
 import json
-import os
 import shutil
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -33,12 +32,12 @@ from lab.paths import SERVICES
 from lab.spec import LABEL_ROLE, Runtime
 from lab.stack.shifted import shifted
 from tests.docker import known
+from tests.docker.conftest import LONG
 from tests.docker.endpoint.site import BUCKET, Emulator, Site, realtime, serverless
 from tests.ports import free_port
 
 pytestmark = pytest.mark.docker
 
-WHOLE = os.environ.get("LAB_TEST_ALERTS") == "all"
 FIRE_S = 150.0
 CLEAR_S = 420.0
 BENCH = "smoke"
@@ -304,7 +303,7 @@ def _await(wanted: Callable[[], set[Alert]], seconds: float) -> set[Alert]:
     return left
 
 
-@pytest.mark.skipif(not WHOLE, reason="takes eight minutes: make test-alerts")
+@pytest.mark.skipif(not LONG, reason="takes eight minutes: make test-long")
 def test_each_alert_fires_when_its_fault_is_injected_and_clears_afterwards(
     watch: Watch, faults: Sequence[Fault]
 ) -> None:
