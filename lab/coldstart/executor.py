@@ -300,7 +300,7 @@ class ContainerExecutor:
             # On a busy machine the lab may wake up late: the error bar is what it came to.
             late_s = probes.late_s
             if probes.count == 1 and probes.first_ns is not None:
-                late_s = (probes.first_ns - taking.marks[Mark.STARTED]) / 1e9
+                late_s += (probes.first_ns - taking.marks[Mark.STARTED]) / 1e9
             error_bar_s = max(error_bar_s, round(late_s, 6))
             taking.evidence |= {
                 "probes": probes.count,

@@ -10,6 +10,7 @@ from lab.errors import EngineError
 _ANNOUNCED: Final = "Pulling fs layer"
 _DOWNLOADED: Final = "Download complete"
 _UNPACKED: Final = "Pull complete"
+_AFTERWARDS: Final = frozenset({_DOWNLOADED, "Extracting", _UNPACKED})
 _KNOWN: Final = "Already exists"
 
 
@@ -42,12 +43,12 @@ def layers_pulled(events: Sequence[LayerEvent]) -> int:
             remedy="Pull on a cold host that has just been made.",
         )
     announced = {event.layer for event in events if event.status == _ANNOUNCED}
-    for status in (_DOWNLOADED, _UNPACKED):
-        missing = sorted(announced - {event.layer for event in events if event.status == status})
-        if missing:
-            raise NotColdError(
-                f"The engine never said {status!r} of {_named(missing)}: nothing proves the pull."
-            )
+    unpacked = {event.layer for event in events if event.status == _UNPACKED}
+    missing = sorted(announced - unpacked)
+    if missing:
+        raise NotColdError(
+            f"The engine never said {_UNPACKED!r} of {_named(missing)}: nothing proves the pull."
+        )
     if not announced:
         raise NotColdError(
             "The engine pulled no layer: it had the image.",
@@ -57,8 +58,16 @@ def layers_pulled(events: Sequence[LayerEvent]) -> int:
 
 
 def downloaded_at(events: Sequence[LayerEvent]) -> int:
-    """When the last layer had been downloaded."""
-    return max(event.at_ns for event in events if event.status == _DOWNLOADED)
+    """When the last layer had been downloaded.
+
+    The engine tells the newest state of a layer and may leave out one that was soon over: then its
+    next one, of being unpacked, is the earliest that shows it.
+    """
+    at: dict[str, int] = {}
+    for event in events:
+        if event.status in _AFTERWARDS:
+            at.setdefault(event.layer, event.at_ns)
+    return max(at.values())
 
 
 def _named(layers: Sequence[str]) -> str:

