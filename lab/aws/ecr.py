@@ -189,8 +189,7 @@ def _found(http: Distribution, place: _Place, image_id: str, *, sent: bool) -> P
 
 
 def _refuse_another(manifest: Manifest, image_id: str) -> None:
-    # The id is the digest of the configuration, or of the manifest in newer engines.
-    if image_id not in {manifest.config_digest, manifest.digest}:
+    if not manifest.is_of(image_id):
         raise RegistryError(
             f"{manifest.repository}:{manifest.tag} is another image than the engine's.",
             remedy="Somebody else pushed it: delete that tag in ECR and run it again.",

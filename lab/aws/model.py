@@ -95,7 +95,7 @@ class Order:
         tiers = [str(tier.memory_mb) for tier in SERVERLESS_TIERS]
         if self.memory_mb is not None and str(self.memory_mb) not in tiers:
             raise UsageError(
-                f"Serverless endpoints have no {self.memory_mb} MB.",
+                f"Serverless has no {self.memory_mb} MB.",
                 remedy=f"Choose from {', '.join(tiers)}.",
             )
         if self.max_concurrency < 1 or self.instances < 1:

@@ -5,8 +5,7 @@ from lab.aws.model import TAG_MODEL, TAG_VARIANT, AwsError, Kind, Names, Target
 from lab.aws.session import AwsSession
 from lab.aws.stack import Stack
 from lab.endpoint.client import EmulatorClient
-from lab.endpoint.instances import table
-from lab.spec import Platform
+from lab.endpoint.instances import platform_of
 
 
 def on_aws(aws: AwsSession, names: Names) -> Subject:
@@ -23,7 +22,7 @@ def on_aws(aws: AwsSession, names: Names) -> Subject:
         kind=Kind(said["Hosting"]),
         target=Target.AWS,
         region=aws.region,
-        platform=_platform(None if serverless else said["InstanceType"]),
+        platform=platform_of(None if serverless else said["InstanceType"]),
         memory_mb=int(said["MemorySizeInMB"]) if serverless else None,
         instance_type=None if serverless else said["InstanceType"],
         instances=1 if serverless else int(said["InstanceCount"]),
@@ -52,16 +51,11 @@ def on_emulator(client: EmulatorClient, names: Names) -> Subject:
         kind=Kind.REAL_TIME if serverless is None else Kind.SERVERLESS,
         target=Target.LOCAL,
         region=client.addresses.region,
-        platform=_platform(hosted.get("InstanceType")),
+        platform=platform_of(hosted.get("InstanceType")),
         memory_mb=None if serverless is None else int(serverless["MemorySizeInMB"]),
         instance_type=hosted.get("InstanceType"),
         instances=int(hosted.get("InitialInstanceCount") or 1),
     )
-
-
-def _platform(instance_type: str | None) -> Platform:
-    known = table().get(instance_type or "")
-    return Platform.AMD64 if known is None else known.platform
 
 
 def _nothing(names: Names) -> AwsError:

@@ -41,9 +41,9 @@ from lab.cost.estimate import Estimate
 from lab.engine.api import Engine
 from lab.engine.docker import DockerEngine
 from lab.engine.select import open_engine
-from lab.errors import EngineError, LabError, UsageError
+from lab.errors import EngineError, LabError
 from lab.images.build import ensure
-from lab.images.variants import image_ref, variant
+from lab.images.variants import image_ref, runtime_of
 from lab.progress import Progress
 from lab.spec import Platform
 
@@ -189,10 +189,7 @@ def _docker(engine: Engine) -> DockerEngine:
 
 def _goods(order: Order, engine: Engine, progress: Progress) -> Goods:
     """The image, built if need be, and the archive that goes with it."""
-    runtime = variant(order.variant).runtime
-    if runtime is None:
-        raise UsageError(f"{order.variant} serves no model.", remedy="Choose another --variant.")
-    archive = store.find(order.model, runtime)
+    archive = store.find(order.model, runtime_of(order.variant))
     ensure([order.variant], platform=order.platform, engine=engine, progress=progress)
     ref = image_ref(order.variant, order.platform)
     facts = engine.image(ref)

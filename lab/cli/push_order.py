@@ -11,9 +11,9 @@ from rich.prompt import Prompt
 from lab.artifacts import store
 from lab.aws.model import Kind, Order
 from lab.cli.console import err
-from lab.endpoint.instances import table
+from lab.endpoint.instances import platform_of
 from lab.errors import UsageError
-from lab.images.variants import VARIANTS, variant
+from lab.images.variants import runtime_of, serving
 from lab.spec import SERVERLESS_TIERS, Platform
 
 _LONGEST: Final = 32
@@ -56,28 +56,24 @@ def complete(given: Given, *, may_ask: bool) -> Order:
             remedy="E.g. --variant onnx-slim --model retinopathy-mobilenet --kind serverless "
             "--memory 2048.",
         )
-    name = given.variant or choice("Which variant", _variants(), _VARIANT)
+    name = given.variant or choice("Which variant", [*serving()], _VARIANT)
     model = given.model or choice("Which model", store.models(), store.models()[0])
     kind = given.kind or Kind(choice("How is it hosted", [*Kind], Kind.SERVERLESS))
     memory, instance = given.memory_mb, given.instance_type
     if kind is Kind.SERVERLESS:
         _refuse(instance, "--instance-type", kind)
         memory = memory or int(choice("How much memory, in MB", _MEMORIES, _MEMORY))
-        _refuse_memory(memory)
     else:
         _refuse(memory, "--memory", kind)
         instance = instance or _text("On which instance type", _INSTANCE)
     store.folder(model)
-    if variant(name).runtime is None:
-        raise UsageError(
-            f"{name} serves no model.", remedy=f"Choose from {', '.join(_variants())}."
-        )
+    runtime_of(name)
     return Order(
         endpoint=given.endpoint or default_endpoint(model, name),
         variant=name,
         model=model,
         kind=kind,
-        platform=given.platform or _platform(instance),
+        platform=given.platform or platform_of(instance),
         memory_mb=memory,
         max_concurrency=given.max_concurrency,
         instance_type=instance,
@@ -133,23 +129,6 @@ def _asked(question: str, *, choices: list[str] | None, default: str | None) -> 
         raise typer.Abort from None
 
 
-def _variants() -> tuple[str, ...]:
-    return tuple(name for name, one in VARIANTS.items() if one.runtime is not None)
-
-
 def _refuse(value: Any, flag: str, kind: Kind) -> None:
     if value is not None:
         raise UsageError(f"{flag} is not for a {kind} endpoint.", remedy=f"Leave {flag} out.")
-
-
-def _refuse_memory(memory: int) -> None:
-    if str(memory) not in _MEMORIES:
-        raise UsageError(
-            f"Serverless has no {memory} MB.", remedy=f"Choose from {', '.join(_MEMORIES)}."
-        )
-
-
-def _platform(instance_type: str | None) -> Platform:
-    """What the instance's processors run; all of serverless is amd64."""
-    known = table().get(instance_type or "")
-    return Platform.AMD64 if known is None else known.platform

@@ -140,7 +140,7 @@ def _in_local_registry(engine: DockerEngine, ref: str, record: Mapping[str, Any]
                 there = http.manifest(repository, tag)
             finally:
                 http.close()
-            if there is not None and record["Id"] in {there.config_digest, there.digest}:
+            if there is not None and there.is_of(record["Id"]):
                 return Held(where="the local registry", media_type=there.media_type)
     return None
 

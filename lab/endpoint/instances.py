@@ -70,6 +70,12 @@ def table() -> dict[str, InstanceType]:
     }
 
 
+def platform_of(instance_type: str | None) -> Platform:
+    """What its processors run; None is serverless, which is x86-64, and so is an unknown type."""
+    known = table().get(instance_type or "")
+    return Platform.AMD64 if known is None else known.platform
+
+
 def instance_compute(name: str, machine: Machine) -> Compute:
     """What a container on that instance type gets: all of it, capped by the machine.
 

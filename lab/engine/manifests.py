@@ -44,6 +44,13 @@ class Manifest:
     manifest_bytes: int = 0
     """Of the manifest itself: a list names its parts by digest and size."""
 
+    def is_of(self, image_id: str) -> bool:
+        """Whether it is the image that an engine knows by that id.
+
+        The id is the digest of the configuration, or of the manifest in newer engines.
+        """
+        return image_id in {self.config_digest, self.digest}
+
     @property
     def compressed_bytes(self) -> int:
         """What a machine without a layer downloads: a layer that occurs twice comes once."""

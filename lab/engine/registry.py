@@ -103,8 +103,7 @@ class Registry:
     def _has(self, engine: DockerEngine, ref: str, arch: str | None) -> bool:
         image_id = engine.image(ref).image_id
         had = self._http.manifest(*place_of(ref), arch=arch)
-        # The id is the digest of the configuration, or of the manifest in newer engines.
-        return had is not None and image_id in {had.config_digest, had.digest}
+        return had is not None and had.is_of(image_id)
 
     def manifest(self, repository: str, tag: str, *, arch: str | None = None) -> Manifest:
         """The manifest of an image that was pushed. Raises ``RegistryError`` if it was not."""

@@ -118,7 +118,6 @@ def _in_registry(
         manifest = registry.manifest(repository, tag, arch=platform.arch)
     except RegistryError:
         return None, ()
-    # The id is the digest of the configuration, or of the manifest in newer engines.
-    if image_id not in {manifest.config_digest, manifest.digest}:
+    if not manifest.is_of(image_id):
         return None, ()
     return manifest.digest, [layer.compressed_bytes for layer in manifest.layers]

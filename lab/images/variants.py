@@ -67,6 +67,19 @@ def variant(name: str) -> Variant:
         ) from None
 
 
+def serving() -> Mapping[str, Runtime]:
+    """The variants that serve a model, each with what runs it."""
+    return {name: one.runtime for name, one in VARIANTS.items() if one.runtime is not None}
+
+
+def runtime_of(name: str) -> Runtime:
+    """What runs a variant's model. Raises ``UsageError`` for one that serves none, or is none."""
+    runtime = variant(name).runtime
+    if runtime is None:
+        raise UsageError(f"{name} serves no model.", remedy=f"Choose from {', '.join(serving())}.")
+    return runtime
+
+
 def image_ref(variant: str, platform: Platform) -> str:
     """The image's name: ``inference-lab/onnx-slim:amd64``."""
     return f"inference-lab/{variant}:{platform.arch}"

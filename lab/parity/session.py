@@ -14,7 +14,7 @@ from lab.engine.emulation import ensure_runs
 from lab.errors import EngineError, UsageError
 from lab.host import host_facts
 from lab.images.build import ensure as ensure_images
-from lab.images.variants import VARIANTS, image_ref, variant
+from lab.images.variants import image_ref, runtime_of, serving
 from lab.parity.compare import BOUNDS, Answer, compare, summarise, words
 from lab.parity.pictures import COUNT, Picture, choose
 from lab.parity.record import FILE, Comparison, Parity, Side, save
@@ -43,7 +43,7 @@ def run(job: Job, engine: Engine, progress: Progress) -> tuple[Parity, Path]:
     Raises ``UsageError``, ``EngineError``, ``ContainerFailedError``, or ``ParityError`` for answers
     that cannot be compared; that bounds are broken is for ``refuse_broken`` to say.
     """
-    runtimes = _runtimes(job.variants)
+    runtimes = {name: runtime_of(name) for name in job.variants} or serving()
     if engine.kind is EngineKind.PROCESS:
         raise EngineError(
             "Platforms are compared in containers, and there is no container here.",
@@ -149,18 +149,6 @@ class _Scene:
             image_id=self.engine.image(ref).image_id,
             emulated=emulated(platform, native=self.native),
         )
-
-
-def _runtimes(names: Sequence[str]) -> Mapping[str, Runtime]:
-    """The variants with their runtimes. Raises ``UsageError`` for one that serves no model."""
-    serving = {name: one.runtime for name, one in VARIANTS.items() if one.runtime is not None}
-    for name in names:
-        if variant(name).name not in serving:
-            raise UsageError(
-                f"{name} serves no model: there is nothing to compare.",
-                remedy=f"Choose from {', '.join(serving)}.",
-            )
-    return {name: serving[name] for name in dict.fromkeys(names or serving)}
 
 
 def _other(asked: Platform | None, native: Platform) -> Platform:

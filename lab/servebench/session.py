@@ -14,10 +14,10 @@ from lab import paths, wire
 from lab.artifacts import archive, build, store
 from lab.engine.api import Container, ContainerSpec, Engine, Mount
 from lab.engine.emulation import ensure_runs
-from lab.errors import ContainerFailedError, EngineError, UsageError
+from lab.errors import ContainerFailedError, EngineError
 from lab.host import host_facts
 from lab.images.build import ensure as ensure_images
-from lab.images.variants import VARIANTS, image_ref
+from lab.images.variants import image_ref, runtime_of
 from lab.lock import bench_lock
 from lab.progress import Progress
 from lab.servebench.bench import Options, arms_of, measure
@@ -44,7 +44,7 @@ class Job:
 
 def run(job: Job, engine: Engine, progress: Progress) -> tuple[Result, Path]:
     """Measure, and return the summary and the file that keeps all of it."""
-    runtime = _runtime(job.variant)
+    runtime = runtime_of(job.variant)
     if engine.kind is EngineKind.PROCESS:
         raise EngineError(
             "The serve bench compares two sides of one container, and there is no container here.",
@@ -110,17 +110,6 @@ def _served(
             yield container, target, _inprocess(payload.content_type)
         finally:
             container.remove()
-
-
-def _runtime(variant: str) -> Runtime:
-    runtimes = {name: one.runtime for name, one in VARIANTS.items() if one.runtime is not None}
-    try:
-        return runtimes[variant]
-    except KeyError:
-        raise UsageError(
-            f"There is no variant {variant!r} to bench.",
-            remedy=f"Choose one of {', '.join(runtimes)}.",
-        ) from None
 
 
 def _inprocess(content_type: str) -> list[str]:

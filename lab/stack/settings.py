@@ -9,8 +9,7 @@ from urllib.parse import urlsplit
 
 from lab import paths
 from lab.endpoint.client import S3, Addresses, checked
-from lab.errors import UsageError
-from lab.images.variants import variant
+from lab.images.variants import runtime_of
 from lab.services import SERVICES
 from lab.spec import Runtime
 
@@ -37,13 +36,7 @@ class Settings:
     @property
     def runtime(self) -> Runtime:
         """Which archive the variant serves. Raises ``UsageError`` for one that serves none."""
-        runtime = variant(self.variant).runtime
-        if runtime is None:
-            raise UsageError(
-                f"The variant {self.variant} serves no model.",
-                remedy="Choose another: lab up --variant onnx-slim.",
-            )
-        return runtime
+        return runtime_of(self.variant)
 
     @property
     def region(self) -> str:
