@@ -7,7 +7,9 @@ everything else in the lab uses httpx.
 """
 
 import socket
+import struct
 from dataclasses import dataclass
+from typing import Final
 
 _CHUNK = 65536
 _MAX_HEAD = 65536
@@ -45,6 +47,29 @@ def connect(address: tuple[str, int], *, timeout_s: float) -> socket.socket:
     connection = socket.create_connection(address, timeout=timeout_s)
     connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     return connection
+
+
+_TCP_INFO: Final = getattr(socket, "TCP_INFO", None)
+_TCP_INFO_BYTES: Final = 104
+_ROUND_TRIP, _SENT_AGAIN = 68, 100
+"""Where Linux's ``struct tcp_info`` has ``tcpi_rtt`` (microseconds) and ``tcpi_total_retrans``."""
+
+
+def handshake_s(connection: socket.socket) -> float | None:
+    """How long the other side took to accept, by the kernel's clock; to be asked before sending.
+
+    A clock read in this process also counts the time for which this process did not run. None
+    where the kernel does not tell (other systems than Linux), and when it had to knock more than
+    once: then only the whole says how long it took.
+    """
+    if _TCP_INFO is None:
+        return None
+    info = connection.getsockopt(socket.IPPROTO_TCP, _TCP_INFO, _TCP_INFO_BYTES)
+    if len(info) < _TCP_INFO_BYTES:
+        return None
+    (round_trip,) = struct.unpack_from("=I", info, _ROUND_TRIP)
+    (sent_again,) = struct.unpack_from("=I", info, _SENT_AGAIN)
+    return None if sent_again or not round_trip else round_trip / 1e6
 
 
 def exchange(connection: socket.socket, prepared: bytes) -> Answer:

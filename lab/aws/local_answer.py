@@ -2,7 +2,6 @@
 
 import os
 import tempfile
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
@@ -12,20 +11,18 @@ from lab import wire
 from lab.artifacts.archive import extract
 from lab.aws.answers import Payload
 from lab.aws.invoke import ANSWER
-from lab.engine.api import Container, ContainerSpec, Engine
-from lab.errors import ContainerFailedError, EngineError
+from lab.engine.api import ContainerSpec, Engine
+from lab.errors import ContainerFailedError
 from lab.progress import Progress
 from lab.spec import LABEL_OWNER, LABEL_ROLE, EngineKind, Platform
-from lab.start.cause import Cause, death, not_ready, not_started
-from lab.start.probe import probe
-from lab.start.watch import Watch
+from lab.start.cause import death
+from lab.start.serving import Served, failed, serving
 
 _ROLE: Final = "push"
 _READY_S: Final = 600.0
 """Long enough for an image of another processor, which is emulated."""
 
 _ANSWER_S: Final = 120.0
-_PROBE_S: Final = 0.05
 _OK: Final = 200
 
 
@@ -45,18 +42,23 @@ def local_answer(
     """
     with (
         progress.step(f"Ask {image} on this machine"),
-        _running(engine, image, archive, platform) as container,
+        _running(engine, image, archive, platform) as served,
     ):
-        address = _ready(container)
         headers = {"Content-Type": payload.content_type, "Accept": ANSWER}
         prepared = wire.request(
-            "POST", "/invocations", host=address[0], body=payload.body, headers=headers
+            "POST", "/invocations", host=served.address[0], body=payload.body, headers=headers
         )
         try:
-            with wire.connect(address, timeout_s=_ANSWER_S) as connection:
+            with wire.connect(served.address, timeout_s=_ANSWER_S) as connection:
                 answer = wire.exchange(connection, prepared)
         except OSError as error:
-            raise _failed(image, death(container, "while it was asked"), str(error)) from error
+            cause = death(served.container, "while it was asked")
+            if cause is not None:
+                raise failed(image, cause) from error
+            raise ContainerFailedError(
+                f"On this machine {image} does not answer: {error}",
+                remedy="Check it with `lab contract check`.",
+            ) from error
     if answer.status != _OK:
         raise ContainerFailedError(
             f"On this machine {image} answered {answer.status} to {payload.name}: "
@@ -69,50 +71,19 @@ def local_answer(
 @contextmanager
 def _running(
     engine: Engine, image: str, archive: Path, platform: Platform | None
-) -> Iterator[Container]:
+) -> Iterator[Served]:
     processes = engine.kind is EngineKind.PROCESS
     with tempfile.TemporaryDirectory(prefix="inference-lab-") as folder:
         # The container may run as another user than this one.
         Path(folder).chmod(0o755)
         model = Path(folder) / "model"
         extract(archive, model)
-        container = engine.create(
-            ContainerSpec(
-                image=image,
-                model_dir=PurePosixPath(model),
-                labels={LABEL_ROLE: _ROLE, LABEL_OWNER: f"{_ROLE}-{os.getpid()}"},
-                publish=None if processes else 0,
-                platform=None if processes else platform,
-            )
+        spec = ContainerSpec(
+            image=image,
+            model_dir=PurePosixPath(model),
+            labels={LABEL_ROLE: _ROLE, LABEL_OWNER: f"{_ROLE}-{os.getpid()}"},
+            publish=None if processes else 0,
+            platform=None if processes else platform,
         )
-        try:
-            try:
-                container.start()
-            except EngineError as error:
-                raise _failed(image, not_started(container, error), error.what) from error
-            yield container
-        finally:
-            container.remove()
-
-
-def _ready(container: Container) -> tuple[str, int]:
-    address = container.address()
-    with Watch(container) as watch:
-        seen = probe(
-            address,
-            interval_s=_PROBE_S,
-            give_up_at=time.monotonic() + _READY_S,
-            gone=watch.gone,
-        )
-    if seen.ready_ns is None:
-        raise _failed(container.name, not_ready(container, seen, _READY_S), seen.seen())
-    return address
-
-
-def _failed(image: str, cause: Cause | None, otherwise: str) -> ContainerFailedError:
-    said = cause.message if cause else otherwise
-    tail = f"\n{cause.log_tail}" if cause and cause.log_tail else ""
-    return ContainerFailedError(
-        f"On this machine {image} does not answer: {said}{tail}",
-        remedy="Check it with `lab contract check`.",
-    )
+        with serving(engine, spec, within_s=_READY_S) as served:
+            yield served

@@ -57,6 +57,7 @@ def render(
     from lab.observe.render.board import find  # noqa: PLC0415
     from lab.observe.render.prometheus import Prometheus  # noqa: PLC0415
     from lab.observe.render.variables import parse_given  # noqa: PLC0415
+    from lab.runfiles import write_whole  # noqa: PLC0415
     from lab.services import SERVICES  # noqa: PLC0415
 
     url = prometheus or SERVICES["prometheus"].url()
@@ -64,7 +65,7 @@ def render(
     boards = find(folder, board)
     with Prometheus(url) as server, ConsoleProgress().step("Asking Prometheus"):
         drawn = draw.draw(boards, server, options)
-    written = draw.write(file, page.render(drawn, source=f"Prometheus at {url}"))
+    written = write_whole(file, page.render(drawn, source=f"Prometheus at {url}"))
     out.print(account.table(drawn))
     for line in account.notes(drawn):
         out.print(line, highlight=False, markup=False)

@@ -8,12 +8,12 @@ from typer.core import TyperGroup
 
 from lab.aws.measure_folder import MeasureFolder
 from lab.cli.console import out
+from lab.coldstart.folder import RunFolder
 from lab.report import against_aws_out, measured_out, published_out
 from lab.report.against_aws import compare_with_aws, is_aws_run
 from lab.report.join.collect import collect
 from lab.report.join.words_out import to_terminal as joined_table
 from lab.report.join.write import write_join
-from lab.report.load import locate
 from lab.report.runs import compare_runs
 from lab.report.runs_out import to_terminal, write_comparison
 from lab.report.summary import summarise
@@ -49,7 +49,7 @@ def show(
     if is_aws_run(run):
         _measurement(MeasureFolder.find(run))
         return
-    folder = locate(run)
+    folder = RunFolder.find(run).path
     page = write_report(folder)
     out.print(summary_table(folder))
     out.print(f"\nReport: {page}", markup=False, highlight=False, soft_wrap=True)
@@ -86,7 +86,7 @@ def compare(
         out.print(against_aws_out.to_terminal(result))
         out.print(f"\nComparison: {page}", markup=False, highlight=False, soft_wrap=True)
         return
-    before, after = locate(first), locate(second)
+    before, after = RunFolder.find(first).path, RunFolder.find(second).path
     comparison = compare_runs(summarise(before), summarise(after))
     page = write_comparison(comparison, folder or after)
     out.print(to_terminal(comparison))

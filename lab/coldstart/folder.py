@@ -1,17 +1,14 @@
 """The run folder: written line by line, so that a crash or Ctrl-C loses nothing."""
 
-import errno
+import json
 import os
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Final, Self
 
-from pydantic import ValidationError
-
 from lab import paths
-from lab.coldstart.record import Run, Sample
-from lab.errors import DiskFullError, UsageError
+from lab.coldstart.record import SCHEMA, Run, Sample
+from lab.errors import UsageError
+from lab.runfiles import Lines, new_folder, parse, read_bytes, room, write_whole
 
 RUN_FILE: Final = "run.json"
 SAMPLES_FILE: Final = "samples.jsonl"
@@ -23,68 +20,70 @@ class RunFolder:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self._samples = Lines(path / SAMPLES_FILE, Sample)
 
     @classmethod
     def create(cls, run: Run, *, root: Path | None = None) -> Self:
         """Make the folder, write ``run.json`` and point ``latest`` at it."""
-        folder = cls((root or paths.runs()) / run.id)
-        with _disk(folder.path):
-            folder.path.mkdir(parents=True, exist_ok=False)
-            folder._write_run(run)
-            folder.point_latest()
+        folder = cls(new_folder((root or paths.runs()) / run.id))
+        write_whole(folder.path / RUN_FILE, run.model_dump_json(by_alias=True, indent=1))
+        folder.point_latest()
         return folder
 
     @classmethod
-    def find(cls, name: str, *, root: Path | None = None) -> Self:
+    def find(cls, name: str | Path, *, root: Path | None = None) -> Self:
         """A run by its id, by ``latest`` or by the path of its folder. Raises ``UsageError``."""
         root = root or paths.runs()
         for path in (root / name, Path(name)):
             if (path / RUN_FILE).is_file():
                 return cls(path.resolve())
-        known = sorted(path.parent.name for path in root.glob(f"*/{RUN_FILE}"))[-3:]
-        there = f"The newest are {', '.join(known)}." if known else f"There is none in {root}."
-        raise UsageError(f"There is no run {name}.", remedy=there)
+        known = sorted(path.parent.name for path in root.glob(f"*/{RUN_FILE}"))
+        known = [run for run in known if run != LATEST]
+        there = f"Runs there are: {', '.join(known[-5:])}." if known else "There is no run yet."
+        raise UsageError(
+            f"{str(name)!r} is neither a run's id nor a folder with a {RUN_FILE}.",
+            remedy=f"{there} Make one with: lab coldstart run smoke",
+        )
 
     def exists(self) -> bool:
         """Whether it holds a run."""
         return (self.path / RUN_FILE).is_file()
 
     def run(self) -> Run:
-        """``run.json``. Raises ``UsageError`` when it is not this version's."""
+        """``run.json``. Raises ``UsageError`` with what is wrong, another schema by its number."""
         path = self.path / RUN_FILE
-        try:
-            return Run.model_validate_json(path.read_bytes())
-        except (OSError, ValidationError) as error:
-            raise UsageError(f"{path} cannot be read as a run: {error}") from error
+        text = read_bytes(path)
+        _check_schema(path, text)
+        return parse(Run, text, of=path)
 
     def samples(self) -> list[Sample]:
-        """Every whole line of ``samples.jsonl``; a last line torn by a crash is left out."""
-        return list(self._lines()[0])
+        """Every whole line of ``samples.jsonl``; a last line torn by a crash is left out.
+
+        Raises ``UsageError`` naming the line that does not parse, or is of another schema.
+        """
+        samples = self._samples.read()
+        for number, sample in enumerate(samples, start=1):
+            if sample.schema_version != SCHEMA:
+                raise _other_schema(f"{self._samples.path}, line {number}", sample.schema_version)
+        return samples
+
+    @property
+    def torn(self) -> bool:
+        """Whether a crash has torn the last line of ``samples.jsonl``."""
+        return self._samples.torn
 
     def mend(self) -> None:
         """Cut off a last line that a crash has torn, so that the next one can be appended."""
-        whole = self._lines()[1]
-        path = self.path / SAMPLES_FILE
-        if path.exists() and path.stat().st_size > whole:
-            os.truncate(path, whole)
+        self._samples.mend()
 
     def append(self, sample: Sample) -> None:
         """Write a sample so that it survives whatever comes next.
 
         Raises ``DiskFullError`` when it does not fit; the file then ends with the sample before.
         """
-        path = self.path / SAMPLES_FILE
-        before = path.stat().st_size if path.exists() else 0
-        with _disk(self.path):
-            try:
-                with path.open("ab") as file:
-                    file.write(sample.model_dump_json(by_alias=True).encode() + b"\n")
-                    file.flush()
-                    os.fsync(file.fileno())
-            except OSError:
-                if path.exists():
-                    os.truncate(path, before)
-                raise
+        again = f"Free some space, then go on with `lab coldstart run --resume {self.path.name}`."
+        with room(self.path, remedy=again):
+            self._samples.append(sample)
 
     def point_latest(self) -> None:
         """Replace the link ``latest`` in one step: nobody ever finds it missing."""
@@ -94,36 +93,21 @@ class RunFolder:
         new.symlink_to(self.path.name)
         new.replace(link)
 
-    def _write_run(self, run: Run) -> None:
-        new = self.path / f".{RUN_FILE}"
-        with new.open("wb") as file:
-            file.write(run.model_dump_json(by_alias=True, indent=1).encode() + b"\n")
-            file.flush()
-            os.fsync(file.fileno())
-        new.replace(self.path / RUN_FILE)
 
-    def _lines(self) -> tuple[Sequence[Sample], int]:
-        """The samples, and how many bytes their lines take."""
-        path = self.path / SAMPLES_FILE
-        data = path.read_bytes() if path.exists() else b""
-        whole = data[: data.rfind(b"\n") + 1]
-        samples: list[Sample] = []
-        for number, line in enumerate(whole.splitlines(), start=1):
-            try:
-                samples.append(Sample.model_validate_json(line))
-            except ValidationError as error:
-                raise UsageError(f"{path}:{number}: not a sample: {error}") from error
-        return samples, len(whole)
-
-
-@contextmanager
-def _disk(path: Path) -> Iterator[None]:
+def _check_schema(file: Path, text: bytes) -> None:
+    """Refuse another schema by its number: what else it holds need not be known."""
     try:
-        yield
-    except OSError as error:
-        if error.errno not in {errno.ENOSPC, errno.EDQUOT}:
-            raise
-        raise DiskFullError(
-            f"The disk that holds {path} is full; the samples so far are kept.",
-            remedy=f"Free some space, then go on with `lab coldstart run --resume {path.name}`.",
-        ) from error
+        document = json.loads(text)
+    except ValueError:
+        return  # Told, with its place, by whoever parses it as a record.
+    found = document.get("schema", SCHEMA) if isinstance(document, dict) else SCHEMA
+    if found != SCHEMA:
+        raise _other_schema(str(file), found)
+
+
+def _other_schema(where: str, found: object) -> UsageError:
+    return UsageError(
+        f"{where} is of schema {found}, and this lab reads schema {SCHEMA}.",
+        remedy="Read it with the lab that wrote it (run.json names its version), or measure "
+        "again with this one.",
+    )

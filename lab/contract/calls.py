@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from lab.units import format_seconds
-from lab.wire import Answer, WireError, connect, exchange, request
+from lab.wire import Answer, WireError, connect, exchange, handshake_s, request
 
 INVOCATION_LIMIT_S: Final = 60.0
 """SageMaker's limit for ``/invocations``."""
@@ -31,7 +31,10 @@ class Call:
     seconds: float
     """From the first step of connecting to the last byte of the answer."""
     connect_s: float | None = None
-    """How long the connection took; None when there was none, or it was there already."""
+    """How long the other side took to accept the connection, by the kernel's clock where it tells:
+    a client that did not get to run says nothing about a server. None when there was no
+    connection, or it was there already.
+    """
     sent_at: float | None = None
     """When the last byte of the request had left (monotonic clock)."""
     ended_at: float = 0.0
@@ -94,8 +97,10 @@ def call(
         connection = connect(address, timeout_s=min(CONNECT_TIMEOUT_S, timeout_s))
     except OSError as error:
         return _broken(error, begin, when="connecting")
-    connected = time.monotonic() - begin
+    waited = time.monotonic() - begin
     with connection:
+        took = handshake_s(connection)
+        connected = waited if took is None else min(took, waited)
         return on(connection, prepared, timeout_s=timeout_s, begin=begin, connect_s=connected)
 
 

@@ -17,6 +17,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from lab import paths
 from lab.errors import EndpointError, UsageError
+from lab.runfiles import write_whole
 
 FILE: Final = "stack.json"
 """In the state folder: the addresses that `lab up` gave the stack."""
@@ -43,9 +44,7 @@ class Addresses:
 
     def save(self, state: Path) -> None:
         """For commands that come later, whole or not at all."""
-        part = state / f"{FILE}.part"
-        part.write_text(json.dumps(asdict(self)) + "\n", encoding="utf-8")
-        part.replace(state / FILE)
+        write_whole(state / FILE, json.dumps(asdict(self)) + "\n")
 
     @classmethod
     def find(

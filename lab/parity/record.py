@@ -1,13 +1,13 @@
 """What a comparison leaves behind: ``parity.json``. It changes only with ``SCHEMA``."""
 
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
-from lab.errors import DiskFullError, UsageError
+from lab.errors import UsageError
+from lab.runfiles import parse, read_bytes, write_whole
 from lab.spec import Platform
 
 SCHEMA: Final = 1
@@ -84,28 +84,14 @@ class Parity(_Frozen):
 
 
 def save(parity: Parity, folder: Path) -> Path:
-    """Write ``parity.json`` in one step; its path. Raises ``DiskFullError``."""
-    path = folder / FILE
-    new = folder / f".{FILE}-{os.getpid()}"
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        new.write_text(parity.model_dump_json(by_alias=True, indent=1) + "\n", encoding="utf-8")
-        new.replace(path)
-    except OSError as error:
-        raise DiskFullError(
-            f"{path} cannot be written: {error.strerror or error}.",
-            remedy="Free some space, or set LAB_HOME to a folder that can be written.",
-        ) from error
-    return path
+    """Write ``parity.json`` in one step; its path. Raises ``DiskFullError``, ``UsageError``."""
+    return write_whole(folder / FILE, parity.model_dump_json(by_alias=True, indent=1) + "\n")
 
 
 def load(folder: Path) -> Parity:
     """Read ``parity.json`` of a run folder. Raises ``UsageError`` when it is not this version's."""
     path = folder / FILE
-    try:
-        found = Parity.model_validate_json(path.read_bytes())
-    except (OSError, ValidationError) as error:
-        raise UsageError(f"{path} cannot be read as a comparison: {error}") from error
+    found = parse(Parity, read_bytes(path), of=path)
     if found.schema_version != SCHEMA:
         raise UsageError(
             f"{path} has schema {found.schema_version}, and this lab reads {SCHEMA}.",

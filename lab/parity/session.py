@@ -2,7 +2,8 @@
 
 import os
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -20,6 +21,7 @@ from lab.parity.pictures import COUNT, Picture, choose
 from lab.parity.record import FILE, Comparison, Parity, Side, save
 from lab.parity.served import Serving, ask
 from lab.progress import Progress
+from lab.runfiles import new_folder
 from lab.spec import EngineKind, Platform, Runtime
 from lab.start.emulated import emulated, environment, patience
 
@@ -65,9 +67,8 @@ def run(job: Job, engine: Engine, progress: Progress) -> tuple[Parity, Path]:
         host=host_facts(),
         engine=asdict(facts),
     )
-    folder = paths.runs() / parity.id
-    path = folder / FILE
-    with tempfile.TemporaryDirectory(prefix="inference-lab-") as name:
+    path = paths.runs() / parity.id / FILE
+    with _folder(path.parent), tempfile.TemporaryDirectory(prefix="inference-lab-") as name:
         Path(name).chmod(0o755)  # readable by whatever user the images run as
         scene = _Scene(
             engine=engine,
@@ -80,8 +81,19 @@ def run(job: Job, engine: Engine, progress: Progress) -> tuple[Parity, Path]:
         for one, runtime in runtimes.items():
             found = scene.compare(one, runtime, other, progress)
             parity = parity.model_copy(update={"comparisons": (*parity.comparisons, found)})
-            path = save(parity, folder)
+            save(parity, path.parent)
     return parity, path
+
+
+@contextmanager
+def _folder(path: Path) -> Iterator[None]:
+    """A folder of this run alone; gone again if nothing was finished."""
+    new_folder(path)
+    try:
+        yield
+    finally:
+        with suppress(OSError):  # it holds what was finished
+            path.rmdir()
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -17,9 +17,9 @@ from lab.aws.measure_folder import RUN_FILE, MeasureFolder
 from lab.aws.measure_record import AwsRun, Protocol, Subject
 from lab.aws.measure_summary import series
 from lab.aws.model import Kind, Target
+from lab.coldstart.folder import RunFolder
 from lab.coldstart.record import Sample
 from lab.errors import UsageError
-from lab.report.load import locate
 from lab.report.rows import Measured
 from lab.report.summary import summarise
 from lab.report.words import KINDS
@@ -124,7 +124,7 @@ def compare_with_aws(first: str | Path, second: str | Path) -> AgainstAws:
         name, predicted = here.run().id, _of_measurement(here, run)
         notes = list(_differences(here.run(), run))
     else:
-        folder = locate(first)
+        folder = RunFolder.find(first).path
         name, predicted = folder.name, _of_cold_starts(folder, run.subject)
         notes = ["Seconds of starts here have no network and no front end of AWS in them."]
     lines = [

@@ -12,7 +12,7 @@ from rich.text import Text
 from lab.report.against_aws import AgainstAws, Line
 from lab.report.markdown_table import table as markdown_table
 from lab.report.words import percent, seconds
-from lab.report.write import write_whole
+from lab.runfiles import write_whole
 
 _HEAD = ("predicted by", "predicted", "measured", "error", "its interval")
 

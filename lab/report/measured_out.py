@@ -14,7 +14,7 @@ from lab.aws.measure_summary import COUNTED_S, summarise
 from lab.aws.model import Target
 from lab.report.markdown_table import table as markdown_table
 from lab.report.words import NOTHING, plural, seconds, seconds_pair
-from lab.report.write import write_whole
+from lab.runfiles import write_whole
 
 _HEAD: Final = ("n", "median", "95 % interval", "mean", "s.d.", "min", "max")
 _SHOWN: Final = 5

@@ -17,7 +17,7 @@ from lab.report.page.html import environment
 from lab.report.page.scale import Scale, relative
 from lab.report.runs import Change, RunComparison
 from lab.report.words import KINDS, percent, ratio_pair, seconds, tier, times
-from lab.report.write import write_whole
+from lab.runfiles import write_whole
 from lab.stats.ratios import Verdict
 
 _STYLES: Final = {

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from lab.runfiles import write_whole
 from lab.servebench.bench import Options, Round
 from lab.stats.quantiles import Interval, interval
 
@@ -75,8 +76,7 @@ def save(
         "rounds": [asdict(one) for one in rounds],
         "summary": asdict(result),
     }
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(content, indent=2) + "\n")
+    write_whole(path, json.dumps(content, indent=2) + "\n")
 
 
 def _figure(values: Sequence[float]) -> Figure:

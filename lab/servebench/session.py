@@ -2,7 +2,6 @@
 
 import os
 import tempfile
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -10,11 +9,11 @@ from datetime import UTC, datetime
 from pathlib import Path, PurePosixPath
 from typing import Final
 
-from lab import paths, wire
+from lab import paths
 from lab.artifacts import archive, build, store
 from lab.engine.api import Container, ContainerSpec, Engine, Mount
 from lab.engine.emulation import ensure_runs
-from lab.errors import ContainerFailedError, EngineError
+from lab.errors import EngineError
 from lab.host import host_facts
 from lab.images.build import ensure as ensure_images
 from lab.images.variants import image_ref, runtime_of
@@ -25,10 +24,10 @@ from lab.servebench.load import TIMEOUT_S, Target
 from lab.servebench.result import Result, save, summarise
 from lab.spec import LABEL_OWNER, LABEL_ROLE, EngineKind, Platform, Runtime
 from lab.start.emulated import emulated, environment, patience
+from lab.start.serving import serving
 
 _READY_TIMEOUT_S: Final = 120.0
 _INSIDE: Final = "/bench/payload"
-_OK: Final = 200
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -98,43 +97,15 @@ def _served(
             labels={LABEL_ROLE: "serve-bench", LABEL_OWNER: owner},
             publish=0,
         )
-        container = engine.create(spec)
-        try:
-            container.start()
+        with serving(engine, spec, within_s=_READY_TIMEOUT_S * times) as served:
             target = Target(
-                address=_ready(container, _READY_TIMEOUT_S * times),
+                address=served.address,
                 payload=payload.path.read_bytes(),
                 content_type=payload.content_type,
                 timeout_s=TIMEOUT_S * times,
             )
-            yield container, target, _inprocess(payload.content_type)
-        finally:
-            container.remove()
+            yield served.container, target, _inprocess(payload.content_type)
 
 
 def _inprocess(content_type: str) -> list[str]:
     return ["python3", "-m", "app.inprocess", "--payload", _INSIDE, "--content-type", content_type]
-
-
-def _ready(container: Container, within_s: float) -> tuple[str, int]:
-    """The container's address once ``/ping`` has answered 200."""
-    deadline = time.monotonic() + within_s
-    while time.monotonic() < deadline:
-        state = container.state()
-        if not state.running:
-            raise ContainerFailedError(
-                f"The container ended with code {state.exit_code} before it was ready.\n"
-                f"{container.logs(tail=20)}"
-            )
-        address = container.address()
-        try:
-            with wire.connect(address, timeout_s=2.0) as connection:
-                ping = wire.request("GET", "/ping", host=address[0])
-                if wire.exchange(connection, ping).status == _OK:
-                    return address
-        except OSError:
-            pass
-        time.sleep(0.05)
-    raise ContainerFailedError(
-        f"/ping did not answer 200 within {within_s:g} s.\n{container.logs(tail=20)}"
-    )

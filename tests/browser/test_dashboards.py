@@ -7,6 +7,7 @@ import pytest
 from playwright.sync_api import Browser
 
 from lab.observe.render import draw, page
+from lab.runfiles import write_whole
 from tests.unit.observe.render.recorded import NOW, Record, board, instant, panel
 
 pytestmark = pytest.mark.browser
@@ -44,7 +45,7 @@ def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
         at(16, 21, panel("stat", "gone")),
     )  # fmt: skip
     drawn = draw.draw([made], RECORD.server(), draw.Options(range="10m", now=NOW))
-    return draw.write(
+    return write_whole(
         tmp_path_factory.mktemp("dashboards") / "a.html", page.render(drawn, source="a test")
     )
 

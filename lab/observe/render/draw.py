@@ -5,7 +5,6 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from enum import StrEnum, unique
-from pathlib import Path
 from typing import Final
 
 from lab.errors import LabError, UsageError
@@ -246,18 +245,3 @@ def _state(answer: Answer, view: View, placed: Placed) -> Mapping[str, object]:
         state = State.QUIET if said else State.EMPTY
         return {"state": state, "asked": answer.asked, "trouble": said}
     return {"view": view, "asked": answer.asked}
-
-
-def write(path: Path, page: str) -> Path:
-    """Write the page whole or not at all. Raises ``UsageError`` when it cannot be."""
-    beside = path.with_name(f".{path.name}.part")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        beside.write_text(page, encoding="utf-8")
-        beside.replace(path)
-    except OSError as error:
-        beside.unlink(missing_ok=True)
-        raise UsageError(
-            f"{path} cannot be written: {error.strerror}.", remedy="Choose another file: --out."
-        ) from error
-    return path

@@ -4,8 +4,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
+from lab.coldstart.folder import RUN_FILE, RunFolder
 from lab.errors import UsageError
-from lab.report.load import RUN_FILE, load, locate
+from lab.report.load import load
 from lab.report.summary import Results, results
 
 JOIN_FILE: Final = "join.json"
@@ -44,7 +45,7 @@ def _folder(name: str) -> Path:
             f"{name} has no {RUN_FILE}: it is no run's folder.",
             remedy="Copy the whole folder runs/<id> of the other machine.",
         )
-    return locate(name)
+    return RunFolder.find(name).path
 
 
 def _distinct(one: Results, other: Results) -> None:

@@ -2,12 +2,16 @@
 
 import socket
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+
+import pytest
 
 from lab.contract import calls
 from lab.contract.procfs import parse
 from lab.contract.samples import CANDIDATES, png
+from lab.wire import connect
 
 
 @contextmanager
@@ -36,6 +40,47 @@ def test_an_answer_comes_with_its_times() -> None:
     assert made.connect_s is not None
     assert made.sent_at is not None
     assert made.sent_at <= made.ended_at
+
+
+linux = pytest.mark.skipif(
+    not hasattr(socket, "TCP_INFO"), reason="this kernel does not tell how long a handshake took"
+)
+
+
+@linux
+def test_a_client_that_did_not_get_to_run_is_not_held_against_the_server(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def late(address: tuple[str, int], *, timeout_s: float) -> socket.socket:
+        connection = connect(address, timeout_s=timeout_s)
+        time.sleep(0.4)
+        return connection
+
+    monkeypatch.setattr(calls, "connect", late)
+    with server(lambda connection: connection.recv(65536)) as address:
+        made = calls.call(address, calls.get("/ping"))
+    assert made.seconds > 0.4
+    assert made.connect_s is not None
+    assert made.connect_s < 0.2
+
+
+def test_a_server_that_lets_connections_wait_is_seen_to() -> None:
+    with socket.create_server(("127.0.0.1", 0), backlog=0) as listener:
+        address = listener.getsockname()
+        with socket.create_connection(address):  # the one that the queue has room for
+            accepted: list[socket.socket] = []
+
+            def accept() -> None:
+                accepted.extend(listener.accept()[0] for _ in range(2))
+                accepted[1].close()
+
+            soon = threading.Timer(0.3, accept)
+            soon.start()
+            made = calls.call(address, calls.get("/ping"), timeout_s=30)
+            soon.join()
+        accepted[0].close()
+    assert made.connect_s is not None
+    assert made.connect_s >= 0.3
 
 
 def test_a_refusal_that_comes_before_the_body_is_sent_is_heard() -> None:

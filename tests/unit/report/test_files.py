@@ -8,16 +8,18 @@ from rich.console import Console
 from typer.testing import CliRunner
 
 from lab.cli.report import app
+from lab.coldstart.folder import RunFolder
 from lab.coldstart.record import FailureKind, Sample
 from lab.errors import DiskFullError, UsageError
 from lab.report import published
-from lab.report.load import load, locate
+from lab.report.load import load
 from lab.report.model import Summary
 from lab.report.runs import compare_runs
 from lab.report.runs_out import to_html, to_markdown
 from lab.report.summary import summarise
 from lab.report.terminal import summary_table
-from lab.report.write import write_report, write_whole
+from lab.report.write import write_report
+from lab.runfiles import write_whole
 from lab.spec import FLOOR, Phase, Platform, StartKind
 from lab.stats.ratios import Verdict
 from tests.unit.report import synthetic
@@ -187,9 +189,10 @@ def test_a_run_is_found_by_id_path_and_latest(
     monkeypatch.setenv("LAB_HOME", str(tmp_path))
     folder = synthetic.write(tmp_path / "runs" / "20261120T120501Z-default", Script(stop_after=1))
     (tmp_path / "runs" / "latest").symlink_to(folder.name)
-    assert locate("latest") == locate(str(folder)) == locate(folder.name) == folder
+    for name in ("latest", str(folder), folder.name):
+        assert RunFolder.find(name).path == folder
     with pytest.raises(UsageError, match="20261120T120501Z-default"):
-        locate("nonsense")
+        RunFolder.find("nonsense")
 
 
 def test_where_there_is_no_run_the_remedy_says_how_to_make_one(
@@ -197,7 +200,7 @@ def test_where_there_is_no_run_the_remedy_says_how_to_make_one(
 ) -> None:
     monkeypatch.setenv("LAB_HOME", str(tmp_path))
     with pytest.raises(UsageError, match="lab coldstart run smoke"):
-        locate("latest")
+        RunFolder.find("latest")
 
 
 def test_a_file_is_whole_or_as_it_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

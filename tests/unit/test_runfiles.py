@@ -1,0 +1,71 @@
+"""Files of runs when the disk is full, the machine crashes, or two runs begin at once."""
+
+import errno
+import os
+from pathlib import Path
+
+import pytest
+from pydantic import BaseModel
+
+from lab.errors import BusyError, DiskFullError, UsageError
+from lab.runfiles import Lines, new_folder, room, write_whole
+
+
+class Cup(BaseModel):
+    size: int
+
+
+@pytest.fixture
+def lines(tmp_path: Path) -> Lines[Cup]:
+    return Lines(tmp_path / "cups.jsonl", Cup)
+
+
+def test_a_file_that_is_not_there_has_no_records(lines: Lines[Cup]) -> None:
+    assert lines.read() == []
+    assert not lines.torn
+    lines.mend()
+
+
+def test_a_torn_last_line_is_told_left_out_and_cut_off(lines: Lines[Cup]) -> None:
+    lines.append(Cup(size=1))
+    with lines.path.open("ab") as file:
+        file.write(b'{"si')
+    assert (lines.read(), lines.torn) == ([Cup(size=1)], True)
+    lines.mend()
+    lines.append(Cup(size=2))
+    assert (lines.read(), lines.torn) == ([Cup(size=1), Cup(size=2)], False)
+
+
+def test_a_damaged_line_is_named_with_its_field(lines: Lines[Cup]) -> None:
+    lines.path.write_text('{"size": 1}\n{"size": "wide"}\n')
+    with pytest.raises(UsageError, match=r"cups\.jsonl, line 2: size: "):
+        lines.read()
+
+
+def test_a_record_that_does_not_fit_leaves_those_before_it(
+    lines: Lines[Cup], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lines.append(Cup(size=1))
+
+    def full(_: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with (
+        pytest.raises(DiskFullError, match="what was written before is kept"),
+        room(lines.path, remedy="Free some space."),
+    ):
+        lines.append(Cup(size=2))
+    assert (lines.read(), lines.torn) == ([Cup(size=1)], False)
+
+
+def test_a_folder_that_another_run_has_just_made_is_left_to_it(tmp_path: Path) -> None:
+    assert new_folder(tmp_path / "runs" / "now").is_dir()
+    with pytest.raises(BusyError, match="Another run began in the same second: now"):
+        new_folder(tmp_path / "runs" / "now")
+
+
+def test_a_place_that_cannot_be_written_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(UsageError, match=r"report\.html cannot be written: "):
+        write_whole(tmp_path / "file" / "report.html", "page")
