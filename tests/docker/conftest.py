@@ -16,10 +16,23 @@ from lab.images.variants import image_ref
 from lab.progress import Progress
 from lab.spec import Platform
 from tests.docker import known
+from tests.docker.ahead import Ahead
 
 MOBILENET = "retinopathy-mobilenet"
 LONG = os.environ.get("LAB_TEST_LONG") == "all"
 """Also what takes many minutes and is seldom broken alone: `make test-long`."""
+
+
+_AHEAD = Ahead()
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    if not session.config.option.collectonly:
+        _AHEAD.start(session.items)
+
+
+def pytest_sessionfinish() -> None:
+    _AHEAD.stop()
 
 
 @pytest.fixture(scope="session")
@@ -29,6 +42,7 @@ def progress() -> Progress:
 
 @pytest.fixture(scope="session")
 def engine(progress: Progress) -> Iterator[DockerEngine]:
+    _AHEAD.wait()
     found = open_engine(progress)
     if not isinstance(found, DockerEngine):
         pytest.skip("no container engine can be had here: only processes")

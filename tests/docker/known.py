@@ -9,6 +9,8 @@ from pathlib import Path
 
 from lab.engine.api import ContainerSpec, Mount
 from lab.engine.docker import DockerEngine
+from lab.engine.registry import Registry
+from lab.progress import Silent
 from lab.spec import LABEL, LABEL_OWNER, LABEL_ROLE
 from tests.ports import free_port
 
@@ -50,6 +52,20 @@ def make(
 def remove(engine: DockerEngine, ref: str) -> None:
     """Forget the image."""
     engine.client.remove_image(ref, force=True)
+
+
+@contextmanager
+def registry(engine: DockerEngine, image: str, *, name: str) -> Iterator[Registry]:
+    """A registry of a test's own; its container and its volume are gone at the end."""
+    found = Registry.ensure(engine, image, Silent(), name=name)
+    try:
+        yield found
+    finally:
+        found.close()
+        for container in engine.containers({}):
+            if container.name == name:
+                container.remove()
+        engine.client.remove_volume(name)
 
 
 @contextmanager

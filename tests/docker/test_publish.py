@@ -16,6 +16,7 @@ from lab.images.variants import image_ref
 from lab.process import run
 from lab.progress import Silent
 from lab.spec import LABEL, Platform
+from tests.docker import known
 
 pytestmark = pytest.mark.docker
 
@@ -29,13 +30,8 @@ OCI = "application/vnd.oci.image."
 
 @pytest.fixture(scope="module")
 def registry(engine: DockerEngine, built: Callable[[str], str]) -> Iterator[Registry]:
-    found = Registry.ensure(engine, built("registry"), Silent(), name=NAME)
-    yield found
-    found.close()
-    for container in engine.containers({}):
-        if container.name == NAME:
-            container.remove()
-    engine.client.remove_volume(NAME)
+    with known.registry(engine, built("registry"), name=NAME) as found:
+        yield found
 
 
 @pytest.fixture(scope="module")

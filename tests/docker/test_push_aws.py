@@ -20,6 +20,7 @@ from lab.progress import Silent
 from lab.spec import Runtime
 from tests.cloud.faults import Answer, Call, error
 from tests.cloud.world import World, moto, world
+from tests.docker import known
 
 NAME = f"inference-lab-registry-test-{secrets.token_hex(4)}"
 ENDPOINT = "retina"
@@ -40,13 +41,8 @@ QUICK = f"{PUSH} --no-contract --yes"
 @pytest.fixture(scope="module")
 def registry(engine: DockerEngine, built: Callable[[str], str]) -> Iterator[Registry]:
     """In ECR's place."""
-    found = Registry.ensure(engine, built("registry"), Silent(), name=NAME)
-    yield found
-    found.close()
-    for container in engine.containers({}):
-        if container.name == NAME:
-            container.remove()
-    engine.client.remove_volume(NAME)
+    with known.registry(engine, built("registry"), name=NAME) as found:
+        yield found
 
 
 @pytest.fixture(scope="module")

@@ -15,6 +15,7 @@ from lab.engine.registry import Registry
 from lab.errors import EngineError, ImageNotFoundError, RegistryError
 from lab.progress import Silent
 from lab.spec import LABEL
+from tests.docker import known
 
 NAME = f"inference-lab-registry-test-{secrets.token_hex(4)}"
 
@@ -26,13 +27,8 @@ def image(built: Callable[[str], str]) -> str:
 
 @pytest.fixture
 def registry(engine: DockerEngine, image: str) -> Iterator[Registry]:
-    found = Registry.ensure(engine, image, Silent(), name=NAME)
-    yield found
-    found.close()
-    for container in engine.containers({}):
-        if container.name == NAME:
-            container.remove()
-    engine.client.remove_volume(NAME)
+    with known.registry(engine, image, name=NAME) as found:
+        yield found
 
 
 @pytest.fixture

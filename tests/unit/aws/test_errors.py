@@ -19,20 +19,8 @@ from lab.aws.errors import (
 from lab.aws.permissions import ACTIONS, actions_of
 from lab.aws.session import open_session
 from tests.cloud.world import World
+from tests.unit.aws.services import SERVICES
 
-SERVICES = (
-    "application-autoscaling",
-    "cloudformation",
-    "cloudwatch",
-    "ecr",
-    "iam",
-    "logs",
-    "s3",
-    "sagemaker",
-    "sagemaker-runtime",
-    "service-quotas",
-    "sts",
-)
 COMMON = (
     # Of every service, as AWS's references list them; no model of botocore's declares them.
     "AccessDeniedException",

@@ -26,24 +26,12 @@ from lab.aws.permissions import (
 )
 from lab.aws.session import open_session
 from tests.cloud.world import World
+from tests.unit.aws.services import SERVICES
 
 BOTO = {
     # What the first word of an action is called in boto3; S3's actions differ from its operations.
     "servicequotas": "service-quotas",
 }
-SERVICES = (
-    "application-autoscaling",
-    "cloudformation",
-    "cloudwatch",
-    "ecr",
-    "iam",
-    "logs",
-    "s3",
-    "sagemaker",
-    "sagemaker-runtime",
-    "service-quotas",
-    "sts",
-)
 REGISTRY = {
     "ecr:BatchCheckLayerAvailability",
     "ecr:BatchGetImage",
