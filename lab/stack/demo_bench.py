@@ -14,7 +14,7 @@ from lab.coldstart.prepare import prepared
 from lab.errors import LabError, UsageError
 from lab.images.variants import VARIANTS
 from lab.observe import annotate, push
-from lab.observe.bench import read
+from lab.observe.bench import following, read
 from lab.observe.names import BASELINE
 from lab.progress import Progress
 from lab.report.write import write_report
@@ -22,6 +22,8 @@ from lab.report.write import write_report
 BOARDS: Final = "lab-coldstart and lab-compare"
 _PLAN: Final = "smoke"
 _OVER: Final = {
+    # A plan of its own: what is pushed replaces what was pushed of the same plan.
+    "name": "demo",
     "variants": [BASELINE, "onnx-slim"],
     "start_kinds": ["fresh", "pull"],
     # One pull is no statistic, but tells the compressed size: that is the registry's to say.
@@ -35,14 +37,18 @@ _ONCE: Final = (
 
 
 def newest(runs: Path) -> Path | None:
-    """The newest run whose report compares the baseline with something, sizes included."""
+    """The newest run whose report compares the baseline with something, sizes included.
+
+    None that a later run of the same plan has replaced on the boards already.
+    """
     for path in sorted(runs.glob(f"*/{RUN_FILE}"), reverse=True):
         try:
             bench = read(path.parent)
         except UsageError:
             continue
         measured = {row.variant for row in bench.summary.rows if row.image_compressed_bytes}
-        if BASELINE in measured and len(measured & set(VARIANTS)) > 1:
+        shows = BASELINE in measured and len(measured & set(VARIANTS)) > 1
+        if shows and following(bench, runs) is None:
             return path.parent
     return None
 

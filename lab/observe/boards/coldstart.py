@@ -256,4 +256,4 @@ def _emulated() -> object:
             "Failures": (each("lab_bench_failures"), COUNT),
         },
         labels=labels,
-    )
+    ).no_value("no emulated start")

@@ -1,5 +1,7 @@
 """Compare: two variants, platforms or tiers, and two running endpoints, side by side."""
 
+from typing import Final
+
 from grafana_foundation_sdk.builders import dashboard
 
 from lab.observe.boards.emulation import native
@@ -48,6 +50,9 @@ medians carry no interval here: before you act on less than a fifth, read the in
 run's report (`lab report`). Starts under QEMU are in none of these figures; image sizes are exact
 and count whoever built them. The lowest row sets two running endpoints side by side.
 """
+
+_TRAFFIC: Final = "1h"
+"""The endpoints' row looks back less far than benches do: in a day, a demo is a pixel wide."""
 
 _MEDIAN = 'quantile="0.5"'
 _VALUES = f'label_values(lab_bench_start_seconds{{variant!="{FLOOR}",{NATIVE}'
@@ -245,34 +250,44 @@ def _live(side: str) -> str:
 
 
 def _requests() -> object:
-    return lines(
-        "Requests",
-        "Of both endpoints.",
-        *(
-            query(total(rate(of("sagemaker_invocations_total", _live(side)))), f"$endpoint_{side}")
-            for side in "ab"
-        ),
-    ).unit(REQUESTS)
+    return (
+        lines(
+            "Requests",
+            "Of both endpoints.",
+            *(
+                query(
+                    total(rate(of("sagemaker_invocations_total", _live(side)))), f"$endpoint_{side}"
+                )
+                for side in "ab"
+            ),
+        )
+        .unit(REQUESTS)
+        .time_from(_TRAFFIC)
+    )
 
 
 def _latency() -> object:
     name = "sagemaker_model_latency_seconds"
-    return lines(
-        "Latency in the model",
-        "The mean and the p99 of both endpoints, without cold starts; none of an endpoint under"
-        " QEMU.",
-        *(
-            asked
-            for side in "ab"
-            for asked in (
-                query(native(mean(name, _live(side), "endpoint")), f"mean · $endpoint_{side}"),
-                query(
-                    native(quantile(0.99, name, _live(side), "endpoint")),
-                    f"p99 · $endpoint_{side}",
-                ),
-            )
-        ),
-    ).unit(SECONDS)
+    return (
+        lines(
+            "Latency in the model",
+            "The mean and the p99 of both endpoints, without cold starts; none of an endpoint under"
+            " QEMU.",
+            *(
+                asked
+                for side in "ab"
+                for asked in (
+                    query(native(mean(name, _live(side), "endpoint")), f"mean · $endpoint_{side}"),
+                    query(
+                        native(quantile(0.99, name, _live(side), "endpoint")),
+                        f"p99 · $endpoint_{side}",
+                    ),
+                )
+            ),
+        )
+        .unit(SECONDS)
+        .time_from(_TRAFFIC)
+    )
 
 
 def _cold_share() -> object:

@@ -10,10 +10,12 @@ import pytest
 from lab.artifacts.store import Payload
 from lab.errors import EndpointError, UsageError
 from lab.progress import Silent
+from lab.spec import FLOOR
 from lab.stack import demo, demo_bench
 from lab.stack.demo import Script
 from lab.stack.shifted import write
 from tests.unit.observe.standins import Asked, standing_in
+from tests.unit.observe.test_bench_push import run as bench_run
 
 QUICK = Script(
     steady_s=0.1, burst_s=0.1, idle_s=0.0, cold_starts=2, shifted_s=0.1, per_s=50, settle_s=1.0
@@ -144,3 +146,20 @@ def test_without_a_pushgateway_or_a_bench_it_says_which_boards_stay_empty(
         assert "lab-coldstart and lab-compare stay empty" in said
         assert "make coldstart-bench" in said
     assert "No Pushgateway answers" in demo_bench.provide(Silent(), may_run=False)
+
+
+VARIANTS = ("baseline", "onnx-slim", FLOOR)
+
+
+def test_the_boards_get_the_newest_bench_that_knows_the_images_sizes(tmp_path: Path) -> None:
+    assert demo_bench.newest(tmp_path) is None
+    bench_run(tmp_path, days=0, plan="small", variants=VARIANTS)
+    known = bench_run(tmp_path, days=1, plan="default", variants=VARIANTS)
+    bench_run(tmp_path, days=2, plan="smoke", variants=VARIANTS, compressed=False)
+    assert demo_bench.newest(tmp_path) == known
+
+
+def test_a_bench_takes_no_later_one_of_the_same_plan_off_the_boards(tmp_path: Path) -> None:
+    bench_run(tmp_path, days=0, plan="smoke", variants=VARIANTS)
+    bench_run(tmp_path, days=1, plan="smoke", variants=VARIANTS, compressed=False)
+    assert demo_bench.newest(tmp_path) is None
