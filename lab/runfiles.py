@@ -14,6 +14,7 @@ from lab.errors import BusyError, DiskFullError, UsageError
 
 Record = TypeVar("Record", bound=BaseModel)
 _FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT})
+_AGAIN: Final = "Free some space, then run the command again."
 
 
 @contextmanager
@@ -32,7 +33,7 @@ def room(path: Path, *, remedy: str) -> Iterator[None]:
 def new_folder(path: Path) -> Path:
     """Make the folder of a run, which must be new. Raises ``BusyError`` and ``DiskFullError``."""
     try:
-        with room(path, remedy="Free some space, then run it again."):
+        with room(path, remedy=_AGAIN):
             path.mkdir(parents=True, exist_ok=False)
     except FileExistsError as error:
         raise BusyError(
@@ -41,13 +42,14 @@ def new_folder(path: Path) -> Path:
     return path
 
 
-def write_whole(path: Path, text: str | bytes) -> Path:
+def write_whole(path: Path, text: str | bytes, *, full: str = _AGAIN) -> Path:
     """Write beside, then rename: a reader sees the old file or the new one, never a part.
 
-    Returns the path. Raises ``DiskFullError``, and ``UsageError`` when it may not be written.
+    Returns the path. Raises ``DiskFullError`` with ``full`` as its remedy, and ``UsageError`` when
+    it may not be written.
     """
     try:
-        with room(path, remedy="Free some space, then run the command again."):
+        with room(path, remedy=full):
             _write_whole(path, text.encode() if isinstance(text, str) else text)
     except OSError as error:
         raise UsageError(
@@ -75,9 +77,11 @@ def _write_whole(path: Path, data: bytes) -> None:
 class Lines(Generic[Record]):
     """A file with a JSON record in each line, that only grows."""
 
-    def __init__(self, path: Path, record: type[Record]) -> None:
+    def __init__(self, path: Path, record: type[Record], *, full: str) -> None:
+        """``full`` is what to do when the disk is: the remedy of ``DiskFullError``."""
         self.path = path
         self._record = record
+        self._full = full
 
     def read(self) -> list[Record]:
         """Every whole line; a last one torn by a crash is left out.
@@ -88,6 +92,7 @@ class Lines(Generic[Record]):
         return [
             parse(self._record, line, of=self.path, line=number)
             for number, line in enumerate(whole.splitlines(), start=1)
+            if line.strip()
         ]
 
     @property
@@ -104,18 +109,19 @@ class Lines(Generic[Record]):
     def append(self, record: Record) -> None:
         """Write a record so that it survives whatever comes next.
 
-        Raises ``OSError`` when it does not fit; the file then ends with the record before.
+        Raises ``DiskFullError`` when it does not fit; the file then ends with the record before.
         """
         before = self.path.stat().st_size if self.path.exists() else 0
-        try:
-            with self.path.open("ab") as file:
-                file.write(record.model_dump_json(by_alias=True).encode() + b"\n")
-                file.flush()
-                os.fsync(file.fileno())
-        except OSError:
-            if self.path.exists():
-                os.truncate(self.path, before)
-            raise
+        with room(self.path, remedy=self._full):
+            try:
+                with self.path.open("ab") as file:
+                    file.write(record.model_dump_json(by_alias=True).encode() + b"\n")
+                    file.flush()
+                    os.fsync(file.fileno())
+            except OSError:
+                if self.path.exists():
+                    os.truncate(self.path, before)
+                raise
 
     def _parts(self) -> tuple[bytes, bytes]:
         data = self.path.read_bytes() if self.path.exists() else b""
@@ -137,11 +143,9 @@ def parse(record: type[Record], text: bytes, *, of: Path, line: int | None = Non
         ) from error
 
 
-def read_bytes(path: Path) -> bytes:
-    """All of a file. Raises ``UsageError``."""
+def read_bytes(path: Path, *, remedy: str = "Name a run's folder.") -> bytes:
+    """All of a file that a user named. Raises ``UsageError``."""
     try:
         return path.read_bytes()
     except OSError as error:
-        raise UsageError(
-            f"{path} cannot be read: {error.strerror}.", remedy="Name a run's folder."
-        ) from error
+        raise UsageError(f"{path} cannot be read: {error.strerror}.", remedy=remedy) from error

@@ -46,6 +46,11 @@ class Platform(StrEnum):
         """``amd64`` or ``arm64``."""
         return self.value.partition("/")[2]
 
+    @property
+    def other(self) -> "Platform":
+        """The one of the two that is not this one."""
+        return Platform.AMD64 if self is Platform.ARM64 else Platform.ARM64
+
 
 @unique
 class EngineKind(StrEnum):

@@ -13,6 +13,10 @@ from typing import Final
 
 _CHUNK = 65536
 _MAX_HEAD = 65536
+_TCP_INFO: Final = getattr(socket, "TCP_INFO", None)
+_TCP_INFO_BYTES: Final = 104
+_ROUND_TRIP, _SENT_AGAIN = 68, 100
+"""Where Linux's ``struct tcp_info`` has ``tcpi_rtt`` (microseconds) and ``tcpi_total_retrans``."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,12 +51,6 @@ def connect(address: tuple[str, int], *, timeout_s: float) -> socket.socket:
     connection = socket.create_connection(address, timeout=timeout_s)
     connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     return connection
-
-
-_TCP_INFO: Final = getattr(socket, "TCP_INFO", None)
-_TCP_INFO_BYTES: Final = 104
-_ROUND_TRIP, _SENT_AGAIN = 68, 100
-"""Where Linux's ``struct tcp_info`` has ``tcpi_rtt`` (microseconds) and ``tcpi_total_retrans``."""
 
 
 def handshake_s(connection: socket.socket) -> float | None:

@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from lab.artifacts import store
 from lab.errors import UsageError
+from lab.runfiles import read_bytes
 
 _TYPES: Final = {".npy": "application/x-npy", ".jsonl": "application/jsonlines"}
 
@@ -50,12 +51,8 @@ def payload_of(model: str, path: Path | None, *, content_type: str | None = None
             f"The type of {path} cannot be told from its name.",
             remedy="Add --content-type, like application/json.",
         )
-    try:
-        return Payload(name=path.name, body=path.read_bytes(), content_type=kind)
-    except OSError as error:
-        raise UsageError(
-            f"{path} cannot be read: {error.strerror}.", remedy="Correct --payload."
-        ) from error
+    body = read_bytes(path, remedy="Correct --payload.")
+    return Payload(name=path.name, body=body, content_type=kind)
 
 
 def read_answer(body: bytes) -> Answer | None:

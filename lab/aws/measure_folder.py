@@ -10,7 +10,7 @@ from pydantic import ValidationError
 from lab import paths
 from lab.aws.measure_record import AwsRun, MetricsFile, Sample
 from lab.errors import UsageError
-from lab.runfiles import Lines, new_folder, parse, read_bytes, room, write_whole
+from lab.runfiles import Lines, new_folder, parse, read_bytes, write_whole
 
 LATEST: Final = "latest"
 RUN_FILE: Final = "aws.json"
@@ -24,7 +24,8 @@ class MeasureFolder:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._samples = Lines(path / SAMPLES_FILE, Sample)
+        self._full = f"Free some space, then `lab push measure --resume {path.name}`."
+        self._samples = Lines(path / SAMPLES_FILE, Sample, full=self._full)
 
     @classmethod
     def create(cls, run: AwsRun, *, root: Path | None = None) -> Self:
@@ -61,9 +62,7 @@ class MeasureFolder:
 
     def append(self, sample: Sample) -> None:
         """Write a sample so that it survives whatever comes next. Raises ``DiskFullError``."""
-        again = f"Free some space, then `lab push measure --resume {self.path.name}`."
-        with room(self.path, remedy=again):
-            self._samples.append(sample)
+        self._samples.append(sample)
 
     def metrics(self) -> MetricsFile | None:
         """``metrics.json``, if there is one that can be read."""
@@ -81,4 +80,4 @@ class MeasureFolder:
         self._write(SUMMARY_FILE, json.dumps(summary, indent=1))
 
     def _write(self, name: str, text: str) -> None:
-        write_whole(self.path / name, text + "\n")
+        write_whole(self.path / name, text + "\n", full=self._full)

@@ -24,6 +24,7 @@ from lab.engine.select import open_engine
 from lab.errors import EndpointError, UsageError
 from lab.images.build import ensure
 from lab.images.variants import image_ref
+from lab.runfiles import read_bytes
 from lab.spec import FLOOR
 from lab.stack import seed
 from lab.stack.settings import Settings
@@ -80,7 +81,11 @@ def invoke(
 ) -> None:
     """Send a request and print the answer."""
     kind = content_type or _guess(payload)
-    body = sys.stdin.buffer.read() if str(payload) == "-" else _read(payload)
+    body = (
+        sys.stdin.buffer.read()
+        if str(payload) == "-"
+        else read_bytes(payload, remedy="Correct --payload.")
+    )
     more = {"TargetVariant": target_variant} if target_variant else {}
     with _client() as client:
         reply = client.invoke(name, body, kind, **more)
@@ -186,15 +191,6 @@ def _client() -> Iterator[EmulatorClient]:
         yield client
     finally:
         client.close()
-
-
-def _read(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise UsageError(
-            f"{path} cannot be read: {error.strerror}.", remedy="Correct --payload."
-        ) from error
 
 
 def _guess(path: Path) -> str:

@@ -8,7 +8,7 @@ from typing import Final, Self
 from lab import paths
 from lab.coldstart.record import SCHEMA, Run, Sample
 from lab.errors import UsageError
-from lab.runfiles import Lines, new_folder, parse, read_bytes, room, write_whole
+from lab.runfiles import Lines, new_folder, parse, read_bytes, write_whole
 
 RUN_FILE: Final = "run.json"
 SAMPLES_FILE: Final = "samples.jsonl"
@@ -20,13 +20,15 @@ class RunFolder:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._samples = Lines(path / SAMPLES_FILE, Sample)
+        again = f"Free some space, then go on with `lab coldstart run --resume {path.name}`."
+        self._samples = Lines(path / SAMPLES_FILE, Sample, full=again)
 
     @classmethod
     def create(cls, run: Run, *, root: Path | None = None) -> Self:
         """Make the folder, write ``run.json`` and point ``latest`` at it."""
         folder = cls(new_folder((root or paths.runs()) / run.id))
-        write_whole(folder.path / RUN_FILE, run.model_dump_json(by_alias=True, indent=1))
+        text = run.model_dump_json(by_alias=True, indent=1)
+        write_whole(folder.path / RUN_FILE, text + "\n")
         folder.point_latest()
         return folder
 
@@ -81,9 +83,7 @@ class RunFolder:
 
         Raises ``DiskFullError`` when it does not fit; the file then ends with the sample before.
         """
-        again = f"Free some space, then go on with `lab coldstart run --resume {self.path.name}`."
-        with room(self.path, remedy=again):
-            self._samples.append(sample)
+        self._samples.append(sample)
 
     def point_latest(self) -> None:
         """Replace the link ``latest`` in one step: nobody ever finds it missing."""

@@ -100,7 +100,7 @@ def call(
     waited = time.monotonic() - begin
     with connection:
         took = handshake_s(connection)
-        connected = waited if took is None else min(took, waited)
+        connected = waited if took is None else took
         return on(connection, prepared, timeout_s=timeout_s, begin=begin, connect_s=connected)
 
 

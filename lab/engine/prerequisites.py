@@ -25,7 +25,6 @@ from lab.engine.provision import Tool
 from lab.errors import CommandError
 from lab.host import cgroup_layout, memory_bytes, this_machine, usable_cpus
 from lab.process import run
-from lab.spec import Platform
 from lab.units import format_bytes, format_seconds
 
 _GIB: Final = 1024**3
@@ -125,10 +124,10 @@ def other_platform() -> Finding:
     """Whether images for the architecture that is not the engine's own can be built and run."""
     seen = search()
     if seen.found is None:
-        return judged_emulation(look_here(_other(this_machine())))
+        return judged_emulation(look_here(this_machine().other))
     docker = DockerEngine(seen.found.address)
     try:
-        return judged_emulation(look(_other(docker.facts().platform), docker))
+        return judged_emulation(look(docker.facts().platform.other, docker))
     finally:
         docker.close()
 
@@ -139,10 +138,6 @@ def judged_emulation(seen: Emulation) -> Finding:
     if not seen.runs:
         return (degraded if seen.mendable else missing)(said, seen.remedy)
     return degraded(said, seen.remedy) if seen.remedy else ok(f"{said}, emulated")
-
-
-def _other(native: Platform) -> Platform:
-    return Platform.AMD64 if native is Platform.ARM64 else Platform.ARM64
 
 
 def cgroups() -> Finding:

@@ -9,6 +9,7 @@ from typing import Final
 
 from lab.artifacts import store
 from lab.errors import UsageError
+from lab.runfiles import read_bytes
 
 COUNT: Final = 200
 _TYPES: Final = {".png": "image/png", ".jpg": "image/jpeg", ".jpeg": "image/jpeg"}
@@ -58,10 +59,5 @@ def _picture(path: Path) -> Picture:
     kind = _TYPES.get(path.suffix.lower())
     if kind is None:
         raise UsageError(f"{path} is no picture.", remedy="Send files named .jpg, .jpeg or .png.")
-    try:
-        body = path.read_bytes()
-    except OSError as error:
-        raise UsageError(
-            f"{path} cannot be read: {error.strerror}.", remedy="Name a file that is there."
-        ) from error
+    body = read_bytes(path, remedy="Name a file that is there.")
     return Picture(name=path.name, content_type=kind, body=body)

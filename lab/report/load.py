@@ -26,6 +26,7 @@ def load(path: Path) -> Recorded:
     this version does not read.
     """
     folder = RunFolder(path)
+    run = folder.run()
     # A trial that a resumed run measured again replaces what was there.
     by_trial: dict[int, Sample] = {}
     for sample in folder.samples():
@@ -33,7 +34,7 @@ def load(path: Path) -> Recorded:
         by_trial[sample.trial] = sample
     return Recorded(
         folder=path,
-        run=folder.run(),
+        run=run,
         samples=tuple(by_trial.values()),
         torn=int(folder.torn),
     )

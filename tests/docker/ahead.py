@@ -1,6 +1,5 @@
 """What takes the tests longest to make, made while those run that need no engine."""
 
-import platform
 import signal
 import subprocess
 import sys
@@ -11,13 +10,10 @@ from typing import IO, Final
 import pytest
 
 from lab import paths
-from lab.spec import Platform
+from lab.host import this_machine
 
 FIXTURE: Final = "foreign_image"
 """Who asks for it needs the other platform's image: minutes under QEMU, on one core."""
-
-_NATIVE: Final = Platform.ARM64 if platform.machine() in {"aarch64", "arm64"} else Platform.AMD64
-_OTHER: Final = Platform.AMD64 if _NATIVE is Platform.ARM64 else Platform.ARM64
 
 
 class Ahead:
@@ -29,12 +25,13 @@ class Ahead:
 
     def start(self, items: Sequence[pytest.Item]) -> None:
         """Begin, if there are tests to run meanwhile and any that need it."""
-        wanted = any(FIXTURE in getattr(item, "fixturenames", ()) for item in items)
-        if not wanted or items[0].get_closest_marker("docker"):
+        needed = any(FIXTURE in getattr(item, "fixturenames", ()) for item in items)
+        if not needed or items[0].get_closest_marker("docker"):
             return
         self._said = tempfile.TemporaryFile()  # noqa: SIM115 - open as long as the process runs
+        wanted = f"--platform={this_machine().other}"
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "lab", "images", "build", "onnx-slim", f"--platform={_OTHER}"],
+            [sys.executable, "-m", "lab", "images", "build", "onnx-slim", wanted],
             cwd=paths.ROOT,
             stdout=self._said,
             stderr=self._said,

@@ -69,7 +69,7 @@ def built(engine: DockerEngine, platform: Platform, progress: Progress) -> Calla
 @pytest.fixture(scope="session")
 def foreign(platform: Platform) -> Platform:
     """What the engine's machine has to emulate."""
-    return Platform.AMD64 if platform is Platform.ARM64 else Platform.ARM64
+    return platform.other
 
 
 @pytest.fixture(scope="session")

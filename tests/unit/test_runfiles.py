@@ -8,7 +8,7 @@ import pytest
 from pydantic import BaseModel
 
 from lab.errors import BusyError, DiskFullError, UsageError
-from lab.runfiles import Lines, new_folder, room, write_whole
+from lab.runfiles import Lines, new_folder, write_whole
 
 
 class Cup(BaseModel):
@@ -17,7 +17,7 @@ class Cup(BaseModel):
 
 @pytest.fixture
 def lines(tmp_path: Path) -> Lines[Cup]:
-    return Lines(tmp_path / "cups.jsonl", Cup)
+    return Lines(tmp_path / "cups.jsonl", Cup, full="Wash up.")
 
 
 def test_a_file_that_is_not_there_has_no_records(lines: Lines[Cup]) -> None:
@@ -42,6 +42,11 @@ def test_a_damaged_line_is_named_with_its_field(lines: Lines[Cup]) -> None:
         lines.read()
 
 
+def test_an_empty_line_is_no_record(lines: Lines[Cup]) -> None:
+    lines.path.write_text('{"size": 1}\n\n{"size": 2}\n')
+    assert lines.read() == [Cup(size=1), Cup(size=2)]
+
+
 def test_a_record_that_does_not_fit_leaves_those_before_it(
     lines: Lines[Cup], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -51,11 +56,9 @@ def test_a_record_that_does_not_fit_leaves_those_before_it(
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(os, "fsync", full)
-    with (
-        pytest.raises(DiskFullError, match="what was written before is kept"),
-        room(lines.path, remedy="Free some space."),
-    ):
+    with pytest.raises(DiskFullError, match="what was written before is kept") as told:
         lines.append(Cup(size=2))
+    assert told.value.remedy == "Wash up."
     assert (lines.read(), lines.torn) == ([Cup(size=1)], False)
 
 
