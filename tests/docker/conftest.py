@@ -104,13 +104,14 @@ def image(
 ) -> Iterator[Callable[..., str]]:
     """Makes images whose start-up is known; they are gone at the end."""
     base = ensure_base(platform, engine, progress).ref
-    made: list[str] = []
+    made: dict[tuple[str, ...], str] = {}
 
     def make(mode: str, **env: str) -> str:
-        ref = known.make(engine, base, mode, {"MODE": mode, **env})
-        made.append(ref)
-        return ref
+        key = (mode, *(f"{name}-{value}".lower() for name, value in sorted(env.items())))
+        if key not in made:
+            made[key] = known.make(engine, base, "-".join(key), {"MODE": mode, **env})
+        return made[key]
 
     yield make
-    for ref in set(made):
+    for ref in made.values():
         known.remove(engine, ref)

@@ -202,7 +202,7 @@ def test_a_pull_is_measured_on_a_cold_host_and_refused_on_a_warm_one(
         engine,
         [(subject, platform)],
         native=platform,
-        bandwidth=1_000_000_000,
+        bandwidth=100_000_000,
         owner=OWNER,
         progress=progress,
     ) as (cold, _):
@@ -215,7 +215,8 @@ def test_a_pull_is_measured_on_a_cold_host_and_refused_on_a_warm_one(
             Phase.CREATE,
         ]
         assert sample.phases_s[Phase.IMPORTS] == pytest.approx(0.08, abs=1e-6)
-        assert sample.phases_s[Phase.IMAGE_PULL] > sample.phases_s[Phase.CREATE]
+        # Above 25 MB over this link: no machine is too busy for that, and none too fast.
+        assert sample.phases_s[Phase.IMAGE_PULL] > 2
         with cold.open(platform) as site:
             site.engine.pull(sample.evidence["pulled_from"])
             with pytest.raises(NotColdError):
@@ -252,7 +253,7 @@ def test_an_image_of_the_user_s_is_measured_as_well_as_ours(
     for sample in samples:
         assert_good(sample)
     record = folder.run()
-    (own,) = [one for one in record.images if one.variant == "inference-lab-test-good"]
+    (own,) = [one for one in record.images if one.variant.startswith("inference-lab-test-good")]
     assert own.compressed_bytes is not None
     assert own.layers
     assert record.bandwidth_bits_per_s == 1_000_000_000

@@ -5,6 +5,7 @@ Standard library only. ``serve`` as argument, port 8080, a prediction takes ``WO
 
 import json
 import os
+import select
 import signal
 import socket
 import socketserver
@@ -21,7 +22,7 @@ MIB = 1024 * 1024
 LEAKED_AT_A_TIME = 24 * MIB
 MOST_LEAKED = 1600 * MIB
 
-state = SimpleNamespace(in_flight=0, loaded_at=0.0, latest=0.0)
+state = SimpleNamespace(accepted=0, in_flight=0, loaded_at=0.0, latest=0.0)
 changed = threading.Condition()
 kept: list[bytes] = []
 models: dict[str, str] = {}
@@ -31,6 +32,15 @@ class Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     timeout = 70
     disable_nagle_algorithm = True
+
+    def handle(self) -> None:
+        self.close_connection = True
+        try:
+            self.handle_one_request()
+        finally:
+            count("accepted", -1)
+        while not self.close_connection:
+            self.handle_one_request()
 
     def do_GET(self) -> None:
         if self.path == "/ping":
@@ -149,16 +159,18 @@ class Flight:
     """A request that is being answered."""
 
     def __enter__(self) -> None:
-        self.count(1)
+        count("in_flight", 1)
 
     def __exit__(self, *_: object) -> None:
-        self.count(-1)
+        count("in_flight", -1)
 
-    def count(self, number: int) -> None:
-        with changed:
-            state.in_flight += number
+
+def count(what: str, number: int) -> None:
+    with changed:
+        setattr(state, what, getattr(state, what) + number)
+        if what == "in_flight":
             state.latest = time.monotonic()
-            changed.notify_all()
+        changed.notify_all()
 
 
 class Server(socketserver.ThreadingTCPServer):
@@ -166,18 +178,23 @@ class Server(socketserver.ThreadingTCPServer):
     daemon_threads = True
     request_queue_size = 1024
 
+    def process_request(self, request: socket.socket, client_address: object) -> None:
+        # From here, and not from when its thread gets to run: see finish().
+        count("accepted", 1)
+        super().process_request(request, client_address)
+
     def handle_error(self, *_: object) -> None:
         pass  # a client that hung up
 
 
 def finish(server: Server) -> None:
-    """Accept no more, answer what was accepted, and end."""
+    """Accept what waits and no more, answer it, and end."""
     server.shutdown()
+    while select.select([server], [], [], 0)[0]:
+        server.handle_request()
+    server.server_close()
     with changed:
-        changed.wait_for(lambda: state.in_flight == 0, timeout=20)
-    time.sleep(0.2)  # what was accepted and not yet read
-    with changed:
-        changed.wait_for(lambda: state.in_flight == 0, timeout=5)
+        changed.wait_for(lambda: state.accepted == state.in_flight == 0, timeout=20)
     os._exit(0)
 
 
