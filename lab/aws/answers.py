@@ -1,17 +1,14 @@
 """What a request carries and what its answer says, as far as two answers can be compared."""
 
 import json
-import mimetypes
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 from lab.artifacts import store
-from lab.errors import UsageError
+from lab.contenttype import content_type_of
 from lab.runfiles import read_bytes
-
-_TYPES: Final = {".npy": "application/x-npy", ".jsonl": "application/jsonlines"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,12 +42,7 @@ def payload_of(model: str, path: Path | None, *, content_type: str | None = None
         return Payload(
             name=drawn.path.name, body=drawn.path.read_bytes(), content_type=drawn.content_type
         )
-    kind = content_type or _TYPES.get(path.suffix.lower()) or mimetypes.guess_type(path.name)[0]
-    if kind is None:
-        raise UsageError(
-            f"The type of {path} cannot be told from its name.",
-            remedy="Add --content-type, like application/json.",
-        )
+    kind = content_type_of(path, content_type)
     body = read_bytes(path, remedy="Correct --payload.")
     return Payload(name=path.name, body=body, content_type=kind)
 

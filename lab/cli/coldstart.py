@@ -18,6 +18,7 @@ from lab.coldstart import planfile, runner, schedule
 from lab.coldstart.folder import RunFolder
 from lab.coldstart.plan import OwnImage, Plan
 from lab.coldstart.prepare import prepared
+from lab.contenttype import content_type_of
 from lab.errors import UsageError
 from lab.images.variants import VARIANTS
 from lab.progress import Progress
@@ -229,16 +230,10 @@ def _own(options: Options) -> OwnImage | None:
             "--image needs a question to ask of it.",
             remedy="Add --payload FILE: it is sent to POST /invocations.",
         )
-    content_type = options.content_type or _TYPES.get(options.payload.suffix.lower())
-    if content_type is None:
-        raise UsageError(
-            f"The type of {options.payload} cannot be told from its name.",
-            remedy="Add --content-type, like application/json.",
-        )
     return OwnImage(
         image=options.image,
         payload=options.payload.resolve(),
-        content_type=content_type,
+        content_type=content_type_of(options.payload, options.content_type),
         model_data=None if options.model_data is None else options.model_data.resolve(),
     )
 
@@ -257,14 +252,3 @@ def _refuse_orphans(options: Options) -> None:
             f"{', '.join(given)} needs --image.",
             remedy="Name your image: lab coldstart run --image REF --payload FILE.",
         )
-
-
-_TYPES = {
-    ".csv": "text/csv",
-    ".jpeg": "image/jpeg",
-    ".jpg": "image/jpeg",
-    ".json": "application/json",
-    ".npy": "application/x-npy",
-    ".png": "image/png",
-    ".txt": "text/plain",
-}

@@ -1,7 +1,6 @@
 """``lab endpoint``: the emulator's endpoints, for people without boto3 at hand."""
 
 import json
-import mimetypes
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -15,13 +14,14 @@ from rich.table import Table
 from lab.artifacts import store
 from lab.cli.console import ConsoleProgress, out
 from lab.cli.files import save
+from lab.contenttype import content_type_of
 from lab.endpoint.bench import Options
 from lab.endpoint.bench_result import Result, rows
 from lab.endpoint.bench_session import run
 from lab.endpoint.bench_stage import Subject
 from lab.endpoint.client import Addresses, EmulatorClient
 from lab.engine.select import open_engine
-from lab.errors import EndpointError, UsageError
+from lab.errors import EndpointError
 from lab.images.build import ensure
 from lab.images.variants import image_ref
 from lab.runfiles import read_bytes
@@ -32,7 +32,6 @@ from lab.stack.settings import Settings
 app = typer.Typer(no_args_is_help=True, help="The endpoints that `lab up` and boto3 make.")
 
 _NAME = typer.Argument(..., help="The endpoint's name.")
-_TYPES = {".npy": "application/x-npy", ".jsonl": "application/jsonlines"}
 
 
 @app.command("list")
@@ -80,7 +79,7 @@ def invoke(
     output: Path | None = typer.Option(None, "--out", help="Write the answer to a file."),
 ) -> None:
     """Send a request and print the answer."""
-    kind = content_type or _guess(payload)
+    kind = content_type_of(payload, content_type)
     body = (
         sys.stdin.buffer.read()
         if str(payload) == "-"
@@ -191,16 +190,6 @@ def _client() -> Iterator[EmulatorClient]:
         yield client
     finally:
         client.close()
-
-
-def _guess(path: Path) -> str:
-    kind = _TYPES.get(path.suffix.lower()) or mimetypes.guess_type(path.name)[0]
-    if kind is None:
-        raise UsageError(
-            f"The type of {path} cannot be told from its name.",
-            remedy="Add --content-type, like application/json.",
-        )
-    return kind
 
 
 def _bare(answer: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -1,6 +1,5 @@
 """What a check is told on the command line, made into what it can start."""
 
-import mimetypes
 import os
 import secrets
 import shutil
@@ -14,6 +13,7 @@ from typing import Final
 
 from lab.artifacts import archive, store
 from lab.artifacts import build as models
+from lab.contenttype import guess
 from lab.contract.model import Subject, Where
 from lab.endpoint.instances import table
 from lab.engine.docker import DockerEngine
@@ -22,6 +22,7 @@ from lab.errors import EmulationError, EngineError, ImageNotFoundError, UsageErr
 from lab.images import build as images
 from lab.images.variants import VARIANTS, image_ref
 from lab.progress import Progress
+from lab.runfiles import read_bytes
 from lab.spec import Platform, Runtime
 
 _VARIANT_LABEL: Final = "org.inference-lab.variant"
@@ -140,12 +141,8 @@ def _payload(wish: Wish) -> tuple[bytes, str] | None:
             known = store.payload(wish.model_data)
             return known.path.read_bytes(), wish.content_type or known.content_type
         return None
-    try:
-        body = wish.payload.read_bytes()
-    except OSError as error:
-        raise UsageError(f"The payload {wish.payload} cannot be read: {error.strerror}.") from error
-    guessed, _ = mimetypes.guess_type(wish.payload.name)
-    return body, wish.content_type or guessed or _DEFAULT_TYPE
+    body = read_bytes(wish.payload, remedy="Correct --payload.")
+    return body, wish.content_type or guess(wish.payload) or _DEFAULT_TYPE
 
 
 def _archive(wish: Wish, labels: dict[str, str]) -> Path | None:

@@ -178,7 +178,9 @@ class Server(socketserver.ThreadingTCPServer):
     daemon_threads = True
     request_queue_size = 1024
 
-    def process_request(self, request: socket.socket, client_address: object) -> None:
+    def process_request(
+        self, request: socket.socket | tuple[bytes, socket.socket], client_address: object
+    ) -> None:
         # From here, and not from when its thread gets to run: see finish().
         count("accepted", 1)
         super().process_request(request, client_address)

@@ -99,7 +99,7 @@ def test_an_own_image_can_join_a_plan(tmp_path: Path) -> None:
     [
         ({"plan": "defualt"}, UsageError, "did you mean default"),
         ({"image": "x"}, UsageError, "needs a question"),
-        ({"image": "x", "payload": Path("q.bin")}, UsageError, "type of q.bin cannot be told"),
+        ({"image": "x", "payload": Path("q.tea")}, UsageError, "type of q.tea cannot be told"),
         ({"payload": Path("q.json")}, UsageError, "--payload needs --image"),
         ({"against": ("onnx",), "model": "m"}, UsageError, "--against needs --image"),
         (
