@@ -7,11 +7,13 @@ import re
 import tarfile
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
 from typing import IO, Any, Final, cast
 
 from lab.contract.credentials import Leak, redacted
 from lab.contract.secretfiles import LARGEST_READ, in_file
+from lab.engine.client import open_client
 from lab.engine.docker import DockerEngine
 from lab.engine.foreign import translated
 from lab.errors import EngineError
@@ -29,6 +31,8 @@ _ELF_HEAD: Final = 20
 _EXECUTABLE: Final = 0o111
 _LARGE_MODEL: Final = 10_000_000
 _READ: Final = 1 << 20
+_PATIENCE_S: Final = 1800.0
+"""An engine writes the whole image to its own disk before it sends the first byte."""
 
 MACHINES: Final[Mapping[int, str]] = {0x3E: "amd64", 0xB7: "arm64", 0x03: "386", 0x28: "arm"}
 """ELF's numbers for processors."""
@@ -104,10 +108,12 @@ class Saved:
 
 
 def save(engine: DockerEngine, ref: str) -> Saved:
-    """Read an image of the engine's. Seconds for a large one. Raises ``EngineError``."""
+    """Read an image of the engine's. Seconds for a large one, minutes on a busy machine. Raises
+    ``EngineError``.
+    """
     engine.image(ref)
-    with translated():
-        return read(engine.client.get_image(ref, chunk_size=_READ))
+    with closing(open_client(engine.address, timeout_s=_PATIENCE_S)) as client, translated():
+        return read(client.get_image(ref, chunk_size=_READ))
 
 
 def read(chunks: Iterable[bytes]) -> Saved:

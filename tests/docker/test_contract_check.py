@@ -382,6 +382,5 @@ def test_none_of_the_labs_own_images_breaks_a_rule(
     tiers = VARIANTS[variant].runtime is not Runtime.TENSORFLOW
     findings = checks.of(wish, memory=tiers)
     assert named(findings, Verdict.FAIL) == {}
-    assert {"secrets-layers", "secrets-config", "platform", "kind-serverless"} <= set(
-        named(findings, Verdict.PASS)
-    )
+    kept = {"secrets-layers", "secrets-config", "platform", "kind-serverless"}
+    assert kept <= set(named(findings, Verdict.PASS)), named(findings, Verdict.SKIP)

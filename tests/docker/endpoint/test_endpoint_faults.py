@@ -13,7 +13,9 @@ from typing import Any, Self
 import pytest
 from botocore.exceptions import BotoCoreError, ClientError
 
+from lab.engine.container import DockerContainer
 from lab.engine.docker import DockerEngine
+from lab.errors import EngineError
 from lab.paths import ROOT
 from lab.spec import LABEL_ROLE
 from tests.docker.endpoint.site import ROLE, Site, answered, realtime, serverless
@@ -21,6 +23,13 @@ from tests.docker.endpoint.site import ROLE, Site, answered, realtime, serverles
 
 def containers_of(engine: DockerEngine, endpoint: str) -> Any:
     return engine.containers({LABEL_ROLE: "endpoint", "org.inference-lab.endpoint": endpoint})
+
+
+def runs(container: DockerContainer) -> bool:
+    try:
+        return container.state().running
+    except EngineError:
+        return False  # removed since it was listed
 
 
 class Traffic:
@@ -113,7 +122,7 @@ def test_a_container_killed_from_outside_is_replaced(site: Site, engine: DockerE
     victim.kill()
 
     def whole() -> bool:
-        alive = [one for one in containers_of(engine, name) if one.state().running]
+        alive = [one for one in containers_of(engine, name) if runs(one)]
         return len(alive) == 2 and victim.id not in {one.id for one in alive}
 
     until(whole)
@@ -178,7 +187,7 @@ def test_an_unhealthy_container_is_replaced(site: Site, engine: DockerEngine) ->
 
     def replaced() -> bool:
         now = containers_of(engine, name)
-        return len(now) == 1 and now[0].id != before.id and now[0].state().running
+        return len(now) == 1 and now[0].id != before.id and runs(now[0])
 
     until(replaced, seconds=90)
     until(lambda: answered(site.invoke(name))["count"] == 1)
