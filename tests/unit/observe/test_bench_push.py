@@ -1,5 +1,4 @@
 import socket
-import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -15,6 +14,7 @@ from lab.observe.names import BENCH
 from lab.report.write import write_report
 from lab.services import SERVICES
 from lab.spec import FLOOR, Phase, StartKind
+from tests.timing import quickest
 from tests.unit.observe.standins import standing_in
 from tests.unit.report.synthetic import Script, failed, write
 
@@ -168,9 +168,9 @@ def test_a_refusal_is_one_line_and_no_failure(tmp_path: Path) -> None:
 def test_without_a_pushgateway_nothing_is_said_and_no_time_is_lost(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = str(free.getsockname()[1])
-    begun = time.monotonic()
-    assert push.offer(tmp_path, runs=tmp_path, env={SERVICES["pushgateway"].variable: port}) is None
-    assert time.monotonic() - begun < 1
+    env = {SERVICES["pushgateway"].variable: port}
+    assert push.offer(tmp_path, runs=tmp_path, env=env) is None
+    assert quickest(lambda: push.offer(tmp_path, runs=tmp_path, env=env)) < 1
     url = f"http://127.0.0.1:{port}"
     assert push.offer(tmp_path, runs=tmp_path, env={push.URL: url}) == (
         f"No Pushgateway answers at {url}: not pushed."

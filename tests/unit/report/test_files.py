@@ -1,6 +1,5 @@
 import errno
 import io
-import time
 from pathlib import Path
 
 import pytest
@@ -22,6 +21,7 @@ from lab.report.write import write_report
 from lab.runfiles import write_whole
 from lab.spec import FLOOR, Phase, Platform, StartKind
 from lab.stats.ratios import Verdict
+from tests.timing import quickest
 from tests.unit.report import synthetic
 from tests.unit.report.synthetic import Script
 
@@ -115,9 +115,7 @@ def test_what_a_user_names_cannot_become_markup(tmp_path: Path) -> None:
 
 def test_a_report_is_written_within_five_seconds(tmp_path: Path) -> None:
     folder = synthetic.write(tmp_path / "run", EVERY_SHAPE["study"])
-    begin = time.monotonic()
-    write_report(folder)
-    assert time.monotonic() - begin < 5
+    assert quickest(lambda: write_report(folder), times=2) < 5
 
 
 def test_every_title_says_that_there_was_no_container(tmp_path: Path) -> None:
