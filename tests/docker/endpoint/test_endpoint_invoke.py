@@ -180,12 +180,12 @@ def test_a_stream_comes_in_parts_that_add_up(site: Site, always: str) -> None:
 
 def test_a_stream_arrives_while_the_model_still_writes(site: Site, always: str) -> None:
     answer = site.runtime.invoke_endpoint_with_response_stream(
-        EndpointName=always, Body=order(stream=["one", "two"], pause=10)
+        EndpointName=always, Body=order(stream=["one", "two"], pause=5)
     )
     began = time.monotonic()
     first = next(iter(answer["Body"]))
     assert first["PayloadPart"]["Bytes"].startswith(b"o")
-    assert time.monotonic() - began < 10
+    assert time.monotonic() - began < 5
     answer["Body"].close()
 
 
