@@ -19,8 +19,8 @@ def ask(address: tuple[str, int], *, give_up_s: float = 2.0, interval_s: float =
 
 
 def test_ready_is_seen_within_the_interval() -> None:
+    began = time.time_ns()
     with serving(ready_after(0.2)) as address:
-        began = time.time_ns()
         seen = ask(address)
     assert seen.ready_ns is not None
     assert seen.accepting_ns is not None
