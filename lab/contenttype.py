@@ -11,8 +11,9 @@ _OURS: Final = {".npy": "application/x-npy", ".jsonl": "application/jsonlines"}
 
 
 def guess(path: Path) -> str | None:
-    """The ``Content-Type`` that the name stands for, if any."""
-    return _OURS.get(path.suffix.lower()) or mimetypes.guess_type(path.name)[0]
+    """The ``Content-Type`` that the name stands for, if any; none for what is compressed."""
+    kind, encoding = mimetypes.guess_type(path.name)
+    return _OURS.get(path.suffix.lower()) or (None if encoding else kind)
 
 
 def content_type_of(path: Path, given: str | None = None) -> str:

@@ -217,6 +217,7 @@ def test_a_pull_is_measured_on_a_cold_host_and_refused_on_a_warm_one(
         assert sample.phases_s[Phase.IMPORTS] == pytest.approx(0.08, abs=1e-6)
         # Above 25 MB over this link: no machine is too busy for that, and none too fast.
         assert sample.phases_s[Phase.IMAGE_PULL] > 2
+        assert sample.phases_s[Phase.IMAGE_PULL] > sample.phases_s[Phase.CREATE]
         with cold.open(platform) as site:
             site.engine.pull(sample.evidence["pulled_from"])
             with pytest.raises(NotColdError):
@@ -253,7 +254,7 @@ def test_an_image_of_the_user_s_is_measured_as_well_as_ours(
     for sample in samples:
         assert_good(sample)
     record = folder.run()
-    (own,) = [one for one in record.images if one.variant.startswith("inference-lab-test-good")]
+    (own,) = [one for one in record.images if one.variant == "inference-lab-test-good-delay-0.1"]
     assert own.compressed_bytes is not None
     assert own.layers
     assert record.bandwidth_bits_per_s == 1_000_000_000

@@ -25,7 +25,8 @@ def test_what_the_user_says_goes_before_the_name() -> None:
     assert content_type_of(Path("eye.jpg"), "application/x-image") == "application/x-image"
 
 
-def test_a_name_that_tells_nothing_is_refused_with_the_remedy() -> None:
-    with pytest.raises(UsageError, match="eye cannot be told") as refused:
-        content_type_of(Path("eye"))
+@pytest.mark.parametrize("name", ["eye", "rows.csv.gz"])
+def test_a_name_that_tells_nothing_is_refused_with_the_remedy(name: str) -> None:
+    with pytest.raises(UsageError, match=f"{name} cannot be told") as refused:
+        content_type_of(Path(name))
     assert "--content-type" in str(refused.value.remedy)

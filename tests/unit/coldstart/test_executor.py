@@ -176,7 +176,8 @@ def test_another_clock_is_corrected(tmp_path: Path) -> None:
     ahead = FakeEngine(Behaviour(clock_ahead_ns=5_000_000_000))
     sample = start(on(ahead, tmp_path))
     assert sample.outcome is Outcome.OK
-    assert sample.phases_s[Phase.START] < 4
+    assert sample.wall_s is not None
+    assert sample.phases_s[Phase.START] < sample.wall_s
 
 
 @pytest.mark.parametrize(
