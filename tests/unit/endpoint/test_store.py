@@ -201,11 +201,12 @@ from lab.endpoint.store import SqliteStore
 from tests.unit.endpoint.test_store import ENDPOINT
 store = SqliteStore(Path(sys.argv[1]))
 store.add_endpoint(ENDPOINT)
+def change(row):
+    store.set_tags(row.arn, {"generation": str(row.generation + 1)})
+    return replace(row, generation=row.generation + 1)
+store.change_endpoint("Ep", change)
 print("ready", flush=True)
 while True:
-    def change(row):
-        store.set_tags(row.arn, {"generation": str(row.generation + 1)})
-        return replace(row, generation=row.generation + 1)
     store.change_endpoint("Ep", change)
 """
 
@@ -225,7 +226,7 @@ def test_a_kill_at_any_instant_leaves_whole_transactions(path: Path) -> None:
         store = SqliteStore(path)
         row = store.endpoint("Ep")
         assert row is not None
-        assert row.generation > last
+        assert row.generation > last, "what was committed before `ready` is there"
         assert store.tags(row.arn) == {"generation": str(row.generation)}
         last = row.generation
         store.close()
