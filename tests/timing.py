@@ -1,7 +1,13 @@
-"""How long something takes where nothing else gets in its way."""
+"""How long something takes where nothing else gets in its way, and waiting for what will come."""
 
 import time
 from collections.abc import Callable
+from typing import Final, TypeVar
+
+PATIENCE_S: Final = 120.0
+"""Longer than any machine needs for what a test waits for: only what never comes takes this."""
+
+T = TypeVar("T")
 
 
 def quickest(work: Callable[[], object], *, times: int = 5) -> float:
@@ -13,3 +19,26 @@ def quickest(work: Callable[[], object], *, times: int = 5) -> float:
         return time.monotonic() - begun
 
     return min(once() for _ in range(times))
+
+
+def wait_until(
+    ask: Callable[[], T],
+    *,
+    despite: type[Exception] | tuple[type[Exception], ...] = (),
+    every_s: float = 0.05,
+    otherwise: Callable[[], object] = lambda: "It did not come to pass.",
+) -> T:
+    """What ``ask`` returns as soon as that is true; ``despite`` is raised until it can be asked.
+
+    Raises AssertionError with what ``otherwise`` says when it does not within :data:`PATIENCE_S`.
+    """
+    deadline = time.monotonic() + PATIENCE_S
+    while True:
+        try:
+            if found := ask():
+                return found
+        except despite:
+            if time.monotonic() > deadline:
+                raise
+        assert time.monotonic() < deadline, otherwise()
+        time.sleep(every_s)

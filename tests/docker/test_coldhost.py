@@ -26,6 +26,7 @@ from lab.engine.registry import MODELS, NETWORK, Registry
 from lab.errors import ArchiveError, EngineError, RegistryError
 from lab.progress import Silent
 from lab.spec import LABEL, LABEL_OWNER, Platform
+from tests.timing import wait_until
 
 OWNER = f"test-{secrets.token_hex(4)}"
 MEGABYTE = 1_000_000
@@ -75,7 +76,7 @@ def nothing_left(engine: DockerEngine) -> Iterator[None]:
     yield
     assert [container.name for container in engine.containers({LABEL_OWNER: OWNER})] == []
     allowed = before | {f"inference-lab-registry-{OWNER}"}
-    assert eventually(lambda: volumes(engine) <= allowed)
+    wait_until(lambda: volumes(engine) <= allowed)
 
 
 def volumes(engine: DockerEngine) -> set[str]:
@@ -97,15 +98,6 @@ def archive(path: Path, size: int) -> Path:
         info.size = size
         tar.addfile(info, io.BytesIO(os.urandom(size)))
     return path
-
-
-def eventually(condition: Callable[[], bool], *, within_s: float = 10.0) -> bool:
-    deadline = time.monotonic() + within_s
-    while not condition():
-        if time.monotonic() > deadline:
-            return False
-        time.sleep(0.01)
-    return True
 
 
 def test_a_cold_start_from_an_empty_engine_to_an_answer(
@@ -136,7 +128,7 @@ def test_a_cold_start_from_an_empty_engine_to_an_answer(
     )
     container.start()
     address = container.address()
-    assert eventually(lambda: accepts(address))
+    wait_until(lambda: accepts(address))
     answer = httpx.get(f"http://{address[0]}:{address[1]}/weights.bin")
     assert len(answer.content) == MEGABYTE
     usage = container.usage()
@@ -167,7 +159,7 @@ def test_a_port_refuses_until_the_container_listens(host: ColdHost, pushed: str)
 
     with pytest.raises(ConnectionRefusedError):
         socket.create_connection(container.address(), timeout=1)
-    assert eventually(lambda: accepts(container.address()))
+    wait_until(lambda: accepts(container.address()))
 
 
 def test_an_image_is_pulled_cold_only_once(host: ColdHost, pushed: str) -> None:
@@ -193,9 +185,9 @@ def test_limits_hold_inside(host: ColdHost, pushed: str) -> None:
     slow.start()
     greedy.start()
 
-    assert eventually(lambda: not greedy.state().running, within_s=30)
+    wait_until(lambda: not greedy.state().running)
     assert (greedy.state().exit_code, greedy.state().oom_killed) == (137, True)
-    assert eventually(lambda: (slow.usage().throttled_seconds or 0) > 0.5, within_s=30)
+    wait_until(lambda: (slow.usage().throttled_seconds or 0) > 0.5)
     assert 0 < (slow.usage().cpu_seconds or 0) < 0.2 * (time.monotonic() - begin) + 0.2
 
 
@@ -340,7 +332,7 @@ def test_an_engine_whose_network_is_not_ours_is_reached_through_ports(
         )
         container.start()
         where = "http://{}:{}/".format(*container.address())
-        assert eventually(lambda: answers(where))
+        wait_until(lambda: answers(where))
     elsewhere.close()
 
 

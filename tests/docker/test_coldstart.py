@@ -4,7 +4,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -27,6 +26,7 @@ from lab.engine.pulled import NotColdError
 from lab.images.base import ensure_base
 from lab.progress import Progress
 from lab.spec import LABEL_OWNER, Mark, Phase, Platform, StartKind
+from tests.timing import wait_until
 
 pytestmark = pytest.mark.docker
 
@@ -274,7 +274,7 @@ def test_ctrl_c_keeps_the_samples_removes_the_containers_and_resume_goes_on(
         [*words, *ours, "--repeats", "4"], env=env, text=True, stderr=subprocess.PIPE
     )
     try:
-        _until(lambda: len(_samples(home)) >= 2)
+        wait_until(lambda: len(_samples(home)) >= 2)
         bench.send_signal(signal.SIGINT)
         _, said = bench.communicate(timeout=60)
     finally:
@@ -300,10 +300,3 @@ def _samples(home: Path) -> list[Sample]:
     if not (home / "runs" / "latest").exists():
         return []
     return RunFolder.find("latest", root=home / "runs").samples()
-
-
-def _until(reached: Callable[[], bool], timeout_s: float = 120.0) -> None:
-    deadline = time.monotonic() + timeout_s
-    while not reached():
-        assert time.monotonic() < deadline
-        time.sleep(0.05)

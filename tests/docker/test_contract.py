@@ -31,6 +31,7 @@ from tests.docker.contract_client import (  # noqa: E402
     samples,
     wait_until_ready,
 )
+from tests.timing import wait_until  # noqa: E402
 
 pytestmark = pytest.mark.docker
 
@@ -57,10 +58,7 @@ class Running:
 
     def end(self) -> int | None:
         """Wait until it has ended by itself; its exit code."""
-        deadline = time.monotonic() + READY_S
-        while self.container.state().running:
-            assert time.monotonic() < deadline, self.container.logs()
-            time.sleep(0.1)
+        wait_until(lambda: not self.container.state().running, otherwise=self.container.logs)
         return self.container.state().exit_code
 
 

@@ -14,6 +14,7 @@ from app.seen import Seen
 from lab.engine.docker import DockerEngine
 from lab.observe import drift
 from tests.docker import known
+from tests.timing import wait_until
 
 pytestmark = pytest.mark.docker
 
@@ -135,10 +136,7 @@ def _config(port: int) -> str:
 
 
 def _traffic(pages: Pages, http: httpx.Client) -> float:
-    deadline = time.monotonic() + 30
-    while _up(http) < len(CONTAINERS):
-        assert time.monotonic() < deadline
-        time.sleep(0.2)
+    wait_until(lambda: _up(http) == len(CONTAINERS))
     for round_ in range(5):
         pages.see("a", 20, light=0.35, seed=round_)
         pages.see("b", 10, light=0.60, seed=10 + round_)

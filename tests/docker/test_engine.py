@@ -20,6 +20,7 @@ from lab.images.base import ensure_base
 from lab.process import run
 from lab.progress import Progress
 from lab.spec import LABEL, LABEL_OWNER, Platform
+from tests.timing import wait_until
 
 Make = Callable[..., DockerContainer]
 OWNER = "tests-of-the-engine"
@@ -46,15 +47,8 @@ def make(engine: DockerEngine, base: str) -> Iterator[Make]:
         container.remove()
 
 
-def _until(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 30
-    while not condition():
-        assert time.monotonic() < deadline, "it did not come to pass"
-        time.sleep(0.02)
-
-
 def _ended(container: DockerContainer) -> ContainerState:
-    _until(lambda: not container.state().running)
+    wait_until(lambda: not container.state().running)
     return container.state()
 
 
@@ -69,7 +63,7 @@ def test_a_container_answers_where_its_address_says(make: Make) -> None:
     container = make(*SERVE, publish=0)
     container.start()
     host, port = container.address()
-    _until(lambda: _answers(f"http://{host}:{port}/"))
+    wait_until(lambda: _answers(f"http://{host}:{port}/"))
 
 
 def test_a_port_refuses_until_the_container_listens(make: Make, engine: DockerEngine) -> None:
@@ -139,7 +133,7 @@ def test_a_container_that_swallows_memory_shows_its_peak(make: Make) -> None:
         memory_bytes=256 * MIB,
     )
     container.start()
-    _until(lambda: "done" in container.logs())
+    wait_until(lambda: "done" in container.logs())
     peak = container.usage().peak_memory_bytes
     assert peak is not None
     assert 80 * MIB < peak < 256 * MIB
@@ -154,7 +148,7 @@ def test_a_cpu_quota_throttles_and_the_time_is_counted(make: Make) -> None:
         cpus=0.2,
     )
     container.start()
-    _until(lambda: "done" in container.logs())
+    wait_until(lambda: "done" in container.logs())
     used = container.usage()
     assert used.cpu_seconds is not None
     assert 0.05 < used.cpu_seconds < 0.6
@@ -196,7 +190,7 @@ def test_a_container_runs_as_the_user_it_is_given(make: Make) -> None:
 def test_stopping_waits_for_the_grace_and_no_longer(make: Make) -> None:
     container = make("sh", "-c", "trap 'exit 7' TERM; echo ready; while :; do sleep 0.1; done")
     container.start()
-    _until(lambda: "ready" in container.logs())
+    wait_until(lambda: "ready" in container.logs())
     container.stop()
     assert container.state().exit_code == 7
     container.stop()
@@ -310,6 +304,6 @@ def test_a_private_engine_that_was_killed_comes_up_again(apart: Daemon) -> None:
     killed = apart.pid()
     assert killed is not None
     os.kill(killed, 9)
-    _until(lambda: not apart.answers())
+    wait_until(lambda: not apart.answers())
     apart.start()
     assert apart.pid() not in {None, killed}

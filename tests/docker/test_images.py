@@ -5,7 +5,6 @@ import io
 import json
 import sys
 import tarfile
-import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -25,7 +24,7 @@ from lab.images.sizes import image_record
 from lab.process import run
 from lab.progress import Progress, Silent
 from lab.spec import FLOOR, LABEL, Platform
-from tests.timing import quickest
+from tests.timing import quickest, wait_until
 
 pytestmark = pytest.mark.docker
 
@@ -213,13 +212,7 @@ def test_the_floor_answers_at_once_keeps_connections_and_ends_with_zero(
         container.start()
         host, port = container.address()
         with httpx.Client(base_url=f"http://{host}:{port}", trust_env=False) as client:
-            deadline = time.monotonic() + 5
-            while True:
-                try:
-                    ping = client.get("/ping")
-                    break
-                except httpx.TransportError:
-                    assert time.monotonic() < deadline
+            ping = wait_until(lambda: client.get("/ping"), despite=httpx.TransportError)
             assert (ping.status_code, ping.content) == (200, b"")
             large = client.post("/invocations", content=b"x" * 3_000_000)
             assert large.json() == {"floor": True}

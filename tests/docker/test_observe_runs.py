@@ -1,7 +1,6 @@
 """A run of the bench in a real Pushgateway, and a past one in a real Prometheus."""
 
 import secrets
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -22,6 +21,7 @@ from lab.observe.replay import Prometheus, replay
 from lab.progress import Silent
 from lab.report.write import write_report
 from lab.spec import LABEL_ROLE, StartKind
+from tests.timing import wait_until
 from tests.unit.report.synthetic import Script, write
 
 _CONFIG = """\
@@ -48,11 +48,7 @@ class Pair:
 
     def soon(self, query: str) -> list[dict[str, Any]]:
         """What it answers with as soon as that is anything."""
-        deadline = time.monotonic() + 30
-        while not (found := self.ask(query)):
-            assert time.monotonic() < deadline, query
-            time.sleep(0.5)
-        return found
+        return wait_until(lambda: self.ask(query), every_s=0.5, otherwise=lambda: query)
 
 
 @pytest.fixture(scope="module")
@@ -115,15 +111,7 @@ def published(engine: DockerEngine, container: DockerContainer, port: int) -> st
 
 
 def _wait(url: str) -> None:
-    deadline = time.monotonic() + 60
-    while True:
-        try:
-            if httpx.get(url).status_code == 200:
-                return
-        except httpx.HTTPError:
-            pass
-        assert time.monotonic() < deadline, url
-        time.sleep(0.2)
+    wait_until(lambda: httpx.get(url).status_code == 200, despite=httpx.HTTPError)
 
 
 def make(runs: Path, *, began: datetime, plan: str, noise: float = 0.03) -> Path:

@@ -4,7 +4,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -16,6 +15,7 @@ from lab.parity.record import load
 from lab.parity.session import Job, run
 from lab.progress import Progress
 from lab.spec import LABEL_OWNER, LABEL_ROLE, Platform
+from tests.timing import wait_until
 
 pytestmark = pytest.mark.docker
 
@@ -56,11 +56,8 @@ def test_ctrl_c_leaves_no_container(engine: DockerEngine, mobilenet: str, tmp_pa
     with (tmp_path / "said").open("wb") as said:
         process = subprocess.Popen(words, cwd=paths.ROOT, stdout=said, stderr=said)
     try:
-        deadline = time.monotonic() + PATIENCE_S
-        while not ours(engine, process.pid):
-            assert process.poll() is None, (tmp_path / "said").read_text()
-            assert time.monotonic() < deadline
-            time.sleep(0.05)
+        wait_until(lambda: ours(engine, process.pid) or process.poll() is not None)
+        assert process.poll() is None, (tmp_path / "said").read_text()
         process.send_signal(signal.SIGINT)
         code = process.wait(timeout=PATIENCE_S)
     finally:

@@ -5,7 +5,6 @@ ECR's own interface is moto's; a CNCF registry that only that password opens is 
 
 import os
 import secrets
-import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
@@ -23,6 +22,7 @@ from lab.progress import Silent
 from lab.spec import FLOOR, LABEL_OWNER, LABEL_ROLE
 from tests.cloud.world import World, moto, world
 from tests.ports import free_port
+from tests.timing import wait_until
 
 REPOSITORY = "inference-lab/test"
 # What moto gives out for its account: bcrypt of 123456789012-auth-token.
@@ -60,14 +60,12 @@ def _registry(
     )
     try:
         container.start()
-        deadline = time.monotonic() + 30
-        while time.monotonic() < deadline:
-            try:
-                if httpx.get(f"http://127.0.0.1:{port}/v2/", trust_env=False).status_code == 401:
-                    break
-            except httpx.HTTPError:
-                time.sleep(0.05)
-        yield f"127.0.0.1:{port}"
+        address = f"127.0.0.1:{port}"
+        wait_until(
+            lambda: httpx.get(f"http://{address}/v2/", trust_env=False).status_code == 401,
+            despite=httpx.HTTPError,
+        )
+        yield address
     finally:
         container.remove()
 

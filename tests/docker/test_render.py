@@ -15,6 +15,7 @@ from lab.observe.render.draw import DrawnBoard, Options, State, draw
 from lab.observe.render.panels.views import Dials, Plot, Strips, Table, Tiles
 from lab.observe.render.prometheus import Prometheus
 from tests.docker import known
+from tests.timing import wait_until
 from tests.unit.observe.render.recorded import board, instant, panel
 
 # Prometheus needs at least two samples for a rate; a few more make a curve.
@@ -81,17 +82,13 @@ def prometheus(
 
 
 def _wait_for_samples(url: str) -> None:
-    deadline = time.monotonic() + 30
     query = {"query": "count_over_time(known_share[1m])"}
-    while time.monotonic() < deadline:
-        try:
-            found = httpx.get(f"{url}/api/v1/query", params=query).json()["data"]["result"]
-        except (httpx.TransportError, ValueError, KeyError):
-            found = []
-        if found and float(found[0]["value"][1]) >= FOR_S / SCRAPE_S:
-            return
-        time.sleep(0.2)
-    pytest.fail("Prometheus did not scrape the page within 30 s")
+
+    def enough() -> bool:
+        found = httpx.get(f"{url}/api/v1/query", params=query).json()["data"]["result"]
+        return bool(found) and float(found[0]["value"][1]) >= FOR_S / SCRAPE_S
+
+    wait_until(enough, despite=(httpx.TransportError, ValueError, KeyError))
 
 
 SHELF = {

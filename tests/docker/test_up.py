@@ -21,7 +21,7 @@ from lab.engine.registry import Registry
 from lab.progress import Silent
 from lab.services import SERVICES
 from lab.spec import LABEL
-from tests.timing import quickest
+from tests.timing import quickest, wait_until
 
 MOBILENET = "retinopathy-mobilenet"
 REALTIME, SERVERLESS = f"{MOBILENET}-realtime", f"{MOBILENET}-serverless"
@@ -128,14 +128,12 @@ def test_what_people_without_boto3_want_to_know(lab: Lab) -> None:
 
 def test_prometheus_scrapes_the_emulator_and_every_model_container(lab: Lab) -> None:
     url = f"http://127.0.0.1:{lab.env['LAB_PROMETHEUS_PORT']}/api/v1/targets?state=active"
-    deadline = time.monotonic() + 60
-    while True:
+
+    def up() -> set[str]:
         targets = httpx.get(url).json()["data"]["activeTargets"]
-        up = {one["scrapePool"] for one in targets if one["health"] == "up"}
-        if {"endpoint", "model", "pushgateway", "prometheus"} <= up:
-            return
-        assert time.monotonic() < deadline, targets
-        time.sleep(1)
+        return {one["scrapePool"] for one in targets if one["health"] == "up"}
+
+    wait_until(lambda: {"endpoint", "model", "pushgateway", "prometheus"} <= up(), otherwise=up)
 
 
 def test_after_the_demo_no_panel_of_the_boards_about_endpoints_is_without_data(lab: Lab) -> None:

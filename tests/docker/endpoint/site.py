@@ -6,7 +6,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -21,6 +20,7 @@ from lab.endpoint.instances import LARGE
 from lab.host import this_machine
 from lab.paths import ROOT
 from tests.ports import free_port
+from tests.timing import wait_until
 
 ACCOUNT = "000000000000"
 REGION = "us-east-1"
@@ -28,8 +28,6 @@ ROLE = f"arn:aws:iam::{ACCOUNT}:role/any"
 BUCKET = "models"
 INSTANCE_TYPE = LARGE[this_machine()]
 """Of the processor that this machine's images are for."""
-
-_READY_S = 30.0
 
 
 @dataclass
@@ -54,7 +52,7 @@ class Emulator:
     def start(self) -> None:
         self.state.mkdir(parents=True, exist_ok=True)
         with self.log.open("ab") as log:
-            self.process = subprocess.Popen(
+            process = self.process = subprocess.Popen(
                 [sys.executable, "-m", "face"],
                 env={
                     **{name: value for name, value in os.environ.items() if "AWS" not in name},
@@ -70,11 +68,11 @@ class Emulator:
                 stdout=log,
                 stderr=log,
             )
-        deadline = time.monotonic() + _READY_S
-        while not self._healthy():
-            assert self.process.poll() is None, self.log.read_text()
-            assert time.monotonic() < deadline, self.log.read_text()
-            time.sleep(0.05)
+        wait_until(
+            lambda: self._healthy() or process.poll() is not None,
+            otherwise=self.log.read_text,
+        )
+        assert process.poll() is None, self.log.read_text()
 
     def _healthy(self) -> bool:
         try:
@@ -162,15 +160,12 @@ class Site:
 
     def settled(self, name: str) -> Any:
         """The endpoint's description once its status is no longer a passing one."""
-        deadline = time.monotonic() + 120
-        while (seen := self.describe(name))["EndpointStatus"] in {
-            "Creating",
-            "Updating",
-            "RollingBack",
-        }:
-            assert time.monotonic() < deadline, seen
-            time.sleep(0.1)
-        return seen
+        passing = {"Creating", "Updating", "RollingBack"}
+        wait_until(
+            lambda: self.describe(name)["EndpointStatus"] not in passing,
+            otherwise=lambda: self.describe(name),
+        )
+        return self.describe(name)
 
     def invoke(self, name: str, body: bytes | str = b"{}", **more: Any) -> Any:
         """The answer with its body read: what is not read keeps a socket open."""

@@ -35,6 +35,7 @@ from tests.docker import known
 from tests.docker.conftest import LONG
 from tests.docker.endpoint.site import BUCKET, Emulator, Site, realtime, serverless
 from tests.ports import free_port
+from tests.timing import wait_until
 
 pytestmark = pytest.mark.docker
 
@@ -71,10 +72,7 @@ class Watch:
 
     def until(self, query: str) -> None:
         """Wait until the query finds something."""
-        deadline = time.monotonic() + 60
-        while self.value(query) is None:
-            assert time.monotonic() < deadline, query
-            time.sleep(0.5)
+        wait_until(lambda: self.value(query) is not None, every_s=0.5, otherwise=lambda: query)
 
 
 def _about(labels: dict[str, str]) -> str:
@@ -132,13 +130,7 @@ def watch(
 
 
 def _answers(url: str) -> None:
-    deadline = time.monotonic() + 60
-    while True:
-        with suppress(httpx.TransportError):
-            if httpx.get(url, timeout=2).is_success:
-                return
-        assert time.monotonic() < deadline, url
-        time.sleep(0.2)
+    wait_until(lambda: httpx.get(url, timeout=2).is_success, despite=httpx.TransportError)
 
 
 @dataclass(kw_only=True)
@@ -286,13 +278,7 @@ def _scale_to_zero(site: Site, endpoint: str) -> None:
 
 
 def _until_it_answers(site: Site, endpoint: str) -> None:
-    deadline = time.monotonic() + 60
-    while True:
-        with suppress(ClientError):
-            site.invoke(endpoint, b"{}")["Body"].read()
-            return
-        assert time.monotonic() < deadline
-        time.sleep(0.5)
+    wait_until(lambda: site.invoke(endpoint, b"{}"), despite=ClientError, every_s=0.5)
 
 
 def _await(wanted: Callable[[], set[Alert]], seconds: float) -> set[Alert]:

@@ -11,10 +11,9 @@ from botocore.exceptions import ClientError
 from prometheus_client.parser import text_string_to_metric_families
 
 from tests.docker.endpoint.site import BUCKET, INSTANCE_TYPE, Emulator, Site
+from tests.timing import wait_until
 
 pytestmark = pytest.mark.docker
-
-_PATIENCE_S = 30.0
 
 
 def asynchronous(site: Site, *, at_once: int = 2, output: Mapping[str, Any] | None = None) -> str:
@@ -45,14 +44,11 @@ def upload(site: Site, order: Mapping[str, Any]) -> str:
 
 def read(site: Site, uri: str) -> bytes:
     """The object, as soon as it is there."""
-    deadline = time.monotonic() + _PATIENCE_S
-    while True:
-        try:
-            answer = site.s3.get_object(Bucket=BUCKET, Key=uri.removeprefix(f"s3://{BUCKET}/"))
-            return bytes(answer["Body"].read())
-        except site.s3.exceptions.NoSuchKey:
-            assert time.monotonic() < deadline, f"{uri} did not come; {site.emulator.log}"
-            time.sleep(0.05)
+    key = uri.removeprefix(f"s3://{BUCKET}/")
+    answer = wait_until(
+        lambda: site.s3.get_object(Bucket=BUCKET, Key=key), despite=site.s3.exceptions.NoSuchKey
+    )
+    return bytes(answer["Body"].read())
 
 
 @pytest.fixture(scope="module")
@@ -151,21 +147,19 @@ def test_a_container_gets_no_more_at_a_time_than_configured(site: Site) -> None:
 def test_the_metrics_have_cloudwatchs_dimension_only(site: Site, endpoint: str) -> None:
     reply = site.runtime.invoke_endpoint_async(EndpointName=endpoint, Body=b"{}")
     read(site, reply["OutputLocation"])
-    deadline = time.monotonic() + _PATIENCE_S
-    while True:
+
+    def values() -> dict[str, float]:
         page = httpx.get(f"{site.emulator.url}/metrics").text
-        values = {
+        return {
             sample.name: sample.value
             for family in text_string_to_metric_families(page)
             for sample in family.samples
             if sample.labels == {"endpoint": endpoint}
         }
-        if values.get("sagemaker_async_approximate_backlog_size") == 0:
-            break
-        assert time.monotonic() < deadline, page
-        time.sleep(0.1)
-    assert values["sagemaker_async_invocations_processed_total"] >= 1
-    assert values["sagemaker_async_total_processing_time_seconds_count"] >= 1
+
+    wait_until(lambda: values().get("sagemaker_async_approximate_backlog_size") == 0)
+    assert values()["sagemaker_async_invocations_processed_total"] >= 1
+    assert values()["sagemaker_async_total_processing_time_seconds_count"] >= 1
 
 
 def test_a_killed_emulator_goes_on_with_what_it_had_accepted(

@@ -7,7 +7,6 @@ import sys
 import threading
 import time
 import uuid
-from collections.abc import Callable
 from typing import Any, Self
 
 import pytest
@@ -19,6 +18,7 @@ from lab.errors import EngineError
 from lab.paths import ROOT
 from lab.spec import LABEL_ROLE
 from tests.docker.endpoint.site import ROLE, Site, answered, realtime, serverless
+from tests.timing import wait_until
 
 
 def containers_of(engine: DockerEngine, endpoint: str) -> Any:
@@ -62,27 +62,20 @@ class Traffic:
                 self.names.append(said["name"])
 
 
-def until(what: Callable[[], bool], *, seconds: float = 60) -> None:
-    deadline = time.monotonic() + seconds
-    while not what():
-        assert time.monotonic() < deadline
-        time.sleep(0.1)
-
-
 def test_no_request_fails_while_an_update_replaces_every_container(
     site: Site, engine: DockerEngine
 ) -> None:
     name = site.endpoint(site.config(realtime(site.model(env={"NAME": "blue"}), count=2)))
     green = site.config(realtime(site.model(env={"NAME": "green"}), count=2))
     with Traffic(site, name) as traffic:
-        until(lambda: len(traffic.names) > 50)
+        wait_until(lambda: len(traffic.names) > 50)
         site.sagemaker.update_endpoint(EndpointName=name, EndpointConfigName=green)
         site.wait(name)
-        until(lambda: traffic.names[-20:] == ["green"] * 20)
+        wait_until(lambda: traffic.names[-20:] == ["green"] * 20)
     assert traffic.errors == []
     assert set(traffic.names) == {"blue", "green"}
     assert site.describe(name)["EndpointConfigName"] == green
-    until(lambda: len(containers_of(engine, name)) == 2)
+    wait_until(lambda: len(containers_of(engine, name)) == 2)
     site.delete(name)
 
 
@@ -110,7 +103,7 @@ def test_a_container_that_dies_costs_its_own_request_and_is_replaced(
     with pytest.raises(ClientError) as caught:
         site.invoke(name, json.dumps({"die": 7}))
     assert caught.value.response["Error"]["Code"] == "ModelError"
-    until(lambda: [one.id for one in containers_of(engine, name)] not in ([before.id], []))
+    wait_until(lambda: [one.id for one in containers_of(engine, name)] not in ([before.id], []))
     assert answered(site.invoke(name))["count"] == 1
     assert site.describe(name)["EndpointStatus"] == "InService"
     site.delete(name)
@@ -125,7 +118,7 @@ def test_a_container_killed_from_outside_is_replaced(site: Site, engine: DockerE
         alive = [one for one in containers_of(engine, name) if runs(one)]
         return len(alive) == 2 and victim.id not in {one.id for one in alive}
 
-    until(whole)
+    wait_until(whole)
     assert answered(site.invoke(name))["bytes"] == 2
     site.delete(name)
 
@@ -165,17 +158,17 @@ def test_an_endpoint_is_finished_though_the_emulator_was_killed_on_the_way(
     site.emulator.kill()
     site.emulator.start()
     site.wait(name, "endpoint_deleted")
-    until(lambda: containers_of(engine, name) == [])
+    wait_until(lambda: containers_of(engine, name) == [])
 
 
 def test_a_kill_in_the_middle_of_requests_loses_only_those(site: Site) -> None:
     name = site.endpoint(site.config(realtime(site.model())))
     with Traffic(site, name) as traffic:
-        until(lambda: len(traffic.names) > 30)
+        wait_until(lambda: len(traffic.names) > 30)
         site.emulator.kill()
         site.emulator.start()
         heard = len(traffic.names)
-        until(lambda: len(traffic.names) > heard + 30)
+        wait_until(lambda: len(traffic.names) > heard + 30)
     assert [error for error in traffic.errors if isinstance(error, ClientError)] == []
     site.delete(name)
 
@@ -189,8 +182,8 @@ def test_an_unhealthy_container_is_replaced(site: Site, engine: DockerEngine) ->
         now = containers_of(engine, name)
         return len(now) == 1 and now[0].id != before.id and runs(now[0])
 
-    until(replaced, seconds=90)
-    until(lambda: answered(site.invoke(name))["count"] == 1)
+    wait_until(replaced)
+    wait_until(lambda: answered(site.invoke(name))["count"] == 1)
     site.delete(name)
 
 

@@ -14,6 +14,7 @@ import pytest
 from botocore.exceptions import ClientError, EventStreamError
 
 from tests.docker.endpoint.site import ACCOUNT, REGION, Site, answered, realtime, serverless
+from tests.timing import wait_until
 
 
 @pytest.fixture(scope="module")
@@ -147,11 +148,8 @@ def test_a_serverless_endpoint_scales_to_zero_and_starts_cold_again(site: Site, 
     before = answered(site.invoke(small))
     answer = httpx.post(f"{site.emulator.url}/_lab/endpoints/{small}/scale-to-zero")
     assert answer.is_success
-    deadline = time.monotonic() + 40
     servers = f"{site.emulator.url}/_lab/endpoints/{small}/servers"
-    while httpx.get(servers).json():
-        assert time.monotonic() < deadline
-        time.sleep(0.1)
+    wait_until(lambda: not httpx.get(servers).json())
     after = answered(site.invoke(small))
     assert (after["host"] != before["host"], after["count"]) == (True, 1)
     page = httpx.get(f"{site.emulator.url}/metrics").text
@@ -234,13 +232,12 @@ def test_a_shadow_sees_every_request_and_answers_none(site: Site) -> None:
     )
     for number in range(5):
         assert answered(site.invoke(name, order(id=f"s{number}")))["name"] == "real"
-    deadline = time.monotonic() + 20
     logs = f"{site.emulator.url}/_lab/endpoints/{name}/logs"
-    while True:
-        lines = [line for line in httpx.get(logs).text.splitlines() if "invoked s" in line]
-        if len([line for line in lines if "Shadow" in line]) == 5:
-            break
-        assert time.monotonic() < deadline, lines
-        time.sleep(0.2)
-    assert len([line for line in lines if "Real" in line]) == 5
+
+    def invoked(variant: str) -> int:
+        lines = httpx.get(logs).text.splitlines()
+        return len([line for line in lines if "invoked s" in line and variant in line])
+
+    wait_until(lambda: invoked("Shadow") == 5, otherwise=lambda: httpx.get(logs).text)
+    assert invoked("Real") == 5
     site.delete(name)

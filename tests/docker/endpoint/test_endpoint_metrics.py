@@ -1,6 +1,5 @@
 """What Prometheus sees of endpoints that boto3 uses."""
 
-import time
 from collections.abc import Callable
 from typing import Any
 
@@ -10,10 +9,9 @@ from botocore.exceptions import ClientError
 from prometheus_client.parser import text_string_to_metric_families
 
 from tests.docker.endpoint.site import Site
+from tests.timing import wait_until
 
 pytestmark = pytest.mark.docker
-
-_PATIENCE_S = 30.0
 
 
 def series(site: Site, endpoint: str) -> dict[str, float]:
@@ -33,11 +31,12 @@ def series(site: Site, endpoint: str) -> dict[str, float]:
 
 def seen(site: Site, endpoint: str, true: Callable[[dict[str, float]], bool]) -> dict[str, float]:
     """The same, once it is so: resources are sampled every few seconds."""
-    deadline = time.monotonic() + _PATIENCE_S
-    while not true(found := series(site, endpoint)):
-        assert time.monotonic() < deadline, found
-        time.sleep(0.2)
-    return found
+
+    def so() -> dict[str, float] | None:
+        found = series(site, endpoint)
+        return found if true(found) else None
+
+    return wait_until(so, otherwise=lambda: series(site, endpoint)) or {}
 
 
 def targets(site: Site, endpoint: str) -> list[dict[str, Any]]:

@@ -31,14 +31,18 @@ def bench(tmp_path: Path) -> Bench:
     return on(FakeEngine(), tmp_path)
 
 
-def on(engine: FakeEngine, tmp_path: Path) -> Bench:
+def on(engine: FakeEngine, tmp_path: Path, *, patience_s: float = 60) -> Bench:
     return Bench(
         engine=engine,
         facts=engine.facts(),
-        limits=Limits(probe_interval_s=0.01, ready_timeout_s=0.6),
+        limits=Limits(probe_interval_s=0.01, ready_timeout_s=patience_s),
         owner="the-run",
         work=tmp_path / "work",
     )
+
+
+def never_ready() -> Answer:
+    return lambda *_: (500, b"")
 
 
 def start(bench: Bench, of: Cell | None = None, *, subject: Subject = SUBJECT) -> Sample:
@@ -115,7 +119,7 @@ def test_an_emulated_container_is_waited_for_longer(
 ) -> None:
     monkeypatch.setattr("lab.start.emulated.PATIENCE", 100)
     slow = Behaviour(answer=lambda: ready_after(1.0))
-    bench = on(FakeEngine(slow), tmp_path)
+    bench = on(FakeEngine(slow), tmp_path, patience_s=0.6)
     assert Mark.PREDICTED in start(bench, on_arm64()).marks
     failure = start(bench, cell()).failure
     assert failure is not None
@@ -204,12 +208,12 @@ def test_another_clock_is_corrected(tmp_path: Path) -> None:
             "The container ran out of memory and was killed before it was ready with code 137.",
         ),
         (
-            Behaviour(answer=lambda: lambda *_: (500, b"")),
+            Behaviour(answer=never_ready),
             FailureKind.NEVER_READY,
             "Not ready within 0.6 s: /ping last answered 500.",
         ),
         (
-            Behaviour(answer=lambda: lambda *_: (500, b""), actions=("start", "oom")),
+            Behaviour(answer=never_ready, actions=("start", "oom")),
             FailureKind.OOM,
             "The container ran out of memory before it was ready.",
         ),
@@ -243,7 +247,8 @@ def test_a_start_that_fails_says_why(
     tmp_path: Path, does: Behaviour, kind: FailureKind, says: str
 ) -> None:
     engine = FakeEngine(does)
-    sample = start(on(engine, tmp_path))
+    patience_s = 0.6 if does.answer is never_ready else 60
+    sample = start(on(engine, tmp_path, patience_s=patience_s))
     assert sample.outcome is Outcome.FAILED
     assert sample.failure is not None
     assert sample.failure.kind is kind
@@ -260,9 +265,9 @@ def test_a_missing_serve_is_explained(tmp_path: Path) -> None:
 
 
 def test_the_last_ping_status_is_kept(tmp_path: Path) -> None:
-    sample = start(on(FakeEngine(Behaviour(answer=lambda: lambda *_: (503, b""))), tmp_path))
+    sample = start(on(FakeEngine(Behaviour(answer=never_ready)), tmp_path, patience_s=0.6))
     assert sample.failure is not None
-    assert sample.failure.last_ping_status == 503
+    assert sample.failure.last_ping_status == 500
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
@@ -19,6 +19,7 @@ from lab.engine.processcontainer import ProcessContainer, Record
 from lab.engine.processes import ProcessEngine
 from lab.errors import EngineError, ImageNotFoundError, PortTakenError
 from lab.spec import LABEL, EngineKind
+from tests.timing import wait_until
 
 pytestmark = pytest.mark.usefixtures("real_processes")
 
@@ -76,22 +77,15 @@ def _spec(*command: str) -> ContainerSpec:
     return ContainerSpec(image=REF, command=command or ("serve",))
 
 
-def _until(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 10
-    while not condition():
-        assert time.monotonic() < deadline, "it did not come to pass"
-        time.sleep(0.01)
-
-
 def _ended(container: ProcessContainer) -> ContainerState:
-    _until(lambda: not container.state().running)
+    wait_until(lambda: not container.state().running)
     return container.state()
 
 
 def _started(engine: ProcessEngine, *command: str) -> ProcessContainer:
     container = engine.create(_spec(*command))
     container.start()
-    _until(lambda: "listening" in container.logs())
+    wait_until(lambda: "listening" in container.logs())
     return container
 
 
@@ -146,7 +140,7 @@ def test_a_process_can_be_started_again_and_its_port_stays(engine: ProcessEngine
     first, address = container.state(), container.address()
     container.stop(grace_s=5)
     container.start()
-    _until(lambda: container.logs().count("listening") == 2)
+    wait_until(lambda: container.logs().count("listening") == 2)
     second = container.state()
     assert container.address() == address
     assert second.pid != first.pid
@@ -222,7 +216,7 @@ def test_processes_die_with_the_lab(cache: Path, tmp_path: Path) -> None:
             time.sleep(60)
         os._exit(1)
     try:
-        _until(lambda: ready.exists() and ready.read_text() != "")
+        wait_until(lambda: ready.exists() and ready.read_text() != "")
     finally:
         os.kill(lab, signal.SIGKILL)
         os.waitpid(lab, 0)
@@ -232,7 +226,7 @@ def test_processes_die_with_the_lab(cache: Path, tmp_path: Path) -> None:
         seen = proctree.read(served)
         return seen is None or not seen.alive
 
-    _until(gone)
+    wait_until(gone)
     ProcessEngine(cache=cache)
     assert proctree.session(served) == []
 

@@ -3,13 +3,13 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 
 import httpx
 import pytest
 
 from lab.paths import SERVICES
+from tests.timing import wait_until
 
 
 @pytest.fixture
@@ -20,13 +20,9 @@ def floor() -> Iterator[tuple[subprocess.Popen[bytes], str]]:
     command = [sys.executable, "-S", str(SERVICES / "floor" / "floor.py"), "serve"]
     env = {**os.environ, "SAGEMAKER_BIND_TO_PORT": str(port), "LAB_BIND_HOST": "127.0.0.1"}
     with subprocess.Popen(command, env=env) as child:
-        deadline = time.monotonic() + 10
-        while time.monotonic() < deadline:
-            with socket.socket() as probe:
-                if probe.connect_ex(("127.0.0.1", port)) == 0:
-                    break
-            time.sleep(0.01)
-        yield child, f"http://127.0.0.1:{port}"
+        address = f"http://127.0.0.1:{port}"
+        wait_until(lambda: httpx.get(f"{address}/ping"), despite=httpx.TransportError)
+        yield child, address
         child.kill()
 
 

@@ -48,21 +48,28 @@ def counts(tally: Tally) -> tuple[int, int, int, int]:
 
 
 def test_each_stream_keeps_its_pace() -> None:
-    model = Model()
     streams = [
         Stream(endpoint="fast", bodies=[GOOD], per_s=100),
         Stream(endpoint="slow", bodies=[GOOD], per_s=10),
     ]
-    tally = Traffic(model).steady(streams, 0.5, Silent())
-    assert 30 <= model.seen["fast"] <= 51
-    assert 4 <= model.seen["slow"] <= 6
-    assert counts(tally) == (model.seen.total(), 0, 0, 0)
+    seen = []
+    for _ in range(4):
+        model, begun = Model(), time.monotonic()
+        tally = Traffic(model).steady(streams, 0.5, Silent())
+        took_s = time.monotonic() - begun
+        assert counts(tally) == (model.seen.total(), 0, 0, 0)
+        assert model.seen["fast"] <= 100 * took_s + 1
+        assert model.seen["slow"] <= 10 * took_s + 1
+        seen.append(model.seen)
+    # Nothing is caught up with: what a stall of the machine costs one go, another does not lose.
+    assert max(one["fast"] for one in seen) >= 40
+    assert max(one["slow"] for one in seen) >= 4
 
 
 def test_a_model_slower_than_the_pace_gets_less_and_nothing_is_caught_up_with() -> None:
-    model = Model(takes_s=0.1)
+    model, begun = Model(takes_s=0.1), time.monotonic()
     Traffic(model).steady([Stream(endpoint="e", bodies=[GOOD], per_s=1000)], 0.5, Silent())
-    assert model.seen["e"] <= 6
+    assert model.seen["e"] <= (time.monotonic() - begun) / 0.1 + 1
 
 
 def test_some_of_the_requests_are_wrong_and_are_counted_as_refused() -> None:

@@ -19,6 +19,7 @@ from face.answers import encoded
 from face.settings import read
 from lab.endpoint.logs import LogFiles
 from lab.errors import UsageError
+from tests.timing import wait_until
 
 from .standing import Standing, standing
 
@@ -143,13 +144,8 @@ def test_a_client_that_goes_away_leaves_no_lease(lab: Standing) -> None:
         head = f"POST {PATH} HTTP/1.1\r\nHost: x\r\nContent-Length: {len(body)}\r\n\r\n"
         connection.sendall(head.encode() + body)
         time.sleep(0.1)
-    deadline = time.monotonic() + 5
-    while time.monotonic() < deadline:
-        (server,) = httpx.get(url(lab, "/_lab/endpoints/eye/servers")).json()
-        if server["in_flight"] == 0:
-            return
-        time.sleep(0.02)
-    pytest.fail("the server is still held")
+    servers = url(lab, "/_lab/endpoints/eye/servers")
+    wait_until(lambda: httpx.get(servers).json()[0]["in_flight"] == 0)
 
 
 @pytest.mark.parametrize(
@@ -298,7 +294,7 @@ def test_who_follows_logs_and_goes_away_is_not_read_for_any_longer(
     path = url(lab, "/_lab/endpoints/eye/logs?follow=true")
     with httpx.stream("GET", path) as answer:
         assert answer.status_code == 200
-    assert ended.wait(3)
+    assert ended.wait(30)
 
 
 def test_a_header_carries_any_place_in_s3_and_no_second_header() -> None:

@@ -68,7 +68,7 @@ def test_sigterm_lets_a_request_in_flight_finish_and_exits_0(
 
     thread = threading.Thread(target=invoke)
     thread.start()
-    time.sleep(0.2)
+    time.sleep(0.4)
     assert not answers
     begun = time.monotonic()
     child.process.send_signal(signal.SIGTERM)
