@@ -14,6 +14,7 @@ from lab.units import format_seconds
 
 out = Console()
 err = Console(stderr=True)
+err.soft_wrap = not err.is_terminal  # a line of a log stays one, to be searched and copied
 
 _QUIET_STEP_S = 0.3
 _DETAIL_EVERY_S = 15.0
@@ -27,14 +28,16 @@ class _TaskStep:
         self._progress = progress
         self._task = task
         self._title = title
-        self._said = time.monotonic()
+        self._begun = self._said = time.monotonic()
 
     def detail(self, text: str) -> None:
         line = " ".join(text.split())[:_DETAIL_WIDTH]
         self._progress.update(self._task, detail=line)
-        if not err.is_terminal and time.monotonic() - self._said > _DETAIL_EVERY_S:
-            self._said = time.monotonic()
-            err.print(f"  … {self._title}: {line}", markup=False, highlight=False)
+        now = time.monotonic()
+        if not err.is_terminal and now - self._said > _DETAIL_EVERY_S:
+            self._said = now
+            passed = format_seconds(now - self._begun)
+            err.print(f"  … {self._title}: {line} (after {passed})", markup=False, highlight=False)
 
     def advance(self, done: float, total: float) -> None:
         self._progress.update(self._task, completed=done, total=total)

@@ -1,6 +1,9 @@
 """What is announced is printed as it is, brackets included."""
 
 import io
+import re
+import subprocess
+import sys
 
 import pytest
 from rich.console import Console
@@ -26,3 +29,23 @@ def test_brackets_of_a_build_are_no_markup(
     said = written.getvalue()
     assert f"Build {_LINE}" in said
     assert f"Noted {_LINE}" in said
+
+
+def test_a_line_of_a_log_is_not_broken() -> None:
+    long = "word " * 40
+    program = f"from lab.cli import console; console.ConsoleProgress().note({long!r})"
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+    )
+    assert done.stderr == f"• {long}\n"
+
+
+def test_a_log_is_told_now_and_then_how_far_it_is_and_for_how_long(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    written = io.StringIO()
+    monkeypatch.setattr(console, "err", Console(file=written, width=300))
+    monkeypatch.setattr(console, "_DETAIL_EVERY_S", -1.0)
+    with console.ConsoleProgress().step("Teach") as step:
+        step.detail("step 3/7")
+    assert re.fullmatch(r"  … Teach: step 3/7 \(after [0-9.]+ ms\)\n", written.getvalue())
