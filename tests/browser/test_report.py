@@ -24,6 +24,7 @@ from tests.unit.report.synthetic import Script
 pytestmark = pytest.mark.browser
 
 PHONE = 375
+HALF_A_DESK = 800
 DESK = 1280
 LEAST_CONTRAST = 4.5
 
@@ -164,6 +165,24 @@ def test_nothing_overflows_on_a_phone(browser: Browser, report: Path) -> None:
     with opened(browser, report, width=PHONE) as found:
         found.page.evaluate("document.querySelectorAll('details').forEach(one => one.open = true)")
         assert overflowing(found.page) == [0, []]
+
+
+def test_on_half_a_desk_all_contents_are_seen_and_lead_to_headings_that_are_seen(
+    browser: Browser, report: Path
+) -> None:
+    with opened(browser, report, width=HALF_A_DESK) as found:
+        links = found.page.locator("nav a")
+        for link in links.all():
+            at = link.bounding_box()
+            assert at is not None
+            assert at["x"] + at["width"] <= HALF_A_DESK
+        for link in links.all():
+            link.click()
+            contents = found.page.locator("nav").bounding_box()
+            heading = found.page.locator(f"{link.get_attribute('href')} h2").bounding_box()
+            assert contents is not None
+            assert heading is not None
+            assert heading["y"] >= contents["y"] + contents["height"]
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
