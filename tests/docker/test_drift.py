@@ -136,7 +136,8 @@ def _config(port: int) -> str:
 
 
 def _traffic(pages: Pages, http: httpx.Client) -> float:
-    wait_until(lambda: _up(http) == len(CONTAINERS))
+    # Until it has read its own log, Prometheus answers 503.
+    wait_until(lambda: _up(http) == len(CONTAINERS), despite=(httpx.TransportError, ValueError))
     for round_ in range(5):
         pages.see("a", 20, light=0.35, seed=round_)
         pages.see("b", 10, light=0.60, seed=10 + round_)

@@ -32,11 +32,15 @@ def series(site: Site, endpoint: str) -> dict[str, float]:
 def seen(site: Site, endpoint: str, true: Callable[[dict[str, float]], bool]) -> dict[str, float]:
     """The same, once it is so: resources are sampled every few seconds."""
 
-    def so() -> dict[str, float] | None:
-        found = series(site, endpoint)
-        return found if true(found) else None
+    found: dict[str, float] = {}
 
-    return wait_until(so, otherwise=lambda: series(site, endpoint)) or {}
+    def so() -> bool:
+        nonlocal found
+        found = series(site, endpoint)
+        return true(found)
+
+    wait_until(so, otherwise=lambda: found)
+    return found
 
 
 def targets(site: Site, endpoint: str) -> list[dict[str, Any]]:
