@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable
 from typing import Final, TypeVar
 
-PATIENCE_S: Final = 120.0
+PATIENCE_S: Final = 300.0
 """Longer than any machine needs for what a test waits for: only what never comes takes this."""
 
 T = TypeVar("T")
@@ -22,7 +22,7 @@ def quickest(work: Callable[[], object], *, times: int = 5) -> float:
 
 
 def wait_until(
-    ask: Callable[[], T],
+    ask: Callable[[], T | None],
     *,
     despite: type[Exception] | tuple[type[Exception], ...] = (),
     every_s: float = 0.05,
@@ -37,8 +37,8 @@ def wait_until(
         try:
             if found := ask():
                 return found
-        except despite:
+        except despite as error:
             if time.monotonic() > deadline:
-                raise
+                raise AssertionError(otherwise()) from error
         assert time.monotonic() < deadline, otherwise()
         time.sleep(every_s)

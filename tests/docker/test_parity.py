@@ -15,13 +15,12 @@ from lab.parity.record import load
 from lab.parity.session import Job, run
 from lab.progress import Progress
 from lab.spec import LABEL_OWNER, LABEL_ROLE, Platform
-from tests.timing import wait_until
+from tests.timing import PATIENCE_S, wait_until
 
 pytestmark = pytest.mark.docker
 
 BESIDE = Path(__file__).parents[3] / "shared" / "data" / "retina.jpg"
 PHOTOGRAPH = Path(os.environ.get("LAB_TEST_PHOTOGRAPH", BESIDE))
-PATIENCE_S = 300
 
 
 def test_both_platforms_of_the_small_image_answer_alike(

@@ -161,11 +161,12 @@ class Site:
     def settled(self, name: str) -> Any:
         """The endpoint's description once its status is no longer a passing one."""
         passing = {"Creating", "Updating", "RollingBack"}
-        wait_until(
-            lambda: self.describe(name)["EndpointStatus"] not in passing,
-            otherwise=lambda: self.describe(name),
-        )
-        return self.describe(name)
+
+        def settled() -> Any:
+            seen = self.describe(name)
+            return None if seen["EndpointStatus"] in passing else seen
+
+        return wait_until(settled, every_s=0.1, otherwise=lambda: self.describe(name))
 
     def invoke(self, name: str, body: bytes | str = b"{}", **more: Any) -> Any:
         """The answer with its body read: what is not read keeps a socket open."""

@@ -46,7 +46,9 @@ def read(site: Site, uri: str) -> bytes:
     """The object, as soon as it is there."""
     key = uri.removeprefix(f"s3://{BUCKET}/")
     answer = wait_until(
-        lambda: site.s3.get_object(Bucket=BUCKET, Key=key), despite=site.s3.exceptions.NoSuchKey
+        lambda: site.s3.get_object(Bucket=BUCKET, Key=key),
+        despite=site.s3.exceptions.NoSuchKey,
+        otherwise=lambda: f"{uri} did not come; {site.emulator.log}",
     )
     return bytes(answer["Body"].read())
 
@@ -148,18 +150,19 @@ def test_the_metrics_have_cloudwatchs_dimension_only(site: Site, endpoint: str) 
     reply = site.runtime.invoke_endpoint_async(EndpointName=endpoint, Body=b"{}")
     read(site, reply["OutputLocation"])
 
-    def values() -> dict[str, float]:
+    def idle() -> dict[str, float] | None:
         page = httpx.get(f"{site.emulator.url}/metrics").text
-        return {
+        values = {
             sample.name: sample.value
             for family in text_string_to_metric_families(page)
             for sample in family.samples
             if sample.labels == {"endpoint": endpoint}
         }
+        return values if values.get("sagemaker_async_approximate_backlog_size") == 0 else None
 
-    wait_until(lambda: values().get("sagemaker_async_approximate_backlog_size") == 0)
-    assert values()["sagemaker_async_invocations_processed_total"] >= 1
-    assert values()["sagemaker_async_total_processing_time_seconds_count"] >= 1
+    values = wait_until(idle)
+    assert values["sagemaker_async_invocations_processed_total"] >= 1
+    assert values["sagemaker_async_total_processing_time_seconds_count"] >= 1
 
 
 def test_a_killed_emulator_goes_on_with_what_it_had_accepted(

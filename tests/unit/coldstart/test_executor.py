@@ -265,9 +265,10 @@ def test_a_missing_serve_is_explained(tmp_path: Path) -> None:
 
 
 def test_the_last_ping_status_is_kept(tmp_path: Path) -> None:
-    sample = start(on(FakeEngine(Behaviour(answer=never_ready)), tmp_path, patience_s=0.6))
+    does = Behaviour(answer=lambda: lambda *_: (503, b""))
+    sample = start(on(FakeEngine(does), tmp_path, patience_s=0.6))
     assert sample.failure is not None
-    assert sample.failure.last_ping_status == 500
+    assert sample.failure.last_ping_status == 503
 
 
 @pytest.mark.parametrize(

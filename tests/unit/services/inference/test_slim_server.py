@@ -2,6 +2,7 @@
 
 import socket
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -162,12 +163,15 @@ def test_an_idle_connection_is_closed(
 def test_an_answer_that_nobody_reads_is_given_up(
     server: slim_server.Server, service: Service, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    patience_s = slim_server._STALL_S
     monkeypatch.setattr(slim_server, "_STALL_S", 0.2)
     monkeypatch.setattr(service.metrics, "page", lambda: ("text/plain", bytes(50_000_000)))
     with connected(server) as sock:
         sock.sendall(PING.replace(b"/ping", b"/metrics"))
         assert sock.recv(1) == b"H"
+        begun = time.monotonic()
         wait_until(lambda: not server._connections)
+        assert time.monotonic() - begun < patience_s, "after the time set above"
 
 
 def test_many_connections_do_not_shut_out_the_next(
@@ -221,4 +225,6 @@ def test_the_gate_is_left_whatever_becomes_of_a_request(
         head = b"POST /invocations HTTP/1.1\r\nContent-Type: image/png\r\n"
         sock.sendall(head + b"Transfer-Encoding: chunked\r\n\r\nnonsense\r\n")
         assert receive(sock, b"\r\n\r\n").startswith(b"HTTP/1.1 400")
+    begun = time.monotonic()
     wait_until(lambda: service.gate.enter(free))
+    assert time.monotonic() - begun < slim_server._STALL_S, "it is not the time-out that lets go"
