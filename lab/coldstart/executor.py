@@ -257,12 +257,21 @@ class ContainerExecutor:
             taking.marks,
             inside=observed.inside,
             wall_s=taking.wall_s or 0.0,
+            error_bar_s=self._error_bar_s(taking, observed),
             slack_s=self._slack_s,
         )
         if doubt is not None:
             raise TrialFailed.of(
                 FailureKind.INCONSISTENT, f"The marks contradict each other: {doubt}."
             )
+
+    def _error_bar_s(self, taking: Taking, observed: Observed) -> float:
+        """The probe interval, or what it came to where a busy machine woke the lab up late."""
+        probes = observed.probes
+        late_s = probes.late_s
+        if probes.count == 1 and probes.first_ns is not None:
+            late_s += (probes.first_ns - taking.marks[Mark.STARTED]) / 1e9
+        return max(self._bench.limits.probe_interval_s, round(late_s, 6))
 
     def _site(self, folder: str) -> LocalSite:
         return LocalSite(
@@ -297,11 +306,7 @@ class ContainerExecutor:
         error_bar_s = self._bench.limits.probe_interval_s
         if observed is not None:
             probes = observed.probes
-            # On a busy machine the lab may wake up late: the error bar is what it came to.
-            late_s = probes.late_s
-            if probes.count == 1 and probes.first_ns is not None:
-                late_s += (probes.first_ns - taking.marks[Mark.STARTED]) / 1e9
-            error_bar_s = max(error_bar_s, round(late_s, 6))
+            error_bar_s = self._error_bar_s(taking, observed)
             taking.evidence |= {
                 "probes": probes.count,
                 "first_probe_ns": probes.first_ns,

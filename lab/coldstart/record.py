@@ -88,7 +88,8 @@ class Sample(_Frozen):
     total_s: float | None = None
     """Trial begun to first prediction received, by the clock of the marks."""
     wall_s: float | None = None
-    """The same span by a second, monotonic clock; the phases must add up to it within 2 %."""
+    """The same span by a second, monotonic clock; the phases must add up to it within 2 % and the
+    error bar."""
     second_prediction_s: float | None = None
     probe_interval_s: float | None = None
     """The error bar of ``accepting`` and ``ready``: the plan's interval, or the time before the

@@ -21,7 +21,7 @@ from typing import Any, Final
 from lab.spec import Mark, Phase
 
 TOLERANCE: Final = 0.02
-"""The share of the wall time by which the phases may miss it."""
+"""The share of the wall time by which the phases may miss it, beyond the trial's error bar."""
 
 CLOCK_TICK_S: Final = 0.010
 """``process`` comes from the kernel's start time of a process, which is kept in 10 ms ticks."""
@@ -116,21 +116,36 @@ def total(marks: Mapping[Mark, int]) -> float:
     return (marks[Mark.PREDICTED] - marks[Mark.BEGIN]) / _NS
 
 
+def allowed(wall_s: float, error_bar_s: float) -> float:
+    """By how many seconds the phases may miss the wall time.
+
+    No trial is known more exactly than its error bar. Where a trial is short, a thread that the
+    machine leaves waiting for a few milliseconds between two marks is within it.
+    """
+    return TOLERANCE * wall_s + error_bar_s
+
+
 def doubts(
-    marks: Mapping[Mark, int], *, inside: Inside | None, wall_s: float, slack_s: float
+    marks: Mapping[Mark, int],
+    *,
+    inside: Inside | None,
+    wall_s: float,
+    error_bar_s: float,
+    slack_s: float,
 ) -> str | None:
     """Why the marks cannot all be true, with the numbers; None if they can.
 
-    ``slack_s`` is by how much marks of two clocks may be out of order: the clocks' error and the
-    probe interval.
+    ``error_bar_s`` is what the trial reports as its own; ``slack_s`` is by how much marks of two
+    clocks may be out of order: the clocks' error and the probe interval.
     """
     parts = phases(marks)
     summed = sum(parts.values())
-    if abs(summed - wall_s) > TOLERANCE * wall_s:
+    if abs(summed - wall_s) > allowed(wall_s, error_bar_s):
         listed = ", ".join(f"{phase} {seconds:.4f}" for phase, seconds in parts.items())
         return (
             f"the phases add up to {summed:.4f} s and the trial took {wall_s:.4f} s, "
-            f"{abs(summed / wall_s - 1):.1%} apart ({listed})"
+            f"{abs(summed / wall_s - 1):.1%} apart with an error bar of {error_bar_s:.4f} s "
+            f"({listed})"
         )
     negative = [phase for phase, seconds in parts.items() if seconds < 0]
     if negative:

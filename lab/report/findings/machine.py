@@ -3,18 +3,18 @@
 from collections.abc import Callable, Iterator, Sequence
 from typing import Final
 
+from lab.coldstart.record import Sample
 from lab.report.load import Recorded
 from lab.report.model import Finding, FindingKind, Row, Severity
 from lab.report.rows import Measured, container
 from lab.report.words import count_bytes, percent, plural, seconds, tier
 from lab.spec import Tier
+from lab.start.timeline import allowed
 
 NEAR: Final = 0.85
 """Share of the tier's memory from which a peak is called near."""
 TOO_NEAR: Final = 0.95
 CLOCK_S: Final = 0.005
-AGREEMENT: Final = 0.02
-"""The phases must add up to the wall time within this share."""
 
 
 def no_container(recorded: Recorded, _: Sequence[Measured]) -> Iterator[Finding]:
@@ -100,25 +100,30 @@ def clock(recorded: Recorded, measured: Sequence[Measured]) -> Iterator[Finding]
             remedy="Synchronise the clocks, or use an engine on this machine.",
             stake_s=max(abs(offset), error),
         )
-    off = [
+    torn = [
         (abs(sum(sample.phases_s.values()) / sample.wall_s - 1), sample)
         for one in measured
         for sample in one.counted
-        if sample.wall_s
+        if sample.wall_s and _torn(sample, sample.wall_s)
     ]
-    worst = [pair for pair in off if pair[0] > AGREEMENT]
-    if worst:
-        share, sample = max(worst, key=lambda pair: pair[0])
+    if torn:
+        share, sample = max(torn, key=lambda pair: pair[0])
         yield Finding(
             kind=FindingKind.CLOCK,
             severity=Severity.SERIOUS,
-            title=f"{plural(len(worst), 'sample')} whose phases do not add up",
+            title=f"{plural(len(torn), 'sample')} whose phases do not add up",
             seen=f"Trial {sample.trial}{' (emulated)' * sample.emulated}: the phases differ from "
             f"the wall time by {percent(share)}.",
-            why="The marks and a monotonic clock must tell the same time within 2 %.",
+            why="The marks and a monotonic clock must tell the same time within 2 % and "
+            "the error bar.",
             remedy="Look for a clock that was set during the run; repeat it.",
-            cells=list(dict.fromkeys(str(sample.cell) for _, sample in worst)),
+            cells=list(dict.fromkeys(str(sample.cell) for _, sample in torn)),
         )
+
+
+def _torn(sample: Sample, wall_s: float) -> bool:
+    off_s = abs(sum(sample.phases_s.values()) - wall_s)
+    return off_s > allowed(wall_s, sample.probe_interval_s or 0.0)
 
 
 def emulated(recorded: Recorded, measured: Sequence[Measured]) -> Iterator[Finding]:

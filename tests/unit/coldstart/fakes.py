@@ -21,14 +21,14 @@ from lab.engine.api import (
 )
 from lab.errors import EngineError
 from lab.spec import EngineKind, Platform
-from tests.unit.start.servers import Answer, ready_after, serving
+from tests.unit.start.servers import Answer, ready_when_asked, serving
 
 
 @dataclass(kw_only=True)
 class Behaviour:
     """What the containers of an engine do."""
 
-    answer: Callable[[], Answer] = lambda: ready_after(0.2)
+    answer: Callable[[], Answer] = lambda: ready_when_asked(times=22)
     exit_code: int | None = None
     """Exited at once, with this."""
     lingers: bool = True

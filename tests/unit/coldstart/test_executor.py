@@ -1,8 +1,9 @@
+import gc
 import io
 import json
 import tarfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
@@ -19,11 +20,26 @@ from lab.engine.api import ContainerSpec
 from lab.engine.pulled import NotColdError
 from lab.errors import DiskFullError, ImageNotFoundError, RegistryError
 from lab.spec import LABEL_OWNER, EngineKind, Mark, Phase, Platform, StartKind
+from lab.start import timeline
 from tests.unit.coldstart.builders import cell, trial
 from tests.unit.coldstart.fakes import Behaviour, FakeEngine
-from tests.unit.start.servers import Answer, Reply, ready_after
+from tests.unit.start.servers import Answer, Reply, ready_after, ready_when_asked
 
 SUBJECT = Subject(image="x", archive=None, payload=b"hello", content_type="text/plain")
+TOLERANCE = timeline.TOLERANCE
+
+
+@pytest.fixture(autouse=True)
+def nothing_but_what_is_tested(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A machine may stop between any two marks, and all garbage of a test session is a lot."""
+    monkeypatch.setattr(timeline, "TOLERANCE", 1000.0)
+    monkeypatch.setattr(gc, "collect", lambda: 0)
+
+
+@pytest.fixture
+def consistent(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Phases must add up, as they must in a run."""
+    monkeypatch.setattr(timeline, "TOLERANCE", TOLERANCE)
 
 
 @pytest.fixture
@@ -80,7 +96,6 @@ def test_a_fresh_start_is_measured_from_outside(bench: Bench) -> None:
     ]
     assert sample.total_s is not None
     assert sample.wall_s is not None
-    assert sum(sample.phases_s.values()) == pytest.approx(sample.wall_s, rel=0.02)
     assert 0.2 <= sample.total_s <= sample.wall_s
     assert sample.phases_s[Phase.READY] > 0.1
     assert sample.second_prediction_s is not None
@@ -90,6 +105,56 @@ def test_a_fresh_start_is_measured_from_outside(bench: Bench) -> None:
     assert sample.probe_interval_s is not None
     assert sample.probe_interval_s >= 0.01
     assert not sample.emulated
+
+
+def once(seen: Callable[[], bool]) -> bool:
+    """Whether it is seen in one of a few goes: a machine that stops spoils one, not all."""
+    return any(seen() for _ in range(5))
+
+
+@pytest.mark.usefixtures("consistent")
+def test_the_phases_add_up_to_within_the_sample_s_own_error_bar(bench: Bench) -> None:
+    def adds_up() -> bool:
+        sample = start(bench)
+        assert sample.wall_s is not None
+        assert sample.probe_interval_s is not None
+        apart_s = abs(sum(sample.phases_s.values()) - sample.wall_s)
+        fine = apart_s <= 0.02 * sample.wall_s + sample.probe_interval_s
+        assert fine == (sample.outcome is Outcome.OK)
+        return fine
+
+    assert once(adds_up)
+
+
+@pytest.mark.usefixtures("consistent")
+@pytest.mark.parametrize(
+    ("idle_s", "failure"), [(0.005, None), (0.5, FailureKind.INCONSISTENT)], ids=["5 ms", "0.5 s"]
+)
+def test_a_thread_may_wait_a_moment_between_two_marks_but_no_longer(
+    bench: Bench, idle_s: float, failure: FailureKind | None
+) -> None:
+    def as_expected() -> bool:
+        cold = Cold(FakeEngine(Behaviour(answer=lambda: ready_after(0.1))), idle_s=idle_s)
+        sample = start(replace(bench, cold=cold), cell(kind=StartKind.PULL))
+        return (sample.failure and sample.failure.kind) == failure
+
+    assert once(as_expected)
+
+
+def test_garbage_is_collected_before_a_trial_and_not_during_it(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[str] = []
+    monkeypatch.setattr(gc, "collect", lambda: seen.append("collected"))
+
+    def answer() -> Answer:
+        seen.append("enabled" if gc.isenabled() else "disabled")
+        return ready_after(0)
+
+    made(bench).does = Behaviour(answer=answer)
+    start(bench)
+    assert seen == ["collected", "disabled"]
+    assert gc.isenabled()
 
 
 def on_arm64(kind: StartKind = StartKind.FRESH) -> Cell:
@@ -118,9 +183,9 @@ def test_an_emulated_container_is_waited_for_longer(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("lab.start.emulated.PATIENCE", 100)
-    slow = Behaviour(answer=lambda: ready_after(1.0))
-    bench = on(FakeEngine(slow), tmp_path, patience_s=0.6)
+    bench = on(FakeEngine(Behaviour(answer=lambda: ready_after(1.0))), tmp_path, patience_s=0.6)
     assert Mark.PREDICTED in start(bench, on_arm64()).marks
+    made(bench).does = Behaviour(answer=never_ready)
     failure = start(bench, cell()).failure
     assert failure is not None
     assert failure.kind is FailureKind.NEVER_READY
@@ -392,8 +457,9 @@ def test_a_container_that_was_there_before_is_not_fresh(
 class Cold:
     """Cold hosts whose pulls take a known time."""
 
-    def __init__(self, engine: FakeEngine) -> None:
+    def __init__(self, engine: FakeEngine, *, idle_s: float = 0.0) -> None:
         self.engine = engine
+        self.idle_s = idle_s
         self.publish: int | None = 0
         self.opened = 0
         self.closed = 0
@@ -407,6 +473,7 @@ class Cold:
             self.closed += 1
 
     def bring(self, subject: Subject, taking: Taking) -> Brought:
+        time.sleep(self.idle_s)
         with taking.span(Mark.PULL_BEGIN, Mark.PULL_END):
             time.sleep(0.03)
             taking.mark(Mark.PULL_DOWNLOADED)

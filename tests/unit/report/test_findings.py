@@ -171,6 +171,14 @@ def test_clock_doubts_are_told() -> None:
     assert torn.severity is Severity.SERIOUS
 
 
+def test_a_sample_that_is_known_no_better_is_not_called_torn() -> None:
+    def off_by_half_its_error_bar(sample: Sample) -> Sample:
+        wall_s = 1.02 * sum(sample.phases_s.values()) + 0.005
+        return sample.model_copy(update={"wall_s": wall_s, "probe_interval_s": 0.01})
+
+    assert FindingKind.CLOCK not in found(one_variant(edit=off_by_half_its_error_bar))
+
+
 def test_emulation_is_told_and_its_noise_is_not() -> None:
     kinds = found(Script(emulated=True, platform=Platform.ARM64, blocks=2, noise=0.5))
     assert FindingKind.EMULATED in kinds

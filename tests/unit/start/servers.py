@@ -1,5 +1,6 @@
 """Servers on the loopback that answer as starting containers do."""
 
+import itertools
 import socketserver
 import threading
 import time
@@ -54,10 +55,19 @@ def serving(answer: Answer, *, port: int = 0) -> Iterator[tuple[str, int]]:
 def ready_after(seconds: float) -> Answer:
     """``/ping`` says 503 until it is ready; ``/invocations`` echoes."""
     ready_at = time.monotonic() + seconds
+    return _ready(lambda: time.monotonic() >= ready_at)
 
+
+def ready_when_asked(*, times: int) -> Answer:
+    """The same, ready at the so-and-so-manyth ``/ping``."""
+    asked = itertools.count(1)
+    return _ready(lambda: next(asked) >= times)
+
+
+def _ready(ready: Callable[[], bool]) -> Answer:
     def answer(method: str, path: str, body: bytes) -> Reply | None:
         if path == "/ping":
-            return (200 if time.monotonic() >= ready_at else 503), b""
+            return (200 if ready() else 503), b""
         return (200, b"echo " + body) if method == "POST" else (404, b"")
 
     return answer
