@@ -6,6 +6,10 @@
 variable "ARCH" {
   default = "amd64"
 }
+# The engine's own: what is compiled for another one is compiled here.
+variable "HOST" {
+  default = ARCH
+}
 # The Debian that the images stand on: a local image, see services/base.
 variable "BASE" {
   default = "inference-lab/base:trixie-${ARCH}"
@@ -97,6 +101,16 @@ target "_variant" {
     "org.inference-lab.role" = "variant"
     # SageMaker tells the container its port (SAGEMAKER_BIND_TO_PORT), as multi-container needs.
     "com.amazonaws.sagemaker.capabilities.accept-bind-to-port" = "true"
+# Those that run on the engine itself, whatever they compile for.
+target "native" {
+  inherits = ["tools"]
+  platforms = ["linux/${HOST}"]
+  args = {
+    BASE = "inference-lab/base:trixie-${HOST}"
+  }
+  tags = ["inference-lab/tools:${HOST}"]
+}
+
   }
 }
 
@@ -165,7 +179,7 @@ target "floor" {
   inherits = ["_variant"]
   context = "services/floor"
   contexts = {
-    tools = "target:tools"
+    tools = "target:native"
   }
   tags = tag("floor")
   labels = {

@@ -24,6 +24,7 @@ from lab.errors import EngineError, UsageError
 from lab.images import build as images
 from lab.images.base import ensure_base
 from lab.images.sizes import image_record
+from lab.images.targets import COMPILED_ACROSS
 from lab.images.variants import image_ref
 from lab.progress import Progress
 from lab.spec import FLOOR, LABEL_OWNER, LABEL_ROLE, EngineKind, StartKind
@@ -154,8 +155,9 @@ def _build(
     for platform in plan.platforms:
         targets = list(plan.all_variants)
         if facts.kind is EngineKind.DOCKER:
-            found = ensure_base(platform, engine, progress)
-            base[platform.arch] = asdict(found)
+            stands_on = facts.platform if COMPILED_ACROSS.issuperset(targets) else platform
+            found = ensure_base(stands_on, engine, progress)
+            base[stands_on.arch] = asdict(found)
         if pulling and platform is facts.platform:
             targets += ["registry", "coldhost"]
         images.ensure(targets, platform=platform, engine=engine, progress=progress)

@@ -10,7 +10,7 @@ from lab.engine.provision import Tool, advice, ensure
 from lab.engine.select import Choice, choice
 from lab.errors import BuildError, CommandError, DiskFullError, EngineError
 from lab.images.hostfiles import HostFiles, host_files
-from lab.images.targets import BAKE_FILE
+from lab.images.targets import BAKE_FILE, COMPILED_ACROSS
 from lab.paths import ROOT
 from lab.process import run, stream
 from lab.progress import Progress, Step
@@ -42,7 +42,8 @@ def bake(
     a platform that does not run on the engine, or another ``EngineError``.
     """
     client(progress)
-    ensure_runs(platform, engine, progress)
+    if not COMPILED_ACROSS.issuperset(targets):
+        ensure_runs(platform, engine, progress)
     title = f"Building {', '.join(targets)}"
     with host_files() as files, progress.step(title) as step:
         words = [
@@ -70,6 +71,7 @@ def environment(platform: Platform, engine: DockerEngine, files: HostFiles) -> M
         "BUILDX_BUILDER": _BUILDER,
         "BUILDKIT_PROGRESS": "plain",
         "ARCH": platform.arch,
+        "HOST": engine.facts().platform.arch,
         "BASE": f"inference-lab/base:trixie-{platform.arch}",
         "UPSTREAM": "",
         "CA_FILE": str(files.ca or ""),

@@ -1,5 +1,6 @@
 """Build what is missing or has changed, and nothing else."""
 
+import functools
 from collections.abc import Mapping, Sequence
 
 from lab.engine.api import Engine, ImageFacts
@@ -10,7 +11,7 @@ from lab.errors import EngineError, ImageNotFoundError
 from lab.images import thirdparty, venvs
 from lab.images.bake import bake
 from lab.images.base import ensure_base
-from lab.images.targets import LABEL_FINGERPRINT, Target, fingerprint, target
+from lab.images.targets import COMPILED_ACROSS, LABEL_FINGERPRINT, Target, fingerprint, target
 from lab.images.thirdparty import Provenance
 from lab.progress import Progress
 from lab.spec import Platform
@@ -38,8 +39,15 @@ def ensure(
     wanted = [one for one in wanted if not one.upstream]
     if not wanted:
         return
-    base = engine.image(ensure_base(platform, engine, progress).ref).image_id
-    marks = {one: fingerprint(one, base=base) for one in _with_steps(wanted)}
+
+    @functools.cache
+    def base(of: Platform) -> str:
+        return engine.image(ensure_base(of, engine, progress).ref).image_id
+
+    def stands_on(one: Target) -> Platform:
+        return engine.facts().platform if one.name in COMPILED_ACROSS else platform
+
+    marks = {one: fingerprint(one, base=base(stands_on(one))) for one in _with_steps(wanted)}
     present = {one: _present(one.ref(platform), engine) for one in marks}
     stale = [one for one, mark in marks.items() if _mark(present[one]) != mark]
     if not stale:

@@ -17,6 +17,10 @@ BAKE_FILE: Final = "services/docker-bake.hcl"
 LABEL_FINGERPRINT: Final = "org.inference-lab.fingerprint"
 """On every image: what it was built from, so that an unchanged one is not built again."""
 
+COMPILED_ACROSS: Final = frozenset({FLOOR})
+"""Made on the engine's own platform whatever they are for: without QEMU, and without a base of the
+other one."""
+
 _TOOLS: Final = ("services/base/Dockerfile",)
 _APP: Final = ("services/inference/app", "services/inference/serve")
 _PACKAGING: Final = "services/inference/packaging"

@@ -125,22 +125,44 @@ def test_an_index_out_of_reach_points_to_the_doctor(docker: FakeDocker, builder:
 def test_what_does_not_run_on_the_engine_is_refused_before_the_builder_begins(
     docker: FakeDocker, builder: Builder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    lacks_image(docker, "inference-lab/floor:arm64")
+    lacks_image(docker, "inference-lab/onnx:arm64")
     base = "inference-lab/base:trixie-arm64"
     has_image(docker, base, labels=BASE_LABELS)  # it was made when QEMU was still there
+    nothing_is_emulated(monkeypatch)
+    engine = DockerEngine(docker.address)
+    try:
+        with pytest.raises(EmulationError, match="linux/arm64 images cannot run here") as refused:
+            ensure(["onnx"], platform=Platform.ARM64, engine=engine, progress=Silent())
+    finally:
+        engine.close()
+    assert refused.value.remedy
+    assert not [words for words in builder.commands if "bake" in words]
+
+
+def test_what_is_compiled_across_needs_neither_emulation_nor_a_base_of_the_other_platform(
+    docker: FakeDocker, builder: Builder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lacks_image(docker, "inference-lab/floor:arm64")
+    lacks_image(docker, "inference-lab/base:trixie-arm64")
+    nothing_is_emulated(monkeypatch)
+    engine = DockerEngine(docker.address)
+    try:
+        ensure(["floor"], platform=Platform.ARM64, engine=engine, progress=Silent())
+    finally:
+        engine.close()
+    (command,) = [words for words in builder.commands if "bake" in words]
+    mark = fingerprint(target("floor"), base=BASE_ID)
+    assert f"--set=floor.labels.{LABEL_FINGERPRINT}={mark}" in command
+    env = builder.environments[-1]
+    assert (env["ARCH"], env["HOST"]) == ("arm64", "amd64")
+
+
+def nothing_is_emulated(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LAB_ENGINE", "external")
     monkeypatch.setattr(
         "lab.engine.emulation.run",
         lambda *_, **__: Result(code=0, stdout="Platforms: linux/amd64, linux/386", stderr=""),
     )
-    engine = DockerEngine(docker.address)
-    try:
-        with pytest.raises(EmulationError, match="linux/arm64 images cannot run here") as refused:
-            ensure(["floor"], platform=Platform.ARM64, engine=engine, progress=Silent())
-    finally:
-        engine.close()
-    assert refused.value.remedy
-    assert not [words for words in builder.commands if "bake" in words]
 
 
 def test_an_environment_that_stands_for_an_image_is_of_this_machines_platform_only() -> None:
