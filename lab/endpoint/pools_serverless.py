@@ -92,6 +92,7 @@ class ServerlessPool(BasePool):
             elif waiter.cancelled():
                 self._waiting -= 1
                 self._notify()
+                self._trim()
             raise
 
     def _count_spillover(self) -> None:
@@ -236,6 +237,10 @@ class ServerlessPool(BasePool):
         self._trim()
 
     def _trim(self) -> None:
+        """Drop what nobody has and the maximum forbids: what is still coming, then idle ones."""
+        forsaken = [coming for coming in self._coming if not coming.claimed]
+        for coming in forsaken[: max(0, self._present - self._limit)]:
+            self._coming.pop(coming).cancel()
         for server in self._idle[: max(0, self._present - self._limit)]:
             self._discard(server)
 

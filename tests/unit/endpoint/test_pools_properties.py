@@ -4,7 +4,7 @@ import asyncio
 from dataclasses import replace
 from typing import Any
 
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from lab.endpoint.parts import LaunchFailed, Lease, NotReady, Throttled
@@ -133,6 +133,25 @@ def pool_is_quiet(pool: Any) -> bool:
 
 @settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
 @given(steps=_STEPS, limit=st.integers(1, 3), provisioned=st.integers(0, 2))
+@example(
+    # Launches that nobody waits for any more when the limit is lowered ...
+    steps=[
+        ("zero", 0),
+        ("request", 1),
+        ("request", 1),
+        ("cancel", 0),
+        ("cancel", 0),
+        ("resize", 1),
+    ],
+    limit=2,
+    provisioned=0,
+)
+@example(
+    # ... and that nobody waits for once it is.
+    steps=[("zero", 0), ("request", 2), ("resize", 1), ("cancel", 0), ("cancel", 0)],
+    limit=2,
+    provisioned=0,
+)
 def test_a_serverless_pool_keeps_its_word(
     steps: list[tuple[str, int]], limit: int, provisioned: int
 ) -> None:
