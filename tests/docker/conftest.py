@@ -9,6 +9,7 @@ import pytest
 from lab.artifacts import build, store
 from lab.cli.console import ConsoleProgress
 from lab.engine.docker import DockerEngine
+from lab.engine.emulation import ensure_runs
 from lab.engine.select import open_engine
 from lab.images.base import ensure_base
 from lab.images.build import ensure
@@ -79,6 +80,7 @@ def foreign_image(
     """Build an image of the lab's for the other platform if need be, and say its name."""
 
     def build_one(target: str) -> str:
+        ensure_runs(foreign, engine, progress)
         ensure([target], platform=foreign, engine=engine, progress=progress)
         return image_ref(target, foreign)
 

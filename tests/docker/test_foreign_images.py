@@ -1,13 +1,17 @@
-"""Images for the architecture that is not the engine's own, built and run under QEMU.
+"""Images for the architecture that is not the engine's own.
 
-TensorFlow takes minutes there and is left to ``make images PLATFORMS=linux/amd64,linux/arm64``.
+The floor is compiled across, so what is true of any such image is shown on it; building under QEMU
+takes minutes. TensorFlow is left to ``make images PLATFORMS=linux/amd64,linux/arm64``.
 """
 
+import io
+import tarfile
 from collections.abc import Callable, Mapping
 from typing import Any
 
 import pytest
 
+from lab.contract.saved import MACHINES
 from lab.engine import emulation
 from lab.engine.docker import DockerEngine
 from lab.images.base import ensure_base
@@ -16,7 +20,7 @@ from lab.images.sizes import image_record
 from lab.progress import Progress, Silent
 from lab.spec import FLOOR, LABEL, LABEL_ROLE, Platform
 
-pytestmark = pytest.mark.docker
+pytestmark = [pytest.mark.docker, pytest.mark.xdist_group("registry")]
 
 _MACHINES: Mapping[Platform, str] = {Platform.AMD64: "x86_64", Platform.ARM64: "aarch64"}
 _PROOF = (
@@ -49,6 +53,25 @@ def test_programs_of_the_other_architecture_run_and_are_known_to_be_emulated(
     assert seen.version is None or int(seen.version.split(".")[0]) >= emulation.OLDEST
 
 
+def test_the_floor_is_the_other_architecture_s_own(
+    engine: DockerEngine, foreign: Platform, foreign_image: Callable[[str], str]
+) -> None:
+    ref = foreign_image(FLOOR)
+    assert engine.image(ref).platform is foreign
+    made = engine.client.create_container(ref, labels={LABEL: "true"}, platform=foreign)["Id"]
+    try:
+        packed, _ = engine.client.get_archive(made, "/serve")
+        with tarfile.open(fileobj=io.BytesIO(b"".join(packed))) as tar:
+            program = tar.extractfile("serve")
+            assert program is not None
+            head = program.read(20)
+    finally:
+        engine.client.remove_container(made, force=True)
+    assert head.startswith(b"\x7fELF")
+    assert MACHINES[int.from_bytes(head[18:], "little")] == foreign.arch
+
+
+@pytest.mark.long
 def test_the_base_is_the_other_architectures_own_and_made_once(
     engine: DockerEngine, foreign: Platform, progress: Progress
 ) -> None:
@@ -60,6 +83,7 @@ def test_the_base_is_the_other_architectures_own_and_made_once(
     assert silent.steps == []
 
 
+@pytest.mark.long
 def test_the_small_image_runs_with_the_other_architectures_libraries(
     engine: DockerEngine, foreign: Platform, foreign_image: Callable[[str], str]
 ) -> None:
@@ -70,6 +94,7 @@ def test_the_small_image_runs_with_the_other_architectures_libraries(
     assert printed.splitlines()[-1] == _MACHINES[foreign]
 
 
+@pytest.mark.long
 def test_the_small_image_is_hardly_larger_for_the_other_architecture(
     engine: DockerEngine,
     platform: Platform,
@@ -85,11 +110,11 @@ def test_the_small_image_is_hardly_larger_for_the_other_architecture(
     assert arm64.unpacked_bytes < 1.1 * amd64.unpacked_bytes
 
 
+@pytest.mark.parametrize("name", [FLOOR, pytest.param("onnx-slim", marks=pytest.mark.long)])
 def test_nothing_is_built_again_when_nothing_changed(
-    engine: DockerEngine, foreign: Platform, foreign_image: Callable[[str], str]
+    engine: DockerEngine, foreign: Platform, foreign_image: Callable[[str], str], name: str
 ) -> None:
-    for name in ("onnx-slim", FLOOR):
-        foreign_image(name)
+    foreign_image(name)
     progress = Silent()
-    ensure(["onnx-slim", FLOOR], platform=foreign, engine=engine, progress=progress)
+    ensure([name], platform=foreign, engine=engine, progress=progress)
     assert progress.steps == []

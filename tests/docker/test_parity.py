@@ -17,7 +17,7 @@ from lab.progress import Progress
 from lab.spec import LABEL_OWNER, LABEL_ROLE, Platform
 from tests.timing import PATIENCE_S, wait_until
 
-pytestmark = pytest.mark.docker
+pytestmark = [pytest.mark.docker, pytest.mark.long, pytest.mark.xdist_group("registry")]
 
 BESIDE = Path(__file__).parents[3] / "shared" / "data" / "retina.jpg"
 PHOTOGRAPH = Path(os.environ.get("LAB_TEST_PHOTOGRAPH", BESIDE))

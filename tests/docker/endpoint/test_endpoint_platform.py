@@ -9,7 +9,7 @@ from lab.engine.docker import DockerEngine
 from lab.spec import FLOOR, Platform
 from tests.docker.endpoint.site import Site, realtime, serverless
 
-pytestmark = pytest.mark.docker
+pytestmark = [pytest.mark.docker, pytest.mark.xdist_group("registry")]
 
 
 def test_an_image_for_another_processor_fails_as_on_sagemaker_though_it_would_run_here(
