@@ -14,7 +14,7 @@ from lab.services import Started
 from lab.stack.seed import Endpoint
 from lab.stack.session import Stack
 from lab.stack.session import up as start
-from lab.stack.settings import VARIANT, Settings
+from lab.stack.settings import MODEL, VARIANT, Settings
 
 app = typer.Typer()
 
@@ -24,13 +24,14 @@ _FAILED = 1
 @app.command()
 def up(
     variant: str = typer.Option(VARIANT, help="Which variant the endpoints serve."),
-    model: list[str] = typer.Option(None, help="Only this model; repeatable. All by default."),
+    model: list[str] = typer.Option([MODEL], help="Have endpoints of this model; repeatable."),
 ) -> None:
-    """Start the SageMaker look-alike and leave two endpoints for each model, ready to be called.
+    """Start the SageMaker look-alike and leave two endpoints of a model, ready to be called.
 
-    Builds what is missing and changes nothing that is there: a second time takes seconds.
+    Builds what is missing and changes nothing that is there: a second time takes seconds, and
+    endpoints of other models stay as they were.
     """
-    models = tuple(dict.fromkeys(model or store.models()))
+    models = tuple(dict.fromkeys(model))
     for name in models:
         store.folder(name)
     settings = Settings(variant=variant, models=models)
@@ -45,7 +46,7 @@ def up(
     out.print(endpoint_lines(stack), highlight=False, soft_wrap=True)
     out.print()
     _line(how_to(stack, with_keys=not settings.env.get("AWS_ACCESS_KEY_ID")))
-    _complain(stack.endpoints)
+    _complain([one for one in stack.endpoints if one.model in models])
 
 
 def services_table(services: Sequence[Started]) -> Table:

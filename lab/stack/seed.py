@@ -10,7 +10,7 @@ import json
 import re
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final, Protocol
 
 from lab.artifacts.store import Archive, Payload
@@ -27,6 +27,7 @@ _PREFIX: Final = "inference-lab"
 _VARIANT: Final = "AllTraffic"
 _POLL_S: Final = 0.25
 _WAIT_S: Final = 600.0
+_GONE: Final = "gone"
 _TAGS: Final = [{"Key": "inference-lab:seed", "Value": "lab up"}]
 
 
@@ -78,12 +79,12 @@ class Endpoint:
     note: str | None = None
 
 
-def upload(served: Sequence[Served], bucket: str, client: Emulator, progress: Progress) -> None:
+def upload(archives: Sequence[Archive], bucket: str, client: Emulator, progress: Progress) -> None:
     """Have the bucket and every archive in S3."""
     client.ensure_bucket(bucket)
-    for one in served:
-        with progress.step(f"Archive of {one.archive.model} in S3"):
-            client.upload(one.archive.path, bucket, key_of(one.archive))
+    for one in archives:
+        with progress.step(f"Archive of {one.model} in S3"):
+            client.upload(one.path, bucket, key_of(one))
 
 
 def key_of(archive: Archive) -> str:
@@ -105,18 +106,25 @@ def endpoints(
             changed[name] = (_endpoint(name, kind, config, client, progress), one, kind)
     waiting = [name for name, (state, _, _) in changed.items() if state == "changed"]
     if waiting:
-        with progress.step(f"Waiting for {_counted(waiting)}") as step:
+        with progress.step(f"Starting {' and '.join(waiting)}") as step:
             _settled(waiting, client, step)
-            return _all_described(changed, client)
-    return _all_described(changed, client)
+    rows = []
+    for name, (state, one, kind) in changed.items():
+        seen = _described(name, one.archive.model, kind, client)
+        if state == "changed" and seen.status == Status.IN_SERVICE:
+            with progress.step(f"The first answer of {name}"):
+                seen = replace(seen, reason=_trouble(name, one, client) or seen.reason)
+        rows.append(seen)
+    return rows
 
 
-def _all_described(
-    changed: Mapping[str, tuple[str, Served, str]], client: Emulator
-) -> Sequence[Endpoint]:
+def untouched(models: Sequence[str], client: Emulator) -> Sequence[Endpoint]:
+    """The endpoints of models that were not asked for, as they are."""
     return [
-        _described(name, one, kind, client, asked=state == "changed")
-        for name, (state, one, kind) in changed.items()
+        replace(seen, note=seen.note or f"as it was; `--model {model}` brings it up to date")
+        for model in models
+        for kind in KINDS
+        if (seen := _described(f"{model}-{kind}", model, kind, client)).status != _GONE
     ]
 
 
@@ -180,11 +188,12 @@ def _settled(names: Sequence[str], client: Emulator, step: Step | None) -> None:
     left = list(names)
     while True:
         seen = {name: client.find("describe_endpoint", EndpointName=name) for name in left}
-        left = [name for name, row in seen.items() if row and row["EndpointStatus"] in under_way]
+        statuses = {name: row["EndpointStatus"] for name, row in seen.items() if row}
+        left = [name for name, status in statuses.items() if status in under_way]
         if not left:
             return
         if step is not None:
-            step.detail(f"{', '.join(left)}")
+            step.detail(", ".join(f"{name} is {statuses[name]}" for name in left))
         if time.monotonic() > deadline:
             raise EndpointError(
                 f"{left[0]} has been on its way for {_WAIT_S:g} s.",
@@ -193,30 +202,27 @@ def _settled(names: Sequence[str], client: Emulator, step: Step | None) -> None:
         time.sleep(_POLL_S)
 
 
-def _described(name: str, one: Served, kind: str, client: Emulator, *, asked: bool) -> Endpoint:
-    """As it is now; ``asked``: after it has answered a request."""
+def _described(name: str, model: str, kind: str, client: Emulator) -> Endpoint:
     seen = client.find("describe_endpoint", EndpointName=name) or {}
-    status, reason = str(seen.get("EndpointStatus", "gone")), seen.get("FailureReason")
-    if asked and status == Status.IN_SERVICE:
-        try:
-            client.invoke(name, one.payload.path.read_bytes(), one.payload.content_type)
-        except EndpointError as error:
-            reason = f"It does not answer: {error.what}"
     mine = str(seen.get("EndpointConfigName", "")).startswith(f"{name}-")
     return Endpoint(
         name=name,
         kind=kind,
-        model=one.archive.model,
-        status=status,
-        reason=reason,
+        model=model,
+        status=str(seen.get("EndpointStatus", _GONE)),
+        reason=seen.get("FailureReason"),
         note=None if mine else f"serves {seen.get('EndpointConfigName')}, which is yours",
     )
+
+
+def _trouble(name: str, one: Served, client: Emulator) -> str | None:
+    try:
+        client.invoke(name, one.payload.path.read_bytes(), one.payload.content_type)
+    except EndpointError as error:
+        return f"It does not answer: {error.what}"
+    return None
 
 
 def _named(name: str, body: Mapping[str, Any]) -> str:
     said = json.dumps(body, sort_keys=True).encode()
     return f"{name}-{hashlib.sha256(said).hexdigest()[:8]}"
-
-
-def _counted(names: Sequence[str]) -> str:
-    return names[0] if len(names) == 1 else f"{len(names)} endpoints"

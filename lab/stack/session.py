@@ -3,7 +3,7 @@
 import fcntl
 import os
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +11,7 @@ from typing import Final, Protocol
 
 from lab.artifacts import build as models
 from lab.artifacts import store
+from lab.artifacts.store import Archive
 from lab.endpoint.client import Addresses, EmulatorClient
 from lab.endpoint.instances import LARGE
 from lab.engine.api import Engine
@@ -19,7 +20,8 @@ from lab.errors import BusyError, UsageError
 from lab.images.variants import image_ref
 from lab.progress import Progress
 from lab.services import Started
-from lab.stack import seed
+from lab.spec import Runtime
+from lab.stack import identity, seed
 from lab.stack.containers import Containers
 from lab.stack.processes import Processes
 from lab.stack.seed import Endpoint, Served
@@ -87,13 +89,18 @@ def up(settings: Settings, engine: Engine, progress: Progress) -> Stack:
         served = _served(settings, engine)
         client = EmulatorClient(settings.addresses, env=settings.env)
         try:
+            before = _served_before(settings, client)
             backend.start_store()
             # Before the emulator: it starts its containers again at once, and they fetch models.
-            seed.upload(served, settings.bucket, client, progress)
+            archives = [*(one.archive for one in served), *_archives(before, progress)]
+            seed.upload(archives, settings.bucket, client, progress)
             settings.addresses.save(settings.state)
             backend.start_rest()
             role = f"arn:aws:iam::{settings.account}:role/inference-lab"
-            endpoints = seed.endpoints(served, settings.bucket, role, client, progress)
+            endpoints = [
+                *seed.endpoints(served, settings.bucket, role, client, progress),
+                *seed.untouched(before, client),
+            ]
         finally:
             client.close()
         return Stack(
@@ -153,6 +160,25 @@ def _served(settings: Settings, engine: Engine) -> Sequence[Served]:
         )
         for model in settings.models
     ]
+
+
+def _served_before(settings: Settings, client: EmulatorClient) -> Sequence[str]:
+    """Models that are not asked for now and have endpoints from an earlier time."""
+    if client.healthy():
+        there: Collection[str] = [row["EndpointName"] for row in client.endpoints()]
+    else:
+        there = identity.endpoints(settings.state)
+    others = [model for model in store.models() if model not in settings.models]
+    return [one for one in others if any(f"{one}-{kind}" in there for kind in seed.KINDS)]
+
+
+def _archives(models: Sequence[str], progress: Progress) -> Iterator[Archive]:
+    """What their endpoints may serve, whichever variant it was; a model may be built no more."""
+    for model in models:
+        try:
+            yield from [store.find(model, runtime) for runtime in Runtime]
+        except UsageError as error:
+            progress.note(f"{error.what} Its endpoints cannot start again: {error.remedy}")
 
 
 def _remove(state: Path, backend: Backend) -> None:

@@ -15,6 +15,8 @@ from lab.spec import Runtime
 
 VARIANT: Final = "onnx-slim"
 """What the endpoints serve unless something else is asked for."""
+MODEL: Final = "retinopathy-mobilenet"
+"""Of which there are endpoints unless others are asked for: the quickest to build."""
 _PASSED_ON: Final = (
     "LAB_IDLE_S",
     "LAB_REALTIME_PAYLOAD_MB",
@@ -29,7 +31,7 @@ class Settings:
     """Everything that decides what the stack looks like."""
 
     variant: str = VARIANT
-    models: Sequence[str] = ()
+    models: Sequence[str] = (MODEL,)
     state: Path = field(default_factory=paths.state)
     env: Mapping[str, str] = field(default_factory=lambda: dict(os.environ))
 

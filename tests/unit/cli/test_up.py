@@ -14,6 +14,7 @@ from lab.stack.session import Stack
 from lab.stack.settings import Settings
 
 MODEL = "retinopathy-mobilenet"
+VGG19 = "retinopathy-vgg19"
 
 
 class FakeEngine:
@@ -34,9 +35,16 @@ def stack(*endpoints: Endpoint) -> Stack:
     )
 
 
-def endpoint(status: str = "InService", reason: str | None = None) -> Endpoint:
+def endpoint(
+    status: str = "InService", reason: str | None = None, model: str = MODEL, note: str = ""
+) -> Endpoint:
     return Endpoint(
-        name=f"{MODEL}-realtime", kind="realtime", model=MODEL, status=status, reason=reason
+        name=f"{model}-realtime",
+        kind="realtime",
+        model=model,
+        status=status,
+        reason=reason,
+        note=note,
     )
 
 
@@ -53,11 +61,17 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[Settings]:
     return seen
 
 
-def test_the_smallest_variant_serves_both_models_by_default(asked: list[Settings]) -> None:
+def test_the_smallest_variant_serves_the_smallest_model_by_default(asked: list[Settings]) -> None:
     assert main.run(["up"]) == 0
     (settings,) = asked
     assert settings.variant == "onnx-slim"
-    assert settings.models == ("retinopathy-mobilenet", "retinopathy-vgg19")
+    assert settings.models == ("retinopathy-mobilenet",)
+
+
+def test_models_are_those_that_are_named(asked: list[Settings]) -> None:
+    assert main.run(["up", "--model", VGG19]) == 0
+    assert main.run(["up", "--model", MODEL, "--model", VGG19, "--model", MODEL]) == 0
+    assert [settings.models for settings in asked] == [(VGG19,), (MODEL, VGG19)]
 
 
 def test_a_variant_and_a_model_can_be_chosen(asked: list[Settings]) -> None:
@@ -113,6 +127,17 @@ def test_an_endpoint_that_does_not_answer_is_told_with_its_reason_and_an_exit_co
     said = " ".join(capsys.readouterr().err.split())
     assert str(one.reason) in said
     assert f"lab endpoint logs {one.name}" in said
+
+
+def test_an_endpoint_of_a_model_that_was_not_asked_for_is_shown_and_fails_nothing(
+    asked: list[Settings], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    other = endpoint("Failed", "exit code 137", VGG19, "as it was")
+    monkeypatch.setattr("lab.cli.up.start", lambda *_: stack(endpoint(), other))
+    assert main.run(["up"]) == 0
+    said = capsys.readouterr().out
+    assert f"{VGG19}-realtime" in said
+    assert "as it was" in said
 
 
 def test_a_taken_port_ends_it_with_the_engines_exit_code(

@@ -239,10 +239,39 @@ def test_an_endpoint_that_never_settles_ends_the_waiting_with_what_to_look_at(
     assert "lab endpoint logs grader-realtime" in late.value.remedy
 
 
+def test_each_thing_that_is_waited_for_is_named(tmp_path: Path, emulator: FakeEmulator) -> None:
+    progress = Silent()
+    made(served(tmp_path), emulator, progress)
+    assert progress.steps == [
+        "Starting grader-realtime and grader-serverless",
+        "The first answer of grader-realtime",
+        "The first answer of grader-serverless",
+    ]
+
+
+def test_endpoints_of_a_model_that_was_not_asked_for_stay_as_they_are_and_are_shown(
+    tmp_path: Path, emulator: FakeEmulator
+) -> None:
+    made(served(tmp_path), emulator)
+    emulator.made["endpoint"]["grader-serverless"]["EndpointConfigName"] = "my-experiment"
+    emulator.calls.clear()
+    emulator.invoked.clear()
+    rows = seed.untouched(["grader", "another"], emulator)
+    assert [(row.name, row.status, row.note) for row in rows] == [
+        (
+            "grader-realtime",
+            "InService",
+            "as it was; `--model grader` brings it up to date",
+        ),
+        ("grader-serverless", "InService", "serves my-experiment, which is yours"),
+    ]
+    assert emulator.calls == emulator.invoked == []
+
+
 def test_archives_lie_under_a_key_that_names_their_content(
     tmp_path: Path, emulator: FakeEmulator
 ) -> None:
     one = served(tmp_path)
-    seed.upload([one], "bucket", emulator, Silent())
+    seed.upload([one.archive], "bucket", emulator, Silent())
     assert emulator.buckets == ["bucket"]
     assert emulator.objects == {"inference-lab/grader/onnx/abababababab/model.tar.gz": b"weights"}

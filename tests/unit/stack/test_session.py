@@ -9,6 +9,7 @@ import pytest
 
 from lab.artifacts import store
 from lab.endpoint.emulator import STORE_FILE
+from lab.endpoint.records import EndpointRecord, Status
 from lab.endpoint.store import SqliteStore
 from lab.errors import UsageError
 from lab.progress import Silent
@@ -26,6 +27,66 @@ def test_the_identity_is_that_of_the_emulators_store(tmp_path: Path) -> None:
     own = kept.identity()
     kept.close()
     assert identity(tmp_path) == own
+
+
+class Emulator:
+    """One that runs, with an endpoint; or none."""
+
+    def __init__(self, endpoint: str | None) -> None:
+        self.endpoint = endpoint
+
+    def healthy(self) -> bool:
+        return self.endpoint is not None
+
+    def endpoints(self) -> list[dict[str, str | None]]:
+        return [{"EndpointName": self.endpoint}]
+
+
+@pytest.mark.parametrize("runs", [True, False])
+@pytest.mark.parametrize(
+    ("name", "found"),
+    [
+        ("retinopathy-vgg19-serverless", ["retinopathy-vgg19"]),
+        ("retinopathy-mobilenet-realtime", []),  # which is asked for
+        ("retinopathy-vgg19", []),  # which `lab up` did not make
+    ],
+)
+def test_models_that_had_endpoints_before_are_known_whether_the_emulator_runs_or_not(
+    tmp_path: Path, name: str, found: list[str], *, runs: bool
+) -> None:
+    if not runs:
+        kept = SqliteStore(tmp_path / STORE_FILE)
+        kept.add_endpoint(
+            EndpointRecord(
+                name=name,
+                arn="arn",
+                created_at=0,
+                modified_at=0,
+                status=Status.IN_SERVICE,
+                config_name="any",
+            )
+        )
+        kept.close()
+    client: Any = Emulator(name if runs else None)
+    assert session._served_before(Settings(state=tmp_path, env={}), client) == found
+
+
+def test_archives_of_both_runtimes_go_up_for_them_and_a_model_that_is_gone_is_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LAB_HOME", str(tmp_path))
+    model, gone = store.models()
+    folder = tmp_path / "artifacts" / model
+    folder.mkdir(parents=True)
+    names = ["model-onnx.tar.gz", "model-tensorflow.tar.gz"]
+    for name in names:
+        (folder / name).write_bytes(b"weights")
+    (folder / "card.json").write_text(json.dumps({"sha256": dict.fromkeys(names, "11")}))
+    progress = Silent()
+    archives = list(session._archives([model, gone], progress))
+    assert sorted(one.path.name for one in archives) == names
+    (said,) = progress.notes
+    assert f"{gone} is not built" in said
 
 
 def test_a_state_folder_that_nobody_here_may_remove_is_said_and_how_to(
