@@ -10,6 +10,10 @@ from typing import Final
 
 from lab.errors import UsageError
 
+PROJECT: Final = os.environ.get("LAB_PROJECT") or "inference-lab"
+"""In front of every name that the stack and its registry have on an engine: with another one, and
+other ports, a second lab runs beside the first."""
+
 LOOPBACK: Final = "127.0.0.1"
 _PORTS: Final = range(1, 65536)
 

@@ -7,6 +7,7 @@ import typer
 from lab.cli.console import out
 from lab.errors import LabError
 from lab.paths import ROOT
+from lab.services import PROJECT
 
 
 def check_grafana(
@@ -59,6 +60,6 @@ def check_grafana(
     if wrong:
         raise LabError(
             f"{wrong} of {total} checks of Grafana at {address} failed.",
-            remedy="No data: run `make demo` first. Else see `docker logs inference-lab-grafana`.",
+            remedy=f"No data: run `make demo` first. Else see `docker logs {PROJECT}-grafana`.",
         )
     out.print(f"All {total} checks passed.", highlight=False)

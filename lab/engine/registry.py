@@ -24,10 +24,11 @@ from lab.engine.manifests import ListEntry, Manifest, ManifestList
 from lab.engine.push import push_together
 from lab.errors import EngineError, RegistryError
 from lab.progress import Progress
+from lab.services import PROJECT
 from lab.spec import LABEL, LABEL_OWNER, LABEL_ROLE
 
-NETWORK: Final = "inference-lab"
-NAME: Final = "inference-lab-registry"
+NETWORK: Final = PROJECT
+NAME: Final = f"{PROJECT}-registry"
 INTERNAL: Final = f"{NAME}:5000"
 MODELS: Final = "inference-lab/models"
 """The repository whose blobs are model archives."""

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 
 import httpx
 
+from lab import tls
 from lab.engine.doctor import Check, Finding, degraded, ok
 from lab.engine.locate import search
 from lab.errors import LabError
@@ -57,7 +58,10 @@ def _is_ours(service: Service, env: Mapping[str, str]) -> bool:
     """Whether what listens there answers as the service would: to tell a person, no more."""
     try:
         return httpx.get(
-            f"{service.url(env)}{service.ready}", timeout=_SHORT_S, trust_env=False
+            f"{service.url(env)}{service.ready}",
+            timeout=_SHORT_S,
+            verify=tls.context(),
+            trust_env=False,
         ).is_success
     except httpx.HTTPError:
         return False

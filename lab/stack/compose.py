@@ -13,12 +13,11 @@ from lab.errors import CommandError, EndpointError, EngineError, UsageError
 from lab.paths import ROOT
 from lab.process import run, stream
 from lab.progress import Progress
-from lab.services import SERVICES
+from lab.services import PROJECT, SERVICES
 from lab.spec import Platform
 from lab.stack.settings import Settings
 
 FILE: Final = ROOT / "compose.yaml"
-PROJECT: Final = "inference-lab"
 LABEL_PROJECT: Final = "com.docker.compose.project"
 
 _UNIX: Final = "unix://"
@@ -128,6 +127,7 @@ def environment(
         "COMPOSE_PROFILES": "grafana",
         "COMPOSE_FILE": "",
         "COMPOSE_PROJECT_NAME": "",
+        "LAB_PROJECT": PROJECT,
         "LAB_ARCH": platform.arch,
         "LAB_STATE": str(settings.state),
         "LAB_SOCKET": socket_of(address),

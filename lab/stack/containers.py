@@ -12,7 +12,7 @@ from lab.images.targets import target
 from lab.lock import bench_lock
 from lab.observe import secret
 from lab.progress import Progress
-from lab.services import SERVICES, Started
+from lab.services import PROJECT, SERVICES, Started
 from lab.spec import LABEL_OWNER, LABEL_ROLE
 from lab.stack import ports
 from lab.stack.compose import LABEL_PROJECT, Compose, have_compose
@@ -20,7 +20,7 @@ from lab.stack.identity import identity
 from lab.stack.settings import Settings
 
 ISOLATED: Final = f"{NETWORK}-isolated"
-VOLUMES: Final = (REGISTRY, *(f"inference-lab-{name}" for name in ("s3", "prometheus", "grafana")))
+VOLUMES: Final = (REGISTRY, *(f"{PROJECT}-{name}" for name in ("s3", "prometheus", "grafana")))
 
 _ROLE: Final = "endpoint"
 """Of model containers."""

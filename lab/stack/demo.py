@@ -9,6 +9,7 @@ from typing import Any, Final, Protocol
 
 import httpx
 
+from lab import tls
 from lab.artifacts import store
 from lab.endpoint.records import Status
 from lab.errors import EndpointError, UsageError
@@ -160,7 +161,9 @@ def settle(prometheus: str, progress: Progress, *, seconds: float) -> Sequence[s
     deadline = time.monotonic() + seconds
     with (
         progress.step("Waiting for Prometheus to take it in") as step,
-        httpx.Client(base_url=prometheus, timeout=5.0, trust_env=False) as http,
+        httpx.Client(
+            base_url=prometheus, timeout=5.0, verify=tls.context(), trust_env=False
+        ) as http,
     ):
         while True:
             lacking = [name for name in _NEEDED if not _has(http, name)]

@@ -13,6 +13,7 @@ from typing import Final
 
 import httpx
 
+from lab import tls
 from lab.engine import proctree
 from lab.errors import EndpointError
 from lab.process import detach
@@ -125,7 +126,7 @@ def _made_from(program: Program) -> str:
 
 def _answers(url: str) -> bool:
     try:
-        return httpx.get(url, timeout=2.0, trust_env=False).is_success
+        return httpx.get(url, timeout=2.0, verify=tls.context(), trust_env=False).is_success
     except httpx.HTTPError:
         return False
 

@@ -14,7 +14,14 @@ from lab.observe import annotate, push, replay, secret
 from lab.paths import ROOT, SERVICES
 from lab.spec import LABEL
 
-_FILE: dict[str, Any] = yaml.safe_load((ROOT / "compose.yaml").read_text())
+
+def compose(project: str) -> dict[str, Any]:
+    text = (ROOT / "compose.yaml").read_text()
+    found: dict[str, Any] = yaml.safe_load(text.replace("${LAB_PROJECT:-inference-lab}", project))
+    return found
+
+
+_FILE = compose("inference-lab")
 _ALL: dict[str, dict[str, Any]] = _FILE["services"]
 _PINS: dict[str, Any] = json.loads((SERVICES / "pins.json").read_text())["images"]
 
@@ -56,6 +63,18 @@ def test_networks_and_volumes_carry_the_label_or_are_made_by_the_lab_which_gives
     for name, one in _FILE[kind].items():
         assert one.get("external") or one["labels"][LABEL] == "true", name
         assert one["name"].startswith("inference-lab"), name
+
+
+def test_all_that_has_a_name_on_the_engine_is_named_by_the_project() -> None:
+    named = compose("beside")
+    assert named["name"] == "beside"
+    for name, service in named["services"].items():
+        assert service["container_name"] == f"beside-{name}"
+    for kind in ("networks", "volumes"):
+        assert all(re.fullmatch(r"beside(-\w+)?", one["name"]) for one in named[kind].values())
+    inside = named["services"]["endpoint"]["environment"]
+    assert (inside["LAB_PROJECT"], inside["LAB_NETWORK"]) == ("beside", "beside")
+    assert inside["LAB_ISOLATED_NETWORK"] == "beside-isolated"
 
 
 @every_service
