@@ -2,9 +2,15 @@
 
 import gc
 import signal
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
+import httpx._transports.default
 import pytest
+
+from lab import tls
 
 _HERE = Path(__file__).parent
 _ORDER = ("unit", "cloud", "docker", "browser")
@@ -14,6 +20,24 @@ _ORDER = ("unit", "cloud", "docker", "browser")
 def pytest_configure() -> None:
     # A shell ignores Ctrl-C for what it starts in the background, and some tests press it.
     signal.signal(signal.SIGINT, signal.default_int_handler)
+    _trust_once()
+
+
+def _trust_once() -> None:
+    """What tests ask by ``httpx`` themselves needs no certificates, read anew for 50 ms of CPU."""
+    anew = httpx._transports.default.create_ssl_context
+
+    def known(verify: Any, cert: Any = None, **more: Any) -> Any:
+        return tls.context() if verify is True and cert is None else anew(verify, cert, **more)
+
+    httpx._transports.default.create_ssl_context = known
+
+
+@pytest.fixture
+def short() -> Iterator[Path]:
+    """A folder for sockets, whose paths must not exceed 107 bytes: pytest's own are long."""
+    with tempfile.TemporaryDirectory(dir="/tmp") as folder:
+        yield Path(folder)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

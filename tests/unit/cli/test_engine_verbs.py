@@ -14,11 +14,11 @@ from tests.unit.engine.fakedocker import FakeDocker
 
 
 @pytest.fixture
-def docker(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeDocker]:
+def docker(short: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeDocker]:
     monkeypatch.delenv("LAB_ENGINE", raising=False)
     monkeypatch.delenv("DOCKER_CONTEXT", raising=False)
-    monkeypatch.setenv("LAB_ENGINE_ROOT", str(tmp_path))
-    with FakeDocker(tmp_path / "docker.sock") as fake:
+    monkeypatch.setenv("LAB_ENGINE_ROOT", str(short))
+    with FakeDocker(short / "docker.sock") as fake:
         monkeypatch.setenv("DOCKER_HOST", fake.address)
         yield fake
 

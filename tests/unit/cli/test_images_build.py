@@ -54,7 +54,7 @@ class Work:
 
 
 @pytest.fixture
-def work(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Work]:
+def work(monkeypatch: pytest.MonkeyPatch, short: Path) -> Iterator[Work]:
     monkeypatch.setenv("LAB_ENGINE", "external")
     monkeypatch.delenv("DOCKER_CONTEXT", raising=False)
     made = Work()
@@ -66,7 +66,7 @@ def work(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Work]:
     monkeypatch.setattr(images_build, "ensure", made.ensure)
     monkeypatch.setattr(images_build, "join", made.join)
     monkeypatch.setattr(images_build, "local_registry", local_registry)
-    with FakeDocker(tmp_path / "docker.sock") as fake:
+    with FakeDocker(short / "docker.sock") as fake:
         monkeypatch.setenv("DOCKER_HOST", fake.address)
         for arch in BOTH:
             ref = f"inference-lab/onnx-slim:{arch}"

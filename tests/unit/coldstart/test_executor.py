@@ -23,7 +23,7 @@ from lab.spec import LABEL_OWNER, EngineKind, Mark, Phase, Platform, StartKind
 from lab.start import timeline
 from tests.unit.coldstart.builders import cell, trial
 from tests.unit.coldstart.fakes import Behaviour, FakeEngine
-from tests.unit.start.servers import Answer, Reply, ready_after, ready_when_asked
+from tests.unit.start.servers import Answer, Reply, ready_after
 
 SUBJECT = Subject(image="x", archive=None, payload=b"hello", content_type="text/plain")
 TOLERANCE = timeline.TOLERANCE

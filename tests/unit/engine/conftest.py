@@ -57,7 +57,7 @@ def programs(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) ->
 
 
 @pytest.fixture
-def docker(tmp_path: Path) -> Iterator[FakeDocker]:
+def docker(short: Path) -> Iterator[FakeDocker]:
     """An engine that answers from a script, on a real socket."""
-    with FakeDocker(tmp_path / "docker.sock") as fake:
+    with FakeDocker(short / "docker.sock") as fake:
         yield fake

@@ -125,7 +125,9 @@ def test_a_hostile_archive_is_refused(
 
 
 @pytest.mark.parametrize(
-    "content", [b"not an archive", archive((tarfile.TarInfo("x"), b"y" * 9999))[:-20]]
+    "content",
+    [b"not an archive", archive((tarfile.TarInfo("x"), b"y" * 9999))[:-20]],
+    ids=["no archive", "cut short"],
 )
 def test_a_corrupt_archive_is_refused(
     program: ModuleType, served: tuple[Path, str], tmp_path: Path, content: bytes

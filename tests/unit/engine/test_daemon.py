@@ -18,8 +18,8 @@ NOBODY = 2**22 + 1  # beyond the kernel's highest process number
 
 
 @pytest.fixture
-def places(tmp_path: Path) -> Places:
-    return Places(run=tmp_path, data=tmp_path)
+def places(short: Path) -> Places:
+    return Places(run=short, data=short)
 
 
 @pytest.fixture(autouse=True)

@@ -82,13 +82,13 @@ def test_an_engine_that_answers_is_found(docker: FakeDocker) -> None:
 
 
 def test_the_search_goes_on_behind_a_socket_that_nobody_listens_on(
-    tmp_path: Path, docker: FakeDocker
+    short: Path, docker: FakeDocker
 ) -> None:
-    env = {"DOCKER_HOST": f"unix://{tmp_path}/none", "LAB_ENGINE_ROOT": str(tmp_path)}
+    env = {"DOCKER_HOST": f"unix://{short}/none", "LAB_ENGINE_ROOT": str(short)}
     seen = search(env)
     assert seen.found is not None
     assert seen.found.private
-    assert seen.refused[0].why == f"no {tmp_path}/none"
+    assert seen.refused[0].why == f"no {short}/none"
     assert docker.asked
 
 

@@ -51,6 +51,6 @@ def builder(monkeypatch: pytest.MonkeyPatch) -> Builder:
 
 
 @pytest.fixture
-def docker(tmp_path: Path) -> Iterator[FakeDocker]:
-    with FakeDocker(tmp_path / "docker.sock") as fake:
+def docker(short: Path) -> Iterator[FakeDocker]:
+    with FakeDocker(short / "docker.sock") as fake:
         yield fake
