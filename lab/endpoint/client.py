@@ -15,7 +15,7 @@ import httpx
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
-from lab import paths
+from lab import paths, tls
 from lab.errors import EndpointError, UsageError
 from lab.runfiles import write_whole
 
@@ -91,7 +91,9 @@ class EmulatorClient:
         self.addresses = addresses
         self._env = env
         self._made: dict[str, Any] = {}
-        self._http = httpx.Client(base_url=addresses.sagemaker, timeout=_READ_S, trust_env=False)
+        self._http = httpx.Client(
+            base_url=addresses.sagemaker, timeout=_READ_S, verify=tls.context(), trust_env=False
+        )
 
     def close(self) -> None:
         """Let go of the connections."""

@@ -22,6 +22,7 @@ from lab.engine.manifests import (
     part_of,
 )
 from lab.errors import RegistryError
+from lab.tls import context
 
 REMEDY: Final = "Run it again: the registry is started when it is missing."
 
@@ -45,6 +46,7 @@ class Distribution:
             base_url=f"{'https' if tls else 'http'}://{host}",
             auth=httpx.BasicAuth(*auth) if auth else None,
             timeout=_TIMEOUT,
+            verify=context(),
             # Proxies and .netrc are for the world, not for 127.0.0.1.
             trust_env=tls,
         )

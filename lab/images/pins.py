@@ -9,6 +9,7 @@ from typing import Final
 
 import httpx
 
+from lab import tls
 from lab.paths import SERVICES
 
 PINS: Final = SERVICES / "pins.json"
@@ -52,7 +53,9 @@ class Pin:
     def answers(self, *, timeout_s: float = _ANSWER_S) -> bool:
         """Whether the registry answers in time. Honours the proxies of the environment."""
         try:
-            answer = httpx.get(f"{self.scheme}://{self.registry}/v2/", timeout=timeout_s)
+            answer = httpx.get(
+                f"{self.scheme}://{self.registry}/v2/", timeout=timeout_s, verify=tls.context()
+            )
         except (httpx.HTTPError, OSError):
             return False
         return answer.is_success or answer.status_code == _ASKS_WHO

@@ -7,6 +7,7 @@ from typing import Any, Final, Self
 
 import httpx
 
+from lab import tls
 from lab.errors import LabError, UsageError
 from lab.observe.annotate import URL, Credential
 from lab.observe.render.board import Target
@@ -41,7 +42,9 @@ class Grafana:
     def __init__(self, url: str, credential: Credential | None = None) -> None:
         self.url = url.rstrip("/")
         try:
-            self._http = httpx.Client(base_url=self.url, timeout=_TIMEOUT, trust_env=False)
+            self._http = httpx.Client(
+                base_url=self.url, timeout=_TIMEOUT, verify=tls.context(), trust_env=False
+            )
         except httpx.InvalidURL as error:
             raise UsageError(
                 f"{url} is no address of a Grafana: {error}.",

@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 import httpx
 from prometheus_client import push_to_gateway
 
+from lab import tls
 from lab.errors import EndpointError, LabError
 from lab.observe.bench import Bench, previous, read, readings
 from lab.observe.exposition import JOB, registry
@@ -89,7 +90,7 @@ def _put(
 
     def send() -> None:
         limits = httpx.Timeout(_ANSWER_S, connect=_CONNECT_S)
-        with httpx.Client(timeout=limits, trust_env=False) as client:
+        with httpx.Client(timeout=limits, verify=tls.context(), trust_env=False) as client:
             answer = client.request(method, url, headers=headers, content=data)
         if answer.status_code >= _BAD:
             said = answer.text.strip() or answer.reason_phrase

@@ -19,6 +19,7 @@ from typing import Any, Final, Protocol
 
 import httpx
 
+from lab import tls
 from lab.errors import CommandError, EndpointError, UsageError
 from lab.observe.bench import Bench, Reading, following, previous, read, readings, trials
 from lab.observe.exposition import openmetrics
@@ -142,7 +143,11 @@ class Prometheus:
         """The data that it answers with. Raises ``EndpointError``."""
         try:
             answer = httpx.get(
-                f"{self.url}{path}", params=parameters, timeout=_ASK_S, trust_env=False
+                f"{self.url}{path}",
+                params=parameters,
+                timeout=_ASK_S,
+                verify=tls.context(),
+                trust_env=False,
             )
             return answer.raise_for_status().json()["data"]
         except (httpx.HTTPError, httpx.InvalidURL, ValueError, KeyError) as error:

@@ -7,6 +7,7 @@ from typing import Final
 
 import httpx
 
+from lab import tls
 from lab.engine.api import Container, ContainerSpec, Engine
 from lab.errors import ContainerFailedError
 from lab.parity.compare import Answer, parse
@@ -65,7 +66,9 @@ def ask(
         limit = httpx.Timeout(REQUEST_S * serving.patience, connect=_CONNECT_S)
         url = f"http://{served.address[0]}:{served.address[1]}"
         answers: list[Answer] = []
-        with httpx.Client(base_url=url, timeout=limit, trust_env=False) as http:
+        with httpx.Client(
+            base_url=url, timeout=limit, verify=tls.context(), trust_env=False
+        ) as http:
             for picture in pictures:
                 step.detail(f"{len(answers)} of {len(pictures)} pictures{so_far(answers)}")
                 answers.append(_answer(http, picture, served.container, serving))

@@ -8,6 +8,7 @@ from typing import Any, Final, Self
 import httpx
 import yaml
 
+from lab import tls
 from lab.errors import LabError
 from lab.observe.render.timespan import Span, seconds_of
 
@@ -38,7 +39,9 @@ class Prometheus:
 
     def __init__(self, url: str, *, transport: httpx.BaseTransport | None = None) -> None:
         self._url = url.rstrip("/")
-        self._client = httpx.Client(timeout=_TIMEOUT, transport=transport, trust_env=False)
+        self._client = httpx.Client(
+            timeout=_TIMEOUT, transport=transport, verify=tls.context(), trust_env=False
+        )
 
     def __enter__(self) -> Self:
         return self
