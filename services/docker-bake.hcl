@@ -30,6 +30,9 @@ variable "CA_FILE" { # certificates that this machine trusts
 variable "PIP_FILE" { # this machine's pip settings, less what a build cannot reach
   default = ""
 }
+variable "UV_FILE" { # the same for uv
+  default = ""
+}
 variable "APT_FILE" { # this machine's Debian mirror
   default = ""
 }
@@ -62,6 +65,7 @@ target "_image" {
   secret = concat(
     notequal(CA_FILE, "") ? ["type=file,id=ca,src=${CA_FILE}"] : [],
     notequal(PIP_FILE, "") ? ["type=file,id=pip,src=${PIP_FILE}"] : [],
+    notequal(UV_FILE, "") ? ["type=file,id=uv,src=${UV_FILE}"] : [],
     notequal(APT_FILE, "") ? ["type=file,id=apt,src=${APT_FILE}"] : [],
   )
   labels = {
@@ -87,6 +91,9 @@ target "base" {
 target "tools" {
   inherits = ["_image"]
   context = "services/base"
+  contexts = {
+    requirements = "requirements" # uv's own
+  }
   target = "tools"
   tags = tag("tools") # so that it can be named, and removed
   labels = {
@@ -94,13 +101,6 @@ target "tools" {
   }
 }
 
-target "_variant" {
-  inherits = ["_image"]
-  context = "."
-  labels = {
-    "org.inference-lab.role" = "variant"
-    # SageMaker tells the container its port (SAGEMAKER_BIND_TO_PORT), as multi-container needs.
-    "com.amazonaws.sagemaker.capabilities.accept-bind-to-port" = "true"
 # Those that run on the engine itself, whatever they compile for.
 target "native" {
   inherits = ["tools"]
@@ -111,6 +111,13 @@ target "native" {
   tags = ["inference-lab/tools:${HOST}"]
 }
 
+target "_variant" {
+  inherits = ["_image"]
+  context = "."
+  labels = {
+    "org.inference-lab.role" = "variant"
+    # SageMaker tells the container its port (SAGEMAKER_BIND_TO_PORT), as multi-container needs.
+    "com.amazonaws.sagemaker.capabilities.accept-bind-to-port" = "true"
   }
 }
 

@@ -76,6 +76,7 @@ def environment(platform: Platform, engine: DockerEngine, files: HostFiles) -> M
         "UPSTREAM": "",
         "CA_FILE": str(files.ca or ""),
         "PIP_FILE": str(files.pip or ""),
+        "UV_FILE": str(files.uv or ""),
         "APT_FILE": str(files.apt or ""),
         **files.proxies,
     }

@@ -4,11 +4,12 @@ All of it goes in as build secrets, which no layer keeps.
 """
 
 import ast
+import json
 import os
 import re
 import shlex
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,6 +32,11 @@ _PROXIES: Final = ("HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY")
 _LOOPBACK: Final = re.compile(r"//(?:[^@/]*@)?(?:localhost|127\.|\[::1\])")
 
 _LISTS: Final = frozenset({"extra-index-url", "find-links", "trusted-host"})
+_UV_LISTS: Final = {
+    "extra-index-url": "extra-index-url",
+    "find-links": "find-links",
+    "trusted-host": "allow-insecure-host",
+}
 _SINGLE: Final = frozenset({"index-url", "proxy", "timeout", "retries", "prefer-binary"})
 
 
@@ -40,6 +46,7 @@ class HostFiles:
 
     ca: Path | None
     pip: Path | None
+    uv: Path | None
     apt: Path | None
     proxies: Mapping[str, str]
 
@@ -52,6 +59,7 @@ def host_files(env: Mapping[str, str] = os.environ) -> Iterator[HostFiles]:
         yield HostFiles(
             ca=ca_bundle(env, settings),
             pip=_write(Path(folder, "pip.conf"), pip_conf(settings)),
+            uv=_write(Path(folder, "uv.toml"), uv_toml(settings, reached=_remote)),
             apt=_write(Path(folder, "debian.sources"), deb822(host_sources())),
             proxies=proxies(env),
         )
@@ -105,6 +113,24 @@ def pip_conf(settings: Mapping[str, str]) -> str:
         if words:
             lines.append(f"{key} = " + "\n    ".join(words))
     return "\n".join(("[global]", *lines, ""))
+
+
+def uv_toml(settings: Mapping[str, str], *, reached: Callable[[str], bool]) -> str:
+    """The same for uv, which reads nothing of pip's; ``reached`` chooses among locations.
+
+    All that is installed is pinned by hash, so that the best match may come from any index.
+    """
+    lines = ["system-certs = true", 'index-strategy = "unsafe-best-match"']
+    index = settings.get("index-url", "")
+    if index and reached(index):
+        lines.append(f"index-url = {json.dumps(index)}")
+    if proxy := settings.get("proxy"):
+        lines += [f"{scheme}-proxy = {json.dumps(proxy)}" for scheme in ("http", "https")]
+    for key, name in _UV_LISTS.items():
+        words = shlex.split(settings.get(key, ""))
+        if found := [word for word in words if key == "trusted-host" or reached(word)]:
+            lines.append(f"{name} = {json.dumps(found)}")
+    return "\n".join((*lines, ""))
 
 
 def proxies(env: Mapping[str, str]) -> Mapping[str, str]:

@@ -21,7 +21,7 @@ COMPILED_ACROSS: Final = frozenset({FLOOR})
 """Made on the engine's own platform whatever they are for: without QEMU, and without a base of the
 other one."""
 
-_TOOLS: Final = ("services/base/Dockerfile",)
+_TOOLS: Final = ("services/base/Dockerfile", "requirements/uv.txt")
 _APP: Final = ("services/inference/app", "services/inference/serve")
 _PACKAGING: Final = "services/inference/packaging"
 _PROMETHEUS: Final = ("Dockerfile", "prometheus.yml", "rules")

@@ -16,6 +16,7 @@ from typing import Any, Final
 
 from lab import paths
 from lab.errors import BuildError, CommandError, DiskFullError, UsageError
+from lab.images.hostfiles import pip_settings, uv_toml
 from lab.images.variants import VARIANTS
 from lab.process import run, stream
 from lab.progress import Progress, Step
@@ -31,13 +32,13 @@ _BYTECODE: Final = "__pycache__"
 
 @dataclass(frozen=True, kw_only=True)
 class Recipe:
-    """How an environment is made. ``pip_options`` go to ``pip install``."""
+    """How an environment is made. ``options`` go to ``uv pip install``."""
 
     requirements: str | None
     argv: Callable[[Path], Sequence[str | Path]]
     """The command, given the environment's folder."""
     env: Mapping[str, str]
-    pip_options: Sequence[str] = ()
+    options: Sequence[str] = ()
     venv: bool = True
     """False: packages in a plain folder, for an interpreter that looks nowhere else."""
 
@@ -76,7 +77,7 @@ def _recipes() -> Mapping[str, Recipe]:
             requirements="slim.txt",
             argv=_served,
             env={**plain, **tensorflow},
-            pip_options=("--no-deps",),
+            options=("--no-deps",),
         ),
         "onnx": Recipe(requirements="onnx.txt", argv=_served, env={**plain, **onnx}),
         "onnx-slim": Recipe(
@@ -89,7 +90,7 @@ def _recipes() -> Mapping[str, Recipe]:
                 "LAB_ORT_LIBRARY": "{folder}/libonnxruntime.so",
                 "PYTHONPATH": "{folder}/lib",
             },
-            pip_options=("--no-deps",),
+            options=("--no-deps",),
             venv=False,
         ),
         FLOOR: Recipe(
@@ -127,7 +128,7 @@ def _interpreter() -> Path:
 
 
 def _mark(recipe: Recipe) -> str:
-    digest = hashlib.sha256(f"{sys.version}\0{recipe.pip_options}\0{recipe.env}\0".encode())
+    digest = hashlib.sha256(f"{sys.version}\0{recipe.options}\0{recipe.env}\0".encode())
     digest.update(f"{[str(word) for word in recipe.argv(Path())]}".encode())
     if recipe.requirements:
         digest.update((paths.REQUIREMENTS / recipe.requirements).read_bytes())
@@ -178,15 +179,24 @@ def _full(name: str) -> DiskFullError:
 
 def _install(recipe: Recipe, folder: Path, step: Step) -> None:
     requirements = paths.REQUIREMENTS / str(recipe.requirements)
-    pip: list[str | Path] = [sys.executable, "-m", "pip", "--disable-pip-version-check"]
+    where: Sequence[str | Path] = ("--python", sys.executable, "--target", folder / "lib")
     if recipe.venv:
         run([sys.executable, "-m", "venv", "--without-pip", folder / "venv"])
-        where: Sequence[str | Path] = ("install",)
-        pip += ["--python", folder / "venv/bin/python"]
-    else:
-        where = ("install", "--target", folder / "lib")
-    pip += [*where, "--require-hashes", *recipe.pip_options, "--requirement", requirements]
-    stream(pip, on_line=step.detail, env={"PYTHONUNBUFFERED": "1"})
+        where = ("--python", folder / "venv/bin/python")
+    settings = folder / "uv.toml"
+    settings.touch(mode=0o600)  # an index's address may hold a password
+    settings.write_text(uv_toml(pip_settings(), reached=lambda _: True), encoding="utf-8")
+    try:
+        stream(
+            [
+                *(sys.executable, "-m", "uv", "--config-file", settings, "pip", "install"),
+                *(*where, "--require-hashes", "--compile-bytecode", *recipe.options),
+                *("--requirement", requirements),
+            ],
+            on_line=step.detail,
+        )
+    finally:
+        settings.unlink()
 
 
 def _keep_library(folder: Path) -> None:

@@ -1,10 +1,20 @@
 import stat
+import sys
+import tomllib
 from pathlib import Path
 
 import pytest
 
 from lab.images.apt import deb822, host_sources, one_line, public_sources
-from lab.images.hostfiles import ca_bundle, host_files, parse_pip_settings, pip_conf, proxies
+from lab.images.hostfiles import (
+    ca_bundle,
+    host_files,
+    parse_pip_settings,
+    pip_conf,
+    proxies,
+    uv_toml,
+)
+from lab.process import run
 
 LISTED = """\
 :env:.default-timeout='180'
@@ -31,6 +41,26 @@ def test_a_build_gets_the_indexes_it_can_reach_and_no_file_of_this_machine() -> 
     assert "file:" not in conf
     assert "/opt/wheels" not in conf
     assert "trusted-host = index.example\n    other.example" in conf
+
+
+def test_uv_is_told_what_pip_knows() -> None:
+    settings = {**parse_pip_settings(LISTED), "proxy": "http://proxy:3128"}
+    remote = tomllib.loads(uv_toml(settings, reached=lambda word: word.startswith("https://")))
+    assert remote["index-url"] == "https://install.example/simple"
+    assert remote["extra-index-url"] == ["https://other.example/simple"]
+    assert remote["allow-insecure-host"] == ["index.example", "other.example"]
+    assert remote["http-proxy"] == remote["https-proxy"] == "http://proxy:3128"
+    assert "find-links" not in remote
+    here = tomllib.loads(uv_toml(settings, reached=lambda _: True))
+    assert here["find-links"] == ["/opt/wheels"]
+    assert "file:///opt/simple" in here["extra-index-url"]
+
+
+def test_uv_takes_what_it_is_told(tmp_path: Path) -> None:
+    settings = {**parse_pip_settings(LISTED), "proxy": "http://proxy:3128"}
+    file = tmp_path / "uv.toml"
+    file.write_text(uv_toml(settings, reached=lambda _: True))
+    run([sys.executable, "-m", "uv", "--config-file", file, "pip", "list"])
 
 
 def test_no_settings_are_an_empty_section() -> None:
@@ -67,11 +97,15 @@ def test_what_is_handed_to_a_build_is_readable_by_this_user_only_and_gone_afterw
     )
     with host_files({}) as files:
         assert files.pip is not None
+        assert files.uv is not None
+        assert 'index-url = "https://user:word@index.example/simple"' in files.uv.read_text()
+        assert stat.S_IMODE(files.uv.stat().st_mode) == 0o600
         assert files.pip.read_text().endswith(
             "index-url = https://user:word@index.example/simple\n"
         )
         assert stat.S_IMODE(files.pip.stat().st_mode) == 0o600
     assert not files.pip.exists()
+    assert not files.uv.exists()
 
 
 def test_a_debian_machines_own_mirror_serves_the_images_release(tmp_path: Path) -> None:
