@@ -21,7 +21,7 @@ from models.common import data, fundus, metrics
 from models.common.reference import reference
 
 SEED: Final = 20190907
-HELD_OUT: Final = 200
+WEIGHTS: Final = "weights.npz"
 SMALLEST_KAPPA: Final = 0.6
 LABELS: Final = ("no DR", "mild", "moderate", "severe", "proliferative")
 STATEMENTS: Final = {
@@ -43,31 +43,85 @@ def main() -> None:
     parser.add_argument("model")
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--data", type=Path)
+    parser.add_argument(
+        "--train",
+        choices=("none", "head", "all"),
+        default="none",
+        help="none: use the weights in the repository; head: on a seeded random backbone",
+    )
     options = parser.parse_args()
     begin = time.monotonic()
-    build(options.model, out=options.out, folder=options.data, begin=begin)
+    build(options.model, out=options.out, folder=options.data, train=options.train, begin=begin)
 
 
-def build(name: str, *, out: Path, folder: Path | None, begin: float) -> None:
-    """Leave the card, ``model.json``, the SavedModel, the ONNX model and samples in ``out``."""
+def build(name: str, *, out: Path, folder: Path | None, train: str, begin: float) -> None:
+    """Leave the card, ``model.json``, the SavedModel, the ONNX model and samples in ``out``.
+
+    What was trained is left there as ``weights.npz``, too, and is served as that file holds it.
+    """
     module = importlib.import_module(f"models.{name.replace('-', '_')}.architecture")
     architecture = module.ARCHITECTURE
-    # Before TensorFlow is imported: pictures are made by forked processes.
+    if folder:
+        train = "all"
+    # Before TensorFlow does anything: pictures are made by forked processes.
     photographs = data.aptos(folder) if folder else None
-    drawn = data.drawn(architecture.pictures + HELD_OUT, first_seed=SEED)
-    say(f"{len(drawn.grades)} eyes drawn")
+    grades = data.grades_drawn(architecture.pictures + architecture.held_out)
+    learning, testing = data.split(grades, architecture.held_out / len(grades), SEED)
+    if train == "none":
+        learning = learning[: data.CALIBRATING]
+    learn, held_out = (data.drawn(some, first_seed=SEED) for some in (learning, testing))
+    say(f"{len(learn.grades) + len(held_out.grades)} eyes drawn")
 
-    from models.common import export, train  # noqa: PLC0415
     from models.common.network import build as build_network  # noqa: PLC0415
 
     settle()
     backbone, head = build_network(architecture)
-    weights = "random, taught on drawings"
-    if photographs and folder:
-        weights = pretrained(backbone, architecture, folder)
-    pictures = drawn if weights.startswith("random") or photographs is None else photographs
-    learn, held_out = data.split(pictures, HELD_OUT / len(pictures.grades), SEED)
-    if pictures is drawn:
+    networks = {"backbone": backbone, "head": head}
+    if train == "none":
+        weights = Path(module.__file__).with_name(WEIGHTS)
+        training = stored_weights(networks, architecture, learn, weights)
+    else:
+        origin, backbone_from = "drawn", "random"
+        if photographs and folder and pretrained(backbone, architecture, folder):
+            origin, backbone_from = "APTOS 2019", "ImageNet"
+            share = architecture.held_out / len(photographs.grades)
+            learning, testing = data.split(photographs.grades, share, SEED)
+            learn, held_out = (data.take(photographs, some) for some in (learning, testing))
+        elif train == "all":
+            backbone_from = "random, taught on drawings"
+        training = {
+            "origin": origin,
+            "statement": STATEMENTS[origin],
+            "backbone": backbone_from,
+            "images": len(learn.grades),
+        }
+        teach(networks, architecture, learn, backbone_from)
+        training["minutes"] = round((time.monotonic() - begin) / 60, 2)
+        keep(networks, training, out / WEIGHTS)
+        training["weights"] = "retrained"
+    training |= {"held_out": len(held_out.grades), "seed": SEED}
+    finish(name, architecture, networks, held_out, training, out)
+
+
+def stored_weights(
+    networks: Any, architecture: Any, learn: data.Pictures, file: Path
+) -> dict[str, Any]:
+    """Give the networks what the repository holds; what the card shall say of their training."""
+    from models.common import stored, train  # noqa: PLC0415
+
+    if not stored.holds_backbone(file):
+        train.start(networks["backbone"], architecture, learn, seed=SEED)
+    return {**stored.load(networks, file, seed=SEED), "weights": "stored"}
+
+
+def teach(networks: Any, architecture: Any, learn: data.Pictures, backbone_from: str) -> None:
+    """Train the backbone, unless it stays random or has ImageNet's weights; then the head."""
+    from models.common import train  # noqa: PLC0415
+
+    backbone, head = networks["backbone"], networks["head"]
+    if backbone_from == "random":
+        train.start(backbone, architecture, learn, seed=SEED)
+    elif backbone_from != "ImageNet":
         train.pretrain(backbone, architecture, learn, seed=SEED, say=say)
     images, grades = learn.images, learn.grades
     if architecture.mirrored:
@@ -75,10 +129,32 @@ def build(name: str, *, out: Path, folder: Path | None, begin: float) -> None:
         grades = np.concatenate([grades, grades])
     features = train.pooled(backbone, architecture, images, say=say)
     train.train_head(head, features, grades, seed=SEED, say=say)
-    minutes = (time.monotonic() - begin) / 60
 
+
+def keep(networks: Any, training: dict[str, Any], file: Path) -> None:
+    """Write the weights that cannot be made again, and go on with what the file holds of them."""
+    from models.common import stored  # noqa: PLC0415
+
+    made_again = {"backbone"} if training["backbone"] == "random" else set()
+    stored.save(
+        {name: one for name, one in networks.items() if name not in made_again}, training, file
+    )
+    stored.load(networks, file, seed=SEED)
+
+
+def finish(
+    name: str,
+    architecture: Any,
+    networks: Any,
+    held_out: data.Pictures,
+    training: dict[str, Any],
+    out: Path,
+) -> None:
+    """Export, check, describe."""
+    from models.common import export  # noqa: PLC0415
+
+    grader = export.Grader(architecture, networks["backbone"], networks["head"])
     say("exporting")
-    grader = export.Grader(architecture, backbone, head)
     export.save_tensorflow(grader, out / "saved_model")
     say("converting")
     export.save_onnx(grader, out / "model.onnx")
@@ -105,15 +181,7 @@ def build(name: str, *, out: Path, folder: Path | None, begin: float) -> None:
         {
             **described,
             "parameters": architecture.parameters,
-            "training": {
-                "origin": "drawn" if pictures is drawn else "APTOS 2019",
-                "statement": STATEMENTS["drawn" if pictures is drawn else "APTOS 2019"],
-                "backbone": weights,
-                "images": len(learn.grades),
-                "held_out": len(held_out.grades),
-                "seed": SEED,
-                "minutes": round(minutes, 2),
-            },
+            "training": training,
             "metrics": {
                 "qwk": round(kappa, 4),
                 "accuracy": round(metrics.accuracy(table), 4),
@@ -150,8 +218,8 @@ def settle() -> None:
     keras.utils.set_random_seed(SEED)
 
 
-def pretrained(backbone: Any, architecture: Any, folder: Path) -> str:
-    """Load ImageNet's weights if they can be had; what the backbone starts from, in words."""
+def pretrained(backbone: Any, architecture: Any, folder: Path) -> bool:
+    """Load ImageNet's weights if they can be had; whether they could."""
     from models.common.weights import load_imagenet  # noqa: PLC0415
 
     try:
@@ -162,9 +230,9 @@ def pretrained(backbone: Any, architecture: Any, folder: Path) -> str:
             f"and the model learns from drawings. Put {architecture.weights_file} into the data "
             "folder to use them."
         )
-        return "random, taught on drawings"
+        return False
     say(f"note: ImageNet's weights came from {source}; learning from APTOS 2019.")
-    return "ImageNet"
+    return True
 
 
 def describe(name: str) -> dict[str, Any]:

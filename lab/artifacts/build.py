@@ -44,25 +44,31 @@ def ensure(
     engine: Engine,
     progress: Progress,
     data: Path | None = None,
+    retrain: bool = False,
     force: bool = False,
 ) -> None:
     """Build what is missing or stale; milliseconds when nothing is.
 
-    ``data`` is a folder with the APTOS 2019 images; None keeps whatever a model was built from.
+    The weights are those in the repository, unless ``retrain`` is asked for, or ``data``, a folder
+    with the APTOS 2019 images. Without either, whatever a model was built from is kept.
     Raises ``BuildError`` with the trainer's last lines.
     """
     _check_data(data)
-    if not any(force or stale(model, data=data) for model in models):
+
+    def due(model: str) -> bool:
+        return force or stale(model, data=data, retrain=retrain)
+
+    if not any(map(due, models)):
         return
     with _alone(progress):
         for left in engine.containers(_labels()):  # by a command that was killed
             left.remove()
         for model in models:
-            if force or stale(model, data=data):
-                _build(model, engine=engine, progress=progress, data=data)
+            if due(model):
+                _build(model, engine=engine, progress=progress, data=data, retrain=retrain)
 
 
-def stale(model: str, *, data: Path | None = None) -> bool:
+def stale(model: str, *, data: Path | None = None, retrain: bool = False) -> bool:
     """Whether a model is missing, incomplete or made from something else."""
     folder = store.folder(model)
     try:
@@ -76,6 +82,7 @@ def stale(model: str, *, data: Path | None = None) -> bool:
         not whole
         or made_from["sources"] != fingerprint.sources(model)
         or (data is not None and made_from["data"] != fingerprint.data(data))
+        or (retrain and card["training"]["weights"] != "retrained")
     )
 
 
@@ -87,14 +94,21 @@ def _check_data(data: Path | None) -> None:
         )
 
 
-def _build(model: str, *, engine: Engine, progress: Progress, data: Path | None) -> None:
+def _build(
+    model: str, *, engine: Engine, progress: Progress, data: Path | None, retrain: bool
+) -> None:
     platform = engine.facts().platform
     ensure_images([ROLE], platform=platform, engine=engine, progress=progress)
     # As they are when it begins: who edits meanwhile gets a stale model, not a wrong one.
     made_from = {"sources": fingerprint.sources(model), "data": fingerprint.data(data)}
     with _unfinished(model) as folder:
         spec = _spec(
-            model, engine=engine, image=image_ref(ROLE, platform), folder=folder, data=data
+            model,
+            engine=engine,
+            image=image_ref(ROLE, platform),
+            folder=folder,
+            data=data,
+            retrain=retrain,
         )
         with progress.step(f"Building the model {model}") as step:
             notes = _train(engine, spec, step)
@@ -106,10 +120,11 @@ def _build(model: str, *, engine: Engine, progress: Progress, data: Path | None)
 
 
 def _spec(
-    model: str, *, engine: Engine, image: str, folder: Path, data: Path | None
+    model: str, *, engine: Engine, image: str, folder: Path, data: Path | None, retrain: bool
 ) -> ContainerSpec:
+    training = ["--train", "all"] if retrain else []
     if engine.kind is EngineKind.PROCESS:
-        words = ["-m", "models.build", model, "--out", str(folder)]
+        words = ["-m", "models.build", model, "--out", str(folder), *training]
         return ContainerSpec(
             image=image,
             command=[*words, *(["--data", str(data.resolve())] if data else [])],
@@ -130,7 +145,11 @@ def _spec(
             env["SSL_CERT_FILE"] = _TRUSTED
     return ContainerSpec(
         image=image,
-        command=["-m", "models.build", model, "--out", _OUT, *(["--data", _DATA] if data else [])],
+        command=[
+            *("-m", "models.build", model, "--out", _OUT),
+            *training,
+            *(["--data", _DATA] if data else []),
+        ],
         env=env,
         labels=_labels(),
         mounts=mounts,

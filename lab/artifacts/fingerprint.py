@@ -42,4 +42,5 @@ def data(folder: Path | None) -> str | None:
 
 
 def _code(folder: Path) -> Iterator[Path]:
-    return iter(sorted(folder.glob("*.py")))
+    """And the weights that are stored beside it."""
+    return iter(sorted([*folder.glob("*.py"), *folder.glob("*.npz")]))

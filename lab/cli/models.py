@@ -20,11 +20,16 @@ def build(
     data: Path | None = typer.Option(
         None, "--data", help="A folder with APTOS 2019: train.csv and the images."
     ),
+    retrain: bool = typer.Option(
+        False, "--retrain", help="Train anew instead of taking the weights in the repository."
+    ),
     force: bool = typer.Option(False, "--force", help="Build again though nothing has changed."),
 ) -> None:
     """Build the models that are missing or made from something else by now.
 
-    Without --data they learn from pictures that the project draws, and their cards say so.
+    Their weights are in the repository, so that this takes half a minute; --retrain and --data
+    train anew, which takes minutes. Without --data models learn from pictures that the project
+    draws. Their cards say which it was.
     """
     from lab.artifacts.build import ensure  # noqa: PLC0415 - list and verify need no engine
     from lab.engine.select import open_engine  # noqa: PLC0415
@@ -35,7 +40,7 @@ def build(
     progress = ConsoleProgress()
     engine = open_engine(progress)
     try:
-        ensure(wanted, engine=engine, progress=progress, data=data, force=force)
+        ensure(wanted, engine=engine, progress=progress, data=data, retrain=retrain, force=force)
     finally:
         engine.close()
     out.print(_table())

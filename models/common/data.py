@@ -16,6 +16,8 @@ from models.common.fundus import GRADES, SIZE, Drawing, draw
 from models.common.lesions import Lesion
 
 CELL: Final = 32
+CALIBRATING: Final = 40
+"""The eyes, of those to learn from, on which random weights are scaled."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,9 +33,14 @@ class Pictures:
     cells: NDArray[np.float32] | None
 
 
-def drawn(count: int, *, first_seed: int) -> Pictures:
-    """Draw ``count`` eyes, as many of each grade, in a mixed order that depends on nothing."""
-    jobs = [(index % GRADES, first_seed + index) for index in range(count)]
+def grades_drawn(count: int) -> NDArray[np.int64]:
+    """The grades of the first ``count`` eyes that can be drawn: as many of each."""
+    return np.arange(count) % GRADES
+
+
+def drawn(which: Sequence[int], *, first_seed: int) -> Pictures:
+    """Draw the eyes of these numbers; each depends on nothing but its number and the seed."""
+    jobs = [(int(index) % GRADES, first_seed + int(index)) for index in which]
     with multiprocessing.get_context("fork").Pool(os.cpu_count()) as pool:
         drawings = pool.starmap(draw, jobs, chunksize=8)
     return Pictures(
@@ -94,21 +101,24 @@ def prepare(path: Path) -> NDArray[np.uint8]:
     return filtered
 
 
-def split(pictures: Pictures, held_out: float, seed: int) -> tuple[Pictures, Pictures]:
-    """Two parts, the second with this share of every grade."""
+def split(
+    grades: NDArray[np.int64], held_out: float, seed: int
+) -> tuple[Sequence[int], Sequence[int]]:
+    """The numbers of two parts, the second with this share of every grade."""
     rng = np.random.default_rng(seed)
-    order = rng.permutation(len(pictures.grades))
+    order = rng.permutation(len(grades))
     kept: list[int] = []
     out: list[int] = []
     for grade in range(GRADES):
-        of_grade = order[pictures.grades[order] == grade]
+        of_grade = order[grades[order] == grade]
         cut = round(held_out * len(of_grade))
         out += of_grade[:cut].tolist()
         kept += of_grade[cut:].tolist()
-    return _take(pictures, sorted(kept)), _take(pictures, sorted(out))
+    return sorted(kept), sorted(out)
 
 
-def _take(pictures: Pictures, which: Sequence[int]) -> Pictures:
+def take(pictures: Pictures, which: Sequence[int]) -> Pictures:
+    """The pictures of these numbers."""
     return Pictures(
         images=pictures.images[which],
         grades=pictures.grades[which],

@@ -39,6 +39,8 @@ class Architecture:
     learning_rate: float
     pictures: int
     """How many whole pictures are drawn to learn from."""
+    held_out: int
+    """How many others are drawn to test it."""
     mirrored: bool
     """Does the head see each picture mirrored too? Costs as much again."""
     weights_file: str

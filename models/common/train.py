@@ -13,7 +13,7 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from models.common.data import Pictures
+from models.common.data import CALIBRATING, Pictures, take
 from models.common.lesions import Lesion
 from models.common.network import CELL, GRADES, Architecture, calibrate
 
@@ -29,13 +29,22 @@ _CALIBRATION: Final = 32
 _TOLD: Final = 10
 
 
+def start(
+    backbone: keras.Model, architecture: Architecture, pictures: Pictures, *, seed: int
+) -> np.random.Generator:
+    """Random weights that carry a signal, the same for the same seed and first pictures."""
+    rng = np.random.default_rng(seed)
+    first = take(pictures, range(min(len(pictures.grades), CALIBRATING)))
+    pieces, _ = _pieces(first, architecture, _CALIBRATION, rng)
+    calibrate(backbone, architecture.preprocess(tf.constant(pieces)), seed=seed)
+    return rng
+
+
 def pretrain(
     backbone: keras.Model, architecture: Architecture, pictures: Pictures, *, seed: int, say: Say
 ) -> None:
     """Teach the backbone to see lesions."""
-    rng = np.random.default_rng(seed)
-    pieces, _ = _pieces(pictures, architecture, _CALIBRATION, rng)
-    calibrate(backbone, architecture.preprocess(tf.constant(pieces)), seed=seed)
+    rng = start(backbone, architecture, pictures, seed=seed)
     for layer in backbone.layers:
         if isinstance(layer, keras.layers.BatchNormalization):
             layer.momentum = 0.9  # few steps: the statistics must follow quickly

@@ -21,6 +21,7 @@ ARCHITECTURE = Architecture(
     batch=16,
     learning_rate=5e-3,
     pictures=1000,
+    held_out=200,
     mirrored=True,
     weights_file="mobilenet_1_0_224_tf_no_top.h5",
 )

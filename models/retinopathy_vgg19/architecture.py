@@ -24,6 +24,7 @@ ARCHITECTURE = Architecture(
     batch=16,
     learning_rate=3e-4,
     pictures=500,
+    held_out=100,
     mirrored=False,
     weights_file="vgg19_weights_tf_dim_ordering_tf_kernels_notop.h5",
 )

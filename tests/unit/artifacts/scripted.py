@@ -30,7 +30,7 @@ DESCRIPTION: dict[str, Any] = {
 }
 
 
-def write_model(out: Path) -> None:
+def write_model(out: Path, *, weights: str) -> None:
     """What the real trainer leaves behind, in small."""
     (out / "saved_model" / "variables").mkdir(parents=True)
     (out / "saved_model" / "variables" / "data").write_bytes(b"weights" * 100)
@@ -44,7 +44,7 @@ def write_model(out: Path) -> None:
         "parameters": 3_377_221,
         "sha256": {"weights": "ab"},
         "metrics": {"qwk": 0.81, "accuracy": 0.7},
-        "training": {"origin": "drawn"},
+        "training": {"origin": "drawn", "weights": weights},
     }
     (out / "card.json").write_text(json.dumps(card))
 
@@ -136,7 +136,8 @@ class ScriptedEngine:
         out = next(Path(mount.source or "") for mount in spec.mounts if mount.target == "/out")
 
         def work() -> tuple[int, str]:
-            write_model(out)
+            told = {"--train", "--data"} & set(spec.command or ())
+            write_model(out, weights="retrained" if told else "stored")
             self.meanwhile()
             if self.interrupt:
                 raise KeyboardInterrupt

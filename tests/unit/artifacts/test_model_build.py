@@ -50,6 +50,28 @@ def test_force_builds_again(engine: ScriptedEngine) -> None:
     assert len(engine.made) == 2
 
 
+def test_a_model_is_trained_anew_when_that_is_asked_for_and_then_stays(
+    engine: ScriptedEngine,
+) -> None:
+    build(engine)
+    assert "--train" not in (engine.specs[0].command or ())
+
+    build(engine, retrain=True)
+    assert list(engine.specs[1].command or ())[-2:] == ["--train", "all"]
+    assert store.card(MODEL)["training"]["weights"] == "retrained"
+
+    build(engine)
+    build(engine, retrain=True)
+    assert len(engine.made) == 2
+
+
+def test_other_stored_weights_make_a_model_stale(engine: ScriptedEngine, sources: Path) -> None:
+    build(engine)
+
+    (sources / "retinopathy_mobilenet" / "weights.npz").write_bytes(b"others")
+    assert stale(MODEL)
+
+
 def test_the_container_is_gone_and_was_cut_off_from_the_network(engine: ScriptedEngine) -> None:
     build(engine)
 

@@ -18,7 +18,7 @@ def answers(count: int) -> NDArray[np.float32]:
 
 
 def test_the_service_reads_what_a_build_writes() -> None:
-    images, said = drawn(50, first_seed=7).images, answers(50)
+    images, said = drawn(range(50), first_seed=7).images, answers(50)
     written = json.loads(json.dumps(reference(images, said)))
 
     bins = read(written, DRIFTING)
@@ -33,7 +33,7 @@ def test_the_service_reads_what_a_build_writes() -> None:
 
 
 def test_shares_are_those_of_the_pictures_as_the_service_sees_them() -> None:
-    images, said = drawn(20, first_seed=9).images, answers(20)
+    images, said = drawn(range(20), first_seed=9).images, answers(20)
     bins = read(json.loads(json.dumps(reference(images, said))), DRIFTING)
 
     counts = [0] * len(bins["contrast"].share)
@@ -45,7 +45,7 @@ def test_shares_are_those_of_the_pictures_as_the_service_sees_them() -> None:
 
 
 def test_the_same_pictures_give_the_same_bytes() -> None:
-    images = drawn(20, first_seed=9).images
+    images = drawn(range(20), first_seed=9).images
 
     first, second = (json.dumps(reference(images, answers(20))) for _ in range(2))
 
