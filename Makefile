@@ -1,6 +1,8 @@
 # Everything a user types. Each target sets up what it needs and does nothing twice.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
+# Bytecode is kept, whatever this machine is told elsewhere: without, each start compiles all anew.
+export PYTHONDONTWRITEBYTECODE :=
 LAB := .venv/bin/lab
 
 # What to measure: a plan in lab/plans (smoke, default, study) or a file of your own.
@@ -9,8 +11,8 @@ PLAN ?= default
 PLATFORMS ?=
 # Further flags for the command behind a target, e.g. ARGS="--bandwidth 200Mbit".
 ARGS ?=
-# Further flags for pytest, e.g. TESTS="tests/unit -k stats".
-TESTS ?= tests
+# Only some tests: flags for pytest, e.g. TESTS="tests/unit -k stats". Empty: all of the first ring.
+TESTS ?=
 
 .PHONY: help
 help: ## Show this list
@@ -25,7 +27,7 @@ setup-test:
 	@scripts/setup test
 
 .PHONY: up
-up: setup ## Start the SageMaker look-alike on 127.0.0.1, with two endpoints for each model
+up: setup ## Start the SageMaker look-alike on 127.0.0.1, with two endpoints
 	@$(LAB) up $(ARGS)
 
 .PHONY: down
@@ -61,7 +63,7 @@ serve-bench: setup ## Measure what the HTTP layer costs over the model itself
 	@$(LAB) serve-bench $(ARGS)
 
 .PHONY: models
-models: setup ## Build both models: data, training, conversion, archives
+models: setup ## Make both models from their stored weights, and their archives (ARGS=--retrain: train anew)
 	@$(LAB) models build $(ARGS)
 
 .PHONY: images
@@ -92,14 +94,12 @@ lint: setup-test ## ruff, mypy --strict and the layers
 	@.venv/bin/lint-imports
 
 .PHONY: test
-test: setup-test ## Set up everything and run all tests
-	@scripts/setup_programs
-	@.venv/bin/pytest $(TESTS)
+test: setup-test ## Set up everything, lint, run all tests of the first ring: a quarter of an hour
+	@$(if $(TESTS),scripts/setup_programs && .venv/bin/pytest $(TESTS),scripts/test short)
 
 .PHONY: test-long
-test-long: setup-test ## What `make test` leaves out: every alert's fault, every TensorFlow image's contract
-	@LAB_TEST_LONG=all .venv/bin/pytest tests/docker/endpoint/test_endpoint_alerts.py \
-	    tests/docker/test_contract_check.py -k "alert or own_images"
+test-long: setup-test ## What `make test` leaves out, before a release: an hour or more
+	@scripts/test long
 
 .PHONY: test-emulated
 test-emulated: setup ## Both platforms of every variant: build, compare, check; TensorFlow too, so an hour
@@ -110,7 +110,7 @@ test-emulated: setup ## Both platforms of every variant: build, compare, check; 
 
 .PHONY: test-unit
 test-unit: setup-test ## Run the tests that need no engine
-	@.venv/bin/pytest tests/unit
+	@.venv/bin/pytest tests/unit -n auto
 
 .PHONY: lock
 lock: setup-test ## Resolve requirements/*.in again, with hashes and without index addresses

@@ -1,7 +1,9 @@
 """The real engine, the real images and the real models, each made at most once a session."""
 
-import os
+import fcntl
+import tempfile
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -17,23 +19,24 @@ from lab.images.variants import image_ref
 from lab.progress import Progress
 from lab.spec import Platform
 from tests.docker import known
-from tests.docker.ahead import Ahead
 
 MOBILENET = "retinopathy-mobilenet"
-LONG = os.environ.get("LAB_TEST_LONG") == "all"
-"""Also what takes many minutes and is seldom broken alone: `make test-long`."""
+_HERE = Path(__file__).parent
 
 
-_AHEAD = Ahead()
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Beside each other run modules, never the tests of one: they share what it has started."""
+    for item in items:
+        if _HERE in item.path.parents and not item.get_closest_marker("xdist_group"):
+            item.add_marker(pytest.mark.xdist_group(item.path.stem))
 
 
-def pytest_collection_finish(session: pytest.Session) -> None:
-    if not session.config.option.collectonly:
-        _AHEAD.start(session.items)
-
-
-def pytest_sessionfinish() -> None:
-    _AHEAD.stop()
+@contextmanager
+def _alone(what: str) -> Iterator[None]:
+    """While one process makes something, the others wait, and then find it made."""
+    with (Path(tempfile.gettempdir()) / f"inference-lab-tests-{what}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
 
 
 @pytest.fixture(scope="session")
@@ -43,8 +46,8 @@ def progress() -> Progress:
 
 @pytest.fixture(scope="session")
 def engine(progress: Progress) -> Iterator[DockerEngine]:
-    _AHEAD.wait()
-    found = open_engine(progress)
+    with _alone("engine"):
+        found = open_engine(progress)
     if not isinstance(found, DockerEngine):
         pytest.skip("no container engine can be had here: only processes")
     yield found
@@ -61,7 +64,8 @@ def built(engine: DockerEngine, platform: Platform, progress: Progress) -> Calla
     """Build an image of the lab's if need be, and say its name."""
 
     def build_one(target: str) -> str:
-        ensure([target], platform=platform, engine=engine, progress=progress)
+        with _alone("images"):
+            ensure([target], platform=platform, engine=engine, progress=progress)
         return image_ref(target, platform)
 
     return build_one
@@ -81,7 +85,8 @@ def foreign_image(
 
     def build_one(target: str) -> str:
         ensure_runs(foreign, engine, progress)
-        ensure([target], platform=foreign, engine=engine, progress=progress)
+        with _alone("images"):
+            ensure([target], platform=foreign, engine=engine, progress=progress)
         return image_ref(target, foreign)
 
     return build_one
