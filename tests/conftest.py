@@ -9,15 +9,35 @@ from typing import Any
 
 import httpx._transports.default
 import pytest
+from hypothesis import HealthCheck, settings
+from hypothesis.database import DirectoryBasedExampleDatabase
 
 from lab import tls
 
 _HERE = Path(__file__).parent
 _ORDER = ("unit", "cloud", "docker", "browser")
 """The quick ones first; browsers last, for their driver keeps an event loop running."""
+_PATIENT: dict[str, Any] = {"suppress_health_check": [HealthCheck.too_slow]}
+"""A machine that stops is slow at drawing examples, too."""
 
 
-def pytest_configure() -> None:
+settings.register_profile(
+    "quick", max_examples=20, derandomize=True, database=None, deadline=None, **_PATIENT
+)
+settings.register_profile(
+    "thorough",
+    max_examples=100,
+    derandomize=False,
+    database=DirectoryBasedExampleDatabase(".hypothesis/examples"),
+    deadline=None,
+    print_blob=True,
+    **_PATIENT,
+)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    if config.getoption("hypothesis_profile") is None:
+        settings.load_profile("quick")
     # A shell ignores Ctrl-C for what it starts in the background, and some tests press it.
     signal.signal(signal.SIGINT, signal.default_int_handler)
     _trust_once()

@@ -125,7 +125,7 @@ def _input(operation: str) -> Any:
     return MODEL.operation_model(operation).input_shape
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(suppress_health_check=list(HealthCheck))
 @given(asked=st.lists(st.tuples(requests(), st.booleans()), min_size=3, max_size=8))
 def test_every_request_is_answered_or_refused_and_nothing_else(
     asked: list[tuple[tuple[str, Any], bool]],

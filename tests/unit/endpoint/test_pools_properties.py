@@ -131,7 +131,7 @@ def pool_is_quiet(pool: Any) -> bool:
     return pool.in_flight == 0 and all(server.in_flight == 0 for server in pool.servers)
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(suppress_health_check=list(HealthCheck))
 @given(steps=_STEPS, limit=st.integers(1, 3), provisioned=st.integers(0, 2))
 @example(
     # Launches that nobody waits for any more when the limit is lowered ...
@@ -166,7 +166,7 @@ def test_a_serverless_pool_keeps_its_word(
     run(test())
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(suppress_health_check=list(HealthCheck))
 @given(steps=_STEPS, count=st.integers(0, 3))
 def test_a_real_time_pool_keeps_its_word(steps: list[tuple[str, int]], count: int) -> None:
     async def test() -> None:

@@ -212,9 +212,7 @@ VALUES = st.text(st.characters(min_codepoint=32, max_codepoint=255, exclude_char
 )
 
 
-@settings(
-    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     method=st.sampled_from(["POST", "GET", "PUT", "DELETE", "OPTIONS", "HEAD"]),
     name=st.text(st.characters(min_codepoint=1, max_codepoint=1000), max_size=70),

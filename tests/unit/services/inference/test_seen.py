@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 from PIL import Image
@@ -25,7 +25,6 @@ def test_half_black_and_half_white_has_all_the_contrast_there_is() -> None:
     assert of(image) == (0.5, 1)
 
 
-@settings(max_examples=50, deadline=None)
 @given(seed=st.integers(0, 10**6), low=st.integers(0, 254), width=st.integers(1, 40))
 def test_it_is_mean_and_deviation_of_the_grey_picture(seed: int, low: int, width: int) -> None:
     image = np.random.default_rng(seed).integers(low, 256, (7, width, 3), np.uint8)
