@@ -21,6 +21,11 @@ def quickest(work: Callable[[], object], *, times: int = 5) -> float:
     return min(once() for _ in range(times))
 
 
+def once_within(seconds: float, work: Callable[[], object], *, times: int = 3) -> bool:
+    """Whether it takes no longer than that in one of a few goes; the first may be enough."""
+    return any(quickest(work, times=1) < seconds for _ in range(times))
+
+
 def wait_until(
     ask: Callable[[], T | None],
     *,

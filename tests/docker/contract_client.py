@@ -9,7 +9,10 @@ import concurrent.futures
 import io
 import json
 import re
+import select
 import socket
+import statistics
+import threading
 import time
 import zlib
 from collections.abc import Iterator, Mapping
@@ -21,6 +24,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 from PIL import Image
+
+from tests.timing import once_within
 
 SIDE = 224
 MAX_BODY = 3_000_000
@@ -313,11 +318,13 @@ class Contract:
         self, served: Served, name: str
     ) -> None:
         kind, body = WRONG[name]
-        begun = time.monotonic()
-        response = served.invoke(body, kind)
-        assert response.status_code == 400, response.text
-        assert len(response.json()["error"]) > 10
-        assert time.monotonic() - begun < 5
+
+        def refused() -> None:
+            response = served.invoke(body, kind)
+            assert response.status_code == 400, response.text
+            assert len(response.json()["error"]) > 10
+
+        assert once_within(5, refused)
 
     def test_a_body_beyond_the_limit_gets_413(self, served: Served) -> None:
         whole = served.invoke(bytes(MAX_BODY + 1), "image/png")
@@ -435,18 +442,31 @@ class Contract:
 
     def test_ping_is_answered_while_predictions_run(self, served: Served) -> None:
         batch = npy(np.stack([pixels(picture())] * 12))
-        with concurrent.futures.ThreadPoolExecutor(8) as pool:
-            running = [pool.submit(served.invoke, batch, "application/x-npy") for _ in range(16)]
-            slowest = 0.0
-            while not all(future.done() for future in running):
-                begun = time.monotonic()
-                assert (
-                    httpx.get(f"http://{served.host}:{served.port}/ping", timeout=10).status_code
-                    == 200
-                )
-                slowest = max(slowest, time.monotonic() - begun)
-            assert {future.result().status_code for future in running} == {200}
-        assert 0 < slowest < 2
+        enough = threading.Event()
+
+        def load() -> set[int]:
+            seen = set()
+            while not enough.is_set():
+                seen.add(served.invoke(batch, "application/x-npy").status_code)
+            return seen
+
+        with (
+            concurrent.futures.ThreadPoolExecutor(8) as pool,
+            httpx.Client(headers={"connection": "close"}, timeout=60) as other,
+        ):
+            running = [pool.submit(load) for _ in range(8)]
+            took = []
+            try:
+                for _ in range(15):  # and the load goes on until all of them are answered
+                    begun = time.monotonic()
+                    ping = other.get(f"http://{served.host}:{served.port}/ping")
+                    took.append(time.monotonic() - begun)
+                    assert ping.status_code == 200
+            finally:
+                enough.set()
+            assert [future.result() for future in running] == [{200}] * 8
+        # SageMaker gives up after 2 s. Half of them, since a machine may stall for as long.
+        assert statistics.median(took) < 2
 
     def test_a_client_may_wait_for_continue(self, served: Served) -> None:
         head = f"POST /invocations HTTP/1.1\r\nHost: x\r\nContent-Type: image/png\r\n\
@@ -497,6 +517,6 @@ Content-Length: {len(PNG)}\r\n\r\n"
     def test_a_slow_client_does_not_hold_up_others(self, served: Served) -> None:
         with served.raw() as slow:
             slow.sendall(b"POST /invocations HTTP/1.1\r\nHost: x\r\nContent-")
-            begun = time.monotonic()
             assert served.invoke(PNG, "image/png").status_code == 200
-            assert time.monotonic() - begun < 5
+            said, _, _ = select.select([slow], [], [], 0)
+            assert not said  # neither refused nor hung up on: it was still being waited for
