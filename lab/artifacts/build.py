@@ -68,6 +68,11 @@ def ensure(
                 _build(model, engine=engine, progress=progress, data=data, retrain=retrain)
 
 
+def trainer(models: Sequence[str]) -> Sequence[str]:
+    """The image that building them will need, for who builds images anyway; none if none is."""
+    return [ROLE] if any(map(stale, models)) else []
+
+
 def stale(model: str, *, data: Path | None = None, retrain: bool = False) -> bool:
     """Whether a model is missing, incomplete or made from something else."""
     folder = store.folder(model)

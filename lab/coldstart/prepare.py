@@ -154,6 +154,8 @@ def _build(
     base: dict[str, object] = {}
     for platform in plan.platforms:
         targets = list(plan.all_variants)
+        if platform is facts.platform:
+            targets += models.trainer(plan.models)
         if facts.kind is EngineKind.DOCKER:
             stands_on = facts.platform if COMPILED_ACROSS.issuperset(targets) else platform
             found = ensure_base(stands_on, engine, progress)

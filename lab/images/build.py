@@ -9,7 +9,6 @@ from lab.engine.emulation import ensure_runs
 from lab.engine.foreign import translated
 from lab.errors import EngineError, ImageNotFoundError
 from lab.images import thirdparty, venvs
-from lab.images.bake import bake
 from lab.images.base import ensure_base
 from lab.images.targets import COMPILED_ACROSS, LABEL_FINGERPRINT, Target, fingerprint, target
 from lab.images.thirdparty import Provenance
@@ -31,14 +30,16 @@ def ensure(
         ensure_runs(platform, engine, progress)  # an environment is of this machine's platform
         venvs.ensure([one.name for one in wanted], progress=progress)
         return
-    others = [one for one in wanted if one.upstream]
-    if others:
-        _refuse_absent(
-            thirdparty.ensure(others, platform=platform, engine=engine, progress=progress)
-        )
-    wanted = [one for one in wanted if not one.upstream]
-    if not wanted:
-        return
+    _refuse_absent(ensure_all(wanted, platform=platform, engine=engine, progress=progress))
+
+
+def ensure_all(
+    targets: Sequence[Target], *, platform: Platform, engine: DockerEngine, progress: Progress
+) -> Mapping[str, Provenance]:
+    """The same, all in one build; where each service of others came from.
+
+    That one of these can be had from nowhere is no error but a ``Provenance`` without source.
+    """
 
     @functools.cache
     def base(of: Platform) -> str:
@@ -47,19 +48,19 @@ def ensure(
     def stands_on(one: Target) -> Platform:
         return engine.facts().platform if one.name in COMPILED_ACROSS else platform
 
-    marks = {one: fingerprint(one, base=base(stands_on(one))) for one in _with_steps(wanted)}
-    present = {one: _present(one.ref(platform), engine) for one in marks}
-    stale = [one for one, mark in marks.items() if _mark(present[one]) != mark]
-    if not stale:
-        return
-    bake(
-        [one.name for one in stale],
-        labels={one.name: {LABEL_FINGERPRINT: marks[one]} for one in stale},
+    own = _with_steps([one for one in targets if not one.upstream])
+    marks = {one: fingerprint(one, base=base(stands_on(one))) for one in own}
+    present = {one: _present(one.ref(platform), engine) for one in own}
+    stale = [one for one in own if _mark(present[one]) != marks[one]]
+    found = thirdparty.ensure(
+        [one for one in targets if one.upstream],
         platform=platform,
         engine=engine,
         progress=progress,
+        beside={one.name: {LABEL_FINGERPRINT: marks[one]} for one in stale},
     )
     _forget(engine, [facts for one in stale if (facts := present[one]) is not None])
+    return found
 
 
 def _refuse_absent(found: Mapping[str, Provenance]) -> None:

@@ -5,6 +5,7 @@ Either way the image has the lab's name and label, so that whoever needs it need
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Final
 
 from lab.engine.docker import DockerEngine
@@ -39,32 +40,45 @@ class Provenance:
 
 
 def ensure(
-    targets: Sequence[Target], *, platform: Platform, engine: DockerEngine, progress: Progress
+    targets: Sequence[Target],
+    *,
+    platform: Platform,
+    engine: DockerEngine,
+    progress: Progress,
+    beside: Mapping[str, Mapping[str, str]] = MappingProxyType({}),
 ) -> Mapping[str, Provenance]:
     """Have the images of ``targets``; where each came from, by name.
 
-    One that is there and made from the present inputs stays, whichever way it came. Raises
-    ``BuildError``, ``DiskFullError`` or ``EngineError``; that a service can be had from nowhere
-    is no error but a ``Provenance`` without source.
+    One that is there and made from the present inputs stays, whichever way it came. ``beside`` are
+    the lab's own images to build in the same go, with their labels: the builder then fills all
+    cores. Raises ``BuildError``, ``DiskFullError`` or ``EngineError``; that a service can be had
+    from nowhere is no error but a ``Provenance`` without source.
     """
     base = _Base(platform, engine, progress)
     reached: dict[str, bool] = {}
-    found = {}
+    labels = dict(beside)
     for target in targets:
-        made = _present(target, platform, engine, base)
-        if made is None:
-            _pull(target, platform, engine, progress, reached)
-            made = _present(target, platform, engine, base)
-        if made is None and target.packaged:
-            _build(target, platform, engine, progress, base)
-            made = _present(target, platform, engine, base)
-        found[target.name] = made or Provenance(
+        if _present(target, platform, engine, base):
+            continue
+        _pull(target, platform, engine, progress, reached)
+        if target.packaged and not _present(target, platform, engine, base):
+            labels[target.name] = {
+                LABEL_FINGERPRINT: fingerprint(target, base=base.id()),
+                LABEL_SOURCE: "packages",
+                LABEL_DETAIL: _PACKAGES[target.name],
+            }
+    if labels:
+        bake(list(labels), labels=labels, platform=platform, engine=engine, progress=progress)
+    return {
+        target.name: _present(target, platform, engine, base)
+        or Provenance(
             name=target.name,
             ref=target.ref(platform),
             source=None,
             detail="no registry answers, and no package has it",
         )
-    return found
+        for target in targets
+    }
 
 
 class _Base:
@@ -149,25 +163,4 @@ def _take(
         engine=engine,
         progress=progress,
         variables={"UPSTREAM": pin.pinned},
-    )
-
-
-def _build(
-    target: Target,
-    platform: Platform,
-    engine: DockerEngine,
-    progress: Progress,
-    base: _Base,
-) -> None:
-    labels = {
-        LABEL_FINGERPRINT: fingerprint(target, base=base.id()),
-        LABEL_SOURCE: "packages",
-        LABEL_DETAIL: _PACKAGES[target.name],
-    }
-    bake(
-        [target.name],
-        labels={target.name: labels},
-        platform=platform,
-        engine=engine,
-        progress=progress,
     )

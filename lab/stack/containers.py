@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Final
 
+from lab.artifacts.build import trainer
 from lab.engine import clean
 from lab.engine.docker import DockerEngine
 from lab.engine.registry import NAME as REGISTRY
@@ -51,19 +52,11 @@ class Containers:
     def prepare(self) -> None:
         """Have the images, the networks and the registry's volume; see that the ports are free."""
         have_compose(self._progress)
-        build.ensure(
-            ["endpoint", "coldhost", self._settings.variant],
-            platform=self._platform,
-            engine=self._engine,
-            progress=self._progress,
-        )
-        wanted = [target(name) for name in _OTHERS if self._wants(name)]
+        own = ["endpoint", "coldhost", self._settings.variant, *trainer(self._settings.models)]
+        wanted = [target(name) for name in (*own, *filter(self._wants, _OTHERS))]
         self._found = dict(
-            thirdparty.ensure(
-                wanted,
-                platform=self._platform,
-                engine=self._engine,
-                progress=self._progress,
+            build.ensure_all(
+                wanted, platform=self._platform, engine=self._engine, progress=self._progress
             )
         )
         for name, one in self._found.items():

@@ -84,8 +84,8 @@ def up(settings: Settings, engine: Engine, progress: Progress) -> Stack:
     _ = settings.runtime, settings.addresses
     with alone(settings.state):
         backend = backend_for(engine, settings, progress)
-        models.ensure(settings.models, engine=engine, progress=progress)
         backend.prepare()
+        models.ensure(settings.models, engine=engine, progress=progress)
         served = _served(settings, engine)
         client = EmulatorClient(settings.addresses, env=settings.env)
         try:
