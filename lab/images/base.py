@@ -33,11 +33,13 @@ Source = Literal["registry", "packages"]
 _SOURCE: Final = "org.inference-lab.base.source"
 _DETAIL: Final = "org.inference-lab.base.detail"
 _RECIPE: Final = "org.inference-lab.base.recipe"
-_VERSION: Final = "1"
+_VERSION: Final = "2"
 """Of the recipe below: a base of another version is made anew."""
 
 _INCLUDE: Final = "ca-certificates,python3"
-_LEFT_OUT: Final = (
+_DPKG: Final = (
+    # As in every Debian image for containers: what is lost in a crash is built again.
+    "force-unsafe-io",
     # What Debian's own slim image leaves out; licences stay.
     "path-exclude=/usr/share/doc/*",
     "path-include=/usr/share/doc/*/copyright",
@@ -162,7 +164,7 @@ def _from_packages(ref: str, platform: Platform, engine: DockerEngine, progress:
         words: list[str | Path] = [
             *("mmdebstrap", "--variant=minbase", f"--include={_INCLUDE}"),
             f"--architectures={platform.arch}",
-            *(f"--dpkgopt={line}" for line in _LEFT_OUT),
+            *(f"--dpkgopt={line}" for line in _DPKG),
             # Nothing of this machine's mirror is left in the image.
             '--customize-hook=rm -f "$1/etc/apt/sources.list"',
             f"--customize-hook=upload {final} /etc/apt/sources.list.d/debian.sources",
