@@ -31,10 +31,13 @@ def cold_hosts(
     helper = image_ref("coldhost", native)
     registry = Registry.ensure(engine, image_ref("registry", native), progress)
     try:
+        subjects = list(subjects)
+        for platform in dict.fromkeys(platform for _, platform in subjects):
+            images = [subject.image for subject, its in subjects if its is platform]
+            registry.push_all(engine, images, progress, arch=platform.arch)
         names = dict[str, str]()
         archives = dict[Path, Blob]()
-        for subject, platform in subjects:
-            registry.push(engine, subject.image, progress, arch=platform.arch)
+        for subject, _ in subjects:
             names[subject.image] = registry.pull_ref(subject.image)
             if subject.archive is not None and subject.archive not in archives:
                 digest = registry.put_blob(MODELS, subject.archive)

@@ -12,6 +12,7 @@ from lab.engine.distribution import Distribution
 from lab.engine.docker import DockerEngine
 from lab.engine.foreign import translated
 from lab.engine.manifests import DOCKER_LIST, DOCKER_MANIFEST, OCI_INDEX, OCI_MANIFEST
+from lab.engine.push import keeps_manifests
 from lab.engine.registry import place_of
 from lab.errors import EngineError
 from lab.spec import LABEL_ROLE
@@ -24,7 +25,6 @@ _WORDS: Final = {
     OCI_MANIFEST: "an OCI manifest",
     OCI_INDEX: "an OCI index",
 }
-_CONTAINERD: Final = "io.containerd.snapshotter"
 _IN_PARTS: Final = (DOCKER_LIST, OCI_INDEX)
 
 MANIFEST = Rule(
@@ -96,7 +96,7 @@ def _manifest(session: Session) -> Finding:
     verdict, seen = judge_manifest(
         held,
         origin=named[0].partition("@")[0] if named else None,
-        containerd=_keeps_manifests(engine),
+        containerd=keeps_manifests(engine),
     )
     data = None if held is None else {"media_type": held.media_type, "where": held.where}
     return finding(MANIFEST, verdict, seen, data)
@@ -151,12 +151,6 @@ def _stored(record: Mapping[str, Any]) -> Held | None:
     if not descriptor.get("mediaType"):
         return None
     return Held(where="the engine, which pushes it as it is,", media_type=descriptor["mediaType"])
-
-
-def _keeps_manifests(engine: DockerEngine) -> bool:
-    with translated():
-        info = engine.client.info()
-    return any(_CONTAINERD in str(pair) for pair in info.get("DriverStatus") or ())
 
 
 RULES: Sequence[tuple[Rule, Callable[[Session], Finding]]] = ((MANIFEST, _manifest),)

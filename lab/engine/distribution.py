@@ -1,18 +1,23 @@
 """The registry's HTTP interface (OCI distribution), as far as the lab needs it."""
 
 import hashlib
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Final
 
 import httpx
 
+from lab.engine.interrupt import uninterrupted
 from lab.engine.manifests import (
+    DOCKER_CONFIG,
+    DOCKER_LAYER,
     DOCKER_LIST,
     DOCKER_MANIFEST,
     OCI_INDEX,
     OCI_MANIFEST,
+    LayerBlob,
     ListEntry,
     Manifest,
     ManifestList,
@@ -21,15 +26,21 @@ from lab.engine.manifests import (
     parse_manifest,
     part_of,
 )
-from lab.errors import RegistryError
+from lab.errors import DiskFullError, RegistryError
 from lab.tls import context
 
 REMEDY: Final = "Run it again: the registry is started when it is missing."
 
 _ACCEPT: Final = {"Accept": f"{DOCKER_MANIFEST}, {OCI_MANIFEST}, {DOCKER_LIST}, {OCI_INDEX}"}
+_BINARY: Final = {"Content-Type": "application/octet-stream"}
 _TIMEOUT: Final = httpx.Timeout(10.0, read=60.0, write=60.0)
 _CHUNK: Final = 1 << 20
 _NOT_FOUND: Final = 404
+_CREATED: Final = 201
+_ALL: Final = 1000
+"""More than that a registry does not list at once."""
+_FULL: Final = re.compile(r'no space left on device|"Err": ?28\b')
+"""The second is how a registry that keeps files names the same, by Linux's number of it."""
 
 
 class Distribution:
@@ -105,26 +116,68 @@ class Distribution:
     def put_list(self, repository: str, tag: str, entries: Sequence[ListEntry]) -> ManifestList:
         """Give images that the repository holds one name more, common to all of them."""
         content = list_document(entries)
+        return ManifestList(
+            repository=repository,
+            tag=tag,
+            digest=self._put_document(repository, tag, content, DOCKER_LIST),
+            media_type=DOCKER_LIST,
+            entries=tuple(entries),
+        )
+
+    def put_image(self, repository: str, tag: str, content: bytes) -> None:
+        """Give what ``image_document`` made a name; what it speaks of is there already."""
+        self._put_document(repository, tag, content, DOCKER_MANIFEST)
+
+    def _put_document(self, repository: str, tag: str, content: bytes, media_type: str) -> str:
         with self._asking():
             answer = self._http.put(
                 f"/v2/{repository}/manifests/{tag}",
                 content=content,
-                headers={"Content-Type": DOCKER_LIST},
+                headers={"Content-Type": media_type},
             ).raise_for_status()
         digest = "sha256:" + hashlib.sha256(content).hexdigest()
         if answer.headers.get("Docker-Content-Digest", digest) != digest:
             raise RegistryError(
-                f"The registry at {self.host} made something else of the manifest list of "
+                f"The registry at {self.host} made something else of the manifest of "
                 f"{repository}:{tag}.",
                 remedy=REMEDY,
             )
-        return ManifestList(
-            repository=repository,
-            tag=tag,
-            digest=digest,
-            media_type=DOCKER_LIST,
-            entries=tuple(entries),
-        )
+        return digest
+
+    def repositories(self) -> Sequence[str]:
+        """All that the registry has."""
+        with self._asking():
+            answer = self._http.get("/v2/_catalog", params={"n": _ALL}).raise_for_status()
+            return list(answer.json().get("repositories") or ())
+
+    def layers(self, repository: str) -> Mapping[str, LayerBlob]:
+        """What a repository's images are made of, by the digest of each layer before gzip.
+
+        Of Docker's images of one platform; nothing is said of others, and of broken ones.
+        """
+        with self._asking():
+            answer = self._http.get(f"/v2/{repository}/tags/list")
+            # Repositories of nothing but blobs have no tags.
+            found = None if answer.status_code == _NOT_FOUND else answer.raise_for_status()
+            tags = found.json()["tags"] if found else ()
+        layers = dict[str, LayerBlob]()
+        for tag in tags or ():
+            with suppress(RegistryError):
+                layers |= self._layers_of(repository, tag)
+        return layers
+
+    def _layers_of(self, repository: str, tag: str) -> Mapping[str, LayerBlob]:
+        if self.media_type(repository, tag) != DOCKER_MANIFEST:
+            return {}
+        manifest = self.manifest(repository, tag)
+        if manifest is None or manifest.config_media_type != DOCKER_CONFIG:
+            return {}
+        config = self.config(repository, manifest.config_digest)
+        diff_ids = config.get("rootfs", {}).get("diff_ids") or ()
+        if len(diff_ids) != len(manifest.layers):
+            return {}
+        pairs = zip(diff_ids, manifest.layers, strict=True)
+        return {one: layer for one, layer in pairs if layer.media_type == DOCKER_LAYER}
 
     def config(self, repository: str, digest: str) -> Mapping[str, Any]:
         """An image's configuration: its architecture, its command, ... Raises ``RegistryError``."""
@@ -133,24 +186,59 @@ class Distribution:
             found: Mapping[str, Any] = answer.raise_for_status().json()
         return found
 
+    def has_blob(self, repository: str, digest: str) -> bool:
+        """Whether a repository holds these bytes."""
+        with self._asking():
+            return self._http.head(f"/v2/{repository}/blobs/{digest}").is_success
+
     def put_blob(self, repository: str, path: Path) -> str:
         """Upload a file unless it is there; its digest, ``sha256:...``."""
         with path.open("rb") as file:
             digest = "sha256:" + hashlib.file_digest(file, "sha256").hexdigest()
-        with self._asking():
-            if self._http.head(f"/v2/{repository}/blobs/{digest}").is_success:
-                return digest
-            begun = self._http.post(f"/v2/{repository}/blobs/uploads/").raise_for_status()
-            where = httpx.URL(begun.headers["Location"]).copy_merge_params({"digest": digest})
-            self._http.put(
-                where,
-                content=_chunks(path),
-                headers={
-                    "Content-Type": "application/octet-stream",
-                    "Content-Length": str(path.stat().st_size),
-                },
-            ).raise_for_status()
+        if not self.has_blob(repository, digest):
+            self.upload(repository, _chunks(path))
         return digest
+
+    def upload(self, repository: str, content: Iterable[bytes]) -> LayerBlob:
+        """Send what is made while it is sent. What was begun and does not end is taken back."""
+        sum_, size = hashlib.sha256(), 0
+
+        def counted() -> Iterator[bytes]:
+            nonlocal size
+            for chunk in content:
+                sum_.update(chunk)
+                size += len(chunk)
+                yield chunk
+
+        with self._asking():
+            begun = self._http.post(f"/v2/{repository}/blobs/uploads/").raise_for_status()
+            where = begun.headers["Location"]
+            try:
+                sent = self._http.patch(where, content=counted(), headers=_BINARY)
+                where = sent.raise_for_status().headers["Location"]
+                digest = f"sha256:{sum_.hexdigest()}"
+                whole = httpx.URL(where).copy_merge_params({"digest": digest})
+                self._http.put(whole).raise_for_status()
+            except BaseException:
+                self._cancel(where)
+                raise
+        return LayerBlob(digest=digest, compressed_bytes=size)
+
+    def mount(self, repository: str, digest: str, other: str) -> None:
+        """Have the bytes in ``repository``, too, that ``other`` has."""
+        with self._asking():
+            answer = self._http.post(
+                f"/v2/{repository}/blobs/uploads/", params={"mount": digest, "from": other}
+            ).raise_for_status()
+        if answer.status_code != _CREATED:
+            self._cancel(answer.headers["Location"])
+            raise RegistryError(
+                f"The registry at {self.host} no longer has {digest} in {other}.", remedy=REMEDY
+            )
+
+    def _cancel(self, upload: str) -> None:
+        with uninterrupted(), suppress(httpx.HTTPError):
+            self._http.delete(upload, timeout=2.0)
 
     def close(self) -> None:
         """Let go of the connections."""
@@ -162,6 +250,12 @@ class Distribution:
             yield
         except httpx.HTTPStatusError as error:
             answer = error.response
+            if _FULL.search(answer.text):
+                raise DiskFullError(
+                    f"The disk of the registry at {self.host} is full.",
+                    remedy="Free some space (`docker system df` shows what takes it) and run it "
+                    "again.",
+                ) from error
             raise RegistryError(
                 f"The registry at {self.host} answered {answer.status_code} to "
                 f"{answer.request.method} {answer.request.url.path}: {answer.text[:200]}",

@@ -151,6 +151,27 @@ def list_document(entries: Sequence[ListEntry]) -> bytes:
     return json.dumps(content, indent=3).encode()
 
 
+def image_document(config_digest: str, config_bytes: int, layers: Sequence[LayerBlob]) -> bytes:
+    """A Docker schema 2 manifest of one platform's image, as a registry takes it.
+
+    https://distribution.github.io/distribution/spec/manifest-v2-2/#image-manifest
+    """
+    content = {
+        "schemaVersion": 2,
+        "mediaType": DOCKER_MANIFEST,
+        "config": {"mediaType": DOCKER_CONFIG, "size": config_bytes, "digest": config_digest},
+        "layers": [
+            {
+                "mediaType": layer.media_type,
+                "size": layer.compressed_bytes,
+                "digest": layer.digest,
+            }
+            for layer in layers
+        ],
+    }
+    return json.dumps(content, indent=3).encode()
+
+
 def _entry(content: Mapping[str, Any]) -> ListEntry | None:
     of = content.get("platform") or {}
     try:

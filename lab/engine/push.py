@@ -15,6 +15,7 @@ from lab.progress import Step
 from lab.units import format_bytes
 
 _AT_A_TIME: Final = 2
+_CONTAINERD: Final = "io.containerd.snapshotter"
 _NO_PASSWORD: Final[Mapping[str, str]] = {"username": ""}
 """None is needed, so none is looked for in the user's settings."""
 
@@ -42,6 +43,13 @@ def push_together(
             job.stop()
             pool.shutdown(wait=False, cancel_futures=True)
             raise
+
+
+def keeps_manifests(engine: DockerEngine) -> bool:
+    """Whether the engine keeps layers compressed, and pushes manifests as they were made."""
+    with translated():
+        info = engine.client.info()
+    return any(_CONTAINERD in str(pair) for pair in info.get("DriverStatus") or ())
 
 
 class _Job:

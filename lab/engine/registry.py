@@ -22,6 +22,7 @@ from lab.engine.foreign import translated
 from lab.engine.interrupt import uninterrupted
 from lab.engine.manifests import ListEntry, Manifest, ManifestList
 from lab.engine.push import push_together
+from lab.engine.upload import can_send, send
 from lab.errors import EngineError, RegistryError
 from lab.progress import Progress
 from lab.services import PROJECT
@@ -85,20 +86,19 @@ class Registry:
     ) -> Mapping[str, Manifest]:
         """Push images of the engine's unless they are there already; their manifests.
 
-        The engine compresses the layers (gzip), as it does when it pushes to ECR; layers that the
-        registry has are not sent again. Compressing a layer keeps one core busy, so two images
-        are pushed at a time. Raises ``ImageNotFoundError``, ``DiskFullError``, ``RegistryError``.
+        Layers that the registry has are not sent again. Together is quicker than one after the
+        other. Raises ``ImageNotFoundError``, ``DiskFullError``, ``RegistryError``.
         """
         missing = [ref for ref in dict.fromkeys(refs) if not self._has(engine, ref, arch)]
         if missing:
             what = missing[0] if len(missing) == 1 else f"{len(missing)} images"
             with progress.step(f"Push {what} to the local registry") as step:
                 places = {ref: place_of(ref) for ref in missing}
-                push_together(
-                    engine,
-                    {ref: (f"{self.host}/{place[0]}", place[1]) for ref, place in places.items()},
-                    step,
-                )
+                if can_send(engine):
+                    send(engine, self._http, places, step)
+                else:
+                    hosted = {ref: (f"{self.host}/{at}", tag) for ref, (at, tag) in places.items()}
+                    push_together(engine, hosted, step)
         return {ref: self.manifest(*place_of(ref), arch=arch) for ref in refs}
 
     def _has(self, engine: DockerEngine, ref: str, arch: str | None) -> bool:

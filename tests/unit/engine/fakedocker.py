@@ -4,6 +4,7 @@ import json
 import re
 import socketserver
 import threading
+from contextlib import suppress
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from types import TracebackType
@@ -94,7 +95,9 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_header("Transfer-Encoding", "chunked")
         self.send_header("Connection", "close")
         self.end_headers()
-        self.wfile.write(b"%x\r\n%s\r\n0\r\n\r\n" % (len(body), body) if body else b"0\r\n\r\n")
+        with suppress(BrokenPipeError):  # who asked may have heard enough
+            self.wfile.write(b"%x\r\n%s\r\n" % (len(body), body) if body else b"")
+            self.wfile.write(b"0\r\n\r\n")
 
     do_GET = do_POST = do_DELETE = do_HEAD = _do  # noqa: N815  # the server's names
 

@@ -1,9 +1,6 @@
 """The registry's interface, against a server of a few lines that answers as one."""
 
-import hashlib
-import http.server
 import json
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -15,6 +12,7 @@ from lab.engine.manifests import DOCKER_LIST, DOCKER_MANIFEST, ListEntry
 from lab.engine.registry import place_of
 from lab.errors import RegistryError
 from lab.spec import Platform
+from tests.unit.engine.fakeregistry import FakeRegistry, digest_of, listening
 
 LAYERS = [{"digest": "sha256:a", "size": 100}, {"digest": "sha256:b", "size": 20}]
 IMAGE = {"mediaType": DOCKER_MANIFEST, "config": {"digest": "sha256:c"}, "layers": LAYERS}
@@ -40,76 +38,17 @@ MANIFESTS: dict[str, Any] = {
 }
 
 
-class Server(http.server.BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
-    blobs: dict[str, bytes]
-    uploads: int
-
-    def do_GET(self) -> None:
-        if self.path == "/v2/":
-            self._say(200, {})
-        elif self.path in MANIFESTS:
-            self._say(200, MANIFESTS[self.path], {"Docker-Content-Digest": "sha256:m"})
-        elif self.path.startswith("/v2/broken/"):
-            self._say(500, {"errors": ["the disk is on fire"]})
-        else:
-            self._say(404, {})
-
-    def do_HEAD(self) -> None:
-        if self.path in MANIFESTS:
-            self._say(200, {}, {"Content-Type": MANIFESTS[self.path]["mediaType"]})
-            return
-        self._say(200 if self.path.rpartition("/")[2] in self.blobs else 404, {})
-
-    def do_POST(self) -> None:
-        type(self).uploads += 1
-        self._say(202, {}, {"Location": f"{self.path}1?_state=kept"})
-
-    def do_PUT(self) -> None:
-        if "/manifests/" in self.path:
-            content = self.rfile.read(int(self.headers["Content-Length"]))
-            self.blobs[f"{self.path} as {self.headers['Content-Type']}"] = content
-            digest = "sha256:" + hashlib.sha256(content).hexdigest()
-            if "altered" in self.path:
-                digest = "sha256:other"
-            self._say(201, {}, {"Docker-Content-Digest": digest})
-            return
-        assert "_state=kept" in self.path
-        content = self.rfile.read(int(self.headers["Content-Length"]))
-        digest = self.path.rpartition("digest=")[2].replace("%3A", ":")
-        assert digest == "sha256:" + hashlib.sha256(content).hexdigest()
-        self.blobs[digest] = content
-        self._say(201, {})
-
-    def log_message(self, *args: Any) -> None:
-        pass
-
-    def _say(self, status: int, content: Any, headers: dict[str, str] | None = None) -> None:
-        body = json.dumps(content).encode()
-        self.send_response(status)
-        for key, value in {**(headers or {}), "Content-Length": str(len(body))}.items():
-            self.send_header(key, value)
-        self.end_headers()
-        if self.command != "HEAD":
-            self.wfile.write(body)
+@pytest.fixture
+def answering() -> type[FakeRegistry]:
+    return FakeRegistry.fresh(documents=dict(MANIFESTS))
 
 
 @pytest.fixture
-def answering() -> type[Server]:
-    return type("Fresh", (Server,), {"blobs": {}, "uploads": 0})
-
-
-@pytest.fixture
-def registry(answering: type[Server]) -> Iterator[Distribution]:
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), answering) as server:
-        server.daemon_threads = True
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-        thread.start()
-        asked = Distribution(f"127.0.0.1:{server.server_port}")
+def registry(answering: type[FakeRegistry]) -> Iterator[Distribution]:
+    with listening(answering) as host:
+        asked = Distribution(host)
         yield asked
         asked.close()
-        server.shutdown()
-        thread.join()
 
 
 def test_the_compressed_size_is_the_sum_of_the_layers(registry: Distribution) -> None:
@@ -117,7 +56,10 @@ def test_the_compressed_size_is_the_sum_of_the_layers(registry: Distribution) ->
 
     assert manifest is not None
     assert manifest.compressed_bytes == 120
-    assert (manifest.digest, manifest.config_digest) == ("sha256:m", "sha256:c")
+    assert (manifest.digest, manifest.config_digest) == (
+        digest_of(json.dumps(IMAGE).encode()),
+        "sha256:c",
+    )
     assert manifest.media_type == DOCKER_MANIFEST
 
 
@@ -166,20 +108,23 @@ def test_the_kind_of_what_a_tag_names_is_told_without_following_it(registry: Dis
 
 
 def test_a_list_is_put_under_its_tag_as_a_list(
-    registry: Distribution, answering: type[Server]
+    registry: Distribution, answering: type[FakeRegistry]
 ) -> None:
     entry = ListEntry(platform=Platform.AMD64, digest="sha256:amd", manifest_bytes=400)
     made = registry.put_list("lab/onnx", "latest", [entry])
 
-    content = answering.blobs[f"/v2/lab/onnx/manifests/latest as {DOCKER_LIST}"]
-    assert made.digest == "sha256:" + hashlib.sha256(content).hexdigest()
+    media_type, content = answering.written["/v2/lab/onnx/manifests/latest"]
+    assert media_type == DOCKER_LIST
+    assert made.digest == digest_of(content)
     assert json.loads(content)["manifests"][0]["digest"] == "sha256:amd"
 
 
 def test_a_registry_that_keeps_something_else_than_was_put_is_not_believed(
     registry: Distribution,
 ) -> None:
-    with pytest.raises(RegistryError, match="made something else of the manifest list"):
+    with pytest.raises(
+        RegistryError, match="made something else of the manifest of lab/altered:latest"
+    ):
         registry.put_list("lab/altered", "latest", [])
 
 
@@ -195,7 +140,7 @@ def test_what_the_registry_says_reaches_the_user(registry: Distribution) -> None
 
 
 def test_a_file_is_uploaded_once(
-    registry: Distribution, answering: type[Server], tmp_path: Path
+    registry: Distribution, answering: type[FakeRegistry], tmp_path: Path
 ) -> None:
     path = tmp_path / "model.tar.gz"
     path.write_bytes(b"weights" * 400_000)
@@ -203,8 +148,8 @@ def test_a_file_is_uploaded_once(
     first = registry.put_blob("lab/models", path)
     second = registry.put_blob("lab/models", path)
 
-    assert first == second == "sha256:" + hashlib.sha256(path.read_bytes()).hexdigest()
-    assert answering.blobs == {first: path.read_bytes()}
+    assert first == second == digest_of(path.read_bytes())
+    assert answering.blobs == {("lab/models", first): path.read_bytes()}
     assert answering.uploads == 1
 
 
