@@ -35,6 +35,7 @@ _ACCEPT: Final = {"Accept": f"{DOCKER_MANIFEST}, {OCI_MANIFEST}, {DOCKER_LIST}, 
 _BINARY: Final = {"Content-Type": "application/octet-stream"}
 _TIMEOUT: Final = httpx.Timeout(10.0, read=60.0, write=60.0)
 _CHUNK: Final = 1 << 20
+_PIECE: Final = 4 << 20
 _NOT_FOUND: Final = 404
 _CREATED: Final = 201
 _ALL: Final = 1000
@@ -200,29 +201,28 @@ class Distribution:
         return digest
 
     def upload(self, repository: str, content: Iterable[bytes]) -> LayerBlob:
-        """Send what is made while it is sent. What was begun and does not end is taken back."""
-        sum_, size = hashlib.sha256(), 0
+        """Send what is made while it is sent. What was begun and does not end is taken back.
 
-        def counted() -> Iterator[bytes]:
-            nonlocal size
-            for chunk in content:
-                sum_.update(chunk)
-                size += len(chunk)
-                yield chunk
-
+        It goes in pieces that are not interrupted: a registry takes back only what it has whole.
+        """
+        digest, size = hashlib.sha256(), 0
         with self._asking():
             begun = self._http.post(f"/v2/{repository}/blobs/uploads/").raise_for_status()
             where = begun.headers["Location"]
             try:
-                sent = self._http.patch(where, content=counted(), headers=_BINARY)
-                where = sent.raise_for_status().headers["Location"]
-                digest = f"sha256:{sum_.hexdigest()}"
-                whole = httpx.URL(where).copy_merge_params({"digest": digest})
+                for piece in _pieces(content):
+                    digest.update(piece)
+                    size += len(piece)
+                    with uninterrupted():
+                        sent = self._http.patch(where, content=piece, headers=_BINARY)
+                        where = sent.raise_for_status().headers["Location"]
+                name = f"sha256:{digest.hexdigest()}"
+                whole = httpx.URL(where).copy_merge_params({"digest": name})
                 self._http.put(whole).raise_for_status()
             except BaseException:
                 self._cancel(where)
                 raise
-        return LayerBlob(digest=digest, compressed_bytes=size)
+        return LayerBlob(digest=name, compressed_bytes=size)
 
     def mount(self, repository: str, digest: str, other: str) -> None:
         """Have the bytes in ``repository``, too, that ``other`` has."""
@@ -265,6 +265,17 @@ class Distribution:
             raise RegistryError(
                 f"The registry at {self.host} does not answer: {error}.", remedy=REMEDY
             ) from error
+
+
+def _pieces(content: Iterable[bytes]) -> Iterator[bytes]:
+    """The same bytes, several at a time."""
+    piece = bytearray()
+    for chunk in content:
+        piece += chunk
+        if len(piece) >= _PIECE:
+            yield bytes(piece)
+            piece.clear()
+    yield bytes(piece)
 
 
 def _chunks(path: Path) -> Iterator[bytes]:

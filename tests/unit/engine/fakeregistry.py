@@ -82,20 +82,14 @@ class FakeRegistry(http.server.BaseHTTPRequestHandler):
         type(self).uploads += 1
         path = f"/v2/{repository}/blobs/uploads/{self.uploads}"
         self.parts[path] = bytearray()
-        self._say(202, {}, {"Location": f"{path}?_state=new"})
+        self._say(202, {}, {"Location": self._location(path)})
 
     def do_PATCH(self) -> None:
-        path = self._upload("new")
-        part = self.parts.get(path, bytearray())  # the new one if it was cancelled meanwhile
-        while line := self.rfile.readline():  # none: whoever sends has gone away
-            part += self.rfile.read(int(line, 16))
-            self.rfile.readline()
-            if int(line, 16) == 0:
-                break
-        else:
-            return
+        path = self._upload()
+        content = self.rfile.read(int(self.headers["Content-Length"]))
         if self.failing is None:
-            self._say(202, {}, {"Location": f"{path}?_state=sent"})
+            self.parts[path] += content
+            self._say(202, {}, {"Location": self._location(path)})
         else:
             self._say(*self.failing)
 
@@ -107,7 +101,7 @@ class FakeRegistry(http.server.BaseHTTPRequestHandler):
             digest = "sha256:other" if "altered" in self.path else digest_of(content)
             self._say(201, {}, {"Docker-Content-Digest": digest})
             return
-        path = self._upload("sent")
+        path = self._upload()
         (digest,) = parse_qs(urlsplit(self.path).query)["digest"]
         sent = bytes(self.parts.pop(path)) + content
         assert digest == digest_of(sent)
@@ -115,19 +109,22 @@ class FakeRegistry(http.server.BaseHTTPRequestHandler):
         self._say(201, {})
 
     def do_DELETE(self) -> None:
-        path = urlsplit(self.path).path
+        path = self._upload()
         self.cancelled.append(path)
-        self.parts.pop(path)
+        del self.parts[path]
         self._say(204, {})
 
     def log_message(self, *args: Any) -> None:
         pass
 
-    def _upload(self, state: str) -> str:
-        """The path of an upload. Its state changes with each step, and the next must name it."""
-        path, query = urlsplit(self.path).path, urlsplit(self.path).query
-        assert parse_qs(query)["_state"] == [state]
-        return path
+    def _location(self, path: str) -> str:
+        return f"{path}?_state={len(self.parts[path])}"
+
+    def _upload(self) -> str:
+        """The path of an upload; who goes on with it has to know how far it is."""
+        where = urlsplit(self.path)
+        assert parse_qs(where.query)["_state"] == [str(len(self.parts[where.path]))]
+        return where.path
 
     def _tags(self, beginning: str) -> list[str]:
         return sorted(
