@@ -1,5 +1,6 @@
 """An emulator per module, on the real engine, with a model container that obeys its requests."""
 
+import secrets
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -20,7 +21,8 @@ _SERVER = Path(__file__).parent / "model_server.py"
 def obedient(engine: DockerEngine, platform: Platform, progress: Progress) -> Iterator[str]:
     """An image that runs ``model_server.py``."""
     base = ensure_base(platform, engine, progress).ref
-    ref = known.make(engine, base, "obedient", server=_SERVER)
+    # A name of its own: other test processes make and remove theirs meanwhile.
+    ref = known.make(engine, base, f"obedient-{secrets.token_hex(4)}", server=_SERVER)
     yield ref
     known.remove(engine, ref)
 

@@ -1,10 +1,15 @@
 """A model container that does what the request tells it to: standard library only, port 8080.
 
-The body is JSON with any of: ``sleep`` (seconds before the answer), ``status``, ``say`` (the body
-to answer), ``die`` (exit code, at once), ``hang`` (never answers), ``close`` (hangs up without an
-answer), ``garbage`` (answers what is no HTTP), ``stream`` (chunks to send) with ``pause`` between
-them and ``break`` (hangs up in the middle), ``sick`` (``/ping`` is 500 from now on), ``eat`` (MB).
-Otherwise it says what it got. ``FAIL`` in the environment makes the start fail.
+The body is JSON with any of: ``hold`` (the name of a gate: waits in front of it until it is
+opened), ``sleep`` (seconds before the answer), ``status``, ``say`` (the body to answer), ``die``
+(exit code, at once), ``hang`` (never answers), ``close`` (hangs up without an answer), ``garbage``
+(answers what is no HTTP), ``stream`` (chunks to send; ``hold`` waits after the first) with
+``pause`` between them and ``break`` (hangs up in the middle), ``sick`` (``/ping`` is 500 from now
+on), ``eat`` (MB). Otherwise it says what it got. ``FAIL`` in the environment makes the start fail,
+``GATE`` keeps ``/ping`` at 500 until the gate of that name is open.
+
+Whoever is beside it asks ``GET /open/NAME`` to open a gate for good, and ``GET /held`` for a line
+with the gate's name for each request that waits.
 """
 
 import json
@@ -19,10 +24,13 @@ from pathlib import Path
 from typing import Any
 
 FAIL = os.environ.get("FAIL", "")
-BEGAN = time.time()
+GATE = os.environ.get("GATE", "")
 STATE = {"count": 0, "sick": False, "at_once": 0, "most_at_once": 0}
 LOCK = threading.Lock()
 EATEN = []
+MOVED = threading.Condition()
+OPEN = set()
+HELD = []
 
 
 def ordered(body: bytes) -> dict[str, Any]:
@@ -31,6 +39,19 @@ def ordered(body: bytes) -> dict[str, Any]:
     except ValueError:
         return {}
     return order if isinstance(order, dict) else {}
+
+
+def wait_at(gate: str) -> None:
+    with MOVED:
+        HELD.append(gate)
+        MOVED.wait_for(lambda: gate in OPEN)
+        HELD.remove(gate)
+
+
+def open_gate(gate: str) -> None:
+    with MOVED:
+        OPEN.add(gate)
+        MOVED.notify_all()
 
 
 def say(line: str) -> None:
@@ -44,11 +65,17 @@ class Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         sick = STATE["sick"] or FAIL == "ping"
-        slow = time.time() < BEGAN + float(os.environ.get("READY_AFTER", "0"))
-        if self.path != "/ping":
-            self.answer(404, b"")
+        shut = GATE and GATE not in OPEN
+        what, _, gate = self.path.removeprefix("/").partition("/")
+        if what == "ping":
+            self.answer(500 if sick or shut else 200, b"not well" if sick else b"")
+        elif what == "open":
+            open_gate(gate)
+            self.answer(200, b"")
+        elif what == "held":
+            self.answer(200, "".join(f"{one}\n" for one in tuple(HELD)).encode())
         else:
-            self.answer(500 if sick or slow else 200, b"not well" if sick else b"")
+            self.answer(404, b"")
 
     def do_POST(self) -> None:
         body = self.body()
@@ -73,6 +100,8 @@ class Handler(BaseHTTPRequestHandler):
             STATE["sick"] = True
         if "eat" in order:
             EATEN.append(bytearray(b"x" * order["eat"] * 1024 * 1024))
+        if "hold" in order and "stream" not in order:
+            wait_at(order["hold"])
         time.sleep(3600 if "hang" in order else order.get("sleep", 0))
         if "close" in order:
             self.connection.shutdown(socket.SHUT_RDWR)
@@ -121,6 +150,8 @@ class Handler(BaseHTTPRequestHandler):
             data = part.encode()
             self.wfile.write(b"%x\r\n%s\r\n" % (len(data), data))
             self.wfile.flush()
+            if "hold" in order:
+                wait_at(order["hold"])  # the second time and later it is open
             time.sleep(order.get("pause", 0))
         if "break" in order:
             self.connection.shutdown(socket.SHUT_RDWR)

@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import uuid
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -17,15 +17,19 @@ import httpx
 from botocore.config import Config
 
 from lab.endpoint.instances import LARGE
+from lab.engine.container import DockerContainer
+from lab.engine.docker import DockerEngine
 from lab.host import this_machine
 from lab.paths import ROOT
+from lab.spec import LABEL_ROLE
 from tests.ports import free_port
-from tests.timing import wait_until
+from tests.timing import PATIENCE_S, wait_until
 
 ACCOUNT = "000000000000"
 REGION = "us-east-1"
 ROLE = f"arn:aws:iam::{ACCOUNT}:role/any"
 BUCKET = "models"
+POLL_S = 0.1
 INSTANCE_TYPE = LARGE[this_machine()]
 """Of the processor that this machine's images are for."""
 
@@ -91,7 +95,7 @@ class Emulator:
         if self.process is None:
             return 0
         self.process.terminate()
-        return self.process.wait(60)
+        return self.process.wait()
 
     def client(self, service: str, **config: Any) -> Any:
         return boto3.client(
@@ -152,7 +156,7 @@ class Site:
 
     def wait(self, name: str, waiter: str = "endpoint_in_service") -> None:
         self.sagemaker.get_waiter(waiter).wait(
-            EndpointName=name, WaiterConfig={"Delay": 1, "MaxAttempts": 120}
+            EndpointName=name, WaiterConfig={"Delay": POLL_S, "MaxAttempts": PATIENCE_S / POLL_S}
         )
 
     def describe(self, name: str) -> Any:
@@ -166,7 +170,7 @@ class Site:
             seen = self.describe(name)
             return None if seen["EndpointStatus"] in passing else seen
 
-        return wait_until(settled, every_s=0.1, otherwise=lambda: self.describe(name))
+        return wait_until(settled, every_s=POLL_S, otherwise=lambda: self.describe(name))
 
     def invoke(self, name: str, body: bytes | str = b"{}", **more: Any) -> Any:
         """The answer with its body read: what is not read keeps a socket open."""
@@ -178,6 +182,45 @@ class Site:
     def delete(self, name: str) -> None:
         self.sagemaker.delete_endpoint(EndpointName=name)
         self.wait(name, "endpoint_deleted")
+
+
+class Beside:
+    """An endpoint's model containers as their neighbours see them: not through the emulator."""
+
+    def __init__(self, engine: DockerEngine, endpoint: str) -> None:
+        self._engine, self._endpoint = engine, endpoint
+
+    def containers(self) -> Sequence[DockerContainer]:
+        labels = {LABEL_ROLE: "endpoint", "org.inference-lab.endpoint": self._endpoint}
+        return self._engine.containers(labels)
+
+    def open(self, gate: str) -> None:
+        """Let requests pass the gate, in every container that there is, as soon as there is one."""
+        wait_until(lambda: self._ask(f"/open/{gate}"), despite=httpx.TransportError)
+
+    def held(self) -> Sequence[str]:
+        """In front of which gate each request waits that is held."""
+        return [line for said in self._ask("/held") for line in said.splitlines()]
+
+    def until_held(self, *gates: str) -> None:
+        """Wait until a request is held in front of each of these, and none in front of others."""
+        wait_until(
+            lambda: sorted(self.held()) == sorted(gates),
+            despite=httpx.TransportError,
+            otherwise=self.held,
+        )
+
+    def _ask(self, path: str) -> Sequence[str]:
+        return [
+            httpx.get(f"http://{address}:8080{path}").raise_for_status().text
+            for address in self._addresses()
+        ]
+
+    def _addresses(self) -> Iterator[str]:
+        for container in self.containers():
+            seen = self._engine.client.inspect_container(container.id)["NetworkSettings"]
+            if address := next(iter(seen["Networks"].values()))["IPAddress"]:
+                yield address
 
 
 def realtime(model: str, name: str = "AllTraffic", count: int = 1, **more: Any) -> dict[str, Any]:

@@ -10,7 +10,8 @@ import pytest
 from botocore.exceptions import ClientError
 from prometheus_client.parser import text_string_to_metric_families
 
-from tests.docker.endpoint.site import BUCKET, INSTANCE_TYPE, Emulator, Site
+from lab.engine.docker import DockerEngine
+from tests.docker.endpoint.site import BUCKET, INSTANCE_TYPE, Beside, Emulator, Site
 from tests.timing import wait_until
 
 pytestmark = pytest.mark.docker
@@ -100,7 +101,7 @@ def test_a_models_error_is_found_at_the_failure_location(site: Site, endpoint: s
 def test_a_request_that_takes_too_long_is_a_failure(site: Site, endpoint: str) -> None:
     reply = site.runtime.invoke_endpoint_async(
         EndpointName=endpoint,
-        InputLocation=upload(site, {"sleep": 5}),
+        InputLocation=upload(site, {"hang": 1}),
         InvocationTimeoutSeconds=1,
     )
     assert b"timed out while waiting" in read(site, reply["FailureLocation"])
@@ -131,14 +132,21 @@ def test_an_asynchronous_endpoint_takes_no_other_calls(site: Site, endpoint: str
     assert caught.value.response["Error"]["Code"] == "ValidationError"
 
 
-def test_a_container_gets_no_more_at_a_time_than_configured(site: Site) -> None:
+def test_a_container_gets_no_more_at_a_time_than_configured(
+    site: Site, engine: DockerEngine
+) -> None:
     name = asynchronous(site, at_once=2)
+    beside = Beside(engine, name)
+    gates = [f"gate-{number}" for number in range(8)]
     replies = [
         site.runtime.invoke_endpoint_async(
-            EndpointName=name, InputLocation=upload(site, {"id": number, "sleep": 0.2})
+            EndpointName=name, InputLocation=upload(site, {"id": number, "hold": gate})
         )
-        for number in range(8)
+        for number, gate in enumerate(gates)
     ]
+    for number, gate in enumerate(gates):
+        beside.until_held(*gates[number : number + 2])
+        beside.open(gate)
     results = [json.loads(read(site, reply["OutputLocation"])) for reply in replies]
     assert [result["id"] for result in results] == list(range(8))
     assert max(result["most_at_once"] for result in results) == 2
@@ -166,18 +174,20 @@ def test_the_metrics_have_cloudwatchs_dimension_only(site: Site, endpoint: str) 
 
 
 def test_a_killed_emulator_goes_on_with_what_it_had_accepted(
-    site: Site, emulator: Emulator
+    site: Site, emulator: Emulator, engine: DockerEngine
 ) -> None:
     name = asynchronous(site, at_once=1)
+    beside = Beside(engine, name)
+    orders = [{"id": number, **({"hold": "kill"} if number else {})} for number in range(6)]
     replies = [
-        site.runtime.invoke_endpoint_async(
-            EndpointName=name, InputLocation=upload(site, {"id": number, "sleep": 0.5})
-        )
-        for number in range(6)
+        site.runtime.invoke_endpoint_async(EndpointName=name, InputLocation=upload(site, order))
+        for order in orders
     ]
     read(site, replies[0]["OutputLocation"])
+    beside.until_held("kill")
     emulator.kill()
     emulator.start()
+    beside.open("kill")
     for number, reply in enumerate(replies):
         assert json.loads(read(site, reply["OutputLocation"]))["id"] == number
     site.sagemaker.delete_endpoint(EndpointName=name)

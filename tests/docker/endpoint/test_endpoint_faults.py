@@ -7,7 +7,8 @@ import sys
 import threading
 import time
 import uuid
-from typing import Any, Self
+from collections.abc import Sequence
+from typing import Self
 
 import pytest
 from botocore.exceptions import BotoCoreError, ClientError
@@ -16,13 +17,12 @@ from lab.engine.container import DockerContainer
 from lab.engine.docker import DockerEngine
 from lab.errors import EngineError
 from lab.paths import ROOT
-from lab.spec import LABEL_ROLE
-from tests.docker.endpoint.site import ROLE, Site, answered, realtime, serverless
+from tests.docker.endpoint.site import ROLE, Beside, Site, answered, realtime, serverless
 from tests.timing import wait_until
 
 
-def containers_of(engine: DockerEngine, endpoint: str) -> Any:
-    return engine.containers({LABEL_ROLE: "endpoint", "org.inference-lab.endpoint": endpoint})
+def containers_of(engine: DockerEngine, endpoint: str) -> Sequence[DockerContainer]:
+    return Beside(engine, endpoint).containers()
 
 
 def runs(container: DockerContainer) -> bool:
@@ -142,7 +142,12 @@ def test_an_emulator_that_was_killed_goes_on_with_the_containers_that_it_left(
     site.delete(small)
 
 
-@pytest.mark.parametrize("delay_s", [0.0, 0.05, 0.2, 0.5, 1.0])
+LONG = pytest.mark.long
+
+
+@pytest.mark.parametrize(
+    "delay_s", [0.0, 0.2, *(pytest.param(delay, marks=LONG) for delay in (0.05, 0.5, 1.0))]
+)
 def test_an_endpoint_is_finished_though_the_emulator_was_killed_on_the_way(
     site: Site, engine: DockerEngine, delay_s: float
 ) -> None:
@@ -187,9 +192,10 @@ def test_an_unhealthy_container_is_replaced(site: Site, engine: DockerEngine) ->
     site.delete(name)
 
 
-def test_resources_written_before_a_kill_are_there_after_it(site: Site) -> None:
+@pytest.mark.parametrize("kills", [1, pytest.param(5, marks=LONG)])
+def test_resources_written_before_a_kill_are_there_after_it(site: Site, kills: int) -> None:
     names = []
-    for _ in range(5):
+    for _ in range(kills):
         name = f"kept-{uuid.uuid4().hex[:6]}"
         site.sagemaker.create_model(
             ModelName=name, PrimaryContainer={"Image": site.image}, ExecutionRoleArn=ROLE
@@ -213,7 +219,6 @@ def test_a_second_emulator_on_the_same_state_says_so(site: Site) -> None:
         },
         capture_output=True,
         text=True,
-        timeout=60,
         check=False,
     )
     assert done.returncode != 0

@@ -3,7 +3,6 @@
 import json
 import re
 import threading
-import time
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -13,7 +12,16 @@ import httpx
 import pytest
 from botocore.exceptions import ClientError, EventStreamError
 
-from tests.docker.endpoint.site import ACCOUNT, REGION, Site, answered, realtime, serverless
+from lab.engine.docker import DockerEngine
+from tests.docker.endpoint.site import (
+    ACCOUNT,
+    REGION,
+    Beside,
+    Site,
+    answered,
+    realtime,
+    serverless,
+)
 from tests.timing import wait_until
 
 
@@ -112,21 +120,30 @@ def test_the_variant_must_exist(site: Site, always: str) -> None:
 
 
 def test_fifty_clients_against_two_containers_get_two_answers_and_forty_eight_refusals(
-    site: Site, small: str
+    site: Site, small: str, engine: DockerEngine
 ) -> None:
+    beside = Beside(engine, small)
     with ThreadPoolExecutor(2) as pool:  # both containers are warm
-        list(pool.map(lambda _: site.invoke(small, order(sleep=1)), range(2)))
+        warm = [pool.submit(site.invoke, small, order(hold="warm")) for _ in range(2)]
+        beside.until_held("warm", "warm")
+        beside.open("warm")
+        for each in warm:
+            each.result()
     barrier = threading.Barrier(50)
 
     def one(number: int) -> tuple[str, Any]:
         barrier.wait()
         try:
-            return "answered", answered(site.invoke(small, order(id=number, sleep=8)))
+            return "answered", answered(site.invoke(small, order(id=number, hold="fifty")))
         except ClientError as error:
             return error.response["Error"]["Code"], error.response
 
     with ThreadPoolExecutor(50) as pool:
-        outcomes = list(pool.map(one, range(50)))
+        clients = [pool.submit(one, number) for number in range(50)]
+        wait_until(lambda: sum(client.done() for client in clients) == 48)
+        beside.until_held("fifty", "fifty")
+        beside.open("fifty")
+        outcomes = [client.result() for client in clients]
     assert Counter(kind for kind, _ in outcomes) == {"answered": 2, "ThrottlingException": 48}
     for number, (kind, said) in enumerate(outcomes):
         if kind == "answered":
@@ -176,14 +193,23 @@ def test_a_stream_comes_in_parts_that_add_up(site: Site, always: str) -> None:
     assert parts != [line.encode() for line in lines]
 
 
-def test_a_stream_arrives_while_the_model_still_writes(site: Site, always: str) -> None:
+def test_a_stream_arrives_while_the_model_still_writes(
+    site: Site, always: str, engine: DockerEngine
+) -> None:
     answer = site.runtime.invoke_endpoint_with_response_stream(
-        EndpointName=always, Body=order(stream=["one", "two"], pause=5)
+        EndpointName=always, Body=order(stream=["one", "two"], hold="stream")
     )
-    began = time.monotonic()
-    first = next(iter(answer["Body"]))
-    assert first["PayloadPart"]["Bytes"].startswith(b"o")
-    assert time.monotonic() - began < 5
+    parts = (event["PayloadPart"]["Bytes"] for event in answer["Body"])
+    beside = Beside(engine, always)
+    try:
+        first = b""
+        while len(first) < len("one"):
+            first += next(parts)
+        assert first == b"one"
+        beside.until_held("stream")
+    finally:
+        beside.open("stream")
+    assert b"".join(parts) == b"two"
     answer["Body"].close()
 
 

@@ -7,11 +7,12 @@ import pytest
 from botocore.exceptions import ClientError, WaiterError
 
 from lab.engine.docker import DockerEngine
-from lab.spec import LABEL_OWNER, LABEL_ROLE
+from lab.spec import LABEL_OWNER
 from tests.docker.endpoint.site import (
     ACCOUNT,
     REGION,
     ROLE,
+    Beside,
     Emulator,
     Site,
     answered,
@@ -29,13 +30,11 @@ def refused(call: Any, **arguments: Any) -> tuple[str, str]:
 
 
 def containers_of(engine: DockerEngine, endpoint: str) -> list[str]:
-    found = engine.containers({LABEL_ROLE: "endpoint", "org.inference-lab.endpoint": endpoint})
-    return [container.id for container in found]
+    return [container.id for container in Beside(engine, endpoint).containers()]
 
 
 def owner_of(engine: DockerEngine, endpoint: str) -> str:
-    labels = {LABEL_ROLE: "endpoint", "org.inference-lab.endpoint": endpoint}
-    (container,) = engine.containers(labels)
+    (container,) = Beside(engine, endpoint).containers()
     return container.labels[LABEL_OWNER]
 
 
@@ -124,8 +123,10 @@ def test_tags_are_kept_and_taken_away(site: Site) -> None:
     assert site.sagemaker.list_tags(ResourceArn=arn)["Tags"] == [{"Key": "b", "Value": "2"}]
 
 
-def test_an_endpoint_that_is_being_made_can_neither_be_updated_nor_taken_twice(site: Site) -> None:
-    config = site.config(realtime(site.model(env={"READY_AFTER": "2"})))
+def test_an_endpoint_that_is_being_made_can_neither_be_updated_nor_taken_twice(
+    site: Site, engine: DockerEngine
+) -> None:
+    config = site.config(realtime(site.model(env={"GATE": "ready"})))
     name = site.endpoint(config, wait=False)
     code, message = refused(
         site.sagemaker.update_endpoint, EndpointName=name, EndpointConfigName=config
@@ -135,6 +136,7 @@ def test_an_endpoint_that_is_being_made_can_neither_be_updated_nor_taken_twice(s
         site.sagemaker.create_endpoint, EndpointName=name, EndpointConfigName=config
     )
     assert (code, "already existing endpoint" in message) == ("ValidationException", True)
+    Beside(engine, name).open("ready")
     site.wait(name)
     site.delete(name)
 

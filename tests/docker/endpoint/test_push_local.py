@@ -2,6 +2,7 @@
 
 import io
 import json
+import secrets
 import tarfile
 from collections.abc import Iterator
 from dataclasses import replace
@@ -57,7 +58,8 @@ def failing(engine: DockerEngine, platform: Platform, progress: Progress) -> Ite
     """An image whose server says why it will not start."""
     base = ensure_base(platform, engine, progress).ref
     server = Path(__file__).parent / "model_server.py"
-    ref = known.make(engine, base, "failing", {"FAIL": "exit"}, server=server)
+    name = f"failing-{secrets.token_hex(4)}"
+    ref = known.make(engine, base, name, {"FAIL": "exit"}, server=server)
     yield ref
     known.remove(engine, ref)
 
