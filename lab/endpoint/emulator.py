@@ -195,7 +195,14 @@ def compose(  # noqa: PLR0913 - all keyword-only
         settings=settings,
     )
     capture = S3Capture(objects=objects, clock=clock)
-    sampler = Sampler(fleet=fleet, launcher=launcher, store=store, clock=clock, keep=metrics.keep)
+    sampler = Sampler(
+        fleet=fleet,
+        launcher=launcher,
+        store=store,
+        clock=clock,
+        keep=metrics.keep,
+        interval_s=settings.ping_interval_s,
+    )
     metrics.watch(
         fleet=fleet,
         usages=sampler,

@@ -450,6 +450,7 @@ class Settings:
     startup_timeout_s: float = 480.0
     serverless_startup_timeout_s: float = 180.0
     ping_interval_s: float = 5.0
+    """How often containers are asked how they are, and the engine what they use."""
     probe_interval_s: float = 0.01
     access_keys: Mapping[str, str] = field(default_factory=dict)
     """Access key id to secret: when there are any, signatures are verified."""

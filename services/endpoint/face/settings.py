@@ -35,6 +35,7 @@ def read(env: Mapping[str, str] = os.environ) -> FaceSettings:
         isolated_network=env.get("LAB_ISOLATED_NETWORK") or None,
         realtime_payload_bytes=round(_number(env, "LAB_REALTIME_PAYLOAD_MB", 25) * _MB),
         idle_s=_number(env, "LAB_IDLE_S", 600),
+        ping_interval_s=_number(env, "LAB_PING_S", 5),
         access_keys=_keys(env),
         registry=env.get("LAB_REGISTRY") or None,
     )

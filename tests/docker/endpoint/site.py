@@ -65,6 +65,7 @@ class Emulator:
                     "LAB_PORT": str(self.port),
                     "LAB_ACCOUNT": ACCOUNT,
                     "LAB_REGION": REGION,
+                    "LAB_PING_S": "1",
                     "DOCKER_HOST": self.engine,
                     "AWS_ENDPOINT_URL_S3": self.s3,
                     **self.env,
