@@ -1,4 +1,8 @@
-"""Whatever a client sends is answered with success or with an error of the caller's, never 500."""
+"""Whatever a client sends is answered with success or with an error of the caller's, never 500.
+
+A request of each kind here; drawn ones by the hundred are sent to the process in `make test-long`,
+and to its control plane without HTTP in the unit tests.
+"""
 
 import json
 from typing import Any
@@ -72,6 +76,59 @@ def control(site: Site, operation: str, body: bytes) -> httpx.Response:
     )
 
 
+@pytest.fixture(scope="module")
+def echo(site: Site) -> Any:
+    name = site.endpoint(site.config(realtime(site.model())))
+    yield name
+    site.delete(name)
+
+
+@pytest.mark.parametrize(
+    ("operation", "body", "code"),
+    [
+        ("ListModels", b"{}", 200),
+        ("DescribeModel", b'{"ModelName": "nobody"}', 400),
+        ("CreateModel", b'{"ModelName": null, "PrimaryContainer": {"Image": 1.5}}', 400),
+        ("CreateEndpointConfig", b'{"ProductionVariants": [[], "\\u0000", 1e999]}', 400),
+        ("CreateEndpoint", b"[]", 400),
+        ("ListTags", b"{", 400),
+        ("NoSuchOperation", b"{}", 400),
+        ("", b"\xff\x00", 400),
+    ],
+)
+def test_a_request_to_the_control_plane_is_answered_with_success_or_a_fault_of_the_callers(
+    site: Site, operation: str, body: bytes, code: int
+) -> None:
+    answer = control(site, operation, body)
+    assert answer.status_code == code, answer.text
+    assert answer.headers["x-amzn-requestid"]
+    if code != 200:
+        assert set(answer.json()) >= {"__type", "message"}
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "headers", "code"),
+    [
+        ("POST", "{echo}/invocations", {"Content-Type": ""}, 200),
+        ("POST", "{echo}/invocations", {"X-Amzn-SageMaker-Target-Variant": "nobody"}, 400),
+        ("POST", "{echo}/invocations", {"X-Amzn-SageMaker-Session-Id": "~!"}, 400),
+        ("POST", "{echo}/async-invocations", {"X-Amzn-SageMaker-RequestTTLSeconds": "x"}, 400),
+        ("POST", "{echo}/other", {}, 404),
+        ("GET", "{echo}/invocations", {}, 405),
+        ("POST", "nobody/invocations-response-stream", {"X-Amz-Date": "now"}, 400),
+        ("POST", "%00/invocations", {"Authorization": "AWS4-HMAC-SHA256 ?"}, 400),
+        ("POST", "/invocations", {}, 400),
+    ],
+)
+def test_a_request_to_the_runtime_is_answered_with_success_or_a_fault_of_the_callers(
+    site: Site, echo: str, method: str, path: str, headers: dict[str, str], code: int
+) -> None:
+    url = f"{site.emulator.url}/endpoints/{path.format(echo=echo)}"
+    answer = httpx.request(method, url, headers=headers, content=b"\x00{", timeout=60)
+    assert answer.status_code == code, answer.text
+
+
+@pytest.mark.long
 @_SETTINGS
 @given(data=st.data())
 def test_no_request_to_the_control_plane_is_answered_500(site: Site, data: Any) -> None:
@@ -86,6 +143,7 @@ def test_no_request_to_the_control_plane_is_answered_500(site: Site, data: Any) 
         assert set(said) >= {"__type", "message"}
 
 
+@pytest.mark.long
 @_SETTINGS
 @given(body=st.binary(max_size=200), operation=st.text(max_size=30))
 def test_no_noise_at_the_control_plane_is_answered_500(
@@ -95,13 +153,6 @@ def test_no_noise_at_the_control_plane_is_answered_500(
     printable = "".join(letter for letter in target if letter.isprintable()).strip()
     answer = control(site, printable, body)
     assert 400 <= answer.status_code < 500, answer.text
-
-
-@pytest.fixture(scope="module")
-def echo(site: Site) -> Any:
-    name = site.endpoint(site.config(realtime(site.model())))
-    yield name
-    site.delete(name)
 
 
 _HEADERS = st.dictionaries(
@@ -122,6 +173,7 @@ _HEADERS = st.dictionaries(
 )
 
 
+@pytest.mark.long
 @_SETTINGS
 @given(
     operation=st.sampled_from(
