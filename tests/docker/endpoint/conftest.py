@@ -1,7 +1,7 @@
 """An emulator per module, on the real engine, with a model container that obeys its requests."""
 
 import secrets
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import pytest
@@ -38,11 +38,23 @@ def s3_url() -> Iterator[str]:
 
 
 @pytest.fixture(scope="module")
+def env() -> Mapping[str, str]:
+    """What else a module's emulator is told."""
+    return {}
+
+
+@pytest.fixture(scope="module")
 def emulator(
-    engine: DockerEngine, s3_url: str, tmp_path_factory: pytest.TempPathFactory
+    engine: DockerEngine,
+    s3_url: str,
+    env: Mapping[str, str],
+    tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[Emulator]:
     one = Emulator(
-        state=tmp_path_factory.mktemp("emulator") / "state", engine=engine.address, s3=s3_url
+        state=tmp_path_factory.mktemp("emulator") / "state",
+        engine=engine.address,
+        s3=s3_url,
+        env=env,
     )
     one.client("s3").create_bucket(Bucket=BUCKET)
     one.start()

@@ -1,14 +1,30 @@
 """Cold starts as deep as they go: the image pulled anew on a machine that has never seen it."""
 
-from collections.abc import Callable
+import secrets
+from collections.abc import Callable, Iterator, Mapping
 
+import pytest
+
+from lab.engine import clean
 from lab.engine.docker import DockerEngine
 from lab.spec import LABEL_ROLE
 from tests.docker.endpoint.site import Site, answered, serverless
 
 
+@pytest.fixture(scope="module")
+def env(engine: DockerEngine) -> Iterator[Mapping[str, str]]:
+    """A registry and a network that no other test has."""
+    project = f"inference-lab-test-{secrets.token_hex(4)}"
+    yield {"LAB_PROJECT": project}
+    registry = f"{project}-registry"
+    for container in engine.containers({LABEL_ROLE: "registry"}):
+        if container.name == registry:
+            container.remove()
+    assert not clean.remove_stores(engine, networks=[project], volumes=[registry])
+
+
 def test_an_endpoint_that_asks_for_it_pulls_its_image_at_every_cold_start(
-    site: Site, engine: DockerEngine, built: Callable[[str], str]
+    site: Site, engine: DockerEngine, built: Callable[[str], str], env: Mapping[str, str]
 ) -> None:
     built("coldhost")
     built("registry")
@@ -16,10 +32,13 @@ def test_an_endpoint_that_asks_for_it_pulls_its_image_at_every_cold_start(
         serverless(site.model(env={"NAME": "pulled"}), most=1),
         Tags=[{"Key": "inference-lab:pull", "Value": "cold"}],
     )
-    before = {one.id for one in engine.containers({LABEL_ROLE: "coldhost"})}
+
+    def hosts() -> int:
+        mine = {"network": [env["LAB_PROJECT"]], "label": [f"{LABEL_ROLE}=coldhost"]}
+        return len(engine.client.containers(all=True, filters=mine))
+
     name = site.endpoint(config)
     assert answered(site.invoke(name))["name"] == "pulled"
-    now = {one.id for one in engine.containers({LABEL_ROLE: "coldhost"})}
-    assert len(now - before) == 1
+    assert hosts() == 1
     site.delete(name)
-    assert not {one.id for one in engine.containers({LABEL_ROLE: "coldhost"})} & (now - before)
+    assert hosts() == 0
