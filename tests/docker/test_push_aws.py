@@ -109,10 +109,45 @@ def lab(line: str) -> int:
     return main.run(line.split())
 
 
-def images_of(registry: Registry) -> Distribution:
-    return Distribution(registry.host)
+def assert_is_docker_schema_2(aws: World, registry: Registry) -> None:
+    sagemaker = aws.client("sagemaker")
+    (model,) = sagemaker.list_models()["Models"]
+    image = sagemaker.describe_model(ModelName=model["ModelName"])["PrimaryContainer"]["Image"]
+    repository, _, digest = image.partition("/")[2].partition("@")
+    held = Distribution(registry.host)
+    assert held.media_type(repository, digest) == DOCKER_MANIFEST
+    held.close()
 
 
+def assert_is_the_archive(aws: World, model: str) -> None:
+    (bucket,) = aws.client("s3").list_buckets()["Buckets"]
+    archive = store.find(model, Runtime.ONNX)
+    (held,) = aws.client("s3").list_objects_v2(Bucket=bucket["Name"])["Contents"]
+    assert held["Key"] == f"models/{archive.sha256}/model.tar.gz"
+    assert held["Size"] == archive.bytes
+    head = aws.client("s3").head_object(Bucket=bucket["Name"], Key=held["Key"])
+    assert head["ServerSideEncryption"] == "AES256"
+
+
+def test_a_push_is_planned_made_asked_and_taken_away(
+    aws: World, registry: Registry, capsys: pytest.CaptureFixture[str], mobilenet: str
+) -> None:
+    assert lab(f"{QUICK} --dry-run") == 0
+    assert "1,000,000 requests" in capsys.readouterr().out
+    assert aws.faults.writes == []
+
+    assert lab(QUICK) == 0
+    assert "it answers as the container does here: grade" in capsys.readouterr().out
+    assert aws.endpoints() == {FULL: "InService"}
+    assert_is_docker_schema_2(aws, registry)
+    assert_is_the_archive(aws, mobilenet)
+
+    assert lab(f"push destroy --endpoint {ENDPOINT} --yes") == 0
+    assert "nothing is left" in capsys.readouterr().out
+    assert aws.left() == []
+
+
+@pytest.mark.long
 def test_a_push_is_looked_at_planned_made_asked_kept_changed_and_taken_away(
     aws: World, registry: Registry, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -126,13 +161,7 @@ def test_a_push_is_looked_at_planned_made_asked_kept_changed_and_taken_away(
     assert lab(QUICK) == 0
     assert "it answers as the container does here: grade" in capsys.readouterr().out
     assert aws.endpoints() == {FULL: "InService"}
-    sagemaker = aws.client("sagemaker")
-    (model,) = sagemaker.list_models()["Models"]
-    image = sagemaker.describe_model(ModelName=model["ModelName"])["PrimaryContainer"]["Image"]
-    repository, _, digest = image.partition("/")[2].partition("@")
-    held = images_of(registry)
-    assert held.media_type(repository, digest) == DOCKER_MANIFEST
-    held.close()
+    assert_is_docker_schema_2(aws, registry)
     before = aws.left()
 
     aws.faults.calls.clear()
@@ -140,6 +169,7 @@ def test_a_push_is_looked_at_planned_made_asked_kept_changed_and_taken_away(
     assert "nothing was written" in capsys.readouterr().out
     assert aws.faults.writes == []
 
+    sagemaker = aws.client("sagemaker")
     created = sagemaker.describe_endpoint(EndpointName=FULL)["CreationTime"]
     assert lab(QUICK.replace("2048", "3072 --max-concurrency 4")) == 0
     after = sagemaker.describe_endpoint(EndpointName=FULL)
@@ -155,6 +185,7 @@ def test_a_push_is_looked_at_planned_made_asked_kept_changed_and_taken_away(
     assert "There was nothing" in capsys.readouterr().out
 
 
+@pytest.mark.long
 def test_a_push_that_is_interrupted_as_the_image_goes_up_goes_on_when_it_is_run_again(
     aws: World,
 ) -> None:
@@ -184,15 +215,3 @@ def test_an_image_for_another_processor_is_refused_before_anything_is_made(
     assert lab(f"{line} --no-contract --yes") == 11
     assert "hosts no endpoints" in capsys.readouterr().err
     assert aws.left() == []
-
-
-def test_the_archive_that_arrives_is_the_one_that_was_sent(aws: World, mobilenet: str) -> None:
-    assert lab(f"{QUICK} --no-verify") == 0
-
-    (bucket,) = aws.client("s3").list_buckets()["Buckets"]
-    archive = store.find(mobilenet, Runtime.ONNX)
-    (held,) = aws.client("s3").list_objects_v2(Bucket=bucket["Name"])["Contents"]
-    assert held["Key"] == f"models/{archive.sha256}/model.tar.gz"
-    assert held["Size"] == archive.bytes
-    head = aws.client("s3").head_object(Bucket=bucket["Name"], Key=held["Key"])
-    assert head["ServerSideEncryption"] == "AES256"

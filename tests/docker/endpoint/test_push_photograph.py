@@ -62,6 +62,16 @@ def test_the_emulator_grades_the_photograph_as_the_container_does(
     assert ours(local) == []
 
 
+def test_it_is_made_and_taken_away(local: Site, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main.run([*PUSH.split(), "--memory", "2048"]) == 0
+    assert "answers as the container does here: grade" in capsys.readouterr().out
+    assert ours(local) == [FULL]
+    assert main.run(["push", "destroy", "--target", "local", "--endpoint", NAME, "--yes"]) == 0
+    assert "nothing is left" in capsys.readouterr().out
+    assert ours(local) == []
+
+
+@pytest.mark.long
 def test_it_is_made_kept_changed_measured_and_taken_away(
     local: Site,
     capsys: pytest.CaptureFixture[str],
