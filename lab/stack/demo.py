@@ -30,7 +30,7 @@ _PICTURES: Final = 200
 _SHIFTED: Final = 12
 _SLOW_PER_S: Final = 1.0
 _NEEDED: Final = (
-    # What is recorded once a minute comes last.
+    # What is recorded every 15 s comes last.
     "endpoint_feature:drift_psi:1h",
     "endpoint_feature:drift_psi:5m",
     "sagemaker_container_memory_bytes",
@@ -66,7 +66,7 @@ class Script:
     per_s: float = 6.0
     """Requests a second to each endpoint of a small model."""
     settle_s: float = 75.0
-    """At most, for Prometheus to take it in: some rules are evaluated once a minute."""
+    """At most, for Prometheus to take it in: some rules are evaluated every 15 s."""
 
 
 FULL: Final = Script(steady_s=60, burst_s=15, idle_s=15, cold_starts=3, shifted_s=35)
