@@ -39,7 +39,7 @@ def promtool(engine: DockerEngine, built: Callable[[str], str]) -> Callable[...,
             code = client.wait(container)["StatusCode"]
             return code, client.logs(container).decode()
         finally:
-            client.remove_container(container, force=True)
+            client.remove_container(container, v=True, force=True)
 
     return run
 
