@@ -10,7 +10,7 @@ from lab.observe.render import draw, page
 from lab.runfiles import write_whole
 from tests.unit.observe.render.recorded import NOW, Record, board, instant, panel
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("browser_dashboards")]
 
 A, B = {"job": "a", "le": "0.5"}, {"job": "b", "le": "+Inf"}
 RECORD = Record(

@@ -21,7 +21,7 @@ from lab.spec import Platform, StartKind
 from tests.unit.report import synthetic
 from tests.unit.report.synthetic import Script
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("browser_report")]
 
 PHONE = 375
 HALF_A_DESK = 800
@@ -247,7 +247,10 @@ def test_a_phase_tells_its_figures_when_pointed_at(browser: Browser, default: Pa
         segment = found.page.locator(".seg.imports").first
         # What scrolls hides the tip, so the scrolling must be over before the pointer comes.
         segment.scroll_into_view_if_needed()
-        found.page.evaluate("() => new Promise(done => setTimeout(done, 200))")
+        # Its events come before what is done at the next frame.
+        found.page.evaluate(
+            "() => new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))"
+        )
         segment.hover()
         assert found.page.locator("#tip.on").inner_text().startswith("imports: 2.")
 
