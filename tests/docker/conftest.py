@@ -24,6 +24,7 @@ MOBILENET = "retinopathy-mobilenet"
 _HERE = Path(__file__).parent
 
 
+@pytest.hookimpl(tryfirst=True)  # before pytest-xdist reads the groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Beside each other run modules, never the tests of one: they share what it has started."""
     for item in items:
