@@ -18,6 +18,7 @@ from lab.report.runs_out import write_comparison
 from lab.report.summary import summarise
 from lab.report.write import write_report
 from lab.spec import Platform, StartKind
+from tests.timing import wait_until
 from tests.unit.report import synthetic
 from tests.unit.report.synthetic import Script
 
@@ -206,8 +207,12 @@ def test_the_theme_can_be_chosen_by_hand(browser: Browser, default: Path) -> Non
         assert page.inner_text("#theme") == "Theme: light"
         page.click("#theme")
         assert page.evaluate(ground) != before
-        page.reload()
-        assert page.inner_text("#theme") == "Theme: dark"
+
+        def remembered() -> bool:  # a browser writes down what to remember in its own time
+            page.reload()
+            return page.inner_text("#theme") == "Theme: dark"
+
+        wait_until(remembered, otherwise=lambda: page.inner_text("#theme"))
 
 
 def test_bars_fill_their_length_and_shares_fill_the_track(browser: Browser, default: Path) -> None:
