@@ -78,7 +78,7 @@ def build(name: str, *, out: Path, folder: Path | None, train: str, begin: float
     backbone, head = build_network(architecture)
     networks = {"backbone": backbone, "head": head}
     if train == "none":
-        weights = Path(module.__file__).with_name(WEIGHTS)
+        weights = Path(__file__).with_name(name.replace("-", "_")) / WEIGHTS
         training = stored_weights(networks, architecture, learn, weights)
     else:
         origin, backbone_from = "drawn", "random"

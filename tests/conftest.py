@@ -45,12 +45,13 @@ def pytest_configure(config: pytest.Config) -> None:
 
 def _trust_once() -> None:
     """What tests ask by ``httpx`` themselves needs no certificates, read anew for 50 ms of CPU."""
-    anew = httpx._transports.default.create_ssl_context
+    transports: Any = httpx._transports.default
+    anew = transports.create_ssl_context
 
     def known(verify: Any, cert: Any = None, **more: Any) -> Any:
         return tls.context() if verify is True and cert is None else anew(verify, cert, **more)
 
-    httpx._transports.default.create_ssl_context = known
+    transports.create_ssl_context = known
 
 
 @pytest.fixture

@@ -29,12 +29,13 @@ def save(parts: Parts, training: Mapping[str, Any], file: Path) -> None:
     ``parts`` are those that cannot be made again. Kernels are cut off to float16; biases and the
     statistics of batch normalisation, which are few and may be tiny, stay float32.
     """
-    arrays = {
+    arrays: dict[str, Any] = {
         f"{name}_{at:03d}": _cut(weight.numpy())
         for name, model in parts.items()
         for at, weight in enumerate(model.weights)
     }
-    np.savez(file, **arrays, **{_TRAINING: np.array(json.dumps(training))})
+    arrays[_TRAINING] = np.array(json.dumps(training))
+    np.savez(file, allow_pickle=False, **arrays)
 
 
 def load(models: Parts, file: Path, *, seed: int) -> Mapping[str, Any]:
@@ -75,4 +76,6 @@ def _filled(weight: NDArray[Any], rng: np.random.Generator) -> NDArray[np.float3
     if weight.dtype != np.float16:
         return np.asarray(weight, np.float32)
     bits = weight.astype(np.float32).view(np.uint32)
-    return (bits | rng.integers(0, _LOST, bits.shape, np.uint32, endpoint=True)).view(np.float32)
+    bits |= rng.integers(0, _LOST, bits.shape, np.uint32, endpoint=True)
+    filled: NDArray[np.float32] = bits.view(np.float32)
+    return filled

@@ -29,8 +29,8 @@ STATE = {"count": 0, "sick": False, "at_once": 0, "most_at_once": 0}
 LOCK = threading.Lock()
 EATEN = []
 MOVED = threading.Condition()
-OPEN = set()
-HELD = []
+OPEN: set[str] = set()
+HELD: list[str] = []
 
 
 def ordered(body: bytes) -> dict[str, Any]:

@@ -10,7 +10,7 @@ BASE = "inference-lab/base:trixie-amd64"
 BASE_LABELS = {
     "org.inference-lab.base.source": "packages",
     "org.inference-lab.base.detail": "trixie from http://mirror.example/debian",
-    "org.inference-lab.base.recipe": "1",
+    "org.inference-lab.base.recipe": "2",
 }
 
 

@@ -1,10 +1,11 @@
 """A tiny model, ONNX Runtime's library, and the service as a child process."""
 
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ pytest.register_assert_rewrite("tests.docker.contract_client")
 
 from tests.docker.contract_client import Served, wait_until_ready  # noqa: E402
 from tests.ports import free_port  # noqa: E402
+from tests.timing import PATIENCE_S  # noqa: E402
 from tests.unit.services.inference import tiny  # noqa: E402
 
 SERVE = Path(__file__).parents[4] / "services/inference/serve"
@@ -76,8 +78,22 @@ class Child:
         if self._served is not None:
             self._served.http.close()
 
-    def end(self, *, within_s: float = 30) -> int:
+    def end(self, *, within_s: float = PATIENCE_S) -> int:
         return self.process.wait(within_s)
+
+    @contextmanager
+    def stopped(self) -> Iterator[None]:
+        """The process and all that it started stand still."""
+        processes = [self.process.pid]
+        for pid in processes:
+            os.kill(pid, signal.SIGSTOP)
+            for task in Path(f"/proc/{pid}/task").iterdir():
+                processes += map(int, (task / "children").read_text().split())
+        try:
+            yield
+        finally:
+            for pid in processes:
+                os.kill(pid, signal.SIGCONT)
 
 
 @contextmanager
@@ -98,17 +114,21 @@ def child(env: Mapping[str, str], folder: Path, *arguments: str) -> Iterator[Chi
 Start = Callable[..., Child]
 
 
-@pytest.fixture
-def start(tmp_path: Path, model_dir: Path, ort_library: Path) -> Iterator[Start]:
-    """Start ``serve`` with the tiny model; environment variables by keyword."""
-    from contextlib import ExitStack  # noqa: PLC0415
-
+@contextmanager
+def starting(folder: Path, model_dir: Path, ort_library: Path) -> Iterator[Start]:
+    """Starts ``serve`` with the tiny model; environment variables by keyword."""
     with ExitStack() as stack:
 
         def begin(stack_name: str, *arguments: str, **env: str) -> Child:
             base = {"LAB_MODEL_DIR": str(model_dir), "LAB_ORT_LIBRARY": str(ort_library)}
             return stack.enter_context(
-                child({**base, **STACKS[stack_name], **env}, tmp_path, *arguments)
+                child({**base, **STACKS[stack_name], **env}, folder, *arguments)
             )
 
+        yield begin
+
+
+@pytest.fixture
+def start(tmp_path: Path, model_dir: Path, ort_library: Path) -> Iterator[Start]:
+    with starting(tmp_path, model_dir, ort_library) as begin:
         yield begin
