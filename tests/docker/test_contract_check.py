@@ -115,7 +115,7 @@ CASES = [
     Case(target="only-label-multi-model", rule="kind-multi-model", thorough=True),
     Case(target="only-label-bidirectional", rule="kind-bidirectional"),
 ]
-SOUND = Case(target="sound", rule="")
+SOUND = Case(target="sound", rule="", memory=True)
 MULTI_MODEL = Case(target="multi-model", rule="")
 
 
@@ -129,8 +129,9 @@ class Check:
     @property
     def only(self) -> Sequence[str]:
         """Those of its rule's family; none stands for all."""
-        family = [rule for rule, name in FAMILY.items() if name == FAMILY[self.case.rule]]
-        return () if self.all_rules else family
+        if self.all_rules:
+            return ()
+        return [rule for rule, name in FAMILY.items() if name == FAMILY[self.case.rule]]
 
     def __str__(self) -> str:
         return f"{self.case}" if self.all_rules else f"{self.case}-in-its-family"
@@ -265,13 +266,6 @@ def named(findings: Sequence[Finding], verdict: Verdict) -> dict[str, str]:
     return {one.rule.id: one.seen for one in findings if one.verdict is verdict}
 
 
-def test_an_image_that_keeps_the_contract_breaks_no_rule(checks: Checks, images: Images) -> None:
-    findings = checks.own(images.build(SOUND), memory=True)
-    assert named(findings, Verdict.FAIL) == {}
-    assert set(named(findings, Verdict.WARN)) == {"kind-multi-model"}
-    assert set(named(findings, Verdict.SKIP)) == {"bind-to-port", "kind-bidirectional"}
-
-
 @pytest.fixture(scope="module")
 def under_way(
     request: pytest.FixtureRequest, checks: Checks, images: Images
@@ -313,8 +307,21 @@ def test_an_image_that_breaks_one_rule_is_told_exactly_that_rule(
         assert case.rule in named(findings, case.verdict)
 
 
-def test_a_multi_model_server_is_told_so(checks: Checks, images: Images) -> None:
-    findings = checks.own(images.build(MULTI_MODEL))
+@pytest.mark.parametrize("check", [Check(case=SOUND, all_rules=True)], ids=str)
+def test_an_image_that_keeps_the_contract_breaks_no_rule(
+    under_way: Mapping[str, Future[Sequence[Finding]]], check: Check
+) -> None:
+    findings = under_way[str(check)].result()
+    assert named(findings, Verdict.FAIL) == {}
+    assert set(named(findings, Verdict.WARN)) == {"kind-multi-model"}
+    assert set(named(findings, Verdict.SKIP)) == {"bind-to-port", "kind-bidirectional"}
+
+
+@pytest.mark.parametrize("check", [Check(case=MULTI_MODEL, all_rules=True)], ids=str)
+def test_a_multi_model_server_is_told_so(
+    under_way: Mapping[str, Future[Sequence[Finding]]], check: Check
+) -> None:
+    findings = under_way[str(check)].result()
     assert named(findings, Verdict.FAIL) == {}
     assert "kind-multi-model" in named(findings, Verdict.PASS)
 
@@ -401,17 +408,25 @@ def pushed(engine: DockerEngine, built: Built) -> Iterator[Pushed]:
         made.close()
 
 
+@pytest.mark.parametrize("all_rules", [False, pytest.param(True, marks=pytest.mark.long)])
 @pytest.mark.parametrize(("name", "index"), [("oci", 0), ("attested", 1)])
 def test_an_image_from_a_registry_that_holds_it_as_oci_is_told_so(
-    engine: DockerEngine, checks: Checks, images: Images, pushed: Pushed, name: str, index: int
+    engine: DockerEngine,
+    checks: Checks,
+    images: Images,
+    pushed: Pushed,
+    name: str,
+    index: int,
+    all_rules: bool,  # noqa: FBT001 - a parameter of the test
 ) -> None:
+    family = [rule for rule, name in FAMILY.items() if name == FAMILY["manifest"]]
     sound = images.build(SOUND)
     ref = pushed(sound, name, index=bool(index))
     engine.client.remove_image(sound, force=True)
     images.made.remove(sound)
     engine.pull(ref)
     try:
-        broken = named(checks.own(ref), Verdict.FAIL)
+        broken = named(checks.own(ref, only=() if all_rules else family), Verdict.FAIL)
         assert set(broken) == {"manifest"}, broken
         assert ("attestations" in broken["manifest"]) is bool(index)
     finally:

@@ -70,7 +70,7 @@ class Child:
         return self._log.read_text(errors="replace")
 
     def ready(self) -> Served:
-        wait_until_ready(self.url, within_s=60)
+        wait_until_ready(self.url, within_s=PATIENCE_S)
         self._served = Served("127.0.0.1", self.port)
         return self._served
 
@@ -129,6 +129,6 @@ def starting(folder: Path, model_dir: Path, ort_library: Path) -> Iterator[Start
 
 
 @pytest.fixture
-def start(tmp_path: Path, model_dir: Path, ort_library: Path) -> Iterator[Start]:
-    with starting(tmp_path, model_dir, ort_library) as begin:
+def start(short: Path, model_dir: Path, ort_library: Path) -> Iterator[Start]:
+    with starting(short, model_dir, ort_library) as begin:
         yield begin
