@@ -25,7 +25,7 @@ from lab.observe.bench import Bench, Reading, following, previous, read, reading
 from lab.observe.exposition import openmetrics
 from lab.process import run
 from lab.progress import Progress
-from lab.services import SERVICES
+from lab.services import PROJECT, SERVICES
 from lab.spec import LABEL_ROLE
 
 HOLD_S: Final = 3600.0
@@ -267,7 +267,7 @@ def replay(
                 raise EndpointError(
                     f"Prometheus at {prometheus.url} does not show the blocks in {place}: "
                     f"{', '.join(blocks) or 'none was made'}.",
-                    remedy="See its log: docker logs inference-lab-prometheus",
+                    remedy=f"See its log: docker logs {PROJECT}-prometheus",
                 )
             pause(_POLL_S)
             waited += _POLL_S
