@@ -106,7 +106,7 @@ def endpoints(
             changed[name] = (_endpoint(name, kind, config, client, progress), one, kind)
     waiting = [name for name, (state, _, _) in changed.items() if state == "changed"]
     if waiting:
-        with progress.step(f"Starting {' and '.join(waiting)}") as step:
+        with progress.step(f"Starting {', '.join(waiting)}") as step:
             _settled(waiting, client, step)
     rows = []
     for name, (state, one, kind) in changed.items():

@@ -243,7 +243,7 @@ def test_each_thing_that_is_waited_for_is_named(tmp_path: Path, emulator: FakeEm
     progress = Silent()
     made(served(tmp_path), emulator, progress)
     assert progress.steps == [
-        "Starting grader-realtime and grader-serverless",
+        "Starting grader-realtime, grader-serverless",
         "The first answer of grader-realtime",
         "The first answer of grader-serverless",
     ]
