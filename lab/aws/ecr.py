@@ -33,6 +33,7 @@ On 127.0.0.1 it is spoken to without TLS, as engines do.
 _LOOPBACK: Final = ("127.", "localhost")
 _HOST: Final = re.compile(r"[A-Za-z0-9.-]+(:[0-9]+)?")
 _TAG_DIGITS: Final = 32
+_FORBIDDEN: Final = re.compile(r"denied|not authorized|\b403\b", re.IGNORECASE)
 _AGAIN: Final = "Run it again: layers that have arrived are not sent twice."
 
 
@@ -163,11 +164,11 @@ def _opened(place: _Place) -> Iterator[Distribution]:
 
 
 def _remedy(error: EngineError) -> str:
-    said = error.what.lower()
-    if "denied" in said or "not authorized" in said or "403" in said:
+    if isinstance(error, RegistryError) and "schema 2" in error.what:
+        return error.remedy
+    if _FORBIDDEN.search(error.what):
         return "Let the identity push: docs/aws-policy.json has what it needs."
-    unfit = isinstance(error, RegistryError) and "schema 2" in said
-    return error.remedy if unfit else _AGAIN
+    return _AGAIN
 
 
 def _found(http: Distribution, place: _Place, image_id: str, *, sent: bool) -> Pushed | None:

@@ -22,6 +22,7 @@ def test_the_tag_is_made_of_the_image_and_valid_in_ecr() -> None:
     [
         (f"denied: User: arn:aws:iam::123456789012:user/me is not authorized on {HOST}", "policy"),
         (f"The registry at {HOST} answered 403 to HEAD /v2/", "policy"),
+        ("The manifest of test-427403b7 cannot be read.", "again"),
         (f"Get https://{HOST}/v2/: net/http: TLS handshake timeout", "again"),
     ],
 )
