@@ -2,8 +2,10 @@
  * costs; nothing that serves a model can be faster.
  *
  * GET /ping -> 200, empty. POST /invocations -> 200, {"floor":true}. Anything else -> 404.
- * Keep-alive, one client after another; SIGTERM ends it with 0.
+ * Keep-alive, one client after another; SIGTERM ends it with 0 once what was sent is answered.
  */
+#define _GNU_SOURCE
+#include <fcntl.h>
 #include <arpa/inet.h>
 #include <netinet/tcp.h>
 #include <signal.h>
@@ -17,6 +19,9 @@
 
 #define CLIENTS 64
 #define HEAD 8192
+#ifndef LAST_ROUNDS
+#define LAST_ROUNDS 250 /* of 20 ms: how long half a request is waited for after SIGTERM */
+#endif
 
 struct client {
     char head[HEAD];
@@ -27,9 +32,11 @@ struct client {
 static struct pollfd polls[CLIENTS + 1];
 static struct client clients[CLIENTS + 1];
 
+static volatile sig_atomic_t leaving;
+
 static void leave(int number) {
     (void)number;
-    _exit(0);
+    leaving = 1;
 }
 
 static void answer(int fd, const char *head) {
@@ -62,10 +69,53 @@ static int serve(int fd, struct client *c) {
     }
 }
 
+static void drop(int i) {
+    close(polls[i].fd);
+    polls[i].fd = -1;
+}
+
+/* Take a client in, where there is room. 0 when none waits. */
+static int take(void) {
+    int one = 1, i = 1;
+    while (i <= CLIENTS && polls[i].fd >= 0) i++;
+    if (i > CLIENTS) return 0;
+    polls[i].fd = accept(polls[0].fd, NULL, NULL);
+    if (polls[i].fd < 0) return 0;
+    setsockopt(polls[i].fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
+    clients[i].used = clients[i].body = 0;
+    return 1;
+}
+
+/* Answer what was sent before SIGTERM, whole or in part; closing a socket that holds something unread
+ * would reset the connection. */
+static void finish(void) {
+    while (take()) {}
+    drop(0);
+    for (int round = 0; round < LAST_ROUNDS; round++) {
+        int unfinished = 0, heard = poll(polls, CLIENTS + 1, 20);
+        for (int i = 1; i <= CLIENTS; i++) {
+            struct client *c = &clients[i];
+            if (polls[i].fd < 0) continue;
+            if (heard > 0 && polls[i].revents) {
+                ssize_t got = read(polls[i].fd, c->head + c->used, HEAD - 1 - c->used);
+                if (got > 0) c->used += (size_t)got;
+                if (got <= 0 || !serve(polls[i].fd, c) || !(c->used || c->body)) drop(i);
+            }
+            unfinished += polls[i].fd >= 0 && (c->used || c->body);
+        }
+        if (heard == 0 && !unfinished) return;
+    }
+}
+
 int main(void) {
     const char *port = getenv("SAGEMAKER_BIND_TO_PORT");
+    sigset_t running, ends;
     int one = 1, listener = socket(AF_INET, SOCK_STREAM, 0);
     struct sockaddr_in here = {.sin_family = AF_INET, .sin_port = htons(port ? atoi(port) : 8080)};
+    sigemptyset(&ends);
+    sigaddset(&ends, SIGTERM);
+    sigaddset(&ends, SIGINT);
+    sigprocmask(SIG_BLOCK, &ends, &running); /* they come while ppoll waits, never just before it */
     signal(SIGTERM, leave);
     signal(SIGINT, leave);
     signal(SIGPIPE, SIG_IGN);
@@ -75,22 +125,18 @@ int main(void) {
         return 1;
     }
     for (int i = 0; i <= CLIENTS; i++) polls[i] = (struct pollfd){.fd = i ? -1 : listener, .events = POLLIN};
-    for (;;) {
-        if (poll(polls, CLIENTS + 1, -1) < 0) continue;
+    fcntl(listener, F_SETFL, O_NONBLOCK);
+    while (!leaving) {
+        if (ppoll(polls, CLIENTS + 1, NULL, &running) < 0) continue;
         for (int i = 1; i <= CLIENTS; i++) {
             if (polls[i].fd < 0 || !polls[i].revents) continue;
             struct client *c = &clients[i];
             ssize_t got = read(polls[i].fd, c->head + c->used, HEAD - 1 - c->used);
             if (got > 0 && (c->used += (size_t)got, serve(polls[i].fd, c))) continue;
-            close(polls[i].fd);
-            polls[i].fd = -1;
+            drop(i);
         }
-        for (int i = 1; i <= CLIENTS && polls[0].revents; i++) {
-            if (polls[i].fd >= 0) continue;
-            polls[i].fd = accept(listener, NULL, NULL);
-            if (polls[i].fd >= 0) setsockopt(polls[i].fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
-            clients[i].used = clients[i].body = 0;
-            break;
-        }
+        if (polls[0].revents) take();
     }
+    finish();
+    return 0;
 }
