@@ -96,7 +96,8 @@ def foreign_image(
 @pytest.fixture(scope="session")
 def mobilenet(engine: DockerEngine, progress: Progress) -> str:
     """The name of a model that is built."""
-    build.ensure([MOBILENET], engine=engine, progress=progress)
+    with _alone("models"):
+        build.ensure([MOBILENET], engine=engine, progress=progress)
     return MOBILENET
 
 
