@@ -98,7 +98,7 @@ test: setup-test ## Set up everything, lint, run all tests of the first ring: a 
 	@$(if $(TESTS),scripts/setup_programs && .venv/bin/pytest $(TESTS),scripts/test short)
 
 .PHONY: test-long
-test-long: setup-test ## What `make test` leaves out, before a release: an hour or more
+test-long: setup-test ## What `make test` leaves out, before a release: half an hour
 	@scripts/test long
 
 .PHONY: test-emulated

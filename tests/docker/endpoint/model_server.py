@@ -83,11 +83,17 @@ class Handler(BaseHTTPRequestHandler):
             STATE["count"] += 1
             STATE["at_once"] += 1
             STATE["most_at_once"] = max(STATE["most_at_once"], STATE["at_once"])
+        self.counted = True
         try:
             self.obey(body)
         finally:
-            with LOCK:
-                STATE["at_once"] -= 1
+            self.ended()
+
+    def ended(self) -> None:
+        """Before it is answered: who has the answer may send the next request at once."""
+        with LOCK:
+            STATE["at_once"] -= self.counted
+        self.counted = False
 
     def obey(self, body: bytes) -> None:
         order = ordered(body)
@@ -111,10 +117,10 @@ class Handler(BaseHTTPRequestHandler):
             self.close_connection = True
         elif "stream" in order:
             self.stream(order)
-        elif "say" in order:
-            self.answer(order.get("status", 200), order["say"].encode())
         else:
-            self.answer(order.get("status", 200), json.dumps(self.seen(body, order)).encode())
+            said = order["say"] if "say" in order else json.dumps(self.seen(body, order))
+            self.ended()
+            self.answer(order.get("status", 200), said.encode())
 
     def seen(self, body: bytes, order: dict[str, Any]) -> dict[str, Any]:
         return {
