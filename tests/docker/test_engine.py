@@ -272,8 +272,13 @@ def apart(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Daemon]:
     daemon = Daemon(Places(run=folder, data=folder), within=("unshare", "--net"))
     yield daemon
     daemon.stop()
-    # What was killed could not unmount its own folder.
-    run(["umount", daemon.places.data_root], check=False)
+    wait_until(lambda: _unmounted(daemon.places.data_root))
+
+
+def _unmounted(folder: Path) -> bool:
+    """What was killed could not unmount its own folder; it is busy until all have ended."""
+    run(["umount", folder], check=False)
+    return str(folder) not in Path("/proc/self/mountinfo").read_text()
 
 
 def test_a_private_engine_goes_up_and_down_and_up_again(apart: Daemon) -> None:
