@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from moto.server import ThreadedMotoServer
 
+from lab.engine import clean
 from lab.engine.docker import DockerEngine
 from lab.images.base import ensure_base
 from lab.progress import Progress
@@ -37,6 +38,17 @@ def s3_url() -> Iterator[str]:
     server.stop()
 
 
+@pytest.fixture(scope="session")
+def network(engine: DockerEngine) -> Iterator[str]:
+    """One that no other process starts containers in: an address is given away anew at once, and
+    what a test sends late to a container that is gone would reach another's.
+    """
+    name = f"inference-lab-test-{secrets.token_hex(4)}"
+    engine.ensure_network(name)
+    yield name
+    assert not clean.remove_stores(engine, networks=[name], volumes=[])
+
+
 @pytest.fixture(scope="module")
 def env() -> Mapping[str, str]:
     """What else a module's emulator is told."""
@@ -47,6 +59,7 @@ def env() -> Mapping[str, str]:
 def emulator(
     engine: DockerEngine,
     s3_url: str,
+    network: str,
     env: Mapping[str, str],
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[Emulator]:
@@ -54,7 +67,7 @@ def emulator(
         state=tmp_path_factory.mktemp("emulator") / "state",
         engine=engine.address,
         s3=s3_url,
-        env=env,
+        env={"LAB_NETWORK": network, **env},
     )
     one.client("s3").create_bucket(Bucket=BUCKET)
     one.start()
