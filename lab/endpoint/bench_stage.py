@@ -247,7 +247,7 @@ def _start(subject: Subject, engine: Engine, folder: Path) -> float:
                 gone=lambda: False,
             )
         if seen.ready_ns is None:
-            raise ContainerFailedError(f"A start by hand did not get ready: {seen.seen}.")
+            raise ContainerFailedError(f"A start by hand did not get ready: {seen.last_answer}.")
         headers = {"Content-Type": subject.content_type}
         request = wire.request(
             "POST", "/invocations", host=address[0], body=subject.payload, headers=headers

@@ -37,7 +37,7 @@ def explain(
 ) -> LaunchFailed:
     """The failure with everything that is known: last ping, port, exit code, OOM, last lines."""
     parts = [cause.message]
-    if seen is not None and seen.seen() not in cause.message:
+    if seen is not None and seen.last_answer not in cause.message:
         parts.append(_until_then(seen))
     if listens and seen is not None and seen.accepting_ns is None:
         parts.append(f"It listens on {', '.join(listens)}: it has to listen on 0.0.0.0:{PORT}.")

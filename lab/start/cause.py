@@ -78,7 +78,7 @@ def not_ready(container: Container, seen: Probes, timeout_s: float) -> Cause:
     died = death(container, "before it was ready", last_ping_status=seen.last_status)
     return died or Cause(
         kind=CauseKind.NEVER_READY,
-        message=f"Not ready within {timeout_s:g} s: {seen.seen()}.",
+        message=f"Not ready within {timeout_s:g} s: {seen.last_answer}.",
         last_ping_status=seen.last_status,
         log_tail=log_tail(container),
     )

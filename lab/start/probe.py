@@ -47,7 +47,8 @@ class Probes:
     before the probes that saw them, with what it took to connect. Of the time before a first
     probe nothing is known."""
 
-    def seen(self) -> str:
+    @property
+    def last_answer(self) -> str:
         """The last answer in words."""
         if self.last_status is not None:
             return f"/ping last answered {self.last_status}"

@@ -44,8 +44,8 @@ def test_nobody_there_is_said_so() -> None:
     seen = ask(("127.0.0.1", free_port()), give_up_s=0.5)
     assert seen.ready_ns is None
     assert seen.accepting_ns is None
-    assert "nothing listens on its port" in seen.seen()
-    assert "refused" in seen.seen()
+    assert "nothing listens on its port" in seen.last_answer
+    assert "refused" in seen.last_answer
     assert time.monotonic() - began >= 0.5
     assert seen.count >= 2
 
@@ -81,7 +81,7 @@ def test_a_server_that_never_gets_ready_is_quoted() -> None:
     with serving(lambda *_: (500, b"no model")) as address:
         seen = ask(address, times=2)
     assert (seen.ready_ns, seen.last_status) == (None, 500)
-    assert seen.seen() == "/ping last answered 500"
+    assert seen.last_answer == "/ping last answered 500"
     assert seen.accepting_ns is not None
 
 
@@ -97,7 +97,7 @@ def test_a_server_that_accepts_and_is_silent_is_accepting() -> None:
         silent.listen()
         seen = ask(silent.getsockname(), give_up_s=0.5)
     assert seen.accepting_ns is not None
-    assert seen.seen().startswith("it accepts connections, but /ping did not answer")
+    assert seen.last_answer.startswith("it accepts connections, but /ping did not answer")
     assert seen.count == 1
 
 
