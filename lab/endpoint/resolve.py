@@ -3,7 +3,6 @@
 import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
-from urllib.parse import urlsplit
 
 from lab.endpoint.instances import (
     Machine,
@@ -256,10 +255,10 @@ def _data(variant: str, container: Mapping[str, Any]) -> tuple[str | None, bool]
     source = container.get("ModelDataSource", {}).get("S3DataSource")
     if source is None:
         url = container.get("ModelDataUrl")
-        return (None if url is None else s3_uri(variant, url)), True
+        return url, True
     if "ManifestS3Uri" in source:
         raise _refuse(variant, "has model data that a manifest lists (ManifestS3Uri).")
-    uri = s3_uri(variant, source["S3Uri"])
+    uri = source["S3Uri"]
     match source["S3DataType"], source["CompressionType"]:
         case "S3Object", "Gzip":
             return uri, True
@@ -271,17 +270,3 @@ def _data(variant: str, container: Mapping[str, Any]) -> tuple[str | None, bool]
                 f"has model data of type {kind} with compression {compression}; the lab takes "
                 "S3Object with Gzip, and S3Prefix with None.",
             )
-
-
-def s3_uri(variant: str, url: str) -> str:
-    """``s3://bucket/key``, from that or from one of S3's HTTPS forms."""
-    parts = urlsplit(url)
-    if parts.scheme == "s3":
-        return url
-    bucket, _, rest = parts.netloc.partition(".")
-    path = parts.path.lstrip("/")
-    if bucket == "s3" or bucket.startswith("s3-"):
-        return f"s3://{path}"
-    if rest.startswith(("s3.", "s3-")):
-        return f"s3://{bucket}/{path}"
-    raise _refuse(variant, f"has model data at {url}, which is not an address of S3.")

@@ -182,6 +182,7 @@ def test_an_answer_that_ends_too_soon_is_an_error_and_no_file(tmp_path: Path) ->
     [
         ("s3://box/a/b?c#d e", "box", "a/b?c#d e"),
         ("s3://box", "box", ""),
+        ("https://s3-data.s3.amazonaws.com/m/model.tar.gz", "s3-data", "m/model.tar.gz"),
         ("https://box.s3.amazonaws.com/a%20b", "box", "a b"),
         ("https://box.s3.eu-central-1.amazonaws.com/a/b", "box", "a/b"),
         ("https://dotted.box.s3-eu-west-1.amazonaws.com/a", "dotted.box", "a"),
