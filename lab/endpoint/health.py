@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from enum import StrEnum, unique
 from typing import Final
 
-from lab.endpoint.parts import Launcher, Server
+from lab.endpoint.parts import Death, Launcher, Server
 
 _LOG = logging.getLogger(__name__)
 
@@ -29,7 +29,8 @@ class Finding:
     """A verdict and what it rests on."""
 
     verdict: Verdict
-    reason: str = ""
+    death: Death | None = None
+    """Why it is lost."""
 
 
 class Health:
@@ -49,10 +50,10 @@ class Health:
         if await self._answers(server):
             self._missed.pop(server.id, None)
             return Finding(verdict=Verdict.WELL)
-        reason = await self.death(server)
-        if reason is not None:
+        death = await self.death(server)
+        if death is not None:
             self.forget(server)
-            return Finding(verdict=Verdict.LOST, reason=reason)
+            return Finding(verdict=Verdict.LOST, death=death)
         if not periodic:
             return Finding(verdict=Verdict.DOUBTFUL)
         missed = self._missed.get(server.id, 0) + 1
@@ -61,7 +62,7 @@ class Health:
             return Finding(verdict=Verdict.DOUBTFUL)
         self.forget(server)
         return Finding(
-            verdict=Verdict.LOST, reason=f"/ping did not answer 200 within 2 s {missed} times"
+            verdict=Verdict.LOST, death=Death(f"/ping did not answer 200 within 2 s {missed} times")
         )
 
     async def _answers(self, server: Server) -> bool:
@@ -71,7 +72,7 @@ class Health:
             _LOG.exception("pinging %s", server.id)
             return False
 
-    async def death(self, server: Server) -> str | None:
+    async def death(self, server: Server) -> Death | None:
         """Why it no longer runs; None while it runs, or while the engine cannot say."""
         try:
             return await self._launcher.died(server)

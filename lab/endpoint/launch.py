@@ -22,6 +22,7 @@ from lab.endpoint.launch_start import Start
 from lab.endpoint.logs import LogFiles
 from lab.endpoint.parts import (
     Address,
+    Death,
     LaunchFailed,
     ObjectError,
     Objects,
@@ -38,7 +39,7 @@ from lab.engine.within import runs_within
 from lab.errors import EngineError, LabError
 from lab.spec import LABEL, LABEL_OWNER, LABEL_ROLE, EngineKind
 from lab.start import cause
-from lab.start.cause import EXEC_FORMAT_ERROR
+from lab.start.cause import EXEC_FORMAT_ERROR, CauseKind
 from lab.start.emulated import emulated
 from lab.units import format_bytes
 
@@ -209,11 +210,11 @@ class EngineLauncher:
             return False
         return len(words) > 1 and words[0].startswith(b"HTTP/1.") and words[1] == b"200"
 
-    async def died(self, server: Server) -> str | None:
+    async def died(self, server: Server) -> Death | None:
         """Why it no longer runs: exit code, OOM, last lines; None while it runs."""
         running = self._running.get(server.id)
         if running is None:
-            return "The container was removed."
+            return Death("The container was removed.")
         return await self._in(self._questions, lambda: self._died(server.id, running))
 
     async def vitals(self, server: Server) -> Vitals | None:
@@ -410,7 +411,7 @@ class EngineLauncher:
             if folder.name not in kept:
                 shutil.rmtree(folder, ignore_errors=True)
 
-    def _died(self, server_id: str, running: _Running) -> str | None:
+    def _died(self, server_id: str, running: _Running) -> Death | None:
         container = running.container
         try:
             if container.state().running:
@@ -419,16 +420,20 @@ class EngineLauncher:
         except EngineError:
             return self._gone(server_id, running)
         said = running.killed_for() or (found.message if found else "The container does not run.")
-        return with_log(said, found.log_tail if found else "")
+        return Death(
+            with_log(said, found.log_tail if found else ""),
+            oom_killed=found is not None and found.kind is CauseKind.OOM,
+        )
 
-    def _gone(self, server_id: str, running: _Running) -> str | None:
+    def _gone(self, server_id: str, running: _Running) -> Death | None:
         """The engine does not know it any more, or does not answer."""
         engine = running.place.engine if running.place else self._engine
         try:
             left = engine.containers(self._mine(server_id))
         except EngineError:
-            return None if isinstance(running.place, LocalPlace | None) else "Its cold host ended."
-        return None if left else "The container was removed, and not by the emulator."
+            local = isinstance(running.place, LocalPlace | None)
+            return None if local else Death("Its cold host ended.")
+        return None if left else Death("The container was removed, and not by the emulator.")
 
     def _filing(self, container: Container, endpoint: str, variant: str, server_id: str) -> Filing:
         return Filing(container, self._logs.writer(endpoint, variant, server_id))

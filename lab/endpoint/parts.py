@@ -106,6 +106,14 @@ class LaunchFailed(Exception):  # noqa: N818 - an outcome
         self.oom_killed = oom_killed
 
 
+@dataclass(frozen=True)
+class Death:
+    """Why a server no longer runs, or is as good as dead; log lines included."""
+
+    reason: str
+    oom_killed: bool = False
+
+
 @dataclass(frozen=True, kw_only=True)
 class Vitals:
     """A container's present use of resources."""
@@ -143,7 +151,7 @@ class Launcher(Protocol):
     async def ping(self, server: Server) -> bool:
         """Whether ``/ping`` answers 200 within 2 s."""
 
-    async def died(self, server: Server) -> str | None:
+    async def died(self, server: Server) -> Death | None:
         """Why it no longer runs: exit code, OOM, last lines; None while it runs."""
 
     async def vitals(self, server: Server) -> Vitals | None:

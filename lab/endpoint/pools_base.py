@@ -10,6 +10,7 @@ from typing import Any, Final
 from lab.endpoint.clock import Clock
 from lab.endpoint.health import Health
 from lab.endpoint.parts import (
+    Death,
     Launcher,
     Lease,
     NotReady,
@@ -290,11 +291,11 @@ class BasePool(ABC):
                 quiet.cancel()
         await self._provisioner.stop(server)
 
-    def _lose(self, server: Server, reason: str) -> None:
+    def _lose(self, server: Server, death: Death | None) -> None:
         """It is dead or as good as dead: its requests fail by themselves."""
         self._remove(server)
         self._health.forget(server)
-        self._provisioner.replaced(server, reason)
+        self._provisioner.replaced(server, death or Death("it is lost"))
         self._stops.start(self._provisioner.stop(server))
 
     def _pass_on(self) -> Pool | None:

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Final
 
 from lab.endpoint.clock import Clock
-from lab.endpoint.parts import Launcher, LaunchFailed, Meter, Server, Store, VariantPlan
+from lab.endpoint.parts import Death, Launcher, LaunchFailed, Meter, Server, Store, VariantPlan
 from lab.endpoint.records import Kind, ServerRecord
 
 _LOG = logging.getLogger(__name__)
@@ -79,14 +79,8 @@ class Provisioner:
                 break
         self._store.delete_server(server.id)
 
-    def replaced(self, server: Server, reason: str) -> None:
+    def replaced(self, server: Server, death: Death) -> None:
         """Count one that had been ready and was lost."""
-        _LOG.warning(
-            "%s of %s/%s is replaced: %s", server.id, server.endpoint, server.variant, reason
-        )
-        lowered = reason.lower()
-        self._meter.replaced(
-            server.endpoint,
-            server.variant,
-            oom_killed="oom" in lowered or "out of memory" in lowered,
-        )
+        where = (server.id, server.endpoint, server.variant)
+        _LOG.warning("%s of %s/%s is replaced: %s", *where, death.reason)
+        self._meter.replaced(server.endpoint, server.variant, oom_killed=death.oom_killed)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from lab.endpoint.health import Verdict
-from lab.endpoint.parts import LaunchFailed, Lease, Server, VariantPlan
+from lab.endpoint.parts import Death, LaunchFailed, Lease, Server, VariantPlan
 from lab.endpoint.pools_base import BasePool, Means, backoff_s, within
 
 _YOUNG_S: Final = 60.0
@@ -213,7 +213,7 @@ class RealTimePool(BasePool):
                 if server not in self._doubtful:
                     self._settle(server, self._doubtful)
             case Verdict.LOST:
-                self._replace(server, finding.reason)
+                self._replace(server, finding.death)
 
     def _examine_now(self, server: Server) -> None:
         """A request could not reach it: nobody gets it until it was looked at."""
@@ -232,12 +232,12 @@ class RealTimePool(BasePool):
             case Verdict.DOUBTFUL:
                 self._settle(server, self._doubtful)
             case Verdict.LOST:
-                self._replace(server, finding.reason)
+                self._replace(server, finding.death)
 
-    def _replace(self, server: Server, reason: str) -> None:
+    def _replace(self, server: Server, death: Death | None) -> None:
         young = self._clock.monotonic() - self._since.get(server, 0.0) < _YOUNG_S
         self._failures = self._failures + 1 if young else 0
-        self._lose(server, reason)
+        self._lose(server, death)
         self._refill()
 
     def _refill(self) -> None:

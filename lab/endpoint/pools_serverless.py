@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from lab.endpoint.health import Verdict
-from lab.endpoint.parts import LaunchFailed, Lease, NotReady, Server, Throttled, VariantPlan
+from lab.endpoint.parts import Death, LaunchFailed, Lease, NotReady, Server, Throttled, VariantPlan
 from lab.endpoint.pools_base import BasePool, Means, backoff_s
 
 _LOG = logging.getLogger(__name__)
@@ -188,7 +188,7 @@ class ServerlessPool(BasePool):
             server.healthy = True
             self._deliver(coming, server, cold=False)
             return
-        self._lose(server, finding.reason or "it runs, but /ping does not answer 200")
+        self._lose(server, finding.death or Death("it runs, but /ping does not answer 200"))
         if coming.claimed:
             await self._launching(coming)
             return
@@ -284,12 +284,12 @@ class ServerlessPool(BasePool):
         while True:
             await self._clock.sleep(self._settings.ping_interval_s)
             for server in tuple(self._idle):
-                reason = await self._health.death(server)
-                if reason is None:
+                death = await self._health.death(server)
+                if death is None:
                     continue
                 server.healthy = False
                 if server in self._idle:
-                    self._lose(server, reason)
+                    self._lose(server, death)
             self._warm()
 
     def _warm(self) -> None:

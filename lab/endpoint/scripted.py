@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 
 from lab.endpoint.clock import Clock
 from lab.endpoint.parts import (
+    Death,
     LaunchFailed,
     Server,
     Setup,
@@ -31,7 +32,7 @@ class ScriptedContainer:
     image: str = ""
     ready: bool = False
     well: bool = True
-    death: str | None = None
+    death: Death | None = None
 
 
 class ScriptedLauncher:
@@ -68,9 +69,11 @@ class ScriptedLauncher:
         """Let the next launches of a variant end in failure, after the time they take."""
         self._refusals.setdefault(variant, []).extend([LaunchFailed(reason)] * times)
 
-    def kill(self, server_id: str, reason: str = "exit code 137") -> None:
+    def kill(
+        self, server_id: str, reason: str = "exit code 137", *, oom_killed: bool = False
+    ) -> None:
         """Let a container die."""
-        self.containers[server_id].death = reason
+        self.containers[server_id].death = Death(reason, oom_killed=oom_killed)
 
     def sicken(self, server_id: str) -> None:
         """Let it run on and answer ``/ping`` with 500."""
@@ -147,10 +150,10 @@ class ScriptedLauncher:
         container = self.containers.get(server.id)
         return container is not None and container.death is None and container.well
 
-    async def died(self, server: Server) -> str | None:
+    async def died(self, server: Server) -> Death | None:
         """What it died of."""
         container = self.containers.get(server.id)
-        return "it is gone" if container is None else container.death
+        return Death("it is gone") if container is None else container.death
 
     async def vitals(self, server: Server) -> Vitals | None:  # noqa: ARG002
         """Nothing to see."""

@@ -12,7 +12,7 @@ from lab.artifacts import store
 from lab.endpoint.clock import SystemClock
 from lab.endpoint.launch import EngineLauncher
 from lab.endpoint.logs import LogFiles
-from lab.endpoint.parts import Compute, LaunchFailed, Server, Settings, VariantPlan
+from lab.endpoint.parts import Compute, Death, LaunchFailed, Server, Settings, VariantPlan
 from lab.endpoint.records import ServerRecord
 from lab.engine.docker import DockerEngine
 from lab.engine.registry import NETWORK
@@ -88,12 +88,12 @@ def inside(server: Server, engine: DockerEngine, command: str) -> tuple[int, str
     return container.execute(["sh", "-c", command])
 
 
-async def until(ask: Callable[[], Awaitable[str | None]], seconds: float = PATIENCE_S) -> str:
+async def until(ask: Callable[[], Awaitable[Death | None]], seconds: float = PATIENCE_S) -> str:
     end = time.monotonic() + seconds
     while time.monotonic() < end:
         said = await ask()
         if said is not None:
-            return said
+            return said.reason
         await asyncio.sleep(0.1)
     pytest.fail("it did not come to pass")
 

@@ -319,7 +319,8 @@ def test_a_server_that_ended_says_why(scene: Scene, does: Behaviour) -> None:
         scene.engine.made[0].kill()
         said = await scene.launcher.died(server)
         assert said is not None
-        assert "exited while it was in service with code 1" in said
+        assert "exited while it was in service with code 1" in said.reason
+        assert not said.oom_killed
         assert not await scene.launcher.ping(server)
         await scene.launcher.stop(server)
 
@@ -359,7 +360,7 @@ def test_a_server_that_writes_too_much_is_killed(scene: Scene, does: Behaviour) 
             await asyncio.sleep(0.02)
             said = await scene.launcher.died(server)
         assert said is not None
-        assert "had written" in said
+        assert "had written" in said.reason
         assert scene.launcher.over_disk["tea", "AllTraffic"] == 1
         await scene.launcher.stop(server)
 

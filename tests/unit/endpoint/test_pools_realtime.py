@@ -110,19 +110,21 @@ def test_a_lease_is_released_once() -> None:
     run(test())
 
 
-def test_a_dead_instance_is_replaced() -> None:
+@pytest.mark.parametrize("oom_killed", [True, False])
+def test_a_dead_instance_is_replaced(oom_killed: bool) -> None:  # noqa: FBT001
     async def test() -> None:
         scene = PoolScene()
         pool = await scene.started(scene.real_time(2))
         dead, well = pool.servers
-        scene.launcher.kill(dead.id, "exit code 137, killed for memory (OOM)")
+        reason = "exit code 1; its last lines: classroom model loaded, out of memory of today"
+        scene.launcher.kill(dead.id, reason, oom_killed=oom_killed)
         await scene.clock.advance(5)
         assert pool.servers == (well,)
         assert dead.id in scene.launcher.stopped
         await scene.clock.advance(1)
         assert len(pool.servers) == 2
         assert dead not in pool.servers
-        assert scene.meter.losses == [True]
+        assert scene.meter.losses == [oom_killed]
         await pool.close(stop_servers=True)
         assert not scene.store.servers()
 
