@@ -31,6 +31,7 @@ from lab.endpoint.parts import (
     TransportError,
 )
 from lab.endpoint.records import Kind, Status
+from lab.endpoint.resolve import origin_config
 from lab.endpoint.streaming import frames
 
 _T = TypeVar("_T")
@@ -224,9 +225,11 @@ class Invoker:
         record = self._store.endpoint(name)
         # Names are compared without case when an endpoint is made, and exactly when it is called.
         if record is not None and record.name == name and record.status is Status.CREATING:
-            config = self._store.config(record.config_name)
-            variants = config.body.get("ProductionVariants", ()) if config is not None else ()
-            if any("ServerlessConfig" in variant for variant in variants):
+            # As it was when the endpoint was made: by now it may be deleted.
+            config = origin_config(record, record.config_name) or {}
+            if any(
+                "ServerlessConfig" in variant for variant in config.get("ProductionVariants", ())
+            ):
                 return model_not_ready(wording.NOT_READY)
         return validation_error(f"Endpoint {name} of account {self._settings.account} not found.")
 

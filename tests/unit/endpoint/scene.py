@@ -201,7 +201,7 @@ class Scene:
     def creating(self, *, serverless: bool) -> None:
         """The endpoint is in the store and takes no requests yet."""
         self.live = None
-        self.config = {"ProductionVariants": [{"ServerlessConfig": {}} if serverless else {}]}
+        variant: dict[str, Any] = {"ServerlessConfig": {}} if serverless else {}
         self.record = EndpointRecord(
             name="eye",
             arn="arn",
@@ -209,6 +209,7 @@ class Scene:
             modified_at=0,
             status=Status.CREATING,
             config_name="c",
+            origins={"c": {"config": {"body": {"ProductionVariants": [variant]}}}},
         )
 
 

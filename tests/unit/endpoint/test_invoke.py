@@ -119,6 +119,7 @@ def test_names_are_exact() -> None:
 
 
 def test_a_serverless_endpoint_that_is_being_created_is_not_ready() -> None:
+    # Its configuration may be deleted by now: the endpoint has its own of what it was made of.
     scene = Scene()
     scene.creating(serverless=True)
     error = refused(scene)
