@@ -93,3 +93,11 @@ class EndpointError(LabError):
     """The endpoint emulator refused, did not answer, or an endpoint failed."""
 
     exit_code = 10
+
+    def __init__(
+        self, what: str, *, remedy: str = "", code: str = "", model_status: int | None = None
+    ) -> None:
+        """``code`` is AWS's, ``model_status`` the model server's: where either answered."""
+        super().__init__(what, remedy=remedy)
+        self.code = code
+        self.model_status = model_status

@@ -35,6 +35,10 @@ class WireError(OSError):
     """The server closed early, or did not speak HTTP/1.x."""
 
 
+class ClosedEarlyError(WireError):
+    """The server closed the connection in the middle of its answer, or before it."""
+
+
 def request(
     method: str, path: str, *, host: str, body: bytes = b"", headers: dict[str, str] | None = None
 ) -> bytes:
@@ -95,7 +99,7 @@ def exchange(connection: socket.socket, prepared: bytes) -> Answer:
 def _receive(connection: socket.socket) -> bytes:
     data = connection.recv(_CHUNK)
     if not data:
-        raise WireError("The server closed the connection in the middle of its answer.")
+        raise ClosedEarlyError("The server closed the connection in the middle of its answer.")
     return data
 
 

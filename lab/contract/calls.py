@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from lab.units import format_seconds
-from lab.wire import Answer, WireError, connect, exchange, handshake_s, request
+from lab.wire import Answer, ClosedEarlyError, connect, exchange, handshake_s, request
 
 INVOCATION_LIMIT_S: Final = 60.0
 """SageMaker's limit for ``/invocations``."""
@@ -185,7 +185,7 @@ def _broken(
 
 
 def _plain(error: Exception) -> str:
-    if isinstance(error, WireError) and "closed the connection" in str(error):
+    if isinstance(error, ClosedEarlyError):
         return "the server closed the connection"
     if isinstance(error, OSError) and error.strerror:
         return error.strerror.lower()

@@ -20,7 +20,6 @@ _SETTLED_S: Final = 10.0
 
 _PATIENT_PING_S: Final = 30.0
 _PATIENT_PINGS: Final = 3
-_SLOW: Final = "/ping takes"
 
 
 class NotReady(Exception):  # noqa: N818 - an outcome
@@ -67,7 +66,7 @@ def wait_until_ready(
     Raises ``NotReady`` when it never will be, or its time is up.
     """
     give_up_at = begin + within_s
-    hopeless = ""
+    hopeless: _Hopeless | None = None
     with Watch(container) as watch:
         while True:
             seen = probe(
@@ -86,7 +85,7 @@ def wait_until_ready(
                 break
     cause = not_ready(container, seen, round(waited))
     raise NotReady(
-        hopeless or cause.message,
+        hopeless.words if hopeless else cause.message,
         Unready(
             kind=cause.kind,
             exit_code=cause.exit_code,
@@ -95,9 +94,17 @@ def wait_until_ready(
             log_tail=cause.log_tail,
             listening=listening,
             waited_s=waited,
-            slow_ping=hopeless.startswith(_SLOW),
+            slow_ping=hopeless is not None and hopeless.slow_ping,
         ),
     )
+
+
+@dataclass(frozen=True)
+class _Hopeless:
+    """Why waiting on is pointless."""
+
+    words: str
+    slow_ping: bool = False
 
 
 def _hopeless(
@@ -105,33 +112,35 @@ def _hopeless(
     listening: Sequence[procfs.Listening] | None,
     address: tuple[str, int],
     port: int,
-) -> str:
-    """Why waiting on is pointless, or nothing: it is not when the server may still be loading."""
+) -> _Hopeless | None:
+    """Why waiting on is pointless; None when the server may still be loading."""
     if seen.last_status is not None:
         refused = 400 <= seen.last_status < 500  # noqa: PLR2004
-        return f"/ping is answered with {seen.last_status}" if refused else ""
+        return _Hopeless(f"/ping is answered with {seen.last_status}") if refused else None
     if seen.accepting_ns is not None:
         return _slow_ping(address)
     if listening is None:
-        return ""
+        return None
     words = ", ".join(str(one) for one in listening)
     if any(one.port == port for one in listening):
         only = all(one.loopback for one in listening if one.port == port)
-        return f"it listens on {words} only" if only else ""
+        return _Hopeless(f"it listens on {words} only") if only else None
     answers = any(
         calls.call((address[0], one.port), calls.get("/ping"), timeout_s=2.0).good
         for one in listening
         if not one.loopback
     )
-    return f"it listens on {words} and answers /ping there, not on {port}" if answers else ""
+    elsewhere = f"it listens on {words} and answers /ping there, not on {port}"
+    return _Hopeless(elsewhere) if answers else None
 
 
-def _slow_ping(address: tuple[str, int]) -> str:
+def _slow_ping(address: tuple[str, int]) -> _Hopeless | None:
     """A server that is loading may hold one ping for long; one that is slow does it every time."""
     took = []
     for _ in range(_PATIENT_PINGS):
         answer = calls.call(address, calls.get("/ping"), timeout_s=_PATIENT_PING_S)
         if not answer.good or answer.seconds <= ATTEMPT_TIMEOUT_S:
-            return ""
+            return None
         took.append(answer.seconds)
-    return f"{_SLOW} {format_seconds(min(took))} and more, time after time"
+    words = f"/ping takes {format_seconds(min(took))} and more, time after time"
+    return _Hopeless(words, slow_ping=True)

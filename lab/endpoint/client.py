@@ -320,7 +320,11 @@ def _translated(operation: str) -> Iterator[None]:
         said = error.response.get("Error", {})
         what = f"{operation}: {said.get('Code')}: {said.get('Message')}"
         original = error.response.get("OriginalMessage")
-        raise EndpointError(f"{what}\n{original}" if original else what) from error
+        raise EndpointError(
+            f"{what}\n{original}" if original else what,
+            code=str(said.get("Code", "")),
+            model_status=error.response.get("OriginalStatusCode"),
+        ) from error
     except BotoCoreError as error:
         raise EndpointError(
             f"{operation}: {error}.".replace("..", "."), remedy="Start the lab: `make up`."

@@ -61,18 +61,17 @@ class Tally:
 
     def count(self, error: EndpointError | None) -> bool:
         """One more; whether it was turned away above ``MaxConcurrency``."""
-        said = "" if error is None else error.what
         with self._lock:
             if error is None:
                 self.answered += 1
-            elif ": ThrottlingException:" in said:
+            elif error.code == "ThrottlingException":
                 self.throttled += 1
                 return True
-            elif "client error (4" in said:
+            elif error.model_status is not None and 400 <= error.model_status < 500:  # noqa: PLR2004
                 self.refused += 1
             else:
                 self.failed += 1
-                self.last_failure = said
+                self.last_failure = error.what
         return False
 
     def __iadd__(self, other: "Tally") -> Self:

@@ -13,7 +13,10 @@ from lab.stack.traffic import Body, Stream, Tally, Traffic
 GOOD: Body = (b"good", "image/png")
 BAD: Body = (b"bad", "image/png")
 REFUSED = 'invoke_endpoint: ModelError: Received client error (400) from primary with message "no".'
-FAILED = 'invoke_endpoint: ModelError: Received server error (500) from primary with message "".'
+FAILED = (
+    "invoke_endpoint: ModelError: Received server error (500) from primary with message "
+    '"upstream: client error (400): ThrottlingException: no".'
+)
 THROTTLED = "invoke_endpoint: ThrottlingException: None"
 
 
@@ -30,7 +33,7 @@ class Model:
     def invoke(self, endpoint: str, body: bytes, content_type: str) -> None:
         self.seen[endpoint] += 1
         if not self.places.acquire(blocking=False):
-            raise EndpointError(THROTTLED)
+            raise EndpointError(THROTTLED, code="ThrottlingException")
         try:
             self.under_way += 1
             time.sleep(self.takes_s)
@@ -38,9 +41,9 @@ class Model:
         finally:
             self.places.release()
         if self.fails:
-            raise EndpointError(FAILED)
+            raise EndpointError(FAILED, code="ModelError", model_status=500)
         if body == BAD[0]:
-            raise EndpointError(REFUSED)
+            raise EndpointError(REFUSED, code="ModelError", model_status=400)
 
 
 def counts(tally: Tally) -> tuple[int, int, int, int]:
