@@ -7,7 +7,8 @@ import typer
 from rich.table import Table
 
 from lab.cli.console import ConsoleProgress, out
-from lab.endpoint.client import Addresses, EmulatorClient
+from lab.endpoint.addresses import Addresses
+from lab.endpoint.client import EmulatorClient
 from lab.errors import EndpointError
 from lab.observe import annotate, push
 from lab.services import SERVICES

@@ -21,7 +21,8 @@ from lab.aws.session import AwsSession, open_session
 from lab.aws.spending import rates_of
 from lab.cli.console import ConsoleProgress, out
 from lab.cli.push_order import choice, on_terminal
-from lab.endpoint.client import Addresses, EmulatorClient
+from lab.endpoint.addresses import Addresses
+from lab.endpoint.client import EmulatorClient
 from lab.errors import EndpointError, UsageError
 from lab.report import measured_out
 

@@ -9,8 +9,9 @@ from typing import Any, Final
 
 from lab.endpoint import limits
 from lab.endpoint.errors import validation_error
-from lab.endpoint.parts import LiveEndpoint, Settings
+from lab.endpoint.parts import LiveEndpoint
 from lab.endpoint.records import AsyncRecord
+from lab.endpoint.settings import Settings
 
 OPERATION: Final = "InvokeEndpointAsync"
 INLINE_BYTES: Final = 128_000

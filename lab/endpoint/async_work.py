@@ -12,22 +12,13 @@ from typing import Any, Final, Protocol, TypeVar
 
 from lab.endpoint import async_request, wording
 from lab.endpoint.clock import Clock
-from lab.endpoint.parts import (
-    Answer,
-    Call,
-    LiveEndpoint,
-    LiveVariant,
-    Meter,
-    NotSentError,
-    ObjectError,
-    Objects,
-    Server,
-    Settings,
-    Store,
-    Transport,
-    TransportError,
-)
+from lab.endpoint.meter import Meter
+from lab.endpoint.parts import LiveEndpoint, LiveVariant, Server
 from lab.endpoint.records import AsyncRecord
+from lab.endpoint.s3 import ObjectError, Objects
+from lab.endpoint.settings import Settings
+from lab.endpoint.store import Store
+from lab.endpoint.transport import Answer, Call, NotSentError, Transport, TransportError
 
 _LOG = logging.getLogger(__name__)
 _T = TypeVar("_T")

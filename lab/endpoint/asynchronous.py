@@ -17,21 +17,21 @@ from lab.endpoint import async_request, routing
 from lab.endpoint.async_work import Place, RequestFailed, Worker
 from lab.endpoint.clock import Clock
 from lab.endpoint.errors import validation_error
+from lab.endpoint.meter import Meter
 from lab.endpoint.parts import (
     Fleet,
     LaunchFailed,
     Lease,
     LiveEndpoint,
     LiveVariant,
-    Meter,
     NotReady,
-    Objects,
-    Settings,
-    Store,
     Throttled,
-    Transport,
 )
 from lab.endpoint.records import AsyncRecord, Kind
+from lab.endpoint.s3 import Objects
+from lab.endpoint.settings import Settings
+from lab.endpoint.store import Store
+from lab.endpoint.transport import Transport
 
 _LOG = logging.getLogger(__name__)
 

@@ -15,10 +15,29 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 from lab.endpoint.clock import Clock
-from lab.endpoint.parts import Answer, Call, Capture, LiveEndpoint, ObjectError, Objects
+from lab.endpoint.parts import LiveEndpoint
+from lab.endpoint.s3 import ObjectError, Objects
+from lab.endpoint.transport import Answer, Call
+
+
+class Capture(Protocol):
+    """What ``Invoker`` hands every answered request of an endpoint with data capture to."""
+
+    def record(
+        self,
+        endpoint: LiveEndpoint,
+        variant: str,
+        *,
+        request: Call,
+        answer: Answer,
+        inference_id: str | None,
+        at: float,
+    ) -> None:
+        """Keep a copy, if this one is in the sample. Returns at once, and never raises."""
+
 
 _LOG = logging.getLogger(__name__)
 

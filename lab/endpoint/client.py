@@ -1,13 +1,11 @@
 """The emulator seen from outside: boto3 for what AWS has, plain HTTP for what only the lab has."""
 
-import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
-from urllib.parse import urlsplit
 
 import boto3
 import botocore.session
@@ -15,60 +13,15 @@ import httpx
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
-from lab import paths, tls
-from lab.errors import EndpointError, UsageError
-from lab.runfiles import write_whole
-
-FILE: Final = "stack.json"
-"""In the state folder: the addresses that `lab up` gave the stack."""
-
-SAGEMAKER: Final = "AWS_ENDPOINT_URL_SAGEMAKER"
-S3: Final = "AWS_ENDPOINT_URL_S3"
+from lab import tls
+from lab.endpoint.addresses import S3, SAGEMAKER, Addresses, checked
+from lab.errors import EndpointError
 
 _CONNECT_S: Final = 3.0
 _READ_S: Final = 70.0  # an invocation may take 60
 _ABSENT: Final = ("404", "NoSuchKey", "NoSuchBucket", "NoSuchTagSet", "NotFound")
 _NOT_THERE: Final = ("could not find", "does not exist")
 _DUMMY: Final = "test"
-
-
-@dataclass(frozen=True, kw_only=True)
-class Addresses:
-    """Where the stack answers."""
-
-    sagemaker: str
-    """The emulator: control plane and runtime alike."""
-    s3: str
-    region: str = "us-east-1"
-    account: str = "000000000000"
-
-    def save(self, state: Path) -> None:
-        """For commands that come later, whole or not at all."""
-        write_whole(state / FILE, json.dumps(asdict(self)) + "\n")
-
-    @classmethod
-    def find(
-        cls, *, state: Path | None = None, env: Mapping[str, str] = os.environ
-    ) -> "Addresses | None":
-        """What AWS's own variables say of the emulator, else what `lab up` left; None if neither.
-
-        Of AWS's variables only one for SageMaker counts.
-        """
-        try:
-            text = ((state or paths.state()) / FILE).read_text(encoding="utf-8")
-            known = cls(**json.loads(text))
-        except (OSError, ValueError, TypeError):
-            known = None
-        url = env.get(SAGEMAKER) or env.get("AWS_ENDPOINT_URL_SAGEMAKER_RUNTIME")
-        if not url:
-            return known
-        base = known or cls(sagemaker=url, s3="")
-        return cls(
-            sagemaker=url.rstrip("/"),
-            s3=env.get(S3) or base.s3,
-            region=base.region,
-            account=base.account,
-        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -273,21 +226,6 @@ class EmulatorClient:
                 request_checksum_calculation="when_required",
                 response_checksum_validation="when_required",
             ),
-        )
-
-
-def checked(url: str, variable: str) -> None:
-    """Raise ``UsageError`` that names the variable unless it is the address of a server."""
-    try:
-        httpx.URL(url)
-        parts = urlsplit(url)
-        good = parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
-    except (httpx.InvalidURL, ValueError):
-        good = False
-    if not good:
-        raise UsageError(
-            f"{url!r} is no address of a server ({variable}).",
-            remedy=f"Set {variable} like http://127.0.0.1:9000, or unset it.",
         )
 
 

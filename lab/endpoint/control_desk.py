@@ -9,9 +9,10 @@ from lab.endpoint.clock import Clock
 from lab.endpoint.errors import ApiError, validation_exception
 from lab.endpoint.instances import Machine
 from lab.endpoint.names import Names, Noun, in_words
-from lab.endpoint.parts import Fleet, Store
+from lab.endpoint.parts import Fleet
 from lab.endpoint.records import EndpointRecord, Resource
 from lab.endpoint.resolve import notes, origin_config
+from lab.endpoint.store import Store
 
 
 class Ledger(Store, Protocol):

@@ -3,8 +3,9 @@
 from collections.abc import Mapping, Sequence
 from typing import TypedDict
 
-from lab.endpoint.parts import Fleet, Store
+from lab.endpoint.parts import Fleet
 from lab.endpoint.resolve import origin_config
+from lab.endpoint.store import Store
 
 
 class Target(TypedDict):

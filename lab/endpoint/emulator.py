@@ -18,20 +18,14 @@ from lab.endpoint.invoke import Invoker
 from lab.endpoint.launch import EngineLauncher
 from lab.endpoint.logs import LogFiles
 from lab.endpoint.metrics import Metrics
-from lab.endpoint.parts import (
-    Fleet,
-    Launcher,
-    LiveVariant,
-    Objects,
-    Settings,
-    Store,
-    Transport,
-)
+from lab.endpoint.parts import Fleet, Launcher, LiveVariant
 from lab.endpoint.resolve import Machine
-from lab.endpoint.s3 import S3Objects
+from lab.endpoint.s3 import Objects, S3Objects
 from lab.endpoint.sampler import Sampler
+from lab.endpoint.settings import Settings
 from lab.endpoint.shapes import Shapes
-from lab.endpoint.store import SqliteStore
+from lab.endpoint.store import SqliteStore, Store
+from lab.endpoint.transport import Transport
 from lab.engine.api import Engine
 
 STORE_FILE = "emulator.sqlite3"

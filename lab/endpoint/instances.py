@@ -6,8 +6,18 @@ from dataclasses import dataclass
 from importlib import resources
 from typing import Final
 
-from lab.endpoint.parts import Compute
 from lab.spec import MB_PER_VCPU, Platform
+
+
+@dataclass(frozen=True, kw_only=True)
+class Compute:
+    """What a container gets. None: no limit but the machine's."""
+
+    memory_bytes: int | None
+    cpus: float | None
+    disk_bytes: int | None = None
+    """What it may write; None is not watched."""
+
 
 GIB: Final = 1024**3
 _MIB: Final = 1024**2

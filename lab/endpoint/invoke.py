@@ -8,31 +8,33 @@ from dataclasses import dataclass
 from typing import Final, TypeVar
 
 from lab.endpoint import limits, routing, wording
+from lab.endpoint.capture import Capture
 from lab.endpoint.clock import Clock
 from lab.endpoint.errors import ApiError, model_not_ready, throttling, validation_error
+from lab.endpoint.meter import Meter
 from lab.endpoint.parts import (
     Address,
-    Answer,
-    Call,
-    Capture,
     Fleet,
     LaunchFailed,
     Lease,
     LiveEndpoint,
     LiveVariant,
-    Meter,
     NotReady,
-    NotSentError,
-    Settings,
-    Store,
-    StreamAnswer,
     Throttled,
-    Transport,
-    TransportError,
 )
 from lab.endpoint.records import Kind, Status
 from lab.endpoint.resolve import origin_config
+from lab.endpoint.settings import Settings
+from lab.endpoint.store import Store
 from lab.endpoint.streaming import frames
+from lab.endpoint.transport import (
+    Answer,
+    Call,
+    NotSentError,
+    StreamAnswer,
+    Transport,
+    TransportError,
+)
 
 _T = TypeVar("_T")
 

@@ -20,20 +20,11 @@ from lab.endpoint.launch_place import LocalPlace, Place
 from lab.endpoint.launch_platform import refusal
 from lab.endpoint.launch_start import Start
 from lab.endpoint.logs import LogFiles
-from lab.endpoint.parts import (
-    Address,
-    Death,
-    LaunchFailed,
-    ObjectError,
-    Objects,
-    Server,
-    Settings,
-    Setup,
-    VariantPlan,
-    Vitals,
-)
+from lab.endpoint.parts import Address, Death, LaunchFailed, Server, Setup, VariantPlan, Vitals
 from lab.endpoint.records import Kind, ServerRecord
+from lab.endpoint.s3 import ObjectError, Objects
 from lab.endpoint.scratch import DiskWatch
+from lab.endpoint.settings import Settings
 from lab.engine.api import Container, Engine, EngineFacts
 from lab.engine.within import runs_within
 from lab.errors import EngineError, LabError

@@ -7,8 +7,10 @@ from typing import Final, Protocol
 
 from lab.endpoint.images import ImageResolver
 from lab.endpoint.launch_model import Until, fetch
-from lab.endpoint.parts import Address, Objects, Settings, VariantPlan
+from lab.endpoint.parts import Address, VariantPlan
 from lab.endpoint.records import Kind
+from lab.endpoint.s3 import Objects
+from lab.endpoint.settings import Settings
 from lab.engine.api import Container, ContainerSpec, Engine, Mount
 from lab.engine.docker import DockerEngine
 from lab.engine.route import connected

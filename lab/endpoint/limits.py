@@ -9,8 +9,8 @@ from typing import Final
 import botocore.session
 
 from lab.endpoint.errors import ApiError, validation_error
-from lab.endpoint.parts import Settings
 from lab.endpoint.records import Kind
+from lab.endpoint.settings import Settings
 
 INVOKE: Final = "InvokeEndpoint"
 STREAM: Final = "InvokeEndpointWithResponseStream"

@@ -7,8 +7,10 @@ from dataclasses import replace
 from typing import Final
 
 from lab.endpoint.clock import Clock
-from lab.endpoint.parts import Death, Launcher, LaunchFailed, Meter, Server, Store, VariantPlan
+from lab.endpoint.meter import Meter
+from lab.endpoint.parts import Death, Launcher, LaunchFailed, Server, VariantPlan
 from lab.endpoint.records import Kind, ServerRecord
+from lab.endpoint.store import Store
 
 _LOG = logging.getLogger(__name__)
 

@@ -8,10 +8,10 @@ import os
 import re
 import threading
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import Any, Final
+from typing import Any, Final, Protocol
 from urllib.parse import unquote, urlsplit
 
 import boto3
@@ -19,7 +19,38 @@ import botocore.session
 from botocore import exceptions as refused
 from botocore.config import Config
 
-from lab.endpoint.parts import ObjectError
+
+class Objects(Protocol):
+    """S3, as far as the emulator needs it. Blocking: call it in a thread.
+
+    Every method raises ``ObjectError`` with S3's own code and what it said.
+    """
+
+    def download(self, uri: str, into: Path) -> str:
+        """One object into a file; its ETag."""
+
+    def open(self, uri: str) -> AbstractContextManager[Iterator[bytes]]:
+        """One object as a stream of parts."""
+
+    def download_prefix(self, uri: str, into: Path) -> None:
+        """Every object below a prefix, as files below a folder."""
+
+    def read(self, uri: str) -> tuple[bytes, str]:
+        """One object's bytes and content type."""
+
+    def write(self, uri: str, data: bytes, *, content_type: str = "") -> None: ...  # noqa: D102
+
+    def size(self, uri: str) -> int:
+        """Bytes of one object."""
+
+
+class ObjectError(Exception):
+    """S3 refused: ``NoSuchKey``, ``NoSuchBucket``, ``AccessDenied``, or could not be reached."""
+
+    def __init__(self, code: str, message: str) -> None:
+        super().__init__(message)
+        self.code = code
+
 
 UNREACHABLE: Final = "Unreachable"
 """``ObjectError.code`` when nobody answered: the one that may pass by itself."""

@@ -8,7 +8,8 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 
 from lab.endpoint.clock import Clock
-from lab.endpoint.parts import Fleet, Launcher, Server, Store, Vitals
+from lab.endpoint.parts import Fleet, Launcher, Server, Vitals
+from lab.endpoint.store import Store
 
 _LOG = logging.getLogger(__name__)
 _AT_ONCE = 4

@@ -13,11 +13,67 @@ import threading
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Final
+from typing import Final, Protocol
 
-from lab.endpoint.records import AsyncRecord, EndpointRecord, Resource, ServerRecord
+from lab.endpoint.records import (
+    AsyncRecord,
+    EndpointRecord,
+    Resource,
+    ServerRecord,
+)
 from lab.endpoint.rows import Record, from_json, to_json
 from lab.errors import BusyError, DiskFullError, LabError
+
+
+class Store(Protocol):
+    """Everything that survives a kill at any instant. Each call is one transaction, and quick."""
+
+    def put_model(self, row: Resource) -> bool:
+        """False if the name is taken."""
+
+    def model(self, name: str) -> Resource | None: ...  # noqa: D102
+    def models(self) -> Sequence[Resource]: ...  # noqa: D102
+    def delete_model(self, name: str) -> bool: ...  # noqa: D102
+
+    def put_config(self, row: Resource) -> bool:
+        """False if the name is taken."""
+
+    def config(self, name: str) -> Resource | None: ...  # noqa: D102
+    def configs(self) -> Sequence[Resource]: ...  # noqa: D102
+    def delete_config(self, name: str) -> bool: ...  # noqa: D102
+
+    def add_endpoint(self, row: EndpointRecord) -> bool:
+        """False if the name is taken, in whatever case."""
+
+    def endpoint(self, name: str) -> EndpointRecord | None: ...  # noqa: D102
+    def endpoints(self) -> Sequence[EndpointRecord]: ...  # noqa: D102
+
+    def change_endpoint(
+        self, name: str, change: Callable[[EndpointRecord], EndpointRecord | None]
+    ) -> EndpointRecord | None:
+        """Read, change and write in one transaction; None from ``change`` leaves it as it is.
+
+        Returns the row as it is afterwards, or None if there is none of that name.
+        """
+
+    def delete_endpoint(self, name: str) -> bool: ...  # noqa: D102
+
+    def tags(self, arn: str) -> Mapping[str, str]: ...  # noqa: D102
+    def set_tags(self, arn: str, tags: Mapping[str, str]) -> None: ...  # noqa: D102
+
+    def add_server(self, row: ServerRecord) -> None: ...  # noqa: D102
+    def servers(self) -> Sequence[ServerRecord]: ...  # noqa: D102
+    def delete_server(self, server_id: str) -> None: ...  # noqa: D102
+
+    def add_async(self, row: AsyncRecord) -> None: ...  # noqa: D102
+    def asyncs(self) -> Sequence[AsyncRecord]: ...  # noqa: D102
+    def delete_async(self, record_id: str) -> None: ...  # noqa: D102
+
+    def identity(self) -> str:
+        """The emulator's id, made once: on every container it starts."""
+
+    def close(self) -> None: ...  # noqa: D102
+
 
 _APPLICATION_ID: Final = 0x1AB5A6E1
 _VERSION: Final = 1

@@ -13,7 +13,7 @@ from lab.endpoint.eventstream import (
     model_stream_error,
     payload_part,
 )
-from lab.endpoint.parts import TransportError
+from lab.endpoint.transport import TransportError
 
 HOLD_S: Final = 0.02
 """How long the rest of a chunk waits to be sent with the next one."""

@@ -12,7 +12,8 @@ from typing import Final, Protocol
 from lab.artifacts import build as models
 from lab.artifacts import store
 from lab.artifacts.store import Archive
-from lab.endpoint.client import Addresses, EmulatorClient
+from lab.endpoint.addresses import Addresses
+from lab.endpoint.client import EmulatorClient
 from lab.endpoint.instances import LARGE
 from lab.engine.api import Engine
 from lab.engine.docker import DockerEngine

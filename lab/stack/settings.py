@@ -8,7 +8,7 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from lab import paths
-from lab.endpoint.client import S3, Addresses, checked
+from lab.endpoint.addresses import S3, Addresses, checked
 from lab.images.variants import runtime_of
 from lab.services import SERVICES
 from lab.spec import Runtime

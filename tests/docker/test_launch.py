@@ -10,10 +10,12 @@ import pytest
 
 from lab.artifacts import store
 from lab.endpoint.clock import SystemClock
+from lab.endpoint.instances import Compute
 from lab.endpoint.launch import EngineLauncher
 from lab.endpoint.logs import LogFiles
-from lab.endpoint.parts import Compute, Death, LaunchFailed, Server, Settings, VariantPlan
+from lab.endpoint.parts import Death, LaunchFailed, Server, VariantPlan
 from lab.endpoint.records import ServerRecord
+from lab.endpoint.settings import Settings
 from lab.engine.docker import DockerEngine
 from lab.engine.registry import NETWORK
 from lab.images.base import ensure_base

@@ -16,7 +16,7 @@ from typing import Final
 
 import httptools
 
-from lab.endpoint.parts import Answer, NotSentError, TransportError
+from lab.endpoint.transport import Answer, NotSentError, TransportError
 
 _RESET_WITHIN_S: Final = 0.1
 _BUFFERED: Final = 1 << 20

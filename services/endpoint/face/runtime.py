@@ -23,8 +23,9 @@ from lab.endpoint.errors import ApiError, validation_error
 from lab.endpoint.eventstream import CONTENT_TYPE
 from lab.endpoint.invoke import Invoker, Request
 from lab.endpoint.limits import check_size
-from lab.endpoint.parts import Fleet, Settings
+from lab.endpoint.parts import Fleet
 from lab.endpoint.records import Kind
+from lab.endpoint.settings import Settings
 from lab.endpoint.sigv4 import Signed, Verifier
 
 PREFIX: Final = "/endpoints/"

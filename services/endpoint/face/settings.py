@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from lab.endpoint.parts import Settings
+from lab.endpoint.settings import Settings
 from lab.errors import UsageError
 
 _MB: Final = 1024 * 1024

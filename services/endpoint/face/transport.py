@@ -6,7 +6,8 @@ from collections.abc import AsyncIterator
 from typing import Final
 
 from face.connection import Connection
-from lab.endpoint.parts import Address, Answer, Call, NotSentError, StreamAnswer
+from lab.endpoint.parts import Address
+from lab.endpoint.transport import Answer, Call, NotSentError, StreamAnswer
 
 KEEP_ALIVE_S: Final = 1.5
 """Shorter than any server's own (Gunicorn's 2 s is the shortest known), so that it is rarely the

@@ -20,7 +20,8 @@ from lab.aws.model import Kind, Target
 from lab.aws.spending import rates_of
 from lab.aws.upload import key_of
 from lab.aws.verify import DifferentAnswerError, verify
-from lab.endpoint.client import Addresses, EmulatorClient
+from lab.endpoint.addresses import Addresses
+from lab.endpoint.client import EmulatorClient
 from lab.engine.docker import DockerEngine
 from lab.errors import ContainerFailedError, EndpointError
 from lab.progress import Progress, Silent

@@ -13,7 +13,8 @@ import pytest
 from lab.aws.deployer import Kept, Thing
 from lab.aws.local import LocalStack
 from lab.aws.model import Action, Artifacts, AwsError, Kind, Names, Order
-from lab.endpoint.client import Addresses, EmulatorClient
+from lab.endpoint.addresses import Addresses
+from lab.endpoint.client import EmulatorClient
 from lab.engine.docker import DockerEngine
 from lab.errors import UsageError
 from lab.images.base import ensure_base

@@ -10,7 +10,7 @@ from lab import paths
 from lab.aws.measure_folder import MeasureFolder
 from lab.aws.measure_record import Protocol
 from lab.cli import main
-from lab.endpoint.client import S3, SAGEMAKER
+from lab.endpoint.addresses import S3, SAGEMAKER
 from tests.docker.endpoint.site import Site
 
 BESIDE = Path(__file__).parents[4] / "shared" / "data" / "retina.jpg"

@@ -6,7 +6,7 @@ import pytest
 
 from lab.cli import main
 from lab.cli import up as verb
-from lab.endpoint.client import Addresses
+from lab.endpoint.addresses import Addresses
 from lab.errors import PortTakenError
 from lab.services import SERVICES, Started
 from lab.stack.seed import Endpoint

@@ -10,15 +10,8 @@ from typing import Any
 
 from lab.endpoint.clock import ManualClock
 from lab.endpoint.fleet import EndpointFleet
-from lab.endpoint.parts import (
-    Compute,
-    LaunchFailed,
-    Lease,
-    LiveVariant,
-    Settings,
-    Setup,
-    VariantPlan,
-)
+from lab.endpoint.instances import Compute
+from lab.endpoint.parts import LaunchFailed, Lease, LiveVariant, Setup, VariantPlan
 from lab.endpoint.pools_base import Means
 from lab.endpoint.pools_provision import Provisioner
 from lab.endpoint.pools_realtime import RealTimePool
@@ -33,6 +26,7 @@ from lab.endpoint.records import (
     VariantState,
 )
 from lab.endpoint.scripted import ScriptedLauncher
+from lab.endpoint.settings import Settings
 
 SETTINGS = Settings(state=Path("/nowhere"), idle_s=600.0, ping_interval_s=5.0)
 

@@ -4,27 +4,27 @@ import asyncio
 import random
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from lab.endpoint.clock import ManualClock
+from lab.endpoint.instances import Compute
 from lab.endpoint.invoke import Invoker, Request
 from lab.endpoint.parts import (
     Address,
-    Answer,
-    Call,
-    Compute,
     Fleet,
     Lease,
     LiveEndpoint,
     LiveVariant,
     Server,
-    Settings,
     Setup,
-    Store,
-    StreamAnswer,
     VariantPlan,
 )
 from lab.endpoint.records import EndpointRecord, Kind, Resource, Status
+from lab.endpoint.settings import Settings
+from lab.endpoint.transport import Answer, Call, StreamAnswer
+
+if TYPE_CHECKING:
+    from lab.endpoint.store import Store
 
 OK = Answer(status=200, headers={"content-type": "application/json"}, body=b"{}")
 

@@ -9,26 +9,23 @@ from pathlib import Path
 from typing import Any, cast
 
 from lab.endpoint.clock import ManualClock
+from lab.endpoint.instances import Compute
 from lab.endpoint.parts import (
     Address,
-    Answer,
-    Call,
-    Compute,
     Fleet,
     Lease,
     LiveEndpoint,
     LiveVariant,
-    ObjectError,
     Pool,
     Server,
     Setup,
-    Store,
-    Transport,
-    TransportError,
     VariantPlan,
     Vitals,
 )
 from lab.endpoint.records import AsyncRecord, EndpointRecord, Kind, Resource, Status
+from lab.endpoint.s3 import ObjectError
+from lab.endpoint.store import Store
+from lab.endpoint.transport import Answer, Call, Transport, TransportError
 from lab.spec import Phase
 
 OUTPUT = {"S3OutputPath": "s3://box/out/", "S3FailurePath": "s3://box/failures"}

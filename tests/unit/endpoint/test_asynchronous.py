@@ -5,7 +5,7 @@ import json
 import logging
 import threading
 from collections.abc import Awaitable, Callable, Iterator, Mapping
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import boto3
 import pytest
@@ -15,9 +15,10 @@ from lab.endpoint import async_work
 from lab.endpoint.asynchronous import AcceptedReply, AsyncInference
 from lab.endpoint.clock import ManualClock
 from lab.endpoint.errors import ApiError
-from lab.endpoint.parts import Answer, Call, Meter, NotSentError, ObjectError, Objects, Settings
 from lab.endpoint.records import Kind
-from lab.endpoint.s3 import S3Objects
+from lab.endpoint.s3 import ObjectError, Objects, S3Objects
+from lab.endpoint.settings import Settings
+from lab.endpoint.transport import Answer, Call, NotSentError
 from tests.unit.endpoint.standins import (
     FakeFleet,
     FakeObjects,
@@ -29,6 +30,9 @@ from tests.unit.endpoint.standins import (
     server,
     until,
 )
+
+if TYPE_CHECKING:
+    from lab.endpoint.meter import Meter
 
 PREFIX = "X-Amzn-SageMaker-"
 

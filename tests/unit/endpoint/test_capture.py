@@ -14,7 +14,9 @@ import pytest
 from lab.endpoint import capture as module
 from lab.endpoint.capture import S3Capture
 from lab.endpoint.clock import ManualClock
-from lab.endpoint.parts import Answer, Call, LiveEndpoint, ObjectError
+from lab.endpoint.parts import LiveEndpoint
+from lab.endpoint.s3 import ObjectError
+from lab.endpoint.transport import Answer, Call
 from tests.unit.endpoint.standins import FakeObjects, live, until
 
 AT = 1_645_032_349.312  # 2022-02-16T17:25:49.312Z

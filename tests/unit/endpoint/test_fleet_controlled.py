@@ -6,8 +6,8 @@ from typing import Any
 from lab.endpoint.clock import ManualClock
 from lab.endpoint.control import Control
 from lab.endpoint.fleet import EndpointFleet
-from lab.endpoint.parts import Settings
 from lab.endpoint.scripted import ScriptedLauncher
+from lab.endpoint.settings import Settings
 from lab.endpoint.store import SqliteStore
 from tests.unit.endpoint.controlled import MACHINE, SHAPES, client, instance, serverless
 from tests.unit.endpoint.fleet_scene import CountingMeter, run

@@ -6,18 +6,10 @@ from typing import TYPE_CHECKING, Any, cast
 import pytest
 
 from lab.endpoint.errors import ApiError
-from lab.endpoint.parts import (
-    Answer,
-    LaunchFailed,
-    LiveVariant,
-    NotReady,
-    NotSentError,
-    Setup,
-    Throttled,
-    TransportError,
-)
+from lab.endpoint.parts import LaunchFailed, LiveVariant, NotReady, Setup, Throttled
 from lab.endpoint.records import Kind
 from lab.endpoint.streaming import frames
+from lab.endpoint.transport import Answer, NotSentError, TransportError
 
 from .scene import OK, Scene, ScriptedPool, request, run
 from .test_eventstream import parsed

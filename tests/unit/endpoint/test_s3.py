@@ -12,8 +12,7 @@ import pytest
 from moto.server import ThreadedMotoServer
 
 from lab.endpoint import s3 as module
-from lab.endpoint.parts import ObjectError
-from lab.endpoint.s3 import UNREACHABLE, Place, S3Objects, parse_place
+from lab.endpoint.s3 import UNREACHABLE, ObjectError, Place, S3Objects, parse_place
 
 
 @pytest.fixture(scope="module")

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from lab.endpoint.client import Addresses
+from lab.endpoint.addresses import Addresses
 from lab.errors import UsageError
 from lab.spec import Platform, Runtime
 from lab.stack.compose import FILE, environment, socket_of

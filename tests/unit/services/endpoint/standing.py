@@ -19,10 +19,11 @@ from face.transport import ContainerTransport
 from lab.endpoint.clock import SystemClock
 from lab.endpoint.emulator import compose
 from lab.endpoint.logs import LogFiles
-from lab.endpoint.parts import Server, Settings, VariantPlan
+from lab.endpoint.parts import Server, VariantPlan
 from lab.endpoint.resolve import Machine
 from lab.endpoint.s3 import S3Objects
 from lab.endpoint.scripted import ScriptedLauncher
+from lab.endpoint.settings import Settings
 from lab.endpoint.store import SqliteStore
 
 ROLE = "arn:aws:iam::000000000000:role/lab"

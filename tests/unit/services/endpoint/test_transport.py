@@ -11,7 +11,8 @@ import uvloop
 
 from face.connection import Connection
 from face.transport import KEEP_ALIVE_S, ContainerTransport
-from lab.endpoint.parts import Address, Answer, Call, NotSentError, TransportError
+from lab.endpoint.parts import Address
+from lab.endpoint.transport import Answer, Call, NotSentError, TransportError
 
 CALL = Call(body=b"body", headers={"Content-Type": "text/plain"})
 ANSWER = b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 2\r\n\r\nok"
