@@ -18,10 +18,12 @@ from typing import Final, Protocol
 from lab.endpoint.records import (
     AsyncRecord,
     EndpointRecord,
+    Record,
     Resource,
     ServerRecord,
+    from_json,
+    to_json,
 )
-from lab.endpoint.rows import Record, from_json, to_json
 from lab.errors import BusyError, DiskFullError, LabError
 
 
