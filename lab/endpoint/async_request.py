@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from lab.endpoint import limits
 from lab.endpoint.errors import validation_error
-from lab.endpoint.parts import LiveEndpoint
+from lab.endpoint.live import LiveEndpoint
 from lab.endpoint.records import AsyncRecord
 from lab.endpoint.settings import Settings
 

@@ -17,8 +17,7 @@ from lab.endpoint import async_request, routing
 from lab.endpoint.async_work import Place, RequestFailed, Worker
 from lab.endpoint.clock import Clock
 from lab.endpoint.errors import validation_error
-from lab.endpoint.meter import Meter
-from lab.endpoint.parts import (
+from lab.endpoint.live import (
     Fleet,
     LaunchFailed,
     Lease,
@@ -27,6 +26,7 @@ from lab.endpoint.parts import (
     NotReady,
     Throttled,
 )
+from lab.endpoint.meter import Meter
 from lab.endpoint.records import AsyncRecord, Kind
 from lab.endpoint.s3 import Objects
 from lab.endpoint.settings import Settings

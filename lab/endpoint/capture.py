@@ -18,7 +18,7 @@ from datetime import UTC, datetime
 from typing import Any, Final, Protocol
 
 from lab.endpoint.clock import Clock
-from lab.endpoint.parts import LiveEndpoint
+from lab.endpoint.live import LiveEndpoint
 from lab.endpoint.s3 import ObjectError, Objects
 from lab.endpoint.transport import Answer, Call
 

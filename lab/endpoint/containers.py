@@ -12,8 +12,8 @@ from typing import Any, Final, Protocol
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.registry import Collector
 
+from lab.endpoint.live import Fleet, Server, Vitals
 from lab.endpoint.metrics_present import VARIANT
-from lab.endpoint.parts import Fleet, Server, Vitals
 
 SERVER: Final = (*VARIANT, "server")
 

@@ -10,8 +10,8 @@ from lab.endpoint.control_endpoints import Endpoints
 from lab.endpoint.control_models import Models
 from lab.endpoint.errors import ApiError
 from lab.endpoint.instances import Machine
+from lab.endpoint.live import Fleet
 from lab.endpoint.names import Names
-from lab.endpoint.parts import Fleet
 from lab.endpoint.settings import Settings
 from lab.endpoint.shapes import CONTROL, Shapes
 from lab.endpoint.tags import Tagging

@@ -14,8 +14,8 @@ from lab.endpoint.control_rules import (
 from lab.endpoint.describe import described
 from lab.endpoint.errors import ApiError, validation_exception
 from lab.endpoint.paging import page
+from lab.endpoint.plans import kind_of, origin, origin_config
 from lab.endpoint.records import Body, EndpointRecord, Kind, Resource, Status, VariantState
-from lab.endpoint.resolve import kind_of, origin, origin_config
 from lab.endpoint.tags import given
 
 _IN_PROGRESS: Final = frozenset(

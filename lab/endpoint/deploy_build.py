@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from lab.endpoint.parts import (
+from lab.endpoint.live import (
     Launcher,
     LaunchFailed,
     LiveEndpoint,

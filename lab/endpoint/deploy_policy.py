@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from lab.endpoint.parts import VariantPlan
+from lab.endpoint.live import VariantPlan
 from lab.endpoint.records import Body, EndpointRecord, Kind, VariantState
 
 

@@ -5,9 +5,9 @@ from typing import Any, Final
 
 from lab.endpoint.control_desk import Desk
 from lab.endpoint.deploy_policy import capture_in_service
-from lab.endpoint.parts import LiveEndpoint
+from lab.endpoint.live import LiveEndpoint
+from lab.endpoint.plans import origin_config
 from lab.endpoint.records import Body, EndpointRecord, Status, VariantState
-from lab.endpoint.resolve import origin_config
 
 _UNDER_WAY: Final[Mapping[Status, str]] = {
     Status.CREATING: "Creating",

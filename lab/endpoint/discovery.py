@@ -3,8 +3,8 @@
 from collections.abc import Mapping, Sequence
 from typing import TypedDict
 
-from lab.endpoint.parts import Fleet
-from lab.endpoint.resolve import origin_config
+from lab.endpoint.live import Fleet
+from lab.endpoint.plans import origin_config
 from lab.endpoint.store import Store
 
 

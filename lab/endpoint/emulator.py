@@ -16,10 +16,10 @@ from lab.endpoint.discovery import Discovery
 from lab.endpoint.fleet import EndpointFleet
 from lab.endpoint.invoke import Invoker
 from lab.endpoint.launch import EngineLauncher
-from lab.endpoint.logs import LogFiles
+from lab.endpoint.live import Fleet, Launcher, LiveVariant
+from lab.endpoint.log_files import LogFiles
 from lab.endpoint.metrics import Metrics
-from lab.endpoint.parts import Fleet, Launcher, LiveVariant
-from lab.endpoint.resolve import Machine
+from lab.endpoint.plans import Machine
 from lab.endpoint.s3 import Objects, S3Objects
 from lab.endpoint.sampler import Sampler
 from lab.endpoint.settings import Settings

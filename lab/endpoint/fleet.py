@@ -11,12 +11,12 @@ from lab.endpoint.clock import Clock
 from lab.endpoint.deploy import Deployer, InService, Plans, Site
 from lab.endpoint.deploy_build import Builder
 from lab.endpoint.instances import Machine
+from lab.endpoint.live import Launcher, LaunchFailed, LiveEndpoint, Server, VariantPlan
 from lab.endpoint.meter import Meter
-from lab.endpoint.parts import Launcher, LaunchFailed, LiveEndpoint, Server, VariantPlan
+from lab.endpoint.plans import plans_of
 from lab.endpoint.pools_base import Means
 from lab.endpoint.pools_provision import Provisioner
 from lab.endpoint.records import EndpointRecord, ServerRecord, Status
-from lab.endpoint.resolve import plans_of
 from lab.endpoint.settings import Settings
 from lab.endpoint.store import Store
 

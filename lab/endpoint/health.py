@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from enum import StrEnum, unique
 from typing import Final
 
-from lab.endpoint.parts import Death, Launcher, Server
+from lab.endpoint.live import Death, Launcher, Server
 
 _LOG = logging.getLogger(__name__)
 

@@ -11,8 +11,7 @@ from lab.endpoint import limits, routing, wording
 from lab.endpoint.capture import Capture
 from lab.endpoint.clock import Clock
 from lab.endpoint.errors import ApiError, model_not_ready, throttling, validation_error
-from lab.endpoint.meter import Meter
-from lab.endpoint.parts import (
+from lab.endpoint.live import (
     Address,
     Fleet,
     LaunchFailed,
@@ -22,8 +21,9 @@ from lab.endpoint.parts import (
     NotReady,
     Throttled,
 )
+from lab.endpoint.meter import Meter
+from lab.endpoint.plans import origin_config
 from lab.endpoint.records import Kind, Status
-from lab.endpoint.resolve import origin_config
 from lab.endpoint.settings import Settings
 from lab.endpoint.store import Store
 from lab.endpoint.streaming import frames

@@ -19,8 +19,8 @@ from lab.endpoint.launch_model import not_downloaded
 from lab.endpoint.launch_place import LocalPlace, Place
 from lab.endpoint.launch_platform import refusal
 from lab.endpoint.launch_start import Start
-from lab.endpoint.logs import LogFiles
-from lab.endpoint.parts import Address, Death, LaunchFailed, Server, Setup, VariantPlan, Vitals
+from lab.endpoint.live import Address, Death, LaunchFailed, Server, Setup, VariantPlan, Vitals
+from lab.endpoint.log_files import LogFiles
 from lab.endpoint.records import Kind, ServerRecord
 from lab.endpoint.s3 import ObjectError, Objects
 from lab.endpoint.scratch import DiskWatch

@@ -17,7 +17,7 @@ from lab.artifacts.archive import pack
 from lab.endpoint.images import ImageResolver
 from lab.endpoint.launch_model import Until, not_downloaded
 from lab.endpoint.launch_place import container_spec
-from lab.endpoint.parts import Address, LaunchFailed, VariantPlan
+from lab.endpoint.live import Address, LaunchFailed, VariantPlan
 from lab.endpoint.s3 import ObjectError, Objects
 from lab.endpoint.settings import Settings
 from lab.engine.api import Container, ContainerSpec, Engine

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Final
 
-from lab.endpoint.parts import LaunchFailed, VariantPlan
+from lab.endpoint.live import LaunchFailed, VariantPlan
 from lab.endpoint.records import Kind
 from lab.spec import PORT
 from lab.start.cause import EXEC_FORMAT_ERROR, OTHER_PROCESSOR, Cause, CauseKind

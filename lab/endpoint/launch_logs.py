@@ -3,7 +3,7 @@
 import threading
 from typing import Final
 
-from lab.endpoint.logs import LogWriter
+from lab.endpoint.log_files import LogWriter
 from lab.engine.api import Container, LogStream
 from lab.errors import EngineError
 

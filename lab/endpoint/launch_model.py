@@ -7,7 +7,7 @@ from threading import Event
 
 from lab.artifacts.archive import MOST_BYTES, extract_stream
 from lab.endpoint.launch_ahead import ahead
-from lab.endpoint.parts import LaunchFailed, VariantPlan
+from lab.endpoint.live import LaunchFailed, VariantPlan
 from lab.endpoint.s3 import ObjectError, Objects
 from lab.errors import ArchiveError, DiskFullError
 

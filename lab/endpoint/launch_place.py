@@ -7,7 +7,7 @@ from typing import Final, Protocol
 
 from lab.endpoint.images import ImageResolver
 from lab.endpoint.launch_model import Until, fetch
-from lab.endpoint.parts import Address, VariantPlan
+from lab.endpoint.live import Address, VariantPlan
 from lab.endpoint.records import Kind
 from lab.endpoint.s3 import Objects
 from lab.endpoint.settings import Settings

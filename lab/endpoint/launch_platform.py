@@ -1,7 +1,7 @@
 """Whether an image is for the processor that it would run on at SageMaker's."""
 
 from lab.endpoint.instances import table
-from lab.endpoint.parts import VariantPlan
+from lab.endpoint.live import VariantPlan
 from lab.endpoint.records import Kind
 from lab.spec import Platform
 from lab.start.cause import EXEC_FORMAT_ERROR

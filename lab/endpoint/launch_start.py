@@ -12,7 +12,7 @@ from lab.endpoint.launch_failure import explain, with_log
 from lab.endpoint.launch_logs import Filing
 from lab.endpoint.launch_model import Cancelled, Until
 from lab.endpoint.launch_place import Place
-from lab.endpoint.parts import Address, LaunchFailed, Setup, VariantPlan
+from lab.endpoint.live import Address, LaunchFailed, Setup, VariantPlan
 from lab.endpoint.records import Kind
 from lab.engine.api import Container
 from lab.errors import EngineError, ImageNotFoundError, LabError

@@ -2,7 +2,7 @@
 
 from typing import Protocol
 
-from lab.endpoint.parts import Setup
+from lab.endpoint.live import Setup
 
 
 class Meter(Protocol):

@@ -6,7 +6,7 @@ from typing import Any, Final, Protocol
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.registry import Collector
 
-from lab.endpoint.parts import Fleet, LiveVariant
+from lab.endpoint.live import Fleet, LiveVariant
 from lab.endpoint.records import Kind
 
 VARIANT: Final = ("endpoint", "variant")

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from lab.endpoint.clock import Clock
 from lab.endpoint.health import Health
-from lab.endpoint.parts import Death, Launcher, Lease, NotReady, Pool, Server, Setup, VariantPlan
+from lab.endpoint.live import Death, Launcher, Lease, NotReady, Pool, Server, Setup, VariantPlan
 from lab.endpoint.pools_provision import Provisioner
 from lab.endpoint.records import Kind
 from lab.endpoint.settings import Settings

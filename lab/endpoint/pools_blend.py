@@ -3,7 +3,7 @@
 import random
 from collections.abc import Sequence
 
-from lab.endpoint.parts import Lease, Pool, Server, VariantPlan
+from lab.endpoint.live import Lease, Pool, Server, VariantPlan
 
 
 class BlendedPool:

@@ -7,8 +7,8 @@ from dataclasses import replace
 from typing import Final
 
 from lab.endpoint.clock import Clock
+from lab.endpoint.live import Death, Launcher, LaunchFailed, Server, VariantPlan
 from lab.endpoint.meter import Meter
-from lab.endpoint.parts import Death, Launcher, LaunchFailed, Server, VariantPlan
 from lab.endpoint.records import Kind, ServerRecord
 from lab.endpoint.store import Store
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from lab.endpoint.health import Verdict
-from lab.endpoint.parts import Death, LaunchFailed, Lease, Server, VariantPlan
+from lab.endpoint.live import Death, LaunchFailed, Lease, Server, VariantPlan
 from lab.endpoint.pools_base import BasePool, Means, backoff_s, within
 
 _YOUNG_S: Final = 60.0

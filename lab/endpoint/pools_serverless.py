@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from lab.endpoint.health import Verdict
-from lab.endpoint.parts import Death, LaunchFailed, Lease, NotReady, Server, Throttled, VariantPlan
+from lab.endpoint.live import Death, LaunchFailed, Lease, NotReady, Server, Throttled, VariantPlan
 from lab.endpoint.pools_base import BasePool, Means, backoff_s
 
 _LOG = logging.getLogger(__name__)

@@ -4,7 +4,7 @@ import random
 from collections.abc import Sequence
 
 from lab.endpoint.errors import validation_error
-from lab.endpoint.parts import LiveEndpoint, LiveVariant
+from lab.endpoint.live import LiveEndpoint, LiveVariant
 
 
 def choose(endpoint: LiveEndpoint, target: str | None, chance: random.Random) -> LiveVariant:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 
 from lab.endpoint.clock import Clock
-from lab.endpoint.parts import Fleet, Launcher, Server, Vitals
+from lab.endpoint.live import Fleet, Launcher, Server, Vitals
 from lab.endpoint.store import Store
 
 _LOG = logging.getLogger(__name__)

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from lab.endpoint.clock import Clock
-from lab.endpoint.parts import (
+from lab.endpoint.live import (
     Death,
     LaunchFailed,
     Server,

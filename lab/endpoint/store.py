@@ -100,7 +100,7 @@ _ANEW: Final = "Move that file away; the emulator starts with an empty one."
 
 
 class SqliteStore:
-    """``lab.endpoint.parts.Store`` in a file, which is made if there is none.
+    """``lab.endpoint.live.Store`` in a file, which is made if there is none.
 
     Raises ``BusyError`` when another process holds the file, and ``LabError`` when the file is
     damaged, is not the emulator's, or was written by a newer lab.

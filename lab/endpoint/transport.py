@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
-from lab.endpoint.parts import Address
+from lab.endpoint.live import Address
 
 
 @dataclass(frozen=True, kw_only=True)

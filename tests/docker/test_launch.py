@@ -12,8 +12,8 @@ from lab.artifacts import store
 from lab.endpoint.clock import SystemClock
 from lab.endpoint.instances import Compute
 from lab.endpoint.launch import EngineLauncher
-from lab.endpoint.logs import LogFiles
-from lab.endpoint.parts import Death, LaunchFailed, Server, VariantPlan
+from lab.endpoint.live import Death, LaunchFailed, Server, VariantPlan
+from lab.endpoint.log_files import LogFiles
 from lab.endpoint.records import ServerRecord
 from lab.endpoint.settings import Settings
 from lab.engine.docker import DockerEngine

@@ -23,7 +23,7 @@ from lab.endpoint.errors import ApiError, validation_error
 from lab.endpoint.eventstream import CONTENT_TYPE
 from lab.endpoint.invoke import Invoker, Request
 from lab.endpoint.limits import check_size
-from lab.endpoint.parts import Fleet
+from lab.endpoint.live import Fleet
 from lab.endpoint.records import Kind
 from lab.endpoint.settings import Settings
 from lab.endpoint.sigv4 import Signed, Verifier

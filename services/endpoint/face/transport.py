@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 from typing import Final
 
 from face.connection import Connection
-from lab.endpoint.parts import Address
+from lab.endpoint.live import Address
 from lab.endpoint.transport import Answer, Call, NotSentError, StreamAnswer
 
 KEEP_ALIVE_S: Final = 1.5

@@ -21,9 +21,9 @@ from lab.endpoint.control import Control
 from lab.endpoint.deploy_policy import states
 from lab.endpoint.errors import ApiError
 from lab.endpoint.instances import Machine
-from lab.endpoint.parts import LaunchFailed, LiveEndpoint
+from lab.endpoint.live import LaunchFailed, LiveEndpoint
+from lab.endpoint.plans import plans_of
 from lab.endpoint.records import EndpointRecord, Status
-from lab.endpoint.resolve import plans_of
 from lab.endpoint.settings import Settings
 from lab.endpoint.shapes import Shapes
 from lab.endpoint.store import SqliteStore

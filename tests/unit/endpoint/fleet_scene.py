@@ -11,7 +11,7 @@ from typing import Any
 from lab.endpoint.clock import ManualClock
 from lab.endpoint.fleet import EndpointFleet
 from lab.endpoint.instances import Compute
-from lab.endpoint.parts import LaunchFailed, Lease, LiveVariant, Setup, VariantPlan
+from lab.endpoint.live import LaunchFailed, Lease, LiveVariant, Setup, VariantPlan
 from lab.endpoint.pools_base import Means
 from lab.endpoint.pools_provision import Provisioner
 from lab.endpoint.pools_realtime import RealTimePool

@@ -10,8 +10,8 @@ from lab.artifacts.archive import pack
 from lab.endpoint.clock import SystemClock
 from lab.endpoint.instances import Compute
 from lab.endpoint.launch import EngineLauncher
-from lab.endpoint.logs import LogFiles
-from lab.endpoint.parts import Server, VariantPlan
+from lab.endpoint.live import Server, VariantPlan
+from lab.endpoint.log_files import LogFiles
 from lab.endpoint.records import Kind
 from lab.endpoint.s3 import ObjectError
 from lab.endpoint.settings import Settings

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, cast
 from lab.endpoint.clock import ManualClock
 from lab.endpoint.instances import Compute
 from lab.endpoint.invoke import Invoker, Request
-from lab.endpoint.parts import (
+from lab.endpoint.live import (
     Address,
     Fleet,
     Lease,

@@ -10,7 +10,7 @@ from typing import Any, cast
 
 from lab.endpoint.clock import ManualClock
 from lab.endpoint.instances import Compute
-from lab.endpoint.parts import (
+from lab.endpoint.live import (
     Address,
     Fleet,
     Lease,

@@ -14,7 +14,7 @@ import pytest
 from lab.endpoint import capture as module
 from lab.endpoint.capture import S3Capture
 from lab.endpoint.clock import ManualClock
-from lab.endpoint.parts import LiveEndpoint
+from lab.endpoint.live import LiveEndpoint
 from lab.endpoint.s3 import ObjectError
 from lab.endpoint.transport import Answer, Call
 from tests.unit.endpoint.standins import FakeObjects, live, until

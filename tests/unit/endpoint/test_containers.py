@@ -6,8 +6,8 @@ import pytest
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
+from lab.endpoint.live import Vitals
 from lab.endpoint.metrics import Metrics
-from lab.endpoint.parts import Vitals
 from lab.observe import names
 from tests.unit.endpoint.standins import FakeFleet, live, server, setup, vitals
 

@@ -3,7 +3,7 @@ from collections import Counter
 
 import pytest
 
-from lab.endpoint.parts import LaunchFailed, NotReady, Throttled
+from lab.endpoint.live import LaunchFailed, NotReady, Throttled
 from lab.endpoint.records import Kind, Status
 from tests.unit.endpoint.fleet_scene import FleetScene, plan, run, serverless
 

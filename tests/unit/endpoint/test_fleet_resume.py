@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
-from lab.endpoint.parts import LaunchFailed
+from lab.endpoint.live import LaunchFailed
 from lab.endpoint.records import Status
 from tests.unit.endpoint.fleet_scene import FleetScene, plan, run, serverless
 

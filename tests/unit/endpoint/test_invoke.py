@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, cast
 import pytest
 
 from lab.endpoint.errors import ApiError
-from lab.endpoint.parts import LaunchFailed, LiveVariant, NotReady, Setup, Throttled
+from lab.endpoint.live import LaunchFailed, LiveVariant, NotReady, Setup, Throttled
 from lab.endpoint.records import Kind
 from lab.endpoint.streaming import frames
 from lab.endpoint.transport import Answer, NotSentError, TransportError

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from lab.endpoint.instances import Compute
-from lab.endpoint.parts import LaunchFailed, Server
+from lab.endpoint.live import LaunchFailed, Server
 from lab.endpoint.records import Kind, ServerRecord
 from lab.engine.api import ContainerSpec, ImageFacts, LayerEvent
 from lab.errors import EngineError, ImageNotFoundError

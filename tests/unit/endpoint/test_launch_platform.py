@@ -9,7 +9,7 @@ import pytest
 
 from lab.endpoint.instances import GIB, Machine, instance_note, serverless_note, table
 from lab.endpoint.launch_platform import refusal
-from lab.endpoint.parts import LaunchFailed, Server, VariantPlan
+from lab.endpoint.live import LaunchFailed, Server, VariantPlan
 from lab.endpoint.records import Kind, ServerRecord
 from lab.spec import Platform
 from tests.unit.coldstart.fakes import Behaviour, FakeEngine

@@ -10,9 +10,9 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from lab.endpoint.clock import ManualClock
 from lab.endpoint.instances import Compute
+from lab.endpoint.live import Launcher, Server, Vitals
 from lab.endpoint.metrics import ASYNC_COUNTERS, ASYNC_TIMES, Metrics
 from lab.endpoint.metrics_states import States
-from lab.endpoint.parts import Launcher, Server, Vitals
 from lab.endpoint.records import EndpointRecord, Kind, Status
 from lab.endpoint.sampler import Sampler
 from tests.unit.endpoint.standins import (

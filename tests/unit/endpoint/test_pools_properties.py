@@ -7,7 +7,7 @@ from typing import Any
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from lab.endpoint.parts import LaunchFailed, Lease, NotReady, Throttled
+from lab.endpoint.live import LaunchFailed, Lease, NotReady, Throttled
 from tests.unit.endpoint.fleet_scene import SETTINGS, PoolScene, run
 
 _STEPS = st.lists(

@@ -2,7 +2,7 @@ import asyncio
 
 import pytest
 
-from lab.endpoint.parts import LaunchFailed, NotReady
+from lab.endpoint.live import LaunchFailed, NotReady
 from tests.unit.endpoint.fleet_scene import PoolScene, run
 
 

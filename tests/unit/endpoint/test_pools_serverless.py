@@ -3,7 +3,7 @@ from typing import Any
 
 import pytest
 
-from lab.endpoint.parts import LaunchFailed, Lease, NotReady, Throttled
+from lab.endpoint.live import LaunchFailed, Lease, NotReady, Throttled
 from tests.unit.endpoint.fleet_scene import PoolScene, run
 
 

@@ -5,7 +5,7 @@ from typing import cast
 import pytest
 
 from lab.endpoint.errors import ApiError
-from lab.endpoint.parts import LiveEndpoint, LiveVariant, Pool
+from lab.endpoint.live import LiveEndpoint, LiveVariant, Pool
 from lab.endpoint.records import Kind
 from lab.endpoint.routing import choose, shadows
 

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from face.answers import encoded
 from face.settings import read
-from lab.endpoint.logs import LogFiles
+from lab.endpoint.log_files import LogFiles
 from lab.errors import UsageError
 from tests.timing import wait_until
 

@@ -11,7 +11,7 @@ import uvloop
 
 from face.connection import Connection
 from face.transport import KEEP_ALIVE_S, ContainerTransport
-from lab.endpoint.parts import Address
+from lab.endpoint.live import Address
 from lab.endpoint.transport import Answer, Call, NotSentError, TransportError
 
 CALL = Call(body=b"body", headers={"Content-Type": "text/plain"})

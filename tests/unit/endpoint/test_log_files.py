@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from lab.endpoint.logs import LogFiles
+from lab.endpoint.log_files import LogFiles
 
 SECOND = 1_000_000_000
 NOON_NS = 1_704_110_400 * SECOND

@@ -4,9 +4,9 @@ from typing import Any
 import pytest
 
 from lab.endpoint.instances import GIB
-from lab.endpoint.parts import LaunchFailed, VariantPlan
+from lab.endpoint.live import LaunchFailed, VariantPlan
+from lab.endpoint.plans import kind_of, origin, plans_of, variant_plans
 from lab.endpoint.records import EndpointRecord, Kind, Resource, Status
-from lab.endpoint.resolve import kind_of, origin, plans_of, variant_plans
 from lab.endpoint.settings import Settings
 from lab.endpoint.store import SqliteStore
 from tests.unit.endpoint.controlled import MACHINE, instance, serverless

@@ -12,7 +12,7 @@ from lab.endpoint.instances import (
     serverless_note,
     table,
 )
-from lab.endpoint.parts import LaunchFailed, VariantPlan
+from lab.endpoint.live import LaunchFailed, VariantPlan
 from lab.endpoint.records import Body, EndpointRecord, Kind, Resource
 from lab.endpoint.settings import Settings
 from lab.endpoint.store import Store
