@@ -8,8 +8,8 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 from lab.endpoint import limits
-from lab.endpoint.errors import validation_error
 from lab.endpoint.live import LiveEndpoint
+from lab.endpoint.protocol.errors import validation_error
 from lab.endpoint.records import AsyncRecord
 from lab.endpoint.settings import Settings
 

@@ -16,7 +16,6 @@ from itertools import islice
 from lab.endpoint import async_request, routing
 from lab.endpoint.async_work import Place, RequestFailed, Worker
 from lab.endpoint.clock import Clock
-from lab.endpoint.errors import validation_error
 from lab.endpoint.live import (
     Fleet,
     LaunchFailed,
@@ -27,6 +26,7 @@ from lab.endpoint.live import (
     Throttled,
 )
 from lab.endpoint.meter import Meter
+from lab.endpoint.protocol.errors import validation_error
 from lab.endpoint.records import AsyncRecord, Kind
 from lab.endpoint.s3 import Objects
 from lab.endpoint.settings import Settings

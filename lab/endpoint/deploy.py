@@ -19,7 +19,7 @@ from lab.endpoint.deploy_build import (
 )
 from lab.endpoint.deploy_scale import Capacity
 from lab.endpoint.live import LaunchFailed, LiveEndpoint, Server, VariantPlan
-from lab.endpoint.pools_base import Background
+from lab.endpoint.pools.base import Background
 from lab.endpoint.records import EndpointRecord, Resource, Status, VariantState
 from lab.endpoint.store import Store
 

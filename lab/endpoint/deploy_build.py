@@ -15,10 +15,10 @@ from lab.endpoint.live import (
     Server,
     VariantPlan,
 )
-from lab.endpoint.pools_base import Means
-from lab.endpoint.pools_blend import BlendedPool
-from lab.endpoint.pools_realtime import RealTimePool
-from lab.endpoint.pools_serverless import ServerlessPool
+from lab.endpoint.pools.base import Means
+from lab.endpoint.pools.blended import BlendedPool
+from lab.endpoint.pools.realtime import RealTimePool
+from lab.endpoint.pools.serverless import ServerlessPool
 from lab.endpoint.records import Body, Kind
 
 ServerPool = RealTimePool | ServerlessPool

@@ -7,7 +7,7 @@ from dataclasses import replace
 from lab.endpoint.deploy_build import ServerPool, failure_reason
 from lab.endpoint.deploy_policy import concurrency
 from lab.endpoint.live import LaunchFailed
-from lab.endpoint.pools_realtime import RealTimePool
+from lab.endpoint.pools.realtime import RealTimePool
 from lab.endpoint.records import VariantState
 
 

@@ -11,7 +11,7 @@ from prometheus_client import CollectorRegistry
 from lab.endpoint.asynchronous import AsyncInference
 from lab.endpoint.capture import S3Capture
 from lab.endpoint.clock import Clock, SystemClock
-from lab.endpoint.control import Control
+from lab.endpoint.control.operations import Control
 from lab.endpoint.discovery import Discovery
 from lab.endpoint.fleet import EndpointFleet
 from lab.endpoint.invoke import Invoker
@@ -20,10 +20,10 @@ from lab.endpoint.live import Fleet, Launcher, LiveVariant
 from lab.endpoint.log_files import LogFiles
 from lab.endpoint.metrics import Metrics
 from lab.endpoint.plans import Machine
+from lab.endpoint.protocol.shapes import Shapes
 from lab.endpoint.s3 import Objects, S3Objects
 from lab.endpoint.sampler import Sampler
 from lab.endpoint.settings import Settings
-from lab.endpoint.shapes import Shapes
 from lab.endpoint.store import SqliteStore, Store
 from lab.endpoint.transport import Transport
 from lab.engine.api import Engine

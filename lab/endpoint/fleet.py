@@ -14,8 +14,8 @@ from lab.endpoint.instances import Machine
 from lab.endpoint.live import Launcher, LaunchFailed, LiveEndpoint, Server, VariantPlan
 from lab.endpoint.meter import Meter
 from lab.endpoint.plans import plans_of
-from lab.endpoint.pools_base import Means
-from lab.endpoint.pools_provision import Provisioner
+from lab.endpoint.pools.base import Means
+from lab.endpoint.pools.provisioner import Provisioner
 from lab.endpoint.records import EndpointRecord, ServerRecord, Status
 from lab.endpoint.settings import Settings
 from lab.endpoint.store import Store

@@ -10,7 +10,6 @@ from typing import Final, TypeVar
 from lab.endpoint import limits, routing, wording
 from lab.endpoint.capture import Capture
 from lab.endpoint.clock import Clock
-from lab.endpoint.errors import ApiError, model_not_ready, throttling, validation_error
 from lab.endpoint.live import (
     Address,
     Fleet,
@@ -23,6 +22,7 @@ from lab.endpoint.live import (
 )
 from lab.endpoint.meter import Meter
 from lab.endpoint.plans import origin_config
+from lab.endpoint.protocol.errors import ApiError, model_not_ready, throttling, validation_error
 from lab.endpoint.records import Kind, Status
 from lab.endpoint.settings import Settings
 from lab.endpoint.store import Store

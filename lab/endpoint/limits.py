@@ -8,7 +8,7 @@ from typing import Final
 
 import botocore.session
 
-from lab.endpoint.errors import ApiError, validation_error
+from lab.endpoint.protocol.errors import ApiError, validation_error
 from lab.endpoint.records import Kind
 from lab.endpoint.settings import Settings
 

@@ -3,8 +3,8 @@
 import random
 from collections.abc import Sequence
 
-from lab.endpoint.errors import validation_error
 from lab.endpoint.live import LiveEndpoint, LiveVariant
+from lab.endpoint.protocol.errors import validation_error
 
 
 def choose(endpoint: LiveEndpoint, target: str | None, chance: random.Random) -> LiveVariant:

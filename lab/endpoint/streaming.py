@@ -6,7 +6,7 @@ from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing
 from typing import Final, NamedTuple
 
-from lab.endpoint.eventstream import (
+from lab.endpoint.protocol.eventstream import (
     Rechunker,
     StreamCode,
     internal_stream_failure,

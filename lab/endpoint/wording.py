@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 from typing import Final
 
-from lab.endpoint.errors import ApiError
-from lab.endpoint.errors import model_error as as_model_error
+from lab.endpoint.protocol.errors import ApiError
+from lab.endpoint.protocol.errors import model_error as as_model_error
 
 PRIMARY: Final = "primary"
 """The name of a model's only container."""

@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from typing import Any, Final
 from urllib.parse import quote
 
-from lab.endpoint.errors import ApiError
+from lab.endpoint.protocol.errors import ApiError
 
 Message = MutableMapping[str, Any]
 Scope = MutableMapping[str, Any]

@@ -14,8 +14,8 @@ from face.control import control_router
 from face.private import private_router
 from face.runtime import PREFIX, RuntimeApi
 from lab.endpoint.emulator import Emulator
-from lab.endpoint.errors import ApiError
-from lab.endpoint.sigv4 import Verifier
+from lab.endpoint.protocol.errors import ApiError
+from lab.endpoint.protocol.sigv4 import Verifier
 
 _BAD_REQUEST = 400
 

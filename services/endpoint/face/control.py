@@ -9,9 +9,9 @@ from fastapi import APIRouter, Request, Response
 from face.answers import control_error, control_headers, internal_error, request_id
 from face.requests import Disconnected, TooLarge, body_of, headers_of
 from lab.endpoint.clock import Clock
-from lab.endpoint.control import Control
-from lab.endpoint.errors import ApiError
-from lab.endpoint.sigv4 import Signed, Verifier
+from lab.endpoint.control.operations import Control
+from lab.endpoint.protocol.errors import ApiError
+from lab.endpoint.protocol.sigv4 import Signed, Verifier
 
 _TARGET: Final = "SageMaker."
 _BODY_BYTES: Final = 4 * 1024 * 1024

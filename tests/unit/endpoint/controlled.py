@@ -17,15 +17,15 @@ from botocore.parsers import create_parser
 from botocore.validate import ParamValidator
 
 from lab.endpoint.clock import ManualClock
-from lab.endpoint.control import Control
+from lab.endpoint.control.operations import Control
 from lab.endpoint.deploy_policy import states
-from lab.endpoint.errors import ApiError
 from lab.endpoint.instances import Machine
 from lab.endpoint.live import LaunchFailed, LiveEndpoint
 from lab.endpoint.plans import plans_of
+from lab.endpoint.protocol.errors import ApiError
+from lab.endpoint.protocol.shapes import Shapes
 from lab.endpoint.records import EndpointRecord, Status
 from lab.endpoint.settings import Settings
-from lab.endpoint.shapes import Shapes
 from lab.endpoint.store import SqliteStore
 
 ACCOUNT = "123456789012"

@@ -12,10 +12,10 @@ from lab.endpoint.clock import ManualClock
 from lab.endpoint.fleet import EndpointFleet
 from lab.endpoint.instances import Compute
 from lab.endpoint.live import LaunchFailed, Lease, LiveVariant, Setup, VariantPlan
-from lab.endpoint.pools_base import Means
-from lab.endpoint.pools_provision import Provisioner
-from lab.endpoint.pools_realtime import RealTimePool
-from lab.endpoint.pools_serverless import ServerlessPool
+from lab.endpoint.pools.base import Means
+from lab.endpoint.pools.provisioner import Provisioner
+from lab.endpoint.pools.realtime import RealTimePool
+from lab.endpoint.pools.serverless import ServerlessPool
 from lab.endpoint.records import (
     AsyncRecord,
     EndpointRecord,

@@ -14,7 +14,7 @@ from moto.server import ThreadedMotoServer
 from lab.endpoint import async_work
 from lab.endpoint.asynchronous import AcceptedReply, AsyncInference
 from lab.endpoint.clock import ManualClock
-from lab.endpoint.errors import ApiError
+from lab.endpoint.protocol.errors import ApiError
 from lab.endpoint.records import Kind
 from lab.endpoint.s3 import ObjectError, Objects, S3Objects
 from lab.endpoint.settings import Settings

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from lab.endpoint.clock import ManualClock
-from lab.endpoint.control import Control
+from lab.endpoint.control.operations import Control
 from lab.endpoint.fleet import EndpointFleet
 from lab.endpoint.scripted import ScriptedLauncher
 from lab.endpoint.settings import Settings

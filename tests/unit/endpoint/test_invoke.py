@@ -5,14 +5,14 @@ from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 
-from lab.endpoint.errors import ApiError
 from lab.endpoint.live import LaunchFailed, LiveVariant, NotReady, Setup, Throttled
+from lab.endpoint.protocol.errors import ApiError
 from lab.endpoint.records import Kind
 from lab.endpoint.streaming import frames
 from lab.endpoint.transport import Answer, NotSentError, TransportError
+from tests.unit.endpoint.protocol.test_eventstream import parsed
 
 from .scene import OK, Scene, ScriptedPool, request, run
-from .test_eventstream import parsed
 
 if TYPE_CHECKING:
     from lab.endpoint.invoke import StreamReply

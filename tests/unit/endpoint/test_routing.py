@@ -4,8 +4,8 @@ from typing import cast
 
 import pytest
 
-from lab.endpoint.errors import ApiError
 from lab.endpoint.live import LiveEndpoint, LiveVariant, Pool
+from lab.endpoint.protocol.errors import ApiError
 from lab.endpoint.records import Kind
 from lab.endpoint.routing import choose, shadows
 

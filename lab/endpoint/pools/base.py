@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from lab.endpoint.clock import Clock
-from lab.endpoint.health import Health
 from lab.endpoint.live import Death, Launcher, Lease, NotReady, Pool, Server, Setup, VariantPlan
-from lab.endpoint.pools_provision import Provisioner
+from lab.endpoint.pools.health import Health
+from lab.endpoint.pools.provisioner import Provisioner
 from lab.endpoint.records import Kind
 from lab.endpoint.settings import Settings
 

@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Final, Protocol, TypeVar
 
-from lab.endpoint.errors import validation_exception
+from lab.endpoint.protocol.errors import validation_exception
 
 DEFAULT_RESULTS: Final = 10
 _PAGING: Final = frozenset({"NextToken", "MaxResults"})

@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from typing import Final
 from urllib.parse import quote, unquote_to_bytes
 
-from lab.endpoint.errors import ApiError
+from lab.endpoint.protocol.errors import ApiError
 
 ALGORITHM: Final = "AWS4-HMAC-SHA256"
 SERVICE: Final = "sagemaker"

@@ -6,7 +6,7 @@ Sentences seen on AWS are used as they are there; the others say the documented 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
-from lab.endpoint.errors import ApiError, validation_exception
+from lab.endpoint.protocol.errors import ApiError, validation_exception
 from lab.endpoint.records import Body, Resource
 from lab.spec import SERVERLESS_TIERS
 

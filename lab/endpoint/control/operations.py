@@ -4,17 +4,17 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from lab.endpoint.clock import Clock
-from lab.endpoint.control_configs import EndpointConfigs
-from lab.endpoint.control_desk import Desk, Ledger
-from lab.endpoint.control_endpoints import Endpoints
-from lab.endpoint.control_models import Models
-from lab.endpoint.errors import ApiError
+from lab.endpoint.control.arns import Names
+from lab.endpoint.control.configs import EndpointConfigs
+from lab.endpoint.control.context import Desk, Ledger
+from lab.endpoint.control.endpoints import Endpoints
+from lab.endpoint.control.models import Models
+from lab.endpoint.control.tags import Tagging
 from lab.endpoint.instances import Machine
 from lab.endpoint.live import Fleet
-from lab.endpoint.names import Names
+from lab.endpoint.protocol.errors import ApiError
+from lab.endpoint.protocol.shapes import CONTROL, Shapes
 from lab.endpoint.settings import Settings
-from lab.endpoint.shapes import CONTROL, Shapes
-from lab.endpoint.tags import Tagging
 
 Operation = Callable[[Mapping[str, Any]], Mapping[str, Any]]
 

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from lab.endpoint.control_desk import Desk
+from lab.endpoint.control.context import Desk
 from lab.endpoint.deploy_policy import capture_in_service
 from lab.endpoint.live import LiveEndpoint
 from lab.endpoint.plans import origin_config

@@ -15,8 +15,8 @@ from typing import Any, Final
 from botocore.loaders import Loader
 from botocore.model import ServiceModel
 
-from lab.endpoint.errors import ApiError, validation_error, validation_exception
-from lab.endpoint.javaregex import matcher
+from lab.endpoint.protocol.errors import ApiError, validation_error, validation_exception
+from lab.endpoint.protocol.javaregex import matcher
 
 CONTROL: Final = "sagemaker"
 RUNTIME: Final = "sagemaker-runtime"

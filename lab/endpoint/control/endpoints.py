@@ -4,19 +4,19 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any, Final
 
-from lab.endpoint.control_desk import Desk
-from lab.endpoint.control_rules import (
+from lab.endpoint.control.context import Desk
+from lab.endpoint.control.describe import described
+from lab.endpoint.control.paging import page
+from lab.endpoint.control.rules import (
     check_deployment,
     check_quota,
     check_weights,
     initial_counts,
 )
-from lab.endpoint.describe import described
-from lab.endpoint.errors import ApiError, validation_exception
-from lab.endpoint.paging import page
+from lab.endpoint.control.tags import given
 from lab.endpoint.plans import kind_of, origin, origin_config
+from lab.endpoint.protocol.errors import ApiError, validation_exception
 from lab.endpoint.records import Body, EndpointRecord, Kind, Resource, Status, VariantState
-from lab.endpoint.tags import given
 
 _IN_PROGRESS: Final = frozenset(
     {Status.CREATING, Status.UPDATING, Status.ROLLING_BACK, Status.DELETING}

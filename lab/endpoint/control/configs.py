@@ -3,11 +3,11 @@
 from collections.abc import Mapping
 from typing import Any, Final
 
-from lab.endpoint.control_desk import Desk
-from lab.endpoint.control_rules import check_config
-from lab.endpoint.paging import page
+from lab.endpoint.control.context import Desk
+from lab.endpoint.control.paging import page
+from lab.endpoint.control.rules import check_config
+from lab.endpoint.control.tags import given
 from lab.endpoint.records import Resource
-from lab.endpoint.tags import given
 
 _DROPPED: Final = frozenset({"Tags"})
 _VARIANTS: Final = ("ProductionVariants", "ShadowProductionVariants")

@@ -9,7 +9,7 @@ from typing import Any
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from lab.endpoint.errors import ApiError
+from lab.endpoint.protocol.errors import ApiError
 from tests.unit.endpoint.controlled import ARN, MODEL, Plane, check_answer, instance, serverless
 
 OPERATIONS = (

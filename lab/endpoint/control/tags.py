@@ -3,9 +3,9 @@
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
-from lab.endpoint.control_desk import Desk
-from lab.endpoint.errors import validation_exception
-from lab.endpoint.paging import offset_page
+from lab.endpoint.control.context import Desk
+from lab.endpoint.control.paging import offset_page
+from lab.endpoint.protocol.errors import validation_exception
 
 MOST: Final = 50
 _RESERVED: Final = "aws:"

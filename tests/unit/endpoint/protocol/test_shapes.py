@@ -2,9 +2,9 @@ from typing import Any
 
 import pytest
 
-from lab.endpoint.errors import ApiError
-from lab.endpoint.javaregex import matcher
-from lab.endpoint.shapes import CONTROL, RUNTIME, Shapes
+from lab.endpoint.protocol.errors import ApiError
+from lab.endpoint.protocol.javaregex import matcher
+from lab.endpoint.protocol.shapes import CONTROL, RUNTIME, Shapes
 
 SHAPES = Shapes()
 VARIANT = {"VariantName": "v"}

@@ -5,7 +5,7 @@ from botocore.eventstream import EventStreamBuffer
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lab.endpoint.eventstream import (
+from lab.endpoint.protocol.eventstream import (
     Rechunker,
     StreamCode,
     internal_stream_failure,

@@ -10,8 +10,8 @@ from botocore.credentials import Credentials
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lab.endpoint.errors import ApiError
-from lab.endpoint.sigv4 import Signed, Verifier, parse
+from lab.endpoint.protocol.errors import ApiError
+from lab.endpoint.protocol.sigv4 import Signed, Verifier, parse
 
 KEYS = {"AKIDEXAMPLE": "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY"}
 PATH = "/endpoints/eye/invocations"

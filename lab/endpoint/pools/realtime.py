@@ -5,9 +5,9 @@ import random
 from collections.abc import Sequence
 from typing import Final
 
-from lab.endpoint.health import Verdict
 from lab.endpoint.live import Death, LaunchFailed, Lease, Server, VariantPlan
-from lab.endpoint.pools_base import BasePool, Means, backoff_s, within
+from lab.endpoint.pools.base import BasePool, Means, backoff_s, within
+from lab.endpoint.pools.health import Verdict
 
 _YOUNG_S: Final = 60.0
 """A server lost before this age counts as a failed attempt: the next one has to wait."""

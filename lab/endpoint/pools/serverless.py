@@ -6,9 +6,9 @@ from collections.abc import Coroutine, Sequence
 from dataclasses import replace
 from typing import Any
 
-from lab.endpoint.health import Verdict
 from lab.endpoint.live import Death, LaunchFailed, Lease, NotReady, Server, Throttled, VariantPlan
-from lab.endpoint.pools_base import BasePool, Means, backoff_s
+from lab.endpoint.pools.base import BasePool, Means, backoff_s
+from lab.endpoint.pools.health import Verdict
 
 _LOG = logging.getLogger(__name__)
 

@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from lab.endpoint.clock import Clock
-from lab.endpoint.errors import ApiError, validation_exception
+from lab.endpoint.control.arns import Names, Noun, in_words
 from lab.endpoint.instances import Machine
 from lab.endpoint.live import Fleet
-from lab.endpoint.names import Names, Noun, in_words
 from lab.endpoint.plans import notes, origin_config
+from lab.endpoint.protocol.errors import ApiError, validation_exception
 from lab.endpoint.records import EndpointRecord, Resource
 from lab.endpoint.store import Store
 
