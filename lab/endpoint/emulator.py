@@ -12,8 +12,8 @@ from lab.endpoint.asynchronous import AsyncInference
 from lab.endpoint.capture import S3Capture
 from lab.endpoint.clock import Clock, SystemClock
 from lab.endpoint.control.operations import Control
+from lab.endpoint.deploy.fleet import EndpointFleet
 from lab.endpoint.discovery import Discovery
-from lab.endpoint.fleet import EndpointFleet
 from lab.endpoint.invoke import Invoker
 from lab.endpoint.launch import EngineLauncher
 from lab.endpoint.live import Fleet, Launcher, LiveVariant

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from lab.endpoint.control.context import Desk
-from lab.endpoint.deploy_policy import capture_in_service
+from lab.endpoint.deploy.policy import capture_in_service
 from lab.endpoint.live import LiveEndpoint
 from lab.endpoint.plans import origin_config
 from lab.endpoint.records import Body, EndpointRecord, Status, VariantState

@@ -18,7 +18,7 @@ from botocore.validate import ParamValidator
 
 from lab.endpoint.clock import ManualClock
 from lab.endpoint.control.operations import Control
-from lab.endpoint.deploy_policy import states
+from lab.endpoint.deploy.policy import states
 from lab.endpoint.instances import Machine
 from lab.endpoint.live import LaunchFailed, LiveEndpoint
 from lab.endpoint.plans import plans_of

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from lab.endpoint.clock import ManualClock
-from lab.endpoint.fleet import EndpointFleet
+from lab.endpoint.deploy.fleet import EndpointFleet
 from lab.endpoint.instances import Compute
 from lab.endpoint.live import LaunchFailed, Lease, LiveVariant, Setup, VariantPlan
 from lab.endpoint.pools.base import Means

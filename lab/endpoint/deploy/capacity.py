@@ -4,8 +4,9 @@ import asyncio
 from collections.abc import Mapping
 from dataclasses import replace
 
-from lab.endpoint.deploy_build import ServerPool, failure_reason
-from lab.endpoint.deploy_policy import concurrency
+from lab.endpoint.deploy.policy import concurrency
+from lab.endpoint.deploy.reasons import failure_reason
+from lab.endpoint.deploy.views import ServerPool
 from lab.endpoint.live import LaunchFailed
 from lab.endpoint.pools.realtime import RealTimePool
 from lab.endpoint.records import VariantState

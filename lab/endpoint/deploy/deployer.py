@@ -7,17 +7,12 @@ from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
-from lab.endpoint import deploy_policy
 from lab.endpoint.clock import Clock
-from lab.endpoint.deploy_build import (
-    Builder,
-    Deployed,
-    ServerPool,
-    blended,
-    deployed,
-    shortened,
-)
-from lab.endpoint.deploy_scale import Capacity
+from lab.endpoint.deploy import policy as deploy_policy
+from lab.endpoint.deploy.builder import Builder
+from lab.endpoint.deploy.capacity import Capacity
+from lab.endpoint.deploy.reasons import shortened
+from lab.endpoint.deploy.views import Deployed, ServerPool, blended, deployed
 from lab.endpoint.live import LaunchFailed, LiveEndpoint, Server, VariantPlan
 from lab.endpoint.pools.base import Background
 from lab.endpoint.records import EndpointRecord, Resource, Status, VariantState

@@ -8,8 +8,8 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 
 from lab.endpoint.clock import Clock
-from lab.endpoint.deploy import Deployer, InService, Plans, Site
-from lab.endpoint.deploy_build import Builder
+from lab.endpoint.deploy.builder import Builder
+from lab.endpoint.deploy.deployer import Deployer, InService, Plans, Site
 from lab.endpoint.instances import Machine
 from lab.endpoint.live import Launcher, LaunchFailed, LiveEndpoint, Server, VariantPlan
 from lab.endpoint.meter import Meter

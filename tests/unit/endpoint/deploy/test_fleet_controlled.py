@@ -5,7 +5,7 @@ from typing import Any
 
 from lab.endpoint.clock import ManualClock
 from lab.endpoint.control.operations import Control
-from lab.endpoint.fleet import EndpointFleet
+from lab.endpoint.deploy.fleet import EndpointFleet
 from lab.endpoint.scripted import ScriptedLauncher
 from lab.endpoint.settings import Settings
 from lab.endpoint.store import SqliteStore
