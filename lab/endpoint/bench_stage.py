@@ -19,7 +19,7 @@ from lab import wire
 from lab.artifacts import archive
 from lab.endpoint.client import EmulatorClient
 from lab.endpoint.instances import LARGE
-from lab.endpoint.launch_place import SERVERLESS_USER
+from lab.endpoint.launch.local import SERVERLESS_USER
 from lab.endpoint.records import Status
 from lab.engine.api import ContainerSpec, Engine, Mount
 from lab.errors import ContainerFailedError, EndpointError

@@ -15,7 +15,7 @@ from lab.endpoint.control.operations import Control
 from lab.endpoint.deploy.fleet import EndpointFleet
 from lab.endpoint.discovery import Discovery
 from lab.endpoint.invoke import Invoker
-from lab.endpoint.launch import EngineLauncher
+from lab.endpoint.launch.launcher import EngineLauncher
 from lab.endpoint.live import Fleet, Launcher, LiveVariant
 from lab.endpoint.log_files import LogFiles
 from lab.endpoint.metrics import Metrics

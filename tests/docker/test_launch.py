@@ -11,7 +11,7 @@ import pytest
 from lab.artifacts import store
 from lab.endpoint.clock import SystemClock
 from lab.endpoint.instances import Compute
-from lab.endpoint.launch import EngineLauncher
+from lab.endpoint.launch.launcher import EngineLauncher
 from lab.endpoint.live import Death, LaunchFailed, Server, VariantPlan
 from lab.endpoint.log_files import LogFiles
 from lab.endpoint.records import ServerRecord

@@ -9,7 +9,7 @@ from pathlib import Path
 from lab.artifacts.archive import pack
 from lab.endpoint.clock import SystemClock
 from lab.endpoint.instances import Compute
-from lab.endpoint.launch import EngineLauncher
+from lab.endpoint.launch.launcher import EngineLauncher
 from lab.endpoint.live import Server, VariantPlan
 from lab.endpoint.log_files import LogFiles
 from lab.endpoint.records import Kind

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from lab.endpoint.instances import GIB, Machine, instance_note, serverless_note, table
-from lab.endpoint.launch_platform import refusal
+from lab.endpoint.launch.images import refusal
 from lab.endpoint.live import LaunchFailed, Server, VariantPlan
 from lab.endpoint.records import Kind, ServerRecord
 from lab.spec import Platform

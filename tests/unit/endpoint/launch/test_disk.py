@@ -1,7 +1,7 @@
 import threading
 from pathlib import Path
 
-from lab.endpoint.scratch import DiskWatch, used_bytes
+from lab.endpoint.launch.disk import DiskWatch, used_bytes
 
 
 def test_every_file_below_a_folder_counts(tmp_path: Path) -> None:

@@ -3,7 +3,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from lab.endpoint.launch_ahead import ahead
+from lab.endpoint.launch.model import ahead
 
 
 def test_the_parts_come_in_their_order() -> None:

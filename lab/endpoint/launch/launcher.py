@@ -11,19 +11,18 @@ from pathlib import Path
 from typing import Final, TypeVar
 
 from lab.endpoint.clock import Clock
-from lab.endpoint.images import ImageResolver, said_of, too_large
-from lab.endpoint.launch_cold import ColdPlace, remove_cold_hosts
-from lab.endpoint.launch_failure import with_log
-from lab.endpoint.launch_logs import Filing
-from lab.endpoint.launch_model import not_downloaded
-from lab.endpoint.launch_place import LocalPlace, Place
-from lab.endpoint.launch_platform import refusal
-from lab.endpoint.launch_start import Start
+from lab.endpoint.launch.cold import ColdPlace, remove_cold_hosts
+from lab.endpoint.launch.disk import DiskWatch
+from lab.endpoint.launch.failure import with_log
+from lab.endpoint.launch.images import ImageResolver, refusal, said_of, too_large
+from lab.endpoint.launch.local import LocalPlace, Place
+from lab.endpoint.launch.log_follower import Filing
+from lab.endpoint.launch.model import not_downloaded
+from lab.endpoint.launch.start import Start
 from lab.endpoint.live import Address, Death, LaunchFailed, Server, Setup, VariantPlan, Vitals
 from lab.endpoint.log_files import LogFiles
 from lab.endpoint.records import Kind, ServerRecord
 from lab.endpoint.s3 import ObjectError, Objects
-from lab.endpoint.scratch import DiskWatch
 from lab.endpoint.settings import Settings
 from lab.engine.api import Container, Engine, EngineFacts
 from lab.engine.within import runs_within

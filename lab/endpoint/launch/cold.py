@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import Final
 
 from lab.artifacts.archive import pack
-from lab.endpoint.images import ImageResolver
-from lab.endpoint.launch_model import Until, not_downloaded
-from lab.endpoint.launch_place import container_spec
+from lab.endpoint.launch.images import ImageResolver
+from lab.endpoint.launch.local import container_spec
+from lab.endpoint.launch.model import Until, not_downloaded
 from lab.endpoint.live import Address, LaunchFailed, VariantPlan
 from lab.endpoint.s3 import ObjectError, Objects
 from lab.endpoint.settings import Settings

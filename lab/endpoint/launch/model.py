@@ -1,15 +1,75 @@
 """A model's data from S3 into the folder that becomes ``/opt/ml/model``."""
 
+import queue
+import threading
 import time
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from threading import Event
+from typing import Final
 
 from lab.artifacts.archive import MOST_BYTES, extract_stream
-from lab.endpoint.launch_ahead import ahead
 from lab.endpoint.live import LaunchFailed, VariantPlan
 from lab.endpoint.s3 import ObjectError, Objects
 from lab.errors import ArchiveError, DiskFullError
+
+_PARTS: Final = 8
+
+
+_POLL_S: Final = 0.1
+
+
+@contextmanager
+def ahead(parts: Iterable[bytes]) -> Iterator[Iterator[bytes]]:
+    """The same parts, read by another thread that has ended when the block does.
+
+    What reading raises is raised where the parts are taken.
+    """
+    held: queue.Queue[bytes | Exception | None] = queue.Queue(_PARTS)
+    enough = threading.Event()
+    thread = threading.Thread(target=_read, args=(parts, held, enough), daemon=True, name="ahead")
+    thread.start()
+    try:
+        yield _taken(held)
+    finally:
+        enough.set()
+        thread.join()
+
+
+def _read(
+    parts: Iterable[bytes], held: "queue.Queue[bytes | Exception | None]", enough: threading.Event
+) -> None:
+    try:
+        for part in parts:
+            if not _put(held, part, enough):
+                return
+    except Exception as error:  # noqa: BLE001 - handed over to whoever takes the parts
+        _put(held, error, enough)
+    else:
+        _put(held, None, enough)
+
+
+def _put(
+    held: "queue.Queue[bytes | Exception | None]",
+    what: bytes | Exception | None,
+    enough: threading.Event,
+) -> bool:
+    """Whether it was taken in: not when nobody wants any more."""
+    while not enough.is_set():
+        try:
+            held.put(what, timeout=_POLL_S)
+        except queue.Full:
+            continue
+        return True
+    return False
+
+
+def _taken(held: "queue.Queue[bytes | Exception | None]") -> Iterator[bytes]:
+    while (part := held.get()) is not None:
+        if isinstance(part, Exception):
+            raise part
+        yield part
 
 
 class Cancelled(Exception):  # noqa: N818 - an outcome

@@ -5,8 +5,8 @@ from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
 from typing import Final, Protocol
 
-from lab.endpoint.images import ImageResolver
-from lab.endpoint.launch_model import Until, fetch
+from lab.endpoint.launch.images import ImageResolver
+from lab.endpoint.launch.model import Until, fetch
 from lab.endpoint.live import Address, VariantPlan
 from lab.endpoint.records import Kind
 from lab.endpoint.s3 import Objects

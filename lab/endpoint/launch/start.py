@@ -8,10 +8,10 @@ from dataclasses import replace
 from threading import Event
 from typing import Final
 
-from lab.endpoint.launch_failure import explain, with_log
-from lab.endpoint.launch_logs import Filing
-from lab.endpoint.launch_model import Cancelled, Until
-from lab.endpoint.launch_place import Place
+from lab.endpoint.launch.failure import explain, with_log
+from lab.endpoint.launch.local import Place
+from lab.endpoint.launch.log_follower import Filing
+from lab.endpoint.launch.model import Cancelled, Until
 from lab.endpoint.live import Address, LaunchFailed, Setup, VariantPlan
 from lab.endpoint.records import Kind
 from lab.engine.api import Container
