@@ -25,7 +25,7 @@ from lab.endpoint.live import (
     NotReady,
     Throttled,
 )
-from lab.endpoint.meter import Meter
+from lab.endpoint.metrics.meter import Meter
 from lab.endpoint.protocol.errors import validation_error
 from lab.endpoint.records import AsyncRecord, Kind
 from lab.endpoint.s3 import Objects

@@ -13,16 +13,16 @@ from lab.endpoint.capture import S3Capture
 from lab.endpoint.clock import Clock, SystemClock
 from lab.endpoint.control.operations import Control
 from lab.endpoint.deploy.fleet import EndpointFleet
-from lab.endpoint.discovery import Discovery
 from lab.endpoint.invoke import Invoker
 from lab.endpoint.launch.launcher import EngineLauncher
 from lab.endpoint.live import Fleet, Launcher, LiveVariant
 from lab.endpoint.log_files import LogFiles
-from lab.endpoint.metrics import Metrics
+from lab.endpoint.metrics.counters import Metrics
+from lab.endpoint.metrics.discovery import Discovery
+from lab.endpoint.metrics.sampler import Sampler
 from lab.endpoint.plans import Machine
 from lab.endpoint.protocol.shapes import Shapes
 from lab.endpoint.s3 import Objects, S3Objects
-from lab.endpoint.sampler import Sampler
 from lab.endpoint.settings import Settings
 from lab.endpoint.store import SqliteStore, Store
 from lab.endpoint.transport import Transport

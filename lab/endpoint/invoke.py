@@ -20,7 +20,7 @@ from lab.endpoint.live import (
     NotReady,
     Throttled,
 )
-from lab.endpoint.meter import Meter
+from lab.endpoint.metrics.meter import Meter
 from lab.endpoint.plans import origin_config
 from lab.endpoint.protocol.errors import ApiError, model_not_ready, throttling, validation_error
 from lab.endpoint.records import Kind, Status

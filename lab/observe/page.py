@@ -10,7 +10,7 @@ from typing import Any, Final
 import yaml
 from prometheus_client import CollectorRegistry
 
-from lab.endpoint.metrics import Metrics
+from lab.endpoint.metrics.counters import Metrics
 from lab.observe.bench import HELP
 from lab.observe.names import BENCH, CELL, DISCOVERED
 from lab.observe.registry import Metric, described
@@ -122,7 +122,7 @@ def recorded(folder: Path = RULES) -> Iterator[tuple[str, Sequence[str], str]]:
 def render() -> str:
     """The page's text."""
     places = {
-        "emulator": "lab/endpoint/metrics.py",
+        "emulator": "lab/endpoint/metrics/counters.py",
         "inference": "services/inference/app/metrics.py",
         "bench": "lab/observe/bench.py",
     }

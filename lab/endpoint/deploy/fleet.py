@@ -12,7 +12,7 @@ from lab.endpoint.deploy.builder import Builder
 from lab.endpoint.deploy.deployer import Deployer, InService, Plans, Site
 from lab.endpoint.instances import Machine
 from lab.endpoint.live import Launcher, LaunchFailed, LiveEndpoint, Server, VariantPlan
-from lab.endpoint.meter import Meter
+from lab.endpoint.metrics.meter import Meter
 from lab.endpoint.plans import plans_of
 from lab.endpoint.pools.base import Means
 from lab.endpoint.pools.provisioner import Provisioner

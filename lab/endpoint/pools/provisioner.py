@@ -8,7 +8,7 @@ from typing import Final
 
 from lab.endpoint.clock import Clock
 from lab.endpoint.live import Death, Launcher, LaunchFailed, Server, VariantPlan
-from lab.endpoint.meter import Meter
+from lab.endpoint.metrics.meter import Meter
 from lab.endpoint.records import Kind, ServerRecord
 from lab.endpoint.store import Store
 

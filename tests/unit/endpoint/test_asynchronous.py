@@ -32,7 +32,7 @@ from tests.unit.endpoint.standins import (
 )
 
 if TYPE_CHECKING:
-    from lab.endpoint.meter import Meter
+    from lab.endpoint.metrics.meter import Meter
 
 PREFIX = "X-Amzn-SageMaker-"
 

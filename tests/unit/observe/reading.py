@@ -9,9 +9,8 @@ from typing import Any
 from prometheus_client import CollectorRegistry
 
 from app.metrics import Metrics as Inference
-from lab.endpoint.metrics import Metrics as Emulator
-from lab.endpoint.metrics_present import Present
-from lab.endpoint.metrics_states import States
+from lab.endpoint.metrics.counters import Metrics as Emulator
+from lab.endpoint.metrics.gauges import Present, States
 from lab.observe import names
 from lab.observe.boards.generate import FOLDER
 

@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 from lab import paths
-from lab.endpoint.metrics import BUCKETS
+from lab.endpoint.metrics.counters import BUCKETS
 from lab.images.targets import target
 from lab.observe import drift, names
 from lab.observe.boards import limits

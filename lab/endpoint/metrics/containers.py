@@ -13,7 +13,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.registry import Collector
 
 from lab.endpoint.live import Fleet, Server, Vitals
-from lab.endpoint.metrics_present import VARIANT
+from lab.endpoint.metrics.gauges import VARIANT
 
 SERVER: Final = (*VARIANT, "server")
 

@@ -10,11 +10,10 @@ from typing import Final
 
 from prometheus_client import CollectorRegistry, Counter, Histogram, disable_created_metrics
 
-from lab.endpoint.containers import Containers, Examined
 from lab.endpoint.live import Fleet, Setup
-from lab.endpoint.meter import Meter
-from lab.endpoint.metrics_present import VARIANT, Backlogs, Present, Usages
-from lab.endpoint.metrics_states import States
+from lab.endpoint.metrics.containers import Containers, Examined
+from lab.endpoint.metrics.gauges import VARIANT, Backlogs, Present, States, Usages
+from lab.endpoint.metrics.meter import Meter
 from lab.endpoint.records import EndpointRecord, Kind
 
 BUCKETS: Final = (

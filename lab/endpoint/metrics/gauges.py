@@ -1,13 +1,36 @@
 """What holds at the moment of a scrape: containers, requests in flight, resources, queues."""
 
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from typing import Any, Final, Protocol
 
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.registry import Collector
 
 from lab.endpoint.live import Fleet, LiveVariant
-from lab.endpoint.records import Kind
+from lab.endpoint.records import EndpointRecord, Kind
+
+
+class States(Collector):
+    """One series per endpoint; a deleted one has none."""
+
+    def __init__(self, records: Callable[[], Iterable[EndpointRecord]]) -> None:
+        self._records = records
+
+    def describe(self) -> Iterable[Any]:
+        """Nothing: there may be no endpoint yet."""
+        return ()
+
+    def collect(self) -> Iterator[GaugeMetricFamily]:
+        """The time of the last change, labelled with what it led to."""
+        family = GaugeMetricFamily(
+            "sagemaker_endpoint_status_timestamp_seconds",
+            "EndpointStatus: since when it is what it is, in seconds since the epoch.",
+            labels=("endpoint", "status"),
+        )
+        for record in self._records():
+            family.add_metric((record.name, record.status.value), record.modified_at)
+        yield family
+
 
 VARIANT: Final = ("endpoint", "variant")
 """CloudWatch's dimensions, in our spelling."""

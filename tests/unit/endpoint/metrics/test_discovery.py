@@ -3,8 +3,8 @@
 from dataclasses import replace
 from typing import Any, cast
 
-from lab.endpoint.discovery import Discovery
 from lab.endpoint.live import LiveVariant, Pool
+from lab.endpoint.metrics.discovery import Discovery
 from lab.endpoint.records import Kind, Resource
 from tests.unit.endpoint.standins import FakeFleet, FakePool, FakeStore, live, plan, server
 

@@ -7,7 +7,7 @@ from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
 from lab.endpoint.live import Vitals
-from lab.endpoint.metrics import Metrics
+from lab.endpoint.metrics.counters import Metrics
 from lab.observe import names
 from tests.unit.endpoint.standins import FakeFleet, live, server, setup, vitals
 

@@ -11,10 +11,10 @@ from prometheus_client.parser import text_string_to_metric_families
 from lab.endpoint.clock import ManualClock
 from lab.endpoint.instances import Compute
 from lab.endpoint.live import Launcher, Server, Vitals
-from lab.endpoint.metrics import ASYNC_COUNTERS, ASYNC_TIMES, Metrics
-from lab.endpoint.metrics_states import States
+from lab.endpoint.metrics.counters import ASYNC_COUNTERS, ASYNC_TIMES, Metrics
+from lab.endpoint.metrics.gauges import States
+from lab.endpoint.metrics.sampler import Sampler
 from lab.endpoint.records import EndpointRecord, Kind, Status
-from lab.endpoint.sampler import Sampler
 from tests.unit.endpoint.standins import (
     FakeFleet,
     FakePool,
