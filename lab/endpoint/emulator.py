@@ -8,12 +8,9 @@ from typing import Any, Protocol, cast, runtime_checkable
 
 from prometheus_client import CollectorRegistry
 
-from lab.endpoint.asynchronous import AsyncInference
-from lab.endpoint.capture import S3Capture
 from lab.endpoint.clock import Clock, SystemClock
 from lab.endpoint.control.operations import Control
 from lab.endpoint.deploy.fleet import EndpointFleet
-from lab.endpoint.invoke import Invoker
 from lab.endpoint.launch.launcher import EngineLauncher
 from lab.endpoint.live import Fleet, Launcher, LiveVariant
 from lab.endpoint.log_files import LogFiles
@@ -22,6 +19,9 @@ from lab.endpoint.metrics.discovery import Discovery
 from lab.endpoint.metrics.sampler import Sampler
 from lab.endpoint.plans import Machine
 from lab.endpoint.protocol.shapes import Shapes
+from lab.endpoint.runtime.async_queue import AsyncInference
+from lab.endpoint.runtime.capture import S3Capture
+from lab.endpoint.runtime.invoker import Invoker
 from lab.endpoint.s3 import Objects, S3Objects
 from lab.endpoint.settings import Settings
 from lab.endpoint.store import SqliteStore, Store

@@ -112,7 +112,7 @@ class AsyncRecord:
     accepted_at: float
     expires_at: float
     request: Body
-    """Headers and places: see ``lab.endpoint.asynchronous``."""
+    """Headers and places: see ``lab.endpoint.runtime.async_queue``."""
 
 
 Record = TypeVar("Record", Resource, EndpointRecord, ServerRecord, AsyncRecord)

@@ -17,15 +17,15 @@ from face.answers import (
     send_whole,
 )
 from face.requests import Disconnected, TooLarge, body_of, headers_of
-from lab.endpoint.asynchronous import AsyncInference
 from lab.endpoint.clock import Clock
-from lab.endpoint.invoke import Invoker, Request
-from lab.endpoint.limits import check_size
 from lab.endpoint.live import Fleet
 from lab.endpoint.protocol.errors import ApiError, validation_error
 from lab.endpoint.protocol.eventstream import CONTENT_TYPE
 from lab.endpoint.protocol.sigv4 import Signed, Verifier
 from lab.endpoint.records import Kind
+from lab.endpoint.runtime.async_queue import AsyncInference
+from lab.endpoint.runtime.invoker import Invoker, Request
+from lab.endpoint.runtime.limits import check_size
 from lab.endpoint.settings import Settings
 
 PREFIX: Final = "/endpoints/"

@@ -9,8 +9,7 @@ from lab.contract.saved import read
 from lab.contract.static_image import programs_of
 from lab.contract.static_weight import judge_leftovers, judge_model_data
 from lab.errors import EngineError
-
-from .images import ELF_AMD64, in_chunks, saved
+from tests.unit.contract.images import ELF_AMD64, in_chunks, saved
 
 
 @pytest.mark.parametrize("older", [False, True])

@@ -11,8 +11,7 @@ from lab.contract.model import Verdict
 from lab.contract.saved import Layer, Saved, read
 from lab.contract.secretfiles import in_file
 from lab.contract.static_secrets import judge_config, judge_layers
-
-from .images import in_chunks, saved
+from tests.unit.contract.images import in_chunks, saved
 
 UPPER = string.ascii_uppercase + "234567"
 BASE64 = string.ascii_letters + string.digits + "+/"

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any, cast
 
 from lab.endpoint.clock import ManualClock
 from lab.endpoint.instances import Compute
-from lab.endpoint.invoke import Invoker, Request
 from lab.endpoint.live import (
     Address,
     Fleet,
@@ -20,6 +19,7 @@ from lab.endpoint.live import (
     VariantPlan,
 )
 from lab.endpoint.records import EndpointRecord, Kind, Resource, Status
+from lab.endpoint.runtime.invoker import Invoker, Request
 from lab.endpoint.settings import Settings
 from lab.endpoint.transport import Answer, Call, StreamAnswer
 

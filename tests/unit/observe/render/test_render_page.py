@@ -14,8 +14,7 @@ from lab.errors import UsageError
 from lab.observe.render import account, draw, page
 from lab.observe.render import prometheus as api
 from lab.observe.render.board import find, read
-
-from .recorded import NOW, Record, board, instant, panel
+from tests.unit.observe.render.recorded import NOW, Record, board, instant, panel
 
 RECORD = Record(
     series={"x": [({"job": "</script><b>"}, 1.0)]}, refused={"bad(": "no such function"}

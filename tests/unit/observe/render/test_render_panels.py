@@ -8,8 +8,7 @@ import pytest
 from lab.observe.render.draw import Drawn, DrawnBoard, Options, State, draw
 from lab.observe.render.panels.views import Dials, Plot, Strips, Table, Tiles, Words
 from lab.observe.render.prometheus import PrometheusError
-
-from .recorded import NOW, Record, board, instant, panel
+from tests.unit.observe.render.recorded import NOW, Record, board, instant, panel
 
 A, B = {"job": "a"}, {"job": "b"}
 STEPS = [{"color": "green", "value": None}, {"color": "orange", "value": 5},

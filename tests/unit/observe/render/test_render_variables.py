@@ -7,8 +7,7 @@ from lab.observe.render.prometheus import RefusedError
 from lab.observe.render.templating import Scope
 from lab.observe.render.timespan import Span
 from lab.observe.render.variables import parse_given, resolve
-
-from .recorded import Record, board
+from tests.unit.observe.render.recorded import Record, board
 
 SPAN = Span(start=0, end=3600)
 

@@ -20,8 +20,7 @@ from face.settings import read
 from lab.endpoint.log_files import LogFiles
 from lab.errors import UsageError
 from tests.timing import wait_until
-
-from .standing import Standing, standing
+from tests.unit.services.endpoint.standing import Standing, standing
 
 PATH = "/endpoints/eye/invocations"
 

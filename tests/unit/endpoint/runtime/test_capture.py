@@ -11,10 +11,10 @@ from typing import Any
 
 import pytest
 
-from lab.endpoint import capture as module
-from lab.endpoint.capture import S3Capture
 from lab.endpoint.clock import ManualClock
 from lab.endpoint.live import LiveEndpoint
+from lab.endpoint.runtime import capture as module
+from lab.endpoint.runtime.capture import S3Capture
 from lab.endpoint.s3 import ObjectError
 from lab.endpoint.transport import Answer, Call
 from tests.unit.endpoint.standins import FakeObjects, live, until

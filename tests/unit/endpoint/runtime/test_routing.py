@@ -7,7 +7,7 @@ import pytest
 from lab.endpoint.live import LiveEndpoint, LiveVariant, Pool
 from lab.endpoint.protocol.errors import ApiError
 from lab.endpoint.records import Kind
-from lab.endpoint.routing import choose, shadows
+from lab.endpoint.runtime.routing import choose, shadows
 
 NO_POOL = cast("Pool", None)
 

@@ -13,8 +13,6 @@ from dataclasses import dataclass, field
 from functools import partial
 from itertools import islice
 
-from lab.endpoint import async_request, routing
-from lab.endpoint.async_work import Place, RequestFailed, Worker
 from lab.endpoint.clock import Clock
 from lab.endpoint.live import (
     Fleet,
@@ -28,6 +26,8 @@ from lab.endpoint.live import (
 from lab.endpoint.metrics.meter import Meter
 from lab.endpoint.protocol.errors import validation_error
 from lab.endpoint.records import AsyncRecord, Kind
+from lab.endpoint.runtime import async_request, routing
+from lab.endpoint.runtime.async_worker import Place, RequestFailed, Worker
 from lab.endpoint.s3 import Objects
 from lab.endpoint.settings import Settings
 from lab.endpoint.store import Store

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final
 
-from lab.endpoint import limits
 from lab.endpoint.live import LiveEndpoint
 from lab.endpoint.protocol.errors import validation_error
 from lab.endpoint.records import AsyncRecord
+from lab.endpoint.runtime import limits
 from lab.endpoint.settings import Settings
 
 OPERATION: Final = "InvokeEndpointAsync"

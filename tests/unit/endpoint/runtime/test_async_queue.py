@@ -11,11 +11,11 @@ import boto3
 import pytest
 from moto.server import ThreadedMotoServer
 
-from lab.endpoint import async_work
-from lab.endpoint.asynchronous import AcceptedReply, AsyncInference
 from lab.endpoint.clock import ManualClock
 from lab.endpoint.protocol.errors import ApiError
 from lab.endpoint.records import Kind
+from lab.endpoint.runtime import async_worker
+from lab.endpoint.runtime.async_queue import AcceptedReply, AsyncInference
 from lab.endpoint.s3 import ObjectError, Objects, S3Objects
 from lab.endpoint.settings import Settings
 from lab.endpoint.transport import Answer, Call, NotSentError
@@ -400,7 +400,7 @@ def test_large_inputs_are_held_one_at_a_time(
 ) -> None:
     world = World(tmp_path, at_once=8)
     world.objects.kept["s3://box/in"] = (b"large", "text/plain")
-    monkeypatch.setattr(async_work, "_LARGE", 4)
+    monkeypatch.setattr(async_worker, "_LARGE", 4)
 
     async def slow(_: Call) -> None:
         await world.clock.sleep(10.0)
@@ -420,7 +420,7 @@ def test_large_inputs_are_held_one_at_a_time(
 def test_an_input_above_1_gb_is_not_even_read(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert async_work.PAYLOAD_BYTES == 1024**3
+    assert async_worker.PAYLOAD_BYTES == 1024**3
     monkeypatch.setattr(world.objects, "size", lambda uri: 1024**3 + 1)
 
     async def scenario() -> None:

@@ -8,14 +8,13 @@ import pytest
 from lab.endpoint.live import LaunchFailed, LiveVariant, NotReady, Setup, Throttled
 from lab.endpoint.protocol.errors import ApiError
 from lab.endpoint.records import Kind
-from lab.endpoint.streaming import frames
+from lab.endpoint.runtime.streaming import frames
 from lab.endpoint.transport import Answer, NotSentError, TransportError
 from tests.unit.endpoint.protocol.test_eventstream import parsed
-
-from .scene import OK, Scene, ScriptedPool, request, run
+from tests.unit.endpoint.scene import OK, Scene, ScriptedPool, request, run
 
 if TYPE_CHECKING:
-    from lab.endpoint.invoke import StreamReply
+    from lab.endpoint.runtime.streaming import StreamReply
 
 
 def as_headers(name: str, value: str) -> dict[str, Any]:

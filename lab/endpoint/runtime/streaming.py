@@ -2,10 +2,14 @@
 
 import asyncio
 import random
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import aclosing
+from dataclasses import dataclass
 from typing import Final, NamedTuple
 
+from lab.endpoint.live import (
+    Lease,
+)
 from lab.endpoint.protocol.eventstream import (
     Rechunker,
     StreamCode,
@@ -13,7 +17,74 @@ from lab.endpoint.protocol.eventstream import (
     model_stream_error,
     payload_part,
 )
-from lab.endpoint.transport import TransportError
+from lab.endpoint.transport import (
+    StreamAnswer,
+    TransportError,
+)
+
+EXCERPT: Final = 64 * 1024
+"""Bytes of a model's error that are repeated in ours."""
+
+
+@dataclass(kw_only=True, slots=True)
+class StreamReply:
+    """A success whose body is still coming, as event-stream frames."""
+
+    headers: Mapping[str, str]
+    frames: AsyncIterator[bytes]
+    close: Callable[[], Awaitable[None]]
+    """To be called in any case, whether or not the frames were read."""
+
+
+class StreamedExchange:
+    """A stream under way: its server is held until ``close``, read to the end or not."""
+
+    def __init__(
+        self,
+        answer: StreamAnswer,
+        lease: Lease,
+        chance: random.Random,
+        count: Callable[[int | None], None],
+    ) -> None:
+        self._answer = answer
+        self._lease = lease
+        self._chance = chance
+        self._count = count
+        self._whole = False
+        self._closed = False
+
+    async def frames(self) -> AsyncIterator[bytes]:
+        """What goes over the wire."""
+        async with aclosing(frames(self._answer.parts, chance=self._chance)) as framed:
+            async for one in framed:
+                self._whole = one.whole
+                if one.frame:
+                    yield one.frame
+
+    async def close(self) -> None:
+        """Let go of the connection and of the server."""
+        if self._closed:
+            return
+        self._closed = True
+        self._lease.release()
+        self._count(self._answer.status if self._whole else None)
+        await self._answer.close()
+
+
+async def read_some(answer: StreamAnswer) -> bytes:
+    """The beginning of an error's body; a model that breaks off in it has still answered."""
+    parts: list[bytes] = []
+    size = 0
+    try:
+        async for part in answer.parts:
+            parts.append(part)
+            size += len(part)
+            if size >= EXCERPT:
+                break
+    except (TransportError, TimeoutError):
+        pass
+    return b"".join(parts)
+
 
 HOLD_S: Final = 0.02
 """How long the rest of a chunk waits to be sent with the next one."""

@@ -10,11 +10,11 @@ from contextlib import AbstractAsyncContextManager, AsyncExitStack, suppress
 from dataclasses import dataclass
 from typing import Any, Final, Protocol, TypeVar
 
-from lab.endpoint import async_request, wording
 from lab.endpoint.clock import Clock
 from lab.endpoint.live import LiveEndpoint, LiveVariant, Server
 from lab.endpoint.metrics.meter import Meter
 from lab.endpoint.records import AsyncRecord
+from lab.endpoint.runtime import async_request, wording
 from lab.endpoint.s3 import ObjectError, Objects
 from lab.endpoint.settings import Settings
 from lab.endpoint.store import Store

@@ -2,13 +2,10 @@
 
 import asyncio
 import random
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import aclosing
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Final, TypeVar
 
-from lab.endpoint import limits, routing, wording
-from lab.endpoint.capture import Capture
 from lab.endpoint.clock import Clock
 from lab.endpoint.live import (
     Address,
@@ -24,14 +21,15 @@ from lab.endpoint.metrics.meter import Meter
 from lab.endpoint.plans import origin_config
 from lab.endpoint.protocol.errors import ApiError, model_not_ready, throttling, validation_error
 from lab.endpoint.records import Kind, Status
+from lab.endpoint.runtime import limits, routing, wording
+from lab.endpoint.runtime.capture import Capture
+from lab.endpoint.runtime.streaming import EXCERPT, StreamedExchange, StreamReply, read_some
 from lab.endpoint.settings import Settings
 from lab.endpoint.store import Store
-from lab.endpoint.streaming import frames
 from lab.endpoint.transport import (
     Answer,
     Call,
     NotSentError,
-    StreamAnswer,
     Transport,
     TransportError,
 )
@@ -42,8 +40,6 @@ _RETRY_S: Final = 0.05
 """Between attempts to reach a container that a request could not be sent to."""
 _SHADOWS_AT_ONCE: Final = 64
 """Copies under way; more are dropped, so that a slow shadow cannot exhaust the emulator."""
-_EXCERPT: Final = 64 * 1024
-"""Bytes of a model's error that are repeated in ours."""
 
 _FORWARDED: Final = {
     "content-type": "Content-Type",
@@ -102,16 +98,6 @@ class Reply:
 
     headers: Mapping[str, str]
     body: bytes
-
-
-@dataclass(kw_only=True, slots=True)
-class StreamReply:
-    """A success whose body is still coming, as event-stream frames."""
-
-    headers: Mapping[str, str]
-    frames: AsyncIterator[bytes]
-    close: Callable[[], Awaitable[None]]
-    """To be called in any case, whether or not the frames were read."""
 
 
 @dataclass(kw_only=True, slots=True)
@@ -178,7 +164,7 @@ class Invoker:
         )
         if not _succeeded(answer.status):
             try:
-                body = await _read_some(answer)
+                body = await read_some(answer)
             finally:
                 lease.release()
                 await answer.close()
@@ -186,7 +172,7 @@ class Invoker:
             raise self._model_refused(turn, lease, answer.status, body)
         headers = _picked(answer.headers, _RETURNED_STREAM)
         headers[_VARIANT] = turn.variant.name
-        streamed = _Streamed(
+        streamed = StreamedExchange(
             answer,
             lease,
             self._chance,
@@ -366,7 +352,7 @@ class Invoker:
         )
 
     def _model_refused(self, turn: _Turn, lease: Lease, status: int, body: bytes) -> ApiError:
-        said = body[:_EXCERPT].decode("utf-8", "replace")
+        said = body[:EXCERPT].decode("utf-8", "replace")
         return wording.model_error(self._where(turn, lease), status=status, said=said)
 
     def _no_answer(self, turn: _Turn, lease: Lease | None) -> ApiError:
@@ -395,41 +381,6 @@ class Invoker:
             return
 
 
-class _Streamed:
-    """A stream under way: its server is held until ``close``, read to the end or not."""
-
-    def __init__(
-        self,
-        answer: StreamAnswer,
-        lease: Lease,
-        chance: random.Random,
-        count: Callable[[int | None], None],
-    ) -> None:
-        self._answer = answer
-        self._lease = lease
-        self._chance = chance
-        self._count = count
-        self._whole = False
-        self._closed = False
-
-    async def frames(self) -> AsyncIterator[bytes]:
-        """What goes over the wire."""
-        async with aclosing(frames(self._answer.parts, chance=self._chance)) as framed:
-            async for one in framed:
-                self._whole = one.whole
-                if one.frame:
-                    yield one.frame
-
-    async def close(self) -> None:
-        """Let go of the connection and of the server."""
-        if self._closed:
-            return
-        self._closed = True
-        self._lease.release()
-        self._count(self._answer.status if self._whole else None)
-        await self._answer.close()
-
-
 def _picked(headers: Mapping[str, str], names: Mapping[str, str]) -> dict[str, str]:
     return {spelt: headers[name] for name, spelt in names.items() if name in headers}
 
@@ -442,18 +393,3 @@ def _give_back(waiting: "asyncio.Future[Lease]") -> None:
 
 def _succeeded(status: int) -> bool:
     return 200 <= status < 300  # noqa: PLR2004 - what HTTP calls success
-
-
-async def _read_some(answer: StreamAnswer) -> bytes:
-    """The beginning of an error's body; a model that breaks off in it has still answered."""
-    parts: list[bytes] = []
-    size = 0
-    try:
-        async for part in answer.parts:
-            parts.append(part)
-            size += len(part)
-            if size >= _EXCERPT:
-                break
-    except (TransportError, TimeoutError):
-        pass
-    return b"".join(parts)
