@@ -12,14 +12,14 @@ import typer
 from rich.table import Table
 
 from lab.artifacts import store
+from lab.bench.emulator import Options
+from lab.bench.emulator_result import Result, rows
+from lab.bench.emulator_session import run
+from lab.bench.emulator_stage import Subject
 from lab.cli.console import ConsoleProgress, out
 from lab.cli.files import save
 from lab.contenttype import content_type_of
 from lab.endpoint.addresses import Addresses
-from lab.endpoint.bench import Options
-from lab.endpoint.bench_result import Result, rows
-from lab.endpoint.bench_session import run
-from lab.endpoint.bench_stage import Subject
 from lab.endpoint.client import EmulatorClient
 from lab.engine.select import open_engine
 from lab.errors import EndpointError

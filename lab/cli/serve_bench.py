@@ -3,12 +3,13 @@
 import typer
 from rich.table import Table
 
+from lab.bench.figures import Figure
+from lab.bench.serving import Options
+from lab.bench.serving_result import OVERHEAD_TARGET_S, THROUGHPUT_TARGET, Result
+from lab.bench.serving_session import Job, run
 from lab.cli.console import ConsoleProgress, out
 from lab.cli.platforms import parse_platform
 from lab.engine.select import open_engine
-from lab.servebench.bench import Options
-from lab.servebench.result import OVERHEAD_TARGET_S, THROUGHPUT_TARGET, Figure, Result
-from lab.servebench.session import Job, run
 
 app = typer.Typer()
 

@@ -18,7 +18,7 @@ from enum import StrEnum, unique
 from typing import Final
 
 from lab import wire
-from lab.endpoint.bench_stage import Called, Stage
+from lab.bench.emulator_stage import Called, Stage
 from lab.errors import ContainerFailedError
 from lab.progress import Step
 

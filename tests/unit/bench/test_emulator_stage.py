@@ -3,8 +3,8 @@ from typing import TYPE_CHECKING, cast
 
 import pytest
 
-from lab.endpoint import bench_stage
-from lab.endpoint.bench_stage import Subject
+from lab.bench import emulator_stage
+from lab.bench.emulator_stage import Subject
 from lab.errors import ContainerFailedError
 from tests.unit.coldstart.fakes import Behaviour, FakeEngine
 from tests.unit.endpoint.launching import archive_of
@@ -28,14 +28,14 @@ def subject(tmp_path: Path) -> Subject:
 def test_a_start_by_hand_that_fails_says_what_was_last_seen(
     subject: Subject, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(bench_stage, "_TIMEOUT_S", 0.5)
+    monkeypatch.setattr(emulator_stage, "_TIMEOUT_S", 0.5)
     engine = FakeEngine(Behaviour(answer=lambda: lambda method, path, body: (500, b"not well")))
     with pytest.raises(ContainerFailedError, match=r"ready: /ping last answered 500\.$"):
-        bench_stage._start(subject, cast("Engine", engine), tmp_path)
+        emulator_stage._start(subject, cast("Engine", engine), tmp_path)
 
 
 def test_a_start_by_hand_is_timed_to_its_first_answer(subject: Subject, tmp_path: Path) -> None:
     engine = FakeEngine()
-    assert bench_stage._start(subject, cast("Engine", engine), tmp_path) > 0
+    assert emulator_stage._start(subject, cast("Engine", engine), tmp_path) > 0
     assert len(engine.made) == 1
     assert {path.name for path in tmp_path.iterdir()} == {"in", "m.tar.gz"}

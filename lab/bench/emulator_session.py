@@ -6,9 +6,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from lab import paths
-from lab.endpoint.bench import Options, measure
-from lab.endpoint.bench_result import Result, save, summarise
-from lab.endpoint.bench_stage import Subject, staged
+from lab.bench.emulator import Options, measure
+from lab.bench.emulator_result import Result, save, summarise
+from lab.bench.emulator_stage import Subject, staged
 from lab.endpoint.client import EmulatorClient
 from lab.engine.api import Engine
 from lab.host import host_facts

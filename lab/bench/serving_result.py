@@ -7,20 +7,12 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from lab.bench.figures import Figure, figure_of
+from lab.bench.serving import Options, Round
 from lab.runfiles import write_whole
-from lab.servebench.bench import Options, Round
-from lab.stats.quantiles import Interval, interval
 
 OVERHEAD_TARGET_S: Final = 0.0015
 THROUGHPUT_TARGET: Final = 0.94
-
-
-@dataclass(frozen=True, kw_only=True)
-class Figure:
-    """The median over the rounds, and where the true median lies with 95 % confidence."""
-
-    value: float
-    interval: Interval | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,8 +43,8 @@ def summarise(rounds: Sequence[Round], *, emulated: bool = False) -> Result:
     """Medians over the rounds; the two figures are formed within each round first."""
     return Result(
         emulated=emulated,
-        overhead_s=_figure([r.overhead_s for r in rounds]),
-        throughput_ratio=_figure([r.throughput_ratio for r in rounds]),
+        overhead_s=figure_of([r.overhead_s for r in rounds]),
+        throughput_ratio=figure_of([r.throughput_ratio for r in rounds]),
         http_p50_s=statistics.median(r.http_p50_s for r in rounds),
         inprocess_p50_s=statistics.median(r.inprocess_p50_s for r in rounds),
         http_rps=statistics.median(r.http_rps for r in rounds),
@@ -77,7 +69,3 @@ def save(
         "summary": asdict(result),
     }
     write_whole(path, json.dumps(content, indent=2) + "\n")
-
-
-def _figure(values: Sequence[float]) -> Figure:
-    return Figure(value=statistics.median(values), interval=interval(values))

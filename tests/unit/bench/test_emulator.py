@@ -3,8 +3,8 @@ from pathlib import Path
 
 import pytest
 
-from lab.endpoint.bench import Arm, Burst, Cold, Load, Measured, Options, Overhead
-from lab.endpoint.bench_result import rows, save, summarise
+from lab.bench.emulator import Arm, Burst, Cold, Load, Measured, Options, Overhead
+from lab.bench.emulator_result import rows, save, summarise
 
 OPTIONS = Options(rounds=8)
 

@@ -13,9 +13,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum, unique
 
+from lab.bench.load import Block, Target, run_block
 from lab.engine.api import Container
 from lab.errors import ContainerFailedError
-from lab.servebench.load import Block, Target, run_block
 
 
 @unique

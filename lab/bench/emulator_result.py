@@ -7,21 +7,13 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from lab.endpoint.bench import Arm, Burst, Measured, Options
-from lab.stats.quantiles import Interval, interval
+from lab.bench.emulator import Arm, Burst, Measured, Options
+from lab.bench.figures import Figure, figure_of
 from lab.stats.ratios import Ratio, ratio_of_medians
 
 OVERHEAD_TARGET_S: Final = 0.002
 LOAD_TARGET_RPS: Final = 1000.0
 COLD_TARGET: Final = 1.10
-
-
-@dataclass(frozen=True, kw_only=True)
-class Figure:
-    """The median over the rounds, and where the true median lies with 95 % confidence."""
-
-    value: float
-    interval: Interval | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -92,7 +84,7 @@ def summarise(measured: Measured, options: Options) -> Result:
     )
     return Result(
         overheads=[_overhead(payload, measured) for payload in payloads],
-        rps=_figure([load.requests / load.seconds for load in measured.loads]),
+        rps=figure_of([load.requests / load.seconds for load in measured.loads]),
         requests=sum(load.requests for load in measured.loads),
         errors=sum(load.errors for load in measured.loads),
         cold_endpoint_s=statistics.median(cold.endpoint_s for cold in measured.colds),
@@ -182,13 +174,9 @@ def _overhead(payload: str, measured: Measured) -> OverheadResult:
         payload=payload,
         direct_p50_s=statistics.median(one[Arm.DIRECT] for one in rounds),
         through_p50_s=statistics.median(one[Arm.BOTO3] for one in rounds),
-        overhead_s=_figure([one[Arm.BOTO3] - one[Arm.DIRECT] for one in rounds]),
-        emulator_s=_figure([one[Arm.EMULATOR] - one[Arm.DIRECT] for one in rounds]),
+        overhead_s=figure_of([one[Arm.BOTO3] - one[Arm.DIRECT] for one in rounds]),
+        emulator_s=figure_of([one[Arm.EMULATOR] - one[Arm.DIRECT] for one in rounds]),
     )
-
-
-def _figure(values: Sequence[float]) -> Figure:
-    return Figure(value=statistics.median(values), interval=interval(values))
 
 
 def _ms(seconds: float) -> str:

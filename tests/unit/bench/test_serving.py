@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from lab.bench.load import Block, Target, run_block
+from lab.bench.serving import Arm, Options, measure
+from lab.bench.serving_result import save, summarise
 from lab.errors import ContainerFailedError
-from lab.servebench.bench import Arm, Options, measure
-from lab.servebench.load import Block, Target, run_block
-from lab.servebench.result import save, summarise
 from lab.spec import Platform
 
 BLOCKS = {

@@ -11,6 +11,9 @@ from typing import Final
 
 from lab import paths
 from lab.artifacts import archive, build, store
+from lab.bench.load import TIMEOUT_S, Target
+from lab.bench.serving import Options, arms_of, measure
+from lab.bench.serving_result import Result, save, summarise
 from lab.engine.api import Container, ContainerSpec, Engine, Mount
 from lab.engine.emulation import ensure_runs
 from lab.errors import EngineError
@@ -19,9 +22,6 @@ from lab.images.build import ensure as ensure_images
 from lab.images.variants import image_ref, runtime_of
 from lab.lock import bench_lock
 from lab.progress import Progress
-from lab.servebench.bench import Options, arms_of, measure
-from lab.servebench.load import TIMEOUT_S, Target
-from lab.servebench.result import Result, save, summarise
 from lab.spec import LABEL_OWNER, LABEL_ROLE, EngineKind, Platform, Runtime
 from lab.start.emulated import emulated, environment, patience
 from lab.start.serving import serving

@@ -1,0 +1,4 @@
+"""Benches of the service (``serving``) and of the emulator (``emulator``).
+
+Both send load in rounds, take the median over them, and print it beside a target.
+"""

@@ -1,1 +1,0 @@
-"""Warm serving: what the HTTP layer costs over the model itself."""
