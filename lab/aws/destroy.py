@@ -4,8 +4,8 @@ import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, Final
 
+from lab.aws.access.errors import redacted
 from lab.aws.deployer import Kept, Removal, Thing
-from lab.aws.errors import redacted
 from lab.aws.model import AwsError
 from lab.progress import Progress
 

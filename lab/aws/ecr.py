@@ -13,9 +13,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Final
 
-from lab.aws.errors import redacted
+from lab.aws.access.errors import redacted
+from lab.aws.access.session import AwsSession
 from lab.aws.model import AwsError
-from lab.aws.session import AwsSession
 from lab.engine.distribution import Distribution
 from lab.engine.docker import DockerEngine
 from lab.engine.manifests import Manifest

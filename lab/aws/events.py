@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
+from lab.aws.access.errors import redacted
 from lab.aws.deployer import Aws
-from lab.aws.errors import redacted
 
 LOG_LINES: Final = 20
 

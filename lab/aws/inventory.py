@@ -6,8 +6,8 @@ Each service is asked itself: a stack only knows what it made.
 from collections.abc import Iterator, Sequence
 from typing import Final
 
+from lab.aws.access.errors import CallError, Kind
 from lab.aws.deployer import Aws, Thing
-from lab.aws.errors import CallError, Kind
 from lab.aws.events import log_group
 from lab.aws.model import TAG_ENDPOINT, TAG_MANAGED, AwsError, Names
 from lab.aws.state import State

@@ -6,8 +6,8 @@ from typing import Final, Protocol
 
 from botocore.exceptions import ClientError
 
+from lab.aws.access.session import AwsSession
 from lab.aws.model import AwsError
-from lab.aws.session import AwsSession
 from lab.endpoint.client import EmulatorClient
 from lab.errors import EndpointError
 

@@ -10,9 +10,9 @@ from datetime import UTC, datetime
 from typing import Final
 from typing import Protocol as Interface
 
+from lab.aws.access.errors import CallError
+from lab.aws.access.errors import Kind as Trouble
 from lab.aws.answers import read_answer
-from lab.aws.errors import CallError
-from lab.aws.errors import Kind as Trouble
 from lab.aws.invoke import Endpoint, NotNowError
 from lab.aws.measure_folder import MeasureFolder
 from lab.aws.measure_record import (

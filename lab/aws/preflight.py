@@ -7,13 +7,13 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from lab.aws.errors import CallError, Kind, redacted
+from lab.aws.access.errors import CallError, Kind, redacted
+from lab.aws.access.quotas import quota_check
+from lab.aws.access.session import AwsSession
+from lab.aws.access.simulation import permission_check
 from lab.aws.inventory import described, strangers
 from lab.aws.model import AwsError, Check, Names, Order, State
 from lab.aws.model import Kind as Hosting
-from lab.aws.quotas import quota_check
-from lab.aws.session import AwsSession
-from lab.aws.simulation import permission_check
 from lab.endpoint.instances import table
 from lab.progress import Progress
 from lab.spec import Platform

@@ -10,6 +10,7 @@ from typing import Final, Protocol
 
 from lab.artifacts.store import Archive
 from lab.aws import ecr, upload
+from lab.aws.access.session import AwsSession
 from lab.aws.answers import Payload
 from lab.aws.deployer import Deployer
 from lab.aws.invoke import AwsEndpoint, Endpoint, LocalEndpoint
@@ -28,7 +29,6 @@ from lab.aws.model import (
 )
 from lab.aws.planning import changes
 from lab.aws.preflight import preflight
-from lab.aws.session import AwsSession
 from lab.aws.stack import Stack
 from lab.aws.template import is_release
 from lab.aws.verify import Verified, verify

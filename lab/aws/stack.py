@@ -7,8 +7,8 @@ from functools import partial
 from typing import Any, Final
 
 from lab.aws import changes, destroy, template
+from lab.aws.access.errors import CallError, Kind, redacted
 from lab.aws.deployer import Aws, Removal
-from lab.aws.errors import CallError, Kind, redacted
 from lab.aws.events import Follower, log_group, log_tail, now
 from lab.aws.inventory import SCALED, inventory, resources
 from lab.aws.model import Action, Artifacts, AwsError, Deployment, Names, Order, PlanItem, tags

@@ -16,8 +16,8 @@ from typing import Any, Final
 from s3transfer.manager import TransferConfig, TransferManager
 from s3transfer.subscribers import BaseSubscriber
 
+from lab.aws.access.session import AwsSession
 from lab.aws.model import AwsError
-from lab.aws.session import AwsSession
 from lab.errors import ArchiveError, LabError
 from lab.progress import Progress, Step
 from lab.units import format_bytes

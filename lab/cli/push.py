@@ -10,12 +10,13 @@ from rich.text import Text
 
 from lab import paths
 from lab.artifacts import store
+from lab.aws.access.permissions import policy_text
+from lab.aws.access.session import AwsSession, open_session
 from lab.aws.answers import Payload, payload_of
 from lab.aws.deployer import Deployer, Removal
 from lab.aws.local import LocalStack
 from lab.aws.measured import latest_work
 from lab.aws.model import PREFIX, Deployment, Kind, Names, Order, Target
-from lab.aws.permissions import policy_text
 from lab.aws.planning import estimate_of, refuse_over_budget, show_plan
 from lab.aws.preflight import refuse_failed, show_checks
 from lab.aws.push import (
@@ -30,7 +31,6 @@ from lab.aws.push import (
     prove,
     undo,
 )
-from lab.aws.session import AwsSession, open_session
 from lab.aws.stack import Stack
 from lab.aws.verify import Verified
 from lab.cli.console import ConsoleProgress, out

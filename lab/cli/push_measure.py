@@ -8,6 +8,7 @@ from typing import Final
 
 import typer
 
+from lab.aws.access.session import AwsSession, open_session
 from lab.aws.answers import payload_of
 from lab.aws.invoke import AwsEndpoint, Endpoint, LocalEndpoint
 from lab.aws.measure import measure as run_measure
@@ -17,7 +18,6 @@ from lab.aws.measure_task import Options, Task, expected_s, options_of, rates_ke
 from lab.aws.metrics import CloudWatch, EmulatorMetrics, Metrics
 from lab.aws.model import PREFIX, Names, Target
 from lab.aws.served import on_aws, on_emulator
-from lab.aws.session import AwsSession, open_session
 from lab.aws.spending import rates_of
 from lab.cli.console import ConsoleProgress, out
 from lab.cli.push_order import choice, on_terminal

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from botocore.loaders import JSONFileLoader
 
+from lab.aws.access.session import AwsSession, open_session
 from lab.aws.model import Names
-from lab.aws.session import AwsSession, open_session
 from lab.aws.stack import Stack
 from tests.cloud.world import World, moto, world
 from tests.unit.aws.orders import ENDPOINT

@@ -11,12 +11,12 @@ import pytest
 
 from lab.artifacts.store import Archive
 from lab.aws import push
+from lab.aws.access.session import AwsSession, open_session
 from lab.aws.deployer import Removal
 from lab.aws.ecr import Pushed
 from lab.aws.model import Check, Deployment, Kind, Names, Order, State
 from lab.aws.preflight import refuse_failed
 from lab.aws.push import Goods, Plan, ToAws
-from lab.aws.session import AwsSession, open_session
 from lab.aws.stack import Stack
 from lab.progress import Progress, Silent
 from lab.spec import Platform, Runtime

@@ -6,10 +6,10 @@ from typing import Any
 import pytest
 
 from lab.aws import destroy
+from lab.aws.access.session import AwsSession
 from lab.aws.deployer import Thing
 from lab.aws.inventory import strangers
 from lab.aws.model import AwsError, Names
-from lab.aws.session import AwsSession
 from lab.aws.stack import Stack
 from lab.progress import Silent
 from tests.cloud.world import World

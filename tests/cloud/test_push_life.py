@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from lab.aws.access.permissions import is_read
 from lab.aws.model import Action, AwsError
-from lab.aws.permissions import is_read
 from lab.errors import UsageError
 from tests.cloud.pushing import ENDPOINT, FULL, REAL_TIME, Pusher, carry, goods
 from tests.cloud.world import World

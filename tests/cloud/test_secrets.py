@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from lab.aws.access.session import open_session
 from lab.aws.answers import Payload
 from lab.aws.invoke import AwsEndpoint
 from lab.aws.measure import measure
@@ -14,7 +15,6 @@ from lab.aws.measure_task import Options, Task
 from lab.aws.metrics import CloudWatch
 from lab.aws.model import Names, Target
 from lab.aws.served import on_aws
-from lab.aws.session import open_session
 from lab.aws.spending import rates_of
 from lab.cli import main
 from lab.errors import LabError

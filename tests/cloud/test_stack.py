@@ -6,10 +6,10 @@ import pytest
 from moto.sagemaker.models import sagemaker_backends
 
 from lab.aws import template
+from lab.aws.access.session import AwsSession
 from lab.aws.inventory import described as ours
 from lab.aws.inventory import inventory, strangers
 from lab.aws.model import Action, Artifacts, AwsError, Names, Order
-from lab.aws.session import AwsSession
 from lab.aws.stack import Stack
 from lab.errors import UsageError
 from lab.progress import Silent

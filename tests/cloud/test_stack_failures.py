@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from lab.aws import template
+from lab.aws.access.session import AwsSession
 from lab.aws.model import Action, AwsError, Names
-from lab.aws.session import AwsSession
 from lab.aws.stack import Stack
 from lab.progress import Silent
 from tests.cloud.world import World

@@ -2,9 +2,9 @@
 
 from typing import Any
 
+from lab.aws.access.session import AwsSession
 from lab.aws.deployer import Deployer
 from lab.aws.model import Artifacts, Kind, Names, Order
-from lab.aws.session import AwsSession
 from lab.progress import Silent
 
 ENDPOINT = "eyes"

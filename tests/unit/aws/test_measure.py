@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 
 from lab import paths
+from lab.aws.access.errors import CallError
+from lab.aws.access.errors import Kind as Trouble
 from lab.aws.answers import Payload
-from lab.aws.errors import CallError
-from lab.aws.errors import Kind as Trouble
 from lab.aws.invoke import NotNowError
 from lab.aws.measure import measure
 from lab.aws.measure_folder import MeasureFolder

@@ -9,14 +9,14 @@ from typing import Any
 
 import pytest
 
-from lab.aws.errors import CallError, Kind
+from lab.aws.access.errors import CallError, Kind
+from lab.aws.access.session import AwsSession, open_session
 from lab.aws.invoke import AwsEndpoint
 from lab.aws.measure import measure
 from lab.aws.measure_folder import MeasureFolder
 from lab.aws.measure_record import Protocol
 from lab.aws.measure_task import Options
 from lab.aws.metrics import CloudWatch
-from lab.aws.session import AwsSession, open_session
 from lab.progress import Silent
 from tests.cloud.world import World
 from tests.unit.aws.scripted import Time

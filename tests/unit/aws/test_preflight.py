@@ -6,7 +6,10 @@ from urllib.parse import parse_qs
 import pytest
 from rich.console import Console
 
-from lab.aws.errors import CallError, Kind
+from lab.aws.access.errors import CallError, Kind
+from lab.aws.access.quotas import quota_check
+from lab.aws.access.session import AwsSession, Identity, open_session
+from lab.aws.access.simulation import permission_check, principal
 from lab.aws.model import AwsError, Check, Names, Order, State
 from lab.aws.model import Kind as Hosting
 from lab.aws.preflight import (
@@ -17,9 +20,6 @@ from lab.aws.preflight import (
     refuse_failed,
     show_checks,
 )
-from lab.aws.quotas import quota_check
-from lab.aws.session import AwsSession, Identity, open_session
-from lab.aws.simulation import permission_check, principal
 from lab.progress import Silent
 from lab.spec import Platform
 from tests.cloud.world import World

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from lab.aws.errors import CallError, Kind
+from lab.aws.access.errors import CallError, Kind
+from lab.aws.access.session import AwsSession, open_session
 from lab.aws.model import AwsError
-from lab.aws.session import AwsSession, open_session
 from lab.aws.upload import PART_BYTES, checksums, find, key_of, upload
 from lab.errors import ArchiveError
 from lab.progress import Silent

@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
+from lab.aws.access.errors import CallError, Kind
+from lab.aws.access.session import open_session
 from lab.aws.answers import Payload, payload_of, read_answer
-from lab.aws.errors import CallError, Kind
 from lab.aws.invoke import AwsEndpoint, NotNowError, patiently
-from lab.aws.session import open_session
 from lab.aws.verify import DifferentAnswerError, verify
 from lab.errors import UsageError
 from lab.progress import Silent

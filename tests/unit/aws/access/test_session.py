@@ -3,8 +3,8 @@ from pathlib import Path
 
 import pytest
 
-from lab.aws.errors import CallError, Kind
-from lab.aws.session import open_session
+from lab.aws.access.errors import CallError, Kind
+from lab.aws.access.session import open_session
 from tests.cloud.world import World
 from tests.ports import free_port
 from tests.unit.aws.quota_answers import quotas

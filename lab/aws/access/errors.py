@@ -12,9 +12,9 @@ from typing import Final
 from botocore import exceptions as refused
 from botocore.parsers import ResponseParserError
 
-from lab.aws.codes import KIND_OF, RAISED, Kind
+from lab.aws.access.codes import KIND_OF, RAISED, Kind
+from lab.aws.access.permissions import ACTIONS, POLICY_FILE, actions_of
 from lab.aws.model import AwsError
-from lab.aws.permissions import ACTIONS, POLICY_FILE, actions_of
 
 __all__ = (
     "HIDDEN",

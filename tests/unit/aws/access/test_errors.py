@@ -6,8 +6,8 @@ from botocore import exceptions as refused
 from botocore.exceptions import ClientError
 from botocore.session import Session as Core
 
-from lab.aws.codes import CODES, RAISED
-from lab.aws.errors import (
+from lab.aws.access.codes import CODES, RAISED
+from lab.aws.access.errors import (
     HIDDEN,
     CallError,
     Kind,
@@ -16,8 +16,8 @@ from lab.aws.errors import (
     redacted,
     translated,
 )
-from lab.aws.permissions import ACTIONS, actions_of
-from lab.aws.session import open_session
+from lab.aws.access.permissions import ACTIONS, actions_of
+from lab.aws.access.session import open_session
 from tests.cloud.world import World
 from tests.unit.aws.services import SERVICES
 

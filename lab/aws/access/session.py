@@ -19,8 +19,8 @@ from botocore.exceptions import (
     UnknownRegionError,
 )
 
-from lab.aws.errors import CallError, Kind, is_absent, translated
-from lab.aws.permissions import guard
+from lab.aws.access.errors import CallError, Kind, is_absent, translated
+from lab.aws.access.permissions import guard
 
 _CONNECT_S: Final = 10.0
 _READ_S: Final = 70.0  # an invocation may take 60

@@ -313,7 +313,7 @@ def guard(service: str, operation: str, *, read_only: bool) -> None:
     """Refuse a call before it is sent. Raises ``UnlistedCallError`` or ``NotAgreedError``."""
     missing = [action for action in actions_of(service, operation) if action not in ACTIONS]
     if missing:
-        raise UnlistedCallError(f"{', '.join(missing)} is not in lab/aws/permissions.py.")
+        raise UnlistedCallError(f"{', '.join(missing)} is not in lab/aws/access/permissions.py.")
     if read_only and not is_read(operation):
         raise NotAgreedError(
             f"{service} {operation} would write before you have agreed to anything: something has "

@@ -10,8 +10,8 @@ from cfnlint.schema import PROVIDER_SCHEMA_MANAGER
 
 from lab import paths
 from lab.aws import template
-from lab.aws.errors import CallError, Kind
-from lab.aws.permissions import (
+from lab.aws.access.errors import CallError, Kind
+from lab.aws.access.permissions import (
     ACTIONS,
     POLICY_FILE,
     POLICY_LIMIT,
@@ -24,7 +24,7 @@ from lab.aws.permissions import (
     policy,
     policy_text,
 )
-from lab.aws.session import open_session
+from lab.aws.access.session import open_session
 from tests.cloud.world import World
 from tests.unit.aws.services import SERVICES
 

@@ -3,10 +3,10 @@
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from lab.aws.errors import CallError, Kind
+from lab.aws.access.errors import CallError, Kind
+from lab.aws.access.permissions import POLICY_FILE, STATEMENTS, Statement
+from lab.aws.access.session import AwsSession, Identity
 from lab.aws.model import PREFIX, Check, Names, State
-from lab.aws.permissions import POLICY_FILE, STATEMENTS, Statement
-from lab.aws.session import AwsSession, Identity
 
 NAME: Final = "permissions"
 _NOT_TOLD: Final = (Kind.DENIED, Kind.ABSENT, Kind.INVALID, Kind.SERVICE, Kind.OTHER)

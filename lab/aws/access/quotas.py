@@ -2,10 +2,10 @@
 
 from typing import Any, Final
 
-from lab.aws.errors import CallError, Kind
+from lab.aws.access.errors import CallError, Kind
+from lab.aws.access.session import AwsSession
 from lab.aws.model import Check, Order, State
 from lab.aws.model import Kind as Hosting
-from lab.aws.session import AwsSession
 
 NAME: Final = "quotas"
 _SERVICE: Final = "sagemaker"
