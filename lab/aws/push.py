@@ -13,8 +13,8 @@ from lab.aws import ecr, upload
 from lab.aws.access.session import AwsSession
 from lab.aws.answers import Payload
 from lab.aws.deployer import Deployer
+from lab.aws.emulator.target import LocalStack
 from lab.aws.invoke import AwsEndpoint, Endpoint, LocalEndpoint
-from lab.aws.local import LocalStack
 from lab.aws.local_answer import local_answer
 from lab.aws.model import (
     Action,

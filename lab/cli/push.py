@@ -14,7 +14,7 @@ from lab.aws.access.permissions import policy_text
 from lab.aws.access.session import AwsSession, open_session
 from lab.aws.answers import Payload, payload_of
 from lab.aws.deployer import Deployer, Removal
-from lab.aws.local import LocalStack
+from lab.aws.emulator.target import LocalStack
 from lab.aws.measured import latest_work
 from lab.aws.model import PREFIX, Deployment, Kind, Names, Order, Target
 from lab.aws.planning import estimate_of, refuse_over_budget, show_plan

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from lab.aws.deployer import Kept, Thing
-from lab.aws.local import LocalStack
+from lab.aws.emulator.target import LocalStack
 from lab.aws.model import Action, Artifacts, AwsError, Kind, Names, Order
 from lab.endpoint.addresses import Addresses
 from lab.endpoint.client import EmulatorClient
@@ -208,7 +208,7 @@ def test_a_push_that_was_left_alone_is_waited_for(
     hasty = LocalStack(client, NAMES)
     progress = Silent()
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("lab.aws.emulated.time.sleep", interrupted)
+        patch.setattr("lab.aws.emulator.inventory.time.sleep", interrupted)
         with pytest.raises(KeyboardInterrupt):
             hasty.deploy(REAL_TIME, served, progress)
     assert "takes it up again" in progress.notes[-1]

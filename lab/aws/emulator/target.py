@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from lab.aws import changes, destroy, template
 from lab.aws.deployer import Kept, Removal
-from lab.aws.emulated import BUCKET, ENDPOINT, UNDER_WAY, Emulated
+from lab.aws.emulator.inventory import BUCKET, ENDPOINT, UNDER_WAY, Emulated
 from lab.aws.inventory import KINDS
 from lab.aws.model import (
     TAG_ENDPOINT,
