@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Final
 
-from lab.aws.measure_record import Protocol, Sample
-from lab.aws.metrics import Window, next_minute
+from lab.aws.measure.metrics import Window, next_minute
+from lab.aws.measure.record import Protocol, Sample
 
 _ROOM_S: Final = 60.0
 """CloudWatch has a clock of its own, and may tell of a launch a minute before its request."""

@@ -11,14 +11,14 @@ import typer
 from lab.aws.access.session import AwsSession, open_session
 from lab.aws.answers import payload_of
 from lab.aws.invoke import AwsEndpoint, Endpoint, LocalEndpoint
-from lab.aws.measure import measure as run_measure
-from lab.aws.measure_folder import MeasureFolder
-from lab.aws.measure_record import Protocol, Subject
-from lab.aws.measure_task import Options, Task, expected_s, options_of, rates_kept
-from lab.aws.metrics import CloudWatch, EmulatorMetrics, Metrics
+from lab.aws.measure.folder import MeasureFolder
+from lab.aws.measure.metrics import CloudWatch, EmulatorMetrics, Metrics
+from lab.aws.measure.record import Protocol, Subject
+from lab.aws.measure.session import measure as run_measure
+from lab.aws.measure.spending import rates_of
+from lab.aws.measure.subject import on_aws, on_emulator
+from lab.aws.measure.task import Options, Task, expected_s, options_of, rates_kept
 from lab.aws.model import PREFIX, Names, Target
-from lab.aws.served import on_aws, on_emulator
-from lab.aws.spending import rates_of
 from lab.cli.console import ConsoleProgress, out
 from lab.cli.push_order import choice, on_terminal
 from lab.endpoint.addresses import Addresses

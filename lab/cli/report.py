@@ -6,7 +6,7 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
-from lab.aws.measure_folder import MeasureFolder
+from lab.aws.measure.folder import MeasureFolder
 from lab.cli.console import out
 from lab.coldstart.folder import RunFolder
 from lab.report import against_aws_out, measured_out, published_out

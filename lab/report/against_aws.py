@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import Final
 
 from lab import paths
-from lab.aws.measure_folder import RUN_FILE, MeasureFolder
-from lab.aws.measure_record import AwsRun, Protocol, Subject
-from lab.aws.measure_summary import series
+from lab.aws.measure.folder import RUN_FILE, MeasureFolder
+from lab.aws.measure.record import AwsRun, Protocol, Subject
+from lab.aws.measure.summary import series
 from lab.aws.model import Kind, Target
 from lab.coldstart.folder import RunFolder
 from lab.coldstart.record import Sample

@@ -8,9 +8,9 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from lab.aws.measure_folder import MeasureFolder
-from lab.aws.measure_record import Protocol
-from lab.aws.measure_summary import COUNTED_S, summarise
+from lab.aws.measure.folder import MeasureFolder
+from lab.aws.measure.record import Protocol
+from lab.aws.measure.summary import COUNTED_S, summarise
 from lab.aws.model import Target
 from lab.report.markdown_table import table as markdown_table
 from lab.report.words import NOTHING, plural, seconds, seconds_pair

@@ -10,12 +10,12 @@ import pytest
 from lab.aws.access.session import open_session
 from lab.aws.answers import Payload
 from lab.aws.invoke import AwsEndpoint
-from lab.aws.measure import measure
-from lab.aws.measure_task import Options, Task
-from lab.aws.metrics import CloudWatch
+from lab.aws.measure.metrics import CloudWatch
+from lab.aws.measure.session import measure
+from lab.aws.measure.spending import rates_of
+from lab.aws.measure.subject import on_aws
+from lab.aws.measure.task import Options, Task
 from lab.aws.model import Names, Target
-from lab.aws.served import on_aws
-from lab.aws.spending import rates_of
 from lab.cli import main
 from lab.errors import LabError
 from tests.cloud.pushing import ENDPOINT, FULL, Pusher, carry, goods

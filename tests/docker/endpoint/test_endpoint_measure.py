@@ -11,13 +11,13 @@ from lab.artifacts import store
 from lab.aws.answers import Payload, payload_of
 from lab.aws.invoke import LocalEndpoint
 from lab.aws.local_answer import local_answer
-from lab.aws.measure import measure
-from lab.aws.measure_folder import MeasureFolder
-from lab.aws.measure_record import Protocol, Subject
-from lab.aws.measure_task import Options, Task
-from lab.aws.metrics import EmulatorMetrics
+from lab.aws.measure.folder import MeasureFolder
+from lab.aws.measure.metrics import EmulatorMetrics
+from lab.aws.measure.record import Protocol, Subject
+from lab.aws.measure.session import measure
+from lab.aws.measure.spending import rates_of
+from lab.aws.measure.task import Options, Task
 from lab.aws.model import Kind, Target
-from lab.aws.spending import rates_of
 from lab.aws.upload import key_of
 from lab.aws.verify import DifferentAnswerError, verify
 from lab.endpoint.addresses import Addresses

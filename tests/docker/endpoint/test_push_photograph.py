@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from lab import paths
-from lab.aws.measure_folder import MeasureFolder
-from lab.aws.measure_record import Protocol
+from lab.aws.measure.folder import MeasureFolder
+from lab.aws.measure.record import Protocol
 from lab.cli import main
 from lab.endpoint.addresses import S3, SAGEMAKER
 from tests.docker.endpoint.site import Site

@@ -5,8 +5,8 @@ from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from lab.aws.measure_record import Reading
-from lab.aws.metrics import Window
+from lab.aws.measure.metrics import Window
+from lab.aws.measure.record import Reading
 from lab.progress import Step
 
 BEGIN = datetime(2026, 11, 21, 12, 0, 0, tzinfo=UTC)

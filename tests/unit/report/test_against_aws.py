@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from lab.aws.measure_folder import MeasureFolder
-from lab.aws.measure_record import (
+from lab.aws.measure.folder import MeasureFolder
+from lab.aws.measure.record import (
     AwsRun,
     MetricsFile,
     Protocol,

@@ -1,7 +1,7 @@
 """What an endpoint of the lab's serves, and on what: read from what describes it there."""
 
 from lab.aws.access.session import AwsSession
-from lab.aws.measure_record import Subject
+from lab.aws.measure.record import Subject
 from lab.aws.model import TAG_MODEL, TAG_VARIANT, AwsError, Kind, Names, Target
 from lab.aws.stack import Stack
 from lab.endpoint.client import EmulatorClient

@@ -4,8 +4,8 @@ import statistics
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from lab.aws.measure_record import SCHEMA, AwsRun, MetricsFile, Protocol, Reading, Sample
-from lab.aws.spending import Rates, cost_usd
+from lab.aws.measure.record import SCHEMA, AwsRun, MetricsFile, Protocol, Reading, Sample
+from lab.aws.measure.spending import Rates, cost_usd
 from lab.stats.quantiles import interval, median
 
 COUNTED_S: Final = ("total_s", "prediction_s", "model_latency_s", "overhead_s", "setup_s")

@@ -8,10 +8,10 @@ from typing import Any, Final
 
 from lab import __version__
 from lab.aws.answers import Payload
-from lab.aws.measure_folder import MeasureFolder
-from lab.aws.measure_record import AwsRun, Protocol, Sent, Subject
+from lab.aws.measure.folder import MeasureFolder
+from lab.aws.measure.record import AwsRun, Protocol, Sent, Subject
+from lab.aws.measure.spending import Rates
 from lab.aws.model import Kind, Target
-from lab.aws.spending import Rates
 from lab.errors import UsageError
 from lab.host import host_facts
 from lab.spec import Platform

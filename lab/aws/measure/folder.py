@@ -8,7 +8,7 @@ from typing import Any, Final, Self
 from pydantic import ValidationError
 
 from lab import paths
-from lab.aws.measure_record import AwsRun, MetricsFile, Sample
+from lab.aws.measure.record import AwsRun, MetricsFile, Sample
 from lab.errors import UsageError
 from lab.runfiles import Lines, new_folder, parse, read_bytes, write_whole
 

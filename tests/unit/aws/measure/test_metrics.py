@@ -9,7 +9,7 @@ from prometheus_client import CollectorRegistry, generate_latest
 
 from lab.aws.access.errors import CallError, Kind
 from lab.aws.access.session import AwsSession, open_session
-from lab.aws.metrics import CloudWatch, EmulatorMetrics, Window, next_minute
+from lab.aws.measure.metrics import CloudWatch, EmulatorMetrics, Window, next_minute
 from lab.endpoint.metrics.counters import Metrics
 from lab.progress import Silent
 from tests.cloud.faults import Call

@@ -12,15 +12,15 @@ import pytest
 from lab.aws.access.errors import CallError, Kind
 from lab.aws.access.session import AwsSession, open_session
 from lab.aws.invoke import AwsEndpoint
-from lab.aws.measure import measure
-from lab.aws.measure_folder import MeasureFolder
-from lab.aws.measure_record import Protocol
-from lab.aws.measure_task import Options
-from lab.aws.metrics import CloudWatch
+from lab.aws.measure.folder import MeasureFolder
+from lab.aws.measure.metrics import CloudWatch
+from lab.aws.measure.record import Protocol
+from lab.aws.measure.session import measure
+from lab.aws.measure.task import Options
 from lab.progress import Silent
 from tests.cloud.world import World
+from tests.unit.aws.measure.test_session import SUBJECT, TASK
 from tests.unit.aws.scripted import Time
-from tests.unit.aws.test_measure import SUBJECT, TASK
 
 OPTIONS = Options(protocols=(Protocol.COLD,), cold_n=3)
 

@@ -14,12 +14,12 @@ from lab.aws.access.errors import CallError
 from lab.aws.access.errors import Kind as Trouble
 from lab.aws.answers import Payload
 from lab.aws.invoke import NotNowError
-from lab.aws.measure import measure
-from lab.aws.measure_folder import MeasureFolder
-from lab.aws.measure_record import Protocol, Sample, Subject
-from lab.aws.measure_task import Options, Task, expected_s, options_of, rates_kept
+from lab.aws.measure.folder import MeasureFolder
+from lab.aws.measure.record import Protocol, Sample, Subject
+from lab.aws.measure.session import measure
+from lab.aws.measure.spending import Rates, rates_of
+from lab.aws.measure.task import Options, Task, expected_s, options_of, rates_kept
 from lab.aws.model import AwsError, Kind, Target
-from lab.aws.spending import Rates, rates_of
 from lab.errors import BusyError, UsageError
 from lab.progress import Silent
 from tests.unit.aws.scripted import Asked, Time, Told, answer, reading

@@ -14,20 +14,20 @@ from lab.aws.access.errors import CallError
 from lab.aws.access.errors import Kind as Trouble
 from lab.aws.answers import read_answer
 from lab.aws.invoke import Endpoint, NotNowError
-from lab.aws.measure_folder import MeasureFolder
-from lab.aws.measure_record import (
+from lab.aws.measure.folder import MeasureFolder
+from lab.aws.measure.metrics import Metrics
+from lab.aws.measure.record import (
     MetricsFile,
     Protocol,
     Reading,
     Sample,
     Subject,
 )
-from lab.aws.measure_summary import summarise
-from lab.aws.measure_task import Options, Task, new_run, refuse_another
+from lab.aws.measure.spending import SLOWEST_S, busy_s, cost_usd
+from lab.aws.measure.summary import summarise
+from lab.aws.measure.task import Options, Task, new_run, refuse_another
 from lab.aws.measure_windows import cold_window, warm_window
-from lab.aws.metrics import Metrics
 from lab.aws.model import AwsError, Kind
-from lab.aws.spending import SLOWEST_S, busy_s, cost_usd
 from lab.errors import EndpointError, UsageError
 from lab.progress import Progress, Step
 from lab.units import format_seconds

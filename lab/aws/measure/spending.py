@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
-from lab.aws.measure_record import Sample
+from lab.aws.measure.record import Sample
 from lab.aws.model import Kind, Target
 from lab.cost.charges import HOUR_S, data_usd, instances_usd, serverless_usd
 from lab.cost.prices import price
