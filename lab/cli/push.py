@@ -17,9 +17,10 @@ from lab.aws.deployer import Deployer, Removal
 from lab.aws.emulator.target import LocalStack
 from lab.aws.measured import latest_work
 from lab.aws.model import PREFIX, Deployment, Kind, Names, Order, Target
-from lab.aws.planning import estimate_of, refuse_over_budget, show_plan
-from lab.aws.preflight import refuse_failed, show_checks
-from lab.aws.push import (
+from lab.aws.push.planning import estimate_of, refuse_over_budget, show_plan
+from lab.aws.push.preflight import refuse_failed, show_checks
+from lab.aws.push.verify import Verified
+from lab.aws.push.workflow import (
     Contract,
     Destination,
     Goods,
@@ -32,7 +33,6 @@ from lab.aws.push import (
     undo,
 )
 from lab.aws.stack import Stack
-from lab.aws.verify import Verified
 from lab.cli.console import ConsoleProgress, out
 from lab.cli.push_contract import contract_of, skipped
 from lab.cli.push_measure import emulator, measure, names_on, which

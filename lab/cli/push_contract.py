@@ -5,7 +5,7 @@ from contextlib import closing
 from typing import Final
 
 from lab.aws.model import Check, Kind, Order, State
-from lab.aws.push import Contract, Goods
+from lab.aws.push.workflow import Contract, Goods
 from lab.contract import fitness
 from lab.contract.check import entries, run
 from lab.contract.model import Finding, Verdict

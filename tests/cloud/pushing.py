@@ -10,13 +10,13 @@ from typing import Any
 import pytest
 
 from lab.artifacts.store import Archive
-from lab.aws import push
 from lab.aws.access.session import AwsSession, open_session
 from lab.aws.deployer import Removal
-from lab.aws.ecr import Pushed
 from lab.aws.model import Check, Deployment, Kind, Names, Order, State
-from lab.aws.preflight import refuse_failed
-from lab.aws.push import Goods, Plan, ToAws
+from lab.aws.push import workflow
+from lab.aws.push.ecr import Pushed
+from lab.aws.push.preflight import refuse_failed
+from lab.aws.push.workflow import Goods, Plan, ToAws
 from lab.aws.stack import Stack
 from lab.progress import Progress, Silent
 from lab.spec import Platform, Runtime
@@ -37,7 +37,7 @@ REAL_TIME = replace(
 
 
 class Carrier:
-    """In the place of `lab.aws.ecr`: a manifest for each image id, put and found by ECR's API."""
+    """In the place of `lab.aws.push.ecr`: a manifest for each image id, put and found by ECR's API."""
 
     def find(self, aws: AwsSession, engine: object, ref: str, *, repository: str) -> Pushed | None:
         found = aws.find("ecr", "describe_repositories", repositoryNames=[repository])
@@ -122,7 +122,7 @@ class Pusher:
             to = self._to(aws, order)
             checks = to.checks(order, contract=_fit, dry_run=True, progress=self.progress)
             refuse_failed(checks)
-            return checks, push.plan(order, self.goods, to)
+            return checks, workflow.plan(order, self.goods, to)
 
     def push(self, order: Order | None = None, *, goods: Goods | None = None) -> Deployment:
         """Look, plan, make."""
@@ -131,9 +131,9 @@ class Pusher:
         with open_session(read_only=True) as aws:
             to = self._to(aws, order)
             refuse_failed(to.checks(order, contract=_fit, dry_run=False, progress=self.progress))
-            if push.plan(order, self.goods, to).changes:
+            if workflow.plan(order, self.goods, to).changes:
                 aws.allow_writing()
-            return push.apply(order, to, self.progress)
+            return workflow.apply(order, to, self.progress)
 
     def destroy(self) -> Removal:
         """Take it away."""
@@ -154,4 +154,4 @@ def _fit() -> Sequence[Check]:
 def carry(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let images be carried instead of pushed."""
     ours: Any = Carrier()
-    monkeypatch.setattr(push, "ecr", ours)
+    monkeypatch.setattr(workflow, "ecr", ours)

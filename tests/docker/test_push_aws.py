@@ -9,8 +9,8 @@ import pytest
 from lab.artifacts import store
 from lab.aws import stack
 from lab.aws.answers import Payload
-from lab.aws.ecr import REGISTRY
-from lab.aws.local_answer import local_answer
+from lab.aws.push.ecr import REGISTRY
+from lab.aws.push.local_answer import local_answer
 from lab.cli import main
 from lab.engine.distribution import Distribution
 from lab.engine.docker import DockerEngine

@@ -11,9 +11,9 @@ from pathlib import Path
 import httpx
 import pytest
 
-from lab.aws import ecr
 from lab.aws.access.session import AwsSession, open_session
 from lab.aws.model import AwsError
+from lab.aws.push import ecr
 from lab.engine.api import ContainerSpec, Mount
 from lab.engine.docker import DockerEngine
 from lab.engine.manifests import DOCKER_MANIFEST

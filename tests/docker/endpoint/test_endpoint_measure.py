@@ -10,7 +10,6 @@ import pytest
 from lab.artifacts import store
 from lab.aws.answers import Payload, payload_of
 from lab.aws.invoke import LocalEndpoint
-from lab.aws.local_answer import local_answer
 from lab.aws.measure.folder import MeasureFolder
 from lab.aws.measure.metrics import EmulatorMetrics
 from lab.aws.measure.record import Protocol, Subject
@@ -18,8 +17,9 @@ from lab.aws.measure.session import measure
 from lab.aws.measure.spending import rates_of
 from lab.aws.measure.task import Options, Task
 from lab.aws.model import Kind, Target
-from lab.aws.upload import key_of
-from lab.aws.verify import DifferentAnswerError, verify
+from lab.aws.push.local_answer import local_answer
+from lab.aws.push.upload import key_of
+from lab.aws.push.verify import DifferentAnswerError, verify
 from lab.endpoint.addresses import Addresses
 from lab.endpoint.client import EmulatorClient
 from lab.engine.docker import DockerEngine

@@ -10,7 +10,7 @@ from lab.aws.access.errors import CallError, Kind
 from lab.aws.access.session import open_session
 from lab.aws.answers import Payload, payload_of, read_answer
 from lab.aws.invoke import AwsEndpoint, NotNowError, patiently
-from lab.aws.verify import DifferentAnswerError, verify
+from lab.aws.push.verify import DifferentAnswerError, verify
 from lab.errors import UsageError
 from lab.progress import Silent
 from tests.cloud.world import World

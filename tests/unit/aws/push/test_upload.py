@@ -10,7 +10,7 @@ import pytest
 from lab.aws.access.errors import CallError, Kind
 from lab.aws.access.session import AwsSession, open_session
 from lab.aws.model import AwsError
-from lab.aws.upload import PART_BYTES, checksums, find, key_of, upload
+from lab.aws.push.upload import PART_BYTES, checksums, find, key_of, upload
 from lab.errors import ArchiveError
 from lab.progress import Silent
 from tests.cloud.world import World

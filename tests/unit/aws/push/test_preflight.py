@@ -12,7 +12,7 @@ from lab.aws.access.session import AwsSession, Identity, open_session
 from lab.aws.access.simulation import permission_check, principal
 from lab.aws.model import AwsError, Check, Names, Order, State
 from lab.aws.model import Kind as Hosting
-from lab.aws.preflight import (
+from lab.aws.push.preflight import (
     hosting_check,
     identity_check,
     names_check,

@@ -2,9 +2,9 @@
 
 import pytest
 
-from lab.aws import ecr
 from lab.aws.access.session import open_session
 from lab.aws.model import AwsError
+from lab.aws.push import ecr
 from lab.errors import DiskFullError, EngineError, RegistryError, UsageError
 from tests.cloud.world import World
 

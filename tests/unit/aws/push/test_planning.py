@@ -6,7 +6,7 @@ import pytest
 from rich.console import Console
 
 from lab.aws.model import Action, Kind, Order, PlanItem, Target
-from lab.aws.planning import changes, dollars, estimate_of, refuse_over_budget, show_plan
+from lab.aws.push.planning import changes, dollars, estimate_of, refuse_over_budget, show_plan
 from lab.cost.estimate import ASSUMED, Estimate
 from lab.errors import UsageError
 

@@ -9,13 +9,11 @@ from dataclasses import dataclass, replace
 from typing import Final, Protocol
 
 from lab.artifacts.store import Archive
-from lab.aws import ecr, upload
 from lab.aws.access.session import AwsSession
 from lab.aws.answers import Payload
 from lab.aws.deployer import Deployer
 from lab.aws.emulator.target import LocalStack
 from lab.aws.invoke import AwsEndpoint, Endpoint, LocalEndpoint
-from lab.aws.local_answer import local_answer
 from lab.aws.model import (
     Action,
     Artifacts,
@@ -27,11 +25,13 @@ from lab.aws.model import (
     State,
     Target,
 )
-from lab.aws.planning import changes
-from lab.aws.preflight import preflight
+from lab.aws.push import ecr, upload
+from lab.aws.push.local_answer import local_answer
+from lab.aws.push.planning import changes
+from lab.aws.push.preflight import preflight
+from lab.aws.push.verify import Verified, verify
 from lab.aws.stack import Stack
 from lab.aws.template import is_release
-from lab.aws.verify import Verified, verify
 from lab.endpoint.client import EmulatorClient
 from lab.engine.api import Engine
 from lab.engine.docker import DockerEngine
