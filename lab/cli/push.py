@@ -32,7 +32,7 @@ from lab.aws.push.workflow import (
     prove,
     undo,
 )
-from lab.aws.stack import Stack
+from lab.aws.stack.cloudformation import Stack
 from lab.cli.console import ConsoleProgress, out
 from lab.cli.push_contract import contract_of, skipped
 from lab.cli.push_measure import emulator, measure, names_on, which

@@ -9,7 +9,7 @@ from botocore.loaders import JSONFileLoader
 
 from lab.aws.access.session import AwsSession, open_session
 from lab.aws.model import Names
-from lab.aws.stack import Stack
+from lab.aws.stack.cloudformation import Stack
 from tests.cloud.world import World, moto, world
 from tests.unit.aws.orders import ENDPOINT
 

@@ -17,7 +17,7 @@ from lab.aws.push import workflow
 from lab.aws.push.ecr import Pushed
 from lab.aws.push.preflight import refuse_failed
 from lab.aws.push.workflow import Goods, Plan, ToAws
-from lab.aws.stack import Stack
+from lab.aws.stack.cloudformation import Stack
 from lab.progress import Progress, Silent
 from lab.spec import Platform, Runtime
 

@@ -5,12 +5,12 @@ from typing import Any
 
 import pytest
 
-from lab.aws import destroy
 from lab.aws.access.session import AwsSession
 from lab.aws.deployer import Thing
-from lab.aws.inventory import strangers
 from lab.aws.model import AwsError, Names
-from lab.aws.stack import Stack
+from lab.aws.stack import removal as destroy
+from lab.aws.stack.cloudformation import Stack
+from lab.aws.stack.inventory import strangers
 from lab.progress import Silent
 from tests.cloud.world import World
 from tests.unit.aws.orders import artifacts, pushed, real_time, serverless

@@ -5,12 +5,12 @@ from typing import Any
 import pytest
 from moto.sagemaker.models import sagemaker_backends
 
-from lab.aws import template
 from lab.aws.access.session import AwsSession
-from lab.aws.inventory import described as ours
-from lab.aws.inventory import inventory, strangers
 from lab.aws.model import Action, Artifacts, AwsError, Names, Order
-from lab.aws.stack import Stack
+from lab.aws.stack import template
+from lab.aws.stack.cloudformation import Stack
+from lab.aws.stack.inventory import described as ours
+from lab.aws.stack.inventory import inventory, strangers
 from lab.errors import UsageError
 from lab.progress import Silent
 from tests.cloud.world import World

@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from lab.aws import template
 from lab.aws.access.session import AwsSession
 from lab.aws.model import Action, AwsError, Names
-from lab.aws.stack import Stack
+from lab.aws.stack import template
+from lab.aws.stack.cloudformation import Stack
 from lab.progress import Silent
 from tests.cloud.world import World
 from tests.unit.aws.orders import artifacts, pushed, serverless

@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 
 from lab.artifacts import store
-from lab.aws import stack
 from lab.aws.answers import Payload
 from lab.aws.push.ecr import REGISTRY
 from lab.aws.push.local_answer import local_answer
+from lab.aws.stack import cloudformation
 from lab.cli import main
 from lab.engine.distribution import Distribution
 from lab.engine.docker import DockerEngine
@@ -68,7 +68,7 @@ def aws(
         found.use(monkeypatch)
         monkeypatch.setenv(REGISTRY, registry.host)
         at_once = {"poll_s": 0.0, "wait_s": 600.0}
-        monkeypatch.setattr(stack.Stack.__init__, "__kwdefaults__", at_once)
+        monkeypatch.setattr(cloudformation.Stack.__init__, "__kwdefaults__", at_once)
         found.faults.raw("sagemaker:InvokeEndpoint", _Served(found, engine, image, tmp_path))
         yield found
 

@@ -5,10 +5,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from lab.aws.deployer import Thing
-from lab.aws.inventory import KINDS
 from lab.aws.model import TAG_ENDPOINT, TAG_MANAGED, Artifacts, AwsError, Kind, Names
-from lab.aws.state import is_tagged
-from lab.aws.template import is_release
+from lab.aws.stack.inventory import KINDS
+from lab.aws.stack.state import is_tagged
+from lab.aws.stack.template import is_release
 from lab.endpoint.client import EmulatorClient
 from lab.endpoint.records import Status
 from lab.errors import LabError

@@ -7,10 +7,8 @@ AWS is done here, with the same parameters and names.
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from lab.aws import changes, destroy, template
 from lab.aws.deployer import Kept, Removal
 from lab.aws.emulator.inventory import BUCKET, ENDPOINT, UNDER_WAY, Emulated
-from lab.aws.inventory import KINDS
 from lab.aws.model import (
     TAG_ENDPOINT,
     Action,
@@ -22,8 +20,10 @@ from lab.aws.model import (
     PlanItem,
     tags,
 )
-from lab.aws.state import refuse_other_hosting
-from lab.aws.template import Resource
+from lab.aws.stack import changes, removal, template
+from lab.aws.stack.inventory import KINDS
+from lab.aws.stack.state import refuse_other_hosting
+from lab.aws.stack.template import Resource
 from lab.endpoint.client import EmulatorClient
 from lab.endpoint.records import Status
 from lab.progress import Progress
@@ -117,7 +117,7 @@ class LocalStack:
         for operation, named in self._there.unused(keep=set()):
             self._client.call(operation, **named)
         if BUCKET in ours:
-            destroy.empty(self._client.s3, self.names.bucket, progress)
+            removal.empty(self._client.s3, self.names.bucket, progress)
             self._client.s3("delete_bucket", Bucket=self.names.bucket)
         after = tuple(self._there.things())
         foreign = f"it has no tag {TAG_ENDPOINT} of this endpoint"

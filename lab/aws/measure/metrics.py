@@ -11,7 +11,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from lab.aws.access.session import AwsSession
 from lab.aws.measure.record import Reading
-from lab.aws.template import VARIANT
+from lab.aws.stack.template import VARIANT
 from lab.endpoint.client import EmulatorClient
 from lab.progress import Step
 

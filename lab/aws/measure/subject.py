@@ -3,7 +3,7 @@
 from lab.aws.access.session import AwsSession
 from lab.aws.measure.record import Subject
 from lab.aws.model import TAG_MODEL, TAG_VARIANT, AwsError, Kind, Names, Target
-from lab.aws.stack import Stack
+from lab.aws.stack.cloudformation import Stack
 from lab.endpoint.client import EmulatorClient
 from lab.endpoint.instances import platform_of
 

@@ -11,9 +11,9 @@ from lab.aws.access.errors import CallError, Kind, redacted
 from lab.aws.access.quotas import quota_check
 from lab.aws.access.session import AwsSession
 from lab.aws.access.simulation import permission_check
-from lab.aws.inventory import described, strangers
 from lab.aws.model import AwsError, Check, Names, Order, State
 from lab.aws.model import Kind as Hosting
+from lab.aws.stack.inventory import described, strangers
 from lab.endpoint.instances import table
 from lab.progress import Progress
 from lab.spec import Platform

@@ -30,8 +30,8 @@ from lab.aws.push.local_answer import local_answer
 from lab.aws.push.planning import changes
 from lab.aws.push.preflight import preflight
 from lab.aws.push.verify import Verified, verify
-from lab.aws.stack import Stack
-from lab.aws.template import is_release
+from lab.aws.stack.cloudformation import Stack
+from lab.aws.stack.template import is_release
 from lab.endpoint.client import EmulatorClient
 from lab.engine.api import Engine
 from lab.engine.docker import DockerEngine

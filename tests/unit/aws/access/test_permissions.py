@@ -9,7 +9,6 @@ from botocore.session import Session as Core
 from cfnlint.schema import PROVIDER_SCHEMA_MANAGER
 
 from lab import paths
-from lab.aws import template
 from lab.aws.access.errors import CallError, Kind
 from lab.aws.access.permissions import (
     ACTIONS,
@@ -25,6 +24,7 @@ from lab.aws.access.permissions import (
     policy_text,
 )
 from lab.aws.access.session import open_session
+from lab.aws.stack import template
 from tests.cloud.world import World
 from tests.unit.aws.services import SERVICES
 

@@ -5,10 +5,10 @@ import uuid
 from typing import Final
 
 from lab.aws.deployer import Aws
-from lab.aws.events import Follower
-from lab.aws.inventory import described
 from lab.aws.model import AwsError, Names
-from lab.aws.state import State
+from lab.aws.stack.events import Follower
+from lab.aws.stack.inventory import described
+from lab.aws.stack.state import State
 from lab.errors import LabError
 from lab.progress import Progress, Step
 

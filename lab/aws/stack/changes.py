@@ -3,10 +3,10 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
-from lab.aws import template
-from lab.aws.inventory import KINDS, STACK
 from lab.aws.model import Action, Artifacts, Names, Order, PlanItem
-from lab.aws.template import Resource
+from lab.aws.stack import template
+from lab.aws.stack.inventory import KINDS, STACK
+from lab.aws.stack.template import Resource
 
 NOT_YET: Final = Artifacts(image="not-pushed-yet", model_data="s3://none/model.tar.gz")
 """In place of what a plan cannot know."""

@@ -8,10 +8,10 @@ from typing import Final
 
 from lab.aws.access.errors import CallError, Kind
 from lab.aws.deployer import Aws, Thing
-from lab.aws.events import log_group
 from lab.aws.model import TAG_ENDPOINT, TAG_MANAGED, AwsError, Names
-from lab.aws.state import State
-from lab.aws.template import VARIANT, is_release
+from lab.aws.stack.events import log_group
+from lab.aws.stack.state import State
+from lab.aws.stack.template import VARIANT, is_release
 
 STACK: Final = "CloudFormation stack"
 SCALED: Final = "Autoscaling target"

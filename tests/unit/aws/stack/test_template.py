@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 from cfnlint.api import lint_file
 
-from lab.aws import template
-from lab.aws.inventory import KINDS
 from lab.aws.model import Artifacts, Names, Order
+from lab.aws.stack import template
+from lab.aws.stack.inventory import KINDS
 from lab.paths import ROOT
 from tests.unit.aws.orders import artifacts, real_time, serverless
 

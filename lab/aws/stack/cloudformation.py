@@ -6,14 +6,14 @@ from datetime import datetime
 from functools import partial
 from typing import Any, Final
 
-from lab.aws import changes, destroy, template
 from lab.aws.access.errors import CallError, Kind, redacted
 from lab.aws.deployer import Aws, Removal
-from lab.aws.events import Follower, log_group, log_tail, now
-from lab.aws.inventory import SCALED, inventory, resources
 from lab.aws.model import Action, Artifacts, AwsError, Deployment, Names, Order, PlanItem, tags
-from lab.aws.state import State
-from lab.aws.watch import POLL_S, WAIT_S, Watch, token
+from lab.aws.stack import changes, removal, template
+from lab.aws.stack.events import Follower, log_group, log_tail, now
+from lab.aws.stack.inventory import SCALED, inventory, resources
+from lab.aws.stack.state import State
+from lab.aws.stack.watch import POLL_S, WAIT_S, Watch, token
 from lab.progress import Progress
 
 _STEP_1_MINUTES: Final = 15
@@ -201,7 +201,7 @@ class Stack:
             self._aws.find("logs", "delete_log_group", logGroupName=group)
         if own and any(thing.kind == SCALED for thing in before):
             progress.note(_SHARED_ROLE)
-        return destroy.compared(
+        return removal.compared(
             before, lambda: inventory(self._aws, self.names), own=own, poll_s=self._poll_s
         )
 
@@ -223,7 +223,7 @@ class Stack:
         with progress.step(f"Deleting the stack {self.names.stack}") as step:
             for _ in range(_DELETIONS):
                 if self.names.bucket in resources(self._aws, state):
-                    destroy.empty(partial(self._aws.find, "s3"), self.names.bucket, progress)
+                    removal.empty(partial(self._aws.find, "s3"), self.names.bucket, progress)
                 self._watch.ask("delete_stack")
                 if self._watch.wait(state.id, follower, progress, step) is None:
                     return

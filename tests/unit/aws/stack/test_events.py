@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from lab.aws.events import Follower, log_tail
+from lab.aws.stack.events import Follower, log_tail
 
 AT = datetime(2026, 1, 1, tzinfo=UTC)
 
