@@ -9,7 +9,7 @@ from pathlib import PurePosixPath
 from typing import Any, Final
 
 from lab.contract import sources
-from lab.contract.credentials import redacted
+from lab.contract.layers.credentials import redacted
 from lab.contract.model import Finding, Rule, Verdict
 from lab.contract.session import Session, finding
 from lab.spec import PORT

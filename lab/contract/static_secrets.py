@@ -7,10 +7,10 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
 from lab.contract import sources
-from lab.contract.credentials import Leak, in_command, in_variable
+from lab.contract.layers.credentials import Leak, in_command, in_variable
+from lab.contract.layers.saved import Saved
 from lab.contract.looked import saved
 from lab.contract.model import Finding, Rule, Verdict
-from lab.contract.saved import Saved
 from lab.contract.session import Session, finding
 
 _SHOWN: Final = 5

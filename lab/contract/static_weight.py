@@ -5,9 +5,9 @@ from collections.abc import Callable, Sequence
 from typing import Final
 
 from lab.contract import sources
+from lab.contract.layers.saved import MODEL_PLACE, Saved
 from lab.contract.looked import saved
 from lab.contract.model import Finding, Rule, Verdict
-from lab.contract.saved import MODEL_PLACE, Saved
 from lab.contract.session import Session, finding
 from lab.units import format_bytes
 

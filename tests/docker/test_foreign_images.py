@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from lab.contract.saved import MACHINES
+from lab.contract.layers.saved import MACHINES
 from lab.engine import emulation
 from lab.engine.docker import DockerEngine
 from lab.images.base import ensure_base

@@ -4,8 +4,8 @@ import tracemalloc
 
 import pytest
 
+from lab.contract.layers.saved import read
 from lab.contract.model import Verdict
-from lab.contract.saved import read
 from lab.contract.static_image import programs_of
 from lab.contract.static_weight import judge_leftovers, judge_model_data
 from lab.errors import EngineError

@@ -6,10 +6,10 @@ from collections.abc import Mapping
 
 import pytest
 
-from lab.contract.credentials import in_command, in_text, in_url, in_variable, redacted
+from lab.contract.layers.credentials import in_command, in_text, in_url, in_variable, redacted
+from lab.contract.layers.saved import Layer, Saved, read
+from lab.contract.layers.secretfiles import in_file
 from lab.contract.model import Verdict
-from lab.contract.saved import Layer, Saved, read
-from lab.contract.secretfiles import in_file
 from lab.contract.static_secrets import judge_config, judge_layers
 from tests.unit.contract.images import in_chunks, saved
 

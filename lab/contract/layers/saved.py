@@ -11,8 +11,8 @@ from contextlib import closing
 from dataclasses import dataclass, field
 from typing import IO, Any, Final, cast
 
-from lab.contract.credentials import Leak, redacted
-from lab.contract.secretfiles import LARGEST_READ, in_file
+from lab.contract.layers.credentials import Leak, redacted
+from lab.contract.layers.secretfiles import LARGEST_READ, in_file
 from lab.engine.client import open_client
 from lab.engine.docker import DockerEngine
 from lab.engine.foreign import translated
