@@ -11,10 +11,10 @@ from lab.cli.files import save
 from lab.cli.platforms import parse_platform
 from lab.contract.check import chosen, entries, run
 from lab.contract.model import Verdicts
-from lab.contract.outputs import as_json, as_junit
+from lab.contract.reports.machine import as_json, as_junit
+from lab.contract.reports.terminal import render, render_rules
 from lab.contract.session import START_LIMIT_S, Session
 from lab.contract.subject import Wish, prepared
-from lab.contract.terminal import render, render_rules
 from lab.engine.api import Engine
 from lab.engine.docker import DockerEngine
 from lab.engine.select import open_engine

@@ -22,7 +22,7 @@ import pytest
 from lab.contract.check import chosen, entries, run
 from lab.contract.layers.saved import save
 from lab.contract.model import Finding, Verdict
-from lab.contract.outputs import as_json
+from lab.contract.reports.machine import as_json
 from lab.contract.session import START_LIMIT_S, Session
 from lab.contract.subject import Wish, prepared
 from lab.engine.docker import DockerEngine

@@ -22,8 +22,8 @@ from lab.contract.live_start import judge_start_time
 from lab.contract.live_stop import Stop, judge_sigterm
 from lab.contract.load import Load
 from lab.contract.model import Subject, Verdict, Where
-from lab.contract.outputs import as_json
 from lab.contract.procfs import emulated as as_the_program_sees_it
+from lab.contract.reports.machine import as_json
 from lab.contract.session import START_LIMIT_S, CannotTry, Session
 from lab.contract.static_image import RULES, judge_instance, judge_platform
 from lab.contract.subject import Wish

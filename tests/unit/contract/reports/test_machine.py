@@ -7,8 +7,8 @@ from xml.etree import ElementTree as ET
 from rich.console import Console
 
 from lab.contract.model import Verdict, Verdicts
-from lab.contract.outputs import as_json, as_junit
-from lab.contract.terminal import render
+from lab.contract.reports.machine import as_json, as_junit
+from lab.contract.reports.terminal import render
 from tests.unit.contract.makers import found, verdicts
 
 MIXED = verdicts(
