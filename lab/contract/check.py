@@ -6,21 +6,21 @@ from dataclasses import dataclass, replace
 from types import ModuleType
 from typing import Final
 
-from lab.contract import (
-    live_conditions,
-    live_invoke,
-    live_kinds,
-    live_ping,
-    live_start,
-    live_stop,
-    live_tiers,
-    static_entry,
-    static_image,
-    static_manifest,
-    static_secrets,
-    static_weight,
-)
 from lab.contract.model import Finding, Rule, Verdict, Verdicts
+from lab.contract.rules import (
+    conditions,
+    entrypoint,
+    image,
+    invoke,
+    kinds,
+    manifest,
+    memory,
+    ping,
+    secrets,
+    start,
+    stop,
+    weight,
+)
 from lab.contract.session import CannotTry, NotReady, Session
 from lab.errors import LabError, UsageError
 from lab.progress import Progress
@@ -28,14 +28,14 @@ from lab.progress import Progress
 Try = Callable[[Session], Finding | Sequence[Finding]]
 
 _SECTIONS: Final[Sequence[tuple[str, Sequence[ModuleType]]]] = (
-    ("Image", (static_image, static_manifest, static_entry, static_secrets, static_weight)),
-    ("Start", (live_start,)),
-    ("Health", (live_ping,)),
-    ("Invocations", (live_invoke,)),
-    ("Surroundings", (live_conditions,)),
-    ("Stop", (live_stop,)),
-    ("Memory", (live_tiers,)),
-    ("Capabilities", (live_kinds,)),
+    ("Image", (image, manifest, entrypoint, secrets, weight)),
+    ("Start", (start,)),
+    ("Health", (ping,)),
+    ("Invocations", (invoke,)),
+    ("Surroundings", (conditions,)),
+    ("Stop", (stop,)),
+    ("Memory", (memory,)),
+    ("Capabilities", (kinds,)),
 )
 """Headings, and the modules whose rules stand under them."""
 

@@ -6,11 +6,17 @@ from typing import Any
 
 import pytest
 
-from lab.contract import live_kinds, subject
+from lab.contract import subject
 from lab.contract.fitness import REAL_TIME, fitness
-from lab.contract.live_conditions import judge_condition
-from lab.contract.live_invoke import SIZES, judge_invocation, judge_size
-from lab.contract.live_ping import (
+from lab.contract.load import Load
+from lab.contract.model import Subject, Verdict, Where
+from lab.contract.procfs import emulated as as_the_program_sees_it
+from lab.contract.reports.machine import as_json
+from lab.contract.rules import kinds
+from lab.contract.rules.conditions import judge_condition
+from lab.contract.rules.image import RULES, judge_instance, judge_platform
+from lab.contract.rules.invoke import SIZES, judge_invocation, judge_size
+from lab.contract.rules.ping import (
     ACCEPT_LIMIT_S,
     PING_LIMIT_S,
     judge_accepts,
@@ -18,14 +24,9 @@ from lab.contract.live_ping import (
     judge_first,
     judge_pings,
 )
-from lab.contract.live_start import judge_start_time
-from lab.contract.live_stop import Stop, judge_sigterm
-from lab.contract.load import Load
-from lab.contract.model import Subject, Verdict, Where
-from lab.contract.procfs import emulated as as_the_program_sees_it
-from lab.contract.reports.machine import as_json
+from lab.contract.rules.start import judge_start_time
+from lab.contract.rules.stop import Stop, judge_sigterm
 from lab.contract.session import START_LIMIT_S, CannotTry, Session
-from lab.contract.static_image import RULES, judge_instance, judge_platform
 from lab.contract.subject import Wish
 from lab.endpoint.instances import table
 from lab.errors import EmulationError, UsageError
@@ -39,7 +40,7 @@ AMD, ARM = Platform.AMD64, Platform.ARM64
 LATE = answered(None, seconds=300, error="timed out")
 TRY_INSTANCE: Any = {rule.id: attempt for rule, attempt in RULES}["instance-type"]
 
-TRY_SERVERLESS: Any = {rule.id: attempt for rule, attempt in live_kinds.RULES}["kind-serverless"]
+TRY_SERVERLESS: Any = {rule.id: attempt for rule, attempt in kinds.RULES}["kind-serverless"]
 
 
 def session(
@@ -126,22 +127,22 @@ def test_seconds_under_the_conditions_of_serverless_are_told_with_a_word_about_e
     native: Platform, aside: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     seen = "yes: ready after 20.0 s"
-    monkeypatch.setattr(live_kinds, "spoilers", lambda *_: [])
-    monkeypatch.setattr(live_kinds, "_tier", lambda _: SERVERLESS_TIERS[0])
-    monkeypatch.setattr(live_kinds, "_all_at_once", lambda *_: (PASS, seen))
+    monkeypatch.setattr(kinds, "spoilers", lambda *_: [])
+    monkeypatch.setattr(kinds, "_tier", lambda _: SERVERLESS_TIERS[0])
+    monkeypatch.setattr(kinds, "_all_at_once", lambda *_: (PASS, seen))
     assert TRY_SERVERLESS(session(AMD, native)).seen == seen + aside
 
 
 def test_serverless_is_not_denied_for_what_may_be_qemus_memory_or_pace(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(live_kinds, "spoilers", lambda *_: [])
-    monkeypatch.setattr(live_kinds, "_tier", lambda _: None)
+    monkeypatch.setattr(kinds, "spoilers", lambda *_: [])
+    monkeypatch.setattr(kinds, "_tier", lambda _: None)
     assert TRY_SERVERLESS(session(AMD, AMD)).verdict is WARN
     with pytest.raises(CannotTry, match="memory-tiers"):
         TRY_SERVERLESS(session(AMD, ARM))
-    monkeypatch.setattr(live_kinds, "_tier", lambda _: SERVERLESS_TIERS[0])
-    monkeypatch.setattr(live_kinds, "_all_at_once", lambda *_: (WARN, "not with 1024 MB"))
+    monkeypatch.setattr(kinds, "_tier", lambda _: SERVERLESS_TIERS[0])
+    monkeypatch.setattr(kinds, "_all_at_once", lambda *_: (WARN, "not with 1024 MB"))
     assert TRY_SERVERLESS(session(AMD, AMD)).verdict is WARN
     with pytest.raises(CannotTry, match="emulated: time not judged"):
         TRY_SERVERLESS(session(AMD, ARM))

@@ -11,9 +11,9 @@ import pytest
 
 from lab.contract import calls
 from lab.contract.calls import Call
-from lab.contract.live_kinds import judge_models, judge_parameters, parameters_wrong
 from lab.contract.model import Verdict
 from lab.contract.multimodel import converse
+from lab.contract.rules.kinds import judge_models, judge_parameters, parameters_wrong
 from lab.contract.session import Running, Sample
 
 

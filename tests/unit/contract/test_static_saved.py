@@ -6,8 +6,8 @@ import pytest
 
 from lab.contract.layers.saved import read
 from lab.contract.model import Verdict
-from lab.contract.static_image import programs_of
-from lab.contract.static_weight import judge_leftovers, judge_model_data
+from lab.contract.rules.image import programs_of
+from lab.contract.rules.weight import judge_leftovers, judge_model_data
 from lab.errors import EngineError
 from tests.unit.contract.images import ELF_AMD64, in_chunks, saved
 

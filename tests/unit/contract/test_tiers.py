@@ -4,8 +4,8 @@ from collections.abc import Sequence
 
 import pytest
 
-from lab.contract.live_tiers import Trial, judge_growth, judge_tiers
 from lab.contract.model import Verdict
+from lab.contract.rules.memory import Trial, judge_growth, judge_tiers
 from lab.spec import SERVERLESS_TIERS
 
 MB = 1_000_000

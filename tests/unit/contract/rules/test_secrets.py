@@ -10,7 +10,7 @@ from lab.contract.layers.credentials import in_command, in_text, in_url, in_vari
 from lab.contract.layers.saved import Layer, Saved, read
 from lab.contract.layers.secretfiles import in_file
 from lab.contract.model import Verdict
-from lab.contract.static_secrets import judge_config, judge_layers
+from lab.contract.rules.secrets import judge_config, judge_layers
 from tests.unit.contract.images import in_chunks, saved
 
 UPPER = string.ascii_uppercase + "234567"

@@ -7,9 +7,9 @@ from typing import Final
 
 from lab.contract import calls, sources
 from lab.contract.calls import Call
-from lab.contract.live_start import Blame, blame, unready_words
 from lab.contract.load import CLIENTS, Load, under_load
 from lab.contract.model import Finding, Rule, Verdict
+from lab.contract.rules.start import Blame, blame, unready_words
 from lab.contract.session import CannotTry, NotReady, Session, finding
 from lab.units import format_seconds
 

@@ -6,8 +6,8 @@ from typing import Any, Final
 
 from lab.contract import sources
 from lab.contract.layers.saved import MACHINES, Layer, Saved
-from lab.contract.looked import inspected, saved
 from lab.contract.model import Finding, Rule, Verdict
+from lab.contract.rules.inspected import inspected, saved
 from lab.contract.session import CannotTry, Session, finding
 from lab.endpoint.instances import InstanceType, table
 from lab.spec import Platform

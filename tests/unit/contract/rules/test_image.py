@@ -5,9 +5,9 @@ from collections.abc import Sequence
 import pytest
 
 from lab.contract.model import Verdict
-from lab.contract.static_entry import judge_entry, judge_exposed, judge_user
-from lab.contract.static_image import SIZE_LIMIT, judge_layers, judge_platform, judge_size
-from lab.contract.static_manifest import Held, judge_manifest
+from lab.contract.rules.entrypoint import judge_entry, judge_exposed, judge_user
+from lab.contract.rules.image import SIZE_LIMIT, judge_layers, judge_platform, judge_size
+from lab.contract.rules.manifest import Held, judge_manifest
 from lab.engine.manifests import DOCKER_LIST, DOCKER_MANIFEST, OCI_INDEX, OCI_MANIFEST
 from lab.spec import Platform
 

@@ -5,8 +5,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Final
 
-from lab.contract.looked import inspected
 from lab.contract.model import Finding, Rule, Verdict
+from lab.contract.rules.inspected import inspected
 from lab.contract.session import Session, finding
 from lab.engine.distribution import Distribution
 from lab.engine.docker import DockerEngine

@@ -9,8 +9,8 @@ from typing import Any, Final
 from lab.contract import sources
 from lab.contract.layers.credentials import Leak, in_command, in_variable
 from lab.contract.layers.saved import Saved
-from lab.contract.looked import saved
 from lab.contract.model import Finding, Rule, Verdict
+from lab.contract.rules.inspected import saved
 from lab.contract.session import Session, finding
 
 _SHOWN: Final = 5

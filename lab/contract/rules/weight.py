@@ -6,8 +6,8 @@ from typing import Final
 
 from lab.contract import sources
 from lab.contract.layers.saved import MODEL_PLACE, Saved
-from lab.contract.looked import saved
 from lab.contract.model import Finding, Rule, Verdict
+from lab.contract.rules.inspected import saved
 from lab.contract.session import Session, finding
 from lab.units import format_bytes
 

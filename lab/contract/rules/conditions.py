@@ -6,8 +6,8 @@ from typing import Any, Final
 
 from lab.contract import sources
 from lab.contract.calls import Call
-from lab.contract.live_start import unready_words
 from lab.contract.model import Finding, Rule, Verdict
+from lab.contract.rules.start import unready_words
 from lab.contract.session import CannotTry, NotReady, Session, finding
 from lab.units import format_seconds
 
