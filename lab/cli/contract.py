@@ -13,7 +13,7 @@ from lab.contract.check import chosen, entries, run
 from lab.contract.model import Verdicts
 from lab.contract.reports.machine import as_json, as_junit
 from lab.contract.reports.terminal import render, render_rules
-from lab.contract.session import START_LIMIT_S, Session
+from lab.contract.running.session import START_LIMIT_S, Session
 from lab.contract.subject import Wish, prepared
 from lab.engine.api import Engine
 from lab.engine.docker import DockerEngine

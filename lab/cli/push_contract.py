@@ -9,7 +9,7 @@ from lab.aws.push.workflow import Contract, Goods
 from lab.contract import fitness
 from lab.contract.check import entries, run
 from lab.contract.model import Finding, Verdict
-from lab.contract.session import Session
+from lab.contract.running.session import Session
 from lab.contract.subject import Wish, prepared
 from lab.endpoint.instances import table
 from lab.engine.docker import DockerEngine

@@ -21,7 +21,7 @@ from lab.contract.rules import (
     stop,
     weight,
 )
-from lab.contract.session import CannotTry, NotReady, Session
+from lab.contract.running.session import CannotTry, NotReady, Session
 from lab.errors import LabError, UsageError
 from lab.progress import Progress
 

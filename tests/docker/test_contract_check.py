@@ -23,7 +23,7 @@ from lab.contract.check import chosen, entries, run
 from lab.contract.layers.saved import save
 from lab.contract.model import Finding, Verdict
 from lab.contract.reports.machine import as_json
-from lab.contract.session import START_LIMIT_S, Session
+from lab.contract.running.session import START_LIMIT_S, Session
 from lab.contract.subject import Wish, prepared
 from lab.engine.docker import DockerEngine
 from lab.engine.manifests import OCI_INDEX, OCI_MANIFEST

@@ -14,7 +14,7 @@ from lab.coldstart.plan import Plan
 from lab.coldstart.prepare import prepared as prepared_run
 from lab.contract.check import chosen, entries, run
 from lab.contract.model import Verdict, Verdicts
-from lab.contract.session import Session
+from lab.contract.running.session import Session
 from lab.contract.subject import Wish, prepared
 from lab.endpoint.instances import LARGE
 from lab.engine.docker import DockerEngine

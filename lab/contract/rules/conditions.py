@@ -5,10 +5,10 @@ from functools import partial
 from typing import Any, Final
 
 from lab.contract import sources
-from lab.contract.calls import Call
 from lab.contract.model import Finding, Rule, Verdict
 from lab.contract.rules.start import unready_words
-from lab.contract.session import CannotTry, NotReady, Session, finding
+from lab.contract.running.calls import Call
+from lab.contract.running.session import CannotTry, NotReady, Session, finding
 from lab.units import format_seconds
 
 SERVERLESS_USER: Final = "993:990"

@@ -11,7 +11,7 @@ from typing import Any, Final
 from lab.contract import sources
 from lab.contract.layers.credentials import redacted
 from lab.contract.model import Finding, Rule, Verdict
-from lab.contract.session import Session, finding
+from lab.contract.running.session import Session, finding
 from lab.spec import PORT
 
 _SHELLS: Final = ("sh", "bash", "dash", "ash", "zsh")

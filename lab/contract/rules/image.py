@@ -8,7 +8,7 @@ from lab.contract import sources
 from lab.contract.layers.saved import MACHINES, Layer, Saved
 from lab.contract.model import Finding, Rule, Verdict
 from lab.contract.rules.inspected import inspected, saved
-from lab.contract.session import CannotTry, Session, finding
+from lab.contract.running.session import CannotTry, Session, finding
 from lab.endpoint.instances import InstanceType, table
 from lab.spec import Platform
 from lab.units import format_bytes

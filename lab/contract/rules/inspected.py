@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from lab.contract.layers.saved import Saved, save
-from lab.contract.session import CannotTry, Session
+from lab.contract.running.session import CannotTry, Session
 from lab.engine.foreign import translated
 from lab.errors import EngineError
 

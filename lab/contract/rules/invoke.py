@@ -5,10 +5,11 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Final
 
-from lab.contract import calls, sources
-from lab.contract.calls import Call, on
+from lab.contract import sources
 from lab.contract.model import Finding, Rule, Verdict
-from lab.contract.session import CannotTry, Running, Session, died, finding
+from lab.contract.running import calls
+from lab.contract.running.calls import Call, on
+from lab.contract.running.session import CannotTry, Running, Session, died, finding
 from lab.wire import connect
 
 _MIB: Final = 1024 * 1024

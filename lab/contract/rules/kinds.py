@@ -10,14 +10,14 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
 from lab.contract import sources
-from lab.contract.calls import Call
 from lab.contract.fitness import REAL_TIME, SERVERLESS, fitness, spoilers
 from lab.contract.model import Finding, Rule, Verdict
-from lab.contract.multimodel import PLACE, Step, answers_models, converse
 from lab.contract.rules.conditions import SERVERLESS_USER
 from lab.contract.rules.memory import trials
 from lab.contract.rules.start import SERVERLESS_START_S, unready_words
-from lab.contract.session import CannotTry, NotReady, Sample, Session, finding
+from lab.contract.running.calls import Call
+from lab.contract.running.multimodel import PLACE, Step, answers_models, converse
+from lab.contract.running.session import CannotTry, NotReady, Sample, Session, finding
 from lab.engine.api import Mount
 from lab.spec import SERVERLESS_TIERS, Platform, Tier
 from lab.units import format_seconds

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from lab.contract.model import Finding, Rule, Verdict
 from lab.contract.rules.inspected import inspected
-from lab.contract.session import Session, finding
+from lab.contract.running.session import Session, finding
 from lab.engine.distribution import Distribution
 from lab.engine.docker import DockerEngine
 from lab.engine.foreign import translated

@@ -9,7 +9,15 @@ from typing import Final
 from lab.contract import sources
 from lab.contract.model import Finding, Rule, Verdict
 from lab.contract.rules.start import SERVERLESS_START_S, unready_words
-from lab.contract.session import CannotTry, NotReady, Running, Sample, Session, died, finding
+from lab.contract.running.session import (
+    CannotTry,
+    NotReady,
+    Running,
+    Sample,
+    Session,
+    died,
+    finding,
+)
 from lab.spec import SERVERLESS_TIERS, Tier
 from lab.units import format_bytes, format_seconds
 

@@ -5,12 +5,13 @@ from collections.abc import Callable, Sequence
 from statistics import median
 from typing import Final
 
-from lab.contract import calls, sources
-from lab.contract.calls import Call
-from lab.contract.load import CLIENTS, Load, under_load
+from lab.contract import sources
 from lab.contract.model import Finding, Rule, Verdict
 from lab.contract.rules.start import Blame, blame, unready_words
-from lab.contract.session import CannotTry, NotReady, Session, finding
+from lab.contract.running import calls
+from lab.contract.running.calls import Call
+from lab.contract.running.load import CLIENTS, Load, under_load
+from lab.contract.running.session import CannotTry, NotReady, Session, finding
 from lab.units import format_seconds
 
 PING_LIMIT_S: Final = 2.0

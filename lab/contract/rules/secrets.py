@@ -11,7 +11,7 @@ from lab.contract.layers.credentials import Leak, in_command, in_variable
 from lab.contract.layers.saved import Saved
 from lab.contract.model import Finding, Rule, Verdict
 from lab.contract.rules.inspected import saved
-from lab.contract.session import Session, finding
+from lab.contract.running.session import Session, finding
 
 _SHOWN: Final = 5
 _LONGEST: Final = 60

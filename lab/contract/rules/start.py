@@ -11,8 +11,8 @@ from typing import Final
 
 from lab.contract import sources
 from lab.contract.model import Finding, Rule, Verdict
-from lab.contract.session import CannotTry, NotReady, Session, finding
-from lab.contract.wait import Unready
+from lab.contract.running.readiness import Unready
+from lab.contract.running.session import CannotTry, NotReady, Session, finding
 from lab.spec import PORT
 from lab.start.cause import CauseKind
 from lab.units import format_seconds

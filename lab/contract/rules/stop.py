@@ -6,11 +6,12 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Final
 
-from lab.contract import calls, procfs, sources
-from lab.contract.calls import Call
-from lab.contract.load import Clients
+from lab.contract import sources
 from lab.contract.model import Finding, Rule, Verdict
-from lab.contract.session import CannotTry, Session, finding
+from lab.contract.running import calls, procfs
+from lab.contract.running.calls import Call
+from lab.contract.running.load import Clients
+from lab.contract.running.session import CannotTry, Session, finding
 from lab.engine.container import DockerContainer
 from lab.units import format_seconds
 

@@ -8,7 +8,7 @@ from lab.contract import sources
 from lab.contract.layers.saved import MODEL_PLACE, Saved
 from lab.contract.model import Finding, Rule, Verdict
 from lab.contract.rules.inspected import saved
-from lab.contract.session import Session, finding
+from lab.contract.running.session import Session, finding
 from lab.units import format_bytes
 
 _NEGLIGIBLE: Final = 10_000_000

@@ -2,8 +2,8 @@
 
 from typing import Any
 
-from lab.contract.calls import Call
 from lab.contract.model import Finding, Rule, Verdict, Verdicts
+from lab.contract.running.calls import Call
 from lab.spec import Platform
 
 

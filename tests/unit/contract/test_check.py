@@ -9,8 +9,8 @@ import pytest
 from lab.contract.check import Entry, attempt, chosen, entries, run
 from lab.contract.fitness import fitness
 from lab.contract.model import Finding, Subject, Verdict, Where
-from lab.contract.session import CannotTry, NotReady, Session
-from lab.contract.wait import Unready
+from lab.contract.running.readiness import Unready
+from lab.contract.running.session import CannotTry, NotReady, Session
 from lab.errors import EngineError, UsageError
 from lab.progress import Silent
 from lab.spec import Platform

@@ -8,9 +8,7 @@ import pytest
 
 from lab.contract import subject
 from lab.contract.fitness import REAL_TIME, fitness
-from lab.contract.load import Load
 from lab.contract.model import Subject, Verdict, Where
-from lab.contract.procfs import emulated as as_the_program_sees_it
 from lab.contract.reports.machine import as_json
 from lab.contract.rules import kinds
 from lab.contract.rules.conditions import judge_condition
@@ -26,7 +24,9 @@ from lab.contract.rules.ping import (
 )
 from lab.contract.rules.start import judge_start_time
 from lab.contract.rules.stop import Stop, judge_sigterm
-from lab.contract.session import START_LIMIT_S, CannotTry, Session
+from lab.contract.running.load import Load
+from lab.contract.running.procfs import emulated as as_the_program_sees_it
+from lab.contract.running.session import START_LIMIT_S, CannotTry, Session
 from lab.contract.subject import Wish
 from lab.endpoint.instances import table
 from lab.errors import EmulationError, UsageError

@@ -2,9 +2,7 @@
 
 import pytest
 
-from lab.contract.load import Load
 from lab.contract.model import Verdict
-from lab.contract.procfs import Listening
 from lab.contract.rules.conditions import judge_condition
 from lab.contract.rules.invoke import (
     SIZES,
@@ -22,7 +20,9 @@ from lab.contract.rules.invoke import (
 from lab.contract.rules.ping import judge_accepts, judge_concurrent, judge_first, judge_pings
 from lab.contract.rules.start import Blame, blame, judge_start_time
 from lab.contract.rules.stop import Stop, judge_arrives, judge_in_flight, judge_sigterm
-from lab.contract.wait import Unready
+from lab.contract.running.load import Load
+from lab.contract.running.procfs import Listening
+from lab.contract.running.readiness import Unready
 from lab.start.cause import CauseKind
 from tests.unit.contract.makers import answered
 

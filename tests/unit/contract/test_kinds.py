@@ -9,12 +9,12 @@ from typing import Any, cast
 
 import pytest
 
-from lab.contract import calls
-from lab.contract.calls import Call
 from lab.contract.model import Verdict
-from lab.contract.multimodel import converse
 from lab.contract.rules.kinds import judge_models, judge_parameters, parameters_wrong
-from lab.contract.session import Running, Sample
+from lab.contract.running import calls
+from lab.contract.running.calls import Call
+from lab.contract.running.multimodel import converse
+from lab.contract.running.session import Running, Sample
 
 
 def answered(status: int | None, body: bytes = b"") -> Call:

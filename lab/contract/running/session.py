@@ -20,11 +20,11 @@ from pathlib import Path
 from tempfile import mkdtemp
 from typing import Any, Final, TypeVar
 
-from lab.contract import calls
-from lab.contract.calls import Call
 from lab.contract.model import Finding, Rule, Subject, Verdict, Where
-from lab.contract.samples import CANDIDATES
-from lab.contract.wait import NotReady, refused, wait_until_ready
+from lab.contract.running import calls
+from lab.contract.running.calls import Call
+from lab.contract.running.payloads import CANDIDATES
+from lab.contract.running.readiness import NotReady, refused, wait_until_ready
 from lab.engine.api import ContainerSpec, Mount
 from lab.engine.container import DockerContainer
 from lab.engine.docker import MODEL_DIR

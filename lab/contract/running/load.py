@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
-from lab.contract import calls
-from lab.contract.calls import Call
-from lab.contract.session import Running
+from lab.contract.running import calls
+from lab.contract.running.calls import Call
+from lab.contract.running.session import Running
 
 CLIENTS: Final = 8
 _PING_EVERY_S: Final = 0.1

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from lab.contract import calls, procfs
+from lab.contract.running import calls, procfs
 from lab.engine.container import DockerContainer
 from lab.errors import EngineError
 from lab.start.cause import CauseKind, not_ready, not_started

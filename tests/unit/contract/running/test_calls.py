@@ -8,9 +8,9 @@ from contextlib import contextmanager
 
 import pytest
 
-from lab.contract import calls
-from lab.contract.procfs import parse
-from lab.contract.samples import CANDIDATES, png
+from lab.contract.running import calls
+from lab.contract.running.payloads import CANDIDATES, png
+from lab.contract.running.procfs import parse
 from lab.wire import connect
 
 

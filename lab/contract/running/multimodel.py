@@ -5,9 +5,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from lab.contract import calls
-from lab.contract.calls import Call
-from lab.contract.session import Running, Sample
+from lab.contract.running import calls
+from lab.contract.running.calls import Call
+from lab.contract.running.session import Running, Sample
 from lab.wire import request
 
 NAME: Final = "lab-contract-model"
