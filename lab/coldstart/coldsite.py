@@ -8,9 +8,9 @@ from pathlib import Path
 from lab.coldstart.marks import Taking
 from lab.coldstart.site import Brought, Site
 from lab.coldstart.trial import Subject
-from lab.engine.coldhost import MODEL, ColdHost, cold_host
+from lab.engine.coldhost.host import MODEL, ColdHost, cold_host
+from lab.engine.coldhost.link import Link
 from lab.engine.docker import DockerEngine
-from lab.engine.link import Link
 from lab.spec import Mark, Platform
 
 

@@ -18,7 +18,7 @@ from lab.coldstart.schedule import Trial
 from lab.coldstart.site import Brought, ColdSites, LocalSite, Site
 from lab.coldstart.trial import Subject, TrialFailed, TrialSkipped
 from lab.engine.api import Container, ContainerSpec, Engine, EngineFacts, Usage
-from lab.engine.pulled import NotColdError
+from lab.engine.coldhost.pulled import NotColdError
 from lab.errors import ArchiveError, DiskFullError, EngineError, RegistryError
 from lab.spec import HOST_TIER, LABEL, LABEL_OWNER, LABEL_ROLE, EngineKind, Mark, StartKind, Tier
 from lab.start import timeline

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any, Final, Self
 
@@ -17,11 +18,19 @@ from pydantic import (
     model_validator,
 )
 
-from lab.coldstart.nearest import unknown
 from lab.errors import UsageError
 from lab.host import this_machine
 from lab.spec import FLOOR, HOST_TIER, Platform, StartKind, Tier
 from lab.units import parse_rate
+
+
+def unknown(kind: str, name: str, known: Iterable[str]) -> str:
+    """``unknown variant 'onxx'; did you mean onnx?``, or else what there is."""
+    names = sorted(known)
+    near = get_close_matches(name, names, n=1, cutoff=0.6)
+    hint = f"did you mean {near[0]}?" if near else f"known are {', '.join(names)}"
+    return f"unknown {kind} {name!r}; {hint}"
+
 
 MAX_PROBE_INTERVAL_S: Final = 0.020
 """Probes further apart would make ``ready`` too coarse for a start of a few hundred ms."""

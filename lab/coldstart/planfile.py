@@ -9,8 +9,7 @@ from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from lab import paths
-from lab.coldstart.nearest import unknown
-from lab.coldstart.plan import OwnImage, Plan
+from lab.coldstart.plan import OwnImage, Plan, unknown
 from lab.errors import PlanError, UsageError
 
 Location = tuple[int | str, ...]

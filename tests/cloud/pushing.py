@@ -37,7 +37,7 @@ REAL_TIME = replace(
 
 
 class Carrier:
-    """In the place of `lab.aws.push.ecr`: a manifest for each image id, put and found by ECR's API."""
+    """In the place of `lab.aws.push.ecr`: a manifest for each image id, put and found as in ECR."""
 
     def find(self, aws: AwsSession, engine: object, ref: str, *, repository: str) -> Pushed | None:
         found = aws.find("ecr", "describe_repositories", repositoryNames=[repository])

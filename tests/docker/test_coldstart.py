@@ -21,8 +21,8 @@ from lab.coldstart.record import Cell, FailureKind, Outcome, Sample
 from lab.coldstart.schedule import Trial
 from lab.coldstart.stock import cold_hosts
 from lab.coldstart.trial import Subject
+from lab.engine.coldhost.pulled import NotColdError
 from lab.engine.docker import DockerEngine
-from lab.engine.pulled import NotColdError
 from lab.images.base import ensure_base
 from lab.progress import Progress
 from lab.spec import LABEL_OWNER, Mark, Phase, Platform, StartKind

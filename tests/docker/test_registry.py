@@ -12,7 +12,7 @@ import httpx
 import numpy as np
 import pytest
 
-from lab.engine.coldhost import cold_host
+from lab.engine.coldhost.host import cold_host
 from lab.engine.distribution import Distribution
 from lab.engine.docker import DockerEngine
 from lab.engine.manifests import DOCKER_MANIFEST, LayerBlob, Manifest

@@ -26,7 +26,7 @@ from lab.aws.measure.record import (
 from lab.aws.measure.spending import SLOWEST_S, busy_s, cost_usd
 from lab.aws.measure.summary import summarise
 from lab.aws.measure.task import Options, Task, new_run, refuse_another
-from lab.aws.measure_windows import cold_window, warm_window
+from lab.aws.measure.windows import cold_window, warm_window
 from lab.aws.model import AwsError, Kind
 from lab.errors import EndpointError, UsageError
 from lab.progress import Progress, Step

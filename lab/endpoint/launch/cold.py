@@ -21,7 +21,7 @@ from lab.endpoint.live import Address, LaunchFailed, VariantPlan
 from lab.endpoint.s3 import ObjectError, Objects
 from lab.endpoint.settings import Settings
 from lab.engine.api import Container, ContainerSpec, Engine
-from lab.engine.coldhost import MODEL, ROLE, ColdHost, cold_host
+from lab.engine.coldhost.host import MODEL, ROLE, ColdHost, cold_host
 from lab.engine.distribution import Distribution
 from lab.engine.docker import DockerEngine
 from lab.engine.registry import INTERNAL, MODELS, NAME, NETWORK, Registry

@@ -17,7 +17,7 @@ from lab.coldstart.record import Cell, FailureKind, Outcome, Sample
 from lab.coldstart.site import Brought, Site
 from lab.coldstart.trial import Subject
 from lab.engine.api import ContainerSpec
-from lab.engine.pulled import NotColdError
+from lab.engine.coldhost.pulled import NotColdError
 from lab.errors import DiskFullError, ImageNotFoundError, RegistryError
 from lab.spec import LABEL_OWNER, EngineKind, Mark, Phase, Platform, StartKind
 from lab.start import timeline

@@ -1,6 +1,6 @@
 import pytest
 
-from lab.engine.link import shaping
+from lab.engine.coldhost.link import shaping
 
 
 def words(bits_per_s: int) -> dict[str, str]:

@@ -1,7 +1,7 @@
 import pytest
 
 from lab.engine.api import LayerEvent
-from lab.engine.pulled import NotColdError, downloaded_at, layers_pulled
+from lab.engine.coldhost.pulled import NotColdError, downloaded_at, layers_pulled
 
 ORDINARY = ("Pulling fs layer", "Downloading", "Download complete", "Extracting", "Pull complete")
 
