@@ -7,8 +7,8 @@ import typer
 from lab import paths
 from lab.cli.console import ConsoleProgress, out
 from lab.cli.down import running_engine
-from lab.engine.clean import remove_all
-from lab.engine.docker import DockerEngine
+from lab.engine.docker.clean import remove_all
+from lab.engine.docker.engine import DockerEngine
 from lab.engine.locate import find_engine
 from lab.stack import session
 from lab.stack.settings import Settings

@@ -16,7 +16,7 @@ from lab.contract.reports.terminal import render, render_rules
 from lab.contract.running.session import START_LIMIT_S, Session
 from lab.contract.subject import Wish, prepared
 from lab.engine.api import Engine
-from lab.engine.docker import DockerEngine
+from lab.engine.docker.engine import DockerEngine
 from lab.engine.select import open_engine
 from lab.errors import EngineError
 from lab.start.emulated import PATIENCE

@@ -11,7 +11,7 @@ from lab.cli import images_build, images_parity, images_push
 from lab.cli.console import ConsoleProgress, err, out
 from lab.cli.platforms import parse_platform
 from lab.engine.api import Engine
-from lab.engine.docker import DockerEngine
+from lab.engine.docker.engine import DockerEngine
 from lab.engine.select import open_engine
 from lab.errors import ImageNotFoundError, UsageError
 from lab.images.contents import contents as contents_of

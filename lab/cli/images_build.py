@@ -8,7 +8,7 @@ from rich.table import Table
 from lab.cli.console import ConsoleProgress, out
 from lab.cli.platforms import parse_platforms
 from lab.engine.api import Engine
-from lab.engine.docker import DockerEngine
+from lab.engine.docker.engine import DockerEngine
 from lab.engine.select import open_engine
 from lab.images.build import ensure
 from lab.images.publish import PublishedImage, join, local_registry

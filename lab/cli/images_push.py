@@ -8,7 +8,7 @@ import typer
 from lab.cli.console import ConsoleProgress, err, out
 from lab.cli.platforms import parse_platforms
 from lab.engine.api import Engine
-from lab.engine.docker import DockerEngine
+from lab.engine.docker.engine import DockerEngine
 from lab.engine.select import open_engine
 from lab.errors import EngineError, ImageNotFoundError, UsageError
 from lab.images.publish import Published, join, local_registry

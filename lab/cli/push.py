@@ -39,7 +39,7 @@ from lab.cli.push_measure import emulator, measure, names_on, which
 from lab.cli.push_order import Given, agreed, complete, on_terminal
 from lab.cost.estimate import Estimate
 from lab.engine.api import Engine
-from lab.engine.docker import DockerEngine
+from lab.engine.docker.engine import DockerEngine
 from lab.engine.select import open_engine
 from lab.errors import EngineError, LabError
 from lab.images.build import ensure

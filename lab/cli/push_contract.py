@@ -12,7 +12,7 @@ from lab.contract.model import Finding, Verdict
 from lab.contract.running.session import Session
 from lab.contract.subject import Wish, prepared
 from lab.endpoint.instances import table
-from lab.engine.docker import DockerEngine
+from lab.engine.docker.engine import DockerEngine
 from lab.progress import Progress
 
 _KINDS: Final = {Kind.SERVERLESS: fitness.SERVERLESS, Kind.REAL_TIME: fitness.REAL_TIME}

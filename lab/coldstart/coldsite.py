@@ -10,7 +10,7 @@ from lab.coldstart.site import Brought, Site
 from lab.coldstart.trial import Subject
 from lab.engine.coldhost.host import MODEL, ColdHost, cold_host
 from lab.engine.coldhost.link import Link
-from lab.engine.docker import DockerEngine
+from lab.engine.docker.engine import DockerEngine
 from lab.spec import Mark, Platform
 
 

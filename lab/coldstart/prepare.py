@@ -16,7 +16,7 @@ from lab.coldstart.runner import Prepared
 from lab.coldstart.stock import cold_hosts
 from lab.coldstart.subjects import Subjects, check_own, ensure_own, resolve
 from lab.engine.api import ContainerSpec, Engine, EngineFacts
-from lab.engine.docker import DockerEngine
+from lab.engine.docker.engine import DockerEngine
 from lab.engine.emulation import Emulation, ensure_runs
 from lab.engine.registry import Registry
 from lab.engine.select import open_engine

@@ -6,7 +6,7 @@ from enum import StrEnum, unique
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from lab.engine.docker import DockerEngine
+from lab.engine.docker.engine import DockerEngine
 from lab.spec import Platform
 
 

@@ -16,7 +16,7 @@ from lab.artifacts import build as models
 from lab.contenttype import guess
 from lab.contract.model import Subject, Where
 from lab.endpoint.instances import table
-from lab.engine.docker import DockerEngine
+from lab.engine.docker.engine import DockerEngine
 from lab.engine.emulation import ensure_runs
 from lab.errors import EmulationError, EngineError, ImageNotFoundError, UsageError
 from lab.images import build as images

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from lab.engine.client import open_client
-from lab.engine.docker import DockerEngine
+from lab.engine.docker.client import open_client
+from lab.engine.docker.engine import DockerEngine
 from lab.engine.places import Places
 from lab.errors import EngineError
 

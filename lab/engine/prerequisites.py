@@ -15,7 +15,7 @@ from lab import paths
 from lab.engine import provision
 from lab.engine.api import EngineFacts
 from lab.engine.daemon import cgroup_fault
-from lab.engine.docker import DockerEngine
+from lab.engine.docker.engine import DockerEngine
 from lab.engine.doctor import Check, Finding, State, degraded, missing, ok
 from lab.engine.emulation import Emulation, look, look_here
 from lab.engine.locate import search

@@ -7,8 +7,8 @@ from contextlib import contextmanager
 from typing import Any, Final
 
 from lab.engine.distribution import REMEDY
-from lab.engine.docker import DockerEngine
-from lab.engine.foreign import from_words, translated
+from lab.engine.docker.engine import DockerEngine
+from lab.engine.docker.errors import from_words, translated
 from lab.engine.interrupt import uninterrupted
 from lab.errors import EngineError, RegistryError
 from lab.progress import Step

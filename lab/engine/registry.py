@@ -15,10 +15,10 @@ from docker.errors import NotFound
 from docker.utils import parse_repository_tag
 
 from lab.engine.api import ContainerSpec, Mount
-from lab.engine.container import DockerContainer
 from lab.engine.distribution import Distribution
-from lab.engine.docker import DockerEngine
-from lab.engine.foreign import translated
+from lab.engine.docker.container import DockerContainer
+from lab.engine.docker.engine import DockerEngine
+from lab.engine.docker.errors import translated
 from lab.engine.interrupt import uninterrupted
 from lab.engine.manifests import ListEntry, Manifest, ManifestList
 from lab.engine.push import push_together

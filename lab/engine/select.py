@@ -9,7 +9,7 @@ from typing import Final
 from lab.engine import privilege, provision
 from lab.engine.api import Engine
 from lab.engine.daemon import Daemon
-from lab.engine.docker import DockerEngine
+from lab.engine.docker.engine import DockerEngine
 from lab.engine.locate import Refusal, Search, ask, search
 from lab.engine.processes import ProcessEngine
 from lab.engine.provision import Tool

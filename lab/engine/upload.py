@@ -20,8 +20,8 @@ from docker.utils import version_gte
 from requests.exceptions import HTTPError
 
 from lab.engine.distribution import Distribution
-from lab.engine.docker import DockerEngine
-from lab.engine.foreign import translated
+from lab.engine.docker.engine import DockerEngine
+from lab.engine.docker.errors import translated
 from lab.engine.manifests import LayerBlob, image_document
 from lab.engine.push import keeps_manifests
 from lab.errors import EngineError

@@ -4,7 +4,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Final
 
-from lab.engine.docker import DockerEngine
+from lab.engine.docker.engine import DockerEngine
 from lab.engine.emulation import ensure_runs
 from lab.engine.provision import Tool, advice, ensure
 from lab.engine.select import Choice, choice

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Final, Literal
 
 from lab.engine.api import Engine, ImageFacts
-from lab.engine.docker import DockerEngine
+from lab.engine.docker.engine import DockerEngine
 from lab.engine.emulation import ensure_runs, look_here
 from lab.engine.provision import Tool, advice, ensure, missing
 from lab.engine.select import Choice, choice

@@ -6,8 +6,8 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import Any, Final, cast
 
-from lab.engine.docker import DockerEngine
-from lab.engine.foreign import translated
+from lab.engine.docker.engine import DockerEngine
+from lab.engine.docker.errors import translated
 from lab.spec import LABEL
 
 _RULES: Final = (

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from lab.engine.api import Engine
-from lab.engine.docker import DockerEngine
-from lab.engine.foreign import translated
+from lab.engine.docker.engine import DockerEngine
+from lab.engine.docker.errors import translated
 from lab.engine.registry import Registry, place_of
 from lab.errors import RegistryError
 from lab.images.variants import image_ref

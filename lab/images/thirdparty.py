@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Final
 
-from lab.engine.docker import DockerEngine
+from lab.engine.docker.engine import DockerEngine
 from lab.errors import ImageNotFoundError, LabError
 from lab.images.bake import bake
 from lab.images.base import Source, ensure_base

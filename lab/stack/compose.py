@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
-from lab.engine.docker import DockerEngine
+from lab.engine.docker.engine import DockerEngine
 from lab.engine.provision import Tool, advice, ensure, has
 from lab.engine.select import Choice, choice
 from lab.errors import CommandError, EndpointError, EngineError, UsageError

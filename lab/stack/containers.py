@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from typing import Final
 
 from lab.artifacts.build import trainer
-from lab.engine import clean
-from lab.engine.docker import DockerEngine
+from lab.engine.docker import clean
+from lab.engine.docker.engine import DockerEngine
 from lab.engine.registry import NAME as REGISTRY
 from lab.engine.registry import NETWORK, ensure_volume, make_way
 from lab.images import build, thirdparty

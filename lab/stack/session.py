@@ -16,7 +16,7 @@ from lab.endpoint.addresses import Addresses
 from lab.endpoint.client import EmulatorClient
 from lab.endpoint.instances import LARGE
 from lab.engine.api import Engine
-from lab.engine.docker import DockerEngine
+from lab.engine.docker.engine import DockerEngine
 from lab.errors import BusyError, UsageError
 from lab.images.variants import image_ref
 from lab.progress import Progress

@@ -10,7 +10,7 @@ import pytest
 
 from lab.artifacts import build, store
 from lab.cli.console import ConsoleProgress
-from lab.engine.docker import DockerEngine
+from lab.engine.docker.engine import DockerEngine
 from lab.engine.emulation import ensure_runs
 from lab.engine.select import open_engine
 from lab.images.base import ensure_base

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from lab.engine.api import ContainerSpec, Mount
-from lab.engine.docker import DockerEngine
+from lab.engine.docker.engine import DockerEngine
 from lab.engine.registry import Registry
 from lab.progress import Silent
 from lab.spec import LABEL, LABEL_OWNER, LABEL_ROLE

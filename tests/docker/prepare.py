@@ -8,7 +8,7 @@ import sys
 
 from lab.artifacts import build, store
 from lab.cli.console import ConsoleProgress
-from lab.engine.docker import DockerEngine
+from lab.engine.docker.engine import DockerEngine
 from lab.engine.select import open_engine
 from lab.images.build import ensure
 from lab.spec import FLOOR

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 
 from lab import paths
-from lab.engine.docker import DockerEngine
+from lab.engine.docker.engine import DockerEngine
 from lab.spec import LABEL
 
 pytestmark = pytest.mark.docker

@@ -21,7 +21,7 @@ from lab.engine.api import ContainerSpec
 from lab.engine.coldhost.host import MODEL, ColdHost, cold_host, remove_leftovers
 from lab.engine.coldhost.link import Link
 from lab.engine.coldhost.pulled import NotColdError
-from lab.engine.docker import DockerEngine
+from lab.engine.docker.engine import DockerEngine
 from lab.engine.registry import MODELS, NETWORK, Registry
 from lab.errors import ArchiveError, EngineError, RegistryError
 from lab.progress import Silent

@@ -22,7 +22,7 @@ from lab.coldstart.schedule import Trial
 from lab.coldstart.stock import cold_hosts
 from lab.coldstart.trial import Subject
 from lab.engine.coldhost.pulled import NotColdError
-from lab.engine.docker import DockerEngine
+from lab.engine.docker.engine import DockerEngine
 from lab.images.base import ensure_base
 from lab.progress import Progress
 from lab.spec import LABEL_OWNER, Mark, Phase, Platform, StartKind

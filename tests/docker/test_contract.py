@@ -21,7 +21,7 @@ pytest.register_assert_rewrite("tests.docker.contract_client")
 
 from lab.artifacts import archive, store  # noqa: E402
 from lab.engine.api import Container, ContainerSpec, Mount  # noqa: E402
-from lab.engine.docker import DockerEngine  # noqa: E402
+from lab.engine.docker.engine import DockerEngine  # noqa: E402
 from lab.images.variants import VARIANTS, Variant  # noqa: E402
 from lab.spec import LABEL, LABEL_ROLE, Runtime  # noqa: E402
 from tests.docker.contract_client import (  # noqa: E402

@@ -25,7 +25,7 @@ from lab.contract.model import Finding, Verdict
 from lab.contract.reports.machine import as_json
 from lab.contract.running.session import START_LIMIT_S, Session
 from lab.contract.subject import Wish, prepared
-from lab.engine.docker import DockerEngine
+from lab.engine.docker.engine import DockerEngine
 from lab.engine.manifests import OCI_INDEX, OCI_MANIFEST
 from lab.engine.registry import Registry
 from lab.images.base import ensure_base

@@ -13,9 +13,9 @@ import httpx
 import pytest
 
 from lab.engine.api import ContainerSpec, ContainerState
-from lab.engine.container import DockerContainer
 from lab.engine.daemon import Daemon, program
-from lab.engine.docker import DockerEngine
+from lab.engine.docker.container import DockerContainer
+from lab.engine.docker.engine import DockerEngine
 from lab.engine.places import Places
 from lab.errors import EngineError, ImageNotFoundError, PortTakenError
 from lab.images.base import ensure_base

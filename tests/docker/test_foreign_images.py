@@ -13,7 +13,7 @@ import pytest
 
 from lab.contract.layers.saved import MACHINES
 from lab.engine import emulation
-from lab.engine.docker import DockerEngine
+from lab.engine.docker.engine import DockerEngine
 from lab.images.base import ensure_base
 from lab.images.build import ensure
 from lab.images.sizes import image_record

@@ -17,7 +17,7 @@ from lab.contract.model import Verdict, Verdicts
 from lab.contract.running.session import Session
 from lab.contract.subject import Wish, prepared
 from lab.endpoint.instances import LARGE
-from lab.engine.docker import DockerEngine
+from lab.engine.docker.engine import DockerEngine
 from lab.progress import Progress, Silent
 from lab.spec import FLOOR, LABEL_OWNER, Mark, Platform, Runtime
 

@@ -14,7 +14,7 @@ import pytest
 
 from lab import paths
 from lab.engine.api import ContainerSpec
-from lab.engine.docker import DockerEngine
+from lab.engine.docker.engine import DockerEngine
 from lab.engine.registry import Registry
 from lab.images.base import ensure_base
 from lab.images.build import ensure

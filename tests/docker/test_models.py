@@ -13,7 +13,7 @@ from lab import paths
 from lab.artifacts import build, store
 from lab.artifacts.archive import extract
 from lab.artifacts.verify import problems
-from lab.engine.docker import DockerEngine
+from lab.engine.docker.engine import DockerEngine
 from lab.progress import Progress, Silent
 from lab.spec import LABEL_OWNER, LABEL_ROLE, Runtime
 from models.common.fundus import draw

@@ -13,8 +13,8 @@ import pytest
 
 from lab.coldstart.record import Sample
 from lab.engine.api import ContainerSpec, Mount
-from lab.engine.container import DockerContainer
-from lab.engine.docker import DockerEngine
+from lab.engine.docker.container import DockerContainer
+from lab.engine.docker.engine import DockerEngine
 from lab.errors import UsageError
 from lab.observe.bench import read
 from lab.observe.push import offer

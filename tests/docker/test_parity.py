@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from lab import paths
-from lab.engine.docker import DockerEngine
+from lab.engine.docker.engine import DockerEngine
 from lab.parity.compare import refuse_broken
 from lab.parity.record import load
 from lab.parity.session import Job, run

@@ -9,7 +9,7 @@ import pytest
 
 from lab.artifacts import archive, store
 from lab.engine.api import ContainerSpec
-from lab.engine.docker import DockerEngine
+from lab.engine.docker.engine import DockerEngine
 from lab.images.variants import VARIANTS, serving
 from lab.spec import LABEL_ROLE
 from tests.docker.contract_client import wait_until_ready

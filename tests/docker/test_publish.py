@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 import httpx
 import pytest
 
-from lab.engine.docker import DockerEngine
+from lab.engine.docker.engine import DockerEngine
 from lab.engine.registry import Registry
 from lab.errors import RegistryError
 from lab.images.publish import Published, join

@@ -13,7 +13,7 @@ from lab.aws.push.local_answer import local_answer
 from lab.aws.stack import cloudformation
 from lab.cli import main
 from lab.engine.distribution import Distribution
-from lab.engine.docker import DockerEngine
+from lab.engine.docker.engine import DockerEngine
 from lab.engine.manifests import DOCKER_MANIFEST
 from lab.engine.registry import Registry
 from lab.progress import Silent

@@ -15,7 +15,7 @@ from lab.aws.access.session import AwsSession, open_session
 from lab.aws.model import AwsError
 from lab.aws.push import ecr
 from lab.engine.api import ContainerSpec, Mount
-from lab.engine.docker import DockerEngine
+from lab.engine.docker.engine import DockerEngine
 from lab.engine.manifests import DOCKER_MANIFEST
 from lab.errors import ImageNotFoundError
 from lab.progress import Silent

@@ -14,7 +14,7 @@ import pytest
 
 from lab.engine.coldhost.host import cold_host
 from lab.engine.distribution import Distribution
-from lab.engine.docker import DockerEngine
+from lab.engine.docker.engine import DockerEngine
 from lab.engine.manifests import DOCKER_MANIFEST, LayerBlob, Manifest
 from lab.engine.push import push_together
 from lab.engine.registry import Registry, place_of

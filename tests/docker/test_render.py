@@ -9,7 +9,7 @@ from typing import Any
 import httpx
 import pytest
 
-from lab.engine.docker import DockerEngine
+from lab.engine.docker.engine import DockerEngine
 from lab.observe.render import page
 from lab.observe.render.draw import DrawnBoard, Options, State, draw
 from lab.observe.render.panels.views import Dials, Plot, Strips, Table, Tiles

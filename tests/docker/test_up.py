@@ -18,7 +18,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from lab.engine.docker import DockerEngine
+from lab.engine.docker.engine import DockerEngine
 from lab.services import SERVICES
 from lab.spec import LABEL
 from tests.timing import wait_until

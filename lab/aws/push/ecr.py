@@ -17,7 +17,7 @@ from lab.aws.access.errors import redacted
 from lab.aws.access.session import AwsSession
 from lab.aws.model import AwsError
 from lab.engine.distribution import Distribution
-from lab.engine.docker import DockerEngine
+from lab.engine.docker.engine import DockerEngine
 from lab.engine.manifests import Manifest
 from lab.engine.push import push_together
 from lab.errors import DiskFullError, EngineError, ImageNotFoundError, RegistryError, UsageError

@@ -34,7 +34,7 @@ from lab.aws.stack.cloudformation import Stack
 from lab.aws.stack.template import is_release
 from lab.endpoint.client import EmulatorClient
 from lab.engine.api import Engine
-from lab.engine.docker import DockerEngine
+from lab.engine.docker.engine import DockerEngine
 from lab.progress import Progress
 from lab.spec import Platform
 from lab.units import format_bytes

@@ -13,9 +13,9 @@ from typing import IO, Any, Final, cast
 
 from lab.contract.layers.credentials import Leak, redacted
 from lab.contract.layers.secretfiles import LARGEST_READ, in_file
-from lab.engine.client import open_client
-from lab.engine.docker import DockerEngine
-from lab.engine.foreign import translated
+from lab.engine.docker.client import open_client
+from lab.engine.docker.engine import DockerEngine
+from lab.engine.docker.errors import translated
 from lab.errors import EngineError
 
 MODEL_PLACE: Final = "opt/ml/model/"

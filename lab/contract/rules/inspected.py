@@ -5,7 +5,7 @@ from typing import Any
 
 from lab.contract.layers.saved import Saved, save
 from lab.contract.running.session import CannotTry, Session
-from lab.engine.foreign import translated
+from lab.engine.docker.errors import translated
 from lab.errors import EngineError
 
 

@@ -12,7 +12,7 @@ from lab.contract.running import calls, procfs
 from lab.contract.running.calls import Call
 from lab.contract.running.load import Clients
 from lab.contract.running.session import CannotTry, Session, finding
-from lab.engine.container import DockerContainer
+from lab.engine.docker.container import DockerContainer
 from lab.units import format_seconds
 
 GRACE_S: Final = 30.0

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from lab.engine.container import DockerContainer
+from lab.engine.docker.container import DockerContainer
 from lab.errors import EngineError
 
 _PROC: Final = Path("/proc")

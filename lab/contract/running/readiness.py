@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from lab.contract.running import calls, procfs
-from lab.engine.container import DockerContainer
+from lab.engine.docker.container import DockerContainer
 from lab.errors import EngineError
 from lab.start.cause import CauseKind, not_ready, not_started
 from lab.start.probe import ATTEMPT_TIMEOUT_S, Probes, probe

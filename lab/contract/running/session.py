@@ -26,9 +26,9 @@ from lab.contract.running.calls import Call
 from lab.contract.running.payloads import CANDIDATES
 from lab.contract.running.readiness import NotReady, refused, wait_until_ready
 from lab.engine.api import ContainerSpec, Mount
-from lab.engine.container import DockerContainer
-from lab.engine.docker import MODEL_DIR
-from lab.engine.foreign import translated
+from lab.engine.docker.container import DockerContainer
+from lab.engine.docker.engine import MODEL_DIR
+from lab.engine.docker.errors import translated
 from lab.errors import EngineError
 from lab.spec import LABEL, LABEL_OWNER, LABEL_ROLE, PORT
 from lab.start.cause import EXEC_FORMAT_ERROR, death

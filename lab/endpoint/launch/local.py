@@ -12,8 +12,8 @@ from lab.endpoint.records import Kind
 from lab.endpoint.s3 import Objects
 from lab.endpoint.settings import Settings
 from lab.engine.api import Container, ContainerSpec, Engine, Mount
-from lab.engine.docker import DockerEngine
-from lab.engine.route import connected
+from lab.engine.docker.engine import DockerEngine
+from lab.engine.docker.route import connected
 from lab.spec import PORT, EngineKind, Mark, Platform
 
 SERVERLESS_USER: Final = "993:990"

@@ -8,8 +8,8 @@ from typing import Any, Final
 
 from docker.utils.socket import STDOUT, frames_iter
 
-from lab.engine.docker import DockerEngine
-from lab.engine.foreign import translated
+from lab.engine.docker.engine import DockerEngine
+from lab.engine.docker.errors import translated
 from lab.errors import ArchiveError, DiskFullError, EngineError, LabError, RegistryError
 
 _COMMAND: Final = ("python3", "/opt/coldhost/fetch.py")

@@ -11,9 +11,9 @@ from types import TracebackType
 from typing import Final, Self
 
 from lab.engine.api import ContainerSpec
-from lab.engine.container import DockerContainer
-from lab.engine.docker import DockerEngine
-from lab.engine.foreign import translated
+from lab.engine.docker.container import DockerContainer
+from lab.engine.docker.engine import DockerEngine
+from lab.engine.docker.errors import translated
 from lab.engine.interrupt import uninterrupted
 from lab.engine.registry import Registry
 from lab.errors import EngineError, RegistryError

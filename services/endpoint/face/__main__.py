@@ -17,7 +17,7 @@ from face.settings import FaceSettings, read
 from face.transport import ContainerTransport
 from lab.endpoint.emulator import assemble
 from lab.engine.api import Engine
-from lab.engine.docker import DockerEngine
+from lab.engine.docker.engine import DockerEngine
 from lab.engine.locate import search
 from lab.engine.processes import ProcessEngine
 from lab.engine.select import Choice, choice

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from moto.server import ThreadedMotoServer
 
-from lab.engine import clean
-from lab.engine.docker import DockerEngine
+from lab.engine.docker import clean
+from lab.engine.docker.engine import DockerEngine
 from lab.images.base import ensure_base
 from lab.progress import Progress
 from lab.spec import Platform

@@ -17,8 +17,8 @@ import httpx
 from botocore.config import Config
 
 from lab.endpoint.instances import LARGE
-from lab.engine.container import DockerContainer
-from lab.engine.docker import DockerEngine
+from lab.engine.docker.container import DockerContainer
+from lab.engine.docker.engine import DockerEngine
 from lab.host import this_machine
 from lab.paths import ROOT
 from lab.spec import LABEL_ROLE

@@ -27,8 +27,8 @@ from prometheus_client import push_to_gateway
 
 from lab.artifacts import store
 from lab.engine.api import ContainerSpec
-from lab.engine.container import DockerContainer
-from lab.engine.docker import DockerEngine
+from lab.engine.docker.container import DockerContainer
+from lab.engine.docker.engine import DockerEngine
 from lab.observe.bench import Reading
 from lab.observe.exposition import JOB, registry
 from lab.paths import SERVICES

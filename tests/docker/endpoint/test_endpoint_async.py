@@ -10,7 +10,7 @@ import pytest
 from botocore.exceptions import ClientError
 from prometheus_client.parser import text_string_to_metric_families
 
-from lab.engine.docker import DockerEngine
+from lab.engine.docker.engine import DockerEngine
 from tests.docker.endpoint.site import BUCKET, INSTANCE_TYPE, Beside, Emulator, Site
 from tests.timing import wait_until
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from lab.engine.docker import DockerEngine
+from lab.engine.docker.engine import DockerEngine
 from tests.docker.endpoint.site import BUCKET, INSTANCE_TYPE, Emulator, Site
 
 pytestmark = pytest.mark.docker

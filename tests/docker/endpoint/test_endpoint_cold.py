@@ -5,8 +5,8 @@ from collections.abc import Callable, Iterator, Mapping
 
 import pytest
 
-from lab.engine import clean
-from lab.engine.docker import DockerEngine
+from lab.engine.docker import clean
+from lab.engine.docker.engine import DockerEngine
 from lab.spec import LABEL_ROLE
 from tests.docker.endpoint.site import Site, answered, serverless
 

@@ -13,8 +13,8 @@ from typing import Self
 import pytest
 from botocore.exceptions import BotoCoreError, ClientError
 
-from lab.engine.container import DockerContainer
-from lab.engine.docker import DockerEngine
+from lab.engine.docker.container import DockerContainer
+from lab.engine.docker.engine import DockerEngine
 from lab.errors import EngineError
 from lab.paths import ROOT
 from tests.docker.endpoint.site import ROLE, Beside, Site, answered, realtime, serverless

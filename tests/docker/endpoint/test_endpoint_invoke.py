@@ -12,7 +12,7 @@ import httpx
 import pytest
 from botocore.exceptions import ClientError, EventStreamError
 
-from lab.engine.docker import DockerEngine
+from lab.engine.docker.engine import DockerEngine
 from tests.docker.endpoint.site import (
     ACCOUNT,
     REGION,

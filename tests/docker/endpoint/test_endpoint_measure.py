@@ -22,7 +22,7 @@ from lab.aws.push.upload import key_of
 from lab.aws.push.verify import DifferentAnswerError, verify
 from lab.endpoint.addresses import Addresses
 from lab.endpoint.client import EmulatorClient
-from lab.engine.docker import DockerEngine
+from lab.engine.docker.engine import DockerEngine
 from lab.errors import ContainerFailedError, EndpointError
 from lab.progress import Progress, Silent
 from lab.report.against_aws import Figure, compare_with_aws

@@ -11,7 +11,7 @@ import httpx
 import pytest
 
 from lab.artifacts import store
-from lab.engine.docker import DockerEngine
+from lab.engine.docker.engine import DockerEngine
 from lab.images.variants import image_ref
 from lab.spec import LABEL_ROLE, Platform, Runtime
 from tests.docker.endpoint.site import BUCKET, REGION, Site, answered, realtime, serverless

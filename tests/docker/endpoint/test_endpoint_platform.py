@@ -5,7 +5,7 @@ from collections.abc import Callable
 import pytest
 
 from lab.endpoint.instances import LARGE
-from lab.engine.docker import DockerEngine
+from lab.engine.docker.engine import DockerEngine
 from lab.spec import FLOOR, Platform
 from tests.docker.endpoint.site import Site, realtime, serverless
 

@@ -15,7 +15,7 @@ from lab.aws.emulator.target import LocalStack
 from lab.aws.model import Action, Artifacts, AwsError, Kind, Names, Order
 from lab.endpoint.addresses import Addresses
 from lab.endpoint.client import EmulatorClient
-from lab.engine.docker import DockerEngine
+from lab.engine.docker.engine import DockerEngine
 from lab.errors import UsageError
 from lab.images.base import ensure_base
 from lab.progress import Progress, Silent

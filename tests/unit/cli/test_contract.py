@@ -13,7 +13,7 @@ from lab.cli import contract as verb
 from lab.cli import main
 from lab.contract.model import Subject, Verdict, Verdicts
 from lab.contract.subject import Wish
-from lab.engine.docker import DockerEngine
+from lab.engine.docker.engine import DockerEngine
 from lab.spec import Platform
 from tests.unit.contract.makers import found, verdicts
 

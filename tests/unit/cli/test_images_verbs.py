@@ -10,7 +10,7 @@ import pytest
 
 from lab.cli import images_parity, images_push, main
 from lab.cli.platforms import parse_platforms
-from lab.engine.docker import DockerEngine
+from lab.engine.docker.engine import DockerEngine
 from lab.errors import ImageNotFoundError, UsageError
 from lab.images.publish import Published, PublishedImage
 from lab.parity.compare import BOUNDS, Answer, compare, summarise

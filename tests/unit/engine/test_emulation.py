@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from lab.engine import emulation, privilege, provision
-from lab.engine.docker import DockerEngine
+from lab.engine.docker.engine import DockerEngine
 from lab.engine.emulation import ensure_runs, look, look_here
 from lab.engine.processes import ProcessEngine
 from lab.errors import EmulationError

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from lab.engine.distribution import Distribution
-from lab.engine.docker import DockerEngine
+from lab.engine.docker.engine import DockerEngine
 from lab.engine.manifests import DOCKER_CONFIG, DOCKER_LAYER, DOCKER_MANIFEST
 from lab.engine.upload import _compressed, can_send, send
 from lab.errors import DiskFullError, EngineError, ImageNotFoundError, LabError, RegistryError

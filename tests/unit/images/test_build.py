@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from lab.engine.docker import DockerEngine
+from lab.engine.docker.engine import DockerEngine
 from lab.engine.processes import ProcessEngine
 from lab.errors import BuildError, DiskFullError, EmulationError, UsageError
 from lab.images.build import ensure

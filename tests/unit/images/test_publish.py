@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from lab.engine.docker import DockerEngine
+from lab.engine.docker.engine import DockerEngine
 from lab.engine.manifests import (
     DOCKER_LAYER,
     DOCKER_LIST,

@@ -3,7 +3,7 @@ from dataclasses import asdict
 
 import pytest
 
-from lab.engine.docker import DockerEngine
+from lab.engine.docker.engine import DockerEngine
 from lab.engine.manifests import LayerBlob, Manifest
 from lab.engine.registry import Registry
 from lab.errors import RegistryError

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from lab.engine.docker import DockerEngine
+from lab.engine.docker.engine import DockerEngine
 from lab.errors import BuildError, EngineError
 from lab.images import build, thirdparty
 from lab.images.pins import Pin

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 from docker.errors import NotFound
 
-from lab.engine.docker import DockerEngine
-from lab.engine.foreign import translated
+from lab.engine.docker.engine import DockerEngine
+from lab.engine.docker.errors import translated
 from lab.errors import EngineError
 from lab.spec import LABEL
 

@@ -4,7 +4,7 @@ from pathlib import Path, PurePosixPath
 import pytest
 
 from lab.engine.api import ContainerSpec, Mount
-from lab.engine.docker import DockerEngine
+from lab.engine.docker.engine import DockerEngine
 from lab.errors import (
     EngineError,
     ImageNotFoundError,
@@ -124,7 +124,7 @@ def test_a_container_is_reached_directly_where_its_network_is_ours(
     routed: bool,
     expected: tuple[str, int],
 ) -> None:
-    monkeypatch.setattr("lab.engine.container.connected", lambda address: routed)
+    monkeypatch.setattr("lab.engine.docker.container.connected", lambda address: routed)
     docker.answer(
         "GET",
         "/containers/c0ffee/json",
@@ -147,7 +147,7 @@ def test_a_container_is_reached_directly_where_its_network_is_ours(
 def test_containers_in_a_virtual_machine_are_reached_by_published_ports(
     docker: FakeDocker, monkeypatch: pytest.MonkeyPatch, differs: dict[str, object]
 ) -> None:
-    monkeypatch.setattr("lab.engine.container.connected", lambda address: True)
+    monkeypatch.setattr("lab.engine.docker.container.connected", lambda address: True)
     docker.answer("GET", "/info", {**INFO, **differs})
     docker.answer("POST", CREATE, {"Id": "c0ffee"}, status=201)
     docker.answer(

@@ -7,8 +7,8 @@ from typing import Final
 
 from docker.errors import NotFound
 
-from lab.engine.docker import DockerEngine
-from lab.engine.foreign import translated
+from lab.engine.docker.engine import DockerEngine
+from lab.engine.docker.errors import translated
 from lab.errors import EngineError
 
 _EVERY_S: Final = 1.0

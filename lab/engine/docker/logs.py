@@ -5,7 +5,7 @@ from contextlib import suppress
 from typing import Any, Final
 
 from lab.engine.api import LogLine
-from lab.engine.foreign import FOREIGN, translated
+from lab.engine.docker.errors import FOREIGN, translated
 from lab.engine.stamps import parse_time
 
 MOST_BYTES: Final = 256 * 1024

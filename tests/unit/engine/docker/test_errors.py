@@ -7,7 +7,7 @@ import requests
 import requests.exceptions
 import urllib3.exceptions
 
-from lab.engine.foreign import FOREIGN, KINDS, translate, translated
+from lab.engine.docker.errors import FOREIGN, KINDS, translate, translated
 from lab.errors import DiskFullError, EngineError, ImageNotFoundError, LabError, PortTakenError
 
 

@@ -8,7 +8,7 @@ from docker.api.client import APIClient
 from docker.tls import TLSConfig
 from docker.utils import kwargs_from_env
 
-from lab.engine.foreign import translated
+from lab.engine.docker.errors import translated
 
 _UNIX: Final = "unix://"
 

@@ -3,8 +3,8 @@ from pathlib import Path
 import pytest
 
 from lab.engine.api import Usage
-from lab.engine.cgroup import usage_of
-from lab.engine.container import usage_from_stats
+from lab.engine.docker.cgroup import usage_of
+from lab.engine.docker.container import usage_from_stats
 from lab.engine.stamps import parse_time
 
 ID = "a" * 64
