@@ -7,8 +7,8 @@ import typer
 from rich.table import Table
 
 from lab.cli.console import out
-from lab.engine.doctor import State, examine
-from lab.engine.prerequisites import all_checks, runnable
+from lab.engine.doctor.findings import State, examine
+from lab.engine.doctor.prerequisites import all_checks, runnable
 from lab.stack.checks import checks as stack_checks
 
 app = typer.Typer()

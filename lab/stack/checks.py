@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 import httpx
 
 from lab import tls
-from lab.engine.doctor import Check, Finding, degraded, ok
+from lab.engine.doctor.findings import Check, Finding, degraded, ok
 from lab.engine.locate import search
 from lab.errors import LabError
 from lab.services import SERVICES, Service

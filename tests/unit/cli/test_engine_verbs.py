@@ -8,7 +8,7 @@ import pytest
 
 from lab.cli import doctor as doctor_verb
 from lab.cli import main
-from lab.engine.doctor import Check, Finding, degraded, missing, ok
+from lab.engine.doctor.findings import Check, Finding, degraded, missing, ok
 from lab.engine.locate import Candidate, Refusal
 from tests.unit.engine.fakedocker import FakeDocker
 

@@ -1,6 +1,6 @@
 import socket
 
-from lab.engine.doctor import State
+from lab.engine.doctor.findings import State
 from lab.services import SERVICES
 from lab.stack.checks import stack_ports
 

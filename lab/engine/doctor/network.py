@@ -10,7 +10,7 @@ from typing import Final
 import httpx
 
 from lab.engine import apt, provision
-from lab.engine.doctor import Check, Finding, degraded, ok
+from lab.engine.doctor.findings import Check, Finding, degraded, ok
 from lab.errors import CommandError
 from lab.host import os_release
 from lab.process import run
