@@ -15,7 +15,7 @@ from lab.bench.load import TIMEOUT_S, Target
 from lab.bench.serving import Options, arms_of, measure
 from lab.bench.serving_result import Result, save, summarise
 from lab.engine.api import Container, ContainerSpec, Engine, Mount
-from lab.engine.emulation import ensure_runs
+from lab.engine.emulation.qemu import ensure_runs
 from lab.errors import EngineError
 from lab.host import host_facts
 from lab.images.build import ensure as ensure_images

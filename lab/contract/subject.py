@@ -17,7 +17,7 @@ from lab.contenttype import guess
 from lab.contract.model import Subject, Where
 from lab.endpoint.instances import table
 from lab.engine.docker.engine import DockerEngine
-from lab.engine.emulation import ensure_runs
+from lab.engine.emulation.qemu import ensure_runs
 from lab.errors import EmulationError, EngineError, ImageNotFoundError, UsageError
 from lab.images import build as images
 from lab.images.variants import VARIANTS, image_ref

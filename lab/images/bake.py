@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import Final
 
 from lab.engine.docker.engine import DockerEngine
-from lab.engine.emulation import ensure_runs
+from lab.engine.emulation.qemu import ensure_runs
 from lab.engine.provision import Tool, advice, ensure
 from lab.engine.select import Choice, choice
 from lab.errors import BuildError, CommandError, DiskFullError, EngineError

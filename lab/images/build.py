@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from lab.engine.api import Engine, ImageFacts
 from lab.engine.docker.engine import DockerEngine
 from lab.engine.docker.errors import translated
-from lab.engine.emulation import ensure_runs
+from lab.engine.emulation.qemu import ensure_runs
 from lab.errors import EngineError, ImageNotFoundError
 from lab.images import thirdparty, venvs
 from lab.images.base import ensure_base

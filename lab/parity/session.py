@@ -11,7 +11,7 @@ from pathlib import Path
 from lab import paths
 from lab.artifacts import archive, build, store
 from lab.engine.api import Engine
-from lab.engine.emulation import ensure_runs
+from lab.engine.emulation.qemu import ensure_runs
 from lab.errors import EngineError, UsageError
 from lab.host import host_facts
 from lab.images.build import ensure as ensure_images

@@ -11,7 +11,7 @@ import pytest
 from lab.artifacts import build, store
 from lab.cli.console import ConsoleProgress
 from lab.engine.docker.engine import DockerEngine
-from lab.engine.emulation import ensure_runs
+from lab.engine.emulation.qemu import ensure_runs
 from lab.engine.select import open_engine
 from lab.images.base import ensure_base
 from lab.images.build import ensure

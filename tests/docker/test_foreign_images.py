@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 
 from lab.contract.layers.saved import MACHINES
-from lab.engine import emulation
 from lab.engine.docker.engine import DockerEngine
+from lab.engine.emulation import qemu
 from lab.images.base import ensure_base
 from lab.images.build import ensure
 from lab.images.sizes import image_record
@@ -48,9 +48,9 @@ def test_programs_of_the_other_architecture_run_and_are_known_to_be_emulated(
     engine: DockerEngine, foreign: Platform, foreign_image: Callable[[str], str]
 ) -> None:
     foreign_image(FLOOR)
-    seen = emulation.look(foreign, engine)
+    seen = qemu.look(foreign, engine)
     assert (seen.native, seen.runs) == (False, True)
-    assert seen.version is None or int(seen.version.split(".")[0]) >= emulation.OLDEST
+    assert seen.version is None or int(seen.version.split(".")[0]) >= qemu.OLDEST
 
 
 def test_the_floor_is_the_other_architecture_s_own(

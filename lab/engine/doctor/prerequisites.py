@@ -18,7 +18,7 @@ from lab.engine.daemon import cgroup_fault
 from lab.engine.docker.engine import DockerEngine
 from lab.engine.doctor.findings import Check, Finding, State, degraded, missing, ok
 from lab.engine.doctor.network import checks as network_checks
-from lab.engine.emulation import Emulation, look, look_here
+from lab.engine.emulation.qemu import Emulation, look, look_here
 from lab.engine.locate import search
 from lab.engine.places import Places
 from lab.engine.provision import Tool

@@ -13,7 +13,7 @@ from lab.coldstart.plan import OwnImage
 from lab.coldstart.record import Cell
 from lab.coldstart.subjects import check_own, ensure_own
 from lab.engine.api import ContainerSpec, ImageFacts
-from lab.engine.emulation import Emulation
+from lab.engine.emulation.qemu import Emulation
 from lab.errors import ArchiveError, EmulationError, ImageNotFoundError, UsageError
 from lab.images.base import BaseImage
 from lab.progress import Silent

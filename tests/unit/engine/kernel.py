@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from lab.engine.binfmt import Binfmt
+from lab.engine.emulation.binfmt import Binfmt
 from tests.unit.engine.conftest import Programs
 
 MAGIC = {

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from lab.engine.docker.engine import DockerEngine
-from lab.engine.emulation import Emulation
+from lab.engine.emulation.qemu import Emulation
 from lab.engine.provision import Tool
 from lab.errors import BuildError, EmulationError, EngineError
 from lab.images.base import ensure_base

@@ -160,7 +160,7 @@ def test_what_is_compiled_across_needs_neither_emulation_nor_a_base_of_the_other
 def nothing_is_emulated(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LAB_ENGINE", "external")
     monkeypatch.setattr(
-        "lab.engine.emulation.run",
+        "lab.engine.emulation.qemu.run",
         lambda *_, **__: Result(code=0, stdout="Platforms: linux/amd64, linux/386", stderr=""),
     )
 

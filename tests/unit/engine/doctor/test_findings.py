@@ -11,7 +11,7 @@ from lab.engine import provision
 from lab.engine.doctor import network, prerequisites
 from lab.engine.doctor.findings import Check, Finding, State, degraded, examine, missing, ok
 from lab.engine.doctor.prerequisites import all_checks, judged_emulation, runnable, time_loop
-from lab.engine.emulation import Emulation
+from lab.engine.emulation.qemu import Emulation
 from lab.engine.locate import Search
 from lab.engine.provision import Tool
 from lab.errors import EngineError

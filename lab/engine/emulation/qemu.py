@@ -12,8 +12,8 @@ from typing import Final
 
 from lab.engine import privilege, provision
 from lab.engine.api import Engine
-from lab.engine.binfmt import Binfmt, Entry, Registration
 from lab.engine.docker.engine import DockerEngine
+from lab.engine.emulation.binfmt import Binfmt, Entry, Registration
 from lab.engine.provision import Tool
 from lab.engine.select import Choice, choice
 from lab.errors import CommandError, EmulationError, EngineError

@@ -4,9 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from lab.engine import emulation, privilege, provision
+from lab.engine import privilege, provision
 from lab.engine.docker.engine import DockerEngine
-from lab.engine.emulation import ensure_runs, look, look_here
+from lab.engine.emulation import qemu
+from lab.engine.emulation.qemu import ensure_runs, look, look_here
 from lab.engine.processes import ProcessEngine
 from lab.errors import EmulationError
 from lab.progress import Silent
@@ -43,7 +44,7 @@ def engine(docker: FakeDocker) -> Iterator[DockerEngine]:
     made.close()
 
 
-def set_up(engine: DockerEngine, kernel: Kernel) -> emulation.Emulation:
+def set_up(engine: DockerEngine, kernel: Kernel) -> qemu.Emulation:
     return ensure_runs(ARM64, engine, Silent(), binfmt=kernel.binfmt)
 
 
