@@ -9,7 +9,7 @@ from lab.cli.console import ConsoleProgress, out
 from lab.cli.down import running_engine
 from lab.engine.docker.clean import remove_all
 from lab.engine.docker.engine import DockerEngine
-from lab.engine.locate import find_engine
+from lab.engine.install.locate import find_engine
 from lab.stack import session
 from lab.stack.settings import Settings
 

@@ -4,9 +4,9 @@ import typer
 
 from lab.cli.console import ConsoleProgress, out
 from lab.engine.api import EngineFacts
-from lab.engine.daemon import Daemon
 from lab.engine.docker.engine import DockerEngine
-from lab.engine.locate import search
+from lab.engine.install.daemon import Daemon
+from lab.engine.install.locate import search
 from lab.engine.processes import ProcessEngine
 from lab.engine.select import Choice, choice, open_docker
 from lab.errors import EngineUnavailableError

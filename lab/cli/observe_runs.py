@@ -8,7 +8,7 @@ from lab import paths
 from lab.cli.console import ConsoleProgress, fail, out
 from lab.cli.files import save
 from lab.coldstart.folder import RunFolder
-from lab.engine.locate import find_engine
+from lab.engine.install.locate import find_engine
 from lab.engine.select import Choice, choice
 from lab.errors import UsageError
 

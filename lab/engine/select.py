@@ -6,13 +6,13 @@ from enum import StrEnum, unique
 from pathlib import Path
 from typing import Final
 
-from lab.engine import privilege, provision
 from lab.engine.api import Engine
-from lab.engine.daemon import Daemon
 from lab.engine.docker.engine import DockerEngine
-from lab.engine.locate import Refusal, Search, ask, search
+from lab.engine.install import packages, privilege
+from lab.engine.install.daemon import Daemon
+from lab.engine.install.locate import Refusal, Search, ask, search
+from lab.engine.install.packages import Tool
 from lab.engine.processes import ProcessEngine
-from lab.engine.provision import Tool
 from lab.errors import EngineError, EngineUnavailableError, UsageError
 from lab.progress import Progress
 
@@ -104,17 +104,17 @@ def _started(seen: Search, progress: Progress, *, may_install: bool) -> Search:
             remedy="Run `sudo usermod -aG docker $USER` and log in again.",
         )
     if may_install:
-        _complete(provision.ENGINE_TOOLS, progress)
+        _complete(packages.ENGINE_TOOLS, progress)
         seen = search()  # the package may have started the system's own
         if seen.found is not None:
             return seen
         seen = _admitted(seen, progress)
         if seen.found is not None:
             return seen
-    if not provision.has(Tool.ENGINE):
+    if not packages.has(Tool.ENGINE):
         raise EngineUnavailableError(
             "No engine answers, and none is installed.",
-            remedy=provision.advice(provision.ENGINE_TOOLS),
+            remedy=packages.advice(packages.ENGINE_TOOLS),
         )
     if privilege.prefix() is None:
         raise EngineUnavailableError(
@@ -130,9 +130,9 @@ def _started(seen: Search, progress: Progress, *, may_install: bool) -> Search:
 def _complete(tools: tuple[Tool, ...], progress: Progress) -> None:
     """Install what is missing of the tools; only a missing engine is reason to give up."""
     try:
-        provision.ensure(tools, progress)
+        packages.ensure(tools, progress)
     except EngineUnavailableError as error:
-        if Tool.ENGINE in tools and not provision.has(Tool.ENGINE):
+        if Tool.ENGINE in tools and not packages.has(Tool.ENGINE):
             raise
         progress.note(str(error))
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
-from lab.engine.apt import Source, official
+from lab.engine.install.apt import Source, official
 from lab.host import os_release
 
 SUITE: Final = "trixie"

@@ -6,7 +6,7 @@ from typing import Final
 
 from lab.engine.docker.engine import DockerEngine
 from lab.engine.emulation.qemu import ensure_runs
-from lab.engine.provision import Tool, advice, ensure
+from lab.engine.install.packages import Tool, advice, ensure
 from lab.engine.select import Choice, choice
 from lab.errors import BuildError, CommandError, DiskFullError, EngineError
 from lab.images.hostfiles import HostFiles, host_files

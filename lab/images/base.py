@@ -10,7 +10,7 @@ from typing import Final, Literal
 from lab.engine.api import Engine, ImageFacts
 from lab.engine.docker.engine import DockerEngine
 from lab.engine.emulation.qemu import ensure_runs, look_here
-from lab.engine.provision import Tool, advice, ensure, missing
+from lab.engine.install.packages import Tool, advice, ensure, missing
 from lab.engine.select import Choice, choice
 from lab.errors import (
     BuildError,

@@ -7,7 +7,7 @@ import httpx
 
 from lab import tls
 from lab.engine.doctor.findings import Check, Finding, degraded, ok
-from lab.engine.locate import search
+from lab.engine.install.locate import search
 from lab.errors import LabError
 from lab.services import SERVICES, Service
 from lab.stack import ports

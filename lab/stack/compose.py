@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from lab.engine.docker.engine import DockerEngine
-from lab.engine.provision import Tool, advice, ensure, has
+from lab.engine.install.packages import Tool, advice, ensure, has
 from lab.engine.select import Choice, choice
 from lab.errors import CommandError, EndpointError, EngineError, UsageError
 from lab.paths import ROOT

@@ -13,10 +13,10 @@ import httpx
 import pytest
 
 from lab.engine.api import ContainerSpec, ContainerState
-from lab.engine.daemon import Daemon, program
 from lab.engine.docker.container import DockerContainer
 from lab.engine.docker.engine import DockerEngine
-from lab.engine.places import Places
+from lab.engine.install.daemon import Daemon, program
+from lab.engine.install.places import Places
 from lab.errors import EngineError, ImageNotFoundError, PortTakenError
 from lab.images.base import ensure_base
 from lab.process import run

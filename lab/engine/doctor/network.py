@@ -9,8 +9,8 @@ from typing import Final
 
 import httpx
 
-from lab.engine import apt, provision
 from lab.engine.doctor.findings import Check, Finding, degraded, ok
+from lab.engine.install import apt, packages
 from lab.errors import CommandError
 from lab.host import os_release
 from lab.process import run
@@ -49,7 +49,7 @@ def python_index() -> Finding:
 
 def debian_archive() -> Finding:
     """The distribution's archive: base images are made from it where no registry answers."""
-    recipe = provision.recipe_for(os_release())
+    recipe = packages.recipe_for(os_release())
     if recipe is None or shutil.which("apt-get") is None:
         return degraded("not a Debian or Ubuntu system", "Base images then need a registry.")
     source = apt.official(recipe.codename, recipe.family)[0]

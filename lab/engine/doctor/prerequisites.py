@@ -12,16 +12,16 @@ from pathlib import Path
 from typing import Final
 
 from lab import paths
-from lab.engine import provision
 from lab.engine.api import EngineFacts
-from lab.engine.daemon import cgroup_fault
 from lab.engine.docker.engine import DockerEngine
 from lab.engine.doctor.findings import Check, Finding, State, degraded, missing, ok
 from lab.engine.doctor.network import checks as network_checks
 from lab.engine.emulation.qemu import Emulation, look, look_here
-from lab.engine.locate import search
-from lab.engine.places import Places
-from lab.engine.provision import Tool
+from lab.engine.install import packages
+from lab.engine.install.daemon import cgroup_fault
+from lab.engine.install.locate import search
+from lab.engine.install.packages import Tool
+from lab.engine.install.places import Places
 from lab.errors import CommandError
 from lab.host import cgroup_layout, memory_bytes, this_machine, usable_cpus
 from lab.process import run
@@ -76,13 +76,13 @@ def engine() -> Finding:
         docker.close()
         return _judged(facts, seen.found.origin)
     asked = "; ".join(f"{refusal.candidate.origin}: {refusal.why}" for refusal in seen.refused)
-    obstacle = provision.obstacle()
-    if provision.has(Tool.ENGINE):
+    obstacle = packages.obstacle()
+    if packages.has(Tool.ENGINE):
         return degraded(f"installed, not running ({asked})", "Run `lab engine up`.")
     if obstacle is None:
         return degraded(f"none yet ({asked})", "Run `lab engine up`: it installs and starts one.")
     return missing(
-        f"none answers ({asked}), and {obstacle}", provision.advice(provision.ENGINE_TOOLS)
+        f"none answers ({asked}), and {obstacle}", packages.advice(packages.ENGINE_TOOLS)
     )
 
 
@@ -108,12 +108,12 @@ def process_engine() -> Finding:
 
 def _tool(tool: Tool, question: str) -> Callable[[], Finding]:
     def look() -> Finding:
-        if not provision.has(tool):
-            return missing("not installed", provision.advice([tool]))
+        if not packages.has(tool):
+            return missing("not installed", packages.advice([tool]))
         try:
             said = run([*tool.value.split(), question], timeout_s=_COMMAND_S).stdout
         except CommandError as error:
-            return degraded(error.what, provision.advice([tool]))
+            return degraded(error.what, packages.advice([tool]))
         found = re.search(r"v?(\d+\.\d+[\w.+~-]*)", said)
         return ok(found[1] if found else said.strip())
 

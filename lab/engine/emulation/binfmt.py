@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from lab.engine import privilege
+from lab.engine.install import privilege
 from lab.spec import Platform
 
 _FOLDER: Final = Path("/proc/sys/fs/binfmt_misc")

@@ -10,11 +10,11 @@ import re
 from dataclasses import dataclass
 from typing import Final
 
-from lab.engine import privilege, provision
 from lab.engine.api import Engine
 from lab.engine.docker.engine import DockerEngine
 from lab.engine.emulation.binfmt import Binfmt, Entry, Registration
-from lab.engine.provision import Tool
+from lab.engine.install import packages, privilege
+from lab.engine.install.packages import Tool
 from lab.engine.select import Choice, choice
 from lab.errors import CommandError, EmulationError, EngineError
 from lab.process import run
@@ -158,7 +158,7 @@ def _look_there(platform: Platform, engine: DockerEngine) -> Emulation:
         return _lacks(
             platform,
             f"what the engine runs cannot be asked: {error.what}",
-            provision.advice([Tool.CLIENT, Tool.BUILDX]),
+            packages.advice([Tool.CLIENT, Tool.BUILDX]),
         )
     listed = re.search(r"^Platforms:(.*)$", said, re.MULTILINE)
     if listed and platform in re.split(r"[\s,*]+", listed[1]):
@@ -207,9 +207,9 @@ def _install(platform: Platform, binfmt: Binfmt, progress: Progress) -> None:
     """Have a QEMU that is new enough. Raises ``EmulationError``."""
     try:
         if binfmt.registration(platform) is None:
-            provision.ensure([Tool.EMULATOR], progress)
+            packages.ensure([Tool.EMULATOR], progress)
         elif _outdated(platform, binfmt):
-            provision.replace(Tool.EMULATOR, progress)
+            packages.replace(Tool.EMULATOR, progress)
     except EngineError as error:
         raise EmulationError(
             f"{platform} images cannot run here. {error.what}", remedy=_by_hand(platform, binfmt)
@@ -248,7 +248,7 @@ def _by_hand(platform: Platform, binfmt: Binfmt) -> str:
     wanted = binfmt.registration(platform)
     commands = list(binfmt.by_hand(wanted, platform))
     if wanted is None or _outdated(platform, binfmt):
-        commands.insert(0, provision.command(Tool.EMULATOR))
+        commands.insert(0, packages.command(Tool.EMULATOR))
     return f"Run as root: {'; '.join(commands)}"
 
 

@@ -18,7 +18,7 @@ from face.transport import ContainerTransport
 from lab.endpoint.emulator import assemble
 from lab.engine.api import Engine
 from lab.engine.docker.engine import DockerEngine
-from lab.engine.locate import search
+from lab.engine.install.locate import search
 from lab.engine.processes import ProcessEngine
 from lab.engine.select import Choice, choice
 from lab.errors import EngineUnavailableError, LabError, PortTakenError

@@ -9,7 +9,7 @@ import pytest
 from lab.cli import doctor as doctor_verb
 from lab.cli import main
 from lab.engine.doctor.findings import Check, Finding, degraded, missing, ok
-from lab.engine.locate import Candidate, Refusal
+from lab.engine.install.locate import Candidate, Refusal
 from tests.unit.engine.fakedocker import FakeDocker
 
 
@@ -42,7 +42,7 @@ def test_status_tells_the_engine_and_where_its_address_is_from(
 def test_status_without_any_engine_fails_with_a_remedy(
     docker: FakeDocker, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("lab.engine.locate.ask", _refused)
+    monkeypatch.setattr("lab.engine.install.locate.ask", _refused)
     assert main.run(["engine", "status"]) == 3
     shown = capsys.readouterr()
     assert "DOCKER_HOST: not today" in shown.out

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from lab.engine import privilege
+from lab.engine.install import privilege
 from tests.unit.engine.fakedocker import FakeDocker
 
 

@@ -2,9 +2,10 @@ from pathlib import Path
 
 import pytest
 
-from lab.engine import provision, select
-from lab.engine.locate import Candidate, Refusal, Search
-from lab.engine.provision import Tool
+from lab.engine import select
+from lab.engine.install import packages
+from lab.engine.install.locate import Candidate, Refusal, Search
+from lab.engine.install.packages import Tool
 from lab.engine.select import Choice, choice, open_docker, open_engine
 from lab.errors import EngineError, EngineUnavailableError, UsageError
 from lab.progress import Silent
@@ -44,10 +45,12 @@ class Machine:
         self.can_install = True
         self.done: list[str] = []
         monkeypatch.setattr(select, "search", lambda: self.seen)
-        monkeypatch.setattr(provision, "has", lambda tool: tool in self.tools)
-        monkeypatch.setattr(provision, "ensure", self._ensure)
-        monkeypatch.setattr("lab.engine.privilege.prefix", lambda: () if self.root else None)
-        monkeypatch.setattr("lab.engine.daemon.Daemon.start", lambda _: self._start())
+        monkeypatch.setattr(packages, "has", lambda tool: tool in self.tools)
+        monkeypatch.setattr(packages, "ensure", self._ensure)
+        monkeypatch.setattr(
+            "lab.engine.install.privilege.prefix", lambda: () if self.root else None
+        )
+        monkeypatch.setattr("lab.engine.install.daemon.Daemon.start", lambda _: self._start())
 
     def _ensure(self, tools: tuple[Tool, ...], progress: Silent) -> None:
         if set(tools) <= self.tools:
@@ -98,7 +101,7 @@ def test_an_engine_that_the_package_starts_is_used(
         machine.done.append("install")
         machine.seen = machine.engine
 
-    monkeypatch.setattr(provision, "ensure", install)
+    monkeypatch.setattr(packages, "ensure", install)
     open_engine(Silent()).close()
     assert machine.done == ["install"]
 
@@ -192,7 +195,7 @@ def test_an_engine_that_does_not_come_up_is_an_error_not_a_hang(
     def fail(_: object) -> None:
         raise EngineError("last words")
 
-    monkeypatch.setattr("lab.engine.daemon.Daemon.start", fail)
+    monkeypatch.setattr("lab.engine.install.daemon.Daemon.start", fail)
     progress = Silent()
     assert open_engine(progress).kind is EngineKind.PROCESS
     assert "last words" in progress.notes[0]

@@ -7,7 +7,7 @@ import pytest
 
 from lab.engine.docker.engine import DockerEngine
 from lab.engine.emulation.qemu import Emulation
-from lab.engine.provision import Tool
+from lab.engine.install.packages import Tool
 from lab.errors import BuildError, EmulationError, EngineError
 from lab.images.base import ensure_base
 from lab.images.pins import PINS, Pin, pins

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from lab.engine import provision
 from lab.engine.doctor import network, prerequisites
 from lab.engine.doctor.findings import Check, Finding, State, degraded, examine, missing, ok
 from lab.engine.doctor.prerequisites import all_checks, judged_emulation, runnable, time_loop
 from lab.engine.emulation.qemu import Emulation
-from lab.engine.locate import Search
-from lab.engine.provision import Tool
+from lab.engine.install import packages
+from lab.engine.install.locate import Search
+from lab.engine.install.packages import Tool
 from lab.errors import EngineError
 from lab.spec import Platform
 from tests.timing import quickest
@@ -140,7 +140,7 @@ def test_without_an_engine_this_machines_own_kernel_is_looked_at(
 def test_a_tool_tells_its_version_or_how_to_get_it(
     programs: "Programs", monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(provision, "has", lambda tool: tool is Tool.BUILDX)
+    monkeypatch.setattr(packages, "has", lambda tool: tool is Tool.BUILDX)
     programs.answer("docker buildx version", "github.com/docker/buildx 0.13.1+ds1 0.13.1+ds1-3")
     looks = {check.name: check.look for check in all_checks()}
     assert looks["buildx"]() == ok("0.13.1+ds1")

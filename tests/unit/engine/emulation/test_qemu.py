@@ -4,18 +4,18 @@ from pathlib import Path
 
 import pytest
 
-from lab.engine import privilege, provision
 from lab.engine.docker.engine import DockerEngine
 from lab.engine.emulation import qemu
 from lab.engine.emulation.qemu import ensure_runs, look, look_here
+from lab.engine.install import packages, privilege
 from lab.engine.processes import ProcessEngine
 from lab.errors import EmulationError
 from lab.progress import Silent
 from lab.spec import Platform
 from tests.unit.engine.conftest import Programs
 from tests.unit.engine.fakedocker import INFO, FakeDocker
+from tests.unit.engine.install.test_packages import DEBIAN_12, DEBIAN_13, FEDORA, UBUNTU
 from tests.unit.engine.kernel import Kernel
-from tests.unit.engine.test_provision import DEBIAN_12, DEBIAN_13, FEDORA, UBUNTU
 
 ARM64, AMD64 = Platform.ARM64, Platform.AMD64
 OLD, NEW = "7.2.22", "10.0.2"
@@ -27,8 +27,8 @@ def kernel(tmp_path: Path, programs: Programs, monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.delenv("LAB_ENGINE", raising=False)
     monkeypatch.setattr("os.geteuid", lambda: 0)
     monkeypatch.setattr("shutil.which", lambda name, path=None: f"/usr/bin/{name}")
-    monkeypatch.setattr(provision, "has", lambda tool: False)
-    monkeypatch.setattr(provision, "os_release", lambda: DEBIAN_12)
+    monkeypatch.setattr(packages, "has", lambda tool: False)
+    monkeypatch.setattr(packages, "os_release", lambda: DEBIAN_12)
     monkeypatch.setattr(
         "os.uname", lambda: os.uname_result(("Linux", "host", "6.1.0", "#1", "x86_64"))
     )
@@ -189,7 +189,7 @@ def test_without_root_the_commands_begin_with_what_is_missing_here(
     engine: DockerEngine, kernel: Kernel, programs: Programs, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("os.geteuid", lambda: 1000)
-    monkeypatch.setattr(provision, "os_release", lambda: UBUNTU)
+    monkeypatch.setattr(packages, "os_release", lambda: UBUNTU)
     programs.answer("sudo -n true", "a password is required", code=1)
     error = refused(engine, kernel)
     assert "this user is not root" in error.what
@@ -231,7 +231,7 @@ def test_a_distribution_whose_newest_qemu_is_too_old_is_told_another_way(
 def test_a_distribution_that_the_lab_does_not_know_is_told_so(
     engine: DockerEngine, kernel: Kernel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(provision, "os_release", lambda: FEDORA)
+    monkeypatch.setattr(packages, "os_release", lambda: FEDORA)
     assert "not on Fedora Linux 41" in refused(engine, kernel).what
 
 
@@ -321,5 +321,5 @@ def test_processes_are_of_this_machine_alone(kernel: Kernel) -> None:
 
 @pytest.mark.parametrize("release", [DEBIAN_12, DEBIAN_13, UBUNTU])
 def test_only_debian_12_takes_qemu_from_backports(release: dict[str, str]) -> None:
-    said = provision.command(provision.Tool.EMULATOR, release=release)
+    said = packages.command(packages.Tool.EMULATOR, release=release)
     assert ("bookworm-backports" in said) is (release is DEBIAN_12)

@@ -4,8 +4,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from lab.engine import privilege, provision, suites
-from lab.engine.provision import ENGINE_TOOLS, FOREIGN_TOOLS, Recipe, Tool, recipe_for
+from lab.engine.install import packages, privilege, suites
+from lab.engine.install.packages import ENGINE_TOOLS, FOREIGN_TOOLS, Recipe, Tool, recipe_for
 from lab.errors import EngineUnavailableError
 from lab.progress import Silent
 
@@ -43,13 +43,13 @@ class Machine:
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self._patch = monkeypatch
         self.tools: set[Tool] = set()
-        monkeypatch.setattr(provision, "has", self.tools.__contains__)
+        monkeypatch.setattr(packages, "has", self.tools.__contains__)
         self.of(DEBIAN_12)
         self.root(has=True)
         self.apt("/usr/bin/apt-get")
 
     def of(self, release: dict[str, str]) -> None:
-        self._patch.setattr(provision, "os_release", lambda: release)
+        self._patch.setattr(packages, "os_release", lambda: release)
 
     def root(self, *, has: bool) -> None:
         self._patch.setattr("os.geteuid", lambda: 0 if has else 1000)
@@ -118,8 +118,8 @@ def test_a_derivative_of_ubuntu_goes_by_the_suite_it_is_made_of() -> None:
 @pytest.mark.parametrize("release", [FEDORA, DEBIAN_11, {}])
 def test_other_systems_get_advice_and_no_recipe(release: dict[str, str]) -> None:
     assert recipe_for(release) is None
-    assert "docs.docker.com" in provision.advice(ENGINE_TOOLS, release)
-    assert "the lab installs on Debian 12" in str(provision.obstacle(release))
+    assert "docs.docker.com" in packages.advice(ENGINE_TOOLS, release)
+    assert "the lab installs on Debian 12" in str(packages.obstacle(release))
 
 
 def test_apt_s_own_settings_and_lists_stay_as_they_are(tmp_path: Path) -> None:
@@ -137,7 +137,7 @@ def test_it_says_what_and_from_where_asks_first_and_installs(
 ) -> None:
     progress = Silent()
     programs.answer(APT, "Inst docker.io (26.1.5 Debian:13)\nConf docker.io (26.1.5)\n")
-    provision.ensure(ENGINE_TOOLS, progress)
+    packages.ensure(ENGINE_TOOLS, progress)
     (note,) = progress.notes
     assert "docker.io docker-cli docker-compose docker-buildx iptables mmdebstrap" in note
     assert "(trixie)" in note
@@ -152,14 +152,14 @@ def test_it_says_what_and_from_where_asks_first_and_installs(
 def test_only_what_is_missing_is_installed(machine: Machine, programs: "Programs") -> None:
     machine.tools |= set(Tool) - {Tool.BUILDX}
     programs.answer(APT)
-    provision.ensure(ENGINE_TOOLS, Silent())
+    packages.ensure(ENGINE_TOOLS, Silent())
     assert programs.ran[-1].endswith("--no-upgrade docker-buildx")
 
 
 def test_nothing_is_asked_when_nothing_is_missing(machine: Machine, programs: "Programs") -> None:
     machine.tools |= set(Tool)
     machine.of(FEDORA)
-    provision.ensure(ENGINE_TOOLS, Silent())
+    packages.ensure(ENGINE_TOOLS, Silent())
     assert programs.ran == []
 
 
@@ -168,7 +168,7 @@ def test_with_sudo_that_asks_no_password_apt_runs_by_it(
 ) -> None:
     machine.root(has=False)
     programs.answer("sudo -n")
-    provision.ensure([Tool.BUILDX], Silent())
+    packages.ensure([Tool.BUILDX], Silent())
     assert programs.ran[0] == "sudo -n true"
     assert all(line.startswith(f"sudo -n {APT}") for line in programs.ran[1:])
 
@@ -185,7 +185,7 @@ def test_nothing_is_changed_when_an_installed_package_would_be(
 ) -> None:
     programs.answer(APT, simulated)
     with pytest.raises(EngineUnavailableError, match="nothing was changed"):
-        provision.ensure(ENGINE_TOOLS, Silent())
+        packages.ensure(ENGINE_TOOLS, Silent())
     assert " -s install " in programs.ran[-1]
 
 
@@ -194,7 +194,7 @@ def test_an_archive_that_fails_is_an_error_with_what_to_do(
 ) -> None:
     programs.answer(APT, "E: Failed to fetch", code=100)
     with pytest.raises(EngineUnavailableError, match="Failed to fetch") as caught:
-        provision.ensure(ENGINE_TOOLS, Silent())
+        packages.ensure(ENGINE_TOOLS, Silent())
     assert "docker.io" in caught.value.remedy
 
 
@@ -205,7 +205,7 @@ def test_without_root_the_remedy_is_the_exact_command(
     machine.root(has=False)
     programs.answer("sudo -n true", "a password is required", code=1)
     with pytest.raises(EngineUnavailableError, match="asks for a password") as caught:
-        provision.ensure([Tool.COMPOSE], Silent())
+        packages.ensure([Tool.COMPOSE], Silent())
     assert caught.value.remedy == (
         "Run as root: apt-get install --no-install-recommends docker-compose-v2"
     )
@@ -214,14 +214,14 @@ def test_without_root_the_remedy_is_the_exact_command(
 def test_without_apt_nothing_can_be_installed(machine: Machine) -> None:
     machine.apt(None)
     with pytest.raises(EngineUnavailableError, match="apt-get is not here"):
-        provision.ensure(ENGINE_TOOLS, Silent())
+        packages.ensure(ENGINE_TOOLS, Silent())
 
 
 def test_plugins_are_found_by_their_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(provision, "_PLUGINS", ())
+    monkeypatch.setattr(packages, "_PLUGINS", ())
     monkeypatch.setenv("HOME", str(tmp_path))
-    assert not provision.has(Tool.BUILDX)
+    assert not packages.has(Tool.BUILDX)
     folder = tmp_path / ".docker/cli-plugins"
     folder.mkdir(parents=True)
     (folder / "docker-buildx").touch()
-    assert provision.has(Tool.BUILDX)
+    assert packages.has(Tool.BUILDX)

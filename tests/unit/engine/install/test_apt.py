@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from lab.engine.apt import deb822, official, one_line
+from lab.engine.install.apt import deb822, official, one_line
 
 KEYRING = "/usr/share/keyrings/debian-archive-keyring.gpg"
 STANZAS = f"""\

@@ -5,9 +5,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from lab.engine import daemon as module
-from lab.engine.daemon import Daemon, cgroup_fault
-from lab.engine.places import Places
+from lab.engine.install import daemon as module
+from lab.engine.install.daemon import Daemon, cgroup_fault
+from lab.engine.install.places import Places
 from lab.errors import EngineError
 from tests.unit.engine.fakedocker import FakeDocker
 

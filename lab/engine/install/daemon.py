@@ -10,9 +10,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
-from lab.engine import privilege
-from lab.engine.locate import ping
-from lab.engine.places import Places
+from lab.engine.install import privilege
+from lab.engine.install.locate import ping
+from lab.engine.install.places import Places
 from lab.errors import CommandError, EngineError
 from lab.process import run
 

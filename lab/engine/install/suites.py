@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from lab.engine import apt
+from lab.engine.install import apt
 from lab.errors import EngineUnavailableError
 
 _PIN: Final = """\

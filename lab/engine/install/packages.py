@@ -10,9 +10,9 @@ from enum import Enum, unique
 from pathlib import Path
 from typing import Final
 
-from lab.engine import privilege, suites
-from lab.engine.daemon import program
-from lab.engine.suites import Newer
+from lab.engine.install import privilege, suites
+from lab.engine.install.daemon import program
+from lab.engine.install.suites import Newer
 from lab.errors import CommandError, EngineUnavailableError
 from lab.host import os_release
 from lab.progress import Progress

@@ -10,7 +10,7 @@ from typing import Final
 
 from lab.engine.docker.client import open_client
 from lab.engine.docker.engine import DockerEngine
-from lab.engine.places import Places
+from lab.engine.install.places import Places
 from lab.errors import EngineError
 
 _DEFAULT: Final = "unix:///var/run/docker.sock"

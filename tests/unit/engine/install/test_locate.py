@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from lab.engine.locate import Candidate, ask, candidates, find_engine, ping, search
-from lab.engine.places import Places
+from lab.engine.install.locate import Candidate, ask, candidates, find_engine, ping, search
+from lab.engine.install.places import Places
 from lab.errors import EngineError
 from tests.unit.engine.fakedocker import FakeDocker
 
