@@ -5,7 +5,7 @@ import typer
 from lab.cli.console import ConsoleProgress, out
 from lab.engine.api import Engine
 from lab.engine.install.locate import find_engine
-from lab.engine.processes import ProcessEngine
+from lab.engine.process.engine import ProcessEngine
 from lab.engine.select import Choice, choice
 from lab.stack.session import down as stop
 from lab.stack.settings import Settings

@@ -7,7 +7,7 @@ from lab.engine.api import EngineFacts
 from lab.engine.docker.engine import DockerEngine
 from lab.engine.install.daemon import Daemon
 from lab.engine.install.locate import search
-from lab.engine.processes import ProcessEngine
+from lab.engine.process.engine import ProcessEngine
 from lab.engine.select import Choice, choice, open_docker
 from lab.errors import EngineUnavailableError
 from lab.units import format_bytes

@@ -12,7 +12,7 @@ from lab.engine.install import packages, privilege
 from lab.engine.install.daemon import Daemon
 from lab.engine.install.locate import Refusal, Search, ask, search
 from lab.engine.install.packages import Tool
-from lab.engine.processes import ProcessEngine
+from lab.engine.process.engine import ProcessEngine
 from lab.errors import EngineError, EngineUnavailableError, UsageError
 from lab.progress import Progress
 

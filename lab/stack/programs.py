@@ -14,7 +14,7 @@ from typing import Final
 import httpx
 
 from lab import tls
-from lab.engine import proctree
+from lab.engine.process import proctree
 from lab.errors import EndpointError
 from lab.process import detach
 

@@ -19,7 +19,7 @@ from lab.endpoint.emulator import assemble
 from lab.engine.api import Engine
 from lab.engine.docker.engine import DockerEngine
 from lab.engine.install.locate import search
-from lab.engine.processes import ProcessEngine
+from lab.engine.process.engine import ProcessEngine
 from lab.engine.select import Choice, choice
 from lab.errors import EngineUnavailableError, LabError, PortTakenError
 from lab.images.variants import image_ref

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from lab.cli import main
-from lab.engine.processes import ProcessEngine
+from lab.engine.process.engine import ProcessEngine
 
 
 @pytest.fixture(autouse=True)

@@ -10,7 +10,7 @@ from lab.engine.docker.cgroup import oom_kills_of
 from lab.engine.docker.container import load_from_stats
 from lab.engine.docker.engine import DockerEngine
 from lab.engine.docker.logs import MOST_BYTES, lines_of
-from lab.engine.filelogs import FileLogStream
+from lab.engine.process.logs import FileLogStream
 from lab.engine.within import runs_within
 from tests.unit.engine.fakedocker import FakeDocker
 

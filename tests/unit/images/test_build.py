@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from lab.engine.docker.engine import DockerEngine
-from lab.engine.processes import ProcessEngine
+from lab.engine.process.engine import ProcessEngine
 from lab.errors import BuildError, DiskFullError, EmulationError, UsageError
 from lab.images.build import ensure
 from lab.images.targets import LABEL_FINGERPRINT, TARGETS, Target, fingerprint, target

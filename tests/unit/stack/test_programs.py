@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from lab.engine import proctree
+from lab.engine.process import proctree
 from lab.errors import EndpointError
 from lab.stack.programs import Program, Programs
 

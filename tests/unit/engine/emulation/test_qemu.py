@@ -8,7 +8,7 @@ from lab.engine.docker.engine import DockerEngine
 from lab.engine.emulation import qemu
 from lab.engine.emulation.qemu import ensure_runs, look, look_here
 from lab.engine.install import packages, privilege
-from lab.engine.processes import ProcessEngine
+from lab.engine.process.engine import ProcessEngine
 from lab.errors import EmulationError
 from lab.progress import Silent
 from lab.spec import Platform

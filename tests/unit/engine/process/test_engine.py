@@ -13,10 +13,10 @@ from pathlib import Path, PurePosixPath
 
 import pytest
 
-from lab.engine import memcg, proctree
 from lab.engine.api import ContainerSpec, ContainerState, Mount
-from lab.engine.processcontainer import ProcessContainer, Record
-from lab.engine.processes import ProcessEngine
+from lab.engine.process import memcg, proctree
+from lab.engine.process.container import ProcessContainer, Record
+from lab.engine.process.engine import ProcessEngine
 from lab.errors import EngineError, ImageNotFoundError, PortTakenError
 from lab.spec import LABEL, EngineKind
 from tests.timing import wait_until

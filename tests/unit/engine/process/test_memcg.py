@@ -1,7 +1,7 @@
 from pathlib import Path
 
-from lab.engine import memcg, proctree
-from lab.engine.memcg import MemoryGroup
+from lab.engine.process import memcg, proctree
+from lab.engine.process.memcg import MemoryGroup
 
 
 def test_both_layouts_say_whether_the_kernel_killed(tmp_path: Path) -> None:

@@ -12,9 +12,9 @@ from typing import Protocol
 
 from pydantic import TypeAdapter, ValidationError
 
-from lab.engine import memcg, proctree
 from lab.engine.api import ContainerState, EngineEvent, Load, Usage
-from lab.engine.filelogs import FileLogStream
+from lab.engine.process import memcg, proctree
+from lab.engine.process.logs import FileLogStream
 from lab.errors import CommandError, EngineError
 from lab.host import memory_bytes
 from lab.process import run, spawn

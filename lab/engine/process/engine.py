@@ -16,9 +16,9 @@ from pathlib import Path
 from typing import Any, Final
 
 from lab import paths
-from lab.engine import memcg, proctree
 from lab.engine.api import ContainerSpec, EngineFacts, ImageFacts, LayerEvent
-from lab.engine.processcontainer import ProcessContainer, Record, Starter
+from lab.engine.process import memcg, proctree
+from lab.engine.process.container import ProcessContainer, Record, Starter
 from lab.errors import EngineError, ImageNotFoundError, PortTakenError
 from lab.host import memory_bytes, this_machine, usable_cpus
 from lab.spec import LABEL, EngineKind, Platform
