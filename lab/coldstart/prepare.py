@@ -18,7 +18,7 @@ from lab.coldstart.subjects import Subjects, check_own, ensure_own, resolve
 from lab.engine.api import ContainerSpec, Engine, EngineFacts
 from lab.engine.docker.engine import DockerEngine
 from lab.engine.emulation.qemu import Emulation, ensure_runs
-from lab.engine.registry import Registry
+from lab.engine.registry.local import Registry
 from lab.engine.select import open_engine
 from lab.errors import EngineError, UsageError
 from lab.images import build as images

@@ -8,7 +8,7 @@ from lab.coldstart.coldsite import Blob, ColdHosts, Stock
 from lab.coldstart.trial import Subject
 from lab.engine.coldhost.link import Link
 from lab.engine.docker.engine import DockerEngine
-from lab.engine.registry import MODELS, Registry
+from lab.engine.registry.local import MODELS, Registry
 from lab.images.variants import image_ref
 from lab.progress import Progress
 from lab.spec import Platform

@@ -19,11 +19,11 @@ from docker.errors import create_api_error_from_http_exception
 from docker.utils import version_gte
 from requests.exceptions import HTTPError
 
-from lab.engine.distribution import Distribution
 from lab.engine.docker.engine import DockerEngine
 from lab.engine.docker.errors import translated
-from lab.engine.manifests import LayerBlob, image_document
-from lab.engine.push import keeps_manifests
+from lab.engine.registry.distribution import Distribution
+from lab.engine.registry.manifests import LayerBlob, image_document
+from lab.engine.registry.push import keeps_manifests
 from lab.errors import EngineError
 from lab.progress import Step
 from lab.units import format_bytes

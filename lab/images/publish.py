@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from typing import Final
 
 from lab.engine.docker.engine import DockerEngine
-from lab.engine.manifests import (
+from lab.engine.registry.local import Registry, place_of
+from lab.engine.registry.manifests import (
     DOCKER_CONFIG,
     DOCKER_LAYER,
     DOCKER_LIST,
@@ -20,7 +21,6 @@ from lab.engine.manifests import (
     ListEntry,
     Manifest,
 )
-from lab.engine.registry import Registry, place_of
 from lab.errors import ImageNotFoundError, RegistryError
 from lab.images.build import ensure
 from lab.images.variants import image_ref

@@ -7,7 +7,7 @@ from typing import Any
 from lab.engine.api import Engine
 from lab.engine.docker.engine import DockerEngine
 from lab.engine.docker.errors import translated
-from lab.engine.registry import Registry, place_of
+from lab.engine.registry.local import Registry, place_of
 from lab.errors import RegistryError
 from lab.images.variants import image_ref
 from lab.spec import Platform

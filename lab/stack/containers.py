@@ -6,8 +6,8 @@ from typing import Final
 from lab.artifacts.build import trainer
 from lab.engine.docker import clean
 from lab.engine.docker.engine import DockerEngine
-from lab.engine.registry import NAME as REGISTRY
-from lab.engine.registry import NETWORK, ensure_volume, make_way
+from lab.engine.registry.local import NAME as REGISTRY
+from lab.engine.registry.local import NETWORK, ensure_volume, make_way
 from lab.images import build, thirdparty
 from lab.images.targets import target
 from lab.lock import bench_lock

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from lab.engine.api import ContainerSpec, Mount
 from lab.engine.docker.engine import DockerEngine
-from lab.engine.registry import Registry
+from lab.engine.registry.local import Registry
 from lab.progress import Silent
 from lab.spec import LABEL, LABEL_OWNER, LABEL_ROLE
 from tests.ports import free_port

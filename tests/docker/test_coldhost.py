@@ -22,7 +22,7 @@ from lab.engine.coldhost.host import MODEL, ColdHost, cold_host, remove_leftover
 from lab.engine.coldhost.link import Link
 from lab.engine.coldhost.pulled import NotColdError
 from lab.engine.docker.engine import DockerEngine
-from lab.engine.registry import MODELS, NETWORK, Registry
+from lab.engine.registry.local import MODELS, NETWORK, Registry
 from lab.errors import ArchiveError, EngineError, RegistryError
 from lab.progress import Silent
 from lab.spec import LABEL, LABEL_OWNER, Platform

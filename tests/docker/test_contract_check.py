@@ -26,8 +26,8 @@ from lab.contract.reports.machine import as_json
 from lab.contract.running.session import START_LIMIT_S, Session
 from lab.contract.subject import Wish, prepared
 from lab.engine.docker.engine import DockerEngine
-from lab.engine.manifests import OCI_INDEX, OCI_MANIFEST
-from lab.engine.registry import Registry
+from lab.engine.registry.local import Registry
+from lab.engine.registry.manifests import OCI_INDEX, OCI_MANIFEST
 from lab.images.base import ensure_base
 from lab.images.variants import VARIANTS
 from lab.process import run as run_program

@@ -15,7 +15,7 @@ import pytest
 from lab import paths
 from lab.engine.api import ContainerSpec
 from lab.engine.docker.engine import DockerEngine
-from lab.engine.registry import Registry
+from lab.engine.registry.local import Registry
 from lab.images.base import ensure_base
 from lab.images.build import ensure
 from lab.images.contents import contents

@@ -17,7 +17,7 @@ from lab.endpoint.log_files import LogFiles
 from lab.endpoint.records import ServerRecord
 from lab.endpoint.settings import Settings
 from lab.engine.docker.engine import DockerEngine
-from lab.engine.registry import NETWORK
+from lab.engine.registry.local import NETWORK
 from lab.images.base import ensure_base
 from lab.images.variants import image_ref
 from lab.progress import Progress

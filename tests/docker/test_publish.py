@@ -9,7 +9,7 @@ import httpx
 import pytest
 
 from lab.engine.docker.engine import DockerEngine
-from lab.engine.registry import Registry
+from lab.engine.registry.local import Registry
 from lab.errors import RegistryError
 from lab.images.publish import Published, join
 from lab.images.variants import image_ref

@@ -12,10 +12,10 @@ from lab.aws.push.ecr import REGISTRY
 from lab.aws.push.local_answer import local_answer
 from lab.aws.stack import cloudformation
 from lab.cli import main
-from lab.engine.distribution import Distribution
 from lab.engine.docker.engine import DockerEngine
-from lab.engine.manifests import DOCKER_MANIFEST
-from lab.engine.registry import Registry
+from lab.engine.registry.distribution import Distribution
+from lab.engine.registry.local import Registry
+from lab.engine.registry.manifests import DOCKER_MANIFEST
 from lab.progress import Silent
 from lab.spec import Runtime
 from tests.cloud.faults import Answer, Call, error

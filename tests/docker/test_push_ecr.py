@@ -16,7 +16,7 @@ from lab.aws.model import AwsError
 from lab.aws.push import ecr
 from lab.engine.api import ContainerSpec, Mount
 from lab.engine.docker.engine import DockerEngine
-from lab.engine.manifests import DOCKER_MANIFEST
+from lab.engine.registry.manifests import DOCKER_MANIFEST
 from lab.errors import ImageNotFoundError
 from lab.progress import Silent
 from lab.spec import FLOOR, LABEL_OWNER, LABEL_ROLE

@@ -13,11 +13,11 @@ import numpy as np
 import pytest
 
 from lab.engine.coldhost.host import cold_host
-from lab.engine.distribution import Distribution
 from lab.engine.docker.engine import DockerEngine
-from lab.engine.manifests import DOCKER_MANIFEST, LayerBlob, Manifest
-from lab.engine.push import push_together
-from lab.engine.registry import Registry, place_of
+from lab.engine.registry.distribution import Distribution
+from lab.engine.registry.local import Registry, place_of
+from lab.engine.registry.manifests import DOCKER_MANIFEST, LayerBlob, Manifest
+from lab.engine.registry.push import push_together
 from lab.errors import DiskFullError, EngineError, ImageNotFoundError, RegistryError
 from lab.progress import Silent
 from lab.spec import LABEL, Platform

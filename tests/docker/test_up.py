@@ -28,7 +28,7 @@ REALTIME, SERVERLESS = f"{MOBILENET}-realtime", f"{MOBILENET}-serverless"
 _OURS = {"label": [f"{LABEL}=true"]}
 _PROJECT = "com.docker.compose.project"
 _BENCH = """
-from lab.engine.registry import Registry
+from lab.engine.registry.local import Registry
 from lab.engine.select import open_engine
 from lab.progress import Silent
 import sys

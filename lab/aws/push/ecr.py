@@ -16,10 +16,10 @@ from typing import Final
 from lab.aws.access.errors import redacted
 from lab.aws.access.session import AwsSession
 from lab.aws.model import AwsError
-from lab.engine.distribution import Distribution
 from lab.engine.docker.engine import DockerEngine
-from lab.engine.manifests import Manifest
-from lab.engine.push import push_together
+from lab.engine.registry.distribution import Distribution
+from lab.engine.registry.manifests import Manifest
+from lab.engine.registry.push import push_together
 from lab.errors import DiskFullError, EngineError, ImageNotFoundError, RegistryError, UsageError
 from lab.images.publish import refuse_unfit
 from lab.progress import Progress

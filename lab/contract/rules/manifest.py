@@ -8,12 +8,12 @@ from typing import Any, Final
 from lab.contract.model import Finding, Rule, Verdict
 from lab.contract.rules.inspected import inspected
 from lab.contract.running.session import Session, finding
-from lab.engine.distribution import Distribution
 from lab.engine.docker.engine import DockerEngine
 from lab.engine.docker.errors import translated
-from lab.engine.manifests import DOCKER_LIST, DOCKER_MANIFEST, OCI_INDEX, OCI_MANIFEST
-from lab.engine.push import keeps_manifests
-from lab.engine.registry import place_of
+from lab.engine.registry.distribution import Distribution
+from lab.engine.registry.local import place_of
+from lab.engine.registry.manifests import DOCKER_LIST, DOCKER_MANIFEST, OCI_INDEX, OCI_MANIFEST
+from lab.engine.registry.push import keeps_manifests
 from lab.errors import EngineError
 from lab.spec import LABEL_ROLE
 

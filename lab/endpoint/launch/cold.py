@@ -22,9 +22,9 @@ from lab.endpoint.s3 import ObjectError, Objects
 from lab.endpoint.settings import Settings
 from lab.engine.api import Container, ContainerSpec, Engine
 from lab.engine.coldhost.host import MODEL, ROLE, ColdHost, cold_host
-from lab.engine.distribution import Distribution
 from lab.engine.docker.engine import DockerEngine
-from lab.engine.registry import INTERNAL, MODELS, NAME, NETWORK, Registry
+from lab.engine.registry.distribution import Distribution
+from lab.engine.registry.local import INTERNAL, MODELS, NAME, NETWORK, Registry
 from lab.errors import EngineError
 from lab.images.variants import image_ref
 from lab.progress import Silent

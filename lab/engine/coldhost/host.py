@@ -24,13 +24,13 @@ from typing import Final
 from lab.engine.api import ContainerSpec, Mount
 from lab.engine.coldhost.fetcher import Fetcher
 from lab.engine.coldhost.pulled import NotColdError, Pulled, downloaded_at, layers_pulled
-from lab.engine.distribution import REMEDY
 from lab.engine.docker.container import DockerContainer
 from lab.engine.docker.engine import DockerEngine
 from lab.engine.docker.errors import translated
 from lab.engine.docker.watch import Watch, watched
 from lab.engine.interrupt import uninterrupted
-from lab.engine.registry import INTERNAL, NETWORK
+from lab.engine.registry.distribution import REMEDY
+from lab.engine.registry.local import INTERNAL, NETWORK
 from lab.errors import EngineError, RegistryError
 from lab.spec import LABEL_OWNER, LABEL_ROLE, Platform
 

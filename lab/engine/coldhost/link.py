@@ -15,7 +15,7 @@ from lab.engine.docker.container import DockerContainer
 from lab.engine.docker.engine import DockerEngine
 from lab.engine.docker.errors import translated
 from lab.engine.interrupt import uninterrupted
-from lab.engine.registry import Registry
+from lab.engine.registry.local import Registry
 from lab.errors import EngineError, RegistryError
 from lab.spec import LABEL_OWNER, LABEL_ROLE
 from lab.units import format_rate

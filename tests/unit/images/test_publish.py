@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from lab.engine.docker.engine import DockerEngine
-from lab.engine.manifests import (
+from lab.engine.registry.local import Registry
+from lab.engine.registry.manifests import (
     DOCKER_LAYER,
     DOCKER_LIST,
     DOCKER_MANIFEST,
@@ -21,7 +22,6 @@ from lab.engine.manifests import (
     list_document,
     parse_list,
 )
-from lab.engine.registry import Registry
 from lab.errors import ImageNotFoundError, RegistryError
 from lab.images.publish import Published, join, refuse_unfit
 from lab.progress import Progress, Silent

@@ -4,8 +4,8 @@ from dataclasses import asdict
 import pytest
 
 from lab.engine.docker.engine import DockerEngine
-from lab.engine.manifests import LayerBlob, Manifest
-from lab.engine.registry import Registry
+from lab.engine.registry.local import Registry
+from lab.engine.registry.manifests import LayerBlob, Manifest
 from lab.errors import RegistryError
 from lab.images.contents import belongs_to
 from lab.images.sizes import image_record, layer_steps

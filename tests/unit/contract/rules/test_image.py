@@ -8,7 +8,7 @@ from lab.contract.model import Verdict
 from lab.contract.rules.entrypoint import judge_entry, judge_exposed, judge_user
 from lab.contract.rules.image import SIZE_LIMIT, judge_layers, judge_platform, judge_size
 from lab.contract.rules.manifest import Held, judge_manifest
-from lab.engine.manifests import DOCKER_LIST, DOCKER_MANIFEST, OCI_INDEX, OCI_MANIFEST
+from lab.engine.registry.manifests import DOCKER_LIST, DOCKER_MANIFEST, OCI_INDEX, OCI_MANIFEST
 from lab.spec import Platform
 
 AMD64, ARM64 = 0x3E, 0xB7

@@ -10,7 +10,7 @@ from typing import Any, Final
 import httpx
 
 from lab.engine.interrupt import uninterrupted
-from lab.engine.manifests import (
+from lab.engine.registry.manifests import (
     DOCKER_CONFIG,
     DOCKER_LAYER,
     DOCKER_LIST,

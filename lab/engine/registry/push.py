@@ -6,10 +6,10 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Any, Final
 
-from lab.engine.distribution import REMEDY
 from lab.engine.docker.engine import DockerEngine
 from lab.engine.docker.errors import from_words, translated
 from lab.engine.interrupt import uninterrupted
+from lab.engine.registry.distribution import REMEDY
 from lab.errors import EngineError, RegistryError
 from lab.progress import Step
 from lab.units import format_bytes

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from lab.engine.distribution import Distribution
-from lab.engine.manifests import DOCKER_LIST, DOCKER_MANIFEST, ListEntry
-from lab.engine.registry import place_of
+from lab.engine.registry.distribution import Distribution
+from lab.engine.registry.local import place_of
+from lab.engine.registry.manifests import DOCKER_LIST, DOCKER_MANIFEST, ListEntry
 from lab.errors import RegistryError
 from lab.spec import Platform
 from tests.unit.engine.fakeregistry import FakeRegistry, digest_of, listening

@@ -15,13 +15,13 @@ from docker.errors import NotFound
 from docker.utils import parse_repository_tag
 
 from lab.engine.api import ContainerSpec, Mount
-from lab.engine.distribution import Distribution
 from lab.engine.docker.container import DockerContainer
 from lab.engine.docker.engine import DockerEngine
 from lab.engine.docker.errors import translated
 from lab.engine.interrupt import uninterrupted
-from lab.engine.manifests import ListEntry, Manifest, ManifestList
-from lab.engine.push import push_together
+from lab.engine.registry.distribution import Distribution
+from lab.engine.registry.manifests import ListEntry, Manifest, ManifestList
+from lab.engine.registry.push import push_together
 from lab.engine.upload import can_send, send
 from lab.errors import EngineError, RegistryError
 from lab.progress import Progress
