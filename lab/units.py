@@ -14,8 +14,8 @@ _SECOND_S = 9.995
 def format_bytes(count: float) -> str:
     """Decimal bytes as registries and AWS print them: ``67.2 MB``."""
     for unit in ("B", "kB", "MB", "GB"):
-        if abs(count) < 999.5:  # noqa: PLR2004
-            digits = 0 if unit == "B" else (1 if abs(count) < 99.95 else 0)  # noqa: PLR2004
+        if abs(count) < 999.5:
+            digits = 0 if unit == "B" else (1 if abs(count) < 99.95 else 0)
             return f"{count:.{digits}f} {unit}"
         count /= 1000
     return f"{count:.2f} TB"
@@ -25,7 +25,7 @@ def format_seconds(seconds: float) -> str:
     """Three figures: ``12 ms``, ``345 ms``, ``2.98 s``, ``23.9 s``."""
     if abs(seconds) < _TINY_S:
         return f"{seconds * 1000:.1f} ms"
-    if abs(seconds) < 0.9995:  # noqa: PLR2004
+    if abs(seconds) < 0.9995:
         return f"{seconds * 1000:.0f} ms"
     return f"{seconds:.2f} s" if abs(seconds) < _SECOND_S else f"{seconds:.1f} s"
 
@@ -33,7 +33,7 @@ def format_seconds(seconds: float) -> str:
 def format_rate(bits_per_second: float) -> str:
     """A link's speed: ``1 Gbit/s``."""
     for unit in ("bit/s", "kbit/s", "Mbit/s"):
-        if bits_per_second < 1000:  # noqa: PLR2004
+        if bits_per_second < 1000:
             return f"{bits_per_second:g} {unit}"
         bits_per_second /= 1000
     return f"{bits_per_second:g} Gbit/s"

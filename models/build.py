@@ -72,7 +72,7 @@ def build(name: str, *, out: Path, folder: Path | None, train: str, begin: float
     learn, held_out = (data.drawn(some, first_seed=SEED) for some in (learning, testing))
     say(f"{len(learn.grades) + len(held_out.grades)} eyes drawn")
 
-    from models.common.network import build as build_network  # noqa: PLC0415
+    from models.common.network import build as build_network
 
     settle()
     backbone, head = build_network(architecture)
@@ -107,7 +107,7 @@ def stored_weights(
     networks: Any, architecture: Any, learn: data.Pictures, file: Path
 ) -> dict[str, Any]:
     """Give the networks what the repository holds; what the card shall say of their training."""
-    from models.common import stored, train  # noqa: PLC0415
+    from models.common import stored, train
 
     if not stored.holds_backbone(file):
         train.start(networks["backbone"], architecture, learn, seed=SEED)
@@ -116,7 +116,7 @@ def stored_weights(
 
 def teach(networks: Any, architecture: Any, learn: data.Pictures, backbone_from: str) -> None:
     """Train the backbone, unless it stays random or has ImageNet's weights; then the head."""
-    from models.common import train  # noqa: PLC0415
+    from models.common import train
 
     backbone, head = networks["backbone"], networks["head"]
     if backbone_from == "random":
@@ -133,7 +133,7 @@ def teach(networks: Any, architecture: Any, learn: data.Pictures, backbone_from:
 
 def keep(networks: Any, training: dict[str, Any], file: Path) -> None:
     """Write the weights that cannot be made again, and go on with what the file holds of them."""
-    from models.common import stored  # noqa: PLC0415
+    from models.common import stored
 
     made_again = {"backbone"} if training["backbone"] == "random" else set()
     stored.save(
@@ -151,7 +151,7 @@ def finish(
     out: Path,
 ) -> None:
     """Export, check, describe."""
-    from models.common import export  # noqa: PLC0415
+    from models.common import export
 
     grader = export.Grader(architecture, networks["backbone"], networks["head"])
     say("exporting")
@@ -209,8 +209,8 @@ def finish(
 
 def settle() -> None:
     """The same numbers every time: seeds, order of additions, threads."""
-    import keras  # noqa: PLC0415
-    import tensorflow as tf  # noqa: PLC0415
+    import keras
+    import tensorflow as tf
 
     tf.config.threading.set_intra_op_parallelism_threads(os.cpu_count() or 1)
     tf.config.threading.set_inter_op_parallelism_threads(1)
@@ -220,7 +220,7 @@ def settle() -> None:
 
 def pretrained(backbone: Any, architecture: Any, folder: Path) -> bool:
     """Load ImageNet's weights if they can be had; whether they could."""
-    from models.common.weights import load_imagenet  # noqa: PLC0415
+    from models.common.weights import load_imagenet
 
     try:
         source = load_imagenet(backbone, architecture, folder)

@@ -19,7 +19,7 @@ from pathlib import Path
 def main() -> int:
     """Run the command to its end."""
     options = _options()
-    chance = random.Random(options.seed)  # noqa: S311
+    chance = random.Random(options.seed)
     _say(f"Stalls of up to {options.longest:g} s, --seed {options.seed}")
     stalls, stalled_s = 0, 0.0
     try:

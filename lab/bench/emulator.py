@@ -113,7 +113,7 @@ class Measured:
 
 def measure(stage: Stage, options: Options, step: Step) -> Measured:
     """Run everything; the first round of each kind is warm-up and thrown away."""
-    order = random.Random(options.seed)  # noqa: S311 - an order of work, not a secret
+    order = random.Random(options.seed)
     overheads: list[Overhead] = []
     loads: list[Load] = []
     colds: list[Cold] = []

@@ -81,7 +81,7 @@ def _one(connection: socket.socket, prepared: bytes) -> float:
     begin = time.perf_counter()
     answer = wire.exchange(connection, prepared)
     took = time.perf_counter() - begin
-    if answer.status != 200:  # noqa: PLR2004
+    if answer.status != 200:
         excerpt = answer.body[:300].decode("utf-8", "replace")
         raise ContainerFailedError(f"/invocations answered {answer.status}: {excerpt}")
     return took

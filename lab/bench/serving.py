@@ -63,7 +63,7 @@ def measure(
     run_arm: Callable[[Arm], Block], options: Options, on_round: Callable[[int], None]
 ) -> Sequence[Round]:
     """Run ``rounds`` rounds after one that is thrown away as warm-up."""
-    order = random.Random(options.seed)  # noqa: S311 - an order of work, not a secret
+    order = random.Random(options.seed)
     rounds = []
     for number in range(options.rounds + 1):
         arms = list(Arm)

@@ -175,7 +175,7 @@ def run_plan(  # noqa: PLR0913 - each is a flag
 @contextmanager
 def _announced(plan: Plan, run_id: str, progress: Progress) -> Iterator[runner.Prepared]:
     """Prepared, and from the first start to the last annotated in a Grafana that answers."""
-    from lab.observe import annotate  # noqa: PLC0415 - `plans` and mistaken flags need none of it
+    from lab.observe.grafana import annotate
 
     with prepared(plan, run_id, progress) as ready, annotate.bench(run_id, plan.name, progress):
         yield ready
@@ -183,7 +183,7 @@ def _announced(plan: Plan, run_id: str, progress: Progress) -> Iterator[runner.P
 
 def _push(folder: RunFolder) -> None:
     """Tell a Pushgateway that answers; the run is over, whatever comes of that."""
-    from lab.observe import push  # noqa: PLC0415
+    from lab.observe import push
 
     said = push.offer(folder.path, runs=paths.runs())
     if said is not None:

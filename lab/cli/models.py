@@ -31,8 +31,8 @@ def build(
     train anew, which takes minutes. Without --data models learn from pictures that the project
     draws. Their cards say which it was.
     """
-    from lab.artifacts.build import ensure  # noqa: PLC0415 - list and verify need no engine
-    from lab.engine.select import open_engine  # noqa: PLC0415
+    from lab.artifacts.build import ensure
+    from lab.engine.select import open_engine
 
     wanted = models or list(store.models())
     for model in wanted:
@@ -57,7 +57,7 @@ def verify(
     models: list[str] = typer.Argument(None, help="Which models; all that are built if none."),
 ) -> None:
     """Compare built models with their cards: sums, archives, descriptions."""
-    from lab.artifacts.verify import problems  # noqa: PLC0415 - list need not read archives
+    from lab.artifacts.verify import problems
 
     wanted = models or [model for model in store.models() if _built(model)]
     if not wanted:

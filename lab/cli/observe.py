@@ -23,7 +23,7 @@ def boards(
     ),
 ) -> None:
     """Write dashboards/*.json from lab/observe/boards."""
-    from lab.observe.boards import generate  # noqa: PLC0415 - the other verbs need no SDK
+    from lab.observe.boards import generate
 
     if check:
         stale = generate.stale(generate.rendered())
@@ -53,12 +53,12 @@ def render(
     folder: Path = typer.Option(ROOT / "dashboards", "--dashboards", help="Where the files are."),
 ) -> None:
     """Draw the dashboards from the live Prometheus as one HTML page, without Grafana."""
-    from lab.observe.render import account, draw, page  # noqa: PLC0415 - only this verb draws
-    from lab.observe.render.board import find  # noqa: PLC0415
-    from lab.observe.render.prometheus import Prometheus  # noqa: PLC0415
-    from lab.observe.render.variables import parse_given  # noqa: PLC0415
-    from lab.runfiles import write_whole  # noqa: PLC0415
-    from lab.services import SERVICES  # noqa: PLC0415
+    from lab.observe.render import account, draw, page
+    from lab.observe.render.board import find
+    from lab.observe.render.prometheus import Prometheus
+    from lab.observe.render.variables import parse_given
+    from lab.runfiles import write_whole
+    from lab.services import SERVICES
 
     url = prometheus or SERVICES["prometheus"].url()
     options = draw.Options(range=span, given=parse_given(var))

@@ -23,18 +23,18 @@ def check_grafana(
 
     Where none answers nothing is checked: that is exit code 13, a fault is 1.
     """
-    from lab.observe import annotate, grafana_check  # noqa: PLC0415 - only this verb asks Grafana
-    from lab.observe.grafana import Grafana  # noqa: PLC0415
-    from lab.observe.render.board import find  # noqa: PLC0415
-    from lab.observe.render.prometheus import Prometheus  # noqa: PLC0415
-    from lab.services import SERVICES  # noqa: PLC0415
+    from lab.observe.grafana import annotate, check
+    from lab.observe.grafana.api import Grafana
+    from lab.observe.render.board import find
+    from lab.observe.render.prometheus import Prometheus
+    from lab.services import SERVICES
 
     address = (url or annotate.address()).rstrip("/")
     secret = annotate.credential() if address == annotate.address() else None
     boards = find(ROOT / "dashboards")
     wrong = total = 0
 
-    def tell(finding: grafana_check.Finding) -> None:
+    def tell(finding: check.Finding) -> None:
         nonlocal wrong, total
         total, wrong = total + 1, wrong + (not finding.good)
         if finding.good and quiet:
@@ -47,16 +47,14 @@ def check_grafana(
         Grafana(address, secret) as grafana,
         Prometheus(prometheus or SERVICES["prometheus"].url()) as server,
     ):
-        for finding in grafana_check.check(grafana, server, boards, since=f"now-{since}"):
+        for finding in check.check(grafana, server, boards, since=f"now-{since}"):
             tell(finding)
-    program = grafana_check.browser()
+    program = check.browser()
     if program is None:
         out.print("• No Chromium here: no screenshots were taken.", highlight=False)
     else:
         for board in boards:
-            tell(
-                grafana_check.screenshot(program, address, board, screenshots, since=f"now-{since}")
-            )
+            tell(check.screenshot(program, address, board, screenshots, since=f"now-{since}"))
     if wrong:
         raise LabError(
             f"{wrong} of {total} checks of Grafana at {address} failed.",

@@ -49,6 +49,6 @@ class Pace:
 
 def words(seconds: float) -> str:
     """``40 s left`` or ``3 min left``: no more exact than a guess can be."""
-    if seconds < 90:  # noqa: PLR2004
+    if seconds < 90:
         return f"{max(5, round(seconds / 5) * 5):.0f} s left"
     return f"{seconds / 60:.0f} min left"

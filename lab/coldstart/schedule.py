@@ -54,7 +54,7 @@ def order(plan: Plan) -> tuple[Trial, ...]:
     for number, block_cells in enumerate(blocks):
         # A block's order depends on its own number and the seed alone: more repeats in a later
         # plan leave the earlier blocks as they were.
-        random.Random(f"{plan.seed}/{number}").shuffle(block_cells)  # noqa: S311 - not a secret
+        random.Random(f"{plan.seed}/{number}").shuffle(block_cells)
         rows += [(number, cell) for cell in block_cells]
     return trials(rows)
 

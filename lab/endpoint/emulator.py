@@ -226,7 +226,7 @@ def compose(  # noqa: PLR0913 - all keyword-only
             capture=capture,
             clock=clock,
             settings=settings,
-            random=random.Random(),  # noqa: S311 - an order of work, not a secret
+            random=random.Random(),
         ),
         asynchronous=asynchronous,
         capture=capture,

@@ -38,7 +38,7 @@ class Objects(Protocol):
     def read(self, uri: str) -> tuple[bytes, str]:
         """One object's bytes and content type."""
 
-    def write(self, uri: str, data: bytes, *, content_type: str = "") -> None: ...  # noqa: D102
+    def write(self, uri: str, data: bytes, *, content_type: str = "") -> None: ...
 
     def size(self, uri: str) -> int:
         """Bytes of one object."""

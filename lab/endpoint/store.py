@@ -33,22 +33,22 @@ class Store(Protocol):
     def put_model(self, row: Resource) -> bool:
         """False if the name is taken."""
 
-    def model(self, name: str) -> Resource | None: ...  # noqa: D102
-    def models(self) -> Sequence[Resource]: ...  # noqa: D102
-    def delete_model(self, name: str) -> bool: ...  # noqa: D102
+    def model(self, name: str) -> Resource | None: ...
+    def models(self) -> Sequence[Resource]: ...
+    def delete_model(self, name: str) -> bool: ...
 
     def put_config(self, row: Resource) -> bool:
         """False if the name is taken."""
 
-    def config(self, name: str) -> Resource | None: ...  # noqa: D102
-    def configs(self) -> Sequence[Resource]: ...  # noqa: D102
-    def delete_config(self, name: str) -> bool: ...  # noqa: D102
+    def config(self, name: str) -> Resource | None: ...
+    def configs(self) -> Sequence[Resource]: ...
+    def delete_config(self, name: str) -> bool: ...
 
     def add_endpoint(self, row: EndpointRecord) -> bool:
         """False if the name is taken, in whatever case."""
 
-    def endpoint(self, name: str) -> EndpointRecord | None: ...  # noqa: D102
-    def endpoints(self) -> Sequence[EndpointRecord]: ...  # noqa: D102
+    def endpoint(self, name: str) -> EndpointRecord | None: ...
+    def endpoints(self) -> Sequence[EndpointRecord]: ...
 
     def change_endpoint(
         self, name: str, change: Callable[[EndpointRecord], EndpointRecord | None]
@@ -58,23 +58,23 @@ class Store(Protocol):
         Returns the row as it is afterwards, or None if there is none of that name.
         """
 
-    def delete_endpoint(self, name: str) -> bool: ...  # noqa: D102
+    def delete_endpoint(self, name: str) -> bool: ...
 
-    def tags(self, arn: str) -> Mapping[str, str]: ...  # noqa: D102
-    def set_tags(self, arn: str, tags: Mapping[str, str]) -> None: ...  # noqa: D102
+    def tags(self, arn: str) -> Mapping[str, str]: ...
+    def set_tags(self, arn: str, tags: Mapping[str, str]) -> None: ...
 
-    def add_server(self, row: ServerRecord) -> None: ...  # noqa: D102
-    def servers(self) -> Sequence[ServerRecord]: ...  # noqa: D102
-    def delete_server(self, server_id: str) -> None: ...  # noqa: D102
+    def add_server(self, row: ServerRecord) -> None: ...
+    def servers(self) -> Sequence[ServerRecord]: ...
+    def delete_server(self, server_id: str) -> None: ...
 
-    def add_async(self, row: AsyncRecord) -> None: ...  # noqa: D102
-    def asyncs(self) -> Sequence[AsyncRecord]: ...  # noqa: D102
-    def delete_async(self, record_id: str) -> None: ...  # noqa: D102
+    def add_async(self, row: AsyncRecord) -> None: ...
+    def asyncs(self) -> Sequence[AsyncRecord]: ...
+    def delete_async(self, record_id: str) -> None: ...
 
     def identity(self) -> str:
         """The emulator's id, made once: on every container it starts."""
 
-    def close(self) -> None: ...  # noqa: D102
+    def close(self) -> None: ...
 
 
 _APPLICATION_ID: Final = 0x1AB5A6E1

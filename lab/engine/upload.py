@@ -196,7 +196,7 @@ def _blocks(tar: tarfile.TarFile, member: tarfile.TarInfo) -> Iterator[bytes]:
 
 def _compressed(blocks: Iterator[bytes], size: int) -> Generator[bytes, None, None]:
     """One gzip member, made on all cores; its bytes do not depend on how many there are."""
-    from zlib_ng import gzip_ng_threaded, zlib_ng  # noqa: PLC0415 - not installed everywhere
+    from zlib_ng import gzip_ng_threaded, zlib_ng
 
     if size <= _BLOCK:  # not worth the threads, whose end takes a twentieth of a second
         yield zlib_ng.compress(b"".join(blocks), _LEVEL, wbits=_GZIP)

@@ -167,7 +167,7 @@ def _build(name: str, recipe: Recipe, folder: Path, mark: str, step: Step) -> No
             remedy="Check with `lab doctor` that the package index can be reached.",
         ) from error
     except OSError as error:
-        raise _full(name) if error.errno == 28 else error from error  # noqa: PLR2004
+        raise _full(name) if error.errno == 28 else error from error
 
 
 def _full(name: str) -> DiskFullError:

@@ -105,7 +105,7 @@ def significant(value: float) -> str:
 
 def percent(share: float) -> str:
     """``54 %``, ``0.6 %``."""
-    return f"{share * 100:.0f} %" if abs(share) >= 0.0095 else f"{share * 100:.1f} %"  # noqa: PLR2004
+    return f"{share * 100:.0f} %" if abs(share) >= 0.0095 else f"{share * 100:.1f} %"
 
 
 def ratio_interval(comparison: Comparison) -> str:

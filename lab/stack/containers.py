@@ -11,7 +11,7 @@ from lab.engine.registry.local import NETWORK, ensure_volume, make_way
 from lab.images import build, thirdparty
 from lab.images.targets import target
 from lab.lock import bench_lock
-from lab.observe import secret
+from lab.observe.grafana import secret
 from lab.progress import Progress
 from lab.services import PROJECT, SERVICES, Started
 from lab.spec import LABEL_OWNER, LABEL_ROLE

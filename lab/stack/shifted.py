@@ -91,7 +91,7 @@ def _unfiltered(kind: int, line: bytes, above: bytes) -> bytes:
     if kind == 0:
         return line
     up = np.frombuffer(above, np.uint8)
-    if kind == 2:  # noqa: PLR2004 - PNG's numbers: 0 none, 1 sub, 2 up, 3 average, 4 Paeth
+    if kind == 2:
         return (np.frombuffer(line, np.uint8) + up).tobytes()
     done = bytearray(line)
     for at, byte in enumerate(line):

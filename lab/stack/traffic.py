@@ -67,7 +67,7 @@ class Tally:
             elif error.code == "ThrottlingException":
                 self.throttled += 1
                 return True
-            elif error.model_status is not None and 400 <= error.model_status < 500:  # noqa: PLR2004
+            elif error.model_status is not None and 400 <= error.model_status < 500:
                 self.refused += 1
             else:
                 self.failed += 1

@@ -93,7 +93,7 @@ def prepare(path: Path) -> NDArray[np.uint8]:
         picture = file.convert("RGB")
     if picture.size == (SIZE, SIZE):
         return np.asarray(picture)
-    bright = picture.convert("L").point(lambda value: 255 if value > 12 else 0)  # noqa: PLR2004
+    bright = picture.convert("L").point(lambda value: 255 if value > 12 else 0)
     picture = picture.crop(bright.getbbox()).resize((SIZE, SIZE), Image.Resampling.BILINEAR)
     sharp = np.asarray(picture, np.float32)
     blurred = np.asarray(picture.filter(ImageFilter.GaussianBlur(SIZE / 30)), np.float32)

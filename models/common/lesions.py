@@ -79,7 +79,7 @@ def draw_lesions(
                 x, y = _somewhere(eye, rng)
             radius = makers[kind](canvas, rng, eye, x, y)
             spots.append(Spot(kind=kind, x=x, y=y, radius=radius))
-    if grade == _WORST and rng.random() < 0.6:  # noqa: PLR2004
+    if grade == _WORST and rng.random() < 0.6:
         spots.append(_bleeding(canvas, rng, eye))
     return tuple(spots)
 
@@ -104,7 +104,7 @@ def _microaneurysm(
 def _haemorrhage(canvas: Canvas, rng: np.random.Generator, eye: Eye, x: float, y: float) -> float:
     """A blot, or a flame along the nerve fibres, which point to the disc."""
     radius = float(rng.uniform(0.028, 0.060))
-    flame = rng.random() < 0.35  # noqa: PLR2004
+    flame = rng.random() < 0.35
     stretch = rng.uniform(1.6, 2.4) if flame else rng.uniform(1.0, 1.35)
     angle = math.atan2(eye.disc[1] - y, eye.disc[0] - x) if flame else rng.uniform(0, math.pi)
     edge = outline(rng, x, y, radius, stretch, angle, rough=0.13)
@@ -138,7 +138,7 @@ def _new_vessels(canvas: Canvas, rng: np.random.Generator, eye: Eye, x: float, y
     """A tangle of fine loops, often on a veil of scar tissue."""
     on_disc = (x, y) == eye.disc
     radius = float(rng.uniform(0.17, 0.26) if on_disc else rng.uniform(0.11, 0.19))
-    if rng.random() < 0.5:  # noqa: PLR2004
+    if rng.random() < 0.5:
         veil = outline(
             rng, x, y, radius * 0.8, rng.uniform(1.0, 1.6), rng.uniform(0, 3), rough=0.15
         )

@@ -99,7 +99,7 @@ def _pieces(
         ]
         cell = pictures.cells[index, row : row + wide, column : column + wide]
         for axis in (0, 1):
-            if rng.random() < 0.5:  # noqa: PLR2004
+            if rng.random() < 0.5:
                 piece, cell = np.flip(piece, axis), np.flip(cell, axis)
         images.append(piece)
         cells.append(cell)

@@ -76,7 +76,7 @@ def dollars(amount: float | None) -> str:
         return _UNKNOWN
     if amount == 0:
         return "$0"
-    if abs(amount) >= 0.01:  # noqa: PLR2004
+    if abs(amount) >= 0.01:
         return f"${amount:,.2f}"
     return _in_full(float(f"{amount:.3g}"))
 

@@ -83,7 +83,7 @@ def blame(seen: Unready) -> Blame:
         return Blame.PING
     if seen.last_ping_status is not None:
         # A 5xx may be a server that is still loading its model; nothing else is.
-        return Blame.TIME if seen.last_ping_status >= 500 else Blame.PING  # noqa: PLR2004
+        return Blame.TIME if seen.last_ping_status >= 500 else Blame.PING
     elsewhere = seen.listening is None or bool(seen.listening)
     return Blame.PORT if elsewhere and not seen.accepting else Blame.TIME
 

@@ -81,7 +81,7 @@ class Stop:
         if self.process_one is None:
             return "(cannot be seen from here)"
         line = " ".join(self.process_one)
-        return f"`{line[:80]}`" + ("…" if len(line) > 80 else "")  # noqa: PLR2004
+        return f"`{line[:80]}`" + ("…" if len(line) > 80 else "")
 
 
 def judge_arrives(stop: Stop) -> tuple[Verdict, str]:

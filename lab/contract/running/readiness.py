@@ -115,7 +115,7 @@ def _hopeless(
 ) -> _Hopeless | None:
     """Why waiting on is pointless; None when the server may still be loading."""
     if seen.last_status is not None:
-        refused = 400 <= seen.last_status < 500  # noqa: PLR2004
+        refused = 400 <= seen.last_status < 500
         return _Hopeless(f"/ping is answered with {seen.last_status}") if refused else None
     if seen.accepting_ns is not None:
         return _slow_ping(address)

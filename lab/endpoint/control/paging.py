@@ -16,9 +16,9 @@ class Listed(Protocol):
     """What every kind of row has."""
 
     @property
-    def name(self) -> str: ...  # noqa: D102
+    def name(self) -> str: ...
     @property
-    def created_at(self) -> float: ...  # noqa: D102
+    def created_at(self) -> float: ...
 
 
 Row = TypeVar("Row", bound=Listed)

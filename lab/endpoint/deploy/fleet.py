@@ -63,7 +63,7 @@ class EndpointFleet:
             plans = resolved(store, settings, machine)
         self._store = store
         self._launcher = launcher
-        chance = chance or random.Random()  # noqa: S311 - spreads load, keeps no secret
+        chance = chance or random.Random()
         provisioner = Provisioner(store=store, launcher=launcher, clock=clock, meter=meter)
         means = Means(provisioner=provisioner, launcher=launcher, clock=clock, settings=settings)
         self._deployer = Deployer(

@@ -82,7 +82,7 @@ class Rechunker:
             cut = self._chance.randint(_SMALLEST_CUT, min(len(rest), _LARGEST_PART))
             parts.append(rest[:cut])
             rest = rest[cut:]
-            if self._chance.random() < 0.5:  # noqa: PLR2004 - a coin
+            if self._chance.random() < 0.5:
                 break
         # What is held back must stay small however large the chunk was.
         while len(rest) > _LARGEST_PART:

@@ -114,7 +114,7 @@ def _header(shape: Any, text: str) -> object:
     if kind in _INT_BITS:
         stripped = text.strip()
         digits = stripped.removeprefix("-")
-        return int(stripped) if digits.isdecimal() and len(digits) < 20 else text  # noqa: PLR2004
+        return int(stripped) if digits.isdecimal() and len(digits) < 20 else text
     if kind == "boolean":
         return {"true": True, "false": False}.get(text.strip().lower(), text)
     return text
@@ -134,7 +134,7 @@ def _boolean(shape: Any, value: object) -> bool:
 
 def _integer(shape: Any, value: object) -> int:
     number = _number(shape, value)
-    whole = int(number.to_integral_value(ROUND_DOWN)) if number.adjusted() < 20 else None  # noqa: PLR2004
+    whole = int(number.to_integral_value(ROUND_DOWN)) if number.adjusted() < 20 else None
     bits = _INT_BITS[shape.type_name]
     if whole is None or not -(1 << bits) <= whole < 1 << bits:
         raise _mismatch(value, shape.type_name)

@@ -96,7 +96,7 @@ class AsyncInference:
         self._meter = meter
         self._clock = clock
         self._settings = settings
-        self._chance = random.Random()  # noqa: S311 - picks a variant
+        self._chance = random.Random()
         self._worker = Worker(
             store=store,
             live=fleet.live,

@@ -210,7 +210,7 @@ class Worker:
             took = self._clock.monotonic() - began
             self._meter.asynchronous(row.endpoint, "ModelLatency", took)
             status = answer.status
-            if 200 <= status < 300:  # noqa: PLR2004 - what HTTP calls success
+            if 200 <= status < 300:
                 return answer
             said = answer.body[:_EXCERPT].decode("utf-8", "replace")
         where = wording.Where(

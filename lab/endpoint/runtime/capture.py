@@ -95,7 +95,7 @@ class S3Capture(Capture):
     ) -> None:
         self._objects = objects
         self._clock = clock
-        self._chance = chance or random.Random()  # noqa: S311 - a sample, not a secret
+        self._chance = chance or random.Random()
         self._flush_s = flush_s
         self._flush_bytes = flush_bytes
         self._held_bytes = held_bytes

@@ -392,4 +392,4 @@ def _give_back(waiting: "asyncio.Future[Lease]") -> None:
 
 
 def _succeeded(status: int) -> bool:
-    return 200 <= status < 300  # noqa: PLR2004 - what HTTP calls success
+    return 200 <= status < 300

@@ -141,7 +141,7 @@ def _number(path: Path | None) -> int | None:
 
 def _pairs(path: Path | None) -> dict[str, int]:
     lines = (line.split() for line in (_text(path) or "").splitlines())
-    return {words[0]: int(words[1]) for words in lines if len(words) == 2}  # noqa: PLR2004
+    return {words[0]: int(words[1]) for words in lines if len(words) == 2}
 
 
 def _scaled(count: int | None, unit: float) -> float | None:

@@ -153,7 +153,7 @@ def _entry(path: Path, machine: str) -> Entry | None:
 def _registration(line: str, source: Path) -> Registration | None:
     # :name:type:offset:magic:mask:interpreter:flags
     parts = line.split(":")
-    if len(parts) != 8 or parts[0]:  # noqa: PLR2004
+    if len(parts) != 8 or parts[0]:
         return None
     as_packaged = "F" in parts[7]
     if not as_packaged:

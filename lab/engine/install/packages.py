@@ -90,7 +90,7 @@ def recipe_for(release: Mapping[str, str]) -> Recipe | None:
             packages=_packages(compose="docker-compose-v2", client=()),
         )
     codename = release.get("VERSION_CODENAME", "")
-    if name != "debian" or not codename or _debian(release) < 12:  # noqa: PLR2004
+    if name != "debian" or not codename or _debian(release) < 12:
         return None
     return Recipe(
         system=system,

@@ -267,7 +267,7 @@ def _variable(raw: Mapping[str, Any]) -> Variable:
         all_value=raw.get("allValue") or "",
         sort=int(raw.get("sort") or 0),
         current=[str(value) for value in values],
-        hidden=raw.get("hide") == 2,  # noqa: PLR2004 - Grafana's "hide variable"
+        hidden=raw.get("hide") == 2,
     )
 
 

@@ -129,7 +129,7 @@ def ink_on(colour: str) -> str:
     found = _PAIR.fullmatch(colour)
     if not found:
         return "inherit"
-    light, dark = ("#15191e" if _luminance(one) > 0.35 else "#ffffff" for one in found.groups())  # noqa: PLR2004
+    light, dark = ("#15191e" if _luminance(one) > 0.35 else "#ffffff" for one in found.groups())
     return f"light-dark({light}, {dark})"
 
 
@@ -138,7 +138,7 @@ def _visible(colour: str, *, on: str) -> str:
 
     Grafana's palette has 56 colours, and the palest of them are made for dark pages only.
     """
-    away = "#000000" if _luminance(on) > 0.5 else "#ffffff"  # noqa: PLR2004
+    away = "#000000" if _luminance(on) > 0.5 else "#ffffff"
     mixed = (_mix(colour, away, step / 20) for step in range(20))
     return next((one for one in mixed if _contrast(one, on) >= _SEEN), colour)
 
@@ -151,7 +151,7 @@ def _contrast(one: str, other: str) -> float:
 
 def _luminance(colour: str) -> float:
     parts = [channel / 255 for channel in _channels(colour)]
-    linear = [p / 12.92 if p <= 0.04045 else ((p + 0.055) / 1.055) ** 2.4 for p in parts]  # noqa: PLR2004
+    linear = [p / 12.92 if p <= 0.04045 else ((p + 0.055) / 1.055) ** 2.4 for p in parts]
     return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
 
 
@@ -163,7 +163,7 @@ def _both(name: str) -> tuple[str, str]:
         place = _SHADES.index(shade)
         return _HUES[hue][place + 1].lower(), _HUES[hue][place].lower()
     if _HEX.fullmatch(name):
-        full = name if len(name) > 5 else "#" + "".join(2 * digit for digit in name[1:])  # noqa: PLR2004
+        full = name if len(name) > 5 else "#" + "".join(2 * digit for digit in name[1:])
         return full.lower(), full.lower()
     if found := _RGB.fullmatch(name):
         alpha = "" if found[4] is None else f"{round(float(found[4]) * 255):02x}"

@@ -221,7 +221,7 @@ def log_axis(low: float, high: float, unit: str = "", *, base: float = 10.0) -> 
     low = max(low, high * 1e-9, 1e-12)
     first, last = math.floor(math.log(low, base)), math.ceil(math.log(max(high, low), base))
     last = max(last, first + 1)
-    few = base == 10.0 and last - first <= 3  # noqa: PLR2004
+    few = base == 10.0 and last - first <= 3
     between = (1, 2, 5) if few else (1,)
     values = [n * base**power for power in range(first, last + 1) for n in between]
     shown = [value for value in values if value <= base**last * 1.001]
@@ -235,7 +235,7 @@ def mark(value: float, unit: str, decimals: int | None = None) -> str:
     prefix, (scaled, suffix) = _split(value, unit)
     if decimals is not None:
         return f"{prefix}{fixed(scaled, decimals)}{suffix}"
-    shown = f"{scaled:.4f}".rstrip("0").rstrip(".") if abs(scaled) >= 1e-3 else f"{scaled:.2g}"  # noqa: PLR2004
+    shown = f"{scaled:.4f}".rstrip("0").rstrip(".") if abs(scaled) >= 1e-3 else f"{scaled:.2g}"
     return f"{prefix}{'0' if shown in ('-0', '0', '') else shown}{suffix}"
 
 

@@ -101,7 +101,7 @@ def _labels_to_fields(frames: _Frames, options: _Options) -> _Frames:
 def _join(frames: _Frames, options: _Options) -> _Frames:
     """Side by side on a common column, by default the time; ``inner`` drops what one lacks."""
     frames = [frame for frame in frames if frame.rows]
-    if len(frames) < 2:  # noqa: PLR2004
+    if len(frames) < 2:
         return frames
     name = options.get("byField")
 

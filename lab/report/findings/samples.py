@@ -134,7 +134,7 @@ def few(recorded: Recorded, measured: Sequence[Measured]) -> Iterator[Finding]:
             cells=[str(row.cell) for row in poor],
         )
     wanted = recorded.run.plan.get("quantile")
-    if isinstance(wanted, float) and 0.5 < wanted < 1:  # noqa: PLR2004
+    if isinstance(wanted, float) and 0.5 < wanted < 1:
         short = [row for row in counted if row.n < samples_for(wanted)]
         if short:
             yield Finding(

@@ -80,4 +80,4 @@ def _value(key: str, value: Any) -> str:
 
 
 def _is_code(value: Any) -> bool:
-    return isinstance(value, str) and (value.startswith("sha256:") or len(value) >= 40)  # noqa: PLR2004
+    return isinstance(value, str) and (value.startswith("sha256:") or len(value) >= 40)

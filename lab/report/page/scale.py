@@ -79,7 +79,7 @@ def relative(low: float, high: float, *, middle: str = "median") -> Scale:
 
 def relative_label(value: float) -> str:
     """A tick's label: ``+10 %``, ``-20 %``, ``3x``."""
-    return f"{value:g}x" if value >= 2 else f"{(value - 1) * 100:+.0f} %"  # noqa: PLR2004
+    return f"{value:g}x" if value >= 2 else f"{(value - 1) * 100:+.0f} %"
 
 
 def _scale(
@@ -102,11 +102,11 @@ def seconds_label(value: float) -> str:
     """A tick's label: ``0``, ``50 ms``, ``2 s``."""
     if value == 0:
         return "0"
-    return f"{value:.3g} s" if value >= 0.9995 else f"{value * 1000:.3g} ms"  # noqa: PLR2004
+    return f"{value:.3g} s" if value >= 0.9995 else f"{value * 1000:.3g} ms"
 
 
 def megabytes_label(value: float) -> str:
     """A tick's label: ``500 MB``, ``1.5 GB``."""
     if value == 0:
         return "0"
-    return f"{value / 1e9:.3g} GB" if value >= 1e9 else f"{value / 1e6:.3g} MB"  # noqa: PLR2004
+    return f"{value / 1e9:.3g} GB" if value >= 1e9 else f"{value / 1e6:.3g} MB"

@@ -56,7 +56,7 @@ def sizes(group: Group) -> Sequence[Scatter]:
     for kind in group.kinds:
         rows = [one.row for one in group.of(kind) if one.row.n and one.row.total_s.p50]
         known = [(size, row) for row in rows if (size := _size(row, rows)) is not None]
-        if len(known) < 2:  # noqa: PLR2004 - one point shows nothing
+        if len(known) < 2:
             continue
         x = linear(max(size for size, _ in known), megabytes_label, wanted=4)
         y = linear(max(highest(row) for _, row in known), seconds_label)
@@ -88,7 +88,7 @@ def memory(groups: Sequence[Group]) -> Sequence[Scatter]:
             and one.row.total_s.p50
             and one.row.tier.isdecimal()
         ]
-        if len({row.tier for row in rows}) < 2:  # noqa: PLR2004 - one point shows nothing
+        if len({row.tier for row in rows}) < 2:
             continue
         x = linear(max(float(row.tier) for row in rows), lambda mb: f"{mb:g} MB", wanted=4)
         y = linear(max(highest(row) for row in rows), seconds_label)

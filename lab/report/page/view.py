@@ -116,7 +116,7 @@ def _tiles(
     found: list[Tile] = []
     for kind in (StartKind.FRESH, StartKind.PULL, StartKind.RESTART):
         here = [(i, row) for i, row in own if row.start_kind is kind]
-        if here and len(found) < 2:  # noqa: PLR2004
+        if here and len(found) < 2:
             place, best = min(here, key=lambda pair: pair[1].total_s.p50 or 0.0)
             found.append(
                 Tile(

@@ -65,7 +65,7 @@ def process_start_ns(pid: int) -> int | None:
 
 
 def _start_ns(stat: str) -> int | None:
-    import os  # noqa: PLC0415  # only at the end of the start
+    import os  # only at the end of the start
 
     # Field 22, counted after the command's closing bracket: the command may hold spaces.
     fields = stat.rpartition(")")[2].split()

@@ -87,8 +87,8 @@ class Metrics:
     def _bins(self) -> "Mapping[str, Bins]":
         if self._reference is None:
             return {}
-        from . import reference  # noqa: PLC0415  # late, like prometheus-client
-        from .seen import DRIFTING  # noqa: PLC0415  # the predictor has imported it
+        from . import reference  # late, like prometheus-client
+        from .seen import DRIFTING  # the predictor has imported it
 
         try:
             return reference.read(self._reference, DRIFTING)
@@ -119,7 +119,7 @@ class _Series:
 
     def __init__(self) -> None:
         # In a process with PROMETHEUS_MULTIPROC_DIR set, values live in files of that folder.
-        from prometheus_client import (  # noqa: PLC0415  # see above: late on purpose
+        from prometheus_client import (  # see above: late on purpose
             CollectorRegistry,
             Counter,
             Gauge,
@@ -236,7 +236,7 @@ class _Series:
             self._startup.labels(phase).set(value)
 
     def page(self) -> tuple[str, bytes]:
-        from prometheus_client.exposition import (  # noqa: PLC0415
+        from prometheus_client.exposition import (
             CONTENT_TYPE_LATEST,
             generate_latest,
         )
@@ -244,12 +244,12 @@ class _Series:
         return CONTENT_TYPE_LATEST, generate_latest(self._all_workers())
 
     def _all_workers(self) -> "CollectorRegistry":
-        import os  # noqa: PLC0415
+        import os
 
         if not os.environ.get("PROMETHEUS_MULTIPROC_DIR"):
             return self._registry
-        from prometheus_client import CollectorRegistry  # noqa: PLC0415
-        from prometheus_client.multiprocess import MultiProcessCollector  # noqa: PLC0415
+        from prometheus_client import CollectorRegistry
+        from prometheus_client.multiprocess import MultiProcessCollector
 
         registry = CollectorRegistry()
         MultiProcessCollector(registry)  # type: ignore[no-untyped-call]

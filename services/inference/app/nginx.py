@@ -115,7 +115,7 @@ class _Pair:
         code = 1
         try:
             signal.signal(signal.SIGTERM, lambda _signal, _frame: os._exit(0))
-            from . import workers  # noqa: PLC0415  # only the child needs it
+            from . import workers  # only the child needs it
 
             code = workers.run(self._settings, self._marks, bind=self._bind, pid=parent)
         except StartError as error:

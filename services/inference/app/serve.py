@@ -31,14 +31,14 @@ def main(arguments: "Sequence[str]", marks: "Marks") -> int:
     try:
         settings = knobs.Settings(os.environ)
         if settings.http == "slim":
-            from . import slim  # noqa: PLC0415  # only what this image has
+            from . import slim  # only what this image has
 
             return slim.run(settings, marks)
         if settings.nginx:
-            from . import nginx  # noqa: PLC0415
+            from . import nginx
 
             return nginx.run(settings, marks)
-        from . import workers  # noqa: PLC0415
+        from . import workers
 
         return workers.run(settings, marks)
     except StartError as error:

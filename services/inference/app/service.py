@@ -119,6 +119,6 @@ def busy() -> RequestError:
 
 def log_error(message: str) -> None:
     """One line of JSON in the container's log."""
-    import sys  # noqa: PLC0415
+    import sys
 
     print(json.dumps({"lab_error": " ".join(message.split())}), file=sys.stderr, flush=True)

@@ -27,7 +27,7 @@ def run(settings: "Settings", marks: "Marks") -> int:
     service = Service(settings)
     start = Start(service, marks, pid=os.getpid(), folder=None, failed=_give_up)
     start.begin()
-    from .slim_server import Server  # noqa: PLC0415  # while the model loads
+    from .slim_server import Server  # while the model loads
 
     try:
         server = Server(service, settings.host, settings.port)
@@ -36,7 +36,7 @@ def run(settings: "Settings", marks: "Marks") -> int:
         _give_up(str(error))
     signal.signal(signal.SIGTERM, lambda _signal, _frame: server.stop())
     signal.signal(signal.SIGINT, lambda _signal, _frame: server.stop())
-    from . import predictor  # noqa: F401, PLC0415  # Pillow
+    from . import predictor  # noqa: F401  # Pillow
 
     start.imported()
     start.listening()

@@ -95,7 +95,7 @@ class Start:
         try:
             model, backend = load(settings, self._runtime, self._marks)
             self._imported.wait()
-            from .predictor import Predictor  # noqa: PLC0415  # the caller has imported it
+            from .predictor import Predictor  # the caller has imported it
 
             self._service.metrics.refer(model.reference)
             self._service.predictor = Predictor(backend, model, settings)

@@ -93,9 +93,9 @@ class UvicornWorker(Worker):  # type: ignore[misc]
 
     def run(self) -> None:
         """Serve until SIGTERM."""
-        import uvicorn  # noqa: PLC0415  # while the model loads
+        import uvicorn  # while the model loads
 
-        from . import predictor, server  # noqa: F401, PLC0415
+        from . import predictor, server  # noqa: F401
 
         settings = self.app.settings
         if settings.workers > 1:

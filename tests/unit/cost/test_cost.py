@@ -31,7 +31,7 @@ def test_every_price_has_a_date_a_grade_and_a_source() -> None:
 
 
 def test_every_instance_type_that_has_a_price_can_host() -> None:
-    from lab.endpoint.instances import table as instances  # noqa: PLC0415
+    from lab.endpoint.instances import table as instances
 
     for row in table().values():
         if row.unit == "hour":

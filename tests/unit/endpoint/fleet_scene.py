@@ -210,7 +210,7 @@ class PoolScene:
             plan(initial_count=count, **changes),
             generation=1,
             means=self.means,
-            chance=random.Random(7),  # noqa: S311
+            chance=random.Random(7),
         )
 
     async def started(self, pool: Any) -> Any:
@@ -252,7 +252,7 @@ class FleetScene:
             meter=self.meter,
             settings=SETTINGS,
             plans=self._plans,
-            chance=random.Random(7),  # noqa: S311
+            chance=random.Random(7),
         )
 
     def _plans(

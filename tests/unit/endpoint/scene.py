@@ -195,7 +195,7 @@ class Scene:
             capture=self.counted,
             clock=self.clock,
             settings=self.settings,
-            random=random.Random(3),  # noqa: S311
+            random=random.Random(3),
         )
 
     def creating(self, *, serverless: bool) -> None:

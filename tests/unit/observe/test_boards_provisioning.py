@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import yaml
 
-from lab.observe.secret import admin_password
+from lab.observe.grafana.secret import admin_password
 from lab.paths import SERVICES
 from tests.unit.observe.reading import UIDS, board
 

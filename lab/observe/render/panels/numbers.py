@@ -71,7 +71,7 @@ def _change(one: Reading, options: dict[str, Any] | Any) -> str:
 
 def _curve(values: Sequence[float | None]) -> tuple[str, str]:
     present = [value for value in values if value is not None]
-    if len(present) < 2:  # noqa: PLR2004 - a point is no curve
+    if len(present) < 2:
         return "", ""
     low, high = min(present), max(present)
     tall = (high - low) or 1.0
@@ -140,7 +140,7 @@ def _arc(begin: float, end: float, radius: float) -> str:
         (50 + radius * math.cos(math.radians(turn)), 50 + radius * math.sin(math.radians(turn)))
         for turn in turns
     ]
-    large = int(turns[1] - turns[0] > 180)  # noqa: PLR2004 - degrees: SVG asks which way round
+    large = int(turns[1] - turns[0] > 180)
     (x, y), (to_x, to_y) = ends
     return f"M{x:.2f} {y:.2f}A{radius:g} {radius:g} 0 {large} 1 {to_x:.2f} {to_y:.2f}"
 

@@ -32,13 +32,13 @@ if TYPE_CHECKING:
 def module(name: str) -> "BackendModule":
     """Import the backend called ``name`` and with it the runtime it needs."""
     if name == "onnx-capi":
-        from . import onnx_capi  # noqa: PLC0415  # only the one that is used
+        from . import onnx_capi  # only the one that is used
 
         return onnx_capi
     if name == "onnx":
-        from . import onnx_numpy  # noqa: PLC0415
+        from . import onnx_numpy
 
         return onnx_numpy
-    from . import tensorflow  # noqa: PLC0415
+    from . import tensorflow
 
     return tensorflow

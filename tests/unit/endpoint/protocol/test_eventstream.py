@@ -47,7 +47,7 @@ def test_botocore_reads_our_own_failure_as_an_exception() -> None:
 
 @given(st.lists(st.binary(max_size=500), max_size=8), st.integers())
 def test_cutting_anew_changes_neither_order_nor_content(chunks: list[bytes], seed: int) -> None:
-    cutter = Rechunker(random.Random(seed))  # noqa: S311
+    cutter = Rechunker(random.Random(seed))
     parts = [part for chunk in chunks for part in cutter.feed(chunk)] + cutter.flush()
     assert b"".join(parts) == b"".join(chunks)
     assert all(parts)
@@ -56,13 +56,13 @@ def test_cutting_anew_changes_neither_order_nor_content(chunks: list[bytes], see
 
 @pytest.mark.parametrize("seed", range(20))
 def test_no_part_and_nothing_held_back_is_larger_than_64_kib(seed: int) -> None:
-    cutter = Rechunker(random.Random(seed))  # noqa: S311
+    cutter = Rechunker(random.Random(seed))
     parts = cutter.feed(bytes(1_000_000)) + cutter.flush()
     assert max(map(len, parts)) <= 65536
 
 
 def test_parts_are_not_aligned_with_the_models_chunks() -> None:
-    cutter = Rechunker(random.Random(7))  # noqa: S311
+    cutter = Rechunker(random.Random(7))
     chunks = [f"data: {number}\n\n".encode() for number in range(50)]
     parts = [part for chunk in chunks for part in cutter.feed(chunk)] + cutter.flush()
     assert sum(part in chunks for part in parts) < len(chunks) / 2

@@ -64,7 +64,7 @@ def during(
 ) -> S3Capture:
     """Run with a capture that is started before and closed after."""
     clock = ManualClock()
-    capture = S3Capture(objects=objects, clock=clock, chance=random.Random(1), **over)  # noqa: S311 - a sample
+    capture = S3Capture(objects=objects, clock=clock, chance=random.Random(1), **over)
 
     async def run() -> None:
         await capture.start()

@@ -434,7 +434,7 @@ def test_a_slow_model_does_not_keep_what_it_has_said_waiting() -> None:
     async def story() -> bytes:
         end = asyncio.Event()
         got = b""
-        framed: Any = frames(slow(end), chance=random.Random(1))  # noqa: S311
+        framed: Any = frames(slow(end), chance=random.Random(1))
         while got != b"hello":
             ((_, payload),) = parsed((await anext(framed)).frame)
             got += payload

@@ -23,7 +23,7 @@ def endpoint(weights: dict[str, float], *, shadow: float | None = None) -> LiveE
 
 
 def shares(live: LiveEndpoint, times: int = 4000) -> dict[str, float]:
-    chance = random.Random(1)  # noqa: S311
+    chance = random.Random(1)
     counted = Counter(choose(live, None, chance).name for _ in range(times))
     return {name: count / times for name, count in counted.items()}
 
@@ -46,12 +46,12 @@ def test_weights_that_are_all_0_share_evenly() -> None:
 
 
 def test_the_target_variant_overrides_the_weights() -> None:
-    assert choose(endpoint({"a": 1.0, "b": 0.0}), "b", random.Random()).name == "b"  # noqa: S311
+    assert choose(endpoint({"a": 1.0, "b": 0.0}), "b", random.Random()).name == "b"
 
 
 def test_an_unknown_target_variant_is_refused_with_the_ones_there_are() -> None:
     with pytest.raises(ApiError) as refused:
-        choose(endpoint({"a": 1.0, "b": 0.0}), "c", random.Random())  # noqa: S311
+        choose(endpoint({"a": 1.0, "b": 0.0}), "c", random.Random())
     assert refused.value.code == "ValidationError"
     assert "a, b" in str(refused.value)
 
@@ -59,6 +59,6 @@ def test_an_unknown_target_variant_is_refused_with_the_ones_there_are() -> None:
 @pytest.mark.parametrize(("weight", "share"), [(1.0, 1.0), (2.0, 1.0), (0.25, 0.25), (0.0, 0.0)])
 def test_a_shadow_sees_its_weight_relative_to_the_variants(weight: float, share: float) -> None:
     live = endpoint({"a": 1.0}, shadow=weight)
-    chance = random.Random(1)  # noqa: S311
+    chance = random.Random(1)
     seen = sum(len(shadows(live, live.variants[0], chance)) for _ in range(4000)) / 4000
     assert seen == pytest.approx(share, abs=0.03)

@@ -370,7 +370,7 @@ def test_rows_head_their_panels_and_are_unfolded() -> None:
 
 
 def test_no_prometheus_is_an_error_that_says_what_to_do() -> None:
-    from lab.observe.render.prometheus import Prometheus  # noqa: PLC0415
+    from lab.observe.render.prometheus import Prometheus
 
     with pytest.raises(PrometheusError, match="make up"):
         draw([board()], Prometheus("http://127.0.0.1:9"), Options())

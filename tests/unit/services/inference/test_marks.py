@@ -62,7 +62,7 @@ def test_seconds_are_between_neighbours_and_named_by_the_later() -> None:
 
 
 def test_taking_marks_imports_nothing_that_is_not_there_already() -> None:
-    import subprocess  # noqa: PLC0415
+    import subprocess
 
     script = (
         "import sys; before = set(sys.modules); import app.marks; print(*set(sys.modules) - before)"

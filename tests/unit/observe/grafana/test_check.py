@@ -9,9 +9,9 @@ import httpx
 import pytest
 
 from lab.errors import UsageError
-from lab.observe import grafana_check
-from lab.observe.grafana import Grafana, NoGrafanaError
-from lab.observe.grafana_check import Finding
+from lab.observe.grafana import check
+from lab.observe.grafana.api import Grafana, NoGrafanaError
+from lab.observe.grafana.check import Finding
 from lab.observe.render.board import Board, find, parse
 from lab.observe.render.prometheus import Prometheus
 from lab.paths import ROOT
@@ -108,7 +108,7 @@ def findings(
     answers: Recorded, *, boards: Sequence[Board] | None = None, secret: Any = None
 ) -> tuple[dict[str, Finding], list[Asked]]:
     with standing_in(answers) as server, Grafana(server.url, secret) as grafana:
-        found = grafana_check.check(grafana, prometheus(), boards or [board()], since="now-1h")
+        found = check.check(grafana, prometheus(), boards or [board()], since="now-1h")
         return {one.what: one for one in found}, server.asked
 
 
@@ -235,7 +235,7 @@ def test_where_none_answers_nothing_is_checked_and_the_error_is_its_own() -> Non
     with socket.create_server(("127.0.0.1", 0)) as free:
         url = f"http://127.0.0.1:{free.getsockname()[1]}"
     with Grafana(url) as grafana, pytest.raises(NoGrafanaError, match="nothing was checked") as no:
-        list(grafana_check.check(grafana, prometheus(), [], since="now-1h"))
+        list(check.check(grafana, prometheus(), [], since="now-1h"))
     assert no.value.exit_code not in {0, 1, 2}
     assert "lab observe render" in no.value.remedy
 
@@ -267,7 +267,7 @@ def test_a_screenshot_is_a_page_of_the_board_without_grafanas_frame(tmp_path: Pa
         ' --screenshot=*) echo "$*" > "${word#--screenshot=}";; esac; done\n'
     )
     program.chmod(0o755)
-    found = grafana_check.screenshot(
+    found = check.screenshot(
         str(program), "http://127.0.0.1:3000", board(), tmp_path / "shots", since="now-1h"
     )
     assert found.good
@@ -278,7 +278,5 @@ def test_a_screenshot_is_a_page_of_the_board_without_grafanas_frame(tmp_path: Pa
 
 def test_a_browser_that_fails_is_a_finding(tmp_path: Path) -> None:
     for program in ("/bin/false", "/bin/true"):
-        found = grafana_check.screenshot(
-            program, "http://127.0.0.1:1", board(), tmp_path, since="now-1h"
-        )
+        found = check.screenshot(program, "http://127.0.0.1:1", board(), tmp_path, since="now-1h")
         assert not found.good

@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import Any, Final
 
 from lab.errors import EndpointError
+from lab.observe.grafana.secret import NAME
 from lab.observe.names import Tag
 from lab.observe.push import answers
-from lab.observe.secret import NAME
 from lab.paths import state
 from lab.progress import Progress
 from lab.services import SERVICES
@@ -68,7 +68,7 @@ class Annotator:
 
     def __init__(self, url: str, secret: Credential) -> None:
         # It takes 0.2 s to import, and most of what the lab does needs no Grafana.
-        from grafana_client import GrafanaApi  # noqa: PLC0415
+        from grafana_client import GrafanaApi
 
         self.url = url
         self._api: Any = GrafanaApi.from_url(f"{url}/", credential=secret, timeout=_TIMEOUTS)
@@ -90,8 +90,8 @@ class Annotator:
 
     @contextmanager
     def _said(self) -> Iterator[None]:
-        from grafana_client.client import GrafanaException  # noqa: PLC0415
-        from requests import RequestException  # noqa: PLC0415 - what the client is made with
+        from grafana_client.client import GrafanaException
+        from requests import RequestException
 
         try:
             yield

@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 
 from lab.errors import EndpointError
-from lab.observe import annotate
-from lab.observe.annotate import Annotation, Annotator
+from lab.observe.grafana import annotate
+from lab.observe.grafana.annotate import Annotation, Annotator
+from lab.observe.grafana.secret import NAME
 from lab.observe.names import Tag
-from lab.observe.secret import NAME
 from lab.progress import Silent
 from lab.services import SERVICES
 from tests.unit.observe.standins import Asked, StandIn, standing_in

@@ -9,7 +9,7 @@ import httpx
 
 from lab import tls
 from lab.errors import LabError, UsageError
-from lab.observe.annotate import URL, Credential
+from lab.observe.grafana.annotate import URL, Credential
 from lab.observe.render.board import Target
 from lab.services import SERVICES
 

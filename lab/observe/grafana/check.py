@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Final
 
 from lab.errors import LabError
-from lab.observe.grafana import SOURCE, Grafana, RefusedError
+from lab.observe.grafana.api import SOURCE, Grafana, RefusedError
 from lab.observe.render.board import Board, Panel
 from lab.observe.render.prometheus import Prometheus
 from lab.observe.render.templating import Scope
