@@ -72,7 +72,7 @@ def metrics(
     ),
 ) -> None:
     """Write docs/metrics.md: every metric, its labels, and where it comes from."""
-    from lab.observe import page
+    from lab.observe.metrics_page import page
 
     name = page.FILE.relative_to(paths.ROOT)
     text = page.render()

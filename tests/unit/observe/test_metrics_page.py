@@ -4,8 +4,9 @@ from pathlib import Path
 import pytest
 from prometheus_client import CollectorRegistry, Counter, Histogram
 
-from lab.observe import names, page
-from lab.observe.registry import Metric, described
+from lab.observe import names
+from lab.observe.metrics_page import page
+from lab.observe.metrics_page.registry import Metric, described
 from lab.paths import ROOT
 
 

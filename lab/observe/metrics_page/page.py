@@ -12,8 +12,8 @@ from prometheus_client import CollectorRegistry
 
 from lab.endpoint.metrics.counters import Metrics
 from lab.observe.bench import HELP
+from lab.observe.metrics_page.registry import Metric, described
 from lab.observe.names import BENCH, CELL, DISCOVERED
-from lab.observe.registry import Metric, described
 from lab.paths import ROOT, SERVICES
 from lab.process import run
 
@@ -61,7 +61,7 @@ os.environ.pop("PROMETHEUS_MULTIPROC_DIR", None)
 root, service = sys.argv[1:]
 sys.path[:0] = [root, service]
 from app.metrics import Metrics
-from lab.observe.registry import described
+from lab.observe.metrics_page.registry import described
 found = described(Metrics().open()._registry)
 print(json.dumps([[one.name, one.type, one.labels, one.help] for one in found]))
 """
