@@ -183,7 +183,7 @@ def _announced(plan: Plan, run_id: str, progress: Progress) -> Iterator[runner.P
 
 def _push(folder: RunFolder) -> None:
     """Tell a Pushgateway that answers; the run is over, whatever comes of that."""
-    from lab.observe import push
+    from lab.observe.runs import push
 
     said = push.offer(folder.path, runs=paths.runs())
     if said is not None:

@@ -10,8 +10,8 @@ from lab.cli.console import ConsoleProgress, out
 from lab.endpoint.addresses import Addresses
 from lab.endpoint.client import EmulatorClient
 from lab.errors import EndpointError
-from lab.observe import push
 from lab.observe.grafana import annotate
+from lab.observe.runs import push
 from lab.services import SERVICES
 from lab.stack import demo as script
 from lab.stack import demo_bench

@@ -17,7 +17,7 @@ def push(
     run: str = typer.Argument("latest", help="A run's id, its folder, or latest."),
 ) -> None:
     """Give the Pushgateway a run's figures, as if it had just ended."""
-    from lab.observe import push as pushing
+    from lab.observe.runs import push as pushing
 
     url = pushing.address()
     bench = pushing.push(RunFolder.find(run).path, url=url, runs=paths.runs())
@@ -38,7 +38,7 @@ def replay(
     Each start is there as lab_bench_trial_start_seconds, and the run's figures for an hour after
     its end, or until the next run of its plan.
     """
-    from lab.observe import replay as replaying
+    from lab.observe.runs import replay as replaying
 
     folders = [RunFolder.find(name).path for name in run]
     if file is not None:

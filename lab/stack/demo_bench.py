@@ -13,10 +13,10 @@ from lab.coldstart.plan import Plan
 from lab.coldstart.prepare import prepared
 from lab.errors import LabError, UsageError
 from lab.images.variants import VARIANTS
-from lab.observe import push
-from lab.observe.bench import following, read
 from lab.observe.grafana import annotate
 from lab.observe.names import BASELINE
+from lab.observe.runs import push
+from lab.observe.runs.readings import following, read
 from lab.progress import Progress
 from lab.report.write import write_report
 

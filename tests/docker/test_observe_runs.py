@@ -16,9 +16,9 @@ from lab.engine.api import ContainerSpec, Mount
 from lab.engine.docker.container import DockerContainer
 from lab.engine.docker.engine import DockerEngine
 from lab.errors import UsageError
-from lab.observe.bench import read
-from lab.observe.push import offer
-from lab.observe.replay import Prometheus, replay
+from lab.observe.runs.push import offer
+from lab.observe.runs.readings import read
+from lab.observe.runs.replay import Prometheus, replay
 from lab.progress import Silent
 from lab.report.write import write_report
 from lab.spec import LABEL_ROLE, StartKind

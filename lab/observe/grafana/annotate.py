@@ -16,7 +16,7 @@ from typing import Any, Final
 from lab.errors import EndpointError
 from lab.observe.grafana.secret import NAME
 from lab.observe.names import Tag
-from lab.observe.push import answers
+from lab.observe.runs.push import answers
 from lab.paths import state
 from lab.progress import Progress
 from lab.services import SERVICES

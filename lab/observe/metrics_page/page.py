@@ -11,9 +11,9 @@ import yaml
 from prometheus_client import CollectorRegistry
 
 from lab.endpoint.metrics.counters import Metrics
-from lab.observe.bench import HELP
 from lab.observe.metrics_page.registry import Metric, described
 from lab.observe.names import BENCH, CELL, DISCOVERED
+from lab.observe.runs.readings import HELP
 from lab.paths import ROOT, SERVICES
 from lab.process import run
 
@@ -124,7 +124,7 @@ def render() -> str:
     places = {
         "emulator": "lab/endpoint/metrics/counters.py",
         "inference": "services/inference/app/metrics.py",
-        "bench": "lab/observe/bench.py",
+        "bench": "lab/observe/runs/readings.py",
     }
     link = {name: f"[`{path}`](../{path})" for name, path in places.items()}
     parts = [

@@ -29,8 +29,8 @@ from lab.artifacts import store
 from lab.engine.api import ContainerSpec
 from lab.engine.docker.container import DockerContainer
 from lab.engine.docker.engine import DockerEngine
-from lab.observe.bench import Reading
-from lab.observe.exposition import JOB, registry
+from lab.observe.runs.exposition import JOB, registry
+from lab.observe.runs.readings import Reading
 from lab.paths import SERVICES
 from lab.spec import LABEL_ROLE, Runtime
 from lab.stack.shifted import shifted

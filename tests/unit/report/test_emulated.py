@@ -15,8 +15,8 @@ import pytest
 from rich.console import Console
 
 from lab.coldstart.record import FailureKind, Sample
-from lab.observe import bench
-from lab.observe.bench import Reading
+from lab.observe.runs import readings as bench
+from lab.observe.runs.readings import Reading
 from lab.report.model import Against, FindingKind, Reached, Summary
 from lab.report.rows import gather
 from lab.report.runs import compare_runs

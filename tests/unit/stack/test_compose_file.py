@@ -10,8 +10,8 @@ import yaml
 
 from lab import services as known
 from lab.images.targets import TARGETS
-from lab.observe import push, replay
 from lab.observe.grafana import annotate, secret
+from lab.observe.runs import push, replay
 from lab.paths import ROOT, SERVICES
 from lab.spec import LABEL
 

@@ -14,8 +14,8 @@ from lab.spec import FLOOR
 from lab.stack import demo, demo_bench
 from lab.stack.demo import Script
 from lab.stack.shifted import write
+from tests.unit.observe.runs.test_readings_push import run as bench_run
 from tests.unit.observe.standins import Asked, standing_in
-from tests.unit.observe.test_bench_push import run as bench_run
 
 QUICK = Script(
     steady_s=0.1, burst_s=0.1, idle_s=0.0, cold_starts=2, shifted_s=0.1, per_s=50, settle_s=1.0

@@ -8,9 +8,10 @@ import pytest
 
 from lab.coldstart.record import FailureKind, Sample
 from lab.errors import UsageError
-from lab.observe import bench, push
-from lab.observe.bench import HELP, Bench, Reading
 from lab.observe.names import BENCH
+from lab.observe.runs import push
+from lab.observe.runs import readings as bench
+from lab.observe.runs.readings import HELP, Bench, Reading
 from lab.report.write import write_report
 from lab.services import SERVICES
 from lab.spec import FLOOR, Phase, StartKind

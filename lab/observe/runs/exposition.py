@@ -8,7 +8,7 @@ from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.openmetrics.exposition import generate_latest
 from prometheus_client.registry import Collector
 
-from lab.observe.bench import HELP, Reading
+from lab.observe.runs.readings import HELP, Reading
 
 JOB: Final = "bench"
 """The job that all of a bench's series are of, pushed or replayed."""

@@ -12,8 +12,8 @@ from prometheus_client import push_to_gateway
 
 from lab import tls
 from lab.errors import EndpointError, LabError
-from lab.observe.bench import Bench, previous, read, readings
-from lab.observe.exposition import JOB, registry
+from lab.observe.runs.exposition import JOB, registry
+from lab.observe.runs.readings import Bench, previous, read, readings
 from lab.services import SERVICES
 
 URL: Final = "LAB_PUSHGATEWAY_URL"

@@ -21,8 +21,8 @@ import httpx
 
 from lab import tls
 from lab.errors import CommandError, EndpointError, UsageError
-from lab.observe.bench import Bench, Reading, following, previous, read, readings, trials
-from lab.observe.exposition import openmetrics
+from lab.observe.runs.exposition import openmetrics
+from lab.observe.runs.readings import Bench, Reading, following, previous, read, readings, trials
 from lab.process import run
 from lab.progress import Progress
 from lab.services import PROJECT, SERVICES

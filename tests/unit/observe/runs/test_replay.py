@@ -11,12 +11,12 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families
 
 from lab.coldstart.record import Sample
 from lab.errors import CommandError, EndpointError, UsageError
-from lab.observe import bench, replay
-from lab.observe.exposition import openmetrics
-from lab.observe.replay import HOLD_S, InContainer, OnMachine, Prometheus
+from lab.observe.runs import readings, replay
+from lab.observe.runs.exposition import openmetrics
+from lab.observe.runs.replay import HOLD_S, InContainer, OnMachine, Prometheus
 from lab.progress import Silent
+from tests.unit.observe.runs.test_readings_push import BEGAN, run
 from tests.unit.observe.standins import Answer, Asked, standing_in
-from tests.unit.observe.test_bench_push import BEGAN, run
 
 NOW = BEGAN + timedelta(days=2)
 
@@ -44,7 +44,7 @@ def test_it_is_openmetrics_with_the_labels_of_a_pushed_run(tmp_path: Path) -> No
 
 def test_figures_are_held_from_the_end_of_the_run_for_an_hour(tmp_path: Path) -> None:
     folder = run(tmp_path)
-    one = bench.read(folder)
+    one = readings.read(folder)
     times = [float(s.timestamp) for s in samples(text_of(folder, tmp_path), "lab_bench_samples")]
     assert min(times) == pytest.approx(one.ended, abs=0.001)
     assert max(times) == pytest.approx(one.ended + HOLD_S, abs=0.001)
@@ -52,11 +52,11 @@ def test_figures_are_held_from_the_end_of_the_run_for_an_hour(tmp_path: Path) ->
 
 def test_the_next_run_of_the_plan_takes_over(tmp_path: Path) -> None:
     folder = run(tmp_path)
-    after = bench.read(run(tmp_path, days=0.02))
+    after = readings.read(run(tmp_path, days=0.02))
     run(tmp_path, days=0.015, plan="other")
     # The samples of a synthetic run have fixed times: only the end counts.
     times = [float(s.timestamp) for s in samples(text_of(folder, tmp_path), "lab_bench_samples")]
-    assert max(times) <= max(after.ended, bench.read(folder).ended) + 0.001
+    assert max(times) <= max(after.ended, readings.read(folder).ended) + 0.001
 
 
 def test_the_run_is_known_from_its_begin(tmp_path: Path) -> None:
@@ -78,7 +78,7 @@ def test_no_series_goes_back_in_time(tmp_path: Path) -> None:
 
 def test_names_with_odd_characters_survive() -> None:
     odd = 'a"b\\c\nd'
-    reading = bench.Reading(name="lab_bench_samples", labels={"variant": odd}, value=1, at=1.5)
+    reading = readings.Reading(name="lab_bench_samples", labels={"variant": odd}, value=1, at=1.5)
     (one,) = samples(openmetrics([reading], plan="x"), "lab_bench_samples")
     assert one.labels["variant"] == odd
 
@@ -165,13 +165,13 @@ def test_retention_is_read_as_prometheus_says_it(said: str, seconds: float | Non
 
 def test_what_prometheus_has_in_memory_is_left_alone(recent: Path) -> None:
     with pytest.raises(UsageError, match="lab observe push"):
-        replayed(recent, Server(memory=bench.read(recent).ended - 1))
+        replayed(recent, Server(memory=readings.read(recent).ended - 1))
 
 
 def test_only_what_is_older_than_memory_is_loaded(
     recent: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    ended = bench.read(recent).ended
+    ended = readings.read(recent).ended
     server = Server(memory=ended + 90)
     place = Kept(server)
     monkeypatch.setattr(replay, "find_place", lambda *_, **__: place)
