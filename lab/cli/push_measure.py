@@ -24,7 +24,7 @@ from lab.cli.push_order import choice, on_terminal
 from lab.endpoint.addresses import Addresses
 from lab.endpoint.client import EmulatorClient
 from lab.errors import EndpointError, UsageError
-from lab.report import measured_out
+from lab.report.compare import measured_out
 
 _DEFAULT: Final = Options()
 

@@ -9,13 +9,14 @@ from typer.core import TyperGroup
 from lab.aws.measure.folder import MeasureFolder
 from lab.cli.console import out
 from lab.coldstart.folder import RunFolder
-from lab.report import against_aws_out, measured_out, published_out
-from lab.report.against_aws import compare_with_aws, is_aws_run
+from lab.report import published_out
+from lab.report.compare import against_aws_out, measured_out
+from lab.report.compare.against_aws import compare_with_aws, is_aws_run
+from lab.report.compare.runs import compare_runs
+from lab.report.compare.runs_out import to_terminal, write_comparison
 from lab.report.join.collect import collect
 from lab.report.join.words_out import to_terminal as joined_table
 from lab.report.join.write import write_join
-from lab.report.runs import compare_runs
-from lab.report.runs_out import to_terminal, write_comparison
 from lab.report.summary import summarise
 from lab.report.terminal import summary_table
 from lab.report.write import write_report

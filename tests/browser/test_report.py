@@ -10,11 +10,11 @@ import pytest
 from playwright.sync_api import Browser, Page
 
 from lab.coldstart.record import FailureKind, Sample
+from lab.report.compare.runs import compare_runs
+from lab.report.compare.runs_out import write_comparison
 from lab.report.join.collect import collect
 from lab.report.join.write import write_join
 from lab.report.page.figures import lookup
-from lab.report.runs import compare_runs
-from lab.report.runs_out import write_comparison
 from lab.report.summary import summarise
 from lab.report.write import write_report
 from lab.spec import Platform, StartKind

@@ -5,12 +5,12 @@ from datetime import UTC, datetime
 from typing import Final
 
 from lab.coldstart.record import ImageRecord, Run
+from lab.report.compare.machines import machine_of, same_machine
+from lab.report.compare.runs import Difference, differences
 from lab.report.comparisons import BEST
 from lab.report.join.model import Joined, Machines, Member, Quotient, Size, Sizes
-from lab.report.machines import machine_of, same_machine
 from lab.report.model import Headline
 from lab.report.rows import VARIANT_ORDER, Measured
-from lab.report.runs import Difference, differences
 from lab.report.summary import Results
 from lab.report.words import KINDS, NOTHING, plural, seconds, tier
 from lab.spec import FLOOR, Platform, StartKind

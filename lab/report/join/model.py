@@ -10,8 +10,8 @@ from typing import Any, Final
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from lab.report.compare.runs import Difference
 from lab.report.model import Comparison, Finding, Headline, Pair, Row
-from lab.report.runs import Difference
 from lab.spec import Platform, StartKind
 from lab.stats.ratios import Method, Verdict
 

@@ -25,7 +25,7 @@ from lab.endpoint.client import EmulatorClient
 from lab.engine.docker.engine import DockerEngine
 from lab.errors import ContainerFailedError, EndpointError
 from lab.progress import Progress, Silent
-from lab.report.against_aws import Figure, compare_with_aws
+from lab.report.compare.against_aws import Figure, compare_with_aws
 from lab.spec import LABEL_ROLE, Runtime
 from tests.docker.endpoint.site import BUCKET, REGION, Emulator, Site, serverless
 

@@ -7,7 +7,7 @@ from typer.testing import CliRunner
 
 from lab.cli.main import app
 from tests.unit.report import synthetic
-from tests.unit.report.test_against_aws import measurement
+from tests.unit.report.compare.test_against_aws import measurement
 
 
 @pytest.fixture(autouse=True)

@@ -17,10 +17,10 @@ from rich.console import Console
 from lab.coldstart.record import FailureKind, Sample
 from lab.observe.runs import readings as bench
 from lab.observe.runs.readings import Reading
+from lab.report.compare.runs import compare_runs
+from lab.report.compare.runs_out import to_html, to_markdown, to_terminal
 from lab.report.model import Against, FindingKind, Reached, Summary
 from lab.report.rows import gather
-from lab.report.runs import compare_runs
-from lab.report.runs_out import to_html, to_markdown, to_terminal
 from lab.report.summary import results, summarise
 from lab.report.terminal import summary_table
 from lab.report.words import EMULATED_WHY

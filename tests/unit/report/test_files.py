@@ -11,10 +11,10 @@ from lab.coldstart.folder import RunFolder
 from lab.coldstart.record import FailureKind, Sample
 from lab.errors import DiskFullError, UsageError
 from lab.report import published
+from lab.report.compare.runs import compare_runs
+from lab.report.compare.runs_out import to_html, to_markdown
 from lab.report.load import load
 from lab.report.model import Summary
-from lab.report.runs import compare_runs
-from lab.report.runs_out import to_html, to_markdown
 from lab.report.summary import summarise
 from lab.report.terminal import summary_table
 from lab.report.write import write_report

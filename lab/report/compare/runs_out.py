@@ -11,11 +11,11 @@ from rich.table import Table
 from rich.text import Text
 
 from lab.report import words
+from lab.report.compare.runs import Change, RunComparison
 from lab.report.markdown_table import table as markdown_table
 from lab.report.page.figures import Figures
 from lab.report.page.html import environment
 from lab.report.page.scale import Scale, relative
-from lab.report.runs import Change, RunComparison
 from lab.report.words import KINDS, percent, ratio_pair, seconds, tier, times
 from lab.runfiles import write_whole
 from lab.stats.ratios import Verdict

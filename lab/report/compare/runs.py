@@ -7,7 +7,7 @@ from pydantic import BaseModel, ConfigDict
 
 from lab.coldstart.record import Cell, Run
 from lab.errors import UsageError
-from lab.report.machines import same_machine
+from lab.report.compare.machines import same_machine
 from lab.report.model import Pair
 from lab.report.rows import Measured
 from lab.report.summary import Results

@@ -21,9 +21,9 @@ from lab.aws.measure.record import (
 from lab.aws.model import Kind, Target
 from lab.coldstart import record
 from lab.errors import UsageError
-from lab.report import measured_out
-from lab.report.against_aws import AgainstAws, Figure, Line, compare_with_aws, is_aws_run
-from lab.report.against_aws_out import to_markdown, to_terminal, write
+from lab.report.compare import measured_out
+from lab.report.compare.against_aws import AgainstAws, Figure, Line, compare_with_aws, is_aws_run
+from lab.report.compare.against_aws_out import to_markdown, to_terminal, write
 from lab.spec import Platform, StartKind
 from tests.unit.report import synthetic
 from tests.unit.report.synthetic import Script

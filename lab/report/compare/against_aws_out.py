@@ -9,7 +9,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from lab.report.against_aws import AgainstAws, Line
+from lab.report.compare.against_aws import AgainstAws, Line
 from lab.report.markdown_table import table as markdown_table
 from lab.report.words import percent, seconds
 from lab.runfiles import write_whole
