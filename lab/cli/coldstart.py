@@ -22,8 +22,8 @@ from lab.contenttype import content_type_of
 from lab.errors import UsageError
 from lab.images.variants import VARIANTS
 from lab.progress import Progress
-from lab.report.terminal import summary_table
-from lab.report.write import write_report
+from lab.report.formats.terminal import summary_table
+from lab.report.formats.write import write_report
 from lab.spec import StartKind
 from lab.units import parse_rate
 

@@ -14,12 +14,12 @@ from lab.report.compare import against_aws_out, measured_out
 from lab.report.compare.against_aws import compare_with_aws, is_aws_run
 from lab.report.compare.runs import compare_runs
 from lab.report.compare.runs_out import to_terminal, write_comparison
+from lab.report.formats.terminal import summary_table
+from lab.report.formats.write import write_report
 from lab.report.join.collect import collect
 from lab.report.join.words_out import to_terminal as joined_table
 from lab.report.join.write import write_join
 from lab.report.summary import summarise
-from lab.report.terminal import summary_table
-from lab.report.write import write_report
 
 
 class _RunOrVerb(TyperGroup):

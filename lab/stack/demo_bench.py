@@ -18,7 +18,7 @@ from lab.observe.names import BASELINE
 from lab.observe.runs import push
 from lab.observe.runs.readings import following, read
 from lab.progress import Progress
-from lab.report.write import write_report
+from lab.report.formats.write import write_report
 
 BOARDS: Final = "lab-coldstart and lab-compare"
 _PLAN: Final = "smoke"

@@ -12,11 +12,11 @@ from playwright.sync_api import Browser, Page
 from lab.coldstart.record import FailureKind, Sample
 from lab.report.compare.runs import compare_runs
 from lab.report.compare.runs_out import write_comparison
+from lab.report.formats.write import write_report
 from lab.report.join.collect import collect
 from lab.report.join.write import write_join
 from lab.report.page.figures import lookup
 from lab.report.summary import summarise
-from lab.report.write import write_report
 from lab.spec import Platform, StartKind
 from tests.timing import wait_until
 from tests.unit.report import synthetic

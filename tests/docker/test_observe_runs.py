@@ -20,7 +20,7 @@ from lab.observe.runs.push import offer
 from lab.observe.runs.readings import read
 from lab.observe.runs.replay import Prometheus, replay
 from lab.progress import Silent
-from lab.report.write import write_report
+from lab.report.formats.write import write_report
 from lab.spec import LABEL_ROLE, StartKind
 from tests.ports import free_port
 from tests.timing import wait_until

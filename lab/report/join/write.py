@@ -8,13 +8,13 @@ from typing import Final
 from lab import paths
 from lab.coldstart.folder import RUN_FILE, SAMPLES_FILE
 from lab.errors import UsageError
+from lab.report.formats.write import REPORT
 from lab.report.join.build import build, letter
 from lab.report.join.collect import JOIN_FILE
 from lab.report.join.model import Joined
 from lab.report.join.page import render
 from lab.report.join.words_out import to_markdown
 from lab.report.summary import Results
-from lab.report.write import REPORT
 from lab.runfiles import write_whole
 
 INPUTS: Final = "inputs"

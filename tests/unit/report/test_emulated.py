@@ -19,12 +19,12 @@ from lab.observe.runs import readings as bench
 from lab.observe.runs.readings import Reading
 from lab.report.compare.runs import compare_runs
 from lab.report.compare.runs_out import to_html, to_markdown, to_terminal
+from lab.report.formats.terminal import summary_table
+from lab.report.formats.write import write_report
 from lab.report.model import Against, FindingKind, Reached, Summary
 from lab.report.rows import gather
 from lab.report.summary import results, summarise
-from lab.report.terminal import summary_table
 from lab.report.words import EMULATED_WHY
-from lab.report.write import write_report
 from lab.spec import FLOOR, Phase, Platform, StartKind
 from tests.unit.report import synthetic
 from tests.unit.report.synthetic import Script

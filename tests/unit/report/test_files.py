@@ -13,11 +13,11 @@ from lab.errors import DiskFullError, UsageError
 from lab.report import published
 from lab.report.compare.runs import compare_runs
 from lab.report.compare.runs_out import to_html, to_markdown
+from lab.report.formats.terminal import summary_table
+from lab.report.formats.write import write_report
 from lab.report.load import load
 from lab.report.model import Summary
 from lab.report.summary import summarise
-from lab.report.terminal import summary_table
-from lab.report.write import write_report
 from lab.runfiles import write_whole
 from lab.spec import FLOOR, Phase, Platform, StartKind
 from lab.stats.ratios import Verdict

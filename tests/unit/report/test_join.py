@@ -14,6 +14,7 @@ from lab.cli.report import app
 from lab.coldstart.record import Sample
 from lab.errors import UsageError
 from lab.report.compare.machines import machine_of, same_machine
+from lab.report.formats.write import write_report
 from lab.report.join.build import build, letter
 from lab.report.join.collect import collect
 from lab.report.join.model import Joined, Machines
@@ -21,7 +22,6 @@ from lab.report.join.words_out import to_terminal
 from lab.report.join.write import write_join
 from lab.report.summary import summarise
 from lab.report.words import EMULATED_WHY
-from lab.report.write import write_report
 from lab.spec import Platform, StartKind
 from tests.unit.report import synthetic
 from tests.unit.report.synthetic import Script

@@ -12,7 +12,7 @@ from lab.observe.names import BENCH
 from lab.observe.runs import push
 from lab.observe.runs import readings as bench
 from lab.observe.runs.readings import HELP, Bench, Reading
-from lab.report.write import write_report
+from lab.report.formats.write import write_report
 from lab.services import SERVICES
 from lab.spec import FLOOR, Phase, StartKind
 from tests.timing import quickest

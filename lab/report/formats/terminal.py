@@ -11,7 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from lab.report.comparisons import BASELINE, smallest_image
-from lab.report.markdown import target_value
+from lab.report.formats.markdown import target_value
 from lab.report.model import (
     Against,
     Comparison,

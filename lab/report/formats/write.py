@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Final
 
-from lab.report.markdown import to_markdown
+from lab.report.formats.markdown import to_markdown
 from lab.report.page.html import render
 from lab.report.summary import summarise, to_csv
 from lab.runfiles import write_whole
