@@ -9,7 +9,6 @@ from typer.core import TyperGroup
 from lab.aws.measure.folder import MeasureFolder
 from lab.cli.console import out
 from lab.coldstart.folder import RunFolder
-from lab.report import published_out
 from lab.report.compare import against_aws_out, measured_out
 from lab.report.compare.against_aws import compare_with_aws, is_aws_run
 from lab.report.compare.runs import compare_runs
@@ -19,6 +18,7 @@ from lab.report.formats.write import write_report
 from lab.report.join.collect import collect
 from lab.report.join.words_out import to_terminal as joined_table
 from lab.report.join.write import write_join
+from lab.report.study import published_out
 from lab.report.summary import summarise
 
 

@@ -2,11 +2,12 @@
 
 from collections.abc import Iterator, Sequence
 
-from lab.report import graviton, published, published_out, words
+from lab.report import words
 from lab.report.markdown_table import table
 from lab.report.model import Against, Quantity, Reached, Row, Summary, Target
 from lab.report.page.figures import lookup
 from lab.report.page.view import images, platform_sizes, study
+from lab.report.study import graviton, published, published_out
 from lab.report.summary import Results
 from lab.report.targets import worth_showing
 from lab.spec import Phase, Platform

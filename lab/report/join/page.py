@@ -3,12 +3,13 @@
 from collections.abc import Sequence
 from typing import Any, Final
 
-from lab.report import graviton, published, published_aws, published_out, words
+from lab.report import words
 from lab.report.join.model import Joined, Machines, Member
 from lab.report.join.view import panels, within
 from lab.report.page.facts import Fact, lines
 from lab.report.page.figures import Figures
 from lab.report.page.html import environment
+from lab.report.study import graviton, published, published_aws, published_out
 from lab.spec import Phase
 
 _RUN: Final = ("id", "started_at", "plan", "lab_version", "git_commit", "bandwidth_bits_per_s")

@@ -7,11 +7,11 @@ from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from lab.report import graviton, published_out
 from lab.report.join.model import Joined, Machines, Quotient
 from lab.report.join.view import Line, Panel, panels, within
 from lab.report.markdown_table import table as markdown_table
 from lab.report.model import Row
+from lab.report.study import graviton, published_out
 from lab.report.words import (
     EMULATED_WHY,
     KINDS,

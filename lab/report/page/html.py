@@ -6,11 +6,12 @@ from typing import Any, Final
 
 import jinja2
 
-from lab.report import graviton, published, published_aws, published_out, words
+from lab.report import words
 from lab.report.model import Quantity, Reached
 from lab.report.page import view
 from lab.report.page.facts import facts
 from lab.report.page.figures import Figures
+from lab.report.study import graviton, published, published_aws, published_out
 from lab.report.summary import Results
 from lab.report.targets import worth_showing
 from lab.spec import FLOOR, Phase, Platform

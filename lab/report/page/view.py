@@ -8,8 +8,8 @@ from lab.report.model import Against, Comparison, Quantity, Row, Severity, Summa
 from lab.report.page.scatter import Scatter, memory, sizes
 from lab.report.page.strips import Strips, strips
 from lab.report.page.waterfall import Waterfall, waterfalls
-from lab.report.published import Beside, beside
 from lab.report.rows import Group, groups
+from lab.report.study.published import Beside, beside
 from lab.report.summary import Results
 from lab.report.words import KINDS, median_interval, tier
 from lab.spec import FLOOR, Phase, Platform, StartKind

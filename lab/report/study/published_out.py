@@ -7,10 +7,10 @@ from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from lab.report import graviton
 from lab.report.markdown_table import table as markdown_table
-from lab.report.published import NAMES, SOURCE
-from lab.report.published_aws import REQUESTS, YEAR
+from lab.report.study import graviton
+from lab.report.study.published import NAMES, SOURCE
+from lab.report.study.published_aws import REQUESTS, YEAR
 from lab.report.words import significant, times
 
 _INSTANCES = (

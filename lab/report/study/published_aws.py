@@ -1,15 +1,15 @@
 """What the published study measured on AWS besides cold starts: real-time instances, warm
 requests and costs. Another machine's seconds and dollars, of 2023: never set beside ours.
 
-Source: see ``lab.report.published``. Every figure is a mean with its population standard deviation
-of ``REQUESTS`` requests in series, 5 s apart, after one that is not counted.
+Source: see ``lab.report.study.published``. Every figure is a mean with its population standard
+deviation of ``REQUESTS`` requests in series, 5 s apart, after one that is not counted.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from lab.report.published import MOBILENET, VGG19
+from lab.report.study.published import MOBILENET, VGG19
 from lab.spec import Platform
 
 REQUESTS: Final = 25

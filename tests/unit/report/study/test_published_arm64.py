@@ -6,10 +6,10 @@ from rich.console import Console
 from typer.testing import CliRunner
 
 from lab.cli.report import app
-from lab.report import graviton, published_out
 from lab.report.formats.write import write_report
-from lab.report.published import COLD_STARTS, MOBILENET, VGG19
-from lab.report.published_aws import C7G, INSTANCES, M5, REAL_TIME, SERVERLESS_USD, WARM
+from lab.report.study import graviton, published_out
+from lab.report.study.published import COLD_STARTS, MOBILENET, VGG19
+from lab.report.study.published_aws import C7G, INSTANCES, M5, REAL_TIME, SERVERLESS_USD, WARM
 from lab.report.words import significant
 from tests.unit.report import synthetic
 from tests.unit.report.synthetic import Script

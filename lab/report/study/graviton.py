@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from lab.report.published import MOBILENET, NAMES, VGG19
-from lab.report.published_aws import INSTANCES, REAL_TIME, Instance, Latency
+from lab.report.study.published import MOBILENET, NAMES, VGG19
+from lab.report.study.published_aws import INSTANCES, REAL_TIME, Instance, Latency
 from lab.report.words import percent
 from lab.spec import Platform
 
