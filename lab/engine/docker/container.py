@@ -10,10 +10,10 @@ from docker.errors import APIError, NotFound
 
 from lab.engine.api import ContainerState, EngineEvent, Load, Usage
 from lab.engine.docker.cgroup import oom_kills_of, usage_of
+from lab.engine.docker.client import parse_time
 from lab.engine.docker.errors import translated
 from lab.engine.docker.logs import DockerLogStream
 from lab.engine.docker.route import connected
-from lab.engine.stamps import parse_time
 from lab.errors import EngineError
 
 _NS: Final = 1_000_000_000

@@ -10,11 +10,10 @@ from docker.errors import APIError, NotFound
 from docker.utils import parse_repository_tag
 
 from lab.engine.api import ContainerSpec, EngineFacts, ImageFacts, LayerEvent, Mount
-from lab.engine.docker.client import open_client
+from lab.engine.docker.client import open_client, parse_time
 from lab.engine.docker.container import DockerContainer
 from lab.engine.docker.errors import from_words, translated
 from lab.engine.interrupt import uninterrupted
-from lab.engine.stamps import parse_time
 from lab.errors import EngineError, RegistryError
 from lab.spec import LABEL, EngineKind, Platform
 

@@ -5,8 +5,8 @@ from contextlib import suppress
 from typing import Any, Final
 
 from lab.engine.api import LogLine
+from lab.engine.docker.client import parse_time
 from lab.engine.docker.errors import FOREIGN, translated
-from lab.engine.stamps import parse_time
 
 MOST_BYTES: Final = 256 * 1024
 """A longer line is cut in two: CloudWatch takes no longer event."""

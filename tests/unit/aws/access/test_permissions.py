@@ -181,7 +181,7 @@ def _tagged(type_: str) -> Sequence[str]:
 
 def _nodes() -> Iterator[ast.AST]:
     lab = paths.ROOT / "lab"
-    for source in (*lab.glob("aws/*.py"), *lab.glob("cli/push*.py")):
+    for source in (*lab.rglob("aws/**/*.py"), *lab.glob("cli/push*.py")):
         yield from ast.walk(ast.parse(source.read_text(encoding="utf-8")))
 
 

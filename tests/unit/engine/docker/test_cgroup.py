@@ -4,8 +4,8 @@ import pytest
 
 from lab.engine.api import Usage
 from lab.engine.docker.cgroup import usage_of
+from lab.engine.docker.client import parse_time
 from lab.engine.docker.container import usage_from_stats
-from lab.engine.stamps import parse_time
 
 ID = "a" * 64
 
