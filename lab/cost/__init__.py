@@ -1,1 +1,4 @@
-"""Dated prices, and what a deployment costs: pure arithmetic."""
+"""Dated prices, and what a deployment costs: pure arithmetic.
+
+``prices.csv`` has a source and a date in every row.
+"""

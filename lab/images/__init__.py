@@ -1,1 +1,4 @@
-"""Variants, base images, builds, sizes and the local registry."""
+"""Variants, base images, builds and their sizes.
+
+``variants`` says which there are; ``build`` builds what is missing in one go.
+"""

@@ -1,1 +1,5 @@
-"""Starting a container and seeing when, and why not, it is ready: shared by bench and emulator."""
+"""Starting a container and seeing when, and why not, it is ready.
+
+Shared by benches, emulator and contract check: ``probe`` asks ``/ping``, ``timeline`` makes
+phases of marks, ``cause`` explains a failure.
+"""

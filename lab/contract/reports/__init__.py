@@ -1,1 +1,1 @@
-"""TODO."""
+"""A check's findings, for people (``terminal``) and for programs (``machine``)."""

@@ -1,1 +1,4 @@
-"""TODO."""
+"""Registries: the lab's own, and OCI's HTTP interface to any.
+
+``local`` starts it, ``distribution`` speaks to it, ``push`` sends images.
+"""

@@ -1,1 +1,4 @@
-"""TODO."""
+"""Benches as series: pushed when they end, or replayed at the times when they happened.
+
+``readings`` makes a run into gauges; ``push`` and ``replay`` send them.
+"""

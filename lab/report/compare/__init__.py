@@ -1,1 +1,4 @@
-"""TODO."""
+"""Two things side by side: runs, or a prediction and AWS.
+
+``runs`` and ``against_aws`` compute; what ends in ``_out`` prints.
+"""

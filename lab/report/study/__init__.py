@@ -1,1 +1,4 @@
-"""TODO."""
+"""The published study's figures, as data, each with its table.
+
+``published`` sets its ratios beside those of a run.
+"""
