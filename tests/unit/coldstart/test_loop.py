@@ -9,11 +9,11 @@ from lab.coldstart.loop import InterruptedRunError, measure
 from lab.coldstart.pace import Pace, words
 from lab.coldstart.record import Failure, FailureKind, Outcome, Sample
 from lab.coldstart.schedule import Trial
-from lab.coldstart.scripted import ScriptedExecutor
 from lab.errors import DiskFullError, EngineError, RegistryError
 from lab.progress import Silent
 from lab.spec import Mark, Phase, StartKind
 from tests.unit.coldstart.builders import GOOD, cell, failure, plan
+from tests.unit.coldstart.scripted import ScriptedExecutor
 from tests.unit.coldstart.test_run_folder import record
 
 Answer = Mapping[Mark, float] | Failure | str | BaseException

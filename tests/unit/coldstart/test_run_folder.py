@@ -8,9 +8,9 @@ import pytest
 from lab.coldstart import schedule
 from lab.coldstart.folder import RunFolder
 from lab.coldstart.record import Run
-from lab.coldstart.scripted import ScriptedExecutor
 from lab.errors import DiskFullError, UsageError
 from tests.unit.coldstart.builders import GOOD, plan, trial
+from tests.unit.coldstart.scripted import ScriptedExecutor
 
 
 def record(run_id: str = "20260102T030405Z-tiny") -> Run:

@@ -11,12 +11,12 @@ from lab.coldstart.plan import Plan
 from lab.coldstart.record import Failure, FailureKind, ImageRecord, ModelRecord
 from lab.coldstart.runner import Prepared
 from lab.coldstart.schedule import Trial
-from lab.coldstart.scripted import ScriptedExecutor
 from lab.errors import BusyError, UsageError
 from lab.lock import bench_lock
 from lab.progress import Progress, Silent
 from lab.spec import Mark, Platform
 from tests.unit.coldstart.builders import GOOD, cell, failure, plan
+from tests.unit.coldstart.scripted import ScriptedExecutor
 
 Script = Callable[[Trial], Mapping[Mark, float] | Failure | str | BaseException]
 

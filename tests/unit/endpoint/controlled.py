@@ -16,7 +16,6 @@ from botocore.model import ServiceModel
 from botocore.parsers import create_parser
 from botocore.validate import ParamValidator
 
-from lab.endpoint.clock import ManualClock
 from lab.endpoint.control.operations import Control
 from lab.endpoint.deploy.policy import states
 from lab.endpoint.instances import Machine
@@ -27,6 +26,7 @@ from lab.endpoint.protocol.shapes import Shapes
 from lab.endpoint.records import EndpointRecord, Status
 from lab.endpoint.settings import Settings
 from lab.endpoint.store import SqliteStore
+from tests.unit.endpoint.manualclock import ManualClock
 
 ACCOUNT = "123456789012"
 ARN = f"arn:aws:sagemaker:us-east-1:{ACCOUNT}"

@@ -8,7 +8,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from lab.endpoint.clock import ManualClock
 from lab.endpoint.deploy.fleet import EndpointFleet
 from lab.endpoint.instances import Compute
 from lab.endpoint.live import LaunchFailed, Lease, LiveVariant, Setup, VariantPlan
@@ -25,8 +24,9 @@ from lab.endpoint.records import (
     Status,
     VariantState,
 )
-from lab.endpoint.scripted import ScriptedLauncher
 from lab.endpoint.settings import Settings
+from tests.unit.endpoint.manualclock import ManualClock
+from tests.unit.endpoint.scripted import ScriptedLauncher
 
 SETTINGS = Settings(state=Path("/nowhere"), idle_s=600.0, ping_interval_s=5.0)
 

@@ -6,7 +6,6 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-from lab.endpoint.clock import ManualClock
 from lab.endpoint.instances import Compute
 from lab.endpoint.live import (
     Address,
@@ -22,6 +21,7 @@ from lab.endpoint.records import EndpointRecord, Kind, Resource, Status
 from lab.endpoint.runtime.invoker import Invoker, Request
 from lab.endpoint.settings import Settings
 from lab.endpoint.transport import Answer, Call, StreamAnswer
+from tests.unit.endpoint.manualclock import ManualClock
 
 if TYPE_CHECKING:
     from lab.endpoint.store import Store

@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, cast
 
-from lab.endpoint.clock import ManualClock
 from lab.endpoint.instances import Compute
 from lab.endpoint.live import (
     Address,
@@ -27,6 +26,7 @@ from lab.endpoint.s3 import ObjectError
 from lab.endpoint.store import Store
 from lab.endpoint.transport import Answer, Call, Transport, TransportError
 from lab.spec import Phase
+from tests.unit.endpoint.manualclock import ManualClock
 
 OUTPUT = {"S3OutputPath": "s3://box/out/", "S3FailurePath": "s3://box/failures"}
 

@@ -3,14 +3,14 @@
 from pathlib import Path
 from typing import Any
 
-from lab.endpoint.clock import ManualClock
 from lab.endpoint.control.operations import Control
 from lab.endpoint.deploy.fleet import EndpointFleet
-from lab.endpoint.scripted import ScriptedLauncher
 from lab.endpoint.settings import Settings
 from lab.endpoint.store import SqliteStore
 from tests.unit.endpoint.controlled import MACHINE, SHAPES, client, instance, serverless
 from tests.unit.endpoint.fleet_scene import CountingMeter, run
+from tests.unit.endpoint.manualclock import ManualClock
+from tests.unit.endpoint.scripted import ScriptedLauncher
 
 
 class _Life:

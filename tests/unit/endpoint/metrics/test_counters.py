@@ -8,13 +8,13 @@ import pytest
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
-from lab.endpoint.clock import ManualClock
 from lab.endpoint.instances import Compute
 from lab.endpoint.live import Launcher, Server, Vitals
 from lab.endpoint.metrics.counters import ASYNC_COUNTERS, ASYNC_TIMES, Metrics
 from lab.endpoint.metrics.gauges import States
 from lab.endpoint.metrics.sampler import Sampler
 from lab.endpoint.records import EndpointRecord, Kind, Status
+from tests.unit.endpoint.manualclock import ManualClock
 from tests.unit.endpoint.standins import (
     FakeFleet,
     FakePool,

@@ -11,7 +11,6 @@ import boto3
 import pytest
 from moto.server import ThreadedMotoServer
 
-from lab.endpoint.clock import ManualClock
 from lab.endpoint.protocol.errors import ApiError
 from lab.endpoint.records import Kind
 from lab.endpoint.runtime import async_worker
@@ -19,6 +18,7 @@ from lab.endpoint.runtime.async_queue import AcceptedReply, AsyncInference
 from lab.endpoint.s3 import ObjectError, Objects, S3Objects
 from lab.endpoint.settings import Settings
 from lab.endpoint.transport import Answer, Call, NotSentError
+from tests.unit.endpoint.manualclock import ManualClock
 from tests.unit.endpoint.standins import (
     FakeFleet,
     FakeObjects,

@@ -11,12 +11,12 @@ from typing import Any
 
 import pytest
 
-from lab.endpoint.clock import ManualClock
 from lab.endpoint.live import LiveEndpoint
 from lab.endpoint.runtime import capture as module
 from lab.endpoint.runtime.capture import S3Capture
 from lab.endpoint.s3 import ObjectError
 from lab.endpoint.transport import Answer, Call
+from tests.unit.endpoint.manualclock import ManualClock
 from tests.unit.endpoint.standins import FakeObjects, live, until
 
 AT = 1_645_032_349.312  # 2022-02-16T17:25:49.312Z

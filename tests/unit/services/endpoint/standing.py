@@ -22,9 +22,9 @@ from lab.endpoint.live import Server, VariantPlan
 from lab.endpoint.log_files import LogFiles
 from lab.endpoint.plans import Machine
 from lab.endpoint.s3 import S3Objects
-from lab.endpoint.scripted import ScriptedLauncher
 from lab.endpoint.settings import Settings
 from lab.endpoint.store import SqliteStore
+from tests.unit.endpoint.scripted import ScriptedLauncher
 
 ROLE = "arn:aws:iam::000000000000:role/lab"
 

@@ -126,7 +126,7 @@ class ScriptedLauncher:
         """What ``unfit`` says of its image."""
         return self.unfit.get(plan.image)
 
-    async def adopt(self, record: ServerRecord, plan: VariantPlan) -> Server | None:  # noqa: ARG002
+    async def adopt(self, record: ServerRecord, plan: VariantPlan) -> Server | None:
         """A container that is ready, alive and well."""
         container = self.containers.get(record.id)
         if container is None or not container.ready or container.death or not container.well:
@@ -155,7 +155,7 @@ class ScriptedLauncher:
         container = self.containers.get(server.id)
         return Death("it is gone") if container is None else container.death
 
-    async def vitals(self, server: Server) -> Vitals | None:  # noqa: ARG002
+    async def vitals(self, server: Server) -> Vitals | None:
         """Nothing to see."""
         return None
 
