@@ -20,7 +20,7 @@ _ROUND_TRIP, _SENT_AGAIN = 68, 100
 
 
 @dataclass(frozen=True, kw_only=True)
-class Answer:
+class Response:
     """What a server answered."""
 
     status: int
@@ -74,7 +74,7 @@ def handshake_s(connection: socket.socket) -> float | None:
     return None if sent_again or not round_trip else round_trip / 1e6
 
 
-def exchange(connection: socket.socket, prepared: bytes) -> Answer:
+def exchange(connection: socket.socket, prepared: bytes) -> Response:
     """Send a prepared request and read the whole answer.
 
     Raises ``WireError`` when the server closes early or answers something that is not HTTP, and
@@ -93,7 +93,7 @@ def exchange(connection: socket.socket, prepared: bytes) -> Answer:
         body = b""
     else:
         body, closing = _read_to_end(connection, rest), True
-    return Answer(status=status, headers=headers, body=body, reusable=not closing)
+    return Response(status=status, headers=headers, body=body, reusable=not closing)
 
 
 def _receive(connection: socket.socket) -> bytes:

@@ -19,7 +19,7 @@ from pathlib import Path
 def main() -> int:
     """Run the command to its end."""
     options = _options()
-    chance = random.Random(options.seed)
+    rng = random.Random(options.seed)
     _say(f"Stalls of up to {options.longest:g} s, --seed {options.seed}")
     stalls, stalled_s = 0, 0.0
     try:
@@ -29,11 +29,11 @@ def main() -> int:
     try:
         while True:
             try:
-                command.wait(chance.uniform(0, 2 * options.every))
+                command.wait(rng.uniform(0, 2 * options.every))
                 break
             except subprocess.TimeoutExpired:
                 stalls += 1
-                stalled_s += _stall(command.pid, chance.uniform(0, options.longest))
+                stalled_s += _stall(command.pid, rng.uniform(0, options.longest))
     except KeyboardInterrupt:  # the command got it, too
         command.wait()
     code = command.returncode

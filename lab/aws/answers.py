@@ -22,7 +22,7 @@ class Payload:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Answer:
+class ExpectedAnswer:
     """What the model said of each picture of a request."""
 
     grades: Sequence[int]
@@ -47,7 +47,7 @@ def payload_of(model: str, path: Path | None, *, content_type: str | None = None
     return Payload(name=path.name, body=body, content_type=kind)
 
 
-def read_answer(body: bytes) -> Answer | None:
+def read_answer(body: bytes) -> ExpectedAnswer | None:
     """The answer of the lab's own server, or bare rows of numbers; None for anything else."""
     try:
         said = json.loads(body)
@@ -63,7 +63,7 @@ def read_answer(body: bytes) -> Answer | None:
         return None
     if not found or not all(found):
         return None
-    return Answer(
+    return ExpectedAnswer(
         grades=[row.index(max(row)) for row in found],
         probabilities=found,
         prediction_s=None if seconds is None else float(seconds),

@@ -26,7 +26,7 @@ class Aws(Protocol):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Thing:
+class CloudResource:
     """Something that exists."""
 
     kind: str
@@ -38,7 +38,7 @@ class Thing:
 class Kept:
     """Something that a removal left where it is."""
 
-    thing: Thing
+    thing: CloudResource
     why: str
 
 
@@ -46,7 +46,7 @@ class Kept:
 class Removal:
     """What a removal did, as listed before and after."""
 
-    removed: tuple[Thing, ...]
+    removed: tuple[CloudResource, ...]
     kept: tuple[Kept, ...]
 
     @property

@@ -30,7 +30,7 @@ class AwsError(LabError):
 
 
 @unique
-class Target(StrEnum):
+class PushTarget(StrEnum):
     """Where a push goes."""
 
     AWS = "aws"
@@ -39,7 +39,7 @@ class Target(StrEnum):
 
 
 @unique
-class Kind(StrEnum):
+class ServingKind(StrEnum):
     """How the endpoint is hosted."""
 
     SERVERLESS = "serverless"
@@ -56,7 +56,7 @@ class Action(StrEnum):
 
 
 @unique
-class State(StrEnum):
+class PreflightState(StrEnum):
     """How a preflight check ended."""
 
     OK = "ok"
@@ -73,7 +73,7 @@ class Order:
     """Lower case letters and digits, single hyphens between, at most 32: part of every name."""
     variant: str
     model: str
-    kind: Kind
+    kind: ServingKind
     platform: Platform = Platform.AMD64
     memory_mb: int | None = None
     """Serverless: 1024 to 6144 in steps of 1024."""
@@ -90,7 +90,7 @@ class Order:
                 f"{self.endpoint!r} cannot name an endpoint.",
                 remedy="Use at most 32 lower case letters and digits, with single hyphens between.",
             )
-        if self.kind is Kind.SERVERLESS and self.memory_mb is None:
+        if self.kind is ServingKind.SERVERLESS and self.memory_mb is None:
             raise UsageError("A serverless endpoint needs --memory.", remedy="E.g. --memory 2048.")
         tiers = [str(tier.memory_mb) for tier in SERVERLESS_TIERS]
         if self.memory_mb is not None and str(self.memory_mb) not in tiers:
@@ -104,7 +104,7 @@ class Order:
                 "cannot be had.",
                 remedy="Both are at least 1.",
             )
-        if self.kind is Kind.REAL_TIME and self.instance_type is None:
+        if self.kind is ServingKind.REAL_TIME and self.instance_type is None:
             raise UsageError(
                 "A real-time endpoint needs --instance-type.", remedy="E.g. ml.m5.xlarge."
             )
@@ -112,7 +112,7 @@ class Order:
     @property
     def is_scaled(self) -> bool:
         """Whether autoscaling may add instances."""
-        return self.kind is Kind.REAL_TIME and self.max_instances > self.instances
+        return self.kind is ServingKind.REAL_TIME and self.max_instances > self.instances
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -163,7 +163,7 @@ class Check:
     """A line of the preflight."""
 
     name: str
-    state: State
+    state: PreflightState
     detail: str
     remedy: str = ""
 

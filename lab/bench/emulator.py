@@ -18,7 +18,7 @@ from enum import StrEnum, unique
 from typing import Final
 
 from lab import wire
-from lab.bench.emulator_stage import Called, Stage
+from lab.bench.emulator_stage import CallTargets, Stage
 from lab.errors import ContainerFailedError
 from lab.progress import Step
 
@@ -38,7 +38,7 @@ class Arm(StrEnum):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Options:
+class EmulatorBenchOptions:
     """How much to measure."""
 
     rounds: int = 12
@@ -111,7 +111,7 @@ class Measured:
     bursts: Sequence[Burst]
 
 
-def measure(stage: Stage, options: Options, step: Step) -> Measured:
+def measure(stage: Stage, options: EmulatorBenchOptions, step: Step) -> Measured:
     """Run everything; the first round of each kind is warm-up and thrown away."""
     order = random.Random(options.seed)
     overheads: list[Overhead] = []
@@ -145,7 +145,7 @@ def measure(stage: Stage, options: Options, step: Step) -> Measured:
 # --- overhead ------------------------------------------------------------------------------------
 
 
-def _overhead(stage: Stage, options: Options, order: random.Random) -> list[Overhead]:
+def _overhead(stage: Stage, options: EmulatorBenchOptions, order: random.Random) -> list[Overhead]:
     """The arms take turns request by request: a machine that slows down slows all of them."""
     found = []
     for called in (stage.small, stage.real):
@@ -162,7 +162,7 @@ def _overhead(stage: Stage, options: Options, order: random.Random) -> list[Over
 
 
 @contextmanager
-def _clients(called: Called) -> Iterator[Mapping[Arm, Callable[[], object]]]:
+def _clients(called: CallTargets) -> Iterator[Mapping[Arm, Callable[[], object]]]:
     with ExitStack() as stack:
 
         def client(address: tuple[str, int], prepared: bytes) -> Callable[[], object]:
@@ -191,7 +191,7 @@ def _timed(once: Callable[[], object]) -> float:
 # --- load ----------------------------------------------------------------------------------------
 
 
-def _load(called: Called, options: Options) -> Load:
+def _load(called: CallTargets, options: EmulatorBenchOptions) -> Load:
     address, prepared = called.emulator()
     end = time.perf_counter() + options.load_s
     statuses: Counter[int] = Counter()
@@ -241,7 +241,7 @@ def _cold(stage: Stage, order: random.Random) -> Cold:
 # --- bursts --------------------------------------------------------------------------------------
 
 
-def _bursts(stage: Stage, options: Options) -> list[Burst]:
+def _bursts(stage: Stage, options: EmulatorBenchOptions) -> list[Burst]:
     """First cold: each container holds its request while it starts, so the excess is exact."""
     stage.scale_to_zero()
     cold = _burst(stage, options.burst, 1, "cold", expected=min(options.burst, stage.concurrency))
@@ -282,7 +282,7 @@ def _burst(stage: Stage, clients: int, each: int, what: str, *, expected: int | 
     )
 
 
-def _outcome(answer: wire.Answer) -> str:
+def _outcome(answer: wire.Response) -> str:
     if answer.status == _OK:
         return "answered"
     kind = answer.headers.get("x-amzn-errortype", "")

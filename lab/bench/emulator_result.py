@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from lab.bench.emulator import Arm, Burst, Measured, Options
+from lab.bench.emulator import Arm, Burst, EmulatorBenchOptions, Measured
 from lab.bench.figures import Figure, figure_of
 from lab.stats.ratios import Ratio, ratio_of_medians
 
@@ -74,7 +74,7 @@ class Result:
         )
 
 
-def summarise(measured: Measured, options: Options) -> Result:
+def summarise(measured: Measured, options: EmulatorBenchOptions) -> Result:
     """Medians over the rounds; differences are formed within each round first."""
     payloads = dict.fromkeys(one.payload for one in measured.overheads)
     ratio = ratio_of_medians(
@@ -95,7 +95,12 @@ def summarise(measured: Measured, options: Options) -> Result:
 
 
 def save(
-    path: Path, *, options: Options, measured: Measured, result: Result, on: Mapping[str, Any]
+    path: Path,
+    *,
+    options: EmulatorBenchOptions,
+    measured: Measured,
+    result: Result,
+    on: Mapping[str, Any],
 ) -> None:
     """Write the rounds, their summary and what they were measured on as JSON."""
     content = {
@@ -110,7 +115,7 @@ def save(
 
 
 @dataclass(frozen=True, kw_only=True)
-class Row:
+class FigureRow:
     """A line of the table."""
 
     what: str
@@ -120,10 +125,10 @@ class Row:
     reached: bool
 
 
-def rows(result: Result) -> Sequence[Row]:
+def rows(result: Result) -> Sequence[FigureRow]:
     """The result as a table for people."""
     found = [
-        Row(
+        FigureRow(
             what=f"overhead of a warm InvokeEndpoint, p50, {one.payload} payload",
             found=f"{_ms(one.through_p50_s)} by boto3, {_ms(one.direct_p50_s)} directly "
             f"(emulator alone +{_with(one.emulator_s, 1e3, 2)} ms)",
@@ -134,7 +139,7 @@ def rows(result: Result) -> Sequence[Row]:
         for one in result.overheads
     ]
     found.append(
-        Row(
+        FigureRow(
             what="small requests on one emulator process",
             found=f"{result.requests} requests, {result.errors} errors",
             figure=f"{_with(result.rps, 1, 0)} /s",
@@ -144,7 +149,7 @@ def rows(result: Result) -> Sequence[Row]:
     )
     cold = Figure(value=result.cold_ratio.value, interval=result.cold_ratio.interval)
     found.append(
-        Row(
+        FigureRow(
             what="cold start through the endpoint against one by hand",
             found=f"{result.cold_endpoint_s:.3f} s and {result.cold_direct_s:.3f} s; "
             f"{result.cold_ratio.verdict.value}",
@@ -157,9 +162,9 @@ def rows(result: Result) -> Sequence[Row]:
     return found
 
 
-def _burst_row(burst: Burst) -> Row:
+def _burst_row(burst: Burst) -> FigureRow:
     counted = "" if burst.counted is None else f", {burst.counted} counted by the containers"
-    return Row(
+    return FigureRow(
         what=f"clients at once against MaxConcurrency, {burst.what} containers",
         found=f"{burst.sent} sent: {burst.answered} answered{counted}",
         figure=f"{burst.throttled} throttled, {burst.lost} lost",

@@ -6,9 +6,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from lab import paths
-from lab.bench.emulator import Options, measure
+from lab.bench.emulator import EmulatorBenchOptions, measure
 from lab.bench.emulator_result import Result, save, summarise
-from lab.bench.emulator_stage import Subject, staged
+from lab.bench.emulator_stage import BenchSubject, staged
 from lab.endpoint.client import EmulatorClient
 from lab.engine.api import Engine
 from lab.host import host_facts
@@ -17,8 +17,8 @@ from lab.progress import Progress
 
 
 def run(
-    subject: Subject,
-    options: Options,
+    subject: BenchSubject,
+    options: EmulatorBenchOptions,
     *,
     floor: str,
     client: EmulatorClient,

@@ -24,8 +24,8 @@ from lab.endpoint.records import Status
 from lab.engine.api import ContainerSpec, Engine, Mount
 from lab.errors import ContainerFailedError, EndpointError
 from lab.spec import LABEL_OWNER, LABEL_ROLE, EngineKind, Tier
+from lab.start.priority import raised_priority
 from lab.start.probe import probe
-from lab.start.prompt import prompt
 
 CONCURRENCY: Final = 2
 SMALL: Final = b'{"small": true}'
@@ -42,7 +42,7 @@ Address = tuple[str, int]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Subject:
+class BenchSubject:
     """A real image with its model: what the floor is compared with."""
 
     image: str
@@ -56,7 +56,7 @@ class Subject:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Called:
+class CallTargets:
     """An endpoint and a payload, and the ways of calling it."""
 
     what: str
@@ -71,10 +71,10 @@ class Called:
 class Stage:
     """Everything that is measured."""
 
-    small: Called
+    small: CallTargets
     """The floor with a tiny payload."""
-    real: Called
-    cold: Called
+    real: CallTargets
+    cold: CallTargets
     """Serverless; ``direct`` is meaningless here."""
     concurrency: int
     scale_to_zero: Callable[[], None]
@@ -86,7 +86,7 @@ class Stage:
 
 @contextmanager
 def staged(
-    subject: Subject, *, floor: str, client: EmulatorClient, engine: Engine
+    subject: BenchSubject, *, floor: str, client: EmulatorClient, engine: Engine
 ) -> Iterator[Stage]:
     """Make the endpoints, wait until they are in service, and delete them afterwards."""
     made = _Made(client, f"bench-{os.getpid()}")
@@ -185,11 +185,11 @@ class _Caller:
         parts = urlsplit(self._base)
         self._address = (parts.hostname or "127.0.0.1", parts.port or 80)
 
-    def called(self, what: str, endpoint: str, body: bytes, content_type: str) -> Called:
+    def called(self, what: str, endpoint: str, body: bytes, content_type: str) -> CallTargets:
         headers = {"Content-Type": content_type}
         address = self._container(endpoint)
         direct = wire.request("POST", "/invocations", host=address[0], body=body, headers=headers)
-        return Called(
+        return CallTargets(
             what=what,
             direct=(address, direct),
             emulator=lambda: (self._address, self._signed(endpoint, body, headers)),
@@ -214,7 +214,7 @@ class _Caller:
         return wire.request("POST", path, host=host, body=body, headers=dict(request.headers))
 
 
-def _start(subject: Subject, engine: Engine, folder: Path) -> float:
+def _start(subject: BenchSubject, engine: Engine, folder: Path) -> float:
     """As ``lab coldstart`` does it, under a serverless container's conditions."""
     processes = engine.kind is EngineKind.PROCESS
     tier, facts = Tier(memory_mb=subject.memory_mb), engine.facts()
@@ -239,7 +239,7 @@ def _start(subject: Subject, engine: Engine, folder: Path) -> float:
     try:
         container.start()
         address = container.address()
-        with prompt():
+        with raised_priority():
             seen = probe(
                 address,
                 interval_s=_PROBE_S,

@@ -21,7 +21,7 @@ class Block:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Target:
+class LoadTarget:
     """Where to send what."""
 
     address: tuple[str, int]
@@ -40,7 +40,7 @@ class Target:
         )
 
 
-def run_block(target: Target, *, requests: int, clients: int) -> Block:
+def run_block(target: LoadTarget, *, requests: int, clients: int) -> Block:
     """Send ``requests`` invocations over ``clients`` kept-alive connections, each in series.
 
     Raises ``ContainerFailedError`` with the answer when one is not a 200.

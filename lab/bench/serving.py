@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum, unique
 
-from lab.bench.load import Block, Target, run_block
+from lab.bench.load import Block, LoadTarget, run_block
 from lab.engine.api import Container
 from lab.errors import ContainerFailedError
 
@@ -29,7 +29,7 @@ class Arm(StrEnum):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Options:
+class ServeBenchOptions:
     """How much to measure."""
 
     rounds: int
@@ -60,7 +60,7 @@ class Round:
 
 
 def measure(
-    run_arm: Callable[[Arm], Block], options: Options, on_round: Callable[[int], None]
+    run_arm: Callable[[Arm], Block], options: ServeBenchOptions, on_round: Callable[[int], None]
 ) -> Sequence[Round]:
     """Run ``rounds`` rounds after one that is thrown away as warm-up."""
     order = random.Random(options.seed)
@@ -83,7 +83,7 @@ def measure(
 
 
 def arms_of(
-    container: Container, target: Target, inprocess: Sequence[str], options: Options
+    container: Container, target: LoadTarget, inprocess: Sequence[str], options: ServeBenchOptions
 ) -> Callable[[Arm], Block]:
     """How each arm is run against one container; ``inprocess`` is the command inside it."""
 

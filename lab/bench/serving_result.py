@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from lab.bench.figures import Figure, figure_of
-from lab.bench.serving import Options, Round
+from lab.bench.serving import Round, ServeBenchOptions
 from lab.runfiles import write_whole
 
 OVERHEAD_TARGET_S: Final = 0.0015
@@ -55,7 +55,7 @@ def summarise(rounds: Sequence[Round], *, emulated: bool = False) -> Result:
 def save(
     path: Path,
     *,
-    options: Options,
+    options: ServeBenchOptions,
     rounds: Sequence[Round],
     result: Result,
     measured: Mapping[str, Any],

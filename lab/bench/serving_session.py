@@ -11,8 +11,8 @@ from typing import Final
 
 from lab import paths
 from lab.artifacts import archive, build, store
-from lab.bench.load import TIMEOUT_S, Target
-from lab.bench.serving import Options, arms_of, measure
+from lab.bench.load import TIMEOUT_S, LoadTarget
+from lab.bench.serving import ServeBenchOptions, arms_of, measure
 from lab.bench.serving_result import Result, save, summarise
 from lab.engine.api import Container, ContainerSpec, Engine, Mount
 from lab.engine.emulation.qemu import ensure_runs
@@ -36,7 +36,7 @@ class Job:
 
     variant: str
     model: str
-    options: Options
+    options: ServeBenchOptions
     platform: Platform | None = None
     """Of the image; None is the engine's own."""
 
@@ -79,7 +79,7 @@ def run(job: Job, engine: Engine, progress: Progress) -> tuple[Result, Path]:
 @contextmanager
 def _served(
     job: Job, runtime: Runtime, engine: Engine, platform: Platform, times: float
-) -> Iterator[tuple[Container, Target, list[str]]]:
+) -> Iterator[tuple[Container, LoadTarget, list[str]]]:
     payload = store.payload(job.model)
     owner = f"serve-bench-{os.getpid()}"
     with tempfile.TemporaryDirectory(prefix="inference-lab-") as folder:
@@ -98,7 +98,7 @@ def _served(
             publish=0,
         )
         with serving(engine, spec, within_s=_READY_TIMEOUT_S * times) as served:
-            target = Target(
+            target = LoadTarget(
                 address=served.address,
                 payload=payload.path.read_bytes(),
                 content_type=payload.content_type,

@@ -34,7 +34,7 @@ OWN_PLAN = "own"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Options:
+class ColdstartOptions:
     """The flags of ``lab coldstart run``; None where one was not given."""
 
     plan: str | None
@@ -135,7 +135,7 @@ def run_plan(  # noqa: PLR0913 - each is a flag
     ] = None,
 ) -> None:
     """Run a plan (`default` if none is named) and write its report."""
-    options = Options(
+    options = ColdstartOptions(
         plan=plan,
         image=image,
         payload=payload,
@@ -190,7 +190,7 @@ def _push(folder: RunFolder) -> None:
         console.out.print(said, markup=False, highlight=False, soft_wrap=True)
 
 
-def plan_of(options: Options) -> Plan:
+def plan_of(options: ColdstartOptions) -> Plan:
     """The plan that the flags ask for. Raises ``UsageError`` or ``PlanError``."""
     own = _own(options)
     names = {"variants": tuple(VARIANTS), "models": store.models()}
@@ -222,7 +222,7 @@ def plan_of(options: Options) -> Plan:
     )
 
 
-def _own(options: Options) -> OwnImage | None:
+def _own(options: ColdstartOptions) -> OwnImage | None:
     if options.image is None:
         return None
     if options.payload is None:
@@ -238,7 +238,7 @@ def _own(options: Options) -> OwnImage | None:
     )
 
 
-def _refuse_orphans(options: Options) -> None:
+def _refuse_orphans(options: ColdstartOptions) -> None:
     """Flags that mean nothing without an image are a mistake, not a wish."""
     orphans = {
         "--payload": options.payload,

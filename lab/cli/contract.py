@@ -14,7 +14,7 @@ from lab.contract.model import Verdicts
 from lab.contract.reports.machine import as_json, as_junit
 from lab.contract.reports.terminal import render, render_rules
 from lab.contract.running.session import START_LIMIT_S, Session
-from lab.contract.subject import Wish, prepared
+from lab.contract.subject import CheckRequest, prepared
 from lab.engine.api import Engine
 from lab.engine.docker.engine import DockerEngine
 from lab.engine.select import open_engine
@@ -77,7 +77,7 @@ def check(  # noqa: PLR0913, PLR0917 - each is a flag
     is 9 when a rule is broken, and 0 with warnings.
     """
     wanted = chosen(only, quick=quick, among=entries())
-    wish = Wish(
+    wish = CheckRequest(
         image=image,
         platform=None if platform is None else parse_platform(platform),
         instance_type=instance_type,

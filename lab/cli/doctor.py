@@ -7,14 +7,14 @@ import typer
 from rich.table import Table
 
 from lab.cli.console import out
-from lab.engine.doctor.findings import State, examine
+from lab.engine.doctor.findings import CheckState, examine
 from lab.engine.doctor.prerequisites import all_checks, runnable
 from lab.stack.checks import checks as stack_checks
 
 app = typer.Typer()
 
-_STYLES: Final = {State.OK: "green", State.DEGRADED: "yellow", State.MISSING: "red"}
-_MARKS: Final = {State.OK: "✓", State.DEGRADED: "!", State.MISSING: "✗"}
+_STYLES: Final = {CheckState.OK: "green", CheckState.DEGRADED: "yellow", CheckState.MISSING: "red"}
+_MARKS: Final = {CheckState.OK: "✓", CheckState.DEGRADED: "!", CheckState.MISSING: "✗"}
 _NOTHING_RUNS: Final = 3
 
 

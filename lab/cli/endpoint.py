@@ -12,10 +12,10 @@ import typer
 from rich.table import Table
 
 from lab.artifacts import store
-from lab.bench.emulator import Options
+from lab.bench.emulator import EmulatorBenchOptions
 from lab.bench.emulator_result import Result, rows
 from lab.bench.emulator_session import run
-from lab.bench.emulator_stage import Subject
+from lab.bench.emulator_stage import BenchSubject
 from lab.cli.console import ConsoleProgress, out
 from lab.cli.files import save
 from lab.contenttype import content_type_of
@@ -138,7 +138,7 @@ def bench(
 
     The emulator of `lab up` is measured, with endpoints that the bench makes and removes.
     """
-    result, path = _measured(variant, model, Options(rounds=rounds, seed=order))
+    result, path = _measured(variant, model, EmulatorBenchOptions(rounds=rounds, seed=order))
     table = Table(title="The emulator", title_justify="left")
     for heading in ("", "found", "figure", "promised", ""):
         table.add_column(heading, justify="right" if heading else "left")
@@ -149,7 +149,7 @@ def bench(
     out.print(f"All rounds are in {path}", markup=False, highlight=False, soft_wrap=True)
 
 
-def _measured(variant: str, model: str, options: Options) -> tuple[Result, Path]:
+def _measured(variant: str, model: str, options: EmulatorBenchOptions) -> tuple[Result, Path]:
     settings = Settings(variant=variant, models=(model,))
     progress = ConsoleProgress()
     engine = open_engine(progress)
@@ -162,7 +162,7 @@ def _measured(variant: str, model: str, options: Options) -> tuple[Result, Path]
             key = seed.key_of(archive)
             client.ensure_bucket(settings.bucket)
             client.upload(archive.path, settings.bucket, key)
-            subject = Subject(
+            subject = BenchSubject(
                 image=image_ref(variant, platform),
                 model_data=f"s3://{settings.bucket}/{key}",
                 archive=archive.path,

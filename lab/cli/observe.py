@@ -61,7 +61,7 @@ def render(
     from lab.services import SERVICES
 
     url = prometheus or SERVICES["prometheus"].url()
-    options = draw.Options(range=span, given=parse_given(var))
+    options = draw.DrawOptions(range=span, given=parse_given(var))
     boards = find(folder, board)
     with Prometheus(url) as server, ConsoleProgress().step("Asking Prometheus"):
         drawn = draw.draw(boards, server, options)

@@ -34,7 +34,7 @@ def check_grafana(
     boards = find(ROOT / "dashboards")
     wrong = total = 0
 
-    def tell(finding: check.Finding) -> None:
+    def tell(finding: check.BoardFault) -> None:
         nonlocal wrong, total
         total, wrong = total + 1, wrong + (not finding.good)
         if finding.good and quiet:

@@ -16,14 +16,14 @@ from lab.aws.answers import Payload, payload_of
 from lab.aws.deployer import Deployer, Removal
 from lab.aws.emulator.target import LocalStack
 from lab.aws.measured import latest_work
-from lab.aws.model import PREFIX, Deployment, Kind, Names, Order, Target
+from lab.aws.model import PREFIX, Deployment, Names, Order, PushTarget, ServingKind
 from lab.aws.push.planning import estimate_of, refuse_over_budget, show_plan
 from lab.aws.push.preflight import refuse_failed, show_checks
 from lab.aws.push.verify import Verified
 from lab.aws.push.workflow import (
     Contract,
     Destination,
-    Goods,
+    LocalArtifacts,
     Plan,
     ToAws,
     ToEmulator,
@@ -55,7 +55,7 @@ app = typer.Typer(
 )
 app.command("measure")(measure)
 
-_TARGET: Final = typer.Option(Target.AWS, help="AWS, or the lab's own emulator.")
+_TARGET: Final = typer.Option(PushTarget.AWS, help="AWS, or the lab's own emulator.")
 _PROFILE: Final = typer.Option(None, help="A profile of AWS's own configuration.")
 _REGION: Final = typer.Option(None, help="Where, if the profile does not say or says another.")
 _ENDPOINT: Final = typer.Option(
@@ -67,7 +67,7 @@ _ENDPOINT: Final = typer.Option(
 def push_aws(  # noqa: PLR0913, PLR0917 - each is a flag
     variant: str | None = typer.Option(None, help="Which variant's image."),
     model: str | None = typer.Option(None, help="Which model."),
-    kind: Kind | None = typer.Option(None, help="How it is hosted."),
+    kind: ServingKind | None = typer.Option(None, help="How it is hosted."),
     memory: int | None = typer.Option(None, help="Serverless: MB, 1024 to 6144."),
     max_concurrency: int = typer.Option(5, min=1, help="Serverless: requests at a time."),
     instance_type: str | None = typer.Option(None, help="Real time, e.g. ml.m5.xlarge."),
@@ -79,7 +79,7 @@ def push_aws(  # noqa: PLR0913, PLR0917 - each is a flag
     platform: Platform | None = typer.Option(
         None, help="The image's; by default what the instance type runs."
     ),
-    target: Target = _TARGET,
+    target: PushTarget = _TARGET,
     profile: str | None = _PROFILE,
     region: str | None = _REGION,
     max_hourly_usd: float | None = typer.Option(
@@ -125,7 +125,7 @@ def push_aws(  # noqa: PLR0913, PLR0917 - each is a flag
             estimate = _estimate(order, goods, planned, asked, aws)
             back = undo(target, order.endpoint, region=region, profile=profile)
             out.print(show_plan(planned.items, estimate, target=target, undo=back))
-            if target is Target.AWS:
+            if target is PushTarget.AWS:
                 refuse_over_budget(estimate, max_hourly_usd=max_hourly_usd)
             if dry_run:
                 return
@@ -146,7 +146,7 @@ def push_aws(  # noqa: PLR0913, PLR0917 - each is a flag
 @app.command()
 def destroy(
     endpoint: str | None = typer.Option(None, help="Its name, as it was given to the push."),
-    target: Target = _TARGET,
+    target: PushTarget = _TARGET,
     profile: str | None = _PROFILE,
     region: str | None = _REGION,
     yes: bool = typer.Option(False, "--yes", help="Do not ask."),
@@ -187,13 +187,13 @@ def _docker(engine: Engine) -> DockerEngine:
     )
 
 
-def _goods(order: Order, engine: Engine, progress: Progress) -> Goods:
+def _goods(order: Order, engine: Engine, progress: Progress) -> LocalArtifacts:
     """The image, built if need be, and the archive that goes with it."""
     archive = store.find(order.model, runtime_of(order.variant))
     ensure([order.variant], platform=order.platform, engine=engine, progress=progress)
     ref = image_ref(order.variant, order.platform)
     facts = engine.image(ref)
-    return Goods(
+    return LocalArtifacts(
         image=ref,
         image_id=facts.image_id,
         platform=facts.platform,
@@ -202,7 +202,7 @@ def _goods(order: Order, engine: Engine, progress: Progress) -> Goods:
     )
 
 
-def _contract(order: Order, goods: Goods, engine: Engine, progress: Progress) -> Contract:
+def _contract(order: Order, goods: LocalArtifacts, engine: Engine, progress: Progress) -> Contract:
     if isinstance(engine, DockerEngine):
         return contract_of(order, goods, engine, progress)
     return skipped
@@ -210,14 +210,14 @@ def _contract(order: Order, goods: Goods, engine: Engine, progress: Progress) ->
 
 @contextmanager
 def _destination(
-    target: Target,
-    goods: Goods,
+    target: PushTarget,
+    goods: LocalArtifacts,
     order: Order,
     engine: Engine,
     profile: str | None,
     region: str | None,
 ) -> Iterator[tuple[Destination, AwsSession | None]]:
-    if target is Target.LOCAL:
+    if target is PushTarget.LOCAL:
         with emulator() as client:
             yield ToEmulator(client, goods, names_on(client, order.endpoint)), None
         return
@@ -228,9 +228,9 @@ def _destination(
 
 @contextmanager
 def _removable(
-    target: Target, endpoint: str | None, profile: str | None, region: str | None
+    target: PushTarget, endpoint: str | None, profile: str | None, region: str | None
 ) -> Iterator[tuple[Deployer, AwsSession | None]]:
-    if target is Target.LOCAL:
+    if target is PushTarget.LOCAL:
         with emulator() as client:
             there = [str(one["EndpointName"]) for one in client.endpoints()]
             names = names_on(client, _removed(endpoint, there, "on the emulator"))
@@ -256,7 +256,7 @@ def _stacks(aws: AwsSession) -> list[str]:
 
 
 def _estimate(
-    order: Order, goods: Goods, planned: Plan, payload: Payload, aws: AwsSession | None
+    order: Order, goods: LocalArtifacts, planned: Plan, payload: Payload, aws: AwsSession | None
 ) -> Estimate:
     work = latest_work(
         variant=order.variant,

@@ -4,28 +4,33 @@ from collections.abc import Sequence
 from contextlib import closing
 from typing import Final
 
-from lab.aws.model import Check, Kind, Order, State
-from lab.aws.push.workflow import Contract, Goods
+from lab.aws.model import Check, Order, PreflightState, ServingKind
+from lab.aws.push.workflow import Contract, LocalArtifacts
 from lab.contract import fitness
 from lab.contract.check import entries, run
-from lab.contract.model import Finding, Verdict
+from lab.contract.model import RuleFinding, Verdict
 from lab.contract.running.session import Session
-from lab.contract.subject import Wish, prepared
+from lab.contract.subject import CheckRequest, prepared
 from lab.endpoint.instances import table
 from lab.engine.docker.engine import DockerEngine
 from lab.progress import Progress
 
-_KINDS: Final = {Kind.SERVERLESS: fitness.SERVERLESS, Kind.REAL_TIME: fitness.REAL_TIME}
+_KINDS: Final = {
+    ServingKind.SERVERLESS: fitness.SERVERLESS,
+    ServingKind.REAL_TIME: fitness.REAL_TIME,
+}
 _TIERS: Final = "memory-tiers"
 _NAME: Final = "contract"
 
 
-def contract_of(order: Order, goods: Goods, engine: DockerEngine, progress: Progress) -> Contract:
+def contract_of(
+    order: Order, goods: LocalArtifacts, engine: DockerEngine, progress: Progress
+) -> Contract:
     """Tries the rules that decide about this kind of endpoint on the running image: 15 s."""
 
     def check() -> Sequence[Check]:
         ids = {*fitness.decisive(_KINDS[order.kind])}
-        if order.kind is Kind.SERVERLESS:
+        if order.kind is ServingKind.SERVERLESS:
             ids.add(_TIERS)
         wanted = [entry for entry in entries() if entry.rule.id in ids]
         with (
@@ -38,20 +43,22 @@ def contract_of(order: Order, goods: Goods, engine: DockerEngine, progress: Prog
     return check
 
 
-def wish_of(order: Order, image: str) -> Wish:
+def wish_of(order: Order, image: str) -> CheckRequest:
     """What is checked: the image with the model, held against the instance type if there is one."""
     # Of a type that the lab does not know, the preflight tells.
     known = order.instance_type if order.instance_type in table() else None
-    return Wish(image=image, platform=order.platform, model_data=order.model, instance_type=known)
+    return CheckRequest(
+        image=image, platform=order.platform, model_data=order.model, instance_type=known
+    )
 
 
 def skipped() -> Sequence[Check]:
     """It was tried before, as the user says, or there is no container engine to try it on."""
     detail = "not tried"
-    return (Check(name=_NAME, state=State.UNKNOWN, detail=detail),)
+    return (Check(name=_NAME, state=PreflightState.UNKNOWN, detail=detail),)
 
 
-def judged(order: Order, findings: Sequence[Finding]) -> Sequence[Check]:
+def judged(order: Order, findings: Sequence[RuleFinding]) -> Sequence[Check]:
     """A line for each rule that is broken or doubtful, and one for all that are kept."""
     kept = sum(one.verdict is Verdict.PASS for one in findings)
     untried = [one for one in findings if one.verdict is Verdict.SKIP]
@@ -59,29 +66,31 @@ def judged(order: Order, findings: Sequence[Finding]) -> Sequence[Check]:
     words = f"fit for {_KINDS[order.kind]}: {kept} rules kept"
     if untried:
         words += f", {len(untried)} could not be tried ({untried[0].rule.id}: {untried[0].seen})"
-    if any(check.state is State.FAIL for check in bad):
+    if any(check.state is PreflightState.FAIL for check in bad):
         return bad
-    state = State.UNKNOWN if untried else State.OK
+    state = PreflightState.UNKNOWN if untried else PreflightState.OK
     return (Check(name=_NAME, state=state, detail=words), *bad)
 
 
-def _check(order: Order, finding: Finding) -> Check | None:
+def _check(order: Order, finding: RuleFinding) -> Check | None:
     rule = finding.rule
     if rule.id == _TIERS:
         return _memory(order, finding)
     if finding.verdict not in {Verdict.FAIL, Verdict.WARN}:
         return None
-    state = State.FAIL if finding.verdict is Verdict.FAIL else State.WARN
+    state = PreflightState.FAIL if finding.verdict is Verdict.FAIL else PreflightState.WARN
     return Check(
         name=f"{_NAME}: {rule.id}", state=state, detail=f"{finding.seen}", remedy=rule.change
     )
 
 
-def _memory(order: Order, finding: Finding) -> Check | None:
+def _memory(order: Order, finding: RuleFinding) -> Check | None:
     if finding.verdict is Verdict.SKIP:
         return None
     least = (finding.data or {}).get("runs_from_mb")
     if least is not None and order.memory_mb is not None and least <= order.memory_mb:
         return None
     remedy = finding.rule.change if least is None else f"Give it --memory {least}."
-    return Check(name=f"{_NAME}: memory", state=State.FAIL, detail=finding.seen, remedy=remedy)
+    return Check(
+        name=f"{_NAME}: memory", state=PreflightState.FAIL, detail=finding.seen, remedy=remedy
+    )

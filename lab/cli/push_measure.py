@@ -13,12 +13,12 @@ from lab.aws.answers import payload_of
 from lab.aws.invoke import AwsEndpoint, Endpoint, LocalEndpoint
 from lab.aws.measure.folder import MeasureFolder
 from lab.aws.measure.metrics import CloudWatch, EmulatorMetrics, Metrics
-from lab.aws.measure.record import Protocol, Subject
+from lab.aws.measure.record import MeasuredSubject, Protocol
 from lab.aws.measure.session import measure as run_measure
 from lab.aws.measure.spending import rates_of
 from lab.aws.measure.subject import on_aws, on_emulator
-from lab.aws.measure.task import Options, Task, expected_s, options_of, rates_kept
-from lab.aws.model import PREFIX, Names, Target
+from lab.aws.measure.task import MeasureOptions, Task, expected_s, options_of, rates_kept
+from lab.aws.model import PREFIX, Names, PushTarget
 from lab.cli.console import ConsoleProgress, out
 from lab.cli.push_order import choice, on_terminal
 from lab.endpoint.addresses import Addresses
@@ -26,12 +26,12 @@ from lab.endpoint.client import EmulatorClient
 from lab.errors import EndpointError, UsageError
 from lab.report.compare import measured_out
 
-_DEFAULT: Final = Options()
+_DEFAULT: Final = MeasureOptions()
 
 
 def measure(  # noqa: PLR0913, PLR0917 - each is a flag
     endpoint: str | None = typer.Option(None, help="Its name, as it was given to the push."),
-    target: Target = typer.Option(Target.AWS, help="AWS, or the lab's own emulator."),
+    target: PushTarget = typer.Option(PushTarget.AWS, help="AWS, or the lab's own emulator."),
     profile: str | None = typer.Option(None, help="A profile of AWS's own configuration."),
     region: str | None = typer.Option(None, help="Where, if the profile does not say."),
     protocol: list[Protocol] = typer.Option(
@@ -62,11 +62,11 @@ def measure(  # noqa: PLR0913, PLR0917 - each is a flag
     if before is not None:
         known = before.run().subject
         endpoint, target = known.endpoint, known.target
-        region = region or (known.region if target is Target.AWS else None)
+        region = region or (known.region if target is PushTarget.AWS else None)
     progress = ConsoleProgress()
     with _measured(target, endpoint, profile, region) as (asked, subject, metrics):
         if before is None:
-            options = Options(
+            options = MeasureOptions(
                 protocols=tuple(dict.fromkeys(protocol)),
                 warm_n=warm_n,
                 warm_pause_s=warm_pause,
@@ -103,7 +103,9 @@ def measure(  # noqa: PLR0913, PLR0917 - each is a flag
     out.print(beside, markup=False, highlight=False, soft_wrap=True)
 
 
-def _tell_pauses(subject: Subject, options: Options, progress: ConsoleProgress) -> None:
+def _tell_pauses(
+    subject: MeasuredSubject, options: MeasureOptions, progress: ConsoleProgress
+) -> None:
     minutes = expected_s(subject, options) / 60
     if minutes >= 1:
         progress.note(
@@ -150,9 +152,9 @@ def which(endpoint: str | None, there: Sequence[str]) -> str:
 
 @contextmanager
 def _measured(
-    target: Target, endpoint: str | None, profile: str | None, region: str | None
-) -> Iterator[tuple[Endpoint, Subject, Metrics]]:
-    if target is Target.LOCAL:
+    target: PushTarget, endpoint: str | None, profile: str | None, region: str | None
+) -> Iterator[tuple[Endpoint, MeasuredSubject, Metrics]]:
+    if target is PushTarget.LOCAL:
         with emulator() as client:
             there = [str(one["EndpointName"]) for one in client.endpoints()]
             names = names_on(client, which(endpoint, there))

@@ -9,7 +9,7 @@ import typer
 from rich.prompt import Prompt
 
 from lab.artifacts import store
-from lab.aws.model import Kind, Order
+from lab.aws.model import Order, ServingKind
 from lab.cli.console import err
 from lab.endpoint.instances import platform_of
 from lab.errors import UsageError
@@ -29,7 +29,7 @@ class Given:
 
     variant: str | None
     model: str | None
-    kind: Kind | None
+    kind: ServingKind | None
     memory_mb: int | None
     instance_type: str | None
     endpoint: str | None
@@ -58,9 +58,11 @@ def complete(given: Given, *, may_ask: bool) -> Order:
         )
     name = given.variant or choice("Which variant", [*serving()], _VARIANT)
     model = given.model or choice("Which model", store.models(), store.models()[0])
-    kind = given.kind or Kind(choice("How is it hosted", [*Kind], Kind.SERVERLESS))
+    kind = given.kind or ServingKind(
+        choice("How is it hosted", [*ServingKind], ServingKind.SERVERLESS)
+    )
     memory, instance = given.memory_mb, given.instance_type
-    if kind is Kind.SERVERLESS:
+    if kind is ServingKind.SERVERLESS:
         _refuse(instance, "--instance-type", kind)
         memory = memory or int(choice("How much memory, in MB", _MEMORIES, _MEMORY))
     else:
@@ -106,7 +108,7 @@ def _missing(given: Given) -> Sequence[str]:
         ("--model", given.model),
         ("--kind", given.kind),
         ("--instance-type", given.instance_type)
-        if given.kind is Kind.REAL_TIME
+        if given.kind is ServingKind.REAL_TIME
         else ("--memory", given.memory_mb),
     ]
     return [flag for flag, value in wanted if value is None]
@@ -129,6 +131,6 @@ def _asked(question: str, *, choices: list[str] | None, default: str | None) -> 
         raise typer.Abort from None
 
 
-def _refuse(value: Any, flag: str, kind: Kind) -> None:
+def _refuse(value: Any, flag: str, kind: ServingKind) -> None:
     if value is not None:
         raise UsageError(f"{flag} is not for a {kind} endpoint.", remedy=f"Leave {flag} out.")

@@ -4,7 +4,7 @@ import typer
 from rich.table import Table
 
 from lab.bench.figures import Figure
-from lab.bench.serving import Options
+from lab.bench.serving import ServeBenchOptions
 from lab.bench.serving_result import OVERHEAD_TARGET_S, THROUGHPUT_TARGET, Result
 from lab.bench.serving_session import Job, run
 from lab.cli.console import ConsoleProgress, out
@@ -32,7 +32,7 @@ def serve_bench(
     ceiling the server reaches. Blocks are interleaved; a first round is thrown away.
     """
     progress = ConsoleProgress()
-    options = Options(rounds=rounds, requests=requests, clients=clients, seed=seed)
+    options = ServeBenchOptions(rounds=rounds, requests=requests, clients=clients, seed=seed)
     engine = open_engine(progress)
     try:
         job = Job(

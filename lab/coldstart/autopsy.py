@@ -11,7 +11,7 @@ from lab.start import cause
 from lab.start.cause import Cause, log_tail
 from lab.start.probe import Probes
 from lab.start.watch import POLL_S
-from lab.wire import Answer
+from lab.wire import Response
 
 INVOCATION_TIMEOUT_S: Final = 60.0
 """SageMaker's limit for ``/invocations``."""
@@ -21,12 +21,12 @@ _OK: Final = 200
 _MULTIPLE_CHOICES: Final = 300
 
 
-def excerpt(answer: Answer) -> str:
+def excerpt(answer: Response) -> str:
     """The beginning of a body, as text."""
     return answer.body[:_BODY_EXCERPT].decode(errors="replace")
 
 
-def check(container: Container, answer: Answer, which: str, probes: Probes) -> None:
+def check(container: Container, answer: Response, which: str, probes: Probes) -> None:
     """Raise ``TrialFailed`` with status and body unless an invocation went well."""
     if _OK <= answer.status < _MULTIPLE_CHOICES:
         return

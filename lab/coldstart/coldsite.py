@@ -5,8 +5,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from lab.coldstart.marks import Taking
-from lab.coldstart.site import Brought, Site
+from lab.coldstart.marks import TrialRecorder
+from lab.coldstart.site import Placement, Site
 from lab.coldstart.trial import Subject
 from lab.engine.coldhost.host import MODEL, ColdHost, cold_host
 from lab.engine.coldhost.link import Link
@@ -23,7 +23,7 @@ class Blob:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Stock:
+class RegistryContents:
     """What the registry holds for this run."""
 
     names: Mapping[str, str]
@@ -35,7 +35,7 @@ class ColdHosts:
     """Makes cold hosts on an engine."""
 
     def __init__(
-        self, engine: DockerEngine, *, image: str, owner: str, stock: Stock, link: Link
+        self, engine: DockerEngine, *, image: str, owner: str, stock: RegistryContents, link: Link
     ) -> None:
         """``image`` is the cold host's own."""
         self._link = link
@@ -57,14 +57,14 @@ class ColdHosts:
 class _ColdSite:
     """One cold host."""
 
-    def __init__(self, host: ColdHost, stock: Stock, platform: Platform) -> None:
+    def __init__(self, host: ColdHost, stock: RegistryContents, platform: Platform) -> None:
         self.engine = host.engine
         self.publish: int | None = host.publish
         self._host = host
         self._stock = stock
         self._platform = platform
 
-    def bring(self, subject: Subject, taking: Taking) -> Brought:
+    def bring(self, subject: Subject, taking: TrialRecorder) -> Placement:
         """Pull the image, then fetch and unpack the model over the same link."""
         name = self._stock.names[subject.image]
         pulled = self._host.pull(name, platform=self._platform)
@@ -74,8 +74,8 @@ class _ColdSite:
         taking.pulled_layers = pulled.layers
         taking.evidence["pulled_from"] = name
         if subject.archive is None:
-            return Brought(image=name, model_dir=None)
+            return Placement(image=name, model_dir=None)
         blob = self._stock.archives[subject.archive]
         with taking.span(Mark.FETCH_BEGIN, Mark.FETCH_END):
             self._host.fetch(blob.url, blob.digest, MODEL)
-        return Brought(image=name, model_dir=MODEL)
+        return Placement(image=name, model_dir=MODEL)

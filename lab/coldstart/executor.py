@@ -11,11 +11,11 @@ from typing import Final
 
 from lab.coldstart import checks, pagecache
 from lab.coldstart.checks import Identity
-from lab.coldstart.marks import Taking
+from lab.coldstart.marks import TrialRecorder
 from lab.coldstart.observe import Limits, Observed, start_and_predict
 from lab.coldstart.record import Cell, Failure, FailureKind, Outcome, Sample
 from lab.coldstart.schedule import Trial
-from lab.coldstart.site import Brought, ColdSites, LocalSite, Site
+from lab.coldstart.site import ColdSites, LocalSite, Placement, Site
 from lab.coldstart.trial import Subject, TrialFailed, TrialSkipped
 from lab.engine.api import Container, ContainerSpec, Engine, EngineFacts, Usage
 from lab.engine.coldhost.pulled import NotColdError
@@ -68,7 +68,7 @@ class ContainerExecutor:
 
     def run(self, trial: Trial) -> Sample:
         """Run one trial. Raises only what ends the run: a full disk, Ctrl-C, a bug."""
-        taking = Taking()
+        taking = TrialRecorder()
         began = datetime.now(UTC).isoformat(timespec="milliseconds")
         observed: Observed | None = None
         try:
@@ -100,7 +100,7 @@ class ContainerExecutor:
         self._kept.clear()
         shutil.rmtree(self._bench.work, ignore_errors=True)
 
-    def _run(self, trial: Trial, taking: Taking) -> Observed:
+    def _run(self, trial: Trial, taking: TrialRecorder) -> Observed:
         kind = trial.cell.start_kind
         reason = (self._bench.unable or {}).get(kind)
         if reason is not None:
@@ -116,7 +116,7 @@ class ContainerExecutor:
             case StartKind.PULL:
                 return self._pull(trial, subject, taking)
 
-    def _fresh(self, trial: Trial, subject: Subject, taking: Taking) -> Observed:
+    def _fresh(self, trial: Trial, subject: Subject, taking: TrialRecorder) -> Observed:
         site = self._site(f"{trial.index}")
         known = [one.id for one in self._bench.engine.containers({})]
         try:
@@ -125,7 +125,7 @@ class ContainerExecutor:
         finally:
             site.forget()
 
-    def _disk_cold(self, trial: Trial, subject: Subject, taking: Taking) -> Observed:
+    def _disk_cold(self, trial: Trial, subject: Subject, taking: TrialRecorder) -> Observed:
         dropped = pagecache.drop()
         taking.evidence |= {
             "page_cache_before_bytes": dropped.before_bytes,
@@ -134,7 +134,7 @@ class ContainerExecutor:
         _must_be_none(checks.disk_cold(dropped))
         return self._fresh(trial, subject, taking)
 
-    def _pull(self, trial: Trial, subject: Subject, taking: Taking) -> Observed:
+    def _pull(self, trial: Trial, subject: Subject, taking: TrialRecorder) -> Observed:
         if self._bench.cold is None:
             raise TrialSkipped("there is no cold host here")
         with self._bench.cold.open(trial.cell.platform) as site:
@@ -142,7 +142,12 @@ class ContainerExecutor:
             return self._new_container(site, trial, subject, taking, ())
 
     def _new_container(
-        self, site: Site, trial: Trial, subject: Subject, taking: Taking, known: Sequence[str]
+        self,
+        site: Site,
+        trial: Trial,
+        subject: Subject,
+        taking: TrialRecorder,
+        known: Sequence[str],
     ) -> Observed:
         brought = site.bring(subject, taking)
         spec = self._spec(trial.cell, brought, site.publish)
@@ -165,7 +170,7 @@ class ContainerExecutor:
         finally:
             container.remove()
 
-    def _restart(self, trial: Trial, subject: Subject, taking: Taking) -> Observed:
+    def _restart(self, trial: Trial, subject: Subject, taking: TrialRecorder) -> Observed:
         cell = trial.cell
         kept = self._kept.get(cell) or self._keep(trial, subject)
         taking.evidence["before"] = kept.last.evidence()
@@ -187,7 +192,7 @@ class ContainerExecutor:
         """A container for restarts: created, started, ready and stopped, unmeasured."""
         cell = trial.cell
         site = self._site(f"kept-{trial.index}")
-        unmeasured = Taking()
+        unmeasured = TrialRecorder()
         brought = site.bring(subject, unmeasured)
         container = self._bench.engine.create(self._spec(cell, brought, site.publish))
         try:
@@ -209,7 +214,7 @@ class ContainerExecutor:
             kept.site.forget()
 
     def _observe(
-        self, container: Container, subject: Subject, taking: Taking, cell: Cell
+        self, container: Container, subject: Subject, taking: TrialRecorder, cell: Cell
     ) -> Observed:
         """Start, predict twice, then ask whoever knows something about it."""
         limits = self._bench.limits.times(
@@ -239,7 +244,7 @@ class ContainerExecutor:
             taking.marks |= observed.inside.marks
         return observed
 
-    def _half_done(self, container: Container, taking: Taking) -> None:
+    def _half_done(self, container: Container, taking: TrialRecorder) -> None:
         """The marks of a container that did not get there, from its log."""
         begin_ns = taking.marks[Mark.START_BEGIN]
         with suppress(EngineError):
@@ -252,8 +257,8 @@ class ContainerExecutor:
             if times and min(times) - self._offset_ns >= begin_ns:
                 taking.marks[Mark.STARTED] = min(times) - self._offset_ns
 
-    def _doubts(self, taking: Taking, observed: Observed) -> None:
-        doubt = timeline.doubts(
+    def _doubts(self, taking: TrialRecorder, observed: Observed) -> None:
+        doubt = timeline.inconsistencies(
             taking.marks,
             inside=observed.inside,
             wall_s=taking.wall_s or 0.0,
@@ -265,7 +270,7 @@ class ContainerExecutor:
                 FailureKind.INCONSISTENT, f"The marks contradict each other: {doubt}."
             )
 
-    def _error_bar_s(self, taking: Taking, observed: Observed) -> float:
+    def _error_bar_s(self, taking: TrialRecorder, observed: Observed) -> float:
         """The probe interval, or what it came to where a busy machine woke the lab up late."""
         probes = observed.probes
         late_s = probes.late_s
@@ -278,7 +283,7 @@ class ContainerExecutor:
             self._bench.engine, folder=self._bench.work / folder, publish=self._bench.publish
         )
 
-    def _spec(self, cell: Cell, brought: Brought, publish: int | None) -> ContainerSpec:
+    def _spec(self, cell: Cell, brought: Placement, publish: int | None) -> ContainerSpec:
         tier = HOST_TIER if cell.tier == HOST_TIER.name else Tier(memory_mb=int(cell.tier))
         cpus = None if tier.cpus is None else min(tier.cpus, float(self._bench.facts.cpus))
         return ContainerSpec(
@@ -298,7 +303,7 @@ class ContainerExecutor:
         self,
         trial: Trial,
         began: str,
-        taking: Taking,
+        taking: TrialRecorder,
         observed: Observed | None,
         end: "_End",
     ) -> Sample:

@@ -8,7 +8,7 @@ from typing import Any
 from lab.spec import Mark
 
 
-class Taking:
+class TrialRecorder:
     """What one trial has left behind so far."""
 
     def __init__(self) -> None:

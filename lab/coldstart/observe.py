@@ -7,16 +7,16 @@ from typing import Final, Self
 
 from lab.coldstart import autopsy
 from lab.coldstart.autopsy import INVOCATION_TIMEOUT_S
-from lab.coldstart.marks import Taking
+from lab.coldstart.marks import TrialRecorder
 from lab.coldstart.trial import Subject
 from lab.engine.api import Container, ContainerState, EngineEvent, Usage
 from lab.errors import EngineError
 from lab.spec import Mark
+from lab.start.priority import raised_priority
 from lab.start.probe import Probes, probe
-from lab.start.prompt import prompt
 from lab.start.timeline import Inside
 from lab.start.watch import Watch
-from lab.wire import Answer, connect, exchange, request
+from lab.wire import Response, connect, exchange, request
 
 _REFUSED: Final = 300
 
@@ -51,7 +51,7 @@ class Observed:
 
 
 def start_and_predict(
-    container: Container, subject: Subject, limits: Limits, taking: Taking
+    container: Container, subject: Subject, limits: Limits, taking: TrialRecorder
 ) -> tuple[Probes, float]:
     """Start a container, probe it until it is ready, and ask for two predictions at once.
 
@@ -67,9 +67,9 @@ def start_and_predict(
     except EngineError as error:
         raise autopsy.not_started(container, error) from error
     give_up_at = time.monotonic() + limits.ready_timeout_s
-    answers: list[Answer] = []
+    answers: list[Response] = []
     broke: Exception | None = None
-    with Watch(container) as watch, prompt():
+    with Watch(container) as watch, raised_priority():
         seen = probe(
             address, interval_s=limits.probe_interval_s, give_up_at=give_up_at, gone=watch.gone
         )
@@ -105,8 +105,8 @@ def _invocation(subject: Subject) -> bytes:
 def _predict(
     address: tuple[str, int],
     asked: bytes,
-    answers: list[Answer],
-    taking: Taking,
+    answers: list[Response],
+    taking: TrialRecorder,
     timeout_s: float,
 ) -> None:
     taking.mark(Mark.PREDICT_BEGIN)
@@ -118,6 +118,6 @@ def _predict(
         taking.mark(Mark.SECOND_END)
 
 
-def _ask(address: tuple[str, int], asked: bytes, timeout_s: float) -> Answer:
+def _ask(address: tuple[str, int], asked: bytes, timeout_s: float) -> Response:
     with connect(address, timeout_s=timeout_s) as connection:
         return exchange(connection, asked)

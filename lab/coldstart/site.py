@@ -7,14 +7,14 @@ from pathlib import Path, PurePosixPath
 from typing import Protocol
 
 from lab.artifacts.archive import extract
-from lab.coldstart.marks import Taking
+from lab.coldstart.marks import TrialRecorder
 from lab.coldstart.trial import Subject
 from lab.engine.api import Engine
 from lab.spec import Mark, Platform
 
 
 @dataclass(frozen=True, kw_only=True)
-class Brought:
+class Placement:
     """A subject, present where its container will live."""
 
     image: str
@@ -32,7 +32,7 @@ class Site(Protocol):
     def publish(self) -> int | None:
         """How a container's port is reached from here: see ``ContainerSpec.publish``."""
 
-    def bring(self, subject: Subject, taking: Taking) -> Brought:
+    def bring(self, subject: Subject, taking: TrialRecorder) -> Placement:
         """Get what the site lacks, and mark when: image (if it is cold), model archive."""
 
 
@@ -51,14 +51,14 @@ class LocalSite:
         self.publish = publish
         self._folder = folder
 
-    def bring(self, subject: Subject, taking: Taking) -> Brought:
+    def bring(self, subject: Subject, taking: TrialRecorder) -> Placement:
         """Unpack the model archive."""
         if subject.archive is None:
-            return Brought(image=subject.image, model_dir=None)
+            return Placement(image=subject.image, model_dir=None)
         with taking.span(Mark.FETCH_BEGIN, Mark.FETCH_END):
             self._folder.mkdir(parents=True)
             extract(subject.archive, self._folder)
-        return Brought(image=subject.image, model_dir=PurePosixPath(self._folder))
+        return Placement(image=subject.image, model_dir=PurePosixPath(self._folder))
 
     def forget(self) -> None:
         """Delete the unpacked model."""

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from lab.coldstart.coldsite import Blob, ColdHosts, Stock
+from lab.coldstart.coldsite import Blob, ColdHosts, RegistryContents
 from lab.coldstart.trial import Subject
 from lab.engine.coldhost.link import Link
 from lab.engine.docker.engine import DockerEngine
@@ -50,7 +50,7 @@ def cold_hosts(
                     engine,
                     image=helper,
                     owner=owner,
-                    stock=Stock(names=names, archives=archives),
+                    stock=RegistryContents(names=names, archives=archives),
                     link=link,
                 ),
                 registry,

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from types import ModuleType
 from typing import Final
 
-from lab.contract.model import Finding, Rule, Verdict, Verdicts
+from lab.contract.model import Rule, RuleFinding, Verdict, Verdicts
 from lab.contract.rules import (
     conditions,
     entrypoint,
@@ -25,7 +25,7 @@ from lab.contract.running.session import CannotTry, NotReady, Session
 from lab.errors import LabError, UsageError
 from lab.progress import Progress
 
-Try = Callable[[Session], Finding | Sequence[Finding]]
+Try = Callable[[Session], RuleFinding | Sequence[RuleFinding]]
 
 _SECTIONS: Final[Sequence[tuple[str, Sequence[ModuleType]]]] = (
     ("Image", (image, manifest, entrypoint, secrets, weight)),
@@ -92,7 +92,7 @@ def run(session: Session, wanted: Sequence[Entry], progress: Progress) -> Verdic
     )
 
 
-def attempt(entry: Entry, session: Session) -> Sequence[Finding]:
+def attempt(entry: Entry, session: Session) -> Sequence[RuleFinding]:
     """Try one rule. What goes wrong with the check itself is a skip, in its own words."""
     begin = time.monotonic()
     try:
@@ -105,10 +105,10 @@ def attempt(entry: Entry, session: Session) -> Sequence[Finding]:
         found = _skip(entry.rule, f"it cannot be tried here: {error.what}")
     except Exception as error:  # noqa: BLE001 - one rule's bug must not cost the others' findings
         found = _skip(entry.rule, f"the check itself failed: {type(error).__name__}: {error}")
-    several = [found] if isinstance(found, Finding) else list(found)
+    several = [found] if isinstance(found, RuleFinding) else list(found)
     took = (time.monotonic() - begin) / max(len(several), 1)
     return [replace(one, section=entry.section, seconds=took) for one in several]
 
 
-def _skip(rule: Rule, why: str) -> Finding:
-    return Finding(rule=rule, verdict=Verdict.SKIP, seen=" ".join(why.split()))
+def _skip(rule: Rule, why: str) -> RuleFinding:
+    return RuleFinding(rule=rule, verdict=Verdict.SKIP, seen=" ".join(why.split()))

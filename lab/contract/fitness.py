@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from lab.contract.model import Finding, Verdict
+from lab.contract.model import RuleFinding, Verdict
 
 REAL_TIME: Final = "real time"
 SERVERLESS: Final = "serverless"
@@ -80,7 +80,7 @@ def decisive(kind: str) -> Sequence[str]:
     return list(dict.fromkeys((*_NEEDED[kind], *spoiling)))
 
 
-def spoilers(kind: str, findings: Sequence[Finding]) -> Sequence[str]:
+def spoilers(kind: str, findings: Sequence[RuleFinding]) -> Sequence[str]:
     """The rules without which an image is not of a kind, and which it breaks."""
     return [
         one.rule.id
@@ -89,7 +89,7 @@ def spoilers(kind: str, findings: Sequence[Finding]) -> Sequence[str]:
     ]
 
 
-def fitness(findings: Sequence[Finding]) -> Fitness:
+def fitness(findings: Sequence[RuleFinding]) -> Fitness:
     """What the findings come to: a kind takes that all it needs was tried and nothing of it broke.
 
     Batch and multi-model must have been asked for outright, since a sound server may be neither.

@@ -37,7 +37,7 @@ class Rule:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Finding:
+class RuleFinding:
     """What was seen when a rule was tried."""
 
     rule: Rule
@@ -52,7 +52,7 @@ class Finding:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Subject:
+class CheckedImage:
     """What is checked."""
 
     image: str
@@ -84,7 +84,7 @@ class Verdicts:
 
     image: str
     platform: Platform
-    findings: Sequence[Finding]
+    findings: Sequence[RuleFinding]
     seconds: float = 0.0
     emulated: bool = False
     """Whether the image ran under emulation: rules about time were not judged."""

@@ -14,7 +14,7 @@ from typing import Final
 from lab.artifacts import archive, store
 from lab.artifacts import build as models
 from lab.contenttype import guess
-from lab.contract.model import Subject, Where
+from lab.contract.model import CheckedImage, Where
 from lab.endpoint.instances import table
 from lab.engine.docker.engine import DockerEngine
 from lab.engine.emulation.qemu import ensure_runs
@@ -30,7 +30,7 @@ _DEFAULT_TYPE: Final = "application/octet-stream"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Wish:
+class CheckRequest:
     """What the user said."""
 
     image: str
@@ -45,8 +45,8 @@ class Wish:
 
 @contextmanager
 def prepared(
-    wish: Wish, engine: DockerEngine, progress: Progress
-) -> Iterator[tuple[Subject, Where]]:
+    wish: CheckRequest, engine: DockerEngine, progress: Progress
+) -> Iterator[tuple[CheckedImage, Where]]:
     """The subject with its model unpacked, in a folder that goes away afterwards.
 
     An image that the engine has not is pulled.
@@ -65,7 +65,7 @@ def prepared(
         # Whatever user the image runs as may pass; nobody else sees what is in it.
         work.chmod(0o711)
         packed = _archive(wish, labels)
-        subject = Subject(
+        subject = CheckedImage(
             image=wish.image,
             platform=platform,
             model_dir=_unpacked(wish, packed, work),
@@ -79,7 +79,7 @@ def prepared(
         yield subject, Where(engine=engine, native=native, owner=owner, work=work)
 
 
-def _instance(wish: Wish) -> str | None:
+def _instance(wish: CheckRequest) -> str | None:
     """The instance type's name, which there is."""
     name = wish.instance_type
     if name is None or name in table():
@@ -91,7 +91,7 @@ def _instance(wish: Wish) -> str | None:
     )
 
 
-def _variant(wish: Wish, engine: DockerEngine, progress: Progress) -> Wish:
+def _variant(wish: CheckRequest, engine: DockerEngine, progress: Progress) -> CheckRequest:
     """A variant of the lab's as the image of a platform, with a model that it can serve."""
     found = VARIANTS.get(wish.image)
     if found is None or _has(engine, wish.image):
@@ -114,7 +114,9 @@ def _has(engine: DockerEngine, ref: str) -> bool:
     return True
 
 
-def _image(wish: Wish, engine: DockerEngine, progress: Progress) -> tuple[dict[str, str], Platform]:
+def _image(
+    wish: CheckRequest, engine: DockerEngine, progress: Progress
+) -> tuple[dict[str, str], Platform]:
     try:
         facts = engine.image(wish.image)
     except ImageNotFoundError:
@@ -135,7 +137,7 @@ def _image(wish: Wish, engine: DockerEngine, progress: Progress) -> tuple[dict[s
     return dict(facts.labels), facts.platform
 
 
-def _payload(wish: Wish) -> tuple[bytes, str] | None:
+def _payload(wish: CheckRequest) -> tuple[bytes, str] | None:
     if wish.payload is None:
         if wish.model_data in store.models():
             known = store.payload(wish.model_data)
@@ -145,7 +147,7 @@ def _payload(wish: Wish) -> tuple[bytes, str] | None:
     return body, wish.content_type or guess(wish.payload) or _DEFAULT_TYPE
 
 
-def _archive(wish: Wish, labels: dict[str, str]) -> Path | None:
+def _archive(wish: CheckRequest, labels: dict[str, str]) -> Path | None:
     if wish.model_data is None or Path(wish.model_data).is_dir():
         return None
     if Path(wish.model_data).is_file():
@@ -171,7 +173,7 @@ def _archive(wish: Wish, labels: dict[str, str]) -> Path | None:
     return store.find(wish.model_data, variant.runtime).path
 
 
-def _unpacked(wish: Wish, packed: Path | None, work: Path) -> PurePosixPath | None:
+def _unpacked(wish: CheckRequest, packed: Path | None, work: Path) -> PurePosixPath | None:
     # The folder above may be passed by everybody, so its name is not to be guessed.
     target = work / f"model-{secrets.token_hex(8)}"
     if packed is not None:

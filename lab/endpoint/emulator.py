@@ -33,7 +33,7 @@ LOGS_FOLDER = "logs"
 
 
 @runtime_checkable
-class _Emptied(Protocol):
+class _ScalesToZero(Protocol):
     """A pool that can let go of its idle servers."""
 
     async def scale_to_zero(self) -> int: ...
@@ -112,7 +112,7 @@ class Emulator:
     async def scale_to_zero(self, endpoint: str) -> int:
         """Stop the idle containers of a serverless endpoint, so that the next start is cold."""
         pools = [one.pool for one in self._variants(endpoint)]
-        emptied = [cast("_Emptied", pool) for pool in pools if isinstance(pool, _Emptied)]
+        emptied = [cast("_ScalesToZero", pool) for pool in pools if isinstance(pool, _ScalesToZero)]
         return sum(await asyncio.gather(*(pool.scale_to_zero() for pool in emptied)))
 
     def _variants(self, endpoint: str) -> Sequence[LiveVariant]:

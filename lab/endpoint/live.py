@@ -6,7 +6,7 @@ from typing import Any, Protocol
 
 from lab.endpoint.instances import Compute
 from lab.endpoint.records import (
-    Kind,
+    EndpointKind,
     ServerRecord,
 )
 from lab.spec import Phase
@@ -23,7 +23,7 @@ class VariantPlan:
 
     endpoint: str
     name: str
-    kind: Kind
+    kind: EndpointKind
     image: str
     """As the model names it: a local name, or an ECR address."""
     model_data: str | None
@@ -75,7 +75,7 @@ class Server:
     idle_since: float = 0.0
     """Monotonic; meaningful while ``in_flight`` is 0."""
     healthy: bool = True
-    spent: bool = False
+    tainted: bool = False
     """A request ran out of time in it, and may still be worked on: not to be used again where a
     container takes one request at a time."""
 
@@ -208,7 +208,7 @@ class LiveEndpoint:
     """An endpoint that takes requests; replaced as a whole by an update."""
 
     name: str
-    kind: Kind
+    kind: EndpointKind
     generation: int
     variants: Sequence[LiveVariant]
     shadows: Sequence[LiveVariant] = ()
@@ -224,7 +224,7 @@ class Fleet(Protocol):
     async def start(self) -> None:
         """Adopt or remove what an earlier life left, go on with what was under way."""
 
-    def kick(self, endpoint: str) -> None:
+    def reconcile(self, endpoint: str) -> None:
         """The store holds something new for this endpoint: see to it, in the background."""
 
     def live(self, endpoint: str) -> LiveEndpoint | None:

@@ -13,7 +13,7 @@ from lab.endpoint.instances import (
     table,
 )
 from lab.endpoint.live import LaunchFailed, VariantPlan
-from lab.endpoint.records import Body, EndpointRecord, Kind, Resource
+from lab.endpoint.records import Body, EndpointKind, EndpointRecord, Resource
 from lab.endpoint.settings import Settings
 from lab.endpoint.store import Store
 
@@ -40,13 +40,13 @@ _DOWNLOAD_TIMEOUT_S: Final = 3600.0
 Models = Callable[[str], Resource | None]
 
 
-def kind_of(config: Body) -> Kind:
+def kind_of(config: Body) -> EndpointKind:
     """How an endpoint of this configuration is called."""
     if config.get("AsyncInferenceConfig"):
-        return Kind.ASYNC
+        return EndpointKind.ASYNC
     if any(variant.get("ServerlessConfig") for variant in config["ProductionVariants"]):
-        return Kind.SERVERLESS
-    return Kind.REAL_TIME
+        return EndpointKind.SERVERLESS
+    return EndpointKind.REAL_TIME
 
 
 def variant_plans(

@@ -27,7 +27,7 @@ class Status(StrEnum):
 
 
 @unique
-class Kind(StrEnum):
+class EndpointKind(StrEnum):
     """How an endpoint is called and paid for."""
 
     REAL_TIME = "real-time"

@@ -64,7 +64,7 @@ _AMAZON = re.compile(
 
 
 @dataclass(frozen=True, kw_only=True)
-class Place:
+class S3Location:
     """Where an object is. ``key`` may be empty, or a prefix."""
 
     bucket: str
@@ -74,7 +74,7 @@ class Place:
         return f"s3://{self.bucket}/{self.key}"
 
 
-def parse_place(uri: str, *, endpoint_url: str | None = None) -> Place:
+def parse_place(uri: str, *, endpoint_url: str | None = None) -> S3Location:
     """``s3://bucket/key``, or an ``https://`` URL of S3 itself or of the configured endpoint.
 
     Raises ``ObjectError`` (``InvalidURI``) for any other.
@@ -82,17 +82,17 @@ def parse_place(uri: str, *, endpoint_url: str | None = None) -> Place:
     if uri.startswith("s3://"):  # a key may hold ? and #, which no URL parser leaves alone
         bucket, _, key = uri.removeprefix("s3://").partition("/")
         if bucket:
-            return Place(bucket=bucket, key=key)
+            return S3Location(bucket=bucket, key=key)
     parts = urlsplit(uri)
     ours = endpoint_url is not None and parts.netloc == urlsplit(endpoint_url).netloc
     amazon = _AMAZON.match(parts.hostname or "")
     if ours or (parts.scheme == "https" and amazon):
         path = unquote(parts.path.removeprefix("/"))
         if amazon and amazon["bucket"]:
-            return Place(bucket=amazon["bucket"], key=path)
+            return S3Location(bucket=amazon["bucket"], key=path)
         bucket, _, key = path.partition("/")
         if bucket:
-            return Place(bucket=bucket, key=key)
+            return S3Location(bucket=bucket, key=key)
     raise ObjectError(
         "InvalidURI",
         f"{uri!r} is no place in S3. Write s3://BUCKET/KEY, or the object's https:// URL.",
@@ -228,7 +228,7 @@ class S3Objects:
                 raise ObjectError(
                     "InvalidURI", f"{place}: the key {key!r} leads out of the folder."
                 )
-            self.download(str(Place(bucket=place.bucket, key=key)), into / relative)
+            self.download(str(S3Location(bucket=place.bucket, key=key)), into / relative)
             found += 1
         if not found:
             raise ObjectError(
@@ -268,7 +268,7 @@ class S3Objects:
                         raise refused.ClientError(missing, "HeadBucket") from error
                 raise
 
-    def _place(self, uri: str) -> Place:
+    def _place(self, uri: str) -> S3Location:
         return parse_place(uri, endpoint_url=self._endpoint_url)
 
     @contextmanager

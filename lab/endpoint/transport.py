@@ -17,7 +17,7 @@ class Call:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Answer:
+class ContainerAnswer:
     """What a container answered. Header names in lower case."""
 
     status: int
@@ -46,7 +46,7 @@ class NotSentError(TransportError):
 class Transport(Protocol):
     """HTTP to the containers. Raises ``TransportError`` or ``TimeoutError``."""
 
-    async def invoke(self, address: Address, call: Call, *, timeout_s: float) -> Answer:
+    async def invoke(self, address: Address, call: Call, *, timeout_s: float) -> ContainerAnswer:
         """``POST /invocations``, the whole answer."""
 
     async def stream(self, address: Address, call: Call, *, timeout_s: float) -> StreamAnswer:

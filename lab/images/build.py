@@ -10,7 +10,7 @@ from lab.engine.emulation.qemu import ensure_runs
 from lab.errors import EngineError, ImageNotFoundError
 from lab.images import thirdparty, venvs
 from lab.images.base import ensure_base
-from lab.images.targets import COMPILED_ACROSS, LABEL_FINGERPRINT, Target, fingerprint, target
+from lab.images.targets import COMPILED_ACROSS, LABEL_FINGERPRINT, BuildTarget, fingerprint, target
 from lab.images.thirdparty import Provenance
 from lab.progress import Progress
 from lab.spec import Platform
@@ -34,7 +34,7 @@ def ensure(
 
 
 def ensure_all(
-    targets: Sequence[Target], *, platform: Platform, engine: DockerEngine, progress: Progress
+    targets: Sequence[BuildTarget], *, platform: Platform, engine: DockerEngine, progress: Progress
 ) -> Mapping[str, Provenance]:
     """The same, all in one build; where each service of others came from.
 
@@ -45,7 +45,7 @@ def ensure_all(
     def base(of: Platform) -> str:
         return engine.image(ensure_base(of, engine, progress).ref).image_id
 
-    def stands_on(one: Target) -> Platform:
+    def stands_on(one: BuildTarget) -> Platform:
         return engine.facts().platform if one.name in COMPILED_ACROSS else platform
 
     own = _with_steps([one for one in targets if not one.upstream])
@@ -72,7 +72,7 @@ def _refuse_absent(found: Mapping[str, Provenance]) -> None:
         )
 
 
-def _with_steps(targets: Sequence[Target]) -> Sequence[Target]:
+def _with_steps(targets: Sequence[BuildTarget]) -> Sequence[BuildTarget]:
     """The targets, and those whose images they take a step from."""
     names = [name for one in targets for name in (*one.steps, one.name)]
     return [target(name) for name in dict.fromkeys(names)]

@@ -30,7 +30,7 @@ _IGNORED: Final = frozenset({"__pycache__", ".mypy_cache", ".ruff_cache", ".pyte
 
 
 @dataclass(frozen=True, kw_only=True)
-class Target:
+class BuildTarget:
     """An image of the bake file. ``inputs`` are files and folders below the checkout's top."""
 
     name: str
@@ -47,16 +47,16 @@ class Target:
         return image_ref(self.name, platform)
 
 
-def _variant(name: str, *more: str, steps: Sequence[str] = ()) -> Target:
-    return Target(
+def _variant(name: str, *more: str, steps: Sequence[str] = ()) -> BuildTarget:
+    return BuildTarget(
         name=name,
         steps=steps,
         inputs=(BAKE_FILE, f"services/inference/Dockerfile.{name}", *_APP, *more),
     )
 
 
-def _upstream(name: str, *more: str, packaged: bool = True) -> Target:
-    return Target(
+def _upstream(name: str, *more: str, packaged: bool = True) -> BuildTarget:
+    return BuildTarget(
         name=name, upstream=True, packaged=packaged, inputs=(BAKE_FILE, f"services/{name}", *more)
     )
 
@@ -74,11 +74,11 @@ TARGETS: Final = {
         _variant("slim", "requirements/slim.txt", *_TOOLS, _CHECK),
         _variant("onnx", "requirements/onnx.txt", *_TOOLS, _CHECK),
         _variant("onnx-slim", "requirements/onnx-slim.txt", *_TOOLS, _PACKAGING),
-        Target(name=FLOOR, inputs=(BAKE_FILE, *_TOOLS, "services/floor")),
-        Target(name="coldhost", inputs=(BAKE_FILE, "services/coldhost")),
+        BuildTarget(name=FLOOR, inputs=(BAKE_FILE, *_TOOLS, "services/floor")),
+        BuildTarget(name="coldhost", inputs=(BAKE_FILE, "services/coldhost")),
         _upstream("registry"),
         _upstream("s3", *_TOOLS, "requirements/s3.txt"),
-        Target(
+        BuildTarget(
             name="prometheus",
             upstream=True,
             # Not its tests: a changed one makes no other image.
@@ -89,7 +89,7 @@ TARGETS: Final = {
         ),
         _upstream("pushgateway"),
         _upstream("grafana", packaged=False),
-        Target(
+        BuildTarget(
             name="endpoint",
             inputs=(
                 BAKE_FILE,
@@ -99,7 +99,7 @@ TARGETS: Final = {
                 "lab",
             ),
         ),
-        Target(
+        BuildTarget(
             name="trainer",
             inputs=(
                 BAKE_FILE,
@@ -112,7 +112,7 @@ TARGETS: Final = {
 }
 
 
-def target(name: str) -> Target:
+def target(name: str) -> BuildTarget:
     """The target of that name. Raises ``UsageError`` for a name that none has."""
     try:
         return TARGETS[name]
@@ -123,7 +123,7 @@ def target(name: str) -> Target:
         ) from None
 
 
-def fingerprint(target: Target, *, base: str, root: Path = ROOT) -> str:
+def fingerprint(target: BuildTarget, *, base: str, root: Path = ROOT) -> str:
     """A digest of everything the image is made from: its inputs and the id of its base.
 
     What a build downloads is pinned by hash in the inputs, but for Debian's packages: these are as

@@ -13,7 +13,7 @@ from lab.errors import ImageNotFoundError, LabError
 from lab.images.bake import bake
 from lab.images.base import Source, ensure_base
 from lab.images.pins import Pin, pins
-from lab.images.targets import LABEL_FINGERPRINT, Target, fingerprint
+from lab.images.targets import LABEL_FINGERPRINT, BuildTarget, fingerprint
 from lab.progress import Progress
 from lab.spec import Platform
 
@@ -40,7 +40,7 @@ class Provenance:
 
 
 def ensure(
-    targets: Sequence[Target],
+    targets: Sequence[BuildTarget],
     *,
     platform: Platform,
     engine: DockerEngine,
@@ -98,7 +98,7 @@ class _Base:
 
 
 def _present(
-    target: Target, platform: Platform, engine: DockerEngine, base: _Base
+    target: BuildTarget, platform: Platform, engine: DockerEngine, base: _Base
 ) -> Provenance | None:
     try:
         labels = engine.image(target.ref(platform)).labels
@@ -116,13 +116,13 @@ def _present(
     )
 
 
-def _mark_pulled(target: Target) -> str:
+def _mark_pulled(target: BuildTarget) -> str:
     """Of what a pulled image is made from: its pins stand for the base."""
     return fingerprint(target, base=" ".join(pin.pinned for pin in pins(target.name)))
 
 
 def _pull(
-    target: Target,
+    target: BuildTarget,
     platform: Platform,
     engine: DockerEngine,
     progress: Progress,
@@ -147,7 +147,7 @@ def _pull(
 
 
 def _take(
-    pin: Pin, target: Target, platform: Platform, engine: DockerEngine, progress: Progress
+    pin: Pin, target: BuildTarget, platform: Platform, engine: DockerEngine, progress: Progress
 ) -> None:
     with progress.step(f"Pulling {pin.ref}"):
         engine.pull(pin.pinned, platform=platform)

@@ -26,19 +26,19 @@ class ParityError(LabError):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Answer:
+class ImageAnswer:
     """What a container said of one picture: a probability for each label, and the grade."""
 
     grade: int
     probabilities: Sequence[float]
 
 
-def parse(body: bytes, *, of: str) -> Answer:
+def parse(body: bytes, *, of: str) -> ImageAnswer:
     """An answer from its JSON; ``of`` says what was asked. Raises ``ParityError``."""
     try:
         content: Mapping[str, Any] = json.loads(body)
         (prediction,) = content["predictions"]
-        answer = Answer(
+        answer = ImageAnswer(
             grade=int(prediction["grade"]),
             probabilities=tuple(float(one) for one in prediction["probabilities"]),
         )
@@ -51,7 +51,7 @@ def parse(body: bytes, *, of: str) -> Answer:
 
 
 def compare(
-    names: Sequence[str], reference: Sequence[Answer], compared: Sequence[Answer]
+    names: Sequence[str], reference: Sequence[ImageAnswer], compared: Sequence[ImageAnswer]
 ) -> Sequence[PictureResult]:
     """Picture by picture, in the order sent. Raises ``ParityError`` for unlike answers."""
     return [
@@ -80,7 +80,7 @@ def summarise(
     variant: str,
     archive: tuple[str, str],
     sides: tuple[Side, Side],
-    reference: Sequence[Answer],
+    reference: Sequence[ImageAnswer],
     bounds: Bounds = BOUNDS,
 ) -> Comparison:
     """The figures of one variant; ``archive`` is the runtime's name and the sha256."""
@@ -143,6 +143,6 @@ def _difference(name: str, one: Sequence[float], other: Sequence[float]) -> floa
     return max(abs(a - b) for a, b in zip(one, other, strict=True))
 
 
-def _spread(answers: Sequence[Answer]) -> float:
+def _spread(answers: Sequence[ImageAnswer]) -> float:
     by_label = zip(*(one.probabilities for one in answers), strict=True)
     return max((max(label) - min(label) for label in by_label), default=0.0)

@@ -10,7 +10,7 @@ import httpx
 from lab import tls
 from lab.engine.api import Container, ContainerSpec, Engine
 from lab.errors import ContainerFailedError
-from lab.parity.compare import Answer, parse
+from lab.parity.compare import ImageAnswer, parse
 from lab.parity.pictures import Picture
 from lab.progress import Step
 from lab.spec import LABEL_OWNER, LABEL_ROLE, Platform
@@ -50,8 +50,8 @@ def ask(
     engine: Engine,
     step: Step,
     *,
-    so_far: Callable[[Sequence[Answer]], str] = lambda _: "",
-) -> Sequence[Answer]:
+    so_far: Callable[[Sequence[ImageAnswer]], str] = lambda _: "",
+) -> Sequence[ImageAnswer]:
     """Start a container, send it every picture, and remove it whatever happens.
 
     ``so_far`` makes words of the answers that have come, for whoever waits for the others. Raises
@@ -65,7 +65,7 @@ def ask(
     ) as served:
         limit = httpx.Timeout(REQUEST_S * serving.patience, connect=_CONNECT_S)
         url = f"http://{served.address[0]}:{served.address[1]}"
-        answers: list[Answer] = []
+        answers: list[ImageAnswer] = []
         with httpx.Client(
             base_url=url, timeout=limit, verify=tls.context(), trust_env=False
         ) as http:
@@ -87,7 +87,9 @@ def _spec(serving: Serving) -> ContainerSpec:
     )
 
 
-def _answer(http: httpx.Client, picture: Picture, container: Container, serving: Serving) -> Answer:
+def _answer(
+    http: httpx.Client, picture: Picture, container: Container, serving: Serving
+) -> ImageAnswer:
     try:
         answer = http.post(
             "/invocations",

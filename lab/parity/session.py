@@ -16,7 +16,7 @@ from lab.errors import EngineError, UsageError
 from lab.host import host_facts
 from lab.images.build import ensure as ensure_images
 from lab.images.variants import image_ref, runtime_of, serving
-from lab.parity.compare import BOUNDS, Answer, compare, summarise, words
+from lab.parity.compare import BOUNDS, ImageAnswer, compare, summarise, words
 from lab.parity.pictures import COUNT, Picture, choose
 from lab.parity.record import FILE, Comparison, Parity, Side, save
 from lab.parity.served import Serving, ask
@@ -114,7 +114,7 @@ class _Scene:
         names = [one.name for one in self.pictures]
         reference = self._answers(variant, runtime, self.native, progress)
 
-        def so_far(answers: Sequence[Answer]) -> str:
+        def so_far(answers: Sequence[ImageAnswer]) -> str:
             count = len(answers)
             return words(compare(names[:count], reference[:count], answers))
 
@@ -134,8 +134,8 @@ class _Scene:
         runtime: Runtime,
         platform: Platform,
         progress: Progress,
-        so_far: Callable[[Sequence[Answer]], str] = lambda _: "",
-    ) -> Sequence[Answer]:
+        so_far: Callable[[Sequence[ImageAnswer]], str] = lambda _: "",
+    ) -> Sequence[ImageAnswer]:
         how = " (emulated)" if emulated(platform, native=self.native) else ""
         with progress.step(f"Asking {variant} for {platform}{how}") as step:
             return ask(

@@ -7,7 +7,7 @@ from typing import Final
 from lab.report.model import Against, Comparison, Quantity, Row
 from lab.report.rows import Group, Measured, groups
 from lab.spec import FLOOR, Platform
-from lab.stats.ratios import Method, Verdict, ratio_of_medians
+from lab.stats.ratios import Method, RatioVerdict, ratio_of_medians
 
 BASELINE: Final = "baseline"
 BEST: Final = "onnx-slim"
@@ -137,7 +137,7 @@ def _exact(
         interval=None,
         coverage=None,
         method=Method.NONE,
-        verdict=Verdict.SAME if ratio == 1 else Verdict.DIFFERENT,
+        verdict=RatioVerdict.SAME if ratio == 1 else RatioVerdict.DIFFERENT,
     )
 
 

@@ -16,7 +16,7 @@ from lab.report.words import (
 )
 from lab.report.words import PHASES as PHASE_WORDS
 from lab.spec import FLOOR, StartKind
-from lab.stats.ratios import Verdict
+from lab.stats.ratios import RatioVerdict
 
 _WHEN: Mapping[StartKind, str] = {
     StartKind.RESTART: "when its container is restarted",
@@ -133,13 +133,13 @@ def _versus(
     if not sentences:
         return _single([row for row in here if row.variant == quick], here, when)
     kind, one, turned = sentences[0]
-    if one.verdict is Verdict.SAME:
+    if one.verdict is RatioVerdict.SAME:
         text = f"No difference shown between {slow} and {quick} {when[kind]}"
     else:
         times_ = _times(one, turned=turned)
         text = f"{quick} is ready {times_} than {slow} {when[kind]}{_sure(one)}"
     for kind, one, turned in sentences[1:]:
-        if one.verdict is Verdict.SAME:
+        if one.verdict is RatioVerdict.SAME:
             text += f"; no difference shown {when[kind]}"
         else:
             text += f", {_times(one, turned=turned)} {when[kind]}{_sure(one)}"
@@ -163,7 +163,7 @@ def _times(one: Comparison, *, turned: bool) -> str:
 
 
 def _sure(one: Comparison) -> str:
-    return " (few samples)" if one.verdict in (Verdict.UNKNOWN, Verdict.LIKELY) else ""
+    return " (few samples)" if one.verdict in (RatioVerdict.UNKNOWN, RatioVerdict.LIKELY) else ""
 
 
 def _detail(pair: tuple[str, str], here: Sequence[Row], told: Sequence[Comparison]) -> str:

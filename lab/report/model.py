@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from lab.coldstart.record import Cell
 from lab.spec import Phase, Platform, StartKind
-from lab.stats.ratios import Method, Verdict
+from lab.stats.ratios import Method, RatioVerdict
 
 SCHEMA: Final = 1
 
@@ -146,7 +146,7 @@ class Comparison(_Frozen):
     coverage: float | None
     """What ``interval`` reaches at least: 0.95, or less with few samples."""
     method: Method
-    verdict: Verdict
+    verdict: RatioVerdict
 
 
 @unique
@@ -208,7 +208,7 @@ class Reached(StrEnum):
     UNMEASURED = "not measured in this run"
 
 
-class Target(_Frozen):
+class Goal(_Frozen):
     """A figure to reach, and what this run measured."""
 
     id: str
@@ -256,7 +256,7 @@ class Summary(_Frozen):
     headline: Headline
     rows: Sequence[Row]
     comparisons: Sequence[Comparison]
-    targets: Sequence[Target]
+    targets: Sequence[Goal]
     findings: Sequence[Finding]
 
     def to_json(self) -> str:

@@ -9,7 +9,7 @@ from lab.coldstart.record import Cell, ImageRecord, Outcome, Run, Sample
 from lab.report.load import Recorded
 from lab.report.model import Pair, Row, Spread
 from lab.spec import FLOOR, Phase, Platform, StartKind
-from lab.stats.doubts import outliers, relative_spread
+from lab.stats.diagnostics import outliers, relative_spread
 from lab.stats.quantiles import interval, median, quantile, supported
 
 VARIANT_ORDER: Final = ("baseline", "twostage", "slim", "onnx", "onnx-slim")

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Final
 
 from lab.report.comparisons import BASELINE, BEST
-from lab.report.model import Against, Comparison, Quantity, Reached, Row, Target
+from lab.report.model import Against, Comparison, Goal, Quantity, Reached, Row
 from lab.spec import FLOOR, Platform, StartKind
 
 MODEL: Final = "retinopathy-mobilenet"
@@ -16,7 +16,7 @@ SIZE: Final = 70_000_000
 ARM64: Final = 1.1
 
 
-def targets(rows: Sequence[Row], comparisons: Sequence[Comparison]) -> Sequence[Target]:
+def targets(rows: Sequence[Row], comparisons: Sequence[Comparison]) -> Sequence[Goal]:
     """Each figure, with the run's value where it measured one."""
     fresh = _total(comparisons, Against.BASELINE, BASELINE, StartKind.FRESH)
     pull = _total(comparisons, Against.BASELINE, BASELINE, StartKind.PULL)
@@ -37,7 +37,7 @@ def targets(rows: Sequence[Row], comparisons: Sequence[Comparison]) -> Sequence[
         None,
     )
     return [
-        Target(
+        Goal(
             id="fresh",
             what="baseline / onnx-slim, fresh start to first prediction",
             goal="at least 6x",
@@ -48,7 +48,7 @@ def targets(rows: Sequence[Row], comparisons: Sequence[Comparison]) -> Sequence[
             reached=_reached(fresh.ratio if fresh else None, lambda x: x >= FRESH),
             published="1.29x by image alone, 2.13x in all",
         ),
-        Target(
+        Goal(
             id="pull",
             what="baseline / onnx-slim, pull to first prediction",
             goal="at least 8x",
@@ -59,7 +59,7 @@ def targets(rows: Sequence[Row], comparisons: Sequence[Comparison]) -> Sequence[
             reached=_reached(pull.ratio if pull else None, lambda x: x >= PULL),
             published="1.29x by image alone, 2.13x in all",
         ),
-        Target(
+        Goal(
             id="floor",
             what="onnx-slim / floor, fresh",
             goal="at most 2.5x",
@@ -70,7 +70,7 @@ def targets(rows: Sequence[Row], comparisons: Sequence[Comparison]) -> Sequence[
             reached=_reached(floor.ratio if floor else None, lambda x: x <= OVER_FLOOR),
             published=None,
         ),
-        Target(
+        Goal(
             id="bytes",
             what="compressed bytes, baseline / onnx-slim",
             goal="at least 12x",
@@ -81,7 +81,7 @@ def targets(rows: Sequence[Row], comparisons: Sequence[Comparison]) -> Sequence[
             reached=_reached(big / small if big and small else None, lambda x: x >= BYTES),
             published="3.5x",
         ),
-        Target(
+        Goal(
             id="size",
             what="onnx-slim, compressed",
             goal="at most 70 MB",
@@ -92,7 +92,7 @@ def targets(rows: Sequence[Row], comparisons: Sequence[Comparison]) -> Sequence[
             reached=_reached(small, lambda x: x <= SIZE),
             published=None,
         ),
-        Target(
+        Goal(
             id="arm64",
             what="compressed bytes of onnx-slim, arm64 / amd64",
             goal="at most 1.1x",
@@ -106,7 +106,7 @@ def targets(rows: Sequence[Row], comparisons: Sequence[Comparison]) -> Sequence[
     ]
 
 
-def worth_showing(found: Iterable[Target]) -> bool:
+def worth_showing(found: Iterable[Goal]) -> bool:
     """Whether any was measured: else the table would only distract."""
     return any(one.reached is not Reached.UNMEASURED for one in found)
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 import httpx
 
 from lab import tls
-from lab.engine.doctor.findings import Check, Finding, degraded, ok
+from lab.engine.doctor.findings import Check, CheckResult, degraded, ok
 from lab.engine.install.locate import search
 from lab.errors import LabError
 from lab.services import SERVICES, Service
@@ -24,7 +24,7 @@ def checks() -> Sequence[Check]:
     ]
 
 
-def stack_ports(env: Mapping[str, str] = os.environ) -> Finding:
+def stack_ports(env: Mapping[str, str] = os.environ) -> CheckResult:
     """Whether the stack's ports are free, or held by the stack itself."""
     held, faults = [], []
     for service in SERVICES.values():
@@ -43,7 +43,7 @@ def stack_ports(env: Mapping[str, str] = os.environ) -> Finding:
     return ok(f"runs: {', '.join(held)}" if held else f"{free} are free")
 
 
-def reachable_engine() -> Finding:
+def reachable_engine() -> CheckResult:
     """Whether the emulator can share the engine's socket and a folder with it."""
     found = search().found
     if found is None:

@@ -74,7 +74,7 @@ SHORT: Final = Script(steady_s=20, burst_s=8, idle_s=5, cold_starts=1, shifted_s
 
 
 @dataclass(frozen=True, kw_only=True)
-class Target:
+class DemoEndpoint:
     """An endpoint of ``lab up``."""
 
     name: str
@@ -98,7 +98,7 @@ class Chapter:
     """What it shows, and on which board."""
 
 
-def targets(client: Emulator) -> Sequence[Target]:
+def targets(client: Emulator) -> Sequence[DemoEndpoint]:
     """The endpoints that ``lab up`` leaves, as far as they are in service.
 
     Raises ``EndpointError`` when there is none, or no emulator.
@@ -118,7 +118,7 @@ def targets(client: Emulator) -> Sequence[Target]:
             except UsageError as error:
                 raise EndpointError(error.what, remedy="Bring it up to date: `make up`.") from error
             found.append(
-                Target(
+                DemoEndpoint(
                     name=name,
                     model=model,
                     limit=_limit(client, seen),
@@ -135,7 +135,7 @@ def targets(client: Emulator) -> Sequence[Target]:
 
 
 def play(
-    found: Sequence[Target], client: Emulator, progress: Progress, *, script: Script
+    found: Sequence[DemoEndpoint], client: Emulator, progress: Progress, *, script: Script
 ) -> Sequence[Chapter]:
     """The traffic, chapter by chapter."""
     traffic = Traffic(client)
@@ -176,7 +176,7 @@ def settle(prometheus: str, progress: Progress, *, seconds: float) -> Sequence[s
 
 
 def _steady(
-    found: Sequence[Target], traffic: Traffic, progress: Progress, script: Script
+    found: Sequence[DemoEndpoint], traffic: Traffic, progress: Progress, script: Script
 ) -> Chapter:
     streams = [
         Stream(
@@ -195,7 +195,7 @@ def _steady(
     )
 
 
-def _burst(target: Target, traffic: Traffic, progress: Progress, script: Script) -> Chapter:
+def _burst(target: DemoEndpoint, traffic: Traffic, progress: Progress, script: Script) -> Chapter:
     clients = 2 * (target.limit or 0) + 2
     return _chapter(
         f"Burst: {clients} clients on {target.name}, which may run {target.limit} containers",
@@ -208,7 +208,7 @@ def _burst(target: Target, traffic: Traffic, progress: Progress, script: Script)
 
 
 def _cold(
-    serverless: Sequence[Target],
+    serverless: Sequence[DemoEndpoint],
     client: Emulator,
     traffic: Traffic,
     progress: Progress,
@@ -234,7 +234,7 @@ def _cold(
 
 
 def _shifted(
-    found: Sequence[Target], traffic: Traffic, progress: Progress, script: Script
+    found: Sequence[DemoEndpoint], traffic: Traffic, progress: Progress, script: Script
 ) -> Chapter:
     target = min(found, key=lambda one: (one.large, one.limit is not None))
     with progress.step("Making pictures that are too dark or too flat"):

@@ -125,7 +125,7 @@ def allowed(wall_s: float, error_bar_s: float) -> float:
     return TOLERANCE * wall_s + error_bar_s
 
 
-def doubts(
+def inconsistencies(
     marks: Mapping[Mark, int],
     *,
     inside: Inside | None,

@@ -21,7 +21,7 @@ Blocks = Mapping[int, Sequence[float]]
 
 
 @unique
-class Verdict(StrEnum):
+class RatioVerdict(StrEnum):
     """What a ratio shows."""
 
     DIFFERENT = "difference shown"
@@ -50,13 +50,13 @@ class Ratio:
     method: Method
 
     @property
-    def verdict(self) -> Verdict:
+    def verdict(self) -> RatioVerdict:
         """Different only if an interval of 95 % excludes 1."""
         if self.interval is None:
-            return Verdict.UNKNOWN
+            return RatioVerdict.UNKNOWN
         if self.interval.holds(1.0):
-            return Verdict.SAME if self.interval.confident else Verdict.UNKNOWN
-        return Verdict.DIFFERENT if self.interval.confident else Verdict.LIKELY
+            return RatioVerdict.SAME if self.interval.confident else RatioVerdict.UNKNOWN
+        return RatioVerdict.DIFFERENT if self.interval.confident else RatioVerdict.LIKELY
 
 
 def ratio_of_medians(numerator: Blocks, denominator: Blocks, *, seed: int) -> Ratio:

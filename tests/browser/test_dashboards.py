@@ -44,7 +44,7 @@ def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
         at(8, 21, panel("text", options={"content": "**Look** here, `code`"})),
         at(16, 21, panel("stat", "gone")),
     )  # fmt: skip
-    drawn = draw.draw([made], RECORD.server(), draw.Options(range="10m", now=NOW))
+    drawn = draw.draw([made], RECORD.server(), draw.DrawOptions(range="10m", now=NOW))
     return write_whole(
         tmp_path_factory.mktemp("dashboards") / "a.html", page.render(drawn, source="a test")
     )

@@ -12,11 +12,11 @@ import pytest
 from lab.artifacts.store import Archive
 from lab.aws.access.session import AwsSession, open_session
 from lab.aws.deployer import Removal
-from lab.aws.model import Check, Deployment, Kind, Names, Order, State
+from lab.aws.model import Check, Deployment, Names, Order, PreflightState, ServingKind
 from lab.aws.push import workflow
 from lab.aws.push.ecr import Pushed
 from lab.aws.push.preflight import refuse_failed
-from lab.aws.push.workflow import Goods, Plan, ToAws
+from lab.aws.push.workflow import LocalArtifacts, Plan, ToAws
 from lab.aws.stack.cloudformation import Stack
 from lab.progress import Progress, Silent
 from lab.spec import Platform, Runtime
@@ -28,11 +28,11 @@ ORDER = Order(
     endpoint=ENDPOINT,
     variant="onnx-slim",
     model="retinopathy-mobilenet",
-    kind=Kind.SERVERLESS,
+    kind=ServingKind.SERVERLESS,
     memory_mb=2048,
 )
 REAL_TIME = replace(
-    ORDER, kind=Kind.REAL_TIME, memory_mb=None, instance_type="ml.m5.large", max_instances=2
+    ORDER, kind=ServingKind.REAL_TIME, memory_mb=None, instance_type="ml.m5.large", max_instances=2
 )
 
 
@@ -84,12 +84,12 @@ def _manifest(ref: str) -> str:
     )
 
 
-def goods(folder: Path, *, image: str = "first", size: int = 50_000) -> Goods:
+def goods(folder: Path, *, image: str = "first", size: int = 50_000) -> LocalArtifacts:
     """An image of that name, and an archive of so many bytes."""
     path = folder / f"model-{image}.tar.gz"
     content = hashlib.sha256(image.encode()).digest() * (size // 32 + 1)
     path.write_bytes(content[:size])
-    return Goods(
+    return LocalArtifacts(
         image=image,
         image_id="sha256:" + hashlib.sha256(image.encode()).hexdigest(),
         platform=Platform.AMD64,
@@ -108,7 +108,7 @@ def goods(folder: Path, *, image: str = "first", size: int = 50_000) -> Goods:
 class Pusher:
     """What the command line does, without asking."""
 
-    goods: Goods
+    goods: LocalArtifacts
     order: Order = ORDER
     progress: Silent = None  # type: ignore[assignment]
 
@@ -124,7 +124,9 @@ class Pusher:
             refuse_failed(checks)
             return checks, workflow.plan(order, self.goods, to)
 
-    def push(self, order: Order | None = None, *, goods: Goods | None = None) -> Deployment:
+    def push(
+        self, order: Order | None = None, *, goods: LocalArtifacts | None = None
+    ) -> Deployment:
         """Look, plan, make."""
         order = order or self.order
         self.goods = goods or self.goods
@@ -148,7 +150,7 @@ class Pusher:
 
 
 def _fit() -> Sequence[Check]:
-    return (Check(name="contract", state=State.OK, detail="as the test says"),)
+    return (Check(name="contract", state=PreflightState.OK, detail="as the test says"),)
 
 
 def carry(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,11 +6,11 @@ from typing import Any
 import pytest
 
 from lab.aws.access.session import AwsSession
-from lab.aws.deployer import Thing
+from lab.aws.deployer import CloudResource
 from lab.aws.model import AwsError, Names
 from lab.aws.stack import removal as destroy
 from lab.aws.stack.cloudformation import Stack
-from lab.aws.stack.inventory import strangers
+from lab.aws.stack.inventory import unmanaged
 from lab.progress import Silent
 from tests.cloud.world import World
 from tests.unit.aws.orders import artifacts, pushed, real_time, serverless
@@ -66,7 +66,7 @@ def test_alarms_that_autoscaling_made_are_ours_and_their_staying_is_told(
         Threshold=300,
         ComparisonOperator="GreaterThanThreshold",
     )
-    assert strangers(aws, names) == []
+    assert unmanaged(aws, names) == []
     (kept,) = stack.destroy(Silent()).kept
     assert (kept.thing.kind, kept.thing.name) == ("CloudWatch alarm", made)
     assert "AWS still lists it" in kept.why
@@ -187,20 +187,20 @@ def test_what_no_stack_of_ours_made_is_kept_and_said(
     removal = stack.destroy(Silent())
     assert removal.removed == ()
     ((kept),) = removal.kept
-    assert kept.thing == Thing(kind="ECR repository", name=names.repository)
+    assert kept.thing == CloudResource(kind="ECR repository", name=names.repository)
     assert "no stack" in kept.why
     assert world.left() == [f"repository {names.repository}"]
 
 
 def test_a_listing_that_lags_is_asked_again() -> None:
-    role = Thing(kind="IAM role", name="mine")
+    role = CloudResource(kind="IAM role", name="mine")
     listings = iter([[role], [role], []])
     removal = destroy.compared([role], lambda: next(listings), own={"mine"}, poll_s=0)
     assert (removal.removed, removal.kept) == ((role,), ())
 
 
 def test_what_stays_listed_is_told() -> None:
-    role = Thing(kind="IAM role", name="mine")
+    role = CloudResource(kind="IAM role", name="mine")
     removal = destroy.compared([role], lambda: [role], own={"mine"}, poll_s=0)
     assert removal.removed == ()
     assert "still lists" in removal.kept[0].why

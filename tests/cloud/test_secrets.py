@@ -14,8 +14,8 @@ from lab.aws.measure.metrics import CloudWatch
 from lab.aws.measure.session import measure
 from lab.aws.measure.spending import rates_of
 from lab.aws.measure.subject import on_aws
-from lab.aws.measure.task import Options, Task
-from lab.aws.model import Names, Target
+from lab.aws.measure.task import MeasureOptions, Task
+from lab.aws.model import Names, PushTarget
 from lab.cli import main
 from lab.errors import LabError
 from tests.cloud.pushing import ENDPOINT, FULL, Pusher, carry, goods
@@ -108,8 +108,8 @@ def test_a_measurements_folder_holds_no_account_id(
             Task(
                 subject=subject,
                 payload=Payload(name="any.bin", body=b"x", content_type="image/png"),
-                rates=rates_of(Target.AWS, subject.kind, memory_mb=subject.memory_mb),
-                options=Options(
+                rates=rates_of(PushTarget.AWS, subject.kind, memory_mb=subject.memory_mb),
+                options=MeasureOptions(
                     warm_n=2, warm_pause_s=0, cold_n=1, cold_idle_s=0, metrics_wait_s=0
                 ),
             ),

@@ -10,7 +10,7 @@ from lab.aws.model import Action, Artifacts, AwsError, Names, Order
 from lab.aws.stack import template
 from lab.aws.stack.cloudformation import Stack
 from lab.aws.stack.inventory import described as ours
-from lab.aws.stack.inventory import inventory, strangers
+from lab.aws.stack.inventory import inventory, unmanaged
 from lab.errors import UsageError
 from lab.progress import Silent
 from tests.cloud.world import World
@@ -172,7 +172,7 @@ def test_a_stack_that_is_somebody_elses_is_refused(
         lambda: stack.prepare(serverless(), Silent()),
         lambda: stack.destroy(Silent()),
         lambda: ours(aws, names),
-        lambda: strangers(aws, names),
+        lambda: unmanaged(aws, names),
     ):
         with pytest.raises(AwsError, match="belongs to somebody else"):
             refused()
@@ -183,7 +183,7 @@ def test_a_stack_that_is_somebody_elses_is_refused(
 def test_what_has_our_names_and_is_not_our_stacks_is_a_stranger(
     world: World, aws: AwsSession, names: Names, there: str
 ) -> None:
-    assert strangers(aws, names) == []
+    assert unmanaged(aws, names) == []
     match there:
         case "repository":
             world.client("ecr").create_repository(repositoryName=names.repository)
@@ -201,7 +201,7 @@ def test_what_has_our_names_and_is_not_our_stacks_is_a_stranger(
                 PrimaryContainer={"Image": "x"},
                 ExecutionRoleArn=f"arn:aws:iam::{world.account}:role/x",
             )
-    (stranger,) = strangers(aws, names)
+    (stranger,) = unmanaged(aws, names)
     assert there in stranger.kind
 
 
@@ -209,7 +209,7 @@ def test_what_our_stack_made_is_no_stranger(aws: AwsSession, stack: Stack, names
     assert ours(aws, names) is None
     pushed(stack, real_time(max_instances=2))
     assert ours(aws, names)
-    assert strangers(aws, names) == []
+    assert unmanaged(aws, names) == []
     assert len(inventory(aws, names)) == 11
 
 
@@ -217,7 +217,7 @@ def test_a_bucket_that_another_account_has_counts_as_there(
     world: World, aws: AwsSession, names: Names
 ) -> None:
     world.faults.deny("s3:HeadBucket")
-    assert [one.kind for one in strangers(aws, names)] == ["S3 bucket"]
+    assert [one.kind for one in unmanaged(aws, names)] == ["S3 bucket"]
 
 
 def test_endpoints_whose_names_begin_alike_do_not_see_each_other(

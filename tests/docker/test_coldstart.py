@@ -13,7 +13,7 @@ import pytest
 from lab.coldstart import pagecache, runner
 from lab.coldstart.executor import Bench, ContainerExecutor
 from lab.coldstart.folder import RunFolder
-from lab.coldstart.marks import Taking
+from lab.coldstart.marks import TrialRecorder
 from lab.coldstart.observe import Limits
 from lab.coldstart.plan import Plan
 from lab.coldstart.prepare import prepared
@@ -242,7 +242,7 @@ def test_a_pull_is_measured_on_a_cold_host_and_refused_on_a_warm_one(
         with cold.open(platform) as site:
             site.engine.pull(sample.evidence["pulled_from"])
             with pytest.raises(NotColdError):
-                site.bring(subject, Taking())
+                site.bring(subject, TrialRecorder())
 
 
 @pytest.fixture

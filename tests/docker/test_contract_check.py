@@ -21,10 +21,10 @@ import pytest
 
 from lab.contract.check import chosen, entries, run
 from lab.contract.layers.saved import save
-from lab.contract.model import Finding, Verdict
+from lab.contract.model import RuleFinding, Verdict
 from lab.contract.reports.machine import as_json
 from lab.contract.running.session import START_LIMIT_S, Session
-from lab.contract.subject import Wish, prepared
+from lab.contract.subject import CheckRequest, prepared
 from lab.engine.docker.engine import DockerEngine
 from lab.engine.registry.local import Registry
 from lab.engine.registry.manifests import OCI_INDEX, OCI_MANIFEST
@@ -159,12 +159,12 @@ class Checks:
         self._payload = folder / "payload.json"
         self._payload.write_text(json.dumps({"instances": [[1.0]]}))
 
-    def own(self, image: str, **how: Any) -> Sequence[Finding]:
+    def own(self, image: str, **how: Any) -> Sequence[RuleFinding]:
         """Check an image of this folder."""
-        wish = Wish(image=image, model_data=str(self._model), payload=self._payload)
+        wish = CheckRequest(image=image, model_data=str(self._model), payload=self._payload)
         return self.of(wish, **how)
 
-    def of(self, wish: Wish, *, broken: str = "", **how: Any) -> Sequence[Finding]:
+    def of(self, wish: CheckRequest, *, broken: str = "", **how: Any) -> Sequence[RuleFinding]:
         """Check an image, and what was slow once more: ``broken`` is the rule that it breaks."""
         findings = self._once(wish, **how)
         for _ in range(2):
@@ -183,12 +183,12 @@ class Checks:
 
     def _once(
         self,
-        wish: Wish,
+        wish: CheckRequest,
         *,
         memory: bool = False,
         start_limit_s: float = START_LIMIT_S,
         only: Sequence[str] = (),
-    ) -> Sequence[Finding]:
+    ) -> Sequence[RuleFinding]:
         wanted = chosen(only, quick=not memory, among=entries())
         with prepared(wish, self.engine, Silent()) as (subject, where):
             session = Session(subject, where, start_limit_s=start_limit_s, quick=True)
@@ -262,14 +262,14 @@ def checks(engine: DockerEngine, tmp_path_factory: pytest.TempPathFactory) -> Ch
     return Checks(engine, tmp_path_factory.mktemp("contract"))
 
 
-def named(findings: Sequence[Finding], verdict: Verdict) -> dict[str, str]:
+def named(findings: Sequence[RuleFinding], verdict: Verdict) -> dict[str, str]:
     return {one.rule.id: one.seen for one in findings if one.verdict is verdict}
 
 
 @pytest.fixture(scope="module")
 def under_way(
     request: pytest.FixtureRequest, checks: Checks, images: Images
-) -> Iterator[Mapping[str, Future[Sequence[Finding]]]]:
+) -> Iterator[Mapping[str, Future[Sequence[RuleFinding]]]]:
     """The checks of all selected cases, a few at a time: most of a check is waiting."""
     selected = [
         check
@@ -296,7 +296,7 @@ def under_way(
 
 @pytest.mark.parametrize("check", CHECKS, ids=str)
 def test_an_image_that_breaks_one_rule_is_told_exactly_that_rule(
-    under_way: Mapping[str, Future[Sequence[Finding]]], check: Check
+    under_way: Mapping[str, Future[Sequence[RuleFinding]]], check: Check
 ) -> None:
     findings, case = under_way[str(check)].result(), check.case
     broken = named(findings, Verdict.FAIL)
@@ -309,7 +309,7 @@ def test_an_image_that_breaks_one_rule_is_told_exactly_that_rule(
 
 @pytest.mark.parametrize("check", [Check(case=SOUND, all_rules=True)], ids=str)
 def test_an_image_that_keeps_the_contract_breaks_no_rule(
-    under_way: Mapping[str, Future[Sequence[Finding]]], check: Check
+    under_way: Mapping[str, Future[Sequence[RuleFinding]]], check: Check
 ) -> None:
     findings = under_way[str(check)].result()
     assert named(findings, Verdict.FAIL) == {}
@@ -319,7 +319,7 @@ def test_an_image_that_keeps_the_contract_breaks_no_rule(
 
 @pytest.mark.parametrize("check", [Check(case=MULTI_MODEL, all_rules=True)], ids=str)
 def test_a_multi_model_server_is_told_so(
-    under_way: Mapping[str, Future[Sequence[Finding]]], check: Check
+    under_way: Mapping[str, Future[Sequence[RuleFinding]]], check: Check
 ) -> None:
     findings = under_way[str(check)].result()
     assert named(findings, Verdict.FAIL) == {}
@@ -460,7 +460,7 @@ def test_none_of_the_labs_own_images_breaks_a_rule(
     request: pytest.FixtureRequest, checks: Checks, built: Built, variant: str
 ) -> None:
     model = None if variant == FLOOR else request.getfixturevalue("mobilenet")
-    wish = Wish(image=built(variant), model_data=model)
+    wish = CheckRequest(image=built(variant), model_data=model)
     # Six tiers of TensorFlow take minutes; each of its images is measured in them by the benches.
     tiers = VARIANTS[variant].runtime is not Runtime.TENSORFLOW
     findings = checks.of(wish, memory=tiers)

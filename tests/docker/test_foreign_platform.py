@@ -15,7 +15,7 @@ from lab.coldstart.prepare import prepared as prepared_run
 from lab.contract.check import chosen, entries, run
 from lab.contract.model import Verdict, Verdicts
 from lab.contract.running.session import Session
-from lab.contract.subject import Wish, prepared
+from lab.contract.subject import CheckRequest, prepared
 from lab.endpoint.instances import LARGE
 from lab.engine.docker.engine import DockerEngine
 from lab.progress import Progress, Silent
@@ -29,14 +29,14 @@ ABOUT_TIME = ("start-time", "ping", "invocation")
 OF_ANSWERS = ("content-type", "garbage", "unknown-paths")
 
 
-def checked(engine: DockerEngine, wish: Wish, only: Sequence[str]) -> Verdicts:
+def checked(engine: DockerEngine, wish: CheckRequest, only: Sequence[str]) -> Verdicts:
     with prepared(wish, engine, Silent()) as (subject, where):
         session = Session(subject, where, quick=True)
         with closing(session):
             return run(session, chosen(only, quick=True, among=entries()), Silent())
 
 
-def assert_kept(engine: DockerEngine, wish: Wish, rules: Sequence[str]) -> None:
+def assert_kept(engine: DockerEngine, wish: CheckRequest, rules: Sequence[str]) -> None:
     """Every rule passes; nothing is said of how long things took, and all else is judged."""
     verdicts = checked(engine, wish, rules)
     assert verdicts.emulated
@@ -53,7 +53,7 @@ def assert_kept(engine: DockerEngine, wish: Wish, rules: Sequence[str]) -> None:
 def test_the_floor_keeps_the_contract_and_nothing_is_said_of_its_pace(
     engine: DockerEngine, foreign: Platform
 ) -> None:
-    wish = Wish(image=FLOOR, platform=foreign, instance_type=LARGE[foreign])
+    wish = CheckRequest(image=FLOOR, platform=foreign, instance_type=LARGE[foreign])
     assert_kept(engine, wish, (*IN_FULL, *ABOUT_TIME))
 
 
@@ -61,14 +61,16 @@ def test_the_floor_keeps_the_contract_and_nothing_is_said_of_its_pace(
 def test_the_small_image_keeps_the_contract_and_nothing_is_said_of_its_pace(
     engine: DockerEngine, foreign: Platform, mobilenet: str
 ) -> None:
-    wish = Wish(image=SMALL, platform=foreign, model_data=mobilenet, instance_type=LARGE[foreign])
+    wish = CheckRequest(
+        image=SMALL, platform=foreign, model_data=mobilenet, instance_type=LARGE[foreign]
+    )
     assert_kept(engine, wish, (*IN_FULL, *ABOUT_TIME, *OF_ANSWERS))
 
 
 def test_an_image_for_another_processor_than_the_instance_s_is_told(
     engine: DockerEngine, platform: Platform, foreign: Platform, built: Callable[[str], str]
 ) -> None:
-    wish = Wish(image=built(FLOOR), instance_type=LARGE[foreign])
+    wish = CheckRequest(image=built(FLOOR), instance_type=LARGE[foreign])
     (finding,) = checked(engine, wish, ["instance-type"]).findings
     assert finding.verdict is Verdict.FAIL
     assert str(platform) in finding.seen

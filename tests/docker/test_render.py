@@ -11,7 +11,7 @@ import pytest
 
 from lab.engine.docker.engine import DockerEngine
 from lab.observe.render import page
-from lab.observe.render.draw import DrawnBoard, Options, State, draw
+from lab.observe.render.draw import DrawnBoard, DrawOptions, PanelState, draw
 from lab.observe.render.panels.views import Dials, Plot, Strips, Table, Tiles
 from lab.observe.render.prometheus import Prometheus
 from tests.docker import known
@@ -100,7 +100,7 @@ SHELF = {
 
 def drawn(prometheus: Prometheus, *panels: Any, given: Any = None) -> DrawnBoard:
     boards = [board(*panels, templating={"list": [SHELF]})]
-    options = Options(range="1m", given=given or {})
+    options = DrawOptions(range="1m", given=given or {})
     found = draw(boards, prometheus, options)
     assert "Test" in page.render(found, source="a test")
     return found[0]
@@ -175,5 +175,9 @@ def test_a_real_refusal_is_told_and_the_rest_is_drawn(prometheus: Prometheus) ->
         panel("stat", "known_share", query=instant()),
         panel("stat", "absent_metric", query=instant()),
     )
-    assert [one.state for one in shown.panels] == [State.FAILED, State.DRAWN, State.EMPTY]
+    assert [one.state for one in shown.panels] == [
+        PanelState.FAILED,
+        PanelState.DRAWN,
+        PanelState.EMPTY,
+    ]
     assert "query A, sum(known_share: bad_data" in shown.panels[0].trouble

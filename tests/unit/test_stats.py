@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lab.stats.doubts import drift, mad, outliers, relative_spread
+from lab.stats.diagnostics import drift, mad, outliers, relative_spread
 from lab.stats.quantiles import (
     interval,
     median,
@@ -15,7 +15,7 @@ from lab.stats.quantiles import (
     supported,
     supports,
 )
-from lab.stats.ratios import Method, Verdict, ratio_of_medians
+from lab.stats.ratios import Method, RatioVerdict, ratio_of_medians
 
 SECONDS = st.lists(st.floats(min_value=0.001, max_value=1000), min_size=1, max_size=60)
 
@@ -125,7 +125,7 @@ def test_a_ratio_of_identical_samples_shows_no_difference() -> None:
     values = [1.0, 1.1, 0.9, 1.05, 0.95, 1.02, 0.98]
     ratio = ratio_of_medians(blocks(values), blocks(values[::-1]), seed=1)
     assert ratio.value == 1.0
-    assert ratio.verdict is Verdict.SAME
+    assert ratio.verdict is RatioVerdict.SAME
     assert ratio.method is Method.PAIRED
 
 
@@ -134,7 +134,7 @@ def test_a_clear_ratio_is_shown_with_a_narrow_interval() -> None:
     under = [float(value) for value in rng.normal(1.0, 0.02, 12)]
     ratio = ratio_of_medians(blocks([6 * value for value in under]), blocks(under), seed=1)
     assert ratio.value == pytest.approx(6.0)
-    assert ratio.verdict is Verdict.DIFFERENT
+    assert ratio.verdict is RatioVerdict.DIFFERENT
     assert ratio.interval is not None
     # Drawn by block, numerator and denominator move together: the ratio never wavers.
     assert ratio.interval.low == pytest.approx(6.0)
@@ -171,13 +171,13 @@ def test_four_samples_a_side_give_the_extremes_and_call_it_likely() -> None:
     assert ratio.interval is not None
     assert (ratio.interval.low, ratio.interval.high) == (8 / 2, 11 / 1)
     assert ratio.interval.coverage == 0.75
-    assert ratio.verdict is Verdict.LIKELY
+    assert ratio.verdict is RatioVerdict.LIKELY
 
 
 def test_two_samples_a_side_tell_nothing() -> None:
     ratio = ratio_of_medians(blocks([8.0, 9.0]), blocks([1.0, 2.0]), seed=1)
     assert ratio.interval is None
-    assert ratio.verdict is Verdict.UNKNOWN
+    assert ratio.verdict is RatioVerdict.UNKNOWN
 
 
 def test_the_bootstrap_covers_nearly_as_often_as_it_says() -> None:

@@ -9,7 +9,7 @@ from botocore.parsers import ResponseParserError
 
 
 @unique
-class Kind(StrEnum):
+class ErrorKind(StrEnum):
     """What went wrong, as far as it matters for what to do next."""
 
     CREDENTIALS = "no credentials"
@@ -31,8 +31,8 @@ class Kind(StrEnum):
     OTHER = "other"
 
 
-CODES: Final[Mapping[Kind, Sequence[str]]] = {
-    Kind.REJECTED: (
+CODES: Final[Mapping[ErrorKind, Sequence[str]]] = {
+    ErrorKind.REJECTED: (
         "AuthFailure",
         "IncompleteSignature",
         "IncompleteSignatureException",
@@ -45,14 +45,14 @@ CODES: Final[Mapping[Kind, Sequence[str]]] = {
         "SignatureDoesNotMatch",
         "UnrecognizedClientException",
     ),
-    Kind.EXPIRED: (
+    ErrorKind.EXPIRED: (
         "ExpiredToken",
         "ExpiredTokenException",
         "TokenRefreshRequired",
         "UnauthorizedException",
     ),
-    Kind.CLOCK: ("RequestExpired", "RequestInTheFuture", "RequestTimeTooSkewed"),
-    Kind.REGION: (
+    ErrorKind.CLOCK: ("RequestExpired", "RequestInTheFuture", "RequestTimeTooSkewed"),
+    ErrorKind.REGION: (
         "AuthorizationHeaderMalformed",
         "IllegalLocationConstraintException",
         "OptInRequired",
@@ -61,7 +61,7 @@ CODES: Final[Mapping[Kind, Sequence[str]]] = {
         "SubscriptionRequiredException",
         "301",
     ),
-    Kind.DENIED: (
+    ErrorKind.DENIED: (
         "AWSServiceAccessNotEnabledException",
         "AccessDenied",
         "AccessDeniedException",
@@ -79,7 +79,7 @@ CODES: Final[Mapping[Kind, Sequence[str]]] = {
         "UnauthorizedOperation",
         "403",
     ),
-    Kind.QUOTA: (
+    ErrorKind.QUOTA: (
         "LimitExceeded",
         "LimitExceededException",
         "LimitExceededFault",
@@ -92,7 +92,7 @@ CODES: Final[Mapping[Kind, Sequence[str]]] = {
         "TooManyTagsException",
         "PolicyLengthExceededException",
     ),
-    Kind.THROTTLED: (
+    ErrorKind.THROTTLED: (
         "BandwidthLimitExceeded",
         "EC2ThrottledException",
         "PriorRequestNotComplete",
@@ -107,13 +107,13 @@ CODES: Final[Mapping[Kind, Sequence[str]]] = {
         "TooManyRequestsException",
         "429",
     ),
-    Kind.CONNECTION: (
+    ErrorKind.CONNECTION: (
         "IncompleteBody",
         "RequestAbortedException",
         "RequestTimeout",
         "RequestTimeoutException",
     ),
-    Kind.ABSENT: (
+    ErrorKind.ABSENT: (
         "ChangeSetNotFound",
         "ChangeSetNotFoundException",
         "ImageNotFoundException",
@@ -143,7 +143,7 @@ CODES: Final[Mapping[Kind, Sequence[str]]] = {
         "UploadNotFoundException",
         "404",
     ),
-    Kind.TAKEN: (
+    ErrorKind.TAKEN: (
         "AlreadyExistsException",
         "BucketAlreadyExists",
         "BucketAlreadyOwnedByYou",
@@ -159,7 +159,7 @@ CODES: Final[Mapping[Kind, Sequence[str]]] = {
         "ResourceAlreadyExistsException",
         "TokenAlreadyExistsException",
     ),
-    Kind.BUSY: (
+    ErrorKind.BUSY: (
         "ConcurrentModification",
         "ConcurrentModificationException",
         "ConcurrentUpdateException",
@@ -177,7 +177,7 @@ CODES: Final[Mapping[Kind, Sequence[str]]] = {
         "ResourceConflict",
         "ResourceInUse",
     ),
-    Kind.INVALID: (
+    ErrorKind.INVALID: (
         "BadDigest",
         "EmptyUploadException",
         "EncryptionTypeMismatch",
@@ -233,8 +233,8 @@ CODES: Final[Mapping[Kind, Sequence[str]]] = {
         "400",
         "412",
     ),
-    Kind.MODEL: ("ModelError", "ModelNotReadyException"),
-    Kind.SERVICE: (
+    ErrorKind.MODEL: ("ModelError", "ModelNotReadyException"),
+    ErrorKind.SERVICE: (
         "FailedResourceAccessException",
         "InternalDependencyException",
         "InternalError",
@@ -261,38 +261,40 @@ CODES: Final[Mapping[Kind, Sequence[str]]] = {
 }
 """AWS's codes by kind; a test holds that every code that a listed operation declares is here."""
 
-KIND_OF: Final[Mapping[str, Kind]] = {code: kind for kind, codes in CODES.items() for code in codes}
+KIND_OF: Final[Mapping[str, ErrorKind]] = {
+    code: kind for kind, codes in CODES.items() for code in codes
+}
 
-RAISED: Final[Sequence[tuple[type[Exception], Kind]]] = (
+RAISED: Final[Sequence[tuple[type[Exception], ErrorKind]]] = (
     # What botocore raises when there was no answer, most specific first.
-    (refused.NoCredentialsError, Kind.CREDENTIALS),
-    (refused.PartialCredentialsError, Kind.CREDENTIALS),
-    (refused.ProfileNotFound, Kind.CREDENTIALS),
-    (refused.NoAuthTokenError, Kind.CREDENTIALS),
-    (refused.UnauthorizedSSOTokenError, Kind.EXPIRED),
-    (refused.SSOTokenLoadError, Kind.EXPIRED),
-    (refused.SSOError, Kind.EXPIRED),
-    (refused.LoginError, Kind.EXPIRED),
-    (refused.TokenRetrievalError, Kind.EXPIRED),
-    (refused.CredentialRetrievalError, Kind.CREDENTIALS),
-    (refused.MetadataRetrievalError, Kind.CREDENTIALS),
-    (refused.RefreshWithMFAUnsupportedError, Kind.EXPIRED),
-    (refused.UnknownCredentialError, Kind.CREDENTIALS),
-    (refused.UnknownTokenProviderError, Kind.CREDENTIALS),
-    (refused.NoRegionError, Kind.REGION),
-    (refused.InvalidRegionError, Kind.REGION),
-    (refused.UnknownRegionError, Kind.REGION),
-    (refused.ServiceNotInRegionError, Kind.REGION),
-    (refused.UnknownEndpointError, Kind.REGION),
-    (refused.EndpointConnectionError, Kind.CONNECTION),
-    (refused.ConnectionError, Kind.CONNECTION),
-    (refused.HTTPClientError, Kind.CONNECTION),
-    (refused.IncompleteReadError, Kind.CONNECTION),
-    (refused.ChecksumError, Kind.CONNECTION),
-    (refused.FlexibleChecksumError, Kind.CONNECTION),
-    (refused.ParamValidationError, Kind.INVALID),
-    (refused.ValidationError, Kind.INVALID),
-    (refused.BotoCoreError, Kind.SETTINGS),
+    (refused.NoCredentialsError, ErrorKind.CREDENTIALS),
+    (refused.PartialCredentialsError, ErrorKind.CREDENTIALS),
+    (refused.ProfileNotFound, ErrorKind.CREDENTIALS),
+    (refused.NoAuthTokenError, ErrorKind.CREDENTIALS),
+    (refused.UnauthorizedSSOTokenError, ErrorKind.EXPIRED),
+    (refused.SSOTokenLoadError, ErrorKind.EXPIRED),
+    (refused.SSOError, ErrorKind.EXPIRED),
+    (refused.LoginError, ErrorKind.EXPIRED),
+    (refused.TokenRetrievalError, ErrorKind.EXPIRED),
+    (refused.CredentialRetrievalError, ErrorKind.CREDENTIALS),
+    (refused.MetadataRetrievalError, ErrorKind.CREDENTIALS),
+    (refused.RefreshWithMFAUnsupportedError, ErrorKind.EXPIRED),
+    (refused.UnknownCredentialError, ErrorKind.CREDENTIALS),
+    (refused.UnknownTokenProviderError, ErrorKind.CREDENTIALS),
+    (refused.NoRegionError, ErrorKind.REGION),
+    (refused.InvalidRegionError, ErrorKind.REGION),
+    (refused.UnknownRegionError, ErrorKind.REGION),
+    (refused.ServiceNotInRegionError, ErrorKind.REGION),
+    (refused.UnknownEndpointError, ErrorKind.REGION),
+    (refused.EndpointConnectionError, ErrorKind.CONNECTION),
+    (refused.ConnectionError, ErrorKind.CONNECTION),
+    (refused.HTTPClientError, ErrorKind.CONNECTION),
+    (refused.IncompleteReadError, ErrorKind.CONNECTION),
+    (refused.ChecksumError, ErrorKind.CONNECTION),
+    (refused.FlexibleChecksumError, ErrorKind.CONNECTION),
+    (refused.ParamValidationError, ErrorKind.INVALID),
+    (refused.ValidationError, ErrorKind.INVALID),
+    (refused.BotoCoreError, ErrorKind.SETTINGS),
     # A page instead of an answer: of a proxy, a portal, or a service that broke down.
-    (ResponseParserError, Kind.SERVICE),
+    (ResponseParserError, ErrorKind.SERVICE),
 )

@@ -12,14 +12,14 @@ from typing import Final
 from botocore import exceptions as refused
 from botocore.parsers import ResponseParserError
 
-from lab.aws.access.codes import KIND_OF, RAISED, Kind
+from lab.aws.access.codes import KIND_OF, RAISED, ErrorKind
 from lab.aws.access.permissions import ACTIONS, POLICY_FILE, actions_of
 from lab.aws.model import AwsError
 
 __all__ = (
     "HIDDEN",
     "CallError",
-    "Kind",
+    "ErrorKind",
     "as_call_error",
     "code_of",
     "is_absent",
@@ -32,7 +32,7 @@ __all__ = (
 class CallError(AwsError):
     """AWS refused a call, or did not answer it. ``code`` is AWS's own, or the exception's name."""
 
-    def __init__(self, what: str, *, remedy: str, kind: Kind, code: str) -> None:
+    def __init__(self, what: str, *, remedy: str, kind: ErrorKind, code: str) -> None:
         super().__init__(what, remedy=remedy)
         self.kind = kind
         self.code = code
@@ -55,24 +55,24 @@ def redacted(text: str) -> str:
     return _ACCOUNT.sub(HIDDEN, _KEY_ID.sub(HIDDEN, text))
 
 
-_REMEDY: Final[Mapping[Kind, str]] = {
-    Kind.CREDENTIALS: "Give credentials: `aws configure`, `aws configure sso`, or --profile NAME.",
-    Kind.REJECTED: "Check the keys, or choose others with --profile NAME.",
-    Kind.EXPIRED: "Sign in again: `aws sso login{profile}`, or get new temporary credentials.",
-    Kind.CLOCK: "Set this machine's clock: AWS refuses what was signed minutes off.",
-    Kind.REGION: "Choose a region that this account may use, with --region, e.g. us-east-1.",
-    Kind.DENIED: f"Attach {POLICY_FILE} to who asks (`lab push policy` prints it).",
-    Kind.QUOTA: "Remove what is not needed, or ask AWS for more in the Service Quotas console.",
-    Kind.THROTTLED: "Run the same command again in a minute: it goes on from what it finds.",
-    Kind.CONNECTION: "Run the same command again once the network is back: it goes on from there.",
-    Kind.ABSENT: "Run `lab push aws` again, which makes what is missing.",
-    Kind.TAKEN: "Choose another name with --endpoint, or remove the thing that has this one.",
-    Kind.BUSY: "Wait until the other change is done, then run the same command again.",
-    Kind.INVALID: "Correct what AWS says; if no flag can, it is a bug of the lab's.",
-    Kind.MODEL: "See the container's own lines in CloudWatch Logs.",
-    Kind.SERVICE: "Run the same command again later: AWS, or a proxy before it, broke down.",
-    Kind.SETTINGS: "Check ~/.aws/config and the AWS_* variables.",
-    Kind.OTHER: "See what AWS said.",
+_REMEDY: Final[Mapping[ErrorKind, str]] = {
+    ErrorKind.CREDENTIALS: "Give credentials: `aws configure`, `aws configure sso`, --profile.",
+    ErrorKind.REJECTED: "Check the keys, or choose others with --profile NAME.",
+    ErrorKind.EXPIRED: "Sign in again: `aws sso login{profile}`, or get new temporary credentials.",
+    ErrorKind.CLOCK: "Set this machine's clock: AWS refuses what was signed minutes off.",
+    ErrorKind.REGION: "Choose a region that this account may use, with --region, e.g. us-east-1.",
+    ErrorKind.DENIED: f"Attach {POLICY_FILE} to who asks (`lab push policy` prints it).",
+    ErrorKind.QUOTA: "Remove what is not needed, or ask for more in the Service Quotas console.",
+    ErrorKind.THROTTLED: "Run the same command again in a minute: it goes on from what it finds.",
+    ErrorKind.CONNECTION: "Run the same command again when the network is back: it goes on.",
+    ErrorKind.ABSENT: "Run `lab push aws` again, which makes what is missing.",
+    ErrorKind.TAKEN: "Choose another name with --endpoint, or remove the thing that has this one.",
+    ErrorKind.BUSY: "Wait until the other change is done, then run the same command again.",
+    ErrorKind.INVALID: "Correct what AWS says; if no flag can, it is a bug of the lab's.",
+    ErrorKind.MODEL: "See the container's own lines in CloudWatch Logs.",
+    ErrorKind.SERVICE: "Run the same command again later: AWS, or a proxy before it, broke down.",
+    ErrorKind.SETTINGS: "Check ~/.aws/config and the AWS_* variables.",
+    ErrorKind.OTHER: "See what AWS said.",
 }
 
 _ACTION: Final = re.compile(r"perform:?\s+([a-z0-9-]+:[A-Za-z0-9]+)")
@@ -80,7 +80,7 @@ _MISSING: Final = re.compile(r"does not exist|could not find|not found", re.IGNO
 _QUOTA_WORDS: Final = re.compile(r"quota|limit (?:exceeded|is )|exceeds? .*limit", re.IGNORECASE)
 _LONGEST: Final = 600
 _OFF: Final = re.compile(r"Signature (?:expired|not yet current)", re.IGNORECASE)
-_QUIET: Final = (Kind.REJECTED, Kind.EXPIRED, Kind.CLOCK)
+_QUIET: Final = (ErrorKind.REJECTED, ErrorKind.EXPIRED, ErrorKind.CLOCK)
 
 
 def code_of(error: refused.ClientError) -> str:
@@ -88,25 +88,25 @@ def code_of(error: refused.ClientError) -> str:
     return str(error.response.get("Error", {}).get("Code", ""))
 
 
-def kind_of(error: Exception) -> Kind:
+def kind_of(error: Exception) -> ErrorKind:
     """What kind of failure a foreign exception is."""
     if isinstance(error, refused.ClientError):
-        kind = KIND_OF.get(code_of(error), Kind.OTHER)
+        kind = KIND_OF.get(code_of(error), ErrorKind.OTHER)
         words = str(error.response.get("Error", {}).get("Message", ""))
-        if kind is Kind.REJECTED and _OFF.search(words):
-            return Kind.CLOCK
-        if kind is Kind.INVALID and _MISSING.search(words):
+        if kind is ErrorKind.REJECTED and _OFF.search(words):
+            return ErrorKind.CLOCK
+        if kind is ErrorKind.INVALID and _MISSING.search(words):
             # CloudFormation and SageMaker call an absent thing an invalid request.
-            return Kind.ABSENT
-        if kind is Kind.INVALID and _QUOTA_WORDS.search(words):
-            return Kind.QUOTA
+            return ErrorKind.ABSENT
+        if kind is ErrorKind.INVALID and _QUOTA_WORDS.search(words):
+            return ErrorKind.QUOTA
         return kind
-    return next((kind for of, kind in RAISED if isinstance(error, of)), Kind.OTHER)
+    return next((kind for of, kind in RAISED if isinstance(error, of)), ErrorKind.OTHER)
 
 
 def is_absent(error: Exception) -> bool:
     """Whether AWS says that there is no such thing."""
-    return kind_of(error) is Kind.ABSENT
+    return kind_of(error) is ErrorKind.ABSENT
 
 
 @contextmanager
@@ -135,20 +135,20 @@ def as_call_error(
     kind = kind_of(error)
     code, said = _said(error, kind)
     remedy = _REMEDY[kind].format(profile=f" --profile {profile}" if profile else "")
-    if kind is Kind.DENIED:
+    if kind is ErrorKind.DENIED:
         action = _denied_action(error, service)
         if action and not set(action.split(", ")) <= ACTIONS:
             remedy = f"Allow {action} to who asks."  # no policy of the lab's would
         elif action:
             remedy = f"Allow {action}: {remedy[0].lower()}{remedy[1:]}"
-    where = f" in {region}" if region and kind in {Kind.REGION, Kind.QUOTA} else ""
+    where = f" in {region}" if region and kind in {ErrorKind.REGION, ErrorKind.QUOTA} else ""
     what = f"{doing}: {kind}{where} ({code})."
     return CallError(
         redacted(f"{what} {said}".rstrip()), remedy=redacted(remedy), kind=kind, code=code
     )
 
 
-def _said(error: Exception, kind: Kind) -> tuple[str, str]:
+def _said(error: Exception, kind: ErrorKind) -> tuple[str, str]:
     if isinstance(error, refused.ClientError):
         words = str(error.response.get("Error", {}).get("Message") or "")
         if kind in _QUIET:

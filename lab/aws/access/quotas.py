@@ -2,17 +2,22 @@
 
 from typing import Any, Final
 
-from lab.aws.access.errors import CallError, Kind
+from lab.aws.access.errors import CallError, ErrorKind
 from lab.aws.access.session import AwsSession
-from lab.aws.model import Check, Order, State
-from lab.aws.model import Kind as Hosting
+from lab.aws.model import Check, Order, PreflightState, ServingKind
 
 NAME: Final = "quotas"
 _SERVICE: Final = "sagemaker"
 _CONCURRENCY_CODE: Final = "L-96300102"
 """Maximum total concurrency that can be allocated across all serverless endpoints."""
 _ASK: Final = "Ask for more in the Service Quotas console (Amazon SageMaker), or order less."
-_NOT_TOLD: Final = (Kind.DENIED, Kind.ABSENT, Kind.INVALID, Kind.SERVICE, Kind.OTHER)
+_NOT_TOLD: Final = (
+    ErrorKind.DENIED,
+    ErrorKind.ABSENT,
+    ErrorKind.INVALID,
+    ErrorKind.SERVICE,
+    ErrorKind.OTHER,
+)
 
 
 def quota_check(aws: AwsSession, order: Order, *, update: bool) -> Check:
@@ -22,13 +27,15 @@ def quota_check(aws: AwsSession, order: Order, *, update: bool) -> Check:
     other endpoints use of the quota is not counted. Raises ``CallError`` only for what stops
     everything else, too: credentials, the network.
     """
-    if order.kind is Hosting.SERVERLESS:
+    if order.kind is ServingKind.SERVERLESS:
         what, needed = "concurrency of all serverless endpoints", order.max_concurrency
     else:
         what = f"{order.instance_type} for endpoint usage"
         needed = max(order.instances * (2 if update else 1), order.max_instances)
     try:
-        allowed = _serverless(aws) if order.kind is Hosting.SERVERLESS else _instances(aws, what)
+        allowed = (
+            _serverless(aws) if order.kind is ServingKind.SERVERLESS else _instances(aws, what)
+        )
     except CallError as error:
         if error.kind not in _NOT_TOLD:
             raise
@@ -36,17 +43,19 @@ def quota_check(aws: AwsSession, order: Order, *, update: bool) -> Check:
     if allowed is None:
         return _unknown(f"{what}: Service Quotas has no such quota")
     said = f"{what}: {allowed:g} allowed, {needed} needed"
-    if update and order.kind is Hosting.REAL_TIME:
+    if update and order.kind is ServingKind.REAL_TIME:
         said += " (an update runs old and new side by side)"
     if allowed < needed:
-        return Check(name=NAME, state=State.FAIL, detail=said, remedy=_ASK)
-    return Check(name=NAME, state=State.OK, detail=f"{said}; other endpoints' use is not counted")
+        return Check(name=NAME, state=PreflightState.FAIL, detail=said, remedy=_ASK)
+    return Check(
+        name=NAME, state=PreflightState.OK, detail=f"{said}; other endpoints' use is not counted"
+    )
 
 
 def _unknown(detail: str) -> Check:
     return Check(
         name=NAME,
-        state=State.UNKNOWN,
+        state=PreflightState.UNKNOWN,
         detail=detail,
         remedy="Look it up in the Service Quotas console if the endpoint is refused.",
     )

@@ -19,7 +19,7 @@ from botocore.exceptions import (
     UnknownRegionError,
 )
 
-from lab.aws.access.errors import CallError, Kind, is_absent, translated
+from lab.aws.access.errors import CallError, ErrorKind, is_absent, translated
 from lab.aws.access.permissions import guard
 
 _CONNECT_S: Final = 10.0
@@ -95,7 +95,7 @@ class AwsSession:
         try:
             return self.call("sts", "get_caller_identity", doing=doing)
         except CallError as error:
-            if error.kind is not Kind.CONNECTION or self.region in self._regions():
+            if error.kind is not ErrorKind.CONNECTION or self.region in self._regions():
                 raise
             # A region that is none has no address, which looks like a network that is down.
             with self.translating(doing):

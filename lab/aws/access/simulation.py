@@ -3,13 +3,19 @@
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from lab.aws.access.errors import CallError, Kind
+from lab.aws.access.errors import CallError, ErrorKind
 from lab.aws.access.permissions import POLICY_FILE, STATEMENTS, Statement
 from lab.aws.access.session import AwsSession, Identity
-from lab.aws.model import PREFIX, Check, Names, State
+from lab.aws.model import PREFIX, Check, Names, PreflightState
 
 NAME: Final = "permissions"
-_NOT_TOLD: Final = (Kind.DENIED, Kind.ABSENT, Kind.INVALID, Kind.SERVICE, Kind.OTHER)
+_NOT_TOLD: Final = (
+    ErrorKind.DENIED,
+    ErrorKind.ABSENT,
+    ErrorKind.INVALID,
+    ErrorKind.SERVICE,
+    ErrorKind.OTHER,
+)
 _SHOWN: Final = 6
 _ALLOWED: Final = "allowed"
 
@@ -24,7 +30,7 @@ def permission_check(aws: AwsSession, names: Names, *, dry_run: bool) -> Check:
     if who.is_root:
         return Check(
             name=NAME,
-            state=State.WARN,
+            state=PreflightState.WARN,
             detail="the account's root user, who may do everything",
             remedy=f"Use a user or role with {POLICY_FILE} instead.",
         )
@@ -35,16 +41,18 @@ def permission_check(aws: AwsSession, names: Names, *, dry_run: bool) -> Check:
             raise
         return Check(
             name=NAME,
-            state=State.UNKNOWN,
+            state=PreflightState.UNKNOWN,
             detail=f"not known until tried: iam:SimulatePrincipalPolicy: {error.kind}",
             remedy=f"Nothing, if {POLICY_FILE} or more is attached.",
         )
     if not denied:
-        return Check(name=NAME, state=State.OK, detail="every action is allowed (simulated)")
+        return Check(
+            name=NAME, state=PreflightState.OK, detail="every action is allowed (simulated)"
+        )
     more = f" and {len(denied) - _SHOWN} more" if len(denied) > _SHOWN else ""
     return Check(
         name=NAME,
-        state=State.WARN if dry_run else State.FAIL,
+        state=PreflightState.WARN if dry_run else PreflightState.FAIL,
         detail=f"denied (simulated): {', '.join(denied[:_SHOWN])}{more}",
         remedy=f"Attach {POLICY_FILE} to who asks (`lab push policy` prints it).",
     )
@@ -59,7 +67,7 @@ def principal(aws: AwsSession, who: Identity) -> str:
     try:
         found = aws.find("iam", "get_role", RoleName=role)
     except CallError as error:
-        if error.kind is not Kind.DENIED:
+        if error.kind is not ErrorKind.DENIED:
             raise
         found = None
     if found:

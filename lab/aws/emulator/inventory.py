@@ -4,8 +4,8 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
-from lab.aws.deployer import Thing
-from lab.aws.model import TAG_ENDPOINT, TAG_MANAGED, Artifacts, AwsError, Kind, Names
+from lab.aws.deployer import CloudResource
+from lab.aws.model import TAG_ENDPOINT, TAG_MANAGED, Artifacts, AwsError, Names, ServingKind
 from lab.aws.stack.inventory import KINDS
 from lab.aws.stack.state import is_tagged
 from lab.aws.stack.template import is_release
@@ -38,17 +38,17 @@ class Emulated:
         self._poll_s = poll_s
         self._wait_s = wait_s
 
-    def things(self) -> Iterator[Thing]:
+    def things(self) -> Iterator[CloudResource]:
         """All that is there, whosever it is."""
         if self.has_bucket():
-            yield Thing(kind=BUCKET, name=self._names.bucket)
+            yield CloudResource(kind=BUCKET, name=self._names.bucket)
         for what in _KEYS:
             for name, _ in self._releases(what):
-                yield Thing(kind=_KIND[what], name=name)
+                yield CloudResource(kind=_KIND[what], name=name)
         if self.endpoint() is not None:
-            yield Thing(kind=ENDPOINT, name=self._names.endpoint)
+            yield CloudResource(kind=ENDPOINT, name=self._names.endpoint)
 
-    def strangers(self, things: Sequence[Thing]) -> Sequence[Thing]:
+    def strangers(self, things: Sequence[CloudResource]) -> Sequence[CloudResource]:
         """Those of them that do not carry our tags."""
         ours = {name for what in _KEYS for name, arn in self._releases(what) if self._is_ours(arn)}
         endpoint = self.endpoint()
@@ -94,12 +94,12 @@ class Emulated:
         config = str((self.endpoint() or {}).get("EndpointConfigName", ""))
         return config, str(self._variant(config).get("ModelName", ""))
 
-    def hosting(self) -> Kind | None:
+    def hosting(self) -> ServingKind | None:
         """How it is hosted."""
         variant = self._variant(self.served()[0])
         if not variant:
             return None
-        return Kind.SERVERLESS if "ServerlessConfig" in variant else Kind.REAL_TIME
+        return ServingKind.SERVERLESS if "ServerlessConfig" in variant else ServingKind.REAL_TIME
 
     def artifacts(self) -> Artifacts | None:
         """What it serves."""

@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from lab.aws.model import Kind, Target
+from lab.aws.model import PushTarget, ServingKind
 from lab.spec import Platform
 
 SCHEMA: Final = 1
@@ -31,15 +31,15 @@ class Protocol(StrEnum):
     """Before each request enough idle time for the container to be gone."""
 
 
-class Subject(_Frozen):
+class MeasuredSubject(_Frozen):
     """Which endpoint was measured."""
 
     endpoint: str
     """SageMaker's name of it."""
     variant: str
     model: str
-    kind: Kind
-    target: Target
+    kind: ServingKind
+    target: PushTarget
     region: str
     platform: Platform = Platform.AMD64
     memory_mb: int | None = None
@@ -49,7 +49,11 @@ class Subject(_Frozen):
     """``sha256:...`` without the repository, whose name holds the account's id."""
 
     def __str__(self) -> str:
-        size = f"{self.memory_mb} MB" if self.kind is Kind.SERVERLESS else str(self.instance_type)
+        size = (
+            f"{self.memory_mb} MB"
+            if self.kind is ServingKind.SERVERLESS
+            else str(self.instance_type)
+        )
         return f"{self.variant}, {self.model}, {self.kind}, {size}"
 
 
@@ -72,7 +76,7 @@ class AwsRun(_Frozen):
     lab_version: str
     git_commit: str | None
     git_dirty: bool | None
-    subject: Subject
+    subject: MeasuredSubject
     options: Mapping[str, Any]
     rates: Mapping[str, float]
     payload: Sent

@@ -10,24 +10,23 @@ from datetime import UTC, datetime
 from typing import Final
 from typing import Protocol as Interface
 
-from lab.aws.access.errors import CallError
-from lab.aws.access.errors import Kind as Trouble
+from lab.aws.access.errors import CallError, ErrorKind
 from lab.aws.answers import read_answer
 from lab.aws.invoke import Endpoint, NotNowError
 from lab.aws.measure.folder import MeasureFolder
 from lab.aws.measure.metrics import Metrics
 from lab.aws.measure.record import (
+    MeasuredSubject,
     MetricsFile,
     Protocol,
     Reading,
     Sample,
-    Subject,
 )
 from lab.aws.measure.spending import SLOWEST_S, busy_s, cost_usd
 from lab.aws.measure.summary import summarise
-from lab.aws.measure.task import Options, Task, new_run, refuse_another
+from lab.aws.measure.task import MeasureOptions, Task, new_run, refuse_another
 from lab.aws.measure.windows import cold_window, warm_window
-from lab.aws.model import AwsError, Kind
+from lab.aws.model import AwsError, ServingKind
 from lab.errors import EndpointError, UsageError
 from lab.progress import Progress, Step
 from lab.units import format_seconds
@@ -36,7 +35,7 @@ _FAILURES: Final = 3
 """In a row: the endpoint is not measured but broken."""
 
 _TICK_S: Final = 1.0
-_PASSING: Final = (Trouble.MODEL, Trouble.SERVICE, Trouble.THROTTLED, Trouble.CONNECTION)
+_PASSING: Final = (ErrorKind.MODEL, ErrorKind.SERVICE, ErrorKind.THROTTLED, ErrorKind.CONNECTION)
 """Of one request; all other troubles would be those of the next one too."""
 
 
@@ -85,7 +84,7 @@ def measure(
     and ``AwsError`` when the endpoint fails several times in a row; samples are kept either way.
     """
     subject, options = task.subject, task.options
-    if subject.kind is Kind.REAL_TIME and tuple(options.protocols) == (Protocol.COLD,):
+    if subject.kind is ServingKind.REAL_TIME and tuple(options.protocols) == (Protocol.COLD,):
         raise UsageError(
             f"{subject.endpoint} is a real-time endpoint: it has no cold starts to measure.",
             remedy="Measure it warm: --protocol warm.",
@@ -310,9 +309,11 @@ class _Session:
             )
 
 
-def _protocols(subject: Subject, options: Options, progress: Progress) -> Sequence[Protocol]:
+def _protocols(
+    subject: MeasuredSubject, options: MeasureOptions, progress: Progress
+) -> Sequence[Protocol]:
     chosen = [one for one in Protocol if one in options.protocols]
-    if subject.kind is Kind.REAL_TIME and Protocol.COLD in chosen:
+    if subject.kind is ServingKind.REAL_TIME and Protocol.COLD in chosen:
         progress.note("A real-time endpoint has no cold starts: only warm requests are made.")
         chosen.remove(Protocol.COLD)
     return chosen

@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Final
 
 from lab.aws.measure.record import Sample
-from lab.aws.model import Kind, Target
+from lab.aws.model import PushTarget, ServingKind
 from lab.cost.charges import HOUR_S, data_usd, instances_usd, serverless_usd
 from lab.cost.prices import price
 from lab.errors import UsageError
@@ -61,8 +61,8 @@ def busy_s(sample: Sample) -> float:
 
 
 def rates_of(
-    target: Target,
-    kind: Kind,
+    target: PushTarget,
+    kind: ServingKind,
     *,
     memory_mb: int | None = None,
     instance_type: str | None = None,
@@ -73,10 +73,10 @@ def rates_of(
 
     Raises ``UsageError`` when it is needed and not given.
     """
-    if target is Target.LOCAL:
+    if target is PushTarget.LOCAL:
         return Rates(second_usd=0.0, hour_usd=0.0, byte_usd=0.0, metric_usd=0.0)
     second, hour = 0.0, 0.0
-    if kind is Kind.SERVERLESS:
+    if kind is ServingKind.SERVERLESS:
         second = serverless_usd(seconds=1.0, memory_mb=memory_mb or 0)
     else:
         known = instances_usd(instance_type=instance_type or "", instances=instances, hours=1.0)

@@ -1,26 +1,26 @@
 """What an endpoint of the lab's serves, and on what: read from what describes it there."""
 
 from lab.aws.access.session import AwsSession
-from lab.aws.measure.record import Subject
-from lab.aws.model import TAG_MODEL, TAG_VARIANT, AwsError, Kind, Names, Target
+from lab.aws.measure.record import MeasuredSubject
+from lab.aws.model import TAG_MODEL, TAG_VARIANT, AwsError, Names, PushTarget, ServingKind
 from lab.aws.stack.cloudformation import Stack
 from lab.endpoint.client import EmulatorClient
 from lab.endpoint.instances import platform_of
 
 
-def on_aws(aws: AwsSession, names: Names) -> Subject:
+def on_aws(aws: AwsSession, names: Names) -> MeasuredSubject:
     """By its stack. Raises ``AwsError`` when there is none of ours, or nothing is deployed."""
     state = Stack(aws, names).look()
     if state is None or not state.serves:
         raise _nothing(names)
     said = state.parameters
-    serverless = said["Hosting"] == Kind.SERVERLESS.value
-    return Subject(
+    serverless = said["Hosting"] == ServingKind.SERVERLESS.value
+    return MeasuredSubject(
         endpoint=names.endpoint,
         variant=state.tags.get(TAG_VARIANT, ""),
         model=state.tags.get(TAG_MODEL, ""),
-        kind=Kind(said["Hosting"]),
-        target=Target.AWS,
+        kind=ServingKind(said["Hosting"]),
+        target=PushTarget.AWS,
         region=aws.region,
         platform=platform_of(None if serverless else said["InstanceType"]),
         memory_mb=int(said["MemorySizeInMB"]) if serverless else None,
@@ -30,7 +30,7 @@ def on_aws(aws: AwsSession, names: Names) -> Subject:
     )
 
 
-def on_emulator(client: EmulatorClient, names: Names) -> Subject:
+def on_emulator(client: EmulatorClient, names: Names) -> MeasuredSubject:
     """By its configuration and tags. Raises ``AwsError`` when it is not there or not a push's."""
     endpoint = client.find("describe_endpoint", EndpointName=names.endpoint)
     if endpoint is None:
@@ -44,12 +44,12 @@ def on_emulator(client: EmulatorClient, names: Names) -> Subject:
     )
     hosted = config["ProductionVariants"][0]
     serverless = hosted.get("ServerlessConfig")
-    return Subject(
+    return MeasuredSubject(
         endpoint=names.endpoint,
         variant=tags[TAG_VARIANT],
         model=tags.get(TAG_MODEL, ""),
-        kind=Kind.REAL_TIME if serverless is None else Kind.SERVERLESS,
-        target=Target.LOCAL,
+        kind=ServingKind.REAL_TIME if serverless is None else ServingKind.SERVERLESS,
+        target=PushTarget.LOCAL,
         region=client.addresses.region,
         platform=platform_of(hosted.get("InstanceType")),
         memory_mb=None if serverless is None else int(serverless["MemorySizeInMB"]),

@@ -9,9 +9,9 @@ from typing import Any, Final
 from lab import __version__
 from lab.aws.answers import Payload
 from lab.aws.measure.folder import MeasureFolder
-from lab.aws.measure.record import AwsRun, Protocol, Sent, Subject
+from lab.aws.measure.record import AwsRun, MeasuredSubject, Protocol, Sent
 from lab.aws.measure.spending import Rates
-from lab.aws.model import Kind, Target
+from lab.aws.model import PushTarget, ServingKind
 from lab.errors import UsageError
 from lab.host import host_facts
 from lab.spec import Platform
@@ -24,7 +24,7 @@ _MACHINES: Final[Mapping[Platform, Sequence[str]]] = {
 
 
 @dataclass(frozen=True, kw_only=True)
-class Options:
+class MeasureOptions:
     """How much to measure; the defaults are the study's."""
 
     protocols: Sequence[Protocol] = (Protocol.WARM, Protocol.COLD)
@@ -45,17 +45,17 @@ class Options:
 class Task:
     """What is measured, with what, how much of it, and at which prices."""
 
-    subject: Subject
+    subject: MeasuredSubject
     payload: Payload
     rates: Rates
-    options: Options
+    options: MeasureOptions
 
 
-def options_of(folder: MeasureFolder) -> Options:
+def options_of(folder: MeasureFolder) -> MeasureOptions:
     """What a measurement was asked to be, so that it can go on as it began."""
     kept = dict(folder.run().options)
     kept["protocols"] = tuple(Protocol(one) for one in kept["protocols"])
-    return Options(**kept)
+    return MeasureOptions(**kept)
 
 
 def rates_kept(folder: MeasureFolder) -> Rates:
@@ -63,12 +63,12 @@ def rates_kept(folder: MeasureFolder) -> Rates:
     return Rates(**folder.run().rates)
 
 
-def expected_s(subject: Subject, options: Options) -> float:
+def expected_s(subject: MeasuredSubject, options: MeasureOptions) -> float:
     """About how long the measurement will take: its pauses."""
     pauses = 0.0
     if Protocol.WARM in options.protocols:
         pauses += options.warm_n * options.warm_pause_s
-    if Protocol.COLD in options.protocols and subject.kind is Kind.SERVERLESS:
+    if Protocol.COLD in options.protocols and subject.kind is ServingKind.SERVERLESS:
         pauses += options.cold_n * options.cold_idle_s
     return pauses
 
@@ -90,7 +90,7 @@ def new_run(task: Task, began: datetime) -> AwsRun:
         rates=asdict(task.rates),
         payload=_sent(task.payload),
         client=client,
-        emulated=subject.target is Target.LOCAL and foreign,
+        emulated=subject.target is PushTarget.LOCAL and foreign,
     )
 
 

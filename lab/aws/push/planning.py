@@ -7,7 +7,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from lab.aws.model import Action, Kind, Order, PlanItem, Target
+from lab.aws.model import Action, Order, PlanItem, PushTarget, ServingKind
 from lab.cost.estimate import Estimate, Standing, Work, real_time_estimate, serverless_estimate
 from lab.errors import UsageError
 
@@ -30,7 +30,7 @@ def estimate_of(
         archive_bytes=archive_bytes,
         alarms=ALARMS + (SCALING_ALARMS if order.is_scaled else 0),
     )
-    if order.kind is Kind.SERVERLESS and order.memory_mb is not None:
+    if order.kind is ServingKind.SERVERLESS and order.memory_mb is not None:
         return serverless_estimate(
             memory_mb=order.memory_mb,
             max_concurrency=order.max_concurrency,
@@ -87,11 +87,11 @@ def _in_full(amount: float) -> str:
 
 
 def show_plan(
-    items: Sequence[PlanItem], estimate: Estimate, *, target: Target, undo: str
+    items: Sequence[PlanItem], estimate: Estimate, *, target: PushTarget, undo: str
 ) -> RenderableType:
     """For a terminal: what is made, what it costs, how it is undone."""
     parts: list[RenderableType] = [_items(items)]
-    if target is Target.AWS:
+    if target is PushTarget.AWS:
         parts += [Text(), _costs(estimate), *_basis(estimate)]
     else:
         parts += [Text(), Text("Costs nothing: the emulator runs on this machine.")]

@@ -7,24 +7,28 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from lab.aws.access.errors import CallError, Kind, redacted
+from lab.aws.access.errors import CallError, ErrorKind, redacted
 from lab.aws.access.quotas import quota_check
 from lab.aws.access.session import AwsSession
 from lab.aws.access.simulation import permission_check
-from lab.aws.model import AwsError, Check, Names, Order, State
-from lab.aws.model import Kind as Hosting
-from lab.aws.stack.inventory import described, strangers
+from lab.aws.model import AwsError, Check, Names, Order, PreflightState, ServingKind
+from lab.aws.stack.inventory import described, unmanaged
 from lab.endpoint.instances import table
 from lab.progress import Progress
 from lab.spec import Platform
 
 _COLOURS: Final = {
-    State.OK: "green",
-    State.WARN: "yellow",
-    State.FAIL: "red",
-    State.UNKNOWN: "dim",
+    PreflightState.OK: "green",
+    PreflightState.WARN: "yellow",
+    PreflightState.FAIL: "red",
+    PreflightState.UNKNOWN: "dim",
 }
-_MARKS: Final = {State.OK: "✓", State.WARN: "!", State.FAIL: "✗", State.UNKNOWN: "?"}
+_MARKS: Final = {
+    PreflightState.OK: "✓",
+    PreflightState.WARN: "!",
+    PreflightState.FAIL: "✗",
+    PreflightState.UNKNOWN: "?",
+}
 _ARCHITECTURES: Final = {Platform.AMD64: "x86_64", Platform.ARM64: "arm64"}
 
 
@@ -62,7 +66,7 @@ def identity_check(aws: AwsSession) -> Check:
     profile = f", profile {who.profile}" if who.profile else ""
     return Check(
         name="identity",
-        state=State.OK,
+        state=PreflightState.OK,
         detail=f"{who.arn.rpartition(':')[2]} of account {who.account} in {who.region}{profile}",
     )
 
@@ -70,56 +74,58 @@ def identity_check(aws: AwsSession) -> Check:
 def hosting_check(aws: AwsSession, order: Order) -> Check:
     """Whether that kind of hosting runs that kind of image."""
     arch = order.platform.arch
-    if order.kind is Hosting.SERVERLESS:
+    if order.kind is ServingKind.SERVERLESS:
         if order.platform is Platform.AMD64:
-            return _hosting(State.OK, f"serverless, {order.memory_mb} MB, {arch}")
+            return _hosting(PreflightState.OK, f"serverless, {order.memory_mb} MB, {arch}")
         return _hosting(
-            State.FAIL,
+            PreflightState.FAIL,
             f"serverless with {arch}: AWS documents no such thing",
             "Build for linux/amd64, or choose a Graviton --instance-type with --kind real-time.",
         )
     shape = aws.client("sagemaker").meta.service_model.shape_for("ProductionVariantInstanceType")
     if order.instance_type not in shape.enum:
         return _hosting(
-            State.FAIL,
+            PreflightState.FAIL,
             f"{order.instance_type} hosts no endpoints",
             "Choose another --instance-type, e.g. ml.m5.xlarge, or ml.m6g.xlarge for arm64.",
         )
     known = table().get(order.instance_type or "")
     if known is None:
-        return _hosting(State.UNKNOWN, f"{order.instance_type}: the lab does not know what it is")
+        return _hosting(
+            PreflightState.UNKNOWN, f"{order.instance_type}: the lab does not know what it is"
+        )
     if known.architecture != _ARCHITECTURES[order.platform]:
         return _hosting(
-            State.FAIL,
+            PreflightState.FAIL,
             f"{known.name} is {known.architecture}, the image is {arch}: it would not start",
             "Choose an instance type of the image's architecture, or build for the other.",
         )
-    return _hosting(State.OK, f"{order.instances} x {known.name}, {arch}")
+    return _hosting(PreflightState.OK, f"{order.instances} x {known.name}, {arch}")
 
 
 def names_check(aws: AwsSession, names: Names) -> tuple[bool, Check]:
     """Whether an endpoint of ours is there, and whether the names are free or ours."""
     try:
-        others = strangers(aws, names)
+        others = unmanaged(aws, names)
         ours = described(aws, names)
     except CallError as error:
-        if error.kind is not Kind.DENIED:
+        if error.kind is not ErrorKind.DENIED:
             raise
-        return False, _names(State.FAIL, error.what, error.remedy)
+        return False, _names(PreflightState.FAIL, error.what, error.remedy)
     except AwsError as error:
-        return False, _names(State.FAIL, error.what, error.remedy)
+        return False, _names(PreflightState.FAIL, error.what, error.remedy)
     if others:
         listed = ", ".join(sorted(f"{thing.kind} {thing.name}" for thing in others))
         remedy = "Choose another --endpoint; nothing of theirs was touched."
-        return False, _names(State.FAIL, f"somebody else's: {listed}", remedy)
+        return False, _names(PreflightState.FAIL, f"somebody else's: {listed}", remedy)
     if ours is None:
-        return False, _names(State.OK, "all are free")
-    return ours.serves, _names(State.OK, f"the lab's own: {ours.says}")
+        return False, _names(PreflightState.OK, "all are free")
+    return ours.serves, _names(PreflightState.OK, f"the lab's own: {ours.says}")
 
 
 def refuse_failed(checks: Sequence[Check]) -> None:
     """Raise ``AwsError`` if any check failed: with the first remedy, and the others counted."""
-    failed = [check for check in checks if check.state is State.FAIL]
+    failed = [check for check in checks if check.state is PreflightState.FAIL]
     if failed:
         listed = "; ".join(f"{check.name}: {check.detail.rstrip('.')}" for check in failed)
         remedy = next((check.remedy for check in failed if check.remedy), "")
@@ -136,14 +142,14 @@ def show_checks(checks: Sequence[Check]) -> RenderableType:
     for check in checks:
         mark = Text(_MARKS[check.state], style=_COLOURS[check.state])
         lines.add_row(mark, Text(check.name), Text(check.detail))
-        if check.remedy and check.state is not State.OK:
+        if check.remedy and check.state is not PreflightState.OK:
             lines.add_row("", "", Text(f"→ {check.remedy}", style="dim"))
     return Group(Text("Preflight", style="bold"), lines)
 
 
-def _names(state: State, detail: str, remedy: str = "") -> Check:
+def _names(state: PreflightState, detail: str, remedy: str = "") -> Check:
     return Check(name="names", state=state, detail=detail, remedy=remedy)
 
 
-def _hosting(state: State, detail: str, remedy: str = "") -> Check:
+def _hosting(state: PreflightState, detail: str, remedy: str = "") -> Check:
     return Check(name="hosting", state=state, detail=detail, remedy=remedy)

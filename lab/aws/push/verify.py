@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from lab.aws.answers import Answer, Payload, read_answer
+from lab.aws.answers import ExpectedAnswer, Payload, read_answer
 from lab.aws.invoke import Endpoint, patiently
 from lab.aws.model import AwsError
 from lab.progress import Progress
@@ -64,7 +64,7 @@ def verify(
     return Verified(payload=payload.name, grades=there.grades, difference=difference)
 
 
-def _difference(there: Answer, here: Answer) -> float | None:
+def _difference(there: ExpectedAnswer, here: ExpectedAnswer) -> float | None:
     """The largest difference of two numbers in the same place; None for another shape."""
     pairs = list(zip(there.probabilities, here.probabilities, strict=False))
     if len(there.probabilities) != len(here.probabilities):
@@ -85,7 +85,7 @@ def _different(endpoint: Endpoint, how: str) -> DifferentAnswerError:
     )
 
 
-def _shape(answer: Answer) -> str:
+def _shape(answer: ExpectedAnswer) -> str:
     return f"{len(answer.probabilities)} x {len(answer.probabilities[0])} numbers"
 
 

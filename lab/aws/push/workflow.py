@@ -22,8 +22,8 @@ from lab.aws.model import (
     Names,
     Order,
     PlanItem,
-    State,
-    Target,
+    PreflightState,
+    PushTarget,
 )
 from lab.aws.push import ecr, upload
 from lab.aws.push.local_answer import local_answer
@@ -49,7 +49,7 @@ _PENDING: Final = "named once the image is there"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Goods:
+class LocalArtifacts:
     """What is pushed, as it lies on this machine."""
 
     image: str
@@ -61,7 +61,7 @@ class Goods:
 
 
 @dataclass(frozen=True, kw_only=True)
-class There:
+class RemoteArtifacts:
     """What of the goods has arrived already. None for what has not."""
 
     image: str | None
@@ -94,7 +94,7 @@ class Destination(Protocol):
     ) -> Sequence[Check]:
         """The preflight. Only reads."""
 
-    def there(self) -> There:
+    def there(self) -> RemoteArtifacts:
         """What has arrived. Only reads."""
 
     def send(self, progress: Progress) -> Artifacts:
@@ -107,7 +107,9 @@ class Destination(Protocol):
 class ToAws:
     """To an account of AWS."""
 
-    def __init__(self, aws: AwsSession, engine: DockerEngine, goods: Goods, stack: Stack) -> None:
+    def __init__(
+        self, aws: AwsSession, engine: DockerEngine, goods: LocalArtifacts, stack: Stack
+    ) -> None:
         self.deployer: Deployer = stack
         self._aws = aws
         self._engine = engine
@@ -122,13 +124,13 @@ class ToAws:
             self._aws, order, self._names, contract=contract, dry_run=dry_run, progress=progress
         )
 
-    def there(self) -> There:
+    def there(self) -> RemoteArtifacts:
         """By the digest in ECR and the checksum in S3."""
         goods, names = self._goods, self._names
         image = ecr.find(self._aws, self._engine, goods.image, repository=names.repository)
         archive = goods.archive
         found = upload.find(self._aws, archive.path, bucket=names.bucket, sha256=archive.sha256)
-        return There(
+        return RemoteArtifacts(
             image=image.image if image else None,
             image_bytes=image.compressed_bytes if image else None,
             model_data=found.url if found else None,
@@ -157,7 +159,7 @@ class ToAws:
 class ToEmulator:
     """To the lab's own emulator, which takes images from this machine's engine."""
 
-    def __init__(self, client: EmulatorClient, goods: Goods, names: Names) -> None:
+    def __init__(self, client: EmulatorClient, goods: LocalArtifacts, names: Names) -> None:
         self.deployer: Deployer = LocalStack(client, names, content=goods.image_id)
         self._client = client
         self._goods = goods
@@ -171,15 +173,15 @@ class ToEmulator:
         del order, dry_run
         with progress.step("Looking before leaping"):
             where = self._client.addresses.sagemaker
-            up = Check(name="emulator", state=State.OK, detail=f"answers at {where}")
+            up = Check(name="emulator", state=PreflightState.OK, detail=f"answers at {where}")
             return (up, *contract())
 
-    def there(self) -> There:
+    def there(self) -> RemoteArtifacts:
         """The image is always here; the archive may be in the local S3."""
         found = self._client.s3("head_object", Bucket=self._names.bucket, Key=self._key)
         # Keys name the content by its sum, which makes the size enough.
         whole = found is not None and found["ContentLength"] == self._goods.archive.bytes
-        return There(
+        return RemoteArtifacts(
             image=self._goods.image, image_bytes=None, model_data=self._url if whole else None
         )
 
@@ -198,7 +200,7 @@ class ToEmulator:
         return f"s3://{self._names.bucket}/{self._key}"
 
 
-def plan(order: Order, goods: Goods, to: Destination) -> Plan:
+def plan(order: Order, goods: LocalArtifacts, to: Destination) -> Plan:
     """What of the order is to be made, changed or kept. Only reads; raises ``LabError``."""
     found = to.there()
     names = to.deployer.names
@@ -250,7 +252,7 @@ def apply(order: Order, to: Destination, progress: Progress) -> Deployment:
 
 
 def prove(
-    engine: Engine, goods: Goods, to: Destination, *, payload: Payload, progress: Progress
+    engine: Engine, goods: LocalArtifacts, to: Destination, *, payload: Payload, progress: Progress
 ) -> Verified:
     """Ask the endpoint what the same container is asked on this machine, and compare."""
     expected = local_answer(
@@ -265,11 +267,11 @@ def prove(
 
 
 def undo(
-    target: Target, endpoint: str, *, region: str | None = None, profile: str | None = None
+    target: PushTarget, endpoint: str, *, region: str | None = None, profile: str | None = None
 ) -> str:
     """The command that takes it all away again, with what was said to push it."""
     said = {
-        "--target": None if target is Target.AWS else target.value,
+        "--target": None if target is PushTarget.AWS else target.value,
         "--profile": profile,
         "--region": region,
     }

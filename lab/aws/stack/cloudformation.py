@@ -6,13 +6,13 @@ from datetime import datetime
 from functools import partial
 from typing import Any, Final
 
-from lab.aws.access.errors import CallError, Kind, redacted
+from lab.aws.access.errors import CallError, ErrorKind, redacted
 from lab.aws.deployer import Aws, Removal
 from lab.aws.model import Action, Artifacts, AwsError, Deployment, Names, Order, PlanItem, tags
 from lab.aws.stack import changes, removal, template
 from lab.aws.stack.events import Follower, log_group, log_tail, now
 from lab.aws.stack.inventory import SCALED, inventory, resources
-from lab.aws.stack.state import State
+from lab.aws.stack.state import StackState
 from lab.aws.stack.watch import POLL_S, WAIT_S, Watch, token
 from lab.progress import Progress
 
@@ -36,7 +36,7 @@ class Stack:
         self._poll_s = poll_s
         self._watch = Watch(aws, names, poll_s=poll_s, wait_s=wait_s)
 
-    def look(self) -> State | None:
+    def look(self) -> StackState | None:
         """The stack as it is; None if there is none. Raises ``AwsError`` if it is not ours."""
         return self._watch.look()
 
@@ -118,7 +118,7 @@ class Stack:
         )
 
     @staticmethod
-    def _is_deployed(state: State, given: Mapping[str, str], order: Order, body: str) -> bool:
+    def _is_deployed(state: StackState, given: Mapping[str, str], order: Order, body: str) -> bool:
         return (
             not state.is_broken
             and state.parameters == given
@@ -127,7 +127,7 @@ class Stack:
         )
 
     def _update(
-        self, state: State, given: Mapping[str, str], order: Order, progress: Progress
+        self, state: StackState, given: Mapping[str, str], order: Order, progress: Progress
     ) -> bool:
         follower = Follower(self._aws, state.id)
         follower.skip()
@@ -205,7 +205,7 @@ class Stack:
             before, lambda: inventory(self._aws, self.names), own=own, poll_s=self._poll_s
         )
 
-    def _stopped(self, state: State, progress: Progress) -> State | None:
+    def _stopped(self, state: StackState, progress: Progress) -> StackState | None:
         """Ready to be deleted: what is under way is cancelled, or waited for."""
         if state.status == "CREATE_IN_PROGRESS":  # which can be deleted at once
             return state
@@ -213,11 +213,11 @@ class Stack:
             try:
                 self._watch.ask("cancel_update_stack")
             except CallError as error:
-                if error.kind is not Kind.INVALID:  # it has just ended
+                if error.kind is not ErrorKind.INVALID:  # it has just ended
                     raise
         return self._watch.settled(progress, mend=False)
 
-    def _delete(self, state: State, progress: Progress) -> None:
+    def _delete(self, state: StackState, progress: Progress) -> None:
         follower = Follower(self._aws, state.id)
         follower.skip()
         with progress.step(f"Deleting the stack {self.names.stack}") as step:

@@ -6,11 +6,11 @@ Each service is asked itself: a stack only knows what it made.
 from collections.abc import Iterator, Sequence
 from typing import Final
 
-from lab.aws.access.errors import CallError, Kind
-from lab.aws.deployer import Aws, Thing
+from lab.aws.access.errors import CallError, ErrorKind
+from lab.aws.deployer import Aws, CloudResource
 from lab.aws.model import TAG_ENDPOINT, TAG_MANAGED, AwsError, Names
 from lab.aws.stack.events import log_group
-from lab.aws.stack.state import State
+from lab.aws.stack.state import StackState
 from lab.aws.stack.template import VARIANT, is_release
 
 STACK: Final = "CloudFormation stack"
@@ -37,18 +37,18 @@ _TARGET: Final = "endpoint/"
 _NOT_MADE: Final = ("CREATE_FAILED", "DELETE_COMPLETE")
 
 
-def inventory(aws: Aws, names: Names) -> tuple[Thing, ...]:
+def inventory(aws: Aws, names: Names) -> tuple[CloudResource, ...]:
     """All that is there now, whosever it is, in the order in which a push makes it."""
     return tuple(_things(aws, names))
 
 
-def described(aws: Aws, names: Names, stack: str | None = None) -> State | None:
+def described(aws: Aws, names: Names, stack: str | None = None) -> StackState | None:
     """The stack as it is; ``stack`` is its ARN when it may have been deleted. None if it is gone.
 
     Raises ``AwsError`` if it is not ours.
     """
     found = aws.find("cloudformation", "describe_stacks", StackName=stack or names.stack)
-    state = State.of(found["Stacks"][0]) if found and found["Stacks"] else None
+    state = StackState.of(found["Stacks"][0]) if found and found["Stacks"] else None
     if state is None or state.status == "DELETE_COMPLETE":
         return None
     if not state.is_of(names.endpoint):
@@ -60,7 +60,7 @@ def described(aws: Aws, names: Names, stack: str | None = None) -> State | None:
     return state
 
 
-def strangers(aws: Aws, names: Names) -> Sequence[Thing]:
+def unmanaged(aws: Aws, names: Names) -> Sequence[CloudResource]:
     """What has our names and is not our stack's: if there is any, nothing may be made.
 
     Raises ``AwsError`` if the stack itself is somebody else's.
@@ -74,7 +74,7 @@ def strangers(aws: Aws, names: Names) -> Sequence[Thing]:
     return [thing for thing in there if thing.kind != STACK and thing.name not in own]
 
 
-def resources(aws: Aws, state: State) -> frozenset[str]:
+def resources(aws: Aws, state: StackState) -> frozenset[str]:
     """What the things that a stack made, and has not removed, are called."""
     found = aws.find("cloudformation", "describe_stack_resources", StackName=state.id) or {}
     ids = {
@@ -102,10 +102,10 @@ def _name(id_: str) -> str:
     return id_.rpartition("/")[2] if id_.startswith("arn:") else id_.partition("|")[0]
 
 
-def _things(aws: Aws, names: Names) -> Iterator[Thing]:
+def _things(aws: Aws, names: Names) -> Iterator[CloudResource]:
     stack = aws.find("cloudformation", "describe_stacks", StackName=names.stack)
     if stack and stack["Stacks"][0]["StackStatus"] != "DELETE_COMPLETE":
-        yield Thing(kind=STACK, name=names.stack)
+        yield CloudResource(kind=STACK, name=names.stack)
     if aws.find("ecr", "describe_repositories", repositoryNames=[names.repository]):
         yield _thing("AWS::ECR::Repository", names.repository)
     if _bucket_exists(aws, names.bucket):
@@ -134,7 +134,7 @@ def _things(aws: Aws, names: Names) -> Iterator[Thing]:
         yield _thing("AWS::ApplicationAutoScaling::ScalableTarget", row["ResourceId"])
 
 
-def _served(aws: Aws, names: Names) -> Iterator[Thing]:
+def _served(aws: Aws, names: Names) -> Iterator[CloudResource]:
     for operation, key, name, type_ in (
         ("list_models", "Models", "ModelName", "AWS::SageMaker::Model"),
         (
@@ -156,10 +156,10 @@ def _bucket_exists(aws: Aws, name: str) -> bool:
         return aws.find("s3", "head_bucket", Bucket=name) is not None
     except CallError as error:
         # S3 tells everyone that a name is taken, and only its owner more.
-        if error.kind is Kind.DENIED:
+        if error.kind is ErrorKind.DENIED:
             return True
         raise
 
 
-def _thing(type_: str, name: str) -> Thing:
-    return Thing(kind=KINDS[type_][0], name=name)
+def _thing(type_: str, name: str) -> CloudResource:
+    return CloudResource(kind=KINDS[type_][0], name=name)

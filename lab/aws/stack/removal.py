@@ -5,7 +5,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, Final
 
 from lab.aws.access.errors import redacted
-from lab.aws.deployer import Kept, Removal, Thing
+from lab.aws.deployer import CloudResource, Kept, Removal
 from lab.aws.model import AwsError
 from lab.progress import Progress
 
@@ -50,8 +50,8 @@ def _objects(page: Mapping[str, Any] | None) -> list[dict[str, str]]:
 
 
 def compared(
-    before: Sequence[Thing],
-    look: Callable[[], Sequence[Thing]],
+    before: Sequence[CloudResource],
+    look: Callable[[], Sequence[CloudResource]],
     *,
     own: Collection[str],
     poll_s: float,

@@ -14,7 +14,7 @@ _PREFIX: Final = f"{PREFIX}-"
 
 
 @dataclass(frozen=True, kw_only=True)
-class State:
+class StackState:
     """A stack that exists."""
 
     name: str
@@ -25,7 +25,7 @@ class State:
     tags: Mapping[str, str]
 
     @classmethod
-    def of(cls, row: Mapping[str, Any]) -> "State":
+    def of(cls, row: Mapping[str, Any]) -> "StackState":
         """From ``DescribeStacks``."""
         return cls(
             name=str(row["StackName"]),

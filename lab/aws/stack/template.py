@@ -15,7 +15,7 @@ from typing import Any, Final
 
 import yaml
 
-from lab.aws.model import Artifacts, Kind, Names, Order
+from lab.aws.model import Artifacts, Names, Order, ServingKind
 
 BODY: Final = (files("lab.aws") / "endpoint.yaml").read_text(encoding="utf-8")
 
@@ -113,7 +113,7 @@ def parameters(
         "RoleName": names.role,
         "Hosting": order.kind.value,
     }
-    if order.kind is Kind.SERVERLESS:
+    if order.kind is ServingKind.SERVERLESS:
         given["MemorySizeInMB"] = str(order.memory_mb)
         given["MaxConcurrency"] = str(order.max_concurrency)
     else:

@@ -8,7 +8,7 @@ from lab.aws.deployer import Aws
 from lab.aws.model import AwsError, Names
 from lab.aws.stack.events import Follower
 from lab.aws.stack.inventory import described
-from lab.aws.stack.state import State
+from lab.aws.stack.state import StackState
 from lab.errors import LabError
 from lab.progress import Progress, Step
 
@@ -26,7 +26,7 @@ class Watch:
         self._poll_s = poll_s
         self._wait_s = wait_s
 
-    def look(self) -> State | None:
+    def look(self) -> StackState | None:
         """The stack as it is; None if there is none. Raises ``AwsError`` if it is not ours."""
         return described(self._aws, self._names)
 
@@ -35,7 +35,7 @@ class Watch:
         said = {"StackName": self._names.stack, "ClientRequestToken": token()}
         self._aws.call("cloudformation", operation, **said)
 
-    def settled(self, progress: Progress, *, mend: bool = True) -> State | None:
+    def settled(self, progress: Progress, *, mend: bool = True) -> StackState | None:
         """The stack once nothing is under way; a roll-back that got stuck is taken up again."""
         state = self.look()
         if state and state.under_way:
@@ -52,13 +52,15 @@ class Watch:
                 )
         return state
 
-    def wait(self, stack: str, follower: Follower, progress: Progress, step: Step) -> State | None:
+    def wait(
+        self, stack: str, follower: Follower, progress: Progress, step: Step
+    ) -> StackState | None:
         """Until nothing is under way. None when the stack, known by its ARN, is gone.
 
         Whoever is interrupted here is told how to go on.
         """
         deadline = time.monotonic() + self._wait_s
-        state: State | None = None
+        state: StackState | None = None
         try:
             while True:
                 for event in follower.read():
@@ -81,7 +83,7 @@ class Watch:
             )
             raise
 
-    def _followed(self, state: State, progress: Progress) -> State | None:
+    def _followed(self, state: StackState, progress: Progress) -> StackState | None:
         follower = Follower(self._aws, state.id)
         follower.skip()
         with progress.step(f"Waiting for the stack {self._names.stack}") as step:

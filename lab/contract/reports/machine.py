@@ -8,7 +8,7 @@ from typing import Any
 from xml.etree import ElementTree as ET
 
 from lab.contract.fitness import fitness
-from lab.contract.model import Finding, Verdict, Verdicts
+from lab.contract.model import RuleFinding, Verdict, Verdicts
 from lab.start.emulated import NOT_JUDGED
 
 _VERSION = 1
@@ -68,7 +68,7 @@ def as_junit(verdicts: Verdicts) -> str:
     return ET.tostring(root, encoding="unicode", xml_declaration=True) + "\n"
 
 
-def _outcome(case: ET.Element, one: Finding) -> None:
+def _outcome(case: ET.Element, one: RuleFinding) -> None:
     rule = one.rule
     seen = _NOT_XML.sub("�", one.seen)
     if one.verdict is Verdict.FAIL:
@@ -82,7 +82,7 @@ def _outcome(case: ET.Element, one: Finding) -> None:
         ET.SubElement(case, "system-out").text = f"{rule.title}: {seen}"
 
 
-def _advice(one: Finding) -> str:
+def _advice(one: RuleFinding) -> str:
     rule = one.rule
     return "\n".join(
         (
@@ -94,7 +94,7 @@ def _advice(one: Finding) -> str:
     )
 
 
-def _finding(one: Finding) -> Mapping[str, Any]:
+def _finding(one: RuleFinding) -> Mapping[str, Any]:
     rule = one.rule
     return {
         "rule": rule.id,

@@ -13,7 +13,7 @@ from rich.text import Text
 
 from lab.contract import sources
 from lab.contract.fitness import fitness
-from lab.contract.model import Finding, Rule, Verdict, Verdicts
+from lab.contract.model import Rule, RuleFinding, Verdict, Verdicts
 from lab.units import format_seconds
 
 SYMBOLS: Final = {
@@ -48,7 +48,7 @@ def render(verdicts: Verdicts) -> RenderableType:
     return Lines(*parts)
 
 
-def _lack(one: Finding) -> bool:
+def _lack(one: RuleFinding) -> bool:
     """Whether it only says for which kind of endpoint an image is not: the last line says so."""
     return one.verdict is Verdict.WARN and one.rule.id.startswith("kind-")
 
@@ -64,7 +64,7 @@ def render_rules(rules: Sequence[tuple[str, Rule]]) -> RenderableType:
     return table
 
 
-def _lines(findings: Sequence[Finding]) -> Table:
+def _lines(findings: Sequence[RuleFinding]) -> Table:
     alike = Counter(one.seen for one in findings if one.verdict is Verdict.SKIP)
     many = [why for why, count in alike.items() if count >= _MANY]
     table = _grid()
@@ -91,7 +91,7 @@ def _grid() -> Table:
     return table
 
 
-def _details(one: Finding) -> Iterator[RenderableType]:
+def _details(one: RuleFinding) -> Iterator[RenderableType]:
     symbol, style = SYMBOLS[one.verdict]
     yield Text(f"{symbol} ", style).append(one.rule.title, "bold").append(f"  {one.rule.id}", "dim")
     table = Table(box=None, pad_edge=False, show_header=False)

@@ -5,7 +5,7 @@ from functools import partial
 from typing import Any, Final
 
 from lab.contract import sources
-from lab.contract.model import Finding, Rule, Verdict
+from lab.contract.model import Rule, RuleFinding, Verdict
 from lab.contract.rules.start import unready_words
 from lab.contract.running.calls import Call
 from lab.contract.running.session import CannotTry, NotReady, Session, finding
@@ -67,7 +67,9 @@ def judge_condition(
     return Verdict.PASS, f"{said}, invocation {answer.words}"
 
 
-def _under(session: Session, rule: Rule, changes: Callable[[Session], dict[str, Any]]) -> Finding:
+def _under(
+    session: Session, rule: Rule, changes: Callable[[Session], dict[str, Any]]
+) -> RuleFinding:
     base = session.base()
     fields = changes(session)
     try:
@@ -102,7 +104,7 @@ def _no_network(session: Session) -> dict[str, Any]:
     return {"network": session.isolated_network(), "publish": None}
 
 
-RULES: Sequence[tuple[Rule, Callable[[Session], Finding]]] = (
+RULES: Sequence[tuple[Rule, Callable[[Session], RuleFinding]]] = (
     (MODEL_READ_ONLY, partial(_under, rule=MODEL_READ_ONLY, changes=_read_only_model)),
     (NON_ROOT, partial(_under, rule=NON_ROOT, changes=lambda _: {"user": SERVERLESS_USER})),
     (

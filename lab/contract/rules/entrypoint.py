@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from lab.contract import sources
 from lab.contract.layers.credentials import redacted
-from lab.contract.model import Finding, Rule, Verdict
+from lab.contract.model import Rule, RuleFinding, Verdict
 from lab.contract.running.session import Session, finding
 from lab.spec import PORT
 
@@ -86,25 +86,25 @@ def _line(words: Sequence[str]) -> str:
     return f"`{line[:_LONGEST]}`" + ("…" if len(line) > _LONGEST else "")
 
 
-def _entry(session: Session) -> Finding:
+def _entry(session: Session) -> RuleFinding:
     config = session.config()
     verdict, seen = judge_entry(config.get("Entrypoint") or (), config.get("Cmd") or ())
     return finding(ENTRY, verdict, seen)
 
 
-def _user(session: Session) -> Finding:
+def _user(session: Session) -> RuleFinding:
     verdict, seen = judge_user(str(session.config().get("User") or ""))
     return finding(USER, verdict, seen)
 
 
-def _exposed(session: Session) -> Finding:
+def _exposed(session: Session) -> RuleFinding:
     config: Mapping[str, Any] = session.config()
     told = (config.get("Labels") or {}).get(_BIND_LABEL) == "true"
     verdict, seen = judge_exposed(list(config.get("ExposedPorts") or ()), told=told)
     return finding(EXPOSED, verdict, seen)
 
 
-RULES: Sequence[tuple[Rule, Callable[[Session], Finding]]] = (
+RULES: Sequence[tuple[Rule, Callable[[Session], RuleFinding]]] = (
     (ENTRY, _entry),
     (USER, _user),
     (EXPOSED, _exposed),

@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from lab.contract import sources
 from lab.contract.layers.saved import MACHINES, Layer, Saved
-from lab.contract.model import Finding, Rule, Verdict
+from lab.contract.model import Rule, RuleFinding, Verdict
 from lab.contract.rules.inspected import inspected, saved
 from lab.contract.running.session import CannotTry, Session, finding
 from lab.endpoint.instances import InstanceType, table
@@ -128,7 +128,7 @@ def _take_away(found: dict[str, int], layer: Layer) -> None:
         del found[path]
 
 
-def _platform(session: Session) -> Finding:
+def _platform(session: Session) -> RuleFinding:
     config = session.config()
     command = [*(config.get("Entrypoint") or ()), *(config.get("Cmd") or ())]
     declared = session.subject.platform
@@ -141,7 +141,7 @@ def _platform(session: Session) -> Finding:
     return finding(PLATFORM, verdict, seen, {"declared": declared.value})
 
 
-def _instance(session: Session) -> Sequence[Finding]:
+def _instance(session: Session) -> Sequence[RuleFinding]:
     """Nothing where no instance type was named."""
     wanted = _wanted(session)
     if wanted is None:
@@ -155,20 +155,20 @@ def _wanted(session: Session) -> InstanceType | None:
     return table().get(session.subject.instance_type or "")
 
 
-def _size(session: Session) -> Finding:
+def _size(session: Session) -> RuleFinding:
     unpacked = session.where.engine.image(session.subject.image).unpacked_bytes
     verdict, seen = judge_size(unpacked)
     return finding(SIZE, verdict, seen, {"bytes": unpacked, "limit": SIZE_LIMIT})
 
 
-def _layers(session: Session) -> Finding:
+def _layers(session: Session) -> RuleFinding:
     record: Mapping[str, Any] = inspected(session)
     count = len((record.get("RootFS") or {}).get("Layers") or ())
     verdict, seen = judge_layers(count)
     return finding(LAYERS, verdict, seen, {"layers": count})
 
 
-RULES: Sequence[tuple[Rule, Callable[[Session], Finding | Sequence[Finding]]]] = (
+RULES: Sequence[tuple[Rule, Callable[[Session], RuleFinding | Sequence[RuleFinding]]]] = (
     (PLATFORM, _platform),
     (INSTANCE, _instance),
     (SIZE, _size),

@@ -6,7 +6,7 @@ from functools import partial
 from typing import Final
 
 from lab.contract import sources
-from lab.contract.model import Finding, Rule, Verdict
+from lab.contract.model import Rule, RuleFinding, Verdict
 from lab.contract.running import calls
 from lab.contract.running.calls import Call, on
 from lab.contract.running.session import CannotTry, Running, Session, died, finding
@@ -181,7 +181,7 @@ def judge_paths(answers: Sequence[tuple[str, Call]], death: str) -> tuple[Verdic
     return Verdict.PASS, "; ".join(f"{what}: {one.status}" for what, one in answers)
 
 
-def _invocation(session: Session) -> Finding:
+def _invocation(session: Session) -> RuleFinding:
     payload = session.subject.payload
     if payload is None:
         sample = session.sample()
@@ -196,7 +196,7 @@ def _invocation(session: Session) -> Finding:
     return finding(INVOCATION, verdict, session.timed(seen), {"seconds": answer.seconds})
 
 
-def _size(session: Session, size: Size) -> Finding:
+def _size(session: Session, size: Size) -> RuleFinding:
     smaller = [f"payload-{one.mib}mb" for one in SIZES if one.mib < size.mib]
     broken = [one for one in smaller if session.verdict(one) is Verdict.FAIL]
     if broken:
@@ -213,7 +213,7 @@ def _size(session: Session, size: Size) -> Finding:
     return finding(size.rule, Verdict.FAIL if death else verdict, said)
 
 
-def _unknown_headers(session: Session) -> Finding:
+def _unknown_headers(session: Session) -> RuleFinding:
     sample = session.sample()
     headers = {
         "X-Amzn-SageMaker-Custom-Attributes": "trace_id=1",
@@ -232,7 +232,7 @@ def _unknown_headers(session: Session) -> Finding:
     return finding(UNKNOWN_HEADERS, verdict, seen)
 
 
-def _wrong_type(session: Session) -> Finding:
+def _wrong_type(session: Session) -> RuleFinding:
     base = session.base()
     try:
         body = session.sample().body
@@ -244,7 +244,7 @@ def _wrong_type(session: Session) -> Finding:
     return finding(CONTENT_TYPE, verdict, seen)
 
 
-def _garbage(session: Session) -> Finding:
+def _garbage(session: Session) -> RuleFinding:
     kind = _content_type(session)
     base = session.base()
     bodies = {
@@ -262,7 +262,7 @@ def _garbage(session: Session) -> Finding:
     return finding(GARBAGE, verdict, seen)
 
 
-def _keep_alive(session: Session) -> Finding:
+def _keep_alive(session: Session) -> RuleFinding:
     sample = session.sample()
     prepared = calls.post(sample.body, sample.content_type, close=False)
     answers: list[Call] = []
@@ -275,7 +275,7 @@ def _keep_alive(session: Session) -> Finding:
     return finding(KEEP_ALIVE, verdict, seen)
 
 
-def _chunked(session: Session) -> Finding:
+def _chunked(session: Session) -> RuleFinding:
     sample = session.sample()
     base = session.base()
     plain = base.invoke(sample.body, sample.content_type)
@@ -284,7 +284,7 @@ def _chunked(session: Session) -> Finding:
     return finding(CHUNKED, verdict, seen)
 
 
-def _paths(session: Session) -> Finding:
+def _paths(session: Session) -> RuleFinding:
     base = session.base()
     asked = (("HEAD", "/ping"), ("GET", "/"), ("GET", "/invocations"), ("GET", "/not/there?x=%ff"))
     answers = [
@@ -329,7 +329,7 @@ def _death(base: Running) -> str:
     return died(base.container)
 
 
-RULES: Sequence[tuple[Rule, Callable[[Session], Finding]]] = (
+RULES: Sequence[tuple[Rule, Callable[[Session], RuleFinding]]] = (
     (INVOCATION, _invocation),
     *((size.rule, partial(_size, size=size)) for size in SIZES),
     (UNKNOWN_HEADERS, _unknown_headers),

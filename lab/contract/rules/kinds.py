@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from lab.contract import sources
 from lab.contract.fitness import REAL_TIME, SERVERLESS, fitness, spoilers
-from lab.contract.model import Finding, Rule, Verdict
+from lab.contract.model import Rule, RuleFinding, Verdict
 from lab.contract.rules.conditions import SERVERLESS_USER
 from lab.contract.rules.memory import trials
 from lab.contract.rules.start import SERVERLESS_START_S, unready_words
@@ -132,7 +132,7 @@ def judge_models(steps: Sequence[Step], *, labelled: bool) -> tuple[Verdict, str
     return Verdict.WARN, f"no label, and {'; '.join(wrong)}"
 
 
-def _real_time(session: Session) -> Finding:
+def _real_time(session: Session) -> RuleFinding:
     broken = spoilers(REAL_TIME, session.findings)
     if broken:
         return finding(ON_REAL_TIME, Verdict.WARN, f"not: see {', '.join(broken)}")
@@ -147,7 +147,7 @@ def _real_time(session: Session) -> Finding:
     )
 
 
-def _serverless(session: Session) -> Finding:
+def _serverless(session: Session) -> RuleFinding:
     broken = spoilers(SERVERLESS, session.findings)
     tier = None if broken else _tier(session)
     if broken or tier is None:
@@ -195,7 +195,7 @@ def _tier(session: Session) -> Tier | None:
     return fits[0] if fits else None
 
 
-def _batch(session: Session) -> Finding:
+def _batch(session: Session) -> RuleFinding:
     if session.subject.platform is Platform.ARM64:
         return finding(ON_BATCH, Verdict.WARN, "arm64: no instance for batch transform is Graviton")
     answer = session.base().get("/execution-parameters", timeout_s=_PATIENCE_S)
@@ -203,7 +203,7 @@ def _batch(session: Session) -> Finding:
     return finding(ON_BATCH, verdict, seen)
 
 
-def _multi_model(session: Session) -> Finding:
+def _multi_model(session: Session) -> RuleFinding:
     labelled = _label(session, _MULTI_MODEL_LABEL)
     if not labelled:
         answer = answers_models(session.base())
@@ -228,14 +228,14 @@ def _multi_model(session: Session) -> Finding:
     return finding(ON_MULTI_MODEL, verdict, seen)
 
 
-def _streams(session: Session) -> Finding:
+def _streams(session: Session) -> RuleFinding:
     answer = session.sample().first
     chunked = "chunked" in answer.headers.get("transfer-encoding", "").lower()
     seen = "its answer comes in chunks" if chunked else "its answer comes in one piece"
     return finding(STREAMS, Verdict.PASS, seen, {"chunked": chunked})
 
 
-def _both_ways(session: Session) -> Finding:
+def _both_ways(session: Session) -> RuleFinding:
     if not _label(session, _STREAM_LABEL):
         raise CannotTry("the image does not claim it (label bidirectional-streaming)")
     said = _handshake(session.base().address)
@@ -271,7 +271,7 @@ def _sample(session: Session) -> Sample | None:
         return None
 
 
-RULES: Sequence[tuple[Rule, Callable[[Session], Finding]]] = (
+RULES: Sequence[tuple[Rule, Callable[[Session], RuleFinding]]] = (
     (ON_REAL_TIME, _real_time),
     (ON_SERVERLESS, _serverless),
     (ON_BATCH, _batch),

@@ -5,7 +5,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Final
 
-from lab.contract.model import Finding, Rule, Verdict
+from lab.contract.model import Rule, RuleFinding, Verdict
 from lab.contract.rules.inspected import inspected
 from lab.contract.running.session import Session, finding
 from lab.engine.docker.engine import DockerEngine
@@ -84,7 +84,7 @@ def judge_manifest(
     )
 
 
-def _manifest(session: Session) -> Finding:
+def _manifest(session: Session) -> RuleFinding:
     engine = session.where.engine
     record = inspected(session)
     named = _places(record, session.subject.image)
@@ -153,4 +153,4 @@ def _stored(record: Mapping[str, Any]) -> Held | None:
     return Held(where="the engine, which pushes it as it is,", media_type=descriptor["mediaType"])
 
 
-RULES: Sequence[tuple[Rule, Callable[[Session], Finding]]] = ((MANIFEST, _manifest),)
+RULES: Sequence[tuple[Rule, Callable[[Session], RuleFinding]]] = ((MANIFEST, _manifest),)

@@ -7,7 +7,7 @@ from itertools import pairwise
 from typing import Final
 
 from lab.contract import sources
-from lab.contract.model import Finding, Rule, Verdict
+from lab.contract.model import Rule, RuleFinding, Verdict
 from lab.contract.rules.start import SERVERLESS_START_S, unready_words
 from lab.contract.running.session import (
     CannotTry,
@@ -177,7 +177,7 @@ def _sample(session: Session) -> Sample | None:
         return None
 
 
-def _tiers(session: Session) -> Finding:
+def _tiers(session: Session) -> RuleFinding:
     made = trials(session)
     verdict, seen = _lenient(session, *judge_tiers(made))
     fits = [one for one in made if not one.failure]
@@ -199,7 +199,7 @@ def _tiers(session: Session) -> Finding:
     return finding(TIERS, verdict, seen, data)
 
 
-def _steady(session: Session) -> Finding:
+def _steady(session: Session) -> RuleFinding:
     last = max(trials(session), key=lambda one: len(one.used))
     if len(last.used) < _FEWEST and _sample(session) is None:
         raise CannotTry("there is no payload that this model answers")
@@ -215,4 +215,7 @@ def _lenient(session: Session, verdict: Verdict, seen: str) -> tuple[Verdict, st
     return Verdict.PASS if kept else Verdict.SKIP, f"{seen} (emulated: QEMU's memory included)"
 
 
-RULES: Sequence[tuple[Rule, Callable[[Session], Finding]]] = ((TIERS, _tiers), (STEADY, _steady))
+RULES: Sequence[tuple[Rule, Callable[[Session], RuleFinding]]] = (
+    (TIERS, _tiers),
+    (STEADY, _steady),
+)

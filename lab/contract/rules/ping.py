@@ -6,7 +6,7 @@ from statistics import median
 from typing import Final
 
 from lab.contract import sources
-from lab.contract.model import Finding, Rule, Verdict
+from lab.contract.model import Rule, RuleFinding, Verdict
 from lab.contract.rules.start import Blame, blame, unready_words
 from lab.contract.running import calls
 from lab.contract.running.calls import Call
@@ -145,7 +145,7 @@ def judge_first(
     return Verdict.PASS, said
 
 
-def _ping(session: Session) -> Finding:
+def _ping(session: Session) -> RuleFinding:
     try:
         session.start_base()
     except NotReady as error:
@@ -158,14 +158,14 @@ def _ping(session: Session) -> Finding:
     return finding(PING, verdict, session.timed(seen), data)
 
 
-def _ping_empty(session: Session) -> Finding:
+def _ping_empty(session: Session) -> RuleFinding:
     body = _idle_pings(session)[0].body
     if body:
         return finding(PING_EMPTY, Verdict.WARN, f"{len(body)} bytes: {_excerpt(body)}")
     return finding(PING_EMPTY, Verdict.PASS, "no body")
 
 
-def _ping_loaded(session: Session) -> Finding:
+def _ping_loaded(session: Session) -> RuleFinding:
     sample = session.sample()
     with session.running() as fresh:
         first = fresh.invoke(sample.body, sample.content_type)
@@ -175,12 +175,12 @@ def _ping_loaded(session: Session) -> Finding:
     return finding(PING_LOADED, verdict, session.timed(seen), data)
 
 
-def _ping_load(session: Session) -> Finding:
+def _ping_load(session: Session) -> RuleFinding:
     verdict, seen = judge_pings(_load(session).pings, limit_s=session.limit(PING_LIMIT_S))
     return finding(PING_LOAD, verdict, session.timed(f"{seen} (with {CLIENTS} clients)"))
 
 
-def _accept(session: Session) -> Finding:
+def _accept(session: Session) -> RuleFinding:
     try:
         made = [*_idle_pings(session), *_load(session).connections]
         aside = f" ({CLIENTS} clients)"
@@ -190,7 +190,7 @@ def _accept(session: Session) -> Finding:
     return finding(ACCEPT, verdict, session.timed(seen + aside))
 
 
-def _concurrent(session: Session) -> Finding:
+def _concurrent(session: Session) -> RuleFinding:
     verdict, seen = judge_concurrent(_load(session), emulated=session.emulated)
     return finding(CONCURRENT, verdict, session.timed(seen))
 
@@ -222,7 +222,7 @@ def _excerpt(body: bytes) -> str:
     return " ".join(body[:60].decode(errors="replace").split())
 
 
-RULES: Sequence[tuple[Rule, Callable[[Session], Finding]]] = (
+RULES: Sequence[tuple[Rule, Callable[[Session], RuleFinding]]] = (
     (PING, _ping),
     (PING_EMPTY, _ping_empty),
     (PING_LOADED, _ping_loaded),

@@ -9,7 +9,7 @@ from typing import Any, Final
 from lab.contract import sources
 from lab.contract.layers.credentials import Leak, in_command, in_variable
 from lab.contract.layers.saved import Saved
-from lab.contract.model import Finding, Rule, Verdict
+from lab.contract.model import Rule, RuleFinding, Verdict
 from lab.contract.rules.inspected import saved
 from lab.contract.running.session import Session, finding
 
@@ -100,12 +100,12 @@ def _place(where: Mapping[str, Any]) -> str:
     return f"{said} ({short}){still}"
 
 
-def _in_layers(session: Session) -> Finding:
+def _in_layers(session: Session) -> RuleFinding:
     verdict, seen, places = judge_layers(saved(session))
     return finding(IN_LAYERS, verdict, seen, places)
 
 
-def _in_config(session: Session) -> Finding:
+def _in_config(session: Session) -> RuleFinding:
     config = session.config()
     verdict, seen = judge_config(
         config.get("Env") or (), config.get("Labels") or {}, saved(session).history
@@ -113,7 +113,7 @@ def _in_config(session: Session) -> Finding:
     return finding(IN_CONFIG, verdict, seen)
 
 
-RULES: Sequence[tuple[Rule, Callable[[Session], Finding]]] = (
+RULES: Sequence[tuple[Rule, Callable[[Session], RuleFinding]]] = (
     (IN_LAYERS, _in_layers),
     (IN_CONFIG, _in_config),
 )

@@ -10,7 +10,7 @@ from enum import StrEnum, unique
 from typing import Final
 
 from lab.contract import sources
-from lab.contract.model import Finding, Rule, Verdict
+from lab.contract.model import Rule, RuleFinding, Verdict
 from lab.contract.running.readiness import Unready
 from lab.contract.running.session import CannotTry, NotReady, Session, finding
 from lab.spec import PORT
@@ -113,7 +113,7 @@ def judge_start_time(ready_s: float, *, emulated: bool = False) -> tuple[Verdict
     return Verdict.FAIL, f"ready after {took}: too late even for real time"
 
 
-def _serve(session: Session) -> Finding:
+def _serve(session: Session) -> RuleFinding:
     try:
         session.start_base()
     except NotReady as error:
@@ -126,7 +126,7 @@ def _serve(session: Session) -> Finding:
     return finding(SERVE, Verdict.PASS, "runs, and gets ready")
 
 
-def _listen(session: Session) -> Finding:
+def _listen(session: Session) -> RuleFinding:
     try:
         session.start_base()
     except NotReady as error:
@@ -136,7 +136,7 @@ def _listen(session: Session) -> Finding:
     return finding(LISTEN, Verdict.PASS, f"answers on {PORT}")
 
 
-def _start_time(session: Session) -> Finding:
+def _start_time(session: Session) -> RuleFinding:
     try:
         ready_s = session.start_base().ready_s
     except NotReady as error:
@@ -147,7 +147,7 @@ def _start_time(session: Session) -> Finding:
     return finding(START_TIME, verdict, session.timed(seen), {"ready_s": ready_s})
 
 
-def _unready(rule: Rule, error: NotReady) -> Finding:
+def _unready(rule: Rule, error: NotReady) -> RuleFinding:
     broken = blame(error.seen)
     if broken is Blame.ENGINE:
         raise CannotTry(str(error)) from error
@@ -157,7 +157,7 @@ def _unready(rule: Rule, error: NotReady) -> Finding:
     raise CannotTry(f"the container does not get ready: see {broken}") from error
 
 
-def _bind(session: Session) -> Finding:
+def _bind(session: Session) -> RuleFinding:
     labels = session.config().get("Labels") or {}
     if labels.get(_BIND_LABEL) != "true":
         raise CannotTry("the image does not claim it (label accept-bind-to-port)")
@@ -172,7 +172,7 @@ def _bind(session: Session) -> Finding:
         )
 
 
-RULES: Sequence[tuple[Rule, Callable[[Session], Finding]]] = (
+RULES: Sequence[tuple[Rule, Callable[[Session], RuleFinding]]] = (
     (SERVE, _serve),
     (LISTEN, _listen),
     (START_TIME, _start_time),

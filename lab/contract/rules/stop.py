@@ -7,7 +7,7 @@ from pathlib import PurePosixPath
 from typing import Final
 
 from lab.contract import sources
-from lab.contract.model import Finding, Rule, Verdict
+from lab.contract.model import Rule, RuleFinding, Verdict
 from lab.contract.running import calls, procfs
 from lab.contract.running.calls import Call
 from lab.contract.running.load import Clients
@@ -149,20 +149,20 @@ def _stop(session: Session) -> Stop:
     return session.once("stop", measure)
 
 
-def _arrives(session: Session) -> Finding:
+def _arrives(session: Session) -> RuleFinding:
     stop = _stop(session)
     verdict, seen = judge_arrives(stop)
     return finding(ARRIVES, verdict, seen, {"process_one": stop.process_one})
 
 
-def _sigterm(session: Session) -> Finding:
+def _sigterm(session: Session) -> RuleFinding:
     stop = _stop(session)
     verdict, seen = judge_sigterm(stop)
     data = {"seconds": stop.took_s, "exit_code": stop.exit_code}
     return finding(SIGTERM, verdict, session.timed(seen), data)
 
 
-def _in_flight(session: Session) -> Finding:
+def _in_flight(session: Session) -> RuleFinding:
     broken = [one for one in ("sigterm-arrives", "sigterm") if session.verdict(one) is Verdict.FAIL]
     if broken:
         raise CannotTry(f"it does not stop at SIGTERM: see {broken[0]}")
@@ -217,7 +217,7 @@ def _wait_for_end(container: DockerContainer) -> None:
         container.kill()
 
 
-RULES: Sequence[tuple[Rule, Callable[[Session], Finding]]] = (
+RULES: Sequence[tuple[Rule, Callable[[Session], RuleFinding]]] = (
     (ARRIVES, _arrives),
     (SIGTERM, _sigterm),
     (IN_FLIGHT, _in_flight),

@@ -6,7 +6,7 @@ from typing import Final
 
 from lab.contract import sources
 from lab.contract.layers.saved import MODEL_PLACE, Saved
-from lab.contract.model import Finding, Rule, Verdict
+from lab.contract.model import Rule, RuleFinding, Verdict
 from lab.contract.rules.inspected import saved
 from lab.contract.running.session import Session, finding
 from lab.units import format_bytes
@@ -58,18 +58,18 @@ def judge_model_data(image: Saved) -> tuple[Verdict, str]:
     return Verdict.WARN, f"baked in: {len(baked)}, the largest /{path} of {format_bytes(size)}"
 
 
-def _leftovers(session: Session) -> Finding:
+def _leftovers(session: Session) -> RuleFinding:
     image = saved(session)
     verdict, seen = judge_leftovers(image)
     return finding(LEFTOVERS, verdict, seen)
 
 
-def _model_data(session: Session) -> Finding:
+def _model_data(session: Session) -> RuleFinding:
     verdict, seen = judge_model_data(saved(session))
     return finding(MODEL_DATA, verdict, seen)
 
 
-RULES: Sequence[tuple[Rule, Callable[[Session], Finding]]] = (
+RULES: Sequence[tuple[Rule, Callable[[Session], RuleFinding]]] = (
     (LEFTOVERS, _leftovers),
     (MODEL_DATA, _model_data),
 )

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from lab.units import format_seconds
-from lab.wire import Answer, ClosedEarlyError, connect, exchange, handshake_s, request
+from lab.wire import ClosedEarlyError, Response, connect, exchange, handshake_s, request
 
 INVOCATION_LIMIT_S: Final = 60.0
 """SageMaker's limit for ``/invocations``."""
@@ -135,14 +135,14 @@ def on(
     )
 
 
-def _answer(connection: socket.socket, prepared: bytes) -> Answer:
+def _answer(connection: socket.socket, prepared: bytes) -> Response:
     if not prepared.startswith(b"HEAD "):
         return exchange(connection, b"")
     # Has no body whatever its headers say: the status line is all that is wanted.
     first = connection.recv(_PIECE).split(b" ", 2)
     if len(first) == 1 or not first[0].startswith(b"HTTP/1."):
         raise ConnectionError("the connection was closed without an answer")
-    return Answer(status=int(first[1][:3]), headers={}, body=b"", reusable=False)
+    return Response(status=int(first[1][:3]), headers={}, body=b"", reusable=False)
 
 
 def _send(connection: socket.socket, data: bytes, *, give_up_at: float) -> None:

@@ -5,7 +5,7 @@ user, a writable root, a writable model, no limits, a network. So an image that 
 breaks one rule, and not all those that need a container. When even the base does not get ready,
 the rules about starting say why, and the others are skipped.
 
-A rule is a ``Rule`` and a function that takes the ``Session`` and returns a ``Finding`` or several;
+A rule is a ``Rule`` and a function of the ``Session`` that returns a ``RuleFinding``, or more;
 a rule's module lists its pairs as ``RULES``. A function may raise ``CannotTry``: a skip, in words.
 """
 
@@ -20,7 +20,7 @@ from pathlib import Path
 from tempfile import mkdtemp
 from typing import Any, Final, TypeVar
 
-from lab.contract.model import Finding, Rule, Subject, Verdict, Where
+from lab.contract.model import CheckedImage, Rule, RuleFinding, Verdict, Where
 from lab.contract.running import calls
 from lab.contract.running.calls import Call
 from lab.contract.running.payloads import CANDIDATES
@@ -119,7 +119,7 @@ class Session:
 
     def __init__(
         self,
-        subject: Subject,
+        subject: CheckedImage,
         where: Where,
         *,
         start_limit_s: float | None = None,
@@ -131,7 +131,7 @@ class Session:
         self._start_limit_s = start_limit_s
         self.quick = quick
         """Shorter loads, and no rule that takes long."""
-        self.findings: list[Finding] = []
+        self.findings: list[RuleFinding] = []
         """Of the rules that ran before: a rule may build on them."""
         self._stack = ExitStack()
         self._lock = threading.RLock()
@@ -394,6 +394,6 @@ def _answers(container: DockerContainer) -> bool:
     return calls.call(address, calls.get("/ping"), timeout_s=_SETTLING_S).status is not None
 
 
-def finding(rule: Rule, verdict: Verdict, seen: str, data: Any = None) -> Finding:
+def finding(rule: Rule, verdict: Verdict, seen: str, data: Any = None) -> RuleFinding:
     """Short for what every rule returns."""
-    return Finding(rule=rule, verdict=verdict, seen=seen, data=data)
+    return RuleFinding(rule=rule, verdict=verdict, seen=seen, data=data)

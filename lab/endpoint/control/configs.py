@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any, Final
 
-from lab.endpoint.control.context import Desk
+from lab.endpoint.control.context import ControlContext
 from lab.endpoint.control.paging import page
 from lab.endpoint.control.rules import check_config
 from lab.endpoint.control.tags import given
@@ -16,7 +16,7 @@ _VARIANTS: Final = ("ProductionVariants", "ShadowProductionVariants")
 class EndpointConfigs:
     """``CreateEndpointConfig``, ``DescribeEndpointConfig``, and so on."""
 
-    def __init__(self, desk: Desk) -> None:
+    def __init__(self, desk: ControlContext) -> None:
         self._desk = desk
 
     def create(self, asked: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -15,7 +15,7 @@ from lab.endpoint.records import EndpointRecord, Resource
 from lab.endpoint.store import Store
 
 
-class Ledger(Store, Protocol):
+class TransactionalStore(Store, Protocol):
     """A store whose calls can be put together."""
 
     def transaction(self) -> AbstractContextManager[Any]:
@@ -23,10 +23,10 @@ class Ledger(Store, Protocol):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Desk:
+class ControlContext:
     """The store, the fleet and the clock, and errors that name a resource."""
 
-    store: Ledger
+    store: TransactionalStore
     fleet: Fleet
     clock: Clock
     names: Names

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from lab.endpoint.control.context import Desk
+from lab.endpoint.control.context import ControlContext
 from lab.endpoint.deploy.policy import capture_in_service
 from lab.endpoint.live import LiveEndpoint
 from lab.endpoint.plans import origin_config
@@ -24,7 +24,7 @@ _AS_CONFIGURED: Final = (
 _OF_VARIANT: Final = ("RoutingConfig", "ManagedInstanceScaling")
 
 
-def described(row: EndpointRecord, *, desk: Desk) -> dict[str, Any]:
+def described(row: EndpointRecord, *, desk: ControlContext) -> dict[str, Any]:
     """The answer, in the API's shape."""
     found: dict[str, Any] = {
         "EndpointName": row.name,
@@ -66,7 +66,7 @@ def _in_service(
     state: VariantState,
     variant: Mapping[str, Any],
     live: LiveEndpoint | None,
-    desk: Desk,
+    desk: ControlContext,
 ) -> dict[str, Any]:
     wanted = (row.pending or {}).get(state.name, state)
     found: dict[str, Any] = {
@@ -90,7 +90,7 @@ def _in_service(
     return found
 
 
-def _pending(row: EndpointRecord, desk: Desk) -> dict[str, Any] | None:
+def _pending(row: EndpointRecord, desk: ControlContext) -> dict[str, Any] | None:
     """Of a deployment that is under way: of creating, or of updating to another configuration."""
     name = row.config_name if row.status is Status.CREATING else row.pending_config
     if name is None or row.status not in {Status.CREATING, Status.UPDATING}:
@@ -104,7 +104,7 @@ def _pending(row: EndpointRecord, desk: Desk) -> dict[str, Any] | None:
 
 
 def _coming(
-    row: EndpointRecord, config_name: str, variant: Mapping[str, Any], desk: Desk
+    row: EndpointRecord, config_name: str, variant: Mapping[str, Any], desk: ControlContext
 ) -> dict[str, Any]:
     status: dict[str, Any] = {"Status": "Creating", "StartTime": row.modified_at}
     note = desk.notes(row, config_name).get(variant["VariantName"])
@@ -143,7 +143,7 @@ def _serverless(config: Mapping[str, Any], state: VariantState) -> dict[str, Any
 
 
 def _images(
-    row: EndpointRecord, config_name: str, variant: Mapping[str, Any], desk: Desk
+    row: EndpointRecord, config_name: str, variant: Mapping[str, Any], desk: ControlContext
 ) -> Sequence[Mapping[str, Any]]:
     name = variant.get("ModelName")
     if name is None:
@@ -175,7 +175,7 @@ def _capture(row: EndpointRecord, capture: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _config(row: EndpointRecord, name: str, desk: Desk) -> Body | None:
+def _config(row: EndpointRecord, name: str, desk: ControlContext) -> Body | None:
     known = origin_config(row, name)
     if known is not None:
         return known

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any, Final
 
-from lab.endpoint.control.context import Desk
+from lab.endpoint.control.context import ControlContext
 from lab.endpoint.control.describe import described
 from lab.endpoint.control.paging import page
 from lab.endpoint.control.rules import (
@@ -16,7 +16,7 @@ from lab.endpoint.control.rules import (
 from lab.endpoint.control.tags import given
 from lab.endpoint.plans import kind_of, origin, origin_config
 from lab.endpoint.protocol.errors import ApiError, validation_exception
-from lab.endpoint.records import Body, EndpointRecord, Kind, Resource, Status, VariantState
+from lab.endpoint.records import Body, EndpointKind, EndpointRecord, Resource, Status, VariantState
 
 _IN_PROGRESS: Final = frozenset(
     {Status.CREATING, Status.UPDATING, Status.ROLLING_BACK, Status.DELETING}
@@ -27,7 +27,7 @@ _RETAIN: Final = ("RetainAllVariantProperties", "ExcludeRetainedVariantPropertie
 class Endpoints:
     """``CreateEndpoint``, ``UpdateEndpoint``, ``UpdateEndpointWeightsAndCapacities``, ..."""
 
-    def __init__(self, desk: Desk) -> None:
+    def __init__(self, desk: ControlContext) -> None:
         self._desk = desk
 
     def create(self, asked: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -38,7 +38,7 @@ class Endpoints:
         now = desk.clock.time()
         with desk.store.transaction():
             config = desk.config(asked["EndpointConfigName"])
-            check_deployment(deployment, serverless=kind_of(config.body) is Kind.SERVERLESS)
+            check_deployment(deployment, serverless=kind_of(config.body) is EndpointKind.SERVERLESS)
             check_quota(config.body, initial_counts(config.body))
             row = EndpointRecord(
                 name=name,
@@ -53,7 +53,7 @@ class Endpoints:
             if not desk.store.add_endpoint(row):
                 raise desk.taken("endpoint", name)
             desk.store.set_tags(row.arn, tags)
-        desk.fleet.kick(name)
+        desk.fleet.reconcile(name)
         return {"EndpointArn": row.arn}
 
     def describe(self, asked: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -112,7 +112,11 @@ class Endpoints:
                 )
             before = self._config_of(row)
             kind = kind_of(config.body)
-            if kind is Kind.SERVERLESS and before is not None and kind_of(before) is not kind:
+            if (
+                kind is EndpointKind.SERVERLESS
+                and before is not None
+                and kind_of(before) is not kind
+            ):
                 raise validation_exception(
                     f'Cannot update endpoint "{row.arn}" from instances to serverless: an '
                     "instance-based endpoint cannot be converted to a serverless endpoint."
@@ -120,7 +124,7 @@ class Endpoints:
             deployment = asked.get("DeploymentConfig")
             if deployment is None:
                 deployment = row.deployment if asked.get("RetainDeploymentConfig") else {}
-            check_deployment(deployment, serverless=kind is Kind.SERVERLESS)
+            check_deployment(deployment, serverless=kind is EndpointKind.SERVERLESS)
             check_quota(config.body, initial_counts(config.body))
             # The fleet keeps what it retained of an earlier configuration under keys of its own.
             retain = {key: value for key, value in row.retain.items() if key not in _RETAIN}
@@ -192,7 +196,7 @@ class Endpoints:
         row = self._desk.store.change_endpoint(name, guarded)
         if row is None:
             raise self._desk.missing("endpoint", name)
-        self._desk.fleet.kick(name)
+        self._desk.fleet.reconcile(name)
         return row
 
     def _origin(self, config: Resource) -> Body:

@@ -6,7 +6,7 @@ from typing import Any, Final
 from lab.endpoint.clock import Clock
 from lab.endpoint.control.arns import Names
 from lab.endpoint.control.configs import EndpointConfigs
-from lab.endpoint.control.context import Desk, Ledger
+from lab.endpoint.control.context import ControlContext, TransactionalStore
 from lab.endpoint.control.endpoints import Endpoints
 from lab.endpoint.control.models import Models
 from lab.endpoint.control.tags import Tagging
@@ -27,7 +27,7 @@ class Control:
     def __init__(
         self,
         *,
-        store: Ledger,
+        store: TransactionalStore,
         fleet: Fleet,
         shapes: Shapes,
         clock: Clock,
@@ -35,7 +35,9 @@ class Control:
         machine: Machine | None = None,
     ) -> None:
         names = Names(region=settings.region, account=settings.account)
-        self._desk = Desk(store=store, fleet=fleet, clock=clock, names=names, machine=machine)
+        self._desk = ControlContext(
+            store=store, fleet=fleet, clock=clock, names=names, machine=machine
+        )
         self._shapes = shapes
         models = Models(self._desk)
         configs = EndpointConfigs(self._desk)

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
-from lab.endpoint.control.context import Desk
+from lab.endpoint.control.context import ControlContext
 from lab.endpoint.control.paging import offset_page
 from lab.endpoint.protocol.errors import validation_exception
 
@@ -30,7 +30,7 @@ def given(tags: Iterable[Mapping[str, str]]) -> dict[str, str]:
 class Tagging:
     """``AddTags``, ``ListTags`` and ``DeleteTags``."""
 
-    def __init__(self, desk: Desk) -> None:
+    def __init__(self, desk: ControlContext) -> None:
         self._desk = desk
 
     def add(self, asked: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -12,28 +12,28 @@ from lab.endpoint.live import (
     Server,
     VariantPlan,
 )
-from lab.endpoint.pools.base import Means
+from lab.endpoint.pools.base import PoolContext
 from lab.endpoint.pools.realtime import RealTimePool
 from lab.endpoint.pools.serverless import ServerlessPool
-from lab.endpoint.records import Kind
+from lab.endpoint.records import EndpointKind
 
 
 class Builder:
     """Makes fleets out of plans."""
 
-    def __init__(self, *, launcher: Launcher, means: Means, chance: random.Random) -> None:
+    def __init__(self, *, launcher: Launcher, means: PoolContext, rng: random.Random) -> None:
         self._launcher = launcher
         self._means = means
-        self._chance = chance
+        self._rng = rng
 
     def pools(self, plans: Sequence[VariantPlan], generation: int) -> Mapping[str, ServerPool]:
         """A pool for each plan, with nothing in it yet."""
         return {plan.name: self._pool(plan, generation) for plan in plans}
 
     def _pool(self, plan: VariantPlan, generation: int) -> ServerPool:
-        if plan.kind is Kind.SERVERLESS:
+        if plan.kind is EndpointKind.SERVERLESS:
             return ServerlessPool(plan, generation=generation, means=self._means)
-        return RealTimePool(plan, generation=generation, means=self._means, chance=self._chance)
+        return RealTimePool(plan, generation=generation, means=self._means, rng=self._rng)
 
     async def check(self, plans: Sequence[VariantPlan]) -> None:
         """Raises ``LaunchFailed`` for what can never run, before anything is launched."""

@@ -60,13 +60,13 @@ class Deployer:
     """
 
     def __init__(
-        self, *, store: Store, plans: Plans, builder: Builder, clock: Clock, chance: random.Random
+        self, *, store: Store, plans: Plans, builder: Builder, clock: Clock, rng: random.Random
     ) -> None:
         self._store = store
         self._plans = plans
         self._builder = builder
         self._clock = clock
-        self._chance = chance
+        self._rng = rng
 
     def operation(self, site: Site, record: EndpointRecord) -> Coroutine[Any, Any, None] | None:
         """What is to be done now; None when all is as it should be."""
@@ -265,7 +265,7 @@ class Deployer:
     ) -> None:
         for share in policy.shares:
             whole = share >= 1 or old is None
-            site.live = new.live if old is None or whole else blended(old, new, share, self._chance)
+            site.live = new.live if old is None or whole else blended(old, new, share, self._rng)
             if policy.wait_s:
                 await self._clock.sleep(policy.wait_s)
         if policy.termination_wait_s:

@@ -14,7 +14,7 @@ from lab.endpoint.instances import Machine
 from lab.endpoint.live import Launcher, LaunchFailed, LiveEndpoint, Server, VariantPlan
 from lab.endpoint.metrics.meter import Meter
 from lab.endpoint.plans import plans_of
-from lab.endpoint.pools.base import Means
+from lab.endpoint.pools.base import PoolContext
 from lab.endpoint.pools.provisioner import Provisioner
 from lab.endpoint.records import EndpointRecord, ServerRecord, Status
 from lab.endpoint.settings import Settings
@@ -54,7 +54,7 @@ class EndpointFleet:
         settings: Settings,
         machine: Machine | None = None,
         plans: Plans | None = None,
-        chance: random.Random | None = None,
+        rng: random.Random | None = None,
     ) -> None:
         if plans is None:
             if machine is None:
@@ -63,15 +63,17 @@ class EndpointFleet:
             plans = resolved(store, settings, machine)
         self._store = store
         self._launcher = launcher
-        chance = chance or random.Random()
+        rng = rng or random.Random()
         provisioner = Provisioner(store=store, launcher=launcher, clock=clock, meter=meter)
-        means = Means(provisioner=provisioner, launcher=launcher, clock=clock, settings=settings)
+        means = PoolContext(
+            provisioner=provisioner, launcher=launcher, clock=clock, settings=settings
+        )
         self._deployer = Deployer(
             store=store,
             plans=plans,
-            builder=Builder(launcher=launcher, means=means, chance=chance),
+            builder=Builder(launcher=launcher, means=means, rng=rng),
             clock=clock,
-            chance=chance,
+            rng=rng,
         )
         self._workers: dict[str, _Worker] = {}
         self._closed = False
@@ -113,7 +115,7 @@ class EndpointFleet:
                     adopted.get(record.name, {}),
                 )
         for record in records:
-            self.kick(record.name)
+            self.reconcile(record.name)
 
     async def _adopt(
         self,
@@ -148,7 +150,7 @@ class EndpointFleet:
 
     # --- the work ----------------------------------------------------------------------------
 
-    def kick(self, endpoint: str) -> None:
+    def reconcile(self, endpoint: str) -> None:
         """The store holds something new for this endpoint: see to it, in the background."""
         if self._closed:
             return
@@ -204,7 +206,7 @@ class EndpointFleet:
             _LOG.error("endpoint %s", worker.site.name, exc_info=task.exception())
         site = worker.site
         if worker.kicked and not self._closed:
-            self.kick(site.name)
+            self.reconcile(site.name)
         elif site.live is None and site.deployed is None and not site.retiring:
             self._workers.pop(site.name, None)
 

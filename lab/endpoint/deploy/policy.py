@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from lab.endpoint.live import VariantPlan
-from lab.endpoint.records import Body, EndpointRecord, Kind, VariantState
+from lab.endpoint.records import Body, EndpointKind, EndpointRecord, VariantState
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,7 +86,7 @@ def in_service(plans: Sequence[VariantPlan], record: EndpointRecord) -> Sequence
 
 def _as_updated(plan: VariantPlan, state: VariantState | None) -> VariantPlan:
     plan = _with(plan, state, _ALL)
-    if state is None or plan.kind is not Kind.SERVERLESS:
+    if state is None or plan.kind is not EndpointKind.SERVERLESS:
         return plan
     limit, provisioned = concurrency(plan, state)
     return replace(plan, max_concurrency=limit, initial_count=provisioned)
@@ -120,7 +120,7 @@ def _with(plan: VariantPlan, state: VariantState | None, kept: frozenset[str]) -
     if _WEIGHT in kept:
         plan = replace(plan, weight=state.weight)
     # A serverless variant's initial count is its provisioned concurrency: its state has none.
-    if _COUNT in kept and plan.kind is not Kind.SERVERLESS:
+    if _COUNT in kept and plan.kind is not EndpointKind.SERVERLESS:
         plan = replace(plan, initial_count=state.count)
     return plan
 
@@ -150,7 +150,7 @@ def states(plans: Sequence[VariantPlan]) -> Mapping[str, VariantState]:
         plan.name: VariantState(
             name=plan.name,
             weight=plan.weight,
-            count=0 if plan.kind is Kind.SERVERLESS else plan.initial_count,
+            count=0 if plan.kind is EndpointKind.SERVERLESS else plan.initial_count,
         )
         for plan in plans
     }

@@ -63,16 +63,14 @@ def _variant(pool: ServerPool) -> LiveVariant:
     return LiveVariant(name=pool.plan.name, pool=pool, weight=pool.plan.weight)
 
 
-def blended(old: Deployed, new: Deployed, share: float, chance: random.Random) -> LiveEndpoint:
+def blended(old: Deployed, new: Deployed, share: float, rng: random.Random) -> LiveEndpoint:
     """The endpoint while the new fleet gets only a share of the requests."""
     before = {variant.name: variant for variant in old.live.variants}
     after = {variant.name: variant for variant in new.live.variants}
 
     def pool(name: str) -> Pool:
         if name in before and name in after:
-            return BlendedPool(
-                old=before[name].pool, new=after[name].pool, share=share, chance=chance
-            )
+            return BlendedPool(old=before[name].pool, new=after[name].pool, share=share, rng=rng)
         return (after.get(name) or before[name]).pool
 
     def weight(name: str, of: Callable[[LiveVariant], float] = lambda one: one.weight) -> float:

@@ -16,7 +16,7 @@ from typing import Final
 from lab.artifacts.archive import pack
 from lab.endpoint.launch.images import ImageResolver
 from lab.endpoint.launch.local import container_spec
-from lab.endpoint.launch.model import Until, not_downloaded
+from lab.endpoint.launch.model import Deadline, download_failure
 from lab.endpoint.live import Address, LaunchFailed, VariantPlan
 from lab.endpoint.s3 import ObjectError, Objects
 from lab.endpoint.settings import Settings
@@ -119,7 +119,7 @@ class ColdPlace:
     def forget_image(self) -> None:
         """It was pulled a moment ago: nothing to look for again."""
 
-    def fetch(self, until: Until) -> None:
+    def fetch(self, until: Deadline) -> None:
         """Fetch and unpack the model on the host's own disk."""
         until.check()
         if self._blob is not None:
@@ -178,7 +178,7 @@ class ColdPlace:
                 self._objects.download_prefix(uri, self._folder / "plain")
                 pack(self._folder / "plain", archive)
         except ObjectError as error:
-            raise LaunchFailed(not_downloaded(uri, error)) from error
+            raise LaunchFailed(download_failure(uri, error)) from error
         digest = registry.put_blob(MODELS, archive)
         shutil.rmtree(self._folder, ignore_errors=True)
         return registry.blob_url(MODELS, digest), digest

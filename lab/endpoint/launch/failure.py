@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from lab.endpoint.live import LaunchFailed, VariantPlan
-from lab.endpoint.records import Kind
+from lab.endpoint.records import EndpointKind
 from lab.spec import PORT
 from lab.start.cause import EXEC_FORMAT_ERROR, OTHER_PROCESSOR, Cause, CauseKind
 from lab.start.probe import Probes
@@ -69,7 +69,9 @@ def _hints(cause: Cause, plan: VariantPlan) -> list[str]:
     if cause.kind is CauseKind.OOM:
         limit = plan.compute.memory_bytes
         have = f"It has {limit // 2**20} MB. " if limit is not None else ""
-        more = "MemorySizeInMB" if plan.kind is Kind.SERVERLESS else "a larger instance type"
+        more = (
+            "MemorySizeInMB" if plan.kind is EndpointKind.SERVERLESS else "a larger instance type"
+        )
         return [f"{have}Give it more memory ({more}), or load less: workers each load a copy."]
     log = f"{cause.message}\n{cause.log_tail}".lower()
     serverless_only = {"permission denied", "read-only file system"}
@@ -78,7 +80,7 @@ def _hints(cause: Cause, plan: VariantPlan) -> list[str]:
         for sign, hint in _HINTS
         if sign in log
         and hint not in cause.message
-        and (plan.kind is Kind.SERVERLESS or sign not in serverless_only)
+        and (plan.kind is EndpointKind.SERVERLESS or sign not in serverless_only)
     ]
 
 

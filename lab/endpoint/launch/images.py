@@ -7,7 +7,7 @@ from typing import Final
 
 from lab.endpoint.instances import table
 from lab.endpoint.live import VariantPlan
-from lab.endpoint.records import Kind
+from lab.endpoint.records import EndpointKind
 from lab.engine.api import Engine, ImageFacts
 from lab.errors import EngineError, ImageNotFoundError, LabError
 from lab.spec import Platform
@@ -23,7 +23,7 @@ def refusal(plan: VariantPlan, image: Platform, *, machine: Platform) -> str | N
     itself is arm64 the lab runs arm64 images there all the same, for there every other image would
     be emulated; ``instances.serverless_note`` says so.
     """
-    if plan.kind is Kind.SERVERLESS:
+    if plan.kind is EndpointKind.SERVERLESS:
         if image in {Platform.AMD64, machine}:
             return None
         return (
@@ -127,6 +127,6 @@ def too_large(found: Found) -> str | None:
     return f"Image size {size} is greater than supported size {SERVERLESS_MOST_BYTES}"
 
 
-def said_of(error: LabError) -> str:
+def one_line(error: LabError) -> str:
     """What happened and what to do next, in one line."""
     return " ".join(str(error).split())

@@ -14,14 +14,14 @@ from lab.endpoint.clock import Clock
 from lab.endpoint.launch.cold import ColdPlace, remove_cold_hosts
 from lab.endpoint.launch.disk import DiskWatch
 from lab.endpoint.launch.failure import with_log
-from lab.endpoint.launch.images import ImageResolver, refusal, said_of, too_large
-from lab.endpoint.launch.local import LocalPlace, Place
-from lab.endpoint.launch.log_follower import Filing
-from lab.endpoint.launch.model import not_downloaded
+from lab.endpoint.launch.images import ImageResolver, one_line, refusal, too_large
+from lab.endpoint.launch.local import ContainerPlace, LocalPlace
+from lab.endpoint.launch.log_follower import LogFollower
+from lab.endpoint.launch.model import download_failure
 from lab.endpoint.launch.start import Start
 from lab.endpoint.live import Address, Death, LaunchFailed, Server, Setup, VariantPlan, Vitals
 from lab.endpoint.log_files import LogFiles
-from lab.endpoint.records import Kind, ServerRecord
+from lab.endpoint.records import EndpointKind, ServerRecord
 from lab.endpoint.s3 import ObjectError, Objects
 from lab.endpoint.settings import Settings
 from lab.engine.api import Container, Engine, EngineFacts
@@ -53,8 +53,8 @@ class _Running:
     """A server that was launched or adopted, and what is to be undone with it."""
 
     container: Container
-    filing: Filing
-    place: Place | None
+    filing: LogFollower
+    place: ContainerPlace | None
     """None for one that was adopted."""
     killed_for: Callable[[], str | None]
 
@@ -239,7 +239,7 @@ class EngineLauncher:
     # --- in threads ----------------------------------------------------------------------------
 
     def _start(self, plan: VariantPlan, generation: int, server_id: str) -> Start:
-        def filing(start: Start) -> Filing:
+        def filing(start: Start) -> LogFollower:
             assert start.container is not None  # noqa: S101 - it was just made
             made = self._filing(start.container, plan.endpoint, plan.name, server_id)
             if self._limits_disk(plan):
@@ -256,7 +256,7 @@ class EngineLauncher:
             place=self._place(plan, server_id),
             name=f"inference-lab-{plan.endpoint}-{plan.name}-{server_id[-12:]}",
             labels=labels,
-            suit=lambda: self._suit(plan, server_id),
+            suit=lambda: self._check_architecture(plan, server_id),
             filing=filing,
             helper=self._helpers,
             probe_interval_s=self._settings.probe_interval_s,
@@ -264,7 +264,7 @@ class EngineLauncher:
             reports=self._silent,
         )
 
-    def _place(self, plan: VariantPlan, server_id: str) -> Place:
+    def _place(self, plan: VariantPlan, server_id: str) -> ContainerPlace:
         folder = self._folder / server_id
         if plan.pull_cold:
             return ColdPlace(
@@ -320,8 +320,8 @@ class EngineLauncher:
             found = self._images.resolve(plan.image)
             self._facts()
         except LabError as error:
-            return said_of(error)
-        if plan.kind is Kind.SERVERLESS:
+            return one_line(error)
+        if plan.kind is EndpointKind.SERVERLESS:
             large = too_large(found)
             if large is not None:
                 return large
@@ -333,7 +333,7 @@ class EngineLauncher:
             try:
                 self._objects.size(plan.model_data)
             except ObjectError as error:
-                return not_downloaded(plan.model_data, error)
+                return download_failure(plan.model_data, error)
         return None
 
     def _emulated(self, plan: VariantPlan) -> bool:
@@ -343,7 +343,7 @@ class EngineLauncher:
             return emulated(platform, native=self._facts().platform)
         return False
 
-    def _suit(self, plan: VariantPlan, server_id: str) -> bool:
+    def _check_architecture(self, plan: VariantPlan, server_id: str) -> bool:
         """Whether its processor is emulated.
 
         Raises ``LaunchFailed``, and files what SageMaker would file, for an image that is not for
@@ -425,19 +425,23 @@ class EngineLauncher:
             return None if local else Death("Its cold host ended.")
         return None if left else Death("The container was removed, and not by the emulator.")
 
-    def _filing(self, container: Container, endpoint: str, variant: str, server_id: str) -> Filing:
-        return Filing(container, self._logs.writer(endpoint, variant, server_id))
+    def _filing(
+        self, container: Container, endpoint: str, variant: str, server_id: str
+    ) -> LogFollower:
+        return LogFollower(container, self._logs.writer(endpoint, variant, server_id))
 
     def _limits_disk(self, plan: VariantPlan) -> bool:
         own_tmp = self._engine.kind is not EngineKind.PROCESS and not plan.pull_cold
-        return plan.kind is Kind.SERVERLESS and plan.compute.disk_bytes is not None and own_tmp
+        return (
+            plan.kind is EndpointKind.SERVERLESS and plan.compute.disk_bytes is not None and own_tmp
+        )
 
     def _watch_disk(
         self,
         server_id: str,
         plan: VariantPlan,
         container: Container,
-        filing: Filing,
+        filing: LogFollower,
         killed: Callable[[str], None],
     ) -> None:
         most = plan.compute.disk_bytes

@@ -6,9 +6,9 @@ from pathlib import Path, PurePosixPath
 from typing import Final, Protocol
 
 from lab.endpoint.launch.images import ImageResolver
-from lab.endpoint.launch.model import Until, fetch
+from lab.endpoint.launch.model import Deadline, fetch
 from lab.endpoint.live import Address, VariantPlan
-from lab.endpoint.records import Kind
+from lab.endpoint.records import EndpointKind
 from lab.endpoint.s3 import Objects
 from lab.endpoint.settings import Settings
 from lab.engine.api import Container, ContainerSpec, Engine, Mount
@@ -23,7 +23,7 @@ ISOLATED: Final = "inference-lab-isolated"
 _TMP: Final = "/tmp"  # noqa: S108  # inside the container
 
 
-class Place(Protocol):
+class ContainerPlace(Protocol):
     """One place for one container."""
 
     @property
@@ -43,7 +43,7 @@ class Place(Protocol):
     def forget_image(self) -> None:
         """What was known of it is not true any more."""
 
-    def fetch(self, until: Until) -> None:
+    def fetch(self, until: Deadline) -> None:
         """Fetch and unpack the model."""
 
     def spec(self, image: str, labels: Mapping[str, str], name: str) -> ContainerSpec:
@@ -106,7 +106,7 @@ class LocalPlace:
         """Look for it again."""
         self._images.forget(self._plan.image)
 
-    def fetch(self, until: Until) -> None:
+    def fetch(self, until: Deadline) -> None:
         """Stream it from S3 into the folder."""
         fetch(self._objects, self._plan, self._model, until)
 
@@ -141,7 +141,7 @@ class LocalPlace:
 
     @property
     def _own_tmp(self) -> bool:
-        return self._plan.kind is Kind.SERVERLESS and not self._processes
+        return self._plan.kind is EndpointKind.SERVERLESS and not self._processes
 
     @property
     def _network(self) -> str | None:
@@ -171,7 +171,7 @@ def container_spec(  # noqa: PLR0913 - all keyword-only, each a field of the spe
     processes: bool = False,
 ) -> ContainerSpec:
     """The plan as the engine takes it."""
-    serverless = plan.kind is Kind.SERVERLESS
+    serverless = plan.kind is EndpointKind.SERVERLESS
     return ContainerSpec(
         image=image,
         name=name,

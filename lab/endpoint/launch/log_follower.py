@@ -13,7 +13,7 @@ _MISSES: Final = 300
 _DRAIN_S: Final = 3.0
 
 
-class Filing:
+class LogFollower:
     """A thread that follows a container's output, through a break of the engine's connection."""
 
     def __init__(self, container: Container, writer: LogWriter) -> None:

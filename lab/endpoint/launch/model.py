@@ -21,7 +21,7 @@ _POLL_S: Final = 0.1
 
 
 @contextmanager
-def ahead(parts: Iterable[bytes]) -> Iterator[Iterator[bytes]]:
+def prefetch(parts: Iterable[bytes]) -> Iterator[Iterator[bytes]]:
     """The same parts, read by another thread that has ended when the block does.
 
     What reading raises is raised where the parts are taken.
@@ -76,7 +76,7 @@ class Cancelled(Exception):  # noqa: N818 - an outcome
     """Whoever wanted the container wants it no more."""
 
 
-class Until:
+class Deadline:
     """A deadline, and whether anybody still waits."""
 
     def __init__(self, *, at: float, cancelled: Event, what: str) -> None:
@@ -93,21 +93,21 @@ class Until:
             raise LaunchFailed(self._what)
 
 
-def fetch(objects: Objects, plan: VariantPlan, into: Path, until: Until) -> None:
+def fetch(objects: Objects, plan: VariantPlan, into: Path, until: Deadline) -> None:
     """Fetch it, an archive being unpacked as it comes in. Raises ``LaunchFailed``."""
     uri = plan.model_data
     if uri is None:
         return
     try:
         if plan.compressed:
-            with objects.open(uri) as coming, ahead(coming) as parts:
+            with objects.open(uri) as coming, prefetch(coming) as parts:
                 most = plan.compute.disk_bytes or MOST_BYTES
                 extract_stream(_checked(parts, until), into, name=uri, most_bytes=most)
         else:
             objects.download_prefix(uri, into)
             _not_empty(into, uri)
     except ObjectError as error:
-        raise LaunchFailed(not_downloaded(uri, error)) from error
+        raise LaunchFailed(download_failure(uri, error)) from error
     except ArchiveError as error:
         raise LaunchFailed(
             f'Failed to extract model data archive from URL "{uri}". Please ensure that the '
@@ -118,7 +118,7 @@ def fetch(objects: Objects, plan: VariantPlan, into: Path, until: Until) -> None
     _readable(into)
 
 
-def not_downloaded(uri: str, error: ObjectError) -> str:
+def download_failure(uri: str, error: ObjectError) -> str:
     """AWS's words, and what S3 said."""
     return (
         f'Failed to download model data from URL: "{uri}". Please ensure that there is an object '
@@ -132,7 +132,7 @@ def _not_empty(into: Path, uri: str) -> None:
         raise ObjectError("NoSuchKey", f"There is no object below {uri}.")
 
 
-def _checked(parts: Iterable[bytes], until: Until) -> Iterator[bytes]:
+def _checked(parts: Iterable[bytes], until: Deadline) -> Iterator[bytes]:
     for part in parts:
         until.check()
         yield part

@@ -9,19 +9,19 @@ from threading import Event
 from typing import Final
 
 from lab.endpoint.launch.failure import explain, with_log
-from lab.endpoint.launch.local import Place
-from lab.endpoint.launch.log_follower import Filing
-from lab.endpoint.launch.model import Cancelled, Until
+from lab.endpoint.launch.local import ContainerPlace
+from lab.endpoint.launch.log_follower import LogFollower
+from lab.endpoint.launch.model import Cancelled, Deadline
 from lab.endpoint.live import Address, LaunchFailed, Setup, VariantPlan
-from lab.endpoint.records import Kind
+from lab.endpoint.records import EndpointKind
 from lab.engine.api import Container
 from lab.errors import EngineError, ImageNotFoundError, LabError
 from lab.spec import EngineKind, Mark
 from lab.start import cause, emulated, timeline
 from lab.start.inside import look_inside, started_ns
 from lab.start.ports import listening
+from lab.start.priority import raised_priority
 from lab.start.probe import Probes, probe
-from lab.start.prompt import prompt
 from lab.start.watch import Watch
 
 LOGS_AFTER_S: Final = 1.0
@@ -39,11 +39,11 @@ class Start:
         self,
         plan: VariantPlan,
         *,
-        place: Place,
+        place: ContainerPlace,
         name: str,
         labels: Mapping[str, str],
         suit: Callable[[], bool],
-        filing: Callable[["Start"], Filing],
+        filing: Callable[["Start"], LogFollower],
         helper: Executor,
         probe_interval_s: float,
         offset_ns: Callable[[], int],
@@ -54,7 +54,7 @@ class Start:
         asked once.
         """
         self.container: Container | None = None
-        self.filing: Filing | None = None
+        self.filing: LogFollower | None = None
         self.killed_for: str | None = None
         """Why the platform itself killed it."""
         self.emulated = False
@@ -62,7 +62,7 @@ class Start:
         self._plan = plan
         self._name = name
         self._labels = labels
-        self._suit = suit
+        self._check_architecture = suit
         self._startup_s = plan.startup_timeout_s
         self._make_filing = filing
         self._helper = helper
@@ -110,7 +110,7 @@ class Start:
     def _run(self) -> tuple[Address, Setup]:
         plan = self._plan
         self._stop_if_cancelled()
-        self.emulated = self._suit()
+        self.emulated = self._check_architecture()
         if self.emulated:
             self._startup_s *= emulated.PATIENCE
         self.place.prepare()
@@ -120,7 +120,7 @@ class Start:
         deadline = begin + self._startup_s
         image = self.place.image(self._marks)
         fetched_by = begin + plan.download_timeout_s
-        if plan.kind is Kind.SERVERLESS:
+        if plan.kind is EndpointKind.SERVERLESS:
             # One limit for both: a container has three minutes from the call for it.
             fetched_by = min(fetched_by, deadline)
         try:
@@ -130,7 +130,7 @@ class Start:
             self.place.forget_image()
             container = self._bring(self.place.image(self._marks), fetched_by)
         self._stop_if_cancelled()
-        if plan.kind is not Kind.SERVERLESS:
+        if plan.kind is not EndpointKind.SERVERLESS:
             deadline = time.monotonic() + self._startup_s
         self.filing = self._make_filing(self)
         address, seen = self._until_ready(container, deadline)
@@ -145,7 +145,7 @@ class Start:
         spec = self.place.spec(image, self._labels, self._name)
         if self.emulated and spec.platform is not None:
             spec = replace(spec, env={**emulated.PROCESSOR[spec.platform], **spec.env})
-        until = Until(
+        until = Deadline(
             at=fetched_by,
             cancelled=self._cancelled,
             what=f"The model data at {self._plan.model_data} was not downloaded and unpacked "
@@ -181,7 +181,7 @@ class Start:
             address = self.place.address(container)
         except EngineError as error:
             raise explain(cause.not_started(container, error), self._plan) from error
-        with Watch(container) as watch, prompt():
+        with Watch(container) as watch, raised_priority():
 
             def gone() -> bool:
                 if self.filing is not None and time.monotonic() - begun > LOGS_AFTER_S:

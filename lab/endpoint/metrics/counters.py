@@ -14,7 +14,7 @@ from lab.endpoint.live import Fleet, Setup
 from lab.endpoint.metrics.containers import Containers, Examined
 from lab.endpoint.metrics.gauges import VARIANT, Backlogs, Present, States, Usages
 from lab.endpoint.metrics.meter import Meter
-from lab.endpoint.records import EndpointRecord, Kind
+from lab.endpoint.records import EndpointKind, EndpointRecord
 
 BUCKETS: Final = (
     *(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5),
@@ -242,7 +242,7 @@ class Metrics(Meter):
 
     def _provision(self, endpoint: str, variant: str) -> tuple[int, int] | None:
         live = self._fleet.live(endpoint) if self._fleet else None
-        if live is None or live.kind is not Kind.SERVERLESS:
+        if live is None or live.kind is not EndpointKind.SERVERLESS:
             return None
         for one in live.variants:
             if one.name == variant and one.pool.plan.initial_count:

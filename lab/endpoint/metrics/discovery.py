@@ -8,7 +8,7 @@ from lab.endpoint.plans import origin_config
 from lab.endpoint.store import Store
 
 
-class Target(TypedDict):
+class ScrapeTarget(TypedDict):
     """An entry of the document that ``http_sd_configs`` reads."""
 
     targets: list[str]
@@ -22,9 +22,9 @@ class Discovery:
         self._fleet = fleet
         self._store = store
 
-    def targets(self) -> Sequence[Target]:
+    def targets(self) -> Sequence[ScrapeTarget]:
         """One entry for each container; all label values are strings, as Prometheus asks."""
-        found: list[Target] = []
+        found: list[ScrapeTarget] = []
         for live in self._fleet.endpoints():
             models = self._models(live.name)
             for one in (*live.variants, *live.shadows):

@@ -7,7 +7,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.registry import Collector
 
 from lab.endpoint.live import Fleet, LiveVariant
-from lab.endpoint.records import EndpointRecord, Kind
+from lab.endpoint.records import EndpointKind, EndpointRecord
 
 
 class States(Collector):
@@ -186,7 +186,7 @@ class Present(Collector):
         )
         waiting = dict(backlogs.backlogs())
         for live in self._fleet.endpoints():
-            if live.kind is not Kind.ASYNC:
+            if live.kind is not EndpointKind.ASYNC:
                 continue
             queue = waiting.get(live.name)
             count = queue.size if queue else 0

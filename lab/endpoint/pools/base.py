@@ -11,7 +11,7 @@ from lab.endpoint.clock import Clock
 from lab.endpoint.live import Death, Launcher, Lease, NotReady, Pool, Server, Setup, VariantPlan
 from lab.endpoint.pools.health import Health
 from lab.endpoint.pools.provisioner import Provisioner
-from lab.endpoint.records import Kind
+from lab.endpoint.records import EndpointKind
 from lab.endpoint.settings import Settings
 
 _LOG = logging.getLogger(__name__)
@@ -72,7 +72,7 @@ class Background:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Means:
+class PoolContext:
     """What a pool works with."""
 
     provisioner: Provisioner
@@ -84,7 +84,7 @@ class Means:
 class BasePool(ABC):
     """The servers of one variant in one generation of its endpoint."""
 
-    def __init__(self, plan: VariantPlan, *, generation: int, means: Means) -> None:
+    def __init__(self, plan: VariantPlan, *, generation: int, means: PoolContext) -> None:
         self._plan = plan
         self._generation = generation
         self._provisioner = means.provisioner
@@ -237,7 +237,7 @@ class BasePool(ABC):
         A deletion does not wait for an hour.
         """
         deleted = self._retired and self._successor is None
-        if self._plan.kind is Kind.ASYNC and not deleted:
+        if self._plan.kind is EndpointKind.ASYNC and not deleted:
             return _ASYNCHRONOUS_S
         return self._settings.stream_timeout_s
 

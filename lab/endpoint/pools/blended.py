@@ -9,11 +9,11 @@ from lab.endpoint.live import Lease, Pool, Server, VariantPlan
 class BlendedPool:
     """Gives ``share`` of the requests to the new pool, and the rest to the old."""
 
-    def __init__(self, *, old: Pool, new: Pool, share: float, chance: random.Random) -> None:
+    def __init__(self, *, old: Pool, new: Pool, share: float, rng: random.Random) -> None:
         self._old = old
         self._new = new
         self._share = share
-        self._chance = chance
+        self._rng = rng
         self._next: Pool | None = None
 
     @property
@@ -45,4 +45,4 @@ class BlendedPool:
         return await pool.acquire()
 
     def _draw(self) -> Pool:
-        return self._new if self._chance.random() < self._share else self._old
+        return self._new if self._rng.random() < self._share else self._old

@@ -14,21 +14,21 @@ MISSES: Final = 3
 
 
 @unique
-class Verdict(StrEnum):
+class ServerHealth(StrEnum):
     """What an examination came to."""
 
-    WELL = "well"
-    DOUBTFUL = "doubtful"
+    HEALTHY = "healthy"
+    SUSPECT = "suspect"
     """It runs, and its ``/ping`` is not 200: used only when there is no better one."""
-    LOST = "lost"
+    DEAD = "dead"
     """It no longer runs, or has been doubtful for too long."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Finding:
+class Examination:
     """A verdict and what it rests on."""
 
-    verdict: Verdict
+    verdict: ServerHealth
     death: Death | None = None
     """Why it is lost."""
 
@@ -41,7 +41,7 @@ class Health:
         self._allowed = misses
         self._missed: dict[str, int] = {}
 
-    async def examine(self, server: Server, *, periodic: bool) -> Finding:
+    async def examine(self, server: Server, *, periodic: bool) -> Examination:
         """Ping, and look at the container when that fails.
 
         Only the ``periodic`` ones are counted: a burst of failed requests, each of which has the
@@ -49,20 +49,21 @@ class Health:
         """
         if await self._answers(server):
             self._missed.pop(server.id, None)
-            return Finding(verdict=Verdict.WELL)
+            return Examination(verdict=ServerHealth.HEALTHY)
         death = await self.death(server)
         if death is not None:
             self.forget(server)
-            return Finding(verdict=Verdict.LOST, death=death)
+            return Examination(verdict=ServerHealth.DEAD, death=death)
         if not periodic:
-            return Finding(verdict=Verdict.DOUBTFUL)
+            return Examination(verdict=ServerHealth.SUSPECT)
         missed = self._missed.get(server.id, 0) + 1
         self._missed[server.id] = missed
         if missed < self._allowed:
-            return Finding(verdict=Verdict.DOUBTFUL)
+            return Examination(verdict=ServerHealth.SUSPECT)
         self.forget(server)
-        return Finding(
-            verdict=Verdict.LOST, death=Death(f"/ping did not answer 200 within 2 s {missed} times")
+        return Examination(
+            verdict=ServerHealth.DEAD,
+            death=Death(f"/ping did not answer 200 within 2 s {missed} times"),
         )
 
     async def _answers(self, server: Server) -> bool:

@@ -9,7 +9,7 @@ from typing import Final
 from lab.endpoint.clock import Clock
 from lab.endpoint.live import Death, Launcher, LaunchFailed, Server, VariantPlan
 from lab.endpoint.metrics.meter import Meter
-from lab.endpoint.records import Kind, ServerRecord
+from lab.endpoint.records import EndpointKind, ServerRecord
 from lab.endpoint.store import Store
 
 _LOG = logging.getLogger(__name__)
@@ -18,9 +18,9 @@ _STOP_AGAIN_S: Final = (1.0, 5.0)
 """Waits before an engine that would not stop a container is asked again."""
 
 
-def new_server_id(kind: Kind) -> str:
+def new_server_id(kind: EndpointKind) -> str:
     """As AWS names what a log stream is called after: an instance, or a serverless container."""
-    if kind is Kind.SERVERLESS:
+    if kind is EndpointKind.SERVERLESS:
         return str(uuid.uuid4())
     return f"i-{uuid.uuid4().hex[:17]}"
 

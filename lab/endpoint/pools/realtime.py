@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from typing import Final
 
 from lab.endpoint.live import Death, LaunchFailed, Lease, Server, VariantPlan
-from lab.endpoint.pools.base import BasePool, Means, backoff_s, within
-from lab.endpoint.pools.health import Verdict
+from lab.endpoint.pools.base import BasePool, PoolContext, backoff_s, within
+from lab.endpoint.pools.health import ServerHealth
 
 _YOUNG_S: Final = 60.0
 """A server lost before this age counts as a failed attempt: the next one has to wait."""
@@ -21,12 +21,12 @@ class RealTimePool(BasePool):
         plan: VariantPlan,
         *,
         generation: int,
-        means: Means,
-        chance: random.Random,
+        means: PoolContext,
+        rng: random.Random,
     ) -> None:
         super().__init__(plan, generation=generation, means=means)
         self._wanted = plan.initial_count
-        self._chance = chance
+        self._rng = rng
         self._at_random = plan.routing == "RANDOM"
         self._ready: list[Server] = []
         self._doubtful: list[Server] = []
@@ -106,7 +106,7 @@ class RealTimePool(BasePool):
         if count == 1:
             return candidates[0]
         if self._at_random:
-            return self._chance.choice(candidates)
+            return self._rng.choice(candidates)
         # Begin elsewhere each time: equals share the load, also when there is little of it.
         self._turn = (self._turn + 1) % count
         best = candidates[self._turn - count]
@@ -206,13 +206,13 @@ class RealTimePool(BasePool):
         if server not in self.servers:
             return
         match finding.verdict:
-            case Verdict.WELL:
+            case ServerHealth.HEALTHY:
                 if server not in self._ready:
                     self._settle(server, self._ready)
-            case Verdict.DOUBTFUL:
+            case ServerHealth.SUSPECT:
                 if server not in self._doubtful:
                     self._settle(server, self._doubtful)
-            case Verdict.LOST:
+            case ServerHealth.DEAD:
                 self._replace(server, finding.death)
 
     def _examine_now(self, server: Server) -> None:
@@ -227,11 +227,11 @@ class RealTimePool(BasePool):
         if self._examined.pop(server, None) is None:
             return
         match finding.verdict:
-            case Verdict.WELL:
+            case ServerHealth.HEALTHY:
                 self._settle(server, self._ready)
-            case Verdict.DOUBTFUL:
+            case ServerHealth.SUSPECT:
                 self._settle(server, self._doubtful)
-            case Verdict.LOST:
+            case ServerHealth.DEAD:
                 self._replace(server, finding.death)
 
     def _replace(self, server: Server, death: Death | None) -> None:

@@ -7,8 +7,8 @@ from dataclasses import replace
 from typing import Any
 
 from lab.endpoint.live import Death, LaunchFailed, Lease, NotReady, Server, Throttled, VariantPlan
-from lab.endpoint.pools.base import BasePool, Means, backoff_s
-from lab.endpoint.pools.health import Verdict
+from lab.endpoint.pools.base import BasePool, PoolContext, backoff_s
+from lab.endpoint.pools.health import ServerHealth
 
 _LOG = logging.getLogger(__name__)
 
@@ -32,7 +32,7 @@ class _Coming:
 class ServerlessPool(BasePool):
     """One request at a time per container, containers as requests come, none when none come."""
 
-    def __init__(self, plan: VariantPlan, *, generation: int, means: Means) -> None:
+    def __init__(self, plan: VariantPlan, *, generation: int, means: PoolContext) -> None:
         super().__init__(plan, generation=generation, means=means)
         self._limit = plan.max_concurrency or 1
         self._provisioned = plan.initial_count
@@ -109,7 +109,7 @@ class ServerlessPool(BasePool):
         self._busy.discard(server)
         if self._retired or self._closed:
             self._discard(server)
-        elif server.spent:
+        elif server.tainted:
             self._discard(server)
             self._warm()
         elif server.healthy:
@@ -183,7 +183,7 @@ class ServerlessPool(BasePool):
     async def _looking(self, coming: _Coming, server: Server) -> None:
         finding = await self._health.examine(server, periodic=False)
         coming.suspect = None
-        if finding.verdict is Verdict.WELL:
+        if finding.verdict is ServerHealth.HEALTHY:
             del self._coming[coming]
             server.healthy = True
             self._deliver(coming, server, cold=False)

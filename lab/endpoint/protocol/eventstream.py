@@ -65,8 +65,8 @@ class Rechunker:
     and a half. Some of each chunk is held back for the next one; ``flush`` gives it up.
     """
 
-    def __init__(self, chance: random.Random) -> None:
-        self._chance = chance
+    def __init__(self, rng: random.Random) -> None:
+        self._rng = rng
         self._held = b""
 
     @property
@@ -79,10 +79,10 @@ class Rechunker:
         rest = self._held + data
         parts = []
         while len(rest) > _SMALLEST_CUT:
-            cut = self._chance.randint(_SMALLEST_CUT, min(len(rest), _LARGEST_PART))
+            cut = self._rng.randint(_SMALLEST_CUT, min(len(rest), _LARGEST_PART))
             parts.append(rest[:cut])
             rest = rest[cut:]
-            if self._chance.random() < 0.5:
+            if self._rng.random() < 0.5:
                 break
         # What is held back must stay small however large the chunk was.
         while len(rest) > _LARGEST_PART:

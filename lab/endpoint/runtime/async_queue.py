@@ -25,9 +25,9 @@ from lab.endpoint.live import (
 )
 from lab.endpoint.metrics.meter import Meter
 from lab.endpoint.protocol.errors import validation_error
-from lab.endpoint.records import AsyncRecord, Kind
+from lab.endpoint.records import AsyncRecord, EndpointKind
 from lab.endpoint.runtime import async_request, routing
-from lab.endpoint.runtime.async_worker import Place, RequestFailed, Worker
+from lab.endpoint.runtime.async_worker import HeldServer, RequestFailed, Worker
 from lab.endpoint.s3 import Objects
 from lab.endpoint.settings import Settings
 from lab.endpoint.store import Store
@@ -96,7 +96,7 @@ class AsyncInference:
         self._meter = meter
         self._clock = clock
         self._settings = settings
-        self._chance = random.Random()
+        self._rng = random.Random()
         self._worker = Worker(
             store=store,
             live=fleet.live,
@@ -149,7 +149,7 @@ class AsyncInference:
             raise validation_error(
                 f"Endpoint {endpoint_name} of account {self._settings.account} not found."
             )
-        if live.kind is not Kind.ASYNC:
+        if live.kind is not EndpointKind.ASYNC:
             raise validation_error(
                 f"Endpoint {endpoint_name} is not an asynchronous inference endpoint and cannot "
                 f"be called with {async_request.OPERATION}. Use InvokeEndpoint."
@@ -259,7 +259,7 @@ class AsyncInference:
 
     def _room(self, queue: _Queue) -> int:
         live = self._fleet.live(queue.endpoint)
-        if live is None or live.kind is not Kind.ASYNC:
+        if live is None or live.kind is not EndpointKind.ASYNC:
             return 0
         servers = sum(len(one.pool.servers) for one in live.variants)
         return max(0, servers * async_request.at_once(live) - len(queue.asking))
@@ -267,7 +267,7 @@ class AsyncInference:
     # --- servers -----------------------------------------------------------------------------
 
     @asynccontextmanager
-    async def server(self, queue: _Queue, row: AsyncRecord) -> AsyncIterator[Place]:
+    async def server(self, queue: _Queue, row: AsyncRecord) -> AsyncIterator[HeldServer]:
         """A server with room, waited for until the request expires. For this module's ``_Seat``."""
         while (found := self._take(queue)) is None:
             if self._store.endpoint(queue.endpoint) is None:
@@ -282,7 +282,7 @@ class AsyncInference:
         held = lease.server.id
         queue.in_use[held] = queue.in_use.get(held, 0) + 1
         try:
-            yield Place(live=live, variant=variant, server=lease.server)
+            yield HeldServer(live=live, variant=variant, server=lease.server)
         finally:
             lease.release()
             queue.in_use[held] -= 1
@@ -293,7 +293,7 @@ class AsyncInference:
         live = self._fleet.live(queue.endpoint)
         if live is None:
             return None
-        variant = routing.choose(live, None, self._chance)
+        variant = routing.choose(live, None, self._rng)
         try:
             lease = variant.pool.try_acquire()
         except (Throttled, NotReady, LaunchFailed):
@@ -314,7 +314,7 @@ class _Seat:
         self._queue = queue
         self._row = row
 
-    def server(self) -> AbstractAsyncContextManager[Place]:
+    def server(self) -> AbstractAsyncContextManager[HeldServer]:
         return self._of.server(self._queue, self._row)
 
     def past_model(self) -> None:

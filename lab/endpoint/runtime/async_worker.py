@@ -18,7 +18,7 @@ from lab.endpoint.runtime import async_request, wording
 from lab.endpoint.s3 import ObjectError, Objects
 from lab.endpoint.settings import Settings
 from lab.endpoint.store import Store
-from lab.endpoint.transport import Answer, Call, NotSentError, Transport, TransportError
+from lab.endpoint.transport import Call, ContainerAnswer, NotSentError, Transport, TransportError
 
 _LOG = logging.getLogger(__name__)
 _T = TypeVar("_T")
@@ -44,7 +44,7 @@ class RequestFailed(Exception):  # noqa: N818 - an outcome
 
 
 @dataclass(frozen=True, kw_only=True)
-class Place:
+class HeldServer:
     """A server that a request holds."""
 
     live: LiveEndpoint
@@ -52,10 +52,10 @@ class Place:
     server: Server
 
 
-class Seat(Protocol):
+class ServerSlot(Protocol):
     """How a worker gets a server for its request, and says when it needs none any more."""
 
-    def server(self) -> AbstractAsyncContextManager[Place]:
+    def server(self) -> AbstractAsyncContextManager[HeldServer]:
         """A server with room. Raises ``RequestFailed`` when it is not worth waiting for."""
 
     def past_model(self) -> None:
@@ -90,7 +90,7 @@ class Worker:
         """Let go of the threads."""
         self._threads.shutdown(wait=False, cancel_futures=True)
 
-    async def process(self, row: AsyncRecord, seat: Seat) -> None:
+    async def process(self, row: AsyncRecord, seat: ServerSlot) -> None:
         """From its turn in the queue to its result, or its failure."""
         self._meter.asynchronous(
             row.endpoint, "TimeInBacklog", self._clock.time() - row.accepted_at
@@ -181,7 +181,7 @@ class Worker:
 
     # --- the model ---------------------------------------------------------------------------
 
-    async def _ask(self, row: AsyncRecord, call: Call, seat: Seat) -> Answer:
+    async def _ask(self, row: AsyncRecord, call: Call, seat: ServerSlot) -> ContainerAnswer:
         """Send it to one container; to another only if nothing was taken by the first."""
         while True:
             async with seat.server() as place:
@@ -193,7 +193,7 @@ class Worker:
                     return answer
             await self._clock.sleep(_RETRY_S)
 
-    async def _ask_once(self, row: AsyncRecord, call: Call, place: Place) -> Answer:
+    async def _ask_once(self, row: AsyncRecord, call: Call, place: HeldServer) -> ContainerAnswer:
         timeout_s = float(row.request["timeout_s"])
         container = place.variant.pool.plan.hostname or wording.PRIMARY
         status = 0
@@ -226,7 +226,7 @@ class Worker:
 
     # --- the outcome -------------------------------------------------------------------------
 
-    async def _upload(self, row: AsyncRecord, answer: Answer) -> None:
+    async def _upload(self, row: AsyncRecord, answer: ContainerAnswer) -> None:
         began = self._clock.monotonic()
         kind = answer.headers.get("content-type", "")
         try:

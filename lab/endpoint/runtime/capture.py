@@ -20,7 +20,7 @@ from typing import Any, Final, Protocol
 from lab.endpoint.clock import Clock
 from lab.endpoint.live import LiveEndpoint
 from lab.endpoint.s3 import ObjectError, Objects
-from lab.endpoint.transport import Answer, Call
+from lab.endpoint.transport import Call, ContainerAnswer
 
 
 class Capture(Protocol):
@@ -32,7 +32,7 @@ class Capture(Protocol):
         variant: str,
         *,
         request: Call,
-        answer: Answer,
+        answer: ContainerAnswer,
         inference_id: str | None,
         at: float,
     ) -> None:
@@ -62,7 +62,7 @@ _OUTPUT = frozenset({"Output", "InputAndOutput"})
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _Copy:
     request: Call | None
-    answer: Answer | None
+    answer: ContainerAnswer | None
     inference_id: str | None
     at: float
     csv: Sequence[str]
@@ -88,14 +88,14 @@ class S3Capture(Capture):
         *,
         objects: Objects,
         clock: Clock,
-        chance: random.Random | None = None,
+        rng: random.Random | None = None,
         flush_s: float = FLUSH_S,
         flush_bytes: int = FLUSH_BYTES,
         held_bytes: int = HELD_BYTES,
     ) -> None:
         self._objects = objects
         self._clock = clock
-        self._chance = chance or random.Random()
+        self._rng = rng or random.Random()
         self._flush_s = flush_s
         self._flush_bytes = flush_bytes
         self._held_bytes = held_bytes
@@ -138,7 +138,7 @@ class S3Capture(Capture):
         variant: str,
         *,
         request: Call,
-        answer: Answer,
+        answer: ContainerAnswer,
         inference_id: str | None,
         at: float,
     ) -> None:
@@ -154,7 +154,7 @@ class S3Capture(Capture):
         endpoint: LiveEndpoint,
         variant: str,
         request: Call,
-        answer: Answer,
+        answer: ContainerAnswer,
         *,
         inference_id: str | None,
         at: float,
@@ -162,7 +162,7 @@ class S3Capture(Capture):
         config = endpoint.capture
         if config is None or not config.get("EnableCapture", True):
             return
-        if self._chance.random() * _ALL >= config["InitialSamplingPercentage"]:
+        if self._rng.random() * _ALL >= config["InitialSamplingPercentage"]:
             return
         modes = {str(option["CaptureMode"]) for option in config["CaptureOptions"]}
         kinds = config.get("CaptureContentTypeHeader") or {}

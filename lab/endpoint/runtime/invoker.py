@@ -20,15 +20,15 @@ from lab.endpoint.live import (
 from lab.endpoint.metrics.meter import Meter
 from lab.endpoint.plans import origin_config
 from lab.endpoint.protocol.errors import ApiError, model_not_ready, throttling, validation_error
-from lab.endpoint.records import Kind, Status
+from lab.endpoint.records import EndpointKind, Status
 from lab.endpoint.runtime import limits, routing, wording
 from lab.endpoint.runtime.capture import Capture
 from lab.endpoint.runtime.streaming import EXCERPT, StreamedExchange, StreamReply, read_some
 from lab.endpoint.settings import Settings
 from lab.endpoint.store import Store
 from lab.endpoint.transport import (
-    Answer,
     Call,
+    ContainerAnswer,
     NotSentError,
     Transport,
     TransportError,
@@ -101,7 +101,7 @@ class Reply:
 
 
 @dataclass(kw_only=True, slots=True)
-class _Turn:
+class _Exchange:
     """One request at one variant, and what it took so far."""
 
     request: Request
@@ -133,7 +133,7 @@ class Invoker:
         self._capture = capture
         self._clock = clock
         self._settings = settings
-        self._chance = random
+        self._rng = random
         self._shadows: set[asyncio.Task[None]] = set()
         for operation in (limits.INVOKE, limits.STREAM):
             limits.constraints(operation)  # read from botocore now, not with the first request
@@ -175,7 +175,7 @@ class Invoker:
         streamed = StreamedExchange(
             answer,
             lease,
-            self._chance,
+            self._rng,
             lambda status: self._count(turn, lease, model_status=status),
         )
         return StreamReply(headers=headers, frames=streamed.frames(), close=streamed.close)
@@ -188,12 +188,12 @@ class Invoker:
 
     # --- before a container is asked ---------------------------------------------------------
 
-    def _begin(self, request: Request, operation: str, forwarded: Mapping[str, str]) -> _Turn:
+    def _begin(self, request: Request, operation: str, forwarded: Mapping[str, str]) -> _Exchange:
         limits.check_names(operation, request.endpoint, request.headers)
         live = self._fleet.live(request.endpoint)
         if live is None:
             raise self._not_live(request.endpoint)
-        if live.kind is Kind.ASYNC:
+        if live.kind is EndpointKind.ASYNC:
             raise validation_error(
                 f"Endpoint {live.name} is an asynchronous inference endpoint and cannot be "
                 f"called with {operation}. Use InvokeEndpointAsync."
@@ -204,10 +204,10 @@ class Invoker:
             len(request.body), live.kind, request_id=request.id, settings=self._settings
         )
         target = request.headers.get("x-amzn-sagemaker-target-variant")
-        variant = routing.choose(live, target, self._chance)
+        variant = routing.choose(live, target, self._rng)
         call = Call(body=request.body, headers=_picked(request.headers, forwarded))
         self._copy_to_shadows(live, variant, call)
-        return _Turn(request=request, live=live, variant=variant, call=call)
+        return _Exchange(request=request, live=live, variant=variant, call=call)
 
     def _not_live(self, name: str) -> ApiError:
         record = self._store.endpoint(name)
@@ -223,7 +223,7 @@ class Invoker:
 
     # --- the container's turn ----------------------------------------------------------------
 
-    async def _exchange(self, turn: _Turn) -> Answer:
+    async def _exchange(self, turn: _Exchange) -> ContainerAnswer:
         timeout_s = self._settings.invocation_timeout_s
         answer, lease = await self._send(
             turn, lambda address: self._transport.invoke(address, turn.call, timeout_s=timeout_s)
@@ -244,7 +244,7 @@ class Invoker:
         return answer
 
     async def _send(
-        self, turn: _Turn, send: Callable[[Address], Awaitable[_T]]
+        self, turn: _Exchange, send: Callable[[Address], Awaitable[_T]]
     ) -> tuple[_T, Lease]:
         """Send to a server, and to another only if nothing at all could be sent to this one."""
         deadline = self._clock.monotonic() + self._settings.invocation_timeout_s
@@ -261,7 +261,7 @@ class Invoker:
                     raise self._no_answer(turn, lease) from error
                 await self._clock.sleep(_RETRY_S)
             except TimeoutError as error:
-                lease.server.spent = True
+                lease.server.tainted = True
                 lease.release()
                 self._count(turn, lease, model_status=None)
                 raise wording.model_error(
@@ -274,11 +274,11 @@ class Invoker:
                 self._count(turn, lease, model_status=None)
                 raise self._no_answer(turn, lease) from error
             except BaseException:
-                lease.server.spent = True
+                lease.server.tainted = True
                 lease.release()
                 raise
 
-    async def _acquire(self, turn: _Turn, deadline: float) -> Lease:
+    async def _acquire(self, turn: _Exchange, deadline: float) -> Lease:
         pool = turn.variant.pool
         try:
             lease = pool.try_acquire()
@@ -288,7 +288,7 @@ class Invoker:
             self._meter.throttled(turn.live.name, turn.variant.name)
             raise throttling() from None
         except NotReady:
-            if turn.live.kind is Kind.SERVERLESS:
+            if turn.live.kind is EndpointKind.SERVERLESS:
                 raise model_not_ready(wording.NOT_READY) from None
             raise self._no_answer(turn, None) from None
         except LaunchFailed as failed:
@@ -305,9 +305,9 @@ class Invoker:
             ) from failed
         return lease
 
-    async def _wait(self, turn: _Turn, deadline: float) -> Lease:
+    async def _wait(self, turn: _Exchange, deadline: float) -> Lease:
         pool = turn.variant.pool
-        if turn.live.kind is Kind.SERVERLESS:
+        if turn.live.kind is EndpointKind.SERVERLESS:
             # A cold start is not part of the model's 60 s; the launch has a limit of its own.
             return await pool.acquire()
         waiting = asyncio.ensure_future(pool.acquire())
@@ -329,7 +329,7 @@ class Invoker:
 
     # --- what is said of it ------------------------------------------------------------------
 
-    def _count(self, turn: _Turn, lease: Lease, *, model_status: int | None) -> None:
+    def _count(self, turn: _Exchange, lease: Lease, *, model_status: int | None) -> None:
         now = self._clock.monotonic()
         model_s = now - turn.sent
         self._meter.invocation(
@@ -341,7 +341,7 @@ class Invoker:
             setup=lease.setup,
         )
 
-    def _where(self, turn: _Turn, lease: Lease | None) -> wording.Where:
+    def _where(self, turn: _Exchange, lease: Lease | None) -> wording.Where:
         return wording.Where(
             region=self._settings.region,
             account=self._settings.account,
@@ -351,11 +351,11 @@ class Invoker:
             container=turn.variant.pool.plan.hostname or wording.PRIMARY,
         )
 
-    def _model_refused(self, turn: _Turn, lease: Lease, status: int, body: bytes) -> ApiError:
+    def _model_refused(self, turn: _Exchange, lease: Lease, status: int, body: bytes) -> ApiError:
         said = body[:EXCERPT].decode("utf-8", "replace")
         return wording.model_error(self._where(turn, lease), status=status, said=said)
 
-    def _no_answer(self, turn: _Turn, lease: Lease | None) -> ApiError:
+    def _no_answer(self, turn: _Exchange, lease: Lease | None) -> ApiError:
         return wording.model_error(
             self._where(turn, lease), status=0, said=wording.no_answer(turn.live.name)
         )
@@ -363,7 +363,7 @@ class Invoker:
     # --- streams and shadows -----------------------------------------------------------------
 
     def _copy_to_shadows(self, live: LiveEndpoint, served: LiveVariant, call: Call) -> None:
-        for shadow in routing.shadows(live, served, self._chance):
+        for shadow in routing.shadows(live, served, self._rng):
             if len(self._shadows) >= _SHADOWS_AT_ONCE:
                 return
             task = asyncio.create_task(self._shadow(live, shadow, call))
@@ -376,7 +376,7 @@ class Invoker:
             id="", endpoint=live.name, headers={}, body=b"", received=self._clock.monotonic()
         )
         try:
-            await self._exchange(_Turn(request=request, live=live, variant=variant, call=call))
+            await self._exchange(_Exchange(request=request, live=live, variant=variant, call=call))
         except ApiError:
             return
 

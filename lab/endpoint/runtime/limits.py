@@ -9,7 +9,7 @@ from typing import Final
 import botocore.session
 
 from lab.endpoint.protocol.errors import ApiError, validation_error
-from lab.endpoint.records import Kind
+from lab.endpoint.records import EndpointKind
 from lab.endpoint.settings import Settings
 
 INVOKE: Final = "InvokeEndpoint"
@@ -71,19 +71,19 @@ def check_names(operation: str, endpoint: str, headers: Mapping[str, str]) -> No
         raise validation_error(f"{len(wrong)} validation {errors} detected: {'; '.join(wrong)}")
 
 
-def payload_limit(kind: Kind, settings: Settings) -> int:
+def payload_limit(kind: EndpointKind, settings: Settings) -> int:
     """Bytes that a request, and an answer, may have."""
-    if kind is Kind.SERVERLESS:
+    if kind is EndpointKind.SERVERLESS:
         return settings.serverless_payload_bytes
     return settings.realtime_payload_bytes
 
 
-def check_size(size: int, kind: Kind, *, request_id: str, settings: Settings) -> None:
+def check_size(size: int, kind: EndpointKind, *, request_id: str, settings: Settings) -> None:
     """Refuse a body that is too large, with the words of the endpoint's kind."""
     limit = payload_limit(kind, settings)
     if size <= limit:
         return
-    if kind is Kind.SERVERLESS:
+    if kind is EndpointKind.SERVERLESS:
         raise validation_error(f"Request {request_id} has oversize body.")
     raise ApiError("413", f"HTTP content length exceeded {limit} bytes.", status=_TOO_LARGE)
 

@@ -7,7 +7,7 @@ from lab.endpoint.live import LiveEndpoint, LiveVariant
 from lab.endpoint.protocol.errors import validation_error
 
 
-def choose(endpoint: LiveEndpoint, target: str | None, chance: random.Random) -> LiveVariant:
+def choose(endpoint: LiveEndpoint, target: str | None, rng: random.Random) -> LiveVariant:
     """The variant named by ``TargetVariant``, else one by weight: weight / sum of weights.
 
     ``TargetVariant`` overrides the weights, a weight of 0 included. Raises ``ValidationError``.
@@ -23,11 +23,11 @@ def choose(endpoint: LiveEndpoint, target: str | None, chance: random.Random) ->
         )
     if len(variants) == 1:
         return variants[0]
-    return _by_weight(variants, chance)
+    return _by_weight(variants, rng)
 
 
 def shadows(
-    endpoint: LiveEndpoint, served: LiveVariant, chance: random.Random
+    endpoint: LiveEndpoint, served: LiveVariant, rng: random.Random
 ) -> Sequence[LiveVariant]:
     """The shadow variants that get a copy of a request that ``served`` answers.
 
@@ -38,16 +38,16 @@ def shadows(
     return [
         shadow
         for shadow in endpoint.shadows
-        if served.weight <= shadow.weight or chance.random() * served.weight < shadow.weight
+        if served.weight <= shadow.weight or rng.random() * served.weight < shadow.weight
     ]
 
 
-def _by_weight(variants: Sequence[LiveVariant], chance: random.Random) -> LiveVariant:
+def _by_weight(variants: Sequence[LiveVariant], rng: random.Random) -> LiveVariant:
     total = sum(variant.weight for variant in variants)
     if total <= 0:
         # All weights 0: AWS says nothing; an even share is what "equal weights" means elsewhere.
-        return chance.choice(list(variants))
-    point = chance.random() * total
+        return rng.choice(list(variants))
+    point = rng.random() * total
     for variant in variants:
         point -= variant.weight
         if point < 0:

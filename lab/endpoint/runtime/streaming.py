@@ -43,19 +43,19 @@ class StreamedExchange:
         self,
         answer: StreamAnswer,
         lease: Lease,
-        chance: random.Random,
+        rng: random.Random,
         count: Callable[[int | None], None],
     ) -> None:
         self._answer = answer
         self._lease = lease
-        self._chance = chance
+        self._rng = rng
         self._count = count
         self._whole = False
         self._closed = False
 
     async def frames(self) -> AsyncIterator[bytes]:
         """What goes over the wire."""
-        async with aclosing(frames(self._answer.parts, chance=self._chance)) as framed:
+        async with aclosing(frames(self._answer.parts, rng=self._rng)) as framed:
             async for one in framed:
                 self._whole = one.whole
                 if one.frame:
@@ -98,10 +98,10 @@ class Framed(NamedTuple):
 
 
 async def frames(
-    parts: AsyncIterator[bytes], *, chance: random.Random
+    parts: AsyncIterator[bytes], *, rng: random.Random
 ) -> AsyncGenerator[Framed, None]:
     """The frames of a stream. Never raises: how it broke off is the last frame."""
-    cutter = Rechunker(chance)
+    cutter = Rechunker(rng)
     try:
         async with aclosing(_cut(parts, cutter)) as cut:
             async for part in cut:

@@ -13,7 +13,7 @@ _PATIENCE_S: Final = 9.0
 
 
 @unique
-class State(StrEnum):
+class CheckState(StrEnum):
     """How a prerequisite stands."""
 
     OK = "ok"
@@ -23,10 +23,10 @@ class State(StrEnum):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Finding:
+class CheckResult:
     """What a check found."""
 
-    state: State
+    state: CheckState
     detail: str
     remedy: str = ""
 
@@ -36,27 +36,29 @@ class Check:
     """A prerequisite and how to look for it."""
 
     name: str
-    look: Callable[[], Finding]
+    look: Callable[[], CheckResult]
     alone: bool = False
     """It times something, so nothing else may run beside it."""
 
 
-def ok(detail: str) -> Finding:
+def ok(detail: str) -> CheckResult:
     """It is as it should be."""
-    return Finding(state=State.OK, detail=detail)
+    return CheckResult(state=CheckState.OK, detail=detail)
 
 
-def degraded(detail: str, remedy: str = "") -> Finding:
+def degraded(detail: str, remedy: str = "") -> CheckResult:
     """It works less well, or only in part."""
-    return Finding(state=State.DEGRADED, detail=detail, remedy=remedy)
+    return CheckResult(state=CheckState.DEGRADED, detail=detail, remedy=remedy)
 
 
-def missing(detail: str, remedy: str = "") -> Finding:
+def missing(detail: str, remedy: str = "") -> CheckResult:
     """It is not there."""
-    return Finding(state=State.MISSING, detail=detail, remedy=remedy)
+    return CheckResult(state=CheckState.MISSING, detail=detail, remedy=remedy)
 
 
-def examine(checks: Sequence[Check], *, patience_s: float = _PATIENCE_S) -> Mapping[str, Finding]:
+def examine(
+    checks: Sequence[Check], *, patience_s: float = _PATIENCE_S
+) -> Mapping[str, CheckResult]:
     """Run the checks: side by side, and then those that need quiet, in the order given.
 
     A check that fails, or is not done when patience ends, is itself a finding.
@@ -72,7 +74,7 @@ def examine(checks: Sequence[Check], *, patience_s: float = _PATIENCE_S) -> Mapp
     return {check.name: found[check.name] for check in checks}
 
 
-def _look(check: Check) -> Finding:
+def _look(check: Check) -> CheckResult:
     try:
         return check.look()
     except LabError as error:
@@ -81,7 +83,7 @@ def _look(check: Check) -> Finding:
         return degraded(f"could not be looked at: {error}")
 
 
-def _result(future: "Future[Finding]", deadline: float) -> Finding:
+def _result(future: "Future[CheckResult]", deadline: float) -> CheckResult:
     try:
         return future.result(timeout=max(0.0, deadline - time.monotonic()))
     except TimeoutError:

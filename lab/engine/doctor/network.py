@@ -9,7 +9,7 @@ from typing import Final
 
 import httpx
 
-from lab.engine.doctor.findings import Check, Finding, degraded, ok
+from lab.engine.doctor.findings import Check, CheckResult, degraded, ok
 from lab.engine.install import apt, packages
 from lab.errors import CommandError
 from lab.host import os_release
@@ -32,7 +32,7 @@ def checks() -> Sequence[Check]:
     ]
 
 
-def python_index() -> Finding:
+def python_index() -> CheckResult:
     """The package index, asked by pip itself so that its settings count."""
     words = ["index", "versions", "pip", "--disable-pip-version-check"]
     limits = [f"--timeout={_SHORT_S:g}", "--retries=0"]
@@ -47,7 +47,7 @@ def python_index() -> Finding:
     return ok("answers pip")
 
 
-def debian_archive() -> Finding:
+def debian_archive() -> CheckResult:
     """The distribution's archive: base images are made from it where no registry answers."""
     recipe = packages.recipe_for(os_release())
     if recipe is None or shutil.which("apt-get") is None:
@@ -61,12 +61,12 @@ def debian_archive() -> Finding:
     )
 
 
-def registry() -> Finding:
+def registry() -> CheckResult:
     """Docker Hub, within a short time: base images come from it where it answers."""
     return _answers(_REGISTRY, "Base images are then built from Debian's packages.")
 
 
-def ports() -> Finding:
+def ports() -> CheckResult:
     """Whether servers can listen here, and whether SageMaker's port is free."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
@@ -81,7 +81,7 @@ def ports() -> Finding:
     return ok(f"can listen, {PORT} is free")
 
 
-def _answers(url: str, without: str) -> Finding:
+def _answers(url: str, without: str) -> CheckResult:
     # The system's authorities, as the engine and apt use them: a private one may be among them.
     trust = ssl.create_default_context()
     try:

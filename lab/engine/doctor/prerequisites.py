@@ -14,7 +14,7 @@ from typing import Final
 from lab import paths
 from lab.engine.api import EngineFacts
 from lab.engine.docker.engine import DockerEngine
-from lab.engine.doctor.findings import Check, Finding, State, degraded, missing, ok
+from lab.engine.doctor.findings import Check, CheckResult, CheckState, degraded, missing, ok
 from lab.engine.doctor.network import checks as network_checks
 from lab.engine.emulation.qemu import Emulation, look, look_here
 from lab.engine.install import packages
@@ -60,14 +60,14 @@ def all_checks() -> Sequence[Check]:
     ]
 
 
-def runnable(found: Mapping[str, Finding]) -> str | None:
+def runnable(found: Mapping[str, CheckResult]) -> str | None:
     """What the lab would run on: ``docker``, ``process``, or None when nothing can run."""
-    if found["engine"].state is not State.MISSING:
+    if found["engine"].state is not CheckState.MISSING:
         return "docker"
-    return "process" if found["process engine"].state is not State.MISSING else None
+    return "process" if found["process engine"].state is not CheckState.MISSING else None
 
 
-def engine() -> Finding:
+def engine() -> CheckResult:
     """Which engine answers and where its address comes from."""
     seen = search()
     if seen.found is not None:
@@ -86,7 +86,7 @@ def engine() -> Finding:
     )
 
 
-def _judged(facts: EngineFacts, origin: str) -> Finding:
+def _judged(facts: EngineFacts, origin: str) -> CheckResult:
     said = f"{facts.name}, {facts.storage_driver}, {facts.address} ({origin})"
     if facts.storage_driver == "vfs":
         return degraded(
@@ -97,7 +97,7 @@ def _judged(facts: EngineFacts, origin: str) -> Finding:
     return ok(said)
 
 
-def process_engine() -> Finding:
+def process_engine() -> CheckResult:
     """Whether virtual environments can be made, for a lab without containers."""
     if importlib.util.find_spec("ensurepip") is None or importlib.util.find_spec("venv") is None:
         return missing(
@@ -106,8 +106,8 @@ def process_engine() -> Finding:
     return ok(f"Python {sys.version.split()[0]} makes virtual environments")
 
 
-def _tool(tool: Tool, question: str) -> Callable[[], Finding]:
-    def look() -> Finding:
+def _tool(tool: Tool, question: str) -> Callable[[], CheckResult]:
+    def look() -> CheckResult:
         if not packages.has(tool):
             return missing("not installed", packages.advice([tool]))
         try:
@@ -120,7 +120,7 @@ def _tool(tool: Tool, question: str) -> Callable[[], Finding]:
     return look
 
 
-def other_platform() -> Finding:
+def other_platform() -> CheckResult:
     """Whether images for the architecture that is not the engine's own can be built and run."""
     seen = search()
     if seen.found is None:
@@ -132,7 +132,7 @@ def other_platform() -> Finding:
         docker.close()
 
 
-def judged_emulation(seen: Emulation) -> Finding:
+def judged_emulation(seen: Emulation) -> CheckResult:
     """The finding for what was seen: without it only images of one's own platform run."""
     said = f"{seen.platform}: {seen.detail}"
     if not seen.runs:
@@ -140,7 +140,7 @@ def judged_emulation(seen: Emulation) -> Finding:
     return degraded(said, seen.remedy) if seen.remedy else ok(f"{said}, emulated")
 
 
-def cgroups() -> Finding:
+def cgroups() -> CheckResult:
     """Whether containers can be given memory and CPU limits."""
     fault = cgroup_fault()
     if fault is not None:
@@ -148,7 +148,7 @@ def cgroups() -> Finding:
     return ok(f"{cgroup_layout()}, memory controller, writable")
 
 
-def disk() -> Finding:
+def disk() -> CheckResult:
     """Room for images and for the cold hosts that pull them anew."""
     places = Places.here()
     folders = {"images": _existing(places.data_root), "runs and models": _existing(paths.home())}
@@ -161,7 +161,7 @@ def disk() -> Finding:
     return ok(said) if least >= _DISK_GOOD else degraded(said, remedy)
 
 
-def memory() -> Finding:
+def memory() -> CheckResult:
     """Memory for the largest tier and for training."""
     total = memory_bytes().get("MemTotal")
     if total is None:
@@ -174,14 +174,14 @@ def memory() -> Finding:
     return ok(said)
 
 
-def page_cache(*, switch: Path = _DROP) -> Finding:
+def page_cache(*, switch: Path = _DROP) -> CheckResult:
     """Whether ``diskcold`` trials can be run."""
     if os.access(switch, os.W_OK):
         return ok("may be dropped")
     return degraded("may not be dropped: diskcold trials are skipped", "Run the lab as root.")
 
 
-def browser() -> Finding:
+def browser() -> CheckResult:
     """A browser for the tests of the report."""
     for name in _BROWSERS:
         found = shutil.which(name)
@@ -195,7 +195,7 @@ def browser() -> Finding:
     )
 
 
-def cpus() -> Finding:
+def cpus() -> CheckResult:
     """How many processors, and how steadily they run: a fixed loop is timed for two seconds."""
     times = time_loop(_NOISE_PROBE_S)
     middle = statistics.median(times)

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from grafana_foundation_sdk.builders import dashboard
 
 from lab.observe.boards.emulation import native
-from lab.observe.boards.layout import Board, Row, variable
+from lab.observe.boards.layout import Board, BoardRow, variable
 from lab.observe.boards.limits import OF_FLOOR
 from lab.observe.boards.panels import (
     BLUE,
@@ -74,12 +74,12 @@ def board() -> Board:
             ),
         ],
         rows=[
-            Row(height=4, panels=[(note(_NOTE), 24)]),
-            Row(height=4, panels=_figures()),
-            Row(height=9, panels=[(_anatomy(), 14), (_totals(), 10)]),
-            Row(height=9, panels=[(_sizes(), 10), (_size_against_time(), 14)]),
-            Row(height=8, panels=[(_trend(), 14), (_live(), 10)]),
-            Row(height=7, panels=[(_runs(), 8), (_emulated(), 16)]),
+            BoardRow(height=4, panels=[(note(_NOTE), 24)]),
+            BoardRow(height=4, panels=_figures()),
+            BoardRow(height=9, panels=[(_anatomy(), 14), (_totals(), 10)]),
+            BoardRow(height=9, panels=[(_sizes(), 10), (_size_against_time(), 14)]),
+            BoardRow(height=8, panels=[(_trend(), 14), (_live(), 10)]),
+            BoardRow(height=7, panels=[(_runs(), 8), (_emulated(), 16)]),
         ],
     )
 

@@ -5,7 +5,7 @@ from typing import Final
 from grafana_foundation_sdk.builders import dashboard
 
 from lab.observe.boards.emulation import native
-from lab.observe.boards.layout import Board, Row, variable
+from lab.observe.boards.layout import Board, BoardRow, variable
 from lab.observe.boards.limits import COLD_SHARE
 from lab.observe.boards.panels import (
     BYTES,
@@ -87,12 +87,12 @@ def board() -> Board:
             ),
         ],
         rows=[
-            Row(height=4, panels=[(note(_NOTE), 24)]),
-            Row(height=4, panels=_figures()),
-            Row(height=7, panels=[(_phases(), 14), (_quantiles(), 10)]),
-            Row(height=7, panels=[(_table(), 14), (_trend(), 10)]),
-            Row(height=7, panels=[(_platforms(), 24)]),
-            Row(height=8, panels=[(_requests(), 8), (_latency(), 8), (_cold_share(), 8)]),
+            BoardRow(height=4, panels=[(note(_NOTE), 24)]),
+            BoardRow(height=4, panels=_figures()),
+            BoardRow(height=7, panels=[(_phases(), 14), (_quantiles(), 10)]),
+            BoardRow(height=7, panels=[(_table(), 14), (_trend(), 10)]),
+            BoardRow(height=7, panels=[(_platforms(), 24)]),
+            BoardRow(height=8, panels=[(_requests(), 8), (_latency(), 8), (_cold_share(), 8)]),
         ],
     )
 

@@ -1,7 +1,7 @@
 """Container: what one container uses, and how its last start went."""
 
 from lab.observe.boards.emulation import emulated
-from lab.observe.boards.layout import Board, Row, variable
+from lab.observe.boards.layout import Board, BoardRow, variable
 from lab.observe.boards.limits import OF_MEMORY, SCRAPE_S
 from lab.observe.boards.panels import (
     BYTES,
@@ -59,11 +59,11 @@ def board() -> Board:
             ),
         ],
         rows=[
-            Row(height=4, panels=[(note(_NOTE), 24)]),
-            Row(height=5, panels=_figures()),
-            Row(height=8, panels=[(_cpu(), 12), (_memory(), 12)]),
-            Row(height=8, panels=[(_threads(), 8), (_restarts(), 8), (_scrape(), 8)]),
-            Row(height=9, panels=[(_last_start(), 14), (_inside(), 10)]),
+            BoardRow(height=4, panels=[(note(_NOTE), 24)]),
+            BoardRow(height=5, panels=_figures()),
+            BoardRow(height=8, panels=[(_cpu(), 12), (_memory(), 12)]),
+            BoardRow(height=8, panels=[(_threads(), 8), (_restarts(), 8), (_scrape(), 8)]),
+            BoardRow(height=9, panels=[(_last_start(), 14), (_inside(), 10)]),
         ],
     )
 

@@ -1,7 +1,7 @@
 """Endpoints: whether anything is wrong, and whether model, start or limit is to blame."""
 
 from lab.observe.boards.emulation import emulated
-from lab.observe.boards.layout import Board, Row, variable
+from lab.observe.boards.layout import Board, BoardRow, variable
 from lab.observe.boards.limits import COLD_SHARE, ERROR_RATIO, MODEL_P99_S, OF_LIMIT, OF_MEMORY
 from lab.observe.boards.panels import (
     COUNT,
@@ -66,12 +66,12 @@ def board() -> Board:
             ),
         ],
         rows=[
-            Row(height=4, panels=[(note(_NOTE), 24)]),
-            Row(height=4, panels=_figures()),
-            Row(height=8, panels=[(_requests(), 12), (_failures(), 12)]),
-            Row(height=8, panels=[(_split(), 12), (_quantiles(), 12)]),
-            Row(height=8, panels=[(_cold_starts(), 12), (_concurrency(), 12)]),
-            Row(height=8, panels=[(_containers(), 12), (_memory(), 12)]),
+            BoardRow(height=4, panels=[(note(_NOTE), 24)]),
+            BoardRow(height=4, panels=_figures()),
+            BoardRow(height=8, panels=[(_requests(), 12), (_failures(), 12)]),
+            BoardRow(height=8, panels=[(_split(), 12), (_quantiles(), 12)]),
+            BoardRow(height=8, panels=[(_cold_starts(), 12), (_concurrency(), 12)]),
+            BoardRow(height=8, panels=[(_containers(), 12), (_memory(), 12)]),
         ],
     )
 

@@ -40,7 +40,7 @@ DETAILS: Final[Mapping[str, Mapping[str, Any]]] = {
 
 
 @dataclass(frozen=True, kw_only=True)
-class Row:
+class BoardRow:
     """Panels side by side, each with its width in columns; together they fill the board."""
 
     height: int
@@ -54,7 +54,7 @@ class Board:
     uid: str
     about: str
     variables: Sequence[dashboard.QueryVariable]
-    rows: Sequence[Row]
+    rows: Sequence[BoardRow]
     since: str = "now-1h"
 
 

@@ -1,6 +1,6 @@
 """Model: what it answers, how sure it is, and whether it sees what it was trained on."""
 
-from lab.observe.boards.layout import Board, Row, variable
+from lab.observe.boards.layout import Board, BoardRow, variable
 from lab.observe.boards.limits import OF_CONFIDENCE, PSI
 from lab.observe.boards.panels import (
     BYTES,
@@ -76,12 +76,12 @@ def board() -> Board:
             ),
         ],
         rows=[
-            Row(height=4, panels=[(note(_NOTE), 24)]),
-            Row(height=5, panels=_figures()),
-            Row(height=8, panels=[(_grades(), 12), (_seen_and_reference(), 12)]),
-            Row(height=8, panels=[(_drift(), 12), (_drift_of_the_hour(), 12)]),
-            Row(height=8, panels=[(_confidence(), 12), (_confidence_quantiles(), 12)]),
-            Row(height=8, panels=[(_light(), 8), (_sizes(), 8), (_seconds(), 8)]),
+            BoardRow(height=4, panels=[(note(_NOTE), 24)]),
+            BoardRow(height=5, panels=_figures()),
+            BoardRow(height=8, panels=[(_grades(), 12), (_seen_and_reference(), 12)]),
+            BoardRow(height=8, panels=[(_drift(), 12), (_drift_of_the_hour(), 12)]),
+            BoardRow(height=8, panels=[(_confidence(), 12), (_confidence_quantiles(), 12)]),
+            BoardRow(height=8, panels=[(_light(), 8), (_sizes(), 8), (_seconds(), 8)]),
         ],
     )
 

@@ -10,7 +10,7 @@ import httpx
 from lab import tls
 from lab.errors import LabError, UsageError
 from lab.observe.grafana.annotate import URL, Credential
-from lab.observe.render.board import Target
+from lab.observe.render.board import PanelQuery
 from lab.services import SERVICES
 
 SOURCE: Final = "prometheus"
@@ -84,7 +84,7 @@ class Grafana:
         return self._asked("GET", path)
 
     def query(
-        self, target: Target, expr: str, *, since: str, until: str = "now", points: int = 600
+        self, target: PanelQuery, expr: str, *, since: str, until: str = "now", points: int = 600
     ) -> Found:
         """A panel's query, as its browser would send it. Raises ``RefusedError``."""
         asked = {

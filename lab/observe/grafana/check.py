@@ -30,7 +30,7 @@ _BROWSER_S: Final = 90.0
 
 
 @dataclass(frozen=True, kw_only=True)
-class Finding:
+class BoardFault:
     """One thing that was checked."""
 
     what: str
@@ -40,10 +40,10 @@ class Finding:
 
 def check(
     grafana: Grafana, prometheus: Prometheus, boards: Sequence[Board], *, since: str
-) -> Iterator[Finding]:
+) -> Iterator[BoardFault]:
     """Every finding, as it is made. Raises ``NoGrafanaError`` before the first."""
     health = grafana.health()
-    yield Finding(
+    yield BoardFault(
         what="health",
         good=health.get("database") == "ok",
         seen=f"Grafana {health.get('version', 'of an unknown version')}, database"
@@ -61,7 +61,7 @@ def browser() -> str | None:
     return next((path for name in _BROWSERS if (path := shutil.which(name))), None)
 
 
-def screenshot(program: str, url: str, board: Board, into: Path, *, since: str) -> Finding:
+def screenshot(program: str, url: str, board: Board, into: Path, *, since: str) -> BoardFault:
     """A picture of a whole board, as anyone on this machine sees it."""
     into.mkdir(parents=True, exist_ok=True)
     file = into / f"{board.uid}.png"
@@ -81,22 +81,22 @@ def screenshot(program: str, url: str, board: Board, into: Path, *, since: str) 
             timeout_s=_BROWSER_S,
         )
     except LabError as error:
-        return Finding(what=what, good=False, seen=error.what)
+        return BoardFault(what=what, good=False, seen=error.what)
     if not file.is_file():
-        return Finding(what=what, good=False, seen=f"{program} wrote no {file}")
-    return Finding(what=what, good=True, seen=str(file))
+        return BoardFault(what=what, good=False, seen=f"{program} wrote no {file}")
+    return BoardFault(what=what, good=True, seen=str(file))
 
 
-def _source(grafana: Grafana) -> Finding:
+def _source(grafana: Grafana) -> BoardFault:
     what = f"data source {SOURCE}"
     try:
         said = grafana.get(f"/api/datasources/uid/{SOURCE}/health")
     except RefusedError as error:
-        return Finding(what=what, good=False, seen=error.what)
-    return Finding(what=what, good=said.get("status") == "OK", seen=str(said.get("message")))
+        return BoardFault(what=what, good=False, seen=error.what)
+    return BoardFault(what=what, good=said.get("status") == "OK", seen=str(said.get("message")))
 
 
-def _alerts(grafana: Grafana) -> Iterator[Finding]:
+def _alerts(grafana: Grafana) -> Iterator[BoardFault]:
     for what, path, wanted, key in (
         ("alert rule", "/api/v1/provisioning/alert-rules", ALERT, "uid"),
         ("contact point", "/api/v1/provisioning/contact-points", CONTACT, "name"),
@@ -104,40 +104,40 @@ def _alerts(grafana: Grafana) -> Iterator[Finding]:
         try:
             names = [one.get(key) for one in grafana.get(path)]
         except RefusedError as error:
-            yield Finding(what=what, good=False, seen=error.what)
+            yield BoardFault(what=what, good=False, seen=error.what)
             continue
         seen = f"{wanted} is provisioned" if wanted in names else f"{wanted} is not among {names}"
-        yield Finding(what=what, good=wanted in names, seen=seen)
+        yield BoardFault(what=what, good=wanted in names, seen=seen)
 
 
-def _board(grafana: Grafana, board: Board) -> Finding:
+def _board(grafana: Grafana, board: Board) -> BoardFault:
     try:
         said = grafana.get(f"/api/dashboards/uid/{board.uid}")
     except RefusedError as error:
-        return Finding(what=board.title, good=False, seen=error.what)
+        return BoardFault(what=board.title, good=False, seen=error.what)
     there = len(said.get("dashboard", {}).get("panels") or ())
     provisioned = bool(said.get("meta", {}).get("provisioned"))
     seen = f"{there} panels, {'' if provisioned else 'not '}provisioned"
     if there != len(board.panels):
         seen += f"; the file has {len(board.panels)}"
-    return Finding(what=board.title, good=provisioned and there == len(board.panels), seen=seen)
+    return BoardFault(what=board.title, good=provisioned and there == len(board.panels), seen=seen)
 
 
 def _panels(
     grafana: Grafana, prometheus: Prometheus, board: Board, since: str
-) -> Iterator[Finding]:
+) -> Iterator[BoardFault]:
     now = time.time()
     span = Span(start=now - seconds_of(since.removeprefix("now-")), end=now)
     try:
         scope = resolve(board, prometheus=prometheus, span=span, given={}, scope=Scope())
     except LabError as error:
-        yield Finding(what=f"{board.title}: variables", good=False, seen=error.what)
+        yield BoardFault(what=f"{board.title}: variables", good=False, seen=error.what)
         return
     for panel in board.queried():
         yield _panel(grafana, board, panel, scope, f"now-{panel.since}" if panel.since else since)
 
 
-def _panel(grafana: Grafana, board: Board, panel: Panel, scope: Scope, since: str) -> Finding:
+def _panel(grafana: Grafana, board: Board, panel: Panel, scope: Scope, since: str) -> BoardFault:
     """A panel is good when no query is refused and one at least finds something."""
     what = f"{board.title} / {scope.words(panel.title)}"
     series = values = 0
@@ -147,10 +147,10 @@ def _panel(grafana: Grafana, board: Board, panel: Panel, scope: Scope, since: st
         try:
             found = grafana.query(target, expr, since=since)
         except RefusedError as error:
-            return Finding(what=what, good=False, seen=f"{error.what}: {expr}")
+            return BoardFault(what=what, good=False, seen=f"{error.what}: {expr}")
         series, values = series + found.series, values + found.values
     said = panel.defaults.get("noValue")
     if not values and said:
-        return Finding(what=what, good=True, seen=f"no data, shown as “{said}”")
+        return BoardFault(what=what, good=True, seen=f"no data, shown as “{said}”")
     seen = f"{series} series, {values} values" if values else "no data"
-    return Finding(what=what, good=values > 0, seen=seen)
+    return BoardFault(what=what, good=values > 0, seen=seen)

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 
 from rich.table import Table
 
-from lab.observe.render.draw import DrawnBoard, State
+from lab.observe.render.draw import DrawnBoard, PanelState
 
 
 def table(drawn: Sequence[DrawnBoard]) -> Table:
@@ -16,9 +16,9 @@ def table(drawn: Sequence[DrawnBoard]) -> Table:
     for board in drawn:
         counts = [
             len(board.panels),
-            len(board.of(State.DRAWN, State.QUIET)),
-            len(board.of(State.EMPTY)),
-            len(board.of(State.FAILED)),
+            len(board.of(PanelState.DRAWN, PanelState.QUIET)),
+            len(board.of(PanelState.EMPTY)),
+            len(board.of(PanelState.FAILED)),
         ]
         made.add_row(board.board.title, *(str(count) if count else "·" for count in counts))
     return made
@@ -29,10 +29,10 @@ def notes(drawn: Sequence[DrawnBoard]) -> Iterator[str]:
     for board in drawn:
         for panel in board.panels:
             name = f"{board.board.title} / {panel.title}"
-            if panel.state is State.EMPTY:
+            if panel.state is PanelState.EMPTY:
                 yield f"no data: {name}"
-            elif panel.state is State.QUIET:
+            elif panel.state is PanelState.QUIET:
                 yield f"quiet: {name} ({panel.trouble})"
-            elif panel.state is State.DRAWN and panel.missing:
+            elif panel.state is PanelState.DRAWN and panel.missing:
                 refs = ", ".join(one.ref for one in panel.missing)
                 yield f"partly: {name} (query {refs})"

@@ -5,7 +5,7 @@ from concurrent.futures import Future
 from dataclasses import dataclass
 from threading import Lock
 
-from lab.observe.render.board import Annotation, Board, Panel, Target
+from lab.observe.render.board import Annotation, Board, Panel, PanelQuery
 from lab.observe.render.frames import Frame, from_answer, single_value
 from lab.observe.render.prometheus import Prometheus, RefusedError, Series
 from lab.observe.render.templating import Scope
@@ -27,7 +27,7 @@ class Asked:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Answer:
+class QueryResult:
     """What a panel is drawn from."""
 
     frames: Sequence[Frame]
@@ -56,7 +56,7 @@ class Oracle:
         self._lock = Lock()
         self._known: dict[tuple[object, ...], Future[Sequence[Series]]] = {}
 
-    def panel(self, panel: Panel, scope: Scope, *, span: Span, width: int) -> Answer:
+    def panel(self, panel: Panel, scope: Scope, *, span: Span, width: int) -> QueryResult:
         """All queries of a panel, with its transformations applied.
 
         A refused query is told in ``asked`` rather than raised: the rest of the page is drawn.
@@ -82,7 +82,7 @@ class Oracle:
             empty = all(frame.empty for frame in made)
             asked.append(Asked(ref=target.ref, expr=expr, empty=empty))
         shown = transformed(single_value(frames), panel.transformations)
-        return Answer(frames=shown, asked=asked, span=span, pace=pace)
+        return QueryResult(frames=shown, asked=asked, span=span, pace=pace)
 
     def events(self, board: Board, scope: Scope, *, span: Span) -> Sequence[Event]:
         """What the board's annotations find. Raises ``RefusedError``."""
@@ -106,7 +106,9 @@ class Oracle:
         least = seconds_of(interval) if interval else self._scrape
         return Pace.of(span, points=points, least=least, scrape=least)
 
-    def _series(self, target: Target, expr: str, *, span: Span, step: float) -> Sequence[Series]:
+    def _series(
+        self, target: PanelQuery, expr: str, *, span: Span, step: float
+    ) -> Sequence[Series]:
         key = (expr, span, None if target.instant else step)
         with self._lock:
             future = self._known.get(key)
@@ -125,8 +127,8 @@ class Oracle:
         return future.result()
 
 
-def _with_legend(target: Target, scope: Scope, expr: str) -> Target:
-    return Target(
+def _with_legend(target: PanelQuery, scope: Scope, expr: str) -> PanelQuery:
+    return PanelQuery(
         ref=target.ref,
         expr=expr,
         legend=scope.words(target.legend),

@@ -14,7 +14,7 @@ _LETTERS: Final = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Target:
+class PanelQuery:
     """One query of a panel."""
 
     ref: str
@@ -27,7 +27,7 @@ class Target:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Place:
+class GridPosition:
     """Where a panel stands, in cells of a grid of 24 columns."""
 
     x: int
@@ -43,9 +43,9 @@ class Panel:
     id: int
     title: str
     kind: str
-    place: Place
+    place: GridPosition
     description: str = ""
-    targets: Sequence[Target] = ()
+    targets: Sequence[PanelQuery] = ()
     options: Mapping[str, Any] = field(default_factory=dict)
     defaults: Mapping[str, Any] = field(default_factory=dict)
     overrides: Sequence[Mapping[str, Any]] = ()
@@ -213,7 +213,7 @@ def _panel(raw: Mapping[str, Any]) -> Panel:
         id=int(raw.get("id") or 0),
         title=raw.get("title") or "",
         kind=str(raw["type"]),
-        place=Place(
+        place=GridPosition(
             x=int(grid.get("x", 0)),
             y=int(grid.get("y", 0)),
             w=int(grid.get("w", 12)),
@@ -236,12 +236,12 @@ def _panel(raw: Mapping[str, Any]) -> Panel:
     )
 
 
-def _target(raw: Mapping[str, Any], place: int) -> Target:
+def _target(raw: Mapping[str, Any], place: int) -> PanelQuery:
     source = raw.get("datasource")
     kind = source.get("type") if isinstance(source, Mapping) else None
     if "expr" not in raw:
         raise ValueError(f"a query of the data source {kind or 'unknown'} has no PromQL")
-    return Target(
+    return PanelQuery(
         ref=raw.get("refId") or _LETTERS[place % len(_LETTERS)],
         expr=raw["expr"],
         legend=raw.get("legendFormat") or "__auto",

@@ -8,7 +8,7 @@ from enum import StrEnum, unique
 from typing import Final
 
 from lab.errors import LabError, UsageError
-from lab.observe.render.ask import Answer, Asked, Event, Oracle
+from lab.observe.render.ask import Asked, Event, Oracle, QueryResult
 from lab.observe.render.board import Board
 from lab.observe.render.grid import Placed, Section, sections
 from lab.observe.render.panels import bars, curves, heat, numbers, others, table, words
@@ -35,7 +35,7 @@ _KINDS: Final[Mapping[str, Callable[[Sheet], View]]] = {
 
 
 @unique
-class State(StrEnum):
+class PanelState(StrEnum):
     """What became of a panel."""
 
     DRAWN = "drawn"
@@ -47,7 +47,7 @@ class State(StrEnum):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Options:
+class DrawOptions:
     """What is drawn, and for when."""
 
     range: str = ""
@@ -65,7 +65,7 @@ class Drawn:
     placed: Placed
     title: str
     description: str
-    state: State
+    state: PanelState
     view: View | None
     asked: Sequence[Asked] = ()
     trouble: str = ""
@@ -99,7 +99,7 @@ class DrawnBoard:
         """All of them, in their order."""
         return [panel for section in self.sections for panel in section.panels]
 
-    def of(self, *states: State) -> Sequence[Drawn]:
+    def of(self, *states: PanelState) -> Sequence[Drawn]:
         """Panels that ended so."""
         return [panel for panel in self.panels if panel.state in states]
 
@@ -116,7 +116,9 @@ class EmptyPanelsError(LabError):
     exit_code = 12
 
 
-def draw(boards: Sequence[Board], prometheus: Prometheus, options: Options) -> Sequence[DrawnBoard]:
+def draw(
+    boards: Sequence[Board], prometheus: Prometheus, options: DrawOptions
+) -> Sequence[DrawnBoard]:
     """Ask all that the boards ask, and lay it out.
 
     Raises ``PrometheusError`` when none answers, ``UsageError`` for a variable or a range that is
@@ -135,7 +137,7 @@ def refuse_failed(drawn: Sequence[DrawnBoard]) -> None:
     found = [
         f"{board.board.title} / {panel.title}: {panel.trouble}"
         for board in drawn
-        for panel in board.of(State.FAILED)
+        for panel in board.of(PanelState.FAILED)
     ]
     if found:
         raise PanelsError("\n  ".join([f"{_count(found)} could not be drawn.", *found]))
@@ -144,7 +146,9 @@ def refuse_failed(drawn: Sequence[DrawnBoard]) -> None:
 def refuse_empty(drawn: Sequence[DrawnBoard]) -> None:
     """Raise ``EmptyPanelsError`` that names every panel without data."""
     found = [
-        f"{board.board.title} / {panel.title}" for board in drawn for panel in board.of(State.EMPTY)
+        f"{board.board.title} / {panel.title}"
+        for board in drawn
+        for panel in board.of(PanelState.EMPTY)
     ]
     if found:
         raise EmptyPanelsError(
@@ -172,7 +176,7 @@ def _board(
     prometheus: Prometheus,
     oracle: Oracle,
     pool: ThreadPoolExecutor,
-    options: Options,
+    options: DrawOptions,
     now: float,
 ) -> DrawnBoard:
     span = _span(board, options, now)
@@ -198,7 +202,7 @@ def _board(
     )
 
 
-def _span(board: Board, options: Options, now: float) -> Span:
+def _span(board: Board, options: DrawOptions, now: float) -> Span:
     if options.range:
         return Span(start=now - seconds_of(options.range), end=now)
     return Span(start=moment(board.since, now), end=moment(board.until, now))
@@ -209,10 +213,14 @@ def _panel(
 ) -> Drawn:
     panel, scope = placed.panel, placed.scope
     title, description = scope.words(panel.title), scope.words(panel.description)
-    drawn = Drawn(placed=placed, title=title, description=description, state=State.DRAWN, view=None)
+    drawn = Drawn(
+        placed=placed, title=title, description=description, state=PanelState.DRAWN, view=None
+    )
     if panel.kind not in _KINDS:
         return replace(
-            drawn, state=State.FAILED, trouble=f"panels of the kind {panel.kind} are not drawn here"
+            drawn,
+            state=PanelState.FAILED,
+            trouble=f"panels of the kind {panel.kind} are not drawn here",
         )
     try:
         answer = oracle.panel(panel, scope, span=span, width=placed.width)
@@ -230,18 +238,18 @@ def _panel(
     except RefusedError:
         raise
     except UsageError as error:
-        return replace(drawn, state=State.FAILED, trouble=str(error))
+        return replace(drawn, state=PanelState.FAILED, trouble=str(error))
     return replace(drawn, **_state(answer, view, placed))  # type: ignore[arg-type]
 
 
-def _state(answer: Answer, view: View, placed: Placed) -> Mapping[str, object]:
+def _state(answer: QueryResult, view: View, placed: Placed) -> Mapping[str, object]:
     refused = [one for one in answer.asked if one.refused]
     if refused:
         told = "; ".join(f"query {one.ref}, {one.expr}: {one.refused}" for one in refused)
-        return {"state": State.FAILED, "asked": answer.asked, "trouble": told}
+        return {"state": PanelState.FAILED, "asked": answer.asked, "trouble": told}
     nothing = all(one.empty for one in answer.asked) or all(f.empty for f in answer.frames)
     if answer.asked and nothing:
         said = str(placed.panel.defaults.get("noValue") or "")
-        state = State.QUIET if said else State.EMPTY
+        state = PanelState.QUIET if said else PanelState.EMPTY
         return {"state": state, "asked": answer.asked, "trouble": said}
     return {"view": view, "asked": answer.asked}

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum, unique
 from typing import Any, Final
 
-from lab.observe.render.board import Target
+from lab.observe.render.board import PanelQuery
 from lab.observe.render.prometheus import Series
 
 Value = float | str | None
@@ -15,7 +15,7 @@ _LABEL: Final = re.compile(r"\{\{\s*(.+?)\s*\}\}")
 
 
 @unique
-class Kind(StrEnum):
+class FieldKind(StrEnum):
     """What a column holds."""
 
     TIME = "time"
@@ -28,7 +28,7 @@ class Field:
     """A column. Times are seconds since 1970."""
 
     name: str
-    kind: Kind
+    kind: FieldKind
     values: Sequence[Value]
     labels: Mapping[str, str] = field(default_factory=dict)
     given: str = ""
@@ -58,7 +58,7 @@ class Frame:
         """How many values a column has."""
         return len(self.fields[0].values) if self.fields else 0
 
-    def of(self, kind: Kind) -> Sequence[Field]:
+    def of(self, kind: FieldKind) -> Sequence[Field]:
         """Columns that hold this."""
         return [one for one in self.fields if one.kind is kind]
 
@@ -73,7 +73,7 @@ class Frame:
     @property
     def empty(self) -> bool:
         """Nothing in it is a value."""
-        numbers = self.of(Kind.NUMBER)
+        numbers = self.of(FieldKind.NUMBER)
         if not numbers:
             return self.rows == 0
         return all(value is None for one in numbers for value in one.numbers())
@@ -83,7 +83,7 @@ def _number(value: Value) -> float | None:
     return value if isinstance(value, float) and not math.isnan(value) else None
 
 
-def from_answer(target: Target, series: Sequence[Series], *, step: float) -> Sequence[Frame]:
+def from_answer(target: PanelQuery, series: Sequence[Series], *, step: float) -> Sequence[Frame]:
     """The frames that Grafana makes of the answer to one query."""
     match target.format:
         case "table":
@@ -98,11 +98,11 @@ def from_answer(target: Target, series: Sequence[Series], *, step: float) -> Seq
             ]
 
 
-def _curve(target: Target, series: Series, name: str, *, step: float) -> Frame:
+def _curve(target: PanelQuery, series: Series, name: str, *, step: float) -> Frame:
     times, values = _even(series, step=0.0 if target.instant else step)
     columns = [
-        Field(name="Time", kind=Kind.TIME, values=times),
-        Field(name="Value", kind=Kind.NUMBER, values=values, labels=series.labels, given=name),
+        Field(name="Time", kind=FieldKind.TIME, values=times),
+        Field(name="Value", kind=FieldKind.NUMBER, values=values, labels=series.labels, given=name),
     ]
     return Frame(fields=columns, ref=target.ref, step=0.0 if target.instant else step)
 
@@ -120,7 +120,7 @@ def _even(series: Series, *, step: float) -> tuple[Sequence[float], Sequence[flo
     return times, values
 
 
-def _name(target: Target, labels: Mapping[str, str], others: Sequence[Series]) -> str:
+def _name(target: PanelQuery, labels: Mapping[str, str], others: Sequence[Series]) -> str:
     if target.legend not in ("", "__auto"):
         return _LABEL.sub(lambda found: labels.get(found[1], ""), target.legend)
     bare = {key: value for key, value in labels.items() if key != "__name__"}
@@ -133,17 +133,17 @@ def _name(target: Target, labels: Mapping[str, str], others: Sequence[Series]) -
     return f"{labels.get('__name__', '')}{{{inner}}}"
 
 
-def _table(target: Target, series: Sequence[Series]) -> Frame:
+def _table(target: PanelQuery, series: Sequence[Series]) -> Frame:
     names = sorted({name for one in series for name in one.labels})
     rows = [(one.labels, at, value) for one in series for at, value in one.points]
-    columns = [Field(name="Time", kind=Kind.TIME, values=[at for _, at, _ in rows])]
+    columns = [Field(name="Time", kind=FieldKind.TIME, values=[at for _, at, _ in rows])]
     columns += [
-        Field(name=n, kind=Kind.STRING, values=[labels.get(n, "") for labels, _, _ in rows])
+        Field(name=n, kind=FieldKind.STRING, values=[labels.get(n, "") for labels, _, _ in rows])
         for n in names
     ]
     found = [None if math.isnan(value) else value for _, _, value in rows]
     # Named after its query when there are several: the panel renames a single one.
-    value = Field(name=f"Value #{target.ref}", kind=Kind.NUMBER, values=found)
+    value = Field(name=f"Value #{target.ref}", kind=FieldKind.NUMBER, values=found)
     return Frame(fields=[*columns, value], ref=target.ref)
 
 
@@ -160,7 +160,7 @@ def single_value(frames: Sequence[Frame]) -> Sequence[Frame]:
     ]
 
 
-def _buckets(target: Target, series: Sequence[Series], *, step: float) -> Sequence[Frame]:
+def _buckets(target: PanelQuery, series: Sequence[Series], *, step: float) -> Sequence[Frame]:
     """Cumulative buckets as one frame of counts per bucket, from the lowest ``le`` up."""
     known = [one for one in series if "le" in one.labels]
     ordered = sorted(known, key=lambda one: float(one.labels["le"]))
@@ -168,13 +168,13 @@ def _buckets(target: Target, series: Sequence[Series], *, step: float) -> Sequen
     if not ordered:
         return []
     below: list[float] = [0.0] * len(times)
-    columns = [Field(name="Time", kind=Kind.TIME, values=times)]
+    columns = [Field(name="Time", kind=FieldKind.TIME, values=times)]
     for one in ordered:
         points: Mapping[float, float] = dict(one.points)
         upto = [points.get(at, before) for at, before in zip(times, below, strict=True)]
         counts = [max(now - before, 0.0) for now, before in zip(upto, below, strict=True)]
         name = one.labels["le"]
-        columns.append(Field(name=name, kind=Kind.NUMBER, values=counts, labels=one.labels))
+        columns.append(Field(name=name, kind=FieldKind.NUMBER, values=counts, labels=one.labels))
         below = upto
     return [Frame(fields=columns, ref=target.ref, step=step)]
 

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
-from lab.observe.render.board import Board, Panel, Place
+from lab.observe.render.board import Board, GridPosition, Panel
 from lab.observe.render.templating import Scope
 
 COLUMNS: Final = 24
@@ -87,7 +87,7 @@ def _lay(panels: Sequence[Panel], scope: Scope) -> Sequence[Placed]:
     return placed
 
 
-def _copies(panel: Panel, at: Place, scope: Scope) -> Iterator[tuple[Place, Scope]]:
+def _copies(panel: Panel, at: GridPosition, scope: Scope) -> Iterator[tuple[GridPosition, Scope]]:
     scopes = _scopes(panel, scope)
     if not panel.repeat or panel.repeat not in scope.chosen:
         yield at, scope
@@ -100,4 +100,4 @@ def _copies(panel: Panel, at: Place, scope: Scope) -> Iterator[tuple[Place, Scop
     width = math.floor(COLUMNS / across)
     for place, inside in enumerate(scopes):
         down, right = divmod(place, across)
-        yield Place(x=right * width, y=at.y + down * at.h, w=width, h=at.h), inside
+        yield GridPosition(x=right * width, y=at.y + down * at.h, w=width, h=at.h), inside

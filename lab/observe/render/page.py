@@ -12,7 +12,7 @@ import jinja2
 from markupsafe import Markup
 
 from lab.observe.render.board import Link, link_to
-from lab.observe.render.draw import DrawnBoard, State
+from lab.observe.render.draw import DrawnBoard, PanelState
 from lab.observe.render.panels.numbers import track
 from lab.observe.render.panels.views import Plot
 from lab.observe.render.panels.words import markdown
@@ -48,7 +48,7 @@ def render(drawn: Sequence[DrawnBoard], *, source: str) -> str:
             links=functools.partial(_links, uids=uids),
             markdown=lambda text: markdown(text, uids),
             track=track(),
-            State=State,
+            PanelState=PanelState,
         )
     )
 

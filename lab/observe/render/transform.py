@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from lab.errors import UsageError
 from lab.observe.render import calcs
-from lab.observe.render.frames import Field, Frame, Kind, Value, text_of
+from lab.observe.render.frames import Field, FieldKind, Frame, Value, text_of
 
 _Frames = Sequence[Frame]
 _Options = Mapping[str, Any]
@@ -79,7 +79,7 @@ def _labels_to_fields(frames: _Frames, options: _Options) -> _Frames:
     """Labels become columns; ``valueLabel`` names the column of the value."""
     made = []
     for frame in frames:
-        numbers, times = frame.of(Kind.NUMBER), frame.of(Kind.TIME)
+        numbers, times = frame.of(FieldKind.NUMBER), frame.of(FieldKind.TIME)
         for one in numbers:
             named = one.labels.get(str(options.get("valueLabel") or ""))
             wanted = options.get("keepLabels")
@@ -89,7 +89,7 @@ def _labels_to_fields(frames: _Frames, options: _Options) -> _Frames:
                 if key != options.get("valueLabel") and (not wanted or key in wanted)
             }
             columns = [
-                Field(name=key, kind=Kind.STRING, values=[value] * frame.rows)
+                Field(name=key, kind=FieldKind.STRING, values=[value] * frame.rows)
                 for key, value in labels.items()
                 if key != "__name__"
             ]
@@ -106,7 +106,7 @@ def _join(frames: _Frames, options: _Options) -> _Frames:
     name = options.get("byField")
 
     def key_of(frame: Frame) -> Field | None:
-        return frame.named(str(name)) if name else next(iter(frame.of(Kind.TIME)), None)
+        return frame.named(str(name)) if name else next(iter(frame.of(FieldKind.TIME)), None)
 
     with_key = [(frame, key) for frame in frames if (key := key_of(frame)) is not None]
     if not with_key:
@@ -116,7 +116,7 @@ def _join(frames: _Frames, options: _Options) -> _Frames:
     if options.get("mode") == "inner":
         everything = [value for value in everything if all(value in keys for keys in found)]
     first = with_key[0][1]
-    if first.kind is Kind.TIME:
+    if first.kind is FieldKind.TIME:
         everything.sort(key=lambda value: value if isinstance(value, float) else 0.0)
     columns = [replace(first, values=everything)]
     for frame, key in with_key:
@@ -159,21 +159,21 @@ def _matrix(frames: _Frames, options: _Options) -> _Frames:
 def _reduce(frames: _Frames, options: _Options) -> _Frames:
     """Each series as one row: its name, its labels if asked for, and a column a calculation."""
     how = options.get("reducers") or ["max"]
-    series = [one for frame in frames for one in frame.of(Kind.NUMBER)]
+    series = [one for frame in frames for one in frame.of(FieldKind.NUMBER)]
     if options.get("mode") == "reduceFields":
         columns = [replace(s, values=[calcs.reduced(s.numbers(), how[0])]) for s in series]
         return [Frame(fields=columns)]
     labels = sorted({key for one in series for key in one.labels if key != "__name__"})
-    columns = [Field(name="Field", kind=Kind.STRING, values=[one.display for one in series])]
+    columns = [Field(name="Field", kind=FieldKind.STRING, values=[one.display for one in series])]
     if options.get("labelsToFields"):
         columns += [
-            Field(name=key, kind=Kind.STRING, values=[one.labels.get(key) for one in series])
+            Field(name=key, kind=FieldKind.STRING, values=[one.labels.get(key) for one in series])
             for key in labels
         ]
     columns += [
         Field(
             name=calcs.title(calc),
-            kind=Kind.NUMBER,
+            kind=FieldKind.NUMBER,
             values=[calcs.reduced(one.numbers(), calc) for one in series],
         )
         for calc in how
@@ -241,7 +241,7 @@ def _rename_by_regex(frames: _Frames, options: _Options) -> _Frames:
     return [
         frame.keep(
             [
-                f if f.kind is Kind.TIME else replace(f, given=pattern.sub(into, f.display))
+                f if f.kind is FieldKind.TIME else replace(f, given=pattern.sub(into, f.display))
                 for f in frame.fields
             ]
         )

@@ -60,7 +60,7 @@ class Spread(_Read):
     p99: float | None = None
 
 
-class Row(Cell):
+class RunRow(Cell):
     """A row of the summary, as far as it is told."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
@@ -91,7 +91,7 @@ class Summary(_Read):
 
     schema_version: int = Field(alias="schema")
     run: Facts
-    rows: Sequence[Row]
+    rows: Sequence[RunRow]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -156,7 +156,7 @@ def read(folder: Path) -> Bench:
 def readings(bench: Bench, *, previous: Bench | None = None) -> Iterator[Reading]:
     """The run's figures, without a time."""
     before = _medians(previous) if previous is not None else {}
-    images: dict[tuple[str, str], Row] = {}
+    images: dict[tuple[str, str], RunRow] = {}
     for row in bench.summary.rows:
         images.setdefault((row.variant, row.platform.value), row)
         yield from _figures(row)
@@ -245,7 +245,7 @@ def seconds(stamp: str) -> float:
     return datetime.fromisoformat(stamp).timestamp()
 
 
-def _figures(row: Row) -> Iterator[Reading]:
+def _figures(row: RunRow) -> Iterator[Reading]:
     labels = row.labels
     for q, name in _QUANTILES.items():
         value: float | None = getattr(row.total_s, name)
@@ -286,11 +286,11 @@ def _medians(bench: Bench) -> Mapping[tuple[Any, ...], float]:
     return {_key(row): row.total_s.p50 for row in bench.summary.rows if row.total_s.p50 is not None}
 
 
-def _key(row: Row) -> tuple[Any, ...]:
+def _key(row: RunRow) -> tuple[Any, ...]:
     return tuple(sorted(row.labels.items()))
 
 
-def _same_link(bench: Bench, other: Bench | None, row: Row) -> bool:
+def _same_link(bench: Bench, other: Bench | None, row: RunRow) -> bool:
     """A pull over another bandwidth is another start."""
     if other is None or Phase.IMAGE_PULL not in row.phases_s:
         return other is not None

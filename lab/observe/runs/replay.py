@@ -52,7 +52,7 @@ done
 """Takes the text on standard input and prints the blocks it put into the data folder."""
 
 
-class Place(Protocol):
+class PrometheusPlace(Protocol):
     """Where Prometheus keeps its data."""
 
     def load(self, text: str) -> Sequence[str]:
@@ -191,7 +191,7 @@ _UNITS: Final = {
 }
 
 
-def find_place(prometheus: Prometheus, *, docker: str | None) -> Place:
+def find_place(prometheus: Prometheus, *, docker: str | None) -> PrometheusPlace:
     """Where the blocks go: the container that publishes this address, or a folder here.
 
     Raises ``UsageError`` that says what is missing.

@@ -14,9 +14,9 @@ from typing import Final
 
 from lab import paths
 from lab.aws.measure.folder import RUN_FILE, MeasureFolder
-from lab.aws.measure.record import AwsRun, Protocol, Subject
+from lab.aws.measure.record import AwsRun, MeasuredSubject, Protocol
 from lab.aws.measure.summary import series
-from lab.aws.model import Kind, Target
+from lab.aws.model import PushTarget, ServingKind
 from lab.coldstart.folder import RunFolder
 from lab.coldstart.record import Sample
 from lab.errors import UsageError
@@ -138,9 +138,9 @@ def compare_with_aws(first: str | Path, second: str | Path) -> AgainstAws:
             f"{name} and {run.id} have no figure in common.",
             remedy="Let the measurement finish: `lab push measure --resume`.",
         )
-    if run.subject.target is Target.LOCAL:
+    if run.subject.target is PushTarget.LOCAL:
         notes.append("What was measured is the lab's emulator, not AWS.")
-    if run.subject.kind is Kind.SERVERLESS:
+    if run.subject.kind is ServingKind.SERVERLESS:
         notes.append(
             "The share of a processor that memory buys is Lambda's; AWS publishes none for "
             "serverless endpoints."
@@ -157,7 +157,7 @@ def compare_with_aws(first: str | Path, second: str | Path) -> AgainstAws:
 
 def _only_first_is_aws(first: str | Path, second: str | Path) -> bool:
     targets = [MeasureFolder.find(one).run().subject.target for one in (first, second)]
-    return targets == [Target.AWS, Target.LOCAL]
+    return targets == [PushTarget.AWS, PushTarget.LOCAL]
 
 
 def _measured(folder: MeasureFolder) -> Mapping[Figure, _Values]:
@@ -166,7 +166,7 @@ def _measured(folder: MeasureFolder) -> Mapping[Figure, _Values]:
     cold = series(samples, metrics, Protocol.COLD)
     warm = series(samples, metrics, Protocol.WARM)
     subject = folder.run().subject
-    source = "emulator" if subject.target is Target.LOCAL else "AWS"
+    source = "emulator" if subject.target is PushTarget.LOCAL else "AWS"
     found = {
         Figure.COLD_TOTAL: cold["total_s"],
         Figure.SETUP: cold["setup_s"],
@@ -212,7 +212,7 @@ def _of_measurement(here: MeasureFolder, there: AwsRun) -> Mapping[Figure, Seque
     return {figure: [values] for figure, values in _measured(here).items()}
 
 
-def _what(subject: Subject) -> tuple[object, ...]:
+def _what(subject: MeasuredSubject) -> tuple[object, ...]:
     return (
         subject.variant,
         subject.model,
@@ -223,7 +223,7 @@ def _what(subject: Subject) -> tuple[object, ...]:
     )
 
 
-def _of_cold_starts(folder: Path, subject: Subject) -> Mapping[Figure, Sequence[_Values]]:
+def _of_cold_starts(folder: Path, subject: MeasuredSubject) -> Mapping[Figure, Sequence[_Values]]:
     """The cells of the subject, the coldest kind first; never what ran under QEMU."""
     tier = HOST_TIER.name if subject.memory_mb is None else str(subject.memory_mb)
     rows = [one for one in summarise(folder).measured if one.row.n]
@@ -242,7 +242,7 @@ def _of_cold_starts(folder: Path, subject: Subject) -> Mapping[Figure, Sequence[
             f"--variant {subject.variant} --model {subject.model} --tier {tier}`.",
         )
     found: dict[Figure, list[_Values]] = {}
-    for figure, values in _predictions(cells, serverless=subject.kind is Kind.SERVERLESS):
+    for figure, values in _predictions(cells, serverless=subject.kind is ServingKind.SERVERLESS):
         found.setdefault(figure, []).append(values)
     return found
 

@@ -11,7 +11,7 @@ from rich.text import Text
 from lab.aws.measure.folder import MeasureFolder
 from lab.aws.measure.record import Protocol
 from lab.aws.measure.summary import COUNTED_S, summarise
-from lab.aws.model import Target
+from lab.aws.model import PushTarget
 from lab.report.markdown_table import table as markdown_table
 from lab.report.words import NOTHING, plural, seconds, seconds_pair
 from lab.runfiles import write_whole
@@ -68,7 +68,7 @@ def _summary(folder: MeasureFolder) -> Mapping[str, Any]:
 
 def _title(folder: MeasureFolder) -> str:
     run = folder.run()
-    where = run.subject.region if run.subject.target is Target.AWS else "the lab's emulator"
+    where = run.subject.region if run.subject.target is PushTarget.AWS else "the lab's emulator"
     return f"{run.id}: {run.subject}, on {where}"
 
 
@@ -126,7 +126,7 @@ def _notes(folder: MeasureFolder, summary: Mapping[str, Any]) -> Sequence[str]:
             )
     if run.emulated:
         notes.append("Emulated: seconds under QEMU stand for nothing.")
-    if run.subject.target is Target.AWS:
+    if run.subject.target is PushTarget.AWS:
         notes.append(f"It cost at most {summary['usd']:.4f} USD, by the prices in {run.id}.")
     notes.append("Totals hold the way between the endpoint and the machine that asked.")
     return notes

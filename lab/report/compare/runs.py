@@ -12,7 +12,7 @@ from lab.report.model import Pair
 from lab.report.rows import Measured
 from lab.report.summary import Results
 from lab.report.words import count_bytes
-from lab.stats.ratios import Method, Verdict, ratio_of_medians
+from lab.stats.ratios import Method, RatioVerdict, ratio_of_medians
 
 _SHOWN = 4
 _HOST: Final = (
@@ -45,7 +45,7 @@ class Change(_Frozen):
     interval: Pair | None
     coverage: float | None
     method: Method
-    verdict: Verdict
+    verdict: RatioVerdict
 
 
 class Difference(_Frozen):
@@ -81,7 +81,11 @@ class RunComparison(_Frozen):
 
     @property
     def _counted(self) -> str:
-        shown = [one for one in self.changes if one.verdict in (Verdict.DIFFERENT, Verdict.LIKELY)]
+        shown = [
+            one
+            for one in self.changes
+            if one.verdict in (RatioVerdict.DIFFERENT, RatioVerdict.LIKELY)
+        ]
         slower = sum(one.ratio > 1 for one in shown)
         same = len(self.changes) - len(shown)
         return (

@@ -18,13 +18,13 @@ from lab.report.page.html import environment
 from lab.report.page.scale import Scale, relative
 from lab.report.words import KINDS, percent, ratio_pair, seconds, tier, times
 from lab.runfiles import write_whole
-from lab.stats.ratios import Verdict
+from lab.stats.ratios import RatioVerdict
 
 _STYLES: Final = {
-    Verdict.DIFFERENT: "bold",
-    Verdict.LIKELY: "",
-    Verdict.SAME: "dim",
-    Verdict.UNKNOWN: "dim",
+    RatioVerdict.DIFFERENT: "bold",
+    RatioVerdict.LIKELY: "",
+    RatioVerdict.SAME: "dim",
+    RatioVerdict.UNKNOWN: "dim",
 }
 
 
@@ -156,11 +156,11 @@ def verdict_of(change: Change) -> str:
     """``slower``, ``quicker``, or that it is not shown."""
     way = "slower" if change.ratio > 1 else "quicker"
     match change.verdict:
-        case Verdict.DIFFERENT:
+        case RatioVerdict.DIFFERENT:
             return way
-        case Verdict.LIKELY:
+        case RatioVerdict.LIKELY:
             return f"{way}, likely (few samples)"
-        case Verdict.SAME | Verdict.UNKNOWN:
+        case RatioVerdict.SAME | RatioVerdict.UNKNOWN:
             return str(change.verdict)
 
 

@@ -10,7 +10,7 @@ from lab.report.model import Finding, FindingKind, Severity
 from lab.report.rows import Measured
 from lab.report.words import percent, plural, seconds
 from lab.spec import StartKind
-from lab.stats.doubts import drift
+from lab.stats.diagnostics import drift
 from lab.stats.quantiles import median, samples_for
 from lab.stats.ratios import ENOUGH
 

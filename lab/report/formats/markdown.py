@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 
 from lab.report import words
 from lab.report.markdown_table import table
-from lab.report.model import Against, Quantity, Reached, Row, Summary, Target
+from lab.report.model import Against, Goal, Quantity, Reached, Row, Summary
 from lab.report.page.figures import lookup
 from lab.report.page.view import images, platform_sizes, study
 from lab.report.study import graviton, published, published_out
@@ -109,7 +109,7 @@ def _ratios(summary: Summary) -> str:
     )
 
 
-def _targets(targets: Sequence[Target]) -> str:
+def _targets(targets: Sequence[Goal]) -> str:
     marks = {Reached.YES: "✓ ", Reached.NO: "✗ ", Reached.UNMEASURED: ""}
     return table(
         ["figure", "goal", "this run", "interval", "result", "published study"],
@@ -123,7 +123,7 @@ def _targets(targets: Sequence[Target]) -> str:
     )
 
 
-def target_value(target: Target) -> str:
+def target_value(target: Goal) -> str:
     """What the run measured, in the target's unit."""
     if target.value is None:
         return words.NOTHING

@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from lab.report.compare.runs import Difference
 from lab.report.model import Comparison, Finding, Headline, Pair, Row
 from lab.spec import Platform, StartKind
-from lab.stats.ratios import Method, Verdict
+from lab.stats.ratios import Method, RatioVerdict
 
 SCHEMA: Final = 1
 
@@ -80,7 +80,7 @@ class Quotient(_Frozen):
     interval: Pair | None
     coverage: float | None
     method: Method
-    verdict: Verdict
+    verdict: RatioVerdict
 
 
 class Size(_Frozen):

@@ -9,7 +9,7 @@ from lab.report.page.scatter import Scatter, memory, sizes
 from lab.report.page.strips import Strips, strips
 from lab.report.page.waterfall import Waterfall, waterfalls
 from lab.report.rows import Group, groups
-from lab.report.study.published import Beside, beside
+from lab.report.study.published import PublishedComparison, beside
 from lab.report.summary import Results
 from lab.report.words import KINDS, median_interval, tier
 from lab.spec import FLOOR, Phase, Platform, StartKind
@@ -176,7 +176,7 @@ def images(results: Results) -> Sequence[ImageRecord]:
     )
 
 
-def study(results: Results) -> Sequence[Beside]:
+def study(results: Results) -> Sequence[PublishedComparison]:
     """The published ratios beside ours, or none when nothing of the study was measured."""
     # The study's images are x86-64's. Sizes of two platforms are never divided by each other here.
     platforms = {row.platform for row in results.summary.rows}

@@ -126,7 +126,7 @@ IN_ALL: Final[Mapping[str, float]] = {MOBILENET: 2.13, VGG19: 2.04}
 
 
 @dataclass(frozen=True, kw_only=True)
-class Beside:
+class PublishedComparison:
     """A published ratio and the same ratio of ours; ``ours`` is None when it was not measured."""
 
     what: str
@@ -143,12 +143,12 @@ def _compressed(first: int, last: int) -> float:
 
 def beside(
     comparisons: Sequence[Comparison], models: Sequence[str], bytes_of: Mapping[str, int | None]
-) -> Sequence[Beside]:
+) -> Sequence[PublishedComparison]:
     """The study's ratios, each with ours. ``bytes_of``: compressed bytes by variant."""
     return [*_sizes(bytes_of), *_images(comparisons, models), *_memory(comparisons, models)]
 
 
-def _sizes(bytes_of: Mapping[str, int | None]) -> Sequence[Beside]:
+def _sizes(bytes_of: Mapping[str, int | None]) -> Sequence[PublishedComparison]:
     steps = (
         ("two-step build", "baseline", "twostage", _compressed(0, 1)),
         ("two-step build and fewer dependencies", "baseline", "slim", _compressed(0, 2)),
@@ -158,7 +158,7 @@ def _sizes(bytes_of: Mapping[str, int | None]) -> Sequence[Beside]:
     for what, over, under, published in steps:
         first, second = bytes_of.get(over), bytes_of.get(under)
         found.append(
-            Beside(
+            PublishedComparison(
                 what=f"compressed bytes, {what}",
                 model=None,
                 published=_compressed(0, 2) if published is None else published,
@@ -170,7 +170,9 @@ def _sizes(bytes_of: Mapping[str, int | None]) -> Sequence[Beside]:
     return found
 
 
-def _images(comparisons: Sequence[Comparison], models: Sequence[str]) -> Sequence[Beside]:
+def _images(
+    comparisons: Sequence[Comparison], models: Sequence[str]
+) -> Sequence[PublishedComparison]:
     """``slim`` keeps TensorFlow, as the study did; ``onnx-slim`` goes as far as packaging can."""
     found = []
     for model in models:
@@ -185,7 +187,7 @@ def _images(comparisons: Sequence[Comparison], models: Sequence[str]) -> Sequenc
             steps = under == "slim"
             ours = _find(comparisons, under, model=model, kind=kind)
             found.append(
-                Beside(
+                PublishedComparison(
                     what="cold start, by the image alone"
                     if steps
                     else "cold start, image and memory together",
@@ -200,7 +202,9 @@ def _images(comparisons: Sequence[Comparison], models: Sequence[str]) -> Sequenc
     return found
 
 
-def _memory(comparisons: Sequence[Comparison], models: Sequence[str]) -> Sequence[Beside]:
+def _memory(
+    comparisons: Sequence[Comparison], models: Sequence[str]
+) -> Sequence[PublishedComparison]:
     found = []
     for model in models:
         means = {cold.memory_mb: cold.total_s for cold in COLD_STARTS if cold.model == model}
@@ -217,7 +221,7 @@ def _memory(comparisons: Sequence[Comparison], models: Sequence[str]) -> Sequenc
             ]
             first = ours[0] if ours else None
             found.append(
-                Beside(
+                PublishedComparison(
                     what=f"cold start, {less} MB over {more} MB",
                     model=model,
                     published=means[less] / means[more],

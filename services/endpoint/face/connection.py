@@ -16,7 +16,7 @@ from typing import Final
 
 import httptools
 
-from lab.endpoint.transport import Answer, NotSentError, TransportError
+from lab.endpoint.transport import ContainerAnswer, NotSentError, TransportError
 
 _RESET_WITHIN_S: Final = 0.1
 _BUFFERED: Final = 1 << 20
@@ -74,7 +74,7 @@ class Connection(asyncio.Protocol):
             return False
         return self._transport.get_write_buffer_size() == 0
 
-    async def whole(self, head: bytes, body: bytes, *, timeout_s: float) -> Answer:
+    async def whole(self, head: bytes, body: bytes, *, timeout_s: float) -> ContainerAnswer:
         """Send, and wait for the whole answer."""
         self._send(head, body, timeout_s)
         self._done = self._loop.create_future()
@@ -85,7 +85,7 @@ class Connection(asyncio.Protocol):
         finally:
             self._stop_timer()
         body = self._parts[0] if len(self._parts) == 1 else b"".join(self._parts)
-        return Answer(status=self._status, headers=self._headers, body=body)
+        return ContainerAnswer(status=self._status, headers=self._headers, body=body)
 
     async def begin(
         self, head: bytes, body: bytes, *, timeout_s: float

@@ -22,7 +22,7 @@ from lab.endpoint.live import Fleet
 from lab.endpoint.protocol.errors import ApiError, validation_error
 from lab.endpoint.protocol.eventstream import CONTENT_TYPE
 from lab.endpoint.protocol.sigv4 import Signed, Verifier
-from lab.endpoint.records import Kind
+from lab.endpoint.records import EndpointKind
 from lab.endpoint.runtime.async_queue import AsyncInference
 from lab.endpoint.runtime.invoker import Invoker, Request
 from lab.endpoint.runtime.limits import check_size
@@ -145,7 +145,7 @@ class RuntimeApi:
                 f"Member must have length less than or equal to {_ASYNC_BODY_BYTES}"
             )
         live = self._fleet.live(name)
-        kind = Kind.REAL_TIME if live is None else live.kind
+        kind = EndpointKind.REAL_TIME if live is None else live.kind
         try:
             check_size(size, kind, request_id=request, settings=self._settings)
         except ApiError as error:

@@ -7,7 +7,7 @@ from typing import Final
 
 from face.connection import Connection
 from lab.endpoint.live import Address
-from lab.endpoint.transport import Answer, Call, NotSentError, StreamAnswer
+from lab.endpoint.transport import Call, ContainerAnswer, NotSentError, StreamAnswer
 
 KEEP_ALIVE_S: Final = 1.5
 """Shorter than any server's own (Gunicorn's 2 s is the shortest known), so that it is rarely the
@@ -25,7 +25,7 @@ class ContainerTransport:
         self._idle: dict[Address, list[Connection]] = {}
         self._sweep: asyncio.TimerHandle | None = None
 
-    async def invoke(self, address: Address, call: Call, *, timeout_s: float) -> Answer:
+    async def invoke(self, address: Address, call: Call, *, timeout_s: float) -> ContainerAnswer:
         """``POST /invocations``, the whole answer."""
         head = _head(address, call)
         while True:

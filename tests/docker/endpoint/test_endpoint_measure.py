@@ -12,11 +12,11 @@ from lab.aws.answers import Payload, payload_of
 from lab.aws.invoke import LocalEndpoint
 from lab.aws.measure.folder import MeasureFolder
 from lab.aws.measure.metrics import EmulatorMetrics
-from lab.aws.measure.record import Protocol, Subject
+from lab.aws.measure.record import MeasuredSubject, Protocol
 from lab.aws.measure.session import measure
 from lab.aws.measure.spending import rates_of
-from lab.aws.measure.task import Options, Task
-from lab.aws.model import Kind, Target
+from lab.aws.measure.task import MeasureOptions, Task
+from lab.aws.model import PushTarget, ServingKind
 from lab.aws.push.local_answer import local_answer
 from lab.aws.push.upload import key_of
 from lab.aws.push.verify import DifferentAnswerError, verify
@@ -79,18 +79,18 @@ def _here(
 
 def task(endpoint: LocalEndpoint, payload: Payload, model: str, **options: Any) -> Task:
     return Task(
-        subject=Subject(
+        subject=MeasuredSubject(
             endpoint=endpoint.name,
             variant="onnx-slim",
             model=model,
-            kind=Kind.SERVERLESS,
-            target=Target.LOCAL,
+            kind=ServingKind.SERVERLESS,
+            target=PushTarget.LOCAL,
             region=REGION,
             memory_mb=MEMORY,
         ),
         payload=payload,
-        rates=rates_of(Target.LOCAL, Kind.SERVERLESS, memory_mb=MEMORY),
-        options=Options(warm_pause_s=0, cold_idle_s=0, **options),
+        rates=rates_of(PushTarget.LOCAL, ServingKind.SERVERLESS, memory_mb=MEMORY),
+        options=MeasureOptions(warm_pause_s=0, cold_idle_s=0, **options),
     )
 
 

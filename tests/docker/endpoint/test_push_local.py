@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from lab.aws.deployer import Kept, Thing
+from lab.aws.deployer import CloudResource, Kept
 from lab.aws.emulator.target import LocalStack
-from lab.aws.model import Action, Artifacts, AwsError, Kind, Names, Order
+from lab.aws.model import Action, Artifacts, AwsError, Names, Order, ServingKind
 from lab.endpoint.addresses import Addresses
 from lab.endpoint.client import EmulatorClient
 from lab.engine.docker.engine import DockerEngine
@@ -24,13 +24,13 @@ from tests.docker import known
 from tests.docker.endpoint.site import ACCOUNT, REGION, Emulator, Site, realtime
 
 SERVERLESS = Order(
-    endpoint="eyes", variant="slim", model="retina", kind=Kind.SERVERLESS, memory_mb=1024
+    endpoint="eyes", variant="slim", model="retina", kind=ServingKind.SERVERLESS, memory_mb=1024
 )
 REAL_TIME = Order(
     endpoint="eyes",
     variant="slim",
     model="retina",
-    kind=Kind.REAL_TIME,
+    kind=ServingKind.REAL_TIME,
     instance_type="ml.m5.large",
     max_instances=2,
 )
@@ -253,7 +253,7 @@ def test_an_endpoint_of_somebody_else_is_left_alone(
     assert removal.removed == ()
     assert removal.kept == (
         Kept(
-            thing=Thing(kind="SageMaker endpoint", name=other.endpoint),
+            thing=CloudResource(kind="SageMaker endpoint", name=other.endpoint),
             why="it has no tag inference-lab:endpoint of this endpoint",
         ),
     )

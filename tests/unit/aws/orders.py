@@ -4,7 +4,7 @@ from typing import Any
 
 from lab.aws.access.session import AwsSession
 from lab.aws.deployer import Deployer
-from lab.aws.model import Artifacts, Kind, Names, Order
+from lab.aws.model import Artifacts, Names, Order, ServingKind
 from lab.progress import Silent
 
 ENDPOINT = "eyes"
@@ -13,12 +13,12 @@ DIGEST = "sha256:" + 64 * "a"
 
 def serverless(**more: Any) -> Order:
     said = {"endpoint": ENDPOINT, "variant": "onnx-slim", "model": "retina", "memory_mb": 2048}
-    return Order(**{**said, "kind": Kind.SERVERLESS, **more})
+    return Order(**{**said, "kind": ServingKind.SERVERLESS, **more})
 
 
 def real_time(**more: Any) -> Order:
     said = {"endpoint": ENDPOINT, "variant": "onnx", "model": "retina"}
-    return Order(**{**said, "kind": Kind.REAL_TIME, "instance_type": "ml.m5.large", **more})
+    return Order(**{**said, "kind": ServingKind.REAL_TIME, "instance_type": "ml.m5.large", **more})
 
 
 def names_in(aws: AwsSession, endpoint: str = ENDPOINT) -> Names:

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lab.aws.model import Kind, Names, Order
+from lab.aws.model import Names, Order, ServingKind
 from lab.errors import UsageError
 
 ENDPOINTS = st.from_regex(r"[a-z0-9]{1,16}(-[a-z0-9]{1,15})?", fullmatch=True)
@@ -56,7 +56,7 @@ def test_an_endpoint_that_cannot_be_named_so_is_refused(name: str) -> None:
         ({"memory_mb": 1500}, "no 1500 MB"),
         ({"max_concurrency": 0}, "cannot be had"),
         ({"instances": 0}, "0 instances"),
-        ({"kind": Kind.REAL_TIME}, "needs --instance-type"),
+        ({"kind": ServingKind.REAL_TIME}, "needs --instance-type"),
     ],
 )
 def test_what_no_endpoint_can_be_is_refused(wrong: dict[str, Any], why: str) -> None:
@@ -69,7 +69,7 @@ def _order(**changes: Any) -> Order:
         "endpoint": "eye",
         "variant": "onnx-slim",
         "model": "m",
-        "kind": Kind.SERVERLESS,
+        "kind": ServingKind.SERVERLESS,
         "memory_mb": 2048,
     }
     return Order(**{**usual, **changes})

@@ -3,10 +3,10 @@ from pathlib import Path
 
 import pytest
 
-from lab.bench.emulator import Arm, Burst, Cold, Load, Measured, Options, Overhead
+from lab.bench.emulator import Arm, Burst, Cold, EmulatorBenchOptions, Load, Measured, Overhead
 from lab.bench.emulator_result import rows, save, summarise
 
-OPTIONS = Options(rounds=8)
+OPTIONS = EmulatorBenchOptions(rounds=8)
 
 
 def burst(**changes: int | None) -> Burst:

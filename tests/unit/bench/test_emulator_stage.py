@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, cast
 import pytest
 
 from lab.bench import emulator_stage
-from lab.bench.emulator_stage import Subject
+from lab.bench.emulator_stage import BenchSubject
 from lab.errors import ContainerFailedError
 from tests.unit.coldstart.fakes import Behaviour, FakeEngine
 from tests.unit.endpoint.launching import archive_of
@@ -14,9 +14,9 @@ if TYPE_CHECKING:
 
 
 @pytest.fixture
-def subject(tmp_path: Path) -> Subject:
+def subject(tmp_path: Path) -> BenchSubject:
     archive_of(tmp_path)
-    return Subject(
+    return BenchSubject(
         image="x:1",
         model_data="s3://models/m.tar.gz",
         archive=tmp_path / "m.tar.gz",
@@ -26,7 +26,7 @@ def subject(tmp_path: Path) -> Subject:
 
 
 def test_a_start_by_hand_that_fails_says_what_was_last_seen(
-    subject: Subject, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    subject: BenchSubject, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(emulator_stage, "_TIMEOUT_S", 0.5)
     engine = FakeEngine(Behaviour(answer=lambda: lambda method, path, body: (500, b"not well")))
@@ -34,7 +34,9 @@ def test_a_start_by_hand_that_fails_says_what_was_last_seen(
         emulator_stage._start(subject, cast("Engine", engine), tmp_path)
 
 
-def test_a_start_by_hand_is_timed_to_its_first_answer(subject: Subject, tmp_path: Path) -> None:
+def test_a_start_by_hand_is_timed_to_its_first_answer(
+    subject: BenchSubject, tmp_path: Path
+) -> None:
     engine = FakeEngine()
     assert emulator_stage._start(subject, cast("Engine", engine), tmp_path) > 0
     assert len(engine.made) == 1

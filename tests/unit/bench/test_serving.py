@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from lab.bench.load import Block, Target, run_block
-from lab.bench.serving import Arm, Options, measure
+from lab.bench.load import Block, LoadTarget, run_block
+from lab.bench.serving import Arm, ServeBenchOptions, measure
 from lab.bench.serving_result import save, summarise
 from lab.errors import ContainerFailedError
 from lab.spec import Platform
@@ -23,7 +23,7 @@ BLOCKS = {
 
 
 def test_a_round_compares_the_medians_of_its_own_blocks() -> None:
-    options = Options(rounds=1, requests=3, clients=8, seed=1)
+    options = ServeBenchOptions(rounds=1, requests=3, clients=8, seed=1)
     (only,) = measure(BLOCKS.__getitem__, options, lambda _: None)
     assert only.overhead_s == pytest.approx(0.001)
     assert only.throughput_ratio == pytest.approx(0.96)
@@ -36,7 +36,9 @@ def test_the_first_round_is_warm_up_and_thrown_away() -> None:
         ran.append(arm)
         return BLOCKS[arm]
 
-    rounds = measure(run_arm, Options(rounds=3, requests=3, clients=8, seed=1), lambda _: None)
+    rounds = measure(
+        run_arm, ServeBenchOptions(rounds=3, requests=3, clients=8, seed=1), lambda _: None
+    )
     assert len(rounds) == 3
     assert len(ran) == 4 * len(Arm)
 
@@ -49,7 +51,9 @@ def test_every_round_runs_every_arm_in_an_order_that_the_seed_decides() -> None:
             ran.append(arm)
             return BLOCKS[arm]
 
-        measure(run_arm, Options(rounds=5, requests=3, clients=8, seed=seed), lambda _: None)
+        measure(
+            run_arm, ServeBenchOptions(rounds=5, requests=3, clients=8, seed=seed), lambda _: None
+        )
         return ran
 
     first = order(1)
@@ -96,7 +100,7 @@ def server() -> Iterator[socket.socket]:
 
 
 def test_requests_are_shared_among_the_clients_and_all_are_counted(server: socket.socket) -> None:
-    target = Target(address=server.getsockname(), payload=b"good", content_type="text/plain")
+    target = LoadTarget(address=server.getsockname(), payload=b"good", content_type="text/plain")
     block = run_block(target, requests=21, clients=4)
     assert len(block.latencies_s) == 21
     assert block.requests_per_s > 0
@@ -105,7 +109,7 @@ def test_requests_are_shared_among_the_clients_and_all_are_counted(server: socke
 def test_an_invocation_that_is_refused_ends_the_block_with_the_answer(
     server: socket.socket,
 ) -> None:
-    target = Target(address=server.getsockname(), payload=b"bad", content_type="text/plain")
+    target = LoadTarget(address=server.getsockname(), payload=b"bad", content_type="text/plain")
     with pytest.raises(ContainerFailedError, match="answered 400: ok"):
         run_block(target, requests=8, clients=4)
 
@@ -114,11 +118,11 @@ def test_a_server_that_is_not_there_is_an_error_and_does_not_hang() -> None:
     with socket.create_server(("127.0.0.1", 0)) as free:
         address = free.getsockname()
     with pytest.raises(ContainerFailedError, match="invocation failed"):
-        run_block(Target(address=address, payload=b"", content_type="x"), requests=4, clients=2)
+        run_block(LoadTarget(address=address, payload=b"", content_type="x"), requests=4, clients=2)
 
 
 def test_what_was_emulated_is_held_against_no_promise() -> None:
-    options = Options(rounds=2, requests=3, clients=8, seed=1)
+    options = ServeBenchOptions(rounds=2, requests=3, clients=8, seed=1)
     rounds = measure(BLOCKS.__getitem__, options, lambda _: None)
     native, emulated = summarise(rounds), summarise(rounds, emulated=True)
     assert (native.overhead_reached, native.throughput_reached) == (True, True)
@@ -126,7 +130,7 @@ def test_what_was_emulated_is_held_against_no_promise() -> None:
 
 
 def test_the_kept_file_says_that_it_was_emulated(tmp_path: Path) -> None:
-    options = Options(rounds=2, requests=3, clients=8, seed=1)
+    options = ServeBenchOptions(rounds=2, requests=3, clients=8, seed=1)
     rounds = measure(BLOCKS.__getitem__, options, lambda _: None)
     result = summarise(rounds, emulated=True)
     save(

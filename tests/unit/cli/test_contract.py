@@ -11,8 +11,8 @@ import pytest
 
 from lab.cli import contract as verb
 from lab.cli import main
-from lab.contract.model import Subject, Verdict, Verdicts
-from lab.contract.subject import Wish
+from lab.contract.model import CheckedImage, Verdict, Verdicts
+from lab.contract.subject import CheckRequest
 from lab.engine.docker.engine import DockerEngine
 from lab.spec import Platform
 from tests.unit.contract.makers import found, verdicts
@@ -32,7 +32,9 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
     asked = SimpleNamespace(answer=verdicts(found("serve", Verdict.PASS)))
 
     @contextmanager
-    def prepared(wish: Wish, engine: Any, progress: Any) -> Iterator[tuple[Subject, Any]]:
+    def prepared(
+        wish: CheckRequest, engine: Any, progress: Any
+    ) -> Iterator[tuple[CheckedImage, Any]]:
         asked.wish = wish
         subject: Any = SimpleNamespace(image=wish.image, platform=Platform.AMD64)
         yield subject, SimpleNamespace(engine=engine)
@@ -82,7 +84,7 @@ def test_what_is_said_of_the_model_and_the_payload_is_passed_on(
 ) -> None:
     words = ["--model-data", "m.tar.gz", "--payload", "x.csv", "--platform", "linux/arm64"]
     assert main.run(["contract", "check", "me:1", *words]) == 0
-    assert asked.wish == Wish(
+    assert asked.wish == CheckRequest(
         image="me:1", model_data="m.tar.gz", payload=Path("x.csv"), platform=Platform.ARM64
     )
 

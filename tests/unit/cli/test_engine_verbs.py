@@ -8,7 +8,7 @@ import pytest
 
 from lab.cli import doctor as doctor_verb
 from lab.cli import main
-from lab.engine.doctor.findings import Check, Finding, degraded, missing, ok
+from lab.engine.doctor.findings import Check, CheckResult, degraded, missing, ok
 from lab.engine.install.locate import Candidate, Refusal
 from tests.unit.engine.fakedocker import FakeDocker
 
@@ -70,7 +70,7 @@ def test_down_leaves_an_engine_alone_that_is_not_the_lab_s(
     assert docker.asked == []
 
 
-def _checks(engine: Finding, process: Finding) -> list[Check]:
+def _checks(engine: CheckResult, process: CheckResult) -> list[Check]:
     return [
         Check(name="engine", look=lambda: engine),
         Check(name="process engine", look=lambda: process),

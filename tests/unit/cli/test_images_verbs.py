@@ -13,7 +13,7 @@ from lab.cli.platforms import parse_platforms
 from lab.engine.docker.engine import DockerEngine
 from lab.errors import ImageNotFoundError, UsageError
 from lab.images.publish import Published, PublishedImage
-from lab.parity.compare import BOUNDS, Answer, compare, summarise
+from lab.parity.compare import BOUNDS, ImageAnswer, compare, summarise
 from lab.parity.record import Comparison, Parity, Side
 from lab.parity.session import Job
 from lab.spec import Platform
@@ -117,8 +117,11 @@ def test_a_report_for_a_platform_that_there_is_not_asks_no_engine(
 
 
 def comparison(arm64: float) -> Comparison:
-    said = [Answer(grade=0, probabilities=(0.9, 0.1)), Answer(grade=1, probabilities=(0.2, 0.8))]
-    other = [Answer(grade=0, probabilities=(arm64, 0.1)), said[1]]
+    said = [
+        ImageAnswer(grade=0, probabilities=(0.9, 0.1)),
+        ImageAnswer(grade=1, probabilities=(0.2, 0.8)),
+    ]
+    other = [ImageAnswer(grade=0, probabilities=(arm64, 0.1)), said[1]]
     side = Side(platform=Platform.AMD64, image="x", image_id="sha256:x", emulated=False)
     return summarise(
         compare(["a.png", "b.png"], said, other),

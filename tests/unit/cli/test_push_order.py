@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 import typer
 
-from lab.aws.model import Kind
+from lab.aws.model import ServingKind
 from lab.cli import main
 from lab.cli.console import err
 from lab.cli.push_order import Given, agreed, complete
@@ -29,11 +29,15 @@ SERVERLESS = replace(
     NOTHING,
     variant="onnx-slim",
     model="retinopathy-mobilenet",
-    kind=Kind.SERVERLESS,
+    kind=ServingKind.SERVERLESS,
     memory_mb=2048,
 )
 REAL_TIME = replace(
-    SERVERLESS, kind=Kind.REAL_TIME, memory_mb=None, instance_type="ml.m5.xlarge", instances=2
+    SERVERLESS,
+    kind=ServingKind.REAL_TIME,
+    memory_mb=None,
+    instance_type="ml.m5.xlarge",
+    instances=2,
 )
 
 
@@ -65,7 +69,11 @@ def test_on_a_terminal_what_is_missing_is_asked_for(monkeypatch: pytest.MonkeyPa
     order = complete(NOTHING, may_ask=True)
 
     assert len(asked) == 4
-    assert (order.variant, order.kind, order.memory_mb) == ("onnx-slim", Kind.SERVERLESS, 2048)
+    assert (order.variant, order.kind, order.memory_mb) == (
+        "onnx-slim",
+        ServingKind.SERVERLESS,
+        2048,
+    )
     asked.clear()
     complete(replace(REAL_TIME, variant=None), may_ask=True)
     (question,) = asked

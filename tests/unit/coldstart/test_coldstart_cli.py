@@ -4,11 +4,11 @@ from typing import Any
 import pytest
 
 from lab.cli import coldstart
-from lab.cli.coldstart import Options
+from lab.cli.coldstart import ColdstartOptions
 from lab.errors import PlanError, UsageError
 from lab.spec import Platform, StartKind
 
-NOTHING = Options(
+NOTHING = ColdstartOptions(
     plan=None,
     image=None,
     payload=None,
@@ -27,8 +27,8 @@ NOTHING = Options(
 )
 
 
-def options(**over: Any) -> Options:
-    return Options(**{**vars(NOTHING), **over})
+def options(**over: Any) -> ColdstartOptions:
+    return ColdstartOptions(**{**vars(NOTHING), **over})
 
 
 def test_no_flags_are_the_default_plan() -> None:

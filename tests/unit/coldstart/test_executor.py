@@ -11,10 +11,10 @@ from pathlib import Path, PurePosixPath
 import pytest
 
 from lab.coldstart.executor import Bench, ContainerExecutor
-from lab.coldstart.marks import Taking
+from lab.coldstart.marks import TrialRecorder
 from lab.coldstart.observe import Limits
 from lab.coldstart.record import Cell, FailureKind, Outcome, Sample
-from lab.coldstart.site import Brought, Site
+from lab.coldstart.site import Placement, Site
 from lab.coldstart.trial import Subject
 from lab.engine.api import ContainerSpec
 from lab.engine.coldhost.pulled import NotColdError
@@ -472,7 +472,7 @@ class Cold:
         finally:
             self.closed += 1
 
-    def bring(self, subject: Subject, taking: Taking) -> Brought:
+    def bring(self, subject: Subject, taking: TrialRecorder) -> Placement:
         time.sleep(self.idle_s)
         with taking.span(Mark.PULL_BEGIN, Mark.PULL_END):
             time.sleep(0.03)
@@ -481,7 +481,7 @@ class Cold:
         with taking.span(Mark.FETCH_BEGIN, Mark.FETCH_END):
             time.sleep(0.01)
         taking.pulled_layers = 4
-        return Brought(image="registry/x", model_dir=PurePosixPath("/var/model"))
+        return Placement(image="registry/x", model_dir=PurePosixPath("/var/model"))
 
 
 def test_a_pull_is_measured_on_a_machine_of_its_own(bench: Bench) -> None:

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from lab.contract.model import Finding, Rule, Verdict, Verdicts
+from lab.contract.model import Rule, RuleFinding, Verdict, Verdicts
 from lab.contract.running.calls import Call
 from lab.spec import Platform
 
@@ -13,11 +13,11 @@ def rule(name: str = "ping") -> Rule:
     )
 
 
-def found(name: str, verdict: Verdict, seen: str = "seen", section: str = "Start") -> Finding:
-    return Finding(rule=rule(name), verdict=verdict, seen=seen, section=section, seconds=0.5)
+def found(name: str, verdict: Verdict, seen: str = "seen", section: str = "Start") -> RuleFinding:
+    return RuleFinding(rule=rule(name), verdict=verdict, seen=seen, section=section, seconds=0.5)
 
 
-def verdicts(*findings: Finding) -> Verdicts:
+def verdicts(*findings: RuleFinding) -> Verdicts:
     return Verdicts(image="me:1", platform=Platform.AMD64, findings=findings, seconds=2.0)
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from lab.contract.check import Entry, attempt, chosen, entries, run
 from lab.contract.fitness import fitness
-from lab.contract.model import Finding, Subject, Verdict, Where
+from lab.contract.model import CheckedImage, RuleFinding, Verdict, Where
 from lab.contract.running.readiness import Unready
 from lab.contract.running.session import CannotTry, NotReady, Session
 from lab.errors import EngineError, UsageError
@@ -22,7 +22,7 @@ from tests.unit.contract.makers import found, rule
 def session(tmp_path: Path) -> Session:
     nobody: Any = None
     return Session(
-        Subject(
+        CheckedImage(
             image="me:1",
             platform=Platform.AMD64,
             model_dir=None,
@@ -37,8 +37,8 @@ def entry(tried: Callable[[Session], Any], name: str = "ping") -> Entry:
     return Entry(rule=rule(name), attempt=tried, section="Health")
 
 
-def raising(error: Exception) -> Callable[[Session], Finding]:
-    def tried(_: Session) -> Finding:
+def raising(error: Exception) -> Callable[[Session], RuleFinding]:
+    def tried(_: Session) -> RuleFinding:
         raise error
 
     return tried
@@ -64,7 +64,7 @@ def test_what_goes_wrong_with_a_check_is_a_skip_in_its_own_words(
 
 
 def test_ctrl_c_is_not_swallowed(session: Session) -> None:
-    def interrupted(_: Session) -> Finding:
+    def interrupted(_: Session) -> RuleFinding:
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
@@ -72,10 +72,10 @@ def test_ctrl_c_is_not_swallowed(session: Session) -> None:
 
 
 def test_rules_run_in_order_and_see_the_findings_before_them(session: Session) -> None:
-    def first(_: Session) -> list[Finding]:
+    def first(_: Session) -> list[RuleFinding]:
         return [found("one", Verdict.FAIL), found("two", Verdict.PASS)]
 
-    def second(of: Session) -> Finding:
+    def second(of: Session) -> RuleFinding:
         assert of.verdict("one") is Verdict.FAIL
         assert of.verdict("unheard-of") is None
         return found("three", Verdict.PASS)
@@ -120,7 +120,7 @@ def test_only_the_rules_that_were_asked_for_run() -> None:
         chosen(["pong"], quick=False, among=everything)
 
 
-def passed(*names: str) -> list[Finding]:
+def passed(*names: str) -> list[RuleFinding]:
     return [found(name, Verdict.PASS) for name in names]
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from lab.contract import subject
 from lab.contract.fitness import REAL_TIME, fitness
-from lab.contract.model import Subject, Verdict, Where
+from lab.contract.model import CheckedImage, Verdict, Where
 from lab.contract.reports.machine import as_json
 from lab.contract.rules import kinds
 from lab.contract.rules.conditions import judge_condition
@@ -27,7 +27,7 @@ from lab.contract.rules.stop import Stop, judge_sigterm
 from lab.contract.running.load import Load
 from lab.contract.running.procfs import emulated as as_the_program_sees_it
 from lab.contract.running.session import START_LIMIT_S, CannotTry, Session
-from lab.contract.subject import Wish
+from lab.contract.subject import CheckRequest
 from lab.endpoint.instances import table
 from lab.errors import EmulationError, UsageError
 from lab.progress import Silent
@@ -47,7 +47,7 @@ def session(
     image: Platform, native: Platform, *, instance_type: str | None = None, **how: Any
 ) -> Session:
     nobody: Any = None
-    of = Subject(
+    of = CheckedImage(
         image="me:1",
         platform=image,
         model_dir=None,
@@ -227,11 +227,11 @@ def prepares(monkeypatch: pytest.MonkeyPatch) -> Prepares:
 
 
 def test_a_variant_s_name_is_its_image_for_the_platform(prepares: Prepares) -> None:
-    wish = Wish(image="floor", platform=ARM)
+    wish = CheckRequest(image="floor", platform=ARM)
     with subject.prepared(wish, prepares.engine, Silent()) as (of, where):
         assert (of.image, of.platform) == ("inference-lab/floor:arm64", ARM)
         assert where.native is AMD
-    with subject.prepared(Wish(image="floor"), prepares.engine, Silent()) as (of, _):
+    with subject.prepared(CheckRequest(image="floor"), prepares.engine, Silent()) as (of, _):
         assert of.image == "inference-lab/floor:amd64"
     assert prepares.built == [("floor", ARM), ("floor", AMD)]
 
@@ -241,12 +241,12 @@ def test_without_emulation_the_rules_that_need_none_are_tried_all_the_same(
 ) -> None:
     prepares.cannot = "linux/arm64 images do not run here."
     progress = Silent()
-    with subject.prepared(Wish(image="floor", platform=ARM), prepares.engine, progress):
+    with subject.prepared(CheckRequest(image="floor", platform=ARM), prepares.engine, progress):
         assert progress.notes == [prepares.cannot]
 
 
 def test_an_instance_type_that_there_is_not_is_named_with_the_nearest(prepares: Prepares) -> None:
-    wish = Wish(image="floor", instance_type="ml.m6g.lagre")
+    wish = CheckRequest(image="floor", instance_type="ml.m6g.lagre")
     with (
         pytest.raises(UsageError, match=r"no instance type ml\.m6g\.lagre") as caught,
         subject.prepared(wish, prepares.engine, Silent()),

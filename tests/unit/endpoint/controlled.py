@@ -45,7 +45,7 @@ class FakeFleet:
 
     async def start(self) -> None: ...
 
-    def kick(self, endpoint: str) -> None:
+    def reconcile(self, endpoint: str) -> None:
         self.kicked.append(endpoint)
 
     def live(self, endpoint: str) -> LiveEndpoint | None:

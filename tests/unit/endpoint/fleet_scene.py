@@ -11,14 +11,14 @@ from typing import Any
 from lab.endpoint.deploy.fleet import EndpointFleet
 from lab.endpoint.instances import Compute
 from lab.endpoint.live import LaunchFailed, Lease, LiveVariant, Setup, VariantPlan
-from lab.endpoint.pools.base import Means
+from lab.endpoint.pools.base import PoolContext
 from lab.endpoint.pools.provisioner import Provisioner
 from lab.endpoint.pools.realtime import RealTimePool
 from lab.endpoint.pools.serverless import ServerlessPool
 from lab.endpoint.records import (
     AsyncRecord,
+    EndpointKind,
     EndpointRecord,
-    Kind,
     Resource,
     ServerRecord,
     Status,
@@ -39,7 +39,7 @@ def plan(name: str = "AllTraffic", **changes: Any) -> VariantPlan:
     standard = VariantPlan(
         endpoint="shop",
         name=name,
-        kind=Kind.REAL_TIME,
+        kind=EndpointKind.REAL_TIME,
         image="model:1",
         model_data=None,
         compressed=True,
@@ -59,7 +59,9 @@ def plan(name: str = "AllTraffic", **changes: Any) -> VariantPlan:
 
 
 def serverless(limit: int = 2, *, provisioned: int = 0, **changes: Any) -> VariantPlan:
-    return plan(kind=Kind.SERVERLESS, max_concurrency=limit, initial_count=provisioned, **changes)
+    return plan(
+        kind=EndpointKind.SERVERLESS, max_concurrency=limit, initial_count=provisioned, **changes
+    )
 
 
 class CountingMeter:
@@ -196,7 +198,7 @@ class PoolScene:
         self.store = MemoryStore()
         self.meter = CountingMeter()
         self.launcher = ScriptedLauncher(self.clock, launch_s=launch_s)
-        self.means = Means(
+        self.means = PoolContext(
             provisioner=Provisioner(
                 store=self.store, launcher=self.launcher, clock=self.clock, meter=self.meter
             ),
@@ -210,7 +212,7 @@ class PoolScene:
             plan(initial_count=count, **changes),
             generation=1,
             means=self.means,
-            chance=random.Random(7),
+            rng=random.Random(7),
         )
 
     async def started(self, pool: Any) -> Any:
@@ -252,7 +254,7 @@ class FleetScene:
             meter=self.meter,
             settings=SETTINGS,
             plans=self._plans,
-            chance=random.Random(7),
+            rng=random.Random(7),
         )
 
     def _plans(
@@ -282,11 +284,11 @@ class FleetScene:
             config_name=config,
         )
         self.store.add_endpoint(replace(row, **changes))
-        self.fleet.kick(name)
+        self.fleet.reconcile(name)
 
     def change(self, name: str, **changes: Any) -> None:
         self.store.change_endpoint(name, lambda row: replace(row, **changes))
-        self.fleet.kick(name)
+        self.fleet.reconcile(name)
 
     def update(self, name: str, config: str, **changes: Any) -> None:
         self.change(name, status=Status.UPDATING, pending_config=config, **changes)

@@ -12,7 +12,7 @@ from lab.endpoint.instances import Compute
 from lab.endpoint.launch.launcher import EngineLauncher
 from lab.endpoint.live import Server, VariantPlan
 from lab.endpoint.log_files import LogFiles
-from lab.endpoint.records import Kind
+from lab.endpoint.records import EndpointKind
 from lab.endpoint.s3 import ObjectError
 from lab.endpoint.settings import Settings
 from lab.engine.api import Engine
@@ -23,7 +23,7 @@ GB = 1024**3
 PLAN = VariantPlan(
     endpoint="tea",
     name="AllTraffic",
-    kind=Kind.SERVERLESS,
+    kind=EndpointKind.SERVERLESS,
     image="x:1",
     model_data=URI,
     compressed=True,
@@ -39,7 +39,9 @@ PLAN = VariantPlan(
     startup_timeout_s=5.0,
     download_timeout_s=5.0,
 )
-REAL_TIME = replace(PLAN, kind=Kind.REAL_TIME, compute=Compute(memory_bytes=None, cpus=None))
+REAL_TIME = replace(
+    PLAN, kind=EndpointKind.REAL_TIME, compute=Compute(memory_bytes=None, cpus=None)
+)
 
 
 class MemoryObjects:

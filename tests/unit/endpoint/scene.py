@@ -17,19 +17,19 @@ from lab.endpoint.live import (
     Setup,
     VariantPlan,
 )
-from lab.endpoint.records import EndpointRecord, Kind, Resource, Status
+from lab.endpoint.records import EndpointKind, EndpointRecord, Resource, Status
 from lab.endpoint.runtime.invoker import Invoker, Request
 from lab.endpoint.settings import Settings
-from lab.endpoint.transport import Answer, Call, StreamAnswer
+from lab.endpoint.transport import Call, ContainerAnswer, StreamAnswer
 from tests.unit.endpoint.manualclock import ManualClock
 
 if TYPE_CHECKING:
     from lab.endpoint.store import Store
 
-OK = Answer(status=200, headers={"content-type": "application/json"}, body=b"{}")
+OK = ContainerAnswer(status=200, headers={"content-type": "application/json"}, body=b"{}")
 
 
-def plan(name: str = "AllTraffic", kind: Kind = Kind.REAL_TIME) -> VariantPlan:
+def plan(name: str = "AllTraffic", kind: EndpointKind = EndpointKind.REAL_TIME) -> VariantPlan:
     return VariantPlan(
         endpoint="eye",
         name=name,
@@ -54,7 +54,9 @@ def plan(name: str = "AllTraffic", kind: Kind = Kind.REAL_TIME) -> VariantPlan:
 class ScriptedPool:
     """Gives its servers in turn; ``acquire`` plays ``late``: a server, an error, or never."""
 
-    def __init__(self, name: str = "AllTraffic", kind: Kind = Kind.REAL_TIME) -> None:
+    def __init__(
+        self, name: str = "AllTraffic", kind: EndpointKind = EndpointKind.REAL_TIME
+    ) -> None:
         self.plan = plan(name, kind)
         self.servers: Sequence[Server] = [
             Server(
@@ -111,20 +113,20 @@ class ScriptedPool:
 class ScriptedTransport:
     """Answers each call from the script; the last entry goes on for ever."""
 
-    def __init__(self, *script: Answer | BaseException) -> None:
+    def __init__(self, *script: ContainerAnswer | BaseException) -> None:
         self.script = list(script) or [OK]
         self.calls: list[tuple[Address, Call, float]] = []
         self.parts: Sequence[bytes | BaseException] = ()
         self.closed = 0
 
-    def _play(self, address: Address, call: Call, timeout_s: float) -> Answer:
+    def _play(self, address: Address, call: Call, timeout_s: float) -> ContainerAnswer:
         self.calls.append((address, call, timeout_s))
         played = self.script.pop(0) if len(self.script) > 1 else self.script[0]
         if isinstance(played, BaseException):
             raise played
         return played
 
-    async def invoke(self, address: Address, call: Call, *, timeout_s: float) -> Answer:
+    async def invoke(self, address: Address, call: Call, *, timeout_s: float) -> ContainerAnswer:
         return self._play(address, call, timeout_s)
 
     async def stream(self, address: Address, call: Call, *, timeout_s: float) -> StreamAnswer:
@@ -137,7 +139,7 @@ class ScriptedTransport:
             status=answer.status, headers=answer.headers, parts=self._parts(answer), close=close
         )
 
-    async def _parts(self, answer: Answer) -> AsyncIterator[bytes]:
+    async def _parts(self, answer: ContainerAnswer) -> AsyncIterator[bytes]:
         for part in self.parts or [answer.body]:
             if isinstance(part, BaseException):
                 raise part
@@ -169,8 +171,8 @@ class Scene:
 
     def __init__(
         self,
-        *script: Answer | BaseException,
-        kind: Kind = Kind.REAL_TIME,
+        *script: ContainerAnswer | BaseException,
+        kind: EndpointKind = EndpointKind.REAL_TIME,
         capture: Mapping[str, Any] | None = None,
     ) -> None:
         self.pool = ScriptedPool(kind=kind)

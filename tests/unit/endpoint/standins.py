@@ -21,10 +21,10 @@ from lab.endpoint.live import (
     VariantPlan,
     Vitals,
 )
-from lab.endpoint.records import AsyncRecord, EndpointRecord, Kind, Resource, Status
+from lab.endpoint.records import AsyncRecord, EndpointKind, EndpointRecord, Resource, Status
 from lab.endpoint.s3 import ObjectError
 from lab.endpoint.store import Store
-from lab.endpoint.transport import Answer, Call, Transport, TransportError
+from lab.endpoint.transport import Call, ContainerAnswer, Transport, TransportError
 from lab.spec import Phase
 from tests.unit.endpoint.manualclock import ManualClock
 
@@ -32,7 +32,11 @@ OUTPUT = {"S3OutputPath": "s3://box/out/", "S3FailurePath": "s3://box/failures"}
 
 
 def plan(
-    *, endpoint: str = "e", name: str = "v", kind: Kind = Kind.REAL_TIME, **over: Any
+    *,
+    endpoint: str = "e",
+    name: str = "v",
+    kind: EndpointKind = EndpointKind.REAL_TIME,
+    **over: Any,
 ) -> VariantPlan:
     given: dict[str, Any] = {
         "endpoint": endpoint,
@@ -121,7 +125,7 @@ class FakeFleet:
 def live(
     name: str = "e",
     *,
-    kind: Kind = Kind.REAL_TIME,
+    kind: EndpointKind = EndpointKind.REAL_TIME,
     servers: Sequence[Server] | None = None,
     capture: Mapping[str, Any] | None = None,
     at_once: int | None = None,
@@ -134,7 +138,7 @@ def live(
         servers=list(servers) if servers is not None else [server(endpoint=name)],
     )
     asynchronous: dict[str, Any] | None = None
-    if kind is Kind.ASYNC:
+    if kind is EndpointKind.ASYNC:
         asynchronous = {"OutputConfig": OUTPUT if output is None else output}
         if at_once:
             asynchronous["ClientConfig"] = {"MaxConcurrentInvocationsPerInstance": at_once}
@@ -231,7 +235,7 @@ class FakeTransport:
     busy: int = 0
     most: int = 0
 
-    async def invoke(self, address: Address, call: Call, *, timeout_s: float) -> Answer:
+    async def invoke(self, address: Address, call: Call, *, timeout_s: float) -> ContainerAnswer:
         self.calls.append(call)
         self.timeouts.append(timeout_s)
         self.busy += 1
@@ -242,9 +246,9 @@ class FakeTransport:
                 answer = await answer
         finally:
             self.busy -= 1
-        if isinstance(answer, Answer):
+        if isinstance(answer, ContainerAnswer):
             return answer
-        return Answer(
+        return ContainerAnswer(
             status=200, headers={"content-type": "text/plain"}, body=b"<" + call.body + b">"
         )
 

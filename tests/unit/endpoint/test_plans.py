@@ -6,7 +6,7 @@ import pytest
 from lab.endpoint.instances import GIB
 from lab.endpoint.live import LaunchFailed, VariantPlan
 from lab.endpoint.plans import kind_of, origin, plans_of, variant_plans
-from lab.endpoint.records import EndpointRecord, Kind, Resource, Status
+from lab.endpoint.records import EndpointKind, EndpointRecord, Resource, Status
 from lab.endpoint.settings import Settings
 from lab.endpoint.store import SqliteStore
 from tests.unit.endpoint.controlled import MACHINE, instance, serverless
@@ -50,7 +50,7 @@ def test_a_real_time_variant_gets_its_instance_and_its_time_outs() -> None:
         ),
         container={**CONTAINER, "Environment": {"A": "1"}, "ContainerHostname": "h"},
     )
-    assert (plan.kind, plan.instance_type) == (Kind.REAL_TIME, "ml.m5.large")
+    assert (plan.kind, plan.instance_type) == (EndpointKind.REAL_TIME, "ml.m5.large")
     assert (plan.initial_count, plan.weight, plan.max_concurrency) == (2, 0.5, None)
     assert (plan.startup_timeout_s, plan.download_timeout_s) == (90, 70)
     assert (plan.routing, plan.hostname, plan.env) == ("RANDOM", "h", {"A": "1"})
@@ -63,7 +63,7 @@ def test_a_real_time_variant_gets_its_instance_and_its_time_outs() -> None:
 
 def test_a_serverless_variant_gets_its_tier_and_three_minutes() -> None:
     (plan,) = plans(serverless(ProvisionedConcurrency=2), tags={"inference-lab:pull": "cold"})
-    assert (plan.kind, plan.max_concurrency, plan.initial_count) == (Kind.SERVERLESS, 5, 2)
+    assert (plan.kind, plan.max_concurrency, plan.initial_count) == (EndpointKind.SERVERLESS, 5, 2)
     assert plan.compute.memory_bytes == 2 * GIB
     assert plan.startup_timeout_s == 180
     assert plan.pull_cold
@@ -76,7 +76,7 @@ def test_shadows_come_after_the_production_variants() -> None:
 
 def test_the_kind_is_asynchronous_when_it_is_configured_to_be() -> None:
     assert kind_of({"ProductionVariants": [instance()], "AsyncInferenceConfig": {"x": 1}}) is (
-        Kind.ASYNC
+        EndpointKind.ASYNC
     )
 
 

@@ -12,7 +12,7 @@ import pytest
 from moto.server import ThreadedMotoServer
 
 from lab.endpoint import s3 as module
-from lab.endpoint.s3 import UNREACHABLE, ObjectError, Place, S3Objects, parse_place
+from lab.endpoint.s3 import UNREACHABLE, ObjectError, S3Location, S3Objects, parse_place
 
 
 @pytest.fixture(scope="module")
@@ -191,7 +191,9 @@ def test_an_answer_that_ends_too_soon_is_an_error_and_no_file(tmp_path: Path) ->
     ],
 )
 def test_a_place_is_written_in_many_ways(uri: str, bucket: str, key: str) -> None:
-    assert parse_place(uri, endpoint_url="http://127.0.0.1:9000") == Place(bucket=bucket, key=key)
+    assert parse_place(uri, endpoint_url="http://127.0.0.1:9000") == S3Location(
+        bucket=bucket, key=key
+    )
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ from lab.engine.docker.engine import DockerEngine
 from lab.engine.process.engine import ProcessEngine
 from lab.errors import BuildError, DiskFullError, EmulationError, UsageError
 from lab.images.build import ensure
-from lab.images.targets import LABEL_FINGERPRINT, TARGETS, Target, fingerprint, target
+from lab.images.targets import LABEL_FINGERPRINT, TARGETS, BuildTarget, fingerprint, target
 from lab.process import Result
 from lab.progress import Silent
 from lab.spec import Platform
@@ -192,7 +192,7 @@ def test_a_fingerprint_changes_with_any_byte_mode_name_or_base(tmp_path: Path) -
     (tmp_path / "app").mkdir()
     file = tmp_path / "app" / "one.py"
     file.write_text("1")
-    one = Target(name="x", inputs=("app",))
+    one = BuildTarget(name="x", inputs=("app",))
     seen = {fingerprint(one, base="b", root=tmp_path)}
     seen.add(fingerprint(one, base="c", root=tmp_path))
     file.write_text("2")
@@ -207,7 +207,7 @@ def test_a_fingerprint_changes_with_any_byte_mode_name_or_base(tmp_path: Path) -
 def test_a_fingerprint_ignores_what_python_and_the_linters_leave_behind(tmp_path: Path) -> None:
     (tmp_path / "app" / "__pycache__").mkdir(parents=True)
     (tmp_path / "app" / "one.py").write_text("1")
-    one = Target(name="x", inputs=("app",))
+    one = BuildTarget(name="x", inputs=("app",))
     before = fingerprint(one, base="b", root=tmp_path)
     (tmp_path / "app" / "__pycache__" / "one.pyc").write_text("1")
     assert fingerprint(one, base="b", root=tmp_path) == before

@@ -6,7 +6,15 @@ from collections.abc import Sequence
 
 import pytest
 
-from lab.parity.compare import Answer, ParityError, broken, compare, parse, refuse_broken, summarise
+from lab.parity.compare import (
+    ImageAnswer,
+    ParityError,
+    broken,
+    compare,
+    parse,
+    refuse_broken,
+    summarise,
+)
 from lab.parity.record import Comparison, Side
 from lab.spec import Platform
 
@@ -17,11 +25,11 @@ SIDES = (
 LOW, HIGH = (0.9, 0.1), (0.1, 0.9)
 
 
-def answers(*probabilities: Sequence[float]) -> list[Answer]:
-    return [Answer(grade=one.index(max(one)), probabilities=one) for one in probabilities]
+def answers(*probabilities: Sequence[float]) -> list[ImageAnswer]:
+    return [ImageAnswer(grade=one.index(max(one)), probabilities=one) for one in probabilities]
 
 
-def comparison(reference: list[Answer], compared: list[Answer]) -> Comparison:
+def comparison(reference: list[ImageAnswer], compared: list[ImageAnswer]) -> Comparison:
     names = [f"{number}.png" for number in range(len(reference))]
     return summarise(
         compare(names, reference, compared),
@@ -100,7 +108,7 @@ def body(**prediction: object) -> bytes:
 
 def test_an_answer_is_read_from_the_services_json() -> None:
     answer = parse(body(grade=1, label="mild", probabilities=[0.25, 0.75]), of="a.png")
-    assert answer == Answer(grade=1, probabilities=(0.25, 0.75))
+    assert answer == ImageAnswer(grade=1, probabilities=(0.25, 0.75))
 
 
 @pytest.mark.parametrize(

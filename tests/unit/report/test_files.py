@@ -20,7 +20,7 @@ from lab.report.study import published
 from lab.report.summary import summarise
 from lab.runfiles import write_whole
 from lab.spec import FLOOR, Phase, Platform, StartKind
-from lab.stats.ratios import Verdict
+from lab.stats.ratios import RatioVerdict
 from tests.timing import quickest
 from tests.unit.report import synthetic
 from tests.unit.report.synthetic import Script
@@ -227,8 +227,8 @@ def test_two_runs_are_compared_cell_by_cell(tmp_path: Path) -> None:
     first, second = two_runs(tmp_path, Script(kinds=(StartKind.FRESH,), seed=8, edit=slower))
     found = compare_runs(summarise(first), summarise(second))
     verdicts = {one.cell.variant: one.verdict for one in found.changes}
-    assert verdicts.pop("slim") is Verdict.DIFFERENT
-    assert set(verdicts.values()) == {Verdict.SAME}
+    assert verdicts.pop("slim") is RatioVerdict.DIFFERENT
+    assert set(verdicts.values()) == {RatioVerdict.SAME}
     slim = next(one for one in found.changes if one.cell.variant == "slim")
     assert slim.ratio == slim.second_s / slim.first_s
     assert found.differences == []

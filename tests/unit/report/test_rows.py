@@ -10,7 +10,7 @@ from lab.report.rows import gather, groups, spread
 from lab.report.summary import Results, results, to_csv
 from lab.spec import FLOOR, Phase, Platform, StartKind
 from lab.stats.quantiles import median
-from lab.stats.ratios import Verdict
+from lab.stats.ratios import RatioVerdict
 from tests.unit.report import synthetic
 from tests.unit.report.synthetic import Script
 
@@ -181,7 +181,7 @@ def test_equal_variants_show_no_difference() -> None:
         inside=dict(synthetic.INSIDE, slim=synthetic.INSIDE["onnx-slim"]),
     )
     one = next(c for c in result(script).summary.comparisons if c.against is Against.SMALLEST)
-    assert one.verdict is Verdict.SAME
+    assert one.verdict is RatioVerdict.SAME
 
 
 def test_bytes_are_compared_exactly_and_without_an_interval() -> None:

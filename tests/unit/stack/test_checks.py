@@ -1,6 +1,6 @@
 import socket
 
-from lab.engine.doctor.findings import State
+from lab.engine.doctor.findings import CheckState
 from lab.services import SERVICES
 from lab.stack.checks import stack_ports
 
@@ -18,7 +18,7 @@ def free_ports() -> dict[str, str]:
 
 def test_free_ports_are_ok() -> None:
     found = stack_ports(free_ports())
-    assert found.state is State.OK
+    assert found.state is CheckState.OK
     assert found.detail.endswith("are free")
 
 
@@ -26,6 +26,6 @@ def test_a_port_that_somebody_else_holds_is_named_with_the_variables() -> None:
     env = free_ports()
     with socket.create_server(("127.0.0.1", int(env["LAB_GRAFANA_PORT"]))):
         found = stack_ports(env)
-    assert found.state is State.DEGRADED
+    assert found.state is CheckState.DEGRADED
     assert f"{env['LAB_GRAFANA_PORT']} of grafana by " in found.detail
     assert "LAB_GRAFANA_PORT" in found.remedy

@@ -70,7 +70,10 @@ def test_every_phase_has_its_length_and_its_place() -> None:
         (Phase.FIRST_PREDICTION, 0.1),
     ]
     assert timeline.total(PULL) == pytest.approx(7.74)
-    assert timeline.doubts(PULL, inside=INSIDE, wall_s=7.74, error_bar_s=0.0, slack_s=0.01) is None
+    assert (
+        timeline.inconsistencies(PULL, inside=INSIDE, wall_s=7.74, error_bar_s=0.0, slack_s=0.01)
+        is None
+    )
 
 
 def test_what_cannot_be_seen_inside_is_one_phase() -> None:
@@ -123,7 +126,9 @@ def with_a_gap_before_the_prediction(marks: Mapping[Mark, int], gap: float) -> d
 @pytest.mark.parametrize(("gap", "fine"), [(0.14, True), (0.17, False)])
 def test_a_gap_of_more_than_two_percent_is_not_papered_over(gap: float, *, fine: bool) -> None:
     later = with_a_gap_before_the_prediction(PULL, gap)
-    doubt = timeline.doubts(later, inside=INSIDE, wall_s=7.74 + gap, error_bar_s=0.0, slack_s=0.01)
+    doubt = timeline.inconsistencies(
+        later, inside=INSIDE, wall_s=7.74 + gap, error_bar_s=0.0, slack_s=0.01
+    )
     assert (doubt is None) == fine
     if doubt is not None:
         assert "add up to 7.7400 s and the trial took 7.9100 s" in doubt
@@ -159,7 +164,7 @@ QUICK = at(
 def test_a_short_start_is_known_no_better_than_its_error_bar(
     gap: float, error_bar_s: float, *, fine: bool
 ) -> None:
-    doubt = timeline.doubts(
+    doubt = timeline.inconsistencies(
         with_a_gap_before_the_prediction(QUICK, gap),
         inside=None,
         wall_s=0.2 + gap,
@@ -172,20 +177,23 @@ def test_a_short_start_is_known_no_better_than_its_error_bar(
 
 
 def test_a_clock_that_jumps_makes_the_sample_inconsistent() -> None:
-    doubt = timeline.doubts(PULL, inside=INSIDE, wall_s=9.0, error_bar_s=0.0, slack_s=0.01)
+    doubt = timeline.inconsistencies(PULL, inside=INSIDE, wall_s=9.0, error_bar_s=0.0, slack_s=0.01)
     assert doubt is not None
 
 
 def test_a_process_older_than_its_start_is_a_contradiction() -> None:
     old = Inside(process_ns=PULL[Mark.START_BEGIN] - 50_000_000, marks=INSIDE.marks)
-    doubt = timeline.doubts(PULL, inside=old, wall_s=7.74, error_bar_s=0.0, slack_s=0.01)
+    doubt = timeline.inconsistencies(PULL, inside=old, wall_s=7.74, error_bar_s=0.0, slack_s=0.01)
     assert doubt is not None
     assert "0.0500 s before it was started" in doubt
 
 
 def test_ten_milliseconds_early_is_the_kernel_s_tick() -> None:
     early = Inside(process_ns=PULL[Mark.START_BEGIN] - 9_000_000, marks=INSIDE.marks)
-    assert timeline.doubts(PULL, inside=early, wall_s=7.74, error_bar_s=0.0, slack_s=0.0) is None
+    assert (
+        timeline.inconsistencies(PULL, inside=early, wall_s=7.74, error_bar_s=0.0, slack_s=0.0)
+        is None
+    )
 
 
 def test_marks_after_ready_are_a_contradiction() -> None:
@@ -193,7 +201,7 @@ def test_marks_after_ready_are_a_contradiction() -> None:
         process_ns=INSIDE.process_ns,
         marks={**INSIDE.marks, Mark.LISTENING: PULL[Mark.READY] + 2_000_000_000},
     )
-    doubt = timeline.doubts(PULL, inside=late, wall_s=7.74, error_bar_s=0.0, slack_s=0.01)
+    doubt = timeline.inconsistencies(PULL, inside=late, wall_s=7.74, error_bar_s=0.0, slack_s=0.01)
     assert doubt is not None
     assert "2.0000 s after its first /ping 200" in doubt
 

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from lab.observe.render import colours
-from lab.observe.render.frames import Field, Frame, Kind, text_of
+from lab.observe.render.frames import Field, FieldKind, Frame, text_of
 from lab.observe.render.panels import plot
 from lab.observe.render.panels.curves import legend
 from lab.observe.render.panels.views import Plot, Sheet
@@ -36,7 +36,7 @@ def barchart(sheet: Sheet) -> Plot:
     look = (
         shown[0][0]
         if shown
-        else look_of(sheet.panel, Field(name="", kind=Kind.NUMBER, values=[]), frame)
+        else look_of(sheet.panel, Field(name="", kind=FieldKind.NUMBER, values=[]), frame)
     )
     texts = [look.text(value) for look, _, values in shown for value in values]
     beside = len(names) * (1 if piled else max(len(shown), 1))
@@ -86,13 +86,13 @@ def barchart(sheet: Sheet) -> Plot:
 
 
 def _columns(frame: Frame, x: str, sheet: Sheet) -> tuple[Sequence[str], Sequence[Field]]:
-    heads = [one for one in frame.fields if one.kind is not Kind.NUMBER]
+    heads = [one for one in frame.fields if one.kind is not FieldKind.NUMBER]
     head = frame.named(x) if x else next(iter(heads), None)
-    series = [one for one in frame.of(Kind.NUMBER) if one is not head]
+    series = [one for one in frame.of(FieldKind.NUMBER) if one is not head]
     if head is None:
         return ["" for _ in range(frame.rows)], series
     look = look_of(sheet.panel, head, frame)
-    if head.kind is Kind.TIME:
+    if head.kind is FieldKind.TIME:
         moments = [value for value in head.values if isinstance(value, float)]
         form = "%m-%d %H:%M"
         return [datetime.fromtimestamp(at, UTC).strftime(form) for at in moments], series

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from lab.observe.render import calcs, colours
-from lab.observe.render.frames import Kind
+from lab.observe.render.frames import FieldKind
 from lab.observe.render.panels import plot
 from lab.observe.render.panels.views import Entry, Legend, Plot, Sheet
 from lab.observe.render.quantities import Axis, axis, log_axis
@@ -89,10 +89,10 @@ def _curves(sheet: Sheet) -> Sequence[_Curve]:
     found: list[_Curve] = []
     first: str | None = None
     for frame in sheet.answer.frames:
-        times = next(iter(frame.of(Kind.TIME)), None)
+        times = next(iter(frame.of(FieldKind.TIME)), None)
         if times is None:
             continue
-        for field in frame.of(Kind.NUMBER):
+        for field in frame.of(FieldKind.NUMBER):
             look = look_of(sheet.panel, field, frame)
             first = look.unit if first is None else first
             placement = look.custom.get("axisPlacement", "auto")

@@ -4,7 +4,7 @@ import math
 from typing import Any
 
 from lab.observe.render import colours, quantities
-from lab.observe.render.frames import Frame, Kind
+from lab.observe.render.frames import FieldKind, Frame
 from lab.observe.render.panels import plot
 from lab.observe.render.panels.views import Plot, Scale, Sheet
 from lab.observe.render.quantities import Axis
@@ -16,8 +16,8 @@ def heatmap(sheet: Sheet) -> Plot:
     """A row for each bucket, from the lowest up; its mark is the bucket's upper end."""
     frame = _frame(sheet)
     options = sheet.panel.options
-    numbers = frame.of(Kind.NUMBER)
-    times = next(iter(frame.of(Kind.TIME)), None)
+    numbers = frame.of(FieldKind.NUMBER)
+    times = next(iter(frame.of(FieldKind.TIME)), None)
     moments = [at for at in times.values if isinstance(at, float)] if times else []
     least = float((options.get("filterValues") or {}).get("le", 0.0))
     cells = [
@@ -92,13 +92,13 @@ def _frame(sheet: Sheet) -> Frame:
     if len(frames) <= 1:
         return frames[0] if frames else Frame(fields=[])
     times = sorted({at for f in frames for at in f.fields[0].values if isinstance(at, float)})
-    columns = [frames[0].fields[0].__class__(name="Time", kind=Kind.TIME, values=times)]
+    columns = [frames[0].fields[0].__class__(name="Time", kind=FieldKind.TIME, values=times)]
     for frame in frames:
         known = dict(zip(frame.fields[0].values, frame.fields[1].values, strict=True))
         field = frame.fields[1]
         columns.append(
             field.__class__(
-                name=field.display, kind=Kind.NUMBER, values=[known.get(at) for at in times]
+                name=field.display, kind=FieldKind.NUMBER, values=[known.get(at) for at in times]
             )
         )
     return Frame(fields=columns, step=frames[0].step)

@@ -4,7 +4,7 @@ import math
 from typing import Any
 
 from lab.observe.render import colours
-from lab.observe.render.frames import Field, Frame, Kind
+from lab.observe.render.frames import Field, FieldKind, Frame
 from lab.observe.render.panels import plot
 from lab.observe.render.panels.readings import readings
 from lab.observe.render.panels.views import Entry, Legend, Plot, Sheet
@@ -57,7 +57,7 @@ def xychart(sheet: Sheet) -> Plot:
         looks = look_of(sheet.panel, x, frame), look_of(sheet.panel, y, frame)
         x_unit, y_unit = looks[0].unit, looks[1].unit
         colour = looks[1].of_series(place, y.numbers())
-        words = [one.values for one in frame.of(Kind.STRING)]
+        words = [one.values for one in frame.of(FieldKind.STRING)]
         named = [" ".join(str(column[n]) for column in words) for n in range(frame.rows)]
         told = [
             plot.safe(f"{name}: {looks[0].text(a)}, {looks[1].text(b)}")
@@ -105,7 +105,7 @@ def _pairs(sheet: Sheet) -> list[tuple[Frame, Field, Field]]:
     series = sheet.panel.options.get("series") or [{}]
     for rule in series:
         for frame in frames:
-            numbers = list(frame.of(Kind.NUMBER))
+            numbers = list(frame.of(FieldKind.NUMBER))
             x = frame.named(_matched(rule.get("x"))) or (numbers[0] if numbers else None)
             wanted = frame.named(_matched(rule.get("y")))
             others = [wanted] if wanted else [one for one in numbers if one is not x]

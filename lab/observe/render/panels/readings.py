@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from lab.observe.render import calcs
-from lab.observe.render.frames import Field, Frame, Kind, Value, text_of
+from lab.observe.render.frames import Field, FieldKind, Frame, Value, text_of
 from lab.observe.render.panels.views import Sheet
 from lab.observe.render.settings import Look, look_of
 
@@ -46,7 +46,7 @@ def readings(sheet: Sheet) -> Sequence[Reading]:
             if how.get("values"):
                 rows = zip(_row_names(frame, look.name), one.values, strict=True)
                 found += [(name, value, look, ()) for name, value in rows]
-            elif one.kind is Kind.NUMBER:
+            elif one.kind is FieldKind.NUMBER:
                 numbers = one.numbers()
                 found.append((look.name, calcs.reduced(numbers, calc), look, numbers))
             else:
@@ -75,13 +75,13 @@ def readings(sheet: Sheet) -> Sequence[Reading]:
 
 def _chosen(frame: Frame, pattern: str) -> Sequence[Field]:
     if not pattern:
-        return frame.of(Kind.NUMBER)
+        return frame.of(FieldKind.NUMBER)
     bare = re.sub(r"^/(.*)/\w*$", r"\1", pattern)
     return [one for one in frame.fields if re.search(bare, one.display)]
 
 
 def _row_names(frame: Frame, otherwise: str) -> Sequence[str]:
-    words = frame.of(Kind.STRING)
+    words = frame.of(FieldKind.STRING)
     if not words:
         return [otherwise] * frame.rows
     return [" ".join(text_of(one.values[n]) for one in words) for n in range(frame.rows)]

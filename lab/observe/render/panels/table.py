@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from lab.observe.render import calcs, colours
-from lab.observe.render.frames import Field, Frame, Kind, Value
+from lab.observe.render.frames import Field, FieldKind, Frame, Value
 from lab.observe.render.panels.views import Cell, Column, Sheet, Table
 from lab.observe.render.settings import Look, look_of
 from lab.observe.render.transform import transformed
@@ -25,7 +25,9 @@ def table(sheet: Sheet) -> Table:
     shown = [(one, look) for one, look in looks if not look.custom.get("hidden")]
     cells = [_cells(one, look) for one, look in shown]
     return Table(
-        columns=[Column(name=look.name, numeric=one.kind is Kind.NUMBER) for one, look in shown],
+        columns=[
+            Column(name=look.name, numeric=one.kind is FieldKind.NUMBER) for one, look in shown
+        ],
         rows=[[column[n] for column in cells] for n in range(frame.rows)],
         headed=bool(options.get("showHeader", True)),
         footer=_footer(shown, options.get("footer") or {}),
@@ -69,7 +71,7 @@ def _cell(
 
 
 def _text(value: Value, field: Field, look: Look) -> str:
-    if field.kind is Kind.TIME and isinstance(value, float):
+    if field.kind is FieldKind.TIME and isinstance(value, float):
         return datetime.fromtimestamp(value, UTC).strftime("%Y-%m-%d %H:%M:%S")
     if value is None:
         return look.no_value
@@ -83,7 +85,7 @@ def _footer(shown: Sequence[tuple[Field, Look]], options: Mapping[str, Any]) -> 
     wanted = options.get("fields") or []
     cells = []
     for place, (field, look) in enumerate(shown):
-        use = field.kind is Kind.NUMBER and (not wanted or look.name in wanted)
+        use = field.kind is FieldKind.NUMBER and (not wanted or look.name in wanted)
         total = calcs.reduced(field.numbers(), how[0]) if use else None
         head = calcs.title(how[0]) if place == 0 else ""
         cells.append(head if total is None else look.text(total))

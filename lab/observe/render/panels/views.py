@@ -6,7 +6,7 @@ from typing import Any
 
 from markupsafe import Markup
 
-from lab.observe.render.ask import Answer, Event
+from lab.observe.render.ask import Event, QueryResult
 from lab.observe.render.board import Panel
 from lab.observe.render.templating import Scope
 
@@ -16,7 +16,7 @@ class Sheet:
     """What a kind of panel gets to draw from."""
 
     panel: Panel
-    answer: Answer
+    answer: QueryResult
     scope: Scope
     width: int
     height: int

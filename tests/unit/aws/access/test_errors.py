@@ -10,7 +10,7 @@ from lab.aws.access.codes import CODES, RAISED
 from lab.aws.access.errors import (
     HIDDEN,
     CallError,
-    Kind,
+    ErrorKind,
     is_absent,
     kind_of,
     redacted,
@@ -63,7 +63,7 @@ def test_every_code_that_a_listed_operation_declares_has_a_kind() -> None:
 
 @pytest.mark.parametrize("code", COMMON)
 def test_every_code_that_any_service_may_answer_has_a_kind(code: str) -> None:
-    assert kind_of(refusal(code)) is not Kind.OTHER
+    assert kind_of(refusal(code)) is not ErrorKind.OTHER
 
 
 def test_no_code_is_of_two_kinds() -> None:
@@ -79,7 +79,7 @@ def test_every_exception_of_botocore_has_a_kind_and_the_special_come_before_the_
     ]
     assert len(classes) > 50
     for one in classes:
-        assert kind_of(one.__new__(one)) is not Kind.OTHER
+        assert kind_of(one.__new__(one)) is not ErrorKind.OTHER
     for index, (kind, _) in enumerate(RAISED):
         shadowed = [later for later, _ in RAISED[index + 1 :] if issubclass(later, kind)]
         assert not shadowed, f"{kind.__name__} hides {shadowed}"
@@ -106,8 +106,11 @@ def test_a_denied_bucket_is_not_an_absent_one() -> None:
 
 def test_an_invalid_request_that_speaks_of_a_limit_is_a_quota() -> None:
     said = "The account-level service limit 'ml.m5.xlarge for endpoint usage' is 0 Instances"
-    assert kind_of(refusal("ValidationException", f"{said}: request exceeds limit.")) is Kind.QUOTA
-    assert kind_of(refusal("ResourceLimitExceeded", said)) is Kind.QUOTA
+    assert (
+        kind_of(refusal("ValidationException", f"{said}: request exceeds limit."))
+        is ErrorKind.QUOTA
+    )
+    assert kind_of(refusal("ResourceLimitExceeded", said)) is ErrorKind.QUOTA
 
 
 def told(
@@ -120,7 +123,7 @@ def told(
 
 def test_an_expired_token_says_how_to_sign_in_with_the_profile_in_use() -> None:
     error = told("ExpiredToken", "The security token is expired", profile="work")
-    assert error.kind is Kind.EXPIRED
+    assert error.kind is ErrorKind.EXPIRED
     assert "aws sso login --profile work" in error.remedy
 
 
@@ -147,7 +150,7 @@ def test_a_denial_of_s3_which_names_nothing_is_given_the_action_of_its_operation
 def test_the_request_that_was_signed_wrongly_is_not_quoted() -> None:
     text = "The Canonical String should have been 'x-amz-security-token:FwoGZXIvYXdz'"
     error = told("SignatureDoesNotMatch", text)
-    assert error.kind is Kind.REJECTED
+    assert error.kind is ErrorKind.REJECTED
     assert "FwoGZXIvYXdz" not in str(error)
 
 
@@ -183,7 +186,7 @@ def test_digests_are_no_account_ids() -> None:
 )
 def test_a_wrong_clock_is_told_from_wrong_keys(code: str, message: str) -> None:
     error = told(code, message)
-    assert error.kind is Kind.CLOCK
+    assert error.kind is ErrorKind.CLOCK
     assert "clock" in error.remedy
 
 
@@ -200,7 +203,7 @@ def test_no_credentials_are_told_before_anything_is_sent(
     monkeypatch.delenv("AWS_SESSION_TOKEN")
     with pytest.raises(CallError) as caught:
         open_session()
-    assert caught.value.kind is Kind.CREDENTIALS
+    assert caught.value.kind is ErrorKind.CREDENTIALS
     assert world.faults.calls == []
 
 
@@ -210,13 +213,13 @@ def test_half_a_key_is_told_as_no_credentials(
     monkeypatch.delenv("AWS_SECRET_ACCESS_KEY")
     with pytest.raises(CallError) as caught:
         open_session()
-    assert caught.value.kind is Kind.CREDENTIALS
+    assert caught.value.kind is ErrorKind.CREDENTIALS
 
 
 def test_a_profile_that_does_not_exist_is_told_by_its_name(world: World) -> None:
     with pytest.raises(CallError, match="nobody") as caught:
         open_session(profile="nobody")
-    assert caught.value.kind is Kind.CREDENTIALS
+    assert caught.value.kind is ErrorKind.CREDENTIALS
 
 
 def test_no_region_is_told_before_anything_is_sent(
@@ -225,7 +228,7 @@ def test_no_region_is_told_before_anything_is_sent(
     monkeypatch.delenv("AWS_DEFAULT_REGION")
     with pytest.raises(CallError) as caught:
         open_session()
-    assert caught.value.kind is Kind.REGION
+    assert caught.value.kind is ErrorKind.REGION
     assert "--region" in caught.value.remedy
 
 
@@ -233,5 +236,5 @@ def test_an_sso_sign_in_that_ended_says_how_to_renew_it(world: World) -> None:
     error = refused.UnauthorizedSSOTokenError()
     with pytest.raises(CallError) as caught, translated("Doing it", profile="work"):
         raise error
-    assert caught.value.kind is Kind.EXPIRED
+    assert caught.value.kind is ErrorKind.EXPIRED
     assert "aws sso login --profile work" in caught.value.remedy

@@ -9,7 +9,7 @@ from botocore.session import Session as Core
 from cfnlint.schema import PROVIDER_SCHEMA_MANAGER
 
 from lab import paths
-from lab.aws.access.errors import CallError, Kind
+from lab.aws.access.errors import CallError, ErrorKind
 from lab.aws.access.permissions import (
     ACTIONS,
     POLICY_FILE,
@@ -205,7 +205,7 @@ def test_nothing_can_be_written_before_the_user_has_agreed(world: World) -> None
         aws.allow_writing()
         with pytest.raises(CallError) as refused:
             aws.call("s3", "put_object", Bucket="inference-lab-x", Key="k", Body=b"")
-    assert refused.value.kind is Kind.ABSENT
+    assert refused.value.kind is ErrorKind.ABSENT
 
 
 def test_operations_of_s3_are_allowed_by_other_names() -> None:

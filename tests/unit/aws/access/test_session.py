@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from lab.aws.access.errors import CallError, Kind
+from lab.aws.access.errors import CallError, ErrorKind
 from lab.aws.access.session import open_session
 from tests.cloud.world import World
 from tests.ports import free_port
@@ -55,7 +55,7 @@ def test_throttling_that_stays_says_to_come_back(world: World) -> None:
     world.faults.throttle("ecr:DescribeRepositories")
     with open_session() as aws, pytest.raises(CallError) as caught:
         aws.call("ecr", "describe_repositories", doing="Looking at the repository")
-    assert caught.value.kind is Kind.THROTTLED
+    assert caught.value.kind is ErrorKind.THROTTLED
     assert caught.value.what.startswith("Looking at the repository: throttled")
 
 
@@ -74,7 +74,7 @@ def test_a_cut_connection_says_that_the_same_command_goes_on(world: World) -> No
     world.faults.cut("ecr:DescribeRepositories", times=None)
     with open_session() as aws, pytest.raises(CallError) as caught:
         aws.call("ecr", "describe_repositories")
-    assert caught.value.kind is Kind.CONNECTION
+    assert caught.value.kind is ErrorKind.CONNECTION
     assert "goes on" in caught.value.remedy
 
 
@@ -82,7 +82,7 @@ def test_a_refusal_keeps_account_and_keys_out_of_the_traceback(world: World) -> 
     world.faults.deny("ecr:DescribeRepositories")
     with open_session() as aws, pytest.raises(CallError) as caught:
         aws.call("ecr", "describe_repositories")
-    assert caught.value.kind is Kind.DENIED
+    assert caught.value.kind is ErrorKind.DENIED
     shown = "".join(traceback.format_exception(caught.value))
     for secret in world.secrets:
         assert secret not in shown
@@ -93,7 +93,7 @@ def test_a_page_of_html_instead_of_an_answer_is_somebodys_breakdown(world: World
     world.faults.raw("sts:GetCallerIdentity", lambda _: (200, {"Content-Type": "text/html"}, page))
     with open_session() as aws, pytest.raises(CallError) as caught:
         aws.identity()
-    assert caught.value.kind is Kind.SERVICE
+    assert caught.value.kind is ErrorKind.SERVICE
 
 
 def test_a_region_that_is_none_is_told_from_a_network_that_is_down(
@@ -102,10 +102,10 @@ def test_a_region_that_is_none_is_told_from_a_network_that_is_down(
     monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{free_port()}")
     with open_session(region="us-est-1") as aws, pytest.raises(CallError) as caught:
         aws.identity()
-    assert caught.value.kind is Kind.REGION
+    assert caught.value.kind is ErrorKind.REGION
     with open_session(region="us-east-1") as aws, pytest.raises(CallError) as caught:
         aws.identity()
-    assert caught.value.kind is Kind.CONNECTION
+    assert caught.value.kind is ErrorKind.CONNECTION
 
 
 def test_a_token_that_expired_names_the_profile_that_the_environment_chose(
@@ -135,4 +135,4 @@ def test_a_profile_that_assumes_a_role_may_ask_for_its_credentials(
 def test_an_upload_by_boto3s_transfer_is_translated_too(world: World) -> None:
     with open_session() as aws, pytest.raises(CallError) as caught, aws.translating("Sending"):
         aws.client("s3").upload_file(__file__, "inference-lab-x", "k")
-    assert caught.value.kind is Kind.ABSENT
+    assert caught.value.kind is ErrorKind.ABSENT

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from prometheus_client import CollectorRegistry, generate_latest
 
-from lab.aws.access.errors import CallError, Kind
+from lab.aws.access.errors import CallError, ErrorKind
 from lab.aws.access.session import AwsSession, open_session
 from lab.aws.measure.metrics import CloudWatch, EmulatorMetrics, Window, next_minute
 from lab.endpoint.metrics.counters import Metrics
@@ -150,7 +150,7 @@ def test_a_denied_metric_names_the_permission(world: World, aws: AwsSession) -> 
     world.faults.deny("cloudwatch:GetMetricData")
     with pytest.raises(CallError, match="cloudwatch:GetMetricData") as caught:
         asked(aws, [window(0, 1)])
-    assert caught.value.kind is Kind.DENIED
+    assert caught.value.kind is ErrorKind.DENIED
 
 
 def test_the_next_minute_is_the_first_that_nothing_before_fell_into() -> None:

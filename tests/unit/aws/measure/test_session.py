@@ -10,39 +10,38 @@ from typing import Any
 import pytest
 
 from lab import paths
-from lab.aws.access.errors import CallError
-from lab.aws.access.errors import Kind as Trouble
+from lab.aws.access.errors import CallError, ErrorKind
 from lab.aws.answers import Payload
 from lab.aws.invoke import NotNowError
 from lab.aws.measure.folder import MeasureFolder
-from lab.aws.measure.record import Protocol, Sample, Subject
+from lab.aws.measure.record import MeasuredSubject, Protocol, Sample
 from lab.aws.measure.session import measure
 from lab.aws.measure.spending import Rates, rates_of
-from lab.aws.measure.task import Options, Task, expected_s, options_of, rates_kept
-from lab.aws.model import AwsError, Kind, Target
+from lab.aws.measure.task import MeasureOptions, Task, expected_s, options_of, rates_kept
+from lab.aws.model import AwsError, PushTarget, ServingKind
 from lab.errors import BusyError, UsageError
 from lab.progress import Silent
 from tests.unit.aws.scripted import Asked, Time, Told, answer, reading
 
-SUBJECT = Subject(
+SUBJECT = MeasuredSubject(
     endpoint="inference-lab-test",
     variant="onnx-slim",
     model="retinopathy-mobilenet",
-    kind=Kind.SERVERLESS,
-    target=Target.AWS,
+    kind=ServingKind.SERVERLESS,
+    target=PushTarget.AWS,
     region="eu-central-1",
     memory_mb=2048,
     image_digest="sha256:" + "0" * 64,
 )
 REAL_TIME = SUBJECT.model_copy(
-    update={"kind": Kind.REAL_TIME, "memory_mb": None, "instance_type": "ml.m5.xlarge"}
+    update={"kind": ServingKind.REAL_TIME, "memory_mb": None, "instance_type": "ml.m5.xlarge"}
 )
-SERVERLESS = rates_of(Target.AWS, Kind.SERVERLESS, memory_mb=2048)
+SERVERLESS = rates_of(PushTarget.AWS, ServingKind.SERVERLESS, memory_mb=2048)
 TASK = Task(
     subject=SUBJECT,
     payload=Payload(name="drawn.png", body=b"picture", content_type="image/png"),
     rates=SERVERLESS,
-    options=Options(warm_n=3, cold_n=2),
+    options=MeasureOptions(warm_n=3, cold_n=2),
 )
 
 
@@ -77,12 +76,12 @@ def row(folder: MeasureFolder, protocol: str) -> Any:
 
 
 def test_the_defaults_are_the_study_s() -> None:
-    assert (Options().warm_n, Options().warm_pause_s) == (25, 5.0)
-    assert (Options().cold_n, Options().cold_idle_s) == (10, 15 * 60.0)
+    assert (MeasureOptions().warm_n, MeasureOptions().warm_pause_s) == (25, 5.0)
+    assert (MeasureOptions().cold_n, MeasureOptions().cold_idle_s) == (10, 15 * 60.0)
 
 
 def test_warm_is_one_uncounted_request_and_then_those_that_count_five_seconds_apart() -> None:
-    task = replace(TASK, options=Options(protocols=(Protocol.WARM,), warm_n=25))
+    task = replace(TASK, options=MeasureOptions(protocols=(Protocol.WARM,), warm_n=25))
     folder, endpoint, _ = run(task)
     assert [one.number for one in of(folder, Protocol.WARM)] == list(range(26))
     pauses = [later - sooner for sooner, later in zip(endpoint.at, endpoint.at[1:], strict=False)]
@@ -91,7 +90,7 @@ def test_warm_is_one_uncounted_request_and_then_those_that_count_five_seconds_ap
 
 
 def test_cold_waits_before_every_request_the_first_too_and_cools_where_that_can_be_asked() -> None:
-    task = replace(TASK, options=Options(protocols=(Protocol.COLD,), cold_n=2))
+    task = replace(TASK, options=MeasureOptions(protocols=(Protocol.COLD,), cold_n=2))
     folder, endpoint, _ = run(task)
     assert endpoint.at == pytest.approx([900.0, 1800.2])
     assert endpoint.cooled == 2
@@ -123,7 +122,7 @@ def test_a_request_that_found_a_container_is_no_cold_start() -> None:
 
 def test_a_warm_request_that_waited_for_a_container_is_not_counted_as_warm() -> None:
     told = iter([reading(), reading(), reading(setup_s=2.0), reading()])
-    task = replace(TASK, options=Options(protocols=(Protocol.WARM,), warm_n=3))
+    task = replace(TASK, options=MeasureOptions(protocols=(Protocol.WARM,), warm_n=3))
     folder, _, _ = run(task, metrics=Told(lambda: next(told)))
     assert row(folder, "warm")["total_s"]["n"] == 2
 
@@ -135,7 +134,7 @@ def test_what_others_asked_in_between_is_no_reading_of_ours() -> None:
 
 def test_cloudwatch_is_asked_afterwards_without_the_minute_of_the_uncounted_request() -> None:
     metrics = Told(later=lambda window: reading(requests=window.requests, setup_s=4.0))
-    task = replace(TASK, options=Options(warm_n=25, cold_n=2))
+    task = replace(TASK, options=MeasureOptions(warm_n=25, cold_n=2))
     folder, _, _ = run(task, metrics=metrics)
     warm, first, second = metrics.windows
     uncounted = of(folder, Protocol.WARM)[0]
@@ -155,7 +154,9 @@ def test_cloudwatch_is_asked_afterwards_without_the_minute_of_the_uncounted_requ
 
 
 def test_minutes_in_which_several_cold_requests_fell_tell_of_none() -> None:
-    task = replace(TASK, options=Options(protocols=(Protocol.COLD,), cold_n=2, cold_idle_s=0))
+    task = replace(
+        TASK, options=MeasureOptions(protocols=(Protocol.COLD,), cold_n=2, cold_idle_s=0)
+    )
     folder, _, _ = run(task, metrics=Told(later=lambda _: reading(requests=2, setup_s=4.0)))
     kept = folder.metrics()
     assert kept is not None
@@ -173,7 +174,7 @@ def test_the_cost_so_far_is_what_the_samples_say() -> None:
 
 
 def test_it_stops_before_a_request_that_could_go_beyond_the_bound() -> None:
-    options = Options(protocols=(Protocol.WARM,), warm_n=25, max_usd=2e-5 * 2 * 60.5)
+    options = MeasureOptions(protocols=(Protocol.WARM,), warm_n=25, max_usd=2e-5 * 2 * 60.5)
     folder, endpoint, progress = run(replace(TASK, options=options), endpoint=_slow(30.0))
     assert len(endpoint.at) == 2
     assert summary(folder)["usd"] <= options.max_usd + 1e-4
@@ -185,7 +186,7 @@ def _slow(seconds: float) -> Asked:
 
 
 def test_nothing_is_asked_when_the_first_request_may_cost_too_much() -> None:
-    options = Options(protocols=(Protocol.WARM,), max_usd=1e-6)
+    options = MeasureOptions(protocols=(Protocol.WARM,), max_usd=1e-6)
     folder, endpoint, progress = run(replace(TASK, options=options))
     assert endpoint.at == []
     assert folder.samples() == []
@@ -193,8 +194,10 @@ def test_nothing_is_asked_when_the_first_request_may_cost_too_much() -> None:
 
 
 def test_a_real_time_endpoint_costs_while_nothing_is_asked() -> None:
-    options = Options(protocols=(Protocol.WARM,), warm_n=3, warm_pause_s=3600, max_usd=0.5)
-    rates = rates_of(Target.AWS, Kind.REAL_TIME, instance_type="ml.m5.xlarge", instances=1)
+    options = MeasureOptions(protocols=(Protocol.WARM,), warm_n=3, warm_pause_s=3600, max_usd=0.5)
+    rates = rates_of(
+        PushTarget.AWS, ServingKind.REAL_TIME, instance_type="ml.m5.xlarge", instances=1
+    )
     task = Task(subject=REAL_TIME, payload=TASK.payload, rates=rates, options=options)
     folder, endpoint, _ = run(task)
     assert len(endpoint.at) == 3
@@ -203,14 +206,16 @@ def test_a_real_time_endpoint_costs_while_nothing_is_asked() -> None:
 
 def test_a_type_without_a_price_needs_to_be_told_one() -> None:
     with pytest.raises(UsageError, match=r"ml\.unheard\.large") as caught:
-        rates_of(Target.AWS, Kind.REAL_TIME, instance_type="ml.unheard.large")
+        rates_of(PushTarget.AWS, ServingKind.REAL_TIME, instance_type="ml.unheard.large")
     assert "--hour-usd" in caught.value.remedy
-    told = rates_of(Target.AWS, Kind.REAL_TIME, instance_type="ml.unheard.large", hour_usd=2.0)
+    told = rates_of(
+        PushTarget.AWS, ServingKind.REAL_TIME, instance_type="ml.unheard.large", hour_usd=2.0
+    )
     assert told.hour_usd == 2.0
 
 
 def test_the_emulator_costs_nothing() -> None:
-    rates = rates_of(Target.LOCAL, Kind.SERVERLESS, memory_mb=2048)
+    rates = rates_of(PushTarget.LOCAL, ServingKind.SERVERLESS, memory_mb=2048)
     assert rates == Rates(second_usd=0, hour_usd=0, byte_usd=0, metric_usd=0)
 
 
@@ -221,7 +226,7 @@ def test_a_real_time_endpoint_has_no_cold_starts() -> None:
     assert len(endpoint.at) == 4
     assert any("no cold starts" in note for note in progress.notes)
     with pytest.raises(UsageError, match="no cold starts"):
-        run(replace(task, options=Options(protocols=(Protocol.COLD,))))
+        run(replace(task, options=MeasureOptions(protocols=(Protocol.COLD,))))
 
 
 def _fine() -> bytes:
@@ -302,7 +307,7 @@ def test_three_failures_in_a_row_end_it() -> None:
 
 
 def test_credentials_that_run_out_end_it_at_once_and_keep_the_samples() -> None:
-    gone = CallError("expired", remedy="Sign in.", kind=Trouble.EXPIRED, code="ExpiredToken")
+    gone = CallError("expired", remedy="Sign in.", kind=ErrorKind.EXPIRED, code="ExpiredToken")
     progress = Silent()
     with pytest.raises(CallError):
         run(endpoint=Asked(Time(), _fine, _fine, _raise(gone)), progress=progress)
@@ -312,8 +317,8 @@ def test_credentials_that_run_out_end_it_at_once_and_keep_the_samples() -> None:
 
 
 def test_how_long_it_takes_is_known_before() -> None:
-    assert expected_s(SUBJECT, Options()) == 25 * 5 + 10 * 900
-    assert expected_s(REAL_TIME, Options()) == 25 * 5
+    assert expected_s(SUBJECT, MeasureOptions()) == 25 * 5 + 10 * 900
+    assert expected_s(REAL_TIME, MeasureOptions()) == 25 * 5
 
 
 def test_an_unknown_measurement_names_those_that_there_are() -> None:
@@ -328,13 +333,13 @@ def test_an_unknown_measurement_names_those_that_there_are() -> None:
 @pytest.mark.parametrize(
     ("machine", "target", "emulated"),
     [
-        ("x86_64", Target.LOCAL, False),
-        ("aarch64", Target.LOCAL, True),
-        ("aarch64", Target.AWS, False),
+        ("x86_64", PushTarget.LOCAL, False),
+        ("aarch64", PushTarget.LOCAL, True),
+        ("aarch64", PushTarget.AWS, False),
     ],
 )
 def test_the_lab_s_own_endpoint_of_another_architecture_is_known_as_emulated(
-    monkeypatch: pytest.MonkeyPatch, machine: str, target: Target, *, emulated: bool
+    monkeypatch: pytest.MonkeyPatch, machine: str, target: PushTarget, *, emulated: bool
 ) -> None:
     monkeypatch.setattr("platform.machine", lambda: machine)
     subject = SUBJECT.model_copy(update={"target": target})

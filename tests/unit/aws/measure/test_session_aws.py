@@ -9,20 +9,20 @@ from typing import Any
 
 import pytest
 
-from lab.aws.access.errors import CallError, Kind
+from lab.aws.access.errors import CallError, ErrorKind
 from lab.aws.access.session import AwsSession, open_session
 from lab.aws.invoke import AwsEndpoint
 from lab.aws.measure.folder import MeasureFolder
 from lab.aws.measure.metrics import CloudWatch
 from lab.aws.measure.record import Protocol
 from lab.aws.measure.session import measure
-from lab.aws.measure.task import Options
+from lab.aws.measure.task import MeasureOptions
 from lab.progress import Silent
 from tests.cloud.world import World
 from tests.unit.aws.measure.test_session import SUBJECT, TASK
 from tests.unit.aws.scripted import Time
 
-OPTIONS = Options(protocols=(Protocol.COLD,), cold_n=3)
+OPTIONS = MeasureOptions(protocols=(Protocol.COLD,), cold_n=3)
 
 
 @pytest.fixture(name="aws")
@@ -130,7 +130,7 @@ def test_a_token_that_runs_out_between_two_requests_keeps_the_first(
             progress=progress,
             clock=Time(),
         )
-    assert caught.value.kind is Kind.EXPIRED
+    assert caught.value.kind is ErrorKind.EXPIRED
     (folder,) = (tmp_path / "runs").iterdir()
     assert len(MeasureFolder(folder).samples()) == 1
     assert f"--resume {folder.name}" in progress.notes[-1]

@@ -5,13 +5,13 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from lab.aws.model import Action, Kind, Order, PlanItem, Target
+from lab.aws.model import Action, Order, PlanItem, PushTarget, ServingKind
 from lab.aws.push.planning import changes, dollars, estimate_of, refuse_over_budget, show_plan
 from lab.cost.estimate import ASSUMED, Estimate
 from lab.errors import UsageError
 
 
-def estimate(kind: Kind, **more: Any) -> Estimate:
+def estimate(kind: ServingKind, **more: Any) -> Estimate:
     order = Order(endpoint="eyes", variant="v", model="m", kind=kind, **more)
     return estimate_of(
         order, region="us-east-1", work=ASSUMED, image_bytes=70_000_000, archive_bytes=12_000_000
@@ -19,14 +19,16 @@ def estimate(kind: Kind, **more: Any) -> Estimate:
 
 
 def serverless(**more: Any) -> Estimate:
-    return estimate(Kind.SERVERLESS, **{"memory_mb": 2048, **more})
+    return estimate(ServingKind.SERVERLESS, **{"memory_mb": 2048, **more})
 
 
 def real_time(instance_type: str, **more: Any) -> Estimate:
-    return estimate(Kind.REAL_TIME, instance_type=instance_type, **more)
+    return estimate(ServingKind.REAL_TIME, instance_type=instance_type, **more)
 
 
-def shown(found: Estimate, items: Sequence[PlanItem] = (), target: Target = Target.AWS) -> str:
+def shown(
+    found: Estimate, items: Sequence[PlanItem] = (), target: PushTarget = PushTarget.AWS
+) -> str:
     console = Console(width=120, record=True, file=io.StringIO())
     console.print(show_plan(items, found, target=target, undo="make destroy-aws"))
     return console.export_text()
@@ -99,7 +101,7 @@ def test_the_plan_says_what_is_made_what_it_costs_and_how_it_is_undone() -> None
 
 
 def test_nothing_of_the_emulator_costs_anything() -> None:
-    text = shown(serverless(), target=Target.LOCAL)
+    text = shown(serverless(), target=PushTarget.LOCAL)
     assert "Costs nothing" in text
     assert "$" not in text
 

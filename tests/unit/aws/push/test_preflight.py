@@ -6,12 +6,11 @@ from urllib.parse import parse_qs
 import pytest
 from rich.console import Console
 
-from lab.aws.access.errors import CallError, Kind
+from lab.aws.access.errors import CallError, ErrorKind
 from lab.aws.access.quotas import quota_check
 from lab.aws.access.session import AwsSession, Identity, open_session
 from lab.aws.access.simulation import permission_check, principal
-from lab.aws.model import AwsError, Check, Names, Order, State
-from lab.aws.model import Kind as Hosting
+from lab.aws.model import AwsError, Check, Names, Order, PreflightState, ServingKind
 from lab.aws.push.preflight import (
     hosting_check,
     identity_check,
@@ -26,7 +25,7 @@ from tests.cloud.world import World
 from tests.unit.aws.quota_answers import quotas, simulator
 
 SERVERLESS = Order(
-    endpoint="eyes", variant="onnx-slim", model="m", kind=Hosting.SERVERLESS, memory_mb=2048
+    endpoint="eyes", variant="onnx-slim", model="m", kind=ServingKind.SERVERLESS, memory_mb=2048
 )
 CONCURRENCY = "service-quotas:GetServiceQuota"
 SIMULATE = "iam:SimulatePrincipalPolicy"
@@ -49,12 +48,18 @@ def _names(world: World) -> Names:
 
 
 def real_time(instance_type: str, **more: object) -> Order:
-    given = {"endpoint": "eyes", "variant": "v", "model": "m", "kind": Hosting.REAL_TIME, **more}
+    given = {
+        "endpoint": "eyes",
+        "variant": "v",
+        "model": "m",
+        "kind": ServingKind.REAL_TIME,
+        **more,
+    }
     return Order(instance_type=instance_type, **given)  # type: ignore[arg-type]
 
 
 def well() -> Sequence[Check]:
-    return (Check(name="contract", state=State.OK, detail="fit for: serverless"),)
+    return (Check(name="contract", state=PreflightState.OK, detail="fit for: serverless"),)
 
 
 def test_who_and_where_is_said_in_one_line(aws: AwsSession, world: World) -> None:
@@ -66,16 +71,24 @@ def test_who_and_where_is_said_in_one_line(aws: AwsSession, world: World) -> Non
 @pytest.mark.parametrize(
     ("order", "state", "said"),
     [
-        (SERVERLESS, State.OK, "2048 MB"),
-        (real_time("ml.m5.xlarge"), State.OK, "ml.m5.xlarge"),
-        (real_time("ml.m6g.xlarge", platform=Platform.ARM64), State.OK, "arm64"),
-        (real_time("ml.m6g.xlarge"), State.FAIL, "would not start"),
-        (real_time("ml.m5.xlarge", platform=Platform.ARM64), State.FAIL, "would not start"),
-        (real_time("ml.m7g.xlarge", platform=Platform.ARM64), State.FAIL, "hosts no endpoints"),
+        (SERVERLESS, PreflightState.OK, "2048 MB"),
+        (real_time("ml.m5.xlarge"), PreflightState.OK, "ml.m5.xlarge"),
+        (real_time("ml.m6g.xlarge", platform=Platform.ARM64), PreflightState.OK, "arm64"),
+        (real_time("ml.m6g.xlarge"), PreflightState.FAIL, "would not start"),
+        (
+            real_time("ml.m5.xlarge", platform=Platform.ARM64),
+            PreflightState.FAIL,
+            "would not start",
+        ),
+        (
+            real_time("ml.m7g.xlarge", platform=Platform.ARM64),
+            PreflightState.FAIL,
+            "hosts no endpoints",
+        ),
     ],
 )
 def test_hosting_must_run_the_images_architecture(
-    aws: AwsSession, order: Order, state: State, said: str
+    aws: AwsSession, order: Order, state: PreflightState, said: str
 ) -> None:
     check = hosting_check(aws, order)
     assert check.state is state
@@ -87,11 +100,11 @@ def test_serverless_is_refused_for_arm64_which_aws_documents_nowhere(aws: AwsSes
         endpoint="eyes",
         variant="v",
         model="m",
-        kind=Hosting.SERVERLESS,
+        kind=ServingKind.SERVERLESS,
         memory_mb=1024,
         platform=Platform.ARM64,
     )
-    assert hosting_check(aws, order).state is State.FAIL
+    assert hosting_check(aws, order).state is PreflightState.FAIL
 
 
 # --- names ---------------------------------------------------------------------------------------
@@ -100,7 +113,7 @@ def test_serverless_is_refused_for_arm64_which_aws_documents_nowhere(aws: AwsSes
 def test_names_that_nobody_has_are_free(aws: AwsSession, names: Names) -> None:
     there, check = names_check(aws, names)
     assert not there
-    assert check.state is State.OK
+    assert check.state is PreflightState.OK
 
 
 def test_a_repository_of_somebody_elses_stops_everything(
@@ -108,7 +121,7 @@ def test_a_repository_of_somebody_elses_stops_everything(
 ) -> None:
     world.client("ecr").create_repository(repositoryName=names.repository)
     _, check = names_check(aws, names)
-    assert check.state is State.FAIL
+    assert check.state is PreflightState.FAIL
     assert names.repository in check.detail
     with pytest.raises(AwsError, match="Nothing was made"):
         refuse_failed([check])
@@ -120,7 +133,7 @@ def test_a_bucket_of_another_account_stops_everything(
     # A HEAD has no body: S3 says no more than 403 of a bucket that is another account's.
     world.faults.refuse("s3:HeadBucket", "403", status=403)
     _, check = names_check(aws, names)
-    assert check.state is State.FAIL
+    assert check.state is PreflightState.FAIL
     assert names.bucket in check.detail
     with pytest.raises(AwsError) as caught:
         refuse_failed([check])
@@ -132,7 +145,7 @@ def test_reading_that_is_denied_names_the_action_and_the_policy(
 ) -> None:
     world.faults.deny("ecr:DescribeRepositories")
     _, check = names_check(aws, names)
-    assert check.state is State.FAIL
+    assert check.state is PreflightState.FAIL
     assert "ecr:DescribeRepositories" in check.remedy
     assert "docs/aws-policy.json" in check.remedy
 
@@ -145,7 +158,7 @@ def test_permissions_are_simulated_for_every_action_on_what_would_be_made(
 ) -> None:
     world.faults.answer(SIMULATE, simulator())
     check = permission_check(aws, names, dry_run=False)
-    assert check.state is State.OK
+    assert check.state is PreflightState.OK
     asked = [
         {key: value[0] for key, value in parse_qs(call.body.decode()).items()}
         for call in world.faults.calls
@@ -165,9 +178,9 @@ def test_a_denied_action_fails_a_push_and_only_warns_a_dry_run(
 ) -> None:
     world.faults.answer(SIMULATE, simulator(denied=["sagemaker:CreateEndpoint"]))
     check = permission_check(aws, names, dry_run=False)
-    assert check.state is State.FAIL
+    assert check.state is PreflightState.FAIL
     assert "sagemaker:CreateEndpoint" in check.detail
-    assert permission_check(aws, names, dry_run=True).state is State.WARN
+    assert permission_check(aws, names, dry_run=True).state is PreflightState.WARN
 
 
 def test_an_action_that_one_of_its_resources_allows_is_allowed(
@@ -183,7 +196,7 @@ def test_an_action_that_one_of_its_resources_allows_is_allowed(
         ],
     }
     world.faults.answer(SIMULATE, {"EvaluationResults": [row], "IsTruncated": False})
-    assert permission_check(aws, names, dry_run=False).state is State.OK
+    assert permission_check(aws, names, dry_run=False).state is PreflightState.OK
 
 
 def test_without_the_simulator_permissions_are_not_known_until_tried(
@@ -191,7 +204,7 @@ def test_without_the_simulator_permissions_are_not_known_until_tried(
 ) -> None:
     world.faults.deny(SIMULATE)
     check = permission_check(aws, names, dry_run=False)
-    assert check.state is State.UNKNOWN
+    assert check.state is PreflightState.UNKNOWN
     assert "not known until tried" in check.detail
 
 
@@ -202,7 +215,7 @@ def test_an_expired_token_is_no_unknown_permission(
     world.faults.expire(SIMULATE)
     with pytest.raises(CallError) as caught:
         permission_check(aws, names, dry_run=False)
-    assert caught.value.kind is Kind.EXPIRED
+    assert caught.value.kind is ErrorKind.EXPIRED
 
 
 def test_the_session_of_a_role_is_judged_by_the_role_with_its_path(
@@ -230,16 +243,18 @@ def test_the_root_user_is_warned_of_and_not_simulated(
 ) -> None:
     said = {"Account": world.account, "Arn": f"arn:aws:iam::{world.account}:root", "UserId": "u"}
     world.faults.answer("sts:GetCallerIdentity", said)
-    assert permission_check(aws, names, dry_run=False).state is State.WARN
+    assert permission_check(aws, names, dry_run=False).state is PreflightState.WARN
     assert SIMULATE not in world.faults.names
 
 
 # --- quotas --------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("allowed", "state"), [(10.0, State.OK), (4.0, State.FAIL)])
+@pytest.mark.parametrize(
+    ("allowed", "state"), [(10.0, PreflightState.OK), (4.0, PreflightState.FAIL)]
+)
 def test_serverless_needs_its_concurrency_of_the_accounts(
-    aws: AwsSession, world: World, allowed: float, state: State
+    aws: AwsSession, world: World, allowed: float, state: PreflightState
 ) -> None:
     world.faults.answer(CONCURRENCY, {"Quota": {"QuotaName": "q", "Value": allowed}})
     check = quota_check(aws, SERVERLESS, update=False)
@@ -250,15 +265,15 @@ def test_serverless_needs_its_concurrency_of_the_accounts(
 def test_instances_have_a_quota_of_their_own_type(aws: AwsSession, world: World) -> None:
     listed = quotas("ml.m5.xlarge for training job usage", "ml.m5.xlarge for endpoint usage")
     world.faults.answer("service-quotas:ListServiceQuotas", listed)
-    assert quota_check(aws, real_time("ml.m5.xlarge"), update=False).state is State.OK
+    assert quota_check(aws, real_time("ml.m5.xlarge"), update=False).state is PreflightState.OK
 
 
 def test_an_update_needs_twice_the_instances_while_it_lasts(aws: AwsSession, world: World) -> None:
     listed = quotas("ml.m5.xlarge for endpoint usage", value=3.0)
     world.faults.answer("service-quotas:ListServiceQuotas", listed)
     order = real_time("ml.m5.xlarge", instances=2, max_instances=2)
-    assert quota_check(aws, order, update=False).state is State.OK
-    assert quota_check(aws, order, update=True).state is State.FAIL
+    assert quota_check(aws, order, update=False).state is PreflightState.OK
+    assert quota_check(aws, order, update=True).state is PreflightState.FAIL
 
 
 def test_a_quota_that_was_never_raised_is_read_from_the_defaults(
@@ -268,14 +283,14 @@ def test_a_quota_that_was_never_raised_is_read_from_the_defaults(
     listed = quotas("ml.m5.xlarge for endpoint usage", value=0.0)
     world.faults.answer("service-quotas:ListAWSDefaultServiceQuotas", listed)
     check = quota_check(aws, real_time("ml.m5.xlarge"), update=False)
-    assert check.state is State.FAIL
+    assert check.state is PreflightState.FAIL
     assert "Service Quotas" in check.remedy
 
 
 def test_quotas_that_may_not_be_read_are_unknown(aws: AwsSession, world: World) -> None:
     world.faults.deny("service-quotas:*")
-    assert quota_check(aws, SERVERLESS, update=False).state is State.UNKNOWN
-    assert quota_check(aws, real_time("ml.m5.xlarge"), update=False).state is State.UNKNOWN
+    assert quota_check(aws, SERVERLESS, update=False).state is PreflightState.UNKNOWN
+    assert quota_check(aws, real_time("ml.m5.xlarge"), update=False).state is PreflightState.UNKNOWN
 
 
 # --- all of it -----------------------------------------------------------------------------------
@@ -293,7 +308,7 @@ def test_the_whole_preflight_only_reads(aws: AwsSession, names: Names, world: Wo
         "quotas",
         "contract",
     ]
-    assert {check.state for check in checks} == {State.OK}
+    assert {check.state for check in checks} == {PreflightState.OK}
     assert world.faults.writes == []
     assert all(call.reads for call in world.faults.calls)
     refuse_failed(checks)
@@ -304,16 +319,16 @@ def test_what_is_not_known_stops_nothing(aws: AwsSession, names: Names, world: W
     world.faults.refuse("service-quotas:*", "InternalFailure", status=500)
     checks = preflight(aws, SERVERLESS, names, contract=well, dry_run=False, progress=Silent())
     states = {check.name: check.state for check in checks}
-    assert states["permissions"] is State.UNKNOWN
-    assert states["quotas"] is State.UNKNOWN
+    assert states["permissions"] is PreflightState.UNKNOWN
+    assert states["quotas"] is PreflightState.UNKNOWN
     refuse_failed(checks)
 
 
 def test_every_failure_is_named_and_the_first_remedy_given() -> None:
     checks = [
-        Check(name="one", state=State.FAIL, detail="broken", remedy="Mend it."),
-        Check(name="two", state=State.WARN, detail="odd"),
-        Check(name="three", state=State.FAIL, detail="also"),
+        Check(name="one", state=PreflightState.FAIL, detail="broken", remedy="Mend it."),
+        Check(name="two", state=PreflightState.WARN, detail="odd"),
+        Check(name="three", state=PreflightState.FAIL, detail="also"),
     ]
     with pytest.raises(AwsError, match="one: broken; three: also") as caught:
         refuse_failed(checks)
@@ -325,8 +340,8 @@ def test_what_is_not_well_is_shown_with_what_to_do() -> None:
     console.print(
         show_checks(
             [
-                Check(name="one", state=State.OK, detail="fine [1]", remedy="Nothing."),
-                Check(name="two", state=State.FAIL, detail="broken", remedy="Mend it."),
+                Check(name="one", state=PreflightState.OK, detail="fine [1]", remedy="Nothing."),
+                Check(name="two", state=PreflightState.FAIL, detail="broken", remedy="Mend it."),
             ]
         )
     )

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from lab.aws.access.errors import CallError, Kind
+from lab.aws.access.errors import CallError, ErrorKind
 from lab.aws.access.session import AwsSession, open_session
 from lab.aws.model import AwsError
 from lab.aws.push.upload import PART_BYTES, checksums, find, key_of, upload
@@ -104,7 +104,7 @@ def test_a_network_cut_in_the_middle_is_told_and_leaves_no_parts(
     world.faults.cut("s3:UploadPart", after_bytes=1000, times=100)
     with pytest.raises(CallError, match=r"upload large\.tar\.gz") as caught:
         sent(aws, large)
-    assert caught.value.kind is Kind.CONNECTION
+    assert caught.value.kind is ErrorKind.CONNECTION
     assert "again" in caught.value.remedy
     assert in_parts(world) == []
 
@@ -153,7 +153,7 @@ def test_denied_permission_names_the_action_and_no_secret(
     world.faults.deny("s3:PutObject")
     with pytest.raises(CallError) as caught:
         sent(aws, small)
-    assert caught.value.kind is Kind.DENIED
+    assert caught.value.kind is ErrorKind.DENIED
     assert "s3:PutObject" in str(caught.value)
     assert not any(secret in str(caught.value) for secret in world.secrets)
 

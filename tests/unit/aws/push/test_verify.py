@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from lab.aws.access.errors import CallError, Kind
+from lab.aws.access.errors import CallError, ErrorKind
 from lab.aws.access.session import open_session
 from lab.aws.answers import Payload, payload_of, read_answer
 from lab.aws.invoke import AwsEndpoint, NotNowError, patiently
@@ -108,7 +108,7 @@ def test_a_model_s_error_is_told_as_one(world: World) -> None:
     world.faults.refuse("sagemaker:InvokeEndpoint", "ModelError", "it broke", status=424)
     with open_session() as aws, pytest.raises(CallError, match="it broke") as caught:
         AwsEndpoint(aws, "inference-lab-test").invoke(b"picture", "image/png")
-    assert caught.value.kind is Kind.MODEL
+    assert caught.value.kind is ErrorKind.MODEL
 
 
 def test_the_payload_is_the_user_s_file(tmp_path: Path) -> None:

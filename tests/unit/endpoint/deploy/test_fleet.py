@@ -4,7 +4,7 @@ from collections import Counter
 import pytest
 
 from lab.endpoint.live import LaunchFailed, NotReady, Throttled
-from lab.endpoint.records import Kind, Status
+from lab.endpoint.records import EndpointKind, Status
 from tests.unit.endpoint.fleet_scene import FleetScene, plan, run, serverless
 
 
@@ -23,7 +23,7 @@ def test_an_endpoint_is_in_service_when_all_its_servers_answer() -> None:
         assert record.variants["AllTraffic"].count == 2
         live = scene.fleet.live("shop")
         assert live is not None
-        assert (live.kind, live.generation, live.capture) == (Kind.REAL_TIME, 1, None)
+        assert (live.kind, live.generation, live.capture) == (EndpointKind.REAL_TIME, 1, None)
         assert [one.name for one in scene.fleet.endpoints()] == ["shop"]
         assert scene.fleet.live("SHOP") is None
         scene.consistent()

@@ -10,7 +10,7 @@ import pytest
 from lab.endpoint.instances import GIB, Machine, instance_note, serverless_note, table
 from lab.endpoint.launch.images import refusal
 from lab.endpoint.live import LaunchFailed, Server, VariantPlan
-from lab.endpoint.records import Kind, ServerRecord
+from lab.endpoint.records import EndpointKind, ServerRecord
 from lab.spec import Platform
 from tests.unit.coldstart.fakes import Behaviour, FakeEngine
 from tests.unit.endpoint.launching import PLAN, REAL_TIME, Scene
@@ -116,7 +116,7 @@ def test_serverless_takes_x86_64_and_an_arm64_machine_its_own(tmp_path: Path) ->
 
 
 def test_an_asynchronous_endpoint_has_instances_too() -> None:
-    asynchronous = replace(GRAVITON, kind=Kind.ASYNC)
+    asynchronous = replace(GRAVITON, kind=EndpointKind.ASYNC)
     assert refusal(asynchronous, AMD, machine=AMD) is not None
     assert refusal(asynchronous, ARM, machine=AMD) is None
 

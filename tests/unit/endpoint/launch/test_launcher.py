@@ -8,7 +8,7 @@ import pytest
 
 from lab.endpoint.instances import Compute
 from lab.endpoint.live import LaunchFailed, Server
-from lab.endpoint.records import Kind, ServerRecord
+from lab.endpoint.records import EndpointKind, ServerRecord
 from lab.engine.api import ContainerSpec, ImageFacts, LayerEvent
 from lab.errors import EngineError, ImageNotFoundError
 from lab.spec import LABEL, LABEL_OWNER, LABEL_ROLE, EngineKind, Phase, Platform
@@ -533,7 +533,7 @@ def test_a_serverless_image_may_not_be_larger_than_aws_takes(tmp_path: Path) -> 
     async def work() -> None:
         said = await scene.launcher.check(PLAN)
         assert said == ("Image size 10737418241 is greater than supported size 10737418240")
-        assert await scene.launcher.check(replace(PLAN, kind=Kind.REAL_TIME)) is None
+        assert await scene.launcher.check(replace(PLAN, kind=EndpointKind.REAL_TIME)) is None
 
     run(scene, work)
 

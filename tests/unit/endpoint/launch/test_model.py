@@ -3,11 +3,11 @@ from collections.abc import Iterator
 
 import pytest
 
-from lab.endpoint.launch.model import ahead
+from lab.endpoint.launch.model import prefetch
 
 
 def test_the_parts_come_in_their_order() -> None:
-    with ahead([b"a", b"b", b"c"]) as parts:
+    with prefetch([b"a", b"b", b"c"]) as parts:
         assert list(parts) == [b"a", b"b", b"c"]
 
 
@@ -19,7 +19,7 @@ def test_what_reading_raises_is_raised_where_the_parts_are_taken() -> None:
         yield b"a"
         raise LostError
 
-    with ahead(broken()) as parts:
+    with prefetch(broken()) as parts:
         assert next(parts) == b"a"
         with pytest.raises(LostError):
             next(parts)
@@ -27,6 +27,6 @@ def test_what_reading_raises_is_raised_where_the_parts_are_taken() -> None:
 
 def test_a_reader_whose_parts_nobody_wants_ends() -> None:
     before = threading.active_count()
-    with ahead(iter(lambda: b"more", b"")) as parts:
+    with prefetch(iter(lambda: b"more", b"")) as parts:
         assert next(parts) == b"more"
     assert threading.active_count() == before

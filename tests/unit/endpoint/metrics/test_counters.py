@@ -13,7 +13,7 @@ from lab.endpoint.live import Launcher, Server, Vitals
 from lab.endpoint.metrics.counters import ASYNC_COUNTERS, ASYNC_TIMES, Metrics
 from lab.endpoint.metrics.gauges import States
 from lab.endpoint.metrics.sampler import Sampler
-from lab.endpoint.records import EndpointRecord, Kind, Status
+from lab.endpoint.records import EndpointKind, EndpointRecord, Status
 from tests.unit.endpoint.manualclock import ManualClock
 from tests.unit.endpoint.standins import (
     FakeFleet,
@@ -167,7 +167,7 @@ def test_every_help_text_says_what_cloudwatch_calls_it(
 
 def test_counting_an_invocation_takes_microseconds(metrics: Metrics) -> None:
     fleet = FakeFleet()
-    fleet.add(live(kind=Kind.SERVERLESS, max_concurrency=4, initial_count=1))
+    fleet.add(live(kind=EndpointKind.SERVERLESS, max_concurrency=4, initial_count=1))
     metrics.watch(fleet=fleet.as_fleet)
     invoke(metrics)
     best = min(timeit.repeat(lambda: invoke(metrics), number=500, repeat=7)) / 500
@@ -178,7 +178,7 @@ def test_what_the_pools_hold_shows_at_once(metrics: Metrics, registry: Collector
     fleet = FakeFleet()
     one = fleet.add(
         live(
-            kind=Kind.SERVERLESS,
+            kind=EndpointKind.SERVERLESS,
             servers=[server("a"), server("b"), server("c")],
             max_concurrency=4,
             initial_count=2,
@@ -202,7 +202,7 @@ def test_what_exceeds_provisioned_concurrency_spills_over(
 ) -> None:
     fleet = FakeFleet()
     one = fleet.add(
-        live(kind=Kind.SERVERLESS, servers=[server("a"), server("b")], max_concurrency=4)
+        live(kind=EndpointKind.SERVERLESS, servers=[server("a"), server("b")], max_concurrency=4)
     )
     metrics.watch(fleet=fleet.as_fleet)
     pool = one.variants[0].pool
@@ -241,7 +241,7 @@ def test_a_queue_without_instances_is_a_backlog_without_capacity(
             return [("e", Waiting()), ("deleted", Waiting())]
 
     fleet = FakeFleet()
-    one = fleet.add(live(kind=Kind.ASYNC, servers=[]))
+    one = fleet.add(live(kind=EndpointKind.ASYNC, servers=[]))
     metrics.watch(fleet=fleet.as_fleet, backlogs=Backlogs())
     seen = Scraped(registry)
     assert seen.value("async_approximate_backlog_size", endpoint="e") == 3

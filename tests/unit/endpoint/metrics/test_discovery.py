@@ -5,7 +5,7 @@ from typing import Any, cast
 
 from lab.endpoint.live import LiveVariant, Pool
 from lab.endpoint.metrics.discovery import Discovery
-from lab.endpoint.records import Kind, Resource
+from lab.endpoint.records import EndpointKind, Resource
 from tests.unit.endpoint.standins import FakeFleet, FakePool, FakeStore, live, plan, server
 
 
@@ -15,7 +15,7 @@ def config(**body: Any) -> Resource:
 
 def test_every_container_is_a_target_with_its_model() -> None:
     fleet, store = FakeFleet(), FakeStore()
-    one = fleet.add(live(kind=Kind.SERVERLESS, servers=[server("a"), server("b")]))
+    one = fleet.add(live(kind=EndpointKind.SERVERLESS, servers=[server("a"), server("b")]))
     shadow = FakePool(plan=plan(name="w", shadow=True), servers=[server("c", variant="w")])
     shadow.servers[0].address = ("fd00::1", 8080)
     one.shadows = [LiveVariant(name="w", pool=cast("Pool", shadow), weight=1.0)]

@@ -51,7 +51,7 @@ def test_a_container_that_may_still_work_on_a_lost_request_is_given_to_nobody() 
         pool = await scene.started(scene.serverless(1))
         lease = pool.try_acquire()
         assert lease is not None
-        lease.server.spent = True
+        lease.server.tainted = True
         lease.release()
         coming = asyncio.ensure_future(pool.acquire())
         await scene.clock.advance(1)

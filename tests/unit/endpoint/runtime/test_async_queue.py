@@ -12,12 +12,12 @@ import pytest
 from moto.server import ThreadedMotoServer
 
 from lab.endpoint.protocol.errors import ApiError
-from lab.endpoint.records import Kind
+from lab.endpoint.records import EndpointKind
 from lab.endpoint.runtime import async_worker
 from lab.endpoint.runtime.async_queue import AcceptedReply, AsyncInference
 from lab.endpoint.s3 import ObjectError, Objects, S3Objects
 from lab.endpoint.settings import Settings
-from lab.endpoint.transport import Answer, Call, NotSentError
+from lab.endpoint.transport import Call, ContainerAnswer, NotSentError
 from tests.unit.endpoint.manualclock import ManualClock
 from tests.unit.endpoint.standins import (
     FakeFleet,
@@ -66,7 +66,7 @@ class World:
         self.settings = Settings(state=tmp)
         if store is None:
             self.store.add_endpoint_named("e")
-        self.live = self.fleet.add(live(**{"kind": Kind.ASYNC, "at_once": 1, **of_live}))
+        self.live = self.fleet.add(live(**{"kind": EndpointKind.ASYNC, "at_once": 1, **of_live}))
         self.queue = self.made()
 
     def made(self, objects: Objects | None = None) -> AsyncInference:
@@ -305,7 +305,9 @@ def test_a_request_expires_in_the_queue(world: World) -> None:
 
 
 def test_a_models_error_is_written_to_the_failure_path(world: World) -> None:
-    world.transport.answer = lambda call, timeout_s: Answer(status=500, headers={}, body=b"boom")
+    world.transport.answer = lambda call, timeout_s: ContainerAnswer(
+        status=500, headers={}, body=b"boom"
+    )
 
     async def scenario() -> None:
         reply = await world.accept(b"x")
@@ -326,7 +328,9 @@ def test_what_a_model_said_is_one_short_line_of_the_emulators_log(
     world: World, caplog: pytest.LogCaptureFixture
 ) -> None:
     said = b"boom\nWARNING face: another line\n" + b"x" * 60_000
-    world.transport.answer = lambda call, timeout_s: Answer(status=500, headers={}, body=said)
+    world.transport.answer = lambda call, timeout_s: ContainerAnswer(
+        status=500, headers={}, body=said
+    )
 
     async def scenario() -> None:
         reply = await world.accept(b"x")

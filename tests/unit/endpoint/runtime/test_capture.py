@@ -15,7 +15,7 @@ from lab.endpoint.live import LiveEndpoint
 from lab.endpoint.runtime import capture as module
 from lab.endpoint.runtime.capture import S3Capture
 from lab.endpoint.s3 import ObjectError
-from lab.endpoint.transport import Answer, Call
+from lab.endpoint.transport import Call, ContainerAnswer
 from tests.unit.endpoint.manualclock import ManualClock
 from tests.unit.endpoint.standins import FakeObjects, live, until
 
@@ -51,7 +51,9 @@ def put(
         endpoint,
         "v",
         request=Call(body=body, headers={"Content-Type": kind} if kind else {}),
-        answer=Answer(status=200, headers={"content-type": "application/json"}, body=answer),
+        answer=ContainerAnswer(
+            status=200, headers={"content-type": "application/json"}, body=answer
+        ),
         inference_id=inference_id,
         at=at,
     )
@@ -64,7 +66,7 @@ def during(
 ) -> S3Capture:
     """Run with a capture that is started before and closed after."""
     clock = ManualClock()
-    capture = S3Capture(objects=objects, clock=clock, chance=random.Random(1), **over)
+    capture = S3Capture(objects=objects, clock=clock, rng=random.Random(1), **over)
 
     async def run() -> None:
         await capture.start()

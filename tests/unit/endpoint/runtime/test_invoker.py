@@ -7,9 +7,9 @@ import pytest
 
 from lab.endpoint.live import LaunchFailed, LiveVariant, NotReady, Setup, Throttled
 from lab.endpoint.protocol.errors import ApiError
-from lab.endpoint.records import Kind
+from lab.endpoint.records import EndpointKind
 from lab.endpoint.runtime.streaming import frames
-from lab.endpoint.transport import Answer, NotSentError, TransportError
+from lab.endpoint.transport import ContainerAnswer, NotSentError, TransportError
 from tests.unit.endpoint.protocol.test_eventstream import parsed
 from tests.unit.endpoint.scene import OK, Scene, ScriptedPool, request, run
 
@@ -65,7 +65,7 @@ def test_only_the_documented_headers_reach_the_container() -> None:
 
 def test_only_the_documented_headers_come_back_and_the_variant_is_named() -> None:
     scene = Scene(
-        Answer(
+        ContainerAnswer(
             status=201,
             headers={
                 "content-type": "text/csv",
@@ -124,7 +124,7 @@ def test_a_real_time_endpoint_that_is_being_created_is_not_found() -> None:
 
 
 def test_an_asynchronous_endpoint_takes_no_other_calls() -> None:
-    error = refused(Scene(kind=Kind.ASYNC))
+    error = refused(Scene(kind=EndpointKind.ASYNC))
     assert error.code == "ValidationError"
     assert "InvokeEndpointAsync" in str(error)
 
@@ -168,7 +168,7 @@ def test_headers_of_other_kinds_of_endpoint_are_refused(header: str) -> None:
 
 
 def test_a_serverless_request_beyond_4_mb_has_an_oversize_body() -> None:
-    scene = Scene(kind=Kind.SERVERLESS)
+    scene = Scene(kind=EndpointKind.SERVERLESS)
     run(lambda: scene.invoker.invoke(request(bytes(4 * 1024 * 1024))))
     error = refused(scene, bytes(4 * 1024 * 1024 + 1))
     assert error.code == "ValidationError"
@@ -186,7 +186,7 @@ def test_a_real_time_request_beyond_the_configured_limit_is_a_bare_413() -> None
 
 @pytest.mark.parametrize(("status", "side"), [(400, "client"), (503, "server"), (302, "server")])
 def test_anything_but_success_is_a_model_error_with_what_it_said(status: int, side: str) -> None:
-    error = refused(Scene(Answer(status=status, headers={}, body=b"no such thing")))
+    error = refused(Scene(ContainerAnswer(status=status, headers={}, body=b"no such thing")))
     assert (error.code, error.status) == ("ModelError", 424)
     assert str(error.message).startswith(
         f'Received {side} error ({status}) from primary with message "no such thing". See '
@@ -209,7 +209,7 @@ def test_no_answer_in_time_is_a_model_error_of_status_0() -> None:
         error
     )
     assert scene.counted.invocations[0]["model_status"] is None
-    assert scene.pool.servers[0].spent
+    assert scene.pool.servers[0].tainted
 
 
 def test_a_broken_connection_is_a_model_error_and_the_request_is_not_sent_again() -> None:
@@ -252,7 +252,9 @@ def test_servers_that_take_nothing_are_tried_for_60_s() -> None:
 
 
 def test_an_answer_beyond_the_limit_is_a_model_error() -> None:
-    scene = Scene(Answer(status=200, headers={}, body=bytes(5 << 20)), kind=Kind.SERVERLESS)
+    scene = Scene(
+        ContainerAnswer(status=200, headers={}, body=bytes(5 << 20)), kind=EndpointKind.SERVERLESS
+    )
     assert refused(scene).code == "ModelError"
 
 
@@ -260,7 +262,7 @@ def test_an_answer_beyond_the_limit_is_a_model_error() -> None:
 
 
 def test_above_max_concurrency_the_client_is_throttled_with_a_null_message() -> None:
-    scene = Scene(kind=Kind.SERVERLESS)
+    scene = Scene(kind=EndpointKind.SERVERLESS)
     scene.pool.now = [Throttled()]
     error = refused(scene)
     assert (error.code, error.status, error.message) == ("ThrottlingException", 400, None)
@@ -269,7 +271,7 @@ def test_above_max_concurrency_the_client_is_throttled_with_a_null_message() -> 
 
 
 def test_a_cold_start_is_waited_for_and_counted_as_setup() -> None:
-    scene = Scene(kind=Kind.SERVERLESS)
+    scene = Scene(kind=EndpointKind.SERVERLESS)
     scene.pool.now = [None]
     scene.pool.setup = Setup(total_s=3.0, phases_s={})
     run(lambda: scene.invoker.invoke(request()))
@@ -277,7 +279,7 @@ def test_a_cold_start_is_waited_for_and_counted_as_setup() -> None:
 
 
 def test_a_cold_start_that_fails_is_a_model_error_with_the_cause() -> None:
-    scene = Scene(kind=Kind.SERVERLESS)
+    scene = Scene(kind=EndpointKind.SERVERLESS)
     scene.pool.now = [None]
     scene.pool.late = LaunchFailed("exit code 3: no such model")
     error = refused(scene)
@@ -302,7 +304,7 @@ def test_a_real_time_request_waits_60_s_for_a_server_and_no_longer() -> None:
 
 
 def test_a_serverless_variant_without_servers_is_not_ready() -> None:
-    scene = Scene(kind=Kind.SERVERLESS)
+    scene = Scene(kind=EndpointKind.SERVERLESS)
     scene.pool.now = [None]
     scene.pool.late = NotReady()
     assert refused(scene).code == "ModelNotReadyException"
@@ -329,7 +331,7 @@ def test_a_request_that_is_cancelled_while_it_waits_leaves_no_lease() -> None:
 
 
 def test_a_shadow_gets_a_copy_and_its_answer_is_dropped() -> None:
-    scene = Scene(OK, Answer(status=500, headers={}, body=b"shadow"))
+    scene = Scene(OK, ContainerAnswer(status=500, headers={}, body=b"shadow"))
     assert scene.live is not None
     shadow = ScriptedPool("shadow")
     scene.live.shadows = [LiveVariant(name="shadow", pool=shadow, weight=1.0)]
@@ -376,7 +378,9 @@ def streamed(
 
 
 def test_a_stream_comes_as_parts_that_add_up_to_what_the_model_sent() -> None:
-    scene = Scene(Answer(status=200, headers={"content-type": "text/event-stream"}, body=b""))
+    scene = Scene(
+        ContainerAnswer(status=200, headers={"content-type": "text/event-stream"}, body=b"")
+    )
     scene.transport.parts = [b"data: one\n\n", b"data: two\n\n", b"data: three\n\n"]
     headers, found = streamed(scene)
     assert headers == {
@@ -409,7 +413,7 @@ def test_a_stream_that_breaks_off_says_so_after_what_had_come(
 
 
 def test_an_error_before_the_stream_is_an_ordinary_model_error() -> None:
-    scene = Scene(Answer(status=500, headers={}, body=b"no"))
+    scene = Scene(ContainerAnswer(status=500, headers={}, body=b"no"))
     error = refused(scene, stream=True)
     assert error.fields["OriginalStatusCode"] == 500
     assert scene.transport.closed == 1
@@ -434,7 +438,7 @@ def test_a_slow_model_does_not_keep_what_it_has_said_waiting() -> None:
     async def story() -> bytes:
         end = asyncio.Event()
         got = b""
-        framed: Any = frames(slow(end), chance=random.Random(1))
+        framed: Any = frames(slow(end), rng=random.Random(1))
         while got != b"hello":
             ((_, payload),) = parsed((await anext(framed)).frame)
             got += payload

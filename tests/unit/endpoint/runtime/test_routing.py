@@ -6,7 +6,7 @@ import pytest
 
 from lab.endpoint.live import LiveEndpoint, LiveVariant, Pool
 from lab.endpoint.protocol.errors import ApiError
-from lab.endpoint.records import Kind
+from lab.endpoint.records import EndpointKind
 from lab.endpoint.runtime.routing import choose, shadows
 
 NO_POOL = cast("Pool", None)
@@ -15,7 +15,7 @@ NO_POOL = cast("Pool", None)
 def endpoint(weights: dict[str, float], *, shadow: float | None = None) -> LiveEndpoint:
     return LiveEndpoint(
         name="e",
-        kind=Kind.REAL_TIME,
+        kind=EndpointKind.REAL_TIME,
         generation=1,
         variants=[LiveVariant(name=n, pool=NO_POOL, weight=w) for n, w in weights.items()],
         shadows=() if shadow is None else [LiveVariant(name="shadow", pool=NO_POOL, weight=shadow)],
@@ -23,8 +23,8 @@ def endpoint(weights: dict[str, float], *, shadow: float | None = None) -> LiveE
 
 
 def shares(live: LiveEndpoint, times: int = 4000) -> dict[str, float]:
-    chance = random.Random(1)
-    counted = Counter(choose(live, None, chance).name for _ in range(times))
+    rng = random.Random(1)
+    counted = Counter(choose(live, None, rng).name for _ in range(times))
     return {name: count / times for name, count in counted.items()}
 
 
@@ -59,6 +59,6 @@ def test_an_unknown_target_variant_is_refused_with_the_ones_there_are() -> None:
 @pytest.mark.parametrize(("weight", "share"), [(1.0, 1.0), (2.0, 1.0), (0.25, 0.25), (0.0, 0.0)])
 def test_a_shadow_sees_its_weight_relative_to_the_variants(weight: float, share: float) -> None:
     live = endpoint({"a": 1.0}, shadow=weight)
-    chance = random.Random(1)
-    seen = sum(len(shadows(live, live.variants[0], chance)) for _ in range(4000)) / 4000
+    rng = random.Random(1)
+    seen = sum(len(shadows(live, live.variants[0], rng)) for _ in range(4000)) / 4000
     assert seen == pytest.approx(share, abs=0.03)

@@ -8,7 +8,15 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from lab.engine.doctor import network, prerequisites
-from lab.engine.doctor.findings import Check, Finding, State, degraded, examine, missing, ok
+from lab.engine.doctor.findings import (
+    Check,
+    CheckResult,
+    CheckState,
+    degraded,
+    examine,
+    missing,
+    ok,
+)
 from lab.engine.doctor.prerequisites import all_checks, judged_emulation, runnable, time_loop
 from lab.engine.emulation.qemu import Emulation
 from lab.engine.install import packages
@@ -31,7 +39,7 @@ def test_findings_come_in_the_order_of_the_checks() -> None:
     assert list(examine(checks)) == ["slow", "alone", "fast"]
 
 
-def _after(seconds: float) -> Finding:
+def _after(seconds: float) -> CheckResult:
     time.sleep(seconds)
     return ok("done")
 
@@ -39,7 +47,7 @@ def _after(seconds: float) -> Finding:
 def test_a_check_that_hangs_does_not_hold_up_the_others() -> None:
     release = threading.Event()
 
-    def hang() -> Finding:
+    def hang() -> CheckResult:
         release.wait(10)
         return ok("late")
 
@@ -49,27 +57,27 @@ def test_a_check_that_hangs_does_not_hold_up_the_others() -> None:
     )
     release.set()
     assert time.monotonic() - begun < 5
-    assert found["hangs"].state is State.DEGRADED
-    assert found["fine"].state is State.OK
+    assert found["hangs"].state is CheckState.DEGRADED
+    assert found["fine"].state is CheckState.OK
 
 
 def test_a_check_that_fails_is_a_finding() -> None:
-    def refuse() -> Finding:
+    def refuse() -> CheckResult:
         raise EngineError("gone", remedy="Start it.")
 
-    def break_() -> Finding:
+    def break_() -> CheckResult:
         raise PermissionError("no")
 
     found = examine([Check(name="a", look=refuse), Check(name="b", look=break_)])
     assert found["a"] == missing("gone", "Start it.")
-    assert found["b"].state is State.DEGRADED
+    assert found["b"].state is CheckState.DEGRADED
 
 
 def test_what_needs_quiet_runs_after_all_others() -> None:
     order: list[str] = []
 
-    def noted(name: str, seconds: float) -> Callable[[], Finding]:
-        def look() -> Finding:
+    def noted(name: str, seconds: float) -> Callable[[], CheckResult]:
+        def look() -> CheckResult:
             time.sleep(seconds)
             order.append(name)
             return ok(name)
@@ -92,7 +100,7 @@ def test_what_needs_quiet_runs_after_all_others() -> None:
     ],
 )
 def test_the_lab_runs_as_long_as_one_engine_can(
-    engine: Finding, process: Finding, expected: str | None
+    engine: CheckResult, process: CheckResult, expected: str | None
 ) -> None:
     assert runnable({"engine": engine, "process engine": process}) == expected
 
@@ -106,13 +114,15 @@ def test_every_check_has_a_name_of_its_own() -> None:
 @pytest.mark.parametrize(
     ("seen", "state"),
     [
-        ({"runs": True, "version": "10.0.2"}, State.OK),
-        ({"runs": True, "remedy": "See that it is QEMU 8."}, State.DEGRADED),
-        ({"runs": False, "remedy": "Build once.", "mendable": True}, State.DEGRADED),
-        ({"runs": False, "remedy": "Run as root: ..."}, State.MISSING),
+        ({"runs": True, "version": "10.0.2"}, CheckState.OK),
+        ({"runs": True, "remedy": "See that it is QEMU 8."}, CheckState.DEGRADED),
+        ({"runs": False, "remedy": "Build once.", "mendable": True}, CheckState.DEGRADED),
+        ({"runs": False, "remedy": "Run as root: ..."}, CheckState.MISSING),
     ],
 )
-def test_the_other_platform_is_told_with_what_to_do(seen: dict[str, Any], state: State) -> None:
+def test_the_other_platform_is_told_with_what_to_do(
+    seen: dict[str, Any], state: CheckState
+) -> None:
     emulation = Emulation(platform=Platform.ARM64, native=False, detail="QEMU", **seen)
     found = judged_emulation(emulation)
     assert found.state is state
@@ -133,7 +143,7 @@ def test_without_an_engine_this_machines_own_kernel_is_looked_at(
     monkeypatch.setattr(prerequisites, "look_here", look_here)
     for machine in ("x86_64", "aarch64"):
         monkeypatch.setattr("os.uname", lambda machine=machine: SimpleNamespace(machine=machine))
-        assert prerequisites.other_platform().state is State.OK
+        assert prerequisites.other_platform().state is CheckState.OK
     assert asked == [Platform.ARM64, Platform.AMD64]
 
 
@@ -144,16 +154,16 @@ def test_a_tool_tells_its_version_or_how_to_get_it(
     programs.answer("docker buildx version", "github.com/docker/buildx 0.13.1+ds1 0.13.1+ds1-3")
     looks = {check.name: check.look for check in all_checks()}
     assert looks["buildx"]() == ok("0.13.1+ds1")
-    assert looks["compose"]().state is State.MISSING
+    assert looks["compose"]().state is CheckState.MISSING
     assert looks["compose"]().remedy
 
 
 @pytest.mark.parametrize(
     ("free", "state"),
-    [(100 * 2**30, State.OK), (12 * 2**30, State.DEGRADED), (2**30, State.MISSING)],
+    [(100 * 2**30, CheckState.OK), (12 * 2**30, CheckState.DEGRADED), (2**30, CheckState.MISSING)],
 )
 def test_too_little_disk_is_told_in_figures(
-    monkeypatch: pytest.MonkeyPatch, free: int, state: State
+    monkeypatch: pytest.MonkeyPatch, free: int, state: CheckState
 ) -> None:
     monkeypatch.setattr(
         "shutil.disk_usage", lambda path: type("Usage", (), {"free": free, "total": free})
@@ -162,9 +172,9 @@ def test_too_little_disk_is_told_in_figures(
 
 
 def test_pip_itself_is_asked_whether_its_index_answers(programs: "Programs") -> None:
-    assert network.python_index().state is State.DEGRADED
+    assert network.python_index().state is CheckState.DEGRADED
     programs.answer(f"{sys.executable} -m pip index versions", "pip (25.0)")
-    assert network.python_index().state is State.OK
+    assert network.python_index().state is CheckState.OK
 
 
 def test_the_noise_probe_lasts_as_long_as_it_was_told() -> None:

@@ -11,7 +11,7 @@ import pytest
 from lab.errors import UsageError
 from lab.observe.grafana import check
 from lab.observe.grafana.api import Grafana, NoGrafanaError
-from lab.observe.grafana.check import Finding
+from lab.observe.grafana.check import BoardFault
 from lab.observe.render.board import Board, find, parse
 from lab.observe.render.prometheus import Prometheus
 from lab.paths import ROOT
@@ -106,13 +106,13 @@ def board(**panel: Any) -> Board:
 
 def findings(
     answers: Recorded, *, boards: Sequence[Board] | None = None, secret: Any = None
-) -> tuple[dict[str, Finding], list[Asked]]:
+) -> tuple[dict[str, BoardFault], list[Asked]]:
     with standing_in(answers) as server, Grafana(server.url, secret) as grafana:
         found = check.check(grafana, prometheus(), boards or [board()], since="now-1h")
         return {one.what: one for one in found}, server.asked
 
 
-def wrong(found: dict[str, Finding]) -> list[str]:
+def wrong(found: dict[str, BoardFault]) -> list[str]:
     return [what for what, one in found.items() if not one.good]
 
 

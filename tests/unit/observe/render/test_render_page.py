@@ -23,7 +23,7 @@ FULL = [panel("timeseries", "x"), panel("stat", "x", query=instant(), title="<i>
 
 
 def drawn(*panels: Any, **more: Any) -> list[draw.DrawnBoard]:
-    options = draw.Options(range="10m", now=NOW)
+    options = draw.DrawOptions(range="10m", now=NOW)
     return list(draw.draw([board(*panels, **more)], RECORD.server(), options))
 
 
@@ -173,6 +173,6 @@ def test_the_committed_boards_are_all_drawn_in_their_order() -> None:
     ]
     kinds = {panel.kind for one in boards for panel in one.panels}
     assert kinds <= draw._KINDS.keys()
-    answered = draw.draw(boards, Record().server(), draw.Options(now=NOW))
-    failed = [panel.trouble for one in answered for panel in one.of(draw.State.FAILED)]
+    answered = draw.draw(boards, Record().server(), draw.DrawOptions(now=NOW))
+    failed = [panel.trouble for one in answered for panel in one.of(draw.PanelState.FAILED)]
     assert failed == []

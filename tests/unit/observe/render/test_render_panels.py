@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from lab.observe.render.draw import Drawn, DrawnBoard, Options, State, draw
+from lab.observe.render.draw import Drawn, DrawnBoard, DrawOptions, PanelState, draw
 from lab.observe.render.panels.views import Dials, Plot, Strips, Table, Tiles, Words
 from lab.observe.render.prometheus import PrometheusError
 from tests.unit.observe.render.recorded import NOW, Record, board, instant, panel
@@ -18,7 +18,7 @@ GREEN, ORANGE = "light-dark(#56a64b, #73bf69)", "light-dark(#ff780a, #ff9830)"
 
 
 def drawn(record: Record, *panels: Any, given: Any = None, **more: Any) -> DrawnBoard:
-    options = Options(range="10m", now=NOW, given=given or {})
+    options = DrawOptions(range="10m", now=NOW, given=given or {})
     return draw([board(*panels, **more)], record.server(), options)[0]
 
 
@@ -271,25 +271,25 @@ def test_text_is_markdown_and_nothing_else() -> None:
 
 def test_a_panel_without_data_is_empty_unless_its_board_expects_it() -> None:
     nan = Record(series={"x": [(A, float("nan"))]})
-    assert only(nan, panel("stat", "x", query=instant())).state is State.EMPTY
-    assert only(Record(), panel("timeseries", "x")).state is State.EMPTY
+    assert only(nan, panel("stat", "x", query=instant())).state is PanelState.EMPTY
+    assert only(Record(), panel("timeseries", "x")).state is PanelState.EMPTY
     quiet = only(Record(), panel("stat", "x", defaults={"noValue": "no requests"}))
-    assert (quiet.state, quiet.trouble) == (State.QUIET, "no requests")
+    assert (quiet.state, quiet.trouble) == (PanelState.QUIET, "no requests")
     partly = only(TWO, panel("timeseries", "x", "absent"))
-    assert partly.state is State.DRAWN
+    assert partly.state is PanelState.DRAWN
     assert [one.ref for one in partly.missing] == ["B"]
 
 
 def test_a_refused_query_names_board_panel_and_query() -> None:
     record = Record(refused={"sum(": "unexpected end of input"})
     found = only(record, panel("timeseries", "sum("))
-    assert found.state is State.FAILED
+    assert found.state is PanelState.FAILED
     assert found.trouble == "query A, sum(: bad_data: unexpected end of input"
 
 
 def test_a_kind_that_is_not_known_is_told() -> None:
     found = only(Record(), panel("geomap", "x"))
-    assert found.state is State.FAILED
+    assert found.state is PanelState.FAILED
     assert "geomap" in found.trouble
 
 
@@ -373,4 +373,4 @@ def test_no_prometheus_is_an_error_that_says_what_to_do() -> None:
     from lab.observe.render.prometheus import Prometheus
 
     with pytest.raises(PrometheusError, match="make up"):
-        draw([board()], Prometheus("http://127.0.0.1:9"), Options())
+        draw([board()], Prometheus("http://127.0.0.1:9"), DrawOptions())

@@ -6,8 +6,8 @@ import pytest
 
 from lab.errors import UsageError
 from lab.observe.render import calcs
-from lab.observe.render.board import Target
-from lab.observe.render.frames import Field, Frame, Kind, from_answer, single_value
+from lab.observe.render.board import PanelQuery
+from lab.observe.render.frames import Field, FieldKind, Frame, from_answer, single_value
 from lab.observe.render.prometheus import Series
 from lab.observe.render.transform import transformed
 
@@ -21,12 +21,12 @@ def rows(frame: Frame) -> list[dict[str, object]]:
 
 
 def table(ref: str, *found: Series) -> Frame:
-    target = Target(ref=ref, expr="x", format="table", instant=True)
+    target = PanelQuery(ref=ref, expr="x", format="table", instant=True)
     return from_answer(target, found, step=0)[0]
 
 
 def legends(legend: str, *found: Series) -> list[str]:
-    target = Target(ref="A", expr="sum(x)", legend=legend)
+    target = PanelQuery(ref="A", expr="sum(x)", legend=legend)
     return [frame.fields[1].display for frame in from_answer(target, found, step=15)]
 
 
@@ -40,7 +40,7 @@ def test_series_are_called_as_the_legend_says() -> None:
 
 def test_a_curve_breaks_where_steps_are_missing() -> None:
     found = Series(labels={}, points=[(0, 1.0), (15, math.nan), (60, 3.0), (75, 4.0)])
-    frame = from_answer(Target(ref="A", expr="x"), [found], step=15)[0]
+    frame = from_answer(PanelQuery(ref="A", expr="x"), [found], step=15)[0]
     assert frame.fields[0].values == [0, 15, 30, 60, 75]
     assert frame.fields[1].values == [1.0, None, None, 3.0, 4.0]
 
@@ -58,7 +58,7 @@ def test_buckets_count_what_fell_between_their_ends() -> None:
         Series(labels={"le": le}, points=[(0, count)])
         for le, count in (("+Inf", 10.0), ("0.5", 4.0), ("1", 9.0))
     ]
-    frame = from_answer(Target(ref="A", expr="x", format="heatmap"), found, step=15)[0]
+    frame = from_answer(PanelQuery(ref="A", expr="x", format="heatmap"), found, step=15)[0]
     counts = {one.display: one.values[0] for one in frame.fields[1:]}
     assert list(counts.items()) == [("0.5", 4.0), ("1", 5.0), ("+Inf", 1.0)]
 
@@ -96,7 +96,7 @@ def test_a_matrix_has_a_row_and_a_column_for_each_value() -> None:
 
 
 def test_labels_become_columns() -> None:
-    target = Target(ref="A", expr="x", legend="value")
+    target = PanelQuery(ref="A", expr="x", legend="value")
     frames = from_answer(target, [series(1, v="x"), series(2, v="y")], step=15)
     done = transformed(frames, [{"id": "labelsToFields", "options": {}}])
     assert rows(done[0]) == [
@@ -108,8 +108,8 @@ def test_labels_become_columns() -> None:
 def test_frames_join_on_a_column() -> None:
     frames = [
         Frame(fields=[
-            Field(name="k", kind=Kind.STRING, values=keys),
-            Field(name=name, kind=Kind.NUMBER, values=values),
+            Field(name="k", kind=FieldKind.STRING, values=keys),
+            Field(name=name, kind=FieldKind.NUMBER, values=values),
         ])
         for name, keys, values in (("a", ["x", "y"], [1.0, 2.0]), ("b", ["y", "z"], [3.0, 4.0]))
     ]  # fmt: skip
@@ -136,7 +136,7 @@ def test_rows_are_sorted_limited_and_renamed() -> None:
 
 
 def test_series_reduce_to_rows() -> None:
-    target = Target(ref="A", expr="x")
+    target = PanelQuery(ref="A", expr="x")
     points = [(0.0, 1.0), (15.0, 3.0)]
     frames = from_answer(target, [Series(labels={"v": "x"}, points=points)], step=15)
     options = {"reducers": ["max", "lastNotNull"], "labelsToFields": True}

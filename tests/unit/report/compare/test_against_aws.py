@@ -11,14 +11,14 @@ from rich.console import Console
 from lab.aws.measure.folder import MeasureFolder
 from lab.aws.measure.record import (
     AwsRun,
+    MeasuredSubject,
     MetricsFile,
     Protocol,
     Reading,
     Sample,
     Sent,
-    Subject,
 )
-from lab.aws.model import Kind, Target
+from lab.aws.model import PushTarget, ServingKind
 from lab.coldstart import record
 from lab.errors import UsageError
 from lab.report.compare import measured_out
@@ -28,12 +28,12 @@ from lab.spec import Platform, StartKind
 from tests.unit.report import synthetic
 from tests.unit.report.synthetic import Script
 
-SUBJECT = Subject(
+SUBJECT = MeasuredSubject(
     endpoint="inference-lab-test",
     variant="onnx-slim",
     model="retinopathy-mobilenet",
-    kind=Kind.SERVERLESS,
-    target=Target.AWS,
+    kind=ServingKind.SERVERLESS,
+    target=PushTarget.AWS,
     region="eu-central-1",
     memory_mb=2048,
 )
@@ -49,7 +49,7 @@ def _home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def measurement(
     name: str = THERE,
     *,
-    subject: Subject = SUBJECT,
+    subject: MeasuredSubject = SUBJECT,
     cold_s: float = 10.0,
     warm_s: float = 0.3,
     told_at_once: bool = False,
@@ -183,7 +183,7 @@ def test_what_ran_under_qemu_predicts_nothing(tmp_path: Path) -> None:
 
 
 def test_a_measurement_of_the_emulator_under_qemu_predicts_nothing_either() -> None:
-    local = SUBJECT.model_copy(update={"target": Target.LOCAL})
+    local = SUBJECT.model_copy(update={"target": PushTarget.LOCAL})
     here = MeasureFolder.find(measurement(HERE, subject=local, told_at_once=True))
     qemu = here.run().model_copy(update={"emulated": True})
     (here.path / "aws.json").write_text(qemu.model_dump_json(by_alias=True))
@@ -205,7 +205,7 @@ def test_another_memory_variant_or_model_is_refused_naming_what_there_is(
 
 def test_a_real_time_endpoint_is_predicted_warm_by_starts_without_a_limit(tmp_path: Path) -> None:
     real_time = SUBJECT.model_copy(
-        update={"kind": Kind.REAL_TIME, "memory_mb": None, "instance_type": "ml.m5.xlarge"}
+        update={"kind": ServingKind.REAL_TIME, "memory_mb": None, "instance_type": "ml.m5.xlarge"}
     )
     folder = starts(tmp_path, Script(tiers=("host",)))
     result = compare_with_aws(folder, measurement(subject=real_time))
@@ -213,7 +213,7 @@ def test_a_real_time_endpoint_is_predicted_warm_by_starts_without_a_limit(tmp_pa
 
 
 def test_the_emulator_s_measurement_predicts_every_figure_with_intervals() -> None:
-    local = SUBJECT.model_copy(update={"target": Target.LOCAL})
+    local = SUBJECT.model_copy(update={"target": PushTarget.LOCAL})
     here = measurement(HERE, subject=local, cold_s=8.0, warm_s=0.2, told_at_once=True)
     there = measurement(THERE, told_at_once=True)
     result = compare_with_aws(here, there)
@@ -226,7 +226,7 @@ def test_the_emulator_s_measurement_predicts_every_figure_with_intervals() -> No
 
 
 def test_which_is_the_prediction_does_not_depend_on_the_order(tmp_path: Path) -> None:
-    local = SUBJECT.model_copy(update={"target": Target.LOCAL})
+    local = SUBJECT.model_copy(update={"target": PushTarget.LOCAL})
     here = measurement(HERE, subject=local, told_at_once=True)
     there = measurement(THERE, told_at_once=True)
     assert compare_with_aws(there, here) == compare_with_aws(here, there)
@@ -235,13 +235,13 @@ def test_which_is_the_prediction_does_not_depend_on_the_order(tmp_path: Path) ->
 
 
 def test_measurements_of_different_things_are_not_compared() -> None:
-    other = SUBJECT.model_copy(update={"target": Target.LOCAL, "memory_mb": 1024})
+    other = SUBJECT.model_copy(update={"target": PushTarget.LOCAL, "memory_mb": 1024})
     with pytest.raises(UsageError, match="1024 MB"):
         compare_with_aws(measurement(HERE, subject=other), measurement(THERE))
 
 
 def test_another_payload_is_said() -> None:
-    local = SUBJECT.model_copy(update={"target": Target.LOCAL})
+    local = SUBJECT.model_copy(update={"target": PushTarget.LOCAL})
     here = MeasureFolder.find(measurement(HERE, subject=local, told_at_once=True))
     run = here.run()
     changed = run.model_copy(update={"payload": run.payload.model_copy(update={"sha256": "b"})})
@@ -260,7 +260,7 @@ def test_a_measurement_is_told_from_a_run(tmp_path: Path) -> None:
 
 
 def test_what_the_emulator_measured_is_not_taken_for_aws_s(tmp_path: Path) -> None:
-    local = SUBJECT.model_copy(update={"target": Target.LOCAL})
+    local = SUBJECT.model_copy(update={"target": PushTarget.LOCAL})
     result = compare_with_aws(starts(tmp_path), measurement(subject=local, told_at_once=True))
     assert any("not AWS" in note for note in result.notes)
 
@@ -293,7 +293,7 @@ def test_what_is_written_holds_every_error(tmp_path: Path) -> None:
 
 
 def test_a_prediction_that_is_right_says_so() -> None:
-    local = SUBJECT.model_copy(update={"target": Target.LOCAL})
+    local = SUBJECT.model_copy(update={"target": PushTarget.LOCAL})
     result = compare_with_aws(
         measurement(HERE, subject=local, told_at_once=True), measurement(told_at_once=True)
     )

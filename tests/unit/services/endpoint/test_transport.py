@@ -12,7 +12,7 @@ import uvloop
 from face.connection import Connection
 from face.transport import KEEP_ALIVE_S, ContainerTransport
 from lab.endpoint.live import Address
-from lab.endpoint.transport import Answer, Call, NotSentError, TransportError
+from lab.endpoint.transport import Call, ContainerAnswer, NotSentError, TransportError
 
 CALL = Call(body=b"body", headers={"Content-Type": "text/plain"})
 ANSWER = b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 2\r\n\r\nok"
@@ -99,14 +99,16 @@ def play(handler: Handler, story: Story) -> Any:
     return asyncio.run(main())
 
 
-async def invoke(address: Address, transport: ContainerTransport, timeout_s: float = 5) -> Answer:
+async def invoke(
+    address: Address, transport: ContainerTransport, timeout_s: float = 5
+) -> ContainerAnswer:
     return await transport.invoke(address, CALL, timeout_s=timeout_s)
 
 
 def test_the_container_gets_the_request_as_sagemaker_sends_it() -> None:
     container = Container()
     answer = play(container, invoke)
-    assert answer == Answer(
+    assert answer == ContainerAnswer(
         status=200, headers={"content-type": "text/plain", "content-length": "2"}, body=b"ok"
     )
     (sent,) = container.requests
@@ -144,7 +146,7 @@ def test_an_idle_connection_is_dropped_before_servers_drop_it() -> None:
 def test_large_requests_and_answers_pass_whole(size: int) -> None:
     head = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % size
 
-    async def story(address: Address, transport: ContainerTransport) -> Answer:
+    async def story(address: Address, transport: ContainerTransport) -> ContainerAnswer:
         call = Call(body=b"q" * size, headers={})
         return await transport.invoke(address, call, timeout_s=10)
 
@@ -276,7 +278,7 @@ def test_a_request_that_crossed_with_the_close_is_sent_once_more_and_run_once(
     monkeypatch.setattr(Connection, "fit", True)
     container = Blunt()
 
-    async def story() -> Answer:
+    async def story() -> ContainerAnswer:
         transport = ContainerTransport()
         await invoke(container.address, transport)
         container.hang_up()

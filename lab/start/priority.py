@@ -10,7 +10,7 @@ _NICE: Final = -10
 
 
 @contextmanager
-def prompt() -> Iterator[None]:
+def raised_priority() -> Iterator[None]:
     """Let this thread go before others, where that is permitted (root on Linux).
 
     Probes then keep their interval though the container keeps every processor busy. Their own use
