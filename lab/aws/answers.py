@@ -12,7 +12,7 @@ from lab.runfiles import read_bytes
 
 
 @dataclass(frozen=True, kw_only=True)
-class Payload:
+class AnswerPayload:
     """A request body that the model can answer."""
 
     name: str
@@ -32,19 +32,19 @@ class ExpectedAnswer:
     """By the container's own clock, where it says so."""
 
 
-def payload_of(model: str, path: Path | None, *, content_type: str | None = None) -> Payload:
+def payload_of(model: str, path: Path | None, *, content_type: str | None = None) -> AnswerPayload:
     """The file, or without one the picture that was drawn with the model.
 
     Raises ``UsageError`` for a file that cannot be read or whose type cannot be told.
     """
     if path is None:
         drawn = store.payload(model)
-        return Payload(
+        return AnswerPayload(
             name=drawn.path.name, body=drawn.path.read_bytes(), content_type=drawn.content_type
         )
     kind = content_type_of(path, content_type)
     body = read_bytes(path, remedy="Correct --payload.")
-    return Payload(name=path.name, body=body, content_type=kind)
+    return AnswerPayload(name=path.name, body=body, content_type=kind)
 
 
 def read_answer(body: bytes) -> ExpectedAnswer | None:

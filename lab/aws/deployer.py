@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from lab.aws.model import Artifacts, Deployment, Names, Order, PlanItem
+from lab.aws.model import Artifacts, Deployment, DeploymentNames, Order, PlanItem
 from lab.progress import Progress
 
 
@@ -58,7 +58,7 @@ class Removal:
 class Deployer(Protocol):
     """A place to which one endpoint is pushed."""
 
-    names: Names
+    names: DeploymentNames
 
     def plan(self, order: Order, artifacts: Artifacts | None = None) -> Sequence[PlanItem]:
         """What ``prepare`` and ``deploy`` would do. Only reads.

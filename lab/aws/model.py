@@ -116,7 +116,7 @@ class Order:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Names:
+class DeploymentNames:
     """Every name of a deployment, derived from the endpoint's; the same on every run."""
 
     stack: str
@@ -127,7 +127,7 @@ class Names:
     endpoint: str
 
     @classmethod
-    def of(cls, endpoint: str, *, account: str, region: str) -> "Names":
+    def of(cls, endpoint: str, *, account: str, region: str) -> "DeploymentNames":
         """The names for an endpoint in an account and region."""
         stem = f"{PREFIX}-{endpoint}"
         return cls(
@@ -159,7 +159,7 @@ def tags(order: Order) -> Mapping[str, str]:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Check:
+class PreflightCheck:
     """A line of the preflight."""
 
     name: str
@@ -195,7 +195,7 @@ class Artifacts:
 class Deployment:
     """What a push leaves behind."""
 
-    names: Names
+    names: DeploymentNames
     region: str
     changed: bool
     """False: everything was there already, and nothing was written."""

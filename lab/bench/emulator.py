@@ -63,7 +63,7 @@ class Overhead:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Load:
+class LoadRound:
     """One round under load."""
 
     requests: int
@@ -106,7 +106,7 @@ class Measured:
     """All rounds."""
 
     overheads: Sequence[Overhead]
-    loads: Sequence[Load]
+    loads: Sequence[LoadRound]
     colds: Sequence[Cold]
     bursts: Sequence[Burst]
 
@@ -115,7 +115,7 @@ def measure(stage: Stage, options: EmulatorBenchOptions, step: Step) -> Measured
     """Run everything; the first round of each kind is warm-up and thrown away."""
     order = random.Random(options.seed)
     overheads: list[Overhead] = []
-    loads: list[Load] = []
+    loads: list[LoadRound] = []
     colds: list[Cold] = []
     work: list[tuple[str, int]] = []
     for number in range(options.rounds + 1):
@@ -191,7 +191,7 @@ def _timed(once: Callable[[], object]) -> float:
 # --- load ----------------------------------------------------------------------------------------
 
 
-def _load(called: CallTargets, options: EmulatorBenchOptions) -> Load:
+def _load(called: CallTargets, options: EmulatorBenchOptions) -> LoadRound:
     address, prepared = called.emulator()
     end = time.perf_counter() + options.load_s
     statuses: Counter[int] = Counter()
@@ -212,7 +212,7 @@ def _load(called: CallTargets, options: EmulatorBenchOptions) -> Load:
     _together(client, options.clients)
     took = time.perf_counter() - begin
     answered = statuses[_OK]
-    return Load(requests=answered, errors=statuses.total() - answered, seconds=took)
+    return LoadRound(requests=answered, errors=statuses.total() - answered, seconds=took)
 
 
 def _together(work: Callable[[], None], count: int) -> None:

@@ -36,7 +36,7 @@ class OverheadResult:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Result:
+class EmulatorResult:
     """Everything; seconds and ratios."""
 
     overheads: Sequence[OverheadResult]
@@ -74,7 +74,7 @@ class Result:
         )
 
 
-def summarise(measured: Measured, options: EmulatorBenchOptions) -> Result:
+def summarise(measured: Measured, options: EmulatorBenchOptions) -> EmulatorResult:
     """Medians over the rounds; differences are formed within each round first."""
     payloads = dict.fromkeys(one.payload for one in measured.overheads)
     ratio = ratio_of_medians(
@@ -82,7 +82,7 @@ def summarise(measured: Measured, options: EmulatorBenchOptions) -> Result:
         {number: [cold.direct_s] for number, cold in enumerate(measured.colds)},
         seed=options.seed,
     )
-    return Result(
+    return EmulatorResult(
         overheads=[_overhead(payload, measured) for payload in payloads],
         rps=figure_of([load.requests / load.seconds for load in measured.loads]),
         requests=sum(load.requests for load in measured.loads),
@@ -99,7 +99,7 @@ def save(
     *,
     options: EmulatorBenchOptions,
     measured: Measured,
-    result: Result,
+    result: EmulatorResult,
     on: Mapping[str, Any],
 ) -> None:
     """Write the rounds, their summary and what they were measured on as JSON."""
@@ -125,7 +125,7 @@ class FigureRow:
     reached: bool
 
 
-def rows(result: Result) -> Sequence[FigureRow]:
+def rows(result: EmulatorResult) -> Sequence[FigureRow]:
     """The result as a table for people."""
     found = [
         FigureRow(

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from lab import paths
 from lab.bench.emulator import EmulatorBenchOptions, measure
-from lab.bench.emulator_result import Result, save, summarise
+from lab.bench.emulator_result import EmulatorResult, save, summarise
 from lab.bench.emulator_stage import BenchSubject, staged
 from lab.endpoint.client import EmulatorClient
 from lab.engine.api import Engine
@@ -24,7 +24,7 @@ def run(
     client: EmulatorClient,
     engine: Engine,
     progress: Progress,
-) -> tuple[Result, Path]:
+) -> tuple[EmulatorResult, Path]:
     """Measure the emulator that ``client`` speaks to; the summary and the file that keeps all.
 
     ``floor`` is the image that answers at once; ``engine`` the one that the emulator uses, for

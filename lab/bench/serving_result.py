@@ -16,7 +16,7 @@ THROUGHPUT_TARGET: Final = 0.94
 
 
 @dataclass(frozen=True, kw_only=True)
-class Result:
+class ServingResult:
     """Seconds and ratios."""
 
     overhead_s: Figure
@@ -39,9 +39,9 @@ class Result:
         return None if self.emulated else self.throughput_ratio.value >= THROUGHPUT_TARGET
 
 
-def summarise(rounds: Sequence[Round], *, emulated: bool = False) -> Result:
+def summarise(rounds: Sequence[Round], *, emulated: bool = False) -> ServingResult:
     """Medians over the rounds; the two figures are formed within each round first."""
-    return Result(
+    return ServingResult(
         emulated=emulated,
         overhead_s=figure_of([r.overhead_s for r in rounds]),
         throughput_ratio=figure_of([r.throughput_ratio for r in rounds]),
@@ -57,7 +57,7 @@ def save(
     *,
     options: ServeBenchOptions,
     rounds: Sequence[Round],
-    result: Result,
+    result: ServingResult,
     measured: Mapping[str, Any],
 ) -> None:
     """Write the rounds, their summary and what they were measured on as JSON."""

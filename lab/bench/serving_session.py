@@ -13,7 +13,7 @@ from lab import paths
 from lab.artifacts import archive, build, store
 from lab.bench.load import TIMEOUT_S, LoadTarget
 from lab.bench.serving import ServeBenchOptions, arms_of, measure
-from lab.bench.serving_result import Result, save, summarise
+from lab.bench.serving_result import ServingResult, save, summarise
 from lab.engine.api import Container, ContainerSpec, Engine, Mount
 from lab.engine.emulation.qemu import ensure_runs
 from lab.errors import EngineError
@@ -31,7 +31,7 @@ _INSIDE: Final = "/bench/payload"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Job:
+class ServingJob:
     """What to serve and how much to measure."""
 
     variant: str
@@ -41,7 +41,7 @@ class Job:
     """Of the image; None is the engine's own."""
 
 
-def run(job: Job, engine: Engine, progress: Progress) -> tuple[Result, Path]:
+def run(job: ServingJob, engine: Engine, progress: Progress) -> tuple[ServingResult, Path]:
     """Measure, and return the summary and the file that keeps all of it."""
     runtime = runtime_of(job.variant)
     if engine.kind is EngineKind.PROCESS:
@@ -78,7 +78,7 @@ def run(job: Job, engine: Engine, progress: Progress) -> tuple[Result, Path]:
 
 @contextmanager
 def _served(
-    job: Job, runtime: Runtime, engine: Engine, platform: Platform, times: float
+    job: ServingJob, runtime: Runtime, engine: Engine, platform: Platform, times: float
 ) -> Iterator[tuple[Container, LoadTarget, list[str]]]:
     payload = store.payload(job.model)
     owner = f"serve-bench-{os.getpid()}"

@@ -11,7 +11,7 @@ from lab.engine.docker.clean import remove_all
 from lab.engine.docker.engine import DockerEngine
 from lab.engine.install.locate import find_engine
 from lab.stack import session
-from lab.stack.settings import Settings
+from lab.stack.settings import StackSettings
 
 app = typer.Typer()
 
@@ -47,7 +47,7 @@ def clean(
 def _forget_stack() -> None:
     engine = running_engine()
     try:
-        session.down(Settings(), engine, ConsoleProgress(), forget=True)
+        session.down(StackSettings(), engine, ConsoleProgress(), forget=True)
     finally:
         engine.close()
     out.print("The stack is stopped and forgotten.")

@@ -8,7 +8,7 @@ from lab.engine.install.locate import find_engine
 from lab.engine.process.engine import ProcessEngine
 from lab.engine.select import Choice, choice
 from lab.stack.session import down as stop
-from lab.stack.settings import Settings
+from lab.stack.settings import StackSettings
 
 app = typer.Typer()
 
@@ -20,7 +20,7 @@ def down(
     ),
 ) -> None:
     """Stop the stack and every model container; endpoints come back with the next `lab up`."""
-    settings = Settings()
+    settings = StackSettings()
     engine = running_engine()
     try:
         kept = stop(settings, engine, ConsoleProgress(), forget=everything)

@@ -13,7 +13,7 @@ from rich.table import Table
 
 from lab.artifacts import store
 from lab.bench.emulator import EmulatorBenchOptions
-from lab.bench.emulator_result import Result, rows
+from lab.bench.emulator_result import EmulatorResult, rows
 from lab.bench.emulator_session import run
 from lab.bench.emulator_stage import BenchSubject
 from lab.cli.console import ConsoleProgress, out
@@ -28,7 +28,7 @@ from lab.images.variants import image_ref
 from lab.runfiles import read_bytes
 from lab.spec import FLOOR
 from lab.stack import seed
-from lab.stack.settings import Settings
+from lab.stack.settings import StackSettings
 
 app = typer.Typer(no_args_is_help=True, help="The endpoints that `lab up` and boto3 make.")
 
@@ -149,8 +149,10 @@ def bench(
     out.print(f"All rounds are in {path}", markup=False, highlight=False, soft_wrap=True)
 
 
-def _measured(variant: str, model: str, options: EmulatorBenchOptions) -> tuple[Result, Path]:
-    settings = Settings(variant=variant, models=(model,))
+def _measured(
+    variant: str, model: str, options: EmulatorBenchOptions
+) -> tuple[EmulatorResult, Path]:
+    settings = StackSettings(variant=variant, models=(model,))
     progress = ConsoleProgress()
     engine = open_engine(progress)
     try:

@@ -11,8 +11,8 @@ from lab.cli.platforms import parse_platform
 from lab.engine.select import open_engine
 from lab.parity.compare import BOUNDS, broken, refuse_broken
 from lab.parity.pictures import COUNT
-from lab.parity.record import Comparison
-from lab.parity.session import Job, run
+from lab.parity.record import ParityComparison
+from lab.parity.session import ParityJob, run
 
 
 def parity(
@@ -34,7 +34,7 @@ def parity(
     than 0.001 or fewer than 99 % of the pictures get the same grade; the worst picture is named.
     Every picture's figures are kept in runs/<id>-parity/parity.json.
     """
-    job = Job(
+    job = ParityJob(
         variants=variants or (),
         platform=None if platform is None else parse_platform(platform),
         model=model,
@@ -52,7 +52,7 @@ def parity(
     refuse_broken(found.comparisons)
 
 
-def table(comparisons: Sequence[Comparison], model: str) -> Table:
+def table(comparisons: Sequence[ParityComparison], model: str) -> Table:
     """A row per variant."""
     made = Table(
         title=f"The same answers of {model}: at most {BOUNDS.max_abs_difference:g} apart, "

@@ -47,7 +47,7 @@ def replay(
         save(file, replaying.to_text(folders[0], runs=paths.runs()))
         _line(f"OpenMetrics: {file}")
         return
-    server = replaying.Prometheus(prometheus or replaying.address())
+    server = replaying.ReplayPrometheus(prometheus or replaying.address())
     docker = _docker()
     for folder in folders:
         done = replaying.replay(

@@ -12,11 +12,11 @@ from lab import paths
 from lab.artifacts import store
 from lab.aws.access.permissions import policy_text
 from lab.aws.access.session import AwsSession, open_session
-from lab.aws.answers import Payload, payload_of
+from lab.aws.answers import AnswerPayload, payload_of
 from lab.aws.deployer import Deployer, Removal
 from lab.aws.emulator.target import LocalStack
 from lab.aws.measured import latest_work
-from lab.aws.model import PREFIX, Deployment, Names, Order, PushTarget, ServingKind
+from lab.aws.model import PREFIX, Deployment, DeploymentNames, Order, PushTarget, ServingKind
 from lab.aws.push.planning import estimate_of, refuse_over_budget, show_plan
 from lab.aws.push.preflight import refuse_failed, show_checks
 from lab.aws.push.verify import Verified
@@ -24,7 +24,7 @@ from lab.aws.push.workflow import (
     Contract,
     Destination,
     LocalArtifacts,
-    Plan,
+    PushPlan,
     ToAws,
     ToEmulator,
     apply,
@@ -32,7 +32,7 @@ from lab.aws.push.workflow import (
     prove,
     undo,
 )
-from lab.aws.stack.cloudformation import Stack
+from lab.aws.stack.cloudformation import CloudFormationStack
 from lab.cli.console import ConsoleProgress, out
 from lab.cli.push_contract import contract_of, skipped
 from lab.cli.push_measure import emulator, measure, names_on, which
@@ -222,8 +222,8 @@ def _destination(
             yield ToEmulator(client, goods, names_on(client, order.endpoint)), None
         return
     with open_session(profile=profile, region=region, read_only=True) as aws:
-        names = Names.of(order.endpoint, account=aws.account, region=aws.region)
-        yield ToAws(aws, _docker(engine), goods, Stack(aws, names)), aws
+        names = DeploymentNames.of(order.endpoint, account=aws.account, region=aws.region)
+        yield ToAws(aws, _docker(engine), goods, CloudFormationStack(aws, names)), aws
 
 
 @contextmanager
@@ -239,7 +239,12 @@ def _removable(
     with open_session(profile=profile, region=region, read_only=True) as aws:
         there = [] if endpoint else _stacks(aws)
         name = _removed(endpoint, there, f"in {aws.region}")
-        yield Stack(aws, Names.of(name, account=aws.account, region=aws.region)), aws
+        yield (
+            CloudFormationStack(
+                aws, DeploymentNames.of(name, account=aws.account, region=aws.region)
+            ),
+            aws,
+        )
 
 
 def _removed(endpoint: str | None, there: Sequence[str], where: str) -> str:
@@ -256,7 +261,11 @@ def _stacks(aws: AwsSession) -> list[str]:
 
 
 def _estimate(
-    order: Order, goods: LocalArtifacts, planned: Plan, payload: Payload, aws: AwsSession | None
+    order: Order,
+    goods: LocalArtifacts,
+    planned: PushPlan,
+    payload: AnswerPayload,
+    aws: AwsSession | None,
 ) -> Estimate:
     work = latest_work(
         variant=order.variant,
@@ -303,7 +312,7 @@ def _say(done: Deployment, answer: Verified | None, back: str, *, wrote: bool) -
     _line(f"Take it away: {back}")
 
 
-def _say_removed(removal: Removal, names: Names) -> None:
+def _say_removed(removal: Removal, names: DeploymentNames) -> None:
     if removal.nothing:
         _line(f"There was nothing of {names.endpoint}.")
         return

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from contextlib import closing
 from typing import Final
 
-from lab.aws.model import Check, Order, PreflightState, ServingKind
+from lab.aws.model import Order, PreflightCheck, PreflightState, ServingKind
 from lab.aws.push.workflow import Contract, LocalArtifacts
 from lab.contract import fitness
 from lab.contract.check import entries, run
@@ -28,7 +28,7 @@ def contract_of(
 ) -> Contract:
     """Tries the rules that decide about this kind of endpoint on the running image: 15 s."""
 
-    def check() -> Sequence[Check]:
+    def check() -> Sequence[PreflightCheck]:
         ids = {*fitness.decisive(_KINDS[order.kind])}
         if order.kind is ServingKind.SERVERLESS:
             ids.add(_TIERS)
@@ -52,13 +52,13 @@ def wish_of(order: Order, image: str) -> CheckRequest:
     )
 
 
-def skipped() -> Sequence[Check]:
+def skipped() -> Sequence[PreflightCheck]:
     """It was tried before, as the user says, or there is no container engine to try it on."""
     detail = "not tried"
-    return (Check(name=_NAME, state=PreflightState.UNKNOWN, detail=detail),)
+    return (PreflightCheck(name=_NAME, state=PreflightState.UNKNOWN, detail=detail),)
 
 
-def judged(order: Order, findings: Sequence[RuleFinding]) -> Sequence[Check]:
+def judged(order: Order, findings: Sequence[RuleFinding]) -> Sequence[PreflightCheck]:
     """A line for each rule that is broken or doubtful, and one for all that are kept."""
     kept = sum(one.verdict is Verdict.PASS for one in findings)
     untried = [one for one in findings if one.verdict is Verdict.SKIP]
@@ -69,28 +69,28 @@ def judged(order: Order, findings: Sequence[RuleFinding]) -> Sequence[Check]:
     if any(check.state is PreflightState.FAIL for check in bad):
         return bad
     state = PreflightState.UNKNOWN if untried else PreflightState.OK
-    return (Check(name=_NAME, state=state, detail=words), *bad)
+    return (PreflightCheck(name=_NAME, state=state, detail=words), *bad)
 
 
-def _check(order: Order, finding: RuleFinding) -> Check | None:
+def _check(order: Order, finding: RuleFinding) -> PreflightCheck | None:
     rule = finding.rule
     if rule.id == _TIERS:
         return _memory(order, finding)
     if finding.verdict not in {Verdict.FAIL, Verdict.WARN}:
         return None
     state = PreflightState.FAIL if finding.verdict is Verdict.FAIL else PreflightState.WARN
-    return Check(
+    return PreflightCheck(
         name=f"{_NAME}: {rule.id}", state=state, detail=f"{finding.seen}", remedy=rule.change
     )
 
 
-def _memory(order: Order, finding: RuleFinding) -> Check | None:
+def _memory(order: Order, finding: RuleFinding) -> PreflightCheck | None:
     if finding.verdict is Verdict.SKIP:
         return None
     least = (finding.data or {}).get("runs_from_mb")
     if least is not None and order.memory_mb is not None and least <= order.memory_mb:
         return None
     remedy = finding.rule.change if least is None else f"Give it --memory {least}."
-    return Check(
+    return PreflightCheck(
         name=f"{_NAME}: memory", state=PreflightState.FAIL, detail=finding.seen, remedy=remedy
     )

@@ -12,13 +12,13 @@ from lab.aws.access.session import AwsSession, open_session
 from lab.aws.answers import payload_of
 from lab.aws.invoke import AwsEndpoint, Endpoint, LocalEndpoint
 from lab.aws.measure.folder import MeasureFolder
-from lab.aws.measure.metrics import CloudWatch, EmulatorMetrics, Metrics
+from lab.aws.measure.metrics import CloudWatch, EmulatorMetrics, EndpointMetrics
 from lab.aws.measure.record import MeasuredSubject, Protocol
 from lab.aws.measure.session import measure as run_measure
 from lab.aws.measure.spending import rates_of
 from lab.aws.measure.subject import on_aws, on_emulator
 from lab.aws.measure.task import MeasureOptions, Task, expected_s, options_of, rates_kept
-from lab.aws.model import PREFIX, Names, PushTarget
+from lab.aws.model import PREFIX, DeploymentNames, PushTarget
 from lab.cli.console import ConsoleProgress, out
 from lab.cli.push_order import choice, on_terminal
 from lab.endpoint.addresses import Addresses
@@ -123,10 +123,10 @@ def emulator() -> Iterator[EmulatorClient]:
         yield client
 
 
-def names_on(client: EmulatorClient, endpoint: str) -> Names:
+def names_on(client: EmulatorClient, endpoint: str) -> DeploymentNames:
     """The names of an endpoint on the emulator."""
     where = client.addresses
-    return Names.of(endpoint, account=where.account, region=where.region)
+    return DeploymentNames.of(endpoint, account=where.account, region=where.region)
 
 
 def listed(aws: AwsSession) -> Sequence[str]:
@@ -153,7 +153,7 @@ def which(endpoint: str | None, there: Sequence[str]) -> str:
 @contextmanager
 def _measured(
     target: PushTarget, endpoint: str | None, profile: str | None, region: str | None
-) -> Iterator[tuple[Endpoint, MeasuredSubject, Metrics]]:
+) -> Iterator[tuple[Endpoint, MeasuredSubject, EndpointMetrics]]:
     if target is PushTarget.LOCAL:
         with emulator() as client:
             there = [str(one["EndpointName"]) for one in client.endpoints()]
@@ -164,6 +164,6 @@ def _measured(
         return
     with open_session(profile=profile, region=region) as aws:
         name = which(endpoint, [] if endpoint else listed(aws))
-        names = Names.of(name, account=aws.account, region=aws.region)
+        names = DeploymentNames.of(name, account=aws.account, region=aws.region)
         subject = on_aws(aws, names)
         yield AwsEndpoint(aws, names.endpoint), subject, CloudWatch(aws, names.endpoint)

@@ -5,8 +5,8 @@ from rich.table import Table
 
 from lab.bench.figures import Figure
 from lab.bench.serving import ServeBenchOptions
-from lab.bench.serving_result import OVERHEAD_TARGET_S, THROUGHPUT_TARGET, Result
-from lab.bench.serving_session import Job, run
+from lab.bench.serving_result import OVERHEAD_TARGET_S, THROUGHPUT_TARGET, ServingResult
+from lab.bench.serving_session import ServingJob, run
 from lab.cli.console import ConsoleProgress, out
 from lab.cli.platforms import parse_platform
 from lab.engine.select import open_engine
@@ -35,7 +35,7 @@ def serve_bench(
     options = ServeBenchOptions(rounds=rounds, requests=requests, clients=clients, seed=seed)
     engine = open_engine(progress)
     try:
-        job = Job(
+        job = ServingJob(
             variant=variant,
             model=model,
             options=options,
@@ -48,7 +48,7 @@ def serve_bench(
     out.print(f"All rounds are in {path}", highlight=False, soft_wrap=True)
 
 
-def _table(result: Result, variant: str, clients: int, rounds: int) -> Table:
+def _table(result: ServingResult, variant: str, clients: int, rounds: int) -> Table:
     title = f"Serving {variant}: medians of {rounds} rounds, 95 % intervals"
     if result.emulated:
         title += "; emulated, says nothing of real hardware"

@@ -11,10 +11,10 @@ from lab.cli.console import ConsoleProgress, fail, out
 from lab.endpoint.records import Status
 from lab.engine.select import open_engine
 from lab.services import Started
-from lab.stack.seed import Endpoint
+from lab.stack.seed import SeededEndpoint
 from lab.stack.session import Stack
 from lab.stack.session import up as start
-from lab.stack.settings import MODEL, VARIANT, Settings
+from lab.stack.settings import MODEL, VARIANT, StackSettings
 
 app = typer.Typer()
 
@@ -34,7 +34,7 @@ def up(
     models = tuple(dict.fromkeys(model))
     for name in models:
         store.folder(name)
-    settings = Settings(variant=variant, models=models)
+    settings = StackSettings(variant=variant, models=models)
     progress = ConsoleProgress()
     engine = open_engine(progress)
     try:
@@ -119,7 +119,7 @@ def _url(stack: Stack, name: str) -> str:
     return f"{stack.addresses.sagemaker}/endpoints/{name}/invocations"
 
 
-def _complain(endpoints: Sequence[Endpoint]) -> None:
+def _complain(endpoints: Sequence[SeededEndpoint]) -> None:
     bad = [one for one in endpoints if one.reason or one.status != Status.IN_SERVICE]
     for one in bad:
         fail(

@@ -15,7 +15,7 @@ _NS: Final = 1e9
 
 
 @dataclass(frozen=True, kw_only=True)
-class Identity:
+class ProcessIdentity:
     """Which process of which container answered."""
 
     container_id: str
@@ -35,7 +35,7 @@ class Identity:
         }
 
 
-def restarted(before: Identity, now: Identity) -> str | None:
+def restarted(before: ProcessIdentity, now: ProcessIdentity) -> str | None:
     """The same container, another process."""
     if now.container_id != before.container_id:
         return f"container {now.container_id[:12]} is not the one that was stopped"
@@ -48,7 +48,9 @@ def restarted(before: Identity, now: Identity) -> str | None:
     return None
 
 
-def fresh(now: Identity, *, begin_ns: int, known: Sequence[str], slack_s: float) -> str | None:
+def fresh(
+    now: ProcessIdentity, *, begin_ns: int, known: Sequence[str], slack_s: float
+) -> str | None:
     """A container that was not there before, whose process began within the trial."""
     if now.container_id in known:
         return f"container {now.container_id[:12]} was there before the trial"

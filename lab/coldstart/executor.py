@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Final
 
 from lab.coldstart import checks, pagecache
-from lab.coldstart.checks import Identity
+from lab.coldstart.checks import ProcessIdentity
 from lab.coldstart.marks import TrialRecorder
 from lab.coldstart.observe import Limits, Observed, start_and_predict
 from lab.coldstart.record import Cell, Failure, FailureKind, Outcome, Sample
@@ -52,7 +52,7 @@ class _Kept:
 
     container: Container
     site: LocalSite
-    last: Identity
+    last: ProcessIdentity
 
 
 class ContainerExecutor:
@@ -365,8 +365,8 @@ def _failed(kind: FailureKind, message: str) -> _End:
     return _End(outcome=Outcome.FAILED, failure=Failure(kind=kind, message=message))
 
 
-def _identity(container: Container, observed: Observed) -> Identity:
-    return Identity(
+def _identity(container: Container, observed: Observed) -> ProcessIdentity:
+    return ProcessIdentity(
         container_id=container.id,
         pid=observed.state.pid,
         started_ns=observed.state.started_at_ns,

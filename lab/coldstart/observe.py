@@ -15,7 +15,7 @@ from lab.spec import Mark
 from lab.start.priority import raised_priority
 from lab.start.probe import Probes, probe
 from lab.start.timeline import Inside
-from lab.start.watch import Watch
+from lab.start.watch import StartWatch
 from lab.wire import Response, connect, exchange, request
 
 _REFUSED: Final = 300
@@ -69,7 +69,7 @@ def start_and_predict(
     give_up_at = time.monotonic() + limits.ready_timeout_s
     answers: list[Response] = []
     broke: Exception | None = None
-    with Watch(container) as watch, raised_priority():
+    with StartWatch(container) as watch, raised_priority():
         seen = probe(
             address, interval_s=limits.probe_interval_s, give_up_at=give_up_at, gone=watch.gone
         )

@@ -8,9 +8,7 @@ from typing import Annotated, Any, Final, Self
 
 from pydantic import (
     AfterValidator,
-    BaseModel,
     BeforeValidator,
-    ConfigDict,
     Field,
     PlainSerializer,
     ValidationInfo,
@@ -20,6 +18,7 @@ from pydantic import (
 
 from lab.errors import UsageError
 from lab.host import this_machine
+from lab.schema import Frozen
 from lab.spec import FLOOR, HOST_TIER, Platform, StartKind, Tier
 from lab.units import parse_rate
 
@@ -111,11 +110,7 @@ TierField = Annotated[
 ]
 
 
-class _Frozen(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class OwnImage(_Frozen):
+class OwnImage(Frozen):
     """An image that the lab did not make, and what to ask of it."""
 
     image: str = Field(min_length=1)
@@ -136,7 +131,7 @@ class OwnImage(_Frozen):
         return "in-image" if self.model_data is None else self.model_data.name.partition(".")[0]
 
 
-class Plan(_Frozen):
+class Plan(Frozen):
     """What to measure. ``floor`` is added to every plan and need not be named."""
 
     name: str = Field(pattern=r"^[a-z0-9][a-z0-9._-]*$", max_length=60)

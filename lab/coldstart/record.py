@@ -7,18 +7,15 @@ from collections.abc import Mapping, Sequence
 from enum import StrEnum, unique
 from typing import Any, Final
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import ConfigDict, Field
 
+from lab.schema import Frozen
 from lab.spec import Mark, Phase, Platform, StartKind
 
 SCHEMA: Final = 1
 
 
-class _Frozen(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class Cell(_Frozen):
+class Cell(Frozen):
     """What a trial varies; trials of one cell are repeats of each other."""
 
     variant: str
@@ -56,7 +53,7 @@ class FailureKind(StrEnum):
     INCONSISTENT = "inconsistent"
 
 
-class Failure(_Frozen):
+class Failure(Frozen):
     """What went wrong, with what the container left behind."""
 
     kind: FailureKind
@@ -66,7 +63,7 @@ class Failure(_Frozen):
     log_tail: str = ""
 
 
-class Sample(_Frozen):
+class Sample(Frozen):
     """The immutable result of one trial. Seconds and bytes; marks in nanoseconds of the epoch."""
 
     schema_version: int = Field(default=SCHEMA, alias="schema", serialization_alias="schema")
@@ -109,7 +106,7 @@ class Sample(_Frozen):
         return self.block == 0
 
 
-class Layer(_Frozen):
+class Layer(Frozen):
     """A layer of an image, with the command that made it."""
 
     compressed_bytes: int | None
@@ -117,7 +114,7 @@ class Layer(_Frozen):
     created_by: str
 
 
-class ImageRecord(_Frozen):
+class ImageRecord(Frozen):
     """An image that was measured."""
 
     variant: str
@@ -132,7 +129,7 @@ class ImageRecord(_Frozen):
     layers: Sequence[Layer] = ()
 
 
-class ModelRecord(_Frozen):
+class ModelRecord(Frozen):
     """A model that was served."""
 
     name: str
@@ -142,7 +139,7 @@ class ModelRecord(_Frozen):
     bytes: int
 
 
-class Run(_Frozen):
+class Run(Frozen):
     """``run.json``: everything needed to check a run."""
 
     schema_version: int = Field(default=SCHEMA, alias="schema", serialization_alias="schema")

@@ -21,7 +21,7 @@ from lab.contract.rules import (
     stop,
     weight,
 )
-from lab.contract.running.session import CannotTry, NotReady, Session
+from lab.contract.running.session import CannotTry, NeverReady, Session
 from lab.errors import LabError, UsageError
 from lab.progress import Progress
 
@@ -44,7 +44,7 @@ _SLOW: Final = frozenset({"Memory"})
 
 
 @dataclass(frozen=True, kw_only=True)
-class Entry:
+class RuleEntry:
     """A rule, how it is tried, and under which heading it is shown."""
 
     rule: Rule
@@ -52,17 +52,17 @@ class Entry:
     section: str
 
 
-def entries() -> Sequence[Entry]:
+def entries() -> Sequence[RuleEntry]:
     """Every rule, in the order in which they are tried and shown."""
     return [
-        Entry(rule=rule, attempt=attempt, section=section)
+        RuleEntry(rule=rule, attempt=attempt, section=section)
         for section, modules in _SECTIONS
         for module in modules
         for rule, attempt in module.RULES
     ]
 
 
-def chosen(only: Sequence[str], *, quick: bool, among: Sequence[Entry]) -> Sequence[Entry]:
+def chosen(only: Sequence[str], *, quick: bool, among: Sequence[RuleEntry]) -> Sequence[RuleEntry]:
     """The rules that were asked for. Raises ``UsageError`` for a name that is none."""
     names = {entry.rule.id for entry in among}
     for name in only:
@@ -75,7 +75,7 @@ def chosen(only: Sequence[str], *, quick: bool, among: Sequence[Entry]) -> Seque
     return [entry for entry in among if not (quick and entry.section in _SLOW)]
 
 
-def run(session: Session, wanted: Sequence[Entry], progress: Progress) -> Verdicts:
+def run(session: Session, wanted: Sequence[RuleEntry], progress: Progress) -> Verdicts:
     """Try the rules on the session's image; the caller closes the session."""
     begin = time.monotonic()
     with progress.step(f"Checking {session.subject.image}") as step:
@@ -92,14 +92,14 @@ def run(session: Session, wanted: Sequence[Entry], progress: Progress) -> Verdic
     )
 
 
-def attempt(entry: Entry, session: Session) -> Sequence[RuleFinding]:
+def attempt(entry: RuleEntry, session: Session) -> Sequence[RuleFinding]:
     """Try one rule. What goes wrong with the check itself is a skip, in its own words."""
     begin = time.monotonic()
     try:
         found = entry.attempt(session)
     except CannotTry as error:
         found = _skip(entry.rule, str(error))
-    except NotReady as error:
+    except NeverReady as error:
         found = _skip(entry.rule, f"a container did not get ready: {error}")
     except LabError as error:
         found = _skip(entry.rule, f"it cannot be tried here: {error.what}")

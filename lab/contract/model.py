@@ -67,7 +67,7 @@ class CheckedImage:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Where:
+class RuleContext:
     """With what it is checked."""
 
     engine: DockerEngine

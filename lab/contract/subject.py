@@ -14,7 +14,7 @@ from typing import Final
 from lab.artifacts import archive, store
 from lab.artifacts import build as models
 from lab.contenttype import guess
-from lab.contract.model import CheckedImage, Where
+from lab.contract.model import CheckedImage, RuleContext
 from lab.endpoint.instances import table
 from lab.engine.docker.engine import DockerEngine
 from lab.engine.emulation.qemu import ensure_runs
@@ -46,7 +46,7 @@ class CheckRequest:
 @contextmanager
 def prepared(
     wish: CheckRequest, engine: DockerEngine, progress: Progress
-) -> Iterator[tuple[CheckedImage, Where]]:
+) -> Iterator[tuple[CheckedImage, RuleContext]]:
     """The subject with its model unpacked, in a folder that goes away afterwards.
 
     An image that the engine has not is pulled.
@@ -76,7 +76,7 @@ def prepared(
         )
         owner = f"contract-{os.getpid()}-{secrets.token_hex(3)}"
         native = engine.facts().platform
-        yield subject, Where(engine=engine, native=native, owner=owner, work=work)
+        yield subject, RuleContext(engine=engine, native=native, owner=owner, work=work)
 
 
 def _instance(wish: CheckRequest) -> str | None:

@@ -14,7 +14,7 @@ from lab.endpoint.deploy.fleet import EndpointFleet
 from lab.endpoint.launch.launcher import EngineLauncher
 from lab.endpoint.live import Fleet, Launcher, LiveVariant
 from lab.endpoint.log_files import LogFiles
-from lab.endpoint.metrics.counters import Metrics
+from lab.endpoint.metrics.counters import Counters
 from lab.endpoint.metrics.discovery import Discovery
 from lab.endpoint.metrics.sampler import Sampler
 from lab.endpoint.plans import Machine
@@ -23,7 +23,7 @@ from lab.endpoint.runtime.async_queue import AsyncInference
 from lab.endpoint.runtime.capture import S3Capture
 from lab.endpoint.runtime.invoker import Invoker
 from lab.endpoint.s3 import Objects, S3Objects
-from lab.endpoint.settings import Settings
+from lab.endpoint.settings import EmulatorSettings
 from lab.endpoint.store import SqliteStore, Store
 from lab.endpoint.transport import Transport
 from lab.engine.api import Engine
@@ -43,7 +43,7 @@ class _ScalesToZero(Protocol):
 class Emulator:
     """Its parts. ``start`` before serving, ``close`` once nothing is served any more."""
 
-    settings: Settings
+    settings: EmulatorSettings
     clock: Clock
     store: Store
     launcher: Launcher
@@ -122,7 +122,7 @@ class Emulator:
 
 def assemble(
     *,
-    settings: Settings,
+    settings: EmulatorSettings,
     engine: Engine,
     transport: Transport,
     registry: CollectorRegistry,
@@ -159,7 +159,7 @@ def assemble(
 
 def compose(  # noqa: PLR0913 - all keyword-only
     *,
-    settings: Settings,
+    settings: EmulatorSettings,
     clock: Clock,
     store: SqliteStore,
     objects: Objects,
@@ -170,7 +170,7 @@ def compose(  # noqa: PLR0913 - all keyword-only
     registry: CollectorRegistry,
 ) -> Emulator:
     """An emulator of parts that may be others' than an engine's."""
-    metrics = Metrics(registry=registry)
+    metrics = Counters(registry=registry)
     fleet = EndpointFleet(
         store=store,
         launcher=launcher,

@@ -14,7 +14,7 @@ from lab.endpoint.instances import (
 )
 from lab.endpoint.live import LaunchFailed, VariantPlan
 from lab.endpoint.records import Body, EndpointKind, EndpointRecord, Resource
-from lab.endpoint.settings import Settings
+from lab.endpoint.settings import EmulatorSettings
 from lab.endpoint.store import Store
 
 __all__ = [
@@ -54,7 +54,7 @@ def variant_plans(
     models: Models,
     *,
     endpoint: str,
-    settings: Settings,
+    settings: EmulatorSettings,
     machine: Machine,
     tags: Mapping[str, str] = _NO_TAGS,
 ) -> Sequence[VariantPlan]:
@@ -87,7 +87,7 @@ def plans_of(
     config_name: str,
     *,
     store: Store,
-    settings: Settings,
+    settings: EmulatorSettings,
     machine: Machine,
 ) -> tuple[Resource, Sequence[VariantPlan]]:
     """One of an endpoint's configurations, even if it was deleted since, and its plans.
@@ -168,7 +168,7 @@ def _plan(
     config: Body,
     models: Models,
     endpoint: str,
-    settings: Settings,
+    settings: EmulatorSettings,
     machine: Machine,
     cold: bool,
 ) -> VariantPlan:

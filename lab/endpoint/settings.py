@@ -6,7 +6,7 @@ from pathlib import Path
 
 
 @dataclass(frozen=True, kw_only=True)
-class Settings:
+class EmulatorSettings:
     """How the emulator is set; each value has an environment variable in ``services/endpoint``."""
 
     state: Path

@@ -8,7 +8,7 @@ from lab.endpoint.live import Address
 
 
 @dataclass(frozen=True, kw_only=True)
-class Call:
+class ContainerCall:
     """An invocation as the container gets it."""
 
     body: bytes
@@ -46,10 +46,14 @@ class NotSentError(TransportError):
 class Transport(Protocol):
     """HTTP to the containers. Raises ``TransportError`` or ``TimeoutError``."""
 
-    async def invoke(self, address: Address, call: Call, *, timeout_s: float) -> ContainerAnswer:
+    async def invoke(
+        self, address: Address, call: ContainerCall, *, timeout_s: float
+    ) -> ContainerAnswer:
         """``POST /invocations``, the whole answer."""
 
-    async def stream(self, address: Address, call: Call, *, timeout_s: float) -> StreamAnswer:
+    async def stream(
+        self, address: Address, call: ContainerCall, *, timeout_s: float
+    ) -> StreamAnswer:
         """``POST /invocations``, the answer as it comes; ``timeout_s`` bounds all of it."""
 
     async def close(self) -> None:

@@ -38,7 +38,7 @@ def contents(engine: DockerEngine, ref: str) -> Mapping[str, int]:
     with translated():
         made = engine.client.create_container(ref, command=["serve"], labels={LABEL: "true"})
         try:
-            stream = _Reader(engine.client.export(made["Id"]))
+            stream = _LayerReader(engine.client.export(made["Id"]))
             with tarfile.open(fileobj=cast("Any", stream), mode="r|") as archive:
                 for member in archive:
                     if member.isfile() and member.size:
@@ -58,7 +58,7 @@ def belongs_to(path: str) -> str:
     return "/" + "/".join(parts)
 
 
-class _Reader:
+class _LayerReader:
     """Chunks as a file that is only read forwards."""
 
     def __init__(self, chunks: Iterator[bytes]) -> None:

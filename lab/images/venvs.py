@@ -31,7 +31,7 @@ _BYTECODE: Final = "__pycache__"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Recipe:
+class VenvRecipe:
     """How an environment is made. ``options`` go to ``uv pip install``."""
 
     requirements: str | None
@@ -63,24 +63,26 @@ def ensure(names: Sequence[str], *, progress: Progress) -> None:
                 _build(name, recipe, folder, mark, step)
 
 
-def _recipes() -> Mapping[str, Recipe]:
+def _recipes() -> Mapping[str, VenvRecipe]:
     """Per image: the same packages and the same switches as in its Dockerfile."""
     nginx = {"LAB_NGINX": "1"} if shutil.which("nginx") else {}
     tensorflow = {"LAB_BACKEND": "tensorflow", "LAB_HTTP": "fastapi", "TF_CPP_MIN_LOG_LEVEL": "2"}
     onnx = {"LAB_BACKEND": "onnx", "LAB_HTTP": "fastapi", "ORT_DISABLE_TELEMETRY": "1"}
     plain = {"PYTHONUNBUFFERED": "1"}
-    whole = Recipe(requirements="baseline.txt", argv=_served, env={**plain, **tensorflow, **nginx})
+    whole = VenvRecipe(
+        requirements="baseline.txt", argv=_served, env={**plain, **tensorflow, **nginx}
+    )
     return {
         "baseline": whole,
         "twostage": whole,
-        "slim": Recipe(
+        "slim": VenvRecipe(
             requirements="slim.txt",
             argv=_served,
             env={**plain, **tensorflow},
             options=("--no-deps",),
         ),
-        "onnx": Recipe(requirements="onnx.txt", argv=_served, env={**plain, **onnx}),
-        "onnx-slim": Recipe(
+        "onnx": VenvRecipe(requirements="onnx.txt", argv=_served, env={**plain, **onnx}),
+        "onnx-slim": VenvRecipe(
             requirements="onnx-slim.txt",
             argv=lambda _: (_interpreter(), "-s", "-S", "-u", _SERVE),
             env={
@@ -93,24 +95,24 @@ def _recipes() -> Mapping[str, Recipe]:
             options=("--no-deps",),
             venv=False,
         ),
-        FLOOR: Recipe(
+        FLOOR: VenvRecipe(
             requirements=None,
             argv=lambda _: (_interpreter(), "-E", "-s", "-S", _FLOOR),
             env={},
             venv=False,
         ),
-        "endpoint": Recipe(
+        "endpoint": VenvRecipe(
             requirements="endpoint.txt",
             argv=lambda folder: (folder / "venv/bin/python", "-m", "face"),
             # The emulator's behaviour is the lab's own package.
             env={**plain, "PYTHONPATH": f"{paths.ROOT}:{paths.SERVICES / 'endpoint'}"},
         ),
-        "s3": Recipe(
+        "s3": VenvRecipe(
             requirements="s3.txt",
             argv=lambda folder: (folder / "venv/bin/moto_server",),
             env=plain,
         ),
-        "trainer": Recipe(
+        "trainer": VenvRecipe(
             requirements="trainer.txt",
             argv=lambda folder: (folder / "venv/bin/python",),
             env={**plain, "ORT_DISABLE_TELEMETRY": "1"},
@@ -127,7 +129,7 @@ def _interpreter() -> Path:
     return Path(sys.executable).resolve()
 
 
-def _mark(recipe: Recipe) -> str:
+def _mark(recipe: VenvRecipe) -> str:
     digest = hashlib.sha256(f"{sys.version}\0{recipe.options}\0{recipe.env}\0".encode())
     digest.update(f"{[str(word) for word in recipe.argv(Path())]}".encode())
     if recipe.requirements:
@@ -143,7 +145,7 @@ def _made_from(folder: Path) -> str | None:
     return image.get("fingerprint")
 
 
-def _build(name: str, recipe: Recipe, folder: Path, mark: str, step: Step) -> None:
+def _build(name: str, recipe: VenvRecipe, folder: Path, mark: str, step: Step) -> None:
     shutil.rmtree(folder, ignore_errors=True)  # image.json comes last: without it, nothing is whole
     try:
         folder.mkdir(parents=True)
@@ -177,7 +179,7 @@ def _full(name: str) -> DiskFullError:
     )
 
 
-def _install(recipe: Recipe, folder: Path, step: Step) -> None:
+def _install(recipe: VenvRecipe, folder: Path, step: Step) -> None:
     requirements = paths.REQUIREMENTS / str(recipe.requirements)
     where: Sequence[str | Path] = ("--python", sys.executable, "--target", folder / "lib")
     if recipe.venv:

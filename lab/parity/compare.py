@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from lab.errors import LabError
-from lab.parity.record import Bounds, Comparison, PictureResult, Side
+from lab.parity.record import Bounds, ParityComparison, PictureResult, Side
 
 BOUNDS: Final = Bounds(max_abs_difference=1e-3, least_agreement=0.99)
 
@@ -82,11 +82,11 @@ def summarise(
     sides: tuple[Side, Side],
     reference: Sequence[ImageAnswer],
     bounds: Bounds = BOUNDS,
-) -> Comparison:
+) -> ParityComparison:
     """The figures of one variant; ``archive`` is the runtime's name and the sha256."""
     worst = max(results, key=lambda one: one.max_abs_difference)
     agreeing = sum(one.reference_grade == one.compared_grade for one in results)
-    found = Comparison(
+    found = ParityComparison(
         variant=variant,
         archive=archive[0],
         archive_sha256=archive[1],
@@ -102,7 +102,7 @@ def summarise(
     return found.model_copy(update={"passed": broken(found, bounds) is None})
 
 
-def broken(found: Comparison, bounds: Bounds = BOUNDS) -> str | None:
+def broken(found: ParityComparison, bounds: Bounds = BOUNDS) -> str | None:
     """Which bound is broken, in words; None if none is."""
     if found.max_abs_difference > bounds.max_abs_difference:
         return (
@@ -124,7 +124,7 @@ def broken(found: Comparison, bounds: Bounds = BOUNDS) -> str | None:
     return None
 
 
-def refuse_broken(found: Sequence[Comparison], bounds: Bounds = BOUNDS) -> None:
+def refuse_broken(found: Sequence[ParityComparison], bounds: Bounds = BOUNDS) -> None:
     """Raise ``ParityError`` that names what is beyond the bounds, and at which picture."""
     said = [why for one in found if (why := broken(one, bounds)) is not None]
     if said:

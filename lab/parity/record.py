@@ -4,21 +4,18 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import ConfigDict, Field
 
 from lab.errors import UsageError
 from lab.runfiles import parse, read_bytes, write_whole
+from lab.schema import Frozen
 from lab.spec import Platform
 
 SCHEMA: Final = 1
 FILE: Final = "parity.json"
 
 
-class _Frozen(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class Side(_Frozen):
+class Side(Frozen):
     """An image whose answers were compared."""
 
     platform: Platform
@@ -27,7 +24,7 @@ class Side(_Frozen):
     emulated: bool
 
 
-class PictureResult(_Frozen):
+class PictureResult(Frozen):
     """What both sides said of one picture."""
 
     name: str
@@ -37,7 +34,7 @@ class PictureResult(_Frozen):
     compared_grade: int
 
 
-class Comparison(_Frozen):
+class ParityComparison(Frozen):
     """One variant, the engine's own platform against another."""
 
     variant: str
@@ -59,14 +56,14 @@ class Comparison(_Frozen):
     passed: bool
 
 
-class Bounds(_Frozen):
+class Bounds(Frozen):
     """Beyond these, a comparison has failed."""
 
     max_abs_difference: float
     least_agreement: float
 
 
-class Parity(_Frozen):
+class Parity(Frozen):
     """A run of ``lab images parity``."""
 
     schema_version: int = Field(SCHEMA, alias="schema")
@@ -77,7 +74,7 @@ class Parity(_Frozen):
     bounds: Bounds
     host: Mapping[str, Any]
     engine: Mapping[str, Any]
-    comparisons: tuple[Comparison, ...] = ()
+    comparisons: tuple[ParityComparison, ...] = ()
     """Those that were finished, in the order in which they were made."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)

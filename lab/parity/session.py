@@ -18,7 +18,7 @@ from lab.images.build import ensure as ensure_images
 from lab.images.variants import image_ref, runtime_of, serving
 from lab.parity.compare import BOUNDS, ImageAnswer, compare, summarise, words
 from lab.parity.pictures import COUNT, Picture, choose
-from lab.parity.record import FILE, Comparison, Parity, Side, save
+from lab.parity.record import FILE, Parity, ParityComparison, Side, save
 from lab.parity.served import Serving, ask
 from lab.progress import Progress
 from lab.runfiles import new_folder
@@ -27,7 +27,7 @@ from lab.start.emulated import emulated, environment, patience
 
 
 @dataclass(frozen=True, kw_only=True)
-class Job:
+class ParityJob:
     """What to compare. ``platform`` None is the one that the engine has not."""
 
     variants: Sequence[str] = ()
@@ -38,7 +38,7 @@ class Job:
     payloads: Sequence[Path] = ()
 
 
-def run(job: Job, engine: Engine, progress: Progress) -> tuple[Parity, Path]:
+def run(job: ParityJob, engine: Engine, progress: Progress) -> tuple[Parity, Path]:
     """Compare, and return the figures and the file that keeps them.
 
     The file grows by a variant at a time: what was compared before a failure or Ctrl-C is in it.
@@ -109,7 +109,7 @@ class _Scene:
 
     def compare(
         self, variant: str, runtime: Runtime, other: Platform, progress: Progress
-    ) -> Comparison:
+    ) -> ParityComparison:
         """One variant: first the engine's own platform, then the other."""
         names = [one.name for one in self.pictures]
         reference = self._answers(variant, runtime, self.native, progress)

@@ -5,7 +5,7 @@ from itertools import pairwise
 from typing import Final
 
 from lab.report.model import Against, Comparison, Quantity, Row
-from lab.report.rows import Group, Measured, groups
+from lab.report.rows import Group, MeasuredRow, groups
 from lab.spec import FLOOR, Platform
 from lab.stats.ratios import Method, RatioVerdict, ratio_of_medians
 
@@ -13,7 +13,7 @@ BASELINE: Final = "baseline"
 BEST: Final = "onnx-slim"
 
 
-def compare(measured: Sequence[Measured], *, seed: int) -> Sequence[Comparison]:
+def compare(measured: Sequence[MeasuredRow], *, seed: int) -> Sequence[Comparison]:
     """All comparisons within the run, in the order in which the report tells them.
 
     Emulated timings are left out: they say nothing of the machine that they emulate.
@@ -26,7 +26,7 @@ def compare(measured: Sequence[Measured], *, seed: int) -> Sequence[Comparison]:
     return [*totals, *_bytes(measured), *_tiers(usable, seed), *_platforms(measured)]
 
 
-def smallest_image(measured: Iterable[Measured]) -> str | None:
+def smallest_image(measured: Iterable[MeasuredRow]) -> str | None:
     """The variant with the fewest bytes: compressed if all are known, else unpacked."""
     rows = [one.row for one in measured if one.row.variant != FLOOR]
     packed = {row.variant: row.image_compressed_bytes for row in rows}
@@ -58,7 +58,7 @@ def _totals(group: Group, seed: int) -> Iterator[Comparison]:
                     yield _total(Against.SMALLEST, one, least, seed)
 
 
-def _total(against: Against, over: Measured, under: Measured, seed: int) -> Comparison:
+def _total(against: Against, over: MeasuredRow, under: MeasuredRow, seed: int) -> Comparison:
     ratio = ratio_of_medians(over.blocks, under.blocks, seed=seed)
     held = ratio.interval
     tiers = against is Against.TIER
@@ -82,7 +82,7 @@ def _total(against: Against, over: Measured, under: Measured, seed: int) -> Comp
     )
 
 
-def _bytes(measured: Sequence[Measured]) -> Iterator[Comparison]:
+def _bytes(measured: Sequence[MeasuredRow]) -> Iterator[Comparison]:
     platforms = dict.fromkeys(one.row.platform for one in measured)
     for platform in platforms:
         here = [one for one in measured if one.row.platform is platform]
@@ -97,7 +97,7 @@ def _bytes(measured: Sequence[Measured]) -> Iterator[Comparison]:
                     yield _exact(quantity, (variant, least), size / under, platform)
 
 
-def _platforms(measured: Sequence[Measured]) -> Iterator[Comparison]:
+def _platforms(measured: Sequence[MeasuredRow]) -> Iterator[Comparison]:
     """What arm64 costs in bytes, which nobody's emulation changes."""
     sizes: dict[str, dict[Platform, Row]] = {}
     for one in measured:
@@ -141,7 +141,7 @@ def _exact(
     )
 
 
-def _tiers(usable: Sequence[Measured], seed: int) -> Iterator[Comparison]:
+def _tiers(usable: Sequence[MeasuredRow], seed: int) -> Iterator[Comparison]:
     """Each tier over the next larger one: what the next step up in memory buys."""
     for ladder in _ladders(usable).values():
         steps = sorted(ladder, key=lambda one: float(one.row.tier))
@@ -149,8 +149,10 @@ def _tiers(usable: Sequence[Measured], seed: int) -> Iterator[Comparison]:
             yield _total(Against.TIER, less, more, seed)
 
 
-def _ladders(usable: Sequence[Measured]) -> Mapping[tuple[str, str, str, str], list[Measured]]:
-    found: dict[tuple[str, str, str, str], list[Measured]] = {}
+def _ladders(
+    usable: Sequence[MeasuredRow],
+) -> Mapping[tuple[str, str, str, str], list[MeasuredRow]]:
+    found: dict[tuple[str, str, str, str], list[MeasuredRow]] = {}
     for one in usable:
         row = one.row
         if row.tier.isdecimal() and row.variant != FLOOR:

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from lab.report.comparisons import BASELINE, BEST
 from lab.report.model import Against, Comparison, Headline, Quantity, Row
-from lab.report.rows import Measured, floor_of, groups
+from lab.report.rows import MeasuredRow, floor_of, groups
 from lab.report.words import (
     KINDS,
     percent,
@@ -34,7 +34,7 @@ _TELLING = (StartKind.FRESH, StartKind.PULL, StartKind.DISKCOLD, StartKind.RESTA
 
 
 def headline(
-    measured: Sequence[Measured], comparisons: Sequence[Comparison], *, container: bool
+    measured: Sequence[MeasuredRow], comparisons: Sequence[Comparison], *, container: bool
 ) -> Headline:
     """What the run found, of its first model and tier that has samples to say it with."""
     timed = [one for one in measured if one.row.n and not one.row.emulated]

@@ -8,9 +8,10 @@ from collections.abc import Mapping, Sequence
 from enum import StrEnum, unique
 from typing import Final
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import ConfigDict, Field
 
 from lab.coldstart.record import Cell
+from lab.schema import Frozen
 from lab.spec import Phase, Platform, StartKind
 from lab.stats.ratios import Method, RatioVerdict
 
@@ -21,11 +22,7 @@ LADDER_NAMES: Final = ("p50", "p75", "p90", "p95", "p99")
 Pair = tuple[float, float]
 
 
-class _Frozen(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class Spread(_Frozen):
+class Spread(Frozen):
     """A measured quantity. A quantile that n does not support is None, and so is its interval."""
 
     p50: float | None = None
@@ -47,7 +44,7 @@ class Spread(_Frozen):
     """MAD / 0.6745 / median: a coefficient of variation that outliers do not inflate."""
 
 
-class Row(_Frozen):
+class Row(Frozen):
     """A cell of the run, whose trials were repeats of each other. Warm-up is only counted."""
 
     variant: str
@@ -122,7 +119,7 @@ class Quantity(StrEnum):
     UNPACKED = "image_unpacked_bytes"
 
 
-class Comparison(_Frozen):
+class Comparison(Frozen):
     """A ratio of two medians (or of two image sizes) within the run."""
 
     against: Against
@@ -185,7 +182,7 @@ class FindingKind(StrEnum):
     INCOMPLETE = "incomplete"
 
 
-class Finding(_Frozen):
+class Finding(Frozen):
     """A doubt or an opportunity, with what to do about it."""
 
     kind: FindingKind
@@ -208,7 +205,7 @@ class Reached(StrEnum):
     UNMEASURED = "not measured in this run"
 
 
-class Goal(_Frozen):
+class Goal(Frozen):
     """A figure to reach, and what this run measured."""
 
     id: str
@@ -224,14 +221,14 @@ class Goal(_Frozen):
     """The published study's figure, as it is quoted."""
 
 
-class Headline(_Frozen):
+class Headline(Frozen):
     """The one-sentence answer, and what it rests on."""
 
     text: str
     detail: str
 
 
-class RunFacts(_Frozen):
+class RunFacts(Frozen):
     """Enough of ``run.json`` to name the run."""
 
     id: str
@@ -246,7 +243,7 @@ class RunFacts(_Frozen):
     recorded: int
 
 
-class Summary(_Frozen):
+class Summary(Frozen):
     """``summary.json``, whole."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)

@@ -17,7 +17,7 @@ VARIANT_ORDER: Final = ("baseline", "twostage", "slim", "onnx", "onnx-slim")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Measured:
+class MeasuredRow:
     """A row and the samples behind it, each in the order of the run."""
 
     row: Row
@@ -43,7 +43,7 @@ class Measured:
         return found
 
 
-def gather(recorded: Recorded) -> Sequence[Measured]:
+def gather(recorded: Recorded) -> Sequence[MeasuredRow]:
     """A row per cell that was planned or measured, in a fixed order."""
     by_cell: dict[Cell, list[Sample]] = {cell: [] for _, cell in recorded.run.order}
     for sample in recorded.samples:
@@ -70,7 +70,7 @@ class Group:
     models: Sequence[str]
     platform: Platform
     tier: str
-    members: Sequence[Measured]
+    members: Sequence[MeasuredRow]
 
     @property
     def kinds(self) -> Sequence[StartKind]:
@@ -78,12 +78,12 @@ class Group:
         there = {one.row.start_kind for one in self.members}
         return [kind for kind in StartKind if kind in there]
 
-    def of(self, kind: StartKind) -> Sequence[Measured]:
+    def of(self, kind: StartKind) -> Sequence[MeasuredRow]:
         """The rows of one start kind, in the order of the summary."""
         return [one for one in self.members if one.row.start_kind is kind]
 
 
-def groups(measured: Sequence[Measured]) -> Sequence[Group]:
+def groups(measured: Sequence[MeasuredRow]) -> Sequence[Group]:
     """The run's rows by what may be compared, in the order of the summary.
 
     A user's own image serves a model of its own; where there is no row of ours with that model,
@@ -175,7 +175,7 @@ def _variant_place(variant: str) -> int:
 
 def _measure(
     samples: Sequence[Sample], cell: Cell, image: ImageRecord | None, *, native: object
-) -> Measured:
+) -> MeasuredRow:
     done = [sample for sample in samples if sample.outcome is Outcome.OK]
     counted = [sample for sample in done if not sample.warm_up]
     warm_up = [sample for sample in done if sample.warm_up]
@@ -212,7 +212,7 @@ def _measure(
         image_unpacked_bytes=image.unpacked_bytes if image else None,
         emulated=_emulated(samples, cell, native),
     )
-    return Measured(row=row, counted=counted, warm_up=warm_up, failed=failed, skipped=skipped)
+    return MeasuredRow(row=row, counted=counted, warm_up=warm_up, failed=failed, skipped=skipped)
 
 
 def _emulated(samples: Sequence[Sample], cell: Cell, native: object) -> bool:

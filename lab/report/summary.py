@@ -11,7 +11,7 @@ from lab.report.findings import find
 from lab.report.headline import headline
 from lab.report.load import Recorded, load
 from lab.report.model import LADDER_NAMES, Pair, RunFacts, Summary
-from lab.report.rows import Measured, container, gather
+from lab.report.rows import MeasuredRow, container, gather
 from lab.report.targets import targets
 from lab.spec import Phase
 
@@ -21,7 +21,7 @@ class Results:
     """A run, its samples by row, and what they amount to."""
 
     recorded: Recorded
-    measured: Sequence[Measured]
+    measured: Sequence[MeasuredRow]
     summary: Summary
 
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 import httpx
 
 from lab import tls
-from lab.engine.doctor.findings import Check, CheckResult, degraded, ok
+from lab.engine.doctor.findings import CheckResult, DoctorCheck, degraded, ok
 from lab.engine.install.locate import search
 from lab.errors import LabError
 from lab.services import SERVICES, Service
@@ -16,11 +16,11 @@ from lab.stack.compose import socket_of
 _SHORT_S = 1.0
 
 
-def checks() -> Sequence[Check]:
+def checks() -> Sequence[DoctorCheck]:
     """The checks of this module."""
     return [
-        Check(name="make up: ports", look=stack_ports),
-        Check(name="make up: engine", look=reachable_engine),
+        DoctorCheck(name="make up: ports", look=stack_ports),
+        DoctorCheck(name="make up: engine", look=reachable_engine),
     ]
 
 

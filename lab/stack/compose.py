@@ -15,7 +15,7 @@ from lab.process import run, stream
 from lab.progress import Progress
 from lab.services import PROJECT, SERVICES
 from lab.spec import Platform
-from lab.stack.settings import Settings
+from lab.stack.settings import StackSettings
 
 FILE: Final = ROOT / "compose.yaml"
 LABEL_PROJECT: Final = "com.docker.compose.project"
@@ -33,7 +33,7 @@ _NOWHERE: Final = "http://127.0.0.1:9/"
 class Compose:
     """The stack's file, with its variables filled in."""
 
-    def __init__(self, engine: DockerEngine, settings: Settings) -> None:
+    def __init__(self, engine: DockerEngine, settings: StackSettings) -> None:
         facts = engine.facts()
         self._env = environment(engine.address, settings, platform=facts.platform, cpus=facts.cpus)
 
@@ -110,7 +110,7 @@ def have_compose(progress: Progress) -> None:
 
 
 def environment(
-    address: str, settings: Settings, *, platform: Platform, cpus: int
+    address: str, settings: StackSettings, *, platform: Platform, cpus: int
 ) -> Mapping[str, str]:
     """Every variable of ``compose.yaml``: none is left to what the user's shell happens to hold."""
     env = settings.env

@@ -18,7 +18,7 @@ from lab.spec import LABEL_OWNER, LABEL_ROLE
 from lab.stack import ports
 from lab.stack.compose import LABEL_PROJECT, Compose, have_compose
 from lab.stack.identity import identity
-from lab.stack.settings import Settings
+from lab.stack.settings import StackSettings
 
 ISOLATED: Final = f"{NETWORK}-isolated"
 VOLUMES: Final = (REGISTRY, *(f"{PROJECT}-{name}" for name in ("s3", "prometheus", "grafana")))
@@ -41,7 +41,7 @@ for entry in os.scandir(sys.argv[1]):
 class Containers:
     """Services as containers, by Compose."""
 
-    def __init__(self, engine: DockerEngine, settings: Settings, progress: Progress) -> None:
+    def __init__(self, engine: DockerEngine, settings: StackSettings, progress: Progress) -> None:
         self._engine = engine
         self._settings = settings
         self._progress = progress

@@ -38,7 +38,7 @@ _NEEDED: Final = (
 _LOOK_S: Final = 1.0
 
 
-class Emulator(Protocol):
+class DemoClient(Protocol):
     """What is asked of ``EmulatorClient``."""
 
     def healthy(self) -> bool:
@@ -98,7 +98,7 @@ class Chapter:
     """What it shows, and on which board."""
 
 
-def targets(client: Emulator) -> Sequence[DemoEndpoint]:
+def targets(client: DemoClient) -> Sequence[DemoEndpoint]:
     """The endpoints that ``lab up`` leaves, as far as they are in service.
 
     Raises ``EndpointError`` when there is none, or no emulator.
@@ -135,7 +135,7 @@ def targets(client: Emulator) -> Sequence[DemoEndpoint]:
 
 
 def play(
-    found: Sequence[DemoEndpoint], client: Emulator, progress: Progress, *, script: Script
+    found: Sequence[DemoEndpoint], client: DemoClient, progress: Progress, *, script: Script
 ) -> Sequence[Chapter]:
     """The traffic, chapter by chapter."""
     traffic = Traffic(client)
@@ -209,7 +209,7 @@ def _burst(target: DemoEndpoint, traffic: Traffic, progress: Progress, script: S
 
 def _cold(
     serverless: Sequence[DemoEndpoint],
-    client: Emulator,
+    client: DemoClient,
     traffic: Traffic,
     progress: Progress,
     script: Script,
@@ -260,7 +260,7 @@ def _pictures(model: str) -> Sequence[Path]:
     return store.pictures(model)[:_PICTURES]
 
 
-def _limit(client: Emulator, endpoint: Mapping[str, Any]) -> int | None:
+def _limit(client: DemoClient, endpoint: Mapping[str, Any]) -> int | None:
     config = client.find(
         "describe_endpoint_config", EndpointConfigName=endpoint["EndpointConfigName"]
     )
@@ -271,7 +271,7 @@ def _limit(client: Emulator, endpoint: Mapping[str, Any]) -> int | None:
     return None
 
 
-def _is_large(client: Emulator, endpoint: str, body: Body) -> bool:
+def _is_large(client: DemoClient, endpoint: str, body: Body) -> bool:
     """Asked, not known: endpoints may serve what a user put there. The first may start cold."""
     client.invoke(endpoint, *body)
     begin = time.monotonic()

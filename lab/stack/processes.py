@@ -14,7 +14,7 @@ from lab.progress import Progress
 from lab.services import LOOPBACK, SERVICES, Service, Started
 from lab.stack import ports
 from lab.stack.programs import Program, Programs
-from lab.stack.settings import Settings
+from lab.stack.settings import StackSettings
 
 _WATCHERS: Final = {"prometheus": "prometheus", "pushgateway": "prometheus-pushgateway"}
 """Services, and the programs of Debian's that stand for them."""
@@ -31,7 +31,7 @@ class Processes:
 
     def __init__(
         self,
-        settings: Settings,
+        settings: StackSettings,
         progress: Progress,
         *,
         which: Callable[[str], str | None] = shutil.which,

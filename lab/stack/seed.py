@@ -31,7 +31,7 @@ _GONE: Final = "gone"
 _TAGS: Final = [{"Key": "inference-lab:seed", "Value": "lab up"}]
 
 
-class Emulator(Protocol):
+class SeedClient(Protocol):
     """What is asked of ``EmulatorClient``."""
 
     def call(self, operation: str, **parameters: Any) -> Mapping[str, Any]:
@@ -54,7 +54,7 @@ class Emulator(Protocol):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Served:
+class SeededModel:
     """A model as it is to be served. ``image_id`` tells a rebuilt image from the one before;
     ``instance_type`` has the processor that the image is for.
     """
@@ -68,7 +68,7 @@ class Served:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Endpoint:
+class SeededEndpoint:
     """An endpoint as ``lab up`` leaves it."""
 
     name: str
@@ -79,7 +79,9 @@ class Endpoint:
     note: str | None = None
 
 
-def upload(archives: Sequence[Archive], bucket: str, client: Emulator, progress: Progress) -> None:
+def upload(
+    archives: Sequence[Archive], bucket: str, client: SeedClient, progress: Progress
+) -> None:
     """Have the bucket and every archive in S3."""
     client.ensure_bucket(bucket)
     for one in archives:
@@ -94,8 +96,8 @@ def key_of(archive: Archive) -> str:
 
 
 def endpoints(
-    served: Sequence[Served], bucket: str, role: str, client: Emulator, progress: Progress
-) -> Sequence[Endpoint]:
+    served: Sequence[SeededModel], bucket: str, role: str, client: SeedClient, progress: Progress
+) -> Sequence[SeededEndpoint]:
     """Have an endpoint of each kind for each model, and wait until those that were new answer."""
     changed = {}
     for one in served:
@@ -118,7 +120,7 @@ def endpoints(
     return rows
 
 
-def untouched(models: Sequence[str], client: Emulator) -> Sequence[Endpoint]:
+def untouched(models: Sequence[str], client: SeedClient) -> Sequence[SeededEndpoint]:
     """The endpoints of models that were not asked for, as they are."""
     return [
         replace(seen, note=seen.note or f"as it was; `--model {model}` brings it up to date")
@@ -128,7 +130,7 @@ def untouched(models: Sequence[str], client: Emulator) -> Sequence[Endpoint]:
     ]
 
 
-def _model(one: Served, bucket: str, role: str, client: Emulator) -> str:
+def _model(one: SeededModel, bucket: str, role: str, client: SeedClient) -> str:
     body = {
         "PrimaryContainer": {
             "Image": one.image,
@@ -142,7 +144,7 @@ def _model(one: Served, bucket: str, role: str, client: Emulator) -> str:
     return name
 
 
-def _config(endpoint: str, kind: str, model: str, instance_type: str, client: Emulator) -> str:
+def _config(endpoint: str, kind: str, model: str, instance_type: str, client: SeedClient) -> str:
     variant: dict[str, Any] = {"VariantName": _VARIANT, "ModelName": model}
     if kind == "serverless":
         variant["ServerlessConfig"] = {
@@ -158,7 +160,7 @@ def _config(endpoint: str, kind: str, model: str, instance_type: str, client: Em
     return name
 
 
-def _endpoint(name: str, kind: str, config: str, client: Emulator, progress: Progress) -> str:
+def _endpoint(name: str, kind: str, config: str, client: SeedClient, progress: Progress) -> str:
     """Make or update it: ``changed``, ``same``, or ``kept`` when a user has made it their own."""
     seen = client.find("describe_endpoint", EndpointName=name)
     if seen is not None and seen["EndpointStatus"] == Status.FAILED:
@@ -181,7 +183,7 @@ def _endpoint(name: str, kind: str, config: str, client: Emulator, progress: Pro
     return "changed"
 
 
-def _settled(names: Sequence[str], client: Emulator, step: Step | None) -> None:
+def _settled(names: Sequence[str], client: SeedClient, step: Step | None) -> None:
     """Until none of them is on its way. Raises ``EndpointError`` after ten minutes."""
     deadline = time.monotonic() + _WAIT_S
     under_way = [Status.CREATING, Status.UPDATING, Status.ROLLING_BACK, Status.DELETING]
@@ -202,10 +204,10 @@ def _settled(names: Sequence[str], client: Emulator, step: Step | None) -> None:
         time.sleep(_POLL_S)
 
 
-def _described(name: str, model: str, kind: str, client: Emulator) -> Endpoint:
+def _described(name: str, model: str, kind: str, client: SeedClient) -> SeededEndpoint:
     seen = client.find("describe_endpoint", EndpointName=name) or {}
     mine = str(seen.get("EndpointConfigName", "")).startswith(f"{name}-")
-    return Endpoint(
+    return SeededEndpoint(
         name=name,
         kind=kind,
         model=model,
@@ -215,7 +217,7 @@ def _described(name: str, model: str, kind: str, client: Emulator) -> Endpoint:
     )
 
 
-def _trouble(name: str, one: Served, client: Emulator) -> str | None:
+def _trouble(name: str, one: SeededModel, client: SeedClient) -> str | None:
     try:
         client.invoke(name, one.payload.path.read_bytes(), one.payload.content_type)
     except EndpointError as error:

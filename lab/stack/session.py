@@ -25,8 +25,8 @@ from lab.spec import Runtime
 from lab.stack import identity, seed
 from lab.stack.containers import Containers
 from lab.stack.processes import Processes
-from lab.stack.seed import Endpoint, Served
-from lab.stack.settings import Settings
+from lab.stack.seed import SeededEndpoint, SeededModel
+from lab.stack.settings import StackSettings
 
 _LOCK: Final = "lock"
 
@@ -62,20 +62,20 @@ class Stack:
 
     addresses: Addresses
     services: Sequence[Started]
-    endpoints: Sequence[Endpoint]
+    endpoints: Sequence[SeededEndpoint]
     payload: Path
     """A picture to send."""
     content_type: str
 
 
-def backend_for(engine: Engine, settings: Settings, progress: Progress) -> Backend:
+def backend_for(engine: Engine, settings: StackSettings, progress: Progress) -> Backend:
     """Containers where there is an engine for them, else processes."""
     if isinstance(engine, DockerEngine):
         return Containers(engine, settings, progress)
     return Processes(settings, progress)
 
 
-def up(settings: Settings, engine: Engine, progress: Progress) -> Stack:
+def up(settings: StackSettings, engine: Engine, progress: Progress) -> Stack:
     """Build what is missing, start what does not run, seed what is absent; wait until it answers.
 
     What is there already stays as it is. Interrupted, it leaves what the next call goes on with.
@@ -113,7 +113,9 @@ def up(settings: Settings, engine: Engine, progress: Progress) -> Stack:
         )
 
 
-def down(settings: Settings, engine: Engine, progress: Progress, *, forget: bool) -> Sequence[str]:
+def down(
+    settings: StackSettings, engine: Engine, progress: Progress, *, forget: bool
+) -> Sequence[str]:
     """Stop the stack and its model containers; with ``forget`` remove volumes and state too.
 
     Says what stays because something else uses it.
@@ -146,12 +148,12 @@ def alone(state: Path) -> Iterator[None]:
         os.close(descriptor)
 
 
-def _served(settings: Settings, engine: Engine) -> Sequence[Served]:
+def _served(settings: StackSettings, engine: Engine) -> Sequence[SeededModel]:
     platform = engine.facts().platform
     image = image_ref(settings.variant, platform)
     image_id = engine.image(image).image_id
     return [
-        Served(
+        SeededModel(
             archive=store.find(model, settings.runtime),
             payload=store.payload(model),
             image=image,
@@ -163,7 +165,7 @@ def _served(settings: Settings, engine: Engine) -> Sequence[Served]:
     ]
 
 
-def _served_before(settings: Settings, client: EmulatorClient) -> Sequence[str]:
+def _served_before(settings: StackSettings, client: EmulatorClient) -> Sequence[str]:
     """Models that are not asked for now and have endpoints from an earlier time."""
     if client.healthy():
         there: Collection[str] = [row["EndpointName"] for row in client.endpoints()]

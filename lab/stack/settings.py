@@ -27,7 +27,7 @@ _LOCAL: Final = frozenset({"localhost", "127.0.0.1", "::1"})
 
 
 @dataclass(frozen=True, kw_only=True)
-class Settings:
+class StackSettings:
     """Everything that decides what the stack looks like."""
 
     variant: str = VARIANT

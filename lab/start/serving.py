@@ -11,7 +11,7 @@ from lab.engine.interrupt import uninterrupted
 from lab.errors import ContainerFailedError, EngineError
 from lab.start.cause import Cause, not_ready, not_started
 from lab.start.probe import probe
-from lab.start.watch import Watch
+from lab.start.watch import StartWatch
 
 _PROBE_S: Final = 0.05
 
@@ -65,7 +65,7 @@ def _ready(
         address = container.address()
     except EngineError as error:
         raise failed(image, not_started(container, error)) from error
-    with Watch(container) as watch:
+    with StartWatch(container) as watch:
 
         def gone() -> bool:
             waiting(time.monotonic() - begun)

@@ -11,7 +11,7 @@ POLL_S: Final = 0.25
 takes the engine a millisecond of processor time that the container could have used."""
 
 
-class Watch:
+class StartWatch:
     """Asks in a thread of its own, from entering the block to ``stop`` or the block's end."""
 
     def __init__(self, container: Container) -> None:

@@ -8,8 +8,8 @@ import pytest
 from botocore.loaders import JSONFileLoader
 
 from lab.aws.access.session import AwsSession, open_session
-from lab.aws.model import Names
-from lab.aws.stack.cloudformation import Stack
+from lab.aws.model import DeploymentNames
+from lab.aws.stack.cloudformation import CloudFormationStack
 from tests.cloud.world import World, moto, world
 from tests.unit.aws.orders import ENDPOINT
 
@@ -46,10 +46,10 @@ def _aws(world: World) -> Iterator[AwsSession]:
 
 
 @pytest.fixture(name="names")
-def _names(world: World) -> Names:
-    return Names.of(ENDPOINT, account=world.account, region=world.region)
+def _names(world: World) -> DeploymentNames:
+    return DeploymentNames.of(ENDPOINT, account=world.account, region=world.region)
 
 
 @pytest.fixture(name="stack")
-def _stack(aws: AwsSession, names: Names) -> Stack:
-    return Stack(aws, names, poll_s=0)
+def _stack(aws: AwsSession, names: DeploymentNames) -> CloudFormationStack:
+    return CloudFormationStack(aws, names, poll_s=0)

@@ -12,12 +12,19 @@ import pytest
 from lab.artifacts.store import Archive
 from lab.aws.access.session import AwsSession, open_session
 from lab.aws.deployer import Removal
-from lab.aws.model import Check, Deployment, Names, Order, PreflightState, ServingKind
+from lab.aws.model import (
+    Deployment,
+    DeploymentNames,
+    Order,
+    PreflightCheck,
+    PreflightState,
+    ServingKind,
+)
 from lab.aws.push import workflow
 from lab.aws.push.ecr import Pushed
 from lab.aws.push.preflight import refuse_failed
-from lab.aws.push.workflow import LocalArtifacts, Plan, ToAws
-from lab.aws.stack.cloudformation import Stack
+from lab.aws.push.workflow import LocalArtifacts, PushPlan, ToAws
+from lab.aws.stack.cloudformation import CloudFormationStack
 from lab.progress import Progress, Silent
 from lab.spec import Platform, Runtime
 
@@ -115,7 +122,7 @@ class Pusher:
     def __post_init__(self) -> None:
         self.progress = Silent()
 
-    def look(self, order: Order | None = None) -> tuple[Sequence[Check], Plan]:
+    def look(self, order: Order | None = None) -> tuple[Sequence[PreflightCheck], PushPlan]:
         """A dry run."""
         order = order or self.order
         with open_session(read_only=True) as aws:
@@ -143,14 +150,14 @@ class Pusher:
             return self._to(aws, self.order).deployer.destroy(self.progress)
 
     def _to(self, aws: AwsSession, order: Order) -> ToAws:
-        names = Names.of(order.endpoint, account=aws.account, region=aws.region)
-        stack = Stack(aws, names, poll_s=0.0, wait_s=600.0)
+        names = DeploymentNames.of(order.endpoint, account=aws.account, region=aws.region)
+        stack = CloudFormationStack(aws, names, poll_s=0.0, wait_s=600.0)
         engine: Any = None
         return ToAws(aws, engine, self.goods, stack)
 
 
-def _fit() -> Sequence[Check]:
-    return (Check(name="contract", state=PreflightState.OK, detail="as the test says"),)
+def _fit() -> Sequence[PreflightCheck]:
+    return (PreflightCheck(name="contract", state=PreflightState.OK, detail="as the test says"),)
 
 
 def carry(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,16 +7,16 @@ import pytest
 
 from lab.aws.access.session import AwsSession
 from lab.aws.deployer import CloudResource
-from lab.aws.model import AwsError, Names
+from lab.aws.model import AwsError, DeploymentNames
 from lab.aws.stack import removal as destroy
-from lab.aws.stack.cloudformation import Stack
+from lab.aws.stack.cloudformation import CloudFormationStack
 from lab.aws.stack.inventory import unmanaged
 from lab.progress import Silent
 from tests.cloud.world import World
 from tests.unit.aws.orders import artifacts, pushed, real_time, serverless
 
 
-def filled(world: World, names: Names) -> None:
+def filled(world: World, names: DeploymentNames) -> None:
     """Versions, a marker of a deleted one, and an upload that was cut off."""
     s3 = world.client("s3")
     enabled = {"Status": "Enabled"}
@@ -27,7 +27,9 @@ def filled(world: World, names: Names) -> None:
     s3.create_multipart_upload(Bucket=names.bucket, Key="models/b/model.tar.gz")
 
 
-def test_nothing_is_left_and_all_of_it_is_listed(world: World, stack: Stack, names: Names) -> None:
+def test_nothing_is_left_and_all_of_it_is_listed(
+    world: World, stack: CloudFormationStack, names: DeploymentNames
+) -> None:
     pushed(stack, real_time(max_instances=3))
     filled(world, names)
     progress = Silent()
@@ -51,7 +53,7 @@ def test_nothing_is_left_and_all_of_it_is_listed(world: World, stack: Stack, nam
 
 
 def test_alarms_that_autoscaling_made_are_ours_and_their_staying_is_told(
-    world: World, aws: AwsSession, stack: Stack, names: Names
+    world: World, aws: AwsSession, stack: CloudFormationStack, names: DeploymentNames
 ) -> None:
     """AWS makes and removes them with the scaling policy; moto does neither."""
     pushed(stack, real_time(max_instances=3))
@@ -72,7 +74,7 @@ def test_alarms_that_autoscaling_made_are_ours_and_their_staying_is_told(
     assert "AWS still lists it" in kept.why
 
 
-def test_a_second_time_there_is_nothing(world: World, stack: Stack) -> None:
+def test_a_second_time_there_is_nothing(world: World, stack: CloudFormationStack) -> None:
     pushed(stack, serverless())
     assert not stack.destroy(Silent()).nothing
     world.faults.calls.clear()
@@ -80,7 +82,7 @@ def test_a_second_time_there_is_nothing(world: World, stack: Stack) -> None:
     assert not [name for name in world.faults.names if ":Delete" in name]
 
 
-def test_after_it_the_same_can_be_pushed_again(world: World, stack: Stack) -> None:
+def test_after_it_the_same_can_be_pushed_again(world: World, stack: CloudFormationStack) -> None:
     pushed(stack, serverless())
     before = world.left()
     stack.destroy(Silent())
@@ -88,14 +90,14 @@ def test_after_it_the_same_can_be_pushed_again(world: World, stack: Stack) -> No
     assert world.left() == before
 
 
-def test_a_first_step_alone_is_taken_away_too(world: World, stack: Stack) -> None:
+def test_a_first_step_alone_is_taken_away_too(world: World, stack: CloudFormationStack) -> None:
     stack.prepare(serverless(), Silent())
     stack.destroy(Silent())
     assert world.left() == []
 
 
 def test_more_objects_than_one_call_removes_are_removed(
-    world: World, aws: AwsSession, stack: Stack, names: Names
+    world: World, aws: AwsSession, stack: CloudFormationStack, names: DeploymentNames
 ) -> None:
     stack.prepare(serverless(), Silent())
     s3 = world.client("s3")
@@ -111,7 +113,7 @@ def test_more_objects_than_one_call_removes_are_removed(
 
 
 def test_what_came_into_the_bucket_meanwhile_is_removed_too(
-    world: World, stack: Stack, names: Names
+    world: World, stack: CloudFormationStack, names: DeploymentNames
 ) -> None:
     pushed(stack, serverless())
     world.faults.before("cloudformation:DeleteStack", lambda: filled(world, names))
@@ -121,7 +123,7 @@ def test_what_came_into_the_bucket_meanwhile_is_removed_too(
 
 
 def test_objects_that_may_not_be_removed_are_named(
-    world: World, stack: Stack, names: Names
+    world: World, stack: CloudFormationStack, names: DeploymentNames
 ) -> None:
     pushed(stack, serverless())
     filled(world, names)
@@ -132,7 +134,9 @@ def test_objects_that_may_not_be_removed_are_named(
     assert "cloudformation:DeleteStack" not in world.faults.names
 
 
-def test_what_cannot_be_deleted_is_told_with_its_cause(world: World, stack: Stack) -> None:
+def test_what_cannot_be_deleted_is_told_with_its_cause(
+    world: World, stack: CloudFormationStack
+) -> None:
     pushed(stack, serverless())
     world.formation.fail("delete Role", "Cannot delete entity, must detach policies", times=2)
     with pytest.raises(AwsError, match="Role: Cannot delete entity") as caught:
@@ -146,7 +150,7 @@ def test_what_cannot_be_deleted_is_told_with_its_cause(world: World, stack: Stac
 
 @pytest.mark.parametrize("step", ["CreateStack", "UpdateStack"])
 def test_what_is_being_made_is_taken_away_at_once(
-    world: World, stack: Stack, names: Names, step: str
+    world: World, stack: CloudFormationStack, names: DeploymentNames, step: str
 ) -> None:
     world.formation.pace = 1
     world.faults.after(f"cloudformation:{step}", world.interrupt)
@@ -157,7 +161,7 @@ def test_what_is_being_made_is_taken_away_at_once(
     assert world.endpoints() == {}
 
 
-def test_a_removal_that_was_interrupted_goes_on(world: World, stack: Stack) -> None:
+def test_a_removal_that_was_interrupted_goes_on(world: World, stack: CloudFormationStack) -> None:
     pushed(stack, serverless())
     world.formation.pace = 1
     world.faults.after("cloudformation:DeleteStack", world.interrupt)
@@ -169,7 +173,7 @@ def test_a_removal_that_was_interrupted_goes_on(world: World, stack: Stack) -> N
 
 
 def test_a_late_word_of_a_container_leaves_no_group_of_logs(
-    world: World, stack: Stack, names: Names
+    world: World, stack: CloudFormationStack, names: DeploymentNames
 ) -> None:
     pushed(stack, serverless())
     group = f"/aws/sagemaker/Endpoints/{names.endpoint}"
@@ -181,7 +185,7 @@ def test_a_late_word_of_a_container_leaves_no_group_of_logs(
 
 
 def test_what_no_stack_of_ours_made_is_kept_and_said(
-    world: World, stack: Stack, names: Names
+    world: World, stack: CloudFormationStack, names: DeploymentNames
 ) -> None:
     world.client("ecr").create_repository(repositoryName=names.repository)
     removal = stack.destroy(Silent())
@@ -206,7 +210,9 @@ def test_what_stays_listed_is_told() -> None:
     assert "still lists" in removal.kept[0].why
 
 
-def test_a_new_image_and_then_nothing(world: World, stack: Stack, names: Names) -> None:
+def test_a_new_image_and_then_nothing(
+    world: World, stack: CloudFormationStack, names: DeploymentNames
+) -> None:
     pushed(stack, serverless())
     pushed(stack, serverless(), artifacts(names, model="two"))
     stack.destroy(Silent())

@@ -8,14 +8,14 @@ from pathlib import Path
 import pytest
 
 from lab.aws.access.session import open_session
-from lab.aws.answers import Payload
+from lab.aws.answers import AnswerPayload
 from lab.aws.invoke import AwsEndpoint
 from lab.aws.measure.metrics import CloudWatch
 from lab.aws.measure.session import measure
 from lab.aws.measure.spending import rates_of
 from lab.aws.measure.subject import on_aws
 from lab.aws.measure.task import MeasureOptions, Task
-from lab.aws.model import Names, PushTarget
+from lab.aws.model import DeploymentNames, PushTarget
 from lab.cli import main
 from lab.errors import LabError
 from tests.cloud.pushing import ENDPOINT, FULL, Pusher, carry, goods
@@ -101,13 +101,13 @@ def test_a_measurements_folder_holds_no_account_id(
     pusher.push()
     world.faults.raw("sagemaker:InvokeEndpoint", lambda call: (200, {}, ANSWER))
     with open_session() as aws:
-        names = Names.of(ENDPOINT, account=aws.account, region=aws.region)
+        names = DeploymentNames.of(ENDPOINT, account=aws.account, region=aws.region)
         subject = on_aws(aws, names)
         folder = measure(
             AwsEndpoint(aws, names.endpoint),
             Task(
                 subject=subject,
-                payload=Payload(name="any.bin", body=b"x", content_type="image/png"),
+                payload=AnswerPayload(name="any.bin", body=b"x", content_type="image/png"),
                 rates=rates_of(PushTarget.AWS, subject.kind, memory_mb=subject.memory_mb),
                 options=MeasureOptions(
                     warm_n=2, warm_pause_s=0, cold_n=1, cold_idle_s=0, metrics_wait_s=0

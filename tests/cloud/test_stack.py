@@ -6,9 +6,9 @@ import pytest
 from moto.sagemaker.models import sagemaker_backends
 
 from lab.aws.access.session import AwsSession
-from lab.aws.model import Action, Artifacts, AwsError, Names, Order
+from lab.aws.model import Action, Artifacts, AwsError, DeploymentNames, Order
 from lab.aws.stack import template
-from lab.aws.stack.cloudformation import Stack
+from lab.aws.stack.cloudformation import CloudFormationStack
 from lab.aws.stack.inventory import described as ours
 from lab.aws.stack.inventory import inventory, unmanaged
 from lab.errors import UsageError
@@ -19,7 +19,7 @@ from tests.unit.aws.orders import artifacts, names_in, pushed, real_time, server
 READS = ("Get", "List", "Describe", "Head", "Filter")
 
 
-def described(world: World, names: Names) -> Any:
+def described(world: World, names: DeploymentNames) -> Any:
     return world.client("sagemaker").describe_endpoint(EndpointName=names.endpoint)
 
 
@@ -28,12 +28,14 @@ def writes(world: World) -> list[str]:
     return [name for name in found if not name.partition(":")[2].startswith(READS)]
 
 
-def actions(stack: Stack, order: Order, what: Artifacts | None = None) -> dict[str, Action]:
+def actions(
+    stack: CloudFormationStack, order: Order, what: Artifacts | None = None
+) -> dict[str, Action]:
     return {item.kind: item.action for item in stack.plan(order, what)}
 
 
 def test_a_push_makes_everything_and_an_endpoint_that_serves(
-    world: World, stack: Stack, names: Names
+    world: World, stack: CloudFormationStack, names: DeploymentNames
 ) -> None:
     order = serverless()
     stack.prepare(order, Silent())
@@ -57,7 +59,9 @@ def test_a_push_makes_everything_and_an_endpoint_that_serves(
     )
 
 
-def test_the_stack_carries_our_tags(world: World, stack: Stack, names: Names) -> None:
+def test_the_stack_carries_our_tags(
+    world: World, stack: CloudFormationStack, names: DeploymentNames
+) -> None:
     pushed(stack, serverless())
     (row,) = world.direct("cloudformation").describe_stacks(StackName=names.stack)["Stacks"]
     assert {one["Key"]: one["Value"] for one in row["Tags"]} == {
@@ -68,7 +72,7 @@ def test_the_stack_carries_our_tags(world: World, stack: Stack, names: Names) ->
     }
 
 
-def test_pushing_the_same_again_writes_nothing(world: World, stack: Stack) -> None:
+def test_pushing_the_same_again_writes_nothing(world: World, stack: CloudFormationStack) -> None:
     pushed(stack, serverless())
     world.faults.calls.clear()
     assert not pushed(stack, serverless())
@@ -76,7 +80,7 @@ def test_pushing_the_same_again_writes_nothing(world: World, stack: Stack) -> No
 
 
 def test_a_new_image_updates_the_endpoint_in_place_and_leaves_no_old_model(
-    world: World, stack: Stack, names: Names
+    world: World, stack: CloudFormationStack, names: DeploymentNames
 ) -> None:
     pushed(stack, serverless())
     before = described(world, names)
@@ -88,7 +92,7 @@ def test_a_new_image_updates_the_endpoint_in_place_and_leaves_no_old_model(
 
 
 def test_only_the_tags_are_changed_when_only_they_differ(
-    world: World, stack: Stack, names: Names
+    world: World, stack: CloudFormationStack, names: DeploymentNames
 ) -> None:
     pushed(stack, serverless())
     before = described(world, names)["EndpointConfigName"]
@@ -102,7 +106,10 @@ def test_only_the_tags_are_changed_when_only_they_differ(
 
 
 def test_a_template_that_only_says_it_better_is_left_as_it_is(
-    world: World, stack: Stack, names: Names, monkeypatch: pytest.MonkeyPatch
+    world: World,
+    stack: CloudFormationStack,
+    names: DeploymentNames,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     with monkeypatch.context() as before:
         before.setattr(template, "BODY", f"# An older word.\n{template.BODY}")
@@ -115,7 +122,7 @@ def test_a_template_that_only_says_it_better_is_left_as_it_is(
 
 
 def test_an_endpoint_that_serves_another_configuration_than_its_stack_says_is_told(
-    aws: AwsSession, stack: Stack, names: Names
+    aws: AwsSession, stack: CloudFormationStack, names: DeploymentNames
 ) -> None:
     """SageMaker takes an update back by itself; the endpoint is in service, with the old one."""
     pushed(stack, serverless())
@@ -127,7 +134,7 @@ def test_an_endpoint_that_serves_another_configuration_than_its_stack_says_is_to
 
 
 def test_instances_that_may_become_more_are_scaled_until_they_may_not(
-    world: World, stack: Stack, names: Names
+    world: World, stack: CloudFormationStack, names: DeploymentNames
 ) -> None:
     pushed(stack, real_time(max_instances=3))
     scaled = f"scaling endpoint/{names.endpoint}/variant/AllTraffic"
@@ -136,7 +143,7 @@ def test_instances_that_may_become_more_are_scaled_until_they_may_not(
     assert scaled not in world.left()
 
 
-def test_instances_do_not_become_serverless(world: World, stack: Stack) -> None:
+def test_instances_do_not_become_serverless(world: World, stack: CloudFormationStack) -> None:
     pushed(stack, real_time())
     world.faults.calls.clear()
     for refused in (lambda: stack.plan(serverless()), lambda: pushed(stack, serverless())):
@@ -146,7 +153,7 @@ def test_instances_do_not_become_serverless(world: World, stack: Stack) -> None:
 
 
 def test_another_instance_type_waits_until_the_endpoint_is_no_longer_scaled(
-    world: World, stack: Stack
+    world: World, stack: CloudFormationStack
 ) -> None:
     """Application Auto Scaling lets no update through that changes what it scales."""
     other = real_time(instance_type="ml.m5.xlarge", max_instances=3)
@@ -161,7 +168,7 @@ def test_another_instance_type_waits_until_the_endpoint_is_no_longer_scaled(
 
 
 def test_a_stack_that_is_somebody_elses_is_refused(
-    world: World, aws: AwsSession, stack: Stack, names: Names
+    world: World, aws: AwsSession, stack: CloudFormationStack, names: DeploymentNames
 ) -> None:
     body = "Resources: {Group: {Type: AWS::Logs::LogGroup}}"
     world.direct("cloudformation").create_stack(StackName=names.stack, TemplateBody=body)
@@ -181,7 +188,7 @@ def test_a_stack_that_is_somebody_elses_is_refused(
 
 @pytest.mark.parametrize("there", ["repository", "bucket", "role", "log group", "model"])
 def test_what_has_our_names_and_is_not_our_stacks_is_a_stranger(
-    world: World, aws: AwsSession, names: Names, there: str
+    world: World, aws: AwsSession, names: DeploymentNames, there: str
 ) -> None:
     assert unmanaged(aws, names) == []
     match there:
@@ -205,7 +212,9 @@ def test_what_has_our_names_and_is_not_our_stacks_is_a_stranger(
     assert there in stranger.kind
 
 
-def test_what_our_stack_made_is_no_stranger(aws: AwsSession, stack: Stack, names: Names) -> None:
+def test_what_our_stack_made_is_no_stranger(
+    aws: AwsSession, stack: CloudFormationStack, names: DeploymentNames
+) -> None:
     assert ours(aws, names) is None
     pushed(stack, real_time(max_instances=2))
     assert ours(aws, names)
@@ -214,16 +223,16 @@ def test_what_our_stack_made_is_no_stranger(aws: AwsSession, stack: Stack, names
 
 
 def test_a_bucket_that_another_account_has_counts_as_there(
-    world: World, aws: AwsSession, names: Names
+    world: World, aws: AwsSession, names: DeploymentNames
 ) -> None:
     world.faults.deny("s3:HeadBucket")
     assert [one.kind for one in unmanaged(aws, names)] == ["S3 bucket"]
 
 
 def test_endpoints_whose_names_begin_alike_do_not_see_each_other(
-    world: World, aws: AwsSession, stack: Stack, names: Names
+    world: World, aws: AwsSession, stack: CloudFormationStack, names: DeploymentNames
 ) -> None:
-    other = Stack(aws, names_in(aws, "eyes-2"), poll_s=0)
+    other = CloudFormationStack(aws, names_in(aws, "eyes-2"), poll_s=0)
     pushed(other, serverless(endpoint="eyes-2"))
     assert inventory(aws, names) == ()
     pushed(stack, serverless())
@@ -234,21 +243,23 @@ def test_endpoints_whose_names_begin_alike_do_not_see_each_other(
 
 
 def test_a_plan_before_everything_creates_everything_and_only_reads(
-    world: World, stack: Stack
+    world: World, stack: CloudFormationStack
 ) -> None:
     assert set(actions(stack, real_time(max_instances=2)).values()) == {Action.CREATE}
     assert len(stack.plan(real_time(max_instances=2))) == 13
     assert writes(world) == []
 
 
-def test_a_plan_of_the_same_keeps_everything(stack: Stack, names: Names) -> None:
+def test_a_plan_of_the_same_keeps_everything(
+    stack: CloudFormationStack, names: DeploymentNames
+) -> None:
     pushed(stack, serverless())
     assert set(actions(stack, serverless(), artifacts(names)).values()) == {Action.KEEP}
     assert set(actions(stack, serverless()).values()) == {Action.KEEP}
 
 
 def test_a_plan_of_another_image_replaces_the_model_and_moves_the_endpoint(
-    stack: Stack, names: Names
+    stack: CloudFormationStack, names: DeploymentNames
 ) -> None:
     pushed(stack, serverless())
     other = artifacts(names, image="sha256:" + 64 * "b")
@@ -261,13 +272,13 @@ def test_a_plan_of_another_image_replaces_the_model_and_moves_the_endpoint(
     }
 
 
-def test_a_plan_says_what_is_taken_away(stack: Stack) -> None:
+def test_a_plan_says_what_is_taken_away(stack: CloudFormationStack) -> None:
     pushed(stack, real_time(max_instances=2))
     rows = {item.kind: item.detail for item in stack.plan(real_time())}
     assert rows["Autoscaling target"] == "removed"
 
 
-def test_a_plan_after_the_first_step_creates_only_what_serves(stack: Stack) -> None:
+def test_a_plan_after_the_first_step_creates_only_what_serves(stack: CloudFormationStack) -> None:
     stack.prepare(serverless(), Silent())
     found = actions(stack, serverless())
     assert found["ECR repository"] == Action.KEEP

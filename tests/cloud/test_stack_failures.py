@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 
 from lab.aws.access.session import AwsSession
-from lab.aws.model import Action, AwsError, Names
+from lab.aws.model import Action, AwsError, DeploymentNames
 from lab.aws.stack import template
-from lab.aws.stack.cloudformation import Stack
+from lab.aws.stack.cloudformation import CloudFormationStack
 from lab.progress import Silent
 from tests.cloud.world import World
 from tests.unit.aws.orders import artifacts, pushed, serverless
@@ -22,13 +22,13 @@ def _one_attempt(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
 
 
-def failed(stack: Stack, **more: Any) -> AwsError:
+def failed(stack: CloudFormationStack, **more: Any) -> AwsError:
     with pytest.raises(AwsError) as caught:
         pushed(stack, serverless(), **more)
     return caught.value
 
 
-def logged(world: World, names: Names, *lines: str) -> None:
+def logged(world: World, names: DeploymentNames, *lines: str) -> None:
     """As a container would."""
     logs, group = world.client("logs"), f"/aws/sagemaker/Endpoints/{names.endpoint}"
     logs.create_log_stream(logGroupName=group, logStreamName="AllTraffic/i-1")
@@ -41,7 +41,7 @@ def logged(world: World, names: Names, *lines: str) -> None:
 
 
 def test_a_first_step_that_fails_leaves_nothing_and_names_its_cause(
-    world: World, stack: Stack
+    world: World, stack: CloudFormationStack
 ) -> None:
     world.formation.fail("Role", f"arn:aws:iam::{world.account}:user/me may not iam:CreateRole")
     error = failed(stack)
@@ -53,7 +53,7 @@ def test_a_first_step_that_fails_leaves_nothing_and_names_its_cause(
 
 
 def test_what_an_earlier_first_step_left_is_cleared_away(
-    world: World, stack: Stack, names: Names
+    world: World, stack: CloudFormationStack, names: DeploymentNames
 ) -> None:
     stack.prepare(serverless(), Silent())
     world.formation.stick(names.stack, "ROLLBACK_COMPLETE")
@@ -64,7 +64,7 @@ def test_what_an_earlier_first_step_left_is_cleared_away(
 
 
 def test_an_endpoint_that_does_not_start_costs_nothing_and_says_why(
-    world: World, stack: Stack, names: Names
+    world: World, stack: CloudFormationStack, names: DeploymentNames
 ) -> None:
     stack.prepare(serverless(), Silent())
     logged(world, names, "Traceback:", "ModuleNotFoundError: No module named 'onnxruntime'")
@@ -80,7 +80,7 @@ def test_an_endpoint_that_does_not_start_costs_nothing_and_says_why(
 
 
 def test_only_the_last_lines_of_the_container_are_shown(
-    world: World, stack: Stack, names: Names
+    world: World, stack: CloudFormationStack, names: DeploymentNames
 ) -> None:
     stack.prepare(serverless(), Silent())
     logged(world, names, *(f"line {number:03}" for number in range(60)))
@@ -89,7 +89,9 @@ def test_only_the_last_lines_of_the_container_are_shown(
     assert [shown[0].strip(), shown[-1].strip(), len(shown)] == ["line 040", "line 059", 20]
 
 
-def test_logs_that_may_not_be_read_do_not_hide_the_cause(world: World, stack: Stack) -> None:
+def test_logs_that_may_not_be_read_do_not_hide_the_cause(
+    world: World, stack: CloudFormationStack
+) -> None:
     world.formation.fail("Endpoint", REASON)
     world.faults.deny("logs:FilterLogEvents")
     error = failed(stack)
@@ -98,7 +100,7 @@ def test_logs_that_may_not_be_read_do_not_hide_the_cause(world: World, stack: St
 
 
 def test_an_update_that_fails_leaves_what_was_served(
-    world: World, stack: Stack, names: Names
+    world: World, stack: CloudFormationStack, names: DeploymentNames
 ) -> None:
     pushed(stack, serverless())
     sagemaker = world.client("sagemaker")
@@ -114,7 +116,7 @@ def test_an_update_that_fails_leaves_what_was_served(
 
 
 def test_a_roll_back_that_got_stuck_is_taken_up_again(
-    world: World, stack: Stack, names: Names
+    world: World, stack: CloudFormationStack, names: DeploymentNames
 ) -> None:
     pushed(stack, serverless())
     world.formation.stick(names.stack, "UPDATE_ROLLBACK_FAILED")
@@ -123,7 +125,9 @@ def test_a_roll_back_that_got_stuck_is_taken_up_again(
     assert "cloudformation:ContinueUpdateRollback" in world.faults.names
 
 
-def test_a_roll_back_that_stays_stuck_is_told(world: World, stack: Stack, names: Names) -> None:
+def test_a_roll_back_that_stays_stuck_is_told(
+    world: World, stack: CloudFormationStack, names: DeploymentNames
+) -> None:
     pushed(stack, serverless())
     world.formation.stick(names.stack, "UPDATE_ROLLBACK_FAILED")
     world.faults.after(
@@ -137,7 +141,7 @@ def test_a_roll_back_that_stays_stuck_is_told(world: World, stack: Stack, names:
 
 @pytest.mark.parametrize("status", ["UPDATE_IN_PROGRESS", "UPDATE_ROLLBACK_FAILED"])
 def test_a_plan_says_that_there_is_work_even_when_nothing_else_differs(
-    world: World, stack: Stack, names: Names, status: str
+    world: World, stack: CloudFormationStack, names: DeploymentNames, status: str
 ) -> None:
     pushed(stack, serverless())
     world.formation.stick(names.stack, status)
@@ -149,7 +153,7 @@ def test_a_plan_says_that_there_is_work_even_when_nothing_else_differs(
 @pytest.mark.parametrize("step", ["CreateStack", "UpdateStack"])
 @pytest.mark.parametrize("polls", [1, 3])
 def test_what_was_interrupted_goes_on(
-    world: World, stack: Stack, names: Names, step: str, polls: int
+    world: World, stack: CloudFormationStack, names: DeploymentNames, step: str, polls: int
 ) -> None:
     world.formation.pace = 1
     world.faults.after(
@@ -168,7 +172,7 @@ def test_what_was_interrupted_goes_on(
 
 
 def test_a_connection_that_is_lost_while_waiting_says_how_to_go_on(
-    world: World, stack: Stack, names: Names
+    world: World, stack: CloudFormationStack, names: DeploymentNames
 ) -> None:
     world.formation.pace = 1
     world.faults.after(
@@ -182,16 +186,16 @@ def test_a_connection_that_is_lost_while_waiting_says_how_to_go_on(
     assert world.endpoints() == {names.endpoint: "InService"}
 
 
-def test_waiting_has_an_end(world: World, aws: AwsSession, names: Names) -> None:
+def test_waiting_has_an_end(world: World, aws: AwsSession, names: DeploymentNames) -> None:
     world.formation.pace = 0
-    stack = Stack(aws, names, poll_s=0, wait_s=0)
+    stack = CloudFormationStack(aws, names, poll_s=0, wait_s=0)
     error = failed(stack)
     assert "CREATE_IN_PROGRESS" in error.what
     assert "waits on" in error.remedy
 
 
 def test_an_endpoint_that_somebody_deleted_is_missed(
-    world: World, stack: Stack, names: Names
+    world: World, stack: CloudFormationStack, names: DeploymentNames
 ) -> None:
     pushed(stack, serverless())
     world.client("sagemaker").delete_endpoint(EndpointName=names.endpoint)
@@ -201,7 +205,7 @@ def test_an_endpoint_that_somebody_deleted_is_missed(
 
 
 def test_a_difference_that_is_none_to_cloudformation_changes_nothing(
-    world: World, stack: Stack, names: Names
+    world: World, stack: CloudFormationStack, names: DeploymentNames
 ) -> None:
     pushed(stack, serverless())
     made = world.formation.stack(names.stack)
@@ -216,7 +220,7 @@ def test_a_difference_that_is_none_to_cloudformation_changes_nothing(
 
 
 def test_a_template_of_an_older_lab_is_brought_up_to_date(
-    stack: Stack, names: Names, monkeypatch: pytest.MonkeyPatch
+    stack: CloudFormationStack, names: DeploymentNames, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     older = template.BODY.replace("RetentionInDays: 14", "RetentionInDays: 7")
     with monkeypatch.context() as before:
@@ -229,7 +233,7 @@ def test_a_template_of_an_older_lab_is_brought_up_to_date(
 
 
 def test_a_template_that_cannot_be_read_is_replaced(
-    world: World, stack: Stack, names: Names
+    world: World, stack: CloudFormationStack, names: DeploymentNames
 ) -> None:
     pushed(stack, serverless())
     made = world.formation.stack(names.stack)
@@ -244,7 +248,7 @@ def test_a_template_that_cannot_be_read_is_replaced(
 
 @pytest.mark.parametrize("operation", ["CreateStack", "UpdateStack", "DeleteStack"])
 def test_an_answer_that_is_lost_is_asked_for_again_and_nothing_is_done_twice(
-    world: World, stack: Stack, monkeypatch: pytest.MonkeyPatch, operation: str
+    world: World, stack: CloudFormationStack, monkeypatch: pytest.MonkeyPatch, operation: str
 ) -> None:
     monkeypatch.setenv("AWS_MAX_ATTEMPTS", "3")
     world.faults.vanish(f"cloudformation:{operation}")
@@ -254,7 +258,9 @@ def test_an_answer_that_is_lost_is_asked_for_again_and_nothing_is_done_twice(
     assert world.left() == []
 
 
-def test_a_deployment_without_its_first_step_is_refused(world: World, stack: Stack) -> None:
+def test_a_deployment_without_its_first_step_is_refused(
+    world: World, stack: CloudFormationStack
+) -> None:
     with pytest.raises(AwsError, match="no stack"):
         stack.deploy(serverless(), artifacts(stack.names), Silent())
     assert world.left() == []

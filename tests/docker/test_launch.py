@@ -15,7 +15,7 @@ from lab.endpoint.launch.launcher import EngineLauncher
 from lab.endpoint.live import Death, LaunchFailed, Server, VariantPlan
 from lab.endpoint.log_files import LogFiles
 from lab.endpoint.records import ServerRecord
-from lab.endpoint.settings import Settings
+from lab.endpoint.settings import EmulatorSettings
 from lab.engine.docker.engine import DockerEngine
 from lab.engine.registry.local import NETWORK
 from lab.images.base import ensure_base
@@ -46,7 +46,7 @@ class Bench:
         self.objects = objects or MemoryObjects({})
         self.engine = DockerEngine(address)
         self.logs = LogFiles(state / "logs")
-        self.settings = Settings(state=state, network=NETWORK)
+        self.settings = EmulatorSettings(state=state, network=NETWORK)
         self.launcher = EngineLauncher(
             engine=self.engine,
             objects=self.objects,

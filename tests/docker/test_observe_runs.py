@@ -18,7 +18,7 @@ from lab.engine.docker.engine import DockerEngine
 from lab.errors import UsageError
 from lab.observe.runs.push import offer
 from lab.observe.runs.readings import read
-from lab.observe.runs.replay import Prometheus, replay
+from lab.observe.runs.replay import ReplayPrometheus, replay
 from lab.progress import Silent
 from lab.report.formats.write import write_report
 from lab.spec import LABEL_ROLE, StartKind
@@ -39,7 +39,7 @@ MEDIAN = 'lab_bench_start_seconds{variant="onnx-slim",start_kind="fresh",quantil
 @dataclass(frozen=True, kw_only=True)
 class Pair:
     gateway: str
-    prometheus: Prometheus
+    prometheus: ReplayPrometheus
     container: DockerContainer
 
     def ask(self, query: str, at: float | None = None) -> list[dict[str, Any]]:
@@ -108,7 +108,7 @@ def pair(
         urls = [f"http://127.0.0.1:{port}" for port in ports]
         for url in urls:
             _wait(f"{url}/-/ready")
-        yield Pair(gateway=urls[0], prometheus=Prometheus(urls[1]), container=prometheus)
+        yield Pair(gateway=urls[0], prometheus=ReplayPrometheus(urls[1]), container=prometheus)
     finally:
         for container in made:
             container.remove()

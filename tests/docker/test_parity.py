@@ -12,7 +12,7 @@ from lab import paths
 from lab.engine.docker.engine import DockerEngine
 from lab.parity.compare import refuse_broken
 from lab.parity.record import load
-from lab.parity.session import Job, run
+from lab.parity.session import ParityJob, run
 from lab.progress import Progress
 from lab.spec import LABEL_OWNER, LABEL_ROLE, Platform
 from tests.timing import PATIENCE_S, wait_until
@@ -33,7 +33,7 @@ def test_both_platforms_of_the_small_image_answer_alike(
 ) -> None:
     monkeypatch.setattr(paths, "runs", lambda: tmp_path)
     mine = [PHOTOGRAPH] if PHOTOGRAPH.is_file() else []
-    job = Job(variants=["onnx-slim"], model=mobilenet, count=5, payloads=mine)
+    job = ParityJob(variants=["onnx-slim"], model=mobilenet, count=5, payloads=mine)
 
     found, path = run(job, engine, progress)
 

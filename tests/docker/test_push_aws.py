@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from lab.artifacts import store
-from lab.aws.answers import Payload
+from lab.aws.answers import AnswerPayload
 from lab.aws.push.ecr import REGISTRY
 from lab.aws.push.local_answer import local_answer
 from lab.aws.stack import cloudformation
@@ -68,7 +68,7 @@ def aws(
         found.use(monkeypatch)
         monkeypatch.setenv(REGISTRY, registry.host)
         at_once = {"poll_s": 0.0, "wait_s": 600.0}
-        monkeypatch.setattr(cloudformation.Stack.__init__, "__kwdefaults__", at_once)
+        monkeypatch.setattr(cloudformation.CloudFormationStack.__init__, "__kwdefaults__", at_once)
         found.faults.raw("sagemaker:InvokeEndpoint", _Served(found, engine, image, tmp_path))
         yield found
 
@@ -99,7 +99,7 @@ class _Served:
             self.engine,
             image=self.image,
             archive=archive,
-            payload=Payload(name="any", body=call.body, content_type="image/jpeg"),
+            payload=AnswerPayload(name="any", body=call.body, content_type="image/jpeg"),
             progress=Silent(),
         )
         return 200, {"Content-Type": "application/json"}, body

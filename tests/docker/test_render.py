@@ -12,7 +12,7 @@ import pytest
 from lab.engine.docker.engine import DockerEngine
 from lab.observe.render import page
 from lab.observe.render.draw import DrawnBoard, DrawOptions, PanelState, draw
-from lab.observe.render.panels.views import Dials, Plot, Strips, Table, Tiles
+from lab.observe.render.panels.views import Dials, Plot, StateStrips, Table, Tiles
 from lab.observe.render.prometheus import Prometheus
 from tests.docker import known
 from tests.timing import wait_until
@@ -142,7 +142,7 @@ def test_numbers_are_those_of_the_page(prometheus: Prometheus) -> None:
     assert stat.tiles[0].value == "50%"
     assert isinstance(dial, Dials)
     assert dial.dials[0].value == "50%"
-    assert isinstance(strips, Strips)
+    assert isinstance(strips, StateStrips)
     found = [(one.name, one.value, one.share) for one in strips.strips]
     assert found == [("a.b", "2 GB", 100.0), ("c|d", "1 GB", 50.0)]
     assert isinstance(table, Table)

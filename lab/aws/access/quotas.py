@@ -4,7 +4,7 @@ from typing import Any, Final
 
 from lab.aws.access.errors import CallError, ErrorKind
 from lab.aws.access.session import AwsSession
-from lab.aws.model import Check, Order, PreflightState, ServingKind
+from lab.aws.model import Order, PreflightCheck, PreflightState, ServingKind
 
 NAME: Final = "quotas"
 _SERVICE: Final = "sagemaker"
@@ -20,7 +20,7 @@ _NOT_TOLD: Final = (
 )
 
 
-def quota_check(aws: AwsSession, order: Order, *, update: bool) -> Check:
+def quota_check(aws: AwsSession, order: Order, *, update: bool) -> PreflightCheck:
     """Whether the quota for this kind of endpoint leaves room; unknown where it is not told.
 
     ``update``: the endpoint is there, and its new instances will run beside the old ones. What
@@ -46,14 +46,14 @@ def quota_check(aws: AwsSession, order: Order, *, update: bool) -> Check:
     if update and order.kind is ServingKind.REAL_TIME:
         said += " (an update runs old and new side by side)"
     if allowed < needed:
-        return Check(name=NAME, state=PreflightState.FAIL, detail=said, remedy=_ASK)
-    return Check(
+        return PreflightCheck(name=NAME, state=PreflightState.FAIL, detail=said, remedy=_ASK)
+    return PreflightCheck(
         name=NAME, state=PreflightState.OK, detail=f"{said}; other endpoints' use is not counted"
     )
 
 
-def _unknown(detail: str) -> Check:
-    return Check(
+def _unknown(detail: str) -> PreflightCheck:
+    return PreflightCheck(
         name=NAME,
         state=PreflightState.UNKNOWN,
         detail=detail,

@@ -28,7 +28,7 @@ _ATTEMPTS: Final = 5
 
 
 @dataclass(frozen=True, kw_only=True)
-class Identity:
+class AwsIdentity:
     """Who asks, as STS says. For the terminal only: it is written to no file."""
 
     account: str
@@ -60,7 +60,7 @@ class AwsSession:
         self._boto = boto3.Session(botocore_session=core)
         self._lock = threading.Lock()
         self._made: dict[tuple[str, int | None], Any] = {}
-        self._identity: Identity | None = None
+        self._identity: AwsIdentity | None = None
 
     @property
     def region(self) -> str:
@@ -76,12 +76,12 @@ class AwsSession:
         """The user has agreed to the plan."""
         self.read_only = False
 
-    def identity(self) -> Identity:
+    def identity(self) -> AwsIdentity:
         """Who asks; asked once. Raises ``CallError``."""
         if self._identity is None:
             said = self._who()
             arn = str(said["Arn"])
-            self._identity = Identity(
+            self._identity = AwsIdentity(
                 account=str(said["Account"]),
                 arn=arn,
                 partition=arn.split(":")[1],

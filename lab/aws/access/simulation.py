@@ -5,8 +5,8 @@ from typing import Any, Final
 
 from lab.aws.access.errors import CallError, ErrorKind
 from lab.aws.access.permissions import POLICY_FILE, STATEMENTS, Statement
-from lab.aws.access.session import AwsSession, Identity
-from lab.aws.model import PREFIX, Check, Names, PreflightState
+from lab.aws.access.session import AwsIdentity, AwsSession
+from lab.aws.model import PREFIX, DeploymentNames, PreflightCheck, PreflightState
 
 NAME: Final = "permissions"
 _NOT_TOLD: Final = (
@@ -20,7 +20,7 @@ _SHOWN: Final = 6
 _ALLOWED: Final = "allowed"
 
 
-def permission_check(aws: AwsSession, names: Names, *, dry_run: bool) -> Check:
+def permission_check(aws: AwsSession, names: DeploymentNames, *, dry_run: bool) -> PreflightCheck:
     """Whether every listed action is allowed on what would be made; nothing is tried.
 
     What is denied fails, but only warns a dry run, which needs none of it. Unknown where the
@@ -28,7 +28,7 @@ def permission_check(aws: AwsSession, names: Names, *, dry_run: bool) -> Check:
     """
     who = aws.identity()
     if who.is_root:
-        return Check(
+        return PreflightCheck(
             name=NAME,
             state=PreflightState.WARN,
             detail="the account's root user, who may do everything",
@@ -39,18 +39,18 @@ def permission_check(aws: AwsSession, names: Names, *, dry_run: bool) -> Check:
     except CallError as error:
         if error.kind not in _NOT_TOLD:
             raise
-        return Check(
+        return PreflightCheck(
             name=NAME,
             state=PreflightState.UNKNOWN,
             detail=f"not known until tried: iam:SimulatePrincipalPolicy: {error.kind}",
             remedy=f"Nothing, if {POLICY_FILE} or more is attached.",
         )
     if not denied:
-        return Check(
+        return PreflightCheck(
             name=NAME, state=PreflightState.OK, detail="every action is allowed (simulated)"
         )
     more = f" and {len(denied) - _SHOWN} more" if len(denied) > _SHOWN else ""
-    return Check(
+    return PreflightCheck(
         name=NAME,
         state=PreflightState.WARN if dry_run else PreflightState.FAIL,
         detail=f"denied (simulated): {', '.join(denied[:_SHOWN])}{more}",
@@ -58,7 +58,7 @@ def permission_check(aws: AwsSession, names: Names, *, dry_run: bool) -> Check:
     )
 
 
-def principal(aws: AwsSession, who: Identity) -> str:
+def principal(aws: AwsSession, who: AwsIdentity) -> str:
     """The ARN whose policies count: of a session of a role, the role's."""
     _, _, service, _, _, path = who.arn.split(":", 5)
     if service != "sts" or not path.startswith("assumed-role/"):
@@ -76,7 +76,7 @@ def principal(aws: AwsSession, who: Identity) -> str:
     return f"arn:{who.partition}:iam::{who.account}:role/{role}"
 
 
-def _denied(aws: AwsSession, who: Identity, names: Names) -> Sequence[str]:
+def _denied(aws: AwsSession, who: AwsIdentity, names: DeploymentNames) -> Sequence[str]:
     asked = principal(aws, who)
     denied: set[str] = set()
     for statement in STATEMENTS:
@@ -103,7 +103,7 @@ def _is_allowed(row: Mapping[str, Any]) -> bool:
     )
 
 
-def _resources(statement: Statement, who: Identity, names: Names) -> list[str]:
+def _resources(statement: Statement, who: AwsIdentity, names: DeploymentNames) -> list[str]:
     """The statement's patterns with this deployment's names in their place."""
     last = names.stack.removeprefix(f"{PREFIX}-")
     made = []

@@ -5,7 +5,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from lab.aws.deployer import CloudResource
-from lab.aws.model import TAG_ENDPOINT, TAG_MANAGED, Artifacts, AwsError, Names, ServingKind
+from lab.aws.model import (
+    TAG_ENDPOINT,
+    TAG_MANAGED,
+    Artifacts,
+    AwsError,
+    DeploymentNames,
+    ServingKind,
+)
 from lab.aws.stack.inventory import KINDS
 from lab.aws.stack.state import is_tagged
 from lab.aws.stack.template import is_release
@@ -31,7 +38,7 @@ class Emulated:
     """One deployment on one emulator. Raises ``EndpointError``."""
 
     def __init__(
-        self, client: EmulatorClient, names: Names, *, poll_s: float, wait_s: float
+        self, client: EmulatorClient, names: DeploymentNames, *, poll_s: float, wait_s: float
     ) -> None:
         self._client = client
         self._names = names

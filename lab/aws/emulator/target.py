@@ -15,7 +15,7 @@ from lab.aws.model import (
     Artifacts,
     AwsError,
     Deployment,
-    Names,
+    DeploymentNames,
     Order,
     PlanItem,
     tags,
@@ -23,7 +23,7 @@ from lab.aws.model import (
 from lab.aws.stack import changes, removal, template
 from lab.aws.stack.inventory import KINDS
 from lab.aws.stack.state import refuse_other_hosting
-from lab.aws.stack.template import Resource
+from lab.aws.stack.template import TemplateResource
 from lab.endpoint.client import EmulatorClient
 from lab.endpoint.records import Status
 from lab.progress import Progress
@@ -42,7 +42,7 @@ class LocalStack:
     def __init__(
         self,
         client: EmulatorClient,
-        names: Names,
+        names: DeploymentNames,
         *,
         content: str = "",
         poll_s: float = POLL_S,
@@ -131,7 +131,7 @@ class LocalStack:
 
     # --- steps -----------------------------------------------------------------------------------
 
-    def _make(self, wanted: Mapping[str, Resource], order: Order) -> None:
+    def _make(self, wanted: Mapping[str, TemplateResource], order: Order) -> None:
         """Model and configuration. Their names say what they are: one that is there is right."""
         for logical, what in (("Model", "model"), ("EndpointConfig", "endpoint_config")):
             said = wanted[logical].properties
@@ -139,7 +139,9 @@ class LocalStack:
             if self._client.find(f"describe_{what}", **{named_by: said[named_by]}) is None:
                 self._client.call(f"create_{what}", Tags=_tagged(order), **said)
 
-    def _serve(self, wanted: Resource, order: Order, progress: Progress, *, update: bool) -> None:
+    def _serve(
+        self, wanted: TemplateResource, order: Order, progress: Progress, *, update: bool
+    ) -> None:
         name, config = self.names.endpoint, wanted.properties["EndpointConfigName"]
         with progress.step(f"{'Updating' if update else 'Making'} the endpoint {name}"):
             if update:
@@ -192,7 +194,7 @@ class LocalStack:
         if is_now is not None:
             refuse_other_hosting(order, is_now=is_now.value)
 
-    def _rendered(self, order: Order, artifacts: Artifacts) -> Mapping[str, Resource]:
+    def _rendered(self, order: Order, artifacts: Artifacts) -> Mapping[str, TemplateResource]:
         at = self._client.addresses
         return template.render(
             template.parameters(order, self.names, artifacts, content=self._content),
@@ -200,7 +202,7 @@ class LocalStack:
         )
 
 
-def _item(wanted: Resource, before: str | None, *, change: str) -> PlanItem:
+def _item(wanted: TemplateResource, before: str | None, *, change: str) -> PlanItem:
     """``before`` is what it is called now: empty for nothing, None for what cannot be.
 
     ``change`` is what will happen to an endpoint that is there; empty for nothing.

@@ -8,7 +8,7 @@ from typing import Any, Final, Self
 from pydantic import ValidationError
 
 from lab import paths
-from lab.aws.measure.record import AwsRun, MetricsFile, Sample
+from lab.aws.measure.record import AwsRun, MeasuredRequest, MetricsFile
 from lab.errors import UsageError
 from lab.runfiles import Lines, new_folder, parse, read_bytes, write_whole
 
@@ -25,7 +25,7 @@ class MeasureFolder:
     def __init__(self, path: Path) -> None:
         self.path = path
         self._full = f"Free some space, then `lab push measure --resume {path.name}`."
-        self._samples = Lines(path / SAMPLES_FILE, Sample, full=self._full)
+        self._samples = Lines(path / SAMPLES_FILE, MeasuredRequest, full=self._full)
 
     @classmethod
     def create(cls, run: AwsRun, *, root: Path | None = None) -> Self:
@@ -52,7 +52,7 @@ class MeasureFolder:
         path = self.path / RUN_FILE
         return parse(AwsRun, read_bytes(path), of=path)
 
-    def samples(self) -> Sequence[Sample]:
+    def samples(self) -> Sequence[MeasuredRequest]:
         """Every whole line; a last one torn by a crash is left out. Raises ``UsageError``."""
         return self._samples.read()
 
@@ -60,7 +60,7 @@ class MeasureFolder:
         """Cut off a torn last line, so that the next can be appended."""
         self._samples.mend()
 
-    def append(self, sample: Sample) -> None:
+    def append(self, sample: MeasuredRequest) -> None:
         """Write a sample so that it survives whatever comes next. Raises ``DiskFullError``."""
         self._samples.append(sample)
 

@@ -10,7 +10,7 @@ from typing import Any, Final, Protocol
 from prometheus_client.parser import text_string_to_metric_families
 
 from lab.aws.access.session import AwsSession
-from lab.aws.measure.record import Reading
+from lab.aws.measure.record import MetricReading
 from lab.aws.stack.template import VARIANT
 from lab.endpoint.client import EmulatorClient
 from lab.progress import Step
@@ -32,7 +32,7 @@ class Window:
     requests: int
 
 
-class Metrics(Protocol):
+class EndpointMetrics(Protocol):
     """Where an endpoint's own figures come from."""
 
     @property
@@ -42,12 +42,12 @@ class Metrics(Protocol):
     def mark(self) -> None:
         """A request comes now."""
 
-    def now(self) -> Reading | None:
+    def now(self) -> MetricReading | None:
         """Of the requests since ``mark``; None when it can only be told later, or not at all."""
 
     def later(
         self, windows: Sequence[Window], *, wait_s: float, step: Step
-    ) -> Sequence[Reading | None]:
+    ) -> Sequence[MetricReading | None]:
         """Of each window. Waits up to ``wait_s`` for what is late; None for what is not told."""
 
 
@@ -76,13 +76,13 @@ class CloudWatch:
     def mark(self) -> None:
         """Nothing: it tells by the clock."""
 
-    def now(self) -> Reading | None:
+    def now(self) -> MetricReading | None:
         """Never at once."""
         return None
 
     def later(
         self, windows: Sequence[Window], *, wait_s: float, step: Step
-    ) -> Sequence[Reading | None]:
+    ) -> Sequence[MetricReading | None]:
         """Ask until every window has told of all its requests, or the time is up."""
         waited = 0.0
         while windows:
@@ -162,7 +162,7 @@ class EmulatorMetrics:
         """Remember the counters."""
         self._before = self._counters()
 
-    def now(self) -> Reading | None:
+    def now(self) -> MetricReading | None:
         """What came on top since."""
         after = self._counters()
         added = {
@@ -172,7 +172,7 @@ class EmulatorMetrics:
         }
         return _reading(added)
 
-    def later(self, windows: Sequence[Window], **_: Any) -> Sequence[Reading | None]:
+    def later(self, windows: Sequence[Window], **_: Any) -> Sequence[MetricReading | None]:
         """Nothing: it keeps no times."""
         return [None for _ in windows]
 
@@ -201,7 +201,7 @@ class EmulatorMetrics:
 
 def _merged(
     minutes: Mapping[datetime, Mapping[tuple[str, str], float]], window: Window
-) -> Reading | None:
+) -> MetricReading | None:
     begin, end = _floor(window.begin), _floor(window.end)
     inside = [values for at, values in minutes.items() if begin <= at <= end]
     return _reading(
@@ -215,13 +215,13 @@ def _merged(
     )
 
 
-def _reading(told: Mapping[str, tuple[float, float]]) -> Reading | None:
+def _reading(told: Mapping[str, tuple[float, float]]) -> MetricReading | None:
     """From each metric's count and sum; None when no request was counted."""
     latencies = told.get("ModelLatency", (0.0, 0.0))
     if latencies[0] < 1:
         return None
     setups = told.get("ModelSetupTime", (0.0, 0.0))
-    return Reading(
+    return MetricReading(
         requests=round(latencies[0]),
         model_latency_s=_mean(latencies),
         overhead_s=_mean(told.get("OverheadLatency", (0.0, 0.0))),

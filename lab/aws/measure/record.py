@@ -9,16 +9,13 @@ from collections.abc import Mapping
 from enum import StrEnum, unique
 from typing import Any, Final
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from lab.aws.model import PushTarget, ServingKind
+from lab.schema import Frozen
 from lab.spec import Platform
 
 SCHEMA: Final = 1
-
-
-class _Frozen(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
 
 
 @unique
@@ -31,7 +28,7 @@ class Protocol(StrEnum):
     """Before each request enough idle time for the container to be gone."""
 
 
-class MeasuredSubject(_Frozen):
+class MeasuredSubject(Frozen):
     """Which endpoint was measured."""
 
     endpoint: str
@@ -57,7 +54,7 @@ class MeasuredSubject(_Frozen):
         return f"{self.variant}, {self.model}, {self.kind}, {size}"
 
 
-class Sent(_Frozen):
+class Sent(Frozen):
     """What each request carried."""
 
     name: str
@@ -66,7 +63,7 @@ class Sent(_Frozen):
     sha256: str
 
 
-class AwsRun(_Frozen):
+class AwsRun(Frozen):
     """``aws.json``."""
 
     schema_version: int = Field(default=SCHEMA, alias="schema", serialization_alias="schema")
@@ -86,7 +83,7 @@ class AwsRun(_Frozen):
     """Under QEMU, which the lab's own endpoint may be: such seconds predict nothing."""
 
 
-class Reading(_Frozen):
+class MetricReading(Frozen):
     """What the endpoint itself measured of some requests. Means, in seconds."""
 
     requests: int
@@ -100,7 +97,7 @@ class Reading(_Frozen):
     """How many requests waited for one."""
 
 
-class Sample(_Frozen):
+class MeasuredRequest(Frozen):
     """The immutable result of one request."""
 
     protocol: Protocol
@@ -117,15 +114,15 @@ class Sample(_Frozen):
     """By the container's own clock, where it says so."""
     response_bytes: int = 0
     failure: str | None = None
-    reading: Reading | None = None
+    reading: MetricReading | None = None
     """Of this request alone, where the endpoint tells at once; CloudWatch tells later."""
 
 
-class MetricsFile(_Frozen):
+class MetricsFile(Frozen):
     """``metrics.json``: what CloudWatch told of the warm requests together and of each cold one."""
 
     asked: int
     """How many metrics it was asked for, which it charges."""
-    warm: Reading | None = None
-    cold: Mapping[int, Reading] = Field(default_factory=dict)
+    warm: MetricReading | None = None
+    cold: Mapping[int, MetricReading] = Field(default_factory=dict)
     """By the sample's number."""

@@ -14,13 +14,13 @@ from lab.aws.access.errors import CallError, ErrorKind
 from lab.aws.answers import read_answer
 from lab.aws.invoke import Endpoint, NotNowError
 from lab.aws.measure.folder import MeasureFolder
-from lab.aws.measure.metrics import Metrics
+from lab.aws.measure.metrics import EndpointMetrics
 from lab.aws.measure.record import (
+    MeasuredRequest,
     MeasuredSubject,
+    MetricReading,
     MetricsFile,
     Protocol,
-    Reading,
-    Sample,
 )
 from lab.aws.measure.spending import SLOWEST_S, busy_s, cost_usd
 from lab.aws.measure.summary import summarise
@@ -39,7 +39,7 @@ _PASSING: Final = (ErrorKind.MODEL, ErrorKind.SERVICE, ErrorKind.THROTTLED, Erro
 """Of one request; all other troubles would be those of the next one too."""
 
 
-class Clock(Interface):
+class MeasureClock(Interface):
     """Time, and waiting for it."""
 
     def now(self) -> datetime:
@@ -72,10 +72,10 @@ def measure(
     endpoint: Endpoint,
     task: Task,
     *,
-    metrics: Metrics,
+    metrics: EndpointMetrics,
     progress: Progress,
     resume: MeasureFolder | None = None,
-    clock: Clock = _SYSTEM,
+    clock: MeasureClock = _SYSTEM,
 ) -> MeasureFolder:
     """Measure the endpoint; the folder that keeps all, with its summary.
 
@@ -126,10 +126,10 @@ class _Session:
         *,
         endpoint: Endpoint,
         task: Task,
-        metrics: Metrics,
+        metrics: EndpointMetrics,
         folder: MeasureFolder,
         progress: Progress,
-        clock: Clock,
+        clock: MeasureClock,
     ) -> None:
         self.endpoint = endpoint
         self.payload = task.payload
@@ -246,7 +246,7 @@ class _Session:
         self._refuse_broken()
         return ""
 
-    def _ask(self, protocol: Protocol, number: int, idle_s: float) -> Sample:
+    def _ask(self, protocol: Protocol, number: int, idle_s: float) -> MeasuredRequest:
         body, kind = self.payload.body, self.payload.content_type
         said, failure, reading = b"", None, None
         self.metrics.mark()
@@ -265,7 +265,7 @@ class _Session:
         if failure is None:
             reading = self._alone()
         answer = read_answer(said)
-        return Sample(
+        return MeasuredRequest(
             protocol=protocol,
             number=number,
             started_at=started.isoformat(timespec="milliseconds"),
@@ -278,7 +278,7 @@ class _Session:
             reading=reading,
         )
 
-    def _alone(self) -> Reading | None:
+    def _alone(self) -> MetricReading | None:
         """What was told of this request; nothing if others came between."""
         reading = self.metrics.now()
         return reading if reading is not None and reading.requests == 1 else None

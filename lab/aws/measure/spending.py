@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
-from lab.aws.measure.record import Sample
+from lab.aws.measure.record import MeasuredRequest
 from lab.aws.model import PushTarget, ServingKind
 from lab.cost.charges import HOUR_S, data_usd, instances_usd, serverless_usd
 from lab.cost.prices import price
@@ -41,7 +41,7 @@ class Rates:
 
 
 def cost_usd(
-    rates: Rates, samples: Sequence[Sample], *, request_bytes: int, metrics: int = 0
+    rates: Rates, samples: Sequence[MeasuredRequest], *, request_bytes: int, metrics: int = 0
 ) -> float:
     """What requests have cost together, with the pauses before them."""
     return rates.usd(
@@ -52,7 +52,7 @@ def cost_usd(
     )
 
 
-def busy_s(sample: Sample) -> float:
+def busy_s(sample: MeasuredRequest) -> float:
     """How long the endpoint may have worked on a request: on one that failed too."""
     if sample.total_s is not None:
         return sample.total_s

@@ -2,15 +2,15 @@
 
 from lab.aws.access.session import AwsSession
 from lab.aws.measure.record import MeasuredSubject
-from lab.aws.model import TAG_MODEL, TAG_VARIANT, AwsError, Names, PushTarget, ServingKind
-from lab.aws.stack.cloudformation import Stack
+from lab.aws.model import TAG_MODEL, TAG_VARIANT, AwsError, DeploymentNames, PushTarget, ServingKind
+from lab.aws.stack.cloudformation import CloudFormationStack
 from lab.endpoint.client import EmulatorClient
 from lab.endpoint.instances import platform_of
 
 
-def on_aws(aws: AwsSession, names: Names) -> MeasuredSubject:
+def on_aws(aws: AwsSession, names: DeploymentNames) -> MeasuredSubject:
     """By its stack. Raises ``AwsError`` when there is none of ours, or nothing is deployed."""
-    state = Stack(aws, names).look()
+    state = CloudFormationStack(aws, names).look()
     if state is None or not state.serves:
         raise _nothing(names)
     said = state.parameters
@@ -30,7 +30,7 @@ def on_aws(aws: AwsSession, names: Names) -> MeasuredSubject:
     )
 
 
-def on_emulator(client: EmulatorClient, names: Names) -> MeasuredSubject:
+def on_emulator(client: EmulatorClient, names: DeploymentNames) -> MeasuredSubject:
     """By its configuration and tags. Raises ``AwsError`` when it is not there or not a push's."""
     endpoint = client.find("describe_endpoint", EndpointName=names.endpoint)
     if endpoint is None:
@@ -58,7 +58,7 @@ def on_emulator(client: EmulatorClient, names: Names) -> MeasuredSubject:
     )
 
 
-def _nothing(names: Names) -> AwsError:
+def _nothing(names: DeploymentNames) -> AwsError:
     return AwsError(
         f"No push left an endpoint {names.endpoint} there.", remedy="Push one: `lab push aws`."
     )

@@ -4,7 +4,14 @@ import statistics
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from lab.aws.measure.record import SCHEMA, AwsRun, MetricsFile, Protocol, Reading, Sample
+from lab.aws.measure.record import (
+    SCHEMA,
+    AwsRun,
+    MeasuredRequest,
+    MetricReading,
+    MetricsFile,
+    Protocol,
+)
 from lab.aws.measure.spending import Rates, cost_usd
 from lab.stats.quantiles import interval, median
 
@@ -12,7 +19,7 @@ COUNTED_S: Final = ("total_s", "prediction_s", "model_latency_s", "overhead_s", 
 
 
 def summarise(
-    run: AwsRun, samples: Sequence[Sample], metrics: MetricsFile | None
+    run: AwsRun, samples: Sequence[MeasuredRequest], metrics: MetricsFile | None
 ) -> Mapping[str, Any]:
     """``summary.json``. Seconds; a row for each protocol that has a counted request.
 
@@ -33,7 +40,7 @@ def summarise(
     }
 
 
-def counted(samples: Sequence[Sample], protocol: Protocol) -> Sequence[Sample]:
+def counted(samples: Sequence[MeasuredRequest], protocol: Protocol) -> Sequence[MeasuredRequest]:
     """The requests that count, in order; one that was made again after a failure counts once."""
     found = {
         one.number: one
@@ -43,21 +50,21 @@ def counted(samples: Sequence[Sample], protocol: Protocol) -> Sequence[Sample]:
     return [found[number] for number in sorted(found)]
 
 
-def reading_of(sample: Sample, metrics: MetricsFile | None) -> Reading | None:
+def reading_of(sample: MeasuredRequest, metrics: MetricsFile | None) -> MetricReading | None:
     """What the endpoint itself told of this request alone."""
     if sample.reading is not None or metrics is None or sample.protocol is not Protocol.COLD:
         return sample.reading
     return metrics.cold.get(sample.number)
 
 
-def was_cold(sample: Sample, metrics: MetricsFile | None) -> bool | None:
+def was_cold(sample: MeasuredRequest, metrics: MetricsFile | None) -> bool | None:
     """Whether the request waited for a container; None when nothing tells."""
     reading = reading_of(sample, metrics)
     return None if reading is None else reading.setups > 0
 
 
 def series(
-    samples: Sequence[Sample], metrics: MetricsFile | None, protocol: Protocol
+    samples: Sequence[MeasuredRequest], metrics: MetricsFile | None, protocol: Protocol
 ) -> Mapping[str, Sequence[float]]:
     """Each figure of the requests of a protocol, one value a request where it was told.
 
@@ -79,7 +86,7 @@ def series(
 
 
 def _row(
-    protocol: Protocol, samples: Sequence[Sample], metrics: MetricsFile | None
+    protocol: Protocol, samples: Sequence[MeasuredRequest], metrics: MetricsFile | None
 ) -> Mapping[str, Any] | None:
     mine = [one for one in samples if one.protocol is protocol]
     if not mine:

@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any, Final
 
 from lab import __version__
-from lab.aws.answers import Payload
+from lab.aws.answers import AnswerPayload
 from lab.aws.measure.folder import MeasureFolder
 from lab.aws.measure.record import AwsRun, MeasuredSubject, Protocol, Sent
 from lab.aws.measure.spending import Rates
@@ -46,7 +46,7 @@ class Task:
     """What is measured, with what, how much of it, and at which prices."""
 
     subject: MeasuredSubject
-    payload: Payload
+    payload: AnswerPayload
     rates: Rates
     options: MeasureOptions
 
@@ -98,7 +98,7 @@ def _plain(options: Mapping[str, Any]) -> Mapping[str, Any]:
     return {**options, "protocols": [str(one) for one in options["protocols"]]}
 
 
-def _sent(payload: Payload) -> Sent:
+def _sent(payload: AnswerPayload) -> Sent:
     return Sent(
         name=payload.name,
         content_type=payload.content_type,

@@ -5,13 +5,13 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from lab.aws.measure.metrics import Window, next_minute
-from lab.aws.measure.record import Protocol, Sample
+from lab.aws.measure.record import MeasuredRequest, Protocol
 
 _ROOM_S: Final = 60.0
 """CloudWatch has a clock of its own, and may tell of a launch a minute before its request."""
 
 
-def warm_window(samples: Sequence[Sample]) -> Window | None:
+def warm_window(samples: Sequence[MeasuredRequest]) -> Window | None:
     """Of the counted warm requests, without the minute of the one that may have been cold."""
     warm = [one for one in samples if one.protocol is Protocol.WARM and one.failure is None]
     counted = [one for one in warm if one.number and one.reading is None]
@@ -27,7 +27,7 @@ def warm_window(samples: Sequence[Sample]) -> Window | None:
     )
 
 
-def cold_window(sample: Sample) -> Window:
+def cold_window(sample: MeasuredRequest) -> Window:
     """Of one request, with room for clocks that differ as far as the pauses around it allow."""
     room = timedelta(seconds=min(_ROOM_S, sample.idle_s / 3))
     return Window(

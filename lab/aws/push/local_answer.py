@@ -9,7 +9,7 @@ from typing import Final
 
 from lab import wire
 from lab.artifacts.archive import extract
-from lab.aws.answers import Payload
+from lab.aws.answers import AnswerPayload
 from lab.aws.invoke import ANSWER
 from lab.engine.api import ContainerSpec, Engine
 from lab.errors import ContainerFailedError
@@ -31,7 +31,7 @@ def local_answer(
     *,
     image: str,
     archive: Path,
-    payload: Payload,
+    payload: AnswerPayload,
     platform: Platform | None = None,
     progress: Progress,
 ) -> bytes:

@@ -11,7 +11,14 @@ from lab.aws.access.errors import CallError, ErrorKind, redacted
 from lab.aws.access.quotas import quota_check
 from lab.aws.access.session import AwsSession
 from lab.aws.access.simulation import permission_check
-from lab.aws.model import AwsError, Check, Names, Order, PreflightState, ServingKind
+from lab.aws.model import (
+    AwsError,
+    DeploymentNames,
+    Order,
+    PreflightCheck,
+    PreflightState,
+    ServingKind,
+)
 from lab.aws.stack.inventory import described, unmanaged
 from lab.endpoint.instances import table
 from lab.progress import Progress
@@ -35,12 +42,12 @@ _ARCHITECTURES: Final = {Platform.AMD64: "x86_64", Platform.ARM64: "arm64"}
 def preflight(
     aws: AwsSession,
     order: Order,
-    names: Names,
+    names: DeploymentNames,
     *,
-    contract: Callable[[], Sequence[Check]],
+    contract: Callable[[], Sequence[PreflightCheck]],
     dry_run: bool,
     progress: Progress,
-) -> Sequence[Check]:
+) -> Sequence[PreflightCheck]:
     """Every check, in order; only reads. ``contract`` says what the image itself is fit for.
 
     Raises ``CallError`` for what makes further checks pointless: no credentials, no network.
@@ -60,18 +67,18 @@ def preflight(
     return tuple(checks)
 
 
-def identity_check(aws: AwsSession) -> Check:
+def identity_check(aws: AwsSession) -> PreflightCheck:
     """Who and where: the one line in which the account's id is shown."""
     who = aws.identity()
     profile = f", profile {who.profile}" if who.profile else ""
-    return Check(
+    return PreflightCheck(
         name="identity",
         state=PreflightState.OK,
         detail=f"{who.arn.rpartition(':')[2]} of account {who.account} in {who.region}{profile}",
     )
 
 
-def hosting_check(aws: AwsSession, order: Order) -> Check:
+def hosting_check(aws: AwsSession, order: Order) -> PreflightCheck:
     """Whether that kind of hosting runs that kind of image."""
     arch = order.platform.arch
     if order.kind is ServingKind.SERVERLESS:
@@ -103,7 +110,7 @@ def hosting_check(aws: AwsSession, order: Order) -> Check:
     return _hosting(PreflightState.OK, f"{order.instances} x {known.name}, {arch}")
 
 
-def names_check(aws: AwsSession, names: Names) -> tuple[bool, Check]:
+def names_check(aws: AwsSession, names: DeploymentNames) -> tuple[bool, PreflightCheck]:
     """Whether an endpoint of ours is there, and whether the names are free or ours."""
     try:
         others = unmanaged(aws, names)
@@ -123,7 +130,7 @@ def names_check(aws: AwsSession, names: Names) -> tuple[bool, Check]:
     return ours.serves, _names(PreflightState.OK, f"the lab's own: {ours.says}")
 
 
-def refuse_failed(checks: Sequence[Check]) -> None:
+def refuse_failed(checks: Sequence[PreflightCheck]) -> None:
     """Raise ``AwsError`` if any check failed: with the first remedy, and the others counted."""
     failed = [check for check in checks if check.state is PreflightState.FAIL]
     if failed:
@@ -133,7 +140,7 @@ def refuse_failed(checks: Sequence[Check]) -> None:
         raise AwsError(redacted(f"Nothing was made. {listed}."), remedy=redacted(remedy))
 
 
-def show_checks(checks: Sequence[Check]) -> RenderableType:
+def show_checks(checks: Sequence[PreflightCheck]) -> RenderableType:
     """For a terminal: a line per check, and what to do below those that are not well."""
     lines = Table.grid(padding=(0, 2))
     lines.add_column()
@@ -147,9 +154,9 @@ def show_checks(checks: Sequence[Check]) -> RenderableType:
     return Group(Text("Preflight", style="bold"), lines)
 
 
-def _names(state: PreflightState, detail: str, remedy: str = "") -> Check:
-    return Check(name="names", state=state, detail=detail, remedy=remedy)
+def _names(state: PreflightState, detail: str, remedy: str = "") -> PreflightCheck:
+    return PreflightCheck(name="names", state=state, detail=detail, remedy=remedy)
 
 
-def _hosting(state: PreflightState, detail: str, remedy: str = "") -> Check:
-    return Check(name="hosting", state=state, detail=detail, remedy=remedy)
+def _hosting(state: PreflightState, detail: str, remedy: str = "") -> PreflightCheck:
+    return PreflightCheck(name="hosting", state=state, detail=detail, remedy=remedy)

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from lab.aws.answers import ExpectedAnswer, Payload, read_answer
+from lab.aws.answers import AnswerPayload, ExpectedAnswer, read_answer
 from lab.aws.invoke import Endpoint, patiently
 from lab.aws.model import AwsError
 from lab.progress import Progress
@@ -31,7 +31,7 @@ class DifferentAnswerError(AwsError):
 
 
 def verify(
-    endpoint: Endpoint, *, payload: Payload, expected: bytes, progress: Progress
+    endpoint: Endpoint, *, payload: AnswerPayload, expected: bytes, progress: Progress
 ) -> Verified:
     """Ask the endpoint and compare: same grades, probabilities within ``TOLERANCE``.
 

@@ -10,18 +10,18 @@ from typing import Final, Protocol
 
 from lab.artifacts.store import Archive
 from lab.aws.access.session import AwsSession
-from lab.aws.answers import Payload
+from lab.aws.answers import AnswerPayload
 from lab.aws.deployer import Deployer
 from lab.aws.emulator.target import LocalStack
 from lab.aws.invoke import AwsEndpoint, Endpoint, LocalEndpoint
 from lab.aws.model import (
     Action,
     Artifacts,
-    Check,
     Deployment,
-    Names,
+    DeploymentNames,
     Order,
     PlanItem,
+    PreflightCheck,
     PreflightState,
     PushTarget,
 )
@@ -30,7 +30,7 @@ from lab.aws.push.local_answer import local_answer
 from lab.aws.push.planning import changes
 from lab.aws.push.preflight import preflight
 from lab.aws.push.verify import Verified, verify
-from lab.aws.stack.cloudformation import Stack
+from lab.aws.stack.cloudformation import CloudFormationStack
 from lab.aws.stack.template import is_release
 from lab.endpoint.client import EmulatorClient
 from lab.engine.api import Engine
@@ -42,7 +42,7 @@ from lab.units import format_bytes
 IMAGE: Final = "image"
 ARCHIVE: Final = "model archive"
 
-Contract = Callable[[], Sequence[Check]]
+Contract = Callable[[], Sequence[PreflightCheck]]
 """Tries the image, and says what it is fit for."""
 
 _PENDING: Final = "named once the image is there"
@@ -71,7 +71,7 @@ class RemoteArtifacts:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Plan:
+class PushPlan:
     """What a push would do."""
 
     items: Sequence[PlanItem]
@@ -91,7 +91,7 @@ class Destination(Protocol):
 
     def checks(
         self, order: Order, *, contract: Contract, dry_run: bool, progress: Progress
-    ) -> Sequence[Check]:
+    ) -> Sequence[PreflightCheck]:
         """The preflight. Only reads."""
 
     def there(self) -> RemoteArtifacts:
@@ -108,7 +108,11 @@ class ToAws:
     """To an account of AWS."""
 
     def __init__(
-        self, aws: AwsSession, engine: DockerEngine, goods: LocalArtifacts, stack: Stack
+        self,
+        aws: AwsSession,
+        engine: DockerEngine,
+        goods: LocalArtifacts,
+        stack: CloudFormationStack,
     ) -> None:
         self.deployer: Deployer = stack
         self._aws = aws
@@ -118,7 +122,7 @@ class ToAws:
 
     def checks(
         self, order: Order, *, contract: Contract, dry_run: bool, progress: Progress
-    ) -> Sequence[Check]:
+    ) -> Sequence[PreflightCheck]:
         """Who asks, and whether they may; see ``preflight``."""
         return preflight(
             self._aws, order, self._names, contract=contract, dry_run=dry_run, progress=progress
@@ -159,7 +163,9 @@ class ToAws:
 class ToEmulator:
     """To the lab's own emulator, which takes images from this machine's engine."""
 
-    def __init__(self, client: EmulatorClient, goods: LocalArtifacts, names: Names) -> None:
+    def __init__(
+        self, client: EmulatorClient, goods: LocalArtifacts, names: DeploymentNames
+    ) -> None:
         self.deployer: Deployer = LocalStack(client, names, content=goods.image_id)
         self._client = client
         self._goods = goods
@@ -168,12 +174,14 @@ class ToEmulator:
 
     def checks(
         self, order: Order, *, contract: Contract, dry_run: bool, progress: Progress
-    ) -> Sequence[Check]:
+    ) -> Sequence[PreflightCheck]:
         """Nobody's permission is needed: only what the image itself is fit for."""
         del order, dry_run
         with progress.step("Looking before leaping"):
             where = self._client.addresses.sagemaker
-            up = Check(name="emulator", state=PreflightState.OK, detail=f"answers at {where}")
+            up = PreflightCheck(
+                name="emulator", state=PreflightState.OK, detail=f"answers at {where}"
+            )
             return (up, *contract())
 
     def there(self) -> RemoteArtifacts:
@@ -200,7 +208,7 @@ class ToEmulator:
         return f"s3://{self._names.bucket}/{self._key}"
 
 
-def plan(order: Order, goods: LocalArtifacts, to: Destination) -> Plan:
+def plan(order: Order, goods: LocalArtifacts, to: Destination) -> PushPlan:
     """What of the order is to be made, changed or kept. Only reads; raises ``LabError``."""
     found = to.there()
     names = to.deployer.names
@@ -234,7 +242,7 @@ def plan(order: Order, goods: LocalArtifacts, to: Destination) -> Plan:
             detail=f"{format_bytes(goods.archive.bytes)}, sha256 {goods.archive.sha256[:12]}",
         ),
     )
-    return Plan(items=(*sent, *rows), image_bytes=size)
+    return PushPlan(items=(*sent, *rows), image_bytes=size)
 
 
 def _joined(*details: str) -> str:
@@ -252,7 +260,12 @@ def apply(order: Order, to: Destination, progress: Progress) -> Deployment:
 
 
 def prove(
-    engine: Engine, goods: LocalArtifacts, to: Destination, *, payload: Payload, progress: Progress
+    engine: Engine,
+    goods: LocalArtifacts,
+    to: Destination,
+    *,
+    payload: AnswerPayload,
+    progress: Progress,
 ) -> Verified:
     """Ask the endpoint what the same container is asked on this machine, and compare."""
     expected = local_answer(

@@ -3,10 +3,10 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
-from lab.aws.model import Action, Artifacts, Names, Order, PlanItem
+from lab.aws.model import Action, Artifacts, DeploymentNames, Order, PlanItem
 from lab.aws.stack import template
 from lab.aws.stack.inventory import KINDS, STACK
-from lab.aws.stack.template import Resource
+from lab.aws.stack.template import TemplateResource
 
 NOT_YET: Final = Artifacts(image="not-pushed-yet", model_data="s3://none/model.tar.gz")
 """In place of what a plan cannot know."""
@@ -23,7 +23,7 @@ _DETAILS: Final = {
 
 def items(
     order: Order,
-    names: Names,
+    names: DeploymentNames,
     artifacts: Artifacts | None,
     *,
     around: Mapping[str, str],
@@ -50,7 +50,7 @@ def items(
 
 def _there(
     deployed: Mapping[str, str], around: Mapping[str, str], body: str
-) -> Mapping[str, Resource] | None:
+) -> Mapping[str, TemplateResource] | None:
     """What is deployed; None if its template has what this version of the lab cannot read."""
     try:
         found = template.render(deployed, around, template.load(body))
@@ -65,7 +65,9 @@ def _deployed(parameters: Mapping[str, str] | None) -> Artifacts | None:
     return Artifacts(image=parameters["ImageUri"], model_data=parameters["ModelDataUrl"])
 
 
-def _rows(there: Mapping[str, Resource], wanted: Mapping[str, Resource]) -> Iterator[PlanItem]:
+def _rows(
+    there: Mapping[str, TemplateResource], wanted: Mapping[str, TemplateResource]
+) -> Iterator[PlanItem]:
     for logical, resource in wanted.items():
         before = there.get(logical)
         kind, name = _called(resource)
@@ -83,19 +85,19 @@ def _rows(there: Mapping[str, Resource], wanted: Mapping[str, Resource]) -> Iter
             yield PlanItem(kind=kind, name=name, action=Action.CHANGE, detail="removed")
 
 
-def _called(resource: Resource) -> tuple[str, str]:
+def _called(resource: TemplateResource) -> tuple[str, str]:
     kind, named_by = KINDS[resource.type]
     return kind, str(resource.properties[named_by])
 
 
-def _difference(before: Resource, after: Resource) -> str:
+def _difference(before: TemplateResource, after: TemplateResource) -> str:
     if after.type == "AWS::SageMaker::Endpoint":
         return BLUE_GREEN
     old, new = _called(before)[1], _called(after)[1]
     return f"replaces {old}" if old != new else detail(after)
 
 
-def detail(resource: Resource) -> str:
+def detail(resource: TemplateResource) -> str:
     """What is worth saying of a resource that is made or kept."""
     said: Mapping[str, Any] = resource.properties
     match resource.type:

@@ -8,12 +8,21 @@ from typing import Any, Final
 
 from lab.aws.access.errors import CallError, ErrorKind, redacted
 from lab.aws.deployer import Aws, Removal
-from lab.aws.model import Action, Artifacts, AwsError, Deployment, Names, Order, PlanItem, tags
+from lab.aws.model import (
+    Action,
+    Artifacts,
+    AwsError,
+    Deployment,
+    DeploymentNames,
+    Order,
+    PlanItem,
+    tags,
+)
 from lab.aws.stack import changes, removal, template
 from lab.aws.stack.events import Follower, log_group, log_tail, now
 from lab.aws.stack.inventory import SCALED, inventory, resources
 from lab.aws.stack.state import StackState
-from lab.aws.stack.watch import POLL_S, WAIT_S, Watch, token
+from lab.aws.stack.watch import POLL_S, WAIT_S, StackWatch, token
 from lab.progress import Progress
 
 _STEP_1_MINUTES: Final = 15
@@ -25,16 +34,16 @@ _SHARED_ROLE: Final = (
 _UNCHANGED: Final = "No updates are to be performed"
 
 
-class Stack:
+class CloudFormationStack:
     """A ``Deployer`` to AWS."""
 
     def __init__(
-        self, aws: Aws, names: Names, *, poll_s: float = POLL_S, wait_s: float = WAIT_S
+        self, aws: Aws, names: DeploymentNames, *, poll_s: float = POLL_S, wait_s: float = WAIT_S
     ) -> None:
         self.names = names
         self._aws = aws
         self._poll_s = poll_s
-        self._watch = Watch(aws, names, poll_s=poll_s, wait_s=wait_s)
+        self._watch = StackWatch(aws, names, poll_s=poll_s, wait_s=wait_s)
 
     def look(self) -> StackState | None:
         """The stack as it is; None if there is none. Raises ``AwsError`` if it is not ours."""

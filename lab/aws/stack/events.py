@@ -16,7 +16,7 @@ _SKEW: Final = timedelta(minutes=2)  # between this machine's clock and AWS's
 
 
 @dataclass(frozen=True, kw_only=True)
-class Event:
+class StackEvent:
     """A line of a stack's history; account ids are taken out of ``reason``."""
 
     id: str
@@ -47,14 +47,14 @@ class Follower:
         self._aws = aws
         self._stack = stack
         self._seen: set[str] = set()
-        self.events: list[Event] = []
+        self.events: list[StackEvent] = []
 
     def skip(self) -> None:
         """Forget what was so far."""
         self.read()
         self.events.clear()
 
-    def read(self) -> Sequence[Event]:
+    def read(self) -> Sequence[StackEvent]:
         """What is new, oldest first."""
         new = []
         for event in self._newest_first():
@@ -75,7 +75,7 @@ class Follower:
                 found.setdefault(event.resource, event.reason)
         return [f"{resource}: {reason}" for resource, reason in found.items()]
 
-    def _newest_first(self) -> Iterator[Event]:
+    def _newest_first(self) -> Iterator[StackEvent]:
         asked: dict[str, Any] = {"StackName": self._stack}
         while True:
             page = self._aws.find("cloudformation", "describe_stack_events", **asked)
@@ -113,8 +113,8 @@ def now() -> datetime:
     return datetime.now(UTC)
 
 
-def _event(row: Mapping[str, Any]) -> Event:
-    return Event(
+def _event(row: Mapping[str, Any]) -> StackEvent:
+    return StackEvent(
         id=str(row["EventId"]),
         at=row["Timestamp"],
         resource=str(row.get("LogicalResourceId", "")),

@@ -8,7 +8,7 @@ from typing import Final
 
 from lab.aws.access.errors import CallError, ErrorKind
 from lab.aws.deployer import Aws, CloudResource
-from lab.aws.model import TAG_ENDPOINT, TAG_MANAGED, AwsError, Names
+from lab.aws.model import TAG_ENDPOINT, TAG_MANAGED, AwsError, DeploymentNames
 from lab.aws.stack.events import log_group
 from lab.aws.stack.state import StackState
 from lab.aws.stack.template import VARIANT, is_release
@@ -37,12 +37,12 @@ _TARGET: Final = "endpoint/"
 _NOT_MADE: Final = ("CREATE_FAILED", "DELETE_COMPLETE")
 
 
-def inventory(aws: Aws, names: Names) -> tuple[CloudResource, ...]:
+def inventory(aws: Aws, names: DeploymentNames) -> tuple[CloudResource, ...]:
     """All that is there now, whosever it is, in the order in which a push makes it."""
     return tuple(_things(aws, names))
 
 
-def described(aws: Aws, names: Names, stack: str | None = None) -> StackState | None:
+def described(aws: Aws, names: DeploymentNames, stack: str | None = None) -> StackState | None:
     """The stack as it is; ``stack`` is its ARN when it may have been deleted. None if it is gone.
 
     Raises ``AwsError`` if it is not ours.
@@ -60,7 +60,7 @@ def described(aws: Aws, names: Names, stack: str | None = None) -> StackState | 
     return state
 
 
-def unmanaged(aws: Aws, names: Names) -> Sequence[CloudResource]:
+def unmanaged(aws: Aws, names: DeploymentNames) -> Sequence[CloudResource]:
     """What has our names and is not our stack's: if there is any, nothing may be made.
 
     Raises ``AwsError`` if the stack itself is somebody else's.
@@ -102,7 +102,7 @@ def _name(id_: str) -> str:
     return id_.rpartition("/")[2] if id_.startswith("arn:") else id_.partition("|")[0]
 
 
-def _things(aws: Aws, names: Names) -> Iterator[CloudResource]:
+def _things(aws: Aws, names: DeploymentNames) -> Iterator[CloudResource]:
     stack = aws.find("cloudformation", "describe_stacks", StackName=names.stack)
     if stack and stack["Stacks"][0]["StackStatus"] != "DELETE_COMPLETE":
         yield CloudResource(kind=STACK, name=names.stack)
@@ -134,7 +134,7 @@ def _things(aws: Aws, names: Names) -> Iterator[CloudResource]:
         yield _thing("AWS::ApplicationAutoScaling::ScalableTarget", row["ResourceId"])
 
 
-def _served(aws: Aws, names: Names) -> Iterator[CloudResource]:
+def _served(aws: Aws, names: DeploymentNames) -> Iterator[CloudResource]:
     for operation, key, name, type_ in (
         ("list_models", "Models", "ModelName", "AWS::SageMaker::Model"),
         (

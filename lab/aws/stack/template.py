@@ -15,7 +15,7 @@ from typing import Any, Final
 
 import yaml
 
-from lab.aws.model import Artifacts, Names, Order, ServingKind
+from lab.aws.model import Artifacts, DeploymentNames, Order, ServingKind
 
 BODY: Final = (files("lab.aws") / "endpoint.yaml").read_text(encoding="utf-8")
 
@@ -77,7 +77,7 @@ _Loader.add_multi_constructor("!", _short_form)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Resource:
+class TemplateResource:
     """A resource with every reference in its properties replaced."""
 
     logical: str
@@ -100,7 +100,7 @@ def _own() -> Mapping[str, Any]:
 
 
 def parameters(
-    order: Order, names: Names, artifacts: Artifacts | None, *, content: str = ""
+    order: Order, names: DeploymentNames, artifacts: Artifacts | None, *, content: str = ""
 ) -> Mapping[str, str]:
     """What the stack is given; without ``artifacts``, in its first step.
 
@@ -136,7 +136,11 @@ def _with_defaults(given: Mapping[str, str]) -> Mapping[str, str]:
 
 
 def _named(
-    names: Names, logical: str, says: Sequence[str], given: Mapping[str, str], content: str
+    names: DeploymentNames,
+    logical: str,
+    says: Sequence[str],
+    given: Mapping[str, str],
+    content: str,
 ) -> str:
     """A name that is another one when what it names would be."""
     said = [_own()["Resources"][logical], {name: given.get(name) for name in says}, content]
@@ -144,7 +148,7 @@ def _named(
     return f"{names.endpoint}-{digest[:_DIGITS]}"
 
 
-def is_release(name: str, names: Names) -> bool:
+def is_release(name: str, names: DeploymentNames) -> bool:
     """Whether a model or a configuration of this name is one of this endpoint's."""
     return bool(re.fullmatch(rf"{re.escape(names.endpoint)}-[0-9a-f]{{{_DIGITS}}}", name))
 
@@ -161,7 +165,7 @@ def render(
     given: Mapping[str, str],
     around: Mapping[str, str],
     template: Mapping[str, Any] | None = None,
-) -> Mapping[str, Resource]:
+) -> Mapping[str, TemplateResource]:
     """What the template makes of its parameters, by logical name, in the template's order.
 
     ``around`` are the pseudo parameters. Resources whose condition is false are left out.
@@ -197,11 +201,11 @@ class _Rendering:
             value = given.get(name, said.get("Default", ""))
             self._values[name] = int(value) if said["Type"] == "Number" else value
 
-    def resources(self) -> Iterator[Resource]:
+    def resources(self) -> Iterator[TemplateResource]:
         for logical, said in self._template["Resources"].items():
             if "Condition" not in said or self._holds(said["Condition"]):
                 properties = self._of(said.get("Properties", {}))
-                yield Resource(logical=logical, type=said["Type"], properties=properties)
+                yield TemplateResource(logical=logical, type=said["Type"], properties=properties)
 
     def _holds(self, condition: str) -> bool:
         return bool(self._of(self._template["Conditions"][condition]))

@@ -5,7 +5,7 @@ import uuid
 from typing import Final
 
 from lab.aws.deployer import Aws
-from lab.aws.model import AwsError, Names
+from lab.aws.model import AwsError, DeploymentNames
 from lab.aws.stack.events import Follower
 from lab.aws.stack.inventory import described
 from lab.aws.stack.state import StackState
@@ -17,10 +17,10 @@ WAIT_S: Final = 3600.0
 """SageMaker gives a container at most an hour to start."""
 
 
-class Watch:
+class StackWatch:
     """Waits for one stack. Raises ``AwsError``."""
 
-    def __init__(self, aws: Aws, names: Names, *, poll_s: float, wait_s: float) -> None:
+    def __init__(self, aws: Aws, names: DeploymentNames, *, poll_s: float, wait_s: float) -> None:
         self._aws = aws
         self._names = names
         self._poll_s = poll_s

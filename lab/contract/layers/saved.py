@@ -66,7 +66,7 @@ class FileLeak:
 
 
 @dataclass(kw_only=True)
-class Layer:
+class SavedLayer:
     """What a layer holds, as far as the rules ask."""
 
     leaks: list[FileLeak] = field(default_factory=list)
@@ -89,7 +89,7 @@ class Saved:
     """An image as it was saved."""
 
     config: Mapping[str, Any]
-    layers: Sequence[Layer]
+    layers: Sequence[SavedLayer]
     """The lowest first."""
 
     @property
@@ -118,7 +118,7 @@ def save(engine: DockerEngine, ref: str) -> Saved:
 
 def read(chunks: Iterable[bytes]) -> Saved:
     """Read what ``docker save`` writes, whether in the older or in OCI's layout."""
-    layers: dict[str, Layer] = {}
+    layers: dict[str, SavedLayer] = {}
     documents: dict[str, bytes] = {}
     aliases: dict[str, str] = {}
     try:
@@ -141,7 +141,7 @@ def read(chunks: Iterable[bytes]) -> Saved:
 
 
 def _assembled(
-    documents: Mapping[str, bytes], layers: Mapping[str, Layer], aliases: Mapping[str, str]
+    documents: Mapping[str, bytes], layers: Mapping[str, SavedLayer], aliases: Mapping[str, str]
 ) -> Saved:
     try:
         said = json.loads(documents["manifest.json"])[0]
@@ -152,7 +152,7 @@ def _assembled(
             f"What the engine saved of the image has no manifest that can be read: {error!r}."
         ) from error
     # One of no bytes at all (an empty folder's) may be left out of the archive.
-    ordered = [layers.get(name, Layer()) for name in names]
+    ordered = [layers.get(name, SavedLayer()) for name in names]
     made = [step for step in config.get("history") or () if not step.get("empty_layer")]
     for layer, step in zip(ordered, made, strict=False):
         layer.command = _said(str(step.get("created_by") or step.get("comment") or ""))
@@ -166,8 +166,8 @@ def _followed(name: str, aliases: Mapping[str, str]) -> str:
     return re.sub(r"^(\.\./)+", "", aliases[name])
 
 
-def _layer(content: "_Head") -> Layer:
-    layer = Layer()
+def _layer(content: "_Head") -> SavedLayer:
+    layer = SavedLayer()
     with tarfile.open(fileobj=cast("Any", content), mode="r|*") as archive:
         while (member := archive.next()) is not None:
             archive.members.clear()  # type: ignore[attr-defined]
@@ -182,7 +182,7 @@ def _layer(content: "_Head") -> Layer:
     return layer
 
 
-def _look(layer: Layer, path: str, member: tarfile.TarInfo, archive: tarfile.TarFile) -> None:
+def _look(layer: SavedLayer, path: str, member: tarfile.TarInfo, archive: tarfile.TarFile) -> None:
     for pattern, what in _LEFT:
         if pattern.fullmatch(path):
             layer.leftovers[what] += member.size

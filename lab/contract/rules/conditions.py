@@ -7,8 +7,8 @@ from typing import Any, Final
 from lab.contract import sources
 from lab.contract.model import Rule, RuleFinding, Verdict
 from lab.contract.rules.start import unready_words
-from lab.contract.running.calls import Call
-from lab.contract.running.session import CannotTry, NotReady, Session, finding
+from lab.contract.running.calls import HttpCall
+from lab.contract.running.session import CannotTry, NeverReady, Session, finding
 from lab.units import format_seconds
 
 SERVERLESS_USER: Final = "993:990"
@@ -47,7 +47,7 @@ NO_NETWORK = Rule(
 
 
 def judge_condition(
-    ready_s: float, usual_s: float, answer: Call | None, *, emulated: bool = False
+    ready_s: float, usual_s: float, answer: HttpCall | None, *, emulated: bool = False
 ) -> tuple[Verdict, str]:
     """A container that got ready under a condition, and what it answered (None: not asked).
 
@@ -82,11 +82,11 @@ def _under(
                 ready.ready_s, base.ready_s, answer, emulated=session.emulated
             )
             return finding(rule, verdict, session.timed(seen), {"ready_s": ready.ready_s})
-    except NotReady as error:
+    except NeverReady as error:
         return finding(rule, Verdict.FAIL, unready_words(error))
 
 
-def _answer(session: Session, invoke: Callable[[bytes, str], Call]) -> Call | None:
+def _answer(session: Session, invoke: Callable[[bytes, str], HttpCall]) -> HttpCall | None:
     try:
         sample = session.sample()
     except CannotTry:

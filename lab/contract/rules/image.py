@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
 from lab.contract import sources
-from lab.contract.layers.saved import MACHINES, Layer, Saved
+from lab.contract.layers.saved import MACHINES, Saved, SavedLayer
 from lab.contract.model import Rule, RuleFinding, Verdict
 from lab.contract.rules.inspected import inspected, saved
 from lab.contract.running.session import CannotTry, Session, finding
@@ -122,7 +122,7 @@ def programs_of(image: Saved) -> Mapping[str, int]:
     return found
 
 
-def _take_away(found: dict[str, int], layer: Layer) -> None:
+def _take_away(found: dict[str, int], layer: SavedLayer) -> None:
     gone = tuple(f"{path}/" for path in (*layer.removed, *layer.emptied))
     for path in [one for one in found if one in layer.removed or (gone and one.startswith(gone))]:
         del found[path]

@@ -8,7 +8,7 @@ from typing import Final
 from lab.contract import sources
 from lab.contract.model import Rule, RuleFinding, Verdict
 from lab.contract.running import calls
-from lab.contract.running.calls import Call, on
+from lab.contract.running.calls import HttpCall, on
 from lab.contract.running.session import CannotTry, Running, Session, died, finding
 from lab.wire import connect
 
@@ -72,7 +72,7 @@ PATHS = Rule(
 
 
 @dataclass(frozen=True, kw_only=True)
-class Size:
+class PayloadSize:
     """A limit of SageMaker's for a request body."""
 
     mib: int
@@ -96,13 +96,13 @@ class Size:
 
 
 SIZES: Final = (
-    Size(mib=4, of="serverless", source=sources.SERVERLESS_INVOKE),
-    Size(mib=6, of="real time", source=sources.RUNTIME_MODEL),
-    Size(mib=25, of="real time, newer pages", source=sources.INFERENCE_CODE, needed=False),
+    PayloadSize(mib=4, of="serverless", source=sources.SERVERLESS_INVOKE),
+    PayloadSize(mib=6, of="real time", source=sources.RUNTIME_MODEL),
+    PayloadSize(mib=25, of="real time, newer pages", source=sources.INFERENCE_CODE, needed=False),
 )
 
 
-def judge_invocation(answer: Call, *, emulated: bool = False) -> tuple[Verdict, str]:
+def judge_invocation(answer: HttpCall, *, emulated: bool = False) -> tuple[Verdict, str]:
     """One prediction against the 60 s, unless it was ``emulated``."""
     if not answer.good:
         said = f": {answer.said}" if answer.said else ""
@@ -113,7 +113,9 @@ def judge_invocation(answer: Call, *, emulated: bool = False) -> tuple[Verdict, 
     return Verdict.PASS, answer.words
 
 
-def judge_size(answer: Call, size: Size, *, emulated: bool = False) -> tuple[Verdict, str]:
+def judge_size(
+    answer: HttpCall, size: PayloadSize, *, emulated: bool = False
+) -> tuple[Verdict, str]:
     """A large body: any answer about its content will do, one about its size will not.
 
     ``emulated``: that nobody waited for the answer any longer says nothing.
@@ -128,7 +130,7 @@ def judge_size(answer: Call, size: Size, *, emulated: bool = False) -> tuple[Ver
     return Verdict.PASS, f"{size.mib} MB: {answer.words}"
 
 
-def judge_refusal(answers: Sequence[tuple[str, Call]], death: str) -> tuple[Verdict, str]:
+def judge_refusal(answers: Sequence[tuple[str, HttpCall]], death: str) -> tuple[Verdict, str]:
     """Requests that deserve a 4xx: no crash, no silence, and a 5xx only with a warning."""
     if death:
         return Verdict.FAIL, death
@@ -141,14 +143,14 @@ def judge_refusal(answers: Sequence[tuple[str, Call]], death: str) -> tuple[Verd
     return Verdict.PASS, "; ".join(f"{what}: {one.status}" for what, one in answers)
 
 
-def judge_same(plain: Call, other: Call, *, what: str) -> tuple[Verdict, str]:
+def judge_same(plain: HttpCall, other: HttpCall, *, what: str) -> tuple[Verdict, str]:
     """Whether something that should not matter does not."""
     if other.status == plain.status:
         return Verdict.PASS, f"{other.status} with {what} as without"
     return Verdict.FAIL, f"{plain.status} without {what}, with: {other.words} {other.said}".rstrip()
 
 
-def judge_kept(answers: Sequence[Call]) -> tuple[Verdict, str]:
+def judge_kept(answers: Sequence[HttpCall]) -> tuple[Verdict, str]:
     """Requests on one connection; the list ends where the connection did."""
     served = sum(one.status is not None for one in answers)
     if not served:
@@ -162,7 +164,7 @@ def judge_kept(answers: Sequence[Call]) -> tuple[Verdict, str]:
     return Verdict.WARN, f"the server closes the connection after {served}"
 
 
-def judge_chunked(plain: Call, chunked: Call, death: str) -> tuple[Verdict, str]:
+def judge_chunked(plain: HttpCall, chunked: HttpCall, death: str) -> tuple[Verdict, str]:
     """A chunked body against the same with its length."""
     if death:
         return Verdict.FAIL, death
@@ -171,7 +173,7 @@ def judge_chunked(plain: Call, chunked: Call, death: str) -> tuple[Verdict, str]
     return Verdict.WARN, f"{plain.status} with a length, with chunks: {chunked.words}"
 
 
-def judge_paths(answers: Sequence[tuple[str, Call]], death: str) -> tuple[Verdict, str]:
+def judge_paths(answers: Sequence[tuple[str, HttpCall]], death: str) -> tuple[Verdict, str]:
     """Anything but silence and death will do."""
     if death:
         return Verdict.FAIL, death
@@ -196,7 +198,7 @@ def _invocation(session: Session) -> RuleFinding:
     return finding(INVOCATION, verdict, session.timed(seen), {"seconds": answer.seconds})
 
 
-def _size(session: Session, size: Size) -> RuleFinding:
+def _size(session: Session, size: PayloadSize) -> RuleFinding:
     smaller = [f"payload-{one.mib}mb" for one in SIZES if one.mib < size.mib]
     broken = [one for one in smaller if session.verdict(one) is Verdict.FAIL]
     if broken:
@@ -265,7 +267,7 @@ def _garbage(session: Session) -> RuleFinding:
 def _keep_alive(session: Session) -> RuleFinding:
     sample = session.sample()
     prepared = calls.post(sample.body, sample.content_type, close=False)
-    answers: list[Call] = []
+    answers: list[HttpCall] = []
     with connect(session.base().address, timeout_s=calls.CONNECT_TIMEOUT_S) as connection:
         while len(answers) < _KEPT:
             answers.append(on(connection, prepared, timeout_s=_limit_s(session)))

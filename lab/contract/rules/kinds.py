@@ -15,9 +15,9 @@ from lab.contract.model import Rule, RuleFinding, Verdict
 from lab.contract.rules.conditions import SERVERLESS_USER
 from lab.contract.rules.memory import trials
 from lab.contract.rules.start import SERVERLESS_START_S, unready_words
-from lab.contract.running.calls import Call
-from lab.contract.running.multimodel import PLACE, Step, answers_models, converse
-from lab.contract.running.session import CannotTry, NotReady, Sample, Session, finding
+from lab.contract.running.calls import HttpCall
+from lab.contract.running.multimodel import PLACE, ModelStep, answers_models, converse
+from lab.contract.running.session import CannotTry, CheckPayload, NeverReady, Session, finding
 from lab.engine.api import Mount
 from lab.spec import SERVERLESS_TIERS, Platform, Tier
 from lab.units import format_seconds
@@ -83,7 +83,7 @@ BOTH_WAYS = Rule(
 )
 
 
-def judge_parameters(answer: Call) -> tuple[Verdict, str]:
+def judge_parameters(answer: HttpCall) -> tuple[Verdict, str]:
     """What ``GET /execution-parameters`` was answered with."""
     if answer.status is None:
         return Verdict.WARN, f"GET /execution-parameters: {answer.words}"
@@ -120,7 +120,7 @@ def parameters_wrong(said: Any) -> str:
     return ""
 
 
-def judge_models(steps: Sequence[Step], *, labelled: bool) -> tuple[Verdict, str]:
+def judge_models(steps: Sequence[ModelStep], *, labelled: bool) -> tuple[Verdict, str]:
     """The whole conversation of a multi-model endpoint."""
     wrong = [step.words for step in steps if not step.good]
     if not wrong and labelled:
@@ -180,7 +180,7 @@ def _all_at_once(session: Session, tier: Tier) -> tuple[Verdict, str]:
             if sample is None:
                 return Verdict.PASS, f"{said} (no payload: not invoked)"
             answer = ready.invoke(sample.body, sample.content_type)
-    except NotReady as error:
+    except NeverReady as error:
         return Verdict.WARN, f"not with {with_what}: {unready_words(error)}"
     if not answer.good:
         return Verdict.WARN, f"not with {with_what}: {answer.words} {answer.said}".rstrip()
@@ -220,7 +220,7 @@ def _multi_model(session: Session) -> RuleFinding:
     try:
         with session.running(**changes) as ready:
             steps = converse(ready, _sample(session))
-    except NotReady as error:
+    except NeverReady as error:
         verdict = Verdict.FAIL if labelled else Verdict.WARN
         seen = f"with SAGEMAKER_MULTI_MODEL=true: {unready_words(error)}"
         return finding(ON_MULTI_MODEL, verdict, seen)
@@ -264,7 +264,7 @@ def _label(session: Session, name: str) -> bool:
     return (session.config().get("Labels") or {}).get(name) == "true"
 
 
-def _sample(session: Session) -> Sample | None:
+def _sample(session: Session) -> CheckPayload | None:
     try:
         return session.sample()
     except CannotTry:

@@ -11,9 +11,9 @@ from lab.contract.model import Rule, RuleFinding, Verdict
 from lab.contract.rules.start import SERVERLESS_START_S, unready_words
 from lab.contract.running.session import (
     CannotTry,
-    NotReady,
+    CheckPayload,
+    NeverReady,
     Running,
-    Sample,
     Session,
     died,
     finding,
@@ -50,7 +50,7 @@ STEADY: Final = Rule(
 
 
 @dataclass(frozen=True, kw_only=True)
-class Trial:
+class TierTrial:
     """What was seen in one tier."""
 
     tier: Tier
@@ -77,7 +77,7 @@ class Trial:
         return said
 
 
-def judge_tiers(trials: Sequence[Trial]) -> tuple[Verdict, str]:
+def judge_tiers(trials: Sequence[TierTrial]) -> tuple[Verdict, str]:
     """The smallest tier in which it runs; those below it were tried, those above were not."""
     fits = [one for one in trials if not one.failure]
     if not fits:
@@ -109,13 +109,13 @@ def judge_growth(used: Sequence[int]) -> tuple[Verdict, str]:
     return Verdict.PASS, said
 
 
-def trials(session: Session) -> Sequence[Trial]:
+def trials(session: Session) -> Sequence[TierTrial]:
     """The tiers that were tried, the smallest first; the last is the first in which it runs."""
 
-    def measure() -> Sequence[Trial]:
+    def measure() -> Sequence[TierTrial]:
         facts = session.where.engine.facts()
         session.base()
-        made: list[Trial] = []
+        made: list[TierTrial] = []
         for tier in SERVERLESS_TIERS:
             if (tier.memory_bytes or 0) > facts.memory_bytes:
                 break
@@ -129,18 +129,18 @@ def trials(session: Session) -> Sequence[Trial]:
     return session.once("tiers", measure)
 
 
-def _trial(session: Session, tier: Tier, *, most_cpus: int) -> Trial:
+def _trial(session: Session, tier: Tier, *, most_cpus: int) -> TierTrial:
     limits = {"memory_bytes": tier.memory_bytes, "cpus": min(tier.cpus or 1.0, most_cpus)}
     sample = _sample(session)
     try:
         within_s = SERVERLESS_START_S * session.patience
         with session.running(within_s=within_s, **limits) as ready:
             return _used(ready, sample, tier)
-    except NotReady as error:
-        return Trial(tier=tier, failure=unready_words(error))
+    except NeverReady as error:
+        return TierTrial(tier=tier, failure=unready_words(error))
 
 
-def _used(ready: Running, sample: Sample | None, tier: Tier) -> Trial:
+def _used(ready: Running, sample: CheckPayload | None, tier: Tier) -> TierTrial:
     used = _memory(ready)
     first_s = None
     begin = time.monotonic()
@@ -151,11 +151,13 @@ def _used(ready: Running, sample: Sample | None, tier: Tier) -> Trial:
         killed = "" if answer.good else died(ready.container)
         if not answer.good:
             said = killed or f"{answer.words} {answer.said}".rstrip()
-            return Trial(tier=tier, failure=f"at invocation {number + 1}: {said}", used=tuple(used))
+            return TierTrial(
+                tier=tier, failure=f"at invocation {number + 1}: {said}", used=tuple(used)
+            )
         first_s = answer.seconds if first_s is None else first_s
         used += _memory(ready)
     # A worker may have been killed and replaced without an answer being lost.
-    return Trial(
+    return TierTrial(
         tier=tier,
         failure=died(ready.container),
         ready_s=ready.ready_s,
@@ -170,7 +172,7 @@ def _memory(ready: Running) -> list[int]:
     return [] if load is None else [load.memory_bytes]
 
 
-def _sample(session: Session) -> Sample | None:
+def _sample(session: Session) -> CheckPayload | None:
     try:
         return session.sample()
     except CannotTry:

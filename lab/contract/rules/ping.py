@@ -9,9 +9,9 @@ from lab.contract import sources
 from lab.contract.model import Rule, RuleFinding, Verdict
 from lab.contract.rules.start import Blame, blame, unready_words
 from lab.contract.running import calls
-from lab.contract.running.calls import Call
-from lab.contract.running.load import CLIENTS, Load, under_load
-from lab.contract.running.session import CannotTry, NotReady, Session, finding
+from lab.contract.running.calls import HttpCall
+from lab.contract.running.load import CLIENTS, PingLoad, under_load
+from lab.contract.running.session import CannotTry, NeverReady, Session, finding
 from lab.units import format_seconds
 
 PING_LIMIT_S: Final = 2.0
@@ -77,7 +77,7 @@ CONCURRENT = Rule(
 )
 
 
-def judge_pings(pings: Sequence[Call], *, limit_s: float = PING_LIMIT_S) -> tuple[Verdict, str]:
+def judge_pings(pings: Sequence[HttpCall], *, limit_s: float = PING_LIMIT_S) -> tuple[Verdict, str]:
     """Whether all were answered 200 in time."""
     wrong = [one for one in pings if one.status != _OK]
     slowest = max(pings, key=lambda one: one.seconds)
@@ -92,7 +92,9 @@ def judge_pings(pings: Sequence[Call], *, limit_s: float = PING_LIMIT_S) -> tupl
     return Verdict.PASS, said
 
 
-def judge_accepts(made: Sequence[Call], *, limit_s: float = ACCEPT_LIMIT_S) -> tuple[Verdict, str]:
+def judge_accepts(
+    made: Sequence[HttpCall], *, limit_s: float = ACCEPT_LIMIT_S
+) -> tuple[Verdict, str]:
     """Whether every connection was accepted in time."""
     times = [one.connect_s for one in made if one.connect_s is not None]
     refused = [one for one in made if one.connect_s is None]
@@ -105,7 +107,7 @@ def judge_accepts(made: Sequence[Call], *, limit_s: float = ACCEPT_LIMIT_S) -> t
     return Verdict.PASS, said
 
 
-def judge_concurrent(load: Load, *, emulated: bool = False) -> tuple[Verdict, str]:
+def judge_concurrent(load: PingLoad, *, emulated: bool = False) -> tuple[Verdict, str]:
     """Whether every invocation under load was answered with 2xx.
 
     ``emulated``: that nobody waited for some of the answers any longer says nothing.
@@ -125,7 +127,7 @@ def judge_concurrent(load: Load, *, emulated: bool = False) -> tuple[Verdict, st
 
 
 def judge_first(
-    first: Call, steady: Sequence[Call], *, emulated: bool = False
+    first: HttpCall, steady: Sequence[HttpCall], *, emulated: bool = False
 ) -> tuple[Verdict, str]:
     """Whether the first invocation, right after the first 200, went as later ones do.
 
@@ -148,7 +150,7 @@ def judge_first(
 def _ping(session: Session) -> RuleFinding:
     try:
         session.start_base()
-    except NotReady as error:
+    except NeverReady as error:
         if blame(error.seen) is Blame.PING:
             return finding(PING, Verdict.FAIL, unready_words(error))
         raise CannotTry(f"the container does not get ready: see {blame(error.seen)}") from error
@@ -195,8 +197,8 @@ def _concurrent(session: Session) -> RuleFinding:
     return finding(CONCURRENT, verdict, session.timed(seen))
 
 
-def _idle_pings(session: Session) -> Sequence[Call]:
-    def measure() -> Sequence[Call]:
+def _idle_pings(session: Session) -> Sequence[HttpCall]:
+    def measure() -> Sequence[HttpCall]:
         base = session.base()
         pings = []
         for _ in range(_PINGS):
@@ -207,8 +209,8 @@ def _idle_pings(session: Session) -> Sequence[Call]:
     return session.once("idle-pings", measure)
 
 
-def _load(session: Session) -> Load:
-    def measure() -> Load:
+def _load(session: Session) -> PingLoad:
+    def measure() -> PingLoad:
         sample = session.sample()
         prepared = calls.post(sample.body, sample.content_type)
         return under_load(

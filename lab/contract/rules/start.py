@@ -12,7 +12,7 @@ from typing import Final
 from lab.contract import sources
 from lab.contract.model import Rule, RuleFinding, Verdict
 from lab.contract.running.readiness import Unready
-from lab.contract.running.session import CannotTry, NotReady, Session, finding
+from lab.contract.running.session import CannotTry, NeverReady, Session, finding
 from lab.spec import PORT
 from lab.start.cause import CauseKind
 from lab.units import format_seconds
@@ -88,7 +88,7 @@ def blame(seen: Unready) -> Blame:
     return Blame.PORT if elsewhere and not seen.accepting else Blame.TIME
 
 
-def unready_words(error: NotReady) -> str:
+def unready_words(error: NeverReady) -> str:
     """What was seen of a container that did not get ready, in one line."""
     seen = error.seen
     # Of the engine's words only the runtime's last ones say anything.
@@ -116,7 +116,7 @@ def judge_start_time(ready_s: float, *, emulated: bool = False) -> tuple[Verdict
 def _serve(session: Session) -> RuleFinding:
     try:
         session.start_base()
-    except NotReady as error:
+    except NeverReady as error:
         if error.seen.kind is CauseKind.NEVER_READY:
             return finding(SERVE, Verdict.PASS, f"runs (but see {blame(error.seen)})")
         broken = _unready(SERVE, error)
@@ -129,7 +129,7 @@ def _serve(session: Session) -> RuleFinding:
 def _listen(session: Session) -> RuleFinding:
     try:
         session.start_base()
-    except NotReady as error:
+    except NeverReady as error:
         if error.seen.accepting:
             return finding(LISTEN, Verdict.PASS, f"connections to {PORT} are accepted")
         return _unready(LISTEN, error)
@@ -139,7 +139,7 @@ def _listen(session: Session) -> RuleFinding:
 def _start_time(session: Session) -> RuleFinding:
     try:
         ready_s = session.start_base().ready_s
-    except NotReady as error:
+    except NeverReady as error:
         if session.emulated and blame(error.seen) is Blame.TIME:
             raise CannotTry(session.timed(unready_words(error))) from error
         return _unready(START_TIME, error)
@@ -147,7 +147,7 @@ def _start_time(session: Session) -> RuleFinding:
     return finding(START_TIME, verdict, session.timed(seen), {"ready_s": ready_s})
 
 
-def _unready(rule: Rule, error: NotReady) -> RuleFinding:
+def _unready(rule: Rule, error: NeverReady) -> RuleFinding:
     broken = blame(error.seen)
     if broken is Blame.ENGINE:
         raise CannotTry(str(error)) from error
@@ -166,7 +166,7 @@ def _bind(session: Session) -> RuleFinding:
             env={"SAGEMAKER_BIND_TO_PORT": str(_OTHER_PORT)}, port=_OTHER_PORT
         ) as ready:
             return finding(BIND, Verdict.PASS, f"answers on {ready.address[1]} when told so")
-    except NotReady as error:
+    except NeverReady as error:
         return finding(
             BIND, Verdict.FAIL, f"told {_OTHER_PORT}, it does not: {unready_words(error)}"
         )

@@ -9,7 +9,7 @@ from typing import Final
 from lab.contract import sources
 from lab.contract.model import Rule, RuleFinding, Verdict
 from lab.contract.running import calls, procfs
-from lab.contract.running.calls import Call
+from lab.contract.running.calls import HttpCall
 from lab.contract.running.load import Clients
 from lab.contract.running.session import CannotTry, Session, finding
 from lab.engine.docker.container import DockerContainer
@@ -110,7 +110,7 @@ def judge_sigterm(stop: Stop) -> tuple[Verdict, str]:
     return (Verdict.PASS if stop.exit_code in _CLEAN else Verdict.WARN), said
 
 
-def judge_in_flight(answers: Sequence[Call], signalled_at: float) -> tuple[Verdict, str]:
+def judge_in_flight(answers: Sequence[HttpCall], signalled_at: float) -> tuple[Verdict, str]:
     """What became of the requests that were sent before the signal and answered after it.
 
     Requests sent later may be refused: SageMaker sends none to a container that it stops.
@@ -178,7 +178,7 @@ def _in_flight(session: Session) -> RuleFinding:
     return finding(IN_FLIGHT, verdict, session.timed(seen))
 
 
-def _stopped_under_way(session: Session) -> tuple[Sequence[Call], float]:
+def _stopped_under_way(session: Session) -> tuple[Sequence[HttpCall], float]:
     """Every call to a container that gets SIGTERM among them, and when it came."""
     sample = session.sample()
     with session.running() as ready:

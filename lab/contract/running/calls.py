@@ -23,7 +23,7 @@ _OK: Final = 200
 
 
 @dataclass(frozen=True, kw_only=True)
-class Call:
+class HttpCall:
     """What came of a call."""
 
     status: int | None
@@ -90,7 +90,7 @@ def get(path: str, *, method: str = "GET") -> bytes:
 
 def call(
     address: tuple[str, int], prepared: bytes, *, timeout_s: float = INVOCATION_LIMIT_S
-) -> Call:
+) -> HttpCall:
     """Make one call on a connection of its own."""
     begin = time.monotonic()
     try:
@@ -111,7 +111,7 @@ def on(
     timeout_s: float = INVOCATION_LIMIT_S,
     begin: float | None = None,
     connect_s: float | None = None,
-) -> Call:
+) -> HttpCall:
     """Make one call on an open connection."""
     begin = time.monotonic() if begin is None else begin
     sent_at = None
@@ -123,7 +123,7 @@ def on(
     except (OSError, ValueError) as error:
         return _broken(error, begin, connect_s=connect_s, sent_at=sent_at)
     ended = time.monotonic()
-    return Call(
+    return HttpCall(
         status=answer.status,
         seconds=ended - begin,
         connect_s=connect_s,
@@ -171,10 +171,10 @@ def _broken(
     connect_s: float | None = None,
     sent_at: float | None = None,
     when: str = "",
-) -> Call:
+) -> HttpCall:
     ended = time.monotonic()
     what = _TIMED_OUT if isinstance(error, TimeoutError) else _plain(error)
-    return Call(
+    return HttpCall(
         status=None,
         seconds=ended - begin,
         connect_s=connect_s,

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from lab.contract.running import calls
-from lab.contract.running.calls import Call
+from lab.contract.running.calls import HttpCall
 from lab.contract.running.session import Running
 
 CLIENTS: Final = 8
@@ -16,16 +16,16 @@ _PATIENCE_S: Final = 10.0
 
 
 @dataclass(kw_only=True)
-class Load:
+class PingLoad:
     """What was seen under load."""
 
     clients: int
     seconds: float = 0.0
-    invocations: list[Call] = field(default_factory=list)
-    pings: list[Call] = field(default_factory=list)
+    invocations: list[HttpCall] = field(default_factory=list)
+    pings: list[HttpCall] = field(default_factory=list)
 
     @property
-    def connections(self) -> Sequence[Call]:
+    def connections(self) -> Sequence[HttpCall]:
         """Every call that had to connect."""
         return [*self.invocations, *self.pings]
 
@@ -41,7 +41,7 @@ class Clients:
         count: int,
         timeout_s: float = calls.INVOCATION_LIMIT_S,
     ) -> None:
-        self.answers: list[Call] = []
+        self.answers: list[HttpCall] = []
         self._timeout_s = timeout_s
         self._address = address
         self._prepared = prepared
@@ -71,9 +71,9 @@ class Clients:
                 self._stop.wait(0.05)
 
 
-def under_load(running: Running, prepared: bytes, *, seconds: float) -> Load:
+def under_load(running: Running, prepared: bytes, *, seconds: float) -> PingLoad:
     """Invoke from several clients, and ask /ping beside them, for so long."""
-    load = Load(clients=CLIENTS)
+    load = PingLoad(clients=CLIENTS)
     clients = Clients(
         running.address,
         prepared,

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from lab.contract.running import calls
-from lab.contract.running.calls import Call
-from lab.contract.running.session import Running, Sample
+from lab.contract.running.calls import HttpCall
+from lab.contract.running.session import CheckPayload, Running
 from lab.wire import request
 
 NAME: Final = "lab-contract-model"
@@ -21,12 +21,12 @@ _OK, _NOT_FOUND, _CONFLICT = 200, 404, 409
 
 
 @dataclass(frozen=True, kw_only=True)
-class Step:
+class ModelStep:
     """One call, and what it must be answered with."""
 
     what: str
     wanted: int
-    answer: Call
+    answer: HttpCall
     why: str = ""
     """What is wrong with the body, if something is."""
 
@@ -45,13 +45,13 @@ class Step:
         return f"{self.what}: {self.answer.words} instead of {self.wanted}"
 
 
-def converse(running: Running, sample: Sample | None) -> Sequence[Step]:
+def converse(running: Running, sample: CheckPayload | None) -> Sequence[ModelStep]:
     """Load the model, use it and let it go; ends at the first step that makes the rest pointless.
 
     ``sample`` None leaves the invocation out.
     """
     load = json.dumps({"model_name": NAME, "url": PLACE}).encode()
-    steps: list[Step] = []
+    steps: list[ModelStep] = []
 
     def ask(
         method: str,
@@ -66,7 +66,7 @@ def converse(running: Running, sample: Sample | None) -> Sequence[Step]:
         prepared = request(method, path, host=_HOST, body=body, headers=headers)
         answer = running.call(prepared, timeout_s=_LOAD_S)
         why = look(_parsed(answer)) if look is not None and answer.status == wanted else ""
-        steps.append(Step(what=f"{method} {path}", wanted=wanted, answer=answer, why=why))
+        steps.append(ModelStep(what=f"{method} {path}", wanted=wanted, answer=answer, why=why))
         return steps[-1].good
 
     one = f"/models/{NAME}"
@@ -85,12 +85,12 @@ def converse(running: Running, sample: Sample | None) -> Sequence[Step]:
     return steps
 
 
-def answers_models(running: Running) -> Call:
+def answers_models(running: Running) -> HttpCall:
     """``GET /models``, as SageMaker polls it beside ``/ping``."""
     return running.call(calls.get("/models"), timeout_s=10.0)
 
 
-def _parsed(answer: Call) -> Any:
+def _parsed(answer: HttpCall) -> Any:
     try:
         return json.loads(answer.body)
     except ValueError:

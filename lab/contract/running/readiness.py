@@ -10,7 +10,7 @@ from lab.engine.docker.container import DockerContainer
 from lab.errors import EngineError
 from lab.start.cause import CauseKind, not_ready, not_started
 from lab.start.probe import ATTEMPT_TIMEOUT_S, Probes, probe
-from lab.start.watch import Watch
+from lab.start.watch import StartWatch
 from lab.units import format_seconds
 
 _PROBE_S: Final = 0.02
@@ -22,7 +22,7 @@ _PATIENT_PING_S: Final = 30.0
 _PATIENT_PINGS: Final = 3
 
 
-class NotReady(Exception):  # noqa: N818 - an outcome
+class NeverReady(Exception):  # noqa: N818 - an outcome
     """A container did not get ready."""
 
     def __init__(self, message: str, seen: "Unready") -> None:
@@ -46,11 +46,11 @@ class Unready:
     """``/ping`` answers 200, but later than SageMaker waits."""
 
 
-def refused(container: DockerContainer, error: EngineError) -> NotReady:
+def refused(container: DockerContainer, error: EngineError) -> NeverReady:
     """The engine did not start it."""
     cause = not_started(container, error)
     seen = Unready(kind=cause.kind, exit_code=cause.exit_code, log_tail=cause.log_tail)
-    return NotReady(cause.message, seen)
+    return NeverReady(cause.message, seen)
 
 
 def wait_until_ready(
@@ -63,11 +63,11 @@ def wait_until_ready(
 ) -> Probes:
     """Probe until it is ready; ``port`` is the container's own.
 
-    Raises ``NotReady`` when it never will be, or its time is up.
+    Raises ``NeverReady`` when it never will be, or its time is up.
     """
     give_up_at = begin + within_s
     hopeless: _Hopeless | None = None
-    with Watch(container) as watch:
+    with StartWatch(container) as watch:
         while True:
             seen = probe(
                 address,
@@ -84,7 +84,7 @@ def wait_until_ready(
             if watch.gone() or hopeless or time.monotonic() >= give_up_at:
                 break
     cause = not_ready(container, seen, round(waited))
-    raise NotReady(
+    raise NeverReady(
         hopeless.words if hopeless else cause.message,
         Unready(
             kind=cause.kind,

@@ -20,11 +20,11 @@ from pathlib import Path
 from tempfile import mkdtemp
 from typing import Any, Final, TypeVar
 
-from lab.contract.model import CheckedImage, Rule, RuleFinding, Verdict, Where
+from lab.contract.model import CheckedImage, Rule, RuleContext, RuleFinding, Verdict
 from lab.contract.running import calls
-from lab.contract.running.calls import Call
+from lab.contract.running.calls import HttpCall
 from lab.contract.running.payloads import CANDIDATES
-from lab.contract.running.readiness import NotReady, refused, wait_until_ready
+from lab.contract.running.readiness import NeverReady, refused, wait_until_ready
 from lab.engine.api import ContainerSpec, Mount
 from lab.engine.docker.container import DockerContainer
 from lab.engine.docker.engine import MODEL_DIR
@@ -35,7 +35,7 @@ from lab.start.cause import EXEC_FORMAT_ERROR, death
 from lab.start.emulated import NOT_JUDGED, emulated, environment, patience
 from lab.start.probe import Probes
 
-__all__ = ["CannotTry", "NotReady", "Running", "Sample", "Session", "died", "finding"]
+__all__ = ["CannotTry", "CheckPayload", "NeverReady", "Running", "Session", "died", "finding"]
 
 ROLE: Final = "contract-check"
 START_LIMIT_S: Final = 180.0
@@ -72,11 +72,11 @@ class Running:
         self.patience = patience
         """What every time-out is multiplied by: for an emulated container, that is slow."""
 
-    def ping(self, *, timeout_s: float = 10.0) -> Call:
+    def ping(self, *, timeout_s: float = 10.0) -> HttpCall:
         """Ask ``/ping``, with more patience than SageMaker has."""
         return self.get("/ping", timeout_s=timeout_s)
 
-    def get(self, path: str, *, timeout_s: float = 10.0, method: str = "GET") -> Call:
+    def get(self, path: str, *, timeout_s: float = 10.0, method: str = "GET") -> HttpCall:
         """Ask for a path on a connection of its own."""
         return self.call(calls.get(path, method=method), timeout_s=timeout_s)
 
@@ -87,11 +87,11 @@ class Running:
         *,
         headers: Mapping[str, str] | None = None,
         timeout_s: float = calls.INVOCATION_LIMIT_S,
-    ) -> Call:
+    ) -> HttpCall:
         """Ask for one prediction on a connection of its own."""
         return self.call(calls.post(body, content_type, headers=headers), timeout_s=timeout_s)
 
-    def call(self, prepared: bytes, *, timeout_s: float = calls.INVOCATION_LIMIT_S) -> Call:
+    def call(self, prepared: bytes, *, timeout_s: float = calls.INVOCATION_LIMIT_S) -> HttpCall:
         """Send what was prepared on a connection of its own."""
         return calls.call(self.address, prepared, timeout_s=timeout_s * self.patience)
 
@@ -104,14 +104,14 @@ class Running:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Sample:
+class CheckPayload:
     """A request that the server answers with 2xx."""
 
     body: bytes
     content_type: str
     given: bool
     """Whether the user gave it; else it is one of the lab's own that happens to be understood."""
-    first: Call
+    first: HttpCall
 
 
 class Session:
@@ -120,7 +120,7 @@ class Session:
     def __init__(
         self,
         subject: CheckedImage,
-        where: Where,
+        where: RuleContext,
         *,
         start_limit_s: float | None = None,
         quick: bool = False,
@@ -138,7 +138,7 @@ class Session:
         self._locks: dict[str, threading.RLock] = {}
         self._kept: dict[str, Any] = {}
         self._base: Running | None = None
-        self._refusal: NotReady | None = None
+        self._refusal: NeverReady | None = None
 
     def once(self, key: str, make: Callable[[], _T]) -> _T:
         """What ``make`` returns, made once a check: rules that judge the same measurement share it.
@@ -151,10 +151,10 @@ class Session:
             if key not in self._kept:
                 try:
                     self._kept[key] = make()
-                except (CannotTry, NotReady) as error:
+                except (CannotTry, NeverReady) as error:
                     self._kept[key] = error
             kept = self._kept[key]
-        if isinstance(kept, CannotTry | NotReady):
+        if isinstance(kept, CannotTry | NeverReady):
             raise kept
         made: _T = kept
         return made
@@ -206,11 +206,11 @@ class Session:
         """
         try:
             return self.start_base()
-        except NotReady as error:
+        except NeverReady as error:
             raise CannotTry("the container does not get ready at all") from error
 
     def start_base(self) -> Running:
-        """The same, for the rules about starting. Raises ``NotReady``."""
+        """The same, for the rules about starting. Raises ``NeverReady``."""
         with self._lock:
             if self._refusal is not None:
                 raise self._refusal
@@ -221,7 +221,7 @@ class Session:
                     self._base = self._stack.enter_context(
                         self._started({}, within_s=self.start_limit_s)
                     )
-                except NotReady as error:
+                except NeverReady as error:
                     self._refuse_foreign(error)
                     if self._base is None:
                         self._refusal = error
@@ -235,7 +235,7 @@ class Session:
         ``mounts`` are added to the base's.
 
         It is waited for some times longer than the base took, unless ``within_s`` says how long.
-        Raises ``NotReady``, or ``CannotTry`` when the base does not get ready either.
+        Raises ``NeverReady``, or ``CannotTry`` when the base does not get ready either.
         """
         base = self.base()
         limit_s = min(self.start_limit_s, _PATIENCE_S + _PATIENCE * base.ready_s)
@@ -273,7 +273,7 @@ class Session:
         }
         return ContainerSpec(**fields)
 
-    def sample(self) -> Sample:
+    def sample(self) -> CheckPayload:
         """A request that the server answers well: the user's, else the first of the lab's own.
 
         Raises ``CannotTry`` when there is none.
@@ -291,7 +291,7 @@ class Session:
         """Remove everything."""
         self._stack.close()
 
-    def _refuse_foreign(self, error: NotReady) -> None:
+    def _refuse_foreign(self, error: NeverReady) -> None:
         """An image for the other platform that this machine cannot run breaks no rule by that."""
         here = self.where.native
         wrong = EXEC_FORMAT_ERROR in f"{error} {error.seen.log_tail}"
@@ -337,18 +337,18 @@ class Session:
             # What a container wrote as root may not be ours to remove.
             shutil.rmtree(copy, ignore_errors=True)
 
-    def _find_sample(self) -> Sample:
+    def _find_sample(self) -> CheckPayload:
         base = self.base()
         if self.subject.payload is not None:
             body, kind = self.subject.payload, self.subject.content_type
             answer = base.invoke(body, kind)
             if answer.good:
-                return Sample(body=body, content_type=kind, given=True, first=answer)
+                return CheckPayload(body=body, content_type=kind, given=True, first=answer)
             raise CannotTry(f"the payload is answered with {answer.words}")
         for body, kind in CANDIDATES:
             answer = base.invoke(body, kind)
             if answer.good:
-                return Sample(body=body, content_type=kind, given=False, first=answer)
+                return CheckPayload(body=body, content_type=kind, given=False, first=answer)
             base = self.base()
         raise CannotTry("the lab has no payload that this model answers: give one with --payload")
 

@@ -18,7 +18,7 @@ _WORDS: Final[dict[Noun, str]] = {
 
 
 @dataclass(frozen=True, kw_only=True)
-class Names:
+class Arns:
     """ARNs of one account in one region; the case of names is kept."""
 
     region: str

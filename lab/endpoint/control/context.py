@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from lab.endpoint.clock import Clock
-from lab.endpoint.control.arns import Names, Noun, in_words
+from lab.endpoint.control.arns import Arns, Noun, in_words
 from lab.endpoint.instances import Machine
 from lab.endpoint.live import Fleet
 from lab.endpoint.plans import notes, origin_config
@@ -29,7 +29,7 @@ class ControlContext:
     store: TransactionalStore
     fleet: Fleet
     clock: Clock
-    names: Names
+    names: Arns
     machine: Machine | None
     """None: unknown, and never said to be too small."""
 

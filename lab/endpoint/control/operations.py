@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from lab.endpoint.clock import Clock
-from lab.endpoint.control.arns import Names
+from lab.endpoint.control.arns import Arns
 from lab.endpoint.control.configs import EndpointConfigs
 from lab.endpoint.control.context import ControlContext, TransactionalStore
 from lab.endpoint.control.endpoints import Endpoints
@@ -14,7 +14,7 @@ from lab.endpoint.instances import Machine
 from lab.endpoint.live import Fleet
 from lab.endpoint.protocol.errors import ApiError
 from lab.endpoint.protocol.shapes import CONTROL, Shapes
-from lab.endpoint.settings import Settings
+from lab.endpoint.settings import EmulatorSettings
 
 Operation = Callable[[Mapping[str, Any]], Mapping[str, Any]]
 
@@ -31,10 +31,10 @@ class Control:
         fleet: Fleet,
         shapes: Shapes,
         clock: Clock,
-        settings: Settings,
+        settings: EmulatorSettings,
         machine: Machine | None = None,
     ) -> None:
-        names = Names(region=settings.region, account=settings.account)
+        names = Arns(region=settings.region, account=settings.account)
         self._desk = ControlContext(
             store=store, fleet=fleet, clock=clock, names=names, machine=machine
         )

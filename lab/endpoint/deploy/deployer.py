@@ -32,7 +32,7 @@ class Plans(Protocol):
 
 
 @dataclass(kw_only=True, eq=False)
-class Site:
+class DeploymentSite:
     """An endpoint as far as it is built."""
 
     name: str
@@ -53,7 +53,7 @@ class InService:
     plans: Sequence[VariantPlan]
 
 
-class Deployer:
+class FleetDeployer:
     """Brings sites to what their records want, and the records to what has become of it.
 
     Each operation may be cancelled at any await, and may be begun again from its start.
@@ -68,7 +68,9 @@ class Deployer:
         self._clock = clock
         self._rng = rng
 
-    def operation(self, site: Site, record: EndpointRecord) -> Coroutine[Any, Any, None] | None:
+    def operation(
+        self, site: DeploymentSite, record: EndpointRecord
+    ) -> Coroutine[Any, Any, None] | None:
         """What is to be done now; None when all is as it should be."""
         match record.status:
             case Status.CREATING:
@@ -84,7 +86,7 @@ class Deployer:
             case Status.IN_SERVICE | Status.FAILED:
                 return None
 
-    def give_up(self, site: Site, reason: str) -> None:
+    def give_up(self, site: DeploymentSite, reason: str) -> None:
         """Say of an operation that it failed: the endpoint is as it was before, or failed."""
         status = Status.FAILED if site.deployed is None else Status.IN_SERVICE
         site.live = None if site.deployed is None else site.deployed.live
@@ -102,7 +104,7 @@ class Deployer:
 
     # --- create ------------------------------------------------------------------------------
 
-    async def _create(self, site: Site, record: EndpointRecord) -> None:
+    async def _create(self, site: DeploymentSite, record: EndpointRecord) -> None:
         generation = record.generation + 1
         try:
             config, plans = self._plans(record, record.config_name)
@@ -143,7 +145,7 @@ class Deployer:
 
     def resume(
         self,
-        site: Site,
+        site: DeploymentSite,
         record: EndpointRecord,
         known: "InService",
         adopted: Mapping[str, Sequence[Server]],
@@ -179,7 +181,7 @@ class Deployer:
 
     # --- update ------------------------------------------------------------------------------
 
-    async def _update(self, site: Site, record: EndpointRecord, config_name: str) -> None:
+    async def _update(self, site: DeploymentSite, record: EndpointRecord, config_name: str) -> None:
         try:
             config, plans = self._plans(record, config_name)
             plans = deploy_policy.retained(plans, record)
@@ -216,7 +218,7 @@ class Deployer:
 
     async def _replace(
         self,
-        site: Site,
+        site: DeploymentSite,
         record: EndpointRecord,
         config: Resource,
         plans: Sequence[VariantPlan],
@@ -261,7 +263,11 @@ class Deployer:
                 await new.close(stop_servers=True)
 
     async def _shift(
-        self, site: Site, old: Deployed | None, new: Deployed, policy: deploy_policy.Policy
+        self,
+        site: DeploymentSite,
+        old: Deployed | None,
+        new: Deployed,
+        policy: deploy_policy.Policy,
     ) -> None:
         for share in policy.shares:
             whole = share >= 1 or old is None
@@ -271,14 +277,14 @@ class Deployer:
         if policy.termination_wait_s:
             await self._clock.sleep(policy.termination_wait_s)
 
-    def _retire(self, site: Site, old: Deployed | None, new: Deployed) -> None:
+    def _retire(self, site: DeploymentSite, old: Deployed | None, new: Deployed) -> None:
         if old is None:
             return
         for name, pool in old.pools.items():
             site.retiring.add(pool)
             site.background.start(_retired(site, pool, new.successor(name)))
 
-    async def _roll_back(self, site: Site, reason: str) -> None:
+    async def _roll_back(self, site: DeploymentSite, reason: str) -> None:
         self._change(
             site.name,
             {Status.UPDATING},
@@ -287,12 +293,12 @@ class Deployer:
         # What had been built is gone by now; AWS shows this state for as long as that takes.
         await self._rolled_back(site, reason)
 
-    async def _rolled_back(self, site: Site, reason: str | None) -> None:
+    async def _rolled_back(self, site: DeploymentSite, reason: str | None) -> None:
         self.give_up(site, reason or "The update was rolled back.")
 
     # --- weights and capacities --------------------------------------------------------------
 
-    async def _scale(self, site: Site, record: EndpointRecord) -> None:
+    async def _scale(self, site: DeploymentSite, record: EndpointRecord) -> None:
         if site.deployed is None:
             self.give_up(site, "The endpoint has no fleet whose capacity could be changed.")
             return
@@ -324,7 +330,7 @@ class Deployer:
 
     # --- delete ------------------------------------------------------------------------------
 
-    async def _delete(self, site: Site, record: EndpointRecord) -> None:
+    async def _delete(self, site: DeploymentSite, record: EndpointRecord) -> None:
         site.live = None
         old, site.deployed = site.deployed, None
         if old is not None:
@@ -354,7 +360,7 @@ class Deployer:
         return done
 
 
-async def _retired(site: Site, pool: ServerPool, successor: Any) -> None:
+async def _retired(site: DeploymentSite, pool: ServerPool, successor: Any) -> None:
     await pool.retire(successor)
     site.retiring.discard(pool)
 

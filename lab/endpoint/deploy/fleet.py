@@ -9,7 +9,7 @@ from functools import partial
 
 from lab.endpoint.clock import Clock
 from lab.endpoint.deploy.builder import Builder
-from lab.endpoint.deploy.deployer import Deployer, InService, Plans, Site
+from lab.endpoint.deploy.deployer import DeploymentSite, FleetDeployer, InService, Plans
 from lab.endpoint.instances import Machine
 from lab.endpoint.live import Launcher, LaunchFailed, LiveEndpoint, Server, VariantPlan
 from lab.endpoint.metrics.meter import Meter
@@ -17,7 +17,7 @@ from lab.endpoint.plans import plans_of
 from lab.endpoint.pools.base import PoolContext
 from lab.endpoint.pools.provisioner import Provisioner
 from lab.endpoint.records import EndpointRecord, ServerRecord, Status
-from lab.endpoint.settings import Settings
+from lab.endpoint.settings import EmulatorSettings
 from lab.endpoint.store import Store
 
 _LOG = logging.getLogger(__name__)
@@ -25,7 +25,7 @@ _LOG = logging.getLogger(__name__)
 _RESUMED = {Status.IN_SERVICE, Status.UPDATING, Status.ROLLING_BACK}
 
 
-def resolved(store: Store, settings: Settings, machine: Machine) -> Plans:
+def resolved(store: Store, settings: EmulatorSettings, machine: Machine) -> Plans:
     """Plans as the emulator makes them, from what an endpoint was told to use."""
     return partial(plans_of, store=store, settings=settings, machine=machine)
 
@@ -33,7 +33,7 @@ def resolved(store: Store, settings: Settings, machine: Machine) -> Plans:
 class _Worker:
     """The one who works on an endpoint, one operation at a time."""
 
-    def __init__(self, site: Site) -> None:
+    def __init__(self, site: DeploymentSite) -> None:
         self.site = site
         self.kicked = False
         self.task: asyncio.Task[None] | None = None
@@ -51,7 +51,7 @@ class EndpointFleet:
         launcher: Launcher,
         clock: Clock,
         meter: Meter,
-        settings: Settings,
+        settings: EmulatorSettings,
         machine: Machine | None = None,
         plans: Plans | None = None,
         rng: random.Random | None = None,
@@ -68,7 +68,7 @@ class EndpointFleet:
         means = PoolContext(
             provisioner=provisioner, launcher=launcher, clock=clock, settings=settings
         )
-        self._deployer = Deployer(
+        self._deployer = FleetDeployer(
             store=store,
             plans=plans,
             builder=Builder(launcher=launcher, means=means, rng=rng),
@@ -167,7 +167,7 @@ class EndpointFleet:
     def _worker(self, endpoint: str) -> _Worker:
         worker = self._workers.get(endpoint)
         if worker is None:
-            worker = self._workers[endpoint] = _Worker(Site(name=endpoint))
+            worker = self._workers[endpoint] = _Worker(DeploymentSite(name=endpoint))
         return worker
 
     async def _see_to(self, worker: _Worker) -> None:
@@ -225,7 +225,7 @@ class EndpointFleet:
         self._workers.clear()
 
 
-async def _close(site: Site, stop_servers: bool) -> None:  # noqa: FBT001
+async def _close(site: DeploymentSite, stop_servers: bool) -> None:  # noqa: FBT001
     site.live = None
     await site.background.cancel()
     pools = {*site.retiring, *(site.deployed.pools.values() if site.deployed else ())}

@@ -18,12 +18,12 @@ from lab.endpoint.launch.images import ImageResolver, one_line, refusal, too_lar
 from lab.endpoint.launch.local import ContainerPlace, LocalPlace
 from lab.endpoint.launch.log_follower import LogFollower
 from lab.endpoint.launch.model import download_failure
-from lab.endpoint.launch.start import Start
+from lab.endpoint.launch.start import Launch
 from lab.endpoint.live import Address, Death, LaunchFailed, Server, Setup, VariantPlan, Vitals
 from lab.endpoint.log_files import LogFiles
 from lab.endpoint.records import EndpointKind, ServerRecord
 from lab.endpoint.s3 import ObjectError, Objects
-from lab.endpoint.settings import Settings
+from lab.endpoint.settings import EmulatorSettings
 from lab.engine.api import Container, Engine, EngineFacts
 from lab.engine.within import runs_within
 from lab.errors import EngineError, LabError
@@ -67,7 +67,7 @@ class EngineLauncher:
         *,
         engine: Engine,
         objects: Objects,
-        settings: Settings,
+        settings: EmulatorSettings,
         owner: str,
         clock: Clock,
         logs: LogFiles,
@@ -84,7 +84,7 @@ class EngineLauncher:
         self._images = ImageResolver(engine, registry=settings.registry)
         self._disks = DiskWatch()
         self._running: dict[str, _Running] = {}
-        self._starting: dict[str, Start] = {}
+        self._starting: dict[str, Launch] = {}
         self._silent: set[str] = set()
         self._known_facts: EngineFacts | None = None
         self._runs_within: bool | None = None
@@ -238,8 +238,8 @@ class EngineLauncher:
 
     # --- in threads ----------------------------------------------------------------------------
 
-    def _start(self, plan: VariantPlan, generation: int, server_id: str) -> Start:
-        def filing(start: Start) -> LogFollower:
+    def _start(self, plan: VariantPlan, generation: int, server_id: str) -> Launch:
+        def filing(start: Launch) -> LogFollower:
             assert start.container is not None  # noqa: S101 - it was just made
             made = self._filing(start.container, plan.endpoint, plan.name, server_id)
             if self._limits_disk(plan):
@@ -251,7 +251,7 @@ class EngineLauncher:
             return made
 
         labels = self._labels(plan, generation, server_id)
-        return Start(
+        return Launch(
             plan,
             place=self._place(plan, server_id),
             name=f"inference-lab-{plan.endpoint}-{plan.name}-{server_id[-12:]}",
@@ -288,7 +288,7 @@ class EngineLauncher:
             within=self._within(),
         )
 
-    async def _run(self, start: Start) -> tuple[Address, Setup]:
+    async def _run(self, start: Launch) -> tuple[Address, Setup]:
         work = asyncio.get_running_loop().run_in_executor(self._starts, start.run)
         cancelled: asyncio.CancelledError | None = None
         while not work.done():

@@ -10,7 +10,7 @@ from lab.endpoint.launch.model import Deadline, fetch
 from lab.endpoint.live import Address, VariantPlan
 from lab.endpoint.records import EndpointKind
 from lab.endpoint.s3 import Objects
-from lab.endpoint.settings import Settings
+from lab.endpoint.settings import EmulatorSettings
 from lab.engine.api import Container, ContainerSpec, Engine, Mount
 from lab.engine.docker.engine import DockerEngine
 from lab.engine.docker.route import connected
@@ -68,7 +68,7 @@ class LocalPlace:
         engine: Engine,
         images: ImageResolver,
         objects: Objects,
-        settings: Settings,
+        settings: EmulatorSettings,
         folder: Path,
         within: bool,
     ) -> None:

@@ -22,7 +22,7 @@ from lab.start.inside import look_inside, started_ns
 from lab.start.ports import listening
 from lab.start.priority import raised_priority
 from lab.start.probe import Probes, probe
-from lab.start.watch import Watch
+from lab.start.watch import StartWatch
 
 LOGS_AFTER_S: Final = 1.0
 """A container that is not ready by then has its output filed while it starts; one that is has it
@@ -32,7 +32,7 @@ _REPORT_TIMEOUT_S: Final = 0.25
 _NS: Final = 1e9
 
 
-class Start:
+class Launch:
     """Runs in a thread of its own, which also probes."""
 
     def __init__(  # noqa: PLR0913 - all keyword-only
@@ -43,7 +43,7 @@ class Start:
         name: str,
         labels: Mapping[str, str],
         suit: Callable[[], bool],
-        filing: Callable[["Start"], LogFollower],
+        filing: Callable[["Launch"], LogFollower],
         helper: Executor,
         probe_interval_s: float,
         offset_ns: Callable[[], int],
@@ -181,7 +181,7 @@ class Start:
             address = self.place.address(container)
         except EngineError as error:
             raise explain(cause.not_started(container, error), self._plan) from error
-        with Watch(container) as watch, raised_priority():
+        with StartWatch(container) as watch, raised_priority():
 
             def gone() -> bool:
                 if self.filing is not None and time.monotonic() - begun > LOGS_AFTER_S:

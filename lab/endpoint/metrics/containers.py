@@ -25,7 +25,7 @@ class Examined(Protocol):
         """By server."""
 
 
-class Containers(Collector):
+class ContainerMetrics(Collector):
     """Figures of every container that answers, from memory only."""
 
     def __init__(self, *, fleet: Fleet, examined: Examined) -> None:

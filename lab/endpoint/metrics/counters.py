@@ -11,7 +11,7 @@ from typing import Final
 from prometheus_client import CollectorRegistry, Counter, Histogram, disable_created_metrics
 
 from lab.endpoint.live import Fleet, Setup
-from lab.endpoint.metrics.containers import Containers, Examined
+from lab.endpoint.metrics.containers import ContainerMetrics, Examined
 from lab.endpoint.metrics.gauges import VARIANT, Backlogs, Present, States, Usages
 from lab.endpoint.metrics.meter import Meter
 from lab.endpoint.records import EndpointKind, EndpointRecord
@@ -52,7 +52,7 @@ class _Variant:
 
     __slots__ = ("errors", "failed", "faults", "invoked", "latency", "overhead", "rejected")
 
-    def __init__(self, of: "Metrics", labels: tuple[str, str]) -> None:
+    def __init__(self, of: "Counters", labels: tuple[str, str]) -> None:
         self.invoked = of._invocations.labels(*labels).inc  # noqa: SLF001 - the two are one
         self.rejected = of._rejected.labels(*labels).inc  # noqa: SLF001
         self.faults = of._faults.labels(*labels).inc  # noqa: SLF001
@@ -61,7 +61,7 @@ class _Variant:
         self.overhead = of._overhead.labels(*labels).observe  # noqa: SLF001
 
 
-class Metrics(Meter):
+class Counters(Meter):
     """Counts for Prometheus. Give it what it should look at with ``watch`` before serving."""
 
     def __init__(self, *, registry: CollectorRegistry) -> None:
@@ -147,7 +147,7 @@ class Metrics(Meter):
         self._fleet = fleet
         self._registry.register(Present(fleet=fleet, usages=usages, backlogs=backlogs))
         if examined is not None:
-            self._registry.register(Containers(fleet=fleet, examined=examined))
+            self._registry.register(ContainerMetrics(fleet=fleet, examined=examined))
         if records is not None:
             self._registry.register(States(records))
 

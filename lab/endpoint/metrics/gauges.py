@@ -36,7 +36,7 @@ VARIANT: Final = ("endpoint", "variant")
 """CloudWatch's dimensions, in our spelling."""
 
 
-class Usage(Protocol):
+class ResourceUsage(Protocol):
     """The resources a variant's containers use now, as ratios; ``Sampler`` knows them."""
 
     @property
@@ -55,7 +55,7 @@ class Usage(Protocol):
 class Usages(Protocol):
     """What ``Sampler`` found last."""
 
-    def usage(self) -> "Iterable[tuple[tuple[str, str], Usage]]":
+    def usage(self) -> "Iterable[tuple[tuple[str, str], ResourceUsage]]":
         """By endpoint and variant."""
 
     def oom_kills(self) -> Iterable[tuple[tuple[str, str], int]]:

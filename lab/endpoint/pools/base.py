@@ -12,7 +12,7 @@ from lab.endpoint.live import Death, Launcher, Lease, NotReady, Pool, Server, Se
 from lab.endpoint.pools.health import Health
 from lab.endpoint.pools.provisioner import Provisioner
 from lab.endpoint.records import EndpointKind
-from lab.endpoint.settings import Settings
+from lab.endpoint.settings import EmulatorSettings
 
 _LOG = logging.getLogger(__name__)
 
@@ -78,7 +78,7 @@ class PoolContext:
     provisioner: Provisioner
     launcher: Launcher
     clock: Clock
-    settings: Settings
+    settings: EmulatorSettings
 
 
 class BasePool(ABC):

@@ -29,7 +29,7 @@ from lab.endpoint.records import AsyncRecord, EndpointKind
 from lab.endpoint.runtime import async_request, routing
 from lab.endpoint.runtime.async_worker import HeldServer, RequestFailed, Worker
 from lab.endpoint.s3 import Objects
-from lab.endpoint.settings import Settings
+from lab.endpoint.settings import EmulatorSettings
 from lab.endpoint.store import Store
 from lab.endpoint.transport import Transport
 
@@ -89,7 +89,7 @@ class AsyncInference:
         objects: Objects,
         meter: Meter,
         clock: Clock,
-        settings: Settings,
+        settings: EmulatorSettings,
     ) -> None:
         self._store = store
         self._fleet = fleet

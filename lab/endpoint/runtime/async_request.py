@@ -11,7 +11,7 @@ from lab.endpoint.live import LiveEndpoint
 from lab.endpoint.protocol.errors import validation_error
 from lab.endpoint.records import AsyncRecord
 from lab.endpoint.runtime import limits
-from lab.endpoint.settings import Settings
+from lab.endpoint.settings import EmulatorSettings
 
 OPERATION: Final = "InvokeEndpointAsync"
 INLINE_BYTES: Final = 128_000
@@ -65,7 +65,12 @@ def check(name: str, headers: Mapping[str, str], body: bytes) -> None:
 
 
 def record(
-    live: LiveEndpoint, headers: Mapping[str, str], body: bytes, *, now: float, settings: Settings
+    live: LiveEndpoint,
+    headers: Mapping[str, str],
+    body: bytes,
+    *,
+    now: float,
+    settings: EmulatorSettings,
 ) -> AsyncRecord:
     """What is remembered of a checked request."""
 

@@ -16,9 +16,15 @@ from lab.endpoint.metrics.meter import Meter
 from lab.endpoint.records import AsyncRecord
 from lab.endpoint.runtime import async_request, wording
 from lab.endpoint.s3 import ObjectError, Objects
-from lab.endpoint.settings import Settings
+from lab.endpoint.settings import EmulatorSettings
 from lab.endpoint.store import Store
-from lab.endpoint.transport import Call, ContainerAnswer, NotSentError, Transport, TransportError
+from lab.endpoint.transport import (
+    ContainerAnswer,
+    ContainerCall,
+    NotSentError,
+    Transport,
+    TransportError,
+)
 
 _LOG = logging.getLogger(__name__)
 _T = TypeVar("_T")
@@ -74,7 +80,7 @@ class Worker:
         objects: Objects,
         meter: Meter,
         clock: Clock,
-        settings: Settings,
+        settings: EmulatorSettings,
     ) -> None:
         self._store = store
         self._live = live
@@ -142,7 +148,7 @@ class Worker:
 
     # --- the input ---------------------------------------------------------------------------
 
-    async def _call(self, row: AsyncRecord, held: AsyncExitStack) -> Call:
+    async def _call(self, row: AsyncRecord, held: AsyncExitStack) -> ContainerCall:
         request = row.request
         kind = request["content_type"]
         if request["input"] is None:
@@ -156,7 +162,9 @@ class Worker:
             "X-Amzn-SageMaker-Custom-Attributes": request["custom_attributes"],
             "X-Amzn-SageMaker-Inference-Id": row.inference_id,
         }
-        return Call(body=body, headers={name: text for name, text in headers.items() if text})
+        return ContainerCall(
+            body=body, headers={name: text for name, text in headers.items() if text}
+        )
 
     async def _download(
         self, row: AsyncRecord, uri: str, held: AsyncExitStack
@@ -181,7 +189,9 @@ class Worker:
 
     # --- the model ---------------------------------------------------------------------------
 
-    async def _ask(self, row: AsyncRecord, call: Call, seat: ServerSlot) -> ContainerAnswer:
+    async def _ask(
+        self, row: AsyncRecord, call: ContainerCall, seat: ServerSlot
+    ) -> ContainerAnswer:
         """Send it to one container; to another only if nothing was taken by the first."""
         while True:
             async with seat.server() as place:
@@ -193,7 +203,9 @@ class Worker:
                     return answer
             await self._clock.sleep(_RETRY_S)
 
-    async def _ask_once(self, row: AsyncRecord, call: Call, place: HeldServer) -> ContainerAnswer:
+    async def _ask_once(
+        self, row: AsyncRecord, call: ContainerCall, place: HeldServer
+    ) -> ContainerAnswer:
         timeout_s = float(row.request["timeout_s"])
         container = place.variant.pool.plan.hostname or wording.PRIMARY
         status = 0

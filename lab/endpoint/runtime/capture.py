@@ -20,7 +20,7 @@ from typing import Any, Final, Protocol
 from lab.endpoint.clock import Clock
 from lab.endpoint.live import LiveEndpoint
 from lab.endpoint.s3 import ObjectError, Objects
-from lab.endpoint.transport import Call, ContainerAnswer
+from lab.endpoint.transport import ContainerAnswer, ContainerCall
 
 
 class Capture(Protocol):
@@ -31,7 +31,7 @@ class Capture(Protocol):
         endpoint: LiveEndpoint,
         variant: str,
         *,
-        request: Call,
+        request: ContainerCall,
         answer: ContainerAnswer,
         inference_id: str | None,
         at: float,
@@ -61,7 +61,7 @@ _OUTPUT = frozenset({"Output", "InputAndOutput"})
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _Copy:
-    request: Call | None
+    request: ContainerCall | None
     answer: ContainerAnswer | None
     inference_id: str | None
     at: float
@@ -137,7 +137,7 @@ class S3Capture(Capture):
         endpoint: LiveEndpoint,
         variant: str,
         *,
-        request: Call,
+        request: ContainerCall,
         answer: ContainerAnswer,
         inference_id: str | None,
         at: float,
@@ -153,7 +153,7 @@ class S3Capture(Capture):
         self,
         endpoint: LiveEndpoint,
         variant: str,
-        request: Call,
+        request: ContainerCall,
         answer: ContainerAnswer,
         *,
         inference_id: str | None,

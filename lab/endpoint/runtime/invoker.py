@@ -24,11 +24,11 @@ from lab.endpoint.records import EndpointKind, Status
 from lab.endpoint.runtime import limits, routing, wording
 from lab.endpoint.runtime.capture import Capture
 from lab.endpoint.runtime.streaming import EXCERPT, StreamedExchange, StreamReply, read_some
-from lab.endpoint.settings import Settings
+from lab.endpoint.settings import EmulatorSettings
 from lab.endpoint.store import Store
 from lab.endpoint.transport import (
-    Call,
     ContainerAnswer,
+    ContainerCall,
     NotSentError,
     Transport,
     TransportError,
@@ -93,7 +93,7 @@ class Request:
 
 
 @dataclass(kw_only=True, slots=True)
-class Reply:
+class InvokeReply:
     """A success."""
 
     headers: Mapping[str, str]
@@ -107,7 +107,7 @@ class _Exchange:
     request: Request
     live: LiveEndpoint
     variant: LiveVariant
-    call: Call
+    call: ContainerCall
     sent: float = 0.0
 
 
@@ -123,7 +123,7 @@ class Invoker:
         meter: Meter,
         capture: Capture,
         clock: Clock,
-        settings: Settings,
+        settings: EmulatorSettings,
         random: random.Random,
     ) -> None:
         self._fleet = fleet
@@ -138,7 +138,7 @@ class Invoker:
         for operation in (limits.INVOKE, limits.STREAM):
             limits.constraints(operation)  # read from botocore now, not with the first request
 
-    async def invoke(self, request: Request) -> Reply:
+    async def invoke(self, request: Request) -> InvokeReply:
         """InvokeEndpoint. Raises ``ApiError``."""
         turn = self._begin(request, limits.INVOKE, _FORWARDED)
         answer = await self._exchange(turn)
@@ -153,7 +153,7 @@ class Invoker:
             )
         headers = _picked(answer.headers, _RETURNED)
         headers[_VARIANT] = turn.variant.name
-        return Reply(headers=headers, body=answer.body)
+        return InvokeReply(headers=headers, body=answer.body)
 
     async def stream(self, request: Request) -> StreamReply:
         """InvokeEndpointWithResponseStream. Raises ``ApiError`` until the model has begun."""
@@ -205,7 +205,7 @@ class Invoker:
         )
         target = request.headers.get("x-amzn-sagemaker-target-variant")
         variant = routing.choose(live, target, self._rng)
-        call = Call(body=request.body, headers=_picked(request.headers, forwarded))
+        call = ContainerCall(body=request.body, headers=_picked(request.headers, forwarded))
         self._copy_to_shadows(live, variant, call)
         return _Exchange(request=request, live=live, variant=variant, call=call)
 
@@ -362,7 +362,9 @@ class Invoker:
 
     # --- streams and shadows -----------------------------------------------------------------
 
-    def _copy_to_shadows(self, live: LiveEndpoint, served: LiveVariant, call: Call) -> None:
+    def _copy_to_shadows(
+        self, live: LiveEndpoint, served: LiveVariant, call: ContainerCall
+    ) -> None:
         for shadow in routing.shadows(live, served, self._rng):
             if len(self._shadows) >= _SHADOWS_AT_ONCE:
                 return
@@ -370,7 +372,7 @@ class Invoker:
             self._shadows.add(task)
             task.add_done_callback(self._shadows.discard)
 
-    async def _shadow(self, live: LiveEndpoint, variant: LiveVariant, call: Call) -> None:
+    async def _shadow(self, live: LiveEndpoint, variant: LiveVariant, call: ContainerCall) -> None:
         """Send the copy and drop the answer; only the metrics remember it."""
         request = Request(
             id="", endpoint=live.name, headers={}, body=b"", received=self._clock.monotonic()

@@ -10,7 +10,7 @@ import botocore.session
 
 from lab.endpoint.protocol.errors import ApiError, validation_error
 from lab.endpoint.records import EndpointKind
-from lab.endpoint.settings import Settings
+from lab.endpoint.settings import EmulatorSettings
 
 INVOKE: Final = "InvokeEndpoint"
 STREAM: Final = "InvokeEndpointWithResponseStream"
@@ -71,14 +71,16 @@ def check_names(operation: str, endpoint: str, headers: Mapping[str, str]) -> No
         raise validation_error(f"{len(wrong)} validation {errors} detected: {'; '.join(wrong)}")
 
 
-def payload_limit(kind: EndpointKind, settings: Settings) -> int:
+def payload_limit(kind: EndpointKind, settings: EmulatorSettings) -> int:
     """Bytes that a request, and an answer, may have."""
     if kind is EndpointKind.SERVERLESS:
         return settings.serverless_payload_bytes
     return settings.realtime_payload_bytes
 
 
-def check_size(size: int, kind: EndpointKind, *, request_id: str, settings: Settings) -> None:
+def check_size(
+    size: int, kind: EndpointKind, *, request_id: str, settings: EmulatorSettings
+) -> None:
     """Refuse a body that is too large, with the words of the endpoint's kind."""
     limit = payload_limit(kind, settings)
     if size <= limit:

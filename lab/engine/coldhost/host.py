@@ -27,7 +27,7 @@ from lab.engine.coldhost.pulled import NotColdError, Pulled, downloaded_at, laye
 from lab.engine.docker.container import DockerContainer
 from lab.engine.docker.engine import DockerEngine
 from lab.engine.docker.errors import translated
-from lab.engine.docker.watch import Watch, watched
+from lab.engine.docker.watch import ContainerWatch, watched
 from lab.engine.interrupt import uninterrupted
 from lab.engine.registry.distribution import REMEDY
 from lab.engine.registry.local import INTERNAL, NETWORK
@@ -56,7 +56,7 @@ class ColdHost:
         fetcher: Fetcher,
         *,
         publish: int,
-        watch: Callable[[], AbstractContextManager[Watch]],
+        watch: Callable[[], AbstractContextManager[ContainerWatch]],
     ) -> None:
         """``watch`` ends what goes on here when the registry is gone."""
         self.engine = engine

@@ -14,20 +14,22 @@ from lab.errors import EngineError
 _EVERY_S: Final = 1.0
 
 
-class Watch:
+class ContainerWatch:
     """What was seen."""
 
     gone = False
 
 
 @contextmanager
-def watched(engine: DockerEngine, name: str, *, on_gone: Callable[[], None]) -> Iterator[Watch]:
+def watched(
+    engine: DockerEngine, name: str, *, on_gone: Callable[[], None]
+) -> Iterator[ContainerWatch]:
     """Look once a second whether a container runs; call ``on_gone`` when it does not.
 
     A container that is killed may not get to close its connections, and whoever reads from one
     then waits for minutes.
     """
-    watch = Watch()
+    watch = ContainerWatch()
     ended = threading.Event()
 
     def look() -> None:

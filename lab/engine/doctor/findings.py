@@ -32,7 +32,7 @@ class CheckResult:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Check:
+class DoctorCheck:
     """A prerequisite and how to look for it."""
 
     name: str
@@ -57,7 +57,7 @@ def missing(detail: str, remedy: str = "") -> CheckResult:
 
 
 def examine(
-    checks: Sequence[Check], *, patience_s: float = _PATIENCE_S
+    checks: Sequence[DoctorCheck], *, patience_s: float = _PATIENCE_S
 ) -> Mapping[str, CheckResult]:
     """Run the checks: side by side, and then those that need quiet, in the order given.
 
@@ -74,7 +74,7 @@ def examine(
     return {check.name: found[check.name] for check in checks}
 
 
-def _look(check: Check) -> CheckResult:
+def _look(check: DoctorCheck) -> CheckResult:
     try:
         return check.look()
     except LabError as error:

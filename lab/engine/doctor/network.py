@@ -9,7 +9,7 @@ from typing import Final
 
 import httpx
 
-from lab.engine.doctor.findings import Check, CheckResult, degraded, ok
+from lab.engine.doctor.findings import CheckResult, DoctorCheck, degraded, ok
 from lab.engine.install import apt, packages
 from lab.errors import CommandError
 from lab.host import os_release
@@ -22,13 +22,13 @@ _PIP_S: Final = 7.0
 _KNOWN: Final = (200, 401)
 
 
-def checks() -> Sequence[Check]:
+def checks() -> Sequence[DoctorCheck]:
     """The checks of this module."""
     return [
-        Check(name="Python packages", look=python_index),
-        Check(name="Debian packages", look=debian_archive),
-        Check(name="registry", look=registry),
-        Check(name="ports", look=ports),
+        DoctorCheck(name="Python packages", look=python_index),
+        DoctorCheck(name="Debian packages", look=debian_archive),
+        DoctorCheck(name="registry", look=registry),
+        DoctorCheck(name="ports", look=ports),
     ]
 
 

@@ -14,7 +14,7 @@ from typing import Final
 from lab import paths
 from lab.engine.api import EngineFacts
 from lab.engine.docker.engine import DockerEngine
-from lab.engine.doctor.findings import Check, CheckResult, CheckState, degraded, missing, ok
+from lab.engine.doctor.findings import CheckResult, CheckState, DoctorCheck, degraded, missing, ok
 from lab.engine.doctor.network import checks as network_checks
 from lab.engine.emulation.qemu import Emulation, look, look_here
 from lab.engine.install import packages
@@ -40,23 +40,23 @@ _DROP: Final = Path("/proc/sys/vm/drop_caches")
 _BROWSERS: Final = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 
 
-def all_checks() -> Sequence[Check]:
+def all_checks() -> Sequence[DoctorCheck]:
     """Every prerequisite, the weightiest first."""
     return [
-        Check(name="engine", look=engine),
-        Check(name="process engine", look=process_engine),
-        Check(name="docker client", look=_tool(Tool.CLIENT, "--version")),
-        Check(name="buildx", look=_tool(Tool.BUILDX, "version")),
-        Check(name="compose", look=_tool(Tool.COMPOSE, "version")),
-        Check(name="mmdebstrap", look=_tool(Tool.BOOTSTRAP, "--version")),
-        Check(name="other platform", look=other_platform),
-        Check(name="cgroups", look=cgroups),
-        Check(name="disk", look=disk),
-        Check(name="memory", look=memory),
-        Check(name="page cache", look=page_cache),
-        Check(name="browser", look=browser),
+        DoctorCheck(name="engine", look=engine),
+        DoctorCheck(name="process engine", look=process_engine),
+        DoctorCheck(name="docker client", look=_tool(Tool.CLIENT, "--version")),
+        DoctorCheck(name="buildx", look=_tool(Tool.BUILDX, "version")),
+        DoctorCheck(name="compose", look=_tool(Tool.COMPOSE, "version")),
+        DoctorCheck(name="mmdebstrap", look=_tool(Tool.BOOTSTRAP, "--version")),
+        DoctorCheck(name="other platform", look=other_platform),
+        DoctorCheck(name="cgroups", look=cgroups),
+        DoctorCheck(name="disk", look=disk),
+        DoctorCheck(name="memory", look=memory),
+        DoctorCheck(name="page cache", look=page_cache),
+        DoctorCheck(name="browser", look=browser),
         *network_checks(),
-        Check(name="CPUs", look=cpus, alone=True),
+        DoctorCheck(name="CPUs", look=cpus, alone=True),
     ]
 
 

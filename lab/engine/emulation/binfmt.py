@@ -26,7 +26,7 @@ _WRITE: Final = 'printf %s "$1" >"$2"'
 
 
 @dataclass(frozen=True, kw_only=True)
-class Entry:
+class BinfmtEntry:
     """An interpreter that is registered."""
 
     name: str
@@ -78,7 +78,7 @@ class Binfmt:
         except OSError:
             return False
 
-    def serving(self, platform: Platform) -> Entry | None:
+    def serving(self, platform: Platform) -> BinfmtEntry | None:
         """The entry that takes a platform's programs: of those enabled, the one registered last."""
         _, machine = _MACHINES[platform]
         found = list(self._entries(machine)) if self.heeded else []
@@ -124,7 +124,7 @@ class Binfmt:
             commands.append(f"echo 1 > {self.folder}/status")
         return commands
 
-    def _entries(self, machine: str) -> Iterator[Entry]:
+    def _entries(self, machine: str) -> Iterator[BinfmtEntry]:
         with suppress(OSError):  # not mounted, not Linux
             for path in sorted(self.folder.iterdir()):
                 with suppress(OSError):  # write-only, or gone
@@ -136,12 +136,12 @@ class Binfmt:
         privilege.as_root(["sh", "-c", _WRITE, "sh", text, path])
 
 
-def _entry(path: Path, machine: str) -> Entry | None:
+def _entry(path: Path, machine: str) -> BinfmtEntry | None:
     text = path.read_text(encoding="utf-8")
     said: dict[str, str] = dict(_FIELD.findall(text))
     if said.get("offset") != "0" or said.get("magic", "")[_E_MACHINE] != machine:
         return None
-    return Entry(
+    return BinfmtEntry(
         name=path.name,
         interpreter=Path(said["interpreter"]),
         enabled=text.startswith("enabled"),

@@ -12,7 +12,7 @@ from typing import Final
 
 from lab.engine.api import Engine
 from lab.engine.docker.engine import DockerEngine
-from lab.engine.emulation.binfmt import Binfmt, Entry, Registration
+from lab.engine.emulation.binfmt import Binfmt, BinfmtEntry, Registration
 from lab.engine.install import packages, privilege
 from lab.engine.install.packages import Tool
 from lab.engine.select import Choice, choice
@@ -230,7 +230,7 @@ def _outdated(platform: Platform, binfmt: Binfmt) -> str | None:
     return version if version is not None and _too_old(version) else None
 
 
-def _version(of: Entry | Registration) -> str | None:
+def _version(of: BinfmtEntry | Registration) -> str | None:
     # By its own name: under the one that is registered it takes every word for a program's.
     try:
         said = run([of.interpreter.resolve(), "--version"], timeout_s=_COMMAND_S).stdout

@@ -63,7 +63,7 @@ _BOOKWORM: Final = (
 
 
 @dataclass(frozen=True, kw_only=True)
-class Recipe:
+class PackageRecipe:
     """How a distribution provides the tools."""
 
     system: str
@@ -77,13 +77,13 @@ class Recipe:
         return [newer for newer in self.newer if set(packages) & set(newer.packages)]
 
 
-def recipe_for(release: Mapping[str, str]) -> Recipe | None:
+def recipe_for(release: Mapping[str, str]) -> PackageRecipe | None:
     """The recipe for the system that ``/etc/os-release`` describes, or None."""
     name = release.get("ID", "")
     system = release.get("PRETTY_NAME", name)
     ubuntu = release.get("UBUNTU_CODENAME")
     if name == "ubuntu" or ubuntu:
-        return Recipe(
+        return PackageRecipe(
             system=system,
             family="ubuntu",
             codename=ubuntu or release.get("VERSION_CODENAME", ""),
@@ -92,7 +92,7 @@ def recipe_for(release: Mapping[str, str]) -> Recipe | None:
     codename = release.get("VERSION_CODENAME", "")
     if name != "debian" or not codename or _debian(release) < 12:
         return None
-    return Recipe(
+    return PackageRecipe(
         system=system,
         family="debian",
         codename=codename,
@@ -242,7 +242,7 @@ def _packages(*, compose: str, client: Sequence[str]) -> Mapping[Tool, Sequence[
     }
 
 
-def _names(recipe: Recipe, tools: Iterable[Tool]) -> Sequence[str]:
+def _names(recipe: PackageRecipe, tools: Iterable[Tool]) -> Sequence[str]:
     return list(dict.fromkeys(name for tool in tools for name in recipe.packages[tool]))
 
 

@@ -24,12 +24,12 @@ class NoGrafanaError(LabError):
     exit_code = 13
 
 
-class RefusedError(LabError):
+class GrafanaRefusedError(LabError):
     """Grafana answers, and not what was asked for."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Found:
+class QueryFound:
     """What a panel's query found."""
 
     series: int
@@ -80,13 +80,13 @@ class Grafana:
         raise self._nobody(f"what listens there is none ({answer.status_code} at /api/health)")
 
     def get(self, path: str) -> Any:
-        """Any document. Raises ``RefusedError``."""
+        """Any document. Raises ``GrafanaRefusedError``."""
         return self._asked("GET", path)
 
     def query(
         self, target: PanelQuery, expr: str, *, since: str, until: str = "now", points: int = 600
-    ) -> Found:
-        """A panel's query, as its browser would send it. Raises ``RefusedError``."""
+    ) -> QueryFound:
+        """A panel's query, as its browser would send it. Raises ``GrafanaRefusedError``."""
         asked = {
             "refId": target.ref,
             "datasource": {"type": "prometheus", "uid": SOURCE},
@@ -102,22 +102,22 @@ class Grafana:
         said = self._asked("POST", "/api/ds/query", body)
         result = said.get("results", {}).get(target.ref, {}) if isinstance(said, dict) else {}
         if result.get("error"):
-            raise RefusedError(str(result["error"]))
+            raise GrafanaRefusedError(str(result["error"]))
         frames: Sequence[Mapping[str, Any]] = result.get("frames") or ()
         sizes = [_size(frame) for frame in frames]
-        return Found(series=sum(1 for size in sizes if size), values=sum(sizes))
+        return QueryFound(series=sum(1 for size in sizes if size), values=sum(sizes))
 
     def _asked(self, method: str, path: str, body: Any = None) -> Any:
         try:
             answer = self._http.request(method, path, json=body)
         except httpx.TransportError as error:
-            raise RefusedError(f"{method} {path}: {error}") from error
+            raise GrafanaRefusedError(f"{method} {path}: {error}") from error
         if answer.is_error:
-            raise RefusedError(f"{method} {path}: {answer.status_code}: {_reason(answer)}")
+            raise GrafanaRefusedError(f"{method} {path}: {answer.status_code}: {_reason(answer)}")
         try:
             return answer.json()
         except ValueError as error:
-            raise RefusedError(f"{method} {path}: the answer is no JSON.") from error
+            raise GrafanaRefusedError(f"{method} {path}: the answer is no JSON.") from error
 
     def _nobody(self, why: str) -> NoGrafanaError:
         return NoGrafanaError(

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Final
 
 from lab.errors import LabError
-from lab.observe.grafana.api import SOURCE, Grafana, RefusedError
+from lab.observe.grafana.api import SOURCE, Grafana, GrafanaRefusedError
 from lab.observe.render.board import Board, Panel
 from lab.observe.render.prometheus import Prometheus
 from lab.observe.render.templating import Scope
@@ -91,7 +91,7 @@ def _source(grafana: Grafana) -> BoardFault:
     what = f"data source {SOURCE}"
     try:
         said = grafana.get(f"/api/datasources/uid/{SOURCE}/health")
-    except RefusedError as error:
+    except GrafanaRefusedError as error:
         return BoardFault(what=what, good=False, seen=error.what)
     return BoardFault(what=what, good=said.get("status") == "OK", seen=str(said.get("message")))
 
@@ -103,7 +103,7 @@ def _alerts(grafana: Grafana) -> Iterator[BoardFault]:
     ):
         try:
             names = [one.get(key) for one in grafana.get(path)]
-        except RefusedError as error:
+        except GrafanaRefusedError as error:
             yield BoardFault(what=what, good=False, seen=error.what)
             continue
         seen = f"{wanted} is provisioned" if wanted in names else f"{wanted} is not among {names}"
@@ -113,7 +113,7 @@ def _alerts(grafana: Grafana) -> Iterator[BoardFault]:
 def _board(grafana: Grafana, board: Board) -> BoardFault:
     try:
         said = grafana.get(f"/api/dashboards/uid/{board.uid}")
-    except RefusedError as error:
+    except GrafanaRefusedError as error:
         return BoardFault(what=board.title, good=False, seen=error.what)
     there = len(said.get("dashboard", {}).get("panels") or ())
     provisioned = bool(said.get("meta", {}).get("provisioned"))
@@ -146,7 +146,7 @@ def _panel(grafana: Grafana, board: Board, panel: Panel, scope: Scope, since: st
         expr = scope.query(target.expr)
         try:
             found = grafana.query(target, expr, since=since)
-        except RefusedError as error:
+        except GrafanaRefusedError as error:
             return BoardFault(what=what, good=False, seen=f"{error.what}: {expr}")
         series, values = series + found.series, values + found.values
     said = panel.defaults.get("noValue")

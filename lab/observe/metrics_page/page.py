@@ -10,7 +10,7 @@ from typing import Any, Final
 import yaml
 from prometheus_client import CollectorRegistry
 
-from lab.endpoint.metrics.counters import Metrics
+from lab.endpoint.metrics.counters import Counters
 from lab.observe.metrics_page.registry import Metric, described
 from lab.observe.names import BENCH, CELL, DISCOVERED
 from lab.observe.runs.readings import HELP
@@ -82,7 +82,7 @@ class _Nothing:
 def emulator() -> Sequence[Metric]:
     """The emulator's."""
     registry = CollectorRegistry()
-    metrics = Metrics(registry=registry)
+    metrics = Counters(registry=registry)
     # Whatever it asks: of each it gets nothing.
     metrics.watch(**{name: _Nothing() for name in signature(metrics.watch).parameters})
     return sorted(described(registry))

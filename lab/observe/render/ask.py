@@ -7,9 +7,9 @@ from threading import Lock
 
 from lab.observe.render.board import Annotation, Board, Panel, PanelQuery
 from lab.observe.render.frames import Frame, from_answer, single_value
-from lab.observe.render.prometheus import Prometheus, RefusedError, Series
+from lab.observe.render.prometheus import Prometheus, QueryRefusedError, Series
 from lab.observe.render.templating import Scope
-from lab.observe.render.timespan import Pace, Span, seconds_of
+from lab.observe.render.timespan import QueryStep, Span, seconds_of
 from lab.observe.render.transform import transformed
 
 _LEGEND = r"{{%s}}"
@@ -33,11 +33,11 @@ class QueryResult:
     frames: Sequence[Frame]
     asked: Sequence[Asked]
     span: Span
-    pace: Pace
+    pace: QueryStep
 
 
 @dataclass(frozen=True, kw_only=True)
-class Event:
+class AnnotationEvent:
     """Something that happened, at a moment or for a while (seconds since 1970)."""
 
     start: float
@@ -73,7 +73,7 @@ class Oracle:
             expr = scope.at(span, own).query(target.expr)
             try:
                 series = self._series(target, expr, span=span, step=own.step)
-            except RefusedError as error:
+            except QueryRefusedError as error:
                 asked.append(Asked(ref=target.ref, expr=expr, empty=True, refused=error.what))
                 continue
             filled = _with_legend(target, scope, expr)
@@ -84,17 +84,17 @@ class Oracle:
         shown = transformed(single_value(frames), panel.transformations)
         return QueryResult(frames=shown, asked=asked, span=span, pace=pace)
 
-    def events(self, board: Board, scope: Scope, *, span: Span) -> Sequence[Event]:
-        """What the board's annotations find. Raises ``RefusedError``."""
-        found: list[Event] = []
+    def events(self, board: Board, scope: Scope, *, span: Span) -> Sequence[AnnotationEvent]:
+        """What the board's annotations find. Raises ``QueryRefusedError``."""
+        found: list[AnnotationEvent] = []
         for annotation in board.annotations:
             step = max(seconds_of(annotation.step), span.seconds / 2000)
-            pace = Pace.of(span, points=2000, least=step, scrape=self._scrape)
+            pace = QueryStep.of(span, points=2000, least=step, scrape=self._scrape)
             expr = scope.at(span, pace).query(annotation.expr)
             try:
                 series = self._prometheus.range(expr, span=span, step=step)
-            except RefusedError as error:
-                raise RefusedError(
+            except QueryRefusedError as error:
+                raise QueryRefusedError(
                     f"{board.title}, annotation {annotation.name}: Prometheus refuses {expr}:"
                     f" {error.what}"
                 ) from error
@@ -102,9 +102,9 @@ class Oracle:
                 found += _events(annotation, one, span=span, step=step)
         return sorted(found, key=lambda event: event.start)
 
-    def _pace(self, interval: str, span: Span, points: int) -> Pace:
+    def _pace(self, interval: str, span: Span, points: int) -> QueryStep:
         least = seconds_of(interval) if interval else self._scrape
-        return Pace.of(span, points=points, least=least, scrape=least)
+        return QueryStep.of(span, points=points, least=least, scrape=least)
 
     def _series(
         self, target: PanelQuery, expr: str, *, span: Span, step: float
@@ -137,7 +137,9 @@ def _with_legend(target: PanelQuery, scope: Scope, expr: str) -> PanelQuery:
     )
 
 
-def _events(annotation: Annotation, series: Series, *, span: Span, step: float) -> Sequence[Event]:
+def _events(
+    annotation: Annotation, series: Series, *, span: Span, step: float
+) -> Sequence[AnnotationEvent]:
     if annotation.value_is_time:
         moments = sorted({value / 1000 for _, value in series.points})
         spans: Sequence[tuple[float, float]] = [
@@ -148,7 +150,7 @@ def _events(annotation: Annotation, series: Series, *, span: Span, step: float) 
     title = _filled(annotation.title, series.labels) or annotation.name
     text = _filled(annotation.text, series.labels)
     return [
-        Event(start=start, end=end, title=title, text=text, colour=annotation.colour)
+        AnnotationEvent(start=start, end=end, title=title, text=text, colour=annotation.colour)
         for start, end in spans
     ]
 

@@ -95,7 +95,7 @@ class Annotation:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Link:
+class BoardLink:
     """A link at the top of a board."""
 
     title: str
@@ -114,7 +114,7 @@ class Board:
     annotations: Sequence[Annotation] = ()
     elsewhere: Sequence[str] = ()
     """Annotations that only Grafana keeps, by name: they cannot be drawn from Prometheus."""
-    links: Sequence[Link] = ()
+    links: Sequence[BoardLink] = ()
     since: str = "now-1h"
     until: str = "now"
 
@@ -187,7 +187,7 @@ def parse(document: Mapping[str, Any]) -> Board:
         annotations=[_annotation(mark) for mark in marks if not _of_grafana(mark)],
         elsewhere=[str(mark.get("name", "")) for mark in marks if _of_grafana(mark)],
         links=[
-            Link(title=link.get("title") or "", url=link.get("url") or "")
+            BoardLink(title=link.get("title") or "", url=link.get("url") or "")
             for link in document.get("links") or []
             if link.get("url")
         ],

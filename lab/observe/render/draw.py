@@ -8,12 +8,12 @@ from enum import StrEnum, unique
 from typing import Final
 
 from lab.errors import LabError, UsageError
-from lab.observe.render.ask import Asked, Event, Oracle, QueryResult
+from lab.observe.render.ask import AnnotationEvent, Asked, Oracle, QueryResult
 from lab.observe.render.board import Board
 from lab.observe.render.grid import Placed, Section, sections
 from lab.observe.render.panels import bars, curves, heat, numbers, others, table, words
 from lab.observe.render.panels.views import Sheet, View
-from lab.observe.render.prometheus import Prometheus, RefusedError
+from lab.observe.render.prometheus import Prometheus, QueryRefusedError
 from lab.observe.render.templating import Scope
 from lab.observe.render.timespan import Span, moment, seconds_of
 from lab.observe.render.variables import resolve
@@ -92,7 +92,7 @@ class DrawnBoard:
     scope: Scope
     span: Span
     sections: Sequence[DrawnSection]
-    events: Sequence[Event]
+    events: Sequence[AnnotationEvent]
 
     @property
     def panels(self) -> Sequence[Drawn]:
@@ -209,7 +209,12 @@ def _span(board: Board, options: DrawOptions, now: float) -> Span:
 
 
 def _panel(
-    placed: Placed, oracle: Oracle, *, span: Span, events: Sequence[Event], uids: Sequence[str]
+    placed: Placed,
+    oracle: Oracle,
+    *,
+    span: Span,
+    events: Sequence[AnnotationEvent],
+    uids: Sequence[str],
 ) -> Drawn:
     panel, scope = placed.panel, placed.scope
     title, description = scope.words(panel.title), scope.words(panel.description)
@@ -235,7 +240,7 @@ def _panel(
                 uids=uids,
             )
         )
-    except RefusedError:
+    except QueryRefusedError:
         raise
     except UsageError as error:
         return replace(drawn, state=PanelState.FAILED, trouble=str(error))

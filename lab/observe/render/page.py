@@ -11,7 +11,7 @@ from typing import Any, Final
 import jinja2
 from markupsafe import Markup
 
-from lab.observe.render.board import Link, link_to
+from lab.observe.render.board import BoardLink, link_to
 from lab.observe.render.draw import DrawnBoard, PanelState
 from lab.observe.render.panels.numbers import track
 from lab.observe.render.panels.views import Plot
@@ -101,7 +101,7 @@ def _when(seconds: float) -> str:
     return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
 
 
-def _links(board: DrawnBoard, *, uids: Sequence[str]) -> Sequence[Link]:
+def _links(board: DrawnBoard, *, uids: Sequence[str]) -> Sequence[BoardLink]:
     """Links that lead somewhere from this page; boards on it are in its navigation already."""
-    found = [Link(title=one.title, url=link_to(one.url, uids)) for one in board.board.links]
+    found = [BoardLink(title=one.title, url=link_to(one.url, uids)) for one in board.board.links]
     return [link for link in found if link.url and not link.url.startswith("#")]

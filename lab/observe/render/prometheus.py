@@ -22,7 +22,7 @@ class PrometheusError(LabError):
     exit_code = 11
 
 
-class RefusedError(PrometheusError):
+class QueryRefusedError(PrometheusError):
     """Prometheus refuses a query; ``what`` is its own message."""
 
 
@@ -55,14 +55,14 @@ class Prometheus:
         self._client.close()
 
     def instant(self, expr: str, *, at: float) -> Sequence[Series]:
-        """One value a series. Raises ``RefusedError``; a string or scalar is a series too."""
+        """One value a series. Raises ``QueryRefusedError``; a string or scalar is a series too."""
         answer = self._ask("/api/v1/query", query=expr, time=f"{at:.3f}")
         return _series(answer)
 
     def range(self, expr: str, *, span: Span, step: float) -> Sequence[Series]:
         """Values each ``step`` seconds, on multiples of it, so that they hold still between calls.
 
-        Raises ``RefusedError``.
+        Raises ``QueryRefusedError``.
         """
         start, end = (int(edge / step) * step for edge in (span.start, span.end))
         answer = self._ask(
@@ -117,7 +117,7 @@ class Prometheus:
                 f"What answers at {self._url} is no Prometheus: {answer.status_code} on {path}.",
                 remedy="Say where Prometheus is: --prometheus URL.",
             ) from error
-        raise RefusedError(message)
+        raise QueryRefusedError(message)
 
 
 def _edges(span: Span) -> Mapping[str, str]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import Final
 from urllib.parse import quote
 
-from lab.observe.render.timespan import Pace, Span, duration_text
+from lab.observe.render.timespan import QueryStep, Span, duration_text
 
 ALL: Final = "$__all"
 _REFERENCE: Final = re.compile(
@@ -42,7 +42,7 @@ class Scope:
     chosen: Mapping[str, Chosen] = field(default_factory=dict)
     builtin: Mapping[str, str] = field(default_factory=dict)
 
-    def at(self, span: Span, pace: Pace) -> "Scope":
+    def at(self, span: Span, pace: QueryStep) -> "Scope":
         """With the variables of time."""
         return replace(self, builtin={**self.builtin, **_times(span, pace)})
 
@@ -81,7 +81,7 @@ class Scope:
         return [n for n in names if not n.isdigit() and n not in {*self.builtin, *self.chosen}]
 
 
-def _times(span: Span, pace: Pace) -> Mapping[str, str]:
+def _times(span: Span, pace: QueryStep) -> Mapping[str, str]:
     whole = max(round(span.seconds), 1)
     return {
         "__interval": duration_text(pace.step),

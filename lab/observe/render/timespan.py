@@ -44,14 +44,14 @@ class Span:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Pace:
+class QueryStep:
     """What a query's variables for time stand for, in seconds."""
 
     step: float
     rate: float
 
     @classmethod
-    def of(cls, span: Span, *, points: int, least: float, scrape: float) -> "Pace":
+    def of(cls, span: Span, *, points: int, least: float, scrape: float) -> "QueryStep":
         """``least`` is the panel's own shortest step, else ``scrape`` itself."""
         shortest = max(least, span.seconds / _MOST_POINTS)
         step = max(rounded(span.seconds / max(points, 1)), shortest)

@@ -6,7 +6,7 @@ from typing import Final
 
 from lab.errors import UsageError
 from lab.observe.render.board import Board, Variable
-from lab.observe.render.prometheus import Prometheus, RefusedError
+from lab.observe.render.prometheus import Prometheus, QueryRefusedError
 from lab.observe.render.templating import ALL, Chosen, Scope
 from lab.observe.render.timespan import Span
 
@@ -30,13 +30,13 @@ def resolve(
     """Fill all in, in their order: a variable's query may use those before it.
 
     ``given`` are values by hand; a choice saved in the file counts when it is still there, else
-    the first value does, as in Grafana. Raises ``UsageError`` and ``RefusedError``.
+    the first value does, as in Grafana. Raises ``UsageError`` and ``QueryRefusedError``.
     """
     for variable in board.variables:
         try:
             options = _options(variable, prometheus=prometheus, span=span, scope=scope)
-        except RefusedError as error:
-            raise RefusedError(
+        except QueryRefusedError as error:
+            raise QueryRefusedError(
                 f"{board.title}, variable {variable.name}: Prometheus refuses"
                 f" {scope.query(variable.query)}: {error.what}"
             ) from error

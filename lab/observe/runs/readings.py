@@ -49,7 +49,7 @@ class _Read(BaseModel):
     model_config = ConfigDict(frozen=True, extra="ignore")
 
 
-class Spread(_Read):
+class RunSpread(_Read):
     """A quantity's quantiles; None for what the samples do not support."""
 
     p50: float | None = None
@@ -67,7 +67,7 @@ class RunRow(Cell):
 
     n: int
     failures: int
-    total_s: Spread
+    total_s: RunSpread
     phases_s: Mapping[Phase, float]
     image_compressed_bytes: int | None
     image_unpacked_bytes: int | None
@@ -86,7 +86,7 @@ class Facts(_Read):
     recorded: int
 
 
-class Summary(_Read):
+class RunSummary(_Read):
     """``summary.json``, as far as it is told."""
 
     schema_version: int = Field(alias="schema")
@@ -111,7 +111,7 @@ class Bench:
 
     folder: Path
     run: Run
-    summary: Summary
+    summary: RunSummary
     samples: Sequence[Sample]
 
     @property
@@ -135,7 +135,7 @@ def read(folder: Path) -> Bench:
     path = folder / SUMMARY_FILE
     found = RunFolder(folder)
     try:
-        summary = Summary.model_validate_json(path.read_bytes())
+        summary = RunSummary.model_validate_json(path.read_bytes())
     except FileNotFoundError as error:
         raise UsageError(
             f"{folder} has no {SUMMARY_FILE}.", remedy=f"Make it: lab report {folder.name}"

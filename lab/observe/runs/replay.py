@@ -133,7 +133,7 @@ def to_text(folder: Path, *, runs: Path) -> str:
     return openmetrics(history(bench, runs=runs), plan=bench.run.plan_name)
 
 
-class Prometheus:
+class ReplayPrometheus:
     """The little of its HTTP interface that replaying needs."""
 
     def __init__(self, url: str) -> None:
@@ -191,7 +191,7 @@ _UNITS: Final = {
 }
 
 
-def find_place(prometheus: Prometheus, *, docker: str | None) -> PrometheusPlace:
+def find_place(prometheus: ReplayPrometheus, *, docker: str | None) -> PrometheusPlace:
     """Where the blocks go: the container that publishes this address, or a folder here.
 
     Raises ``UsageError`` that says what is missing.
@@ -227,7 +227,7 @@ def replay(
     folder: Path,
     *,
     runs: Path,
-    prometheus: Prometheus,
+    prometheus: ReplayPrometheus,
     docker: str | None,
     progress: Progress,
     pause: Callable[[float], None] = time.sleep,

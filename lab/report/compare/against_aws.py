@@ -20,7 +20,7 @@ from lab.aws.model import PushTarget, ServingKind
 from lab.coldstart.folder import RunFolder
 from lab.coldstart.record import Sample
 from lab.errors import UsageError
-from lab.report.rows import Measured
+from lab.report.rows import MeasuredRow
 from lab.report.summary import summarise
 from lab.report.words import KINDS
 from lab.spec import HOST_TIER, Phase, StartKind
@@ -33,7 +33,7 @@ _COLD_KINDS: Final = (StartKind.PULL, StartKind.DISKCOLD, StartKind.FRESH)
 
 
 @unique
-class Figure(StrEnum):
+class PredictedFigure(StrEnum):
     """A span of time that both sides measure."""
 
     COLD_TOTAL = "cold request, from asking to the answer"
@@ -46,10 +46,10 @@ class Figure(StrEnum):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Line:
+class PredictionLine:
     """One figure on both sides; seconds."""
 
-    figure: Figure
+    figure: PredictedFigure
     source: str
     """What predicts it: ``pull, 10 trials``."""
     predicted_s: float
@@ -77,13 +77,13 @@ class AgainstAws:
     folder: Path
     """Of the measurement."""
     subject: str
-    lines: Sequence[Line]
+    lines: Sequence[PredictionLine]
     notes: Sequence[str]
 
     @property
     def text(self) -> str:
         """The one-sentence answer: of the best prediction of a cold start, else of the first."""
-        cold = [one for one in self.lines if one.figure is Figure.COLD_TOTAL]
+        cold = [one for one in self.lines if one.figure is PredictedFigure.COLD_TOTAL]
         told = min(cold, key=lambda one: abs(one.error)) if cold else self.lines[0]
         way = "more" if told.error >= 0 else "less"
         return (
@@ -129,7 +129,7 @@ def compare_with_aws(first: str | Path, second: str | Path) -> AgainstAws:
         notes = ["Seconds of starts here have no network and no front end of AWS in them."]
     lines = [
         _line(figure, one, measured[figure])
-        for figure in Figure
+        for figure in PredictedFigure
         if figure in measured
         for one in predicted.get(figure, ())
     ]
@@ -160,7 +160,7 @@ def _only_first_is_aws(first: str | Path, second: str | Path) -> bool:
     return targets == [PushTarget.AWS, PushTarget.LOCAL]
 
 
-def _measured(folder: MeasureFolder) -> Mapping[Figure, _Values]:
+def _measured(folder: MeasureFolder) -> Mapping[PredictedFigure, _Values]:
     """What a measurement knows of each figure."""
     samples, metrics = folder.samples(), folder.metrics()
     cold = series(samples, metrics, Protocol.COLD)
@@ -168,13 +168,13 @@ def _measured(folder: MeasureFolder) -> Mapping[Figure, _Values]:
     subject = folder.run().subject
     source = "emulator" if subject.target is PushTarget.LOCAL else "AWS"
     found = {
-        Figure.COLD_TOTAL: cold["total_s"],
-        Figure.SETUP: cold["setup_s"],
-        Figure.COLD_OVERHEAD: cold["overhead_s"],
-        Figure.COLD_MODEL: cold["model_latency_s"],
-        Figure.WARM_TOTAL: warm["total_s"],
-        Figure.WARM_MODEL: warm["model_latency_s"],
-        Figure.WARM_OVERHEAD: warm["overhead_s"],
+        PredictedFigure.COLD_TOTAL: cold["total_s"],
+        PredictedFigure.SETUP: cold["setup_s"],
+        PredictedFigure.COLD_OVERHEAD: cold["overhead_s"],
+        PredictedFigure.COLD_MODEL: cold["model_latency_s"],
+        PredictedFigure.WARM_TOTAL: warm["total_s"],
+        PredictedFigure.WARM_MODEL: warm["model_latency_s"],
+        PredictedFigure.WARM_OVERHEAD: warm["overhead_s"],
     }
     sides = {
         figure: _Values(source=f"{source}, {len(values)} requests", values=values)
@@ -184,8 +184,8 @@ def _measured(folder: MeasureFolder) -> Mapping[Figure, _Values]:
     together = metrics.warm if metrics else None
     if together is not None:
         for figure, mean in (
-            (Figure.WARM_MODEL, together.model_latency_s),
-            (Figure.WARM_OVERHEAD, together.overhead_s),
+            (PredictedFigure.WARM_MODEL, together.model_latency_s),
+            (PredictedFigure.WARM_OVERHEAD, together.overhead_s),
         ):
             if mean is not None and figure not in sides:
                 sides[figure] = _Values(
@@ -197,7 +197,9 @@ def _measured(folder: MeasureFolder) -> Mapping[Figure, _Values]:
     return sides
 
 
-def _of_measurement(here: MeasureFolder, there: AwsRun) -> Mapping[Figure, Sequence[_Values]]:
+def _of_measurement(
+    here: MeasureFolder, there: AwsRun
+) -> Mapping[PredictedFigure, Sequence[_Values]]:
     mine, theirs = here.run().subject, there.subject
     if here.run().emulated or there.emulated:
         raise UsageError(
@@ -223,7 +225,9 @@ def _what(subject: MeasuredSubject) -> tuple[object, ...]:
     )
 
 
-def _of_cold_starts(folder: Path, subject: MeasuredSubject) -> Mapping[Figure, Sequence[_Values]]:
+def _of_cold_starts(
+    folder: Path, subject: MeasuredSubject
+) -> Mapping[PredictedFigure, Sequence[_Values]]:
     """The cells of the subject, the coldest kind first; never what ran under QEMU."""
     tier = HOST_TIER.name if subject.memory_mb is None else str(subject.memory_mb)
     rows = [one for one in summarise(folder).measured if one.row.n]
@@ -241,15 +245,15 @@ def _of_cold_starts(folder: Path, subject: MeasuredSubject) -> Mapping[Figure, S
             remedy="Measure the same here: `lab coldstart run "
             f"--variant {subject.variant} --model {subject.model} --tier {tier}`.",
         )
-    found: dict[Figure, list[_Values]] = {}
+    found: dict[PredictedFigure, list[_Values]] = {}
     for figure, values in _predictions(cells, serverless=subject.kind is ServingKind.SERVERLESS):
         found.setdefault(figure, []).append(values)
     return found
 
 
 def _predictions(
-    cells: Sequence[Measured], *, serverless: bool
-) -> Iterator[tuple[Figure, _Values]]:
+    cells: Sequence[MeasuredRow], *, serverless: bool
+) -> Iterator[tuple[PredictedFigure, _Values]]:
     for kind in _COLD_KINDS:
         for cell in cells:
             if cell.row.start_kind is not kind or not serverless:
@@ -257,9 +261,12 @@ def _predictions(
             counted = [one for one in cell.counted if one.total_s is not None]
             source = f"{KINDS[kind]}, {len(counted)} trials"
             first = [one.phases_s.get(Phase.FIRST_PREDICTION, 0.0) for one in counted]
-            yield Figure.COLD_TOTAL, _Values(source=source, values=cell.totals)
-            yield Figure.SETUP, _Values(source=source, values=[_setup_s(one) for one in counted])
-            yield Figure.COLD_MODEL, _Values(source=source, values=first)
+            yield PredictedFigure.COLD_TOTAL, _Values(source=source, values=cell.totals)
+            yield (
+                PredictedFigure.SETUP,
+                _Values(source=source, values=[_setup_s(one) for one in counted]),
+            )
+            yield PredictedFigure.COLD_MODEL, _Values(source=source, values=first)
     warm = [
         one.second_prediction_s
         for cell in cells
@@ -268,7 +275,7 @@ def _predictions(
     ]
     if warm:
         source = f"warm, {len(warm)} trials"
-        yield Figure.WARM_MODEL, _Values(source=source, values=warm)
+        yield PredictedFigure.WARM_MODEL, _Values(source=source, values=warm)
 
 
 def _setup_s(sample: Sample) -> float:
@@ -278,10 +285,10 @@ def _setup_s(sample: Sample) -> float:
     )
 
 
-def _line(figure: Figure, predicted: _Values, measured: _Values) -> Line:
+def _line(figure: PredictedFigure, predicted: _Values, measured: _Values) -> PredictionLine:
     if not predicted.values or not measured.values:
         # A mean is set beside a mean: medians of skewed times are smaller.
-        return Line(
+        return PredictionLine(
             figure=figure,
             source=predicted.source,
             predicted_s=_mean(predicted),
@@ -291,7 +298,7 @@ def _line(figure: Figure, predicted: _Values, measured: _Values) -> Line:
             statistic="mean",
             ratio=None,
         )
-    return Line(
+    return PredictionLine(
         figure=figure,
         source=predicted.source,
         predicted_s=median(predicted.values),

@@ -9,7 +9,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from lab.report.compare.against_aws import AgainstAws, Line
+from lab.report.compare.against_aws import AgainstAws, PredictionLine
 from lab.report.markdown_table import table as markdown_table
 from lab.report.words import percent, seconds
 from lab.runfiles import write_whole
@@ -57,12 +57,12 @@ def to_markdown(result: AgainstAws) -> str:
     )
 
 
-def error_of(line: Line) -> str:
+def error_of(line: PredictionLine) -> str:
     """``+12 %``, ``-3 %``: how far the prediction is off."""
     return _signed(line.error)
 
 
-def _cells(line: Line) -> Sequence[str]:
+def _cells(line: PredictionLine) -> Sequence[str]:
     note = "" if line.statistic == "median" else f" ({line.statistic})"
     return (
         f"{seconds(line.predicted_s)}{note}",
@@ -72,7 +72,7 @@ def _cells(line: Line) -> Sequence[str]:
     )
 
 
-def _interval(line: Line) -> str:
+def _interval(line: PredictionLine) -> str:
     if line.ratio is None:
         return "means only"
     held = line.ratio.interval
@@ -90,7 +90,7 @@ def _title(result: AgainstAws) -> str:
     return f"Prediction {result.predicted} against measurement {result.measured}"
 
 
-def _by_figure(lines: Sequence[Line]) -> Sequence[tuple[str, Sequence[Line]]]:
+def _by_figure(lines: Sequence[PredictionLine]) -> Sequence[tuple[str, Sequence[PredictionLine]]]:
     figures = dict.fromkeys(line.figure for line in lines)
     return [(str(one), [line for line in lines if line.figure is one]) for one in figures]
 

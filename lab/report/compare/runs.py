@@ -3,15 +3,14 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
-from pydantic import BaseModel, ConfigDict
-
 from lab.coldstart.record import Cell, Run
 from lab.errors import UsageError
 from lab.report.compare.machines import same_machine
 from lab.report.model import Pair
-from lab.report.rows import Measured
+from lab.report.rows import MeasuredRow
 from lab.report.summary import Results
 from lab.report.words import count_bytes
+from lab.schema import Frozen
 from lab.stats.ratios import Method, RatioVerdict, ratio_of_medians
 
 _SHOWN = 4
@@ -28,11 +27,7 @@ _HOST: Final = (
 _ENGINE: Final = ("kind", "name", "storage_driver", "cgroup_version", "versions")
 
 
-class _Frozen(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class Change(_Frozen):
+class Change(Frozen):
     """One cell in both runs; ``ratio`` is the second over the first."""
 
     cell: Cell
@@ -48,7 +43,7 @@ class Change(_Frozen):
     verdict: RatioVerdict
 
 
-class Difference(_Frozen):
+class Difference(Frozen):
     """Something about the runs that is not the same."""
 
     what: str
@@ -56,7 +51,7 @@ class Difference(_Frozen):
     second: str
 
 
-class RunComparison(_Frozen):
+class RunComparison(Frozen):
     """The second run against the first."""
 
     first: str
@@ -136,7 +131,7 @@ def compare_runs(first: Results, second: Results) -> RunComparison:
     )
 
 
-def _cells(results: Results) -> Mapping[Cell, Measured]:
+def _cells(results: Results) -> Mapping[Cell, MeasuredRow]:
     return {one.row.cell: one for one in results.measured if one.row.n and not one.row.emulated}
 
 
@@ -144,7 +139,7 @@ def _emulated(results: Results) -> dict[Cell, None]:
     return {one.row.cell: None for one in results.measured if one.row.emulated}
 
 
-def _change(cell: Cell, old: Measured, new: Measured, *, seed: int) -> Change:
+def _change(cell: Cell, old: MeasuredRow, new: MeasuredRow, *, seed: int) -> Change:
     ratio = ratio_of_medians({0: new.totals}, {0: old.totals}, seed=seed)
     held = ratio.interval
     return Change(
@@ -199,7 +194,7 @@ def _say(value: Any) -> str:
     return str(value)
 
 
-def _list(cells: Mapping[Cell, Measured]) -> str:
+def _list(cells: Mapping[Cell, MeasuredRow]) -> str:
     names = [str(cell) for cell in cells]
     if not names:
         return "no cell with samples"

@@ -29,7 +29,7 @@ _STYLES: Final = {
 
 
 @dataclass(frozen=True, kw_only=True)
-class Line:
+class ComparisonLine:
     """A cell in the plot of ratios."""
 
     place: int
@@ -164,10 +164,10 @@ def verdict_of(change: Change) -> str:
             return str(change.verdict)
 
 
-def _line(place: int, change: Change, scale: Scale) -> Line:
+def _line(place: int, change: Change, scale: Scale) -> ComparisonLine:
     low, high = change.interval or (None, None)
     cell = change.cell
-    return Line(
+    return ComparisonLine(
         place=place,
         change=change,
         name=f"{cell.model} · {cell.platform.arch} · {tier(cell.tier)}",

@@ -6,14 +6,14 @@ from typing import Final
 from lab.report.findings import boot, machine, samples, sizes
 from lab.report.load import Recorded
 from lab.report.model import Finding, Severity
-from lab.report.rows import Measured
+from lab.report.rows import MeasuredRow
 
-Rule = Callable[[Recorded, Sequence[Measured]], Iterable[Finding]]
+Rule = Callable[[Recorded, Sequence[MeasuredRow]], Iterable[Finding]]
 
 RULES: Final[Sequence[Rule]] = (*samples.RULES, *machine.RULES, *boot.RULES, *sizes.RULES)
 
 
-def find(recorded: Recorded, measured: Sequence[Measured]) -> Sequence[Finding]:
+def find(recorded: Recorded, measured: Sequence[MeasuredRow]) -> Sequence[Finding]:
     """All findings: by severity, and within one by the seconds at stake."""
     found = [finding for rule in RULES for finding in rule(recorded, measured)]
     return sorted(

@@ -9,7 +9,7 @@ from typing import Final
 
 from lab.report.load import Recorded
 from lab.report.model import Finding, FindingKind, Row, Severity
-from lab.report.rows import Measured, floor_of
+from lab.report.rows import MeasuredRow, floor_of
 from lab.report.words import PHASES, percent, seconds, start_of, times
 from lab.spec import FLOOR, Phase
 
@@ -52,7 +52,7 @@ class Worst:
         return ", ".join(row.variant for row in self.rows)
 
 
-def worst(measured: Sequence[Measured], stake: Callable[[Row], float | None]) -> Worst | None:
+def worst(measured: Sequence[MeasuredRow], stake: Callable[[Row], float | None]) -> Worst | None:
     """The rows where ``stake`` finds seconds; None if it finds none. Emulated rows are left out."""
     found = [
         (seconds_, one.row)
@@ -72,7 +72,7 @@ def worst(measured: Sequence[Measured], stake: Callable[[Row], float | None]) ->
     )
 
 
-def imports(_: Recorded, measured: Sequence[Measured]) -> Iterator[Finding]:
+def imports(_: Recorded, measured: Sequence[MeasuredRow]) -> Iterator[Finding]:
     """Importing takes longest."""
     found = worst(measured, lambda row: _dominating(row, Phase.IMPORTS))
     if found:
@@ -90,7 +90,7 @@ def imports(_: Recorded, measured: Sequence[Measured]) -> Iterator[Finding]:
         )
 
 
-def model_load(_: Recorded, measured: Sequence[Measured]) -> Iterator[Finding]:
+def model_load(_: Recorded, measured: Sequence[MeasuredRow]) -> Iterator[Finding]:
     """Loading the model takes longest."""
     found = worst(measured, lambda row: _dominating(row, Phase.MODEL_LOAD))
     if found:
@@ -107,7 +107,7 @@ def model_load(_: Recorded, measured: Sequence[Measured]) -> Iterator[Finding]:
         )
 
 
-def opaque(_: Recorded, measured: Sequence[Measured]) -> Iterator[Finding]:
+def opaque(_: Recorded, measured: Sequence[MeasuredRow]) -> Iterator[Finding]:
     """A foreign image that says nothing of its start."""
     found = worst(measured, lambda row: None if row.variant == FLOOR else _opaque_s(row))
     if found:
@@ -128,7 +128,7 @@ def opaque(_: Recorded, measured: Sequence[Measured]) -> Iterator[Finding]:
         )
 
 
-def throttled(_: Recorded, measured: Sequence[Measured]) -> Iterator[Finding]:
+def throttled(_: Recorded, measured: Sequence[MeasuredRow]) -> Iterator[Finding]:
     """The CPU quota, not the work, sets the pace."""
     found = worst(measured, _throttled_s)
     if found:
@@ -149,7 +149,7 @@ def throttled(_: Recorded, measured: Sequence[Measured]) -> Iterator[Finding]:
         )
 
 
-def lazy(_: Recorded, measured: Sequence[Measured]) -> Iterator[Finding]:
+def lazy(_: Recorded, measured: Sequence[MeasuredRow]) -> Iterator[Finding]:
     """The first prediction does what the start should have done."""
     found = worst(measured, _lazy_s)
     if found:
@@ -172,7 +172,7 @@ def lazy(_: Recorded, measured: Sequence[Measured]) -> Iterator[Finding]:
         )
 
 
-def floor(_: Recorded, measured: Sequence[Measured]) -> Iterator[Finding]:
+def floor(_: Recorded, measured: Sequence[MeasuredRow]) -> Iterator[Finding]:
     """How much of the quickest start is the engine's own."""
     rows = [one.row for one in measured]
     pairs = [
@@ -228,7 +228,7 @@ def _lazy_s(row: Row) -> float | None:
     return first - second
 
 
-RULES: Final[Sequence[Callable[[Recorded, Sequence[Measured]], Iterator[Finding]]]] = (
+RULES: Final[Sequence[Callable[[Recorded, Sequence[MeasuredRow]], Iterator[Finding]]]] = (
     imports,
     model_load,
     opaque,

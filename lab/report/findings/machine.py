@@ -6,7 +6,7 @@ from typing import Final
 from lab.coldstart.record import Sample
 from lab.report.load import Recorded
 from lab.report.model import Finding, FindingKind, Row, Severity
-from lab.report.rows import Measured, container
+from lab.report.rows import MeasuredRow, container
 from lab.report.words import count_bytes, percent, plural, seconds, tier
 from lab.spec import Tier
 from lab.start.timeline import allowed
@@ -17,7 +17,7 @@ TOO_NEAR: Final = 0.95
 CLOCK_S: Final = 0.005
 
 
-def no_container(recorded: Recorded, _: Sequence[Measured]) -> Iterator[Finding]:
+def no_container(recorded: Recorded, _: Sequence[MeasuredRow]) -> Iterator[Finding]:
     """The process engine."""
     if container(recorded.run):
         return
@@ -33,7 +33,7 @@ def no_container(recorded: Recorded, _: Sequence[Measured]) -> Iterator[Finding]
     )
 
 
-def memory(_: Recorded, measured: Sequence[Measured]) -> Iterator[Finding]:
+def memory(_: Recorded, measured: Sequence[MeasuredRow]) -> Iterator[Finding]:
     """A peak close to the limit."""
     near: dict[str, list[tuple[float, Row]]] = {}
     for one in measured:
@@ -58,7 +58,7 @@ def memory(_: Recorded, measured: Sequence[Measured]) -> Iterator[Finding]:
         )
 
 
-def capped(recorded: Recorded, measured: Sequence[Measured]) -> Iterator[Finding]:
+def capped(recorded: Recorded, measured: Sequence[MeasuredRow]) -> Iterator[Finding]:
     """A tier that asks for more CPUs than the machine has."""
     there = recorded.run.engine.get("cpus") or recorded.run.host.get("cpus")
     if not isinstance(there, int | float):
@@ -84,7 +84,7 @@ def capped(recorded: Recorded, measured: Sequence[Measured]) -> Iterator[Finding
     )
 
 
-def clock(recorded: Recorded, measured: Sequence[Measured]) -> Iterator[Finding]:
+def clock(recorded: Recorded, measured: Sequence[MeasuredRow]) -> Iterator[Finding]:
     """Clocks that disagree."""
     engine = recorded.run.engine
     offset = _number(engine.get("clock_offset_s"))
@@ -126,7 +126,7 @@ def _torn(sample: Sample, wall_s: float) -> bool:
     return off_s > allowed(wall_s, sample.probe_interval_s or 0.0)
 
 
-def emulated(recorded: Recorded, measured: Sequence[Measured]) -> Iterator[Finding]:
+def emulated(recorded: Recorded, measured: Sequence[MeasuredRow]) -> Iterator[Finding]:
     """Timings under QEMU."""
     rows = [one.row for one in measured if one.row.emulated]
     if rows:
@@ -162,7 +162,7 @@ def _number(value: object) -> float:
     return float(value) if isinstance(value, int | float) else 0.0
 
 
-RULES: Final[Sequence[Callable[[Recorded, Sequence[Measured]], Iterator[Finding]]]] = (
+RULES: Final[Sequence[Callable[[Recorded, Sequence[MeasuredRow]], Iterator[Finding]]]] = (
     no_container,
     memory,
     capped,

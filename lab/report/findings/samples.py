@@ -7,7 +7,7 @@ from typing import Final
 from lab.coldstart.record import FailureKind, Sample
 from lab.report.load import Recorded
 from lab.report.model import Finding, FindingKind, Severity
-from lab.report.rows import Measured
+from lab.report.rows import MeasuredRow
 from lab.report.words import percent, plural, seconds
 from lab.spec import StartKind
 from lab.stats.diagnostics import drift
@@ -49,7 +49,7 @@ _REMEDIES: Final = {
 }
 
 
-def incomplete(recorded: Recorded, _: Sequence[Measured]) -> Iterator[Finding]:
+def incomplete(recorded: Recorded, _: Sequence[MeasuredRow]) -> Iterator[Finding]:
     """The run was cut short."""
     planned, made = len(recorded.run.order), len(recorded.samples)
     if made >= planned:
@@ -65,7 +65,7 @@ def incomplete(recorded: Recorded, _: Sequence[Measured]) -> Iterator[Finding]:
     )
 
 
-def failures(_: Recorded, measured: Sequence[Measured]) -> Iterator[Finding]:
+def failures(_: Recorded, measured: Sequence[MeasuredRow]) -> Iterator[Finding]:
     """Failed trials, by variant and cause."""
     groups: dict[tuple[str, FailureKind], list[Sample]] = {}
     tried: Counter[str] = Counter()
@@ -97,7 +97,7 @@ def failures(_: Recorded, measured: Sequence[Measured]) -> Iterator[Finding]:
         )
 
 
-def skipped(_: Recorded, measured: Sequence[Measured]) -> Iterator[Finding]:
+def skipped(_: Recorded, measured: Sequence[MeasuredRow]) -> Iterator[Finding]:
     """Kinds of start that could not be measured here, by reason."""
     groups: dict[str, list[Sample]] = {}
     for one in measured:
@@ -117,7 +117,7 @@ def skipped(_: Recorded, measured: Sequence[Measured]) -> Iterator[Finding]:
         )
 
 
-def few(recorded: Recorded, measured: Sequence[Measured]) -> Iterator[Finding]:
+def few(recorded: Recorded, measured: Sequence[MeasuredRow]) -> Iterator[Finding]:
     """Too few samples for an interval, or for the quantile that the plan wants."""
     counted = [one.row for one in measured if one.row.n and not one.row.emulated]
     poor = [row for row in counted if row.n < ENOUGH]
@@ -149,7 +149,7 @@ def few(recorded: Recorded, measured: Sequence[Measured]) -> Iterator[Finding]:
             )
 
 
-def drifting(recorded: Recorded, measured: Sequence[Measured]) -> Iterator[Finding]:
+def drifting(recorded: Recorded, measured: Sequence[MeasuredRow]) -> Iterator[Finding]:
     """The whole machine became slower or quicker: each sample over its own row's median."""
     points = [
         (sample.trial, (sample.total_s or 0.0) / one.row.total_s.p50)
@@ -176,7 +176,7 @@ def drifting(recorded: Recorded, measured: Sequence[Measured]) -> Iterator[Findi
     )
 
 
-def outlying(_: Recorded, measured: Sequence[Measured]) -> Iterator[Finding]:
+def outlying(_: Recorded, measured: Sequence[MeasuredRow]) -> Iterator[Finding]:
     """Trials far from their row's median; all of them count."""
     rows = [one for one in measured if one.row.outliers and not one.row.emulated]
     if not rows:
@@ -202,7 +202,7 @@ def outlying(_: Recorded, measured: Sequence[Measured]) -> Iterator[Finding]:
     )
 
 
-def noisy(_: Recorded, measured: Sequence[Measured]) -> Iterator[Finding]:
+def noisy(_: Recorded, measured: Sequence[MeasuredRow]) -> Iterator[Finding]:
     """A wide spread."""
     rows = [
         one.row
@@ -228,7 +228,7 @@ def noisy(_: Recorded, measured: Sequence[Measured]) -> Iterator[Finding]:
     )
 
 
-def probing(_: Recorded, measured: Sequence[Measured]) -> Iterator[Finding]:
+def probing(_: Recorded, measured: Sequence[MeasuredRow]) -> Iterator[Finding]:
     """The probe is coarse beside what it measures."""
     rows = [
         one.row
@@ -254,7 +254,7 @@ def probing(_: Recorded, measured: Sequence[Measured]) -> Iterator[Finding]:
     )
 
 
-RULES: Final[Sequence[Callable[[Recorded, Sequence[Measured]], Iterator[Finding]]]] = (
+RULES: Final[Sequence[Callable[[Recorded, Sequence[MeasuredRow]], Iterator[Finding]]]] = (
     incomplete,
     failures,
     skipped,

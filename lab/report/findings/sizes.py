@@ -7,7 +7,7 @@ from lab.coldstart.record import ImageRecord, Run
 from lab.report.findings.boot import worst
 from lab.report.load import Recorded
 from lab.report.model import Finding, FindingKind, Row, Severity
-from lab.report.rows import Measured
+from lab.report.rows import MeasuredRow
 from lab.report.words import count_bytes, percent, plural, seconds, tier
 from lab.spec import FLOOR, Phase, StartKind
 from lab.units import format_rate
@@ -21,7 +21,7 @@ _COMMAND_WIDTH = 90
 _FEWEST = 3
 
 
-def pull(recorded: Recorded, measured: Sequence[Measured]) -> Iterator[Finding]:
+def pull(recorded: Recorded, measured: Sequence[MeasuredRow]) -> Iterator[Finding]:
     """Getting the image takes longer than starting it."""
     images = {(image.variant, image.platform): image for image in recorded.run.images}
     found = worst(measured, _dominating)
@@ -46,7 +46,7 @@ def pull(recorded: Recorded, measured: Sequence[Measured]) -> Iterator[Finding]:
         )
 
 
-def bytes_and_time(_: Recorded, measured: Sequence[Measured]) -> Iterator[Finding]:
+def bytes_and_time(_: Recorded, measured: Sequence[MeasuredRow]) -> Iterator[Finding]:
     """What each 100 MB cost when pulled, by least squares over the variants."""
     by_group: dict[tuple[str, str, str], list[tuple[float, float]]] = {}
     for one in measured:
@@ -138,7 +138,7 @@ def _slope(points: Sequence[tuple[float, float]]) -> float:
     return sum((x - middle) * (y - height) for x, y in points) / across if across else 0.0
 
 
-RULES: Final[Sequence[Callable[[Recorded, Sequence[Measured]], Iterator[Finding]]]] = (
+RULES: Final[Sequence[Callable[[Recorded, Sequence[MeasuredRow]], Iterator[Finding]]]] = (
     pull,
     bytes_and_time,
 )

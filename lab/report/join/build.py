@@ -8,9 +8,9 @@ from lab.coldstart.record import ImageRecord, Run
 from lab.report.compare.machines import machine_of, same_machine
 from lab.report.compare.runs import Difference, differences
 from lab.report.comparisons import BEST
-from lab.report.join.model import Joined, Machines, Member, Quotient, Size, Sizes
+from lab.report.join.model import Joined, JoinSize, Machines, Member, Quotient, Sizes
 from lab.report.model import Headline
-from lab.report.rows import VARIANT_ORDER, Measured
+from lab.report.rows import VARIANT_ORDER, MeasuredRow
 from lab.report.summary import Results
 from lab.report.words import KINDS, NOTHING, plural, seconds, tier
 from lab.spec import FLOOR, Platform, StartKind
@@ -47,7 +47,7 @@ def letter(place: int) -> str:
     return chr(ord("A") + place) if place < alphabet else f"R{place + 1}"
 
 
-def native(one: Results) -> Mapping[Key, Measured]:
+def native(one: Results) -> Mapping[Key, MeasuredRow]:
     """A run's rows with samples, less those that ran under QEMU."""
     return {
         (row.model, row.tier, row.start_kind, row.variant): measured
@@ -100,8 +100,8 @@ def _differences(first: Run, run: Run) -> list[Difference]:
 def _quotients(
     first: Results,
     other: Results,
-    below: Mapping[Key, Measured],
-    above: Mapping[Key, Measured],
+    below: Mapping[Key, MeasuredRow],
+    above: Mapping[Key, MeasuredRow],
     name: str,
 ) -> Iterator[Quotient]:
     if first.summary.run.container is not other.summary.run.container:
@@ -148,10 +148,10 @@ def _sizes(found: Sequence[Results], letters: Sequence[str]) -> Iterator[Sizes]:
         )
 
 
-def _pick(images: Sequence[tuple[str, ImageRecord]], platform: Platform) -> Size | None:
+def _pick(images: Sequence[tuple[str, ImageRecord]], platform: Platform) -> JoinSize | None:
     for name, image in images:
         if image.platform is platform:
-            return Size(
+            return JoinSize(
                 run=name,
                 compressed_bytes=image.compressed_bytes,
                 unpacked_bytes=image.unpacked_bytes,
@@ -159,13 +159,13 @@ def _pick(images: Sequence[tuple[str, ImageRecord]], platform: Platform) -> Size
     return None
 
 
-def _over(arm64: Size | None, amd64: Size | None, what: str) -> float | None:
+def _over(arm64: JoinSize | None, amd64: JoinSize | None, what: str) -> float | None:
     above, below = getattr(arm64, what, None), getattr(amd64, what, None)
     return above / below if above and below else None
 
 
 def _headline(
-    found: Sequence[Results], timed: Sequence[Mapping[Key, Measured]], letters: Sequence[str]
+    found: Sequence[Results], timed: Sequence[Mapping[Key, MeasuredRow]], letters: Sequence[str]
 ) -> Headline:
     machines = _count_machines(found)
     what = f"{plural(len(found), 'run')} of {plural(machines, 'machine')}"

@@ -8,18 +8,15 @@ from collections.abc import Mapping, Sequence
 from enum import StrEnum, unique
 from typing import Any, Final
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import ConfigDict, Field
 
 from lab.report.compare.runs import Difference
 from lab.report.model import Comparison, Finding, Headline, Pair, Row
+from lab.schema import Frozen
 from lab.spec import Platform, StartKind
 from lab.stats.ratios import Method, RatioVerdict
 
 SCHEMA: Final = 1
-
-
-class _Frozen(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 @unique
@@ -30,7 +27,7 @@ class Machines(StrEnum):
     DIFFERENT = "different machines"
 
 
-class Member(_Frozen):
+class Member(Frozen):
     """A run as it stands in the join, with the facts of its own host."""
 
     letter: str
@@ -59,7 +56,7 @@ class Member(_Frozen):
     """What is not as in the first run."""
 
 
-class Quotient(_Frozen):
+class Quotient(Frozen):
     """A run's median over the first run's, of the same variant, model, tier and start kind.
 
     Of different machines it says how the machines differ, with engine, platform and all: it is no
@@ -83,7 +80,7 @@ class Quotient(_Frozen):
     verdict: RatioVerdict
 
 
-class Size(_Frozen):
+class JoinSize(Frozen):
     """An image of a run. Bytes are exact, and the same on any machine."""
 
     run: str
@@ -91,18 +88,18 @@ class Size(_Frozen):
     unpacked_bytes: int
 
 
-class Sizes(_Frozen):
+class Sizes(Frozen):
     """A variant's arm64 image beside its amd64 one, of the first runs that have them."""
 
     variant: str
-    amd64: Size | None
-    arm64: Size | None
+    amd64: JoinSize | None
+    arm64: JoinSize | None
     compressed: float | None
     """arm64 over amd64."""
     unpacked: float | None
 
 
-class Joined(_Frozen):
+class Joined(Frozen):
     """``join.json``, whole."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)

@@ -13,7 +13,7 @@ from lab.spec import FLOOR, Phase, StartKind
 
 
 @dataclass(frozen=True, kw_only=True)
-class Segment:
+class JoinSegment:
     """A phase of a bar."""
 
     phase: Phase
@@ -23,14 +23,14 @@ class Segment:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Cell:
+class JoinCell:
     """A run's native row of a variant."""
 
     run: int
     path: str
     """To the row in ``join.json``."""
     row: Row
-    segments: Sequence[Segment]
+    segments: Sequence[JoinSegment]
     width: float
     median_at: float | None
     low_at: float | None
@@ -42,13 +42,13 @@ class Line:
     """A variant: its row in each run that has one, and what is divided."""
 
     variant: str
-    cells: Mapping[int, Cell]
+    cells: Mapping[int, JoinCell]
     quotients: Mapping[int, int]
     """By run: the place of the quotient over the first run."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Panel:
+class JoinPanel:
     """One model, tier and start kind: every variant, a bar for each run, on one axis of time."""
 
     title: str
@@ -75,7 +75,7 @@ class Block:
     lines: Sequence[Within]
 
 
-def panels(joined: Joined) -> Sequence[Panel]:
+def panels(joined: Joined) -> Sequence[JoinPanel]:
     """Everything that was measured natively, by model, tier and start kind."""
     rows: dict[tuple[str, str, StartKind], dict[str, dict[int, tuple[int, Row]]]] = {}
     for run, member in enumerate(joined.runs):
@@ -111,7 +111,7 @@ def panels(joined: Joined) -> Sequence[Panel]:
         ]
         runs = {run for cells in by_variant.values() for run in cells}
         found.append(
-            Panel(
+            JoinPanel(
                 title=f"{KINDS[key[2]]} · {key[0]} · {tier(key[1])}",
                 kind=key[2],
                 lines=lines,
@@ -153,16 +153,16 @@ def _variant_place(variant: str) -> tuple[int, str]:
     return (VARIANT_ORDER.index(variant) if variant in VARIANT_ORDER else -1), variant
 
 
-def _cell(run: int, place: int, row: Row, scale: Scale) -> Cell:
+def _cell(run: int, place: int, row: Row, scale: Scale) -> JoinCell:
     whole = sum(row.phases_s.values()) or 1.0
     total = row.total_s
     held = total.p50_ci95
-    return Cell(
+    return JoinCell(
         run=run,
         path=f"/runs/{run}/rows/{place}",
         row=row,
         segments=[
-            Segment(
+            JoinSegment(
                 phase=phase,
                 share=1000 * taken / whole,
                 tip=f"{PHASES[phase]}: {seconds(taken)}, {percent(taken / whole)}",

@@ -8,7 +8,7 @@ from rich.table import Table
 from rich.text import Text
 
 from lab.report.join.model import Joined, Machines, Quotient
-from lab.report.join.view import Line, Panel, panels, within
+from lab.report.join.view import JoinPanel, Line, panels, within
 from lab.report.markdown_table import table as markdown_table
 from lab.report.model import Row
 from lab.report.study import graviton, published_out
@@ -85,7 +85,7 @@ def interval_of(one: Quotient) -> str:
     return text
 
 
-def _panel(joined: Joined, panel: Panel) -> Table:
+def _panel(joined: Joined, panel: JoinPanel) -> Table:
     table = Table(box=None, pad_edge=False)
     table.add_column("", no_wrap=True, max_width=26)
     first = joined.runs[0].letter
@@ -127,7 +127,7 @@ def _runs(joined: Joined) -> str:
     )
 
 
-def _times(joined: Joined, panel: Panel) -> str:
+def _times(joined: Joined, panel: JoinPanel) -> str:
     first, *rest = joined.runs
     head = ["variant"]
     head += [f"{run.letter} ({run.engine_platform or 'unknown platform'})" for run in joined.runs]

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from lab.report.page.scale import Scale, relative
-from lab.report.rows import Group, Measured
+from lab.report.rows import Group, MeasuredRow
 from lab.report.words import KINDS, seconds
 from lab.spec import StartKind
 from lab.stats.quantiles import median
@@ -30,7 +30,7 @@ class Strip:
 
     row: int
     variant: str
-    measured: Measured
+    measured: MeasuredRow
     dots: Sequence[Dot]
     median_at: float | None
     low_at: float | None
@@ -72,13 +72,13 @@ def strips(group: Group, places: Mapping[int, int]) -> Sequence[Strips]:
     return found
 
 
-def _middle(one: Measured) -> float:
+def _middle(one: MeasuredRow) -> float:
     """The row's median; a row with nothing but warm-up goes by that."""
     warm_up = [sample.total_s for sample in one.warm_up if sample.total_s]
     return one.row.total_s.p50 or (median(warm_up) if warm_up else 1.0)
 
 
-def _strip(one: Measured, place: int, scale: Scale) -> Strip:
+def _strip(one: MeasuredRow, place: int, scale: Scale) -> Strip:
     total = one.row.total_s
     middle = _middle(one)
     dots = []

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from lab.report.model import Row
 from lab.report.page.scale import Scale, linear, seconds_label
-from lab.report.rows import Group, Measured
+from lab.report.rows import Group, MeasuredRow
 from lab.report.words import (
     BARE_MEANING,
     KIND_MEANING,
@@ -36,7 +36,7 @@ class Bar:
 
     row: int
     variant: str
-    measured: Measured
+    measured: MeasuredRow
     segments: Sequence[Segment]
     sum_s: float
     median_at: float | None
@@ -87,7 +87,7 @@ def highest(row: Row) -> float:
     return max((end for end in ends if end is not None), default=0.0)
 
 
-def _bar(one: Measured, place: int, scale: Scale) -> Bar:
+def _bar(one: MeasuredRow, place: int, scale: Scale) -> Bar:
     row = one.row
     whole = sum(row.phases_s.values()) or 1.0
     segments = []

@@ -26,7 +26,7 @@ _LOSS: Final = 0.05
 
 
 @dataclass(frozen=True, kw_only=True)
-class Price:
+class InstancePrice:
     """A model on an instance, with what it costs there."""
 
     model: str
@@ -40,11 +40,11 @@ class Price:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Ratio:
+class PriceRatio:
     """A Graviton instance over an x86-64 one, for a model. Of printed means: without intervals."""
 
-    arm64: Price
-    amd64: Price
+    arm64: InstancePrice
+    amd64: InstancePrice
 
     @property
     def model(self) -> str:
@@ -82,20 +82,20 @@ class Ratio:
         return f"{self.arm64.instance.name} / {self.amd64.instance.name}"
 
 
-def prices() -> Sequence[Price]:
+def prices() -> Sequence[InstancePrice]:
     """Each model on each instance of the study."""
     return [
-        Price(model=model, instance=one, latency=REAL_TIME[model, one.name])
+        InstancePrice(model=model, instance=one, latency=REAL_TIME[model, one.name])
         for model in (MOBILENET, VGG19)
         for one in INSTANCES
     ]
 
 
-def ratios() -> Sequence[Ratio]:
+def ratios() -> Sequence[PriceRatio]:
     """Each Graviton instance over each x86-64 one, for each model."""
     found = prices()
     return [
-        Ratio(arm64=over, amd64=under)
+        PriceRatio(arm64=over, amd64=under)
         for over in found
         for under in found
         if over.model == under.model
@@ -103,7 +103,7 @@ def ratios() -> Sequence[Ratio]:
     ]
 
 
-def claimed() -> Sequence[Ratio]:
+def claimed() -> Sequence[PriceRatio]:
     """The ratios that the study's headline can be of: an hour of 24 % less, no loss for MobileNet.
 
     They are of one pair of instances, for each model.

@@ -26,7 +26,7 @@ from lab.endpoint.records import EndpointKind
 from lab.endpoint.runtime.async_queue import AsyncInference
 from lab.endpoint.runtime.invoker import Invoker, Request
 from lab.endpoint.runtime.limits import check_size
-from lab.endpoint.settings import Settings
+from lab.endpoint.settings import EmulatorSettings
 
 PREFIX: Final = "/endpoints/"
 _OPERATIONS: Final = frozenset({"invocations", "invocations-response-stream", "async-invocations"})
@@ -49,7 +49,7 @@ class RuntimeApi:
         fleet: Fleet,
         verifier: Verifier,
         clock: Clock,
-        settings: Settings,
+        settings: EmulatorSettings,
     ) -> None:
         self._invoker = invoker
         self._asynchronous = asynchronous

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from lab.endpoint.settings import Settings
+from lab.endpoint.settings import EmulatorSettings
 from lab.errors import UsageError
 
 _MB: Final = 1024 * 1024
@@ -17,7 +17,7 @@ _PORTS: Final = 65535
 class FaceSettings:
     """How the face is set; ``emulator`` goes on to ``lab.endpoint``."""
 
-    emulator: Settings
+    emulator: EmulatorSettings
     bind: str
     port: int
     s3_endpoint: str | None
@@ -27,7 +27,7 @@ class FaceSettings:
 
 def read(env: Mapping[str, str] = os.environ) -> FaceSettings:
     """The settings. Raises ``UsageError`` that names the variable."""
-    emulator = Settings(
+    emulator = EmulatorSettings(
         state=_state(env),
         region=env.get("LAB_REGION") or env.get("AWS_DEFAULT_REGION") or "us-east-1",
         account=env.get("LAB_ACCOUNT") or "000000000000",

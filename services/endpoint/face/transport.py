@@ -7,7 +7,7 @@ from typing import Final
 
 from face.connection import Connection
 from lab.endpoint.live import Address
-from lab.endpoint.transport import Call, ContainerAnswer, NotSentError, StreamAnswer
+from lab.endpoint.transport import ContainerAnswer, ContainerCall, NotSentError, StreamAnswer
 
 KEEP_ALIVE_S: Final = 1.5
 """Shorter than any server's own (Gunicorn's 2 s is the shortest known), so that it is rarely the
@@ -25,7 +25,9 @@ class ContainerTransport:
         self._idle: dict[Address, list[Connection]] = {}
         self._sweep: asyncio.TimerHandle | None = None
 
-    async def invoke(self, address: Address, call: Call, *, timeout_s: float) -> ContainerAnswer:
+    async def invoke(
+        self, address: Address, call: ContainerCall, *, timeout_s: float
+    ) -> ContainerAnswer:
         """``POST /invocations``, the whole answer."""
         head = _head(address, call)
         while True:
@@ -43,7 +45,9 @@ class ContainerTransport:
             self._give_back(address, connection)
             return answer
 
-    async def stream(self, address: Address, call: Call, *, timeout_s: float) -> StreamAnswer:
+    async def stream(
+        self, address: Address, call: ContainerCall, *, timeout_s: float
+    ) -> StreamAnswer:
         """``POST /invocations``, the answer as it comes."""
         head = _head(address, call)
         while True:
@@ -137,7 +141,7 @@ async def _parts(connection: Connection) -> AsyncIterator[bytes]:
     connection.close()
 
 
-def _head(address: Address, call: Call) -> bytes:
+def _head(address: Address, call: ContainerCall) -> bytes:
     lines = [
         "POST /invocations HTTP/1.1",
         f"Host: {address[0]}:{address[1]}",

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from lab.artifacts import store
-from lab.aws.answers import Payload, payload_of
+from lab.aws.answers import AnswerPayload, payload_of
 from lab.aws.invoke import LocalEndpoint
 from lab.aws.measure.folder import MeasureFolder
 from lab.aws.measure.metrics import EmulatorMetrics
@@ -25,7 +25,7 @@ from lab.endpoint.client import EmulatorClient
 from lab.engine.docker.engine import DockerEngine
 from lab.errors import ContainerFailedError, EndpointError
 from lab.progress import Progress, Silent
-from lab.report.compare.against_aws import Figure, compare_with_aws
+from lab.report.compare.against_aws import PredictedFigure, compare_with_aws
 from lab.spec import LABEL_ROLE, Runtime
 from tests.docker.endpoint.site import BUCKET, REGION, Emulator, Site, serverless
 
@@ -45,7 +45,7 @@ def _image(built: Callable[[str], str]) -> str:
 
 
 @pytest.fixture(scope="module", name="payload")
-def _payload(mobilenet: str) -> Payload:
+def _payload(mobilenet: str) -> AnswerPayload:
     return payload_of(mobilenet, None)
 
 
@@ -66,7 +66,7 @@ def _endpoint(
 
 @pytest.fixture(name="here")
 def _here(
-    engine: DockerEngine, image: str, mobilenet: str, payload: Payload, progress: Progress
+    engine: DockerEngine, image: str, mobilenet: str, payload: AnswerPayload, progress: Progress
 ) -> bytes:
     return local_answer(
         engine,
@@ -77,7 +77,7 @@ def _here(
     )
 
 
-def task(endpoint: LocalEndpoint, payload: Payload, model: str, **options: Any) -> Task:
+def task(endpoint: LocalEndpoint, payload: AnswerPayload, model: str, **options: Any) -> Task:
     return Task(
         subject=MeasuredSubject(
             endpoint=endpoint.name,
@@ -98,7 +98,7 @@ def task(endpoint: LocalEndpoint, payload: Payload, model: str, **options: Any) 
 def _measured(
     endpoint: LocalEndpoint,
     client: EmulatorClient,
-    payload: Payload,
+    payload: AnswerPayload,
     mobilenet: str,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> MeasureFolder:
@@ -113,7 +113,7 @@ def _measured(
 
 
 def test_the_endpoint_answers_what_the_container_answers_here(
-    endpoint: LocalEndpoint, payload: Payload, here: bytes, engine: DockerEngine
+    endpoint: LocalEndpoint, payload: AnswerPayload, here: bytes, engine: DockerEngine
 ) -> None:
     verified = verify(endpoint, payload=payload, expected=here, progress=Silent())
     assert verified.difference <= 1e-3
@@ -121,7 +121,9 @@ def test_the_endpoint_answers_what_the_container_answers_here(
     assert engine.containers({LABEL_ROLE: "push"}) == []
 
 
-def test_another_answer_is_told(endpoint: LocalEndpoint, payload: Payload, here: bytes) -> None:
+def test_another_answer_is_told(
+    endpoint: LocalEndpoint, payload: AnswerPayload, here: bytes
+) -> None:
     other = json.loads(here)
     row = other["predictions"][0]["probabilities"]
     row.append(row.pop(0))
@@ -160,11 +162,13 @@ def test_its_summary_costs_nothing_and_compares_with_another(measured: MeasureFo
     for file in measured.path.iterdir():
         (copy / file.name).write_bytes(file.read_bytes())
     result = compare_with_aws(measured.path, copy)
-    assert [one.figure for one in result.lines] == list(Figure)
+    assert [one.figure for one in result.lines] == list(PredictedFigure)
     assert all(one.error == 0 for one in result.lines)
 
 
-def test_an_endpoint_that_is_not_there_is_told(client: EmulatorClient, payload: Payload) -> None:
+def test_an_endpoint_that_is_not_there_is_told(
+    client: EmulatorClient, payload: AnswerPayload
+) -> None:
     missing = LocalEndpoint(client, f"inference-lab-{uuid.uuid4().hex[:8]}")
     with pytest.raises(EndpointError, match="not found"):
         missing.invoke(payload.body, payload.content_type)
@@ -178,7 +182,7 @@ def test_a_payload_that_the_model_does_not_understand_is_told_before_aws_is_aske
             engine,
             image=image,
             archive=store.find(mobilenet, Runtime.ONNX).path,
-            payload=Payload(name="note.jpg", body=b"no picture", content_type="image/jpeg"),
+            payload=AnswerPayload(name="note.jpg", body=b"no picture", content_type="image/jpeg"),
             progress=progress,
         )
     assert engine.containers({LABEL_ROLE: "push"}) == []

@@ -12,7 +12,7 @@ import pytest
 
 from lab.aws.deployer import CloudResource, Kept
 from lab.aws.emulator.target import LocalStack
-from lab.aws.model import Action, Artifacts, AwsError, Names, Order, ServingKind
+from lab.aws.model import Action, Artifacts, AwsError, DeploymentNames, Order, ServingKind
 from lab.endpoint.addresses import Addresses
 from lab.endpoint.client import EmulatorClient
 from lab.engine.docker.engine import DockerEngine
@@ -34,7 +34,7 @@ REAL_TIME = Order(
     instance_type="ml.m5.large",
     max_instances=2,
 )
-NAMES = Names.of("eyes", account=ACCOUNT, region=REGION)
+NAMES = DeploymentNames.of("eyes", account=ACCOUNT, region=REGION)
 LEFT_OUT = {
     "ECR repository",
     "S3 bucket policy",
@@ -236,7 +236,7 @@ def test_all_of_it_is_removed_and_the_second_time_there_is_nothing(
 def test_an_endpoint_of_somebody_else_is_left_alone(
     stack: LocalStack, client: EmulatorClient, served: Artifacts, site: Site
 ) -> None:
-    other = Names.of("theirs", account=ACCOUNT, region=REGION)
+    other = DeploymentNames.of("theirs", account=ACCOUNT, region=REGION)
     theirs = LocalStack(client, other)
     order = replace(SERVERLESS, endpoint="theirs")
     config = site.config(realtime(site.model()))

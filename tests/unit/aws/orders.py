@@ -4,7 +4,7 @@ from typing import Any
 
 from lab.aws.access.session import AwsSession
 from lab.aws.deployer import Deployer
-from lab.aws.model import Artifacts, Names, Order, ServingKind
+from lab.aws.model import Artifacts, DeploymentNames, Order, ServingKind
 from lab.progress import Silent
 
 ENDPOINT = "eyes"
@@ -21,11 +21,11 @@ def real_time(**more: Any) -> Order:
     return Order(**{**said, "kind": ServingKind.REAL_TIME, "instance_type": "ml.m5.large", **more})
 
 
-def names_in(aws: AwsSession, endpoint: str = ENDPOINT) -> Names:
-    return Names.of(endpoint, account=aws.identity().account, region=aws.region)
+def names_in(aws: AwsSession, endpoint: str = ENDPOINT) -> DeploymentNames:
+    return DeploymentNames.of(endpoint, account=aws.identity().account, region=aws.region)
 
 
-def artifacts(names: Names, *, image: str = DIGEST, model: str = "one") -> Artifacts:
+def artifacts(names: DeploymentNames, *, image: str = DIGEST, model: str = "one") -> Artifacts:
     return Artifacts(
         image=f"registry/{names.repository}@{image}",
         model_data=f"s3://{names.bucket}/models/{model}/model.tar.gz",

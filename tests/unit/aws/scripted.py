@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from lab.aws.measure.metrics import Window
-from lab.aws.measure.record import Reading
+from lab.aws.measure.record import MetricReading
 from lab.progress import Step
 
 BEGIN = datetime(2026, 11, 21, 12, 0, 0, tzinfo=UTC)
@@ -66,8 +66,8 @@ class Told:
 
     def __init__(
         self,
-        at_once: Callable[[], Reading | None] = lambda: None,
-        later: Callable[[Window], Reading | None] = lambda _: None,
+        at_once: Callable[[], MetricReading | None] = lambda: None,
+        later: Callable[[Window], MetricReading | None] = lambda _: None,
     ) -> None:
         self.asked = 0
         self.windows: list[Window] = []
@@ -77,18 +77,18 @@ class Told:
     def mark(self) -> None:
         return
 
-    def now(self) -> Reading | None:
+    def now(self) -> MetricReading | None:
         return self._at_once()
 
     def later(
         self, windows: Sequence[Window], *, wait_s: float, step: Step
-    ) -> Sequence[Reading | None]:
+    ) -> Sequence[MetricReading | None]:
         self.windows = list(windows)
         self.asked += 6
         return [self._later(window) for window in windows]
 
 
-def reading(*, requests: int = 1, setup_s: float | None = None, **changes: Any) -> Reading:
+def reading(*, requests: int = 1, setup_s: float | None = None, **changes: Any) -> MetricReading:
     fields: dict[str, Any] = {
         "requests": requests,
         "model_latency_s": 0.05,
@@ -96,4 +96,4 @@ def reading(*, requests: int = 1, setup_s: float | None = None, **changes: Any) 
         "setup_s": setup_s,
         "setups": 0 if setup_s is None else requests,
     }
-    return Reading(**fields | changes)
+    return MetricReading(**fields | changes)

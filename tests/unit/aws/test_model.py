@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lab.aws.model import Names, Order, ServingKind
+from lab.aws.model import DeploymentNames, Order, ServingKind
 from lab.errors import UsageError
 
 ENDPOINTS = st.from_regex(r"[a-z0-9]{1,16}(-[a-z0-9]{1,15})?", fullmatch=True)
@@ -17,7 +17,7 @@ ACCOUNT = "123456789012"
 
 @given(endpoint=ENDPOINTS, region=REGIONS)
 def test_every_name_is_one_that_aws_takes(endpoint: str, region: str) -> None:
-    names = Names.of(endpoint, account=ACCOUNT, region=region)
+    names = DeploymentNames.of(endpoint, account=ACCOUNT, region=region)
     assert re.fullmatch(r"[a-z0-9][a-z0-9-]{1,61}[a-z0-9]", names.bucket)
     assert re.fullmatch(r"[a-zA-Z][-a-zA-Z0-9]{0,127}", names.stack)
     assert re.fullmatch(r"[a-zA-Z0-9](-*[a-zA-Z0-9]){0,62}", names.endpoint)
@@ -30,7 +30,7 @@ def test_two_endpoints_share_no_bucket_and_no_role(
     first: tuple[str, str], second: tuple[str, str]
 ) -> None:
     one, other = (
-        Names.of(name, account=ACCOUNT, region=region) for name, region in (first, second)
+        DeploymentNames.of(name, account=ACCOUNT, region=region) for name, region in (first, second)
     )
     assert (one.bucket == other.bucket) is (first == second)
     assert (one.role == other.role) is (first == second)
@@ -38,7 +38,10 @@ def test_two_endpoints_share_no_bucket_and_no_role(
 
 def test_a_long_name_keeps_region_and_account_in_its_bucket() -> None:
     long = "a" * 32
-    buckets = {Names.of(long, account=ACCOUNT, region=r).bucket for r in ("us-east-1", "us-east-2")}
+    buckets = {
+        DeploymentNames.of(long, account=ACCOUNT, region=r).bucket
+        for r in ("us-east-1", "us-east-2")
+    }
     assert len(buckets) == 2
     assert all(f"-{ACCOUNT}-us-east-" in bucket for bucket in buckets)
 

@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from lab.bench.emulator import Arm, Burst, Cold, EmulatorBenchOptions, Load, Measured, Overhead
+from lab.bench.emulator import Arm, Burst, Cold, EmulatorBenchOptions, LoadRound, Measured, Overhead
 from lab.bench.emulator_result import rows, save, summarise
 
 OPTIONS = EmulatorBenchOptions(rounds=8)
@@ -18,7 +18,7 @@ def measured(*, boto3_ms: float = 1.2, errors: int = 0, cold: float = 1.05) -> M
     times = {Arm.DIRECT: 0.0001, Arm.EMULATOR: 0.0004, Arm.BOTO3: 0.0001 + boto3_ms / 1000}
     return Measured(
         overheads=[Overhead(payload="small", p50_s=times)] * 8,
-        loads=[Load(requests=6000, errors=errors, seconds=3.0)] * 8,
+        loads=[LoadRound(requests=6000, errors=errors, seconds=3.0)] * 8,
         colds=[Cold(endpoint_s=cold, direct_s=1.0)] * 8,
         bursts=[burst()],
     )

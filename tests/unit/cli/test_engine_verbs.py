@@ -8,7 +8,7 @@ import pytest
 
 from lab.cli import doctor as doctor_verb
 from lab.cli import main
-from lab.engine.doctor.findings import Check, CheckResult, degraded, missing, ok
+from lab.engine.doctor.findings import CheckResult, DoctorCheck, degraded, missing, ok
 from lab.engine.install.locate import Candidate, Refusal
 from tests.unit.engine.fakedocker import FakeDocker
 
@@ -70,11 +70,11 @@ def test_down_leaves_an_engine_alone_that_is_not_the_lab_s(
     assert docker.asked == []
 
 
-def _checks(engine: CheckResult, process: CheckResult) -> list[Check]:
+def _checks(engine: CheckResult, process: CheckResult) -> list[DoctorCheck]:
     return [
-        Check(name="engine", look=lambda: engine),
-        Check(name="process engine", look=lambda: process),
-        Check(name="disk", look=lambda: degraded("[3 GB] free", "Free some.")),
+        DoctorCheck(name="engine", look=lambda: engine),
+        DoctorCheck(name="process engine", look=lambda: process),
+        DoctorCheck(name="disk", look=lambda: degraded("[3 GB] free", "Free some.")),
     ]
 
 

@@ -14,8 +14,8 @@ from lab.engine.docker.engine import DockerEngine
 from lab.errors import ImageNotFoundError, UsageError
 from lab.images.publish import Published, PublishedImage
 from lab.parity.compare import BOUNDS, ImageAnswer, compare, summarise
-from lab.parity.record import Comparison, Parity, Side
-from lab.parity.session import Job
+from lab.parity.record import Parity, ParityComparison, Side
+from lab.parity.session import ParityJob
 from lab.spec import Platform
 
 ONNX = {"inference-lab/onnx:amd64", "inference-lab/onnx:arm64", "inference-lab/slim:amd64"}
@@ -116,7 +116,7 @@ def test_a_report_for_a_platform_that_there_is_not_asks_no_engine(
     assert "linux/amd64, linux/arm64" in capsys.readouterr().err
 
 
-def comparison(arm64: float) -> Comparison:
+def comparison(arm64: float) -> ParityComparison:
     said = [
         ImageAnswer(grade=0, probabilities=(0.9, 0.1)),
         ImageAnswer(grade=1, probabilities=(0.2, 0.8)),
@@ -137,7 +137,7 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
     """What the comparison was asked, and what it will say."""
     asked = SimpleNamespace(says=comparison(0.9))
 
-    def run(job: Job, engine: Any, progress: Any) -> tuple[Parity, Path]:
+    def run(job: ParityJob, engine: Any, progress: Any) -> tuple[Parity, Path]:
         asked.job = job
         parity = Parity(
             id="1-parity",
@@ -160,7 +160,7 @@ def test_platforms_that_answer_alike_end_well(
 ) -> None:
     words = ["images", "parity", "onnx", "--platform", "arm64", "--count", "7"]
     assert main.run([*words, "--payload", "eye.jpg"]) == 0
-    assert asked.job == Job(
+    assert asked.job == ParityJob(
         variants=["onnx"],
         platform=Platform.ARM64,
         model="retinopathy-mobilenet",

@@ -2,12 +2,12 @@
 
 import pytest
 
-from lab.aws.model import Artifacts, Deployment, Names
+from lab.aws.model import Artifacts, Deployment, DeploymentNames
 from lab.aws.push.verify import DifferentAnswerError
 from lab.cli.push import _deployed
 from lab.progress import Silent
 
-NAMES = Names.of("eyes", account="123456789012", region="eu-central-1")
+NAMES = DeploymentNames.of("eyes", account="123456789012", region="eu-central-1")
 DONE = Deployment(
     names=NAMES,
     region="eu-central-1",

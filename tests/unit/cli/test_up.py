@@ -9,9 +9,9 @@ from lab.cli import up as verb
 from lab.endpoint.addresses import Addresses
 from lab.errors import PortTakenError
 from lab.services import SERVICES, Started
-from lab.stack.seed import Endpoint
+from lab.stack.seed import SeededEndpoint
 from lab.stack.session import Stack
-from lab.stack.settings import Settings
+from lab.stack.settings import StackSettings
 
 MODEL = "retinopathy-mobilenet"
 VGG19 = "retinopathy-vgg19"
@@ -22,7 +22,7 @@ class FakeEngine:
         pass
 
 
-def stack(*endpoints: Endpoint) -> Stack:
+def stack(*endpoints: SeededEndpoint) -> Stack:
     return Stack(
         addresses=Addresses(sagemaker="http://127.0.0.1:8800", s3="http://127.0.0.1:9000"),
         services=[
@@ -37,8 +37,8 @@ def stack(*endpoints: Endpoint) -> Stack:
 
 def endpoint(
     status: str = "InService", reason: str | None = None, model: str = MODEL, note: str = ""
-) -> Endpoint:
-    return Endpoint(
+) -> SeededEndpoint:
+    return SeededEndpoint(
         name=f"{model}-realtime",
         kind="realtime",
         model=model,
@@ -49,10 +49,10 @@ def endpoint(
 
 
 @pytest.fixture
-def asked(monkeypatch: pytest.MonkeyPatch) -> list[Settings]:
-    seen: list[Settings] = []
+def asked(monkeypatch: pytest.MonkeyPatch) -> list[StackSettings]:
+    seen: list[StackSettings] = []
 
-    def start(settings: Settings, *_: object) -> Stack:
+    def start(settings: StackSettings, *_: object) -> Stack:
         seen.append(settings)
         return stack()
 
@@ -61,26 +61,28 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[Settings]:
     return seen
 
 
-def test_the_smallest_variant_serves_the_smallest_model_by_default(asked: list[Settings]) -> None:
+def test_the_smallest_variant_serves_the_smallest_model_by_default(
+    asked: list[StackSettings],
+) -> None:
     assert main.run(["up"]) == 0
     (settings,) = asked
     assert settings.variant == "onnx-slim"
     assert settings.models == ("retinopathy-mobilenet",)
 
 
-def test_models_are_those_that_are_named(asked: list[Settings]) -> None:
+def test_models_are_those_that_are_named(asked: list[StackSettings]) -> None:
     assert main.run(["up", "--model", VGG19]) == 0
     assert main.run(["up", "--model", MODEL, "--model", VGG19, "--model", MODEL]) == 0
     assert [settings.models for settings in asked] == [(VGG19,), (MODEL, VGG19)]
 
 
-def test_a_variant_and_a_model_can_be_chosen(asked: list[Settings]) -> None:
+def test_a_variant_and_a_model_can_be_chosen(asked: list[StackSettings]) -> None:
     assert main.run(["up", "--variant", "slim", "--model", MODEL]) == 0
     assert (asked[0].variant, asked[0].models) == ("slim", (MODEL,))
 
 
 def test_an_unknown_model_is_refused_before_anything_is_opened(
-    asked: list[Settings], capsys: pytest.CaptureFixture[str]
+    asked: list[StackSettings], capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main.run(["up", "--model", "cats"]) == 2
     assert asked == []
@@ -88,7 +90,7 @@ def test_an_unknown_model_is_refused_before_anything_is_opened(
 
 
 def test_the_table_says_where_everything_is_and_what_it_came_from(
-    asked: list[Settings], capsys: pytest.CaptureFixture[str]
+    asked: list[StackSettings], capsys: pytest.CaptureFixture[str]
 ) -> None:
     main.run(["up"])
     said = capsys.readouterr().out
@@ -117,10 +119,10 @@ def test_each_way_to_invoke_can_be_pasted() -> None:
     ],
 )
 def test_an_endpoint_that_does_not_answer_is_told_with_its_reason_and_an_exit_code(
-    asked: list[Settings],
+    asked: list[StackSettings],
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
-    one: Endpoint,
+    one: SeededEndpoint,
 ) -> None:
     monkeypatch.setattr("lab.cli.up.start", lambda *_: stack(one))
     assert main.run(["up"]) == 1
@@ -130,7 +132,7 @@ def test_an_endpoint_that_does_not_answer_is_told_with_its_reason_and_an_exit_co
 
 
 def test_an_endpoint_of_a_model_that_was_not_asked_for_is_shown_and_fails_nothing(
-    asked: list[Settings], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    asked: list[StackSettings], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     other = endpoint("Failed", "exit code 137", VGG19, "as it was")
     monkeypatch.setattr("lab.cli.up.start", lambda *_: stack(endpoint(), other))
@@ -141,7 +143,7 @@ def test_an_endpoint_of_a_model_that_was_not_asked_for_is_shown_and_fails_nothin
 
 
 def test_a_taken_port_ends_it_with_the_engines_exit_code(
-    asked: list[Settings], monkeypatch: pytest.MonkeyPatch
+    asked: list[StackSettings], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def refuse(*_: object) -> Stack:
         raise PortTakenError("Port 9000 of s3 is taken.")

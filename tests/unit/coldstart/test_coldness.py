@@ -3,11 +3,11 @@ from dataclasses import replace
 import pytest
 
 from lab.coldstart import checks
-from lab.coldstart.checks import Identity
+from lab.coldstart.checks import ProcessIdentity
 from lab.coldstart.pagecache import Dropped, reclaimable_bytes, why_not
 
-BEFORE = Identity(container_id="c1", pid=10, started_ns=1_000, process_ns=900)
-AFTER = Identity(container_id="c1", pid=11, started_ns=2_000, process_ns=1_900)
+BEFORE = ProcessIdentity(container_id="c1", pid=10, started_ns=1_000, process_ns=900)
+AFTER = ProcessIdentity(container_id="c1", pid=11, started_ns=2_000, process_ns=1_900)
 BEGIN_NS = 10_000_000_000
 
 
@@ -24,32 +24,39 @@ def test_a_restart_is_the_same_container_with_another_process() -> None:
         (replace(AFTER, started_ns=None, process_ns=None, pid=10), "process 10 is the one"),
     ],
 )
-def test_a_restart_that_was_none_is_found_out(now: Identity, says: str) -> None:
+def test_a_restart_that_was_none_is_found_out(now: ProcessIdentity, says: str) -> None:
     doubt = checks.restarted(BEFORE, now)
     assert doubt is not None
     assert says in doubt
 
 
 def test_a_fresh_start_is_a_new_container_with_a_young_process() -> None:
-    young = Identity(container_id="c", pid=1, started_ns=BEGIN_NS + 5, process_ns=BEGIN_NS + 4)
+    young = ProcessIdentity(
+        container_id="c", pid=1, started_ns=BEGIN_NS + 5, process_ns=BEGIN_NS + 4
+    )
     assert checks.fresh(young, begin_ns=BEGIN_NS, known=["a"], slack_s=0.0) is None
 
 
 @pytest.mark.parametrize(
     ("now", "says"),
     [
-        (Identity(container_id="a", pid=1, started_ns=None, process_ns=None), "was there before"),
         (
-            Identity(container_id="c", pid=1, started_ns=BEGIN_NS - 10**9, process_ns=None),
+            ProcessIdentity(container_id="a", pid=1, started_ns=None, process_ns=None),
+            "was there before",
+        ),
+        (
+            ProcessIdentity(container_id="c", pid=1, started_ns=BEGIN_NS - 10**9, process_ns=None),
             "the container had begun 1.000 s before",
         ),
         (
-            Identity(container_id="c", pid=1, started_ns=BEGIN_NS, process_ns=BEGIN_NS - 10**8),
+            ProcessIdentity(
+                container_id="c", pid=1, started_ns=BEGIN_NS, process_ns=BEGIN_NS - 10**8
+            ),
             "its process had begun 0.100 s before",
         ),
     ],
 )
-def test_a_fresh_start_that_was_none_is_found_out(now: Identity, says: str) -> None:
+def test_a_fresh_start_that_was_none_is_found_out(now: ProcessIdentity, says: str) -> None:
     doubt = checks.fresh(now, begin_ns=BEGIN_NS, known=["a"], slack_s=0.01)
     assert doubt is not None
     assert says in doubt

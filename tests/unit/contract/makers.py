@@ -3,7 +3,7 @@
 from typing import Any
 
 from lab.contract.model import Rule, RuleFinding, Verdict, Verdicts
-from lab.contract.running.calls import Call
+from lab.contract.running.calls import HttpCall
 from lab.spec import Platform
 
 
@@ -21,8 +21,8 @@ def verdicts(*findings: RuleFinding) -> Verdicts:
     return Verdicts(image="me:1", platform=Platform.AMD64, findings=findings, seconds=2.0)
 
 
-def answered(status: int | None = 200, seconds: float = 0.01, **fields: Any) -> Call:
+def answered(status: int | None = 200, seconds: float = 0.01, **fields: Any) -> HttpCall:
     given = {"connect_s": 0.001, **fields}
     if status is None:
         given = {"error": "connection refused", **given}
-    return Call(status=status, seconds=seconds, **given)
+    return HttpCall(status=status, seconds=seconds, **given)

@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 
-from lab.contract.check import Entry, attempt, chosen, entries, run
+from lab.contract.check import RuleEntry, attempt, chosen, entries, run
 from lab.contract.fitness import fitness
-from lab.contract.model import CheckedImage, RuleFinding, Verdict, Where
+from lab.contract.model import CheckedImage, RuleContext, RuleFinding, Verdict
 from lab.contract.running.readiness import Unready
-from lab.contract.running.session import CannotTry, NotReady, Session
+from lab.contract.running.session import CannotTry, NeverReady, Session
 from lab.errors import EngineError, UsageError
 from lab.progress import Silent
 from lab.spec import Platform
@@ -29,12 +29,12 @@ def session(tmp_path: Path) -> Session:
             payload=None,
             content_type="application/json",
         ),
-        Where(engine=nobody, native=Platform.AMD64, owner="test", work=tmp_path),
+        RuleContext(engine=nobody, native=Platform.AMD64, owner="test", work=tmp_path),
     )
 
 
-def entry(tried: Callable[[Session], Any], name: str = "ping") -> Entry:
-    return Entry(rule=rule(name), attempt=tried, section="Health")
+def entry(tried: Callable[[Session], Any], name: str = "ping") -> RuleEntry:
+    return RuleEntry(rule=rule(name), attempt=tried, section="Health")
 
 
 def raising(error: Exception) -> Callable[[Session], RuleFinding]:
@@ -51,7 +51,7 @@ def raising(error: Exception) -> Callable[[Session], RuleFinding]:
         (ZeroDivisionError("oops"), "the check itself failed: ZeroDivisionError: oops"),
         (EngineError("The engine\nhas gone."), "it cannot be tried here: The engine has gone."),
         (
-            NotReady("It exited.", Unready(kind=CauseKind.EARLY_EXIT)),
+            NeverReady("It exited.", Unready(kind=CauseKind.EARLY_EXIT)),
             "a container did not get ready: It exited.",
         ),
     ],

@@ -8,7 +8,7 @@ import pytest
 
 from lab.contract import subject
 from lab.contract.fitness import REAL_TIME, fitness
-from lab.contract.model import CheckedImage, Verdict, Where
+from lab.contract.model import CheckedImage, RuleContext, Verdict
 from lab.contract.reports.machine import as_json
 from lab.contract.rules import kinds
 from lab.contract.rules.conditions import judge_condition
@@ -24,7 +24,7 @@ from lab.contract.rules.ping import (
 )
 from lab.contract.rules.start import judge_start_time
 from lab.contract.rules.stop import Stop, judge_sigterm
-from lab.contract.running.load import Load
+from lab.contract.running.load import PingLoad
 from lab.contract.running.procfs import emulated as as_the_program_sees_it
 from lab.contract.running.session import START_LIMIT_S, CannotTry, Session
 from lab.contract.subject import CheckRequest
@@ -55,7 +55,7 @@ def session(
         content_type="application/json",
         instance_type=instance_type,
     )
-    return Session(of, Where(engine=nobody, native=native, owner="test", work=Path()), **how)
+    return Session(of, RuleContext(engine=nobody, native=native, owner="test", work=Path()), **how)
 
 
 @pytest.mark.parametrize(("image", "native"), [(ARM, AMD), (AMD, ARM)])
@@ -88,12 +88,12 @@ def test_what_is_not_about_time_is_judged_all_the_same() -> None:
     assert judge_first(answered(503), [answered()], emulated=True)[0] is FAIL
     assert judge_size(answered(413), SIZES[0], emulated=True)[0] is FAIL
     assert judge_condition(1, 1, answered(500), emulated=True)[0] is FAIL
-    mixed = Load(clients=8, seconds=2.0, invocations=[LATE, answered(503)])
+    mixed = PingLoad(clients=8, seconds=2.0, invocations=[LATE, answered(503)])
     assert judge_concurrent(mixed, emulated=True)[0] is FAIL
 
 
 def test_an_answer_that_nobody_waited_for_says_nothing_under_emulation() -> None:
-    load = Load(clients=8, seconds=2.0, invocations=[answered(), LATE])
+    load = PingLoad(clients=8, seconds=2.0, invocations=[answered(), LATE])
     assert judge_concurrent(load, emulated=True)[0] is SKIP
     assert judge_concurrent(load)[0] is FAIL
     assert judge_invocation(LATE, emulated=True)[0] is SKIP

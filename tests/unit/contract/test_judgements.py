@@ -6,7 +6,7 @@ from lab.contract.model import Verdict
 from lab.contract.rules.conditions import judge_condition
 from lab.contract.rules.invoke import (
     SIZES,
-    Size,
+    PayloadSize,
     in_chunks,
     judge_chunked,
     judge_invocation,
@@ -20,7 +20,7 @@ from lab.contract.rules.invoke import (
 from lab.contract.rules.ping import judge_accepts, judge_concurrent, judge_first, judge_pings
 from lab.contract.rules.start import Blame, blame, judge_start_time
 from lab.contract.rules.stop import Stop, judge_arrives, judge_in_flight, judge_sigterm
-from lab.contract.running.load import Load
+from lab.contract.running.load import PingLoad
 from lab.contract.running.procfs import Listening
 from lab.contract.running.readiness import Unready
 from lab.start.cause import CauseKind
@@ -90,7 +90,7 @@ def test_a_first_invocation_that_waits_for_the_model_is_told_from_a_cool_one() -
 
 
 def test_every_request_under_load_must_be_answered_well() -> None:
-    load = Load(clients=8, seconds=2.0, invocations=[answered()] * 20)
+    load = PingLoad(clients=8, seconds=2.0, invocations=[answered()] * 20)
     assert judge_concurrent(load) == (PASS, "8 clients, 10 requests/s, median 10.0 ms")
     load.invocations.append(answered(503))
     assert judge_concurrent(load)[0] is FAIL
@@ -115,7 +115,7 @@ def test_a_body_refused_for_its_size_fails_where_aws_agrees_with_itself() -> Non
 
 def test_sizes_are_rules_of_their_own() -> None:
     assert [size.rule.id for size in SIZES] == ["payload-4mb", "payload-6mb", "payload-25mb"]
-    assert Size(mib=4, of="x", source="y").rule.source == "y"
+    assert PayloadSize(mib=4, of="x", source="y").rule.source == "y"
 
 
 def test_refusals_may_be_anything_but_silence_and_are_best_4xx() -> None:

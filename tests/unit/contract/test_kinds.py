@@ -12,13 +12,13 @@ import pytest
 from lab.contract.model import Verdict
 from lab.contract.rules.kinds import judge_models, judge_parameters, parameters_wrong
 from lab.contract.running import calls
-from lab.contract.running.calls import Call
+from lab.contract.running.calls import HttpCall
 from lab.contract.running.multimodel import converse
-from lab.contract.running.session import Running, Sample
+from lab.contract.running.session import CheckPayload, Running
 
 
-def answered(status: int | None, body: bytes = b"") -> Call:
-    return Call(status=status, seconds=0.01, body=body, error="timed out")
+def answered(status: int | None, body: bytes = b"") -> HttpCall:
+    return HttpCall(status=status, seconds=0.01, body=body, error="timed out")
 
 
 @pytest.mark.parametrize(
@@ -49,7 +49,7 @@ def test_execution_parameters_are_what_batch_understands(said: Any, wrong: str) 
         (answered(None), Verdict.WARN),
     ],
 )
-def test_a_404_leaves_batch_to_its_defaults(answer: Call, verdict: Verdict) -> None:
+def test_a_404_leaves_batch_to_its_defaults(answer: HttpCall, verdict: Verdict) -> None:
     assert judge_parameters(answer)[0] is verdict
 
 
@@ -105,7 +105,7 @@ def loader(*, forgets: bool = False) -> Iterator[Running]:
             thread.join()
 
 
-SAMPLE = Sample(body=b"{}", content_type="application/json", given=True, first=answered(200))
+SAMPLE = CheckPayload(body=b"{}", content_type="application/json", given=True, first=answered(200))
 
 
 def test_a_server_that_loads_lists_invokes_and_unloads_is_multi_model_capable() -> None:

@@ -5,14 +5,14 @@ from collections.abc import Sequence
 import pytest
 
 from lab.contract.model import Verdict
-from lab.contract.rules.memory import Trial, judge_growth, judge_tiers
+from lab.contract.rules.memory import TierTrial, judge_growth, judge_tiers
 from lab.spec import SERVERLESS_TIERS
 
 MB = 1_000_000
 
 
-def trial(number: int, failure: str = "", used: Sequence[int] = (100 * MB,)) -> Trial:
-    return Trial(tier=SERVERLESS_TIERS[number], failure=failure, ready_s=1, used=used)
+def trial(number: int, failure: str = "", used: Sequence[int] = (100 * MB,)) -> TierTrial:
+    return TierTrial(tier=SERVERLESS_TIERS[number], failure=failure, ready_s=1, used=used)
 
 
 def test_the_smallest_tier_passes_and_a_larger_one_warns_with_the_reason() -> None:

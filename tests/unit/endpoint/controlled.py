@@ -24,7 +24,7 @@ from lab.endpoint.plans import plans_of
 from lab.endpoint.protocol.errors import ApiError
 from lab.endpoint.protocol.shapes import Shapes
 from lab.endpoint.records import EndpointRecord, Status
-from lab.endpoint.settings import Settings
+from lab.endpoint.settings import EmulatorSettings
 from lab.endpoint.store import SqliteStore
 from tests.unit.endpoint.manualclock import ManualClock
 
@@ -38,7 +38,7 @@ MODEL = ServiceModel(Loader().load_service_model("sagemaker", "service-2"), "sag
 class FakeFleet:
     """Notes who was kicked, and does what it was kicked for when told to."""
 
-    def __init__(self, store: SqliteStore, settings: Settings) -> None:
+    def __init__(self, store: SqliteStore, settings: EmulatorSettings) -> None:
         self.store = store
         self.settings = settings
         self.kicked: list[str] = []
@@ -97,7 +97,7 @@ class Plane:
 
     def __init__(self, folder: Path) -> None:
         self.clock = ManualClock()
-        self.settings = Settings(state=folder, account=ACCOUNT)
+        self.settings = EmulatorSettings(state=folder, account=ACCOUNT)
         self.store = SqliteStore(folder / "state.sqlite3")
         self.fleet = FakeFleet(self.store, self.settings)
         self.control = Control(

@@ -24,11 +24,11 @@ from lab.endpoint.records import (
     Status,
     VariantState,
 )
-from lab.endpoint.settings import Settings
+from lab.endpoint.settings import EmulatorSettings
 from tests.unit.endpoint.manualclock import ManualClock
 from tests.unit.endpoint.scripted import ScriptedLauncher
 
-SETTINGS = Settings(state=Path("/nowhere"), idle_s=600.0, ping_interval_s=5.0)
+SETTINGS = EmulatorSettings(state=Path("/nowhere"), idle_s=600.0, ping_interval_s=5.0)
 
 
 def run(test: Coroutine[Any, Any, None]) -> None:
@@ -193,7 +193,7 @@ class MemoryStore:
 class PoolScene:
     """One pool and what is around it."""
 
-    def __init__(self, settings: Settings = SETTINGS, *, launch_s: float = 1.0) -> None:
+    def __init__(self, settings: EmulatorSettings = SETTINGS, *, launch_s: float = 1.0) -> None:
         self.clock = ManualClock()
         self.store = MemoryStore()
         self.meter = CountingMeter()

@@ -14,7 +14,7 @@ from lab.endpoint.live import Server, VariantPlan
 from lab.endpoint.log_files import LogFiles
 from lab.endpoint.records import EndpointKind
 from lab.endpoint.s3 import ObjectError
-from lab.endpoint.settings import Settings
+from lab.endpoint.settings import EmulatorSettings
 from lab.engine.api import Engine
 
 URI = "s3://models/m.tar.gz"
@@ -102,7 +102,7 @@ class Scene:
         self.launcher = EngineLauncher(
             engine=engine,
             objects=self.objects,
-            settings=Settings(state=self.state),
+            settings=EmulatorSettings(state=self.state),
             owner=owner,
             clock=SystemClock(),
             logs=self.logs,

@@ -19,8 +19,8 @@ from lab.endpoint.live import (
 )
 from lab.endpoint.records import EndpointKind, EndpointRecord, Resource, Status
 from lab.endpoint.runtime.invoker import Invoker, Request
-from lab.endpoint.settings import Settings
-from lab.endpoint.transport import Call, ContainerAnswer, StreamAnswer
+from lab.endpoint.settings import EmulatorSettings
+from lab.endpoint.transport import ContainerAnswer, ContainerCall, StreamAnswer
 from tests.unit.endpoint.manualclock import ManualClock
 
 if TYPE_CHECKING:
@@ -115,21 +115,25 @@ class ScriptedTransport:
 
     def __init__(self, *script: ContainerAnswer | BaseException) -> None:
         self.script = list(script) or [OK]
-        self.calls: list[tuple[Address, Call, float]] = []
+        self.calls: list[tuple[Address, ContainerCall, float]] = []
         self.parts: Sequence[bytes | BaseException] = ()
         self.closed = 0
 
-    def _play(self, address: Address, call: Call, timeout_s: float) -> ContainerAnswer:
+    def _play(self, address: Address, call: ContainerCall, timeout_s: float) -> ContainerAnswer:
         self.calls.append((address, call, timeout_s))
         played = self.script.pop(0) if len(self.script) > 1 else self.script[0]
         if isinstance(played, BaseException):
             raise played
         return played
 
-    async def invoke(self, address: Address, call: Call, *, timeout_s: float) -> ContainerAnswer:
+    async def invoke(
+        self, address: Address, call: ContainerCall, *, timeout_s: float
+    ) -> ContainerAnswer:
         return self._play(address, call, timeout_s)
 
-    async def stream(self, address: Address, call: Call, *, timeout_s: float) -> StreamAnswer:
+    async def stream(
+        self, address: Address, call: ContainerCall, *, timeout_s: float
+    ) -> StreamAnswer:
         answer = self._play(address, call, timeout_s)
 
         async def close() -> None:
@@ -179,7 +183,7 @@ class Scene:
         self.transport = ScriptedTransport(*script)
         self.counted = Counted()
         self.clock = ManualClock()
-        self.settings = Settings(state=Path("/nonexistent"))
+        self.settings = EmulatorSettings(state=Path("/nonexistent"))
         self.live: LiveEndpoint | None = LiveEndpoint(
             name="eye",
             kind=kind,

@@ -24,7 +24,7 @@ from lab.endpoint.live import (
 from lab.endpoint.records import AsyncRecord, EndpointKind, EndpointRecord, Resource, Status
 from lab.endpoint.s3 import ObjectError
 from lab.endpoint.store import Store
-from lab.endpoint.transport import Call, ContainerAnswer, Transport, TransportError
+from lab.endpoint.transport import ContainerAnswer, ContainerCall, Transport, TransportError
 from lab.spec import Phase
 from tests.unit.endpoint.manualclock import ManualClock
 
@@ -229,13 +229,15 @@ class FakeObjects:
 class FakeTransport:
     """Containers that answer as ``answer`` says; what they got is in ``calls``."""
 
-    answer: Callable[[Call, float], Any] = lambda call, timeout_s: None
-    calls: list[Call] = field(default_factory=list)
+    answer: Callable[[ContainerCall, float], Any] = lambda call, timeout_s: None
+    calls: list[ContainerCall] = field(default_factory=list)
     timeouts: list[float] = field(default_factory=list)
     busy: int = 0
     most: int = 0
 
-    async def invoke(self, address: Address, call: Call, *, timeout_s: float) -> ContainerAnswer:
+    async def invoke(
+        self, address: Address, call: ContainerCall, *, timeout_s: float
+    ) -> ContainerAnswer:
         self.calls.append(call)
         self.timeouts.append(timeout_s)
         self.busy += 1
@@ -257,7 +259,7 @@ class FakeTransport:
         return cast("Transport", self)
 
 
-def dies(call: Call, timeout_s: float) -> Any:
+def dies(call: ContainerCall, timeout_s: float) -> Any:
     raise TransportError("closed")
 
 

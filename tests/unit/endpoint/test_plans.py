@@ -7,11 +7,11 @@ from lab.endpoint.instances import GIB
 from lab.endpoint.live import LaunchFailed, VariantPlan
 from lab.endpoint.plans import kind_of, origin, plans_of, variant_plans
 from lab.endpoint.records import EndpointKind, EndpointRecord, Resource, Status
-from lab.endpoint.settings import Settings
+from lab.endpoint.settings import EmulatorSettings
 from lab.endpoint.store import SqliteStore
 from tests.unit.endpoint.controlled import MACHINE, instance, serverless
 
-SETTINGS = Settings(state=Path("/state"))
+SETTINGS = EmulatorSettings(state=Path("/state"))
 CONTAINER = {"Image": "image", "Mode": "SingleModel", "ModelDataUrl": "s3://b/model.tar.gz"}
 
 

@@ -9,7 +9,7 @@ from typing import Any
 from prometheus_client import CollectorRegistry
 
 from app.metrics import Metrics as Inference
-from lab.endpoint.metrics.counters import Metrics as Emulator
+from lab.endpoint.metrics.counters import Counters as Emulator
 from lab.endpoint.metrics.gauges import Present, States
 from lab.observe import names
 from lab.observe.boards.generate import FOLDER

@@ -15,7 +15,7 @@ from lab.parity.compare import (
     refuse_broken,
     summarise,
 )
-from lab.parity.record import Comparison, Side
+from lab.parity.record import ParityComparison, Side
 from lab.spec import Platform
 
 SIDES = (
@@ -29,7 +29,7 @@ def answers(*probabilities: Sequence[float]) -> list[ImageAnswer]:
     return [ImageAnswer(grade=one.index(max(one)), probabilities=one) for one in probabilities]
 
 
-def comparison(reference: list[ImageAnswer], compared: list[ImageAnswer]) -> Comparison:
+def comparison(reference: list[ImageAnswer], compared: list[ImageAnswer]) -> ParityComparison:
     names = [f"{number}.png" for number in range(len(reference))]
     return summarise(
         compare(names, reference, compared),

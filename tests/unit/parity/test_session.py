@@ -13,7 +13,7 @@ from lab.errors import ContainerFailedError, EngineError, UsageError
 from lab.parity import pictures, session
 from lab.parity.compare import ParityError, refuse_broken
 from lab.parity.record import FILE, Parity, load, save
-from lab.parity.session import Job, run
+from lab.parity.session import ParityJob, run
 from lab.progress import Silent
 from lab.spec import EngineKind, Platform
 from tests.unit.coldstart.fakes import Behaviour, FakeContainer, FakeEngine
@@ -79,8 +79,8 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def job(*variants: str, **options: Any) -> Job:
-    return Job(variants=variants or ("onnx-slim",), model=MODEL, **{"count": 9, **options})
+def job(*variants: str, **options: Any) -> ParityJob:
+    return ParityJob(variants=variants or ("onnx-slim",), model=MODEL, **{"count": 9, **options})
 
 
 def test_both_platforms_get_the_same_pictures_and_their_answers_are_compared() -> None:
@@ -238,7 +238,7 @@ def test_a_picture_of_the_users_is_sent_too(tmp_path: Path) -> None:
         (job(platform=Platform.AMD64), "is the engine's own platform"),
     ],
 )
-def test_a_slip_of_the_users_is_told_before_anything_starts(wrong: Job, said: str) -> None:
+def test_a_slip_of_the_users_is_told_before_anything_starts(wrong: ParityJob, said: str) -> None:
     engine = Engine()
     with pytest.raises(UsageError, match=said) as caught:
         run(wrong, engine, Silent())

@@ -15,7 +15,7 @@ from lab.services import Started
 from lab.stack import processes
 from lab.stack.processes import Processes
 from lab.stack.programs import Program, Programs
-from lab.stack.settings import Settings
+from lab.stack.settings import StackSettings
 
 
 class Begun:
@@ -52,7 +52,7 @@ def start(
     tmp_path: Path, *, installed: Sequence[str] = (), **env: str
 ) -> tuple[dict[str, Started], Silent]:
     progress = Silent()
-    settings = Settings(variant="onnx-slim", models=("m",), state=tmp_path, env=env)
+    settings = StackSettings(variant="onnx-slim", models=("m",), state=tmp_path, env=env)
     backend = Processes(
         settings, progress, which=lambda name: f"/usr/bin/{name}" if name in installed else None
     )
@@ -160,6 +160,6 @@ def test_an_s3_of_the_users_own_is_used_and_none_is_started(tmp_path: Path, begu
 def test_the_emulator_is_stopped_first_for_the_model_servers_are_its_children(
     tmp_path: Path, begun: Begun
 ) -> None:
-    Processes(Settings(variant="onnx-slim", models=(), state=tmp_path), Silent()).stop()
+    Processes(StackSettings(variant="onnx-slim", models=(), state=tmp_path), Silent()).stop()
     assert begun.stopped[0] == "endpoint"
     assert begun.stopped[-1] == "s3"

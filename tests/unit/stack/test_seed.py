@@ -13,7 +13,7 @@ from lab.errors import EndpointError
 from lab.progress import Silent
 from lab.spec import Platform, Runtime
 from lab.stack import seed
-from lab.stack.seed import Endpoint, Served
+from lab.stack.seed import SeededEndpoint, SeededModel
 
 ROLE = "arn:aws:iam::000000000000:role/inference-lab"
 NEW = ["create_endpoint", "update_endpoint", "delete_endpoint", "create_model"]
@@ -99,12 +99,12 @@ def served(
     image_id: str = "sha256:1",
     variant: str = "onnx-slim",
     instance_type: str = "ml.m5.large",
-) -> Served:
+) -> SeededModel:
     path = tmp_path / "model.tar.gz"
     path.write_bytes(b"weights")
     photo = tmp_path / "photo.jpg"
     photo.write_bytes(b"eye")
-    return Served(
+    return SeededModel(
         archive=Archive(model="grader", runtime=Runtime.ONNX, path=path, sha256="ab" * 32, bytes=7),
         payload=Payload(path=photo, content_type="image/jpeg"),
         image=f"inference-lab/{variant}:amd64",
@@ -114,7 +114,9 @@ def served(
     )
 
 
-def made(one: Served, emulator: FakeEmulator, progress: Silent | None = None) -> list[Endpoint]:
+def made(
+    one: SeededModel, emulator: FakeEmulator, progress: Silent | None = None
+) -> list[SeededEndpoint]:
     return list(seed.endpoints([one], "bucket", ROLE, emulator, progress or Silent()))
 
 

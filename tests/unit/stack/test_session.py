@@ -17,7 +17,7 @@ from lab.spec import Platform
 from lab.stack import session
 from lab.stack.identity import identity
 from lab.stack.processes import Processes
-from lab.stack.settings import Settings
+from lab.stack.settings import StackSettings
 from tests.unit.coldstart.fakes import FakeEngine
 
 
@@ -68,7 +68,7 @@ def test_models_that_had_endpoints_before_are_known_whether_the_emulator_runs_or
         )
         kept.close()
     client: Any = Emulator(name if runs else None)
-    assert session._served_before(Settings(state=tmp_path, env={}), client) == found
+    assert session._served_before(StackSettings(state=tmp_path, env={}), client) == found
 
 
 def test_archives_of_both_runtimes_go_up_for_them_and_a_model_that_is_gone_is_said(
@@ -96,7 +96,7 @@ def test_a_state_folder_that_nobody_here_may_remove_is_said_and_how_to(
         raise PermissionError(13, "Permission denied", str(path))
 
     monkeypatch.setattr(shutil, "rmtree", refuse)
-    backend = Processes(Settings(state=tmp_path, env={}), Silent())
+    backend = Processes(StackSettings(state=tmp_path, env={}), Silent())
     with pytest.raises(UsageError, match="Permission denied") as refused:
         session._remove(tmp_path, backend)
     assert f"sudo rm -r {tmp_path}" in refused.value.remedy
@@ -129,5 +129,7 @@ def test_endpoints_are_seeded_with_the_machines_own_images_on_instances_that_tak
     (folder / "samples" / "photo-size.jpg").write_bytes(b"picture")
     (folder / "model-onnx.tar.gz").write_bytes(b"weights")
     (folder / "card.json").write_text(json.dumps({"sha256": {"model-onnx.tar.gz": "11"}}))
-    (served,) = session._served(Settings(models=(model,), env={}), FakeEngine(platform=machine))
+    (served,) = session._served(
+        StackSettings(models=(model,), env={}), FakeEngine(platform=machine)
+    )
     assert (served.image, served.instance_type) == (image, instance_type)

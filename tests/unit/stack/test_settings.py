@@ -8,16 +8,16 @@ from lab.endpoint.addresses import Addresses
 from lab.errors import UsageError
 from lab.spec import Platform, Runtime
 from lab.stack.compose import FILE, environment, socket_of
-from lab.stack.settings import Settings
+from lab.stack.settings import StackSettings
 
 _PLATFORM = Platform.AMD64
 
 
-def settings(tmp_path: Path, **env: str) -> Settings:
-    return Settings(variant="onnx-slim", models=("m",), state=tmp_path, env=env)
+def settings(tmp_path: Path, **env: str) -> StackSettings:
+    return StackSettings(variant="onnx-slim", models=("m",), state=tmp_path, env=env)
 
 
-def variables(one: Settings, *, cpus: int = 8) -> Mapping[str, str]:
+def variables(one: StackSettings, *, cpus: int = 8) -> Mapping[str, str]:
     return environment("unix:///run/docker.sock", one, platform=_PLATFORM, cpus=cpus)
 
 
@@ -54,7 +54,7 @@ def test_what_is_no_address_of_an_s3_is_refused_before_anything_is_built(
 
 
 def test_a_variant_without_a_model_is_refused(tmp_path: Path) -> None:
-    floor = Settings(variant="floor", models=("m",), state=tmp_path, env={})
+    floor = StackSettings(variant="floor", models=("m",), state=tmp_path, env={})
     with pytest.raises(UsageError, match="floor serves no model"):
         _ = floor.runtime
     assert settings(tmp_path).runtime is Runtime.ONNX

@@ -8,7 +8,7 @@ from typing import Any, Final
 from lab.observe.render import calcs, colours
 from lab.observe.render.frames import FieldKind
 from lab.observe.render.panels import plot
-from lab.observe.render.panels.views import Entry, Legend, Plot, Sheet
+from lab.observe.render.panels.views import Legend, LegendEntry, Plot, Sheet
 from lab.observe.render.quantities import Axis, axis, log_axis
 from lab.observe.render.settings import Look, look_of
 
@@ -279,7 +279,7 @@ def legend(
         return None
     how = list(options.get("calcs") or [])
     entries = [
-        Entry(
+        LegendEntry(
             name=look.name,
             colour=colour,
             traces=(switched or {}).get(place, [place]),

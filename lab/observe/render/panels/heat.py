@@ -6,7 +6,7 @@ from typing import Any
 from lab.observe.render import colours, quantities
 from lab.observe.render.frames import FieldKind, Frame
 from lab.observe.render.panels import plot
-from lab.observe.render.panels.views import Plot, Scale, Sheet
+from lab.observe.render.panels.views import ColorScale, Plot, Sheet
 from lab.observe.render.quantities import Axis
 
 _NARROW = 6
@@ -76,7 +76,7 @@ def heatmap(sheet: Sheet) -> Plot:
     shown = (options.get("legend") or {}).get("show", True) and moments
     return Plot(
         figure={"data": [trace], "layout": layout},
-        scale=Scale(
+        scale=ColorScale(
             gradient=f"linear-gradient(to right, {stops})",
             low=quantities.text(0.0, counted),
             high=quantities.text(most, counted),

@@ -5,15 +5,15 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 from lab.observe.render import calcs, colours, quantities
-from lab.observe.render.panels.readings import Reading, readings
+from lab.observe.render.panels.readings import PanelReading, readings
 from lab.observe.render.panels.views import (
     Arc,
     Dial,
     Dials,
     Sheet,
-    Strip,
-    Strips,
-    Tile,
+    StateStrip,
+    StateStrips,
+    StatTile,
     Tiles,
 )
 
@@ -43,7 +43,7 @@ def stat(sheet: Sheet) -> Tiles:
     )
 
 
-def _tile(one: Reading, sheet: Sheet, *, of: int, named: bool, downwards: bool) -> Tile:
+def _tile(one: PanelReading, sheet: Sheet, *, of: int, named: bool, downwards: bool) -> StatTile:
     options = sheet.panel.options
     mode = str(options.get("colorMode", "value"))
     behind = mode.startswith("background")
@@ -52,7 +52,7 @@ def _tile(one: Reading, sheet: Sheet, *, of: int, named: bool, downwards: bool) 
     high = (sheet.height - _HEAD) / (of if downwards else 1) - (22 if named else 6)
     fits = min(wide * 0.92 / (max(len(value), 3) * _WIDE), high * 0.72, _LARGEST)
     line, area = _curve(one.series) if options.get("graphMode", "area") == "area" else ("", "")
-    return Tile(
+    return StatTile(
         value="" if options.get("textMode") == "none" else value,
         name=one.name if named and options.get("textMode") != "name" else "",
         ink=colours.ink_on(one.colour) if behind else one.colour if mode == "value" else _INK,
@@ -64,7 +64,7 @@ def _tile(one: Reading, sheet: Sheet, *, of: int, named: bool, downwards: bool) 
     )
 
 
-def _change(one: Reading, options: dict[str, Any] | Any) -> str:
+def _change(one: PanelReading, options: dict[str, Any] | Any) -> str:
     share = calcs.reduced(one.series, "diffperc") if options.get("showPercentChange") else None
     return "" if share is None else f"{share * 100:+.3g} %"
 
@@ -92,7 +92,7 @@ def gauge(sheet: Sheet) -> Dials:
     return Dials(dials=[_dial(one, marked=bool(marked)) for one in readings(sheet)])
 
 
-def _dial(one: Reading, *, marked: bool) -> Dial:
+def _dial(one: PanelReading, *, marked: bool) -> Dial:
     bands = []
     if marked:
         steps = [
@@ -116,13 +116,13 @@ def _dial(one: Reading, *, marked: bool) -> Dial:
     )
 
 
-def _absolute(one: Reading, limit: float) -> float:
+def _absolute(one: PanelReading, limit: float) -> float:
     if one.look.thresholds.get("mode") == "percentage":
         return one.low + limit / 100 * (one.high - one.low)
     return float(limit)
 
 
-def _share(one: Reading, value: float) -> float:
+def _share(one: PanelReading, value: float) -> float:
     return min(max((value - one.low) / ((one.high - one.low) or 1.0), 0.0), 1.0)
 
 
@@ -145,12 +145,12 @@ def _arc(begin: float, end: float, radius: float) -> str:
     return f"M{x:.2f} {y:.2f}A{radius:g} {radius:g} 0 {large} 1 {to_x:.2f} {to_y:.2f}"
 
 
-def bar_gauge(sheet: Sheet) -> Strips:
+def bar_gauge(sheet: Sheet) -> StateStrips:
     """A bar for each number."""
     options = sheet.panel.options
     gradient = options.get("displayMode") == "gradient"
     strips = [
-        Strip(
+        StateStrip(
             name=one.name,
             value=one.text,
             ink=one.colour if options.get("valueMode", "color") == "color" else _INK,
@@ -163,7 +163,7 @@ def bar_gauge(sheet: Sheet) -> Strips:
         )
         for one in readings(sheet)
     ]
-    return Strips(
+    return StateStrips(
         strips=strips,
         upright=options.get("orientation") == "vertical"
         or (options.get("orientation") == "auto" and sheet.width > 2 * sheet.height),

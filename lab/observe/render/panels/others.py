@@ -7,7 +7,7 @@ from lab.observe.render import colours
 from lab.observe.render.frames import Field, FieldKind, Frame
 from lab.observe.render.panels import plot
 from lab.observe.render.panels.readings import readings
-from lab.observe.render.panels.views import Entry, Legend, Plot, Sheet
+from lab.observe.render.panels.views import Legend, LegendEntry, Plot, Sheet
 from lab.observe.render.quantities import axis
 from lab.observe.render.settings import look_of
 
@@ -33,7 +33,7 @@ def piechart(sheet: Sheet) -> Plot:
     }
     how = (sheet.panel.options.get("legend") or {}).get("values") or []
     entries = [
-        Entry(
+        LegendEntry(
             name=one.name,
             colour=shade,
             traces=[],
@@ -80,7 +80,7 @@ def xychart(sheet: Sheet) -> Plot:
                 "hovertemplate": "%{customdata}<extra></extra>",
             }
         )
-        entries.append(Entry(name=looks[1].name, colour=colour, traces=[place]))
+        entries.append(LegendEntry(name=looks[1].name, colour=colour, traces=[place]))
         all_x += [value for value in x.numbers() if value is not None]
         all_y += [value for value in y.numbers() if value is not None]
     across = axis(min(all_x), max(all_x) * 1.05, x_unit)

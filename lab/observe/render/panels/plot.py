@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 from lab.observe.render import colours
-from lab.observe.render.ask import Event
+from lab.observe.render.ask import AnnotationEvent
 from lab.observe.render.quantities import Axis
 from lab.observe.render.settings import Look
 from lab.observe.render.timespan import Span
@@ -148,7 +148,7 @@ def _absolute(look: Look, axis: Axis) -> Iterator[tuple[float, str]]:
 
 
 def event_marks(
-    events: Sequence[Event], span: Span
+    events: Sequence[AnnotationEvent], span: Span
 ) -> tuple[Sequence[Mapping[str, Any]], Sequence[Mapping[str, Any]]]:
     """Lines (fields, for what lasts) over the whole height, and a mark at the foot to point at."""
     shapes: list[Mapping[str, Any]] = []

@@ -11,7 +11,7 @@ from lab.observe.render.settings import Look, look_of
 
 
 @dataclass(frozen=True, kw_only=True)
-class Reading:
+class PanelReading:
     """A number with its name, its settings and where it came from."""
 
     name: str
@@ -35,7 +35,7 @@ class Reading:
         return min(max((self.value - self.low) / (self.high - self.low), 0.0), 1.0) * 100
 
 
-def readings(sheet: Sheet) -> Sequence[Reading]:
+def readings(sheet: Sheet) -> Sequence[PanelReading]:
     """One for each series, or for each row if the panel says so."""
     how = sheet.panel.options.get("reduceOptions") or {}
     calc = (how.get("calcs") or ["lastNotNull"])[0]
@@ -60,7 +60,7 @@ def readings(sheet: Sheet) -> Sequence[Reading]:
         most = high if look.high is None else float(look.high)
         colour = look.of_value(value, low=least, high=most, place=place)
         made.append(
-            Reading(
+            PanelReading(
                 name=name,
                 value=value,
                 look=look,

@@ -6,7 +6,7 @@ from typing import Any
 
 from lab.observe.render import calcs, colours
 from lab.observe.render.frames import Field, FieldKind, Frame, Value
-from lab.observe.render.panels.views import Cell, Column, Sheet, Table
+from lab.observe.render.panels.views import Column, Sheet, Table, TableCell
 from lab.observe.render.settings import Look, look_of
 from lab.observe.render.transform import transformed
 
@@ -45,7 +45,7 @@ def _frame(sheet: Sheet) -> Frame | None:
     return frames[min(place, len(frames) - 1)]
 
 
-def _cells(field: Field, look: Look) -> Sequence[Cell]:
+def _cells(field: Field, look: Look) -> Sequence[TableCell]:
     numbers = [value for value in field.values if isinstance(value, float)]
     low = min([0.0, *numbers]) if look.low is None else float(look.low)
     high = max(numbers, default=1.0) if look.high is None else float(look.high)
@@ -55,19 +55,19 @@ def _cells(field: Field, look: Look) -> Sequence[Cell]:
 
 def _cell(
     value: Value, field: Field, look: Look, *, how: Mapping[str, Any], low: float, high: float
-) -> Cell:
+) -> TableCell:
     text = _text(value, field, look)
     said = look.mapped(value)
     kind = str(how.get("type", "auto"))
     if kind == "auto" and not (said and said.get("color")):
-        return Cell(text=text)
+        return TableCell(text=text)
     colour = look.of_value(value, low=low, high=high)
     if kind == "color-background":
-        return Cell(text=text, ink=colours.ink_on(colour), ground=colour)
+        return TableCell(text=text, ink=colours.ink_on(colour), ground=colour)
     if kind == "gauge" and isinstance(value, float):
         share = (value - low) / ((high - low) or 1.0) * 100
-        return Cell(text=text, share=min(max(share, 0.0), 100.0), bar=colour)
-    return Cell(text=text, ink=colour if value is not None else "")
+        return TableCell(text=text, share=min(max(share, 0.0), 100.0), bar=colour)
+    return TableCell(text=text, ink=colour if value is not None else "")
 
 
 def _text(value: Value, field: Field, look: Look) -> str:

@@ -6,7 +6,7 @@ from typing import Any
 
 from markupsafe import Markup
 
-from lab.observe.render.ask import Event, QueryResult
+from lab.observe.render.ask import AnnotationEvent, QueryResult
 from lab.observe.render.board import Panel
 from lab.observe.render.templating import Scope
 
@@ -20,13 +20,13 @@ class Sheet:
     scope: Scope
     width: int
     height: int
-    events: Sequence[Event] = ()
+    events: Sequence[AnnotationEvent] = ()
     uids: Sequence[str] = ()
     """Boards on the same page: links to them stay on it."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Entry:
+class LegendEntry:
     """A line of a legend."""
 
     name: str
@@ -41,13 +41,13 @@ class Entry:
 class Legend:
     """Beside or below a plot."""
 
-    entries: Sequence[Entry]
+    entries: Sequence[LegendEntry]
     heads: Sequence[str] = ()
     right: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
-class Scale:
+class ColorScale:
     """A heat map's colours, from the least to the most."""
 
     gradient: str
@@ -61,12 +61,12 @@ class Plot:
 
     figure: Mapping[str, Any]
     legend: Legend | None = None
-    scale: Scale | None = None
+    scale: ColorScale | None = None
     kind: str = "plot"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Tile:
+class StatTile:
     """One large number."""
 
     value: str
@@ -85,7 +85,7 @@ class Tile:
 class Tiles:
     """Large numbers side by side, or below each other."""
 
-    tiles: Sequence[Tile]
+    tiles: Sequence[StatTile]
     downwards: bool
     kind: str = "tiles"
 
@@ -120,7 +120,7 @@ class Dials:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Strip:
+class StateStrip:
     """A bar gauge's bar."""
 
     name: str
@@ -132,10 +132,10 @@ class Strip:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Strips:
+class StateStrips:
     """A bar gauge."""
 
-    strips: Sequence[Strip]
+    strips: Sequence[StateStrip]
     upright: bool
     valued: bool
     track: bool
@@ -143,7 +143,7 @@ class Strips:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Cell:
+class TableCell:
     """A cell of a table."""
 
     text: str
@@ -167,7 +167,7 @@ class Table:
     """Rows of cells."""
 
     columns: Sequence[Column]
-    rows: Sequence[Sequence[Cell]]
+    rows: Sequence[Sequence[TableCell]]
     headed: bool = True
     footer: Sequence[str] = field(default_factory=list)
     kind: str = "table"
@@ -181,4 +181,4 @@ class Words:
     kind: str = "words"
 
 
-View = Plot | Tiles | Dials | Strips | Table | Words
+View = Plot | Tiles | Dials | StateStrips | Table | Words

@@ -10,7 +10,7 @@ from prometheus_client import CollectorRegistry, generate_latest
 from lab.aws.access.errors import CallError, ErrorKind
 from lab.aws.access.session import AwsSession, open_session
 from lab.aws.measure.metrics import CloudWatch, EmulatorMetrics, Window, next_minute
-from lab.endpoint.metrics.counters import Metrics
+from lab.endpoint.metrics.counters import Counters
 from lab.progress import Silent
 from tests.cloud.faults import Call
 from tests.cloud.world import World, posted
@@ -163,7 +163,7 @@ class Page:
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
-        self.meter = Metrics(registry=self.registry)
+        self.meter = Counters(registry=self.registry)
 
     def metrics(self) -> str:
         return generate_latest(self.registry).decode()

@@ -11,10 +11,10 @@ import pytest
 
 from lab import paths
 from lab.aws.access.errors import CallError, ErrorKind
-from lab.aws.answers import Payload
+from lab.aws.answers import AnswerPayload
 from lab.aws.invoke import NotNowError
 from lab.aws.measure.folder import MeasureFolder
-from lab.aws.measure.record import MeasuredSubject, Protocol, Sample
+from lab.aws.measure.record import MeasuredRequest, MeasuredSubject, Protocol
 from lab.aws.measure.session import measure
 from lab.aws.measure.spending import Rates, rates_of
 from lab.aws.measure.task import MeasureOptions, Task, expected_s, options_of, rates_kept
@@ -39,7 +39,7 @@ REAL_TIME = SUBJECT.model_copy(
 SERVERLESS = rates_of(PushTarget.AWS, ServingKind.SERVERLESS, memory_mb=2048)
 TASK = Task(
     subject=SUBJECT,
-    payload=Payload(name="drawn.png", body=b"picture", content_type="image/png"),
+    payload=AnswerPayload(name="drawn.png", body=b"picture", content_type="image/png"),
     rates=SERVERLESS,
     options=MeasureOptions(warm_n=3, cold_n=2),
 )
@@ -63,7 +63,7 @@ def run(task: Task = TASK, **changes: Any) -> tuple[MeasureFolder, Asked, Silent
     return folder, endpoint, parts["progress"]
 
 
-def of(folder: MeasureFolder, protocol: Protocol) -> list[Sample]:
+def of(folder: MeasureFolder, protocol: Protocol) -> list[MeasuredRequest]:
     return [one for one in folder.samples() if one.protocol is protocol]
 
 

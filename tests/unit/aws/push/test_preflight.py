@@ -8,9 +8,16 @@ from rich.console import Console
 
 from lab.aws.access.errors import CallError, ErrorKind
 from lab.aws.access.quotas import quota_check
-from lab.aws.access.session import AwsSession, Identity, open_session
+from lab.aws.access.session import AwsIdentity, AwsSession, open_session
 from lab.aws.access.simulation import permission_check, principal
-from lab.aws.model import AwsError, Check, Names, Order, PreflightState, ServingKind
+from lab.aws.model import (
+    AwsError,
+    DeploymentNames,
+    Order,
+    PreflightCheck,
+    PreflightState,
+    ServingKind,
+)
 from lab.aws.push.preflight import (
     hosting_check,
     identity_check,
@@ -43,8 +50,8 @@ def _aws(world: World) -> Iterator[AwsSession]:
 
 
 @pytest.fixture(name="names")
-def _names(world: World) -> Names:
-    return Names.of("eyes", account=world.account, region=world.region)
+def _names(world: World) -> DeploymentNames:
+    return DeploymentNames.of("eyes", account=world.account, region=world.region)
 
 
 def real_time(instance_type: str, **more: object) -> Order:
@@ -58,8 +65,8 @@ def real_time(instance_type: str, **more: object) -> Order:
     return Order(instance_type=instance_type, **given)  # type: ignore[arg-type]
 
 
-def well() -> Sequence[Check]:
-    return (Check(name="contract", state=PreflightState.OK, detail="fit for: serverless"),)
+def well() -> Sequence[PreflightCheck]:
+    return (PreflightCheck(name="contract", state=PreflightState.OK, detail="fit for: serverless"),)
 
 
 def test_who_and_where_is_said_in_one_line(aws: AwsSession, world: World) -> None:
@@ -110,14 +117,14 @@ def test_serverless_is_refused_for_arm64_which_aws_documents_nowhere(aws: AwsSes
 # --- names ---------------------------------------------------------------------------------------
 
 
-def test_names_that_nobody_has_are_free(aws: AwsSession, names: Names) -> None:
+def test_names_that_nobody_has_are_free(aws: AwsSession, names: DeploymentNames) -> None:
     there, check = names_check(aws, names)
     assert not there
     assert check.state is PreflightState.OK
 
 
 def test_a_repository_of_somebody_elses_stops_everything(
-    aws: AwsSession, names: Names, world: World
+    aws: AwsSession, names: DeploymentNames, world: World
 ) -> None:
     world.client("ecr").create_repository(repositoryName=names.repository)
     _, check = names_check(aws, names)
@@ -128,7 +135,7 @@ def test_a_repository_of_somebody_elses_stops_everything(
 
 
 def test_a_bucket_of_another_account_stops_everything(
-    aws: AwsSession, names: Names, world: World
+    aws: AwsSession, names: DeploymentNames, world: World
 ) -> None:
     # A HEAD has no body: S3 says no more than 403 of a bucket that is another account's.
     world.faults.refuse("s3:HeadBucket", "403", status=403)
@@ -141,7 +148,7 @@ def test_a_bucket_of_another_account_stops_everything(
 
 
 def test_reading_that_is_denied_names_the_action_and_the_policy(
-    aws: AwsSession, names: Names, world: World
+    aws: AwsSession, names: DeploymentNames, world: World
 ) -> None:
     world.faults.deny("ecr:DescribeRepositories")
     _, check = names_check(aws, names)
@@ -154,7 +161,7 @@ def test_reading_that_is_denied_names_the_action_and_the_policy(
 
 
 def test_permissions_are_simulated_for_every_action_on_what_would_be_made(
-    aws: AwsSession, names: Names, world: World
+    aws: AwsSession, names: DeploymentNames, world: World
 ) -> None:
     world.faults.answer(SIMULATE, simulator())
     check = permission_check(aws, names, dry_run=False)
@@ -174,7 +181,7 @@ def test_permissions_are_simulated_for_every_action_on_what_would_be_made(
 
 
 def test_a_denied_action_fails_a_push_and_only_warns_a_dry_run(
-    aws: AwsSession, names: Names, world: World
+    aws: AwsSession, names: DeploymentNames, world: World
 ) -> None:
     world.faults.answer(SIMULATE, simulator(denied=["sagemaker:CreateEndpoint"]))
     check = permission_check(aws, names, dry_run=False)
@@ -184,7 +191,7 @@ def test_a_denied_action_fails_a_push_and_only_warns_a_dry_run(
 
 
 def test_an_action_that_one_of_its_resources_allows_is_allowed(
-    aws: AwsSession, names: Names, world: World
+    aws: AwsSession, names: DeploymentNames, world: World
 ) -> None:
     row = {
         "EvalActionName": "sagemaker:CreateModel",
@@ -200,7 +207,7 @@ def test_an_action_that_one_of_its_resources_allows_is_allowed(
 
 
 def test_without_the_simulator_permissions_are_not_known_until_tried(
-    aws: AwsSession, names: Names, world: World
+    aws: AwsSession, names: DeploymentNames, world: World
 ) -> None:
     world.faults.deny(SIMULATE)
     check = permission_check(aws, names, dry_run=False)
@@ -209,7 +216,7 @@ def test_without_the_simulator_permissions_are_not_known_until_tried(
 
 
 def test_an_expired_token_is_no_unknown_permission(
-    aws: AwsSession, names: Names, world: World
+    aws: AwsSession, names: DeploymentNames, world: World
 ) -> None:
     aws.identity()
     world.faults.expire(SIMULATE)
@@ -232,14 +239,14 @@ def test_the_session_of_a_role_is_judged_by_the_role_with_its_path(
     assert principal(aws, user) == user.arn
 
 
-def identity(arn: str, world: World) -> Identity:
-    return Identity(
+def identity(arn: str, world: World) -> AwsIdentity:
+    return AwsIdentity(
         account=world.account, arn=arn, partition="aws", region=world.region, profile=None
     )
 
 
 def test_the_root_user_is_warned_of_and_not_simulated(
-    aws: AwsSession, names: Names, world: World
+    aws: AwsSession, names: DeploymentNames, world: World
 ) -> None:
     said = {"Account": world.account, "Arn": f"arn:aws:iam::{world.account}:root", "UserId": "u"}
     world.faults.answer("sts:GetCallerIdentity", said)
@@ -296,7 +303,9 @@ def test_quotas_that_may_not_be_read_are_unknown(aws: AwsSession, world: World) 
 # --- all of it -----------------------------------------------------------------------------------
 
 
-def test_the_whole_preflight_only_reads(aws: AwsSession, names: Names, world: World) -> None:
+def test_the_whole_preflight_only_reads(
+    aws: AwsSession, names: DeploymentNames, world: World
+) -> None:
     world.faults.answer(SIMULATE, simulator())
     world.faults.answer(CONCURRENCY, {"Quota": {"QuotaName": "q", "Value": 10.0}})
     checks = preflight(aws, SERVERLESS, names, contract=well, dry_run=True, progress=Silent())
@@ -314,7 +323,9 @@ def test_the_whole_preflight_only_reads(aws: AwsSession, names: Names, world: Wo
     refuse_failed(checks)
 
 
-def test_what_is_not_known_stops_nothing(aws: AwsSession, names: Names, world: World) -> None:
+def test_what_is_not_known_stops_nothing(
+    aws: AwsSession, names: DeploymentNames, world: World
+) -> None:
     world.faults.refuse(SIMULATE, "InternalFailure", status=500)
     world.faults.refuse("service-quotas:*", "InternalFailure", status=500)
     checks = preflight(aws, SERVERLESS, names, contract=well, dry_run=False, progress=Silent())
@@ -326,9 +337,9 @@ def test_what_is_not_known_stops_nothing(aws: AwsSession, names: Names, world: W
 
 def test_every_failure_is_named_and_the_first_remedy_given() -> None:
     checks = [
-        Check(name="one", state=PreflightState.FAIL, detail="broken", remedy="Mend it."),
-        Check(name="two", state=PreflightState.WARN, detail="odd"),
-        Check(name="three", state=PreflightState.FAIL, detail="also"),
+        PreflightCheck(name="one", state=PreflightState.FAIL, detail="broken", remedy="Mend it."),
+        PreflightCheck(name="two", state=PreflightState.WARN, detail="odd"),
+        PreflightCheck(name="three", state=PreflightState.FAIL, detail="also"),
     ]
     with pytest.raises(AwsError, match="one: broken; three: also") as caught:
         refuse_failed(checks)
@@ -340,8 +351,12 @@ def test_what_is_not_well_is_shown_with_what_to_do() -> None:
     console.print(
         show_checks(
             [
-                Check(name="one", state=PreflightState.OK, detail="fine [1]", remedy="Nothing."),
-                Check(name="two", state=PreflightState.FAIL, detail="broken", remedy="Mend it."),
+                PreflightCheck(
+                    name="one", state=PreflightState.OK, detail="fine [1]", remedy="Nothing."
+                ),
+                PreflightCheck(
+                    name="two", state=PreflightState.FAIL, detail="broken", remedy="Mend it."
+                ),
             ]
         )
     )

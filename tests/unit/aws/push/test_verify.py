@@ -8,7 +8,7 @@ import pytest
 
 from lab.aws.access.errors import CallError, ErrorKind
 from lab.aws.access.session import open_session
-from lab.aws.answers import Payload, payload_of, read_answer
+from lab.aws.answers import AnswerPayload, payload_of, read_answer
 from lab.aws.invoke import AwsEndpoint, NotNowError, patiently
 from lab.aws.push.verify import DifferentAnswerError, verify
 from lab.errors import UsageError
@@ -16,7 +16,7 @@ from lab.progress import Silent
 from tests.cloud.world import World
 from tests.unit.aws.scripted import Asked, Time, answer
 
-PAYLOAD = Payload(name="drawn.png", body=b"picture", content_type="image/png")
+PAYLOAD = AnswerPayload(name="drawn.png", body=b"picture", content_type="image/png")
 HERE = answer(0.1, 0.7, 0.2)
 
 

@@ -8,13 +8,13 @@ from typing import Any
 import pytest
 from cfnlint.api import lint_file
 
-from lab.aws.model import Artifacts, Names, Order
+from lab.aws.model import Artifacts, DeploymentNames, Order
 from lab.aws.stack import template
 from lab.aws.stack.inventory import KINDS
 from lab.paths import ROOT
 from tests.unit.aws.orders import artifacts, real_time, serverless
 
-NAMES = Names.of("eyes", account="123456789012", region="eu-central-1")
+NAMES = DeploymentNames.of("eyes", account="123456789012", region="eu-central-1")
 AROUND = template.pseudo(account="123456789012", region="eu-central-1")
 SERVED = artifacts(NAMES)
 
@@ -154,7 +154,7 @@ def test_every_parameter_is_given_so_that_none_keeps_an_earlier_orders_value() -
 
 def test_the_longest_name_fits_all_that_are_made_of_it() -> None:
     longest = 32 * "x"
-    names = Names.of(longest, account="123456789012", region="ap-southeast-1")
+    names = DeploymentNames.of(longest, account="123456789012", region="ap-southeast-1")
     given = template.parameters(serverless(endpoint=longest), names, artifacts(names))
     assert all(len(given[key]) <= 63 for key in ("ModelName", "EndpointConfigName", "BucketName"))
     assert len(given["RoleName"]) <= 64

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import pytest
 
 from lab.contract.layers.credentials import in_command, in_text, in_url, in_variable, redacted
-from lab.contract.layers.saved import Layer, Saved, read
+from lab.contract.layers.saved import Saved, SavedLayer, read
 from lab.contract.layers.secretfiles import in_file
 from lab.contract.model import Verdict
 from lab.contract.rules.secrets import judge_config, judge_layers
@@ -234,7 +234,7 @@ def test_only_unsure_leaks_warn_and_many_are_counted() -> None:
 
 
 def test_no_leak_is_a_pass() -> None:
-    assert judge_layers(Saved(config={}, layers=[Layer()]))[0] is Verdict.PASS
+    assert judge_layers(Saved(config={}, layers=[SavedLayer()]))[0] is Verdict.PASS
     assert judge_config(["PATH=/bin"], {"a": "b"}, ["COPY . /"])[0] is Verdict.PASS
 
 

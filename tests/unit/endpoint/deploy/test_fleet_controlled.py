@@ -5,7 +5,7 @@ from typing import Any
 
 from lab.endpoint.control.operations import Control
 from lab.endpoint.deploy.fleet import EndpointFleet
-from lab.endpoint.settings import Settings
+from lab.endpoint.settings import EmulatorSettings
 from lab.endpoint.store import SqliteStore
 from tests.unit.endpoint.controlled import MACHINE, SHAPES, client, instance, serverless
 from tests.unit.endpoint.fleet_scene import CountingMeter, run
@@ -19,7 +19,7 @@ class _Life:
         self.launcher = (
             ScriptedLauncher(self.clock) if launcher is None else launcher.after_kill(self.clock)
         )
-        settings = Settings(state=folder)
+        settings = EmulatorSettings(state=folder)
         self.store = SqliteStore(folder / "state.sqlite3")
         self.fleet = EndpointFleet(
             store=self.store,

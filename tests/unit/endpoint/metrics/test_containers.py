@@ -7,7 +7,7 @@ from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
 from lab.endpoint.live import Vitals
-from lab.endpoint.metrics.counters import Metrics
+from lab.endpoint.metrics.counters import Counters
 from lab.observe import names
 from tests.unit.endpoint.standins import FakeFleet, live, server, setup, vitals
 
@@ -25,7 +25,7 @@ class Examined:
 def told(fleet: FakeFleet, examined: Examined) -> dict[str, dict[tuple[str, ...], float]]:
     """Values by name, and by the values of their labels."""
     registry = CollectorRegistry()
-    Metrics(registry=registry).watch(fleet=fleet.as_fleet, examined=examined)
+    Counters(registry=registry).watch(fleet=fleet.as_fleet, examined=examined)
     found: dict[str, dict[tuple[str, ...], float]] = {}
     for family in text_string_to_metric_families(generate_latest(registry).decode()):
         for sample in family.samples:

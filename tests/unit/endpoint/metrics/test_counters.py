@@ -10,7 +10,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from lab.endpoint.instances import Compute
 from lab.endpoint.live import Launcher, Server, Vitals
-from lab.endpoint.metrics.counters import ASYNC_COUNTERS, ASYNC_TIMES, Metrics
+from lab.endpoint.metrics.counters import ASYNC_COUNTERS, ASYNC_TIMES, Counters
 from lab.endpoint.metrics.gauges import States
 from lab.endpoint.metrics.sampler import Sampler
 from lab.endpoint.records import EndpointKind, EndpointRecord, Status
@@ -59,11 +59,11 @@ def registry() -> CollectorRegistry:
 
 
 @pytest.fixture
-def metrics(registry: CollectorRegistry) -> Metrics:
-    return Metrics(registry=registry)
+def metrics(registry: CollectorRegistry) -> Counters:
+    return Counters(registry=registry)
 
 
-def invoke(metrics: Metrics, endpoint: str = "e", **over: Any) -> None:
+def invoke(metrics: Counters, endpoint: str = "e", **over: Any) -> None:
     given: dict[str, Any] = {
         "model_status": 200,
         "model_s": 0.02,
@@ -73,7 +73,7 @@ def invoke(metrics: Metrics, endpoint: str = "e", **over: Any) -> None:
     metrics.invocation(endpoint, "v", **{**given, **over})
 
 
-def test_a_success_is_counted_and_timed(metrics: Metrics, registry: CollectorRegistry) -> None:
+def test_a_success_is_counted_and_timed(metrics: Counters, registry: CollectorRegistry) -> None:
     invoke(metrics)
     seen = Scraped(registry)
     assert seen.value("invocations_total", **E_V) == 1
@@ -98,7 +98,7 @@ def test_a_success_is_counted_and_timed(metrics: Metrics, registry: CollectorReg
     ],
 )
 def test_errors_are_the_models(
-    metrics: Metrics,
+    metrics: Counters,
     registry: CollectorRegistry,
     status: int | None,
     rejected: int,
@@ -114,7 +114,7 @@ def test_errors_are_the_models(
 
 
 def test_a_cold_start_is_counted_with_its_setup(
-    metrics: Metrics, registry: CollectorRegistry
+    metrics: Counters, registry: CollectorRegistry
 ) -> None:
     metrics.started("e", "v", setup(2.0))
     invoke(metrics, setup=setup(2.0), overhead_s=2.1)
@@ -127,7 +127,7 @@ def test_a_cold_start_is_counted_with_its_setup(
 
 
 def test_throttles_failed_starts_and_replacements_are_counted(
-    metrics: Metrics, registry: CollectorRegistry
+    metrics: Counters, registry: CollectorRegistry
 ) -> None:
     metrics.throttled("e", "v")
     metrics.start_failed("e", "v")
@@ -141,7 +141,7 @@ def test_throttles_failed_starts_and_replacements_are_counted(
 
 
 def test_asynchronous_events_have_the_endpoint_only(
-    metrics: Metrics, registry: CollectorRegistry
+    metrics: Counters, registry: CollectorRegistry
 ) -> None:
     for event in ASYNC_COUNTERS:
         metrics.asynchronous("e", event)
@@ -154,7 +154,7 @@ def test_asynchronous_events_have_the_endpoint_only(
 
 
 def test_every_help_text_says_what_cloudwatch_calls_it(
-    metrics: Metrics, registry: CollectorRegistry
+    metrics: Counters, registry: CollectorRegistry
 ) -> None:
     fleet = FakeFleet()
     metrics.watch(fleet=fleet.as_fleet)
@@ -165,7 +165,7 @@ def test_every_help_text_says_what_cloudwatch_calls_it(
         assert any(text.startswith(f"{name}: ") for text in helps), name
 
 
-def test_counting_an_invocation_takes_microseconds(metrics: Metrics) -> None:
+def test_counting_an_invocation_takes_microseconds(metrics: Counters) -> None:
     fleet = FakeFleet()
     fleet.add(live(kind=EndpointKind.SERVERLESS, max_concurrency=4, initial_count=1))
     metrics.watch(fleet=fleet.as_fleet)
@@ -174,7 +174,7 @@ def test_counting_an_invocation_takes_microseconds(metrics: Metrics) -> None:
     assert best < 100e-6, "some 10 on an idle machine"
 
 
-def test_what_the_pools_hold_shows_at_once(metrics: Metrics, registry: CollectorRegistry) -> None:
+def test_what_the_pools_hold_shows_at_once(metrics: Counters, registry: CollectorRegistry) -> None:
     fleet = FakeFleet()
     one = fleet.add(
         live(
@@ -198,7 +198,7 @@ def test_what_the_pools_hold_shows_at_once(metrics: Metrics, registry: Collector
 
 
 def test_what_exceeds_provisioned_concurrency_spills_over(
-    metrics: Metrics, registry: CollectorRegistry
+    metrics: Counters, registry: CollectorRegistry
 ) -> None:
     fleet = FakeFleet()
     one = fleet.add(
@@ -217,7 +217,7 @@ def test_what_exceeds_provisioned_concurrency_spills_over(
 
 
 def test_series_of_deleted_endpoints_disappear_and_others_stay(
-    metrics: Metrics, registry: CollectorRegistry
+    metrics: Counters, registry: CollectorRegistry
 ) -> None:
     for name in ("gone", "kept"):
         invoke(metrics, name, setup=setup())
@@ -230,7 +230,7 @@ def test_series_of_deleted_endpoints_disappear_and_others_stay(
 
 
 def test_a_queue_without_instances_is_a_backlog_without_capacity(
-    metrics: Metrics, registry: CollectorRegistry
+    metrics: Counters, registry: CollectorRegistry
 ) -> None:
     class Waiting:
         size = 3
@@ -281,7 +281,7 @@ def sampler(fleet: FakeFleet, says: Says, clock: ManualClock, **over: Any) -> Sa
 
 
 def test_the_use_of_resources_is_sampled_in_the_background(
-    metrics: Metrics, registry: CollectorRegistry
+    metrics: Counters, registry: CollectorRegistry
 ) -> None:
     fleet = FakeFleet()
     fleet.add(

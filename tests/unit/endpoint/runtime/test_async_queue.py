@@ -16,8 +16,8 @@ from lab.endpoint.records import EndpointKind
 from lab.endpoint.runtime import async_worker
 from lab.endpoint.runtime.async_queue import AcceptedReply, AsyncInference
 from lab.endpoint.s3 import ObjectError, Objects, S3Objects
-from lab.endpoint.settings import Settings
-from lab.endpoint.transport import Call, ContainerAnswer, NotSentError
+from lab.endpoint.settings import EmulatorSettings
+from lab.endpoint.transport import ContainerAnswer, ContainerCall, NotSentError
 from tests.unit.endpoint.manualclock import ManualClock
 from tests.unit.endpoint.standins import (
     FakeFleet,
@@ -63,7 +63,7 @@ class World:
         self.transport = FakeTransport()
         self.objects = FakeObjects()
         self.events = Events()
-        self.settings = Settings(state=tmp)
+        self.settings = EmulatorSettings(state=tmp)
         if store is None:
             self.store.add_endpoint_named("e")
         self.live = self.fleet.add(live(**{"kind": EndpointKind.ASYNC, "at_once": 1, **of_live}))
@@ -215,7 +215,7 @@ def test_an_input_in_s3_becomes_a_result_in_s3(world: World) -> None:
         await world.settled()
         assert world.objects.kept[reply.output_location] == (b"<1,2>", "text/plain")
         assert world.transport.calls == [
-            Call(
+            ContainerCall(
                 body=b"1,2",
                 headers={
                     "Content-Type": "text/csv",
@@ -248,7 +248,7 @@ def test_an_inline_body_needs_no_input_in_s3(world: World) -> None:
 def test_each_container_gets_as_many_at_a_time_as_configured(tmp_path: Any) -> None:
     world = World(tmp_path, at_once=2, servers=[server("a"), server("b")])
 
-    async def slow(_: Call) -> None:
+    async def slow(_: ContainerCall) -> None:
         await world.clock.sleep(10.0)
 
     world.transport.answer = lambda call, timeout_s: slow(call)
@@ -346,7 +346,7 @@ def test_what_a_model_said_is_one_short_line_of_the_emulators_log(
     assert len(line) < 2_100
 
 
-def never(call: Call, timeout_s: float) -> Any:
+def never(call: ContainerCall, timeout_s: float) -> Any:
     raise TimeoutError
 
 
@@ -372,7 +372,7 @@ def test_a_container_that_does_not_answer_is_asked_once(
 def test_what_could_not_be_sent_goes_to_another_container(tmp_path: Any) -> None:
     world = World(tmp_path, servers=[server("a"), server("b")])
 
-    def answer(call: Call, timeout_s: float) -> Any:
+    def answer(call: ContainerCall, timeout_s: float) -> Any:
         if len(world.transport.calls) == 1:
             raise NotSentError
 
@@ -406,7 +406,7 @@ def test_large_inputs_are_held_one_at_a_time(
     world.objects.kept["s3://box/in"] = (b"large", "text/plain")
     monkeypatch.setattr(async_worker, "_LARGE", 4)
 
-    async def slow(_: Call) -> None:
+    async def slow(_: ContainerCall) -> None:
         await world.clock.sleep(10.0)
 
     world.transport.answer = lambda call, timeout_s: slow(call)
@@ -499,7 +499,7 @@ def test_the_server_is_free_while_a_result_is_on_its_way(world: World) -> None:
 def test_a_killed_emulator_loses_no_accepted_request(tmp_path: Any) -> None:
     before = World(tmp_path)
 
-    async def hang(_: Call) -> None:
+    async def hang(_: ContainerCall) -> None:
         await asyncio.sleep(3600)
 
     before.transport.answer = lambda call, timeout_s: hang(call)

@@ -15,7 +15,7 @@ from lab.endpoint.live import LiveEndpoint
 from lab.endpoint.runtime import capture as module
 from lab.endpoint.runtime.capture import S3Capture
 from lab.endpoint.s3 import ObjectError
-from lab.endpoint.transport import Call, ContainerAnswer
+from lab.endpoint.transport import ContainerAnswer, ContainerCall
 from tests.unit.endpoint.manualclock import ManualClock
 from tests.unit.endpoint.standins import FakeObjects, live, until
 
@@ -50,7 +50,7 @@ def put(
     capture.record(
         endpoint,
         "v",
-        request=Call(body=body, headers={"Content-Type": kind} if kind else {}),
+        request=ContainerCall(body=body, headers={"Content-Type": kind} if kind else {}),
         answer=ContainerAnswer(
             status=200, headers={"content-type": "application/json"}, body=answer
         ),

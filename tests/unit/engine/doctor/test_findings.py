@@ -9,9 +9,9 @@ import pytest
 
 from lab.engine.doctor import network, prerequisites
 from lab.engine.doctor.findings import (
-    Check,
     CheckResult,
     CheckState,
+    DoctorCheck,
     degraded,
     examine,
     missing,
@@ -32,9 +32,9 @@ if TYPE_CHECKING:
 
 def test_findings_come_in_the_order_of_the_checks() -> None:
     checks = [
-        Check(name="slow", look=lambda: _after(0.05)),
-        Check(name="alone", look=lambda: ok("a"), alone=True),
-        Check(name="fast", look=lambda: ok("f")),
+        DoctorCheck(name="slow", look=lambda: _after(0.05)),
+        DoctorCheck(name="alone", look=lambda: ok("a"), alone=True),
+        DoctorCheck(name="fast", look=lambda: ok("f")),
     ]
     assert list(examine(checks)) == ["slow", "alone", "fast"]
 
@@ -53,7 +53,8 @@ def test_a_check_that_hangs_does_not_hold_up_the_others() -> None:
 
     begun = time.monotonic()
     found = examine(
-        [Check(name="hangs", look=hang), Check(name="fine", look=lambda: ok("x"))], patience_s=1
+        [DoctorCheck(name="hangs", look=hang), DoctorCheck(name="fine", look=lambda: ok("x"))],
+        patience_s=1,
     )
     release.set()
     assert time.monotonic() - begun < 5
@@ -68,7 +69,7 @@ def test_a_check_that_fails_is_a_finding() -> None:
     def break_() -> CheckResult:
         raise PermissionError("no")
 
-    found = examine([Check(name="a", look=refuse), Check(name="b", look=break_)])
+    found = examine([DoctorCheck(name="a", look=refuse), DoctorCheck(name="b", look=break_)])
     assert found["a"] == missing("gone", "Start it.")
     assert found["b"].state is CheckState.DEGRADED
 
@@ -85,7 +86,10 @@ def test_what_needs_quiet_runs_after_all_others() -> None:
         return look
 
     examine(
-        [Check(name="q", look=noted("q", 0), alone=True), Check(name="s", look=noted("s", 0.05))]
+        [
+            DoctorCheck(name="q", look=noted("q", 0), alone=True),
+            DoctorCheck(name="s", look=noted("s", 0.05)),
+        ]
     )
     assert order == ["s", "q"]
 

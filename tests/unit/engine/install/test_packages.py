@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from lab.engine.install import packages, privilege, suites
-from lab.engine.install.packages import ENGINE_TOOLS, FOREIGN_TOOLS, Recipe, Tool, recipe_for
+from lab.engine.install.packages import ENGINE_TOOLS, FOREIGN_TOOLS, PackageRecipe, Tool, recipe_for
 from lab.errors import EngineUnavailableError
 from lab.progress import Silent
 
@@ -59,7 +59,7 @@ class Machine:
         self._patch.setattr("shutil.which", lambda name, path=path: path)
 
 
-def config(recipe: Recipe, tools: Sequence[Tool], folder: Path) -> Sequence[str]:
+def config(recipe: PackageRecipe, tools: Sequence[Tool], folder: Path) -> Sequence[str]:
     """Write apt's configuration for the tools' packages into ``folder``."""
     newer = recipe.newer_for([name for tool in tools for name in recipe.packages[tool]])
     sources = suites.sources_of(recipe.codename, recipe.family, newer, etc=folder)

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from lab.observe.render.draw import Drawn, DrawnBoard, DrawOptions, PanelState, draw
-from lab.observe.render.panels.views import Dials, Plot, Strips, Table, Tiles, Words
+from lab.observe.render.panels.views import Dials, Plot, StateStrips, Table, Tiles, Words
 from lab.observe.render.prometheus import PrometheusError
 from tests.unit.observe.render.recorded import NOW, Record, board, instant, panel
 
@@ -174,7 +174,7 @@ def test_a_gauge_is_filled_up_to_its_value() -> None:
 def test_a_bar_gauge_has_a_bar_for_each_series() -> None:
     defaults = {"min": 0, "max": 8, "thresholds": THRESHOLDS}
     view = only(TWO, panel("bargauge", "x", defaults=defaults)).view
-    assert isinstance(view, Strips)
+    assert isinstance(view, StateStrips)
     found = [(one.name, one.value, one.share, one.fill) for one in view.strips]
     assert found == [("a", "4", 50.0, GREEN), ("b", "6", 75.0, ORANGE)]
 

@@ -3,7 +3,7 @@
 import pytest
 
 from lab.errors import UsageError
-from lab.observe.render.prometheus import RefusedError
+from lab.observe.render.prometheus import QueryRefusedError
 from lab.observe.render.templating import Scope
 from lab.observe.render.timespan import Span
 from lab.observe.render.variables import parse_given, resolve
@@ -113,5 +113,5 @@ def test_what_is_given_by_hand_is_checked() -> None:
 
 def test_a_refused_variable_is_named() -> None:
     record = Record(refused={"1 +": "unexpected end of input"})
-    with pytest.raises(RefusedError, match=r"Test, variable v: .* query_result\(1 \+\)"):
+    with pytest.raises(QueryRefusedError, match=r"Test, variable v: .* query_result\(1 \+\)"):
         resolved(record, variable("v", "query_result(1 +)"))

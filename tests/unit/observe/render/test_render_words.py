@@ -7,7 +7,7 @@ import pytest
 from lab.errors import UsageError
 from lab.observe.render import colours, quantities
 from lab.observe.render.templating import Chosen, Scope, escape
-from lab.observe.render.timespan import Pace, Span, duration_text, moment, rounded, seconds_of
+from lab.observe.render.timespan import QueryStep, Span, duration_text, moment, rounded, seconds_of
 
 HOUR = Span(start=0, end=3600)
 
@@ -80,14 +80,14 @@ def test_a_step_is_rounded_as_grafana_rounds(seconds: float, expected: float) ->
 
 
 def test_a_rate_sees_at_least_four_scrapes() -> None:
-    pace = Pace.of(Span(start=0, end=300), points=600, least=5, scrape=5)
+    pace = QueryStep.of(Span(start=0, end=300), points=600, least=5, scrape=5)
     assert (pace.step, pace.rate) == (5, 20)
-    wide = Pace.of(Span(start=0, end=86400), points=600, least=5, scrape=5)
+    wide = QueryStep.of(Span(start=0, end=86400), points=600, least=5, scrape=5)
     assert (wide.step, wide.rate) == (120, 125)
 
 
 def test_a_series_never_has_more_points_than_prometheus_gives() -> None:
-    pace = Pace.of(Span(start=0, end=30 * 86400), points=100_000, least=1, scrape=1)
+    pace = QueryStep.of(Span(start=0, end=30 * 86400), points=100_000, least=1, scrape=1)
     assert 30 * 86400 / pace.step <= 11_000
 
 
@@ -146,7 +146,7 @@ def test_what_nothing_defines_is_told() -> None:
 
 
 def test_the_variables_of_time_follow_range_and_step() -> None:
-    scope = SCOPE.at(HOUR, Pace(step=15, rate=60))
+    scope = SCOPE.at(HOUR, QueryStep(step=15, rate=60))
     asked = scope.query("a[$__rate_interval] b[${__interval}] $__range $__range_s $__interval_ms")
     assert asked == "a[1m] b[15s] 3600s 3600 15000"
 

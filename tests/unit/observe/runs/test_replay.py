@@ -13,7 +13,7 @@ from lab.coldstart.record import Sample
 from lab.errors import CommandError, EndpointError, UsageError
 from lab.observe.runs import readings, replay
 from lab.observe.runs.exposition import openmetrics
-from lab.observe.runs.replay import HOLD_S, InContainer, OnMachine, Prometheus
+from lab.observe.runs.replay import HOLD_S, InContainer, OnMachine, ReplayPrometheus
 from lab.progress import Silent
 from tests.unit.observe.runs.test_readings_push import BEGAN, run
 from tests.unit.observe.standins import Answer, Asked, standing_in
@@ -123,7 +123,7 @@ def replayed(folder: Path, answer: Answer, *, progress: Silent | None = None) ->
         return replay.replay(
             folder,
             runs=folder.parent,
-            prometheus=Prometheus(server.url),
+            prometheus=ReplayPrometheus(server.url),
             docker=None,
             progress=progress or Silent(),
             pause=lambda _: None,
@@ -160,7 +160,7 @@ def test_a_run_older_than_prometheus_remembers_is_refused(recent: Path) -> None:
 )
 def test_retention_is_read_as_prometheus_says_it(said: str, seconds: float | None) -> None:
     with standing_in(Server(retention=said)) as server:
-        assert Prometheus(server.url).retention_s() == seconds
+        assert ReplayPrometheus(server.url).retention_s() == seconds
 
 
 def test_what_prometheus_has_in_memory_is_left_alone(recent: Path) -> None:
@@ -196,7 +196,7 @@ def test_blocks_that_never_show_are_an_error(recent: Path, monkeypatch: pytest.M
 
 def test_a_prometheus_that_does_not_answer_is_named() -> None:
     with pytest.raises(EndpointError, match=re.escape("http://127.0.0.1:9")):
-        Prometheus("http://127.0.0.1:9").data()
+        ReplayPrometheus("http://127.0.0.1:9").data()
 
 
 def test_promtools_words_are_passed_on(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -246,6 +246,6 @@ def test_a_prometheus_of_this_machine_is_found_by_its_folder(
     data: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(replay, "_container", lambda *_: None)
-    monkeypatch.setattr(Prometheus, "data", lambda _: str(data))
-    place = replay.find_place(Prometheus("http://127.0.0.1:9090"), docker=None)
+    monkeypatch.setattr(ReplayPrometheus, "data", lambda _: str(data))
+    place = replay.find_place(ReplayPrometheus("http://127.0.0.1:9090"), docker=None)
     assert place == OnMachine(data=data)

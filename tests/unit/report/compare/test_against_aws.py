@@ -11,18 +11,24 @@ from rich.console import Console
 from lab.aws.measure.folder import MeasureFolder
 from lab.aws.measure.record import (
     AwsRun,
+    MeasuredRequest,
     MeasuredSubject,
+    MetricReading,
     MetricsFile,
     Protocol,
-    Reading,
-    Sample,
     Sent,
 )
 from lab.aws.model import PushTarget, ServingKind
 from lab.coldstart import record
 from lab.errors import UsageError
 from lab.report.compare import measured_out
-from lab.report.compare.against_aws import AgainstAws, Figure, Line, compare_with_aws, is_aws_run
+from lab.report.compare.against_aws import (
+    AgainstAws,
+    PredictedFigure,
+    PredictionLine,
+    compare_with_aws,
+    is_aws_run,
+)
 from lab.report.compare.against_aws_out import to_markdown, to_terminal, write
 from lab.spec import Platform, StartKind
 from tests.unit.report import synthetic
@@ -84,8 +90,8 @@ def measurement(
     return name
 
 
-def _reading(setup_s: float | None = None) -> Reading:
-    return Reading(
+def _reading(setup_s: float | None = None) -> MetricReading:
+    return MetricReading(
         requests=1,
         model_latency_s=0.05 if setup_s is None else 0.4,
         overhead_s=0.02 + (setup_s or 0.0),
@@ -94,8 +100,10 @@ def _reading(setup_s: float | None = None) -> Reading:
     )
 
 
-def _sample(protocol: Protocol, number: int, total_s: float, told: Reading | None) -> Sample:
-    return Sample(
+def _sample(
+    protocol: Protocol, number: int, total_s: float, told: MetricReading | None
+) -> MeasuredRequest:
+    return MeasuredRequest(
         protocol=protocol,
         number=number,
         started_at="2026-11-21T12:00:00+00:00",
@@ -111,7 +119,7 @@ def starts(tmp_path: Path, script: Script | None = None) -> Path:
     return synthetic.write(tmp_path / "runs" / chosen.id, chosen)
 
 
-def lines(result: AgainstAws, figure: Figure) -> list[Line]:
+def lines(result: AgainstAws, figure: PredictedFigure) -> list[PredictionLine]:
     return [one for one in result.lines if one.figure is figure]
 
 
@@ -132,7 +140,7 @@ def test_each_kind_of_start_predicts_the_cold_request_and_a_restart_does_not(
 ) -> None:
     folder = starts(tmp_path)
     result = compare_with_aws(folder, measurement())
-    cold = lines(result, Figure.COLD_TOTAL)
+    cold = lines(result, PredictedFigure.COLD_TOTAL)
     assert [one.source.partition(",")[0] for one in cold] == ["pull", "fresh"]
     pulls = [
         one.total_s
@@ -150,17 +158,17 @@ def test_model_setup_time_is_predicted_without_the_first_prediction(tmp_path: Pa
     result = compare_with_aws(starts(tmp_path), measurement())
     total, setup, first = (
         lines(result, one)[0].predicted_s
-        for one in (Figure.COLD_TOTAL, Figure.SETUP, Figure.COLD_MODEL)
+        for one in (PredictedFigure.COLD_TOTAL, PredictedFigure.SETUP, PredictedFigure.COLD_MODEL)
     )
     assert setup + first == pytest.approx(total, rel=0.02)
-    assert lines(result, Figure.SETUP)[0].measured_s == pytest.approx(9.055)
+    assert lines(result, PredictedFigure.SETUP)[0].measured_s == pytest.approx(9.055)
 
 
 def test_a_mean_of_cloudwatch_s_is_set_beside_a_mean_and_gets_no_interval(
     tmp_path: Path,
 ) -> None:
     folder = starts(tmp_path)
-    (warm,) = lines(compare_with_aws(folder, measurement()), Figure.WARM_MODEL)
+    (warm,) = lines(compare_with_aws(folder, measurement()), PredictedFigure.WARM_MODEL)
     seconds = [one.second_prediction_s for one in samples(folder) if one.second_prediction_s]
     assert warm.statistic == "mean"
     assert warm.predicted_s == pytest.approx(sum(seconds) / len(seconds))
@@ -171,7 +179,7 @@ def test_a_mean_of_cloudwatch_s_is_set_beside_a_mean_and_gets_no_interval(
 
 def test_seconds_of_starts_predict_no_request_of_the_client_s(tmp_path: Path) -> None:
     result = compare_with_aws(starts(tmp_path), measurement())
-    assert lines(result, Figure.WARM_TOTAL) == []
+    assert lines(result, PredictedFigure.WARM_TOTAL) == []
     assert any("no network" in note for note in result.notes)
 
 
@@ -209,7 +217,7 @@ def test_a_real_time_endpoint_is_predicted_warm_by_starts_without_a_limit(tmp_pa
     )
     folder = starts(tmp_path, Script(tiers=("host",)))
     result = compare_with_aws(folder, measurement(subject=real_time))
-    assert {one.figure for one in result.lines} == {Figure.WARM_MODEL}
+    assert {one.figure for one in result.lines} == {PredictedFigure.WARM_MODEL}
 
 
 def test_the_emulator_s_measurement_predicts_every_figure_with_intervals() -> None:
@@ -217,8 +225,8 @@ def test_the_emulator_s_measurement_predicts_every_figure_with_intervals() -> No
     here = measurement(HERE, subject=local, cold_s=8.0, warm_s=0.2, told_at_once=True)
     there = measurement(THERE, told_at_once=True)
     result = compare_with_aws(here, there)
-    assert [one.figure for one in result.lines] == list(Figure)
-    (cold,) = lines(result, Figure.COLD_TOTAL)
+    assert [one.figure for one in result.lines] == list(PredictedFigure)
+    (cold,) = lines(result, PredictedFigure.COLD_TOTAL)
     assert cold.error == pytest.approx(8.055 / 10.055 - 1)
     assert all(one.ratio is not None for one in result.lines)
     assert result.text.endswith("emulator, 10 requests, predicted 20 % less than was measured.")

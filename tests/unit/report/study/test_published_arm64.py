@@ -17,7 +17,7 @@ from tests.unit.report.synthetic import Script
 CELL = 1e-4
 
 
-def ratio(model: str, arm64: str, amd64: str) -> graviton.Ratio:
+def ratio(model: str, arm64: str, amd64: str) -> graviton.PriceRatio:
     (found,) = (
         one
         for one in graviton.ratios()

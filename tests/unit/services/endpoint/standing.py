@@ -22,7 +22,7 @@ from lab.endpoint.live import Server, VariantPlan
 from lab.endpoint.log_files import LogFiles
 from lab.endpoint.plans import Machine
 from lab.endpoint.s3 import S3Objects
-from lab.endpoint.settings import Settings
+from lab.endpoint.settings import EmulatorSettings
 from lab.endpoint.store import SqliteStore
 from tests.unit.endpoint.scripted import ScriptedLauncher
 
@@ -143,7 +143,7 @@ def standing(folder: Path, **settings: Any) -> Iterator[Standing]:
         launcher.port = behind.sockets[0].getsockname()[1]
         registry = CollectorRegistry()
         emulator = compose(
-            settings=Settings(state=folder, **settings),
+            settings=EmulatorSettings(state=folder, **settings),
             clock=clock,
             store=SqliteStore(folder / "store"),
             objects=S3Objects(endpoint_url="http://127.0.0.1:9", region="us-east-1"),

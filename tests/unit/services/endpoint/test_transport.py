@@ -12,9 +12,9 @@ import uvloop
 from face.connection import Connection
 from face.transport import KEEP_ALIVE_S, ContainerTransport
 from lab.endpoint.live import Address
-from lab.endpoint.transport import Call, ContainerAnswer, NotSentError, TransportError
+from lab.endpoint.transport import ContainerAnswer, ContainerCall, NotSentError, TransportError
 
-CALL = Call(body=b"body", headers={"Content-Type": "text/plain"})
+CALL = ContainerCall(body=b"body", headers={"Content-Type": "text/plain"})
 ANSWER = b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 2\r\n\r\nok"
 
 Handler = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
@@ -147,7 +147,7 @@ def test_large_requests_and_answers_pass_whole(size: int) -> None:
     head = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % size
 
     async def story(address: Address, transport: ContainerTransport) -> ContainerAnswer:
-        call = Call(body=b"q" * size, headers={})
+        call = ContainerCall(body=b"q" * size, headers={})
         return await transport.invoke(address, call, timeout_s=10)
 
     container = Container(head + b"a" * size)
