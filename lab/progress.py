@@ -34,12 +34,10 @@ class Silent:
 
     @contextmanager
     def step(self, title: str) -> Iterator["Silent"]:
-        """Remember the title."""
         self.steps.append(title)
         yield self
 
     def note(self, text: str) -> None:
-        """Remember the note."""
         self.notes.append(text)
 
     def detail(self, text: str) -> None:

@@ -43,7 +43,6 @@ class Platform(StrEnum):
 
     @property
     def arch(self) -> str:
-        """``amd64`` or ``arm64``."""
         return self.value.partition("/")[2]
 
     @property

@@ -74,7 +74,6 @@ class LocalEndpoint:
         self._client = client
 
     def invoke(self, body: bytes, content_type: str) -> bytes:
-        """Ask it."""
         try:
             return self._client.invoke(self.name, body, content_type, Accept=ANSWER).body
         except EndpointError as error:

@@ -65,7 +65,6 @@ class EmulatorResult:
 
     @property
     def reached(self) -> bool:
-        """All of it."""
         return (
             all(one.reached for one in self.overheads)
             and self.load_reached

@@ -26,7 +26,6 @@ class ProcessIdentity:
     """When its process says that it began; None for a foreign image."""
 
     def evidence(self) -> Mapping[str, Any]:
-        """For the sample."""
         return {
             "container_id": self.container_id,
             "pid": self.pid,

@@ -30,7 +30,6 @@ class TrialRecorder:
             self.wall_s = time.monotonic() - self._began
 
     def mark(self, mark: Mark) -> None:
-        """Now."""
         self.marks[mark] = time.time_ns()
 
     @contextmanager

@@ -168,7 +168,6 @@ class EmulatorClient:
             yield from answer.iter_lines()
 
     def servers(self, endpoint: str) -> Sequence[Mapping[str, Any]]:
-        """Its running containers."""
         found = self._private("GET", f"/_lab/endpoints/{endpoint}/servers").json()
         rows: Sequence[Mapping[str, Any]] = (
             found["servers"] if isinstance(found, Mapping) else found

@@ -30,5 +30,4 @@ class SystemClock:
         return time.monotonic()
 
     async def sleep(self, seconds: float) -> None:
-        """Sleep."""
         await asyncio.sleep(seconds)

@@ -54,7 +54,6 @@ class LogWriter:
             self.last_ns = max(self.last_ns, at_ns)
 
     def close(self) -> None:
-        """Write no more."""
         with self._lock:
             self._file.close()
 

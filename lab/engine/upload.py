@@ -247,7 +247,6 @@ class _Done:
         self._step.detail(f"{format_bytes(self._done)} of {format_bytes(total)}, uncompressed")
 
     def counted(self, blocks: Iterator[bytes]) -> Iterator[bytes]:
-        """The same blocks."""
         for block in blocks:
             self.add(len(block))
             yield block

@@ -43,7 +43,6 @@ class BuildTarget:
     """It can be built from packages, as all but one of the others' can."""
 
     def ref(self, platform: Platform) -> str:
-        """The image's name."""
         return image_ref(self.name, platform)
 
 

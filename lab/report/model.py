@@ -257,5 +257,4 @@ class Summary(Frozen):
     findings: Sequence[Finding]
 
     def to_json(self) -> str:
-        """The file's text."""
         return self.model_dump_json(by_alias=True, indent=1) + "\n"

@@ -70,7 +70,6 @@ class Programs:
         return True
 
     def runs(self, name: str) -> bool:
-        """Whether it runs."""
         return self._alive(name) is not None
 
     def stop(self, name: str, *, grace_s: float = 75.0) -> bool:
@@ -88,7 +87,6 @@ class Programs:
         return record is not None
 
     def log(self, name: str) -> Path:
-        """Where it writes."""
         return self._folder / f"{name}.log"
 
     def _wait(self, program: Program) -> None:

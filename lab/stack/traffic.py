@@ -56,7 +56,6 @@ class Tally:
 
     @property
     def sent(self) -> int:
-        """All of them."""
         return self.answered + self.refused + self.throttled + self.failed
 
     def count(self, error: EndpointError | None) -> bool:
@@ -75,7 +74,6 @@ class Tally:
         return False
 
     def __iadd__(self, other: "Tally") -> Self:
-        """Both together."""
         with self._lock:
             self.answered += other.answered
             self.refused += other.refused
@@ -133,7 +131,6 @@ class Traffic:
         return self._during([_bound(press, one) for one in range(clients)], seconds, tally, step)
 
     def once(self, endpoint: str, body: Body) -> Tally:
-        """One request."""
         tally = Tally()
         self._send(endpoint, body, tally)
         return tally

@@ -64,7 +64,6 @@ class AwsSession:
 
     @property
     def region(self) -> str:
-        """Where."""
         return str(self._boto.region_name)
 
     @property

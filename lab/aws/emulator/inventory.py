@@ -82,7 +82,6 @@ class Emulated:
     # --- the endpoint ----------------------------------------------------------------------------
 
     def endpoint(self) -> Mapping[str, Any] | None:
-        """Its description."""
         return self._client.find("describe_endpoint", EndpointName=self._names.endpoint)
 
     def own_endpoint(self) -> Mapping[str, Any] | None:
@@ -109,7 +108,6 @@ class Emulated:
         return ServingKind.SERVERLESS if "ServerlessConfig" in variant else ServingKind.REAL_TIME
 
     def artifacts(self) -> Artifacts | None:
-        """What it serves."""
         name = self.served()[1]
         model = self._client.find("describe_model", ModelName=name) if name else None
         if model is None:
@@ -154,7 +152,6 @@ class Emulated:
         return variant
 
     def _releases(self, what: str) -> Sequence[tuple[str, str]]:
-        """Names and ARNs."""
         named_by = _NAMED_BY[what]
         asked: dict[str, Any] = {"NameContains": self._names.endpoint}
         found: list[tuple[str, str]] = []

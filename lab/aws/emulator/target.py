@@ -85,7 +85,6 @@ class LocalStack:
         progress.note(f"Not on the emulator, and left out: {', '.join(missing)}.")
 
     def deploy(self, order: Order, artifacts: Artifacts, progress: Progress) -> Deployment:
-        """See ``Deployer``."""
         endpoint = self._settled(progress)
         self._refuse_other_hosting(order)
         if endpoint and endpoint["EndpointStatus"] == Status.FAILED:

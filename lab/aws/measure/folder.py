@@ -72,11 +72,9 @@ class MeasureFolder:
             return None
 
     def save_metrics(self, metrics: MetricsFile) -> None:
-        """Write ``metrics.json``."""
         self._write(METRICS_FILE, metrics.model_dump_json(indent=1))
 
     def save_summary(self, summary: Mapping[str, Any]) -> None:
-        """Write ``summary.json``."""
         self._write(SUMMARY_FILE, json.dumps(summary, indent=1))
 
     def _write(self, name: str, text: str) -> None:

@@ -77,7 +77,6 @@ class CloudWatch:
         """Nothing: it tells by the clock."""
 
     def now(self) -> MetricReading | None:
-        """Never at once."""
         return None
 
     def later(
@@ -159,7 +158,6 @@ class EmulatorMetrics:
         self._before: Mapping[str, tuple[float, float]] = {}
 
     def mark(self) -> None:
-        """Remember the counters."""
         self._before = self._counters()
 
     def now(self) -> MetricReading | None:

@@ -156,7 +156,6 @@ class _Session:
         return ""
 
     def spent(self) -> float:
-        """Dollars so far."""
         return cost_usd(
             self.rates,
             self._samples,

@@ -156,7 +156,6 @@ class ToAws:
         return Artifacts(image=image.image, model_data=archive.url)
 
     def endpoint(self) -> Endpoint:
-        """SageMaker's."""
         return AwsEndpoint(self._aws, self._names.endpoint)
 
 
@@ -200,7 +199,6 @@ class ToEmulator:
         return Artifacts(image=self._goods.image, model_data=self._url)
 
     def endpoint(self) -> Endpoint:
-        """The emulator's."""
         return LocalEndpoint(self._client, self._names.endpoint)
 
     @property

@@ -50,7 +50,6 @@ class CloudFormationStack:
         return self._watch.look()
 
     def plan(self, order: Order, artifacts: Artifacts | None = None) -> Sequence[PlanItem]:
-        """See ``Deployer``."""
         state = self._watch.look()
         standing = state if state and not state.is_wreck else None
         if standing:
@@ -76,7 +75,6 @@ class CloudFormationStack:
     # --- step 1 ----------------------------------------------------------------------------------
 
     def prepare(self, order: Order, progress: Progress) -> None:
-        """See ``Deployer``."""
         state = self._watch.settled(progress)
         if state and state.is_wreck:
             progress.note(f"{state.says} It can only be removed: making it anew.")
@@ -111,7 +109,6 @@ class CloudFormationStack:
     # --- step 2 ----------------------------------------------------------------------------------
 
     def deploy(self, order: Order, artifacts: Artifacts, progress: Progress) -> Deployment:
-        """See ``Deployer``."""
         state = self._watch.settled(progress)
         if state is None or state.is_wreck:
             raise AwsError(
@@ -194,7 +191,6 @@ class CloudFormationStack:
     # --- away ------------------------------------------------------------------------------------
 
     def destroy(self, progress: Progress) -> Removal:
-        """See ``Deployer``."""
         state = self._watch.look()
         before = inventory(self._aws, self.names)
         own: frozenset[str] = frozenset()

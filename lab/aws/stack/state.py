@@ -26,7 +26,6 @@ class StackState:
 
     @classmethod
     def of(cls, row: Mapping[str, Any]) -> "StackState":
-        """From ``DescribeStacks``."""
         return cls(
             name=str(row["StackName"]),
             id=str(row["StackId"]),
@@ -63,7 +62,6 @@ class StackState:
 
     @property
     def says(self) -> str:
-        """For people."""
         return f"The stack {self.name} is {self.status}."
 
     def refuse_other_hosting(self, order: Order) -> None:

@@ -52,7 +52,6 @@ class Clients:
         ]
 
     def start(self) -> None:
-        """Begin to ask."""
         for thread in self._threads:
             thread.start()
 

@@ -33,7 +33,6 @@ class Listening:
     """Only reached from within the container."""
 
     def __str__(self) -> str:
-        """``8080`` or ``127.0.0.1:8080``."""
         return f"127.0.0.1:{self.port}" if self.loopback else str(self.port)
 
 

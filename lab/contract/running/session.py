@@ -288,7 +288,6 @@ class Session:
         return self.once("network", self._make_network)
 
     def close(self) -> None:
-        """Remove everything."""
         self._stack.close()
 
     def _refuse_foreign(self, error: NeverReady) -> None:

@@ -25,7 +25,6 @@ class Arns:
     account: str
 
     def arn(self, noun: Noun, name: str) -> str:
-        """``arn:aws:sagemaker:REGION:ACCOUNT:NOUN/NAME``."""
         return f"arn:{self.partition}:sagemaker:{self.region}:{self.account}:{noun}/{name}"
 
     @property

@@ -109,7 +109,6 @@ class ColdPlace:
         )
 
     def image(self, marks: dict[Mark, int]) -> str:
-        """Pull it."""
         pulled = self._cold.pull(self._name, platform=self._platform)
         marks[Mark.PULL_BEGIN] = pulled.begin_ns
         marks[Mark.PULL_DOWNLOADED] = pulled.downloaded_ns

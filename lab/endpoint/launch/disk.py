@@ -55,7 +55,6 @@ class DiskWatch:
             return None if found is None else found.used_bytes
 
     def close(self) -> None:
-        """End the thread."""
         self._done.set()
         if self._thread is not None:
             self._thread.join()

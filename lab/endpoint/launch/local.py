@@ -136,7 +136,6 @@ class LocalPlace:
         return container.address(None if self._processes else PORT)
 
     def close(self) -> None:
-        """Delete the folder."""
         shutil.rmtree(self._folder, ignore_errors=True)
 
     @property

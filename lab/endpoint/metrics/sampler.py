@@ -76,11 +76,9 @@ class Sampler:
         return {server: seen.vitals for server, seen in self._seen.items()}
 
     async def start(self) -> None:
-        """Begin."""
         self._task = asyncio.create_task(self._run(), name="sampler")
 
     async def close(self) -> None:
-        """End."""
         if self._task is not None:
             self._task.cancel()
             with contextlib.suppress(asyncio.CancelledError):

@@ -18,17 +18,14 @@ class BlendedPool:
 
     @property
     def plan(self) -> VariantPlan:
-        """The new one's."""
         return self._new.plan
 
     @property
     def servers(self) -> Sequence[Server]:
-        """Of both."""
         return (*self._old.servers, *self._new.servers)
 
     @property
     def in_flight(self) -> int:
-        """Of both."""
         return self._old.in_flight + self._new.in_flight
 
     def try_acquire(self) -> Lease | None:
@@ -40,7 +37,6 @@ class BlendedPool:
         return lease
 
     async def acquire(self) -> Lease:
-        """The same, waiting."""
         pool, self._next = self._next or self._draw(), None
         return await pool.acquire()
 

@@ -82,5 +82,4 @@ class Health:
             return None
 
     def forget(self, server: Server) -> None:
-        """It is gone."""
         self._missed.pop(server.id, None)

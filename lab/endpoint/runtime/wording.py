@@ -32,7 +32,6 @@ class Where:
 
     @property
     def log_stream(self) -> str:
-        """``LogStreamArn``."""
         return (
             f"arn:aws:logs:{self.region}:{self.account}:log-group:{self._group}"
             f":log-stream:{self.variant}/{self.server or ''}"

@@ -49,7 +49,6 @@ class Fetcher:
         return int(answer["begin_ns"]), int(answer["end_ns"])
 
     def close(self) -> None:
-        """Let it end."""
         # The stream is borrowed from this answer, which alone closes the connection.
         self._socket._response.close()  # noqa: SLF001
 

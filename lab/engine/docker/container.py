@@ -51,12 +51,10 @@ class DockerContainer:
 
     @property
     def name(self) -> str:
-        """The container's name."""
         return self._name
 
     @property
     def labels(self) -> Mapping[str, str]:
-        """The container's labels."""
         return self._labels
 
     def start(self) -> None:

@@ -70,7 +70,6 @@ class DockerEngine:
 
     @property
     def kind(self) -> EngineKind:
-        """Docker."""
         return EngineKind.DOCKER
 
     def facts(self) -> EngineFacts:

@@ -33,7 +33,6 @@ class Places:
 
     @property
     def socket(self) -> Path:
-        """Where it answers."""
         return self.run / "docker.sock"
 
     @property
@@ -43,12 +42,10 @@ class Places:
 
     @property
     def exec_root(self) -> Path:
-        """Run-time state."""
         return self.run / "exec"
 
     @property
     def pid_file(self) -> Path:
-        """Its process id."""
         return self.run / "dockerd.pid"
 
     @property
@@ -63,7 +60,6 @@ class Places:
 
     @property
     def log(self) -> Path:
-        """What it says."""
         return self.data / "dockerd.log"
 
     def check(self) -> None:

@@ -90,7 +90,6 @@ class ProcessContainer:
 
     @property
     def id(self) -> str:
-        """Sixteen hexadecimal digits."""
         return self._record.id
 
     @property
@@ -100,7 +99,6 @@ class ProcessContainer:
 
     @property
     def labels(self) -> Mapping[str, str]:
-        """Its labels."""
         return self._record.labels
 
     def start(self) -> None:

@@ -23,7 +23,6 @@ class FileLogStream:
         self._closed = threading.Event()
 
     def __iter__(self) -> Iterator[LogLine]:
-        """Whole lines."""
         while not self._path.exists():
             if self._closed.wait(_POLL_S) or not self._runs():
                 return

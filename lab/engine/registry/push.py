@@ -68,7 +68,6 @@ class _Job:
         self._stopped.set()
 
     def push(self, ref: str, repository: str, tag: str) -> None:
-        """Push one image."""
         with translated(), _named(self._engine, ref, repository, tag):
             for line in self._lines(repository, tag):
                 if self._stopped.is_set():

@@ -31,7 +31,6 @@ class Placed:
 
     @property
     def height(self) -> int:
-        """Pixels."""
         return self.panel.place.h * (CELL + GAP) - GAP
 
 

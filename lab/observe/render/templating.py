@@ -31,7 +31,6 @@ class Chosen:
 
     @property
     def text(self) -> str:
-        """For people."""
         return "All" if self.everything else " + ".join(self.values)
 
 

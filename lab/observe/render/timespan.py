@@ -35,7 +35,6 @@ class Span:
 
     @property
     def seconds(self) -> float:
-        """How long."""
         return self.end - self.start
 
     def reaching_back(self, seconds: float) -> "Span":

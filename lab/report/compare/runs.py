@@ -68,7 +68,6 @@ class RunComparison(Frozen):
 
     @property
     def text(self) -> str:
-        """The one-sentence answer."""
         said = self._counted
         if self.different_machines:
             said += " The runs are of different machines: that is in every ratio."

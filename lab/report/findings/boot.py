@@ -48,7 +48,6 @@ class Worst:
 
     @property
     def names(self) -> str:
-        """The variants."""
         return ", ".join(row.variant for row in self.rows)
 
 

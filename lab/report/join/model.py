@@ -118,5 +118,4 @@ class Joined(Frozen):
         return all(run.container for run in self.runs)
 
     def to_json(self) -> str:
-        """The file's text."""
         return self.model_dump_json(by_alias=True, indent=1) + "\n"

@@ -35,7 +35,6 @@ class InstancePrice:
 
     @property
     def usd_per_1000(self) -> float:
-        """By ``FORMULA``."""
         return 1000 * self.latency.prediction_s / 3600 * self.instance.usd_per_hour
 
 
@@ -48,7 +47,6 @@ class PriceRatio:
 
     @property
     def model(self) -> str:
-        """Whose."""
         return self.arm64.model
 
     @property
@@ -63,7 +61,6 @@ class PriceRatio:
 
     @property
     def price(self) -> float:
-        """Of an hour."""
         return self.arm64.instance.usd_per_hour / self.amd64.instance.usd_per_hour
 
     @property
@@ -78,7 +75,6 @@ class PriceRatio:
 
     @property
     def pair(self) -> str:
-        """``ml.c7g.xlarge / ml.m5.xlarge``."""
         return f"{self.arm64.instance.name} / {self.amd64.instance.name}"
 
 

@@ -48,7 +48,6 @@ class Face:
         self._rest = _rest(emulator, registry, started.is_set, stopping or asyncio.Event())
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """One request."""
         if not self._started.is_set() and not _is_private(scope):
             # Endpoints of an earlier life are there, but not yet known to take requests.
             await self._started.wait()

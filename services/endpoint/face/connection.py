@@ -134,12 +134,10 @@ class Connection(asyncio.Protocol):
     # --- asyncio's callbacks ---------------------------------------------------------------------
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Keep the transport."""
         assert isinstance(transport, asyncio.Transport) or hasattr(transport, "write")  # noqa: S101
         self._transport = transport  # type: ignore[assignment]
 
     def data_received(self, data: bytes) -> None:
-        """Feed the parser."""
         self._answering = True
         try:
             self._parser.feed_data(data)

@@ -49,13 +49,11 @@ class Service:
         return Reply(200, b"")
 
     def startup(self) -> Reply:
-        """The start-up marks."""
         if self.startup_record is None:
             return refusal(503, "The start is not over yet.")
         return Reply(200, json.dumps(self.startup_record).encode())
 
     def metrics_page(self) -> Reply:
-        """Prometheus's page."""
         content_type, body = self.metrics.page()
         return Reply(200, body, content_type)
 

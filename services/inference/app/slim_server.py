@@ -127,7 +127,6 @@ class Server:
         self._wake()
 
     def run(self) -> None:
-        """Serve until ``stop``."""
         for _ in range(self._service.settings.threads):
             threading.Thread(target=self._predict, name="predict", daemon=True).start()
         self._selector.register(self._listener, selectors.EVENT_READ)

@@ -92,7 +92,6 @@ class UvicornWorker(Worker):  # type: ignore[misc]
         super().init_process()
 
     def run(self) -> None:
-        """Serve until SIGTERM."""
         import uvicorn  # while the model loads
 
         from . import predictor, server  # noqa: F401

@@ -24,7 +24,6 @@ class PanelReading:
 
     @property
     def text(self) -> str:
-        """For people."""
         return self.look.text(self.value)
 
     @property

@@ -22,7 +22,6 @@ class OnnxBackend:
         self._outputs = [card.output_name]
 
     def predict(self, pixels: bytes, count: int) -> bytes:
-        """See ``Backend``."""
         images = np.frombuffer(pixels, np.uint8).reshape(self._shape)
         (probabilities,) = self._run(self._outputs, {self._input: images[:count]})
         return np.ascontiguousarray(probabilities, np.float32).tobytes()

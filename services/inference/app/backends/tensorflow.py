@@ -22,7 +22,6 @@ class TensorflowBackend:
         self._card = card
 
     def predict(self, pixels: bytes, count: int) -> bytes:
-        """See ``Backend``."""
         card = self._card
         images = np.frombuffer(pixels, np.uint8).reshape(-1, card.height, card.width, 3)
         answer = self._signature(**{card.input_name: tf.constant(images[:count])})
