@@ -33,8 +33,10 @@ app.command()(images_build.build)
 
 @app.command()
 def report(
-    variants: list[str] = typer.Argument(None, help="Which variants; all that are built if none."),
-    platform: str = typer.Option(
+    variants: list[str] | None = typer.Argument(
+        None, help="Which variants; all that are built if none."
+    ),
+    platform: str | None = typer.Option(
         None, "--platform", help="linux/amd64 or linux/arm64; the engine's own by default."
     ),
     push: bool = typer.Option(

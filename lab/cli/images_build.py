@@ -22,7 +22,7 @@ Sizes = Mapping[tuple[str, Platform], int]
 
 
 def build(
-    variants: list[str] = typer.Argument(None, help="Which variants; all if none is named."),
+    variants: list[str] | None = typer.Argument(None, help="Which variants; all if none is named."),
     platform: list[str] = typer.Option(
         [],
         "--platform",

@@ -16,10 +16,10 @@ from lab.parity.session import ParityJob, run
 
 
 def parity(
-    variants: list[str] = typer.Argument(
+    variants: list[str] | None = typer.Argument(
         None, help="Which variants; all if none is named, and TensorFlow's take minutes."
     ),
-    platform: str = typer.Option(
+    platform: str | None = typer.Option(
         None, "--platform", help="What the engine's own platform is compared with; the other one."
     ),
     model: str = typer.Option("retinopathy-mobilenet", help="Which model to serve."),

@@ -18,7 +18,9 @@ from lab.units import format_bytes
 
 
 def push(
-    variants: list[str] = typer.Argument(None, help="Which variants; all that are built if none."),
+    variants: list[str] | None = typer.Argument(
+        None, help="Which variants; all that are built if none."
+    ),
     platform: list[str] = typer.Option(
         [],
         "--platform",

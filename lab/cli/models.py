@@ -16,7 +16,7 @@ app = typer.Typer(no_args_is_help=True)
 
 @app.command()
 def build(
-    models: list[str] = typer.Argument(None, help="Which models; all if none is named."),
+    models: list[str] | None = typer.Argument(None, help="Which models; all if none is named."),
     data: Path | None = typer.Option(
         None, "--data", help="A folder with APTOS 2019: train.csv and the images."
     ),
@@ -54,7 +54,9 @@ def list_models() -> None:
 
 @app.command()
 def verify(
-    models: list[str] = typer.Argument(None, help="Which models; all that are built if none."),
+    models: list[str] | None = typer.Argument(
+        None, help="Which models; all that are built if none."
+    ),
 ) -> None:
     """Compare built models with their cards: sums, archives, descriptions."""
     from lab.artifacts.verify import problems

@@ -179,6 +179,8 @@ class Plan(Frozen):
                 filled["warm_up"] = ()
             case str() as one:
                 filled["warm_up"] = (one,)
+            case _:
+                pass
         return filled
 
     @field_validator("variants", "models", "platforms", "tiers", "start_kinds")

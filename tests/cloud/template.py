@@ -107,7 +107,8 @@ class Resolver:
                 return all(self._true(one) for one in given)
             case "Fn::Or":
                 return any(self._true(one) for one in given)
-        raise TemplateError(f"{function} is no condition")
+            case _:
+                raise TemplateError(f"{function} is no condition")
 
     def value(self, said: Any) -> Any:
         """The value, with every function in it replaced."""

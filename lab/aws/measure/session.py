@@ -146,12 +146,7 @@ class _Session:
     def run(self, protocols: Sequence[Protocol]) -> str:
         """All requests that are missing; why it ended early, if it did."""
         for protocol in protocols:
-            match protocol:
-                case Protocol.WARM:
-                    stopped = self._warm()
-                case Protocol.COLD:
-                    stopped = self._cold()
-            if stopped:
+            if stopped := self._warm() if protocol is Protocol.WARM else self._cold():
                 return stopped
         return ""
 

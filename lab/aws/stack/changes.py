@@ -107,7 +107,8 @@ def detail(resource: TemplateResource) -> str:
             return _hosting(said["ProductionVariants"][0])
         case "AWS::ApplicationAutoScaling::ScalableTarget":
             return f"{said['MinCapacity']} to {said['MaxCapacity']} instances"
-    return _DETAILS.get(resource.type, "")
+        case _:
+            return _DETAILS.get(resource.type, "")
 
 
 def _hosting(variant: Mapping[str, Any]) -> str:

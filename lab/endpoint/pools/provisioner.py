@@ -58,7 +58,7 @@ class Provisioner:
             # No promise: the trace stays, and the next life of the emulator sweeps.
             _LOG.exception("launching %s of %s/%s", server_id, plan.endpoint, plan.name)
             self._meter.start_failed(plan.endpoint, plan.name)
-            msg = f"The container could not be started: {error or type(error).__name__}"
+            msg = f"The container could not be started: {str(error) or type(error).__name__}"
             raise LaunchFailed(msg) from error
         if server.container != trace.container:
             self._store.add_server(replace(trace, container=server.container))

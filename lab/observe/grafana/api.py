@@ -1,6 +1,7 @@
 """Grafana's HTTP API, as far as checking the boards asks it (Grafana 11's documentation)."""
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Final, Self
@@ -70,13 +71,12 @@ class Grafana:
         """Its version and the state of its database. Raises ``NoGrafanaError``."""
         try:
             answer = self._http.get("/api/health")
+        except httpx.TransportError as error:
+            raise self._nobody(str(error)) from error
+        with suppress(ValueError, TypeError):
             said = answer.json()
             if "version" in said or "database" in said:
                 return dict(said)
-        except httpx.TransportError as error:
-            raise self._nobody(str(error)) from error
-        except (ValueError, TypeError):
-            pass
         raise self._nobody(f"what listens there is none ({answer.status_code} at /api/health)")
 
     def get(self, path: str) -> Any:

@@ -104,7 +104,7 @@ class Prometheus:
             answer = self._client.request(method, self._url + path, **place)
         except (httpx.HTTPError, httpx.InvalidURL) as error:
             raise PrometheusError(
-                f"Prometheus does not answer at {self._url}: {error or type(error).__name__}.",
+                f"Prometheus does not answer at {self._url}: {str(error) or type(error).__name__}.",
                 remedy="Start the stack (make up), or say where it is: --prometheus URL.",
             ) from error
         try:

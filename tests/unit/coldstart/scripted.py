@@ -36,8 +36,9 @@ class ScriptedExecutor:
                 return _sample(trial, Outcome.FAILED, failure=played)
             case str():
                 return _sample(trial, Outcome.SKIPPED, skipped=played)
-        marks = {mark: EPOCH_NS + round(at * 1e9) for mark, at in played.items()}
-        return _sample(trial, Outcome.OK, marks=marks)
+            case _:
+                marks = {mark: EPOCH_NS + round(at * 1e9) for mark, at in played.items()}
+                return _sample(trial, Outcome.OK, marks=marks)
 
     def close(self) -> None:
         """Remember that it was closed."""

@@ -254,7 +254,7 @@ def test_an_update_that_meets_a_bug_leaves_the_old_fleet() -> None:
         await scene.clock.advance(0)
         assert scene.record("shop").status is Status.IN_SERVICE
         assert "ZeroDivisionError" in str(scene.record("shop").failure_reason)
-        assert scene.lease("shop")
+        assert scene.lease("shop").server.healthy
         await scene.fleet.close(stop_servers=True)
 
     run(test())
