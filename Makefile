@@ -110,7 +110,7 @@ test-emulated: setup ## Both platforms of every variant: build, compare, check; 
 
 .PHONY: test-unit
 test-unit: setup-test ## Run the tests that need no engine
-	@.venv/bin/pytest tests/unit -n auto
+	@.venv/bin/pytest tests/unit -n $$(($$(getconf _NPROCESSORS_ONLN) + 1))
 
 .PHONY: lock
 lock: setup-test ## Resolve requirements/*.in again, with hashes and without index addresses

@@ -64,6 +64,8 @@ def test_each_stream_keeps_its_pace() -> None:
         assert model.seen["fast"] <= 100 * took_s + 1
         assert model.seen["slow"] <= 10 * took_s + 1
         seen.append(model.seen)
+        if model.seen["fast"] >= 40 and model.seen["slow"] >= 4:
+            break
     # Nothing is caught up with: what a stall of the machine costs one go, another does not lose.
     assert max(one["fast"] for one in seen) >= 40
     assert max(one["slow"] for one in seen) >= 4
