@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from enum import StrEnum, unique
 from typing import Any, Final
 
-from pydantic import Field
+from pydantic import ConfigDict, Field
 
 from lab.aws.model import PushTarget, ServingKind
 from lab.schema import Frozen
@@ -65,6 +65,8 @@ class Sent(Frozen):
 
 class AwsRun(Frozen):
     """``aws.json``."""
+
+    model_config = ConfigDict(populate_by_name=True)
 
     schema_version: int = Field(default=SCHEMA, alias="schema", serialization_alias="schema")
     id: str
