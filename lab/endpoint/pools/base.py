@@ -281,11 +281,11 @@ class BasePool(ABC):
                 quiet.cancel()
         await self._provisioner.stop(server)
 
-    def _lose(self, server: Server, death: Death | None) -> None:
+    def _lose(self, server: Server, death: Death) -> None:
         """It is dead or as good as dead: its requests fail by themselves."""
         self._remove(server)
         self._health.forget(server)
-        self._provisioner.replaced(server, death or Death("it is lost"))
+        self._provisioner.replaced(server, death)
         self._stops.start(self._provisioner.stop(server))
 
     def _pass_on(self) -> Pool | None:

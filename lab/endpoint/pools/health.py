@@ -1,7 +1,6 @@
 """Whether a server still does its work: what ``/ping`` says, and what the engine says."""
 
 import logging
-from dataclasses import dataclass
 from enum import StrEnum, unique
 from typing import Final
 
@@ -15,22 +14,11 @@ MISSES: Final = 3
 
 @unique
 class ServerHealth(StrEnum):
-    """What an examination came to."""
+    """What an examination of a server that is to be kept came to."""
 
     HEALTHY = "healthy"
     SUSPECT = "suspect"
     """It runs, and its ``/ping`` is not 200: used only when there is no better one."""
-    DEAD = "dead"
-    """It no longer runs, or has been doubtful for too long."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Examination:
-    """A verdict and what it rests on."""
-
-    verdict: ServerHealth
-    death: Death | None = None
-    """Why it is lost."""
 
 
 class Health:
@@ -41,30 +29,29 @@ class Health:
         self._allowed = misses
         self._missed: dict[str, int] = {}
 
-    async def examine(self, server: Server, *, periodic: bool) -> Examination:
+    async def examine(self, server: Server, *, periodic: bool) -> ServerHealth | Death:
         """Ping, and look at the container when that fails.
+
+        ``Death`` when it no longer runs, or has been doubtful for too long.
 
         Only the ``periodic`` ones are counted: a burst of failed requests, each of which has the
         server looked at, is not several missed pings.
         """
         if await self._answers(server):
             self._missed.pop(server.id, None)
-            return Examination(verdict=ServerHealth.HEALTHY)
+            return ServerHealth.HEALTHY
         death = await self.death(server)
         if death is not None:
             self.forget(server)
-            return Examination(verdict=ServerHealth.DEAD, death=death)
+            return death
         if not periodic:
-            return Examination(verdict=ServerHealth.SUSPECT)
+            return ServerHealth.SUSPECT
         missed = self._missed.get(server.id, 0) + 1
         self._missed[server.id] = missed
         if missed < self._allowed:
-            return Examination(verdict=ServerHealth.SUSPECT)
+            return ServerHealth.SUSPECT
         self.forget(server)
-        return Examination(
-            verdict=ServerHealth.DEAD,
-            death=Death(f"/ping did not answer 200 within 2 s {missed} times"),
-        )
+        return Death(f"/ping did not answer 200 within 2 s {missed} times")
 
     async def _answers(self, server: Server) -> bool:
         try:

@@ -202,18 +202,18 @@ class RealTimePool(BasePool):
                 await asyncio.gather(*(self._ping(server) for server in servers))
 
     async def _ping(self, server: Server) -> None:
-        finding = await self._health.examine(server, periodic=True)
+        found = await self._health.examine(server, periodic=True)
         if server not in self.servers:
             return
-        match finding.verdict:
+        match found:
             case ServerHealth.HEALTHY:
                 if server not in self._ready:
                     self._settle(server, self._ready)
             case ServerHealth.SUSPECT:
                 if server not in self._doubtful:
                     self._settle(server, self._doubtful)
-            case ServerHealth.DEAD:
-                self._replace(server, finding.death)
+            case Death() as death:
+                self._replace(server, death)
 
     def _examine_now(self, server: Server) -> None:
         """A request could not reach it: nobody gets it until it was looked at."""
@@ -223,18 +223,18 @@ class RealTimePool(BasePool):
         self._examined[server] = self._work.start(self._examination(server))
 
     async def _examination(self, server: Server) -> None:
-        finding = await self._health.examine(server, periodic=False)
+        found = await self._health.examine(server, periodic=False)
         if self._examined.pop(server, None) is None:
             return
-        match finding.verdict:
+        match found:
             case ServerHealth.HEALTHY:
                 self._settle(server, self._ready)
             case ServerHealth.SUSPECT:
                 self._settle(server, self._doubtful)
-            case ServerHealth.DEAD:
-                self._replace(server, finding.death)
+            case Death() as death:
+                self._replace(server, death)
 
-    def _replace(self, server: Server, death: Death | None) -> None:
+    def _replace(self, server: Server, death: Death) -> None:
         young = self._clock.monotonic() - self._since.get(server, 0.0) < _YOUNG_S
         self._failures = self._failures + 1 if young else 0
         self._lose(server, death)

@@ -181,14 +181,15 @@ class ServerlessPool(BasePool):
         self._expect(coming, self._looking(coming, server))
 
     async def _looking(self, coming: _Coming, server: Server) -> None:
-        finding = await self._health.examine(server, periodic=False)
+        found = await self._health.examine(server, periodic=False)
         coming.suspect = None
-        if finding.verdict is ServerHealth.HEALTHY:
+        if found is ServerHealth.HEALTHY:
             del self._coming[coming]
             server.healthy = True
             self._deliver(coming, server, cold=False)
             return
-        self._lose(server, finding.death or Death("it runs, but /ping does not answer 200"))
+        sick = Death("it runs, but /ping does not answer 200")
+        self._lose(server, found if isinstance(found, Death) else sick)
         if coming.claimed:
             await self._launching(coming)
             return
