@@ -69,6 +69,15 @@ static int serve(int fd, struct client *c) {
     }
 }
 
+/* Take in what a client has sent, and answer it. 0 when the client is to be dropped. */
+static int hear(int i) {
+    struct client *c = &clients[i];
+    ssize_t got = read(polls[i].fd, c->head + c->used, HEAD - 1 - c->used);
+    if (got <= 0) return 0;
+    c->used += (size_t)got;
+    return serve(polls[i].fd, c);
+}
+
 static void drop(int i) {
     close(polls[i].fd);
     polls[i].fd = -1;
@@ -96,11 +105,7 @@ static void finish(void) {
         for (int i = 1; i <= CLIENTS; i++) {
             struct client *c = &clients[i];
             if (polls[i].fd < 0) continue;
-            if (heard > 0 && polls[i].revents) {
-                ssize_t got = read(polls[i].fd, c->head + c->used, HEAD - 1 - c->used);
-                if (got > 0) c->used += (size_t)got;
-                if (got <= 0 || !serve(polls[i].fd, c) || !(c->used || c->body)) drop(i);
-            }
+            if (heard > 0 && polls[i].revents && !(hear(i) && (c->used || c->body))) drop(i);
             unfinished += polls[i].fd >= 0 && (c->used || c->body);
         }
         if (heard == 0 && !unfinished) return;
@@ -129,11 +134,7 @@ int main(void) {
     while (!leaving) {
         if (ppoll(polls, CLIENTS + 1, NULL, &running) < 0) continue;
         for (int i = 1; i <= CLIENTS; i++) {
-            if (polls[i].fd < 0 || !polls[i].revents) continue;
-            struct client *c = &clients[i];
-            ssize_t got = read(polls[i].fd, c->head + c->used, HEAD - 1 - c->used);
-            if (got > 0 && (c->used += (size_t)got, serve(polls[i].fd, c))) continue;
-            drop(i);
+            if (polls[i].fd >= 0 && polls[i].revents && !hear(i)) drop(i);
         }
         if (polls[0].revents) take();
     }
