@@ -67,7 +67,8 @@ def emulator(
         state=tmp_path_factory.mktemp("emulator") / "state",
         engine=engine.address,
         s3=s3_url,
-        env={"LAB_NETWORK": network, **env},
+        network=network,
+        env=env,
     )
     one.client("s3").create_bucket(Bucket=BUCKET)
     one.start()

@@ -41,6 +41,8 @@ class Emulator:
     state: Path
     engine: str
     s3: str
+    network: str
+    """Of its model containers: one that no other process uses."""
     env: Mapping[str, str] = field(default_factory=dict)
     port: int = field(default_factory=free_port)
     process: subprocess.Popen[bytes] | None = None
@@ -66,6 +68,7 @@ class Emulator:
                     "LAB_ACCOUNT": ACCOUNT,
                     "LAB_REGION": REGION,
                     "LAB_PING_S": "1",
+                    "LAB_NETWORK": self.network,
                     "DOCKER_HOST": self.engine,
                     "AWS_ENDPOINT_URL_S3": self.s3,
                     **self.env,

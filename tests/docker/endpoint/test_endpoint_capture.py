@@ -24,9 +24,9 @@ def lines(site: Site, endpoint: str) -> list[dict[str, Any]]:
 
 
 def test_requests_and_answers_are_found_in_s3_at_the_latest_when_the_emulator_ends(
-    engine: DockerEngine, s3_url: str, obedient: str, tmp_path: Any
+    engine: DockerEngine, s3_url: str, network: str, obedient: str, tmp_path: Any
 ) -> None:
-    emulator = Emulator(state=tmp_path / "state", engine=engine.address, s3=s3_url)
+    emulator = Emulator(state=tmp_path / "state", engine=engine.address, s3=s3_url, network=network)
     emulator.client("s3").create_bucket(Bucket=BUCKET)
     emulator.start()
     site = Site(emulator, obedient)

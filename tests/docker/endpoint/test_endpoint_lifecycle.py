@@ -210,6 +210,7 @@ def test_two_emulators_leave_each_other_s_containers_alone(
         state=tmp_path_factory.mktemp("other") / "state",
         engine=engine.address,
         s3=site.emulator.s3,
+        network=site.emulator.network,
     )
     other.start()
     try:
