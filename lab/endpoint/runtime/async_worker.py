@@ -15,6 +15,7 @@ from lab.endpoint.live import LiveEndpoint, LiveVariant, Server
 from lab.endpoint.metrics.meter import Meter
 from lab.endpoint.records import AsyncRecord
 from lab.endpoint.runtime import async_request, wording
+from lab.endpoint.runtime.streaming import EXCERPT
 from lab.endpoint.s3 import ObjectError, Objects
 from lab.endpoint.settings import EmulatorSettings
 from lab.endpoint.store import Store
@@ -36,7 +37,6 @@ _THREADS = 16
 _LARGE: Final = 32 * 1024**2
 """Inputs above this are held one at a time; 16 of those below fit into half a GB."""
 _RETRY_S = 0.5
-_EXCERPT = 64 * 1024
 _LOGGED = 2_000
 """Characters of a failure that go to the emulator's own log; all of it goes to S3."""
 _UPLOADS = 6
@@ -224,7 +224,7 @@ class Worker:
             status = answer.status
             if 200 <= status < 300:
                 return answer
-            said = answer.body[:_EXCERPT].decode("utf-8", "replace")
+            said = answer.body[:EXCERPT].decode("utf-8", "replace")
         where = wording.Where(
             region=self._settings.region,
             account=self._settings.account,

@@ -7,9 +7,7 @@ from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
-from lab.endpoint.live import (
-    Lease,
-)
+from lab.endpoint.live import Lease
 from lab.endpoint.protocol.eventstream import (
     Rechunker,
     StreamCode,
