@@ -8,6 +8,14 @@ from typing import Final
 
 from lab.spec import MB_PER_VCPU, Platform
 
+GIB: Final = 1024**3
+_MIB: Final = 1024**2
+SERVERLESS_DISK_BYTES: Final = 5 * GIB
+LARGE: Final = {Platform.AMD64: "ml.m5.large", Platform.ARM64: "ml.m6g.large"}
+"""A small general instance of 2 vCPU and 8 GiB with each processor, for the lab's own endpoints."""
+
+_ARM: Final = "arm64"
+
 
 @dataclass(frozen=True, kw_only=True)
 class Compute:
@@ -17,15 +25,6 @@ class Compute:
     cpus: float | None
     disk_bytes: int | None = None
     """What it may write; None is not watched."""
-
-
-GIB: Final = 1024**3
-_MIB: Final = 1024**2
-SERVERLESS_DISK_BYTES: Final = 5 * GIB
-LARGE: Final = {Platform.AMD64: "ml.m5.large", Platform.ARM64: "ml.m6g.large"}
-"""A small general instance of 2 vCPU and 8 GiB with each processor, for the lab's own endpoints."""
-
-_ARM: Final = "arm64"
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -85,7 +85,7 @@ class EndpointRecord:
     """Grows with each fleet that is built: servers of an older one are not this one's."""
     origins: Body = field(default_factory=dict)
     """Its configurations as they were when it was told to use them, with their models and tags:
-    they may be deleted, or made anew under the same name, while it lives. ``resolve`` reads it."""
+    they may be deleted, or made anew under the same name, while it lives. ``plans`` reads it."""
 
 
 @dataclass(frozen=True, kw_only=True)

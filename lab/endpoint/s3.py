@@ -19,6 +19,16 @@ import botocore.session
 from botocore import exceptions as refused
 from botocore.config import Config
 
+UNREACHABLE: Final = "Unreachable"
+"""``ObjectError.code`` when nobody answered: the one that may pass by itself."""
+
+_PART = 1024 * 1024
+_CONNECT_S = 3.0
+_READ_S = 60.0
+_AMAZON = re.compile(
+    r"^(?:(?P<bucket>.+)\.)?s3(?:[.-](?:dualstack\.)?[a-z0-9-]+)?\.amazonaws\.com(?:\.cn)?$"
+)
+
 
 class Objects(Protocol):
     """S3, as far as the emulator needs it. Blocking: call it in a thread.
@@ -50,17 +60,6 @@ class ObjectError(Exception):
     def __init__(self, code: str, message: str) -> None:
         super().__init__(message)
         self.code = code
-
-
-UNREACHABLE: Final = "Unreachable"
-"""``ObjectError.code`` when nobody answered: the one that may pass by itself."""
-
-_PART = 1024 * 1024
-_CONNECT_S = 3.0
-_READ_S = 60.0
-_AMAZON = re.compile(
-    r"^(?:(?P<bucket>.+)\.)?s3(?:[.-](?:dualstack\.)?[a-z0-9-]+)?\.amazonaws\.com(?:\.cn)?$"
-)
 
 
 @dataclass(frozen=True, kw_only=True)

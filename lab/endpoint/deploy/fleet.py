@@ -42,7 +42,7 @@ class _Worker:
 
 
 class EndpointFleet:
-    """Implements ``parts.Fleet``."""
+    """Implements ``live.Fleet``."""
 
     def __init__(
         self,

@@ -6,7 +6,6 @@ import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from threading import Event
 from typing import Final
 
 from lab.artifacts.archive import MOST_BYTES, extract_stream
@@ -15,8 +14,6 @@ from lab.endpoint.s3 import ObjectError, Objects
 from lab.errors import ArchiveError, DiskFullError
 
 _PARTS: Final = 8
-
-
 _POLL_S: Final = 0.1
 
 
@@ -79,7 +76,7 @@ class Cancelled(Exception):  # noqa: N818 - an outcome
 class Deadline:
     """A deadline, and whether anybody still waits."""
 
-    def __init__(self, *, at: float, cancelled: Event, what: str) -> None:
+    def __init__(self, *, at: float, cancelled: threading.Event, what: str) -> None:
         """``at`` is monotonic; ``what`` says in a failure what took too long."""
         self.at = at
         self._cancelled = cancelled

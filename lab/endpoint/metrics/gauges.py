@@ -9,6 +9,9 @@ from prometheus_client.registry import Collector
 from lab.endpoint.live import Fleet, LiveVariant
 from lab.endpoint.records import EndpointKind, EndpointRecord
 
+VARIANT: Final = ("endpoint", "variant")
+"""CloudWatch's dimensions, in our spelling."""
+
 
 class States(Collector):
     """One series per endpoint; a deleted one has none."""
@@ -30,10 +33,6 @@ class States(Collector):
         for record in self._records():
             family.add_metric((record.name, record.status.value), record.modified_at)
         yield family
-
-
-VARIANT: Final = ("endpoint", "variant")
-"""CloudWatch's dimensions, in our spelling."""
 
 
 class ResourceUsage(Protocol):

@@ -22,23 +22,6 @@ from lab.endpoint.live import LiveEndpoint
 from lab.endpoint.s3 import ObjectError, Objects
 from lab.endpoint.transport import ContainerAnswer, ContainerCall
 
-
-class Capture(Protocol):
-    """What ``Invoker`` hands every answered request of an endpoint with data capture to."""
-
-    def record(
-        self,
-        endpoint: LiveEndpoint,
-        variant: str,
-        *,
-        request: ContainerCall,
-        answer: ContainerAnswer,
-        inference_id: str | None,
-        at: float,
-    ) -> None:
-        """Keep a copy, if this one is in the sample. Returns at once, and never raises."""
-
-
 _LOG = logging.getLogger(__name__)
 
 FLUSH_S: Final = 60.0
@@ -57,6 +40,22 @@ _CLOSE_S = 10.0
 _ALL = 100
 _INPUT = frozenset({"Input", "InputAndOutput"})
 _OUTPUT = frozenset({"Output", "InputAndOutput"})
+
+
+class Capture(Protocol):
+    """What ``Invoker`` hands every answered request of an endpoint with data capture to."""
+
+    def record(
+        self,
+        endpoint: LiveEndpoint,
+        variant: str,
+        *,
+        request: ContainerCall,
+        answer: ContainerAnswer,
+        inference_id: str | None,
+        at: float,
+    ) -> None:
+        """Keep a copy, if this one is in the sample. Returns at once, and never raises."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -13,9 +13,8 @@ from docker.utils import kwargs_from_env
 from lab.engine.docker.errors import translated
 
 _NS: Final = 1_000_000_000
-
-
 _ZERO_TIME: Final = "0001-01-01"
+_UNIX: Final = "unix://"
 
 
 def parse_time(text: str) -> int | None:
@@ -25,9 +24,6 @@ def parse_time(text: str) -> int | None:
         return None
     whole = datetime.fromisoformat(found[1] + found[3].replace("Z", "+00:00"))
     return round(whole.timestamp()) * _NS + int((found[2] or "0").ljust(9, "0")[:9])
-
-
-_UNIX: Final = "unix://"
 
 
 def open_client(address: str, *, timeout_s: float) -> Any:

@@ -19,7 +19,7 @@ _AGENT: Final = "AHC/2.0"  # as seen on the platform
 
 
 class ContainerTransport:
-    """``parts.Transport`` over plain asyncio."""
+    """``lab.endpoint.transport.Transport`` over plain asyncio."""
 
     def __init__(self) -> None:
         self._idle: dict[Address, list[Connection]] = {}
