@@ -2,15 +2,20 @@
 
 import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from string import ascii_uppercase
 from typing import Any, Final
 
 from lab.errors import UsageError
 
 _GRAFANAS_OWN: Final = frozenset({"grafana", "datasource"})
-_LETTERS: Final = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+_COLUMNS: Final = 24
+_GAP: Final = 8
+_PAGE: Final = 1280
+_MARGIN: Final = 32
+"""Pixels, but for the columns."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,7 +28,6 @@ class PanelQuery:
     instant: bool = False
     format: str = "time_series"
     """``time_series``, ``table`` or ``heatmap``."""
-    interval: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,28 +44,31 @@ class GridPosition:
 class Panel:
     """A panel as its file has it; foreign parts stay as JSON."""
 
-    id: int
     title: str
     kind: str
     place: GridPosition
     description: str = ""
     targets: Sequence[PanelQuery] = ()
-    options: Mapping[str, Any] = field(default_factory=dict)
-    defaults: Mapping[str, Any] = field(default_factory=dict)
-    overrides: Sequence[Mapping[str, Any]] = ()
-    transformations: Sequence[Mapping[str, Any]] = ()
-    interval: str = ""
-    points: int | None = None
-    """At most so many, else as many as it is wide."""
     since: str = ""
     """A range of its own instead of the board's, such as ``24h``."""
-    repeat: str = ""
-    downwards: bool = False
-    """Repeated panels stand below each other."""
-    per_row: int = 4
-    transparent: bool = False
-    collapsed: Sequence["Panel"] = ()
-    """Of a row that is folded: what it holds."""
+    json: Mapping[str, Any] = field(default_factory=dict)
+    """All of it, but for what is switched off."""
+
+    @property
+    def options(self) -> Mapping[str, Any]:
+        """What its kind alone has."""
+        return self.json.get("options") or {}
+
+    @property
+    def defaults(self) -> Mapping[str, Any]:
+        """How its columns are shown, unless an override says otherwise."""
+        return (self.json.get("fieldConfig") or {}).get("defaults") or {}
+
+    @property
+    def width(self) -> int:
+        """Pixels on a page of 1280."""
+        column = (_PAGE - _MARGIN - (_COLUMNS - 1) * _GAP) / _COLUMNS
+        return round(self.place.w * (column + _GAP) - _GAP)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,7 +85,6 @@ class Variable:
     all_value: str = ""
     sort: int = 0
     current: Sequence[str] = ()
-    hidden: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -117,11 +123,6 @@ class Board:
     links: Sequence[BoardLink] = ()
     since: str = "now-1h"
     until: str = "now"
-
-    def queried(self) -> Iterator[Panel]:
-        """Every panel that asks something, folded ones too."""
-        for panel in self.panels:
-            yield from (one for one in (panel, *panel.collapsed) if one.targets)
 
 
 def find(folder: Path, chosen: Sequence[str] = ()) -> Sequence[Board]:
@@ -202,15 +203,10 @@ def _of_grafana(mark: Mapping[str, Any]) -> bool:
 
 
 def _panel(raw: Mapping[str, Any]) -> Panel:
-    config = raw.get("fieldConfig") or {}
     grid = raw.get("gridPos") or {}
-    targets = [
-        _target(target, place)
-        for place, target in enumerate(raw.get("targets") or [])
-        if not target.get("hide")
-    ]
+    targets = [one for one in raw.get("targets") or [] if not one.get("hide")]
+    changes = [one for one in raw.get("transformations") or [] if not one.get("disabled")]
     return Panel(
-        id=int(raw.get("id") or 0),
         title=raw.get("title") or "",
         kind=str(raw["type"]),
         place=GridPosition(
@@ -220,35 +216,20 @@ def _panel(raw: Mapping[str, Any]) -> Panel:
             h=int(grid.get("h", 8)),
         ),
         description=raw.get("description") or "",
-        targets=targets,
-        options=raw.get("options") or {},
-        defaults=config.get("defaults") or {},
-        overrides=config.get("overrides") or [],
-        transformations=[t for t in raw.get("transformations") or [] if not t.get("disabled")],
-        interval=raw.get("interval") or "",
-        points=raw.get("maxDataPoints"),
+        targets=[_target(one, place) for place, one in enumerate(targets) if "expr" in one],
         since=raw.get("timeFrom") or "",
-        repeat=raw.get("repeat") or "",
-        downwards=raw.get("repeatDirection") == "v",
-        per_row=int(raw.get("maxPerRow") or 4),
-        transparent=bool(raw.get("transparent")),
-        collapsed=[_panel(inner) for inner in raw.get("panels") or []],
+        json={**raw, "targets": targets, "transformations": changes},
     )
 
 
 def _target(raw: Mapping[str, Any], place: int) -> PanelQuery:
-    source = raw.get("datasource")
-    kind = source.get("type") if isinstance(source, Mapping) else None
-    if "expr" not in raw:
-        raise ValueError(f"a query of the data source {kind or 'unknown'} has no PromQL")
     return PanelQuery(
-        ref=raw.get("refId") or _LETTERS[place % len(_LETTERS)],
+        ref=raw.get("refId") or ascii_uppercase[place % len(ascii_uppercase)],
         expr=raw["expr"],
         legend=raw.get("legendFormat") or "__auto",
         # With both, Grafana draws the range; the instant one is for tables in Explore.
         instant=bool(raw.get("instant")) and not raw.get("range"),
         format=raw.get("format") or "time_series",
-        interval=raw.get("interval") or "",
     )
 
 
@@ -267,7 +248,6 @@ def _variable(raw: Mapping[str, Any]) -> Variable:
         all_value=raw.get("allValue") or "",
         sort=int(raw.get("sort") or 0),
         current=[str(value) for value in values],
-        hidden=raw.get("hide") == 2,
     )
 
 

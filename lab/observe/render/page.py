@@ -13,7 +13,6 @@ from markupsafe import Markup
 
 from lab.observe.render.board import BoardLink, link_to
 from lab.observe.render.draw import DrawnBoard, PanelState
-from lab.observe.render.panels.numbers import track
 from lab.observe.render.panels.views import Plot
 from lab.observe.render.panels.words import markdown
 from lab.observe.render.timespan import duration_text
@@ -47,7 +46,6 @@ def render(drawn: Sequence[DrawnBoard], *, source: str) -> str:
             length=duration_text,
             links=functools.partial(_links, uids=uids),
             markdown=lambda text: markdown(text, uids),
-            track=track(),
             PanelState=PanelState,
         )
     )

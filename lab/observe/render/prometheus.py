@@ -80,11 +80,6 @@ class Prometheus:
         found = self._ask(f"/api/v1/label/{label}/values", method="GET", **_edges(span), **more)
         return [str(value) for value in found]
 
-    def label_names(self, *, match: str, span: Span) -> Sequence[str]:
-        """Every label that matching series have."""
-        more = {"match[]": match} if match else {}
-        return [str(name) for name in self._ask("/api/v1/labels", **_edges(span), **more)]
-
     def scrape_interval(self) -> float:
         """Seconds between two scrapes, as its configuration has it; Grafana's default if hidden."""
         try:

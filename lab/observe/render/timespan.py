@@ -50,9 +50,9 @@ class QueryStep:
     rate: float
 
     @classmethod
-    def of(cls, span: Span, *, points: int, least: float, scrape: float) -> "QueryStep":
-        """``least`` is the panel's own shortest step, else ``scrape`` itself."""
-        shortest = max(least, span.seconds / _MOST_POINTS)
+    def of(cls, span: Span, *, points: int, scrape: float) -> "QueryStep":
+        """About so many ``points``, never closer than one ``scrape`` is to the next."""
+        shortest = max(scrape, span.seconds / _MOST_POINTS)
         step = max(rounded(span.seconds / max(points, 1)), shortest)
         # One more scrape than a step, so that neighbouring windows share a sample.
         return cls(step=step, rate=max(step + scrape, _SCRAPES * scrape))

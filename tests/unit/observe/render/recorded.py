@@ -38,7 +38,7 @@ class Record:
         raw = request.content.decode() or urlsplit(str(request.url)).query
         params = {key: values[0] for key, values in parse_qs(raw).items()}
         self.asked.append((request.url.path, params))
-        query = params.get("query", "")
+        query = params.get("query") or params.get("match[]", "")
         if query in self.refused:
             body = {"status": "error", "errorType": "bad_data", "error": self.refused[query]}
             return httpx.Response(400, json=body)
