@@ -26,7 +26,7 @@ from grafana_foundation_sdk.models import prometheus as formats
 from grafana_foundation_sdk.models import text as modes
 from grafana_foundation_sdk.models import units
 
-from lab.spec import Phase
+from lab.spec import PHASE_COLOURS, Phase
 
 SOURCE: Final = models.DataSourceRef(type_val="prometheus", uid="prometheus")
 """The data source that services/grafana/provisioning makes under this uid."""
@@ -39,22 +39,6 @@ COUNT: Final = units.Short
 PLAIN: Final = units.Number
 
 GREEN, ORANGE, RED, BLUE, GREY = "green", "orange", "red", "blue", "#7d8791"
-
-PHASE_COLOURS: Final[Mapping[Phase, str]] = {
-    Phase.IMAGE_PULL: "#2f8fd0",
-    Phase.IMAGE_UNPACK: "#56b4e9",
-    Phase.MODEL_FETCH: "#009e73",
-    Phase.CREATE: "#66707a",
-    Phase.START: "#a3abb3",
-    Phase.BOOT: "#7d6c5d",
-    Phase.INTERPRETER: "#f0e442",
-    Phase.IMPORTS: "#e69f00",
-    Phase.MODEL_LOAD: "#d55e00",
-    Phase.SERVE: "#cc79a7",
-    Phase.READY: "#8a5a9e",
-    Phase.FIRST_PREDICTION: "#8fa8c8",
-}
-"""As in the report of a run."""
 
 
 def query(expr: str, legend: str = "__auto") -> prometheus.Dataquery:
@@ -250,7 +234,7 @@ def phases(title: str, about: str, rows_of: str, expr: str) -> barchart.Panel:
             rows_of,
             "phase",
             expr,
-            colours={phase.value: colour for phase, colour in PHASE_COLOURS.items()},
+            colours={phase.value: colour.either for phase, colour in PHASE_COLOURS.items()},
         )
         .transformations([*_matrix(rows_of, "phase"), _ordered(rows_of)])
         .orientation(kinds.VizOrientation.HORIZONTAL)
