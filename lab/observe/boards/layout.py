@@ -41,10 +41,11 @@ DETAILS: Final[Mapping[str, Mapping[str, Any]]] = {
 
 @dataclass(frozen=True, kw_only=True)
 class BoardRow:
-    """Panels side by side, each with its width in columns; together they fill the board."""
+    """Panels side by side, with their widths in columns; together they fill the board."""
 
     height: int
-    panels: Sequence[tuple[Any, int]]
+    widths: Sequence[int]
+    panels: Sequence[Any]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -98,7 +99,7 @@ def assemble(board: Board) -> models.Dashboard:
     number, top = 0, 0
     for row in board.rows:
         left = 0
-        for panel, width in row.panels:
+        for panel, width in zip(row.panels, row.widths, strict=True):
             number += 1
             place = models.GridPos(h=row.height, w=width, x=left, y=top)
             made = made.with_panel(panel.id(number).grid_pos(place))
