@@ -21,9 +21,6 @@ Prometheus does the sum by ``rule_expression``. Counts are added up over an endp
 one model; of several models (two variants, an update) the one that drifts most is the endpoint's.
 """
 
-import math
-from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
 SMALL: Final = 0.1
@@ -40,35 +37,6 @@ WINDOWS: Final = ("5m", "1h")
 BIN: Final = "lab_inference_drift_bin_total"
 REFERENCE: Final = "lab_inference_drift_reference_ratio"
 _OF_MODEL: Final = "endpoint, model, feature"
-
-Shares = Mapping[str, float]
-"""By the bin's name."""
-Ask = Callable[[str], Sequence[tuple[Mapping[str, str], float]]]
-"""Has Prometheus evaluate an expression: labels and value of each series of the answer."""
-
-
-def psi(seen: Sequence[float], reference: Sequence[float]) -> float:
-    """The index of counts or shares by bin, in the same order; both are scaled to add up to 1.
-
-    Raises ``ValueError`` when they have not the same bins, or when one of them has nothing in any.
-    """
-    if len(seen) != len(reference):
-        raise ValueError(f"{len(seen)} bins cannot be compared with {len(reference)}")
-    return math.fsum(
-        (p - q) * math.log(p / q) for p, q in zip(_shares(seen), _shares(reference), strict=True)
-    )
-
-
-def _shares(counts: Sequence[float]) -> Sequence[float]:
-    total = math.fsum(counts)
-    if not total > 0 or min(counts) < 0:
-        raise ValueError("there must be something in some bin, and less than nothing in none")
-    return [max(count / total, FLOOR) for count in counts]
-
-
-def expected_by_chance(bins: int, *, images: float, reference_images: float) -> float:
-    """The index's mean when nothing has changed: a figure of that size says nothing."""
-    return (bins - 1) * (1 / images + 1 / reference_images)
 
 
 def psi_record(window: str) -> str:
@@ -87,15 +55,16 @@ def rule_expression(window: str) -> str:
     The reference is taken as of any time within the window, like the images: a serverless endpoint
     may have no container now.
     """
-    p = f"clamp_min({_seen(window)} / on ({_OF_MODEL}) group_left () {_images(window)}, {FLOOR:g})"
-    q = f"clamp_min({_reference(window)}, {FLOOR:g})"
+    seen, images = seen_expression(window), _images(window)
+    p = f"clamp_min({seen} / on ({_OF_MODEL}) group_left () {images}, {FLOOR:g})"
+    q = f"clamp_min({reference_expression(window)}, {FLOOR:g})"
     return (
         "max by (endpoint, feature) (\n"
         f"  sum by ({_OF_MODEL}) (\n"
         f"    ({p} - {q})\n"
         f"    * ln({p} / {q})\n"
         "  )\n"
-        f"  and on ({_OF_MODEL}) {_images(window)} >= {LEAST_IMAGES}\n"
+        f"  and on ({_OF_MODEL}) {images} >= {LEAST_IMAGES}\n"
         ")"
     )
 
@@ -105,7 +74,8 @@ def images_expression(window: str) -> str:
     return f"sum by (endpoint, feature) (increase({BIN}[{window}]))"
 
 
-def _seen(window: str) -> str:
+def seen_expression(window: str) -> str:
+    """How many images of a model came within the window, by bin, in PromQL."""
     return f"sum by ({_OF_MODEL}, bin) (increase({BIN}[{window}]))"
 
 
@@ -113,33 +83,7 @@ def _images(window: str) -> str:
     return f"sum by ({_OF_MODEL}) (increase({BIN}[{window}]))"
 
 
-def _reference(window: str) -> str:
+def reference_expression(window: str) -> str:
+    """The shares that a model's reference has, by bin, in PromQL."""
     # All containers of a model tell the same; the mean would be of as many as there were.
     return f"max by ({_OF_MODEL}, bin) (last_over_time({REFERENCE}[{window}]))"
-
-
-def measured(ask: Ask, window: str) -> Mapping[tuple[str, str], float]:
-    """What ``rule_expression`` says, computed here from what the service counted.
-
-    By endpoint and feature. For checking the rules, and for where no rules are.
-    """
-    seen, reference = _by_model(ask(_seen(window))), _by_model(ask(_reference(window)))
-    found: dict[tuple[str, str], float] = {}
-    for (endpoint, model, feature), counts in seen.items():
-        wanted = reference.get((endpoint, model, feature), {})
-        common = sorted(counts.keys() & wanted.keys())
-        if not common or math.fsum(counts.values()) < LEAST_IMAGES:
-            continue
-        value = psi([counts[name] for name in common], [wanted[name] for name in common])
-        found[endpoint, feature] = max(value, found.get((endpoint, feature), 0.0))
-    return found
-
-
-def _by_model(
-    series: Sequence[tuple[Mapping[str, str], float]],
-) -> Mapping[tuple[str, str, str], Shares]:
-    bins: defaultdict[tuple[str, str, str], dict[str, float]] = defaultdict(dict)
-    for labels, value in series:
-        key = labels.get("endpoint", ""), labels.get("model", ""), labels.get("feature", "")
-        bins[key][labels.get("bin", "")] = value
-    return bins
