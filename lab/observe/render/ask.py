@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from threading import Lock
 
 from lab.errors import UsageError
@@ -78,11 +78,11 @@ class Oracle:
             except QueryRefusedError as error:
                 asked.append(Asked(ref=target.ref, expr=expr, empty=True, refused=error.what))
                 continue
-            named = replace(target, expr=expr, legend=scope.words(target.legend))
+            named = target.model_copy(update={"expr": expr, "legend": scope.words(target.legend)})
             made = from_answer(named, series, step=pace.step)
             frames += made
             asked.append(Asked(ref=target.ref, expr=expr, empty=all(frame.empty for frame in made)))
-        shown = transformed(single_value(frames), panel.json.get("transformations") or [])
+        shown = transformed(single_value(frames), panel.source.get("transformations") or [])
         return QueryResult(frames=shown, asked=asked, span=span)
 
     def events(self, board: Board, scope: Scope, *, span: Span) -> Sequence[AnnotationEvent]:

@@ -194,7 +194,7 @@ def _panel(
         description=scope.words(panel.description),
         state=PanelState.FAILED,
     )
-    if unknown := undrawn(panel.json):
+    if unknown := undrawn(panel.source):
         return replace(drawn, trouble=f"Not drawn here: {'; '.join(unknown)}.")
     try:
         answer = oracle.panel(panel, scope, span=span)

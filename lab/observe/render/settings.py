@@ -65,7 +65,7 @@ class Look:
 def look_of(panel: Panel, field: Field) -> Look:
     """The settings of a column of a panel."""
     settings: dict[str, Any] = json.loads(json.dumps(dict(panel.defaults)))
-    for override in (panel.json.get("fieldConfig") or {}).get("overrides") or []:
+    for override in (panel.source.get("fieldConfig") or {}).get("overrides") or []:
         if _fits(override.get("matcher") or {}, field):
             for one in override.get("properties") or []:
                 _put(settings, str(one.get("id", "")), one.get("value"))

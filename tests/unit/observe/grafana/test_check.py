@@ -12,7 +12,7 @@ from lab.errors import UsageError
 from lab.observe.grafana import check
 from lab.observe.grafana.api import Grafana, NoGrafanaError
 from lab.observe.grafana.check import BoardFault
-from lab.observe.render.board import Board, find, parse
+from lab.observe.render.board import Board, find
 from lab.observe.render.prometheus import Prometheus
 from lab.paths import ROOT
 from tests.unit.observe.standins import Asked, standing_in
@@ -101,7 +101,7 @@ def prometheus() -> Prometheus:
 
 def board(**panel: Any) -> Board:
     made = {**BOARD["panels"][0], **panel}  # type: ignore[index]
-    return parse({**BOARD, "panels": [made]})
+    return Board.model_validate({**BOARD, "panels": [made]})
 
 
 def findings(
