@@ -13,7 +13,6 @@ from prometheus_client import CollectorRegistry
 from lab.endpoint.metrics.counters import Counters
 from lab.observe.metrics_page.registry import Metric, described
 from lab.observe.names import BENCH, CELL, DISCOVERED
-from lab.observe.runs.readings import HELP
 from lab.paths import ROOT, SERVICES
 from lab.process import run
 
@@ -101,8 +100,8 @@ def bench() -> Sequence[Metric]:
     """The benches'."""
     extra = {"lab_bench_run_info": ("engine", "commit")}
     return [
-        Metric(name=name, type="gauge", labels=(*BENCH[name], *extra.get(name, ())), help=text)
-        for name, text in HELP.items()
+        Metric(name=name, type="gauge", labels=(*labels, *extra.get(name, ())), help=text)
+        for name, (labels, text) in BENCH.items()
     ]
 
 

@@ -71,7 +71,7 @@ def _merge(frames: _Frames, options: _Options) -> _Frames:
                 alike.append(row)
     flat = [row for group in rows.values() for row in group]
     merged = [replace(f, values=[row.get(name) for row in flat]) for name, f in fields.items()]
-    return [Frame(fields=merged, ref=frames[0].ref)]
+    return [Frame(fields=merged)]
 
 
 def _rows(frame: Frame) -> Sequence[dict[str, Value]]:
@@ -93,7 +93,7 @@ def _matrix(frames: _Frames, options: _Options) -> _Frames:
             Field(name=text_of(c), kind=value.kind, values=[cells.get((r, c)) for r in rows])
             for c in dict.fromkeys(column.values)
         ]
-        made.append(Frame(fields=[head, *body], ref=frame.ref))
+        made.append(Frame(fields=[head, *body]))
     return made
 
 

@@ -8,9 +8,10 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from lab.observe import drift, names
+from lab.observe import drift
 from lab.observe.drift import FLOOR
 from tests.drift import expected_by_chance, measured, psi
+from tests.unit.observe.series import RECORDED
 
 COUNTS = st.lists(st.floats(0, 1e6), min_size=2, max_size=10).filter(lambda counts: sum(counts) > 1)
 
@@ -120,7 +121,7 @@ def test_thirty_images_without_any_change_stay_below_the_alarm_on_average() -> N
 
 def test_the_records_are_those_that_the_boards_show() -> None:
     recorded = {drift.psi_record(window) for window in drift.WINDOWS}
-    assert recorded | {drift.images_record("5m")} <= set(names.RECORDED)
+    assert recorded | {drift.images_record("5m")} <= set(RECORDED)
 
 
 Series = Sequence[tuple[Mapping[str, str], float]]
