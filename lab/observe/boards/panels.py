@@ -1,7 +1,7 @@
 """The kinds of panels that the boards use, each with the look they share.
 
 A function makes a builder of the SDK with our defaults. What ``lab.observe.render`` draws of them
-without Grafana is listed in its ``drawable``.
+without Grafana is listed in its ``drawable.yaml``.
 """
 
 from collections.abc import Mapping, Sequence

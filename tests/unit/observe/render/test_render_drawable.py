@@ -7,7 +7,9 @@ import pytest
 
 from lab.observe.boards.generate import FOLDER
 from lab.observe.render.draw import _KINDS, DrawOptions, PanelState, draw
-from lab.observe.render.drawable import DRAWN, leaves, rules, undrawn
+from lab.observe.render.drawable import KINDS, leaves, rules, undrawn
+from lab.observe.render.quantities import UNITS
+from lab.observe.render.transform import TRANSFORMATIONS
 from tests.unit.observe.render.recorded import NOW, Record, board, panel
 
 PANELS: list[dict[str, Any]] = [
@@ -27,20 +29,23 @@ def test_all_that_our_boards_use_is_drawn(one: dict[str, Any]) -> None:
     assert undrawn(one) == []
 
 
-def test_each_kind_has_a_function_that_draws_it() -> None:
-    assert _KINDS.keys() == DRAWN.keys()
+def test_what_is_listed_has_code_that_draws_it() -> None:
+    assert set(_KINDS) == set(KINDS)
+    listed = rules("table")
+    assert set(listed["fieldConfig.defaults.unit"]) == set(UNITS)
+    assert set(listed["transformations.id"]) == set(TRANSFORMATIONS)
 
 
-@pytest.mark.parametrize("kind", DRAWN)
+@pytest.mark.parametrize("kind", KINDS)
 def test_nothing_is_listed_that_no_board_of_ours_uses(kind: str) -> None:
     used = {leaf for one in PANELS if one["type"] == kind for leaf in leaves(one)}
+    own = set(rules(kind)) - set(rules("text")) | {"options.mode"}
     anywhere = {leaf for one in PANELS for leaf in leaves(one)}
     too_many = [
         (path, value)
         for path, values in rules(kind).items()
         for value in values
-        if value not in GRAFANAS
-        and (path, value) not in (used if path in DRAWN[kind] else anywhere)
+        if value not in GRAFANAS and (path, value) not in (used if path in own else anywhere)
     ]
     assert too_many == []
 
@@ -48,7 +53,7 @@ def test_nothing_is_listed_that_no_board_of_ours_uses(kind: str) -> None:
 @pytest.mark.parametrize(
     ("one", "named"),
     [
-        ({"type": "geomap"}, "type geomap (drawn: timeseries, stat,"),
+        ({"type": "geomap"}, "type geomap (drawn: timeseries, barchart, stat,"),
         ({"type": "row", "panels": [{"type": "stat"}]}, "type row"),
         (panel("stat", repeat="job"), "repeat job"),
         (panel("stat", maxDataPoints=100), "maxDataPoints 100"),
