@@ -35,18 +35,17 @@ def board() -> Board:
     return Board(
         uid="lab-coldstart",
         about="What the benches found: cold starts by phase, variant and image size.",
+        note=_NOTE,
         since="now-24h",
         variables=[
             *_chosen(),
             variable(
                 "variant",
                 f'label_values(lab_bench_start_seconds{{variant!="{FLOOR}",{NATIVE}}}, variant)',
-                label="Variant",
                 several=True,
             ),
         ],
         rows=[
-            BoardRow(height=4, widths=(24,), panels=[panels.note(_NOTE)]),
             BoardRow(height=4, widths=(4, 5, 4, 3, 4, 4), panels=_figures()),
             BoardRow(height=9, widths=(14, 10), panels=[_anatomy(), _totals()]),
             BoardRow(height=9, widths=(10, 14), panels=[_sizes(), _size_against_time()]),
@@ -59,14 +58,8 @@ def board() -> Board:
 def _chosen() -> Iterator[dashboard.QueryVariable]:
     """Each choice is among what was measured with the choices before it."""
     before = f'variant!="{FLOOR}",{NATIVE}'
-    for name, label in (
-        ("model", "Model"),
-        ("platform", "Platform"),
-        ("tier", "Tier"),
-        ("start_kind", "Start kind"),
-    ):
-        query_of = f"label_values(lab_bench_start_seconds{{{before}}}, {name})"
-        yield variable(name, query_of, label=label)
+    for name in ("model", "platform", "tier", "start_kind"):
+        yield variable(name, f"label_values(lab_bench_start_seconds{{{before}}}, {name})")
         before = f'{before},{name}="${name}"'
 
 

@@ -46,10 +46,11 @@ def board() -> Board:
     return Board(
         uid="lab-compare",
         about="Two variants, platforms, tiers or endpoints side by side.",
+        note=_NOTE,
         since="now-24h",
         variables=[
-            variable("model", f"{_VALUES}}}, model)", label="Model"),
-            variable("start_kind", f'{_VALUES},model="$model"}}, start_kind)', label="Start kind"),
+            variable("model", f"{_VALUES}}}, model)"),
+            variable("start_kind", f'{_VALUES},model="$model"}}, start_kind)'),
             *_side("a", BASELINE),
             *_side("b", "onnx-slim"),
             variable(
@@ -66,7 +67,6 @@ def board() -> Board:
             ),
         ],
         rows=[
-            BoardRow(height=4, widths=(24,), panels=[panels.note(_NOTE)]),
             BoardRow(height=4, widths=(5, 5, 5, 4, 5), panels=_figures()),
             BoardRow(height=7, widths=(14, 10), panels=[_phases(), _quantiles()]),
             BoardRow(height=7, widths=(14, 10), panels=[_table(), _trend()]),

@@ -25,13 +25,9 @@ def board() -> Board:
     return Board(
         uid="lab-container",
         about="What the containers use: CPU, memory, threads, restarts, their last start.",
+        note=_NOTE,
         variables=[
-            variable(
-                "endpoint",
-                "label_values(sagemaker_containers, endpoint)",
-                label="Endpoint",
-                several=True,
-            ),
+            variable("endpoint", "label_values(sagemaker_containers, endpoint)", several=True),
             variable(
                 "server",
                 f"label_values(sagemaker_container_memory_bytes{{{_VARIANT}}}, server)",
@@ -40,7 +36,6 @@ def board() -> Board:
             ),
         ],
         rows=[
-            BoardRow(height=4, widths=(24,), panels=[panels.note(_NOTE)]),
             BoardRow(height=5, widths=(5, 3, 4, 5, 4, 3), panels=_figures()),
             BoardRow(height=8, widths=(12, 12), panels=[_cpu(), _memory()]),
             BoardRow(height=8, widths=(8, 8, 8), panels=[_threads(), _restarts(), _scrape()]),

@@ -35,13 +35,9 @@ def board() -> Board:
     return Board(
         uid="lab-endpoints",
         about="What the endpoints do: requests, errors, latency, cold starts, limits.",
+        note=_NOTE,
         variables=[
-            variable(
-                "endpoint",
-                "label_values(sagemaker_containers, endpoint)",
-                label="Endpoint",
-                several=True,
-            ),
+            variable("endpoint", "label_values(sagemaker_containers, endpoint)", several=True),
             variable(
                 "variant",
                 'label_values(sagemaker_containers{endpoint=~"$endpoint"}, variant)',
@@ -50,7 +46,6 @@ def board() -> Board:
             ),
         ],
         rows=[
-            BoardRow(height=4, widths=(24,), panels=[panels.note(_NOTE)]),
             BoardRow(height=4, widths=(4, 4, 5, 4, 4, 3), panels=_figures()),
             BoardRow(height=8, widths=(12, 12), panels=[_requests(), _failures()]),
             BoardRow(height=8, widths=(12, 12), panels=[_split(), _quantiles()]),

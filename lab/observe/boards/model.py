@@ -36,28 +36,23 @@ def board() -> Board:
     return Board(
         uid="lab-model",
         about="What the model answers and sees: grades, confidence, inputs, drift.",
+        note=_NOTE,
         variables=[
             variable(
-                "endpoint",
-                "label_values(lab_inference_predictions_total, endpoint)",
-                label="Endpoint",
-                several=True,
+                "endpoint", "label_values(lab_inference_predictions_total, endpoint)", several=True
             ),
             variable(
                 "model",
                 'label_values(lab_inference_predictions_total{endpoint=~"$endpoint"}, model)',
-                label="Model",
                 several=True,
             ),
             variable(
                 "feature",
                 "label_values(lab_inference_drift_reference_ratio, feature)",
-                label="Feature",
                 first="grade",
             ),
         ],
         rows=[
-            BoardRow(height=4, widths=(24,), panels=[panels.note(_NOTE)]),
             BoardRow(height=5, widths=(8, 8, 8), panels=_figures()),
             BoardRow(height=8, widths=(12, 12), panels=[_grades(), _seen_and_reference()]),
             BoardRow(height=8, widths=(12, 12), panels=[_drift(), _drift_of_the_hour()]),
