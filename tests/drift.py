@@ -1,10 +1,24 @@
-"""The population stability index computed in Python, which Prometheus's rules are held against."""
+"""Drift as services/prometheus/rules/drift.yml defines it: as expressions, and in Python."""
 
 import math
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
+from typing import Final
 
-from lab.observe.drift import FLOOR, LEAST_IMAGES, reference_expression, seen_expression
+SMALL: Final = 0.1
+"""From here on: look into it."""
+LARGE: Final = 0.25
+"""Above: what comes is something else."""
+FLOOR: Final = 1e-4
+"""Of each share."""
+LEAST_IMAGES: Final = 30
+"""Within the window; with fewer there is no figure."""
+WINDOWS: Final = ("5m", "1h")
+"""Sliding: the short one for a demonstration, the long one for judging."""
+
+BIN: Final = "lab_inference_drift_bin_total"
+REFERENCE: Final = "lab_inference_drift_reference_ratio"
+_OF_MODEL: Final = "endpoint, model, feature"
 
 Shares = Mapping[str, float]
 """By the bin's name."""
@@ -64,3 +78,53 @@ def _by_model(
         key = labels.get("endpoint", ""), labels.get("model", ""), labels.get("feature", "")
         bins[key][labels.get("bin", "")] = value
     return bins
+
+
+def psi_record(window: str) -> str:
+    """The recording rule's name."""
+    return f"endpoint_feature:drift_psi:{window}"
+
+
+def images_record(window: str) -> str:
+    """The name of the rule that tells of how many images it is made."""
+    return f"endpoint_feature:drift_images:{window}"
+
+
+def rule_expression(window: str) -> str:
+    """PSI by endpoint and feature, in PromQL; no series where fewer than 30 images came.
+
+    The reference is taken as of any time within the window, like the images: a serverless endpoint
+    may have no container now.
+    """
+    seen, images = seen_expression(window), _images(window)
+    p = f"clamp_min({seen} / on ({_OF_MODEL}) group_left () {images}, {FLOOR:g})"
+    q = f"clamp_min({reference_expression(window)}, {FLOOR:g})"
+    return (
+        "max by (endpoint, feature) (\n"
+        f"  sum by ({_OF_MODEL}) (\n"
+        f"    ({p} - {q})\n"
+        f"    * ln({p} / {q})\n"
+        "  )\n"
+        f"  and on ({_OF_MODEL}) {images} >= {LEAST_IMAGES}\n"
+        ")"
+    )
+
+
+def images_expression(window: str) -> str:
+    """How many images of an endpoint came within the window, by feature, in PromQL."""
+    return f"sum by (endpoint, feature) (increase({BIN}[{window}]))"
+
+
+def seen_expression(window: str) -> str:
+    """How many images of a model came within the window, by bin, in PromQL."""
+    return f"sum by ({_OF_MODEL}, bin) (increase({BIN}[{window}]))"
+
+
+def _images(window: str) -> str:
+    return f"sum by ({_OF_MODEL}) (increase({BIN}[{window}]))"
+
+
+def reference_expression(window: str) -> str:
+    """The shares that a model's reference has, by bin, in PromQL."""
+    # All containers of a model tell the same; the mean would be of as many as there were.
+    return f"max by ({_OF_MODEL}, bin) (last_over_time({REFERENCE}[{window}]))"

@@ -16,7 +16,7 @@ from app.seen import light
 SCHEMA: Final = 1
 PARTS: Final = 5
 """Bins of equal share. Ten are usual for credit scores by the thousand; of few images each bin then
-holds so few that chance alone looks like drift: see ``lab.observe.drift``."""
+holds so few that chance alone looks like drift: see ``services/prometheus/rules/drift.yml``."""
 DIGITS: Final = 4
 PIXELS: Final = tuple(4**power for power in range(7, 12))
 """Edges for the size as sent, from 128 x 128 to 2048 x 2048: pictures of one size have no parts."""

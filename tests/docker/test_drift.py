@@ -12,7 +12,7 @@ import pytest
 from app.metrics import Metrics
 from app.seen import Seen
 from lab.engine.docker.engine import DockerEngine
-from lab.observe import drift
+from tests import drift
 from tests.docker import known
 from tests.drift import measured, psi
 from tests.timing import wait_until

@@ -13,8 +13,8 @@ import yaml
 from lab import paths
 from lab.endpoint.metrics.counters import BUCKETS
 from lab.images.targets import target
-from lab.observe import drift
 from lab.observe.boards import limits
+from tests import drift
 from tests.unit.observe.reading import UIDS, grouped_in, known, matchers_in, metrics_in
 from tests.unit.observe.series import RECORDED
 

@@ -8,9 +8,8 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from lab.observe import drift
-from lab.observe.drift import FLOOR
-from tests.drift import expected_by_chance, measured, psi
+from tests import drift
+from tests.drift import FLOOR, expected_by_chance, measured, psi
 from tests.unit.observe.series import RECORDED
 
 COUNTS = st.lists(st.floats(0, 1e6), min_size=2, max_size=10).filter(lambda counts: sum(counts) > 1)
