@@ -49,7 +49,7 @@ class Oracle:
     """Asks each distinct query once, however many panels show it. Safe for several threads."""
 
     def __init__(self, prometheus: Prometheus, *, scrape: float) -> None:
-        self._prometheus = prometheus
+        self.prometheus = prometheus
         self._scrape = scrape
         self._lock = Lock()
         self._known: dict[tuple[object, ...], Future[Sequence[Series]]] = {}
@@ -93,7 +93,7 @@ class Oracle:
             pace = QueryStep.of(span, points=2000, scrape=self._scrape)
             expr = scope.at(span, pace).query(annotation.expr)
             try:
-                series = self._prometheus.range(expr, span=span, step=step)
+                series = self.prometheus.range(expr, span=span, step=step)
             except QueryRefusedError as error:
                 raise QueryRefusedError(
                     f"{board.title}, annotation {annotation.name}: Prometheus refuses {expr}:"
@@ -115,9 +115,9 @@ class Oracle:
         if mine:
             try:
                 future.set_result(
-                    self._prometheus.instant(expr, at=span.end)
+                    self.prometheus.instant(expr, at=span.end)
                     if target.instant
-                    else self._prometheus.range(expr, span=span, step=step)
+                    else self.prometheus.range(expr, span=span, step=step)
                 )
             except BaseException as error:  # noqa: BLE001 - whoever waits must hear of it
                 future.set_exception(error)

@@ -111,7 +111,7 @@ def draw(
     now = time.time() if options.now is None else options.now
     oracle = Oracle(prometheus, scrape=prometheus.scrape_interval())
     with ThreadPoolExecutor(_AT_ONCE) as pool:
-        return [_board(board, boards, prometheus, oracle, pool, options, now) for board in boards]
+        return [_board(board, oracle, pool, options, now=now) for board in boards]
 
 
 def refuse_failed(drawn: Sequence[DrawnBoard]) -> None:
@@ -153,21 +153,14 @@ def _refuse_unknown(boards: Sequence[Board], given: Mapping[str, Sequence[str]])
 
 
 def _board(
-    board: Board,
-    boards: Sequence[Board],
-    prometheus: Prometheus,
-    oracle: Oracle,
-    pool: ThreadPoolExecutor,
-    options: DrawOptions,
-    now: float,
+    board: Board, oracle: Oracle, pool: ThreadPoolExecutor, options: DrawOptions, *, now: float
 ) -> DrawnBoard:
     span = _span(board, options, now)
-    scope = resolve(board, prometheus=prometheus, span=span, given=options.given)
+    scope = resolve(board, prometheus=oracle.prometheus, span=span, given=options.given)
     events = oracle.events(board, scope, span=span)
-    uids = [other.uid for other in boards]
 
     def one(panel: Panel) -> Drawn:
-        return _panel(panel, oracle, scope, span=span, events=events, uids=uids)
+        return _panel(panel, oracle, scope, span=span, events=events)
 
     ordered = sorted(board.panels, key=lambda panel: (panel.place.y, panel.place.x))
     return DrawnBoard(board=board, scope=scope, span=span, panels=list(pool.map(one, ordered)))
@@ -186,7 +179,6 @@ def _panel(
     *,
     span: Span,
     events: Sequence[AnnotationEvent],
-    uids: Sequence[str],
 ) -> Drawn:
     drawn = Drawn(
         panel=panel,
@@ -210,5 +202,5 @@ def _panel(
     if answer.asked and nothing:
         said = str(panel.defaults.get("noValue") or "")
         return replace(drawn, state=PanelState.QUIET if said else PanelState.EMPTY, trouble=said)
-    sheet = Sheet(panel=panel, answer=answer, scope=scope, events=events, uids=uids)
+    sheet = Sheet(panel=panel, answer=answer, scope=scope, events=events)
     return replace(drawn, state=PanelState.DRAWN, view=_KINDS[panel.kind](sheet))

@@ -4,8 +4,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from markupsafe import Markup
-
 from lab.observe.render.ask import AnnotationEvent, QueryResult
 from lab.observe.render.board import Panel
 from lab.observe.render.variables import Scope
@@ -19,8 +17,6 @@ class Sheet:
     answer: QueryResult
     scope: Scope
     events: Sequence[AnnotationEvent] = ()
-    uids: Sequence[str] = ()
-    """Boards on the same page: links to them stay on it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -106,9 +102,9 @@ class Table:
 
 @dataclass(frozen=True, kw_only=True)
 class Words:
-    """Text."""
+    """Text, in Markdown."""
 
-    html: Markup
+    text: str
     kind: str = "words"
 
 

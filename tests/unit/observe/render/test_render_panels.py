@@ -7,6 +7,7 @@ import pytest
 
 from lab.observe.render.draw import Drawn, DrawnBoard, DrawOptions, PanelState, draw
 from lab.observe.render.panels.views import Bars, Plot, Table, Tiles, Words
+from lab.observe.render.panels.words import markdown
 from lab.observe.render.prometheus import PrometheusError
 from tests.unit.observe.render.recorded import NOW, Record, board, instant, panel
 
@@ -243,7 +244,7 @@ def test_text_is_markdown_and_nothing_else() -> None:
         templating={"list": [variable]},
     ).view
     assert isinstance(view, Words)
-    html = str(view.html)
+    html = str(markdown(view.text, ["lab-test"]))
     assert "<strong>Look</strong>" in html
     assert "&lt;script&gt;" in html
     assert "&lt;b&gt;x&lt;/b&gt;" in html
