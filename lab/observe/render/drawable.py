@@ -20,7 +20,8 @@ def undrawn(panel: Mapping[str, Any]) -> Sequence[str]:
     if kind not in KINDS:
         return [f"type {kind} (drawn: {', '.join(KINDS)})"]
     found = [
-        f"{path} {value}" + (f" (drawn: {', '.join(map(str, drawn))})" if drawn else "")
+        (f"{path} {value}" if path == rule else rule)
+        + (f" (drawn: {', '.join(map(str, drawn))})" if drawn else "")
         for rule, drawn in rules(str(kind)).items()
         for path, value in leaves(panel)
         if f"{path}.".startswith(f"{rule}.") and value not in drawn
