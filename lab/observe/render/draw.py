@@ -187,7 +187,7 @@ def _panel(
         state=PanelState.FAILED,
     )
     if unknown := undrawn(panel.source):
-        return replace(drawn, trouble=f"Not drawn here: {'; '.join(unknown)}.")
+        return replace(drawn, trouble="; ".join(unknown))
     try:
         answer = oracle.panel(panel, scope, span=span)
     except QueryRefusedError:
