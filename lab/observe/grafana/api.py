@@ -47,7 +47,7 @@ class Grafana:
             )
         except httpx.InvalidURL as error:
             raise UsageError(
-                f"{url} is no address of a Grafana: {error}.",
+                f"{url} is not the URL of a Grafana: {error}.",
                 remedy=f"Correct --url, {URL} or {SERVICES['grafana'].variable}.",
             ) from error
         if isinstance(credential, tuple):
@@ -111,7 +111,7 @@ class Grafana:
         try:
             return answer.json()
         except ValueError as error:
-            raise GrafanaRefusedError(f"{method} {path}: the answer is no JSON.") from error
+            raise GrafanaRefusedError(f"{method} {path}: the answer is not JSON.") from error
 
     def _nobody(self, why: str) -> NoGrafanaError:
         return NoGrafanaError(

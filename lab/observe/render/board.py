@@ -227,7 +227,7 @@ def read(file: Path) -> Board:
             first = error.errors()[0]
             why = f"{'.'.join(map(str, first['loc']))}: {first['msg']}"
         raise UsageError(
-            f"{file} is no dashboard of Grafana's: {why}.",
+            f"{file} is not a Grafana dashboard: {why}.",
             remedy="Make it again: lab observe boards.",
         ) from error
 

@@ -104,7 +104,7 @@ class Prometheus:
             message = f"{document['errorType']}: {document['error']}"
         except (ValueError, KeyError, TypeError) as error:
             raise PrometheusError(
-                f"What answers at {self.url} is no Prometheus: {answer.status_code} on {path}.",
+                f"What answers at {self.url} is not Prometheus: {answer.status_code} on {path}.",
                 remedy="Say where Prometheus is: --prometheus URL.",
             ) from error
         raise QueryRefusedError(message)

@@ -82,7 +82,7 @@ def moment(text: str, now: float) -> float:
     """``now-6h`` as seconds since 1970; rounding to days (``now/d``) is not done."""
     found = _RELATIVE.match(text.split("/", maxsplit=1)[0])
     if not found:
-        raise UsageError(f"{text!r} is no time relative to now.", remedy="Write it like now-1h.")
+        raise UsageError(f"{text!r} is not a time relative to now.", remedy="Write it like now-1h.")
     return now - (seconds_of(found[1]) if found[1] else 0.0)
 
 

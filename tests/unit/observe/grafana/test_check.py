@@ -227,7 +227,7 @@ def test_it_comes_as_the_administrator_with_a_token_or_as_a_viewer(
 
 
 def test_what_is_no_address_is_the_users_mistake() -> None:
-    with pytest.raises(UsageError, match="no address of a Grafana"):
+    with pytest.raises(UsageError, match="is not the URL of a Grafana"):
         Grafana("http://127.0.0.1:abc")
 
 

@@ -162,7 +162,7 @@ def test_a_broken_file_is_named(tmp_path: Path) -> None:
     for text in ("{", "{}", "[]", '{"uid": "a", "title": "b", "panels": [{}]}'):
         file = tmp_path / "broken.json"
         file.write_text(text, encoding="utf-8")
-        with pytest.raises(UsageError, match=r"broken\.json is no dashboard"):
+        with pytest.raises(UsageError, match=r"broken\.json is not a Grafana dashboard"):
             read(file)
 
 
