@@ -50,7 +50,11 @@ def render(
     require_data: bool = typer.Option(
         False, "--require-data", help="Fail if a panel of any board has no data."
     ),
-    folder: Path = typer.Option(ROOT / "dashboards", "--dashboards", help="Where the files are."),
+    folder: Path = typer.Option(
+        ROOT / "dashboards",
+        "--dashboards",
+        help="Where the files are. What no board of the lab uses is named in its place, not drawn.",
+    ),
 ) -> None:
     """Draw the dashboards from the live Prometheus as one HTML page, without Grafana."""
     from lab.observe.render import account, draw, page

@@ -38,6 +38,7 @@ def replay(
     Each start is there as lab_bench_trial_start_seconds, and the run's figures for an hour after
     its end, or until the next run of its plan.
     """
+    from lab.observe.render.prometheus import Prometheus
     from lab.observe.runs import replay as replaying
 
     folders = [RunFolder.find(name).path for name in run]
@@ -47,23 +48,23 @@ def replay(
         save(file, replaying.to_text(folders[0], runs=paths.runs()))
         _line(f"OpenMetrics: {file}")
         return
-    server = replaying.ReplayPrometheus(prometheus or replaying.address())
     docker = _docker()
-    for folder in folders:
-        done = replaying.replay(
-            folder,
-            runs=paths.runs(),
-            prometheus=server,
-            docker=docker,
-            progress=ConsoleProgress(),
-        )
-        if done.new:
-            _line(
-                f"{done.bench.run.id}: {done.samples} samples in {len(done.blocks)} block(s), "
-                f"put into {done.place}; {server.url} answers with them."
+    with Prometheus(prometheus or replaying.address()) as server:
+        for folder in folders:
+            done = replaying.replay(
+                folder,
+                runs=paths.runs(),
+                prometheus=server,
+                docker=docker,
+                progress=ConsoleProgress(),
             )
-        else:
-            _line(f"{done.bench.run.id}: is there already.")
+            if done.new:
+                _line(
+                    f"{done.bench.run.id}: {done.samples} samples in {len(done.blocks)} block(s), "
+                    f"put into {done.place}; {server.url} answers with them."
+                )
+            else:
+                _line(f"{done.bench.run.id}: is there already.")
 
 
 def metrics(
