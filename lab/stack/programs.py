@@ -63,8 +63,7 @@ class Programs:
         log = self.log(program.name)
         log.unlink(missing_ok=True)
         pid = detach(program.argv, log=log, env=program.env)
-        seen = proctree.read(pid)
-        record = _Record(pid=pid, born=seen.born if seen else 0, made_from=made_from)
+        record = _Record(pid=pid, born=proctree.born(pid), made_from=made_from)
         self._file(program.name).write_text(json.dumps(asdict(record)), encoding="utf-8")
         self._wait(program)
         return True
@@ -106,8 +105,7 @@ class Programs:
             record = _Record(**json.loads(self._file(name).read_text(encoding="utf-8")))
         except (OSError, ValueError, TypeError):
             return None
-        seen = proctree.read(record.pid)
-        return record if seen and seen.alive and seen.born == record.born else None
+        return record if proctree.runs(record.pid, record.born) else None
 
     def _signal(self, record: _Record, number: int) -> None:
         with suppress(ProcessLookupError):

@@ -13,8 +13,9 @@ from typing import Final
 from lab.engine.install import privilege
 from lab.engine.install.locate import ping
 from lab.engine.install.places import Places
+from lab.engine.process import proctree
 from lab.errors import CommandError, EngineError
-from lab.process import run
+from lab.process import detach
 
 _READY_S: Final = 30.0
 _STOP_S: Final = 60.0
@@ -22,10 +23,6 @@ _LOCK_S: Final = 60.0
 _POLL_S: Final = 0.1
 _LOG_LINES: Final = 8
 _SBIN: Final = "/usr/local/sbin:/usr/sbin:/sbin"
-
-# Started by a shell that ends at once, so that the engine is nobody's child: it outlives the
-# command that started it, and leaves no zombie in it. $1 is the log.
-_DETACH: Final = 'log=$1; shift; setsid "$@" </dev/null >>"$log" 2>&1 & echo $!'
 
 
 def program() -> str | None:
@@ -127,10 +124,9 @@ class Daemon:
             *(("--group", str(os.getegid())) if before else ()),
         ]
         try:
-            started = run(["sh", "-c", _DETACH, "sh", places.log, *command])
+            return detach(command, log=places.log)
         except CommandError as error:
             raise EngineError(f"dockerd cannot be started: {error.what}") from error
-        return int(started.stdout)
 
     def _forget_stale(self) -> None:
         """Remove process ids of a former life: dockerd would believe them, even when the numbers
@@ -211,12 +207,8 @@ def _locked(descriptor: int) -> bool:
 
 
 def _alive(pid: int) -> bool:
-    """Whether the process runs; a zombie whom its parent has not asked about does not."""
-    try:
-        stat = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
-    except OSError:
-        return False
-    return stat.rpartition(")")[2].split()[0] not in {"Z", "X"}
+    process = proctree.read(pid)
+    return process is not None and process.alive
 
 
 def _signal(pid: int, number: int) -> None:

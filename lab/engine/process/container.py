@@ -115,11 +115,10 @@ class ProcessContainer:
         except CommandError as error:
             raise EngineError(f"{self.name} cannot be started: {error.what}") from error
         self._exit_code = None
-        born = proctree.read(self._child.pid)
         self._record = replace(
             self._record,
             pid=self._child.pid,
-            born=born.born if born else 0,
+            born=proctree.born(self._child.pid),
             started_at_ns=begun,
             cgroup=self._group.folder if self._group else None,
         )
@@ -234,8 +233,8 @@ class ProcessContainer:
                 self._exit_code = code if code >= 0 else _SIGNALLED - code
                 self._events.append(EngineEvent(action="die", at_ns=time.time_ns()))
             return False
-        seen = None if self._record.pid is None else proctree.read(self._record.pid)
-        return seen is not None and seen.alive and seen.born == self._record.born
+        pid = self._record.pid
+        return pid is not None and proctree.runs(pid, self._record.born)
 
     def _wait(self, timeout_s: float) -> bool:
         deadline = time.monotonic() + timeout_s

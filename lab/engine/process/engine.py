@@ -92,7 +92,7 @@ class ProcessEngine:
             memory_bytes=spec.memory_bytes if self._limits_memory else None,
             created_at_ns=time.time_ns(),
             owner=os.getpid(),
-            owner_born=_born(os.getpid()),
+            owner_born=proctree.born(os.getpid()),
         )
         record.save(folder)
         return self._container(folder, record)
@@ -146,8 +146,7 @@ class ProcessEngine:
     def _sweep(self) -> None:
         """Remove what a lab that died has left running."""
         for folder, record in self._records():
-            owner = proctree.read(record.owner)
-            if owner is None or not owner.alive or owner.born != record.owner_born:
+            if not proctree.runs(record.owner, record.owner_born):
                 self._container(folder, record).remove()
 
     def _image(self, ref: str) -> Mapping[str, Any]:
@@ -204,8 +203,3 @@ def _port(publish: int | None) -> int:
                 remedy="Stop the program that listens on it, or choose another port.",
             ) from error
         return int(probe.getsockname()[1])
-
-
-def _born(pid: int) -> int:
-    found = proctree.read(pid)
-    return found.born if found else 0

@@ -48,6 +48,18 @@ def read(pid: int, *, proc: Path = PROC) -> Process | None:
     )
 
 
+def born(pid: int) -> int:
+    """When the process of that number was born, in clock ticks since boot; 0 if there is none."""
+    process = read(pid)
+    return process.born if process else 0
+
+
+def runs(pid: int, born: int) -> bool:
+    """Whether the process of that number still runs, and is the one that was born then."""
+    process = read(pid)
+    return process is not None and process.alive and process.born == born
+
+
 def session(leader: int, *, proc: Path = PROC) -> Sequence[Process]:
     """The living processes of the session that ``leader`` began."""
     found = []
