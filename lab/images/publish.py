@@ -131,7 +131,7 @@ def _refuse_another(engine: DockerEngine, variant: str, platform: Platform) -> N
 
 def _join(registry: Registry, variant: str, platforms: Sequence[Platform]) -> Published:
     repository, _ = place_of(image_ref(variant, platforms[0]))
-    before = registry.manifest_list(repository, JOINED)
+    before = registry.http.manifest_list(repository, JOINED)
     entries = {one.platform: one for one in (before.entries if before else ())}
     images = []
     for platform in Platform:
@@ -139,7 +139,7 @@ def _join(registry: Registry, variant: str, platforms: Sequence[Platform]) -> Pu
         if not pushed and platform not in entries:
             continue
         _, tag = place_of(image_ref(variant, platform))
-        held_as = registry.media_type(repository, tag)
+        held_as = registry.http.media_type(repository, tag)
         if not pushed and held_as is None:
             del entries[platform]
             continue
@@ -156,7 +156,7 @@ def _join(registry: Registry, variant: str, platforms: Sequence[Platform]) -> Pu
                 kept=not pushed,
             )
         )
-    joined = registry.put_list(repository, JOINED, list(entries.values()))
+    joined = registry.http.put_list(repository, JOINED, list(entries.values()))
     return Published(
         variant=variant, name=f"{repository}:{JOINED}", digest=joined.digest, images=tuple(images)
     )
@@ -164,7 +164,7 @@ def _join(registry: Registry, variant: str, platforms: Sequence[Platform]) -> Pu
 
 def _entry(registry: Registry, manifest: Manifest, platform: Platform) -> ListEntry:
     """Its part of the list. The platform is the one that the image itself states."""
-    config = registry.config(manifest)
+    config = registry.http.config(manifest.repository, manifest.config_digest)
     states = f"{config.get('os')}/{config.get('architecture')}"
     if states != platform:
         raise RegistryError(

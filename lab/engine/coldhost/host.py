@@ -13,6 +13,7 @@ import secrets
 import shutil
 import socket
 import tempfile
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
@@ -27,7 +28,7 @@ from lab.engine.coldhost.pulled import NotColdError, Pulled, downloaded_at, laye
 from lab.engine.docker.container import DockerContainer
 from lab.engine.docker.engine import DockerEngine
 from lab.engine.docker.errors import translated
-from lab.engine.docker.watch import ContainerWatch, watched
+from lab.engine.docker.watch import watched
 from lab.engine.interrupt import uninterrupted
 from lab.engine.registry.distribution import REMEDY
 from lab.engine.registry.local import INTERNAL, NETWORK
@@ -56,7 +57,7 @@ class ColdHost:
         fetcher: Fetcher,
         *,
         publish: int,
-        watch: Callable[[], AbstractContextManager[ContainerWatch]],
+        watch: Callable[[], AbstractContextManager[threading.Event]],
     ) -> None:
         """``watch`` ends what goes on here when the registry is gone."""
         self.engine = engine
@@ -77,13 +78,13 @@ class ColdHost:
         ``ImageNotFoundError``, ``RegistryError`` or ``DiskFullError`` if the pull fails.
         """
         self.require_empty()
-        with self._watch() as registry:
+        with self._watch() as registry_gone:
             try:
                 begin = time.time_ns()
                 events = self.engine.pull(ref, platform=platform)
                 end = time.time_ns()
             except EngineError as error:
-                if not registry.gone:
+                if not registry_gone.is_set():
                     raise
                 raise RegistryError(
                     f"The local registry went away while {ref} was being pulled.", remedy=REMEDY

@@ -14,35 +14,30 @@ from lab.errors import EngineError
 _EVERY_S: Final = 1.0
 
 
-class ContainerWatch:
-    """What was seen."""
-
-    gone = False
-
-
 @contextmanager
 def watched(
     engine: DockerEngine, name: str, *, on_gone: Callable[[], None]
-) -> Iterator[ContainerWatch]:
-    """Look once a second whether a container runs; call ``on_gone`` when it does not.
+) -> Iterator[threading.Event]:
+    """Look once a second whether a container runs; when it does not, set the event that the block
+    is given, and call ``on_gone``.
 
     A container that is killed may not get to close its connections, and whoever reads from one
     then waits for minutes.
     """
-    watch = ContainerWatch()
+    gone = threading.Event()
     ended = threading.Event()
 
     def look() -> None:
         while not ended.wait(_EVERY_S):
             if not _runs(engine, name):
-                watch.gone = True
+                gone.set()
                 on_gone()
                 return
 
     thread = threading.Thread(target=look, name=f"watch {name}", daemon=True)
     thread.start()
     try:
-        yield watch
+        yield gone
     finally:
         ended.set()
         thread.join()

@@ -78,10 +78,9 @@ class Distribution:
         reference = tag
         while True:
             with self._asking():
-                answer = self._http.get(f"/v2/{repository}/manifests/{reference}", headers=_ACCEPT)
-                if answer.status_code == _NOT_FOUND:
+                answer = self._document("GET", repository, reference)
+                if answer is None:
                     return None
-                answer.raise_for_status()
                 content = answer.json()
             if "layers" in content:
                 return parse_manifest(
@@ -96,23 +95,23 @@ class Distribution:
     def media_type(self, repository: str, reference: str) -> str | None:
         """What kind of document a tag or a digest names, followed nowhere; None if nothing."""
         with self._asking():
-            answer = self._http.head(f"/v2/{repository}/manifests/{reference}", headers=_ACCEPT)
-            if answer.status_code == _NOT_FOUND:
-                return None
-            answer.raise_for_status()
-        return str(answer.headers.get("Content-Type", ""))
+            answer = self._document("HEAD", repository, reference)
+        return None if answer is None else str(answer.headers.get("Content-Type", ""))
 
     def manifest_list(self, repository: str, tag: str) -> ManifestList | None:
         """The manifest list or OCI index of that name; None if there is none, or one image."""
         with self._asking():
-            answer = self._http.get(f"/v2/{repository}/manifests/{tag}", headers=_ACCEPT)
-            if answer.status_code == _NOT_FOUND:
-                return None
-            answer.raise_for_status()
-            content = answer.json()
-        if "manifests" not in content:
+            answer = self._document("GET", repository, tag)
+            content = {} if answer is None else answer.json()
+        if answer is None or "manifests" not in content:
             return None
         return parse_list(repository, tag, content, digest=answer.headers["Docker-Content-Digest"])
+
+    def _document(self, method: str, repository: str, reference: str) -> httpx.Response | None:
+        answer = self._http.request(
+            method, f"/v2/{repository}/manifests/{reference}", headers=_ACCEPT
+        )
+        return None if answer.status_code == _NOT_FOUND else answer.raise_for_status()
 
     def put_list(self, repository: str, tag: str, entries: Sequence[ListEntry]) -> ManifestList:
         """Give images that the repository holds one name more, common to all of them."""

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from lab.engine.docker.engine import DockerEngine
+from lab.engine.registry.distribution import Distribution
 from lab.engine.registry.local import Registry
 from lab.engine.registry.manifests import (
     DOCKER_LAYER,
@@ -45,14 +46,15 @@ ARM64 = ListEntry(platform=Platform.ARM64, digest="sha256:arm64", manifest_bytes
 
 
 class Shelf(Registry):
-    """A registry that holds what is pushed to it, and remembers lists."""
+    """A registry that holds what is pushed to it."""
 
     def __init__(self, **held: Manifest) -> None:
-        self.held = dict(held)
+        self.http: Held = Held(dict(held))
+        self.held = self.http.held
+        self.joined = self.http.joined
+        self.states = self.http.states
+        self.tags_hold = self.http.tags_hold
         self.pushed: list[Sequence[str]] = []
-        self.joined: list[ManifestList] = []
-        self.states: dict[str, str] = {}
-        self.tags_hold: dict[str, str] = {}
 
     def push_all(
         self,
@@ -68,16 +70,27 @@ class Shelf(Registry):
             self.held.setdefault(tag, _manifest(tag))
         return {}
 
+    def manifest(self, repository: str, tag: str, *, arch: str | None = None) -> Manifest:
+        return self.held[tag]
+
+
+class Held(Distribution):
+    """What is asked of it: it remembers lists."""
+
+    def __init__(self, held: dict[str, Manifest]) -> None:
+        self.held = held
+        self.joined: list[ManifestList] = []
+        self.states: dict[str, str] = {}
+        self.tags_hold: dict[str, str] = {}
+
     def media_type(self, repository: str, reference: str) -> str | None:
         if reference not in self.held:
             return None
         return self.tags_hold.get(reference, self.held[reference].media_type)
 
-    def manifest(self, repository: str, tag: str, *, arch: str | None = None) -> Manifest:
-        return self.held[tag]
-
-    def config(self, manifest: Manifest) -> Mapping[str, Any]:
-        arch = self.states.get(manifest.tag, manifest.tag)
+    def config(self, repository: str, digest: str) -> Mapping[str, Any]:
+        (tag,) = [one.tag for one in self.held.values() if one.config_digest == digest]
+        arch = self.states.get(tag, tag)
         return {"os": "linux", "architecture": arch}
 
     def manifest_list(self, repository: str, tag: str) -> ManifestList | None:
