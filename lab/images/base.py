@@ -18,12 +18,11 @@ from lab.errors import (
     EmulationError,
     EngineError,
     ImageNotFoundError,
-    LabError,
 )
 from lab.host import this_machine
 from lab.images.apt import KEYRING, SUITE, deb822, host_sources, one_line, public_sources
 from lab.images.bake import bake, client
-from lab.images.pins import Pin, pins
+from lab.images.pins import Pin, pull_first
 from lab.process import run, stream
 from lab.progress import Progress
 from lab.spec import LABEL, LABEL_ROLE, Platform
@@ -116,33 +115,18 @@ def _labels(source: Source, detail: str) -> dict[str, str]:
 
 
 def _from_registry(ref: str, platform: Platform, engine: DockerEngine, progress: Progress) -> bool:
-    """Whether it could be had from a registry: one that answers here may not answer the engine."""
-    for pin in pins("debian"):
-        with progress.step(f"Asking {pin.registry} for {pin.ref}"):
-            reached = pin.answers()
-        if not reached:
-            continue
-        try:
-            _pull(pin, ref, platform, engine, progress)
-        except LabError as error:
-            progress.note(f"{pin.ref} cannot be used: {error.what.splitlines()[0]}")
-        else:
-            return True
-    return False
+    def use(pin: Pin) -> None:
+        seen = engine.image(pin.pinned)
+        bake(
+            ["base"],
+            labels={"base": _labels("registry", f"{pin.ref}@{seen.digest or seen.image_id}")},
+            platform=platform,
+            engine=engine,
+            progress=progress,
+            variables={"DEBIAN": pin.pinned, "BASE": ref},
+        )
 
-
-def _pull(pin: Pin, ref: str, platform: Platform, engine: DockerEngine, progress: Progress) -> None:
-    with progress.step(f"Pulling {pin.ref}"):
-        engine.pull(pin.pinned, platform=platform)
-    seen = engine.image(pin.pinned)
-    bake(
-        ["base"],
-        labels={"base": _labels("registry", f"{pin.ref}@{seen.digest or seen.image_id}")},
-        platform=platform,
-        engine=engine,
-        progress=progress,
-        variables={"DEBIAN": pin.pinned, "BASE": ref},
-    )
+    return pull_first("debian", platform, engine, progress, use=use, reached={})
 
 
 def _from_packages(ref: str, platform: Platform, engine: DockerEngine, progress: Progress) -> None:

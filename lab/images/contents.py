@@ -1,13 +1,13 @@
 """What is in an image: its largest packages and folders, by the files of its last state."""
 
 import re
-import tarfile
 from collections import Counter
-from collections.abc import Iterator, Mapping
-from typing import Any, Final, cast
+from collections.abc import Mapping
+from typing import Final
 
 from lab.engine.docker.engine import DockerEngine
 from lab.engine.docker.errors import translated
+from lab.engine.docker.tar import tar_of
 from lab.spec import LABEL
 
 _RULES: Final = (
@@ -38,8 +38,7 @@ def contents(engine: DockerEngine, ref: str) -> Mapping[str, int]:
     with translated():
         made = engine.client.create_container(ref, command=["serve"], labels={LABEL: "true"})
         try:
-            stream = _LayerReader(engine.client.export(made["Id"]))
-            with tarfile.open(fileobj=cast("Any", stream), mode="r|") as archive:
+            with tar_of(engine.client.export(made["Id"])) as archive:
                 for member in archive:
                     if member.isfile() and member.size:
                         counted[belongs_to(member.name)] += member.size
@@ -56,24 +55,3 @@ def belongs_to(path: str) -> str:
             return found.expand(name)
     parts = path.split("/")[:-1][:_DEPTH]
     return "/" + "/".join(parts)
-
-
-class _LayerReader:
-    """Chunks as a file that is only read forwards."""
-
-    def __init__(self, chunks: Iterator[bytes]) -> None:
-        self._chunks = iter(chunks)
-        self._rest = b""
-
-    def read(self, size: int) -> bytes:
-        """At most ``size`` bytes; fewer only at the end."""
-        pieces, missing = [self._rest], size - len(self._rest)
-        while missing > 0:
-            chunk = next(self._chunks, None)
-            if chunk is None:
-                break
-            pieces.append(chunk)
-            missing -= len(chunk)
-        data = b"".join(pieces)
-        self._rest = data[size:]
-        return data[:size]

@@ -1,5 +1,6 @@
 """How large an image is, layer by layer, and which command made each layer."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -75,7 +76,7 @@ def image_record(
         compressed_bytes=sum(compressed) if compressed else None,
         unpacked_bytes=facts.unpacked_bytes,
         layers=tuple(
-            LayerSize(compressed_bytes=size, unpacked_bytes=step["Size"], created_by=_said(step))
+            LayerSize(compressed_bytes=size, unpacked_bytes=step["Size"], created_by=_command(step))
             for size, step in zip(sizes, steps, strict=True)
         ),
     )
@@ -97,14 +98,18 @@ def layer_steps(history: Sequence[dict[str, Any]], count: int) -> Sequence[dict[
 
 
 def _changes_files(entry: dict[str, Any]) -> bool:
-    return _said(entry).startswith(("RUN ", "COPY ", "ADD ", "WORKDIR ", "/bin/sh -c "))
+    return _command(entry).startswith(("RUN ", "COPY ", "ADD ", "WORKDIR ", "/bin/sh -c "))
 
 
-def _said(entry: dict[str, Any]) -> str:
-    """The command as it stood in the Dockerfile, on one line."""
-    said = " ".join(str(entry.get("CreatedBy") or entry.get("Comment") or "").split())
-    said = said.removesuffix("# buildkit").strip()
-    return said.replace("RUN /bin/sh -c ", "RUN ") or "imported"
+def _command(entry: dict[str, Any]) -> str:
+    return one_line(str(entry.get("CreatedBy") or entry.get("Comment") or "")) or "imported"
+
+
+def one_line(command: str) -> str:
+    """A step of an image's history on one line, as it stood in the Dockerfile."""
+    command = " ".join(command.split()).removesuffix("# buildkit").strip()
+    command = re.sub(r"^RUN (\|\d+ .*? )?/bin/sh -c ", "RUN ", command)
+    return re.sub(r"^/bin/sh -c #\(nop\) +", "", command)
 
 
 def _in_registry(

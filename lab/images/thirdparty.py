@@ -9,10 +9,10 @@ from types import MappingProxyType
 from typing import Final
 
 from lab.engine.docker.engine import DockerEngine
-from lab.errors import ImageNotFoundError, LabError
+from lab.errors import ImageNotFoundError
 from lab.images.bake import bake
 from lab.images.base import Source, ensure_base
-from lab.images.pins import Pin, pins
+from lab.images.pins import Pin, pins, pull_first
 from lab.images.targets import LABEL_FINGERPRINT, BuildTarget, fingerprint
 from lab.progress import Progress
 from lab.spec import Platform
@@ -128,39 +128,21 @@ def _pull(
     progress: Progress,
     reached: dict[str, bool],
 ) -> None:
-    """Take it from the first registry that answers here and answers the engine too, if any.
+    """Take it from a registry, if any can be reached."""
 
-    ``reached`` remembers which registries answered: each is asked once.
-    """
-    for pin in pins(target.name):
-        if pin.registry not in reached:
-            with progress.step(f"Asking {pin.registry} for {pin.ref}"):
-                reached[pin.registry] = pin.answers()
-        if not reached[pin.registry]:
-            continue
-        try:
-            _take(pin, target, platform, engine, progress)
-        except LabError as error:
-            progress.note(f"{pin.ref} cannot be used: {error.what.splitlines()[0]}")
-        else:
-            return
+    def use(pin: Pin) -> None:
+        labels = {
+            LABEL_FINGERPRINT: _mark_pulled(target),
+            LABEL_SOURCE: "registry",
+            LABEL_DETAIL: pin.pinned,
+        }
+        bake(
+            [target.name],
+            labels={target.name: labels},
+            platform=platform,
+            engine=engine,
+            progress=progress,
+            variables={"UPSTREAM": pin.pinned},
+        )
 
-
-def _take(
-    pin: Pin, target: BuildTarget, platform: Platform, engine: DockerEngine, progress: Progress
-) -> None:
-    with progress.step(f"Pulling {pin.ref}"):
-        engine.pull(pin.pinned, platform=platform)
-    labels = {
-        LABEL_FINGERPRINT: _mark_pulled(target),
-        LABEL_SOURCE: "registry",
-        LABEL_DETAIL: pin.pinned,
-    }
-    bake(
-        [target.name],
-        labels={target.name: labels},
-        platform=platform,
-        engine=engine,
-        progress=progress,
-        variables={"UPSTREAM": pin.pinned},
-    )
+    pull_first(target.name, platform, engine, progress, use=use, reached=reached)

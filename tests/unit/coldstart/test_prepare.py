@@ -183,7 +183,7 @@ def test_what_is_degraded_is_said() -> None:
         a_plan,
         replace(DOCKER, notes=("old kernel",)),
         {StartKind.PULL: "no"},
-        [Emulation(platform=Platform.ARM64, native=False, runs=True, detail="QEMU 10.0.2")],
+        [Emulation(platform=Platform.ARM64, runs=True, detail="QEMU 10.0.2")],
     )
     assert said == (
         "old kernel",
@@ -212,7 +212,7 @@ class Preparing:
 
     def _ensure_runs(self, platform: Platform, *_: Any) -> Emulation:
         self.made_to_run.append(platform)
-        return Emulation(platform=platform, native=False, runs=True, detail="QEMU 10.0.2")
+        return Emulation(platform=platform, runs=True, detail="QEMU 10.0.2")
 
     def _ensure_base(self, platform: Platform, *_: Any) -> BaseImage:
         return BaseImage(ref=f"base:{platform.arch}", source="packages", detail="", digest="")
