@@ -3,8 +3,7 @@
 import os
 import shlex
 import subprocess
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -73,19 +72,6 @@ def stream(
     """
     words = [str(word) for word in command]
     tail: list[str] = []
-    with _popen(words, env=env, cwd=cwd) as child:
-        for line in child.stdout or ():
-            text = line.rstrip("\n")
-            tail = [*tail[-_TAIL_LINES:], text]
-            on_line(text)
-    if child.returncode != 0:
-        raise CommandError(_failure(words, child.returncode, "\n".join(tail)))
-
-
-@contextmanager
-def _popen(
-    words: list[str], *, env: Mapping[str, str] | None, cwd: Path | None
-) -> Iterator[subprocess.Popen[str]]:
     try:
         child = subprocess.Popen(
             words,
@@ -101,11 +87,16 @@ def _popen(
         raise CommandError(f"{words[0]} is not installed.") from error
     try:
         with child:
-            yield child
+            for line in child.stdout or ():
+                text = line.rstrip("\n")
+                tail = [*tail[-_TAIL_LINES:], text]
+                on_line(text)
     except BaseException:
         child.terminate()
         child.wait()
         raise
+    if child.returncode != 0:
+        raise CommandError(_failure(words, child.returncode, "\n".join(tail)))
 
 
 def spawn(
@@ -142,14 +133,13 @@ def detach(
     *,
     log: Path,
     env: Mapping[str, str] | None = None,
-    cwd: Path | None = None,
 ) -> int:
     """Start a program that outlives this one, in a session of its own; its process id.
 
     It is started by a shell that ends at once, so that it is nobody's child and leaves no zombie.
     """
     log.parent.mkdir(parents=True, exist_ok=True)
-    started = run(["sh", "-c", _DETACH, "sh", log, *command], env=env, cwd=cwd)
+    started = run(["sh", "-c", _DETACH, "sh", log, *command], env=env)
     return int(started.stdout)
 
 

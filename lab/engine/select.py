@@ -46,7 +46,7 @@ def choice(env: Mapping[str, str] = os.environ) -> Choice:
         ) from None
 
 
-def open_engine(progress: Progress, *, allow_install: bool = True) -> Engine:
+def open_engine(progress: Progress) -> Engine:
     """The engine to use, ready.
 
     When Docker cannot be had and was not asked for by name, what to install is said, and
@@ -56,7 +56,7 @@ def open_engine(progress: Progress, *, allow_install: bool = True) -> Engine:
     if chosen is Choice.PROCESS:
         return ProcessEngine()
     try:
-        return open_docker(progress, allow_install=allow_install)
+        return open_docker(progress)
     except EngineError as error:
         if chosen is not Choice.AUTO:
             raise

@@ -54,11 +54,11 @@ class Pin:
         """Registries on this machine have no TLS, as engines allow."""
         return "http" if self.registry.startswith(("localhost", "127.")) else "https"
 
-    def answers(self, *, timeout_s: float = _ANSWER_S) -> bool:
+    def answers(self) -> bool:
         """Whether the registry answers in time. Honours the proxies of the environment."""
         try:
             answer = httpx.get(
-                f"{self.scheme}://{self.registry}/v2/", timeout=timeout_s, verify=tls.context()
+                f"{self.scheme}://{self.registry}/v2/", timeout=_ANSWER_S, verify=tls.context()
             )
         except (httpx.HTTPError, OSError):
             return False

@@ -123,7 +123,6 @@ def cold_host(
     *,
     image: str,
     owner: str,
-    network: str = NETWORK,
     registry: str = INTERNAL,
     doors: Path | None = None,
 ) -> Iterator[ColdHost]:
@@ -139,9 +138,7 @@ def cold_host(
         with uninterrupted():
             door: _Door = _Folder(doors) if engine.bridged else _Port()
             made.callback(door.close)
-            container = engine.create(
-                door.spec(_spec(image=image, network=network, owner=owner, registry=registry))
-            )
+            container = engine.create(door.spec(_spec(image=image, owner=owner, registry=registry)))
             made.callback(container.remove)
         container.start()
         inner = _ready(container, door)
@@ -222,7 +219,7 @@ class _Port:
 _Door = _Folder | _Port
 
 
-def _spec(*, image: str, network: str, owner: str, registry: str) -> ContainerSpec:
+def _spec(*, image: str, owner: str, registry: str) -> ContainerSpec:
     return ContainerSpec(
         image=image,
         name=f"inference-lab-cold-{secrets.token_hex(4)}",
@@ -236,7 +233,7 @@ def _spec(*, image: str, network: str, owner: str, registry: str) -> ContainerSp
         ),
         labels={LABEL_ROLE: ROLE, LABEL_OWNER: owner},
         mounts=(Mount(source=None, target=_DATA, read_only=False),),
-        network=network,
+        network=NETWORK,
         privileged=True,
         read_only_root=False,
     )

@@ -13,7 +13,7 @@ from lab.engine.docker.cgroup import oom_kills_of, usage_of
 from lab.engine.docker.client import parse_time
 from lab.engine.docker.errors import translated
 from lab.engine.docker.logs import DockerLogStream
-from lab.engine.docker.route import connected
+from lab.engine.docker.reach import connected
 from lab.errors import EngineError
 
 _NS: Final = 1_000_000_000
@@ -46,7 +46,6 @@ class DockerContainer:
 
     @property
     def id(self) -> str:
-        """The engine's id: 64 hexadecimal digits."""
         return self._id
 
     @property
@@ -68,12 +67,10 @@ class DockerContainer:
             self._client.stop(self._id, timeout=int(-(-grace_s // 1)))
 
     def kill(self, signal: str = "KILL") -> None:
-        """Send a signal to process 1."""
         with translated():
             self._client.kill(self._id, signal=signal)
 
     def remove(self) -> None:
-        """Kill it if need be and forget it with its anonymous volumes. No error if gone."""
         with translated():
             try:
                 self._client.remove_container(self._id, force=True, v=True)
@@ -118,7 +115,6 @@ class DockerContainer:
         raise EngineError(f"{self._name} has no address: it does not run, or has no network.")
 
     def state(self) -> ContainerState:
-        """What the engine knows of it now."""
         state = self._inspect()["State"]
         running = bool(state["Running"])
         started = parse_time(state["StartedAt"])
@@ -136,7 +132,6 @@ class DockerContainer:
         )
 
     def logs(self, *, tail: int = 50) -> str:
-        """The last lines of both its streams."""
         with translated():
             text: bytes = self._client.logs(self._id, stdout=True, stderr=True, tail=tail)
         return text.decode(errors="replace")
@@ -165,7 +160,6 @@ class DockerContainer:
         return found if found is None or not kills else replace(found, oom_kills=kills)
 
     def usage(self) -> Usage:
-        """What its cgroup counted; read it while the container still runs."""
         pid = self._inspect()["State"]["Pid"]
         if not pid:
             return Usage()
@@ -178,7 +172,6 @@ class DockerContainer:
         return usage_from_stats(stats)
 
     def events(self, since_ns: int) -> Sequence[EngineEvent]:
-        """The engine's events of this container from ``since_ns`` until now, oldest first."""
         with translated():
             stream = self._client.events(
                 since=_seconds(since_ns),
@@ -193,7 +186,6 @@ class DockerContainer:
         return sorted(found, key=lambda event: event.at_ns)
 
     def execute(self, command: Sequence[str]) -> tuple[int, str]:
-        """Run a command inside; its exit code and output."""
         with translated():
             run = self._client.exec_create(self._id, list(command))["Id"]
             output: bytes = self._client.exec_start(run)

@@ -24,6 +24,7 @@ _TMP: Final = "/tmp"  # noqa: S108  # inside the container
 _TMPFS: Final = "rw,exec,nosuid,nodev,size=512m,mode=1777"
 _LOOPBACK: Final = "127.0.0.1"
 _PROBES: Final = 5
+_TIMEOUT_S: Final = 120.0
 _NS: Final = 1_000_000_000
 _ARCHITECTURES: Final = {
     "x86_64": Platform.AMD64,
@@ -36,25 +37,16 @@ _ARCHITECTURES: Final = {
 class DockerEngine:
     """An engine that answers at ``address``; raises ``EngineError`` when none does."""
 
-    def __init__(
-        self,
-        address: str,
-        *,
-        reach: str | None = None,
-        notes: Sequence[str] = (),
-        timeout_s: float = 120.0,
-    ) -> None:
+    def __init__(self, address: str, *, reach: str | None = None) -> None:
         """Connect.
 
         ``reach`` is the host at which the engine's published ports are reached from here, for an
         engine that lives inside a container: ports are then published on all its addresses.
         Without it, an engine on this machine is assumed for a socket, else the address's host.
-        ``notes`` go into the facts.
         """
         self.address = address
-        self._notes = tuple(notes)
         self._reach = reach or _host_of(address)
-        self.client = open_client(address, timeout_s=timeout_s)
+        self.client = open_client(address, timeout_s=_TIMEOUT_S)
         try:
             with translated():
                 self._info: dict[str, Any] = self.client.info()
@@ -73,7 +65,6 @@ class DockerEngine:
         return EngineKind.DOCKER
 
     def facts(self) -> EngineFacts:
-        """What it is; asked once per run."""
         with translated():
             version: dict[str, Any] = self.client.version()
         offset_s, error_s = self.clock_offset()
@@ -93,7 +84,7 @@ class DockerEngine:
             platform=_platform(self._info["Architecture"]),
             clock_offset_s=offset_s,
             clock_error_s=error_s,
-            notes=(*self._notes, *(self._info.get("Warnings") or ())),
+            notes=tuple(self._info.get("Warnings") or ()),
         )
 
     def clock_offset(self) -> tuple[float, float]:
@@ -127,7 +118,6 @@ class DockerEngine:
         return self._container(made["Id"], name=name, labels=labels, port=spec.port)
 
     def containers(self, labels: Mapping[str, str]) -> Sequence[DockerContainer]:
-        """The lab's own containers that carry ``labels`` too, running or not."""
         wanted = [f"{key}={value}" for key, value in {**labels, LABEL: "true"}.items()]
         with translated():
             found = self.client.containers(all=True, filters={"label": wanted})
@@ -142,7 +132,6 @@ class DockerEngine:
         ]
 
     def image(self, ref: str) -> ImageFacts:
-        """An image that the engine has. Raises ``ImageNotFoundError``."""
         with translated():
             seen = self.client.inspect_image(ref)
             layers = self.client.history(ref)
@@ -157,7 +146,6 @@ class DockerEngine:
         )
 
     def pull(self, ref: str, *, platform: Platform | None = None) -> Sequence[LayerEvent]:
-        """Pull an image and return the pull's own events, oldest first."""
         repository, tag = parse_repository_tag(ref)
         events = []
         failure = None
@@ -197,7 +185,6 @@ class DockerEngine:
                 self.client.create_network(name, labels={LABEL: "true"}, internal=internal)
 
     def close(self) -> None:
-        """Let go of the connection; containers stay."""
         self.client.close()
 
     def _container(

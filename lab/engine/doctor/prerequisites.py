@@ -174,9 +174,9 @@ def memory() -> CheckResult:
     return ok(said)
 
 
-def page_cache(*, switch: Path = _DROP) -> CheckResult:
+def page_cache() -> CheckResult:
     """Whether ``diskcold`` trials can be run."""
-    if os.access(switch, os.W_OK):
+    if os.access(_DROP, os.W_OK):
         return ok("may be dropped")
     return degraded("may not be dropped: diskcold trials are skipped", "Run the lab as root.")
 

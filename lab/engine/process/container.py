@@ -132,14 +132,12 @@ class ProcessContainer:
         self._kill_all()
 
     def kill(self, signal: str = "KILL") -> None:
-        """Send a signal to the first process."""
         pid = self._record.pid
         if pid is not None and self._running():
             with suppress(ProcessLookupError):
                 os.kill(pid, signals.Signals[f"SIG{signal.removeprefix('SIG')}"])
 
     def remove(self) -> None:
-        """Kill it if need be and forget it."""
         self._kill_all()
         self._forget_group()
         shutil.rmtree(self._folder, ignore_errors=True)
@@ -150,7 +148,6 @@ class ProcessContainer:
         return "127.0.0.1", self._record.port
 
     def state(self) -> ContainerState:
-        """What the kernel knows of it now."""
         running = self._running()
         return ContainerState(
             running=running,
@@ -161,7 +158,6 @@ class ProcessContainer:
         )
 
     def logs(self, *, tail: int = 50) -> str:
-        """The last lines of both its streams."""
         try:
             text = self._log.read_text(encoding="utf-8", errors="replace")
         except FileNotFoundError:
