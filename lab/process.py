@@ -11,6 +11,8 @@ from lab.errors import CommandError
 
 _TAIL_LINES = 25
 
+Process = subprocess.Popen[bytes]
+
 
 @dataclass(frozen=True, kw_only=True)
 class Result:
@@ -106,7 +108,7 @@ def spawn(
     env: Mapping[str, str] | None = None,
     cwd: Path | None = None,
     clean_env: bool = False,
-) -> subprocess.Popen[bytes]:
+) -> Process:
     """Start a program in a session of its own, its output appended to ``log``, and return at once.
 
     With ``clean_env`` it sees only ``env``. The caller owns it and must wait for it.
@@ -144,6 +146,15 @@ def detach(
 
 
 _DETACH = 'log=$1; shift; setsid "$@" </dev/null >>"$log" 2>&1 & echo $!'
+
+
+def log_tail(log: Path, *, lines: int = 8) -> str:
+    """The last lines of what a program wrote to its log, or why they cannot be read."""
+    try:
+        text = log.read_text(encoding="utf-8", errors="replace")
+    except OSError as error:
+        return str(error)
+    return "\n".join(text.splitlines()[-lines:])
 
 
 def _over(env: Mapping[str, str] | None) -> dict[str, str] | None:

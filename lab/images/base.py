@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Literal
 
-from lab.engine.api import Engine, ImageFacts
+from lab.engine.api import Engine, find_image
 from lab.engine.docker.engine import DockerEngine
 from lab.engine.emulation.qemu import ensure_runs, look_here
 from lab.engine.install.packages import Tool, advice, ensure, missing
@@ -17,7 +17,6 @@ from lab.errors import (
     CommandError,
     EmulationError,
     EngineError,
-    ImageNotFoundError,
 )
 from lab.host import this_machine
 from lab.images.apt import KEYRING, SUITE, deb822, host_sources, one_line, public_sources
@@ -90,11 +89,8 @@ def ensure_base(
 
 
 def _present(ref: str, engine: DockerEngine) -> BaseImage | None:
-    try:
-        facts: ImageFacts = engine.image(ref)
-    except ImageNotFoundError:
-        return None
-    if facts.labels.get(_RECIPE) != _VERSION:
+    facts = find_image(engine, ref)
+    if facts is None or facts.labels.get(_RECIPE) != _VERSION:
         return None
     return BaseImage(
         ref=facts.ref,

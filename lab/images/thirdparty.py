@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Final
 
+from lab.engine.api import find_image
 from lab.engine.docker.engine import DockerEngine
-from lab.errors import ImageNotFoundError
 from lab.images.bake import bake
 from lab.images.base import Source, ensure_base
 from lab.images.pins import Pin, pins, pull_first
@@ -100,10 +100,10 @@ class _Base:
 def _present(
     target: BuildTarget, platform: Platform, engine: DockerEngine, base: _Base
 ) -> Provenance | None:
-    try:
-        labels = engine.image(target.ref(platform)).labels
-    except ImageNotFoundError:
+    facts = find_image(engine, target.ref(platform))
+    if facts is None:
         return None
+    labels = facts.labels
     source: Source = "registry" if labels.get(LABEL_SOURCE) == "registry" else "packages"
     mark = _mark_pulled(target) if source == "registry" else fingerprint(target, base=base.id())
     if labels.get(LABEL_FINGERPRINT) != mark:

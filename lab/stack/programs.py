@@ -16,7 +16,7 @@ import httpx
 from lab import tls
 from lab.engine.process import proctree
 from lab.errors import EndpointError
-from lab.process import detach
+from lab.process import detach, log_tail
 
 _POLL_S: Final = 0.05
 _READY_S: Final = 60.0
@@ -96,7 +96,8 @@ class Programs:
                 how = "ended at once" if dead else f"did not answer within {_READY_S:g} s"
                 log = self.log(program.name)
                 raise EndpointError(
-                    f"{program.name} {how}:\n{_tail(log)}", remedy=f"The whole log is {log}."
+                    f"{program.name} {how}:\n{log_tail(log, lines=_LOG_LINES)}",
+                    remedy=f"The whole log is {log}.",
                 )
             time.sleep(_POLL_S)
 
@@ -125,11 +126,3 @@ def _answers(url: str) -> bool:
         return httpx.get(url, timeout=2.0, verify=tls.context(), trust_env=False).is_success
     except httpx.HTTPError:
         return False
-
-
-def _tail(path: Path) -> str:
-    try:
-        lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
-    except OSError as error:
-        return str(error)
-    return "\n".join(lines[-_LOG_LINES:])

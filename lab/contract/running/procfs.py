@@ -13,6 +13,7 @@ from typing import Final
 
 from lab.engine.docker.container import DockerContainer
 from lab.errors import EngineError
+from lab.host import read_text
 from lab.sockets import ListeningSocket, listening_sockets
 
 _PROC: Final = Path("/proc")
@@ -45,7 +46,7 @@ def process_one(container: DockerContainer, *, proc: Path = _PROC) -> Sequence[s
     process = _process(container, proc)
     if process is None:
         return None
-    return emulated(_read(process / "cmdline").rstrip("\0").split("\0")) or None
+    return emulated((read_text(process / "cmdline") or "").rstrip("\0").split("\0")) or None
 
 
 def emulated(words: Sequence[str]) -> Sequence[str]:
@@ -92,13 +93,6 @@ def _process(container: DockerContainer, proc: Path) -> Path | None:
         pid = container.state().pid
     except EngineError:
         return None
-    if pid is None or container.id not in _read(proc / str(pid) / "cgroup"):
+    if pid is None or container.id not in (read_text(proc / str(pid) / "cgroup") or ""):
         return None
     return proc / str(pid)
-
-
-def _read(path: Path) -> str:
-    try:
-        return path.read_text()
-    except OSError:
-        return ""

@@ -106,14 +106,6 @@ class DockerContainer:
         state = "" if seen["State"]["Running"] else " and does not run"
         raise EngineError(f"{self._name} does not publish port {wanted}{state}.")
 
-    def ip(self) -> str:
-        """Its address on the first of its networks that gave it one."""
-        networks = (self._inspect()["NetworkSettings"].get("Networks") or {}).values()
-        for network in networks:
-            if network.get("IPAddress"):
-                return str(network["IPAddress"])
-        raise EngineError(f"{self._name} has no address: it does not run, or has no network.")
-
     def state(self) -> ContainerState:
         state = self._inspect()["State"]
         running = bool(state["Running"])

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Final
 
 from lab.engine.api import Engine
+from lab.host import read_text
 
 _MOUNTS: Final = Path("/proc/self/mountinfo")
 _ROUTES: Final = Path("/proc/net/route")
@@ -19,10 +20,7 @@ def in_container(engine: Engine, *, mounts: Path = _MOUNTS) -> bool:
 
     An engine mounts files of its own, from a folder named after the container, into each.
     """
-    try:
-        seen = mounts.read_text()
-    except OSError:
-        return False
+    seen = read_text(mounts) or ""
     return "/containers/" in seen and any(one.id in seen for one in engine.containers({}))
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Final
 
 from lab.engine.install import privilege
+from lab.host import read_text
 from lab.spec import Platform
 
 _FOLDER: Final = Path("/proc/sys/fs/binfmt_misc")
@@ -73,10 +74,7 @@ class Binfmt:
     @property
     def heeded(self) -> bool:
         """Whether the kernel looks into it: all of it can be switched off."""
-        try:
-            return (self.folder / "status").read_text(encoding="utf-8").startswith("enabled")
-        except OSError:
-            return False
+        return (read_text(self.folder / "status") or "").startswith("enabled")
 
     def serving(self, platform: Platform) -> BinfmtEntry | None:
         """The entry that takes a platform's programs: of those enabled, the one registered last."""

@@ -6,6 +6,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
+from lab.host import read_text
+
 _ETC: Final = Path("/etc/apt")
 _FALLBACK: Final = {
     "debian": "http://deb.debian.org/debian",
@@ -73,9 +75,9 @@ def _signed_by_distribution(signed_by: str | None) -> bool:
 def _all(etc: Path) -> Iterator[Source]:
     parts = etc / "sources.list.d"
     for path in [etc / "sources.list", *sorted(parts.glob("*.list"))]:
-        yield from one_line(_text(path))
+        yield from one_line(read_text(path) or "")
     for path in sorted(parts.glob("*.sources")):
-        yield from deb822(_text(path))
+        yield from deb822(read_text(path) or "")
 
 
 def one_line(text: str) -> Iterator[Source]:
@@ -111,10 +113,3 @@ def deb822(text: str) -> Iterator[Source]:
                     components=fields.get("components", "").split(),
                     signed_by=fields.get("signed-by"),
                 )
-
-
-def _text(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8", errors="replace")
-    except OSError:
-        return ""

@@ -15,13 +15,12 @@ from lab.engine.install.locate import ping
 from lab.engine.install.places import Places
 from lab.engine.process import proctree
 from lab.errors import CommandError, EngineError
-from lab.process import detach
+from lab.process import detach, log_tail
 
 _READY_S: Final = 30.0
 _STOP_S: Final = 60.0
 _LOCK_S: Final = 60.0
 _POLL_S: Final = 0.1
-_LOG_LINES: Final = 8
 _SBIN: Final = "/usr/local/sbin:/usr/sbin:/sbin"
 
 
@@ -152,18 +151,10 @@ class Daemon:
             if gone or time.monotonic() > deadline:
                 how = "ended at once" if gone else f"did not answer within {_READY_S:g} s"
                 raise EngineError(
-                    f"The private engine {how}. Its last words:\n{self.last_words()}",
+                    f"The private engine {how}. Its last words:\n{log_tail(self.places.log)}",
                     remedy=f"The whole log is {self.places.log}.",
                 )
             time.sleep(_POLL_S)
-
-    def last_words(self) -> str:
-        """The end of its log."""
-        try:
-            text = self.places.log.read_text(encoding="utf-8", errors="replace")
-        except OSError as error:
-            return str(error)
-        return "\n".join(text.splitlines()[-_LOG_LINES:])
 
     @contextmanager
     def _alone(self) -> Iterator[None]:

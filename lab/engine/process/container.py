@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Protocol
 
 from pydantic import TypeAdapter, ValidationError
 
@@ -17,23 +16,14 @@ from lab.engine.process import memcg, proctree
 from lab.engine.process.logs import FileLogStream
 from lab.errors import CommandError, EngineError
 from lab.host import memory_bytes
-from lab.process import run, spawn
+from lab.process import Process, run, spawn
 
 _POLL_S = 0.02
 _SIGNALLED = 128
 _KILL_S = 10.0
 
 
-class Child(Protocol):
-    """What a started process is to its parent."""
-
-    pid: int
-
-    def poll(self) -> int | None:
-        """Its exit code once it has ended; negative for a signal."""
-
-
-Starter = Callable[[], Child]
+Starter = Callable[[], Process]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,12 +68,14 @@ _RECORD = TypeAdapter(Record)
 class ProcessContainer:
     """One process and those it starts, in a session of their own."""
 
-    def __init__(self, folder: Path, record: Record, *, start: Callable[[Starter], Child]) -> None:
+    def __init__(
+        self, folder: Path, record: Record, *, start: Callable[[Starter], Process]
+    ) -> None:
         """``start`` runs a starter in the thread whose end ends the process."""
         self._folder = folder
         self._record = record
         self._run_in_thread = start
-        self._child: Child | None = None
+        self._child: Process | None = None
         self._group = memcg.at(record.cgroup) if record.cgroup else None
         self._events = [EngineEvent(action="create", at_ns=record.created_at_ns)]
         self._exit_code: int | None = None
@@ -205,7 +197,7 @@ class ProcessContainer:
     def _log(self) -> Path:
         return self._folder / "log"
 
-    def _spawn(self) -> Child:
+    def _spawn(self) -> Process:
         """Start it; called in the starter's thread, whose CPUs the process inherits."""
         command = list(self._record.argv)
         setpriv = shutil.which("setpriv")

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from lab.engine.api import Load, Usage
+from lab.host import read_text
 
 PROC: Final = Path("/proc")
 _DEAD: Final = "ZX"
@@ -34,9 +35,8 @@ class Process:
 
 def read(pid: int, *, proc: Path = PROC) -> Process | None:
     """The process of that number, or None."""
-    try:
-        text = (proc / str(pid) / "stat").read_text(encoding="utf-8", errors="replace")
-    except OSError:
+    text = read_text(proc / str(pid) / "stat")
+    if text is None:
         return None
     words = text.rpartition(")")[2].split()
     return Process(
@@ -114,8 +114,5 @@ def _memory(process: Path) -> int:
 
 
 def _field(path: Path, pattern: str) -> int | None:
-    try:
-        found = re.search(pattern, path.read_text(encoding="utf-8", errors="replace"))
-    except OSError:
-        return None
+    found = re.search(pattern, read_text(path) or "")
     return int(found[1]) if found else None

@@ -78,8 +78,6 @@ class ManifestList:
     digest: str
     media_type: str
     entries: Sequence[ListEntry]
-    others: int = 0
-    """Parts that are no image of a platform that the lab knows: attestations, mostly."""
 
 
 def parse_manifest(
@@ -113,16 +111,13 @@ def parse_manifest(
 def parse_list(
     repository: str, tag: str, content: Mapping[str, Any], *, digest: str
 ) -> ManifestList:
-    """A manifest list or OCI index from its JSON."""
-    entries = content["manifests"]
-    found = [entry for one in entries if (entry := _entry(one)) is not None]
+    """A manifest list or OCI index from its JSON, without attestations and unknown platforms."""
     return ManifestList(
         repository=repository,
         tag=tag,
         digest=digest,
         media_type=content.get("mediaType", OCI_INDEX),
-        entries=tuple(found),
-        others=len(entries) - len(found),
+        entries=tuple(entry for one in content["manifests"] if (entry := _entry(one)) is not None),
     )
 
 

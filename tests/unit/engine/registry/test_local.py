@@ -96,7 +96,7 @@ def test_a_list_is_told_from_an_image_and_its_attestations_from_its_images(
         (Platform.ARM64, "sha256:arm"),
         (Platform.AMD64, "sha256:amd"),
     ]
-    assert (found.media_type, found.others) == (DOCKER_LIST, 1)
+    assert found.media_type == DOCKER_LIST
     assert registry.manifest_list("lab/onnx", "amd64") is None
     assert registry.manifest_list("lab/onnx", "nothing") is None
 
