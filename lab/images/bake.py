@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import Final
 
 from lab.engine.docker.engine import DockerEngine
+from lab.engine.docker.errors import FREE_SPACE
 from lab.engine.emulation.qemu import ensure_runs
 from lab.engine.install.packages import Tool, advice, ensure
 from lab.engine.select import Choice, choice
@@ -107,7 +108,7 @@ def _failed(targets: Sequence[str], what: str) -> BuildError | DiskFullError:
     if "no space left on device" in what:
         return DiskFullError(
             f"The disk is full: {names} could not be built.",
-            remedy="Free some space (`docker system df` shows what takes it) and run it again.",
+            remedy=FREE_SPACE,
         )
     remedy = "Run it again: the layers that were finished are kept."
     if _OFFLINE.search(output):

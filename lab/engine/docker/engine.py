@@ -12,9 +12,9 @@ from docker.utils import parse_repository_tag
 from lab.engine.api import ContainerSpec, EngineFacts, ImageFacts, LayerEvent, Mount
 from lab.engine.docker.client import open_client, parse_time
 from lab.engine.docker.container import DockerContainer
-from lab.engine.docker.errors import from_words, translated
+from lab.engine.docker.errors import transfer_failed, translated
 from lab.engine.interrupt import uninterrupted
-from lab.errors import EngineError, RegistryError
+from lab.errors import EngineError
 from lab.spec import LABEL, EngineKind, Platform
 
 MODEL_DIR: Final = "/opt/ml/model"
@@ -246,11 +246,8 @@ class DockerEngine:
 
 
 def _pull_failed(ref: str, said: str) -> EngineError:
-    """Whatever goes wrong in a pull and is not understood is the registry's fault."""
-    what = f"{ref} cannot be pulled: {said}"
-    return from_words(what) or RegistryError(
-        what, remedy="Check that the registry is up and reachable from the engine."
-    )
+    remedy = "Check that the registry is up and reachable from the engine."
+    return transfer_failed(f"{ref} cannot be pulled: {said}", remedy=remedy)
 
 
 def _mounts(spec: ContainerSpec) -> Sequence[Mount]:

@@ -24,9 +24,9 @@ _POLL_S: Final = 0.1
 _SBIN: Final = "/usr/local/sbin:/usr/sbin:/sbin"
 
 
-def program() -> str | None:
-    """Where ``dockerd`` is, also when the system's folders are not on the user's PATH."""
-    return shutil.which("dockerd") or shutil.which("dockerd", path=_SBIN)
+def program(name: str = "dockerd") -> str | None:
+    """Where a program is, also when the system's folders are not on the user's PATH."""
+    return shutil.which(name) or shutil.which(name, path=_SBIN)
 
 
 class Daemon:

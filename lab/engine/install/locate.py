@@ -24,8 +24,6 @@ class Candidate:
     address: str
     origin: str
     """Where the address comes from, as a person would say it."""
-    private: bool = False
-    """Whether it is the lab's own engine."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,9 +70,7 @@ def _named(env: Mapping[str, str], folder: Path) -> Iterator[Candidate]:
         rootless = Path(env["XDG_RUNTIME_DIR"]) / "docker.sock"
         if rootless.exists():
             yield Candidate(address=f"unix://{rootless}", origin="the user's own socket")
-    yield Candidate(
-        address=Places.here(env).address, origin="the lab's private engine", private=True
-    )
+    yield Candidate(address=Places.here(env).address, origin="the lab's private engine")
 
 
 def search(env: Mapping[str, str] = os.environ) -> Search:

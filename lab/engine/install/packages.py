@@ -17,7 +17,6 @@ from lab.errors import CommandError, EngineUnavailableError
 from lab.host import os_release
 from lab.progress import Progress
 
-_SBIN: Final = "/usr/local/sbin:/usr/sbin:/sbin"
 _PLUGINS: Final = (
     "/usr/local/lib/docker/cli-plugins",
     "/usr/local/libexec/docker/cli-plugins",
@@ -108,15 +107,13 @@ def missing(tools: Iterable[Tool]) -> Sequence[Tool]:
 
 def has(tool: Tool) -> bool:
     """Whether the tool is installed; a file is looked for, nothing is run."""
-    if tool is Tool.ENGINE:
-        return program() is not None
     if tool is Tool.EMULATOR:
         return any(shutil.which(f"qemu-{name}-static") for name in ("aarch64", "x86_64"))
     if tool in {Tool.COMPOSE, Tool.BUILDX}:
         name = tool.value.replace(" ", "-")
         folders = (*_PLUGINS, Path(os.environ.get("HOME", "/")) / ".docker/cli-plugins")
         return any((Path(folder) / name).exists() for folder in folders)
-    return bool(shutil.which(tool.value) or shutil.which(tool.value, path=_SBIN))
+    return program(tool.value) is not None
 
 
 def obstacle(release: Mapping[str, str] | None = None) -> str | None:

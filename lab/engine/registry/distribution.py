@@ -9,6 +9,7 @@ from typing import Any, Final
 
 import httpx
 
+from lab.engine.docker.errors import FREE_SPACE
 from lab.engine.interrupt import uninterrupted
 from lab.engine.registry.manifests import (
     DOCKER_CONFIG,
@@ -252,8 +253,7 @@ class Distribution:
             if _FULL.search(answer.text):
                 raise DiskFullError(
                     f"The disk of the registry at {self.host} is full.",
-                    remedy="Free some space (`docker system df` shows what takes it) and run it "
-                    "again.",
+                    remedy=FREE_SPACE,
                 ) from error
             raise RegistryError(
                 f"The registry at {self.host} answered {answer.status_code} to "

@@ -7,10 +7,9 @@ from contextlib import contextmanager
 from typing import Any, Final
 
 from lab.engine.docker.engine import DockerEngine
-from lab.engine.docker.errors import from_words, translated
+from lab.engine.docker.errors import transfer_failed, translated
 from lab.engine.interrupt import uninterrupted
 from lab.engine.registry.distribution import REMEDY
-from lab.errors import EngineError, RegistryError
 from lab.progress import Step
 from lab.units import format_bytes
 
@@ -73,7 +72,8 @@ class _Job:
                 if self._stopped.is_set():
                     return
                 if "error" in line:
-                    raise _failed(ref, line["error"])
+                    what = f"{ref} cannot be pushed: {line['error']}"
+                    raise transfer_failed(what, remedy=REMEDY)
                 self._show(ref, line)
 
     def _lines(self, repository: str, tag: str) -> Iterator[Mapping[str, Any]]:
@@ -92,11 +92,6 @@ class _Job:
             done, total = (sum(column) for column in zip(*self._sizes.values(), strict=True))
             self._step.advance(done, total)
             self._step.detail(f"{format_bytes(done)} of {format_bytes(total)}, uncompressed")
-
-
-def _failed(ref: str, said: str) -> EngineError:
-    what = f"{ref} cannot be pushed: {said}"
-    return from_words(what) or RegistryError(what, remedy=REMEDY)
 
 
 @contextmanager
