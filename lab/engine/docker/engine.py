@@ -191,8 +191,8 @@ class DockerEngine:
         self, container_id: str, *, name: str, labels: Mapping[str, str], port: int | None
     ) -> DockerContainer:
         return DockerContainer(
-            self.client,
-            container_id,
+            client=self.client,
+            id=container_id,
             name=name,
             labels=labels,
             port=port,

@@ -72,6 +72,9 @@ class ProcessContainer:
         self, folder: Path, record: Record, *, start: Callable[[Starter], Process]
     ) -> None:
         """``start`` runs a starter in the thread whose end ends the process."""
+        self.id = record.id
+        self.name = record.name
+        self.labels = record.labels
         self._folder = folder
         self._record = record
         self._run_in_thread = start
@@ -79,19 +82,6 @@ class ProcessContainer:
         self._group = memcg.at(record.cgroup) if record.cgroup else None
         self._events = [EngineEvent(action="create", at_ns=record.created_at_ns)]
         self._exit_code: int | None = None
-
-    @property
-    def id(self) -> str:
-        return self._record.id
-
-    @property
-    def name(self) -> str:
-        """The given name, or one made from the id."""
-        return self._record.name
-
-    @property
-    def labels(self) -> Mapping[str, str]:
-        return self._record.labels
 
     def start(self) -> None:
         """Start the process; nothing happens when it runs."""
