@@ -43,11 +43,6 @@ def host_sources(
     )
 
 
-def deb822(sources: Sequence[Source]) -> str:
-    """As apt reads it from ``sources.list.d``."""
-    return "\n".join(source.stanza() for source in sources)
-
-
 def one_line(sources: Sequence[Source]) -> Sequence[str]:
     """A line per suite, as mmdebstrap takes them."""
     return [

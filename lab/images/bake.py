@@ -10,7 +10,7 @@ from lab.engine.emulation.qemu import ensure_runs
 from lab.engine.install.packages import Tool, advice, ensure
 from lab.engine.select import Choice, choice
 from lab.errors import BuildError, CommandError, DiskFullError, EngineError
-from lab.images.hostfiles import HostFiles, host_files
+from lab.images.hostfiles import host_files
 from lab.images.targets import BAKE_FILE, COMPILED_ACROSS
 from lab.paths import ROOT
 from lab.process import run, stream
@@ -57,14 +57,16 @@ def bake(
             ),
             *targets,
         ]
-        env = {**environment(platform, engine, files), **(variables or {})}
+        env = {**_environment(platform, engine, files), **(variables or {})}
         try:
             stream(words, on_line=lambda line: _tell(step, line), env=env, cwd=ROOT)
         except CommandError as error:
             raise _failed(targets, error.what) from error
 
 
-def environment(platform: Platform, engine: DockerEngine, files: HostFiles) -> Mapping[str, str]:
+def _environment(
+    platform: Platform, engine: DockerEngine, files: Mapping[str, str]
+) -> Mapping[str, str]:
     """The bake file's variables, every one: the user's own of these names must not leak in."""
     return {
         "DOCKER_HOST": engine.address,
@@ -75,11 +77,7 @@ def environment(platform: Platform, engine: DockerEngine, files: HostFiles) -> M
         "HOST": engine.facts().platform.arch,
         "BASE": f"inference-lab/base:trixie-{platform.arch}",
         "UPSTREAM": "",
-        "CA_FILE": str(files.ca or ""),
-        "PIP_FILE": str(files.pip or ""),
-        "UV_FILE": str(files.uv or ""),
-        "APT_FILE": str(files.apt or ""),
-        **files.proxies,
+        **files,
     }
 
 

@@ -10,6 +10,7 @@ from typing import Final, Literal
 from lab.engine.api import Engine, find_image
 from lab.engine.docker.engine import DockerEngine
 from lab.engine.emulation.qemu import ensure_runs, look_here
+from lab.engine.install.apt import deb822
 from lab.engine.install.packages import Tool, advice, ensure, missing
 from lab.engine.select import Choice, choice
 from lab.errors import (
@@ -19,7 +20,7 @@ from lab.errors import (
     EngineError,
 )
 from lab.host import this_machine
-from lab.images.apt import KEYRING, SUITE, deb822, host_sources, one_line, public_sources
+from lab.images.apt import KEYRING, SUITE, host_sources, one_line, public_sources
 from lab.images.bake import bake, client
 from lab.images.pins import Pin, pull_first
 from lab.process import run, stream

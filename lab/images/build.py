@@ -57,6 +57,7 @@ def ensure_all(
         platform=platform,
         engine=engine,
         progress=progress,
+        base=lambda: base(platform),
         beside={one.name: {LABEL_FINGERPRINT: marks[one]} for one in stale},
     )
     _forget(engine, [facts for one in stale if (facts := present[one]) is not None])

@@ -11,13 +11,13 @@ import shlex
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Final
 
+from lab.engine.install.apt import deb822
 from lab.errors import CommandError
-from lab.images.apt import deb822, host_sources
+from lab.images.apt import host_sources
 from lab.process import run
 
 _BUNDLES: Final = (
@@ -40,29 +40,22 @@ _UV_LISTS: Final = {
 _SINGLE: Final = frozenset({"index-url", "proxy", "timeout", "retries", "prefer-binary"})
 
 
-@dataclass(frozen=True, kw_only=True)
-class HostFiles:
-    """Files to hand to a build, None where there is nothing to say, and its proxies."""
-
-    ca: Path | None
-    pip: Path | None
-    uv: Path | None
-    apt: Path | None
-    proxies: Mapping[str, str]
-
-
 @contextmanager
-def host_files(env: Mapping[str, str] = os.environ) -> Iterator[HostFiles]:
-    """Write them for as long as a build runs, readable by this user only."""
+def host_files(env: Mapping[str, str] = os.environ) -> Iterator[Mapping[str, str]]:
+    """Write them for as long as a build runs, readable by this user only.
+
+    Yields the bake file's variables that name them, empty where there is nothing to say, and the
+    proxies.
+    """
     with TemporaryDirectory(prefix="inference-lab-") as folder:
         settings = pip_settings()
-        yield HostFiles(
-            ca=ca_bundle(env, settings),
-            pip=_write(Path(folder, "pip.conf"), pip_conf(settings)),
-            uv=_write(Path(folder, "uv.toml"), uv_toml(settings, reached=_remote)),
-            apt=_write(Path(folder, "debian.sources"), deb822(host_sources())),
-            proxies=proxies(env),
-        )
+        yield {
+            "CA_FILE": str(ca_bundle(env, settings) or ""),
+            "PIP_FILE": _write(Path(folder, "pip.conf"), pip_conf(settings)),
+            "UV_FILE": _write(Path(folder, "uv.toml"), uv_toml(settings, reached=_remote)),
+            "APT_FILE": _write(Path(folder, "debian.sources"), deb822(host_sources())),
+            **proxies(env),
+        }
 
 
 def ca_bundle(env: Mapping[str, str], settings: Mapping[str, str]) -> Path | None:
@@ -146,9 +139,7 @@ def _remote(location: str) -> bool:
     return location.startswith(("http://", "https://"))
 
 
-def _write(path: Path, text: str) -> Path | None:
-    if not text:
-        return None
+def _write(path: Path, text: str) -> str:
     path.touch(mode=0o600)
     path.write_text(text, encoding="utf-8")
-    return path
+    return str(path)

@@ -51,19 +51,12 @@ def image_record(
     """
     name = ref or image_ref(variant, platform)
     facts = engine.image(name)
-    if not isinstance(engine, DockerEngine):
-        return ImageSize(
-            variant=variant,
-            platform=platform,
-            ref=name,
-            digest=None,
-            compressed_bytes=None,
-            unpacked_bytes=facts.unpacked_bytes,
-        )
-    with translated():
-        history = engine.client.history(name)
-        count = len(engine.client.inspect_image(name)["RootFS"].get("Layers") or ())
-    steps = layer_steps(history, count)
+    steps: Sequence[dict[str, Any]] = ()
+    if isinstance(engine, DockerEngine):
+        with translated():
+            history = engine.client.history(name)
+            count = len(engine.client.inspect_image(name)["RootFS"].get("Layers") or ())
+        steps = layer_steps(history, count)
     digest, compressed = _in_registry(registry, name, facts.image_id, platform)
     sizes: Sequence[int | None] = compressed or [None] * len(steps)
     if len(sizes) != len(steps):  # cannot be told apart: the total is still right

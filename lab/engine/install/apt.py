@@ -25,17 +25,17 @@ class Source:
     components: Sequence[str]
     signed_by: str | None
 
-    def stanza(self) -> str:
-        """As apt's deb822 format has it."""
-        lines = [
-            "Types: deb",
-            f"URIs: {self.uri}",
-            f"Suites: {' '.join(self.suites)}",
-            f"Components: {' '.join(self.components)}",
-        ]
-        if self.signed_by:
-            lines.append(f"Signed-By: {self.signed_by}")
-        return "\n".join(lines) + "\n"
+
+def deb822(sources: Sequence[Source]) -> str:
+    """As apt reads them from ``sources.list.d``."""
+    return "\n".join(
+        "Types: deb\n"
+        f"URIs: {source.uri}\n"
+        f"Suites: {' '.join(source.suites)}\n"
+        f"Components: {' '.join(source.components)}\n"
+        + (f"Signed-By: {source.signed_by}\n" if source.signed_by else "")
+        for source in sources
+    )
 
 
 def official(codename: str, family: str, *, etc: Path = _ETC) -> Sequence[Source]:
@@ -75,12 +75,12 @@ def _signed_by_distribution(signed_by: str | None) -> bool:
 def _all(etc: Path) -> Iterator[Source]:
     parts = etc / "sources.list.d"
     for path in [etc / "sources.list", *sorted(parts.glob("*.list"))]:
-        yield from one_line(read_text(path) or "")
+        yield from parse_one_line(read_text(path) or "")
     for path in sorted(parts.glob("*.sources")):
-        yield from deb822(read_text(path) or "")
+        yield from parse_deb822(read_text(path) or "")
 
 
-def one_line(text: str) -> Iterator[Source]:
+def parse_one_line(text: str) -> Iterator[Source]:
     """Sources of the ``deb [options] URI suite component ...`` format."""
     for line in text.splitlines():
         found = re.match(r"^\s*deb\s+(?:\[([^\]]*)\]\s+)?(\S+)\s+(\S+)\s+([^#]+)", line)
@@ -94,7 +94,7 @@ def one_line(text: str) -> Iterator[Source]:
             )
 
 
-def deb822(text: str) -> Iterator[Source]:
+def parse_deb822(text: str) -> Iterator[Source]:
     """Sources of the stanza format. A key inlined in a stanza counts as one of its own."""
     plain = re.sub(r"^#.*\n?", "", text, flags=re.MULTILINE)
     for stanza in re.split(r"\n\s*\n", plain):

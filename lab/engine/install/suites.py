@@ -65,8 +65,7 @@ def write_config(
     for made in (folder, lists, lists / "partial", parts, pins):
         made.mkdir(exist_ok=True)
         made.chmod(0o755)  # apt downloads as a user of its own
-    text = "\n".join(source.stanza() for source in sources)
-    (parts / "lab.sources").write_text(text, encoding="utf-8")
+    (parts / "lab.sources").write_text(apt.deb822(sources), encoding="utf-8")
     for one in newer:
         (pins / f"lab-{one.suite}").write_text(one.pins, encoding="utf-8")
     settings = {
