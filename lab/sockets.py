@@ -1,6 +1,7 @@
-"""The TCP sockets on which a network's programs listen, from the kernel's own tables."""
+"""Ports: whether one is free, and who listens on which, from the kernel's own tables."""
 
 import ipaddress
+import socket
 import struct
 from collections.abc import Sequence
 from contextlib import suppress
@@ -11,6 +12,15 @@ from typing import Final
 _LISTEN: Final = "0A"
 _DOCKER_DNS: Final = ipaddress.ip_address("127.0.0.11")
 """The engine's own name server answers there inside every container."""
+
+
+def free_port(wanted: int = 0) -> int:
+    """That port of 127.0.0.1, or any for 0, if a server could listen there; else ``OSError``."""
+    with socket.socket() as probe:
+        # As servers do, so that a port whose last connections linger counts as free.
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        probe.bind(("127.0.0.1", wanted))
+        return int(probe.getsockname()[1])
 
 
 @dataclass(frozen=True, kw_only=True)

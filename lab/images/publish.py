@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Final
 
+from lab.engine.api import find_image
 from lab.engine.docker.engine import DockerEngine
 from lab.engine.registry.local import Registry, place_of
 from lab.engine.registry.manifests import (
@@ -119,12 +120,9 @@ def _refuse_another(engine: DockerEngine, variant: str, platform: Platform) -> N
     """Refuse what is not built, and an image whose name tells another platform than it is for."""
     ref = image_ref(variant, platform)
     remedy = f"Build it: `lab images build {variant} --platform {platform}`."
-    try:
-        facts = engine.image(ref)
-    except ImageNotFoundError as error:
-        raise ImageNotFoundError(
-            f"{variant} is not built for {platform}.", remedy=remedy
-        ) from error
+    facts = find_image(engine, ref)
+    if facts is None:
+        raise ImageNotFoundError(f"{variant} is not built for {platform}.", remedy=remedy)
     if facts.platform is not platform:
         raise ImageNotFoundError(f"{ref} is an image for {facts.platform}.", remedy=remedy)
 

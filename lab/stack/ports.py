@@ -1,6 +1,5 @@
 """Who listens on a port of the stack's that should be free."""
 
-import socket
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -8,21 +7,18 @@ from typing import Final
 
 from lab.errors import CommandError, PortTakenError
 from lab.process import run
-from lab.services import LOOPBACK, Service
-from lab.sockets import listening_sockets
+from lab.services import Service
+from lab.sockets import free_port, listening_sockets
 
 _PROC: Final = Path("/proc")
 
 
 def taken(port: int) -> bool:
     """Whether a server could not listen on 127.0.0.1 at this port."""
-    with socket.socket() as probe:
-        # As servers do, so that a port whose last connections linger counts as free.
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((LOOPBACK, port))
-        except OSError:
-            return True
+    try:
+        free_port(port)
+    except OSError:
+        return True
     return False
 
 

@@ -321,13 +321,8 @@ def test_what_a_killed_run_left_behind_is_found_by_its_owner(
 def test_an_engine_whose_network_is_not_ours_is_reached_through_ports(
     engine: DockerEngine, image: str, registry: Registry, pushed: str
 ) -> None:
-    class Elsewhere(DockerEngine):
-        @property
-        def bridged(self) -> bool:
-            return False
-
-    elsewhere = Elsewhere(engine.address)
-    elsewhere._bridged = False
+    elsewhere = DockerEngine(engine.address)
+    elsewhere.bridged = False
     with cold_host(elsewhere, image=image, owner=OWNER, registry=registry.internal) as host:
         host.pull(pushed)
         container = host.engine.create(

@@ -11,7 +11,6 @@ disk below has no journal (see ``services/coldhost/start``).
 import os
 import secrets
 import shutil
-import socket
 import tempfile
 import threading
 import time
@@ -33,6 +32,7 @@ from lab.engine.interrupt import uninterrupted
 from lab.engine.registry.distribution import REMEDY
 from lab.engine.registry.local import INTERNAL, NETWORK
 from lab.errors import EngineError, RegistryError
+from lab.sockets import free_port
 from lab.spec import LABEL_OWNER, LABEL_ROLE, Platform
 
 ROLE: Final = "coldhost"
@@ -195,8 +195,7 @@ class _Port:
     """The way in where the engine is in a virtual machine: two ports forwarded to 127.0.0.1."""
 
     def __init__(self) -> None:
-        with socket.create_server(("127.0.0.1", 0)) as probe:
-            self.forwarded: int = probe.getsockname()[1]
+        self.forwarded = free_port()
 
     def spec(self, spec: ContainerSpec) -> ContainerSpec:
         return replace(

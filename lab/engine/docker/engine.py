@@ -2,7 +2,7 @@
 
 import secrets
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 from urllib.parse import urlsplit
 
@@ -37,6 +37,8 @@ _ARCHITECTURES: Final = {
 class DockerEngine:
     """An engine that answers at ``address``; raises ``EngineError`` when none does."""
 
+    kind: Final = EngineKind.DOCKER
+
     def __init__(self, address: str, *, reach: str | None = None) -> None:
         """Connect.
 
@@ -53,16 +55,8 @@ class DockerEngine:
         except EngineError:
             self.client.close()
             raise
-        self._bridged = reach is None and _is_here(address, self._info)
-
-    @property
-    def bridged(self) -> bool:
+        self.bridged = reach is None and _is_here(address, self._info)
         """Whether its containers, and folders shared with them, may be reached from here."""
-        return self._bridged
-
-    @property
-    def kind(self) -> EngineKind:
-        return EngineKind.DOCKER
 
     def facts(self) -> EngineFacts:
         with translated():
@@ -147,12 +141,15 @@ class DockerEngine:
 
     def pull(self, ref: str, *, platform: Platform | None = None) -> Sequence[LayerEvent]:
         repository, tag = parse_repository_tag(ref)
+        wanted = None if platform is None else platform.value
         events = []
         failure = None
         with translated():
             try:
                 # To the end even after an error, so that the connection is let go of.
-                for line in self._pull(repository, tag or "latest", platform):
+                for line in self.client.pull(
+                    repository, tag=tag or "latest", stream=True, decode=True, platform=wanted
+                ):
                     at_ns = time.time_ns()
                     if "error" in line:
                         failure = _pull_failed(ref, line["error"])
@@ -165,13 +162,6 @@ class DockerEngine:
         if failure is not None:
             raise failure
         return events
-
-    def _pull(self, repository: str, tag: str, platform: Platform | None) -> Iterator[Any]:
-        wanted = None if platform is None else platform.value
-        lines: Iterator[Any] = self.client.pull(
-            repository, tag=tag, stream=True, decode=True, platform=wanted
-        )
-        return lines
 
     def ensure_network(self, name: str, *, internal: bool = False) -> None:
         """Make a bridge network of that name, labelled as the lab's, unless there is one.
@@ -196,7 +186,7 @@ class DockerEngine:
             name=name,
             labels=labels,
             port=port,
-            bridged=self._bridged,
+            bridged=self.bridged,
             reach=self._reach,
         )
 
@@ -232,17 +222,14 @@ class DockerEngine:
         ports = dict(spec.also_publish)
         if spec.publish is not None:
             ports[spec.port] = spec.publish
+        # On an engine elsewhere its loopback is not ours.
+        published_on = _LOOPBACK if self._reach == _LOOPBACK else ""
         config["ExposedPorts"] = {f"{port}/tcp": {} for port in ports}
         host["PortBindings"] = {
-            f"{port}/tcp": [{"HostIp": self._published_on, "HostPort": str(outside or "")}]
+            f"{port}/tcp": [{"HostIp": published_on, "HostPort": str(outside or "")}]
             for port, outside in ports.items()
         }
         return config
-
-    @property
-    def _published_on(self) -> str:
-        # On an engine elsewhere its loopback is not ours.
-        return _LOOPBACK if self._reach == _LOOPBACK else ""
 
 
 def _pull_failed(ref: str, said: str) -> EngineError:

@@ -41,7 +41,6 @@ class Daemon:
         self._within = tuple(within)
 
     def answers(self) -> bool:
-        """Whether it answers a ping."""
         try:
             ping(self.places.address)
         except EngineError:

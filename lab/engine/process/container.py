@@ -176,7 +176,6 @@ class ProcessContainer:
         return [event for event in self._events if event.at_ns >= since_ns]
 
     def execute(self, command: Sequence[str]) -> tuple[int, str]:
-        """Run a command in the process's environment."""
         try:
             done = run(command, env=self._record.env, cwd=self._folder, check=False)
         except CommandError as error:

@@ -65,7 +65,6 @@ class Distribution:
         )
 
     def answers(self) -> bool:
-        """Whether a registry answers there."""
         try:
             return self._http.get("/v2/", timeout=2.0).is_success
         except httpx.HTTPError:
@@ -146,7 +145,6 @@ class Distribution:
         return digest
 
     def repositories(self) -> Sequence[str]:
-        """All that the registry has."""
         with self._asking():
             answer = self._http.get("/v2/_catalog", params={"n": _ALL}).raise_for_status()
             return list(answer.json().get("repositories") or ())
@@ -188,7 +186,6 @@ class Distribution:
         return found
 
     def has_blob(self, repository: str, digest: str) -> bool:
-        """Whether a repository holds these bytes."""
         with self._asking():
             return self._http.head(f"/v2/{repository}/blobs/{digest}").is_success
 
@@ -241,7 +238,6 @@ class Distribution:
             self._http.delete(upload, timeout=2.0)
 
     def close(self) -> None:
-        """Let go of the connections."""
         self._http.close()
 
     @contextmanager

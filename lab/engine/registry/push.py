@@ -63,24 +63,20 @@ class _Job:
         self._sizes: dict[tuple[str, str], tuple[int, int]] = {}
 
     def stop(self) -> None:
-        """End the pushes at their next word."""
         self._stopped.set()
 
     def push(self, ref: str, repository: str, tag: str) -> None:
         with translated(), _named(self._engine, ref, repository, tag):
-            for line in self._lines(repository, tag):
+            lines: Iterator[Mapping[str, Any]] = self._engine.client.push(
+                repository, tag=tag, stream=True, decode=True, auth_config=dict(self._auth)
+            )
+            for line in lines:
                 if self._stopped.is_set():
                     return
                 if "error" in line:
                     what = f"{ref} cannot be pushed: {line['error']}"
                     raise transfer_failed(what, remedy=REMEDY)
                 self._show(ref, line)
-
-    def _lines(self, repository: str, tag: str) -> Iterator[Mapping[str, Any]]:
-        lines: Iterator[Mapping[str, Any]] = self._engine.client.push(
-            repository, tag=tag, stream=True, decode=True, auth_config=dict(self._auth)
-        )
-        return lines
 
     def _show(self, ref: str, line: Mapping[str, Any]) -> None:
         detail = line.get("progressDetail") or {}
