@@ -20,8 +20,8 @@ from lab.errors import (
     EngineError,
 )
 from lab.host import this_machine
-from lab.images.apt import KEYRING, SUITE, host_sources, one_line, public_sources
 from lab.images.bake import bake, client
+from lab.images.hostfiles import KEYRING, SUITE, apt_lines, host_sources, public_sources
 from lab.images.pins import Pin, pull_first
 from lab.process import run, stream
 from lab.progress import Progress
@@ -151,7 +151,7 @@ def _from_packages(ref: str, platform: Platform, engine: DockerEngine, progress:
             f"--customize-hook=upload {final} /etc/apt/sources.list.d/debian.sources",
             SUITE,
             archive,
-            *one_line(sources),
+            *apt_lines(sources),
         ]
         try:
             stream(words, on_line=step.detail)

@@ -21,13 +21,14 @@ from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import Final
 
+from docker.errors import NotFound
+
 from lab.engine.api import ContainerSpec, Mount
 from lab.engine.coldhost.fetcher import Fetcher
 from lab.engine.coldhost.pulled import NotColdError, Pulled, downloaded_at, layers_pulled
 from lab.engine.docker.container import DockerContainer
 from lab.engine.docker.engine import DockerEngine
 from lab.engine.docker.errors import translated
-from lab.engine.docker.watch import watched
 from lab.engine.interrupt import uninterrupted
 from lab.engine.registry.distribution import REMEDY
 from lab.engine.registry.local import INTERNAL, NETWORK
@@ -46,6 +47,7 @@ _READY_S: Final = 30.0
 _POLL_S: Final = 0.01
 _API_PORT: Final = 2375
 _COPIES: Final = "vfs"
+_WATCH_EVERY_S: Final = 1.0
 
 
 class ColdHost:
@@ -147,7 +149,7 @@ def cold_host(
         fetcher = Fetcher(engine, container.id)
         made.callback(fetcher.close)
         watch = partial(
-            watched, engine, registry.partition(":")[0], on_gone=partial(_end, container)
+            _watched, engine, registry.partition(":")[0], on_gone=partial(_end, container)
         )
         yield ColdHost(inner, fetcher, publish=door.forwarded, watch=watch)
     finally:
@@ -269,3 +271,41 @@ def _check_driver(inner: DockerEngine) -> None:
             "The cold host's engine copies every layer whole (storage driver vfs).",
             remedy="Keep the engine's data on ext4 or xfs, where overlay2 works.",
         )
+
+
+@contextmanager
+def _watched(
+    engine: DockerEngine, name: str, *, on_gone: Callable[[], None]
+) -> Iterator[threading.Event]:
+    """Look once a second whether a container runs; when it does not, set the event that the block
+    is given, and call ``on_gone``.
+
+    A container that is killed may not get to close its connections, and whoever reads from one
+    then waits for minutes.
+    """
+    gone = threading.Event()
+    ended = threading.Event()
+
+    def look() -> None:
+        while not ended.wait(_WATCH_EVERY_S):
+            if not _runs(engine, name):
+                gone.set()
+                on_gone()
+                return
+
+    thread = threading.Thread(target=look, name=f"watch {name}", daemon=True)
+    thread.start()
+    try:
+        yield gone
+    finally:
+        ended.set()
+        thread.join()
+
+
+def _runs(engine: DockerEngine, name: str) -> bool:
+    try:
+        with translated():
+            return bool(engine.client.inspect_container(name)["State"]["Running"])
+    except EngineError as error:
+        # Only its absence counts: an engine that is slow to answer says nothing about it.
+        return not isinstance(error.__cause__, NotFound)

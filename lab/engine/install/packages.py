@@ -10,9 +10,9 @@ from enum import Enum, unique
 from pathlib import Path
 from typing import Final
 
-from lab.engine.install import privilege, suites
+from lab.engine.install import apt, privilege
+from lab.engine.install.apt import Newer
 from lab.engine.install.daemon import program
-from lab.engine.install.suites import Newer
 from lab.errors import CommandError, EngineUnavailableError
 from lab.host import os_release
 from lab.progress import Progress
@@ -187,7 +187,7 @@ def _install(tools: Sequence[Tool], progress: Progress, *, replacing: bool = Fal
         )
     packages = _names(recipe, tools)
     newer = recipe.newer_for(packages)
-    sources = suites.sources_of(recipe.codename, recipe.family, newer)
+    sources = apt.sources_of(recipe.codename, recipe.family, newer)
     upgraded = {name for one in newer for name in one.packages} | set(packages)
     how = [*_QUIETLY, *(() if replacing else ("--no-upgrade",)), *packages]
     progress.note(
@@ -204,12 +204,12 @@ def _install(tools: Sequence[Tool], progress: Progress, *, replacing: bool = Fal
             tempfile.TemporaryDirectory(prefix="inference-lab-apt-") as folder,
             progress.step("Installing packages") as step,
         ):
-            options = suites.write_config(Path(folder), sources, newer)
+            options = apt.write_config(Path(folder), sources, newer)
             step.detail("reading the package lists")
             _apt([*options, "update"], timeout_s=_UPDATE_S)
             step.detail("asking what would change")
             simulated = _apt([*options, "-s", *how], timeout_s=_UPDATE_S)
-            suites.refuse_changes(simulated, but=upgraded if replacing else ())
+            apt.refuse_changes(simulated, but=upgraded if replacing else ())
             step.detail(f"{len(packages)} packages and what they need")
             _apt([*options, *how], timeout_s=_INSTALL_S)
     except CommandError as error:

@@ -6,13 +6,15 @@ from pathlib import Path
 import pytest
 
 from lab.engine.install.apt import deb822
-from lab.images.apt import host_sources, one_line, public_sources
 from lab.images.hostfiles import (
+    apt_lines,
     ca_bundle,
     host_files,
+    host_sources,
     parse_pip_settings,
     pip_conf,
     proxies,
+    public_sources,
     uv_toml,
 )
 from lab.process import run
@@ -112,7 +114,7 @@ def test_a_debian_machines_own_mirror_serves_the_images_release(tmp_path: Path) 
         "deb http://mirror.example/debian-security bookworm-security main\n"
     )
     release = {"ID": "debian", "VERSION_CODENAME": "bookworm"}
-    lines = one_line(host_sources(release, etc=tmp_path))
+    lines = apt_lines(host_sources(release, etc=tmp_path))
     assert [line.split("] ")[1] for line in lines] == [
         "http://mirror.example/debian trixie main",
         "http://mirror.example/debian trixie-updates main",

@@ -7,8 +7,7 @@ from lab.engine.docker.engine import DockerEngine
 from lab.engine.registry.local import Registry
 from lab.engine.registry.manifests import LayerBlob, Manifest
 from lab.errors import RegistryError
-from lab.images.contents import belongs_to
-from lab.images.sizes import image_record, layer_steps, one_line
+from lab.images.sizes import belongs_to, image_record, layer_steps, one_line
 from lab.spec import Platform
 from tests.unit.engine.fakedocker import FakeDocker
 from tests.unit.images.fakes import has_image
