@@ -75,14 +75,15 @@ def engine() -> CheckResult:
         facts = docker.facts()
         docker.close()
         return _judged(facts, seen.found.origin)
-    asked = "; ".join(f"{refusal.candidate.origin}: {refusal.why}" for refusal in seen.refused)
     obstacle = packages.obstacle()
     if packages.has(Tool.ENGINE):
-        return degraded(f"installed, not running ({asked})", "Run `lab engine up`.")
+        return degraded(f"installed, not running ({seen.why})", "Run `lab engine up`.")
     if obstacle is None:
-        return degraded(f"none yet ({asked})", "Run `lab engine up`: it installs and starts one.")
+        return degraded(
+            f"none yet ({seen.why})", "Run `lab engine up`: it installs and starts one."
+        )
     return missing(
-        f"none answers ({asked}), and {obstacle}", packages.advice(packages.ENGINE_TOOLS)
+        f"none answers ({seen.why}), and {obstacle}", packages.advice(packages.ENGINE_TOOLS)
     )
 
 

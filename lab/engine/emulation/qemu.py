@@ -188,7 +188,7 @@ def _forbidden() -> str | None:
     if choice() is Choice.EXTERNAL:
         return "LAB_ENGINE=external forbids to set it up"
     if privilege.prefix() is None:
-        return "this user is not root, and sudo is not here or asks for a password"
+        return privilege.NO_ROOT
     return None
 
 

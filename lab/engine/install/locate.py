@@ -43,6 +43,16 @@ class Search:
     found: Candidate | None
     refused: Sequence[Refusal]
 
+    @property
+    def forbidden(self) -> Sequence[Refusal]:
+        """Where an engine is that this user may not use."""
+        return [refusal for refusal in self.refused if refusal.forbidden]
+
+    @property
+    def why(self) -> str:
+        """Where was asked, and why nothing answered there."""
+        return "; ".join(f"{refusal.candidate.origin}: {refusal.why}" for refusal in self.refused)
+
 
 def candidates(
     env: Mapping[str, str] = os.environ, *, home: Path | None = None

@@ -65,7 +65,6 @@ _BOOKWORM: Final = (
 class PackageRecipe:
     """How a distribution provides the tools."""
 
-    system: str
     family: str
     codename: str
     packages: Mapping[Tool, Sequence[str]]
@@ -79,11 +78,9 @@ class PackageRecipe:
 def recipe_for(release: Mapping[str, str]) -> PackageRecipe | None:
     """The recipe for the system that ``/etc/os-release`` describes, or None."""
     name = release.get("ID", "")
-    system = release.get("PRETTY_NAME", name)
     ubuntu = release.get("UBUNTU_CODENAME")
     if name == "ubuntu" or ubuntu:
         return PackageRecipe(
-            system=system,
             family="ubuntu",
             codename=ubuntu or release.get("VERSION_CODENAME", ""),
             packages=_packages(compose="docker-compose-v2", client=()),
@@ -92,7 +89,6 @@ def recipe_for(release: Mapping[str, str]) -> PackageRecipe | None:
     if name != "debian" or not codename or _debian(release) < 12:
         return None
     return PackageRecipe(
-        system=system,
         family="debian",
         codename=codename,
         packages=_packages(compose="docker-compose", client=("docker-cli",)),
@@ -124,7 +120,7 @@ def obstacle(release: Mapping[str, str] | None = None) -> str | None:
     if shutil.which("apt-get") is None:
         return "apt-get is not here"
     if privilege.prefix() is None:
-        return "this user is not root, and sudo is not here or asks for a password"
+        return privilege.NO_ROOT
     return None
 
 

@@ -4,9 +4,12 @@ import os
 from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
+from typing import Final
 
 from lab.errors import CommandError
 from lab.process import Result, run
+
+NO_ROOT: Final = "this user is not root, and sudo is not here or asks for a password"
 
 
 @cache
