@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import Final
 
 from lab.engine.docker.engine import DockerEngine
-from lab.engine.docker.errors import FREE_SPACE
+from lab.engine.docker.errors import FREE_SPACE, from_words
 from lab.engine.emulation.qemu import ensure_runs
 from lab.engine.install.packages import Tool, advice, ensure
 from lab.engine.select import Choice, choice
@@ -103,7 +103,7 @@ def _tell(step: Step, line: str) -> None:
 def _failed(targets: Sequence[str], what: str) -> BuildError | DiskFullError:
     names = ", ".join(targets)
     _, _, output = what.partition("\n")
-    if "no space left on device" in what:
+    if isinstance(from_words(what), DiskFullError):
         return DiskFullError(
             f"The disk is full: {names} could not be built.",
             remedy=FREE_SPACE,

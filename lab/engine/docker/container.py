@@ -11,14 +11,13 @@ from docker.errors import APIError, NotFound
 from lab.engine.api import ContainerState, EngineEvent, Load, Usage
 from lab.engine.docker.cgroup import oom_kills_of, usage_of
 from lab.engine.docker.client import parse_time
-from lab.engine.docker.errors import translated
+from lab.engine.docker.errors import being_removed, translated
 from lab.engine.docker.logs import DockerLogStream
 from lab.engine.docker.reach import connected
 from lab.errors import EngineError
 
 _NS: Final = 1_000_000_000
 _KILLED: Final = 137
-_CONFLICT: Final = 409
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,7 +55,7 @@ class DockerContainer:
             except NotFound:
                 return
             except APIError as error:
-                if not _being_removed(error):
+                if not being_removed(error):
                     raise
 
     def address(self, port: int | None = None) -> tuple[str, int]:
@@ -212,8 +211,3 @@ def _per_second(nanoseconds: int | None) -> float | None:
 
 def _seconds(at_ns: int) -> str:
     return f"{at_ns // _NS}.{at_ns % _NS:09d}"
-
-
-def _being_removed(error: APIError) -> bool:
-    said = str(error.explanation or "")
-    return error.status_code == _CONFLICT and "already in progress" in said

@@ -101,6 +101,11 @@ def from_words(text: str) -> EngineError | None:
     return None
 
 
+def being_removed(error: APIError) -> bool:
+    """Whether a container cannot be removed because that is under way."""
+    return error.status_code == 409 and "already in progress" in str(error.explanation)
+
+
 def transfer_failed(what: str, *, remedy: str) -> EngineError:
     """What a pull or a push failed of: what is not understood is the registry's fault."""
     return from_words(what) or RegistryError(what, remedy=remedy)
