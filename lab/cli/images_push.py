@@ -7,7 +7,7 @@ import typer
 
 from lab.cli.console import ConsoleProgress, err, out
 from lab.cli.platforms import parse_platforms
-from lab.engine.api import Engine, find_image
+from lab.engine.api import Engine
 from lab.engine.docker.engine import DockerEngine
 from lab.engine.select import open_engine
 from lab.errors import EngineError, ImageNotFoundError, UsageError
@@ -107,4 +107,8 @@ def _wanted(
 
 
 def _is_built(name: str, platform: Platform, engine: DockerEngine) -> bool:
-    return find_image(engine, image_ref(name, platform)) is not None
+    try:
+        engine.image(image_ref(name, platform))
+    except ImageNotFoundError:
+        return False
+    return True

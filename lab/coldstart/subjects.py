@@ -12,7 +12,7 @@ from lab.coldstart.plan import OwnImage, Plan
 from lab.coldstart.record import Cell, ModelRecord
 from lab.coldstart.schedule import cells
 from lab.coldstart.trial import Subject
-from lab.engine.api import Engine, ImageFacts, find_image
+from lab.engine.api import Engine, ImageFacts
 from lab.errors import DiskFullError, EngineError, ImageNotFoundError, UsageError
 from lab.images.variants import VARIANTS, image_ref
 from lab.progress import Progress
@@ -84,7 +84,10 @@ def ensure_own(own: OwnImage, platform: Platform, engine: Engine, progress: Prog
     Raises ``ImageNotFoundError`` when it is nowhere, ``UsageError`` when it is for a processor
     that was not asked for.
     """
-    facts = find_image(engine, own.image) or _pulled(own.image, platform, engine, progress)
+    try:
+        facts = engine.image(own.image)
+    except ImageNotFoundError:
+        facts = _pulled(own.image, platform, engine, progress)
     if facts.platform is not platform:
         raise UsageError(
             f"{own.image} is for {facts.platform}, and the plan says {platform}.",

@@ -16,7 +16,6 @@ from lab.artifacts import build as models
 from lab.contenttype import guess
 from lab.contract.model import CheckedImage, RuleContext
 from lab.endpoint.instances import table
-from lab.engine.api import find_image
 from lab.engine.docker.engine import DockerEngine
 from lab.engine.emulation.qemu import ensure_runs
 from lab.errors import EmulationError, EngineError, ImageNotFoundError, UsageError
@@ -108,7 +107,11 @@ def _variant(wish: CheckRequest, engine: DockerEngine, progress: Progress) -> Ch
 
 
 def _has(engine: DockerEngine, ref: str) -> bool:
-    return find_image(engine, ref) is not None
+    try:
+        engine.image(ref)
+    except ImageNotFoundError:
+        return False
+    return True
 
 
 def _image(

@@ -13,12 +13,15 @@ from typing import Final
 
 from lab.engine.docker.container import DockerContainer
 from lab.errors import EngineError
-from lab.host import read_text
-from lab.sockets import ListeningSocket, listening_sockets
 
 _PROC: Final = Path("/proc")
+_LISTENING: Final = "0A"
+_LOOPBACKS: Final = ("0100007F", "00000000000000000000000001000000")
+_FIELDS: Final = 4
 _QEMU: Final = "qemu-"
 _KEEPS_NAME: Final = "-binfmt-P"
+_DOCKER_DNS: Final = "0B00007F"
+"""127.0.0.11: the engine's own name server in the container's network."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,7 +41,7 @@ def listening(container: DockerContainer, *, proc: Path = _PROC) -> Sequence[Lis
     process = _process(container, proc)
     if process is None:
         return None
-    return by_port(listening_sockets(process / "net"))
+    return parse(_read(process / "net/tcp") + _read(process / "net/tcp6"))
 
 
 def process_one(container: DockerContainer, *, proc: Path = _PROC) -> Sequence[str] | None:
@@ -46,7 +49,7 @@ def process_one(container: DockerContainer, *, proc: Path = _PROC) -> Sequence[s
     process = _process(container, proc)
     if process is None:
         return None
-    return emulated((read_text(process / "cmdline") or "").rstrip("\0").split("\0")) or None
+    return emulated(_read(process / "cmdline").rstrip("\0").split("\0")) or None
 
 
 def emulated(words: Sequence[str]) -> Sequence[str]:
@@ -80,11 +83,18 @@ def terminator(container: DockerContainer) -> Callable[[], None]:
     return terminate
 
 
-def by_port(sockets: Sequence[ListeningSocket]) -> Sequence[Listening]:
-    """The ports, lowest first: loopback only where no other address is."""
+def parse(table: str) -> Sequence[Listening]:
+    """The listening sockets of ``/proc/net/tcp``: loopback only where no other address is."""
     ports: dict[int, bool] = {}
-    for one in sockets:
-        ports[one.port] = ports.get(one.port, True) and one.address.is_loopback
+    for line in table.splitlines():
+        words = line.split()
+        if len(words) < _FIELDS or words[3] != _LISTENING:
+            continue
+        address, _, port = words[1].partition(":")
+        if address == _DOCKER_DNS:
+            continue
+        number = int(port, 16)
+        ports[number] = ports.get(number, True) and address in _LOOPBACKS
     return [Listening(port=port, loopback=only) for port, only in sorted(ports.items())]
 
 
@@ -93,6 +103,13 @@ def _process(container: DockerContainer, proc: Path) -> Path | None:
         pid = container.state().pid
     except EngineError:
         return None
-    if pid is None or container.id not in (read_text(proc / str(pid) / "cgroup") or ""):
+    if pid is None or container.id not in _read(proc / str(pid) / "cgroup"):
         return None
     return proc / str(pid)
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text()
+    except OSError:
+        return ""

@@ -15,12 +15,12 @@ def proc(tmp_path: Path) -> Path:
         (tmp_path / pid / "ns" / "net").symlink_to(network)
         (tmp_path / pid / "net" / "tcp").write_text(
             HEAD
-            + "   0: 0100007F:1388 00000000:0000 0A 0:0 0:0 0 0 0 11\n"
-            + "   1: 0B00007F:8F2D 00000000:0000 0A 0:0 0:0 0 0 0 12\n"
+            + "   0: 0100007F:1388 00000000:0000 0A\n"
+            + "   1: 0B00007F:8F2D 00000000:0000 0A\n"
             + "   2: 0100007F:1F90 0100007F:0050 01\n"
         )
         (tmp_path / pid / "net" / "tcp6").write_text(
-            HEAD + "   0: 00000000000000000000000000000000:1F91 0:0 0A 0:0 0:0 0 0 0 13\n"
+            HEAD + "   0: 00000000000000000000000000000000:1F91 0:0 0A\n"
         )
     return tmp_path
 
