@@ -1,5 +1,6 @@
 """``lab images build``: the variants, for one platform or several."""
 
+import json
 from collections.abc import Mapping, Sequence
 
 import typer
@@ -13,7 +14,7 @@ from lab.engine.select import open_engine
 from lab.images.build import ensure
 from lab.images.publish import PublishedImage, join, local_registry
 from lab.images.sizes import ImageSize, image_record
-from lab.images.variants import VARIANTS, variant
+from lab.images.variants import VARIANTS, bake_definition, variant
 from lab.progress import Progress
 from lab.spec import Platform
 from lab.units import format_bytes
@@ -28,6 +29,9 @@ def build(
         "--platform",
         help="linux/amd64, linux/arm64, or both with a comma; the engine's own by default.",
     ),
+    print_: bool = typer.Option(
+        False, "--print", help="Print the variants' bake file instead, for docker buildx bake."
+    ),
 ) -> None:
     """Build the images that are missing or whose inputs have changed.
 
@@ -35,6 +39,9 @@ def build(
     that is allowed. Images for several platforms are also pushed to the local registry, where a
     manifest list (`:latest`) joins each variant's.
     """
+    if print_:
+        typer.echo(json.dumps(bake_definition(), indent=2))
+        return
     wanted = [variant(name).name for name in variants or VARIANTS]
     chosen = parse_platforms(platform)
     progress = ConsoleProgress()

@@ -1,6 +1,5 @@
 """``lab images parity``: whether both platforms of an image answer alike."""
 
-from collections.abc import Sequence
 from pathlib import Path
 
 import typer
@@ -9,9 +8,9 @@ from rich.table import Table
 from lab.cli.console import ConsoleProgress, out
 from lab.cli.platforms import parse_platform
 from lab.engine.select import open_engine
-from lab.parity.compare import BOUNDS, broken, refuse_broken
-from lab.parity.pictures import COUNT
-from lab.parity.record import ParityComparison
+from lab.parity.compare import broken, refuse_broken
+from lab.parity.inputs import COUNT
+from lab.parity.record import Parity
 from lab.parity.session import ParityJob, run
 
 
@@ -23,16 +22,17 @@ def parity(
         None, "--platform", help="What the engine's own platform is compared with; the other one."
     ),
     model: str = typer.Option("retinopathy-mobilenet", help="Which model to serve."),
-    count: int = typer.Option(COUNT, min=1, help="Pictures that the model was tested on."),
+    count: int = typer.Option(COUNT, min=1, help="Inputs that the model was tested on."),
     payload: list[Path] = typer.Option(
-        [], "--payload", metavar="FILE", help="A further picture, JPEG or PNG; again for more."
+        [], "--payload", metavar="FILE", help="A further input, like a JPEG file; again for more."
     ),
 ) -> None:
-    """Send the same pictures to both platforms' containers of each variant, and compare.
+    """Send the same inputs to both platforms' containers of each variant, and compare.
 
-    The same model archive is mounted in both. The exit code is 14 when probabilities differ by more
-    than 0.001 or fewer than 99 % of the pictures get the same grade; the worst picture is named.
-    Every picture's figures are kept in runs/<id>-parity/parity.json.
+    The same model archive is mounted in both. The exit code is 14 when scores differ by more than
+    the model's card tolerates (a classifier's: 0.001), or fewer inputs than that says (99 %) get
+    the same label; the worst input is named. Every input's figures are kept in
+    runs/<id>-parity/parity.json.
     """
     job = ParityJob(
         variants=variants or (),
@@ -47,31 +47,31 @@ def parity(
         found, path = run(job, engine, progress)
     finally:
         engine.close()
-    out.print(table(found.comparisons, model))
-    out.print(f"Every picture is in {path}", markup=False, highlight=False, soft_wrap=True)
-    refuse_broken(found.comparisons)
+    out.print(table(found))
+    out.print(f"Every input is in {path}", markup=False, highlight=False, soft_wrap=True)
+    refuse_broken(found.comparisons, found.bounds)
 
 
-def table(comparisons: Sequence[ParityComparison], model: str) -> Table:
+def table(found: Parity) -> Table:
     """A row per variant."""
     made = Table(
-        title=f"The same answers of {model}: at most {BOUNDS.max_abs_difference:g} apart, "
-        f"{BOUNDS.least_agreement:.0%} of the grades alike",
+        title=f"The same answers of {found.model}: at most {found.bounds.max_abs_difference:g} "
+        f"apart, {found.bounds.least_agreement:.0%} of the labels alike",
         title_justify="left",
     )
-    for heading in ("variant", "platforms", "pictures", "largest difference", "same grade", ""):
+    for heading in ("variant", "platforms", "inputs", "largest difference", "same label", ""):
         made.add_column(
             heading,
-            justify="right" if heading in {"pictures", "largest difference"} else "left",
+            justify="right" if heading in {"inputs", "largest difference"} else "left",
         )
-    for one in comparisons:
-        alike = sum(each.reference_grade == each.compared_grade for each in one.pictures)
+    for one in found.comparisons:
+        alike = sum(each.reference_label == each.compared_label for each in one.inputs)
         made.add_row(
             one.variant,
             " / ".join(side.platform.arch for side in (one.reference, one.compared)),
-            str(len(one.pictures)),
+            str(len(one.inputs)),
             f"{one.max_abs_difference:.1e}",
-            f"{alike} of {len(one.pictures)}",
-            "[green]alike[/green]" if broken(one) is None else "[red]not alike[/red]",
+            f"{alike} of {len(one.inputs)}",
+            "[green]alike[/green]" if broken(one, found.bounds) is None else "[red]not alike[/red]",
         )
     return made
