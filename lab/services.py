@@ -35,15 +35,15 @@ class Service:
 
     def port(self, env: Mapping[str, str] = os.environ) -> int:
         """Where it is published. Raises ``UsageError`` for what is no port."""
-        said = env.get(self.variable)
-        if not said:
+        value = env.get(self.variable)
+        if not value:
             return self.default_port
-        if not said.isdecimal() or int(said) not in _PORTS:
+        if not value.isdecimal() or int(value) not in _PORTS:
             raise UsageError(
-                f"{self.variable}={said} is not a port number.",
+                f"{self.variable}={value} is not a port number.",
                 remedy="Set it to a number up to 65535.",
             )
-        return int(said)
+        return int(value)
 
     def url(self, env: Mapping[str, str] = os.environ) -> str:
         """Its address for programs on this machine. Raises ``UsageError`` as ``port`` does."""

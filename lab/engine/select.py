@@ -36,12 +36,12 @@ class Choice(StrEnum):
 
 def choice(env: Mapping[str, str] = os.environ) -> Choice:
     """The user's choice. Raises ``UsageError`` for a word that is none."""
-    said = env.get(VARIABLE) or Choice.AUTO
+    value = env.get(VARIABLE) or Choice.AUTO
     try:
-        return Choice(said)
+        return Choice(value)
     except ValueError:
         raise UsageError(
-            f"{VARIABLE}={said} is not a choice of engine.",
+            f"{VARIABLE}={value} is not a choice of engine.",
             remedy=f"Set it to one of {', '.join(Choice)}.",
         ) from None
 

@@ -106,9 +106,9 @@ def client(progress: Progress) -> None:
 
 
 def _tell(step: Step, line: str) -> None:
-    said = _PREFIX.sub("", line).strip()
-    if said and not _NOISE.match(said):
-        step.detail(said)
+    text = _PREFIX.sub("", line).strip()
+    if text and not _NOISE.match(text):
+        step.detail(text)
 
 
 def _failed(targets: Sequence[str], what: str) -> BuildError | DiskFullError:

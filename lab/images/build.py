@@ -43,7 +43,7 @@ def ensure_all(
 
     @functools.cache
     def base(of: Platform) -> str:
-        return engine.image(ensure_base(of, engine, progress).ref).image_id
+        return ensure_base(of, engine, progress).digest
 
     def stands_on(one: BuildTarget) -> Platform:
         return engine.facts().platform if one.name in COMPILED_ACROSS else platform

@@ -6,7 +6,7 @@ list that joins them, so that a pull gets what the machine, or ``--platform``, a
 """
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from typing import Final
 
@@ -67,11 +67,8 @@ def local_registry(engine: DockerEngine, progress: Progress) -> Iterator[Registr
     """The lab's registry, started if need be. It serves any platform and runs on the engine's."""
     own = engine.facts().platform
     ensure(["registry"], platform=own, engine=engine, progress=progress)
-    registry = Registry.ensure(engine, image_ref("registry", own), progress)
-    try:
+    with closing(Registry.ensure(engine, image_ref("registry", own), progress)) as registry:
         yield registry
-    finally:
-        registry.close()
 
 
 def join(

@@ -94,14 +94,14 @@ class Link:
         helper.start()
         with translated():
             ended = self._engine.client.wait(helper.id, timeout=_TIMEOUT_S)
-        said = helper.logs()
+        output = helper.logs()
         if ended["StatusCode"] != 0:
             raise EngineError(
                 f"The link cannot be shaped to {format_rate(self.bits_per_s)}: "
-                f"`tc {' '.join(words)}` said {said.strip()!r}.",
+                f"`tc {' '.join(words)}` said {output.strip()!r}.",
                 remedy="The kernel of the engine's machine needs sch_tbf; see `lab doctor`.",
             )
-        return said
+        return output
 
 
 def shaping(bits_per_s: int) -> Sequence[str]:

@@ -90,10 +90,10 @@ class DockerEngine:
         for _ in range(_PROBES):
             asked = time.time_ns()
             with translated():
-                said = parse_time(self.client.info()["SystemTime"])
+                theirs = parse_time(self.client.info()["SystemTime"])
             answered = time.time_ns()
-            if said is not None:
-                tries.append((answered - asked, said - (asked + answered) // 2))
+            if theirs is not None:
+                tries.append((answered - asked, theirs - (asked + answered) // 2))
         if not tries:
             raise EngineError(f"The engine at {self.address} does not tell its time.")
         took, offset = min(tries)
@@ -232,9 +232,9 @@ class DockerEngine:
         return config
 
 
-def _pull_failed(ref: str, said: str) -> EngineError:
+def _pull_failed(ref: str, answer: str) -> EngineError:
     remedy = "Check that the registry is up and reachable from the engine."
-    return transfer_failed(f"{ref} cannot be pulled: {said}", remedy=remedy)
+    return transfer_failed(f"{ref} cannot be pulled: {answer}", remedy=remedy)
 
 
 def _mounts(spec: ContainerSpec) -> Sequence[Mount]:

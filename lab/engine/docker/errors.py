@@ -82,9 +82,9 @@ def translate(error: Exception) -> LabError:
     """The lab's error for a foreign one. Raises ``TypeError`` for one that is not in the table."""
     text = _text(error)
     if isinstance(error, APIError):
-        said = from_words(text)
-        if said is not None:
-            return said
+        known = from_words(text)
+        if known is not None:
+            return known
     if isinstance(error, ImageNotFound):
         return ImageNotFoundError(text, remedy=_CHECK_NAME)
     for kind, what, remedy in KINDS:

@@ -136,14 +136,14 @@ class Binfmt:
 
 def _entry(path: Path, machine: str) -> BinfmtEntry | None:
     text = path.read_text(encoding="utf-8")
-    said: dict[str, str] = dict(_FIELD.findall(text))
-    if said.get("offset") != "0" or said.get("magic", "")[_E_MACHINE] != machine:
+    fields: dict[str, str] = dict(_FIELD.findall(text))
+    if fields.get("offset") != "0" or fields.get("magic", "")[_E_MACHINE] != machine:
         return None
     return BinfmtEntry(
         name=path.name,
-        interpreter=Path(said["interpreter"]),
+        interpreter=Path(fields["interpreter"]),
         enabled=text.startswith("enabled"),
-        fixed="F" in said.get("flags:", ""),
+        fixed="F" in fields.get("flags:", ""),
         registered_at=path.stat().st_mtime,
     )
 

@@ -141,7 +141,7 @@ def shares_kernel(engine: DockerEngine) -> bool:
 def _look_there(platform: Platform, engine: DockerEngine) -> Emulation:
     """What the engine's own builder says: it has tried to run a program of each platform."""
     try:
-        said = run(
+        output = run(
             ["docker", "buildx", "inspect", "default"],
             env={"DOCKER_HOST": engine.address, "DOCKER_CONTEXT": ""},
             timeout_s=_COMMAND_S,
@@ -152,7 +152,7 @@ def _look_there(platform: Platform, engine: DockerEngine) -> Emulation:
             f"what the engine runs cannot be asked: {error.what}",
             packages.advice([Tool.CLIENT, Tool.BUILDX]),
         )
-    listed = re.search(r"^Platforms:(.*)$", said, re.MULTILINE)
+    listed = re.search(r"^Platforms:(.*)$", output, re.MULTILINE)
     if listed and platform in re.split(r"[\s,*]+", listed[1]):
         return Emulation(platform=platform, detail="the engine says that it does")
     return _lacks(platform, f"the engine does not run {platform}", _by_container(platform))
@@ -222,10 +222,10 @@ def _outdated(platform: Platform, binfmt: Binfmt) -> str | None:
 def _version(of: BinfmtEntry | Registration) -> str | None:
     # By its own name: under the one that is registered it takes every word for a program's.
     try:
-        said = run([of.interpreter.resolve(), "--version"], timeout_s=_COMMAND_S).stdout
+        output = run([of.interpreter.resolve(), "--version"], timeout_s=_COMMAND_S).stdout
     except (CommandError, OSError):
         return None
-    found = re.search(r"version (\d+(?:\.\d+)*)", said)
+    found = re.search(r"version (\d+(?:\.\d+)*)", output)
     return found[1] if found else None
 
 
