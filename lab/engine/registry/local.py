@@ -22,7 +22,7 @@ from lab.engine.interrupt import uninterrupted
 from lab.engine.registry.distribution import Distribution
 from lab.engine.registry.manifests import Manifest
 from lab.engine.registry.push import push_together
-from lab.engine.upload import can_send, send
+from lab.engine.registry.upload import can_send, send
 from lab.errors import EngineError, RegistryError
 from lab.progress import Progress
 from lab.services import PROJECT
