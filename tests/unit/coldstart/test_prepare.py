@@ -19,7 +19,7 @@ from lab.images.base import BaseImage
 from lab.progress import Silent
 from lab.spec import LABEL_OWNER, LABEL_ROLE, EngineKind, Platform, StartKind
 from tests.unit.coldstart.builders import cell, plan, trial
-from tests.unit.coldstart.fakes import FakeEngine
+from tests.unit.engine.fake import FakeEngine
 
 MOBILENET = "retinopathy-mobilenet"
 DOCKER = FakeEngine().facts()
