@@ -41,7 +41,8 @@ def built(home: Path) -> Path:
     for name, content in (("model-onnx.tar.gz", b"small"), ("model-tensorflow.tar.gz", b"larger")):
         (folder / name).write_bytes(content)
     sums = {"model-onnx.tar.gz": "1111", "model-tensorflow.tar.gz": "2222"}
-    (folder / "card.json").write_text(json.dumps({"sha256": sums}))
+    samples = {"payload": "samples/photo-size.jpg", "held_out": "samples/held-out"}
+    (folder / "card.json").write_text(json.dumps({"sha256": sums, "samples": samples}))
     return folder
 
 
