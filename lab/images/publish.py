@@ -126,8 +126,7 @@ def _refuse_another(engine: DockerEngine, variant: str, platform: Platform) -> N
 
 def _join(registry: Registry, variant: str, platforms: Sequence[Platform]) -> Published:
     repository, _ = place_of(image_ref(variant, platforms[0]))
-    before = registry.http.manifest_list(repository, JOINED)
-    entries = {one.platform: one for one in (before.entries if before else ())}
+    entries = {one.platform: one for one in registry.http.list_entries(repository, JOINED)}
     images = []
     for platform in Platform:
         pushed = platform in platforms
@@ -151,9 +150,9 @@ def _join(registry: Registry, variant: str, platforms: Sequence[Platform]) -> Pu
                 kept=not pushed,
             )
         )
-    joined = registry.http.put_list(repository, JOINED, list(entries.values()))
+    digest = registry.http.put_list(repository, JOINED, list(entries.values()))
     return Published(
-        variant=variant, name=f"{repository}:{JOINED}", digest=joined.digest, images=tuple(images)
+        variant=variant, name=f"{repository}:{JOINED}", digest=digest, images=tuple(images)
     )
 
 

@@ -21,7 +21,6 @@ from lab.engine.registry.manifests import (
     LayerBlob,
     ListEntry,
     Manifest,
-    ManifestList,
     list_document,
     parse_list,
     parse_manifest,
@@ -98,14 +97,12 @@ class Distribution:
             answer = self._document("HEAD", repository, reference)
         return None if answer is None else str(answer.headers.get("Content-Type", ""))
 
-    def manifest_list(self, repository: str, tag: str) -> ManifestList | None:
-        """The manifest list or OCI index of that name; None if there is none, or one image."""
+    def list_entries(self, repository: str, tag: str) -> Sequence[ListEntry]:
+        """What the manifest list or OCI index of that name joins; nothing if there is none."""
         with self._asking():
             answer = self._document("GET", repository, tag)
             content = {} if answer is None else answer.json()
-        if answer is None or "manifests" not in content:
-            return None
-        return parse_list(repository, tag, content, digest=answer.headers["Docker-Content-Digest"])
+        return parse_list(content) if "manifests" in content else ()
 
     def _document(self, method: str, repository: str, reference: str) -> httpx.Response | None:
         answer = self._http.request(
@@ -113,16 +110,9 @@ class Distribution:
         )
         return None if answer.status_code == _NOT_FOUND else answer.raise_for_status()
 
-    def put_list(self, repository: str, tag: str, entries: Sequence[ListEntry]) -> ManifestList:
-        """Give images that the repository holds one name more, common to all of them."""
-        content = list_document(entries)
-        return ManifestList(
-            repository=repository,
-            tag=tag,
-            digest=self._put_document(repository, tag, content, DOCKER_LIST),
-            media_type=DOCKER_LIST,
-            entries=tuple(entries),
-        )
+    def put_list(self, repository: str, tag: str, entries: Sequence[ListEntry]) -> str:
+        """Give images that the repository holds one name more, common to all; the list's digest."""
+        return self._put_document(repository, tag, list_document(entries), DOCKER_LIST)
 
     def put_image(self, repository: str, tag: str, content: bytes) -> None:
         """Give what ``image_document`` made a name; what it speaks of is there already."""
