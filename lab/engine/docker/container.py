@@ -20,7 +20,7 @@ _NS: Final = 1_000_000_000
 _KILLED: Final = 137
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, eq=False)
 class DockerContainer:
     """One container, by its id."""
 
@@ -178,8 +178,8 @@ def usage_from_stats(stats: Mapping[str, Any]) -> Usage:
     blocks = (stats.get("blkio_stats") or {}).get("io_service_bytes_recursive")
     return Usage(
         peak_memory_bytes=memory.get("max_usage", memory.get("usage")),
-        cpu_seconds=_per_second((cpu.get("cpu_usage") or {}).get("total_usage")),
-        throttled_seconds=_per_second((cpu.get("throttling_data") or {}).get("throttled_time")),
+        cpu_seconds=_in_seconds((cpu.get("cpu_usage") or {}).get("total_usage")),
+        throttled_seconds=_in_seconds((cpu.get("throttling_data") or {}).get("throttled_time")),
         read_bytes=None
         if blocks is None
         else sum(entry["value"] for entry in blocks if entry["op"].lower() == "read"),
@@ -205,7 +205,7 @@ def load_from_stats(stats: Mapping[str, Any]) -> Load | None:
     )
 
 
-def _per_second(nanoseconds: int | None) -> float | None:
+def _in_seconds(nanoseconds: int | None) -> float | None:
     return None if nanoseconds is None else nanoseconds / _NS
 
 
