@@ -14,9 +14,9 @@ from lab.engine.api import Engine
 from lab.engine.docker.engine import DockerEngine
 from lab.engine.select import open_engine
 from lab.errors import ImageNotFoundError, UsageError
-from lab.images.contents import contents as contents_of
 from lab.images.publish import local_registry
 from lab.images.sizes import ImageSize, image_record
+from lab.images.sizes import contents as contents_of
 from lab.images.variants import VARIANTS, image_ref, variant
 from lab.progress import Progress
 from lab.spec import Platform

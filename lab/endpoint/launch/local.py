@@ -13,7 +13,7 @@ from lab.endpoint.s3 import Objects
 from lab.endpoint.settings import EmulatorSettings
 from lab.engine.api import Container, ContainerSpec, Engine, Mount
 from lab.engine.docker.engine import DockerEngine
-from lab.engine.docker.route import connected
+from lab.engine.docker.reach import connected
 from lab.spec import PORT, EngineKind, Mark, Platform
 
 SERVERLESS_USER: Final = "993:990"

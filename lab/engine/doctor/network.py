@@ -1,7 +1,6 @@
 """Which package indexes, registries and ports can be reached."""
 
 import shutil
-import socket
 import ssl
 import sys
 from collections.abc import Sequence
@@ -14,6 +13,7 @@ from lab.engine.install import apt, packages
 from lab.errors import CommandError
 from lab.host import os_release
 from lab.process import run
+from lab.sockets import free_port
 from lab.spec import PORT
 
 _REGISTRY: Final = "https://registry-1.docker.io/v2/"
@@ -68,16 +68,13 @@ def registry() -> CheckResult:
 
 def ports() -> CheckResult:
     """Whether servers can listen here, and whether SageMaker's port is free."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind(("127.0.0.1", PORT))
-        except OSError as error:
-            return degraded(
-                f"{PORT} is taken ({error.strerror})", "The lab itself uses free ports only."
-            )
+    free_port()
+    try:
+        free_port(PORT)
+    except OSError as error:
+        return degraded(
+            f"{PORT} is taken ({error.strerror})", "The lab itself uses free ports only."
+        )
     return ok(f"can listen, {PORT} is free")
 
 
