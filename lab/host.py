@@ -3,8 +3,12 @@
 import os
 import platform
 import re
+import shutil
 import socket
+import sys
 import time
+from collections.abc import Sequence
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Final
 
@@ -47,6 +51,16 @@ def host_facts(*, root: Path = _ROOT, checkout: Path = paths.ROOT) -> dict[str, 
         "git_commit": commit,
         "git_dirty": dirty,
     }
+
+
+def pip() -> Sequence[str]:
+    """The words that start pip: this environment's, else the machine's, whose settings are the same.
+
+    Environments that uv made have none.
+    """
+    if find_spec("pip") is not None:
+        return [sys.executable, "-m", "pip"]
+    return [shutil.which("pip3") or "pip"]
 
 
 def this_machine() -> Platform:

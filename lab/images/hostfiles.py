@@ -8,7 +8,6 @@ import json
 import os
 import re
 import shlex
-import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,7 +16,7 @@ from typing import Final
 
 from lab.engine.install.apt import Source, deb822, official
 from lab.errors import CommandError
-from lab.host import os_release
+from lab.host import os_release, pip
 from lab.process import run
 
 _BUNDLES: Final = (
@@ -75,7 +74,7 @@ def ca_bundle(env: Mapping[str, str], settings: Mapping[str, str]) -> Path | Non
 def pip_settings() -> Mapping[str, str]:
     """What pip on this machine is told, from its files and from ``PIP_*``."""
     try:
-        listed = run([sys.executable, "-m", "pip", "config", "list"]).stdout
+        listed = run([*pip(), "config", "list"]).stdout
     except CommandError:  # no pip in this environment
         return {}
     return parse_pip_settings(listed)

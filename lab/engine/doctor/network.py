@@ -2,7 +2,6 @@
 
 import shutil
 import ssl
-import sys
 from collections.abc import Sequence
 from typing import Final
 
@@ -11,7 +10,7 @@ import httpx
 from lab.engine.doctor.findings import CheckResult, DoctorCheck, degraded, ok
 from lab.engine.install import apt, packages
 from lab.errors import CommandError
-from lab.host import os_release
+from lab.host import os_release, pip
 from lab.process import run
 from lab.sockets import free_port
 from lab.spec import PORT
@@ -37,7 +36,7 @@ def python_index() -> CheckResult:
     words = ["index", "versions", "pip", "--disable-pip-version-check"]
     limits = [f"--timeout={_SHORT_S:g}", "--retries=0"]
     try:
-        run([sys.executable, "-m", "pip", *words, *limits], timeout_s=_PIP_S)
+        run([*pip(), *words, *limits], timeout_s=_PIP_S)
     except CommandError as error:
         last = error.what.splitlines()[-1]
         return degraded(
