@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import pairwise
 from typing import Final
 
-from lab.report.model import Against, Comparison, Quantity, Row
+from lab.coldstart.summary import Against, Comparison, Quantity, Row
 from lab.report.rows import Group, MeasuredRow, groups
 from lab.spec import FLOOR, Platform
 from lab.stats.ratios import Method, RatioVerdict, ratio_of_medians

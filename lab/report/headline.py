@@ -2,8 +2,8 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 
+from lab.coldstart.summary import Against, Comparison, Headline, Quantity, Row
 from lab.report.comparisons import BASELINE, BEST
-from lab.report.model import Against, Comparison, Headline, Quantity, Row
 from lab.report.rows import MeasuredRow, floor_of, groups
 from lab.report.words import (
     KINDS,

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import Final
 
 from lab.coldstart.record import Cell, ImageRecord, Outcome, Run, Sample
+from lab.coldstart.summary import Pair, Row, Spread
 from lab.report.load import Recorded
-from lab.report.model import Pair, Row, Spread
 from lab.spec import FLOOR, Phase, Platform, StartKind
 from lab.stats.diagnostics import outliers, relative_spread
 from lab.stats.quantiles import interval, median, quantile, supported

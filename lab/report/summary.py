@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from lab.coldstart.summary import LADDER_NAMES, Pair, RunFacts, Summary
 from lab.report.comparisons import compare
 from lab.report.findings import find
 from lab.report.headline import headline
 from lab.report.load import Recorded, load
-from lab.report.model import LADDER_NAMES, Pair, RunFacts, Summary
 from lab.report.rows import MeasuredRow, container, gather
 from lab.report.targets import targets
 from lab.spec import Phase

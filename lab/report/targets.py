@@ -3,8 +3,8 @@
 from collections.abc import Callable, Iterable, Sequence
 from typing import Final
 
+from lab.coldstart.summary import Against, Comparison, Goal, Quantity, Reached, Row
 from lab.report.comparisons import BASELINE, BEST
-from lab.report.model import Against, Comparison, Goal, Quantity, Reached, Row
 from lab.spec import FLOOR, Platform, StartKind
 
 MODEL: Final = "retinopathy-mobilenet"

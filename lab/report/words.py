@@ -3,7 +3,7 @@
 import math
 from typing import Final
 
-from lab.report.model import Against, Comparison, Pair, Row
+from lab.coldstart.summary import Against, Comparison, Pair, Row
 from lab.spec import Phase, StartKind
 from lab.units import format_bytes, format_seconds
 

@@ -4,9 +4,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from lab.coldstart.record import Cell, Run
+from lab.coldstart.summary import Pair
 from lab.errors import UsageError
 from lab.report.compare.machines import same_machine
-from lab.report.model import Pair
 from lab.report.rows import MeasuredRow
 from lab.report.summary import Results
 from lab.report.words import count_bytes

@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from lab.coldstart.summary import Finding, FindingKind, Row, Severity
 from lab.report.load import Recorded
-from lab.report.model import Finding, FindingKind, Row, Severity
 from lab.report.rows import MeasuredRow, floor_of
 from lab.report.words import PHASES, percent, seconds, start_of, times
 from lab.spec import FLOOR, Phase

@@ -4,8 +4,8 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Final
 
 from lab.coldstart.record import Sample
+from lab.coldstart.summary import Finding, FindingKind, Row, Severity
 from lab.report.load import Recorded
-from lab.report.model import Finding, FindingKind, Row, Severity
 from lab.report.rows import MeasuredRow, container
 from lab.report.words import count_bytes, percent, plural, seconds, tier
 from lab.spec import Tier

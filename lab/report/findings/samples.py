@@ -5,8 +5,8 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Final
 
 from lab.coldstart.record import FailureKind, Sample
+from lab.coldstart.summary import Finding, FindingKind, Severity
 from lab.report.load import Recorded
-from lab.report.model import Finding, FindingKind, Severity
 from lab.report.rows import MeasuredRow
 from lab.report.words import percent, plural, seconds
 from lab.spec import StartKind

@@ -4,9 +4,9 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Final
 
 from lab.coldstart.record import ImageRecord, Run
+from lab.coldstart.summary import Finding, FindingKind, Row, Severity
 from lab.report.findings.boot import worst
 from lab.report.load import Recorded
-from lab.report.model import Finding, FindingKind, Row, Severity
 from lab.report.rows import MeasuredRow
 from lab.report.words import count_bytes, percent, plural, seconds, tier
 from lab.spec import FLOOR, Phase, StartKind

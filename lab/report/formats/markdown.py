@@ -2,9 +2,9 @@
 
 from collections.abc import Iterator, Sequence
 
+from lab.coldstart.summary import Against, Goal, Quantity, Reached, Row, Summary
 from lab.report import words
 from lab.report.markdown_table import table
-from lab.report.model import Against, Goal, Quantity, Reached, Row, Summary
 from lab.report.page.figures import lookup
 from lab.report.page.view import images, platform_sizes, study
 from lab.report.study import graviton, published, published_out

@@ -10,9 +10,7 @@ from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from lab.report.comparisons import BASELINE, smallest_image
-from lab.report.formats.markdown import target_value
-from lab.report.model import (
+from lab.coldstart.summary import (
     Against,
     Comparison,
     Finding,
@@ -22,6 +20,8 @@ from lab.report.model import (
     Severity,
     Summary,
 )
+from lab.report.comparisons import BASELINE, smallest_image
+from lab.report.formats.markdown import target_value
 from lab.report.rows import Group, groups
 from lab.report.summary import Results, summarise
 from lab.report.targets import worth_showing

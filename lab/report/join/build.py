@@ -5,11 +5,11 @@ from datetime import UTC, datetime
 from typing import Final
 
 from lab.coldstart.record import ImageRecord, Run
+from lab.coldstart.summary import Headline
 from lab.report.compare.machines import machine_of, same_machine
 from lab.report.compare.runs import Difference, differences
 from lab.report.comparisons import BEST
 from lab.report.join.model import Joined, JoinSize, Machines, Member, Quotient, Sizes
-from lab.report.model import Headline
 from lab.report.rows import VARIANT_ORDER, MeasuredRow
 from lab.report.summary import Results
 from lab.report.words import KINDS, NOTHING, plural, seconds, tier

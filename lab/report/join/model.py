@@ -10,8 +10,8 @@ from typing import Any, Final
 
 from pydantic import ConfigDict, Field
 
+from lab.coldstart.summary import Comparison, Finding, Headline, Pair, Row
 from lab.report.compare.runs import Difference
-from lab.report.model import Comparison, Finding, Headline, Pair, Row
 from lab.schema import Frozen
 from lab.spec import Platform, StartKind
 from lab.stats.ratios import Method, RatioVerdict

@@ -3,8 +3,8 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from lab.coldstart.summary import Against, Comparison, Quantity, Row
 from lab.report.join.model import Joined, Machines
-from lab.report.model import Against, Comparison, Quantity, Row
 from lab.report.page.scale import Scale, linear, seconds_label
 from lab.report.page.waterfall import highest
 from lab.report.rows import VARIANT_ORDER

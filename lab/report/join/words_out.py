@@ -7,10 +7,10 @@ from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from lab.coldstart.summary import Row
 from lab.report.join.model import Joined, Machines, Quotient
 from lab.report.join.view import JoinPanel, Line, panels, within
 from lab.report.markdown_table import table as markdown_table
-from lab.report.model import Row
 from lab.report.study import graviton, published_out
 from lab.report.words import (
     EMULATED_WHY,

@@ -6,8 +6,8 @@ from typing import Any, Final
 
 import jinja2
 
+from lab.coldstart.summary import Quantity, Reached
 from lab.report import words
-from lab.report.model import Quantity, Reached
 from lab.report.page import view
 from lab.report.page.facts import facts
 from lab.report.page.figures import Figures

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 
-from lab.report.model import Row
+from lab.coldstart.summary import Row
 from lab.report.page.labels import ANCHORS, Anchor, anchors
 from lab.report.page.scale import Scale, linear, megabytes_label, seconds_label
 from lab.report.page.waterfall import highest

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from lab.coldstart.record import ImageRecord
-from lab.report.model import Against, Comparison, Quantity, Row, Severity, Summary
+from lab.coldstart.summary import Against, Comparison, Quantity, Row, Severity, Summary
 from lab.report.page.scatter import Scatter, memory, sizes
 from lab.report.page.strips import Strips, strips
 from lab.report.page.waterfall import Waterfall, waterfalls

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from lab.report.model import Row
+from lab.coldstart.summary import Row
 from lab.report.page.scale import Scale, linear, seconds_label
 from lab.report.rows import Group, MeasuredRow
 from lab.report.words import (

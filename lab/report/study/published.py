@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from lab.report.model import Against, Comparison, Pair, Quantity
+from lab.coldstart.summary import Against, Comparison, Pair, Quantity
 from lab.spec import StartKind
 
 SOURCE: Final = "Bachelor's thesis, UFRGS (Federal University of Rio Grande do Sul), 2023"

@@ -15,13 +15,13 @@ import pytest
 from rich.console import Console
 
 from lab.coldstart.record import FailureKind, Sample
+from lab.coldstart.summary import Against, FindingKind, Reached, Summary
 from lab.observe.runs import readings as bench
 from lab.observe.runs.readings import Reading
 from lab.report.compare.runs import compare_runs
 from lab.report.compare.runs_out import to_html, to_markdown, to_terminal
 from lab.report.formats.terminal import summary_table
 from lab.report.formats.write import write_report
-from lab.report.model import Against, FindingKind, Reached, Summary
 from lab.report.rows import gather
 from lab.report.summary import results, summarise
 from lab.report.words import EMULATED_WHY

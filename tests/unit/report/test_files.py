@@ -9,13 +9,13 @@ from typer.testing import CliRunner
 from lab.cli.report import app
 from lab.coldstart.folder import RunFolder
 from lab.coldstart.record import FailureKind, Sample
+from lab.coldstart.summary import Summary
 from lab.errors import DiskFullError, UsageError
 from lab.report.compare.runs import compare_runs
 from lab.report.compare.runs_out import to_html, to_markdown
 from lab.report.formats.terminal import summary_table
 from lab.report.formats.write import write_report
 from lab.report.load import load
-from lab.report.model import Summary
 from lab.report.study import published
 from lab.report.summary import summarise
 from lab.runfiles import write_whole

@@ -4,7 +4,7 @@ from typing import Any
 import pytest
 
 from lab.coldstart.record import FailureKind, Sample
-from lab.report.model import Finding, FindingKind, Severity
+from lab.coldstart.summary import Finding, FindingKind, Severity
 from lab.report.summary import results
 from lab.spec import Phase, Platform, StartKind
 from tests.unit.report import synthetic

@@ -4,8 +4,8 @@ from pathlib import Path
 import pytest
 
 from lab.coldstart.record import FailureKind, Sample
+from lab.coldstart.summary import Against, Quantity, Reached
 from lab.report.load import Recorded
-from lab.report.model import Against, Quantity, Reached
 from lab.report.rows import gather, groups, spread
 from lab.report.summary import Results, results, to_csv
 from lab.spec import FLOOR, Phase, Platform, StartKind

@@ -6,16 +6,19 @@ report is one of these numbers.
 
 from collections.abc import Mapping, Sequence
 from enum import StrEnum, unique
+from pathlib import Path
 from typing import Final
 
-from pydantic import ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from lab.coldstart.record import Cell
+from lab.errors import UsageError
 from lab.schema import Frozen
 from lab.spec import Phase, Platform, StartKind
 from lab.stats.ratios import Method, RatioVerdict
 
 SCHEMA: Final = 1
+SUMMARY_FILE: Final = "summary.json"
 
 LADDER_NAMES: Final = ("p50", "p75", "p90", "p95", "p99")
 
@@ -44,14 +47,9 @@ class Spread(Frozen):
     """MAD / 0.6745 / median: a coefficient of variation that outliers do not inflate."""
 
 
-class Row(Frozen):
+class Row(Cell):
     """A cell of the run, whose trials were repeats of each other. Warm-up is only counted."""
 
-    variant: str
-    model: str
-    platform: Platform
-    tier: str
-    start_kind: StartKind
     n: int
     """Trials that succeeded and are not warm-up: all figures are theirs."""
     failures: int
@@ -78,13 +76,7 @@ class Row(Frozen):
     @property
     def cell(self) -> Cell:
         """What its trials had in common."""
-        return Cell(
-            variant=self.variant,
-            model=self.model,
-            platform=self.platform,
-            tier=self.tier,
-            start_kind=self.start_kind,
-        )
+        return Cell(**{name: getattr(self, name) for name in Cell.model_fields})
 
     @property
     def group(self) -> tuple[str, Platform, str]:
@@ -258,3 +250,27 @@ class Summary(Frozen):
 
     def to_json(self) -> str:
         return self.model_dump_json(by_alias=True, indent=1) + "\n"
+
+
+class _Schema(BaseModel):
+    """Of any summary, also of one that holds what this version does not know."""
+
+    schema_version: int = Field(alias="schema")
+
+
+def read_summary(folder: Path) -> Summary:
+    """A run's summary. Raises ``UsageError`` when there is none or it is of another schema."""
+    path = folder / SUMMARY_FILE
+    again = f"Make it again: lab report {folder.name}"
+    try:
+        text = path.read_bytes()
+        found = _Schema.model_validate_json(text).schema_version
+        if found == SCHEMA:
+            return Summary.model_validate_json(text)
+    except FileNotFoundError as error:
+        raise UsageError(
+            f"{folder} has no {SUMMARY_FILE}.", remedy=f"Make it: lab report {folder.name}"
+        ) from error
+    except (OSError, ValidationError) as error:
+        raise UsageError(f"{path} cannot be read as a summary: {error}", remedy=again) from error
+    raise UsageError(f"{path} is of schema {found}, not {SCHEMA}.", remedy=again)
