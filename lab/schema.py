@@ -1,5 +1,9 @@
 """What files of a run hold: read strictly, never changed."""
 
+import csv
+from importlib import resources
+from typing import TypeVar
+
 from pydantic import BaseModel, ConfigDict
 
 
@@ -7,3 +11,13 @@ class Frozen(BaseModel):
     """A record of a file. A field that is not known is refused."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+Row = TypeVar("Row", bound=BaseModel)
+
+
+def packaged_rows(package: str, name: str, row: type[Row]) -> tuple[Row, ...]:
+    """The rows of a CSV file of a package; its first lines, with ``#``, say where they are from."""
+    text = resources.files(package).joinpath(name).read_text(encoding="utf-8")
+    lines = (line for line in text.splitlines() if not line.startswith("#"))
+    return tuple(row.model_validate(fields) for fields in csv.DictReader(lines))

@@ -6,7 +6,7 @@ from lab.coldstart.summary import Against, Goal, Quantity, Reached, Row, Summary
 from lab.report import words
 from lab.report.markdown_table import table
 from lab.report.page.figures import lookup
-from lab.report.page.view import images, platform_sizes, study
+from lab.report.page.view import images, platform_sizes
 from lab.report.study import graviton, published, published_out
 from lab.report.summary import Results
 from lab.report.targets import worth_showing
@@ -36,7 +36,7 @@ def to_markdown(results: Results) -> str:
     parts += _section(f"Images{aside}", _images(results))
     parts += _section(f"Image sizes by platform{aside}", _sizes(summary))
     parts += _section(
-        f"The published study ({published.SOURCE}) beside ours{aside}", _study(results)
+        f"The published study ({published.SOURCE}) beside ours{aside}", _study(summary)
     )
     parts += [f"## {graviton.TITLE}", published_out.to_markdown()]
     return "\n\n".join(parts) + "\n"
@@ -188,7 +188,7 @@ def _sizes(summary: Summary) -> str:
     return table(head, lines)
 
 
-def _study(results: Results) -> str:
+def _study(summary: Summary) -> str:
     return table(
         ["ratio", "model", "published", "this run", "interval", "ours is"],
         (
@@ -198,6 +198,6 @@ def _study(results: Results) -> str:
                 "not measured" if one.ours is None else words.times(one.ours),
                 *(words.ratio_pair(one.ci95), one.ours_is),
             ]
-            for one in study(results)
+            for one in published.beside(summary)
         ),
     )

@@ -9,7 +9,7 @@ from lab.report.join.view import panels, within
 from lab.report.page.facts import Fact, lines
 from lab.report.page.figures import Figures
 from lab.report.page.html import environment
-from lab.report.study import graviton, published, published_aws, published_out
+from lab.report.study import graviton, published, published_out
 from lab.spec import Phase
 
 _RUN: Final = ("id", "started_at", "plan", "lab_version", "git_commit", "bandwidth_bits_per_s")
@@ -36,7 +36,6 @@ def render(joined: Joined) -> str:
             facts=[_facts(run) for run in joined.runs],
             words=words,
             published=published,
-            aws=published_aws,
             graviton=graviton,
             published_source=published_out.source(),
             aside="" if joined.container else " — partly no container",

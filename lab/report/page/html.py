@@ -11,7 +11,7 @@ from lab.report import words
 from lab.report.page import view
 from lab.report.page.facts import facts
 from lab.report.page.figures import Figures
-from lab.report.study import graviton, published, published_aws, published_out
+from lab.report.study import graviton, published, published_out
 from lab.report.summary import Results
 from lab.report.targets import worth_showing
 from lab.spec import FLOOR, Phase, Platform
@@ -61,9 +61,8 @@ def render(results: Results) -> str:
             platform_sizes=view.platform_sizes(summary),
             platforms=list(Platform),
             quantities=(Quantity.COMPRESSED, Quantity.UNPACKED),
-            study=view.study(results),
+            study=published.beside(summary),
             published=published,
-            aws=published_aws,
             graviton=graviton,
             published_source=published_out.source(),
             facts=facts(results),

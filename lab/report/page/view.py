@@ -9,7 +9,6 @@ from lab.report.page.scatter import Scatter, memory, sizes
 from lab.report.page.strips import Strips, strips
 from lab.report.page.waterfall import Waterfall, waterfalls
 from lab.report.rows import Group, groups
-from lab.report.study.published import PublishedComparison, beside
 from lab.report.summary import Results
 from lab.report.words import KINDS, median_interval, tier
 from lab.spec import FLOOR, Phase, Platform, StartKind
@@ -174,20 +173,6 @@ def images(results: Results) -> Sequence[ImageRecord]:
             image.platform,
         ),
     )
-
-
-def study(results: Results) -> Sequence[PublishedComparison]:
-    """The published ratios beside ours, or none when nothing of the study was measured."""
-    # The study's images are x86-64's. Sizes of two platforms are never divided by each other here.
-    platforms = {row.platform for row in results.summary.rows}
-    chosen = Platform.AMD64 if Platform.AMD64 in platforms else Platform.ARM64
-    packed = {
-        row.variant: row.image_compressed_bytes
-        for row in results.summary.rows
-        if row.platform is chosen
-    }
-    models = list(dict.fromkeys(row.model for row in results.summary.rows))
-    return beside(results.summary.comparisons, models, packed)
 
 
 def severity_words() -> Mapping[Severity, str]:

@@ -9,8 +9,7 @@ from rich.text import Text
 
 from lab.report.markdown_table import table as markdown_table
 from lab.report.study import graviton
-from lab.report.study.published import NAMES, SOURCE
-from lab.report.study.published_aws import REQUESTS, YEAR
+from lab.report.study.published import NAMES, REAL_TIME, REQUESTS, SOURCE, YEAR
 from lab.report.words import significant, times
 
 _INSTANCES = (
@@ -27,13 +26,12 @@ def source() -> str:
 
 def instance_lines() -> Iterable[Sequence[str]]:
     """Each model on each instance."""
-    for one in graviton.prices():
-        latency = one.latency
+    for one in REAL_TIME:
         yield (
-            *(one.instance.name, one.instance.platform.arch, f"{one.instance.usd_per_hour:g}"),
+            *(one.instance, one.platform.arch, f"{one.usd_per_hour:g}"),
             NAMES[one.model],
-            f"{latency.prediction_s * 1000:.1f} ({latency.prediction_sd_s * 1000:.1f})",
-            f"{latency.total_s * 1000:.1f} ({latency.total_sd_s * 1000:.1f})",
+            f"{one.prediction_s * 1000:.1f} ({one.prediction_sd_s * 1000:.1f})",
+            f"{one.total_s * 1000:.1f} ({one.total_sd_s * 1000:.1f})",
             significant(one.usd_per_1000),
         )
 
