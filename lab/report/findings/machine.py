@@ -1,6 +1,6 @@
 """What the machine does to the figures: its clocks, its limits, its stand-ins."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Final
 
 from lab.coldstart.record import Sample
@@ -162,7 +162,7 @@ def _number(value: object) -> float:
     return float(value) if isinstance(value, int | float) else 0.0
 
 
-RULES: Final[Sequence[Callable[[Recorded, Sequence[MeasuredRow]], Iterator[Finding]]]] = (
+RULES: Final = (
     no_container,
     memory,
     capped,

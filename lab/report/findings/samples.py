@@ -1,7 +1,7 @@
 """How far the samples themselves can be trusted."""
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Final
 
 from lab.coldstart.record import FailureKind, Sample
@@ -254,7 +254,7 @@ def probing(_: Recorded, measured: Sequence[MeasuredRow]) -> Iterator[Finding]:
     )
 
 
-RULES: Final[Sequence[Callable[[Recorded, Sequence[MeasuredRow]], Iterator[Finding]]]] = (
+RULES: Final = (
     incomplete,
     failures,
     skipped,

@@ -1,11 +1,12 @@
 """What an image's bytes cost, and what is in them."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
+from statistics import linear_regression
 from typing import Final
 
-from lab.coldstart.record import ImageRecord, Run
+from lab.coldstart.record import Run
 from lab.coldstart.summary import Finding, FindingKind, Row, Severity
-from lab.report.findings.boot import worst
+from lab.report.findings.boot import WorstRule
 from lab.report.load import Recorded
 from lab.report.rows import MeasuredRow
 from lab.report.words import count_bytes, percent, plural, seconds, tier
@@ -19,31 +20,6 @@ FULL_LINK: Final = 0.7
 
 _COMMAND_WIDTH = 90
 _FEWEST = 3
-
-
-def pull(recorded: Recorded, measured: Sequence[MeasuredRow]) -> Iterator[Finding]:
-    """Getting the image takes longer than starting it."""
-    images = {(image.variant, image.platform): image for image in recorded.run.images}
-    found = worst(measured, _dominating)
-    if found:
-        yield Finding(
-            kind=FindingKind.PULL_DOMINATES,
-            severity=Severity.WARNING,
-            title=f"Getting the image is most of a pull start: {found.names}",
-            seen="\n".join(
-                f"{row.variant}: {percent(_pulling(row) / (row.total_s.p50 or 1.0))}, "
-                f"{seconds(row.phases_s.get(Phase.IMAGE_PULL))} to download and "
-                f"{seconds(row.phases_s.get(Phase.IMAGE_UNPACK))} more to unpack "
-                f"{count_bytes(row.image_compressed_bytes)}{_link(row, recorded.run)}."
-                f"{_largest(images.get((row.variant, row.platform)))}"
-                for row in found.rows
-            ),
-            why="A machine that has never seen the image waits for its bytes before anything "
-            "else; that is the case SageMaker's users meet after scaling out.",
-            remedy=_remedy(found.rows[0]),
-            stake_s=found.stake_s,
-            cells=found.cells,
-        )
 
 
 def bytes_and_time(_: Recorded, measured: Sequence[MeasuredRow]) -> Iterator[Finding]:
@@ -62,8 +38,11 @@ def bytes_and_time(_: Recorded, measured: Sequence[MeasuredRow]) -> Iterator[Fin
     for (model, _platform, memory), points in by_group.items():
         if len(points) < _FEWEST:
             continue
-        slope = _slope(points)
-        widest = max(x for x, _ in points) - min(x for x, _ in points)
+        least, most = min(x for x, _ in points), max(x for x, _ in points)
+        if least == most:
+            continue
+        slope = linear_regression(*zip(*points, strict=True)).slope
+        widest = most - least
         if slope <= 0 or slope * widest < MATTERS_S:
             continue
         yield Finding(
@@ -71,8 +50,7 @@ def bytes_and_time(_: Recorded, measured: Sequence[MeasuredRow]) -> Iterator[Fin
             severity=Severity.HINT,
             title=f"Each 100 MB of compressed image costs about {seconds(slope)} when pulled",
             seen=f"Least squares over {plural(len(points), 'image')} of "
-            f"{count_bytes(min(x for x, _ in points) * 1e8)} to "
-            f"{count_bytes(max(x for x, _ in points) * 1e8)} ({model}, {tier(memory)}).",
+            f"{count_bytes(least * 1e8)} to {count_bytes(most * 1e8)} ({model}, {tier(memory)}).",
             why="It prices a layer before it is built: multiply its compressed size.",
             remedy="Take out what weighs most first: the table of layers names it.",
             stake_s=slope * widest,
@@ -91,7 +69,19 @@ def _dominating(row: Row) -> float | None:
     return taken if lasting and row.variant != FLOOR else None
 
 
-def _largest(image: ImageRecord | None) -> str:
+def _pull_seen(row: Row, recorded: Recorded) -> str:
+    return (
+        f"{percent(_pulling(row) / (row.total_s.p50 or 1.0))}, "
+        f"{seconds(row.phases_s.get(Phase.IMAGE_PULL))} to download and "
+        f"{seconds(row.phases_s.get(Phase.IMAGE_UNPACK))} more to unpack "
+        f"{count_bytes(row.image_compressed_bytes)}{_link(row, recorded.run)}."
+        f"{_largest_layer(row, recorded.run)}"
+    )
+
+
+def _largest_layer(row: Row, run: Run) -> str:
+    cell = (row.variant, row.platform)
+    image = next((one for one in run.images if (one.variant, one.platform) == cell), None)
     if image is None or not image.layers:
         return ""
     largest = max(image.layers, key=lambda layer: layer.compressed_bytes or layer.unpacked_bytes)
@@ -131,14 +121,15 @@ def _remedy(row: Row) -> str:
     )
 
 
-def _slope(points: Sequence[tuple[float, float]]) -> float:
-    middle = sum(x for x, _ in points) / len(points)
-    height = sum(y for _, y in points) / len(points)
-    across = sum((x - middle) ** 2 for x, _ in points)
-    return sum((x - middle) * (y - height) for x, y in points) / across if across else 0.0
-
-
-RULES: Final[Sequence[Callable[[Recorded, Sequence[MeasuredRow]], Iterator[Finding]]]] = (
-    pull,
+RULES: Final = (
+    WorstRule(
+        kind=FindingKind.PULL_DOMINATES,
+        title="Getting the image is most of a pull start: {variants}",
+        stake=_dominating,
+        seen=_pull_seen,
+        why="A machine that has never seen the image waits for its bytes before anything "
+        "else; that is the case SageMaker's users meet after scaling out.",
+        remedy=_remedy,
+    ),
     bytes_and_time,
 )
