@@ -7,7 +7,7 @@ report is one of these numbers.
 from collections.abc import Mapping, Sequence
 from enum import StrEnum, unique
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -15,7 +15,7 @@ from lab.coldstart.record import Cell
 from lab.errors import UsageError
 from lab.schema import Frozen
 from lab.spec import Phase, Platform, StartKind
-from lab.stats.ratios import Method, RatioVerdict
+from lab.stats.ratios import Method, Ratio, RatioVerdict
 
 SCHEMA: Final = 1
 SUMMARY_FILE: Final = "summary.json"
@@ -111,7 +111,34 @@ class Quantity(StrEnum):
     UNPACKED = "image_unpacked_bytes"
 
 
-class Comparison(Frozen):
+class RatioFigures(Frozen):
+    """What is known of a ratio."""
+
+    ratio: float
+    ci95: Pair | None
+    """None for exact quantities and when the samples are too few for 95 %."""
+    interval: Pair | None
+    coverage: float | None
+    """What ``interval`` reaches at least: 0.95, or less with few samples."""
+    method: Method
+    verdict: RatioVerdict
+
+
+def ratio_fields(found: Ratio) -> dict[str, Any]:
+    """The same, of samples."""
+    held = found.interval
+    pair = (held.low, held.high) if held else None
+    return {
+        "ratio": found.value,
+        "ci95": pair if held and held.confident else None,
+        "interval": pair,
+        "coverage": held.coverage if held else None,
+        "method": found.method,
+        "verdict": found.verdict,
+    }
+
+
+class Comparison(RatioFigures):
     """A ratio of two medians (or of two image sizes) within the run."""
 
     against: Against
@@ -128,14 +155,6 @@ class Comparison(Frozen):
     platform: Platform
     tier: str | None
     start_kind: StartKind | None
-    ratio: float
-    ci95: Pair | None
-    """None for exact quantities and when the samples are too few for 95 %."""
-    interval: Pair | None
-    coverage: float | None
-    """What ``interval`` reaches at least: 0.95, or less with few samples."""
-    method: Method
-    verdict: RatioVerdict
 
 
 @unique

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import pairwise
 from typing import Final
 
-from lab.coldstart.summary import Against, Comparison, Quantity, Row
+from lab.coldstart.summary import Against, Comparison, Quantity, Row, ratio_fields
 from lab.report.rows import Group, MeasuredRow, groups
 from lab.spec import FLOOR, Platform
 from lab.stats.ratios import Method, RatioVerdict, ratio_of_medians
@@ -60,7 +60,6 @@ def _totals(group: Group, seed: int) -> Iterator[Comparison]:
 
 def _total(against: Against, over: MeasuredRow, under: MeasuredRow, seed: int) -> Comparison:
     ratio = ratio_of_medians(over.blocks, under.blocks, seed=seed)
-    held = ratio.interval
     tiers = against is Against.TIER
     return Comparison(
         against=against,
@@ -73,12 +72,7 @@ def _total(against: Against, over: MeasuredRow, under: MeasuredRow, seed: int) -
         platform=over.row.platform,
         tier=None if tiers else over.row.tier,
         start_kind=over.row.start_kind,
-        ratio=ratio.value,
-        ci95=(held.low, held.high) if held and held.confident else None,
-        interval=(held.low, held.high) if held else None,
-        coverage=held.coverage if held else None,
-        method=ratio.method,
-        verdict=ratio.verdict,
+        **ratio_fields(ratio),
     )
 
 

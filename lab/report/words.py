@@ -3,8 +3,9 @@
 import math
 from typing import Final
 
-from lab.coldstart.summary import Against, Comparison, Pair, Row
+from lab.coldstart.summary import Pair, RatioFigures, Row
 from lab.spec import Phase, StartKind
+from lab.stats.ratios import RatioVerdict
 from lab.units import format_bytes, format_seconds
 
 NOTHING: Final = "—"
@@ -108,15 +109,13 @@ def percent(share: float) -> str:
     return f"{share * 100:.0f} %" if abs(share) >= 0.0095 else f"{share * 100:.1f} %"
 
 
-def ratio_interval(comparison: Comparison) -> str:
+def ratio_interval(one: RatioFigures) -> str:
     """The interval as the tables print it, with its coverage when that is not 95 %."""
-    if comparison.against in (Against.BYTES, Against.PLATFORM):
-        return "exact"
-    if comparison.interval is None:
-        return "too few samples"
-    text = ratio_pair(comparison.interval)
-    if comparison.ci95 is None and comparison.coverage is not None:
-        return f"{text} (at least {percent(comparison.coverage)})"
+    if one.interval is None:
+        return "too few samples" if one.verdict is RatioVerdict.UNKNOWN else "exact"
+    text = ratio_pair(one.interval)
+    if one.ci95 is None and one.coverage is not None:
+        return f"{text} (at least {percent(one.coverage)})"
     return text
 
 

@@ -4,14 +4,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from lab.coldstart.record import Cell, Run
-from lab.coldstart.summary import Pair
+from lab.coldstart.summary import RatioFigures, ratio_fields
 from lab.errors import UsageError
 from lab.report.compare.machines import same_machine
 from lab.report.rows import MeasuredRow
 from lab.report.summary import Results
 from lab.report.words import count_bytes
 from lab.schema import Frozen
-from lab.stats.ratios import Method, RatioVerdict, ratio_of_medians
+from lab.stats.ratios import RatioVerdict, ratio_of_medians
 
 _SHOWN = 4
 _HOST: Final = (
@@ -27,7 +27,7 @@ _HOST: Final = (
 _ENGINE: Final = ("kind", "name", "storage_driver", "cgroup_version", "versions")
 
 
-class Change(Frozen):
+class Change(RatioFigures):
     """One cell in both runs; ``ratio`` is the second over the first."""
 
     cell: Cell
@@ -35,12 +35,6 @@ class Change(Frozen):
     second_s: float
     first_n: int
     second_n: int
-    ratio: float
-    ci95: Pair | None
-    interval: Pair | None
-    coverage: float | None
-    method: Method
-    verdict: RatioVerdict
 
 
 class Difference(Frozen):
@@ -140,19 +134,13 @@ def _emulated(results: Results) -> dict[Cell, None]:
 
 def _change(cell: Cell, old: MeasuredRow, new: MeasuredRow, *, seed: int) -> Change:
     ratio = ratio_of_medians({0: new.totals}, {0: old.totals}, seed=seed)
-    held = ratio.interval
     return Change(
         cell=cell,
         first_s=old.row.total_s.p50 or 0.0,
         second_s=new.row.total_s.p50 or 0.0,
         first_n=old.row.n,
         second_n=new.row.n,
-        ratio=ratio.value,
-        ci95=(held.low, held.high) if held and held.confident else None,
-        interval=(held.low, held.high) if held else None,
-        coverage=held.coverage if held else None,
-        method=ratio.method,
-        verdict=ratio.verdict,
+        **ratio_fields(ratio),
     )
 
 

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 from typing import Final
 
 from lab.coldstart.record import ImageRecord, Run
-from lab.coldstart.summary import Headline
+from lab.coldstart.summary import Headline, ratio_fields
 from lab.report.compare.machines import machine_of, same_machine
 from lab.report.compare.runs import Difference, differences
 from lab.report.comparisons import BEST
@@ -113,7 +113,6 @@ def _quotients(
             continue  # A pull over another link is another start.
         # Two runs share no blocks: the samples of each are drawn by themselves.
         ratio = ratio_of_medians({0: over.totals}, {0: under.totals}, seed=other.recorded.run.seed)
-        held = ratio.interval
         yield Quotient(
             model=key[0],
             tier=key[1],
@@ -122,12 +121,7 @@ def _quotients(
             run=name,
             machines=relation(first, other),
             platforms=(over.row.platform, under.row.platform),
-            ratio=ratio.value,
-            ci95=(held.low, held.high) if held and held.confident else None,
-            interval=(held.low, held.high) if held else None,
-            coverage=held.coverage if held else None,
-            method=ratio.method,
-            verdict=ratio.verdict,
+            **ratio_fields(ratio),
         )
 
 

@@ -10,11 +10,10 @@ from typing import Any, Final
 
 from pydantic import ConfigDict, Field
 
-from lab.coldstart.summary import Comparison, Finding, Headline, Pair, Row
+from lab.coldstart.summary import Comparison, Finding, Headline, RatioFigures, Row
 from lab.report.compare.runs import Difference
 from lab.schema import Frozen
 from lab.spec import Platform, StartKind
-from lab.stats.ratios import Method, RatioVerdict
 
 SCHEMA: Final = 1
 
@@ -56,7 +55,7 @@ class Member(Frozen):
     """What is not as in the first run."""
 
 
-class Quotient(Frozen):
+class Quotient(RatioFigures):
     """A run's median over the first run's, of the same variant, model, tier and start kind.
 
     Of different machines it says how the machines differ, with engine, platform and all: it is no
@@ -72,12 +71,6 @@ class Quotient(Frozen):
     machines: Machines
     platforms: tuple[Platform, Platform]
     """Above the line, and below."""
-    ratio: float
-    ci95: Pair | None
-    interval: Pair | None
-    coverage: float | None
-    method: Method
-    verdict: RatioVerdict
 
 
 class JoinSize(Frozen):

@@ -12,7 +12,7 @@ from lab.coldstart.record import FailureKind, Sample
 from lab.coldstart.summary import Summary
 from lab.errors import DiskFullError, UsageError
 from lab.report.compare.runs import compare_runs
-from lab.report.compare.runs_out import to_html, to_markdown
+from lab.report.compare.runs_out import document, to_html
 from lab.report.formats.terminal import summary_table
 from lab.report.formats.write import write_report
 from lab.report.load import load
@@ -233,7 +233,7 @@ def test_two_runs_are_compared_cell_by_cell(tmp_path: Path) -> None:
     assert slim.ratio == slim.second_s / slim.first_s
     assert found.differences == []
     assert "1 got slower" in found.text
-    assert "slower" in to_markdown(found)
+    assert "slower" in document(found).to_markdown()
     assert "Nothing that was recorded" in to_html(found)
 
 

@@ -81,7 +81,7 @@ def test_the_command_prints_it_within_80_columns() -> None:
     assert done.exit_code == 0
     assert "arm64 on AWS: published, not measured" in done.output
     out = io.StringIO()
-    Console(file=out, width=80).print(published_out.to_terminal())
+    Console(file=out, width=80).print(published_out.document().to_terminal())
     lines = out.getvalue().splitlines()
     assert all(len(line) <= 80 for line in lines)
     assert any("ml.c7g.xlarge / ml.m5.xlarge  VGG19" in line and "1.14x" in line for line in lines)
