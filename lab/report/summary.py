@@ -24,6 +24,11 @@ class Results:
     measured: Sequence[MeasuredRow]
     summary: Summary
 
+    @property
+    def native(self) -> Sequence[MeasuredRow]:
+        """The rows whose times mean something: those that did not run under QEMU."""
+        return [one for one in self.measured if not one.row.emulated]
+
 
 def summarise(folder: Path) -> Results:
     """Read a run folder and work everything out. Raises ``UsageError`` for unreadable files."""

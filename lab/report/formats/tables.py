@@ -144,14 +144,17 @@ def sizes_by_platform(summary: Summary) -> Table:
     """Image bytes: exact, emulated or not. Nothing when there is but one platform."""
     document = summary.model_dump(mode="json", by_alias=True)
     rows = []
-    for line in platform_sizes(summary):
+    for variant, paths in platform_sizes(summary).items():
         for quantity in (Quantity.COMPRESSED, Quantity.UNPACKED):
-            paths = [line.sizes.get((quantity, platform)) for platform in Platform]
-            sizes = [words.count_bytes(lookup(document, path) if path else None) for path in paths]
-            ratio = line.ratios.get(quantity)
-            over = words.times(lookup(document, ratio)) if ratio else words.NOTHING
+            found = {
+                platform: lookup(document, paths[quantity, platform])
+                for platform in (*Platform, None)
+                if (quantity, platform) in paths
+            }
+            sizes = [words.count_bytes(found.get(platform)) for platform in Platform]
+            over = words.times(found[None]) if None in found else words.NOTHING
             name = quantity.removeprefix("image_").removesuffix("_bytes")
-            rows.append([f" {line.variant}", name, *sizes, over])
+            rows.append([f" {variant}", name, *sizes, over])
     return platform_table(rows)
 
 

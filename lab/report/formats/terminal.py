@@ -21,7 +21,7 @@ from lab.report.comparisons import BASELINE, smallest_image
 from lab.report.document import Cell, Table, right
 from lab.report.formats import tables
 from lab.report.rows import Group, groups
-from lab.report.summary import Results, summarise
+from lab.report.summary import summarise
 from lab.report.words import (
     KINDS,
     PHASES,
@@ -30,7 +30,6 @@ from lab.report.words import (
     percent,
     plural,
     seconds,
-    tier,
     times,
 )
 from lab.spec import Phase
@@ -58,18 +57,13 @@ def summary_table(run_dir: Path) -> RenderableType:
 
     Raises ``UsageError`` for a folder that is no run.
     """
-    return render(summarise(run_dir))
-
-
-def render(results: Results) -> RenderableType:
-    """The same, of results that are there already."""
+    results = summarise(run_dir)
     summary = results.summary
     aside = "" if summary.run.container else " — no container"
-    timed = [one for one in results.measured if not one.row.emulated]
     parts: list[RenderableType] = []
-    for group in groups(timed):
+    for group in groups(results.native):
         parts += [_group_table(group, summary.comparisons, aside).to_terminal(), ""]
-    shown = [phase for phase in Phase if any(phase in one.row.phases_s for one in timed)]
+    shown = [phase for phase in Phase if any(phase in one.row.phases_s for one in results.native)]
     if shown:
         parts += [_legend(shown), ""]
     for table in (tables.emulated(summary.rows), tables.sizes_by_platform(summary)):
@@ -110,7 +104,7 @@ def _group_table(group: Group, comparisons: Sequence[Comparison], aside: str) ->
             for row in members
         ]
     return Table(
-        title=f"{' and '.join(group.models)} · {group.platform} · {tier(group.tier)}{aside}",
+        title=f"{group.title}{aside}",
         columns=[
             *("", right("image", style="dim"), "n", right("median", style="bold")),
             *(right("interval", style="dim", wrap=True), against.heading),

@@ -10,7 +10,7 @@ from lab.report.compare.machines import machine_of, same_machine
 from lab.report.compare.runs import Difference, differences
 from lab.report.comparisons import BEST
 from lab.report.join.model import Joined, JoinSize, Machines, Member, Quotient, Sizes
-from lab.report.rows import VARIANT_ORDER, MeasuredRow
+from lab.report.rows import MeasuredRow, variant_place
 from lab.report.summary import Results
 from lab.report.words import KINDS, NOTHING, plural, seconds, tier
 from lab.spec import FLOOR, Platform, StartKind
@@ -130,8 +130,7 @@ def _sizes(found: Sequence[Results], letters: Sequence[str]) -> Iterator[Sizes]:
     for name, one in zip(letters, found, strict=True):
         for image in one.recorded.run.images:
             images.setdefault(image.variant, []).append((name, image))
-    known = list(VARIANT_ORDER)
-    for variant in sorted(images, key=lambda v: (v == FLOOR, known.index(v) if v in known else -1)):
+    for variant in sorted(images, key=variant_place):
         amd64, arm64 = (_pick(images[variant], platform) for platform in Platform)
         yield Sizes(
             variant=variant,

@@ -90,7 +90,7 @@ def _title(panel: JoinPanel) -> str:
 
 
 def _median(line: Line, place: int) -> float | None:
-    return line.cells[place].row.total_s.p50 if place in line.cells else None
+    return line.bars[place].row.total_s.p50 if place in line.bars else None
 
 
 def _quotient(joined: Joined, line: Line, place: int) -> Quotient | None:
@@ -125,7 +125,7 @@ def _times(joined: Joined, panel: JoinPanel) -> Table:
     for line in panel.lines:
         cells = [line.variant]
         for place in range(len(joined.runs)):
-            row = line.cells[place].row if place in line.cells else None
+            row = line.bars[place].row if place in line.bars else None
             told = f"{seconds(row.total_s.p50)}, {median_interval(row)}, n = {row.n}" if row else ""
             cells.append(told or NOTHING)
         for place in range(1, len(joined.runs)):
@@ -137,11 +137,11 @@ def _times(joined: Joined, panel: JoinPanel) -> Table:
 
 def _within(joined: Joined) -> Table:
     rows = []
-    for block in within(joined):
-        for one in block.lines:
-            cells = [one.name, block.where]
-            for place, run in enumerate(joined.runs):
-                found = run.comparisons[one.cells[place]] if place in one.cells else None
+    for where, lines in within(joined).items():
+        for name, places in lines.items():
+            cells = [name, where]
+            for run_place, run in enumerate(joined.runs):
+                found = run.comparisons[places[run_place]] if run_place in places else None
                 cells.append(f"{times(found.ratio)}, {ratio_interval(found)}" if found else NOTHING)
             rows.append(cells)
     columns = ["ratio", "where", *(run.letter for run in joined.runs)]

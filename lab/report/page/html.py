@@ -67,7 +67,7 @@ def render(results: Results) -> str:
             published_source=published_out.source(),
             facts=facts(results),
             show_targets=worth_showing(summary.targets),
-            severities=view.severity_words(),
+            severities=view.SEVERITIES,
             reached=Reached.YES,
             missed=Reached.NO,
             words=words,

@@ -5,25 +5,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from lab.coldstart.summary import Spread
+
 _STEPS: Final = (1.0, 2.0, 2.5, 5.0, 10.0)
 _WANTED = 5
 _MULTIPLES: Final = (
-    0.2,
-    0.5,
-    0.7,
-    0.8,
-    0.9,
-    0.95,
-    1.05,
-    1.1,
-    1.2,
-    1.3,
-    1.5,
-    2.0,
-    3.0,
-    5.0,
-    10.0,
-    30.0,
+    *(0.2, 0.5, 0.7, 0.8, 0.9, 0.95, 1.05, 1.1),
+    *(1.2, 1.3, 1.5, 2.0, 3.0, 5.0, 10.0, 30.0),
 )
 _LEAST_APART = 0.16
 
@@ -49,6 +37,22 @@ class Scale:
     def at(self, value: float) -> float:
         """Per cent along the axis, rounded so that pages stay small."""
         return round(100 * _share(value, self.low, self.high, log=self.log), 3)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Whisker:
+    """A median and its 95 % interval on an axis, in per cent; None is not known."""
+
+    median: float | None
+    low: float | None
+    high: float | None
+
+
+def whisker(total: Spread, scale: Scale, *, unit_s: float = 1.0) -> Whisker:
+    """Of a row's total, on an axis of a unit."""
+    ends = (total.p50, *(total.p50_ci95 or (None, None)))
+    median, low, high = (None if end is None else scale.at(end / unit_s) for end in ends)
+    return Whisker(median=median, low=low, high=high)
 
 
 def linear(top: float, label: Callable[[float], str], *, wanted: int = _WANTED) -> Scale:
