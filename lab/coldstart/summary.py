@@ -1,4 +1,4 @@
-"""``summary.json``: what a run amounts to. Other tools read it, so it changes only with ``SCHEMA``.
+"""``summary.json``: what a run amounts to. Other tools read it, so it changes only with its schema.
 
 Seconds, bytes and plain ratios throughout; every cell of a table, a plot or a sentence of the
 report is one of these numbers.
@@ -9,15 +9,13 @@ from enum import StrEnum, unique
 from pathlib import Path
 from typing import Any, Final
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
-
 from lab.coldstart.record import Cell
 from lab.errors import UsageError
-from lab.schema import Frozen
+from lab.runfiles import parse, read_bytes
+from lab.schema import Frozen, Versioned
 from lab.spec import Phase, Platform, StartKind
 from lab.stats.ratios import Method, Ratio, RatioVerdict
 
-SCHEMA: Final = 1
 SUMMARY_FILE: Final = "summary.json"
 
 LADDER_NAMES: Final = ("p50", "p75", "p90", "p95", "p99")
@@ -254,12 +252,9 @@ class RunFacts(Frozen):
     recorded: int
 
 
-class Summary(Frozen):
+class Summary(Versioned):
     """``summary.json``, whole."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
-
-    schema_version: int = Field(default=SCHEMA, alias="schema", serialization_alias="schema")
     run: RunFacts
     headline: Headline
     rows: Sequence[Row]
@@ -267,29 +262,11 @@ class Summary(Frozen):
     targets: Sequence[Goal]
     findings: Sequence[Finding]
 
-    def to_json(self) -> str:
-        return self.model_dump_json(by_alias=True, indent=1) + "\n"
-
-
-class _Schema(BaseModel):
-    """Of any summary, also of one that holds what this version does not know."""
-
-    schema_version: int = Field(alias="schema")
-
 
 def read_summary(folder: Path) -> Summary:
     """A run's summary. Raises ``UsageError`` when there is none or it is of another schema."""
     path = folder / SUMMARY_FILE
-    again = f"Make it again: lab report {folder.name}"
     try:
-        text = path.read_bytes()
-        found = _Schema.model_validate_json(text).schema_version
-        if found == SCHEMA:
-            return Summary.model_validate_json(text)
-    except FileNotFoundError as error:
-        raise UsageError(
-            f"{folder} has no {SUMMARY_FILE}.", remedy=f"Make it: lab report {folder.name}"
-        ) from error
-    except (OSError, ValidationError) as error:
-        raise UsageError(f"{path} cannot be read as a summary: {error}", remedy=again) from error
-    raise UsageError(f"{path} is of schema {found}, not {SCHEMA}.", remedy=again)
+        return parse(Summary, read_bytes(path), of=path)
+    except UsageError as error:
+        raise UsageError(error.what, remedy=f"Make it: lab report {folder.name}") from error

@@ -1,19 +1,18 @@
 """A prediction against AWS, for a terminal, as Markdown and as JSON."""
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from lab.report.compare.against_aws import AgainstAws, PredictionLine
 from lab.report.document import Document, Table, left
 from lab.report.words import percent, seconds
 from lab.runfiles import write_whole
+from lab.stats.quantiles import CONFIDENCE
 
 
 def write(result: AgainstAws, folder: Path) -> Path:
     """Write ``against-aws.json`` and ``against-aws.md`` into a folder; return the latter."""
-    write_whole(folder / "against-aws.json", json.dumps(_plain(result), indent=1) + "\n")
+    write_whole(folder / "against-aws.json", result.to_json())
     return write_whole(folder / "against-aws.md", document(result).to_markdown())
 
 
@@ -43,41 +42,13 @@ def _cells(line: PredictionLine) -> Sequence[str]:
 
 
 def _interval(line: PredictionLine) -> str:
-    if line.ratio is None:
+    if line.statistic == "mean":
         return "means only"
-    held = line.ratio.interval
-    if held is None:
+    if line.error_interval is None or line.coverage is None:
         return "too few samples"
-    text = f"{_signed(held.low - 1)} to {_signed(held.high - 1)}"
-    return text if held.confident else f"{text} (at least {percent(held.coverage)})"
+    text = " to ".join(_signed(end) for end in line.error_interval)
+    return text if line.coverage >= CONFIDENCE else f"{text} (at least {percent(line.coverage)})"
 
 
 def _signed(share: float) -> str:
     return f"{'-' if share < 0 else '+'}{percent(abs(share))}"
-
-
-def _plain(result: AgainstAws) -> dict[str, Any]:
-    return {
-        "schema": 1,
-        "predicted": result.predicted,
-        "measured": result.measured,
-        "subject": result.subject,
-        "lines": [_plain_line(line) for line in result.lines],
-        "notes": list(result.notes),
-    }
-
-
-def _plain_line(line: PredictionLine) -> dict[str, Any]:
-    held = line.ratio.interval if line.ratio else None
-    return {
-        "figure": line.figure.name.lower(),
-        "source": line.source,
-        "statistic": line.statistic,
-        "predicted_s": line.predicted_s,
-        "measured_s": line.measured_s,
-        "predicted_n": line.predicted_n,
-        "measured_n": line.measured_n,
-        "error": line.error,
-        "error_interval": [held.low - 1, held.high - 1] if held else None,
-        "coverage": held.coverage if held else None,
-    }

@@ -1,19 +1,15 @@
 """A comparison of two runs for a terminal, as Markdown and as one HTML file."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from rich.table import Column
 from rich.text import Text
 
-from lab.report import words
 from lab.report.compare.runs import Change, RunComparison
 from lab.report.document import Cell, Document, Table
-from lab.report.page.figures import Figures
-from lab.report.page.html import environment
-from lab.report.page.scale import Scale, relative
+from lab.report.page.html import page
+from lab.report.page.scale import relative
 from lab.report.words import KINDS, ratio_interval, seconds, tier, times
 from lab.runfiles import write_whole
 from lab.stats.ratios import RatioVerdict
@@ -26,18 +22,6 @@ _STYLES: Final = {
 }
 
 
-@dataclass(frozen=True, kw_only=True)
-class ComparisonLine:
-    """A cell in the plot of ratios."""
-
-    place: int
-    change: Change
-    name: str
-    at: float
-    low_at: float | None
-    high_at: float | None
-
-
 def write_comparison(comparison: RunComparison, folder: Path) -> Path:
     """Write ``compare.md`` and ``compare.html`` into a folder; return the latter."""
     write_whole(folder / "compare.md", document(comparison).to_markdown())
@@ -47,7 +31,7 @@ def write_comparison(comparison: RunComparison, folder: Path) -> Path:
 def document(comparison: RunComparison) -> Document:
     """A table for each kind of start, the answer, and what else differs."""
     aside = _aside(comparison)
-    rows: dict[str, list[Sequence[Cell]]] = {}
+    rows: dict[str, list[list[Cell]]] = {}
     for one in comparison.changes:
         cells = (
             *(f" {one.cell.variant}", seconds(one.first_s), seconds(one.second_s)),
@@ -85,22 +69,16 @@ def _left_out(comparison: RunComparison) -> str:
 
 def to_html(comparison: RunComparison) -> str:
     """``compare.html``: self-contained, like the report."""
-    scale = relative(min(_ends(comparison.changes)), max(_ends(comparison.changes)), middle="same")
-    figures = Figures(comparison.model_dump(mode="json"))
-    return (
-        environment()
-        .get_template("compare.html.j2")
-        .render(
-            comparison=comparison,
-            number=figures.number,
-            pair=figures.pair,
-            lines=[_line(place, one, scale) for place, one in enumerate(comparison.changes)],
-            scale=scale,
-            words=words,
-            verdict=verdict_of,
-            aside=_aside(comparison),
-            left_out=_left_out(comparison) if comparison.emulated else "",
-        )
+    ends = [end for one in comparison.changes for end in (one.ratio, *(one.interval or ()))]
+    return page(
+        "compare.html.j2",
+        comparison,
+        comparison=comparison,
+        scale=relative(min(ends), max(ends), middle="same"),
+        verdict=verdict_of,
+        where=_where,
+        aside=_aside(comparison),
+        left_out=_left_out(comparison) if comparison.emulated else "",
     )
 
 
@@ -116,25 +94,9 @@ def verdict_of(change: Change) -> str:
             return str(change.verdict)
 
 
-def _line(place: int, change: Change, scale: Scale) -> ComparisonLine:
-    low, high = change.interval or (None, None)
-    return ComparisonLine(
-        place=place,
-        change=change,
-        name=_where(change),
-        at=scale.at(change.ratio),
-        low_at=None if low is None else scale.at(low),
-        high_at=None if high is None else scale.at(high),
-    )
-
-
 def _where(change: Change) -> str:
     cell = change.cell
     return f"{cell.model} · {cell.platform.arch} · {tier(cell.tier)}"
-
-
-def _ends(changes: Sequence[Change]) -> Sequence[float]:
-    return [end for one in changes for end in (one.ratio, *(one.interval or ()))]
 
 
 def _aside(comparison: RunComparison) -> str:

@@ -1,4 +1,4 @@
-"""``join.json``: what several runs say side by side. It changes only with ``SCHEMA``.
+"""``join.json``: what several runs say side by side. It changes only with its schema.
 
 Seconds, bytes and plain ratios. Every figure of a run is that of its own ``summary.json``; what is
 new here divides one run's median by another's, and says whether they are of one machine.
@@ -6,16 +6,12 @@ new here divides one run's median by another's, and says whether they are of one
 
 from collections.abc import Mapping, Sequence
 from enum import StrEnum, unique
-from typing import Any, Final
-
-from pydantic import ConfigDict, Field
+from typing import Any
 
 from lab.coldstart.summary import Comparison, Finding, Headline, RatioFigures, Row
 from lab.report.compare.runs import Difference
-from lab.schema import Frozen
+from lab.schema import Frozen, Versioned
 from lab.spec import Platform, StartKind
-
-SCHEMA: Final = 1
 
 
 @unique
@@ -92,12 +88,9 @@ class Sizes(Frozen):
     unpacked: float | None
 
 
-class Joined(Frozen):
+class Joined(Versioned):
     """``join.json``, whole."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
-
-    schema_version: int = Field(default=SCHEMA, alias="schema", serialization_alias="schema")
     id: str
     made_at: str
     headline: Headline
@@ -109,6 +102,3 @@ class Joined(Frozen):
     def container(self) -> bool:
         """Whether every run used containers."""
         return all(run.container for run in self.runs)
-
-    def to_json(self) -> str:
-        return self.model_dump_json(by_alias=True, indent=1) + "\n"

@@ -150,8 +150,7 @@ def test_each_kind_of_start_predicts_the_cold_request_and_a_restart_does_not(
     assert cold[0].predicted_s == pytest.approx(middle(pulls))
     assert cold[0].measured_s == pytest.approx(10.055)
     assert cold[0].error == pytest.approx(middle(pulls) / 10.055 - 1)
-    assert cold[0].ratio is not None
-    assert cold[0].ratio.interval is not None
+    assert cold[0].error_interval is not None
 
 
 def test_model_setup_time_is_predicted_without_the_first_prediction(tmp_path: Path) -> None:
@@ -174,7 +173,7 @@ def test_a_mean_of_cloudwatch_s_is_set_beside_a_mean_and_gets_no_interval(
     assert warm.predicted_s == pytest.approx(sum(seconds) / len(seconds))
     assert warm.measured_s == 0.05
     assert warm.measured_n == 14
-    assert warm.ratio is None
+    assert warm.error_interval is None
 
 
 def test_seconds_of_starts_predict_no_request_of_the_client_s(tmp_path: Path) -> None:
@@ -228,7 +227,7 @@ def test_the_emulator_s_measurement_predicts_every_figure_with_intervals() -> No
     assert [one.figure for one in result.lines] == list(PredictedFigure)
     (cold,) = lines(result, PredictedFigure.COLD_TOTAL)
     assert cold.error == pytest.approx(8.055 / 10.055 - 1)
-    assert all(one.ratio is not None for one in result.lines)
+    assert all(one.error_interval is not None for one in result.lines)
     assert result.text.endswith("emulator, 10 requests, predicted 20 % less than was measured.")
     assert not any("not AWS" in note for note in result.notes)
 
