@@ -8,7 +8,8 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from lab.coldstart.summary import Finding, FindingKind, Row, Severity
+from lab.coldstart.summary import Finding, Row
+from lab.report.findings.told import told
 from lab.report.load import Recorded
 from lab.report.rows import MeasuredRow, floor_of
 from lab.report.words import percent, seconds, start_of, times
@@ -43,16 +44,13 @@ def own(row: Row) -> float:
 class WorstRule:
     """A finding about each variant's worst row, by the seconds at stake."""
 
-    kind: FindingKind
-    severity: Severity = Severity.WARNING
+    name: str | Callable[[Row], str]
+    """Of its text, or which by the row with the most at stake."""
     title: str
     """``{stake}`` and ``{variants}`` are filled in."""
     stake: Callable[[Row], float | None]
     """Seconds that could be had back; None when the row is nothing to speak of."""
     seen: Callable[[Row, Recorded], str]
-    why: str
-    remedy: str | Callable[[Row], str]
-    """Or by the row with the most at stake."""
 
     def __call__(self, recorded: Recorded, measured: Sequence[MeasuredRow]) -> Iterator[Finding]:
         found = [
@@ -66,15 +64,12 @@ class WorstRule:
             worst.setdefault(row.variant, row)
         if found:
             most, first = found[0]
-            yield Finding(
-                kind=self.kind,
-                severity=self.severity,
+            yield told(
+                self.name if isinstance(self.name, str) else self.name(first),
                 title=self.title.format(stake=seconds(most), variants=", ".join(worst)),
                 seen="\n".join(f"{v}: {self.seen(row, recorded)}" for v, row in worst.items()),
-                why=self.why,
-                remedy=self.remedy if isinstance(self.remedy, str) else self.remedy(first),
                 stake_s=most,
-                cells=[str(row.cell) for _, row in found],
+                cells=[row for _, row in found],
             )
 
 
@@ -90,16 +85,13 @@ def floor(_: Recorded, measured: Sequence[MeasuredRow]) -> Iterator[Finding]:
     if not pairs:
         return
     taken, least_s, quickest = min(pairs, key=lambda pair: pair[0])
-    yield Finding(
-        kind=FindingKind.FLOOR_SHARE,
-        severity=Severity.HINT,
+    yield told(
+        "floor_share",
         title=f"{percent(least_s / taken)} of the quickest start is the engine's own",
         seen=f"{quickest.variant} takes {seconds(taken)}, a container that only answers takes "
         f"{seconds(least_s)} ({start_of(quickest)}).",
-        why="No packaging gets below the floor: what is above it is what can still be won.",
-        remedy="Work on what is above it, unless that is already small.",
         stake_s=max(taken - least_s, 0.0),
-        cells=[str(quickest.cell)],
+        cells=[quickest],
     )
 
 
@@ -127,24 +119,6 @@ def _lazy_s(row: Row) -> float | None:
     return first - second
 
 
-def _imports_seen(row: Row, _: Recorded) -> str:
-    return f"imports take {_share(row, Phase.IMPORTS)}"
-
-
-def _model_load_seen(row: Row, _: Recorded) -> str:
-    return f"model load takes {_share(row, Phase.MODEL_LOAD)}"
-
-
-def _opaque_seen(row: Row, _: Recorded) -> str:
-    boot = seconds(row.phases_s[Phase.BOOT])
-    return f"imports, model load and server start are one phase of {boot} ({start_of(row)})."
-
-
-def _throttled_seen(row: Row, _: Recorded) -> str:
-    waited, whole = seconds(row.throttled_s), seconds(own(row))
-    return f"throttled for {waited} (summed over CPUs) in a start of {whole} ({start_of(row)})."
-
-
 def _lazy_seen(row: Row, _: Recorded) -> str:
     first, second = row.phases_s[Phase.FIRST_PREDICTION], row.second_prediction_s.p50 or 0.0
     return (
@@ -160,51 +134,40 @@ def _share(row: Row, phase: Phase) -> str:
 
 RULES: Final = (
     WorstRule(
-        kind=FindingKind.IMPORTS_DOMINATE,
+        name="imports_dominate",
         title="Imports are most of the container's own start: {variants}",
         stake=lambda row: _dominating(row, Phase.IMPORTS),
-        seen=_imports_seen,
-        why="Every start pays for them again, and a small CPU quota stretches them most.",
-        remedy="Import later what the first request does not need, or beside the model load; "
-        "byte-compile the image; prefer a smaller runtime (ONNX Runtime for TensorFlow) and "
-        "a smaller web framework.",
+        seen=lambda row, _: f"imports take {_share(row, Phase.IMPORTS)}",
     ),
     WorstRule(
-        kind=FindingKind.MODEL_LOAD_DOMINATES,
+        name="model_load_dominates",
         title="Loading the model is most of the container's own start: {variants}",
         stake=lambda row: _dominating(row, Phase.MODEL_LOAD),
-        seen=_model_load_seen,
-        why="It grows with the model and is paid on every start.",
-        remedy="Convert the model to ONNX, store it already optimised, quantise it, or load "
-        "it in a thread while libraries are still being imported.",
+        seen=lambda row, _: f"model load takes {_share(row, Phase.MODEL_LOAD)}",
     ),
     WorstRule(
-        kind=FindingKind.BOOT_OPAQUE,
-        severity=Severity.HINT,
+        name="boot_opaque",
         title="{stake} of boot cannot be told apart: {variants}",
         stake=_opaque_s,
-        seen=_opaque_seen,
-        why="The container reports no marks, and what cannot be seen cannot be shortened.",
-        remedy="Print the lab_startup line or answer GET /startup as "
-        "services/inference/README.md describes: the standard library is enough.",
+        seen=lambda row, _: (
+            "imports, model load and server start are one phase of "
+            f"{seconds(row.phases_s[Phase.BOOT])} ({start_of(row)})."
+        ),
     ),
     WorstRule(
-        kind=FindingKind.THROTTLED,
+        name="throttled",
         title="The CPU quota sets the pace: {variants}",
         stake=_throttled_s,
-        seen=_throttled_seen,
-        why="The tier's CPU share grows with its memory: the time is spent waiting.",
-        remedy="Try a tier with more memory: a start that ends sooner can cost less. "
-        "Otherwise do less work during the start.",
+        seen=lambda row, _: (
+            f"throttled for {seconds(row.throttled_s)} (summed over CPUs) in a "
+            f"start of {seconds(own(row))} ({start_of(row)})."
+        ),
     ),
     WorstRule(
-        kind=FindingKind.LAZY_MODEL,
+        name="lazy_model",
         title="The first prediction does the start's work: {variants}",
         stake=_lazy_s,
         seen=_lazy_seen,
-        why="/ping answered 200 before the model was ready to predict, so SageMaker sends "
-        "traffic too early and a user waits for what the start had left undone.",
-        remedy="Load the model and run one inference before /ping answers 200.",
     ),
     floor,
 )

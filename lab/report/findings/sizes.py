@@ -5,8 +5,9 @@ from statistics import linear_regression
 from typing import Final
 
 from lab.coldstart.record import Run
-from lab.coldstart.summary import Finding, FindingKind, Row, Severity
+from lab.coldstart.summary import Finding, Row
 from lab.report.findings.boot import WorstRule
+from lab.report.findings.told import told
 from lab.report.load import Recorded
 from lab.report.rows import MeasuredRow
 from lab.report.words import count_bytes, percent, plural, seconds, tier
@@ -45,14 +46,11 @@ def bytes_and_time(_: Recorded, measured: Sequence[MeasuredRow]) -> Iterator[Fin
         widest = most - least
         if slope <= 0 or slope * widest < MATTERS_S:
             continue
-        yield Finding(
-            kind=FindingKind.BYTES_AND_TIME,
-            severity=Severity.HINT,
+        yield told(
+            "bytes_and_time",
             title=f"Each 100 MB of compressed image costs about {seconds(slope)} when pulled",
             seen=f"Least squares over {plural(len(points), 'image')} of "
             f"{count_bytes(least * 1e8)} to {count_bytes(most * 1e8)} ({model}, {tier(memory)}).",
-            why="It prices a layer before it is built: multiply its compressed size.",
-            remedy="Take out what weighs most first: the table of layers names it.",
             stake_s=slope * widest,
         )
         return
@@ -108,28 +106,17 @@ def _link(row: Row, run: Run) -> str:
     return f" (downloading at {percent(rate / link)} of {format_rate(link)}: {limit})"
 
 
-def _remedy(row: Row) -> str:
-    unpack = row.phases_s.get(Phase.IMAGE_UNPACK, 0.0)
-    if unpack > row.phases_s.get(Phase.IMAGE_PULL, 0.0):
-        return (
-            "Unpacking is the larger part: fewer and smaller files help more than a faster "
-            "link. Leave build tools, caches, tests and debug symbols out of the last stage."
-        )
-    return (
-        "Make the image smaller: build in two stages, leave out what is not needed at run time, "
-        "choose a smaller runtime. The table of layers says where the bytes are."
-    )
+def _larger_part(row: Row) -> str:
+    unpack, download = (row.phases_s.get(p, 0.0) for p in (Phase.IMAGE_UNPACK, Phase.IMAGE_PULL))
+    return "unpack_dominates" if unpack > download else "pull_dominates"
 
 
 RULES: Final = (
     WorstRule(
-        kind=FindingKind.PULL_DOMINATES,
+        name=_larger_part,
         title="Getting the image is most of a pull start: {variants}",
         stake=_dominating,
         seen=_pull_seen,
-        why="A machine that has never seen the image waits for its bytes before anything "
-        "else; that is the case SageMaker's users meet after scaling out.",
-        remedy=_remedy,
     ),
     bytes_and_time,
 )

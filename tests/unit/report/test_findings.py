@@ -5,6 +5,7 @@ import pytest
 
 from lab.coldstart.record import FailureKind, Sample
 from lab.coldstart.summary import Finding, FindingKind, Severity
+from lab.report.findings.told import texts
 from lab.report.summary import results
 from lab.spec import Phase, Platform, StartKind
 from tests.unit.report import synthetic
@@ -36,6 +37,10 @@ def with_phase(phase: Phase, seconds: float) -> Callable[[Sample], Sample]:
         )
 
     return edit
+
+
+def test_every_kind_of_finding_has_its_text() -> None:
+    assert {text.kind for text in texts().values()} == set(FindingKind)
 
 
 def one_variant(**more: Any) -> Script:
