@@ -113,10 +113,10 @@ class RatioFigures(Frozen):
     """What is known of a ratio."""
 
     ratio: float
-    ci95: Pair | None
+    ci95: Pair | None = None
     """None for exact quantities and when the samples are too few for 95 %."""
-    interval: Pair | None
-    coverage: float | None
+    interval: Pair | None = None
+    coverage: float | None = None
     """What ``interval`` reaches at least: 0.95, or less with few samples."""
     method: Method
     verdict: RatioVerdict
@@ -146,13 +146,13 @@ class Comparison(RatioFigures):
     denominator: str
     variant: str | None = None
     """For ``tier`` and ``platform``: whose."""
-    model: str | None
+    model: str | None = None
     """The numerator's."""
-    denominator_model: str | None
+    denominator_model: str | None = None
     """Another one only beside a user's own image."""
     platform: Platform
-    tier: str | None
-    start_kind: StartKind | None
+    tier: str | None = None
+    start_kind: StartKind | None = None
 
 
 @unique

@@ -1,6 +1,6 @@
 """The ratios that a run can answer for, each with its interval."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import pairwise
 from typing import Final
 
@@ -81,12 +81,11 @@ def _bytes(measured: Sequence[MeasuredRow]) -> Iterator[Comparison]:
     for platform in platforms:
         here = [one for one in measured if one.row.platform is platform]
         rows = {one.row.variant: one.row for one in here if one.row.variant != FLOOR}
-        packed = {variant: row.image_compressed_bytes for variant, row in rows.items()}
-        unpacked = {variant: row.image_unpacked_bytes for variant, row in rows.items()}
         least = smallest_image(here)
-        for quantity, sizes in ((Quantity.COMPRESSED, packed), (Quantity.UNPACKED, unpacked)):
-            under = sizes.get(least) if least else None
-            for variant, size in sizes.items():
+        for quantity in (Quantity.COMPRESSED, Quantity.UNPACKED):
+            under = getattr(rows[least], quantity) if least else None
+            for variant, row in rows.items():
+                size = getattr(row, quantity)
                 if least and under and size and variant != least:
                     yield _exact(quantity, (variant, least), size / under, platform)
 
@@ -121,15 +120,8 @@ def _exact(
         numerator=pair[0],
         denominator=pair[1],
         variant=of,
-        model=None,
-        denominator_model=None,
         platform=platform,
-        tier=None,
-        start_kind=None,
         ratio=ratio,
-        ci95=None,
-        interval=None,
-        coverage=None,
         method=Method.NONE,
         verdict=RatioVerdict.SAME if ratio == 1 else RatioVerdict.DIFFERENT,
     )
@@ -137,19 +129,12 @@ def _exact(
 
 def _tiers(usable: Sequence[MeasuredRow], seed: int) -> Iterator[Comparison]:
     """Each tier over the next larger one: what the next step up in memory buys."""
-    for ladder in _ladders(usable).values():
-        steps = sorted(ladder, key=lambda one: float(one.row.tier))
-        for less, more in pairwise(steps):
-            yield _total(Against.TIER, less, more, seed)
-
-
-def _ladders(
-    usable: Sequence[MeasuredRow],
-) -> Mapping[tuple[str, str, str, str], list[MeasuredRow]]:
-    found: dict[tuple[str, str, str, str], list[MeasuredRow]] = {}
+    ladders: dict[tuple[str, ...], list[MeasuredRow]] = {}
     for one in usable:
         row = one.row
         if row.tier.isdecimal() and row.variant != FLOOR:
             key = (row.model, row.platform, row.start_kind, row.variant)
-            found.setdefault(key, []).append(one)
-    return found
+            ladders.setdefault(key, []).append(one)
+    for ladder in ladders.values():
+        for less, more in pairwise(sorted(ladder, key=lambda one: float(one.row.tier))):
+            yield _total(Against.TIER, less, more, seed)

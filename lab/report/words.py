@@ -10,12 +10,7 @@ from lab.units import format_bytes, format_seconds
 
 NOTHING: Final = "—"
 
-KINDS: Final = {
-    StartKind.RESTART: "restart",
-    StartKind.FRESH: "fresh",
-    StartKind.DISKCOLD: "disk-cold",
-    StartKind.PULL: "pull",
-}
+KINDS: Final = {kind: kind.value for kind in StartKind} | {StartKind.DISKCOLD: "disk-cold"}
 BARE_MEANING: Final = {
     StartKind.RESTART: "the same server, stopped and started again",
     StartKind.FRESH: "a new process, its environment already on the machine",
@@ -29,20 +24,7 @@ KIND_MEANING: Final = {
     StartKind.DISKCOLD: "a new container, and nothing of the image in the page cache",
     StartKind.PULL: "a machine that has never seen a layer of the image",
 }
-PHASES: Final = {
-    Phase.IMAGE_PULL: "image pull",
-    Phase.IMAGE_UNPACK: "image unpack",
-    Phase.MODEL_FETCH: "model fetch",
-    Phase.CREATE: "create",
-    Phase.START: "start",
-    Phase.BOOT: "boot",
-    Phase.INTERPRETER: "interpreter",
-    Phase.IMPORTS: "imports",
-    Phase.MODEL_LOAD: "model load",
-    Phase.SERVE: "serve",
-    Phase.READY: "ready",
-    Phase.FIRST_PREDICTION: "first prediction",
-}
+PHASES: Final = {phase: phase.replace("_", " ") for phase in Phase}
 PHASE_MEANING: Final = {
     Phase.IMAGE_PULL: "the layers are downloaded",
     Phase.IMAGE_UNPACK: "the last layers are unpacked after the download has ended",

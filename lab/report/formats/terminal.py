@@ -1,7 +1,7 @@
 """A run's results on a terminal."""
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
@@ -32,7 +32,7 @@ from lab.report.words import (
     seconds,
     times,
 )
-from lab.spec import Phase
+from lab.spec import Phase, StartKind
 
 COLOURS: Final = {
     Phase.IMAGE_PULL: "#0072b2",
@@ -83,7 +83,7 @@ def _titled(table: Table, aside: str) -> Sequence[RenderableType]:
 
 def _group_table(group: Group, comparisons: Sequence[Comparison], aside: str) -> Table:
     """Fits 80 columns: a heading row per start kind, failures beside n where there are any."""
-    against = _reference(group)
+    heading, ratios = _ratios(group, comparisons)
     rows: list[Sequence[Cell]] = []
     for kind in group.kinds:
         members = [one.row for one in group.of(kind)]
@@ -98,7 +98,7 @@ def _group_table(group: Group, comparisons: Sequence[Comparison], aside: str) ->
                 _trials(row),
                 "skipped" if row.skipped and not row.n else seconds(row.total_s.p50),
                 median_interval(row).removesuffix(f" ({coverage})"),
-                against.ratio(row, comparisons),
+                ratios.get((row.variant, row.model, row.start_kind), ""),
                 _bar(row, longest),
             ]
             for row in members
@@ -107,7 +107,7 @@ def _group_table(group: Group, comparisons: Sequence[Comparison], aside: str) ->
         title=f"{group.title}{aside}",
         columns=[
             *("", right("image", style="dim"), "n", right("median", style="bold")),
-            *(right("interval", style="dim", wrap=True), against.heading),
+            *(right("interval", style="dim", wrap=True), heading),
             Column("phases", no_wrap=True, min_width=_BAR),
         ],
         rows=rows,
@@ -130,32 +130,21 @@ def _trials(row: Row) -> Text:
     return text.append(f" ✗{row.failures}", "bold red") if row.failures else text
 
 
-@dataclass(frozen=True, kw_only=True)
-class _Reference:
-    """What the ratio column divides by, or is divided by."""
-
-    heading: str
-    against: Against
-
-    def ratio(self, row: Row, comparisons: Sequence[Comparison]) -> str:
-        """The row's ratio, if there is one."""
-        for one in comparisons:
-            if self.against is Against.BASELINE:
-                mine = (one.denominator, one.denominator_model) == (row.variant, row.model)
-            else:
-                mine = (one.numerator, one.model) == (row.variant, row.model)
-            where = (one.platform, one.tier, one.start_kind)
-            here = where == (row.platform, row.tier, row.start_kind)
-            if one.against is self.against and mine and here:
-                return times(one.ratio)
-        return ""
-
-
-def _reference(group: Group) -> _Reference:
-    if any(one.row.variant == BASELINE for one in group.members):
-        return _Reference(heading="baseline /", against=Against.BASELINE)
+def _ratios(
+    group: Group, comparisons: Sequence[Comparison]
+) -> tuple[str, Mapping[tuple[str, str | None, StartKind | None], str]]:
+    """What the ratio column divides or is divided by, and each row's ratio, if it has one."""
+    baseline = any(one.row.variant == BASELINE for one in group.members)
+    against = Against.BASELINE if baseline else Against.SMALLEST
+    found: dict[tuple[str, str | None, StartKind | None], str] = {}
+    for one in comparisons:
+        if one.against is against and (one.platform, one.tier) == (group.platform, group.tier):
+            mine = (
+                (one.denominator, one.denominator_model) if baseline else (one.numerator, one.model)
+            )
+            found.setdefault((*mine, one.start_kind), times(one.ratio))
     least = smallest_image(group.members)
-    return _Reference(heading=f"/ {least}" if least else "", against=Against.SMALLEST)
+    return "baseline /" if baseline else f"/ {least}" if least else "", found
 
 
 def _bar(row: Row, longest: float) -> Text:

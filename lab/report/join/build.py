@@ -2,13 +2,13 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Final
 
 from lab.coldstart.record import ImageRecord, Run
 from lab.coldstart.summary import Headline, ratio_fields
 from lab.report.compare.machines import machine_of, same_machine
 from lab.report.compare.runs import Difference, differences
 from lab.report.comparisons import BEST
+from lab.report.headline import TELLING
 from lab.report.join.model import Joined, JoinSize, Machines, Member, Quotient, Sizes
 from lab.report.rows import MeasuredRow, variant_place
 from lab.report.summary import Results
@@ -18,8 +18,6 @@ from lab.stats.ratios import ratio_of_medians
 
 Key = tuple[str, str, StartKind, str]
 """Model, tier, start kind and variant: what runs may be set side by side for."""
-
-_TELLING: Final = (StartKind.FRESH, StartKind.PULL, StartKind.DISKCOLD, StartKind.RESTART)
 
 
 def build(found: Sequence[Results], *, join_id: str) -> Joined:
@@ -168,7 +166,7 @@ def _headline(
             text=f"{what}, side by side: no start was measured natively in more than one.",
             detail="Times under emulation are in a table of their own and stand beside nothing.",
         )
-    key = min(shared, key=lambda one: (_TELLING.index(one[2]), one[3] != BEST))
+    key = min(shared, key=lambda one: (TELLING.index(one[2]), one[3] != BEST))
     told = [
         f"{seconds(one[key].row.total_s.p50)} on {name} ({one[key].row.platform})"
         for name, one in zip(letters, timed, strict=True)
