@@ -84,7 +84,7 @@ class Document:
 
     def to_markdown(self) -> str:
         """A page of its own, with an end of line."""
-        return f"# {self.title}\n\n{self.body()}\n"
+        return "\n\n".join(filter(None, (f"# {self.title}", self.body()))) + "\n"
 
     def body(self, level: int = 2) -> str:
         """All but the title; tables are of a level of headings."""

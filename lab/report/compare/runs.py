@@ -15,14 +15,8 @@ from lab.stats.ratios import RatioVerdict, ratio_of_medians
 
 _SHOWN = 4
 _HOST: Final = (
-    "cpu_model",
-    "cpus",
-    "memory_bytes",
-    "os",
-    "system",
-    "kernel",
-    "machine",
-    "hostname",
+    *("cpu_model", "cpus", "memory_bytes", "os"),
+    *("system", "kernel", "machine", "hostname"),
 )
 _ENGINE: Final = ("kind", "name", "storage_driver", "cgroup_version", "versions")
 
@@ -62,24 +56,19 @@ class RunComparison(Frozen):
 
     @property
     def text(self) -> str:
-        said = self._counted
-        if self.different_machines:
-            said += " The runs are of different machines: that is in every ratio."
-        return said
-
-    @property
-    def _counted(self) -> str:
         shown = [
             one
             for one in self.changes
             if one.verdict in (RatioVerdict.DIFFERENT, RatioVerdict.LIKELY)
         ]
         slower = sum(one.ratio > 1 for one in shown)
-        same = len(self.changes) - len(shown)
-        return (
+        told = (
             f"Of {len(self.changes)} cells in both runs, {len(shown) - slower} got quicker, "
-            f"{slower} got slower, and {same} show no difference."
+            f"{slower} got slower, and {len(self.changes) - len(shown)} show no difference."
         )
+        if self.different_machines:
+            told += " The runs are of different machines: that is in every ratio."
+        return told
 
 
 def compare_runs(first: Results, second: Results) -> RunComparison:
