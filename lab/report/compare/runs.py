@@ -1,15 +1,16 @@
 """Two runs, cell by cell: what changed, and what else differs between them."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, Final
+from typing import Final
 
 from lab.coldstart.record import Cell, Run
 from lab.coldstart.summary import RatioFigures, ratio_fields
 from lab.errors import UsageError
 from lab.report.compare.machines import same_machine
+from lab.report.page.facts import lines
 from lab.report.rows import MeasuredRow
 from lab.report.summary import Results
-from lab.report.words import count_bytes
+from lab.report.words import NOTHING
 from lab.schema import Frozen
 from lab.stats.ratios import RatioVerdict, ratio_of_medians
 
@@ -137,37 +138,37 @@ def differences(before: Run, after: Run) -> Iterator[Difference]:
     """Conditions that are not the same in both runs."""
     old, new = _conditions(before), _conditions(after)
     for what in dict.fromkeys([*old, *new]):
-        first, second = old.get(what, "—"), new.get(what, "—")
+        first, second = old.get(what, NOTHING), new.get(what, NOTHING)
         if first != second:
             yield Difference(what=what, first=first, second=second)
 
 
 def _conditions(run: Run) -> Mapping[str, str]:
     """What should be the same in both for a difference to mean anything."""
-    found = {
+    about = {
         "lab": run.lab_version,
         "commit": (run.git_commit or "unknown")[:12] + (" + changes" if run.git_dirty else ""),
-        "link": str(run.bandwidth_bits_per_s),
-        "base image": _say(run.base_image),
+        "bandwidth_bits_per_s": run.bandwidth_bits_per_s,
     }
-    for title, values, keys in (("host", run.host, _HOST), ("engine", run.engine, _ENGINE)):
-        found |= {
-            f"{title} {key.replace('_', ' ')}": _say(values[key]) for key in keys if key in values
-        }
+    sections = {
+        "": about,
+        "base image": run.base_image,
+        "host": {key: value for key, value in run.host.items() if key in _HOST},
+        "engine": {key: value for key, value in run.engine.items() if key in _ENGINE},
+    }
     for image in run.images:
-        name = f"image {image.variant}, {image.platform.arch}"
-        found[name] = (image.digest or image.image_id or "unknown")[:19]
-        found[f"{name}, compressed"] = count_bytes(image.compressed_bytes)
-        found[f"{name}, unpacked"] = count_bytes(image.unpacked_bytes)
+        sections[f"image {image.variant}, {image.platform.arch},"] = {
+            "id": (image.digest or image.image_id or "unknown")[:19],
+            "compressed_bytes": image.compressed_bytes,
+            "unpacked_bytes": image.unpacked_bytes,
+        }
     for model in run.models:
-        found[f"model {model.name}, {model.archive}"] = model.sha256[:12]
-    return found
-
-
-def _say(value: Any) -> str:
-    if isinstance(value, Mapping):
-        return ", ".join(f"{key} {_say(each)}" for key, each in sorted(value.items()))
-    return str(value)
+        sections[f"model {model.name}, {model.archive}"] = {"": model.sha256[:12]}
+    return {
+        f"{title} {fact.name}".strip(): fact.value
+        for title, values in sections.items()
+        for fact in lines(values)
+    }
 
 
 def _list(cells: Mapping[Cell, MeasuredRow]) -> str:

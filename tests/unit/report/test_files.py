@@ -253,6 +253,21 @@ def test_what_differs_between_runs_is_named(tmp_path: Path) -> None:
     assert len(found.only_first) == 3
 
 
+def test_conditions_that_differ_are_told_with_their_units(tmp_path: Path) -> None:
+    host = {"memory_bytes": 8_000_000_000}
+    first, second = two_runs(tmp_path, Script(kinds=(StartKind.FRESH,), host=host))
+    file = second / "run.json"
+    told = file.read_text()
+    file.write_text(
+        told.replace('"bandwidth_bits_per_s":1000000000', '"bandwidth_bits_per_s":null')
+    )
+    found = compare_runs(summarise(first), summarise(second)).differences
+    assert {(one.what, one.first, one.second) for one in found} == {
+        ("bandwidth", "1 Gbit/s", "—"),
+        ("host memory", "25.0 GB", "8.0 GB"),
+    }
+
+
 @pytest.mark.parametrize(
     ("script", "message"),
     [
