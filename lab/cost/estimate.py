@@ -5,13 +5,12 @@ from dataclasses import dataclass
 from typing import Final
 
 from lab.cost.charges import (
+    BYTES_PER_GB,
     HOUR_S,
     HOURS_PER_MONTH,
-    alarms_usd_per_month,
     data_usd,
     instances_usd,
     serverless_usd,
-    storage_usd_per_month,
 )
 from lab.cost.prices import PRICED_REGION, Price, instance_price, price
 
@@ -127,9 +126,10 @@ def _data(work: Work) -> float:
 
 
 def _kept(standing: Standing) -> float:
-    return storage_usd_per_month(
-        image_bytes=standing.image_bytes, archive_bytes=standing.archive_bytes
-    ) + alarms_usd_per_month(standing.alarms)
+    """A month of the image in ECR, of the archive in S3 and of alarms of standard resolution."""
+    image = standing.image_bytes / BYTES_PER_GB * price("ecr-storage").usd
+    archive = standing.archive_bytes / BYTES_PER_GB * price("s3-storage").usd
+    return image + archive + standing.alarms * price("alarm").usd
 
 
 def _rows(compute: str) -> Sequence[Price]:

@@ -58,7 +58,8 @@ def gather(recorded: Recorded) -> Sequence[MeasuredRow]:
     # As the plan names them; a user's own model is not among those, and the order is shuffled.
     planned = recorded.run.plan.get("models")
     named = [str(model) for model in planned] if isinstance(planned, list | tuple) else []
-    models = _positions([*named, *sorted(cell.model for cell in by_cell)])
+    names = dict.fromkeys([*named, *sorted(cell.model for cell in by_cell)])
+    models = {name: place for place, name in enumerate(names)}
     return [
         _measure(
             by_cell[cell],
@@ -169,10 +170,6 @@ def spread(values: Sequence[float]) -> Spread:
             "relative_spread": relative_spread(values) if len(values) > 1 else None,
         }
     )
-
-
-def _positions(names: Iterable[str]) -> Mapping[str, int]:
-    return {name: place for place, name in enumerate(dict.fromkeys(names))}
 
 
 def _order(cell: Cell, models: Mapping[str, int]) -> tuple[int, str, float, int, int, str]:
