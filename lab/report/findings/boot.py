@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from lab.coldstart.summary import Finding, Row
-from lab.report.findings.told import told
+from lab.report.findings.texts import finding
 from lab.report.load import Recorded
 from lab.report.rows import MeasuredRow, floor_of
 from lab.report.words import percent, seconds, start_of, times
@@ -64,7 +64,7 @@ class WorstRule:
             worst.setdefault(row.variant, row)
         if found:
             most, first = found[0]
-            yield told(
+            yield finding(
                 self.name if isinstance(self.name, str) else self.name(first),
                 title=self.title.format(stake=seconds(most), variants=", ".join(worst)),
                 seen="\n".join(f"{v}: {self.seen(row, recorded)}" for v, row in worst.items()),
@@ -85,7 +85,7 @@ def floor(_: Recorded, measured: Sequence[MeasuredRow]) -> Iterator[Finding]:
     if not pairs:
         return
     taken, least_s, quickest = min(pairs, key=lambda pair: pair[0])
-    yield told(
+    yield finding(
         "floor_share",
         title=f"{percent(least_s / taken)} of the quickest start is the engine's own",
         seen=f"{quickest.variant} takes {seconds(taken)}, a container that only answers takes "

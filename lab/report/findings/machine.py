@@ -5,7 +5,7 @@ from typing import Final
 
 from lab.coldstart.record import Sample
 from lab.coldstart.summary import Finding, Row, Severity
-from lab.report.findings.told import told
+from lab.report.findings.texts import finding
 from lab.report.load import Recorded
 from lab.report.rows import MeasuredRow, container
 from lab.report.words import count_bytes, percent, plural, seconds, tier
@@ -22,7 +22,7 @@ def no_container(recorded: Recorded, _: Sequence[MeasuredRow]) -> Iterator[Findi
     """The process engine."""
     if container(recorded.run):
         return
-    yield told(
+    yield finding(
         "no_container",
         title="No container: plain processes were measured",
         seen="A virtual environment stood in for each image; nothing was pulled or created, and "
@@ -43,7 +43,7 @@ def memory(_: Recorded, measured: Sequence[MeasuredRow]) -> Iterator[Finding]:
                 near.setdefault(one.row.variant, []).append((share, one.row))
     for variant, found in near.items():
         share, row = max(found, key=lambda pair: pair[0])
-        yield told(
+        yield finding(
             "memory",
             severity=Severity.SERIOUS if share >= TOO_NEAR else Severity.WARNING,
             title=f"{variant}: peak memory at {percent(share)} of the tier's",
@@ -67,7 +67,7 @@ def capped(recorded: Recorded, measured: Sequence[MeasuredRow]) -> Iterator[Find
         return
     tiers = list(dict.fromkeys(row.tier for row in rows))
     asked = _tier(tiers[-1]).cpus or 0.0
-    yield told(
+    yield finding(
         "cpu_capped",
         title=f"{plural(len(tiers), 'tier')} with more CPU than this machine has",
         seen=f"{tier(tiers[-1])} stands for {asked:.2f} vCPU (memory / 1769 MB, Lambda's "
@@ -82,7 +82,7 @@ def clock(recorded: Recorded, measured: Sequence[MeasuredRow]) -> Iterator[Findi
     offset = _number(engine.get("clock_offset_s"))
     error = _number(engine.get("clock_error_s"))
     if max(abs(offset), error) > CLOCK_S:
-        yield told(
+        yield finding(
             "clock",
             title="The engine's clock is not ours",
             seen=f"It differs by {seconds(offset)}, known to {seconds(error)}.",
@@ -96,7 +96,7 @@ def clock(recorded: Recorded, measured: Sequence[MeasuredRow]) -> Iterator[Findi
     ]
     if torn:
         share, sample = max(torn, key=lambda pair: pair[0])
-        yield told(
+        yield finding(
             "torn",
             title=f"{plural(len(torn), 'sample')} whose phases do not add up",
             seen=f"Trial {sample.trial}{' (emulated)' * sample.emulated}: the phases differ from "
@@ -117,7 +117,7 @@ def emulated(recorded: Recorded, measured: Sequence[MeasuredRow]) -> Iterator[Fi
         made = sum(row.n + row.warm_up + row.failures for row in rows)
         bad = sum(row.failures for row in rows)
         native = recorded.run.engine.get("platform") or "another platform"
-        yield told(
+        yield finding(
             "emulated",
             title=f"{plural(len(rows), 'row')} under emulation (QEMU)",
             seen=f"{', '.join(dict.fromkeys(row.platform for row in rows))} on an engine of "

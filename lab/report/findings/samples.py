@@ -6,7 +6,7 @@ from typing import Final
 
 from lab.coldstart.record import FailureKind, Sample
 from lab.coldstart.summary import Finding
-from lab.report.findings.told import told
+from lab.report.findings.texts import finding
 from lab.report.load import Recorded
 from lab.report.rows import MeasuredRow
 from lab.report.words import percent, plural, seconds
@@ -43,7 +43,7 @@ def incomplete(recorded: Recorded, _: Sequence[MeasuredRow]) -> Iterator[Finding
     if made >= planned:
         return
     torn = " The last line was cut off while being written and is left out." * recorded.torn
-    yield told(
+    yield finding(
         "incomplete",
         run=recorded.run.id,
         title=f"The run is incomplete: {made} of {plural(planned, 'trial')}",
@@ -71,7 +71,7 @@ def failures(_: Recorded, measured: Sequence[MeasuredRow]) -> Iterator[Finding]:
         code = "" if last.exit_code is None else f" Exit code {last.exit_code}."
         ping = "" if last.last_ping_status is None else f" Last /ping: {last.last_ping_status}."
         log = " / ".join(last.log_tail.strip().splitlines()[-_LOG_LINES:])
-        yield told(
+        yield finding(
             "failures_emulated" if bad[-1].emulated else "failures",
             remedy=_REMEDIES[kind],
             title=f"{variant}: {len(bad)} of {plural(tried[variant], 'trial')} failed "
@@ -90,7 +90,7 @@ def skipped(_: Recorded, measured: Sequence[MeasuredRow]) -> Iterator[Finding]:
     for reason, left_out in groups.items():
         kinds = list(dict.fromkeys(sample.cell.start_kind for sample in left_out))
         names = ", ".join(StartKind(kind) for kind in kinds)
-        yield told(
+        yield finding(
             "skipped",
             title=f"Not measured here: {names}",
             seen=f"{plural(len(left_out), 'trial')} skipped: {reason}",
@@ -104,7 +104,7 @@ def few(recorded: Recorded, measured: Sequence[MeasuredRow]) -> Iterator[Finding
     poor = [row for row in counted if row.n < ENOUGH]
     if poor:
         least = min(row.n for row in poor)
-        yield told(
+        yield finding(
             "few_samples",
             enough=ENOUGH,
             for_p90=samples_for(0.9),
@@ -117,7 +117,7 @@ def few(recorded: Recorded, measured: Sequence[MeasuredRow]) -> Iterator[Finding
     if isinstance(wanted, float) and 0.5 < wanted < 1:
         short = [row for row in counted if row.n < samples_for(wanted)]
         if short:
-            yield told(
+            yield finding(
                 "few_for_quantile",
                 needed=samples_for(wanted),
                 title=f"Too few samples for p{wanted * 100:g}",
@@ -140,7 +140,7 @@ def drifting(recorded: Recorded, measured: Sequence[MeasuredRow]) -> Iterator[Fi
     if moved is None or moved.p > DRIFT_P or abs(moved.change) < DRIFT_CHANGE:
         return
     slower = moved.change > 0
-    yield told(
+    yield finding(
         "drift",
         title=f"The machine got {'slower' if slower else 'quicker'} during the run",
         seen=f"The last third of the trials took {percent(abs(moved.change))} "
@@ -163,7 +163,7 @@ def outlying(_: Recorded, measured: Sequence[MeasuredRow]) -> Iterator[Finding]:
         if sample.trial in one.row.outliers and sample.total_s is not None
     ]
     away, sample, one = max(far, key=lambda item: abs(item[0]))
-    yield told(
+    yield finding(
         "outliers",
         title=f"{plural(len(far), 'outlier')} among the samples",
         seen=f"The farthest: trial {sample.trial}, {one.row.variant} {one.row.start_kind}, took "
@@ -186,7 +186,7 @@ def noisy(_: Recorded, measured: Sequence[MeasuredRow]) -> Iterator[Finding]:
         return
     worst = max(rows, key=lambda row: row.total_s.relative_spread or 0.0)
     wide = worst.total_s.relative_spread or 0.0
-    yield told(
+    yield finding(
         "noise",
         title=f"High spread in {plural(len(rows), 'row')}",
         seen=f"Up to {percent(wide)} of the median ({worst.variant}, {worst.start_kind}), by the "
@@ -208,7 +208,7 @@ def probing(_: Recorded, measured: Sequence[MeasuredRow]) -> Iterator[Finding]:
     if not rows:
         return
     worst = min(rows, key=lambda row: row.total_s.p50 or 0.0)
-    yield told(
+    yield finding(
         "probe",
         title="The probe interval is a visible part of the quickest starts",
         seen=f"Probes {seconds(worst.probe_interval_s)} apart on a start of "

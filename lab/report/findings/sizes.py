@@ -7,7 +7,7 @@ from typing import Final
 from lab.coldstart.record import Run
 from lab.coldstart.summary import Finding, Row
 from lab.report.findings.boot import WorstRule
-from lab.report.findings.told import told
+from lab.report.findings.texts import finding
 from lab.report.load import Recorded
 from lab.report.rows import MeasuredRow
 from lab.report.words import count_bytes, percent, plural, seconds, tier
@@ -46,7 +46,7 @@ def bytes_and_time(_: Recorded, measured: Sequence[MeasuredRow]) -> Iterator[Fin
         widest = most - least
         if slope <= 0 or slope * widest < MATTERS_S:
             continue
-        yield told(
+        yield finding(
             "bytes_and_time",
             title=f"Each 100 MB of compressed image costs about {seconds(slope)} when pulled",
             seen=f"Least squares over {plural(len(points), 'image')} of "

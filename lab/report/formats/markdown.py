@@ -33,8 +33,8 @@ def to_markdown(results: Results) -> str:
     parts += section(f"Findings{aside}", "\n\n".join(findings))
     emulated = tables.emulated(summary.rows)
     if emulated.rows:
-        told = f"{words.EMULATED_WHY}\n\n{emulated.to_markdown()}"
-        parts += section(f"{emulated.title}{aside}", told)
+        body = f"{words.EMULATED_WHY}\n\n{emulated.to_markdown()}"
+        parts += section(f"{emulated.title}{aside}", body)
     for table in (
         tables.image_sizes(results),
         tables.sizes_by_platform(summary),

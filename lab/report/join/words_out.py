@@ -51,8 +51,8 @@ def to_markdown(joined: Joined) -> str:
         parts += section(f"{table.title}{aside}", table.to_markdown())
     emulated = _emulated(joined)
     if emulated.rows:
-        told = f"{EMULATED_WHY}\n\n{emulated.to_markdown()}"
-        parts += section(f"{emulated.title}{aside}", told)
+        body = f"{EMULATED_WHY}\n\n{emulated.to_markdown()}"
+        parts += section(f"{emulated.title}{aside}", body)
     sizes = _sizes(joined)
     parts += section(f"{sizes.title}{aside}", sizes.to_markdown())
     parts += section(graviton.TITLE, published_out.document().body(level=3))
@@ -126,8 +126,8 @@ def _times(joined: Joined, panel: JoinPanel) -> Table:
         cells = [line.variant]
         for place in range(len(joined.runs)):
             row = line.bars[place].row if place in line.bars else None
-            told = f"{seconds(row.total_s.p50)}, {median_interval(row)}, n = {row.n}" if row else ""
-            cells.append(told or NOTHING)
+            cell = f"{seconds(row.total_s.p50)}, {median_interval(row)}, n = {row.n}" if row else ""
+            cells.append(cell or NOTHING)
         for place in range(1, len(joined.runs)):
             one = _quotient(joined, line, place)
             cells.append(f"{times(one.ratio)}, {ratio_interval(one)}" if one else NOTHING)

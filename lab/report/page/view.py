@@ -132,9 +132,9 @@ def _widest(comparisons: Mapping[int, Comparison], own: Sequence[MeasuredRow]) -
         )
 
     for kind in (StartKind.FRESH, StartKind.PULL):
-        told = of(kind, Against.BASELINE, Against.SMALLEST)
-        if told:
-            place = max(told, key=lambda place: comparisons[place].ratio)
+        ratios = of(kind, Against.BASELINE, Against.SMALLEST)
+        if ratios:
+            place = max(ratios, key=lambda place: comparisons[place].ratio)
             yield tile(place, kind, comparisons[place].verdict)
     for place in of(StartKind.FRESH, Against.FLOOR):
         if comparisons[place].numerator == own[-1].row.variant:

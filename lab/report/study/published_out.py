@@ -15,7 +15,7 @@ def source() -> str:
 
 def document() -> Document:
     """``lab report published``."""
-    told = "Nothing in this section was measured here, and no figure of a run is made of it."
+    disclaimer = "Nothing in this section was measured here, and no figure of a run is made of it."
     instances = Table(
         title="The instances, published, not measured: mean (population s.d.)",
         columns=[
@@ -48,7 +48,7 @@ def document() -> Document:
     )
     return Document(
         title=graviton.TITLE,
-        about=f"{source()}. {told}",
+        about=f"{source()}. {disclaimer}",
         tables=[instances, ratios],
         notes=[f"{graviton.FORMULA}, {graviton.ASSUMES}.", *graviton.verdict()],
     )

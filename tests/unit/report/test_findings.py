@@ -5,7 +5,7 @@ import pytest
 
 from lab.coldstart.record import FailureKind, Sample
 from lab.coldstart.summary import Finding, FindingKind, Severity
-from lab.report.findings.told import texts
+from lab.report.findings.texts import texts
 from lab.report.summary import results
 from lab.spec import Phase, Platform, StartKind
 from tests.unit.report import synthetic

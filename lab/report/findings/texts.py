@@ -28,7 +28,7 @@ def texts() -> Mapping[str, FindingText]:
     return {name: FindingText.model_validate(text) for name, text in found.items()}
 
 
-def told(
+def finding(
     name: str,
     *,
     title: str,
