@@ -29,12 +29,11 @@ def compare(measured: Sequence[MeasuredRow], *, seed: int) -> Sequence[Compariso
 def smallest_image(measured: Iterable[MeasuredRow]) -> str | None:
     """The variant with the fewest bytes: compressed if all are known, else unpacked."""
     rows = [one.row for one in measured if one.row.variant != FLOOR]
-    packed = {row.variant: row.image_compressed_bytes for row in rows}
-    sizes = packed
-    if None in packed.values():
-        sizes = {row.variant: row.image_unpacked_bytes for row in rows}
-    known = {variant: size for variant, size in sizes.items() if size is not None}
-    return min(known, key=lambda variant: known[variant]) if len(known) == len(sizes) else None
+    for quantity in (Quantity.COMPRESSED, Quantity.UNPACKED):
+        sizes = {row.variant: getattr(row, quantity) for row in rows}
+        if sizes and None not in sizes.values():
+            return min(sizes, key=lambda variant: int(sizes[variant]))
+    return None
 
 
 def _totals(group: Group, seed: int) -> Iterator[Comparison]:

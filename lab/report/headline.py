@@ -40,18 +40,22 @@ def headline(
 ) -> Headline:
     """What the run found, of its first model and tier that has samples to say it with."""
     when = _WHEN if container else _BARE
-    for group in groups([one for one in measured if one.row.n and not one.row.emulated]):
-        rows = [one.row for one in group.members]
-        own = [row for row in rows if row.variant != FLOOR]
-        variants = list(dict.fromkeys(row.variant for row in own))
-        if len(variants) == 1:
-            return _single(own, rows, when)
-        if own:
-            pair = _pair(own, variants)
-            if pair is None:
-                return _single([row for row in own if row.variant == variants[0]], rows, when)
-            return _versus(pair, own, comparisons, when)
-    return _nothing([one.row for one in measured])
+    found = groups([one for one in measured if one.row.n and not one.row.emulated])
+    if not found:
+        return _nothing([one.row for one in measured])
+    # The floor alone is spoken of where nothing else was measured.
+    group = next((one for one in found if any(map(_own, one.members))), found[0])
+    rows = [one.row for one in group.members]
+    own = [one.row for one in group.members if _own(one)] or rows
+    variants = list(dict.fromkeys(row.variant for row in own))
+    pair = _pair(own, variants)
+    if pair is None:
+        return _single([row for row in own if row.variant == variants[0]], rows, when)
+    return _versus(pair, own, comparisons, when)
+
+
+def _own(one: MeasuredRow) -> bool:
+    return one.row.variant != FLOOR
 
 
 def _nothing(rows: Sequence[Row]) -> Headline:
@@ -84,7 +88,7 @@ def _single(here: Sequence[Row], timed: Sequence[Row], when: When) -> Headline:
         share = longest / sum(row.phases_s.values())
         details.append(f"The longest phase is {PHASES[phase]} with {percent(share)} of it.")
     floor = floor_of(row, timed)
-    if floor is not None:
+    if floor is not None and floor is not row:
         details.append(f"The engine alone takes {seconds(floor.total_s.p50)}.")
     return Headline(text=text, detail=" ".join(details))
 

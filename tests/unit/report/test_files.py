@@ -53,6 +53,7 @@ EVERY_SHAPE = {
     "cut short": Script(stop_after=40),
     "foreign": Script(variants=("me-srv-1.2", "onnx-slim", FLOOR), blocks=4),
     "alone": Script(variants=("me-srv-1.2",), kinds=(StartKind.FRESH,)),
+    "floor alone": Script(variants=(FLOOR,), kinds=(StartKind.FRESH,), blocks=2),
     "without compressed sizes": Script(compressed=False, blocks=3),
     "all failed": Script(
         edit=lambda sample: synthetic.failed(sample, FailureKind.ENGINE, "<gone> & lost"), blocks=1

@@ -281,6 +281,7 @@ def test_the_headline_owns_up_to_few_samples() -> None:
             "Nothing was measured: 30 trials skipped.",
         ),
         (Script(process=True, kinds=(FRESH,)), "from a fresh process"),
+        (Script(variants=(FLOOR,), kinds=(FRESH,)), "floor answers its first prediction"),
         (Script(variants=("onnx", FLOOR), kinds=(FRESH,)), "onnx answers its first prediction"),
     ],
 )
