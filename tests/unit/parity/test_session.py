@@ -254,7 +254,7 @@ def test_without_containers_there_is_nothing_to_compare() -> None:
 def test_a_file_of_another_version_is_not_read(tmp_path: Path) -> None:
     found, path = run(job(), Engine(), Silent())
     save(found.model_copy(update={"schema_version": 2}), tmp_path / "later")
-    with pytest.raises(UsageError, match="has schema 2"):
+    with pytest.raises(UsageError, match="is of schema 2"):
         load(tmp_path / "later")
     (path.parent / FILE).write_text("{}")
     with pytest.raises(UsageError, match="id: Field required"):
