@@ -1,7 +1,7 @@
 """Documents of text and tables: written once, for a terminal and as Markdown."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from rich.console import Group as Lines
 from rich.console import RenderableType
@@ -12,9 +12,9 @@ from rich.text import Text
 Cell = str | Text
 
 
-def left(heading: str, *, style: str = "") -> Column:
+def left(heading: str) -> Column:
     """A column of words."""
-    return Column(heading, style=style, no_wrap=True)
+    return Column(heading, no_wrap=True)
 
 
 def right(heading: str, *, style: str = "", wrap: bool = False) -> Column:
@@ -45,25 +45,25 @@ class Table:
         return "\n".join(_markdown_line(cells) for cells in (self._headings, rule, *self.rows))
 
     def to_terminal(self) -> TerminalTable:
+        """A new one each time."""
+        kept = [i for i, one in enumerate(self._headings) if one not in self.page_only]
         table = TerminalTable(
+            *(self._column(place) for place in kept),
             title=self.title or None,
             title_justify="left",
             title_style=self.style,
             box=None,
             pad_edge=False,
         )
-        kept = [i for i, one in enumerate(self._headings) if one not in self.page_only]
-        for place in kept:
-            column = self.columns[place]
-            if isinstance(column, Column):
-                table.columns.append(replace(column, _index=len(table.columns), _cells=[]))
-            elif place:
-                table.add_column(column, justify="right", no_wrap=True)
-            else:
-                table.add_column(column, no_wrap=True, max_width=26)
         for row in self.rows:
             table.add_row(*(row[place] for place in kept))
         return table
+
+    def _column(self, place: int) -> Column:
+        column = self.columns[place]
+        if isinstance(column, Column):
+            return column.copy()  # A table writes its cells into its columns.
+        return right(column) if place else Column(column, no_wrap=True, max_width=26)
 
     @property
     def _headings(self) -> Sequence[str]:
