@@ -97,7 +97,7 @@ def measure(  # noqa: PLR0913, PLR0917 - each is a flag
         _tell_pauses(subject, options, progress)
         folder = run_measure(asked, task, metrics=metrics, progress=progress, resume=before)
     page = measured_out.write(folder)
-    out.print(measured_out.to_terminal(folder))
+    out.print(measured_out.document(folder).to_terminal())
     out.print(f"\nReport: {page}", markup=False, highlight=False, soft_wrap=True)
     beside = f"Beside a local run: lab report compare latest {folder.path.name}"
     out.print(beside, markup=False, highlight=False, soft_wrap=True)
