@@ -2,11 +2,11 @@
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from types import ModuleType
 from typing import Final
 
-from lab.contract.model import Rule, RuleFinding, Verdict, Verdicts
+from lab.contract.model import Judged, Rule, RuleFinding, Tried, Verdict, Verdicts
 from lab.contract.rules import (
     conditions,
     entrypoint,
@@ -24,8 +24,6 @@ from lab.contract.rules import (
 from lab.contract.running.session import CannotTry, NeverReady, Session
 from lab.errors import LabError, UsageError
 from lab.progress import Progress
-
-Try = Callable[[Session], RuleFinding | Sequence[RuleFinding]]
 
 _SECTIONS: Final[Sequence[tuple[str, Sequence[ModuleType]]]] = (
     ("Image", (image, manifest, entrypoint, secrets, weight)),
@@ -48,7 +46,7 @@ class RuleEntry:
     """A rule, how it is tried, and under which heading it is shown."""
 
     rule: Rule
-    attempt: Try
+    attempt: Callable[[Session], Tried]
     section: str
 
 
@@ -82,7 +80,8 @@ def run(session: Session, wanted: Sequence[RuleEntry], progress: Progress) -> Ve
         for number, entry in enumerate(wanted):
             step.advance(number, len(wanted))
             step.detail(entry.rule.title)
-            session.findings.extend(attempt(entry, session))
+            found = attempt(entry, session)
+            session.findings += [] if found is None else [found]
     return Verdicts(
         image=session.subject.image,
         platform=session.subject.platform,
@@ -92,23 +91,34 @@ def run(session: Session, wanted: Sequence[RuleEntry], progress: Progress) -> Ve
     )
 
 
-def attempt(entry: RuleEntry, session: Session) -> Sequence[RuleFinding]:
-    """Try one rule. What goes wrong with the check itself is a skip, in its own words."""
+def attempt(entry: RuleEntry, session: Session) -> RuleFinding | None:
+    """Try one rule; None if it does not apply.
+
+    What goes wrong with the check itself is a skip, in its own words.
+    """
     begin = time.monotonic()
     try:
-        found = entry.attempt(session)
+        tried = entry.attempt(session)
     except CannotTry as error:
-        found = _skip(entry.rule, str(error))
+        tried = _skip(str(error))
     except NeverReady as error:
-        found = _skip(entry.rule, f"a container did not get ready: {error}")
+        tried = _skip(f"a container did not get ready: {error}")
     except LabError as error:
-        found = _skip(entry.rule, f"it cannot be tried here: {error.what}")
+        tried = _skip(f"it cannot be tried here: {error.what}")
     except Exception as error:  # noqa: BLE001 - one rule's bug must not cost the others' findings
-        found = _skip(entry.rule, f"the check itself failed: {type(error).__name__}: {error}")
-    several = [found] if isinstance(found, RuleFinding) else list(found)
-    took = (time.monotonic() - begin) / max(len(several), 1)
-    return [replace(one, section=entry.section, seconds=took) for one in several]
+        tried = _skip(f"the check itself failed: {type(error).__name__}: {error}")
+    if tried is None:
+        return None
+    verdict, seen, *data = tried
+    return RuleFinding(
+        rule=entry.rule,
+        verdict=verdict,
+        seen=seen,
+        data=data[0] if data else None,
+        section=entry.section,
+        seconds=time.monotonic() - begin,
+    )
 
 
-def _skip(rule: Rule, why: str) -> RuleFinding:
-    return RuleFinding(rule=rule, verdict=Verdict.SKIP, seen=" ".join(why.split()))
+def _skip(why: str) -> Judged:
+    return Verdict.SKIP, " ".join(why.split())

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum, unique
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import Any, TypeAlias
 
 from lab.engine.docker.engine import DockerEngine
 from lab.spec import Platform
@@ -34,6 +34,14 @@ class Rule:
     """What to change, imperative."""
     source: str
     """Which page or model says so."""
+
+
+Judged: TypeAlias = tuple[Verdict, str]
+"""How it went, and what was seen."""
+
+Tried: TypeAlias = Judged | tuple[Verdict, str, Any] | None
+"""The same, with figures and lists for programs where there are any; None where a rule does not
+apply."""
 
 
 @dataclass(frozen=True, kw_only=True)

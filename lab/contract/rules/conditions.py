@@ -1,14 +1,14 @@
 """The rules about where it runs: not as root, on a read-only root, with nobody to call."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import partial
 from typing import Any, Final
 
 from lab.contract import sources
-from lab.contract.model import Rule, RuleFinding, Verdict
+from lab.contract.model import Judged, Rule, Tried, Verdict
 from lab.contract.rules.start import unready_words
 from lab.contract.running.calls import HttpCall
-from lab.contract.running.session import CannotTry, NeverReady, Session, finding
+from lab.contract.running.session import CannotTry, NeverReady, Rules, Session
 from lab.units import format_seconds
 
 SERVERLESS_USER: Final = "993:990"
@@ -48,7 +48,7 @@ NO_NETWORK = Rule(
 
 def judge_condition(
     ready_s: float, usual_s: float, answer: HttpCall | None, *, emulated: bool = False
-) -> tuple[Verdict, str]:
+) -> Judged:
     """A container that got ready under a condition, and what it answered (None: not asked).
 
     ``emulated``: how long either took says nothing.
@@ -67,31 +67,21 @@ def judge_condition(
     return Verdict.PASS, f"{said}, invocation {answer.words}"
 
 
-def _under(
-    session: Session, rule: Rule, changes: Callable[[Session], dict[str, Any]]
-) -> RuleFinding:
+def _under(session: Session, changes: Callable[[Session], dict[str, Any]]) -> Tried:
     base = session.base()
-    fields = changes(session)
     try:
-        with session.running(**fields) as ready:
-            answer = _answer(session, ready.invoke)
+        with session.running(**changes(session)) as ready:
+            sample = session.sample_if_any()
+            answer = None if sample is None else ready.predict(sample)
             if answer is not None and not answer.good and not ready.alive():
                 tail = ready.container.logs(tail=1).strip()
-                return finding(rule, Verdict.FAIL, f"it exits at the first invocation: {tail}")
+                return Verdict.FAIL, f"it exits at the first invocation: {tail}"
             verdict, seen = judge_condition(
                 ready.ready_s, base.ready_s, answer, emulated=session.emulated
             )
-            return finding(rule, verdict, session.timed(seen), {"ready_s": ready.ready_s})
+            return verdict, session.timed(seen), {"ready_s": ready.ready_s}
     except NeverReady as error:
-        return finding(rule, Verdict.FAIL, unready_words(error))
-
-
-def _answer(session: Session, invoke: Callable[[bytes, str], HttpCall]) -> HttpCall | None:
-    try:
-        sample = session.sample()
-    except CannotTry:
-        return None
-    return invoke(sample.body, sample.content_type)
+        return Verdict.FAIL, unready_words(error)
 
 
 def _read_only_model(session: Session) -> dict[str, Any]:
@@ -104,12 +94,9 @@ def _no_network(session: Session) -> dict[str, Any]:
     return {"network": session.isolated_network(), "publish": None}
 
 
-RULES: Sequence[tuple[Rule, Callable[[Session], RuleFinding]]] = (
-    (MODEL_READ_ONLY, partial(_under, rule=MODEL_READ_ONLY, changes=_read_only_model)),
-    (NON_ROOT, partial(_under, rule=NON_ROOT, changes=lambda _: {"user": SERVERLESS_USER})),
-    (
-        READ_ONLY_ROOT,
-        partial(_under, rule=READ_ONLY_ROOT, changes=lambda _: {"read_only_root": True}),
-    ),
-    (NO_NETWORK, partial(_under, rule=NO_NETWORK, changes=_no_network)),
+RULES: Rules = (
+    (MODEL_READ_ONLY, partial(_under, changes=_read_only_model)),
+    (NON_ROOT, partial(_under, changes=lambda _: {"user": SERVERLESS_USER})),
+    (READ_ONLY_ROOT, partial(_under, changes=lambda _: {"read_only_root": True})),
+    (NO_NETWORK, partial(_under, changes=_no_network)),
 )

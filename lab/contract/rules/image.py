@@ -1,14 +1,13 @@
 """The rules about the image as a whole: its platform, its size, its layers."""
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Final
+from collections.abc import Mapping
+from typing import Final
 
 from lab.contract import sources
 from lab.contract.layers.saved import MACHINES, Saved, SavedLayer
-from lab.contract.model import Rule, RuleFinding, Verdict
-from lab.contract.rules.inspected import inspected, saved
-from lab.contract.running.session import CannotTry, Session, finding
+from lab.contract.model import Judged, Rule, Tried, Verdict
+from lab.contract.running.session import CannotTry, Rules, Session
 from lab.endpoint.instances import InstanceType, table
 from lab.spec import Platform
 from lab.units import format_bytes
@@ -57,7 +56,7 @@ LAYERS = Rule(
 )
 
 
-def judge_instance(declared: Platform, instance: InstanceType) -> tuple[Verdict, str]:
+def judge_instance(declared: Platform, instance: InstanceType) -> Judged:
     """Whether an instance has the processor that the image is for."""
     if declared is instance.platform:
         return Verdict.PASS, f"{declared}, and {instance.name} is {instance.processor}"
@@ -73,7 +72,7 @@ def judge_platform(
     entry: str,
     *,
     instance: InstanceType | None = None,
-) -> tuple[Verdict, str]:
+) -> Judged:
     """What an image says it is for, and what its programs are for.
 
     ``programs``: path to ELF's number of the processor; ``entry``: the entry point's path;
@@ -97,7 +96,7 @@ def judge_platform(
     return Verdict.PASS, f"{declared}, and so are its programs" if kinds else str(declared)
 
 
-def judge_size(unpacked: int) -> tuple[Verdict, str]:
+def judge_size(unpacked: int) -> Judged:
     """The sum of the layers, unpacked."""
     said = f"{format_bytes(unpacked)} unpacked"
     if unpacked > SIZE_LIMIT:
@@ -107,7 +106,7 @@ def judge_size(unpacked: int) -> tuple[Verdict, str]:
     return Verdict.PASS, said
 
 
-def judge_layers(count: int) -> tuple[Verdict, str]:
+def judge_layers(count: int) -> Judged:
     """How many there are."""
     verdict = Verdict.WARN if count > _MANY_LAYERS else Verdict.PASS
     return verdict, f"{count} layer{'' if count == 1 else 's'}"
@@ -128,49 +127,40 @@ def _take_away(found: dict[str, int], layer: SavedLayer) -> None:
         del found[path]
 
 
-def _platform(session: Session) -> RuleFinding:
+def _platform(session: Session) -> Tried:
     config = session.config()
     command = [*(config.get("Entrypoint") or ()), *(config.get("Cmd") or ())]
     declared = session.subject.platform
     try:
-        programs = programs_of(saved(session))
+        programs = programs_of(session.saved())
     except CannotTry:
         programs = {}  # what it declares can be judged all the same
     entry = str(command[0]) if command else ""
-    verdict, seen = judge_platform(declared, programs, entry, instance=_wanted(session))
-    return finding(PLATFORM, verdict, seen, {"declared": declared.value})
+    judged = judge_platform(declared, programs, entry, instance=_wanted(session))
+    return *judged, {"declared": declared.value}
 
 
-def _instance(session: Session) -> Sequence[RuleFinding]:
+def _instance(session: Session) -> Tried:
     """Nothing where no instance type was named."""
     wanted = _wanted(session)
     if wanted is None:
-        return ()
-    verdict, seen = judge_instance(session.subject.platform, wanted)
+        return None
     data = {"instance_type": wanted.name, "architecture": wanted.architecture}
-    return (finding(INSTANCE, verdict, seen, data),)
+    return *judge_instance(session.subject.platform, wanted), data
 
 
 def _wanted(session: Session) -> InstanceType | None:
     return table().get(session.subject.instance_type or "")
 
 
-def _size(session: Session) -> RuleFinding:
+def _size(session: Session) -> Tried:
     unpacked = session.where.engine.image(session.subject.image).unpacked_bytes
-    verdict, seen = judge_size(unpacked)
-    return finding(SIZE, verdict, seen, {"bytes": unpacked, "limit": SIZE_LIMIT})
+    return *judge_size(unpacked), {"bytes": unpacked, "limit": SIZE_LIMIT}
 
 
-def _layers(session: Session) -> RuleFinding:
-    record: Mapping[str, Any] = inspected(session)
-    count = len((record.get("RootFS") or {}).get("Layers") or ())
-    verdict, seen = judge_layers(count)
-    return finding(LAYERS, verdict, seen, {"layers": count})
+def _layers(session: Session) -> Tried:
+    count = len((session.inspected().get("RootFS") or {}).get("Layers") or ())
+    return *judge_layers(count), {"layers": count}
 
 
-RULES: Sequence[tuple[Rule, Callable[[Session], RuleFinding | Sequence[RuleFinding]]]] = (
-    (PLATFORM, _platform),
-    (INSTANCE, _instance),
-    (SIZE, _size),
-    (LAYERS, _layers),
-)
+RULES: Rules = ((PLATFORM, _platform), (INSTANCE, _instance), (SIZE, _size), (LAYERS, _layers))

@@ -1,15 +1,15 @@
 """The rules about ``/invocations``: time, size, headers, and what must not bring a server down."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Final
 
 from lab.contract import sources
-from lab.contract.model import Rule, RuleFinding, Verdict
+from lab.contract.model import Judged, Rule, Tried, Verdict
 from lab.contract.running import calls
 from lab.contract.running.calls import HttpCall, on
-from lab.contract.running.session import CannotTry, Running, Session, died, finding
+from lab.contract.running.session import CannotTry, Rules, Session, died
 from lab.wire import connect
 
 _MIB: Final = 1024 * 1024
@@ -102,7 +102,7 @@ SIZES: Final = (
 )
 
 
-def judge_invocation(answer: HttpCall, *, emulated: bool = False) -> tuple[Verdict, str]:
+def judge_invocation(answer: HttpCall, *, emulated: bool = False) -> Judged:
     """One prediction against the 60 s, unless it was ``emulated``."""
     if not answer.good:
         said = f": {answer.said}" if answer.said else ""
@@ -113,44 +113,49 @@ def judge_invocation(answer: HttpCall, *, emulated: bool = False) -> tuple[Verdi
     return Verdict.PASS, answer.words
 
 
-def judge_size(
-    answer: HttpCall, size: PayloadSize, *, emulated: bool = False
-) -> tuple[Verdict, str]:
+def judge_size(answer: HttpCall, size: PayloadSize, *, emulated: bool = False) -> Judged:
     """A large body: any answer about its content will do, one about its size will not.
 
     ``emulated``: that nobody waited for the answer any longer says nothing.
     """
-    verdict = Verdict.FAIL if size.needed else Verdict.WARN
     if emulated and answer.late:
-        return Verdict.SKIP, f"{size.mib} MB: {answer.words}"
-    if answer.status is None or answer.status == _TOO_LARGE:
-        return verdict, f"{size.mib} MB: {answer.words}"
-    if answer.status >= _SERVER_ERROR:
-        return Verdict.WARN, f"{size.mib} MB: {answer.words}"
-    return Verdict.PASS, f"{size.mib} MB: {answer.words}"
+        verdict = Verdict.SKIP
+    elif answer.status is None or answer.status == _TOO_LARGE:
+        verdict = Verdict.FAIL if size.needed else Verdict.WARN
+    else:
+        verdict = Verdict.WARN if answer.status >= _SERVER_ERROR else Verdict.PASS
+    return verdict, f"{size.mib} MB: {answer.words}"
 
 
-def judge_refusal(answers: Sequence[tuple[str, HttpCall]], death: str) -> tuple[Verdict, str]:
-    """Requests that deserve a 4xx: no crash, no silence, and a 5xx only with a warning."""
+def judge_paths(answers: Sequence[tuple[str, HttpCall]], death: str) -> Judged:
+    """Anything but silence and death will do."""
     if death:
         return Verdict.FAIL, death
-    silent = [(what, one) for what, one in answers if one.status is None]
+    silent = [f"{what}: {one.words}" for what, one in answers if one.status is None]
     if silent:
-        return Verdict.FAIL, "; ".join(f"{what}: {one.words}" for what, one in silent)
-    blamed = [(what, one) for what, one in answers if (one.status or 0) >= _SERVER_ERROR]
-    if blamed:
-        return Verdict.WARN, "; ".join(f"{what}: {one.status}" for what, one in blamed)
+        return Verdict.FAIL, "; ".join(silent)
     return Verdict.PASS, "; ".join(f"{what}: {one.status}" for what, one in answers)
 
 
-def judge_same(plain: HttpCall, other: HttpCall, *, what: str) -> tuple[Verdict, str]:
+def judge_refusal(answers: Sequence[tuple[str, HttpCall]], death: str) -> Judged:
+    """Requests that deserve a 4xx: no crash, no silence, and a 5xx only with a warning."""
+    verdict, seen = judge_paths(answers, death)
+    if verdict is not Verdict.PASS:
+        return verdict, seen
+    blamed = [(what, one) for what, one in answers if (one.status or 0) >= _SERVER_ERROR]
+    if blamed:
+        return Verdict.WARN, "; ".join(f"{what}: {one.status}" for what, one in blamed)
+    return Verdict.PASS, seen
+
+
+def judge_same(plain: HttpCall, other: HttpCall, *, what: str) -> Judged:
     """Whether something that should not matter does not."""
     if other.status == plain.status:
         return Verdict.PASS, f"{other.status} with {what} as without"
-    return Verdict.FAIL, f"{plain.status} without {what}, with: {other.words} {other.said}".rstrip()
+    return Verdict.FAIL, f"{plain.status} without {what}, with: {other.words_and_body}"
 
 
-def judge_kept(answers: Sequence[HttpCall]) -> tuple[Verdict, str]:
+def judge_kept(answers: Sequence[HttpCall]) -> Judged:
     """Requests on one connection; the list ends where the connection did."""
     served = sum(one.status is not None for one in answers)
     if not served:
@@ -164,7 +169,7 @@ def judge_kept(answers: Sequence[HttpCall]) -> tuple[Verdict, str]:
     return Verdict.WARN, f"the server closes the connection after {served}"
 
 
-def judge_chunked(plain: HttpCall, chunked: HttpCall, death: str) -> tuple[Verdict, str]:
+def judge_chunked(plain: HttpCall, chunked: HttpCall, death: str) -> Judged:
     """A chunked body against the same with its length."""
     if death:
         return Verdict.FAIL, death
@@ -173,49 +178,37 @@ def judge_chunked(plain: HttpCall, chunked: HttpCall, death: str) -> tuple[Verdi
     return Verdict.WARN, f"{plain.status} with a length, with chunks: {chunked.words}"
 
 
-def judge_paths(answers: Sequence[tuple[str, HttpCall]], death: str) -> tuple[Verdict, str]:
-    """Anything but silence and death will do."""
-    if death:
-        return Verdict.FAIL, death
-    silent = [f"{what}: {one.words}" for what, one in answers if one.status is None]
-    if silent:
-        return Verdict.FAIL, "; ".join(silent)
-    return Verdict.PASS, "; ".join(f"{what}: {one.status}" for what, one in answers)
-
-
-def _invocation(session: Session) -> RuleFinding:
+def _invocation(session: Session) -> Tried:
     payload = session.subject.payload
     if payload is None:
         sample = session.sample()
-        verdict, seen = judge_invocation(sample.first, emulated=session.emulated)
-        said = session.timed(f"{seen} (the lab's own {sample.content_type})")
-        return finding(INVOCATION, verdict, said, {"seconds": sample.first.seconds})
-    try:
-        answer = session.sample().first
-    except CannotTry:
-        answer = session.base().invoke(payload, session.subject.content_type)
+        answer, aside = sample.first, f" (the lab's own {sample.content_type})"
+    else:
+        answered = session.sample_if_any()
+        kind = session.subject.content_type
+        answer = answered.first if answered else session.base().invoke(payload, kind)
+        aside = ""
     verdict, seen = judge_invocation(answer, emulated=session.emulated)
-    return finding(INVOCATION, verdict, session.timed(seen), {"seconds": answer.seconds})
+    return verdict, session.timed(seen + aside), {"seconds": answer.seconds}
 
 
-def _size(session: Session, size: PayloadSize) -> RuleFinding:
+def _size(session: Session, size: PayloadSize) -> Tried:
     smaller = [f"payload-{one.mib}mb" for one in SIZES if one.mib < size.mib]
     broken = [one for one in smaller if session.verdict(one) is Verdict.FAIL]
     if broken:
         raise CannotTry(f"less is refused already: see {broken[0]}")
-    try:
-        sample = session.sample()
+    sample = session.sample_if_any()
+    if sample is not None:
         body, kind = padded(sample.body, sample.content_type, size.mib * _MIB), sample.content_type
-    except CannotTry:
+    else:
         body, kind = b"0" * (size.mib * _MIB), _content_type(session)
     base = session.base()
     verdict, seen = judge_size(base.invoke(body, kind), size, emulated=session.emulated)
-    death = _death(base)
-    said = f"{session.timed(seen)} {death}".rstrip()
-    return finding(size.rule, Verdict.FAIL if death else verdict, said)
+    death = died(base.container)
+    return Verdict.FAIL if death else verdict, f"{session.timed(seen)} {death}".rstrip()
 
 
-def _unknown_headers(session: Session) -> RuleFinding:
+def _unknown_headers(session: Session) -> Tried:
     sample = session.sample()
     headers = {
         "X-Amzn-SageMaker-Custom-Attributes": "trace_id=1",
@@ -225,28 +218,21 @@ def _unknown_headers(session: Session) -> RuleFinding:
         "X-Forwarded-For": "169.254.178.2",
     }
     base = session.base()
-    plain = base.invoke(sample.body, sample.content_type)
-    verdict, seen = judge_same(
-        plain,
-        base.invoke(sample.body, sample.content_type, headers=headers),
-        what=f"{len(headers)} unknown headers",
-    )
-    return finding(UNKNOWN_HEADERS, verdict, seen)
+    plain = base.predict(sample)
+    other = base.predict(sample, headers=headers)
+    return judge_same(plain, other, what=f"{len(headers)} unknown headers")
 
 
-def _wrong_type(session: Session) -> RuleFinding:
+def _wrong_type(session: Session) -> Tried:
     base = session.base()
-    try:
-        body = session.sample().body
-    except CannotTry:
-        body = session.subject.payload or b"hello"
+    sample = session.sample_if_any()
+    body = sample.body if sample else session.subject.payload or b"hello"
     kind = "application/x-not-yet-invented"
     answers = [(kind, base.invoke(body, kind, timeout_s=_PATIENCE_S))]
-    verdict, seen = judge_refusal(answers, _death(base))
-    return finding(CONTENT_TYPE, verdict, seen)
+    return judge_refusal(answers, died(base.container))
 
 
-def _garbage(session: Session) -> RuleFinding:
+def _garbage(session: Session) -> Tried:
     kind = _content_type(session)
     base = session.base()
     bodies = {
@@ -257,44 +243,41 @@ def _garbage(session: Session) -> RuleFinding:
     answers = [
         (what, base.invoke(body, kind, timeout_s=_PATIENCE_S)) for what, body in bodies.items()
     ]
-    death = _death(base)
+    death = died(base.container)
     if not death and not base.ping().good:
         death = f"afterwards: /ping {base.ping().words}"
-    verdict, seen = judge_refusal(answers, death)
-    return finding(GARBAGE, verdict, seen)
+    return judge_refusal(answers, death)
 
 
-def _keep_alive(session: Session) -> RuleFinding:
+def _keep_alive(session: Session) -> Tried:
     sample = session.sample()
     prepared = calls.post(sample.body, sample.content_type, close=False)
+    limit_s = calls.INVOCATION_LIMIT_S * session.patience
     answers: list[HttpCall] = []
     with connect(session.base().address, timeout_s=calls.CONNECT_TIMEOUT_S) as connection:
         while len(answers) < _KEPT:
-            answers.append(on(connection, prepared, timeout_s=_limit_s(session)))
+            answers.append(on(connection, prepared, timeout_s=limit_s))
             if not answers[-1].reusable:
                 break
-    verdict, seen = judge_kept(answers)
-    return finding(KEEP_ALIVE, verdict, seen)
+    return judge_kept(answers)
 
 
-def _chunked(session: Session) -> RuleFinding:
+def _chunked(session: Session) -> Tried:
     sample = session.sample()
     base = session.base()
-    plain = base.invoke(sample.body, sample.content_type)
+    plain = base.predict(sample)
     answer = base.call(in_chunks(sample.body, sample.content_type), timeout_s=_PATIENCE_S)
-    verdict, seen = judge_chunked(plain, answer, _death(base))
-    return finding(CHUNKED, verdict, seen)
+    return judge_chunked(plain, answer, died(base.container))
 
 
-def _paths(session: Session) -> RuleFinding:
+def _paths(session: Session) -> Tried:
     base = session.base()
     asked = (("HEAD", "/ping"), ("GET", "/"), ("GET", "/invocations"), ("GET", "/not/there?x=%ff"))
     answers = [
         (f"{method} {path}", base.get(path, method=method, timeout_s=_PATIENCE_S))
         for method, path in asked
     ]
-    verdict, seen = judge_paths(answers, _death(base))
-    return finding(PATHS, verdict, seen)
+    return judge_paths(answers, died(base.container))
 
 
 def padded(body: bytes, content_type: str, size: int) -> bytes:
@@ -317,21 +300,11 @@ def in_chunks(body: bytes, content_type: str) -> bytes:
 def _content_type(session: Session) -> str:
     if session.subject.payload is not None:
         return session.subject.content_type
-    try:
-        return session.sample().content_type
-    except CannotTry:
-        return "application/json"
+    sample = session.sample_if_any()
+    return sample.content_type if sample else "application/json"
 
 
-def _limit_s(session: Session) -> float:
-    return calls.INVOCATION_LIMIT_S * session.patience
-
-
-def _death(base: Running) -> str:
-    return died(base.container)
-
-
-RULES: Sequence[tuple[Rule, Callable[[Session], RuleFinding]]] = (
+RULES: Rules = (
     (INVOCATION, _invocation),
     *((size.rule, partial(_size, size=size)) for size in SIZES),
     (UNKNOWN_HEADERS, _unknown_headers),

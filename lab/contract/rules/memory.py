@@ -1,22 +1,22 @@
 """The rules about memory: in which serverless tier it runs, and whether it stays there."""
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Final
 
 from lab.contract import sources
-from lab.contract.model import Rule, RuleFinding, Verdict
+from lab.contract.model import Judged, Rule, Tried, Verdict
 from lab.contract.rules.start import SERVERLESS_START_S, unready_words
 from lab.contract.running.session import (
     CannotTry,
     CheckPayload,
     NeverReady,
+    Rules,
     Running,
     Session,
     died,
-    finding,
 )
 from lab.spec import SERVERLESS_TIERS, Tier
 from lab.units import format_bytes, format_seconds
@@ -77,7 +77,7 @@ class TierTrial:
         return said
 
 
-def judge_tiers(trials: Sequence[TierTrial]) -> tuple[Verdict, str]:
+def judge_tiers(trials: Sequence[TierTrial]) -> Judged:
     """The smallest tier in which it runs; those below it were tried, those above were not."""
     fits = [one for one in trials if not one.failure]
     if not fits:
@@ -91,7 +91,7 @@ def judge_tiers(trials: Sequence[TierTrial]) -> tuple[Verdict, str]:
     return Verdict.PASS, last.words
 
 
-def judge_growth(used: Sequence[int]) -> tuple[Verdict, str]:
+def judge_growth(used: Sequence[int]) -> Judged:
     """Bytes in use after each invocation: growth that goes on, once warm, is a leak."""
     count = len(used) - 1
     if count < _FEWEST:
@@ -131,7 +131,7 @@ def trials(session: Session) -> Sequence[TierTrial]:
 
 def _trial(session: Session, tier: Tier, *, most_cpus: int) -> TierTrial:
     limits = {"memory_bytes": tier.memory_bytes, "cpus": min(tier.cpus or 1.0, most_cpus)}
-    sample = _sample(session)
+    sample = session.sample_if_any()
     try:
         within_s = SERVERLESS_START_S * session.patience
         with session.running(within_s=within_s, **limits) as ready:
@@ -147,10 +147,10 @@ def _used(ready: Running, sample: CheckPayload | None, tier: Tier) -> TierTrial:
     for number in range(_INVOCATIONS if sample is not None else 0):
         if sample is None or time.monotonic() - begin > _ENOUGH_S:
             break
-        answer = ready.invoke(sample.body, sample.content_type)
+        answer = ready.predict(sample)
         killed = "" if answer.good else died(ready.container)
         if not answer.good:
-            said = killed or f"{answer.words} {answer.said}".rstrip()
+            said = killed or answer.words_and_body
             return TierTrial(
                 tier=tier, failure=f"at invocation {number + 1}: {said}", used=tuple(used)
             )
@@ -172,14 +172,7 @@ def _memory(ready: Running) -> list[int]:
     return [] if load is None else [load.memory_bytes]
 
 
-def _sample(session: Session) -> CheckPayload | None:
-    try:
-        return session.sample()
-    except CannotTry:
-        return None
-
-
-def _tiers(session: Session) -> RuleFinding:
+def _tiers(session: Session) -> Tried:
     made = trials(session)
     verdict, seen = _lenient(session, *judge_tiers(made))
     fits = [one for one in made if not one.failure]
@@ -198,18 +191,18 @@ def _tiers(session: Session) -> RuleFinding:
             for one in made
         ],
     }
-    return finding(TIERS, verdict, seen, data)
+    return verdict, seen, data
 
 
-def _steady(session: Session) -> RuleFinding:
+def _steady(session: Session) -> Tried:
     last = max(trials(session), key=lambda one: len(one.used))
-    if len(last.used) < _FEWEST and _sample(session) is None:
+    if len(last.used) < _FEWEST and session.sample_if_any() is None:
         raise CannotTry("there is no payload that this model answers")
     verdict, seen = _lenient(session, *judge_growth(last.used))
-    return finding(STEADY, verdict, f"{seen} in {last.tier.name} MB", {"used": list(last.used)})
+    return verdict, f"{seen} in {last.tier.name} MB", {"used": list(last.used)}
 
 
-def _lenient(session: Session, verdict: Verdict, seen: str) -> tuple[Verdict, str]:
+def _lenient(session: Session, verdict: Verdict, seen: str) -> Judged:
     """What is kept under emulation is kept; what is not may be for QEMU's own memory and pace."""
     if not session.emulated:
         return verdict, seen
@@ -217,7 +210,4 @@ def _lenient(session: Session, verdict: Verdict, seen: str) -> tuple[Verdict, st
     return Verdict.PASS if kept else Verdict.SKIP, f"{seen} (emulated: QEMU's memory included)"
 
 
-RULES: Sequence[tuple[Rule, Callable[[Session], RuleFinding]]] = (
-    (TIERS, _tiers),
-    (STEADY, _steady),
-)
+RULES: Rules = ((TIERS, _tiers), (STEADY, _steady))

@@ -1,17 +1,17 @@
 """The rules about ``/ping`` and about connections: when idle, under load, and at the first 200."""
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from statistics import median
 from typing import Final
 
 from lab.contract import sources
-from lab.contract.model import Rule, RuleFinding, Verdict
+from lab.contract.model import Judged, Rule, Tried, Verdict
 from lab.contract.rules.start import Blame, blame, unready_words
 from lab.contract.running import calls
 from lab.contract.running.calls import HttpCall
 from lab.contract.running.load import CLIENTS, PingLoad, under_load
-from lab.contract.running.session import CannotTry, NeverReady, Session, finding
+from lab.contract.running.session import CannotTry, NeverReady, Rules, Session
 from lab.units import format_seconds
 
 PING_LIMIT_S: Final = 2.0
@@ -77,7 +77,7 @@ CONCURRENT = Rule(
 )
 
 
-def judge_pings(pings: Sequence[HttpCall], *, limit_s: float = PING_LIMIT_S) -> tuple[Verdict, str]:
+def judge_pings(pings: Sequence[HttpCall], *, limit_s: float = PING_LIMIT_S) -> Judged:
     """Whether all were answered 200 in time."""
     wrong = [one for one in pings if one.status != _OK]
     slowest = max(pings, key=lambda one: one.seconds)
@@ -92,9 +92,7 @@ def judge_pings(pings: Sequence[HttpCall], *, limit_s: float = PING_LIMIT_S) -> 
     return Verdict.PASS, said
 
 
-def judge_accepts(
-    made: Sequence[HttpCall], *, limit_s: float = ACCEPT_LIMIT_S
-) -> tuple[Verdict, str]:
+def judge_accepts(made: Sequence[HttpCall], *, limit_s: float = ACCEPT_LIMIT_S) -> Judged:
     """Whether every connection was accepted in time."""
     times = [one.connect_s for one in made if one.connect_s is not None]
     refused = [one for one in made if one.connect_s is None]
@@ -107,7 +105,7 @@ def judge_accepts(
     return Verdict.PASS, said
 
 
-def judge_concurrent(load: PingLoad, *, emulated: bool = False) -> tuple[Verdict, str]:
+def judge_concurrent(load: PingLoad, *, emulated: bool = False) -> Judged:
     """Whether every invocation under load was answered with 2xx.
 
     ``emulated``: that nobody waited for some of the answers any longer says nothing.
@@ -126,9 +124,7 @@ def judge_concurrent(load: PingLoad, *, emulated: bool = False) -> tuple[Verdict
     )
 
 
-def judge_first(
-    first: HttpCall, steady: Sequence[HttpCall], *, emulated: bool = False
-) -> tuple[Verdict, str]:
+def judge_first(first: HttpCall, steady: Sequence[HttpCall], *, emulated: bool = False) -> Judged:
     """Whether the first invocation, right after the first 200, went as later ones do.
 
     ``emulated``: QEMU translates on the first way through, so only that it was answered counts.
@@ -147,54 +143,54 @@ def judge_first(
     return Verdict.PASS, said
 
 
-def _ping(session: Session) -> RuleFinding:
+def _ping(session: Session) -> Tried:
     try:
         session.start_base()
     except NeverReady as error:
         if blame(error.seen) is Blame.PING:
-            return finding(PING, Verdict.FAIL, unready_words(error))
+            return Verdict.FAIL, unready_words(error)
         raise CannotTry(f"the container does not get ready: see {blame(error.seen)}") from error
     pings = _idle_pings(session)
     verdict, seen = judge_pings(pings, limit_s=session.limit(PING_LIMIT_S))
-    data = {"seconds": [one.seconds for one in pings]}
-    return finding(PING, verdict, session.timed(seen), data)
+    return verdict, session.timed(seen), {"seconds": [one.seconds for one in pings]}
 
 
-def _ping_empty(session: Session) -> RuleFinding:
+def _ping_empty(session: Session) -> Tried:
     body = _idle_pings(session)[0].body
     if body:
-        return finding(PING_EMPTY, Verdict.WARN, f"{len(body)} bytes: {_excerpt(body)}")
-    return finding(PING_EMPTY, Verdict.PASS, "no body")
+        excerpt = " ".join(body[:60].decode(errors="replace").split())
+        return Verdict.WARN, f"{len(body)} bytes: {excerpt}"
+    return Verdict.PASS, "no body"
 
 
-def _ping_loaded(session: Session) -> RuleFinding:
+def _ping_loaded(session: Session) -> Tried:
     sample = session.sample()
     with session.running() as fresh:
-        first = fresh.invoke(sample.body, sample.content_type)
-        steady = [fresh.invoke(sample.body, sample.content_type) for _ in range(_STEADY)]
+        first = fresh.predict(sample)
+        steady = [fresh.predict(sample) for _ in range(_STEADY)]
     verdict, seen = judge_first(first, steady, emulated=session.emulated)
     data = {"first_s": first.seconds, "later_s": [one.seconds for one in steady]}
-    return finding(PING_LOADED, verdict, session.timed(seen), data)
+    return verdict, session.timed(seen), data
 
 
-def _ping_load(session: Session) -> RuleFinding:
+def _ping_load(session: Session) -> Tried:
     verdict, seen = judge_pings(_load(session).pings, limit_s=session.limit(PING_LIMIT_S))
-    return finding(PING_LOAD, verdict, session.timed(f"{seen} (with {CLIENTS} clients)"))
+    return verdict, session.timed(f"{seen} (with {CLIENTS} clients)")
 
 
-def _accept(session: Session) -> RuleFinding:
+def _accept(session: Session) -> Tried:
     try:
         made = [*_idle_pings(session), *_load(session).connections]
         aside = f" ({CLIENTS} clients)"
     except CannotTry:
         made, aside = list(_idle_pings(session)), " (idle: no payload to load it with)"
     verdict, seen = judge_accepts(made, limit_s=session.limit(ACCEPT_LIMIT_S))
-    return finding(ACCEPT, verdict, session.timed(seen + aside))
+    return verdict, session.timed(seen + aside)
 
 
-def _concurrent(session: Session) -> RuleFinding:
+def _concurrent(session: Session) -> Tried:
     verdict, seen = judge_concurrent(_load(session), emulated=session.emulated)
-    return finding(CONCURRENT, verdict, session.timed(seen))
+    return verdict, session.timed(seen)
 
 
 def _idle_pings(session: Session) -> Sequence[HttpCall]:
@@ -213,18 +209,13 @@ def _load(session: Session) -> PingLoad:
     def measure() -> PingLoad:
         sample = session.sample()
         prepared = calls.post(sample.body, sample.content_type)
-        return under_load(
-            session.base(), prepared, seconds=_QUICK_LOAD_S if session.quick else _LOAD_S
-        )
+        seconds = _QUICK_LOAD_S if session.quick else _LOAD_S
+        return under_load(session.base(), prepared, seconds=seconds)
 
     return session.once("load", measure)
 
 
-def _excerpt(body: bytes) -> str:
-    return " ".join(body[:60].decode(errors="replace").split())
-
-
-RULES: Sequence[tuple[Rule, Callable[[Session], RuleFinding]]] = (
+RULES: Rules = (
     (PING, _ping),
     (PING_EMPTY, _ping_empty),
     (PING_LOADED, _ping_loaded),

@@ -4,15 +4,13 @@ A container that does not get ready breaks one of them, and which is told from w
 """
 
 import re
-from collections.abc import Callable, Sequence
-from dataclasses import replace
 from enum import StrEnum, unique
-from typing import Final
+from typing import Any, Final
 
 from lab.contract import sources
-from lab.contract.model import Rule, RuleFinding, Verdict
+from lab.contract.model import Judged, Rule, Tried, Verdict
 from lab.contract.running.readiness import Unready
-from lab.contract.running.session import CannotTry, NeverReady, Session, finding
+from lab.contract.running.session import CannotTry, NeverReady, Rules, Session
 from lab.spec import PORT
 from lab.start.cause import CauseKind
 from lab.units import format_seconds
@@ -20,7 +18,7 @@ from lab.units import format_seconds
 SERVERLESS_START_S: Final = 180.0
 REAL_TIME_START_S: Final = 480.0
 
-_BIND_LABEL: Final = "com.amazonaws.sagemaker.capabilities.accept-bind-to-port"
+BIND_LABEL: Final = "com.amazonaws.sagemaker.capabilities.accept-bind-to-port"
 _OTHER_PORT: Final = 23123
 """Of the range that the platform was seen to hand out: 23000 to 23999."""
 
@@ -67,8 +65,7 @@ BIND = Rule(
     id="bind-to-port",
     title="SAGEMAKER_BIND_TO_PORT is honoured where the image's label says so",
     why="Containers of an inference pipeline share an instance, and each is told its own port.",
-    change="Listen on the port that SAGEMAKER_BIND_TO_PORT names, or drop the label "
-    f"{_BIND_LABEL}.",
+    change=f"Listen on the port that SAGEMAKER_BIND_TO_PORT names, or drop the label {BIND_LABEL}.",
     source=sources.PIPELINE,
 )
 
@@ -103,7 +100,7 @@ def unready_words(error: NeverReady) -> str:
     return "; ".join(parts)
 
 
-def judge_start_time(ready_s: float, *, emulated: bool = False) -> tuple[Verdict, str]:
+def judge_start_time(ready_s: float, *, emulated: bool = False) -> Judged:
     """A start against what serverless and real time allow; any will do under emulation."""
     took = format_seconds(ready_s)
     if emulated or ready_s <= SERVERLESS_START_S:
@@ -113,30 +110,30 @@ def judge_start_time(ready_s: float, *, emulated: bool = False) -> tuple[Verdict
     return Verdict.FAIL, f"ready after {took}: too late even for real time"
 
 
-def _serve(session: Session) -> RuleFinding:
+def _serve(session: Session) -> Tried:
     try:
         session.start_base()
     except NeverReady as error:
         if error.seen.kind is CauseKind.NEVER_READY:
-            return finding(SERVE, Verdict.PASS, f"runs (but see {blame(error.seen)})")
-        broken = _unready(SERVE, error)
+            return Verdict.PASS, f"runs (but see {blame(error.seen)})"
+        verdict, seen, data = _unready(SERVE, error)
         if session.subject.model_dir is None:
-            return replace(broken, seen=f"{broken.seen} (it was given no model: --model-data)")
-        return broken
-    return finding(SERVE, Verdict.PASS, "runs, and gets ready")
+            seen += " (it was given no model: --model-data)"
+        return verdict, seen, data
+    return Verdict.PASS, "runs, and gets ready"
 
 
-def _listen(session: Session) -> RuleFinding:
+def _listen(session: Session) -> Tried:
     try:
         session.start_base()
     except NeverReady as error:
         if error.seen.accepting:
-            return finding(LISTEN, Verdict.PASS, f"connections to {PORT} are accepted")
+            return Verdict.PASS, f"connections to {PORT} are accepted"
         return _unready(LISTEN, error)
-    return finding(LISTEN, Verdict.PASS, f"answers on {PORT}")
+    return Verdict.PASS, f"answers on {PORT}"
 
 
-def _start_time(session: Session) -> RuleFinding:
+def _start_time(session: Session) -> Tried:
     try:
         ready_s = session.start_base().ready_s
     except NeverReady as error:
@@ -144,37 +141,28 @@ def _start_time(session: Session) -> RuleFinding:
             raise CannotTry(session.timed(unready_words(error))) from error
         return _unready(START_TIME, error)
     verdict, seen = judge_start_time(ready_s, emulated=session.emulated)
-    return finding(START_TIME, verdict, session.timed(seen), {"ready_s": ready_s})
+    return verdict, session.timed(seen), {"ready_s": ready_s}
 
 
-def _unready(rule: Rule, error: NeverReady) -> RuleFinding:
+def _unready(rule: Rule, error: NeverReady) -> tuple[Verdict, str, Any]:
     broken = blame(error.seen)
     if broken is Blame.ENGINE:
         raise CannotTry(str(error)) from error
-    if broken == rule.id:
-        data = {"exit_code": error.seen.exit_code, "log": error.seen.log_tail}
-        return finding(rule, Verdict.FAIL, unready_words(error), data)
-    raise CannotTry(f"the container does not get ready: see {broken}") from error
+    if broken != rule.id:
+        raise CannotTry(f"the container does not get ready: see {broken}") from error
+    data = {"exit_code": error.seen.exit_code, "log": error.seen.log_tail}
+    return Verdict.FAIL, unready_words(error), data
 
 
-def _bind(session: Session) -> RuleFinding:
-    labels = session.config().get("Labels") or {}
-    if labels.get(_BIND_LABEL) != "true":
+def _bind(session: Session) -> Tried:
+    if not session.claims(BIND_LABEL):
         raise CannotTry("the image does not claim it (label accept-bind-to-port)")
+    env = {"SAGEMAKER_BIND_TO_PORT": str(_OTHER_PORT)}
     try:
-        with session.running(
-            env={"SAGEMAKER_BIND_TO_PORT": str(_OTHER_PORT)}, port=_OTHER_PORT
-        ) as ready:
-            return finding(BIND, Verdict.PASS, f"answers on {ready.address[1]} when told so")
+        with session.running(env=env, port=_OTHER_PORT) as ready:
+            return Verdict.PASS, f"answers on {ready.address[1]} when told so"
     except NeverReady as error:
-        return finding(
-            BIND, Verdict.FAIL, f"told {_OTHER_PORT}, it does not: {unready_words(error)}"
-        )
+        return Verdict.FAIL, f"told {_OTHER_PORT}, it does not: {unready_words(error)}"
 
 
-RULES: Sequence[tuple[Rule, Callable[[Session], RuleFinding]]] = (
-    (SERVE, _serve),
-    (LISTEN, _listen),
-    (START_TIME, _start_time),
-    (BIND, _bind),
-)
+RULES: Rules = ((SERVE, _serve), (LISTEN, _listen), (START_TIME, _start_time), (BIND, _bind))

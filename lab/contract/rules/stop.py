@@ -1,17 +1,17 @@
 """The rules about stopping: SIGTERM, who gets it, how long it takes, what is lost."""
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Final
 
 from lab.contract import sources
-from lab.contract.model import Rule, RuleFinding, Verdict
+from lab.contract.model import Judged, Rule, Tried, Verdict
 from lab.contract.running import calls, procfs
 from lab.contract.running.calls import HttpCall
 from lab.contract.running.load import Clients
-from lab.contract.running.session import CannotTry, Session, finding
+from lab.contract.running.session import CannotTry, Rules, Session
 from lab.engine.docker.container import DockerContainer
 from lab.units import format_seconds
 
@@ -84,7 +84,7 @@ class Stop:
         return f"`{line[:80]}`" + ("…" if len(line) > 80 else "")
 
 
-def judge_arrives(stop: Stop) -> tuple[Verdict, str]:
+def judge_arrives(stop: Stop) -> Judged:
     """Whether a shell keeps the signal."""
     if stop.shell and stop.killed:
         return Verdict.FAIL, f"process 1 is {stop.words} and took SIGKILL to end"
@@ -97,20 +97,18 @@ def judge_arrives(stop: Stop) -> tuple[Verdict, str]:
     return Verdict.PASS, f"process 1 is {stop.words}"
 
 
-def judge_sigterm(stop: Stop) -> tuple[Verdict, str]:
+def judge_sigterm(stop: Stop) -> Judged:
     """Whether it ended in time, and well."""
     if stop.killed and stop.shell:
         return Verdict.SKIP, "the signal does not reach the server: see sigterm-arrives"
     if stop.killed:
-        return (
-            Verdict.FAIL,
-            f"still ran {stop.grace_s:g} s after SIGTERM; process 1 is {stop.words}",
-        )
+        said = f"still ran {stop.grace_s:g} s after SIGTERM; process 1 is {stop.words}"
+        return Verdict.FAIL, said
     said = f"ended {format_seconds(stop.took_s)} after SIGTERM with exit code {stop.exit_code}"
     return (Verdict.PASS if stop.exit_code in _CLEAN else Verdict.WARN), said
 
 
-def judge_in_flight(answers: Sequence[HttpCall], signalled_at: float) -> tuple[Verdict, str]:
+def judge_in_flight(answers: Sequence[HttpCall], signalled_at: float) -> Judged:
     """What became of the requests that were sent before the signal and answered after it.
 
     Requests sent later may be refused: SageMaker sends none to a container that it stops.
@@ -149,33 +147,31 @@ def _stop(session: Session) -> Stop:
     return session.once("stop", measure)
 
 
-def _arrives(session: Session) -> RuleFinding:
+def _arrives(session: Session) -> Tried:
     stop = _stop(session)
-    verdict, seen = judge_arrives(stop)
-    return finding(ARRIVES, verdict, seen, {"process_one": stop.process_one})
+    return *judge_arrives(stop), {"process_one": stop.process_one}
 
 
-def _sigterm(session: Session) -> RuleFinding:
+def _sigterm(session: Session) -> Tried:
     stop = _stop(session)
     verdict, seen = judge_sigterm(stop)
-    data = {"seconds": stop.took_s, "exit_code": stop.exit_code}
-    return finding(SIGTERM, verdict, session.timed(seen), data)
+    return verdict, session.timed(seen), {"seconds": stop.took_s, "exit_code": stop.exit_code}
 
 
-def _in_flight(session: Session) -> RuleFinding:
+def _in_flight(session: Session) -> Tried:
     broken = [one for one in ("sigterm-arrives", "sigterm") if session.verdict(one) is Verdict.FAIL]
     if broken:
         raise CannotTry(f"it does not stop at SIGTERM: see {broken[0]}")
     # Twice the same decides: on a busy machine the signal may come before a request is taken from
     # the socket's queue, where no server can save it, or just after the answers.
-    tries: list[tuple[Verdict, str]] = []
+    tries: list[Judged] = []
     while not tries or tries[-1][0] not in [verdict for verdict, _ in tries[:-1]]:
         tries.append(judge_in_flight(*_stopped_under_way(session)))
     verdict, seen = tries[-1]
     if session.emulated and verdict is Verdict.FAIL:
         # A server waits for what is in flight as long as SageMaker does, not as QEMU needs.
         raise CannotTry(session.timed(seen))
-    return finding(IN_FLIGHT, verdict, session.timed(seen))
+    return verdict, session.timed(seen)
 
 
 def _stopped_under_way(session: Session) -> tuple[Sequence[HttpCall], float]:
@@ -217,8 +213,4 @@ def _wait_for_end(container: DockerContainer) -> None:
         container.kill()
 
 
-RULES: Sequence[tuple[Rule, Callable[[Session], RuleFinding]]] = (
-    (ARRIVES, _arrives),
-    (SIGTERM, _sigterm),
-    (IN_FLIGHT, _in_flight),
-)
+RULES: Rules = ((ARRIVES, _arrives), (SIGTERM, _sigterm), (IN_FLIGHT, _in_flight))

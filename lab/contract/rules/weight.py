@@ -1,14 +1,12 @@
 """The rules about what an image carries that it need not: leftovers, and the model itself."""
 
 from collections import Counter
-from collections.abc import Callable, Sequence
 from typing import Final
 
 from lab.contract import sources
 from lab.contract.layers.saved import MODEL_PLACE, Saved
-from lab.contract.model import Rule, RuleFinding, Verdict
-from lab.contract.rules.inspected import saved
-from lab.contract.running.session import Session, finding
+from lab.contract.model import Judged, Rule, Verdict
+from lab.contract.running.session import Rules
 from lab.units import format_bytes
 
 _NEGLIGIBLE: Final = 10_000_000
@@ -34,7 +32,7 @@ MODEL_DATA = Rule(
 )
 
 
-def judge_leftovers(image: Saved) -> tuple[Verdict, str]:
+def judge_leftovers(image: Saved) -> Judged:
     """What was left behind, in whichever layer."""
     counted: Counter[str] = Counter()
     for layer in image.layers:
@@ -46,7 +44,7 @@ def judge_leftovers(image: Saved) -> tuple[Verdict, str]:
     return Verdict.WARN, f"{format_bytes(total)}: {parts}"
 
 
-def judge_model_data(image: Saved) -> tuple[Verdict, str]:
+def judge_model_data(image: Saved) -> Judged:
     """A model in the image, where the mount hides it or elsewhere."""
     hidden = sum(layer.under_mount for layer in image.layers)
     if hidden:
@@ -58,18 +56,7 @@ def judge_model_data(image: Saved) -> tuple[Verdict, str]:
     return Verdict.WARN, f"baked in: {len(baked)}, the largest /{path} of {format_bytes(size)}"
 
 
-def _leftovers(session: Session) -> RuleFinding:
-    image = saved(session)
-    verdict, seen = judge_leftovers(image)
-    return finding(LEFTOVERS, verdict, seen)
-
-
-def _model_data(session: Session) -> RuleFinding:
-    verdict, seen = judge_model_data(saved(session))
-    return finding(MODEL_DATA, verdict, seen)
-
-
-RULES: Sequence[tuple[Rule, Callable[[Session], RuleFinding]]] = (
-    (LEFTOVERS, _leftovers),
-    (MODEL_DATA, _model_data),
+RULES: Rules = (
+    (LEFTOVERS, lambda session: judge_leftovers(session.saved())),
+    (MODEL_DATA, lambda session: judge_model_data(session.saved())),
 )

@@ -62,6 +62,11 @@ class HttpCall:
         return f"{self.status} in {took}"
 
     @property
+    def words_and_body(self) -> str:
+        """The same, with the beginning of the body."""
+        return f"{self.words} {self.said}".rstrip()
+
+    @property
     def said(self) -> str:
         """The beginning of the body on one line."""
         return " ".join(self.body[:200].decode(errors="replace").split())

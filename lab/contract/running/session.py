@@ -5,7 +5,7 @@ user, a writable root, a writable model, no limits, a network. So an image that 
 breaks one rule, and not all those that need a container. When even the base does not get ready,
 the rules about starting say why, and the others are skipped.
 
-A rule is a ``Rule`` and a function of the ``Session`` that returns a ``RuleFinding``, or more;
+A rule is a ``Rule`` and a function of the ``Session`` that returns the verdict and what was seen;
 a rule's module lists its pairs as ``RULES``. A function may raise ``CannotTry``: a skip, in words.
 """
 
@@ -18,9 +18,10 @@ from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import mkdtemp
-from typing import Any, Final, TypeVar
+from typing import Any, Final, TypeAlias, TypeVar
 
-from lab.contract.model import CheckedImage, Rule, RuleContext, RuleFinding, Verdict
+from lab.contract.layers.saved import Saved, save
+from lab.contract.model import CheckedImage, Rule, RuleContext, RuleFinding, Tried, Verdict
 from lab.contract.running import calls
 from lab.contract.running.calls import HttpCall
 from lab.contract.running.payloads import CANDIDATES
@@ -35,7 +36,7 @@ from lab.start.cause import EXEC_FORMAT_ERROR, death
 from lab.start.emulated import NOT_JUDGED, emulated, environment, patience
 from lab.start.probe import Probes
 
-__all__ = ["CannotTry", "CheckPayload", "NeverReady", "Running", "Session", "died", "finding"]
+__all__ = ["CannotTry", "CheckPayload", "NeverReady", "Rules", "Running", "Session", "died"]
 
 ROLE: Final = "contract-check"
 START_LIMIT_S: Final = 180.0
@@ -90,6 +91,12 @@ class Running:
     ) -> HttpCall:
         """Ask for one prediction on a connection of its own."""
         return self.call(calls.post(body, content_type, headers=headers), timeout_s=timeout_s)
+
+    def predict(
+        self, sample: "CheckPayload", *, headers: Mapping[str, str] | None = None
+    ) -> HttpCall:
+        """Ask for a prediction that the server is known to answer."""
+        return self.invoke(sample.body, sample.content_type, headers=headers)
 
     def call(self, prepared: bytes, *, timeout_s: float = calls.INVOCATION_LIMIT_S) -> HttpCall:
         """Send what was prepared on a connection of its own."""
@@ -184,15 +191,33 @@ class Session:
         """What was seen of a rule about time, with a word about emulation."""
         return f"{seen} ({NOT_JUDGED})" if self.emulated else seen
 
+    def inspected(self) -> Mapping[str, Any]:
+        """The engine's whole record of the image."""
+
+        def inspect() -> Mapping[str, Any]:
+            with translated():
+                return dict(self.where.engine.client.inspect_image(self.subject.image))
+
+        return self.once("inspected", inspect)
+
     def config(self) -> Mapping[str, Any]:
         """The image's configuration as the engine has it: Entrypoint, Cmd, Labels, Env, User."""
+        return self.inspected().get("Config") or {}
 
-        def look() -> Mapping[str, Any]:
-            with translated():
-                seen = self.where.engine.client.inspect_image(self.subject.image)
-            return dict(seen.get("Config") or {})
+    def claims(self, label: str) -> bool:
+        """Whether the image's label of that name says ``true``."""
+        return (self.config().get("Labels") or {}).get(label) == "true"
 
-        return self.once("config", look)
+    def saved(self) -> Saved:
+        """Every layer of the image, read through. Raises ``CannotTry`` when it cannot be had."""
+
+        def read() -> Saved:
+            try:
+                return save(self.where.engine, self.subject.image)
+            except EngineError as error:
+                raise CannotTry(f"the image's layers cannot be read: {error.what}") from error
+
+        return self.once("saved", read)
 
     def verdict(self, rule_id: str) -> Verdict | None:
         """How a rule that ran before went; None if it did not run."""
@@ -279,6 +304,13 @@ class Session:
         Raises ``CannotTry`` when there is none.
         """
         return self.once("sample", self._find_sample)
+
+    def sample_if_any(self) -> CheckPayload | None:
+        """The same, but None when there is none."""
+        try:
+            return self.sample()
+        except CannotTry:
+            return None
 
     def isolated_network(self) -> str:
         """The name of a network that leads nowhere, from which containers are reached all the same.
@@ -393,6 +425,5 @@ def _answers(container: DockerContainer) -> bool:
     return calls.call(address, calls.get("/ping"), timeout_s=_SETTLING_S).status is not None
 
 
-def finding(rule: Rule, verdict: Verdict, seen: str, data: Any = None) -> RuleFinding:
-    """Short for what every rule returns."""
-    return RuleFinding(rule=rule, verdict=verdict, seen=seen, data=data)
+Rules: TypeAlias = Sequence[tuple[Rule, Callable[[Session], Tried]]]
+"""Rules, each with how it is tried."""

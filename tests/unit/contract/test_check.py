@@ -8,7 +8,7 @@ import pytest
 
 from lab.contract.check import RuleEntry, attempt, chosen, entries, run
 from lab.contract.fitness import fitness
-from lab.contract.model import CheckedImage, RuleContext, RuleFinding, Verdict
+from lab.contract.model import CheckedImage, RuleContext, RuleFinding, Tried, Verdict
 from lab.contract.running.readiness import Unready
 from lab.contract.running.session import CannotTry, NeverReady, Session
 from lab.errors import EngineError, UsageError
@@ -33,12 +33,12 @@ def session(tmp_path: Path) -> Session:
     )
 
 
-def entry(tried: Callable[[Session], Any], name: str = "ping") -> RuleEntry:
+def entry(tried: Callable[[Session], Tried], name: str = "ping") -> RuleEntry:
     return RuleEntry(rule=rule(name), attempt=tried, section="Health")
 
 
-def raising(error: Exception) -> Callable[[Session], RuleFinding]:
-    def tried(_: Session) -> RuleFinding:
+def raising(error: Exception) -> Callable[[Session], Tried]:
+    def tried(_: Session) -> Tried:
         raise error
 
     return tried
@@ -59,12 +59,13 @@ def raising(error: Exception) -> Callable[[Session], RuleFinding]:
 def test_what_goes_wrong_with_a_check_is_a_skip_in_its_own_words(
     session: Session, error: Exception, said: str
 ) -> None:
-    (only,) = attempt(entry(raising(error)), session)
+    only = attempt(entry(raising(error)), session)
+    assert only is not None
     assert (only.verdict, only.seen, only.section) == (Verdict.SKIP, said, "Health")
 
 
 def test_ctrl_c_is_not_swallowed(session: Session) -> None:
-    def interrupted(_: Session) -> RuleFinding:
+    def interrupted(_: Session) -> Tried:
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
@@ -72,17 +73,23 @@ def test_ctrl_c_is_not_swallowed(session: Session) -> None:
 
 
 def test_rules_run_in_order_and_see_the_findings_before_them(session: Session) -> None:
-    def first(_: Session) -> list[RuleFinding]:
-        return [found("one", Verdict.FAIL), found("two", Verdict.PASS)]
+    def first(_: Session) -> Tried:
+        return Verdict.FAIL, "broken", {"bytes": 1}
 
-    def second(of: Session) -> RuleFinding:
+    def second(of: Session) -> Tried:
         assert of.verdict("one") is Verdict.FAIL
         assert of.verdict("unheard-of") is None
-        return found("three", Verdict.PASS)
+        return Verdict.PASS, "kept"
 
-    wanted = [entry(first, "one"), entry(raising(ValueError("x"))), entry(second, "three")]
+    wanted = [
+        entry(first, "one"),
+        entry(lambda _: None, "does-not-apply"),
+        entry(raising(ValueError("x"))),
+        entry(second, "three"),
+    ]
     verdicts = run(session, wanted, Silent())
-    assert [one.rule.id for one in verdicts.findings] == ["one", "two", "ping", "three"]
+    assert [one.rule.id for one in verdicts.findings] == ["one", "ping", "three"]
+    assert [one.data for one in verdicts.findings] == [{"bytes": 1}, None, None]
     assert verdicts.failed
 
 
