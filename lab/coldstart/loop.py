@@ -10,7 +10,6 @@ from lab.coldstart.folder import RunFolder
 from lab.coldstart.pace import Pace, words
 from lab.coldstart.record import Cell, FailureKind, Outcome, Sample
 from lab.coldstart.schedule import Trial
-from lab.coldstart.trial import Executor
 from lab.errors import EngineError, LabError, RegistryError
 from lab.progress import Progress
 from lab.units import format_seconds
@@ -41,7 +40,7 @@ class InterruptedRunError(LabError):
 
 def measure(
     trials: Sequence[Trial],
-    executor: Executor,
+    run_trial: Callable[[Trial], Sample],
     folder: RunFolder,
     progress: Progress,
     *,
@@ -62,7 +61,7 @@ def measure(
                 step.advance(number, len(rest))
                 step.detail(f"{number + 1} of {len(rest)}, {left}: {trial.cell}")
                 began = clock()
-                sample = loop.skip(trial) or executor.run(trial)
+                sample = loop.skip(trial) or run_trial(trial)
                 folder.append(sample)
                 if sample.outcome is not Outcome.SKIPPED:
                     loop.pace.learn(trial.cell, clock() - began)

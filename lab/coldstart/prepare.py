@@ -13,7 +13,7 @@ from lab.coldstart.observe import Limits
 from lab.coldstart.plan import Plan
 from lab.coldstart.record import ImageRecord
 from lab.coldstart.runner import Prepared
-from lab.coldstart.stock import cold_hosts
+from lab.coldstart.sites import cold_hosts
 from lab.coldstart.subjects import Subjects, check_own, ensure_own, resolve
 from lab.engine.api import ContainerSpec, Engine, EngineFacts
 from lab.engine.docker.engine import DockerEngine
@@ -74,7 +74,7 @@ def prepared(plan: Plan, run_id: str, progress: Progress) -> Iterator[Prepared]:
         executor = ContainerExecutor(bench, subjects.of)
         stack.callback(executor.close)
         yield Prepared(
-            executor=executor,
+            run_trial=executor.run,
             engine=asdict(facts),
             base_image=base,
             images=_image_records(subjects, engine, registry),

@@ -4,13 +4,15 @@ These are the files other tools read, so they change only with ``SCHEMA``.
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from enum import StrEnum, unique
-from typing import Any, Final
+from typing import Any, Final, Self
 
 from pydantic import ConfigDict, Field
 
 from lab.schema import Frozen
 from lab.spec import Mark, Phase, Platform, StartKind
+from lab.start.cause import Cause
 
 SCHEMA: Final = 1
 
@@ -61,6 +63,11 @@ class Failure(Frozen):
     exit_code: int | None = None
     last_ping_status: int | None = None
     log_tail: str = ""
+
+    @classmethod
+    def from_cause(cls, cause: Cause) -> Self:
+        """Why a container did not get ready, or has ended, as a failed trial."""
+        return cls.model_validate(asdict(cause))
 
 
 class Sample(Frozen):

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
@@ -14,7 +14,6 @@ from lab.coldstart.loop import InterruptedRunError, interrupted, measure
 from lab.coldstart.plan import Plan
 from lab.coldstart.record import FailureKind, ImageRecord, ModelRecord, Outcome, Run, Sample
 from lab.coldstart.schedule import Trial
-from lab.coldstart.trial import Executor
 from lab.errors import ContainerFailedError, UsageError
 from lab.host import host_facts
 from lab.lock import bench_lock
@@ -26,12 +25,13 @@ from lab.spec import StartKind
 class Prepared:
     """All that a plan needs, built and found."""
 
-    executor: Executor
+    run_trial: Callable[[Trial], Sample]
+    """A failure is a sample too: only what ends the run is raised."""
     engine: Mapping[str, Any]
     base_image: Mapping[str, Any]
     images: Sequence[ImageRecord]
     models: Sequence[ModelRecord]
-    notes: Sequence[str] = field(default=())
+    notes: Sequence[str] = ()
 
 
 _REMEDIES: Final = {
@@ -68,7 +68,7 @@ def run(plan: Plan, *, prepare: Prepare, progress: Progress, lock: Path | None =
         folder = RunFolder.create(_record(run_id, plan, trials, ready))
         for note in ready.notes:
             progress.note(note)
-        measure(trials, ready.executor, folder, progress)
+        measure(trials, ready.run_trial, folder, progress)
     return folder
 
 
@@ -98,7 +98,7 @@ def resume(
         with prepare(planned, record.id, progress) as ready:
             _refuse(folder, changed(record, ready))
             folder.point_latest()
-            measure(trials, ready.executor, folder, progress)
+            measure(trials, ready.run_trial, folder, progress)
     return folder
 
 

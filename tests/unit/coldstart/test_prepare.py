@@ -229,7 +229,7 @@ def test_one_plan_is_native_on_a_machine_and_emulated_on_the_other(
     scene = Preparing(monkeypatch, FakeEngine(platform=machine))
     a_plan = plan(variants=["onnx"], models=[MOBILENET], platforms=["linux/arm64"])
     with prepare.prepared(a_plan, "a-run", Silent()) as ready:
-        sample = ready.executor.run(
+        sample = ready.run_trial(
             trial(
                 of=Cell(**{**cell().model_dump(), "model": MOBILENET, "platform": Platform.ARM64})
             )
