@@ -6,11 +6,12 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Final
 
+from lab.bench.load import Load
 from lab.contract import sources
 from lab.contract.model import Judged, Rule, Tried, Verdict
 from lab.contract.running import calls, procfs
 from lab.contract.running.calls import HttpCall
-from lab.contract.running.load import Clients
+from lab.contract.running.load import clients
 from lab.contract.running.session import CannotTry, Rules, Session
 from lab.engine.docker.container import DockerContainer
 from lab.units import format_seconds
@@ -180,27 +181,23 @@ def _stopped_under_way(session: Session) -> tuple[Sequence[HttpCall], float]:
     with session.running() as ready:
         prepared = calls.post(sample.body, sample.content_type)
         limit_s = calls.INVOCATION_LIMIT_S * session.patience
-        clients = Clients(ready.address, prepared, count=_CLIENTS, timeout_s=limit_s)
         terminate = procfs.terminator(ready.container)
-        clients.start()
-        try:
+        with clients(ready, prepared, count=_CLIENTS) as load:
             time.sleep(_UNDER_WAY_S)
-            _just_after_an_answer(clients, usual_s=sample.first.seconds, limit_s=limit_s)
+            _just_after_an_answer(load, usual_s=sample.first.seconds, limit_s=limit_s)
             signalled_at = time.monotonic()
             terminate()
             _wait_for_end(ready.container)
-        finally:
-            clients.stop()
-    return clients.answers, signalled_at
+    return load.results, signalled_at
 
 
-def _just_after_an_answer(clients: Clients, *, usual_s: float, limit_s: float) -> None:
+def _just_after_an_answer(load: Load[HttpCall], *, usual_s: float, limit_s: float) -> None:
     """Wait for a moment when requests are young: clients that are answered in step would otherwise
     all be answered just before the signal comes.
     """
-    seen = len(clients.answers)
+    seen = len(load.sent)
     give_up_at = time.monotonic() + limit_s
-    while len(clients.answers) == seen and time.monotonic() < give_up_at:
+    while len(load.sent) == seen and time.monotonic() < give_up_at:
         time.sleep(_TICK_S)
     time.sleep(usual_s * _YOUNG)
 
