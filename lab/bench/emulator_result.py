@@ -1,11 +1,9 @@
-"""What the endpoint bench found, in figures with intervals, and where it is kept."""
+"""What the endpoint bench found, in figures with intervals."""
 
-import json
 import statistics
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
-from pathlib import Path
-from typing import Any, Final
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
 
 from lab.bench.emulator import Arm, Burst, EmulatorBenchOptions, Measured
 from lab.bench.figures import Figure, figure_of
@@ -91,26 +89,6 @@ def summarise(measured: Measured, options: EmulatorBenchOptions) -> EmulatorResu
         cold_ratio=ratio,
         bursts=measured.bursts,
     )
-
-
-def save(
-    path: Path,
-    *,
-    options: EmulatorBenchOptions,
-    measured: Measured,
-    result: EmulatorResult,
-    on: Mapping[str, Any],
-) -> None:
-    """Write the rounds, their summary and what they were measured on as JSON."""
-    content = {
-        "schema": 1,
-        "measured": on,
-        "options": asdict(options),
-        "rounds": asdict(measured),
-        "summary": asdict(result) | {"reached": result.reached},
-    }
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(content, indent=2, default=str) + "\n")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,8 +1,6 @@
 """What the endpoint bench measures on: endpoints of its own in a running emulator."""
 
 import os
-import shutil
-import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -24,8 +22,7 @@ from lab.endpoint.records import Status
 from lab.engine.api import ContainerSpec, Engine, Mount
 from lab.errors import ContainerFailedError, EndpointError
 from lab.spec import LABEL_OWNER, LABEL_ROLE, EngineKind, Tier
-from lab.start.priority import raised_priority
-from lab.start.probe import probe
+from lab.start.serving import serving
 
 CONCURRENCY: Final = 2
 SMALL: Final = b'{"small": true}'
@@ -104,17 +101,15 @@ def staged(
         cold = made.endpoint("cold", container, serverless)
         made.in_service((small, real, cold))
         caller = _Caller(client)
-        with tempfile.TemporaryDirectory(prefix="inference-lab-") as folder:
-            Path(folder).chmod(0o755)
-            yield Stage(
-                small=caller.called("small", small, SMALL, "application/json"),
-                real=caller.called("real", real, subject.payload, subject.content_type),
-                cold=caller.called("cold", cold, subject.payload, subject.content_type),
-                concurrency=CONCURRENCY,
-                scale_to_zero=lambda: client.scale_to_zero(cold),
-                direct_start=lambda: _start(subject, engine, Path(folder)),
-                answered_by_containers=lambda: _answered(client, cold),
-            )
+        yield Stage(
+            small=caller.called("small", small, SMALL, "application/json"),
+            real=caller.called("real", real, subject.payload, subject.content_type),
+            cold=caller.called("cold", cold, subject.payload, subject.content_type),
+            concurrency=CONCURRENCY,
+            scale_to_zero=lambda: client.scale_to_zero(cold),
+            direct_start=lambda: _start(subject, engine),
+            answered_by_containers=lambda: _answered(client, cold),
+        )
     finally:
         made.delete()
 
@@ -200,8 +195,7 @@ class _Caller:
         servers = self._client.servers(endpoint)
         if not servers:
             raise EndpointError(f"{endpoint} has no container, though it is in service.")
-        host, _, port = str(servers[0]["address"]).rpartition(":")
-        return host, int(port)
+        return _address(servers[0])
 
     def _signed(self, endpoint: str, body: bytes, headers: Mapping[str, str]) -> bytes:
         """Signed as boto3 would, so that the emulator does for it what it does for boto3."""
@@ -214,64 +208,50 @@ class _Caller:
         return wire.request("POST", path, host=host, body=body, headers=dict(request.headers))
 
 
-def _start(subject: BenchSubject, engine: Engine, folder: Path) -> float:
+def _start(subject: BenchSubject, engine: Engine) -> float:
     """As ``lab coldstart`` does it, under a serverless container's conditions."""
     processes = engine.kind is EngineKind.PROCESS
     tier, facts = Tier(memory_mb=subject.memory_mb), engine.facts()
-    work = Path(tempfile.mkdtemp(dir=folder))
-    work.chmod(0o755)
-    scratch = work / "tmp"
-    scratch.mkdir()
-    scratch.chmod(0o1777)
-    begin = time.perf_counter()
-    archive.extract(subject.archive, work / "model")
-    spec = ContainerSpec(
-        image=subject.image,
-        model_dir=PurePosixPath(work / "model"),
-        mounts=() if processes else (Mount(source=str(scratch), target="/tmp", read_only=False),),  # noqa: S108
-        labels={LABEL_ROLE: "endpoint-bench", LABEL_OWNER: f"endpoint-bench-{os.getpid()}"},
-        publish=None,
-        memory_bytes=tier.memory_bytes,
-        cpus=None if tier.cpus is None else min(tier.cpus, float(facts.cpus)),
-        user=None if processes else SERVERLESS_USER,
+    headers = {"Content-Type": subject.content_type}
+    invocation = wire.request(
+        "POST", "/invocations", host="localhost", body=subject.payload, headers=headers
     )
-    container = engine.create(spec)
-    try:
-        container.start()
-        address = container.address()
-        with raised_priority():
-            seen = probe(
-                address,
-                interval_s=_PROBE_S,
-                give_up_at=time.monotonic() + _TIMEOUT_S,
-                gone=lambda: False,
-            )
-        if seen.ready_ns is None:
-            raise ContainerFailedError(f"A start by hand did not get ready: {seen.last_answer}.")
-        headers = {"Content-Type": subject.content_type}
-        request = wire.request(
-            "POST", "/invocations", host=address[0], body=subject.payload, headers=headers
+    begin = time.perf_counter()
+    with archive.unpacked(subject.archive) as model:
+        scratch = model.parent / "tmp"
+        scratch.mkdir()
+        scratch.chmod(0o1777)
+        tmp = Mount(source=str(scratch), target="/tmp", read_only=False)  # noqa: S108
+        spec = ContainerSpec(
+            image=subject.image,
+            model_dir=PurePosixPath(model),
+            mounts=() if processes else (tmp,),
+            labels={LABEL_ROLE: "endpoint-bench", LABEL_OWNER: f"endpoint-bench-{os.getpid()}"},
+            publish=None,
+            memory_bytes=tier.memory_bytes,
+            cpus=None if tier.cpus is None else min(tier.cpus, float(facts.cpus)),
+            user=None if processes else SERVERLESS_USER,
         )
-        with wire.connect(address, timeout_s=_TIMEOUT_S) as connection:
-            answer = wire.exchange(connection, request)
-        took = time.perf_counter() - begin
-        if answer.status != _OK:
-            raise ContainerFailedError(f"A start by hand answered {answer.status} to its payload.")
-        return took
-    finally:
-        container.remove()
-        shutil.rmtree(work, ignore_errors=True)
+        with (
+            serving(engine, spec, within_s=_TIMEOUT_S, interval_s=_PROBE_S) as served,
+            wire.connect(served.address, timeout_s=_TIMEOUT_S) as connection,
+        ):
+            answer = wire.exchange(connection, invocation)
+            took = time.perf_counter() - begin
+    if answer.status != _OK:
+        raise ContainerFailedError(f"A start by hand answered {answer.status} to its payload.")
+    return took
 
 
 def _answered(client: EmulatorClient, endpoint: str) -> int | None:
     """The sum of the containers' own counters; None if one has none."""
     total = 0
     for server in client.servers(endpoint):
-        host, _, port = str(server["address"]).rpartition(":")
-        request = wire.request("GET", "/metrics", host=host)
+        address = _address(server)
         try:
-            with wire.connect((host, int(port)), timeout_s=5) as connection:
-                page = wire.exchange(connection, request).body.decode()
+            with wire.connect(address, timeout_s=5) as connection:
+                asked = wire.request("GET", "/metrics", host=address[0])
+                page = wire.exchange(connection, asked).body.decode()
         except OSError:
             return None
         lines = [line for line in page.splitlines() if line.startswith(_COUNTER)]
@@ -279,3 +259,8 @@ def _answered(client: EmulatorClient, endpoint: str) -> int | None:
             return None
         total += int(float(lines[0].split()[-1]))
     return total
+
+
+def _address(server: Mapping[str, Any]) -> Address:
+    host, _, port = str(server["address"]).rpartition(":")
+    return host, int(port)

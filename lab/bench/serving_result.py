@@ -1,15 +1,12 @@
-"""What the serve bench found, in figures with intervals, and where it is kept."""
+"""What the serve bench found, in figures with intervals."""
 
-import json
 import statistics
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
-from pathlib import Path
-from typing import Any, Final
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
 
 from lab.bench.figures import Figure, figure_of
-from lab.bench.serving import Round, ServeBenchOptions
-from lab.runfiles import write_whole
+from lab.bench.serving import Round
 
 OVERHEAD_TARGET_S: Final = 0.0015
 THROUGHPUT_TARGET: Final = 0.94
@@ -50,22 +47,3 @@ def summarise(rounds: Sequence[Round], *, emulated: bool = False) -> ServingResu
         http_rps=statistics.median(r.http_rps for r in rounds),
         inprocess_rps=statistics.median(r.inprocess_rps for r in rounds),
     )
-
-
-def save(
-    path: Path,
-    *,
-    options: ServeBenchOptions,
-    rounds: Sequence[Round],
-    result: ServingResult,
-    measured: Mapping[str, Any],
-) -> None:
-    """Write the rounds, their summary and what they were measured on as JSON."""
-    content = {
-        "schema": 1,
-        "measured": measured,
-        "options": asdict(options),
-        "rounds": [asdict(one) for one in rounds],
-        "summary": asdict(result),
-    }
-    write_whole(path, json.dumps(content, indent=2) + "\n")

@@ -1,23 +1,20 @@
 """A serve bench from nothing: image, model, container, rounds, and all of it cleaned up."""
 
 import os
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
 from pathlib import Path, PurePosixPath
 from typing import Final
 
-from lab import paths
 from lab.artifacts import archive, build, store
+from lab.bench.figures import keep
 from lab.bench.load import TIMEOUT_S, LoadTarget
 from lab.bench.serving import ServeBenchOptions, arms_of, measure
-from lab.bench.serving_result import ServingResult, save, summarise
+from lab.bench.serving_result import ServingResult, summarise
 from lab.engine.api import Container, ContainerSpec, Engine, Mount
 from lab.engine.emulation.qemu import ensure_runs
 from lab.errors import EngineError
-from lab.host import host_facts
 from lab.images.build import ensure as ensure_images
 from lab.images.variants import image_ref, runtime_of
 from lab.lock import bench_lock
@@ -63,16 +60,15 @@ def run(job: ServingJob, engine: Engine, progress: Progress) -> tuple[ServingRes
         run_arm = arms_of(container, target, command, job.options)
         total = job.options.rounds + 1
         rounds = measure(run_arm, job.options, lambda done: step.advance(done + 1, total))
-    path = paths.runs() / f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-serve-bench" / "serve-bench.json"
-    facts = {
-        "variant": job.variant,
-        "model": job.model,
-        "platform": platform,
-        "host": host_facts(),
-        "engine": asdict(engine.facts()),
-    }
     result = summarise(rounds, emulated=emulated(platform, native=native))
-    save(path, options=job.options, rounds=rounds, result=result, measured=facts)
+    path = keep(
+        "serve-bench",
+        subject={"variant": job.variant, "model": job.model, "platform": platform},
+        engine=engine,
+        options=job.options,
+        rounds=[asdict(one) for one in rounds],
+        summary=asdict(result),
+    )
     return result, path
 
 
@@ -82,18 +78,14 @@ def _served(
 ) -> Iterator[tuple[Container, LoadTarget, list[str]]]:
     payload = store.payload(job.model)
     owner = f"serve-bench-{os.getpid()}"
-    with tempfile.TemporaryDirectory(prefix="inference-lab-") as folder:
-        model_dir = Path(folder) / "model"
-        archive.extract(store.find(job.model, runtime).path, model_dir)
-        # Readable by whatever user the image runs as.
-        Path(folder).chmod(0o755)
-        (Path(folder) / "payload").write_bytes(payload.path.read_bytes())
+    with archive.unpacked(store.find(job.model, runtime).path) as model:
+        (model.parent / "payload").write_bytes(payload.path.read_bytes())
         spec = ContainerSpec(
             image=image_ref(job.variant, platform),
             platform=platform,
             env=environment(platform, native=engine.facts().platform),
-            model_dir=PurePosixPath(model_dir),
-            mounts=(Mount(source=f"{folder}/payload", target=_INSIDE),),
+            model_dir=PurePosixPath(model),
+            mounts=(Mount(source=str(model.parent / "payload"), target=_INSIDE),),
             labels={LABEL_ROLE: "serve-bench", LABEL_OWNER: owner},
             publish=0,
         )

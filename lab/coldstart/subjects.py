@@ -1,13 +1,12 @@
 """From a cell to what it starts: image, model archive, payload."""
 
 import hashlib
-import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from lab.artifacts import store
-from lab.artifacts.archive import extract
+from lab.artifacts.archive import unpacked
 from lab.coldstart.plan import OwnImage, Plan
 from lab.coldstart.record import Cell, ModelRecord
 from lab.coldstart.schedule import cells
@@ -104,8 +103,8 @@ def check_own(own: OwnImage) -> None:
     """
     own_subject(own)
     if own.model_data is not None:
-        with tempfile.TemporaryDirectory(prefix="inference-lab-check-") as folder:
-            extract(own.model_data, Path(folder))
+        with unpacked(own.model_data):
+            pass
 
 
 def _pulled(ref: str, platform: Platform, engine: Engine, progress: Progress) -> ImageFacts:
