@@ -22,8 +22,6 @@ from lab.errors import ContainerFailedError
 from lab.progress import Step
 
 _TIMEOUT_S: Final = 70.0
-_OK: Final = 200
-_THROTTLED: Final = 400
 
 
 @unique
@@ -176,7 +174,7 @@ def _clients(called: CallTargets) -> Iterator[Mapping[Arm, Callable[[], object]]
 
 
 def _refuse_failed(answer: wire.Response) -> None:
-    if answer.status != _OK:
+    if answer.status != 200:
         raise ContainerFailedError(f"A request was answered {answer.status}: {answer.body[:300]!r}")
 
 
@@ -192,7 +190,7 @@ def _timed(once: Callable[[], object]) -> float:
 def _load(called: CallTargets, options: EmulatorBenchOptions) -> LoadRound:
     with Load(_kept_alive(called), ClosedLoop(clients=options.clients)) as load:
         time.sleep(options.load_s)
-    answered = sum(answer.status == _OK for answer in load.results)
+    answered = sum(answer.status == 200 for answer in load.results)
     return LoadRound(requests=answered, errors=len(load.sent) - answered, seconds=load.seconds)
 
 
@@ -248,7 +246,7 @@ def _burst(stage: Stage, clients: int, each: int, what: str, *, expected: int | 
 
 
 def _outcome(answer: wire.Response) -> str:
-    if answer.status == _OK:
+    if answer.status == 200:
         return "answered"
     kind = answer.headers.get("x-amzn-errortype", "")
-    return "throttled" if kind == "ThrottlingException" and answer.status == _THROTTLED else "lost"
+    return "throttled" if kind == "ThrottlingException" and answer.status == 400 else "lost"

@@ -33,7 +33,6 @@ _READY_S: Final = 300.0
 _TIMEOUT_S: Final = 70.0
 _PROBE_S: Final = 0.01
 _COUNTER: Final = 'lab_inference_requests_total{status="200"}'
-_OK: Final = 200
 
 Address = tuple[str, int]
 
@@ -238,7 +237,7 @@ def _start(subject: BenchSubject, engine: Engine) -> float:
         ):
             answer = wire.exchange(connection, invocation)
             took = time.perf_counter() - begin
-    if answer.status != _OK:
+    if answer.status != 200:
         raise ContainerFailedError(f"A start by hand answered {answer.status} to its payload.")
     return took
 

@@ -18,7 +18,6 @@ from lab import wire
 from lab.errors import ContainerFailedError
 
 TIMEOUT_S: Final = 60.0
-_OK: Final = 200
 
 T = TypeVar("T")
 
@@ -229,7 +228,7 @@ def run_block(target: LoadTarget, *, requests: int, clients: int) -> Block:
 
             def invoke() -> wire.Response:
                 answer = send()
-                if answer.status != _OK:
+                if answer.status != 200:
                     excerpt = answer.body[:300].decode("utf-8", "replace")
                     raise ContainerFailedError(f"/invocations answered {answer.status}: {excerpt}")
                 return answer

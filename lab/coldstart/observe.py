@@ -27,7 +27,6 @@ INVOCATION_TIMEOUT_S: Final = 60.0
 """SageMaker's limit for ``/invocations``."""
 
 _BODY_EXCERPT: Final = 500
-_MULTIPLE_CHOICES: Final = 300
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -176,7 +175,7 @@ def _invoke(address: tuple[str, int], invocation: bytes, timeout_s: float) -> Re
 
 
 def _good(answer: Response) -> bool:
-    return 200 <= answer.status < _MULTIPLE_CHOICES
+    return 200 <= answer.status < 300
 
 
 def _excerpt(answer: Response) -> str:

@@ -12,7 +12,6 @@ from lab.wire import connect, exchange, request
 
 _REPORT_TIMEOUT_S: Final = 5.0
 _LINE_KEY: Final = "lab_startup"
-_OK: Final = 200
 
 
 def look_inside(
@@ -26,7 +25,7 @@ def look_inside(
         asked = request("GET", "/startup", host=probes.address[0], headers={"Connection": "close"})
         with connect(probes.address, timeout_s=timeout_s) as connection:
             answer = exchange(connection, asked)
-        report = json.loads(answer.body) if answer.status == _OK else None
+        report = json.loads(answer.body) if answer.status == 200 else None
     except (OSError, ValueError):
         report = None
     found = inside_marks(report)

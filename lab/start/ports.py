@@ -1,14 +1,14 @@
 """On which ports a container really listens, seen from this machine."""
 
-import socket
-import struct
 from collections.abc import Sequence
-from ipaddress import IPv6Address
+from ipaddress import IPv4Address, IPv6Address, ip_address
 from pathlib import Path
 from typing import Final
 
 _PROC: Final = Path("/proc")
 _LISTEN: Final = "0A"
+_ENGINE_DNS: Final = IPv4Address("127.0.0.11")
+"""The engine's own name server, which answers inside every container."""
 
 
 def listening(pid: int | None, *, proc: Path = _PROC) -> Sequence[str]:
@@ -18,18 +18,23 @@ def listening(pid: int | None, *, proc: Path = _PROC) -> Sequence[str]:
     """
     if not pid or _network(proc / str(pid)) in {None, _network(proc / "self")}:
         return ()
+    sockets = dict.fromkeys(listening_sockets(proc / str(pid)))
+    return [f"[{at}]:{port}" if at.version == 6 else f"{at}:{port}" for at, port in sockets]
+
+
+def listening_sockets(process: Path) -> Sequence[tuple[IPv4Address | IPv6Address, int]]:
+    """Address and port of each in a process's network, by its folder in ``/proc``."""
     found = []
-    for name, decode in (("tcp", _v4), ("tcp6", _v6)):
+    for table in ("net/tcp", "net/tcp6"):
         try:
-            lines = (proc / str(pid) / "net" / name).read_text().splitlines()[1:]
+            lines = (process / table).read_text().splitlines()[1:]
         except OSError:
             continue
         for words in (line.split() for line in lines):
             if words[3] == _LISTEN:
                 host, _, port = words[1].partition(":")
-                found.append(f"{decode(host)}:{int(port, 16)}")
-    # The engine's own name server answers inside every container.
-    return [one for one in dict.fromkeys(found) if not one.startswith("127.0.0.11:")]
+                found.append((_address(host), int(port, 16)))
+    return [(address, port) for address, port in found if address != _ENGINE_DNS]
 
 
 def _network(process: Path) -> str | None:
@@ -39,10 +44,7 @@ def _network(process: Path) -> str | None:
         return None
 
 
-def _v4(text: str) -> str:
-    return socket.inet_ntoa(struct.pack("<I", int(text, 16)))
-
-
-def _v6(text: str) -> str:
-    words = struct.unpack(">4I", bytes.fromhex(text))
-    return f"[{IPv6Address(struct.pack('<4I', *words))}]"
+def _address(text: str) -> IPv4Address | IPv6Address:
+    """Its words of four bytes are in the order of the machine, low byte first."""
+    data = bytes.fromhex(text)
+    return ip_address(b"".join(data[at : at + 4][::-1] for at in range(0, len(data), 4)))

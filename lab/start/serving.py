@@ -16,7 +16,6 @@ from lab.start.watch import StartWatch
 from lab.wire import connect, exchange, request
 
 _PROBE_S: Final = 0.05
-_OK: Final = 200
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,7 +47,7 @@ class Served:
                 f"{self.image} did not answer to {name}: {error}\n{log}".rstrip(),
                 remedy="Check it with `lab contract check`.",
             ) from error
-        if answer.status != _OK:
+        if answer.status != 200:
             raise ContainerFailedError(
                 f"{self.image} answered {answer.status} to {name}: "
                 f"{answer.body[:300].decode(errors='replace')}",

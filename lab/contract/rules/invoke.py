@@ -14,8 +14,6 @@ from lab.wire import connect
 
 _MIB: Final = 1024 * 1024
 _CLOSE_CALL_S: Final = 30.0
-_SERVER_ERROR: Final = 500
-_TOO_LARGE: Final = 413
 _KEPT: Final = 5
 _CHUNK: Final = 4096
 _PATIENCE_S: Final = 15.0
@@ -120,10 +118,10 @@ def judge_size(answer: HttpCall, size: PayloadSize, *, emulated: bool = False) -
     """
     if emulated and answer.late:
         verdict = Verdict.SKIP
-    elif answer.status is None or answer.status == _TOO_LARGE:
+    elif answer.status is None or answer.status == 413:
         verdict = Verdict.FAIL if size.needed else Verdict.WARN
     else:
-        verdict = Verdict.WARN if answer.status >= _SERVER_ERROR else Verdict.PASS
+        verdict = Verdict.WARN if answer.status >= 500 else Verdict.PASS
     return verdict, f"{size.mib} MB: {answer.words}"
 
 
@@ -142,7 +140,7 @@ def judge_refusal(answers: Sequence[tuple[str, HttpCall]], death: str) -> Judged
     verdict, seen = judge_paths(answers, death)
     if verdict is not Verdict.PASS:
         return verdict, seen
-    blamed = [(what, one) for what, one in answers if (one.status or 0) >= _SERVER_ERROR]
+    blamed = [(what, one) for what, one in answers if (one.status or 0) >= 500]
     if blamed:
         return Verdict.WARN, "; ".join(f"{what}: {one.status}" for what, one in blamed)
     return Verdict.PASS, seen

@@ -26,8 +26,6 @@ from lab.wire import connect
 _MULTI_MODEL_LABEL: Final = "com.amazonaws.sagemaker.capabilities.multi-models"
 _STREAM_LABEL: Final = "com.amazonaws.sagemaker.capabilities.bidirectional-streaming"
 _STREAM_PATH: Final = "/invocations-bidirectional-stream"
-_SERVER_ERROR: Final = 500
-_OK: Final = 200
 _SWITCHING: Final = b"101"
 _STRATEGIES: Final = ("MULTI_RECORD", "SINGLE_RECORD")
 _MOST_MB: Final = 100
@@ -87,8 +85,8 @@ def judge_parameters(answer: HttpCall) -> Judged:
     """What ``GET /execution-parameters`` was answered with."""
     if answer.status is None:
         return Verdict.WARN, f"GET /execution-parameters: {answer.words}"
-    if answer.status != _OK:
-        verdict = Verdict.WARN if answer.status >= _SERVER_ERROR else Verdict.PASS
+    if answer.status != 200:
+        verdict = Verdict.WARN if answer.status >= 500 else Verdict.PASS
         return verdict, (
             f"GET /execution-parameters: {answer.status}; 1 at a time, MULTI_RECORD and 6 MB count"
         )

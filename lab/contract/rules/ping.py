@@ -21,8 +21,6 @@ _PINGS: Final = 20
 _LOAD_S: Final = 5.0
 _QUICK_LOAD_S: Final = 2.0
 _STEADY: Final = 5
-_OK: Final = 200
-_SERVER_ERROR: Final = 500
 
 _CLOSE_CALL: Final = 0.5
 """Of a limit: beyond this it is kept here, and may not be on a smaller instance."""
@@ -79,7 +77,7 @@ CONCURRENT = Rule(
 
 def judge_pings(pings: Sequence[HttpCall], *, limit_s: float = PING_LIMIT_S) -> Judged:
     """Whether all were answered 200 in time."""
-    wrong = [one for one in pings if one.status != _OK]
+    wrong = [one for one in pings if one.status != 200]
     slowest = max(pings, key=lambda one: one.seconds)
     late = sum(one.seconds > limit_s for one in pings)
     if wrong:
@@ -131,7 +129,7 @@ def judge_first(first: HttpCall, steady: Sequence[HttpCall], *, emulated: bool =
     """
     usual = median(one.seconds for one in steady)
     said = f"first invocation {format_seconds(first.seconds)}, later ones {format_seconds(usual)}"
-    if first.status is None or first.status >= _SERVER_ERROR:
+    if first.status is None or first.status >= 500:
         return Verdict.FAIL, f"the first invocation after the first 200 failed: {first.words}"
     if emulated:
         return Verdict.PASS, said

@@ -27,7 +27,6 @@ _UNDER_WAY_S: Final = 1.0
 _POLL_S: Final = 0.05
 _TICK_S: Final = 0.001
 _YOUNG: Final = 0.2
-_SERVER_ERROR: Final = 500
 
 ARRIVES = Rule(
     id="sigterm-arrives",
@@ -119,7 +118,7 @@ def judge_in_flight(answers: Sequence[HttpCall], signalled_at: float) -> Judged:
         for one in answers
         if one.sent_at is not None and one.sent_at <= signalled_at < one.ended_at
     ]
-    lost = [one for one in flying if one.status is None or one.status >= _SERVER_ERROR]
+    lost = [one for one in flying if one.status is None or one.status >= 500]
     if not flying:
         return Verdict.PASS, "none was in flight: it answers too fast to be caught"
     if lost:

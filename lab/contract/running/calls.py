@@ -18,8 +18,6 @@ CONNECT_TIMEOUT_S: Final = 5.0
 
 _PIECE: Final = 65536
 _TIMED_OUT: Final = "timed out"
-_REFUSED: Final = 300
-_OK: Final = 200
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,7 +44,7 @@ class HttpCall:
     @property
     def good(self) -> bool:
         """Whether it was answered 2xx."""
-        return self.status is not None and _OK <= self.status < _REFUSED
+        return self.status is not None and 200 <= self.status < 300
 
     @property
     def late(self) -> bool:
