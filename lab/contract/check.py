@@ -3,10 +3,9 @@
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from types import ModuleType
 from typing import Final
 
-from lab.contract.model import Judged, Rule, RuleFinding, Tried, Verdict, Verdicts
+from lab.contract.model import Judged, Rule, RuleFinding, Tried, Verdict, Verdicts, rules
 from lab.contract.rules import (
     conditions,
     entrypoint,
@@ -21,21 +20,24 @@ from lab.contract.rules import (
     stop,
     weight,
 )
-from lab.contract.running.session import CannotTry, NeverReady, Session
+from lab.contract.running.session import CannotTry, NeverReady, Session, Tries
 from lab.errors import LabError, UsageError
 from lab.progress import Progress
 
-_SECTIONS: Final[Sequence[tuple[str, Sequence[ModuleType]]]] = (
-    ("Image", (image, manifest, entrypoint, secrets, weight)),
-    ("Start", (start,)),
-    ("Health", (ping,)),
-    ("Invocations", (invoke,)),
-    ("Surroundings", (conditions,)),
-    ("Stop", (stop,)),
-    ("Memory", (memory,)),
-    ("Capabilities", (kinds,)),
-)
-"""Headings, and the modules whose rules stand under them."""
+_TRIES: Final[Tries] = {
+    **image.TRIES,
+    **manifest.TRIES,
+    **entrypoint.TRIES,
+    **secrets.TRIES,
+    **weight.TRIES,
+    **start.TRIES,
+    **ping.TRIES,
+    **invoke.TRIES,
+    **conditions.TRIES,
+    **stop.TRIES,
+    **memory.TRIES,
+    **kinds.TRIES,
+}
 
 _SLOW: Final = frozenset({"Memory"})
 """Left out of a quick check."""
@@ -53,10 +55,9 @@ class RuleEntry:
 def entries() -> Sequence[RuleEntry]:
     """Every rule, in the order in which they are tried and shown."""
     return [
-        RuleEntry(rule=rule, attempt=attempt, section=section)
-        for section, modules in _SECTIONS
-        for module in modules
-        for rule, attempt in module.RULES
+        RuleEntry(rule=rule, attempt=_TRIES[rule.id], section=section)
+        for section, under in rules().items()
+        for rule in under
     ]
 
 

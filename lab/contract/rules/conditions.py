@@ -4,46 +4,13 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any, Final
 
-from lab.contract import sources
-from lab.contract.model import Judged, Rule, Tried, Verdict
+from lab.contract.model import Judged, Tried, Verdict
 from lab.contract.rules.start import unready_words
 from lab.contract.running.calls import HttpCall
-from lab.contract.running.session import CannotTry, NeverReady, Rules, Session
+from lab.contract.running.session import CannotTry, NeverReady, Session, Tries
 from lab.units import format_seconds
 
 SERVERLESS_USER: Final = "993:990"
-
-MODEL_READ_ONLY = Rule(
-    id="model-read-only",
-    title="It runs with /opt/ml/model read-only",
-    why="SageMaker mounts the model read-only; the SDK's local mode does not, and hides it.",
-    change="Write caches and compiled models to /tmp, or make them when the image is built.",
-    source=sources.INFERENCE_CODE,
-)
-NON_ROOT = Rule(
-    id="non-root",
-    title=f"It runs as a user that is not root ({SERVERLESS_USER})",
-    why="Serverless endpoints do not run containers as root: the same image works in real time "
-    "and fails there.",
-    change="Make what is read readable and what is written writable for all "
-    "(RUN chmod -R o+rwX PATH), and set HOME=/tmp.",
-    source=sources.SERVERLESS_TROUBLE,
-)
-READ_ONLY_ROOT = Rule(
-    id="read-only-root",
-    title="It runs on a read-only root file system with a writable /tmp",
-    why="On serverless only /tmp can be relied on to be writable.",
-    change="Write to /tmp only: TMPDIR, HOME, caches, PID files, nginx's bodies and logs.",
-    source=sources.SERVERLESS_TROUBLE,
-)
-NO_NETWORK = Rule(
-    id="no-network",
-    title="It starts and answers without any network",
-    why="With EnableNetworkIsolation there is none; without it, a download at start makes every "
-    "scale-out depend on somebody else's server.",
-    change="Put what is downloaded at start into the image or the model archive.",
-    source=f"{sources.API_MODEL}: EnableNetworkIsolation",
-)
 
 
 def judge_condition(
@@ -94,9 +61,9 @@ def _no_network(session: Session) -> dict[str, Any]:
     return {"network": session.isolated_network(), "publish": None}
 
 
-RULES: Rules = (
-    (MODEL_READ_ONLY, partial(_under, changes=_read_only_model)),
-    (NON_ROOT, partial(_under, changes=lambda _: {"user": SERVERLESS_USER})),
-    (READ_ONLY_ROOT, partial(_under, changes=lambda _: {"read_only_root": True})),
-    (NO_NETWORK, partial(_under, changes=_no_network)),
-)
+TRIES: Tries = {
+    "model-read-only": partial(_under, changes=_read_only_model),
+    "non-root": partial(_under, changes=lambda _: {"user": SERVERLESS_USER}),
+    "read-only-root": partial(_under, changes=lambda _: {"read_only_root": True}),
+    "no-network": partial(_under, changes=_no_network),
+}

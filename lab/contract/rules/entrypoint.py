@@ -8,44 +8,16 @@ from collections.abc import Sequence
 from pathlib import PurePosixPath
 from typing import Final
 
-from lab.contract import sources
 from lab.contract.layers.credentials import redacted
-from lab.contract.model import Judged, Rule, Tried, Verdict
+from lab.contract.model import Judged, Tried, Verdict
 from lab.contract.rules.start import BIND_LABEL
-from lab.contract.running.session import Rules, Session
+from lab.contract.running.session import Session, Tries
 from lab.spec import PORT
 
 _SHELLS: Final = ("sh", "bash", "dash", "ash", "zsh")
 _INITS: Final = ("tini", "dumb-init", "docker-init", "catatonit")
 _ROOT: Final = ("", "0", "root")
 _LONGEST: Final = 80
-
-ENTRY = Rule(
-    id="entry-point",
-    title="The entry point is in exec form, with no shell and no init before the program",
-    why="SageMaker runs `docker run IMAGE serve` and stops with SIGTERM to process 1: a shell "
-    "keeps the signal, an image with CMD only has no program to start, and AWS says that tini "
-    "is confused by the arguments `train` and `serve`.",
-    change='Write ENTRYPOINT ["python", "/opt/program/serve.py"] and let the program take the '
-    "argument `serve`.",
-    source=sources.INFERENCE_CODE,
-)
-USER = Rule(
-    id="user",
-    title="The image does not choose a user other than root",
-    why="Instances expect the container to run as root, and give it files that belong to root; "
-    "serverless chooses another user whatever the image says.",
-    change="Leave USER out, and make the image work as root and as any other user.",
-    source=sources.INFERENCE_CODE,
-)
-EXPOSED = Rule(
-    id="exposed-port",
-    title=f"The image says that it serves on port {PORT}",
-    why="SageMaker asks port 8080 whatever EXPOSE says; an image that names others only may "
-    "listen there only.",
-    change=f"EXPOSE {PORT}, and listen on it.",
-    source=sources.INFERENCE_CODE,
-)
 
 
 def judge_entry(entry: Sequence[str], command: Sequence[str]) -> Judged:
@@ -100,4 +72,4 @@ def _exposed(session: Session) -> Tried:
     return judge_exposed(ports, told=session.claims(BIND_LABEL))
 
 
-RULES: Rules = ((ENTRY, _entry), (USER, _user), (EXPOSED, _exposed))
+TRIES: Tries = {"entry-point": _entry, "user": _user, "exposed-port": _exposed}

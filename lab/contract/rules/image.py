@@ -4,10 +4,9 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import Final
 
-from lab.contract import sources
 from lab.contract.layers.saved import MACHINES, Saved, SavedLayer
-from lab.contract.model import Judged, Rule, Tried, Verdict
-from lab.contract.running.session import CannotTry, Rules, Session
+from lab.contract.model import Judged, Tried, Verdict
+from lab.contract.running.session import CannotTry, Session, Tries
 from lab.endpoint.instances import InstanceType, table
 from lab.spec import Platform
 from lab.units import format_bytes
@@ -16,44 +15,9 @@ SIZE_LIMIT: Final = 10_737_418_240
 """As serverless says it: `Image size N is greater than supported size 10737418240`."""
 
 _CLOSE_CALL: Final = 0.8
-_MOST_LAYERS: Final = 127
+MOST_LAYERS: Final = 127
+"""That container engines can stack."""
 _MANY_LAYERS: Final = 100
-
-PLATFORM = Rule(
-    id="platform",
-    title="The image and the programs in it are for one processor that SageMaker has",
-    why="An image for another processor ends as `exec format error`, which SageMaker reports as a "
-    "failed ping. amd64 runs everywhere; arm64 on Graviton instances (ml.c7g, ml.m8g, ...) in "
-    "real time only: no batch instance is Graviton, and for serverless no page says it is taken.",
-    change="Build with `docker buildx build --platform linux/amd64`, on an Apple computer too, "
-    "and copy in programs built for the same.",
-    source=f"{sources.API_MODEL}: ProductionVariantInstanceType, TransformInstanceType",
-)
-INSTANCE = Rule(
-    id="instance-type",
-    title="The image is for the processor of the instance type",
-    why="SageMaker starts it all the same: it ends as `exec format error`, and the endpoint as "
-    "`did not pass the ping health check`.",
-    change="Build it with the `--platform` that is named, or choose an instance type of the "
-    "image's processor.",
-    source=f"{sources.API_MODEL}: ProductionVariantInstanceType",
-)
-SIZE = Rule(
-    id="image-size",
-    title="The image is under 10 GB unpacked",
-    why="Serverless (and Lambda) refuse a larger one: `Image size N is greater than supported "
-    "size 10737418240`. In real time it only takes long to pull.",
-    change="Install what serves and not what trains; use a second stage; "
-    "`lab images report` shows what is large.",
-    source=sources.SERVERLESS,
-)
-LAYERS = Rule(
-    id="layers",
-    title=f"The image has far fewer than {_MOST_LAYERS} layers",
-    why="Container engines cannot stack more than 127, and each is a request more when pulled.",
-    change="Join RUN steps that belong together.",
-    source=sources.LAB,
-)
 
 
 def judge_instance(declared: Platform, instance: InstanceType) -> Judged:
@@ -163,4 +127,9 @@ def _layers(session: Session) -> Tried:
     return *judge_layers(count), {"layers": count}
 
 
-RULES: Rules = ((PLATFORM, _platform), (INSTANCE, _instance), (SIZE, _size), (LAYERS, _layers))
+TRIES: Tries = {
+    "platform": _platform,
+    "instance-type": _instance,
+    "image-size": _size,
+    "layers": _layers,
+}

@@ -5,11 +5,10 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Final
 
-from lab.contract import sources
-from lab.contract.model import Judged, Rule, Tried, Verdict
+from lab.contract.model import Judged, Tried, Verdict
 from lab.contract.running import calls
 from lab.contract.running.calls import HttpCall, on
-from lab.contract.running.session import CannotTry, Rules, Session, died
+from lab.contract.running.session import CannotTry, Session, Tries, died
 from lab.wire import connect
 
 _MIB: Final = 1024 * 1024
@@ -18,86 +17,22 @@ _KEPT: Final = 5
 _CHUNK: Final = 4096
 _PATIENCE_S: Final = 15.0
 
-INVOCATION = Rule(
-    id="invocation",
-    title="An invocation is answered with 2xx within 60 s",
-    why="After 60 s SageMaker gives up, whatever the server's own time-outs are: ModelError, 424.",
-    change="Make the prediction faster, answer in a stream, or use an asynchronous endpoint.",
-    source=sources.INFERENCE_CODE,
-)
-UNKNOWN_HEADERS = Rule(
-    id="unknown-headers",
-    title="Unknown request headers are ignored",
-    why="SageMaker adds headers of its own, and more of them over time.",
-    change="Ignore headers that the server does not know, X-Amzn-SageMaker-* first of all.",
-    source=sources.INFERENCE_CODE,
-)
-CONTENT_TYPE = Rule(
-    id="content-type",
-    title="An unsupported content type is the client's error: 4xx",
-    why="A 5xx counts as the model's failure, raises alarms and hides the client's mistake.",
-    change="Answer 415 with the types that are supported.",
-    source=sources.LAB,
-)
-GARBAGE = Rule(
-    id="garbage",
-    title="A body that makes no sense is answered 4xx, and the server lives on",
-    why="One bad request must not cost the endpoint a container, nor look like a fault of it.",
-    change="Catch what parsing raises and answer 400 with what was wrong.",
-    source=sources.LAB,
-)
-KEEP_ALIVE = Rule(
-    id="keep-alive",
-    title="A connection may carry several requests",
-    why="A connection for each request costs time, and one closed at the wrong moment a request.",
-    change="Speak HTTP/1.1 with keep-alive, and close only what has been idle for over a minute.",
-    source=sources.LAB,
-)
-CHUNKED = Rule(
-    id="chunked",
-    title="A request body may come in chunks",
-    why="Batch transform with MaxPayloadInMB 0 sends bodies with Transfer-Encoding: chunked.",
-    change="Read chunked bodies, or keep MaxPayloadInMB above 0.",
-    source=sources.BATCH,
-)
-PATHS = Rule(
-    id="unknown-paths",
-    title="HEAD requests and unknown paths do not crash the server",
-    why="The platform asks for /execution-parameters and /models too; a crash is a failed start.",
-    change="Answer 404 or 405 to what the server does not know.",
-    source=sources.BATCH,
-)
-
 
 @dataclass(frozen=True, kw_only=True)
 class PayloadSize:
     """A limit of SageMaker's for a request body."""
 
     mib: int
-    of: str
-    source: str
     needed: bool = True
     """Whether refusing it breaks the contract: of 6 and 25 MB AWS's own pages say both."""
 
     @property
-    def rule(self) -> Rule:
-        """That the server takes it."""
-        return Rule(
-            id=f"payload-{self.mib}mb",
-            title=f"A body of {self.mib} MB is taken ({self.of})",
-            why=f"SageMaker passes on up to {self.mib} MB; a server that refuses it earlier fails "
-            "requests that the endpoint accepts.",
-            change="Raise the server's own limit: client_max_body_size in nginx, "
-            "max_request_body_size and the like elsewhere.",
-            source=self.source,
-        )
+    def rule(self) -> str:
+        """The name of the rule that the server takes it."""
+        return f"payload-{self.mib}mb"
 
 
-SIZES: Final = (
-    PayloadSize(mib=4, of="serverless", source=sources.SERVERLESS_INVOKE),
-    PayloadSize(mib=6, of="real time", source=sources.RUNTIME_MODEL),
-    PayloadSize(mib=25, of="real time, newer pages", source=sources.INFERENCE_CODE, needed=False),
-)
+SIZES: Final = (PayloadSize(mib=4), PayloadSize(mib=6), PayloadSize(mib=25, needed=False))
 
 
 def judge_invocation(answer: HttpCall, *, emulated: bool = False) -> Judged:
@@ -191,7 +126,7 @@ def _invocation(session: Session) -> Tried:
 
 
 def _size(session: Session, size: PayloadSize) -> Tried:
-    smaller = [f"payload-{one.mib}mb" for one in SIZES if one.mib < size.mib]
+    smaller = [one.rule for one in SIZES if one.mib < size.mib]
     broken = [one for one in smaller if session.verdict(one) is Verdict.FAIL]
     if broken:
         raise CannotTry(f"less is refused already: see {broken[0]}")
@@ -302,13 +237,13 @@ def _content_type(session: Session) -> str:
     return sample.content_type if sample else "application/json"
 
 
-RULES: Rules = (
-    (INVOCATION, _invocation),
-    *((size.rule, partial(_size, size=size)) for size in SIZES),
-    (UNKNOWN_HEADERS, _unknown_headers),
-    (CONTENT_TYPE, _wrong_type),
-    (GARBAGE, _garbage),
-    (KEEP_ALIVE, _keep_alive),
-    (CHUNKED, _chunked),
-    (PATHS, _paths),
-)
+TRIES: Tries = {
+    "invocation": _invocation,
+    **{size.rule: partial(_size, size=size) for size in SIZES},
+    "unknown-headers": _unknown_headers,
+    "content-type": _wrong_type,
+    "garbage": _garbage,
+    "keep-alive": _keep_alive,
+    "chunked": _chunked,
+    "unknown-paths": _paths,
+}

@@ -9,76 +9,26 @@ import secrets
 from collections.abc import Sequence
 from typing import Any, Final
 
-from lab.contract import sources
 from lab.contract.fitness import REAL_TIME, SERVERLESS, fitness, spoilers
-from lab.contract.model import Judged, Rule, Tried, Verdict
+from lab.contract.model import Judged, Tried, Verdict
 from lab.contract.rules.conditions import SERVERLESS_USER
 from lab.contract.rules.memory import trials
 from lab.contract.rules.start import SERVERLESS_START_S, unready_words
 from lab.contract.running.calls import HttpCall
 from lab.contract.running.multimodel import PLACE, ModelStep, converse
-from lab.contract.running.session import CannotTry, NeverReady, Rules, Session
+from lab.contract.running.session import CannotTry, NeverReady, Session, Tries
 from lab.engine.api import Mount
 from lab.spec import SERVERLESS_TIERS, Platform, Tier
 from lab.units import format_seconds
 from lab.wire import connect
 
-_MULTI_MODEL_LABEL: Final = "com.amazonaws.sagemaker.capabilities.multi-models"
-_STREAM_LABEL: Final = "com.amazonaws.sagemaker.capabilities.bidirectional-streaming"
-_STREAM_PATH: Final = "/invocations-bidirectional-stream"
+MULTI_MODEL_LABEL: Final = "com.amazonaws.sagemaker.capabilities.multi-models"
+STREAM_LABEL: Final = "com.amazonaws.sagemaker.capabilities.bidirectional-streaming"
+STREAM_PATH: Final = "/invocations-bidirectional-stream"
 _SWITCHING: Final = b"101"
 _STRATEGIES: Final = ("MULTI_RECORD", "SINGLE_RECORD")
 _MOST_MB: Final = 100
 _PATIENCE_S: Final = 10.0
-
-ON_REAL_TIME = Rule(
-    id="kind-real-time",
-    title="It can serve a real-time endpoint",
-    why="Everything that a real-time endpoint asks of a container, taken together.",
-    change="Mend the rules that are named.",
-    source=sources.INFERENCE_CODE,
-)
-ON_SERVERLESS = Rule(
-    id="kind-serverless",
-    title="It can serve a serverless endpoint: all of its conditions at once",
-    why="Not root, a read-only root and model, one tier's memory and CPU: each may be kept alone "
-    "and not together.",
-    change="Mend the rules that are named; they say how.",
-    source=sources.SERVERLESS,
-)
-ON_BATCH = Rule(
-    id="kind-batch",
-    title="It can serve batch transform: /execution-parameters is valid, or left to the defaults",
-    why="Batch asks for it before the first record; the job's own settings come first, then this "
-    "answer, then 1 at a time, MULTI_RECORD and 6 MB.",
-    change='Answer GET /execution-parameters with {"MaxConcurrentTransforms": n, "BatchStrategy": '
-    '"MULTI_RECORD" or "SINGLE_RECORD", "MaxPayloadInMB": n}, n x n at most 100; or with 404.',
-    source=sources.BATCH,
-)
-ON_MULTI_MODEL = Rule(
-    id="kind-multi-model",
-    title="It can serve a multi-model endpoint: its label, and load, list, invoke and unload",
-    why="SageMaker polls GET /models beside /ping: without it the endpoint fails with the generic "
-    "message about the ping.",
-    change=f"If it is to: implement the /models API and set LABEL {_MULTI_MODEL_LABEL}=true; "
-    "else leave the label out.",
-    source=sources.MULTI_MODEL,
-)
-STREAMS = Rule(
-    id="kind-streaming",
-    title="Its answer may be streamed",
-    why="InvokeEndpointWithResponseStream passes on chunks as the container sends them; an answer "
-    "in one piece is passed on as one.",
-    change="To stream, answer with Transfer-Encoding: chunked, and send each chunk as it is made.",
-    source=sources.RUNTIME_MODEL,
-)
-BOTH_WAYS = Rule(
-    id="kind-bidirectional",
-    title="A label that promises bidirectional streaming is kept",
-    why=f"SageMaker opens a WebSocket at {_STREAM_PATH} on port 8080.",
-    change=f"Accept the WebSocket there, or leave the label {_STREAM_LABEL} out.",
-    source=sources.BIDIRECTIONAL,
-)
 
 
 def judge_parameters(answer: HttpCall) -> Judged:
@@ -124,7 +74,7 @@ def judge_models(steps: Sequence[ModelStep], *, labelled: bool) -> Judged:
     if not wrong and labelled:
         return Verdict.PASS, "; ".join(step.words for step in steps)
     if not wrong:
-        return Verdict.WARN, f"the /models API works, but the label {_MULTI_MODEL_LABEL} is missing"
+        return Verdict.WARN, f"the /models API works, but the label {MULTI_MODEL_LABEL} is missing"
     if labelled:
         return Verdict.FAIL, f"the label says so, but {'; '.join(wrong)}"
     return Verdict.WARN, f"no label, and {'; '.join(wrong)}"
@@ -195,7 +145,7 @@ def _batch(session: Session) -> Tried:
 
 
 def _multi_model(session: Session) -> Tried:
-    labelled = session.claims(_MULTI_MODEL_LABEL)
+    labelled = session.claims(MULTI_MODEL_LABEL)
     if not labelled:
         # SageMaker polls it beside /ping.
         answer = session.base().get("/models", timeout_s=_PATIENCE_S)
@@ -221,20 +171,20 @@ def _streams(session: Session) -> Tried:
 
 
 def _both_ways(session: Session) -> Tried:
-    if not session.claims(_STREAM_LABEL):
+    if not session.claims(STREAM_LABEL):
         raise CannotTry("the image does not claim it (label bidirectional-streaming)")
     said = _handshake(session.base().address)
     if said.split(b" ", 2)[1:2] == [_SWITCHING]:
-        return Verdict.PASS, f"a WebSocket opens at {_STREAM_PATH}"
+        return Verdict.PASS, f"a WebSocket opens at {STREAM_PATH}"
     first = said.split(b"\r\n", 1)[0].decode(errors="replace") or "no answer"
-    return Verdict.FAIL, f"no WebSocket opens at {_STREAM_PATH}: {first}"
+    return Verdict.FAIL, f"no WebSocket opens at {STREAM_PATH}: {first}"
 
 
 def _handshake(address: tuple[str, int]) -> bytes:
     """The beginning of the answer to a WebSocket's opening."""
     key = base64.b64encode(secrets.token_bytes(16)).decode()
     asked = (
-        f"GET {_STREAM_PATH} HTTP/1.1\r\nHost: model.aws.local\r\nUpgrade: websocket\r\n"
+        f"GET {STREAM_PATH} HTTP/1.1\r\nHost: model.aws.local\r\nUpgrade: websocket\r\n"
         f"Connection: Upgrade\r\nSec-WebSocket-Key: {key}\r\nSec-WebSocket-Version: 13\r\n\r\n"
     )
     try:
@@ -245,11 +195,11 @@ def _handshake(address: tuple[str, int]) -> bytes:
         return b""
 
 
-RULES: Rules = (
-    (ON_REAL_TIME, _real_time),
-    (ON_SERVERLESS, _serverless),
-    (ON_BATCH, _batch),
-    (ON_MULTI_MODEL, _multi_model),
-    (STREAMS, _streams),
-    (BOTH_WAYS, _both_ways),
-)
+TRIES: Tries = {
+    "kind-real-time": _real_time,
+    "kind-serverless": _serverless,
+    "kind-batch": _batch,
+    "kind-multi-model": _multi_model,
+    "kind-streaming": _streams,
+    "kind-bidirectional": _both_ways,
+}

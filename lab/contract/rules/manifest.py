@@ -5,8 +5,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Final
 
-from lab.contract.model import Judged, Rule, Tried, Verdict
-from lab.contract.running.session import Rules, Session
+from lab.contract.model import Judged, Tried, Verdict
+from lab.contract.running.session import Session, Tries
 from lab.engine.docker.engine import DockerEngine
 from lab.engine.docker.errors import translated
 from lab.engine.registry.distribution import Distribution
@@ -25,18 +25,6 @@ _WORDS: Final = {
     OCI_INDEX: "an OCI index",
 }
 _IN_PARTS: Final = (DOCKER_LIST, OCI_INDEX)
-
-MANIFEST = Rule(
-    id="manifest",
-    title="The image is a Docker schema 2 manifest of one platform",
-    why="CreateModel answers `Unsupported manifest media type application/vnd.oci.image.index.v1"
-    "+json`, and Lambda likewise: OCI manifests and indexes are refused, and BuildKit makes an "
-    "index as soon as it attaches an attestation.",
-    change="Push with `docker buildx build --platform linux/amd64 --provenance=false --sbom=false "
-    "--output type=image,name=REPOSITORY:TAG,push=true,oci-mediatypes=false .` (for Graviton "
-    "linux/arm64, never both in one name).",
-    source="aws/amazon-sagemaker-feedback#180; aws/aws-lambda-roadmap#82",
-)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -142,4 +130,4 @@ def _stored(record: Mapping[str, Any]) -> Held | None:
     return Held(where="the engine, which pushes it as it is,", media_type=descriptor["mediaType"])
 
 
-RULES: Rules = ((MANIFEST, _manifest),)
+TRIES: Tries = {"manifest": _manifest}

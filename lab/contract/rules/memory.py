@@ -6,16 +6,15 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Final
 
-from lab.contract import sources
-from lab.contract.model import Judged, Rule, Tried, Verdict
+from lab.contract.model import Judged, Tried, Verdict
 from lab.contract.rules.start import SERVERLESS_START_S, unready_words
 from lab.contract.running.session import (
     CannotTry,
     CheckPayload,
     NeverReady,
-    Rules,
     Running,
     Session,
+    Tries,
     died,
 )
 from lab.spec import SERVERLESS_TIERS, Tier
@@ -28,25 +27,6 @@ _SEGMENTS: Final = 3
 _LEAK: Final = 1_000_000
 _SUSPECT: Final = 200_000
 _FULL: Final = 0.9
-
-TIERS: Final = Rule(
-    id="memory-tiers",
-    title="It starts and answers in every serverless memory tier, from 1024 MB on",
-    why="Serverless kills a container that needs more memory than its tier has, and gives a small "
-    "tier little CPU; larger tiers cost in proportion.",
-    change="Choose the tier that is named here; or hold one copy of the model only (one worker), "
-    "a smaller runtime, a quantised model.",
-    source=sources.SERVERLESS,
-)
-STEADY: Final = Rule(
-    id="memory-steady",
-    title="Memory does not grow with every invocation",
-    why="A container serves thousands of requests: one that keeps something of each is killed "
-    "sooner or later, with the requests that it holds.",
-    change="Find what each request leaves behind: a list that is appended to, a session or a "
-    "graph made for each request, a cache without a limit.",
-    source=sources.LAB,
-)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -210,4 +190,4 @@ def _lenient(session: Session, verdict: Verdict, seen: str) -> Judged:
     return Verdict.PASS if kept else Verdict.SKIP, f"{seen} (emulated: QEMU's memory included)"
 
 
-RULES: Rules = ((TIERS, _tiers), (STEADY, _steady))
+TRIES: Tries = {"memory-tiers": _tiers, "memory-steady": _steady}

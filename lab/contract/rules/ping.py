@@ -5,13 +5,12 @@ from collections.abc import Sequence
 from statistics import median
 from typing import Final
 
-from lab.contract import sources
-from lab.contract.model import Judged, Rule, Tried, Verdict
+from lab.contract.model import Judged, Tried, Verdict
 from lab.contract.rules.start import Blame, blame, unready_words
 from lab.contract.running import calls
 from lab.contract.running.calls import HttpCall
 from lab.contract.running.load import CLIENTS, PingLoad, under_load
-from lab.contract.running.session import CannotTry, NeverReady, Rules, Session
+from lab.contract.running.session import CannotTry, NeverReady, Session, Tries
 from lab.units import format_seconds
 
 PING_LIMIT_S: Final = 2.0
@@ -27,52 +26,6 @@ _CLOSE_CALL: Final = 0.5
 
 _LAZY_S, _LAZY_TIMES = 2.0, 5.0
 _COOL_S, _COOL_TIMES = 0.25, 3.0
-
-PING = Rule(
-    id=Blame.PING,
-    title="/ping answers 200 within 2 s",
-    why="SageMaker waits 2 s for each ping; a container that fails them is replaced, and its "
-    "endpoint never gets in service.",
-    change="Answer GET /ping with 200 at once, from the state in memory; compute nothing in it.",
-    source=sources.INFERENCE_CODE,
-)
-PING_EMPTY = Rule(
-    id="ping-empty",
-    title="/ping answers with an empty body",
-    why="The contract says 200 and an empty body; what is sent is thrown away, every 5 s.",
-    change="Send no body with the 200.",
-    source=sources.INFERENCE_CODE,
-)
-PING_LOADED = Rule(
-    id="ping-loaded",
-    title="/ping does not answer 200 before the model is loaded",
-    why="Requests arrive right after the first 200: they fail, or wait for the model.",
-    change="Load the model before listening, or answer /ping with 503 until it is loaded.",
-    source=sources.INFERENCE_CODE,
-)
-PING_LOAD = Rule(
-    id="ping-load",
-    title="/ping answers 200 within 2 s while predictions run",
-    why="A server whose workers are all busy misses its pings, and is replaced just when it is "
-    "needed most.",
-    change="Answer /ping from a thread or process that predictions cannot occupy.",
-    source=sources.INFERENCE_CODE,
-)
-ACCEPT = Rule(
-    id="accept",
-    title="A connection is accepted within 250 ms, under load too",
-    why="SageMaker gives up connecting after 250 ms: the request is a ModelError.",
-    change="Keep accepting while predictions run: a longer listen backlog (1024 or more), and an "
-    "accept loop that is not the worker.",
-    source=sources.INFERENCE_CODE,
-)
-CONCURRENT = Rule(
-    id="concurrent",
-    title="Concurrent requests are all answered",
-    why="A real-time endpoint passes on as many requests at once as come in, and queues none.",
-    change="Serve several connections at once, and let requests wait their turn in the server.",
-    source=sources.INFERENCE_CODE,
-)
 
 
 def judge_pings(pings: Sequence[HttpCall], *, limit_s: float = PING_LIMIT_S) -> Judged:
@@ -213,11 +166,11 @@ def _load(session: Session) -> PingLoad:
     return session.once("load", measure)
 
 
-RULES: Rules = (
-    (PING, _ping),
-    (PING_EMPTY, _ping_empty),
-    (PING_LOADED, _ping_loaded),
-    (PING_LOAD, _ping_load),
-    (ACCEPT, _accept),
-    (CONCURRENT, _concurrent),
-)
+TRIES: Tries = {
+    Blame.PING: _ping,
+    "ping-empty": _ping_empty,
+    "ping-loaded": _ping_loaded,
+    "ping-load": _ping_load,
+    "accept": _accept,
+    "concurrent": _concurrent,
+}

@@ -6,33 +6,13 @@ What is reported is the kind of secret, the layer and the path: never the secret
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from lab.contract import sources
 from lab.contract.layers.credentials import Leak, in_command, in_variable
 from lab.contract.layers.saved import Saved
-from lab.contract.model import Judged, Rule, Tried, Verdict
-from lab.contract.running.session import Rules, Session
+from lab.contract.model import Judged, Tried, Verdict
+from lab.contract.running.session import Session, Tries
 
 _SHOWN: Final = 5
 _LONGEST: Final = 60
-
-IN_LAYERS = Rule(
-    id="secrets-layers",
-    title="No layer holds a secret, not even one that a later layer removes",
-    why="Whoever may pull the image can read every layer of it: what a later step deletes is "
-    "still there.",
-    change="Give it to the step that needs it with `RUN --mount=type=secret,id=...`, keep it out "
-    "of the context with .dockerignore, build again, and revoke it: it is known.",
-    source=sources.LAB,
-)
-IN_CONFIG = Rule(
-    id="secrets-config",
-    title="Environment, labels and build history hold no secret",
-    why="They are in the image's configuration, which anyone who may pull it can read; build "
-    "arguments stay in the history.",
-    change="Pass it when the container starts (CreateModel's Environment, Secrets Manager), or to "
-    "the build step with `RUN --mount=type=secret,id=...`; and revoke it: it is known.",
-    source=sources.LAB,
-)
 
 
 def judge_layers(image: Saved) -> tuple[Verdict, str, Sequence[Mapping[str, Any]]]:
@@ -107,4 +87,4 @@ def _in_config(session: Session) -> Tried:
     return judge_config(config.get("Env") or (), config.get("Labels") or {}, history)
 
 
-RULES: Rules = ((IN_LAYERS, _in_layers), (IN_CONFIG, _in_config))
+TRIES: Tries = {"secrets-layers": _in_layers, "secrets-config": _in_config}

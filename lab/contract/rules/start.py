@@ -7,10 +7,9 @@ import re
 from enum import StrEnum, unique
 from typing import Any, Final
 
-from lab.contract import sources
-from lab.contract.model import Judged, Rule, Tried, Verdict
+from lab.contract.model import Judged, Tried, Verdict
 from lab.contract.running.readiness import Unready
-from lab.contract.running.session import CannotTry, NeverReady, Rules, Session
+from lab.contract.running.session import CannotTry, NeverReady, Session, Tries
 from lab.spec import PORT
 from lab.start.cause import CauseKind
 from lab.units import format_seconds
@@ -34,40 +33,6 @@ class Blame(StrEnum):
     PING = "ping"
     TIME = "start-time"
     ENGINE = "engine"
-
-
-SERVE = Rule(
-    id=Blame.SERVE,
-    title="The container starts as `docker run IMAGE serve`",
-    why="SageMaker replaces CMD with `serve`: an image without an entry point that takes it, or "
-    "one that exits, ends as `did not pass the ping health check`.",
-    change="Give the image an exec-form ENTRYPOINT whose program accepts the argument `serve` and "
-    "keeps running.",
-    source=sources.INFERENCE_CODE,
-)
-LISTEN = Rule(
-    id=Blame.PORT,
-    title=f"The server listens on port {PORT}, on all addresses",
-    why="SageMaker asks port 8080 of the container and no other; nothing there is a failed "
-    "health check.",
-    change=f"Bind the server to 0.0.0.0:{PORT}.",
-    source=sources.INFERENCE_CODE,
-)
-START_TIME = Rule(
-    id=Blame.TIME,
-    title="/ping answers 200 within 3 minutes of the start (8 for real time)",
-    why="The endpoint's creation fails when it takes longer; every scale-out waits for it.",
-    change="Load less before answering: a smaller image, a faster runtime, no downloads at start; "
-    "for real time ContainerStartupHealthCheckTimeoutInSeconds may be raised to 3600.",
-    source=sources.SERVERLESS_INVOKE,
-)
-BIND = Rule(
-    id="bind-to-port",
-    title="SAGEMAKER_BIND_TO_PORT is honoured where the image's label says so",
-    why="Containers of an inference pipeline share an instance, and each is told its own port.",
-    change=f"Listen on the port that SAGEMAKER_BIND_TO_PORT names, or drop the label {BIND_LABEL}.",
-    source=sources.PIPELINE,
-)
 
 
 def blame(seen: Unready) -> Blame:
@@ -116,7 +81,7 @@ def _serve(session: Session) -> Tried:
     except NeverReady as error:
         if error.seen.kind is CauseKind.NEVER_READY:
             return Verdict.PASS, f"runs (but see {blame(error.seen)})"
-        verdict, seen, data = _unready(SERVE, error)
+        verdict, seen, data = _unready(Blame.SERVE, error)
         if session.subject.model_dir is None:
             seen += " (it was given no model: --model-data)"
         return verdict, seen, data
@@ -129,7 +94,7 @@ def _listen(session: Session) -> Tried:
     except NeverReady as error:
         if error.seen.accepting:
             return Verdict.PASS, f"connections to {PORT} are accepted"
-        return _unready(LISTEN, error)
+        return _unready(Blame.PORT, error)
     return Verdict.PASS, f"answers on {PORT}"
 
 
@@ -139,16 +104,16 @@ def _start_time(session: Session) -> Tried:
     except NeverReady as error:
         if session.emulated and blame(error.seen) is Blame.TIME:
             raise CannotTry(session.timed(unready_words(error))) from error
-        return _unready(START_TIME, error)
+        return _unready(Blame.TIME, error)
     verdict, seen = judge_start_time(ready_s, emulated=session.emulated)
     return verdict, session.timed(seen), {"ready_s": ready_s}
 
 
-def _unready(rule: Rule, error: NeverReady) -> tuple[Verdict, str, Any]:
+def _unready(rule: Blame, error: NeverReady) -> tuple[Verdict, str, Any]:
     broken = blame(error.seen)
     if broken is Blame.ENGINE:
         raise CannotTry(str(error)) from error
-    if broken != rule.id:
+    if broken is not rule:
         raise CannotTry(f"the container does not get ready: see {broken}") from error
     data = {"exit_code": error.seen.exit_code, "log": error.seen.log_tail}
     return Verdict.FAIL, unready_words(error), data
@@ -165,4 +130,9 @@ def _bind(session: Session) -> Tried:
         return Verdict.FAIL, f"told {_OTHER_PORT}, it does not: {unready_words(error)}"
 
 
-RULES: Rules = ((SERVE, _serve), (LISTEN, _listen), (START_TIME, _start_time), (BIND, _bind))
+TRIES: Tries = {
+    Blame.SERVE: _serve,
+    Blame.PORT: _listen,
+    Blame.TIME: _start_time,
+    "bind-to-port": _bind,
+}

@@ -7,12 +7,11 @@ from pathlib import PurePosixPath
 from typing import Final
 
 from lab.bench.load import Load
-from lab.contract import sources
-from lab.contract.model import Judged, Rule, Tried, Verdict
+from lab.contract.model import Judged, Tried, Verdict
 from lab.contract.running import calls, procfs
 from lab.contract.running.calls import HttpCall
 from lab.contract.running.load import clients
-from lab.contract.running.session import CannotTry, Rules, Session
+from lab.contract.running.session import CannotTry, Session, Tries
 from lab.engine.docker.container import DockerContainer
 from lab.units import format_seconds
 
@@ -27,31 +26,6 @@ _UNDER_WAY_S: Final = 1.0
 _POLL_S: Final = 0.05
 _TICK_S: Final = 0.001
 _YOUNG: Final = 0.2
-
-ARRIVES = Rule(
-    id="sigterm-arrives",
-    title="SIGTERM reaches the server: process 1 is not a shell that keeps it",
-    why="A shell as process 1 does not pass SIGTERM on: the server works on until SIGKILL, and "
-    "what it was doing is lost.",
-    change='Write ENTRYPOINT in exec form (["python", "serve.py"]), and end a start script with '
-    '`exec "$@"`.',
-    source=sources.INFERENCE_CODE,
-)
-SIGTERM = Rule(
-    id="sigterm",
-    title="SIGTERM ends the container within 30 s",
-    why="Scale-in, updates and deletion send SIGTERM, and SIGKILL 30 s later.",
-    change="Handle SIGTERM (process 1 has no default handler: without one it is ignored): stop "
-    "accepting, finish, exit 0.",
-    source=sources.INFERENCE_CODE,
-)
-IN_FLIGHT = Rule(
-    id="in-flight",
-    title="Requests in flight when SIGTERM comes are finished",
-    why="Every scale-in and every update would fail some requests.",
-    change="On SIGTERM stop accepting, answer what was accepted, then exit.",
-    source=sources.INFERENCE_CODE,
-)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -209,4 +183,4 @@ def _wait_for_end(container: DockerContainer) -> None:
         container.kill()
 
 
-RULES: Rules = ((ARRIVES, _arrives), (SIGTERM, _sigterm), (IN_FLIGHT, _in_flight))
+TRIES: Tries = {"sigterm-arrives": _arrives, "sigterm": _sigterm, "in-flight": _in_flight}

@@ -3,33 +3,13 @@
 from collections import Counter
 from typing import Final
 
-from lab.contract import sources
 from lab.contract.layers.saved import MODEL_PLACE, Saved
-from lab.contract.model import Judged, Rule, Verdict
-from lab.contract.running.session import Rules
+from lab.contract.model import Judged, Verdict
+from lab.contract.running.session import Tries
 from lab.units import format_bytes
 
 _NEGLIGIBLE: Final = 10_000_000
 _SHOWN: Final = 3
-
-LEFTOVERS = Rule(
-    id="leftovers",
-    title="Nothing stays in the layers that was only needed to build it",
-    why="It is pulled and unpacked at every cold start that has not the image; removing it in a "
-    "later step takes nothing off.",
-    change="Build in one stage and copy the result into another; or remove caches in the step "
-    "that fills them (`pip install --no-cache-dir`, `rm -rf /var/lib/apt/lists/*`).",
-    source=sources.LAB,
-)
-MODEL_DATA = Rule(
-    id="model-data",
-    title="The model comes in the model archive, not in the image",
-    why=f"What the image has in /{MODEL_PLACE.rstrip('/')} is hidden by the model that SageMaker "
-    "mounts there; a model elsewhere in it makes every new version a new image.",
-    change="Pack the model as model.tar.gz and name it in ModelDataUrl; if it is baked in on "
-    f"purpose, keep it out of /{MODEL_PLACE.rstrip('/')}.",
-    source=sources.INFERENCE_CODE,
-)
 
 
 def judge_leftovers(image: Saved) -> Judged:
@@ -56,7 +36,7 @@ def judge_model_data(image: Saved) -> Judged:
     return Verdict.WARN, f"baked in: {len(baked)}, the largest /{path} of {format_bytes(size)}"
 
 
-RULES: Rules = (
-    (LEFTOVERS, lambda session: judge_leftovers(session.saved())),
-    (MODEL_DATA, lambda session: judge_model_data(session.saved())),
-)
+TRIES: Tries = {
+    "leftovers": lambda session: judge_leftovers(session.saved()),
+    "model-data": lambda session: judge_model_data(session.saved()),
+}

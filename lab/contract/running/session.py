@@ -5,8 +5,9 @@ user, a writable root, a writable model, no limits, a network. So an image that 
 breaks one rule, and not all those that need a container. When even the base does not get ready,
 the rules about starting say why, and the others are skipped.
 
-A rule is a ``Rule`` and a function of the ``Session`` that returns the verdict and what was seen;
-a rule's module lists its pairs as ``RULES``. A function may raise ``CannotTry``: a skip, in words.
+A rule's words are in ``rules.yaml``. It is tried by a function of the ``Session`` that returns the
+verdict and what was seen, listed under the rule's name in its module's ``TRIES``. The function may
+raise ``CannotTry``: a skip, in words.
 """
 
 import math
@@ -21,7 +22,7 @@ from tempfile import mkdtemp
 from typing import Any, Final, TypeAlias, TypeVar
 
 from lab.contract.layers.saved import Saved, save
-from lab.contract.model import CheckedImage, Rule, RuleContext, RuleFinding, Tried, Verdict
+from lab.contract.model import CheckedImage, RuleContext, RuleFinding, Tried, Verdict
 from lab.contract.running import calls
 from lab.contract.running.calls import HttpCall
 from lab.contract.running.payloads import CANDIDATES
@@ -36,7 +37,7 @@ from lab.start.cause import EXEC_FORMAT_ERROR, death
 from lab.start.emulated import NOT_JUDGED, emulated, environment, patience
 from lab.start.probe import Probes
 
-__all__ = ["CannotTry", "CheckPayload", "NeverReady", "Rules", "Running", "Session", "died"]
+__all__ = ["CannotTry", "CheckPayload", "NeverReady", "Running", "Session", "Tries", "died"]
 
 ROLE: Final = "contract-check"
 START_LIMIT_S: Final = 180.0
@@ -425,5 +426,5 @@ def _answers(container: DockerContainer) -> bool:
     return calls.call(address, calls.get("/ping"), timeout_s=_SETTLING_S).status is not None
 
 
-Rules: TypeAlias = Sequence[tuple[Rule, Callable[[Session], Tried]]]
-"""Rules, each with how it is tried."""
+Tries: TypeAlias = Mapping[str, Callable[[Session], Tried]]
+"""How rules are tried, by their names."""

@@ -6,14 +6,20 @@ from typing import Any
 
 import pytest
 
+from lab.contract import check
 from lab.contract.check import RuleEntry, attempt, chosen, entries, run
 from lab.contract.fitness import fitness
+from lab.contract.layers.saved import MODEL_PLACE
 from lab.contract.model import CheckedImage, RuleContext, RuleFinding, Tried, Verdict
+from lab.contract.rules import kinds
+from lab.contract.rules.conditions import SERVERLESS_USER
+from lab.contract.rules.image import MOST_LAYERS, SIZE_LIMIT
+from lab.contract.rules.start import BIND_LABEL
 from lab.contract.running.readiness import Unready
 from lab.contract.running.session import CannotTry, NeverReady, Session
 from lab.errors import EngineError, UsageError
 from lab.progress import Silent
-from lab.spec import Platform
+from lab.spec import PORT, Platform
 from lab.start.cause import CauseKind
 from tests.unit.contract.makers import found, rule
 
@@ -116,6 +122,30 @@ def test_every_rule_has_a_name_of_its_own_and_says_all_of_it() -> None:
     assert len({one.id for one in rules}) == len(rules)
     for one in rules:
         assert all((one.title, one.why, one.change, one.source)), one.id
+
+
+def test_every_rule_is_tried_and_every_try_is_of_a_rule() -> None:
+    assert {one.rule.id for one in entries()} == set(check._TRIES)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("port", str(PORT)),
+        ("exposed-port", f"EXPOSE {PORT}"),
+        ("non-root", SERVERLESS_USER),
+        ("layers", str(MOST_LAYERS)),
+        ("model-data", MODEL_PLACE.rstrip("/")),
+        ("bind-to-port", BIND_LABEL),
+        ("kind-multi-model", kinds.MULTI_MODEL_LABEL),
+        ("kind-bidirectional", kinds.STREAM_LABEL),
+        ("kind-bidirectional", kinds.STREAM_PATH),
+        ("image-size", str(SIZE_LIMIT)),
+    ],
+)
+def test_a_rule_s_words_name_what_is_tried(name: str, value: str) -> None:
+    (rule,) = (one.rule for one in entries() if one.rule.id == name)
+    assert value in f"{rule.title} {rule.why} {rule.change}"
 
 
 def test_only_the_rules_that_were_asked_for_run() -> None:

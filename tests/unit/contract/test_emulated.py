@@ -12,7 +12,7 @@ from lab.contract.model import CheckedImage, RuleContext, Verdict
 from lab.contract.reports.machine import as_json
 from lab.contract.rules import kinds
 from lab.contract.rules.conditions import judge_condition
-from lab.contract.rules.image import RULES, judge_instance, judge_platform
+from lab.contract.rules.image import TRIES, judge_instance, judge_platform
 from lab.contract.rules.invoke import SIZES, judge_invocation, judge_size
 from lab.contract.rules.ping import (
     ACCEPT_LIMIT_S,
@@ -38,9 +38,8 @@ from tests.unit.contract.makers import answered, found, verdicts
 PASS, WARN, FAIL, SKIP = Verdict.PASS, Verdict.WARN, Verdict.FAIL, Verdict.SKIP
 AMD, ARM = Platform.AMD64, Platform.ARM64
 LATE = answered(None, seconds=300, error="timed out")
-TRY_INSTANCE: Any = {rule.id: attempt for rule, attempt in RULES}["instance-type"]
-
-TRY_SERVERLESS: Any = {rule.id: attempt for rule, attempt in kinds.RULES}["kind-serverless"]
+TRY_INSTANCE: Any = TRIES["instance-type"]
+TRY_SERVERLESS: Any = kinds.TRIES["kind-serverless"]
 
 
 def session(

@@ -6,7 +6,6 @@ from lab.contract.model import Verdict
 from lab.contract.rules.conditions import judge_condition
 from lab.contract.rules.invoke import (
     SIZES,
-    PayloadSize,
     in_chunks,
     judge_chunked,
     judge_invocation,
@@ -114,8 +113,7 @@ def test_a_body_refused_for_its_size_fails_where_aws_agrees_with_itself() -> Non
 
 
 def test_sizes_are_rules_of_their_own() -> None:
-    assert [size.rule.id for size in SIZES] == ["payload-4mb", "payload-6mb", "payload-25mb"]
-    assert PayloadSize(mib=4, of="x", source="y").rule.source == "y"
+    assert [size.rule for size in SIZES] == ["payload-4mb", "payload-6mb", "payload-25mb"]
 
 
 def test_refusals_may_be_anything_but_silence_and_are_best_4xx() -> None:
