@@ -48,11 +48,6 @@ def logged_marks(log: str, since_ns: int) -> Inside | None:
     return None
 
 
-def started_event_ns(events: Iterable[EngineEvent]) -> int | None:
-    """When the engine's event says that it started."""
-    return next((event.at_ns for event in events if event.action == "start"), None)
-
-
 def started_ns(
     state: ContainerState,
     events: Iterable[EngineEvent],
@@ -68,9 +63,8 @@ def started_ns(
 
     ``offset_ns`` is by how much the engine's clock is ahead of ours; ``inside`` is on ours.
     """
-    times = [
-        at - offset_ns for at in (started_event_ns(events), state.started_at_ns) if at is not None
-    ]
+    event_ns = next((event.at_ns for event in events if event.action == "start"), None)
+    times = [at - offset_ns for at in (event_ns, state.started_at_ns) if at is not None]
     if inside is not None:
         times.append(inside.marks[Mark.INTERPRETER])
     return min(times, default=None)

@@ -33,21 +33,18 @@ _PATIENCE_S: Final = 10.0
 
 def judge_parameters(answer: HttpCall) -> Judged:
     """What ``GET /execution-parameters`` was answered with."""
+    asked = "GET /execution-parameters"
     if answer.status is None:
-        return Verdict.WARN, f"GET /execution-parameters: {answer.words}"
+        return Verdict.WARN, f"{asked}: {answer.words}"
     if answer.status != 200:
         verdict = Verdict.WARN if answer.status >= 500 else Verdict.PASS
-        return verdict, (
-            f"GET /execution-parameters: {answer.status}; 1 at a time, MULTI_RECORD and 6 MB count"
-        )
+        return verdict, f"{asked}: {answer.status}; 1 at a time, MULTI_RECORD and 6 MB count"
     try:
         said = json.loads(answer.body)
     except ValueError:
-        return Verdict.WARN, f"GET /execution-parameters: not JSON: {answer.said}"
+        return Verdict.WARN, f"{asked}: not JSON: {answer.said}"
     wrong = parameters_wrong(said)
-    if wrong:
-        return Verdict.WARN, f"GET /execution-parameters: {wrong}"
-    return Verdict.PASS, f"GET /execution-parameters: {json.dumps(said)}"
+    return Verdict.WARN if wrong else Verdict.PASS, f"{asked}: {wrong or json.dumps(said)}"
 
 
 def parameters_wrong(said: Any) -> str:

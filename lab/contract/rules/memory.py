@@ -16,6 +16,7 @@ from lab.contract.running.session import (
     Session,
     Tries,
     died,
+    once,
 )
 from lab.spec import SERVERLESS_TIERS, Tier
 from lab.units import format_bytes, format_seconds
@@ -89,24 +90,21 @@ def judge_growth(used: Sequence[int]) -> Judged:
     return Verdict.PASS, said
 
 
+@once
 def trials(session: Session) -> Sequence[TierTrial]:
     """The tiers that were tried, the smallest first; the last is the first in which it runs."""
-
-    def measure() -> Sequence[TierTrial]:
-        facts = session.where.engine.facts()
-        session.base()
-        made: list[TierTrial] = []
-        for tier in SERVERLESS_TIERS:
-            if (tier.memory_bytes or 0) > facts.memory_bytes:
-                break
-            made.append(_trial(session, tier, most_cpus=facts.cpus))
-            if not made[-1].failure:
-                break
-        if not made:
-            raise CannotTry("this machine has less memory than the smallest tier")
-        return made
-
-    return session.once("tiers", measure)
+    facts = session.where.engine.facts()
+    session.base()
+    made: list[TierTrial] = []
+    for tier in SERVERLESS_TIERS:
+        if (tier.memory_bytes or 0) > facts.memory_bytes:
+            break
+        made.append(_trial(session, tier, most_cpus=facts.cpus))
+        if not made[-1].failure:
+            break
+    if not made:
+        raise CannotTry("this machine has less memory than the smallest tier")
+    return made
 
 
 def _trial(session: Session, tier: Tier, *, most_cpus: int) -> TierTrial:

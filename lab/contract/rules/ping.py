@@ -10,7 +10,7 @@ from lab.contract.rules.start import Blame, blame, unready_words
 from lab.contract.running import calls
 from lab.contract.running.calls import HttpCall
 from lab.contract.running.load import CLIENTS, PingLoad, under_load
-from lab.contract.running.session import CannotTry, NeverReady, Session, Tries
+from lab.contract.running.session import CannotTry, NeverReady, Session, Tries, once
 from lab.units import format_seconds
 
 PING_LIMIT_S: Final = 2.0
@@ -144,26 +144,22 @@ def _concurrent(session: Session) -> Tried:
     return verdict, session.timed(seen)
 
 
+@once
 def _idle_pings(session: Session) -> Sequence[HttpCall]:
-    def measure() -> Sequence[HttpCall]:
-        base = session.base()
-        pings = []
-        for _ in range(_PINGS):
-            pings.append(base.ping())
-            time.sleep(0.02)
-        return pings
-
-    return session.once("idle-pings", measure)
+    base = session.base()
+    pings = []
+    for _ in range(_PINGS):
+        pings.append(base.ping())
+        time.sleep(0.02)
+    return pings
 
 
+@once
 def _load(session: Session) -> PingLoad:
-    def measure() -> PingLoad:
-        sample = session.sample()
-        prepared = calls.post(sample.body, sample.content_type)
-        seconds = _QUICK_LOAD_S if session.quick else _LOAD_S
-        return under_load(session.base(), prepared, seconds=seconds)
-
-    return session.once("load", measure)
+    sample = session.sample()
+    prepared = calls.post(sample.body, sample.content_type)
+    seconds = _QUICK_LOAD_S if session.quick else _LOAD_S
+    return under_load(session.base(), prepared, seconds=seconds)
 
 
 TRIES: Tries = {

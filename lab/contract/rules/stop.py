@@ -11,7 +11,7 @@ from lab.contract.model import Judged, Tried, Verdict
 from lab.contract.running import calls, procfs
 from lab.contract.running.calls import HttpCall
 from lab.contract.running.load import clients
-from lab.contract.running.session import CannotTry, Session, Tries
+from lab.contract.running.session import CannotTry, Session, Tries, once
 from lab.engine.docker.container import DockerContainer
 from lab.units import format_seconds
 
@@ -103,22 +103,19 @@ def judge_in_flight(answers: Sequence[HttpCall], signalled_at: float) -> Judged:
     )
 
 
+@once
 def _stop(session: Session) -> Stop:
-    def measure() -> Stop:
-        with session.running() as ready:
-            one = procfs.process_one(ready.container)
-            grace_s = GRACE_S * session.patience
-            begin = time.monotonic()
-            ready.container.stop(grace_s=grace_s)
-            took = time.monotonic() - begin
-            return Stop(
-                process_one=one,
-                took_s=took,
-                exit_code=ready.container.state().exit_code,
-                grace_s=grace_s,
-            )
-
-    return session.once("stop", measure)
+    with session.running() as ready:
+        process_one = procfs.process_one(ready.container)
+        grace_s = GRACE_S * session.patience
+        begin = time.monotonic()
+        ready.container.stop(grace_s=grace_s)
+        return Stop(
+            process_one=process_one,
+            took_s=time.monotonic() - begin,
+            exit_code=ready.container.state().exit_code,
+            grace_s=grace_s,
+        )
 
 
 def _arrives(session: Session) -> Tried:

@@ -41,7 +41,6 @@ class Unready:
     log_tail: str = ""
     listening: Sequence[procfs.Listening] | None = None
     """None where it cannot be seen."""
-    waited_s: float = 0.0
     slow_ping: bool = False
     """``/ping`` answers 200, but later than SageMaker waits."""
 
@@ -93,7 +92,6 @@ def wait_until_ready(
             accepting=seen.accepting_ns is not None,
             log_tail=cause.log_tail,
             listening=listening,
-            waited_s=waited,
             slow_ping=hopeless is not None and hopeless.slow_ping,
         ),
     )

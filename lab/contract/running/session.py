@@ -12,11 +12,11 @@ raise ``CannotTry``: a skip, in words.
 
 import math
 import shutil
-import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
+from functools import wraps
 from pathlib import Path
 from tempfile import mkdtemp
 from typing import Any, Final, TypeAlias, TypeVar
@@ -37,7 +37,7 @@ from lab.start.cause import EXEC_FORMAT_ERROR, death
 from lab.start.emulated import NOT_JUDGED, emulated, environment, patience
 from lab.start.probe import Probes
 
-__all__ = ["CannotTry", "CheckPayload", "NeverReady", "Running", "Session", "Tries", "died"]
+__all__ = ["CannotTry", "CheckPayload", "NeverReady", "Running", "Session", "Tries", "died", "once"]
 
 ROLE: Final = "contract-check"
 START_LIMIT_S: Final = 180.0
@@ -122,6 +122,27 @@ class CheckPayload:
     first: HttpCall
 
 
+def once(measure: Callable[["Session"], _T]) -> Callable[["Session"], _T]:
+    """Measure once a check: rules that judge the same measurement share it.
+
+    A failure is kept and raised again.
+    """
+
+    @wraps(measure)
+    def shared(session: "Session") -> _T:
+        if measure not in session.measured:
+            try:
+                session.measured[measure] = measure(session)
+            except (CannotTry, NeverReady) as error:
+                session.measured[measure] = error
+        result: _T | CannotTry | NeverReady = session.measured[measure]
+        if isinstance(result, CannotTry | NeverReady):
+            raise result
+        return result
+
+    return shared
+
+
 class Session:
     """The containers of one check."""
 
@@ -141,31 +162,11 @@ class Session:
         """Shorter loads, and no rule that takes long."""
         self.findings: list[RuleFinding] = []
         """Of the rules that ran before: a rule may build on them."""
+        self.measured: dict[Any, Any] = {}
+        """What was measured ``once``."""
         self._stack = ExitStack()
-        self._lock = threading.RLock()
-        self._locks: dict[str, threading.RLock] = {}
-        self._kept: dict[str, Any] = {}
         self._base: Running | None = None
         self._refusal: NeverReady | None = None
-
-    def once(self, key: str, make: Callable[[], _T]) -> _T:
-        """What ``make`` returns, made once a check: rules that judge the same measurement share it.
-
-        A failure is kept and raised again.
-        """
-        with self._lock:
-            own = self._locks.setdefault(key, threading.RLock())
-        with own:
-            if key not in self._kept:
-                try:
-                    self._kept[key] = make()
-                except (CannotTry, NeverReady) as error:
-                    self._kept[key] = error
-            kept = self._kept[key]
-        if isinstance(kept, CannotTry | NeverReady):
-            raise kept
-        made: _T = kept
-        return made
 
     @property
     def emulated(self) -> bool:
@@ -192,14 +193,11 @@ class Session:
         """What was seen of a rule about time, with a word about emulation."""
         return f"{seen} ({NOT_JUDGED})" if self.emulated else seen
 
+    @once
     def inspected(self) -> Mapping[str, Any]:
         """The engine's whole record of the image."""
-
-        def inspect() -> Mapping[str, Any]:
-            with translated():
-                return dict(self.where.engine.client.inspect_image(self.subject.image))
-
-        return self.once("inspected", inspect)
+        with translated():
+            return dict(self.where.engine.client.inspect_image(self.subject.image))
 
     def config(self) -> Mapping[str, Any]:
         """The image's configuration as the engine has it: Entrypoint, Cmd, Labels, Env, User."""
@@ -209,16 +207,13 @@ class Session:
         """Whether the image's label of that name says ``true``."""
         return (self.config().get("Labels") or {}).get(label) == "true"
 
+    @once
     def saved(self) -> Saved:
         """Every layer of the image, read through. Raises ``CannotTry`` when it cannot be had."""
-
-        def read() -> Saved:
-            try:
-                return save(self.where.engine, self.subject.image)
-            except EngineError as error:
-                raise CannotTry(f"the image's layers cannot be read: {error.what}") from error
-
-        return self.once("saved", read)
+        try:
+            return save(self.where.engine, self.subject.image)
+        except EngineError as error:
+            raise CannotTry(f"the image's layers cannot be read: {error.what}") from error
 
     def verdict(self, rule_id: str) -> Verdict | None:
         """How a rule that ran before went; None if it did not run."""
@@ -237,22 +232,21 @@ class Session:
 
     def start_base(self) -> Running:
         """The same, for the rules about starting. Raises ``NeverReady``."""
-        with self._lock:
-            if self._refusal is not None:
-                raise self._refusal
-            if self.verdict("platform") is Verdict.FAIL:
-                raise CannotTry("its programs are for another processor: see platform")
-            if self._base is None or not self._base.alive():
-                try:
-                    self._base = self._stack.enter_context(
-                        self._started({}, within_s=self.start_limit_s)
-                    )
-                except NeverReady as error:
-                    self._refuse_foreign(error)
-                    if self._base is None:
-                        self._refusal = error
-                    raise
-            return self._base
+        if self._refusal is not None:
+            raise self._refusal
+        if self.verdict("platform") is Verdict.FAIL:
+            raise CannotTry("its programs are for another processor: see platform")
+        if self._base is None or not self._base.alive():
+            try:
+                self._base = self._stack.enter_context(
+                    self._started({}, within_s=self.start_limit_s)
+                )
+            except NeverReady as error:
+                self._refuse_foreign(error)
+                if self._base is None:
+                    self._refusal = error
+                raise
+        return self._base
 
     @contextmanager
     def running(self, *, within_s: float | None = None, **changes: Any) -> Iterator[Running]:
@@ -299,12 +293,25 @@ class Session:
         }
         return ContainerSpec(**fields)
 
+    @once
     def sample(self) -> CheckPayload:
         """A request that the server answers well: the user's, else the first of the lab's own.
 
         Raises ``CannotTry`` when there is none.
         """
-        return self.once("sample", self._find_sample)
+        base = self.base()
+        if self.subject.payload is not None:
+            body, kind = self.subject.payload, self.subject.content_type
+            answer = base.invoke(body, kind)
+            if answer.good:
+                return CheckPayload(body=body, content_type=kind, given=True, first=answer)
+            raise CannotTry(f"the payload is answered with {answer.words}")
+        for body, kind in CANDIDATES:
+            answer = base.invoke(body, kind)
+            if answer.good:
+                return CheckPayload(body=body, content_type=kind, given=False, first=answer)
+            base = self.base()
+        raise CannotTry("the lab has no payload that this model answers: give one with --payload")
 
     def sample_if_any(self) -> CheckPayload | None:
         """The same, but None when there is none."""
@@ -313,27 +320,12 @@ class Session:
         except CannotTry:
             return None
 
+    @once
     def isolated_network(self) -> str:
         """The name of a network that leads nowhere, from which containers are reached all the same.
 
         Raises ``CannotTry`` where containers are not on a network of this machine.
         """
-        return self.once("network", self._make_network)
-
-    def close(self) -> None:
-        self._stack.close()
-
-    def _refuse_foreign(self, error: NeverReady) -> None:
-        """An image for the other platform that this machine cannot run breaks no rule by that."""
-        here = self.where.native
-        wrong = EXEC_FORMAT_ERROR in f"{error} {error.seen.log_tail}"
-        if wrong and here is not self.subject.platform:
-            raise CannotTry(
-                f"this machine ({here}) cannot run {self.subject.platform} images; "
-                "`lab doctor` says what emulation needs"
-            ) from error
-
-    def _make_network(self) -> str:
         engine = self.where.engine
         if not engine.bridged:
             raise CannotTry("containers of this engine cannot be reached without a published port")
@@ -349,6 +341,19 @@ class Session:
 
         self._stack.callback(remove)
         return name
+
+    def close(self) -> None:
+        self._stack.close()
+
+    def _refuse_foreign(self, error: NeverReady) -> None:
+        """An image for the other platform that this machine cannot run breaks no rule by that."""
+        here = self.where.native
+        wrong = EXEC_FORMAT_ERROR in f"{error} {error.seen.log_tail}"
+        if wrong and here is not self.subject.platform:
+            raise CannotTry(
+                f"this machine ({here}) cannot run {self.subject.platform} images; "
+                "`lab doctor` says what emulation needs"
+            ) from error
 
     @contextmanager
     def _model(self, changes: Mapping[str, Any]) -> Iterator[Sequence[Mount]]:
@@ -368,21 +373,6 @@ class Session:
         finally:
             # What a container wrote as root may not be ours to remove.
             shutil.rmtree(copy, ignore_errors=True)
-
-    def _find_sample(self) -> CheckPayload:
-        base = self.base()
-        if self.subject.payload is not None:
-            body, kind = self.subject.payload, self.subject.content_type
-            answer = base.invoke(body, kind)
-            if answer.good:
-                return CheckPayload(body=body, content_type=kind, given=True, first=answer)
-            raise CannotTry(f"the payload is answered with {answer.words}")
-        for body, kind in CANDIDATES:
-            answer = base.invoke(body, kind)
-            if answer.good:
-                return CheckPayload(body=body, content_type=kind, given=False, first=answer)
-            base = self.base()
-        raise CannotTry("the lab has no payload that this model answers: give one with --payload")
 
     @contextmanager
     def _started(self, changes: Mapping[str, Any], *, within_s: float) -> Iterator[Running]:

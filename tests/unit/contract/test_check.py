@@ -16,7 +16,7 @@ from lab.contract.rules.conditions import SERVERLESS_USER
 from lab.contract.rules.image import MOST_LAYERS, SIZE_LIMIT
 from lab.contract.rules.start import BIND_LABEL
 from lab.contract.running.readiness import Unready
-from lab.contract.running.session import CannotTry, NeverReady, Session
+from lab.contract.running.session import CannotTry, NeverReady, Session, once
 from lab.errors import EngineError, UsageError
 from lab.progress import Silent
 from lab.spec import PORT, Platform
@@ -102,18 +102,20 @@ def test_rules_run_in_order_and_see_the_findings_before_them(session: Session) -
 def test_a_measurement_is_made_once_and_so_is_its_failure(session: Session) -> None:
     made = []
 
-    def measure() -> int:
+    @once
+    def measure(_: Session) -> int:
         made.append(1)
         return 7
 
-    def refuse() -> int:
+    @once
+    def refuse(_: Session) -> int:
         made.append(2)
         raise CannotTry("no")
 
-    assert [session.once("a", measure), session.once("a", measure)] == [7, 7]
+    assert [measure(session), measure(session)] == [7, 7]
     for _ in range(2):
         with pytest.raises(CannotTry, match="no"):
-            session.once("b", refuse)
+            refuse(session)
     assert made == [1, 2]
 
 
