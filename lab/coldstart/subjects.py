@@ -11,11 +11,12 @@ from lab.coldstart.plan import OwnImage, Plan
 from lab.coldstart.record import Cell, ModelRecord
 from lab.coldstart.schedule import cells
 from lab.coldstart.trial import Subject
-from lab.engine.api import Engine, ImageFacts
-from lab.errors import DiskFullError, EngineError, ImageNotFoundError, UsageError
+from lab.engine.api import Engine
+from lab.errors import UsageError
 from lab.images.variants import VARIANTS, image_ref
 from lab.progress import Progress
 from lab.spec import FLOOR, Platform, Runtime
+from lab.start.image import ensure_image
 
 Key = tuple[str, str, Platform]
 """Variant, model, platform: what a subject depends on."""
@@ -83,10 +84,7 @@ def ensure_own(own: OwnImage, platform: Platform, engine: Engine, progress: Prog
     Raises ``ImageNotFoundError`` when it is nowhere, ``UsageError`` when it is for a processor
     that was not asked for.
     """
-    try:
-        facts = engine.image(own.image)
-    except ImageNotFoundError:
-        facts = _pulled(own.image, platform, engine, progress)
+    facts = ensure_image(own.image, platform, engine, progress)
     if facts.platform is not platform:
         raise UsageError(
             f"{own.image} is for {facts.platform}, and the plan says {platform}.",
@@ -105,20 +103,6 @@ def check_own(own: OwnImage) -> None:
     if own.model_data is not None:
         with unpacked(own.model_data):
             pass
-
-
-def _pulled(ref: str, platform: Platform, engine: Engine, progress: Progress) -> ImageFacts:
-    try:
-        with progress.step(f"Pull {ref}"):
-            engine.pull(ref, platform=platform)
-    except DiskFullError:
-        raise
-    except EngineError as error:
-        raise ImageNotFoundError(
-            f"The engine has no image {ref}. {error.what}",
-            remedy="Check its name, build it, or log in to its registry and pull it by hand.",
-        ) from error
-    return engine.image(ref)
 
 
 def _ours(variant: str, model: str, platform: Platform) -> tuple[Subject, ModelRecord]:

@@ -226,8 +226,8 @@ def prepares(monkeypatch: pytest.MonkeyPatch) -> Prepares:
 
 
 def test_a_variant_s_name_is_its_image_for_the_platform(prepares: Prepares) -> None:
-    wish = CheckRequest(image="floor", platform=ARM)
-    with subject.prepared(wish, prepares.engine, Silent()) as (of, where):
+    request = CheckRequest(image="floor", platform=ARM)
+    with subject.prepared(request, prepares.engine, Silent()) as (of, where):
         assert (of.image, of.platform) == ("inference-lab/floor:arm64", ARM)
         assert where.native is AMD
     with subject.prepared(CheckRequest(image="floor"), prepares.engine, Silent()) as (of, _):
@@ -245,10 +245,10 @@ def test_without_emulation_the_rules_that_need_none_are_tried_all_the_same(
 
 
 def test_an_instance_type_that_there_is_not_is_named_with_the_nearest(prepares: Prepares) -> None:
-    wish = CheckRequest(image="floor", instance_type="ml.m6g.lagre")
+    request = CheckRequest(image="floor", instance_type="ml.m6g.lagre")
     with (
         pytest.raises(UsageError, match=r"no instance type ml\.m6g\.lagre") as caught,
-        subject.prepared(wish, prepares.engine, Silent()),
+        subject.prepared(request, prepares.engine, Silent()),
     ):
         pass
     assert "ml.m6g.large" in caught.value.remedy
