@@ -22,6 +22,14 @@ class Figure:
     value: float
     interval: Interval | None
 
+    def words(self, scale: float, digits: int) -> str:
+        """``1.20 (1.10 to 1.31)``, times ``scale``; without an interval that says nothing."""
+        text = f"{self.value * scale:.{digits}f}"
+        if self.interval is None or not self.interval.confident:
+            return text
+        low, high = self.interval.low * scale, self.interval.high * scale
+        return f"{text} ({low:.{digits}f} to {high:.{digits}f})"
+
 
 def figure_of(values: Sequence[float]) -> Figure:
     """The median and its interval."""

@@ -1,7 +1,7 @@
 """A serve bench from nothing: image, model, container, rounds, and all of it cleaned up."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path, PurePosixPath
@@ -9,10 +9,9 @@ from typing import Final
 
 from lab.artifacts import archive, build, store
 from lab.bench.figures import keep
-from lab.bench.load import TIMEOUT_S, LoadTarget
-from lab.bench.serving import ServeBenchOptions, arms_of, measure
-from lab.bench.serving_result import ServingResult, summarise
-from lab.engine.api import Container, ContainerSpec, Engine, Mount
+from lab.bench.load import TIMEOUT_S, Block, LoadTarget
+from lab.bench.serving import Arm, ServeBenchOptions, ServingResult, arms_of, measure, summarise
+from lab.engine.api import ContainerSpec, Engine, Mount
 from lab.engine.emulation.qemu import ensure_runs
 from lab.errors import EngineError
 from lab.images.build import ensure as ensure_images
@@ -53,11 +52,9 @@ def run(job: ServingJob, engine: Engine, progress: Progress) -> tuple[ServingRes
     ensure_images([job.variant], platform=platform, engine=engine, progress=progress)
     with (
         bench_lock("A serve bench"),
-        _served(job, runtime, engine, platform, patience(platform, native=native)) as served,
+        _arms(job, runtime, engine, platform) as run_arm,
         progress.step(f"Measuring {job.variant} with {job.model}") as step,
     ):
-        container, target, command = served
-        run_arm = arms_of(container, target, command, job.options)
         total = job.options.rounds + 1
         rounds = measure(run_arm, job.options, lambda done: step.advance(done + 1, total))
     result = summarise(rounds, emulated=emulated(platform, native=native))
@@ -73,31 +70,30 @@ def run(job: ServingJob, engine: Engine, progress: Progress) -> tuple[ServingRes
 
 
 @contextmanager
-def _served(
-    job: ServingJob, runtime: Runtime, engine: Engine, platform: Platform, times: float
-) -> Iterator[tuple[Container, LoadTarget, list[str]]]:
+def _arms(
+    job: ServingJob, runtime: Runtime, engine: Engine, platform: Platform
+) -> Iterator[Callable[[Arm], Block]]:
     payload = store.payload(job.model)
-    owner = f"serve-bench-{os.getpid()}"
+    native = engine.facts().platform
+    longer = patience(platform, native=native)
     with archive.unpacked(store.find(job.model, runtime).path) as model:
         (model.parent / "payload").write_bytes(payload.path.read_bytes())
         spec = ContainerSpec(
             image=image_ref(job.variant, platform),
             platform=platform,
-            env=environment(platform, native=engine.facts().platform),
+            env=environment(platform, native=native),
             model_dir=PurePosixPath(model),
             mounts=(Mount(source=str(model.parent / "payload"), target=_INSIDE),),
-            labels={LABEL_ROLE: "serve-bench", LABEL_OWNER: owner},
+            labels={LABEL_ROLE: "serve-bench", LABEL_OWNER: f"serve-bench-{os.getpid()}"},
             publish=0,
         )
-        with serving(engine, spec, within_s=_READY_TIMEOUT_S * times) as served:
+        with serving(engine, spec, within_s=_READY_TIMEOUT_S * longer) as served:
             target = LoadTarget(
                 address=served.address,
                 payload=payload.path.read_bytes(),
                 content_type=payload.content_type,
-                timeout_s=TIMEOUT_S * times,
+                timeout_s=TIMEOUT_S * longer,
             )
-            yield served.container, target, _inprocess(payload.content_type)
-
-
-def _inprocess(content_type: str) -> list[str]:
-    return ["python3", "-m", "app.inprocess", "--payload", _INSIDE, "--content-type", content_type]
+            command = ["python3", "-m", "app.inprocess", "--payload", _INSIDE]
+            command += ["--content-type", payload.content_type]
+            yield arms_of(served.container, target, command, job.options)

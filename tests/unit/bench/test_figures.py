@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, cast
 import pytest
 
 from lab.bench.figures import keep
-from lab.bench.serving import Arm, ServeBenchOptions, measure
-from lab.bench.serving_result import summarise
+from lab.bench.serving import Arm, ServeBenchOptions, measure, summarise
 from lab.spec import Platform
 from tests.unit.bench.test_serving import BLOCKS
 from tests.unit.coldstart.fakes import FakeEngine

@@ -7,8 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from lab.bench.load import Block, LoadTarget, run_block
-from lab.bench.serving import Arm, ServeBenchOptions, measure
-from lab.bench.serving_result import summarise
+from lab.bench.serving import Arm, ServeBenchOptions, measure, summarise
 from lab.errors import ContainerFailedError
 
 BLOCKS = {
