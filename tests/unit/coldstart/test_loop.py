@@ -5,8 +5,7 @@ import pytest
 
 from lab.coldstart import schedule
 from lab.coldstart.folder import RunFolder
-from lab.coldstart.loop import InterruptedRunError, measure
-from lab.coldstart.pace import Pace, words
+from lab.coldstart.loop import InterruptedRunError, Pace, measure, words
 from lab.coldstart.record import Failure, FailureKind, Outcome, Sample
 from lab.coldstart.schedule import Trial
 from lab.errors import DiskFullError, EngineError, RegistryError
