@@ -4,7 +4,7 @@ import gc
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
@@ -191,7 +191,7 @@ class ContainerExecutor:
                 container = site.engine.create(spec)
         try:
             observed = self._observe(container, subject, recorder, trial.cell)
-            recorder.evidence |= observed.identity.evidence()
+            recorder.evidence |= asdict(observed.identity)
             begin_ns = recorder.marks[Mark.BEGIN]
             _refuse_warm(
                 checks.fresh(
@@ -205,11 +205,11 @@ class ContainerExecutor:
     def _restart(self, trial: Trial, subject: Subject, recorder: TrialRecorder) -> Observed:
         cell = trial.cell
         kept = self._kept.get(cell) or self._keep(trial, subject)
-        recorder.evidence["before"] = kept.last.evidence()
+        recorder.evidence["before"] = asdict(kept.last)
         try:
             recorder.begin()
             observed = self._observe(kept.container, subject, recorder, cell)
-            recorder.evidence |= observed.identity.evidence()
+            recorder.evidence |= asdict(observed.identity)
             _refuse_warm(checks.restarted(kept.last, observed.identity))
             kept.last = observed.identity
             kept.container.stop(grace_s=STOP_GRACE_S)

@@ -60,7 +60,6 @@ class LocalSite:
         self._folder = folder
 
     def bring(self, subject: Subject, recorder: TrialRecorder) -> Placement:
-        """Unpack the model archive."""
         if subject.archive is None:
             return Placement(image=subject.image, model_dir=None)
         with recorder.span(Mark.FETCH_BEGIN, Mark.FETCH_END):
@@ -69,7 +68,6 @@ class LocalSite:
         return Placement(image=subject.image, model_dir=PurePosixPath(self._folder))
 
     def forget(self) -> None:
-        """Delete the unpacked model."""
         shutil.rmtree(self._folder, ignore_errors=True)
 
 

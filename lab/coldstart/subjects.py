@@ -30,7 +30,6 @@ class Subjects:
     models: Sequence[ModelRecord]
 
     def of(self, cell: Cell) -> Subject:
-        """What a cell starts."""
         return self.by_key[cell.variant, cell.model, cell.platform]
 
 

@@ -114,5 +114,4 @@ class Verdicts:
 
     @property
     def failed(self) -> bool:
-        """Whether any rule is broken."""
         return any(one.verdict is Verdict.FAIL for one in self.findings)

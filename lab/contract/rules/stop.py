@@ -44,7 +44,6 @@ class Stop:
 
     @property
     def shell(self) -> bool:
-        """Whether process 1 is a shell."""
         return bool(self.process_one) and (
             PurePosixPath((self.process_one or ("",))[0]).name.lstrip("-") in _SHELLS
         )

@@ -43,7 +43,6 @@ class HttpCall:
 
     @property
     def good(self) -> bool:
-        """Whether it was answered 2xx."""
         return self.status is not None and 200 <= self.status < 300
 
     @property

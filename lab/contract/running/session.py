@@ -104,7 +104,6 @@ class Running:
         return calls.call(self.address, prepared, timeout_s=timeout_s * self.patience)
 
     def alive(self) -> bool:
-        """Whether it still runs."""
         try:
             return self.container.state().running
         except EngineError:
