@@ -7,9 +7,10 @@ from lab.bench.serving import (
     OVERHEAD_TARGET_S,
     THROUGHPUT_TARGET,
     ServeBenchOptions,
+    ServingJob,
     ServingResult,
+    run,
 )
-from lab.bench.serving_session import ServingJob, run
 from lab.cli.console import ConsoleProgress, out
 from lab.cli.platforms import parse_platform
 from lab.engine.select import open_engine

@@ -134,44 +134,31 @@ class ContainerExecutor:
         shutil.rmtree(self._bench.work, ignore_errors=True)
 
     def _start(self, trial: Trial, recorder: TrialRecorder) -> Observed:
+        """The start that the trial's cell asks for, and nothing warmer."""
         kind = trial.cell.start_kind
         if kind in self._bench.unable:
             raise TrialSkipped(self._bench.unable[kind])
         subject = self._subject_of(trial.cell)
-        match kind:
-            case StartKind.RESTART:
-                return self._restart(trial, subject, recorder)
-            case StartKind.FRESH:
-                return self._fresh(trial, subject, recorder)
-            case StartKind.DISKCOLD:
-                return self._disk_cold(trial, subject, recorder)
-            case StartKind.PULL:
-                return self._pull(trial, subject, recorder)
-
-    def _fresh(self, trial: Trial, subject: Subject, recorder: TrialRecorder) -> Observed:
-        site = self._site(f"{trial.index}")
+        if kind is StartKind.RESTART:
+            return self._restart(trial, subject, recorder)
+        if kind is StartKind.PULL:
+            if self._bench.cold is None:
+                raise TrialSkipped("there is no cold host here")
+            with self._bench.cold(trial.cell.platform) as site:
+                return self._new_container(site, trial, subject, recorder, ())
+        if kind is StartKind.DISKCOLD:
+            dropped = pagecache.drop()
+            recorder.evidence |= {
+                "page_cache_before_bytes": dropped.before_bytes,
+                "page_cache_after_bytes": dropped.after_bytes,
+            }
+            _refuse_warm(checks.disk_cold(dropped))
+        local = self._site(f"{trial.index}")
         known = [one.id for one in self._bench.engine.containers({})]
         try:
-            recorder.begin()
-            return self._new_container(site, trial, subject, recorder, known)
+            return self._new_container(local, trial, subject, recorder, known)
         finally:
-            site.forget()
-
-    def _disk_cold(self, trial: Trial, subject: Subject, recorder: TrialRecorder) -> Observed:
-        dropped = pagecache.drop()
-        recorder.evidence |= {
-            "page_cache_before_bytes": dropped.before_bytes,
-            "page_cache_after_bytes": dropped.after_bytes,
-        }
-        _refuse_warm(checks.disk_cold(dropped))
-        return self._fresh(trial, subject, recorder)
-
-    def _pull(self, trial: Trial, subject: Subject, recorder: TrialRecorder) -> Observed:
-        if self._bench.cold is None:
-            raise TrialSkipped("there is no cold host here")
-        with self._bench.cold(trial.cell.platform) as site:
-            recorder.begin()
-            return self._new_container(site, trial, subject, recorder, ())
+            local.forget()
 
     def _new_container(
         self,
@@ -181,6 +168,8 @@ class ContainerExecutor:
         recorder: TrialRecorder,
         known: Sequence[str],
     ) -> Observed:
+        """From nothing but what the site has; ``known`` are containers that it is none of."""
+        recorder.begin()
         placement = site.bring(subject, recorder)
         spec = self._spec(trial.cell, placement, site.publish)
         if self._processes:

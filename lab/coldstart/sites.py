@@ -71,29 +71,26 @@ class LocalSite:
         shutil.rmtree(self._folder, ignore_errors=True)
 
 
-@dataclass(frozen=True, kw_only=True)
-class _RegistryContents:
-    """What the registry holds for this run."""
-
-    names: Mapping[str, str]
-    """An image's local name to the name by which a cold host pulls it."""
-    archives: Mapping[Path, tuple[str, str]]
-    """URL and digest of each model archive."""
-
-
 class _ColdSite:
-    """One cold host."""
+    """One cold host; ``archives`` has the URL and the digest of each model archive."""
 
-    def __init__(self, host: ColdHost, contents: _RegistryContents, platform: Platform) -> None:
+    def __init__(
+        self,
+        host: ColdHost,
+        registry: Registry,
+        archives: Mapping[Path, tuple[str, str]],
+        platform: Platform,
+    ) -> None:
         self.engine = host.engine
         self.publish: int | None = host.publish
         self._host = host
-        self._contents = contents
+        self._registry = registry
+        self._archives = archives
         self._platform = platform
 
     def bring(self, subject: Subject, recorder: TrialRecorder) -> Placement:
         """Pull the image, then fetch and unpack the model over the same link."""
-        name = self._contents.names[subject.image]
+        name = self._registry.pull_ref(subject.image)
         pulled = self._host.pull(name, platform=self._platform)
         recorder.marks[Mark.PULL_BEGIN] = pulled.begin_ns
         recorder.marks[Mark.PULL_DOWNLOADED] = pulled.downloaded_ns
@@ -102,7 +99,7 @@ class _ColdSite:
         recorder.evidence["pulled_from"] = name
         if subject.archive is None:
             return Placement(image=name, model_dir=None)
-        url, digest = self._contents.archives[subject.archive]
+        url, digest = self._archives[subject.archive]
         with recorder.span(Mark.FETCH_BEGIN, Mark.FETCH_END):
             self._host.fetch(url, digest, MODEL)
         return Placement(image=name, model_dir=MODEL)
@@ -125,14 +122,14 @@ def cold_hosts(
     helper = image_ref("coldhost", native)
     registry = Registry.ensure(engine, image_ref("registry", native), progress)
     try:
-        contents = _fill(registry, engine, list(subjects), progress)
+        archives = _fill(registry, engine, list(subjects), progress)
         with Link.shape(engine, registry, bandwidth, image=helper, owner=owner) as link:
 
             @contextmanager
             def cold_site(platform: Platform) -> Iterator[Site]:
                 link.check()
                 with cold_host(engine, image=helper, owner=owner) as host:
-                    yield _ColdSite(host, contents, platform)
+                    yield _ColdSite(host, registry, archives, platform)
                     # A registry that came back in the middle answered over a link without a shape.
                     link.check()
 
@@ -146,8 +143,8 @@ def _fill(
     engine: DockerEngine,
     subjects: Sequence[tuple[Subject, Platform]],
     progress: Progress,
-) -> _RegistryContents:
-    """Push the images and model archives that the registry has not."""
+) -> Mapping[Path, tuple[str, str]]:
+    """Push the images and model archives that the registry has not; where the archives are."""
     for platform in dict.fromkeys(platform for _, platform in subjects):
         images = [subject.image for subject, its in subjects if its is platform]
         registry.push_all(engine, images, progress, arch=platform.arch)
@@ -155,5 +152,4 @@ def _fill(
     for archive in dict.fromkeys(one.archive for one, _ in subjects if one.archive is not None):
         digest = registry.put_blob(MODELS, archive)
         archives[archive] = (registry.blob_url(MODELS, digest), digest)
-    names = {subject.image: registry.pull_ref(subject.image) for subject, _ in subjects}
-    return _RegistryContents(names=names, archives=archives)
+    return archives
