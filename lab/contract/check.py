@@ -18,7 +18,6 @@ from lab.contract.rules import (
     secrets,
     start,
     stop,
-    weight,
 )
 from lab.contract.running.session import CannotTry, NeverReady, Session, Tries
 from lab.errors import LabError, UsageError
@@ -29,7 +28,6 @@ _TRIES: Final[Tries] = {
     **manifest.TRIES,
     **entrypoint.TRIES,
     **secrets.TRIES,
-    **weight.TRIES,
     **start.TRIES,
     **ping.TRIES,
     **invoke.TRIES,

@@ -1,10 +1,10 @@
-"""The rules about the image as a whole: its platform, its size, its layers."""
+"""The rules about the image as a whole: its platform, its size, its layers, its ballast."""
 
 from collections import Counter
 from collections.abc import Mapping
 from typing import Final
 
-from lab.contract.layers.saved import MACHINES, Saved, SavedLayer
+from lab.contract.layers.saved import MACHINES, MODEL_PLACE, Saved, SavedLayer
 from lab.contract.model import Judged, Tried, Verdict
 from lab.contract.running.session import CannotTry, Session, Tries
 from lab.endpoint.instances import InstanceType, table
@@ -18,6 +18,8 @@ _CLOSE_CALL: Final = 0.8
 MOST_LAYERS: Final = 127
 """That container engines can stack."""
 _MANY_LAYERS: Final = 100
+_NEGLIGIBLE: Final = 10_000_000
+_SHOWN: Final = 3
 
 
 def judge_instance(declared: Platform, instance: InstanceType) -> Judged:
@@ -76,6 +78,30 @@ def judge_layers(count: int) -> Judged:
     return verdict, f"{count} layer{'' if count == 1 else 's'}"
 
 
+def judge_leftovers(image: Saved) -> Judged:
+    """What was left behind, in whichever layer."""
+    counted: Counter[str] = Counter()
+    for layer in image.layers:
+        counted.update(layer.leftovers)
+    total = counted.total()
+    if total < _NEGLIGIBLE:
+        return Verdict.PASS, f"{format_bytes(total)}" if total else "none"
+    parts = ", ".join(f"{what} {format_bytes(size)}" for what, size in counted.most_common(_SHOWN))
+    return Verdict.WARN, f"{format_bytes(total)}: {parts}"
+
+
+def judge_model_data(image: Saved) -> Judged:
+    """A model in the image, where the mount hides it or elsewhere."""
+    hidden = sum(layer.under_mount for layer in image.layers)
+    if hidden:
+        return Verdict.WARN, f"{format_bytes(hidden)} in /{MODEL_PLACE}, hidden by the mount"
+    baked = [one for layer in image.layers for one in layer.models]
+    if not baked:
+        return Verdict.PASS, "no model in the image"
+    path, size = max(baked, key=lambda one: one[1])
+    return Verdict.WARN, f"baked in: {len(baked)}, the largest /{path} of {format_bytes(size)}"
+
+
 def programs_of(image: Saved) -> Mapping[str, int]:
     """The programs of an image's last state, as far as they were not removed."""
     found: dict[str, int] = {}
@@ -132,4 +158,6 @@ TRIES: Tries = {
     "instance-type": _instance,
     "image-size": _size,
     "layers": _layers,
+    "leftovers": lambda session: judge_leftovers(session.saved()),
+    "model-data": lambda session: judge_model_data(session.saved()),
 }

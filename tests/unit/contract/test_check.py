@@ -57,7 +57,7 @@ def raising(error: Exception) -> Callable[[Session], Tried]:
         (ZeroDivisionError("oops"), "the check itself failed: ZeroDivisionError: oops"),
         (EngineError("The engine\nhas gone."), "it cannot be tried here: The engine has gone."),
         (
-            NeverReady("It exited.", Unready(kind=CauseKind.EARLY_EXIT)),
+            NeverReady(Unready(kind=CauseKind.EARLY_EXIT, message="It exited.")),
             "a container did not get ready: It exited.",
         ),
     ],
