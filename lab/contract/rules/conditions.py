@@ -2,15 +2,14 @@
 
 from collections.abc import Callable
 from functools import partial
-from typing import Any, Final
+from typing import Any
 
 from lab.contract.model import Judged, Tried, Verdict
 from lab.contract.rules.start import unready_words
 from lab.contract.running.calls import HttpCall
 from lab.contract.running.session import CannotTry, NeverReady, Session, Tries
+from lab.endpoint.launch.local import SERVERLESS_USER
 from lab.units import format_seconds
-
-SERVERLESS_USER: Final = "993:990"
 
 
 def judge_condition(
@@ -24,11 +23,8 @@ def judge_condition(
     if answer is None:
         return Verdict.PASS, f"{said} (no payload: not invoked)"
     if not answer.good:
-        slow = emulated and answer.late
-        return (
-            Verdict.SKIP if slow else Verdict.FAIL,
-            f"{said}, but an invocation: {answer.words} {answer.said}".rstrip(),
-        )
+        verdict = Verdict.SKIP if emulated and answer.late else Verdict.FAIL
+        return verdict, f"{said}, but an invocation: {answer.words_and_body}"
     if ready_s > 2 * usual_s + 1 and not emulated:
         return Verdict.WARN, f"{said} instead of {format_seconds(usual_s)}: what does it wait for?"
     return Verdict.PASS, f"{said}, invocation {answer.words}"

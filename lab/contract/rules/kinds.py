@@ -11,12 +11,12 @@ from typing import Any, Final
 
 from lab.contract.fitness import REAL_TIME, SERVERLESS, fitness, spoilers
 from lab.contract.model import Judged, Tried, Verdict
-from lab.contract.rules.conditions import SERVERLESS_USER
 from lab.contract.rules.memory import trials
 from lab.contract.rules.start import SERVERLESS_START_S, unready_words
 from lab.contract.running.calls import HttpCall
 from lab.contract.running.multimodel import PLACE, ModelStep, converse
 from lab.contract.running.session import CannotTry, NeverReady, Session, Tries
+from lab.endpoint.launch.local import SERVERLESS_USER
 from lab.engine.api import Mount
 from lab.spec import SERVERLESS_TIERS, Platform, Tier
 from lab.units import format_seconds

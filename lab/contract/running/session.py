@@ -116,8 +116,6 @@ class CheckPayload:
 
     body: bytes
     content_type: str
-    given: bool
-    """Whether the user gave it; else it is one of the lab's own that happens to be understood."""
     first: HttpCall
 
 
@@ -298,18 +296,14 @@ class Session:
 
         Raises ``CannotTry`` when there is none.
         """
-        base = self.base()
-        if self.subject.payload is not None:
-            body, kind = self.subject.payload, self.subject.content_type
-            answer = base.invoke(body, kind)
+        given = self.subject.payload
+        tried = CANDIDATES if given is None else ((given, self.subject.content_type),)
+        for body, kind in tried:
+            answer = self.base().invoke(body, kind)
             if answer.good:
-                return CheckPayload(body=body, content_type=kind, given=True, first=answer)
-            raise CannotTry(f"the payload is answered with {answer.words}")
-        for body, kind in CANDIDATES:
-            answer = base.invoke(body, kind)
-            if answer.good:
-                return CheckPayload(body=body, content_type=kind, given=False, first=answer)
-            base = self.base()
+                return CheckPayload(body=body, content_type=kind, first=answer)
+            if given is not None:
+                raise CannotTry(f"the payload is answered with {answer.words}")
         raise CannotTry("the lab has no payload that this model answers: give one with --payload")
 
     def sample_if_any(self) -> CheckPayload | None:

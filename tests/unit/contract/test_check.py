@@ -12,11 +12,11 @@ from lab.contract.fitness import fitness
 from lab.contract.layers.saved import MODEL_PLACE
 from lab.contract.model import CheckedImage, RuleContext, RuleFinding, Tried, Verdict
 from lab.contract.rules import kinds
-from lab.contract.rules.conditions import SERVERLESS_USER
 from lab.contract.rules.image import MOST_LAYERS, SIZE_LIMIT
 from lab.contract.rules.start import BIND_LABEL
 from lab.contract.running.readiness import Unready
 from lab.contract.running.session import CannotTry, NeverReady, Session, once
+from lab.endpoint.launch.local import SERVERLESS_USER
 from lab.errors import EngineError, UsageError
 from lab.progress import Silent
 from lab.spec import PORT, Platform
