@@ -1,5 +1,6 @@
 """A run from its plan to its last sample: locked, prepared, measured, cleaned up."""
 
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
@@ -104,24 +105,23 @@ def resume(
 
 def changed(record: Run, ready: Prepared) -> list[str]:
     """What is not as it was when the run began, in words."""
-    before = {f"image {one.variant} ({one.platform.arch})": _same(one) for one in record.images}
-    before |= {f"model {one.name} ({one.archive})": one.sha256 for one in record.models}
-    now = {f"image {one.variant} ({one.platform.arch})": _same(one) for one in ready.images}
-    now |= {f"model {one.name} ({one.archive})": one.sha256 for one in ready.models}
-    before["the engine"] = str(record.engine.get("kind"))
-    now["the engine"] = str(ready.engine.get("kind"))
-    return [
-        f"{what} was {_short(before.get(what))} and is {_short(now.get(what))}"
-        for what in (*before, *(what for what in now if what not in before))
-        if before.get(what) != now.get(what)
-    ]
+    return _differences(_contents(record), _contents(ready), _short)
+
+
+def _contents(of: Run | Prepared) -> Mapping[str, str]:
+    found = {
+        f"image {one.variant} ({one.platform.arch})": one.image_id or one.digest or one.ref
+        for one in of.images
+    }
+    found |= {f"model {one.name} ({one.archive})": one.sha256 for one in of.models}
+    return {**found, "the engine": str(of.engine.get("kind"))}
 
 
 def verdict(folder: RunFolder) -> ContainerFailedError | None:
     """The error for a variant that never once answered, or None."""
-    by_variant: dict[str, list[Sample]] = {}
+    by_variant = defaultdict[str, list[Sample]](list)
     for sample in folder.samples():
-        by_variant.setdefault(sample.cell.variant, []).append(sample)
+        by_variant[sample.cell.variant].append(sample)
     for variant, samples in by_variant.items():
         failed = [sample for sample in samples if sample.failure is not None]
         if not failed or any(sample.outcome is Outcome.OK for sample in samples):
@@ -183,19 +183,17 @@ def _record(run_id: str, plan: Plan, trials: Sequence[Trial], ready: Prepared) -
     )
 
 
-def _same(image: ImageRecord) -> str:
-    return image.image_id or image.digest or image.ref
-
-
 def _short(value: str | None) -> str:
     return "missing" if value is None else value.removeprefix("sha256:")[:12]
 
 
-def _differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
+def _differences(
+    before: Mapping[str, Any], now: Mapping[str, Any], show: Callable[[Any], str] = repr
+) -> list[str]:
     return [
-        f"{key} was {before.get(key)!r} and is {now.get(key)!r}"
-        for key in sorted({*before, *now})
-        if before.get(key) != now.get(key)
+        f"{what} was {show(before.get(what))} and is {show(now.get(what))}"
+        for what in dict.fromkeys((*before, *now))
+        if before.get(what) != now.get(what)
     ]
 
 

@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from lab.artifacts import store
@@ -122,18 +122,9 @@ def _ours(variant: str, model: str, platform: Platform) -> tuple[Subject, ModelR
 
 def _floor(others: Sequence[Subject], platform: Platform) -> Subject:
     """The floor fetches the smallest archive of its model, and is asked the same."""
-    with_archive = [one for one in others if one.archive is not None]
-    like = min(with_archive, key=_archive_bytes) if with_archive else others[0]
-    return Subject(
-        image=image_ref(FLOOR, platform),
-        archive=like.archive,
-        payload=like.payload,
-        content_type=like.content_type,
-    )
-
-
-def _archive_bytes(subject: Subject) -> int:
-    return 0 if subject.archive is None else subject.archive.stat().st_size
+    sizes = {one.archive.stat().st_size: one for one in others if one.archive is not None}
+    like = sizes[min(sizes)] if sizes else others[0]
+    return replace(like, image=image_ref(FLOOR, platform))
 
 
 def _read(path: Path, what: str) -> bytes:
