@@ -14,9 +14,9 @@ _HEAD: Final = 2048
 Judge = Callable[[str], Sequence[Leak]]
 
 
-def _holding(pattern: str, what: str, flags: int = 0) -> Judge:
+def _holding(pattern: str, what: str) -> Judge:
     """A file that only is a finding when it holds something of this form."""
-    form = re.compile(pattern, flags)
+    form = re.compile(pattern)
     return lambda text: [Leak(what=what)] if form.search(text) else []
 
 
@@ -29,38 +29,44 @@ def _env(text: str) -> Sequence[Leak]:
     return found[:1] or ([Leak(what="an .env file", sure=False)] if text.strip() else [])
 
 
-_AWS: Final = _holding(r"aws_secret_access_key\s*=\s*\S{16,}", "AWS credentials", re.IGNORECASE)
-_DOCKER: Final = _holding(
-    r'"(?:auth|identitytoken|password)"\s*:\s*"[^"]{4,}"', "a registry's credentials"
-)
-_HUGGING_FACE: Final = _holding(r"\Ahf_", "a Hugging Face token")
-_KUBE: Final = _holding(
-    r"^\s*(?:token|client-key-data|password):\s*\S{6,}", "a cluster's credentials", re.MULTILINE
-)
-_NETRC: Final = _holding(r"\bpassword\s+(?!\$|<)\S+", "a .netrc with a password")
-_NPM: Final = _holding(r"_(?:authToken|auth|password)\s*=\s*(?!\$)\S{6,}", "an .npmrc with a token")
-_PYPIRC: Final = _holding(
-    r"^\s*password\s*[:=]\s*(?!\$|<|%)\S+", "a .pypirc with a password", re.MULTILINE
-)
-
 _FILES: Final[Sequence[tuple[re.Pattern[str], Judge]]] = tuple(
     (re.compile(rf"(?:.*/)?{pattern}"), judge)
     for pattern, judge in (
-        (r"\.aws/credentials", _AWS),
-        (r"[._]netrc", _NETRC),
-        (r"\.pypirc", _PYPIRC),
-        (r"\.docker/config\.json", _DOCKER),
-        (r"\.dockercfg", _DOCKER),
+        (
+            r"\.aws/credentials",
+            _holding(r"(?i)aws_secret_access_key\s*=\s*\S{16,}", "AWS credentials"),
+        ),
+        (
+            r"\.pypirc",
+            _holding(r"(?m)^\s*password\s*[:=]\s*(?!\$|<|%)\S+", "a .pypirc with a password"),
+        ),
+        (
+            r"(?:\.docker/config\.json|\.dockercfg)",
+            _holding(
+                r'"(?:auth|identitytoken|password)"\s*:\s*"[^"]{4,}"', "a registry's credentials"
+            ),
+        ),
         (r"\.git-credentials", in_url),
         (r"\.git/config", _git),
-        (r"\.npmrc", _NPM),
-        (r"\.kube/config", _KUBE),
+        (
+            r"\.npmrc",
+            _holding(r"_(?:authToken|auth|password)\s*=\s*(?!\$)\S{6,}", "an .npmrc with a token"),
+        ),
+        (
+            r"\.kube/config",
+            _holding(
+                r"(?m)^\s*(?:token|client-key-data|password):\s*\S{6,}", "a cluster's credentials"
+            ),
+        ),
         (r"\.env(?:\.(?!example|sample|template|dist)[\w-]+)?", _env),
         (r"(?:pip\.conf|pip\.ini|uv\.toml|\.condarc|\.gitconfig|poetry\.toml)", in_url),
         (r"(?:requirements[\w.-]*\.(?:txt|in)|Pipfile(?:\.lock)?|direct_url\.json)", in_url),
         (r"etc/apt/(?:auth\.conf(?:\.d/.*)?|sources\.list(?:\.d/.*)?)", in_url),
-        (r"etc/apt/auth\.conf(?:\.d/.*)?", _NETRC),
-        (r"\.(?:cache/huggingface|huggingface)/token", _HUGGING_FACE),
+        (
+            r"(?:[._]netrc|etc/apt/auth\.conf(?:\.d/.*)?)",
+            _holding(r"\bpassword\s+(?!\$|<)\S+", "a .netrc with a password"),
+        ),
+        (r"\.(?:cache/huggingface|huggingface)/token", _holding(r"\Ahf_", "a Hugging Face token")),
     )
 )
 

@@ -63,13 +63,13 @@ def _entry(session: Session) -> Tried:
     return judge_entry(config.get("Entrypoint") or (), config.get("Cmd") or ())
 
 
-def _user(session: Session) -> Tried:
-    return judge_user(str(session.config().get("User") or ""))
-
-
 def _exposed(session: Session) -> Tried:
     ports = list(session.config().get("ExposedPorts") or ())
     return judge_exposed(ports, told=session.claims(BIND_LABEL))
 
 
-TRIES: Tries = {"entry-point": _entry, "user": _user, "exposed-port": _exposed}
+TRIES: Tries = {
+    "entry-point": _entry,
+    "user": lambda session: judge_user(str(session.config().get("User") or "")),
+    "exposed-port": _exposed,
+}

@@ -15,8 +15,6 @@ SIZE_LIMIT: Final = 10_737_418_240
 """As serverless says it: `Image size N is greater than supported size 10737418240`."""
 
 _CLOSE_CALL: Final = 0.8
-MOST_LAYERS: Final = 127
-"""That container engines can stack."""
 _MANY_LAYERS: Final = 100
 _NEGLIGIBLE: Final = 10_000_000
 _SHOWN: Final = 3

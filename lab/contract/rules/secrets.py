@@ -77,14 +77,13 @@ def _place(where: Mapping[str, Any]) -> str:
     return f"{said} ({short}){still}"
 
 
-def _in_layers(session: Session) -> Tried:
-    return judge_layers(session.saved())
-
-
 def _in_config(session: Session) -> Tried:
     config = session.config()
     history = session.saved().history
     return judge_config(config.get("Env") or (), config.get("Labels") or {}, history)
 
 
-TRIES: Tries = {"secrets-layers": _in_layers, "secrets-config": _in_config}
+TRIES: Tries = {
+    "secrets-layers": lambda session: judge_layers(session.saved()),
+    "secrets-config": _in_config,
+}

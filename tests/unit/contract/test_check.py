@@ -12,7 +12,7 @@ from lab.contract.fitness import fitness
 from lab.contract.layers.saved import MODEL_PLACE
 from lab.contract.model import CheckedImage, RuleContext, RuleFinding, Tried, Verdict
 from lab.contract.rules import kinds
-from lab.contract.rules.image import MOST_LAYERS, SIZE_LIMIT
+from lab.contract.rules.image import SIZE_LIMIT
 from lab.contract.rules.start import BIND_LABEL
 from lab.contract.running.readiness import Unready
 from lab.contract.running.session import CannotTry, NeverReady, Session, once
@@ -136,7 +136,6 @@ def test_every_rule_is_tried_and_every_try_is_of_a_rule() -> None:
         ("port", str(PORT)),
         ("exposed-port", f"EXPOSE {PORT}"),
         ("non-root", SERVERLESS_USER),
-        ("layers", str(MOST_LAYERS)),
         ("model-data", MODEL_PLACE.rstrip("/")),
         ("bind-to-port", BIND_LABEL),
         ("kind-multi-model", kinds.MULTI_MODEL_LABEL),
