@@ -77,7 +77,7 @@ def check(  # noqa: PLR0913, PLR0917 - each is a flag
     is 9 when a rule is broken, and 0 with warnings.
     """
     wanted = chosen(only, quick=quick, among=entries())
-    wish = CheckRequest(
+    request = CheckRequest(
         image=image,
         platform=None if platform is None else parse_platform(platform),
         instance_type=instance_type,
@@ -88,7 +88,7 @@ def check(  # noqa: PLR0913, PLR0917 - each is a flag
     progress = ConsoleProgress()
     engine = _docker(open_engine(progress))
     try:
-        with prepared(wish, engine, progress) as (subject, where):
+        with prepared(request, engine, progress) as (subject, where):
             session = Session(subject, where, start_limit_s=start_limit, quick=quick)
             with closing(session):
                 verdicts = run(session, wanted, progress)
