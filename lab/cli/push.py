@@ -10,7 +10,7 @@ from rich.text import Text
 
 from lab import paths
 from lab.artifacts import store
-from lab.aws.access.permissions import policy_text
+from lab.aws.access.permissions import POLICY_TEXT
 from lab.aws.access.session import AwsSession, open_session
 from lab.aws.answers import AnswerPayload, payload_of
 from lab.aws.deployer import Deployer, Removal
@@ -166,7 +166,7 @@ def destroy(
 @app.command()
 def policy() -> None:
     """Print the IAM policy that a push needs: the least, as in docs/aws-policy.json."""
-    typer.echo(policy_text(), nl=False)
+    typer.echo(POLICY_TEXT, nl=False)
 
 
 @contextmanager
