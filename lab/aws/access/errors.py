@@ -12,7 +12,7 @@ from typing import Final
 from botocore import exceptions as refused
 from botocore.parsers import ResponseParserError
 
-from lab.aws.access.codes import KIND_OF, RAISED, ErrorKind
+from lab.aws.access.codes import RAISED, ErrorKind, kind_of_code
 from lab.aws.access.permissions import ACTIONS, POLICY_FILE, actions_of
 from lab.aws.model import AwsError
 
@@ -91,7 +91,7 @@ def code_of(error: refused.ClientError) -> str:
 def kind_of(error: Exception) -> ErrorKind:
     """What kind of failure a foreign exception is."""
     if isinstance(error, refused.ClientError):
-        kind = KIND_OF.get(code_of(error), ErrorKind.OTHER)
+        kind = kind_of_code(code_of(error))
         words = str(error.response.get("Error", {}).get("Message", ""))
         if kind is ErrorKind.REJECTED and _OFF.search(words):
             return ErrorKind.CLOCK
