@@ -1,5 +1,7 @@
 """``lab serve-bench``: what the HTTP layer costs over the model itself."""
 
+from contextlib import closing
+
 import typer
 from rich.table import Table
 
@@ -7,8 +9,8 @@ from lab.bench.figures import Figure
 from lab.bench.serving import ServeBenchOptions
 from lab.bench.serving_result import OVERHEAD_TARGET_S, THROUGHPUT_TARGET, ServingResult
 from lab.bench.serving_session import ServingJob, run
+from lab.cli.arguments import parse_platform
 from lab.cli.console import ConsoleProgress, out
-from lab.cli.platforms import parse_platform
 from lab.engine.select import open_engine
 
 app = typer.Typer()
@@ -33,8 +35,7 @@ def serve_bench(
     """
     progress = ConsoleProgress()
     options = ServeBenchOptions(rounds=rounds, requests=requests, clients=clients, seed=seed)
-    engine = open_engine(progress)
-    try:
+    with closing(open_engine(progress)) as engine:
         job = ServingJob(
             variant=variant,
             model=model,
@@ -42,8 +43,6 @@ def serve_bench(
             platform=None if platform is None else parse_platform(platform),
         )
         result, path = run(job, engine, progress)
-    finally:
-        engine.close()
     out.print(_table(result, variant, clients, rounds))
     out.print(f"All rounds are in {path}", highlight=False, soft_wrap=True)
 
