@@ -1,7 +1,5 @@
 """``lab coldstart``: cold starts, measured phase by phase."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
@@ -18,11 +16,9 @@ from lab.cli.flags import flags
 from lab.coldstart import planfile, runner, schedule
 from lab.coldstart.folder import RunFolder
 from lab.coldstart.plan import OwnImage, Plan
-from lab.coldstart.prepare import prepared
 from lab.contenttype import content_type_of
 from lab.errors import UsageError
 from lab.images.variants import VARIANTS
-from lab.progress import Progress
 from lab.report.formats.terminal import summary_table
 from lab.report.formats.write import write_report
 from lab.spec import StartKind
@@ -120,15 +116,17 @@ def list_plans() -> None:
 @flags
 def run_plan(options: ColdstartOptions) -> None:
     """Run a plan (`default` if none is named) and write its report."""
+    from lab.stack.demo_bench import announced
+
     progress = console.ConsoleProgress()
     if options.resume is None:
-        folder = runner.run(plan_of(options), prepare=_announced, progress=progress)
+        folder = runner.run(plan_of(options), prepare=announced, progress=progress)
     else:
         given = options.plan is not None or options.image is not None or bool(options.over())
         folder = runner.resume(
             RunFolder.find(options.resume),
             plan=plan_of(options) if given else None,
-            prepare=_announced,
+            prepare=announced,
             progress=progress,
         )
     report = write_report(folder.path)
@@ -138,15 +136,6 @@ def run_plan(options: ColdstartOptions) -> None:
     failed = runner.verdict(folder)
     if failed is not None:
         raise failed
-
-
-@contextmanager
-def _announced(plan: Plan, run_id: str, progress: Progress) -> Iterator[runner.Prepared]:
-    """Prepared, and from the first start to the last annotated in a Grafana that answers."""
-    from lab.observe.grafana import annotate
-
-    with prepared(plan, run_id, progress) as ready, annotate.bench(run_id, plan.name, progress):
-        yield ready
 
 
 def _push(folder: RunFolder) -> None:

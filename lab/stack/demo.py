@@ -5,12 +5,13 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 import httpx
 
 from lab import tls
 from lab.artifacts import store
+from lab.endpoint.client import EmulatorClient
 from lab.endpoint.records import Status
 from lab.errors import EndpointError, UsageError
 from lab.progress import Progress
@@ -36,22 +37,6 @@ _NEEDED: Final = (
     "sagemaker_container_memory_bytes",
 )
 _LOOK_S: Final = 1.0
-
-
-class DemoClient(Protocol):
-    """What is asked of ``EmulatorClient``."""
-
-    def healthy(self) -> bool:
-        """Whether the emulator answers."""
-
-    def find(self, operation: str, **parameters: Any) -> Mapping[str, Any] | None:
-        """A description, or None."""
-
-    def invoke(self, endpoint: str, body: bytes, content_type: str) -> Any:
-        """InvokeEndpoint."""
-
-    def scale_to_zero(self, endpoint: str) -> None:
-        """Drop idle serverless containers."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -98,7 +83,7 @@ class Chapter:
     """What it shows, and on which board."""
 
 
-def targets(client: DemoClient) -> Sequence[DemoEndpoint]:
+def targets(client: EmulatorClient) -> Sequence[DemoEndpoint]:
     """The endpoints that ``lab up`` leaves, as far as they are in service.
 
     Raises ``EndpointError`` when there is none, or no emulator.
@@ -135,7 +120,7 @@ def targets(client: DemoClient) -> Sequence[DemoEndpoint]:
 
 
 def play(
-    found: Sequence[DemoEndpoint], client: DemoClient, progress: Progress, *, script: Script
+    found: Sequence[DemoEndpoint], client: EmulatorClient, progress: Progress, *, script: Script
 ) -> Sequence[Chapter]:
     """The traffic, chapter by chapter."""
     traffic = Traffic(client)
@@ -209,7 +194,7 @@ def _burst(target: DemoEndpoint, traffic: Traffic, progress: Progress, script: S
 
 def _cold(
     serverless: Sequence[DemoEndpoint],
-    client: DemoClient,
+    client: EmulatorClient,
     traffic: Traffic,
     progress: Progress,
     script: Script,
@@ -260,7 +245,7 @@ def _pictures(model: str) -> Sequence[Path]:
     return store.pictures(model)[:_PICTURES]
 
 
-def _limit(client: DemoClient, endpoint: Mapping[str, Any]) -> int | None:
+def _limit(client: EmulatorClient, endpoint: Mapping[str, Any]) -> int | None:
     config = client.find(
         "describe_endpoint_config", EndpointConfigName=endpoint["EndpointConfigName"]
     )
@@ -271,7 +256,7 @@ def _limit(client: DemoClient, endpoint: Mapping[str, Any]) -> int | None:
     return None
 
 
-def _is_large(client: DemoClient, endpoint: str, body: Body) -> bool:
+def _is_large(client: EmulatorClient, endpoint: str, body: Body) -> bool:
     """Asked, not known: endpoints may serve what a user put there. The first may start cold."""
     client.invoke(endpoint, *body)
     begin = time.monotonic()

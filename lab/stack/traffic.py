@@ -6,8 +6,9 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import count
-from typing import Any, Final, Protocol, Self, TypeVar
+from typing import Final, Self, TypeVar
 
+from lab.endpoint.client import EmulatorClient
 from lab.errors import EndpointError
 from lab.progress import Step
 
@@ -21,13 +22,6 @@ _T = TypeVar("_T")
 
 Body = tuple[bytes, str]
 """What is sent, and its type."""
-
-
-class Sender(Protocol):
-    """What is asked of ``EmulatorClient``, by several threads."""
-
-    def invoke(self, endpoint: str, body: bytes, content_type: str) -> Any:
-        """InvokeEndpoint. Raises ``EndpointError`` with what was said."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -97,8 +91,8 @@ class Tally:
 class Traffic:
     """Sends. On Ctrl-C nothing more is sent, and what is under way is waited for."""
 
-    def __init__(self, sender: Sender) -> None:
-        self._sender = sender
+    def __init__(self, client: EmulatorClient) -> None:
+        self._client = client
 
     def steady(self, streams: Sequence[Stream], seconds: float, step: Step) -> Tally:
         """Every stream at its pace; one whose answers are slower than that sends less."""
@@ -137,7 +131,7 @@ class Traffic:
 
     def _send(self, endpoint: str, body: Body, tally: Tally) -> bool:
         try:
-            self._sender.invoke(endpoint, *body)
+            self._client.invoke(endpoint, *body)
         except EndpointError as error:
             return tally.count(error)
         return tally.count(None)

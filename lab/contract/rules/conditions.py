@@ -2,16 +2,15 @@
 
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Any, Final
+from typing import Any
 
 from lab.contract import sources
 from lab.contract.model import Rule, RuleFinding, Verdict
 from lab.contract.rules.start import unready_words
 from lab.contract.running.calls import HttpCall
 from lab.contract.running.session import CannotTry, NeverReady, Session, finding
+from lab.spec import SERVERLESS_USER
 from lab.units import format_seconds
-
-SERVERLESS_USER: Final = "993:990"
 
 MODEL_READ_ONLY = Rule(
     id="model-read-only",

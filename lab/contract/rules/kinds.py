@@ -12,14 +12,13 @@ from typing import Any, Final
 from lab.contract import sources
 from lab.contract.fitness import REAL_TIME, SERVERLESS, fitness, spoilers
 from lab.contract.model import Rule, RuleFinding, Verdict
-from lab.contract.rules.conditions import SERVERLESS_USER
 from lab.contract.rules.memory import trials
 from lab.contract.rules.start import SERVERLESS_START_S, unready_words
 from lab.contract.running.calls import HttpCall
 from lab.contract.running.multimodel import PLACE, ModelStep, answers_models, converse
 from lab.contract.running.session import CannotTry, CheckPayload, NeverReady, Session, finding
 from lab.engine.api import Mount
-from lab.spec import SERVERLESS_TIERS, Platform, Tier
+from lab.spec import SERVERLESS_TIERS, SERVERLESS_USER, Platform, Tier
 from lab.units import format_seconds
 from lab.wire import connect
 
