@@ -18,7 +18,6 @@ from lab.aws.access.session import AwsSession
 from lab.aws.model import AwsError
 from lab.engine.docker.engine import DockerEngine
 from lab.engine.registry.distribution import Distribution
-from lab.engine.registry.manifests import Manifest
 from lab.engine.registry.push import push_together
 from lab.errors import DiskFullError, EngineError, ImageNotFoundError, RegistryError, UsageError
 from lab.images.publish import refuse_unfit
@@ -34,6 +33,7 @@ _LOOPBACK: Final = ("127.", "localhost")
 _HOST: Final = re.compile(r"[A-Za-z0-9.-]+(:[0-9]+)?")
 _TAG_DIGITS: Final = 32
 _FORBIDDEN: Final = re.compile(r"denied|not authorized|\b403\b", re.IGNORECASE)
+_ALLOW: Final = "Let the identity push: docs/aws-policy.json has what it needs."
 _AGAIN: Final = "Run it again: layers that have arrived are not sent twice."
 
 
@@ -158,17 +158,10 @@ def _opened(place: _Place) -> Iterator[Distribution]:
         raise
     except EngineError as error:
         # From None: the engine's own words name the registry, and with it the account.
-        raise AwsError(redacted(error.what), remedy=_remedy(error)) from None
+        denied = _FORBIDDEN.search(error.what) is not None
+        raise AwsError(redacted(error.what), remedy=_ALLOW if denied else _AGAIN) from None
     finally:
         http.close()
-
-
-def _remedy(error: EngineError) -> str:
-    if isinstance(error, RegistryError) and "schema 2" in error.what:
-        return error.remedy
-    if _FORBIDDEN.search(error.what):
-        return "Let the identity push: docs/aws-policy.json has what it needs."
-    return _AGAIN
 
 
 def _found(http: Distribution, place: _Place, image_id: str, *, sent: bool) -> Pushed | None:
@@ -179,19 +172,18 @@ def _found(http: Distribution, place: _Place, image_id: str, *, sent: bool) -> P
     manifest = http.manifest(place.name, tag)
     if manifest is None:
         return None
-    refuse_unfit(manifest, held_as=held_as)
-    _refuse_another(manifest, image_id)
+    try:
+        refuse_unfit(manifest, held_as=held_as)
+    except RegistryError as error:
+        raise AwsError(redacted(error.what), remedy=error.remedy) from None
+    if not manifest.is_of(image_id):
+        raise AwsError(
+            redacted(f"{place.address}:{tag} is another image than the engine's."),
+            remedy="Somebody else pushed it: delete that tag in ECR and run it again.",
+        )
     return Pushed(
         image=f"{place.address}@{manifest.digest}",
         digest=manifest.digest,
         compressed_bytes=manifest.compressed_bytes,
         sent=sent,
     )
-
-
-def _refuse_another(manifest: Manifest, image_id: str) -> None:
-    if not manifest.is_of(image_id):
-        raise RegistryError(
-            f"{manifest.repository}:{manifest.tag} is another image than the engine's.",
-            remedy="Somebody else pushed it: delete that tag in ECR and run it again.",
-        )
