@@ -12,10 +12,9 @@ from lab.artifacts import store
 from lab.aws.access.permissions import POLICY_TEXT
 from lab.aws.access.session import AwsSession, open_session
 from lab.aws.answers import AnswerPayload, payload_of
-from lab.aws.deployer import Deployer, Removal
 from lab.aws.emulator.target import LocalStack
 from lab.aws.measured import latest_work
-from lab.aws.model import PREFIX, Deployment, DeploymentNames, Order, PushTarget
+from lab.aws.model import PREFIX, Deployer, Deployment, DeploymentNames, Order, PushTarget, Removal
 from lab.aws.push.planning import estimate_of, refuse_over_budget, show_plan
 from lab.aws.push.preflight import refuse_failed, show_checks
 from lab.aws.push.verify import Verified
@@ -81,14 +80,14 @@ def push_aws(options: PushOptions) -> None:
     asked = payload_of(order.model, options.payload, content_type=options.content_type)
     progress = ConsoleProgress()
     with closing(open_engine(progress)) as engine:
-        goods = _goods(order, engine, progress)
-        with _destination(target, goods, order, engine, profile, region) as (to, aws):
-            tried = _contract(order, goods, engine, progress) if options.contract else skipped
+        local = _local_artifacts(order, engine, progress)
+        with _destination(target, local, order, engine, profile, region) as (to, aws):
+            tried = _contract(order, local, engine, progress) if options.contract else skipped
             checks = to.checks(order, contract=tried, dry_run=options.dry_run, progress=progress)
             out.print(show_checks(checks))
             refuse_failed(checks)
-            planned = plan(order, goods, to)
-            estimate = _estimate(order, goods, planned, asked, aws)
+            planned = plan(order, local, to)
+            estimate = _estimate(order, local, planned, asked, aws)
             back = undo(target, order.endpoint, region=region, profile=profile)
             out.print(show_plan(planned.items, estimate, target=target, undo=back))
             if target is PushTarget.AWS:
@@ -105,7 +104,7 @@ def push_aws(options: PushOptions) -> None:
             answer = None
             if options.verify:
                 with _deployed(done, back, progress):
-                    answer = prove(engine, goods, to, payload=asked, progress=progress)
+                    answer = prove(engine, local, to, payload=asked, progress=progress)
     _say(done, answer, back, wrote=planned.changes or done.changed)
 
 
@@ -135,7 +134,7 @@ def policy() -> None:
     typer.echo(POLICY_TEXT, nl=False)
 
 
-def _goods(order: Order, engine: Engine, progress: Progress) -> LocalArtifacts:
+def _local_artifacts(order: Order, engine: Engine, progress: Progress) -> LocalArtifacts:
     """The image, built if need be, and the archive that goes with it."""
     archive = store.find(order.model, runtime_of(order.variant))
     ensure([order.variant], platform=order.platform, engine=engine, progress=progress)
@@ -150,16 +149,16 @@ def _goods(order: Order, engine: Engine, progress: Progress) -> LocalArtifacts:
     )
 
 
-def _contract(order: Order, goods: LocalArtifacts, engine: Engine, progress: Progress) -> Contract:
+def _contract(order: Order, local: LocalArtifacts, engine: Engine, progress: Progress) -> Contract:
     if isinstance(engine, DockerEngine):
-        return contract_of(order, goods, engine, progress)
+        return contract_of(order, local, engine, progress)
     return skipped
 
 
 @contextmanager
 def _destination(
     target: PushTarget,
-    goods: LocalArtifacts,
+    local: LocalArtifacts,
     order: Order,
     engine: Engine,
     profile: str | None,
@@ -167,13 +166,13 @@ def _destination(
 ) -> Iterator[tuple[Destination, AwsSession | None]]:
     if target is PushTarget.LOCAL:
         with emulator() as client:
-            yield ToEmulator(client, goods, names_on(client, order.endpoint)), None
+            yield ToEmulator(client, local, names_on(client, order.endpoint)), None
         return
     with open_session(profile=profile, region=region, read_only=True) as aws:
         names = DeploymentNames.of(order.endpoint, account=aws.account, region=aws.region)
         yield (
             ToAws(
-                aws, containers_of(engine, _NO_CONTAINERS), goods, CloudFormationStack(aws, names)
+                aws, containers_of(engine, _NO_CONTAINERS), local, CloudFormationStack(aws, names)
             ),
             aws,
         )
@@ -215,7 +214,7 @@ def _stacks(aws: AwsSession) -> list[str]:
 
 def _estimate(
     order: Order,
-    goods: LocalArtifacts,
+    local: LocalArtifacts,
     planned: PushPlan,
     payload: AnswerPayload,
     aws: AwsSession | None,
@@ -233,7 +232,7 @@ def _estimate(
         region="" if aws is None else aws.region,
         work=work,
         image_bytes=planned.image_bytes,
-        archive_bytes=goods.archive.bytes,
+        archive_bytes=local.archive.bytes,
     )
 
 
@@ -269,9 +268,10 @@ def _say_removed(removal: Removal, names: DeploymentNames) -> None:
     if removal.nothing:
         print_line(f"There was nothing of {names.endpoint}.")
         return
-    for thing in removal.removed:
-        print_line(f"removed  {thing.kind} {thing.name}")
-    for one in removal.kept:
-        out.print(Text(f"kept     {one.thing.kind} {one.thing.name}: {one.why}", style="yellow"))
+    for resource in removal.removed:
+        print_line(f"removed  {resource.kind} {resource.name}")
+    for kept in removal.kept:
+        what = f"{kept.resource.kind} {kept.resource.name}: {kept.why}"
+        out.print(Text(f"kept     {what}", style="yellow"))
     if not removal.kept:
         print_line("Listed again: nothing is left.")

@@ -11,13 +11,13 @@ import pytest
 
 from lab.artifacts.store import Archive
 from lab.aws.access.session import AwsSession, open_session
-from lab.aws.deployer import Removal
 from lab.aws.model import (
     Deployment,
     DeploymentNames,
     Order,
     PreflightCheck,
     PreflightState,
+    Removal,
     ServingKind,
 )
 from lab.aws.push import workflow

@@ -26,6 +26,7 @@ class ErrorKind(StrEnum):
     TAKEN = "there already"
     BUSY = "busy"
     INVALID = "not valid"
+    UNCHANGED = "nothing to change"
     MODEL = "model"
     SERVICE = "service"
     SETTINGS = "settings"

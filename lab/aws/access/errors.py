@@ -5,7 +5,7 @@ foreign exception is no part of the traceback, which would show them.
 """
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Final
 
@@ -18,6 +18,7 @@ from lab.aws.model import AwsError
 
 __all__ = (
     "HIDDEN",
+    "REFUSED",
     "CallError",
     "ErrorKind",
     "as_call_error",
@@ -69,17 +70,44 @@ _REMEDY: Final[Mapping[ErrorKind, str]] = {
     ErrorKind.TAKEN: "Choose another name with --endpoint, or remove the thing that has this one.",
     ErrorKind.BUSY: "Wait until the other change is done, then run the same command again.",
     ErrorKind.INVALID: "Correct what AWS says; if no flag can, it is a bug of the lab's.",
+    ErrorKind.UNCHANGED: "Nothing: it is as it was ordered.",
     ErrorKind.MODEL: "See the container's own lines in CloudWatch Logs.",
     ErrorKind.SERVICE: "Run the same command again later: AWS, or a proxy before it, broke down.",
     ErrorKind.SETTINGS: "Check ~/.aws/config and the AWS_* variables.",
     ErrorKind.OTHER: "See what AWS said.",
 }
 
+REFUSED: Final = (
+    ErrorKind.DENIED,
+    ErrorKind.ABSENT,
+    ErrorKind.INVALID,
+    ErrorKind.SERVICE,
+    ErrorKind.OTHER,
+)
+"""Of one question, where others may be answered all the same."""
+
 _ACTION: Final = re.compile(r"perform:?\s+([a-z0-9-]+:[A-Za-z0-9]+)")
-_MISSING: Final = re.compile(r"does not exist|could not find|not found", re.IGNORECASE)
-_QUOTA_WORDS: Final = re.compile(r"quota|limit (?:exceeded|is )|exceeds? .*limit", re.IGNORECASE)
+_TOLD: Final[Sequence[tuple[ErrorKind, re.Pattern[str], ErrorKind]]] = (
+    # What only AWS's words tell apart, under one code.
+    (
+        ErrorKind.REJECTED,
+        re.compile(r"Signature (?:expired|not yet current)", re.IGNORECASE),
+        ErrorKind.CLOCK,
+    ),
+    # CloudFormation and SageMaker call an absent thing an invalid request.
+    (
+        ErrorKind.INVALID,
+        re.compile(r"does not exist|could not find|not found", re.IGNORECASE),
+        ErrorKind.ABSENT,
+    ),
+    (
+        ErrorKind.INVALID,
+        re.compile(r"quota|limit (?:exceeded|is )|exceeds? .*limit", re.IGNORECASE),
+        ErrorKind.QUOTA,
+    ),
+    (ErrorKind.INVALID, re.compile("No updates are to be performed"), ErrorKind.UNCHANGED),
+)
 _LONGEST: Final = 600
-_OFF: Final = re.compile(r"Signature (?:expired|not yet current)", re.IGNORECASE)
 _QUIET: Final = (ErrorKind.REJECTED, ErrorKind.EXPIRED, ErrorKind.CLOCK)
 
 
@@ -93,14 +121,8 @@ def kind_of(error: Exception) -> ErrorKind:
     if isinstance(error, refused.ClientError):
         kind = kind_of_code(code_of(error))
         words = str(error.response.get("Error", {}).get("Message", ""))
-        if kind is ErrorKind.REJECTED and _OFF.search(words):
-            return ErrorKind.CLOCK
-        if kind is ErrorKind.INVALID and _MISSING.search(words):
-            # CloudFormation and SageMaker call an absent thing an invalid request.
-            return ErrorKind.ABSENT
-        if kind is ErrorKind.INVALID and _QUOTA_WORDS.search(words):
-            return ErrorKind.QUOTA
-        return kind
+        told = (told for of, named, told in _TOLD if of is kind and named.search(words))
+        return next(told, kind)
     return next((kind for of, kind in RAISED if isinstance(error, of)), ErrorKind.OTHER)
 
 

@@ -4,12 +4,12 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
-from lab.aws.deployer import CloudResource
 from lab.aws.model import (
     TAG_ENDPOINT,
     TAG_MANAGED,
     Artifacts,
     AwsError,
+    CloudResource,
     DeploymentNames,
     ServingKind,
 )
@@ -45,7 +45,7 @@ class Emulated:
         self._poll_s = poll_s
         self._wait_s = wait_s
 
-    def things(self) -> Iterator[CloudResource]:
+    def resources(self) -> Iterator[CloudResource]:
         """All that is there, whosever it is."""
         if self.has_bucket():
             yield CloudResource(kind=BUCKET, name=self._names.bucket)
@@ -55,16 +55,16 @@ class Emulated:
         if self.endpoint() is not None:
             yield CloudResource(kind=ENDPOINT, name=self._names.endpoint)
 
-    def strangers(self, things: Sequence[CloudResource]) -> Sequence[CloudResource]:
+    def foreign(self, found: Sequence[CloudResource]) -> Sequence[CloudResource]:
         """Those of them that do not carry our tags."""
         ours = {name for what in _KEYS for name, arn in self._releases(what) if self._is_ours(arn)}
         endpoint = self.endpoint()
         if endpoint and self._is_ours(endpoint["EndpointArn"]):
             ours.add(self._names.endpoint)
-        found = self._client.s3("get_bucket_tagging", Bucket=self._names.bucket) or {}
-        if is_tagged(found.get("TagSet", ()), self._names.endpoint):
+        bucket = self._client.s3("get_bucket_tagging", Bucket=self._names.bucket) or {}
+        if is_tagged(bucket.get("TagSet", ()), self._names.endpoint):
             ours.add(self._names.bucket)
-        return [thing for thing in things if thing.name not in ours]
+        return [resource for resource in found if resource.name not in ours]
 
     def unused(self, keep: set[str]) -> Sequence[tuple[str, Mapping[str, str]]]:
         """Our configurations and models but those to keep: how to say ``delete_...``, and what."""

@@ -8,13 +8,12 @@ import time
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Final
-from typing import Protocol as Interface
 
 from lab.aws.access.errors import CallError, ErrorKind
 from lab.aws.answers import read_answer
 from lab.aws.invoke import Endpoint, NotNowError
 from lab.aws.measure.folder import MeasureFolder
-from lab.aws.measure.metrics import EndpointMetrics
+from lab.aws.measure.metrics import EndpointMetrics, cold_window, warm_window
 from lab.aws.measure.record import (
     MeasuredRequest,
     MeasuredSubject,
@@ -23,9 +22,8 @@ from lab.aws.measure.record import (
     Protocol,
 )
 from lab.aws.measure.spending import SLOWEST_S, busy_s, cost_usd
-from lab.aws.measure.summary import summarise
+from lab.aws.measure.summary import counted, summarise
 from lab.aws.measure.task import MeasureOptions, Task, new_run, refuse_another
-from lab.aws.measure.windows import cold_window, warm_window
 from lab.aws.model import AwsError, ServingKind
 from lab.errors import EndpointError, UsageError
 from lab.progress import Progress, Step
@@ -39,33 +37,19 @@ _PASSING: Final = (ErrorKind.MODEL, ErrorKind.SERVICE, ErrorKind.THROTTLED, Erro
 """Of one request; all other troubles would be those of the next one too."""
 
 
-class MeasureClock(Interface):
-    """Time, and waiting for it."""
+class MeasureClock:
+    """The time, and waiting for it: the machine's own."""
 
     def now(self) -> datetime:
         """UTC."""
-
-    def monotonic(self) -> float:
-        """Seconds, from anywhere."""
-
-    def sleep(self, seconds: float) -> None:
-        """Wait."""
-
-
-class _System:
-    """The machine's own clock."""
-
-    def now(self) -> datetime:
         return datetime.now(UTC)
 
     def monotonic(self) -> float:
+        """Seconds, from anywhere."""
         return time.perf_counter()
 
     def sleep(self, seconds: float) -> None:
         time.sleep(seconds)
-
-
-_SYSTEM: Final = _System()
 
 
 def measure(
@@ -75,7 +59,7 @@ def measure(
     metrics: EndpointMetrics,
     progress: Progress,
     resume: MeasureFolder | None = None,
-    clock: MeasureClock = _SYSTEM,
+    clock: MeasureClock | None = None,
 ) -> MeasureFolder:
     """Measure the endpoint; the folder that keeps all, with its summary.
 
@@ -92,6 +76,7 @@ def measure(
     if resume is not None:
         refuse_another(resume.run(), task)
         resume.mend()
+    clock = clock or MeasureClock()
     folder = resume or MeasureFolder.create(new_run(task, clock.now()))
     session = _Session(
         endpoint=endpoint,
@@ -132,9 +117,7 @@ class _Session:
         clock: MeasureClock,
     ) -> None:
         self.endpoint = endpoint
-        self.payload = task.payload
-        self.rates = task.rates
-        self.options = task.options
+        self.payload, self.rates, self.options = task.payload, task.rates, task.options
         self.metrics = metrics
         self.folder = folder
         self.progress = progress
@@ -146,7 +129,7 @@ class _Session:
     def run(self, protocols: Sequence[Protocol]) -> str:
         """All requests that are missing; why it ended early, if it did."""
         for protocol in protocols:
-            if stopped := self._warm() if protocol is Protocol.WARM else self._cold():
+            if stopped := self._series(protocol):
                 return stopped
         return ""
 
@@ -160,8 +143,11 @@ class _Session:
 
     def read_metrics(self) -> None:
         """What CloudWatch tells of the samples that nothing else told of."""
-        counted = [one for one in self._samples if one.number and one.failure is None]
-        silent = [one for one in counted if one.reading is None]
+        silent = [
+            one
+            for one in self._samples
+            if one.number and one.failure is None and one.reading is None
+        ]
         if not silent:
             return
         cold = {one.number: one for one in silent if one.protocol is Protocol.COLD}
@@ -186,41 +172,23 @@ class _Session:
             )
         )
 
-    def _warm(self) -> str:
-        done = self._done(Protocol.WARM)
-        wanted = self.options.warm_n
-        if len(done) >= wanted:
-            return ""
-        with self.progress.step(f"{wanted} warm requests to {self.endpoint.name}") as step:
-            if stopped := self._request(Protocol.WARM, 0, 0.0, step):
-                return stopped
-            for number in range(1, wanted + 1):
-                if number in done:
-                    continue
-                step.advance(number - 1, wanted)
-                if stopped := self._request(Protocol.WARM, number, self.options.warm_pause_s, step):
-                    return stopped
-        return ""
-
-    def _cold(self) -> str:
-        done = self._done(Protocol.COLD)
-        wanted = self.options.cold_n
+    def _series(self, protocol: Protocol) -> str:
+        warm = protocol is Protocol.WARM
+        wanted = self.options.warm_n if warm else self.options.cold_n
+        pause_s = self.options.warm_pause_s if warm else self.options.cold_idle_s
+        done = {one.number for one in counted(self._samples, protocol)}
         missing = [number for number in range(1, wanted + 1) if number not in done]
         if not missing:
             return ""
-        with self.progress.step(f"{wanted} cold requests to {self.endpoint.name}") as step:
+        with self.progress.step(f"{wanted} {protocol} requests to {self.endpoint.name}") as step:
+            # The first may start a container, and does not count.
+            if warm and (stopped := self._request(protocol, 0, 0.0, step)):
+                return stopped
             for number in missing:
                 step.advance(number - 1, wanted)
-                if stopped := self._request(Protocol.COLD, number, self.options.cold_idle_s, step):
+                if stopped := self._request(protocol, number, pause_s, step):
                     return stopped
         return ""
-
-    def _done(self, protocol: Protocol) -> set[int]:
-        return {
-            one.number
-            for one in self._samples
-            if one.protocol is protocol and one.number and one.failure is None
-        }
 
     def _request(self, protocol: Protocol, number: int, pause_s: float, step: Step) -> str:
         """Wait and ask once; why not, when that could cost more than is allowed."""

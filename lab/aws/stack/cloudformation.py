@@ -7,7 +7,7 @@ from functools import partial
 from typing import Any, Final
 
 from lab.aws.access.errors import CallError, ErrorKind, redacted
-from lab.aws.deployer import Aws, Removal
+from lab.aws.access.session import AwsSession
 from lab.aws.model import (
     Action,
     Artifacts,
@@ -16,6 +16,8 @@ from lab.aws.model import (
     DeploymentNames,
     Order,
     PlanItem,
+    Removal,
+    tag_list,
     tags,
 )
 from lab.aws.stack import changes, removal, template
@@ -31,14 +33,18 @@ _SHARED_ROLE: Final = (
     "Kept: AWSServiceRoleForApplicationAutoScaling_SageMakerEndpoint, the role that AWS made for "
     "autoscaling. All endpoints of the account share it, and it costs nothing."
 )
-_UNCHANGED: Final = "No updates are to be performed"
 
 
 class CloudFormationStack:
     """A ``Deployer`` to AWS."""
 
     def __init__(
-        self, aws: Aws, names: DeploymentNames, *, poll_s: float = POLL_S, wait_s: float = WAIT_S
+        self,
+        aws: AwsSession,
+        names: DeploymentNames,
+        *,
+        poll_s: float = POLL_S,
+        wait_s: float = WAIT_S,
     ) -> None:
         self.names = names
         self._aws = aws
@@ -93,7 +99,7 @@ class CloudFormationStack:
                 StackName=self.names.stack,
                 TemplateBody=template.BODY,
                 Parameters=_listed(given),
-                Tags=_tagged(order),
+                Tags=tag_list(order),
                 Capabilities=["CAPABILITY_NAMED_IAM"],
                 # Nothing of a first step that failed is worth keeping.
                 OnFailure="DELETE",
@@ -147,14 +153,14 @@ class CloudFormationStack:
                     StackName=self.names.stack,
                     TemplateBody=template.BODY,
                     Parameters=_listed(given),
-                    Tags=_tagged(order),
+                    Tags=tag_list(order),
                     Capabilities=["CAPABILITY_NAMED_IAM"],
                     ClientRequestToken=token(),
                 )
             except CallError as error:
-                if _UNCHANGED in error.what:
-                    return False
-                raise
+                if error.kind is not ErrorKind.UNCHANGED:
+                    raise
+                return False
             after = self._watch.wait(state.id, follower, progress, step)
         if after is None or after.status != "UPDATE_COMPLETE":
             left = after.says if after else "The stack was deleted meanwhile."
@@ -204,7 +210,7 @@ class CloudFormationStack:
         group = log_group(self.names.endpoint)
         if group in own:
             self._aws.find("logs", "delete_log_group", logGroupName=group)
-        if own and any(thing.kind == SCALED for thing in before):
+        if own and any(resource.kind == SCALED for resource in before):
             progress.note(_SHARED_ROLE)
         return removal.compared(
             before, lambda: inventory(self._aws, self.names), own=own, poll_s=self._poll_s
@@ -260,7 +266,3 @@ class CloudFormationStack:
 
 def _listed(given: Mapping[str, str]) -> list[dict[str, str]]:
     return [{"ParameterKey": key, "ParameterValue": value} for key, value in given.items()]
-
-
-def _tagged(order: Order) -> list[dict[str, str]]:
-    return [{"Key": key, "Value": value} for key, value in tags(order).items()]

@@ -4,7 +4,7 @@ import time
 import uuid
 from typing import Final
 
-from lab.aws.deployer import Aws
+from lab.aws.access.session import AwsSession
 from lab.aws.model import AwsError, DeploymentNames
 from lab.aws.stack.events import Follower
 from lab.aws.stack.inventory import described
@@ -20,7 +20,9 @@ WAIT_S: Final = 3600.0
 class StackWatch:
     """Waits for one stack. Raises ``AwsError``."""
 
-    def __init__(self, aws: Aws, names: DeploymentNames, *, poll_s: float, wait_s: float) -> None:
+    def __init__(
+        self, aws: AwsSession, names: DeploymentNames, *, poll_s: float, wait_s: float
+    ) -> None:
         self._aws = aws
         self._names = names
         self._poll_s = poll_s
