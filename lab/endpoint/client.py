@@ -14,13 +14,12 @@ from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
 from lab import tls
+from lab.awserrors import is_absent
 from lab.endpoint.addresses import S3, SAGEMAKER, Addresses, checked
 from lab.errors import EndpointError
 
 _CONNECT_S: Final = 3.0
 _READ_S: Final = 70.0  # an invocation may take 60
-_ABSENT: Final = ("404", "NoSuchKey", "NoSuchBucket", "NoSuchTagSet", "NotFound")
-_NOT_THERE: Final = ("could not find", "does not exist")
 _DUMMY: Final = "test"
 
 
@@ -70,9 +69,9 @@ class EmulatorClient:
                     **parameters
                 )
             except ClientError as error:
-                if any(words in str(error).lower() for words in _NOT_THERE):
-                    return None
-                raise
+                if not is_absent(error):
+                    raise
+                return None
         return answer
 
     def endpoints(self) -> Sequence[Mapping[str, Any]]:
@@ -105,7 +104,7 @@ class EmulatorClient:
             try:
                 s3.head_bucket(Bucket=bucket)
             except ClientError as error:
-                if not _absent(error):
+                if not is_absent(error):
                     raise
                 where = {"LocationConstraint": self.addresses.region}
                 outside = self.addresses.region != "us-east-1"  # which must not be named
@@ -126,7 +125,7 @@ class EmulatorClient:
                 if s3.head_object(Bucket=bucket, Key=key)["ContentLength"] == path.stat().st_size:
                     return False
             except ClientError as error:
-                if not _absent(error):
+                if not is_absent(error):
                     raise
             with path.open("rb") as file:
                 s3.put_object(Bucket=bucket, Key=key, Body=file)
@@ -138,7 +137,7 @@ class EmulatorClient:
             try:
                 answer: Mapping[str, Any] = getattr(self._client("s3"), operation)(**parameters)
             except ClientError as error:
-                if not _absent(error):
+                if not is_absent(error):
                     raise
                 return None
         return answer
@@ -243,10 +242,6 @@ def _keys(service: str, env: Mapping[str, str]) -> Mapping[str, str]:
             token = env.get("AWS_SESSION_TOKEN") if key.startswith("AWS") else None
             return {**found, "aws_session_token": token} if token else found
     return {"aws_access_key_id": _DUMMY, "aws_secret_access_key": _DUMMY}
-
-
-def _absent(error: ClientError) -> bool:
-    return str(error.response.get("Error", {}).get("Code")) in _ABSENT
 
 
 @contextmanager

@@ -5,29 +5,16 @@ foreign exception is no part of the traceback, which would show them.
 """
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Final
 
 from botocore import exceptions as refused
 from botocore.parsers import ResponseParserError
 
-from lab.aws.access.codes import RAISED, ErrorKind, kind_of_code
 from lab.aws.access.permissions import ACTIONS, POLICY_FILE, actions_of
 from lab.aws.model import AwsError
-
-__all__ = (
-    "HIDDEN",
-    "REFUSED",
-    "CallError",
-    "ErrorKind",
-    "as_call_error",
-    "code_of",
-    "is_absent",
-    "kind_of",
-    "redacted",
-    "translated",
-)
+from lab.awserrors import ErrorKind, code_of, kind_of
 
 
 class CallError(AwsError):
@@ -87,48 +74,8 @@ REFUSED: Final = (
 """Of one question, where others may be answered all the same."""
 
 _ACTION: Final = re.compile(r"perform:?\s+([a-z0-9-]+:[A-Za-z0-9]+)")
-_TOLD: Final[Sequence[tuple[ErrorKind, re.Pattern[str], ErrorKind]]] = (
-    # What only AWS's words tell apart, under one code.
-    (
-        ErrorKind.REJECTED,
-        re.compile(r"Signature (?:expired|not yet current)", re.IGNORECASE),
-        ErrorKind.CLOCK,
-    ),
-    # CloudFormation and SageMaker call an absent thing an invalid request.
-    (
-        ErrorKind.INVALID,
-        re.compile(r"does not exist|could not find|not found", re.IGNORECASE),
-        ErrorKind.ABSENT,
-    ),
-    (
-        ErrorKind.INVALID,
-        re.compile(r"quota|limit (?:exceeded|is )|exceeds? .*limit", re.IGNORECASE),
-        ErrorKind.QUOTA,
-    ),
-    (ErrorKind.INVALID, re.compile("No updates are to be performed"), ErrorKind.UNCHANGED),
-)
 _LONGEST: Final = 600
 _QUIET: Final = (ErrorKind.REJECTED, ErrorKind.EXPIRED, ErrorKind.CLOCK)
-
-
-def code_of(error: refused.ClientError) -> str:
-    """AWS's code, e.g. ``AccessDenied``; an HTTP status where a HEAD had no body."""
-    return str(error.response.get("Error", {}).get("Code", ""))
-
-
-def kind_of(error: Exception) -> ErrorKind:
-    """What kind of failure a foreign exception is."""
-    if isinstance(error, refused.ClientError):
-        kind = kind_of_code(code_of(error))
-        words = str(error.response.get("Error", {}).get("Message", ""))
-        told = (told for of, named, told in _TOLD if of is kind and named.search(words))
-        return next(told, kind)
-    return next((kind for of, kind in RAISED if isinstance(error, of)), ErrorKind.OTHER)
-
-
-def is_absent(error: Exception) -> bool:
-    """Whether AWS says that there is no such thing."""
-    return kind_of(error) is ErrorKind.ABSENT
 
 
 @contextmanager

@@ -19,8 +19,9 @@ from botocore.exceptions import (
     UnknownRegionError,
 )
 
-from lab.aws.access.errors import CallError, ErrorKind, is_absent, translated
+from lab.aws.access.errors import CallError, translated
 from lab.aws.access.permissions import guard
+from lab.awserrors import ErrorKind, is_absent
 
 _CONNECT_S: Final = 10.0
 _READ_S: Final = 70.0  # an invocation may take 60

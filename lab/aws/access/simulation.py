@@ -3,10 +3,11 @@
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from lab.aws.access.errors import REFUSED, CallError, ErrorKind
+from lab.aws.access.errors import REFUSED, CallError
 from lab.aws.access.permissions import POLICY_FILE, STATEMENTS, Statement
 from lab.aws.access.session import AwsIdentity, AwsSession
 from lab.aws.model import PREFIX, DeploymentNames, PreflightCheck, PreflightState
+from lab.awserrors import ErrorKind
 
 NAME: Final = "permissions"
 _SHOWN: Final = 6

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Final
 
-from lab.aws.access.errors import CallError, ErrorKind
+from lab.aws.access.errors import CallError
 from lab.aws.answers import read_answer
 from lab.aws.invoke import Endpoint, NotNowError
 from lab.aws.measure.folder import MeasureFolder
@@ -25,6 +25,7 @@ from lab.aws.measure.spending import SLOWEST_S, busy_s, cost_usd
 from lab.aws.measure.summary import counted, summarise
 from lab.aws.measure.task import MeasureOptions, Task, new_run, refuse_another
 from lab.aws.model import AwsError, ServingKind
+from lab.awserrors import ErrorKind
 from lab.errors import EndpointError, UsageError
 from lab.progress import Progress, Step
 from lab.units import format_seconds

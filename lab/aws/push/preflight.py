@@ -8,7 +8,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from lab.aws.access.errors import CallError, ErrorKind, redacted
+from lab.aws.access.errors import CallError, redacted
 from lab.aws.access.quotas import quota_check
 from lab.aws.access.session import AwsSession
 from lab.aws.access.simulation import permission_check
@@ -21,6 +21,7 @@ from lab.aws.model import (
     ServingKind,
 )
 from lab.aws.stack.inventory import described, unmanaged
+from lab.awserrors import ErrorKind
 from lab.endpoint.instances import table
 from lab.progress import Progress
 from lab.spec import Platform

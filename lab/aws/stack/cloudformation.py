@@ -6,7 +6,7 @@ from datetime import datetime
 from functools import partial
 from typing import Any, Final
 
-from lab.aws.access.errors import CallError, ErrorKind, redacted
+from lab.aws.access.errors import CallError, redacted
 from lab.aws.access.session import AwsSession
 from lab.aws.model import (
     Action,
@@ -25,6 +25,7 @@ from lab.aws.stack.events import Follower, log_group, log_tail, now
 from lab.aws.stack.inventory import SCALED, inventory, resources
 from lab.aws.stack.state import StackState
 from lab.aws.stack.watch import POLL_S, WAIT_S, StackWatch, token
+from lab.awserrors import ErrorKind
 from lab.progress import Progress
 
 _STEP_1_MINUTES: Final = 15

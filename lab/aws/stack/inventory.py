@@ -6,12 +6,13 @@ Each service is asked itself: a stack only knows what it made.
 from collections.abc import Iterator, Sequence
 from typing import Final
 
-from lab.aws.access.errors import CallError, ErrorKind
+from lab.aws.access.errors import CallError
 from lab.aws.access.session import AwsSession
 from lab.aws.model import TAG_ENDPOINT, TAG_MANAGED, AwsError, CloudResource, DeploymentNames
 from lab.aws.stack.events import log_group
 from lab.aws.stack.state import StackState
 from lab.aws.stack.template import VARIANT, is_release
+from lab.awserrors import ErrorKind
 
 STACK: Final = "CloudFormation stack"
 SCALED: Final = "Autoscaling target"

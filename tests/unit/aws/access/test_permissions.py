@@ -10,7 +10,7 @@ from botocore.session import Session as Core
 from cfnlint.schema import PROVIDER_SCHEMA_MANAGER
 
 from lab import paths
-from lab.aws.access.errors import CallError, ErrorKind
+from lab.aws.access.errors import CallError
 from lab.aws.access.permissions import (
     ACTIONS,
     POLICY_FILE,
@@ -24,6 +24,7 @@ from lab.aws.access.permissions import (
 )
 from lab.aws.access.session import open_session
 from lab.aws.stack import template
+from lab.awserrors import ErrorKind
 from tests.cloud.world import World
 from tests.unit.aws.services import SERVICES
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from lab import paths
-from lab.aws.access.errors import CallError, ErrorKind
+from lab.aws.access.errors import CallError
 from lab.aws.answers import AnswerPayload
 from lab.aws.invoke import NotNowError
 from lab.aws.measure.folder import MeasureFolder
@@ -19,6 +19,7 @@ from lab.aws.measure.session import measure
 from lab.aws.measure.spending import Rates, rates_of
 from lab.aws.measure.task import MeasureOptions, Task, expected_s, options_of, rates_kept
 from lab.aws.model import AwsError, PushTarget, ServingKind
+from lab.awserrors import ErrorKind
 from lab.errors import BusyError, UsageError
 from lab.progress import Silent
 from tests.unit.aws.scripted import Asked, Time, Told, answer, reading

@@ -1,4 +1,4 @@
-"""AWS's error codes, and botocore's exceptions, by what they mean to who pushes."""
+"""AWS's error codes, and botocore's exceptions, by what they mean to who asks."""
 
 import re
 from collections.abc import Sequence
@@ -126,3 +126,44 @@ RAISED: Final[Sequence[tuple[type[Exception], ErrorKind]]] = (
     # A page instead of an answer: of a proxy, a portal, or a service that broke down.
     (ResponseParserError, ErrorKind.SERVICE),
 )
+
+_TOLD: Final[Sequence[tuple[ErrorKind, re.Pattern[str], ErrorKind]]] = (
+    # What only AWS's words tell apart, under one code.
+    (
+        ErrorKind.REJECTED,
+        re.compile(r"Signature (?:expired|not yet current)", re.IGNORECASE),
+        ErrorKind.CLOCK,
+    ),
+    # CloudFormation and SageMaker call an absent thing an invalid request.
+    (
+        ErrorKind.INVALID,
+        re.compile(r"does not exist|could not find|not found", re.IGNORECASE),
+        ErrorKind.ABSENT,
+    ),
+    (
+        ErrorKind.INVALID,
+        re.compile(r"quota|limit (?:exceeded|is )|exceeds? .*limit", re.IGNORECASE),
+        ErrorKind.QUOTA,
+    ),
+    (ErrorKind.INVALID, re.compile("No updates are to be performed"), ErrorKind.UNCHANGED),
+)
+
+
+def code_of(error: refused.ClientError) -> str:
+    """AWS's code, e.g. ``AccessDenied``; an HTTP status where a HEAD had no body."""
+    return str(error.response.get("Error", {}).get("Code", ""))
+
+
+def kind_of(error: Exception) -> ErrorKind:
+    """What kind of failure a foreign exception is."""
+    if isinstance(error, refused.ClientError):
+        kind = kind_of_code(code_of(error))
+        words = str(error.response.get("Error", {}).get("Message", ""))
+        told = (told for of, named, told in _TOLD if of is kind and named.search(words))
+        return next(told, kind)
+    return next((kind for of, kind in RAISED if isinstance(error, of)), ErrorKind.OTHER)
+
+
+def is_absent(error: Exception) -> bool:
+    """Whether AWS says that there is no such thing."""
+    return kind_of(error) is ErrorKind.ABSENT
