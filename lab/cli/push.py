@@ -13,11 +13,10 @@ from lab.aws.access.permissions import POLICY_TEXT
 from lab.aws.access.session import AwsSession, open_session
 from lab.aws.answers import AnswerPayload, payload_of
 from lab.aws.emulator.target import LocalStack
-from lab.aws.measured import latest_work
 from lab.aws.model import PREFIX, Deployer, Deployment, DeploymentNames, Order, PushTarget, Removal
-from lab.aws.push.planning import estimate_of, refuse_over_budget, show_plan
+from lab.aws.push.planning import estimate_of, latest_work, refuse_over_budget, show_plan
 from lab.aws.push.preflight import refuse_failed, show_checks
-from lab.aws.push.verify import Verified
+from lab.aws.push.proof import Verified
 from lab.aws.push.workflow import (
     Contract,
     Destination,

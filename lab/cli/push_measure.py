@@ -16,8 +16,15 @@ from lab.aws.measure.metrics import CloudWatch, EmulatorMetrics, EndpointMetrics
 from lab.aws.measure.record import MeasuredSubject, Protocol
 from lab.aws.measure.session import measure as run_measure
 from lab.aws.measure.spending import rates_of
-from lab.aws.measure.subject import on_aws, on_emulator
-from lab.aws.measure.task import MeasureOptions, Task, expected_s, options_of, rates_kept
+from lab.aws.measure.task import (
+    MeasureOptions,
+    Task,
+    expected_s,
+    on_aws,
+    on_emulator,
+    options_of,
+    rates_kept,
+)
 from lab.aws.model import PREFIX, DeploymentNames, PushTarget
 from lab.cli.console import ConsoleProgress, out, print_line
 from lab.cli.opened import emulator

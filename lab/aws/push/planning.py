@@ -1,15 +1,26 @@
 """What a push will do and cost, said before it does it, and refused where it costs too much."""
 
-from collections.abc import Sequence
-from typing import Final
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Final
 
 from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
 from lab.aws.model import Action, Order, PlanItem, PushTarget, ServingKind
-from lab.cost.estimate import Estimate, Standing, Work, real_time_estimate, serverless_estimate
+from lab.cost.estimate import (
+    ASSUMED,
+    Estimate,
+    Standing,
+    Work,
+    real_time_estimate,
+    serverless_estimate,
+)
 from lab.errors import UsageError
+from lab.spec import HOST_TIER, Platform
 
 DEFAULT_MAX_HOURLY_USD: Final = 1.0
 ALARMS: Final = 2
@@ -46,6 +57,53 @@ def estimate_of(
         standing=standing,
         region=region,
     )
+
+
+def latest_work(
+    *,
+    variant: str,
+    model: str,
+    platform: Platform,
+    memory_mb: int | None,
+    runs: Path,
+    request_bytes: int | None = None,
+) -> Work:
+    """A warm request as the newest run of that variant and model has it, else an assumption.
+
+    The newest run that has the memory tier counts before a newer one that has others. Emulated
+    trials never count.
+    """
+    cells = (variant, model, platform.value)
+    wanted = HOST_TIER.name if memory_mb is None else str(memory_mb)
+    found = [(run, row) for run in _newest_first(runs) for row in _rows(run, cells)]
+    same = [(run, row) for run, row in found if row["tier"] == wanted]
+    assumed = ASSUMED if request_bytes is None else replace(ASSUMED, request_bytes=request_bytes)
+    for run, row in (*same, *found):
+        seconds = float(row["second_prediction_s"]["p50"])
+        tier = "no limit" if row["tier"] == HOST_TIER.name else f"{row['tier']} MB"
+        source = f"the median second prediction of run {run.name} on this machine, {tier}"
+        return replace(assumed, seconds=seconds, source=source)
+    return assumed
+
+
+def _newest_first(runs: Path) -> Sequence[Path]:
+    folders = [one for one in runs.glob("*") if one.is_dir() and not one.is_symlink()]
+    return sorted(folders, key=lambda folder: folder.name, reverse=True)
+
+
+def _rows(run: Path, cells: tuple[str, str, str]) -> Iterator[Mapping[str, Any]]:
+    try:
+        summary = json.loads((run / "summary.json").read_text(encoding="utf-8"))
+        rows = summary["rows"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return  # another kind of run, or one that broke off
+    for row in rows:
+        try:
+            same = (row["variant"], row["model"], row["platform"]) == cells
+            if same and not row["emulated"] and row["second_prediction_s"]["p50"] is not None:
+                yield row
+        except (KeyError, TypeError):
+            continue
 
 
 def refuse_over_budget(estimate: Estimate, *, max_hourly_usd: float | None) -> None:

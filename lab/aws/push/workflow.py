@@ -26,10 +26,9 @@ from lab.aws.model import (
     PushTarget,
 )
 from lab.aws.push import ecr, upload
-from lab.aws.push.local_answer import local_answer
 from lab.aws.push.planning import changes
 from lab.aws.push.preflight import preflight
-from lab.aws.push.verify import Verified, verify
+from lab.aws.push.proof import Verified, local_answer, verify
 from lab.aws.stack.cloudformation import CloudFormationStack
 from lab.aws.stack.template import is_release
 from lab.endpoint.client import EmulatorClient

@@ -10,7 +10,7 @@ from lab.aws.access.errors import CallError
 from lab.aws.access.session import open_session
 from lab.aws.answers import AnswerPayload, payload_of, read_answer
 from lab.aws.invoke import AwsEndpoint, NotNowError, patiently
-from lab.aws.push.verify import DifferentAnswerError, verify
+from lab.aws.push.proof import DifferentAnswerError, verify
 from lab.awserrors import ErrorKind
 from lab.errors import UsageError
 from lab.progress import Silent

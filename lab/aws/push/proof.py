@@ -1,0 +1,173 @@
+"""After a push: whether the endpoint answers as the same container does on this machine."""
+
+import os
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from http import HTTPStatus
+from pathlib import Path, PurePosixPath
+from typing import Final
+
+from lab import wire
+from lab.artifacts.archive import extract
+from lab.aws.answers import AnswerPayload, ExpectedAnswer, read_answer
+from lab.aws.invoke import ANSWER, Endpoint, patiently
+from lab.aws.model import AwsError
+from lab.engine.api import ContainerSpec, Engine
+from lab.errors import ContainerFailedError
+from lab.progress import Progress
+from lab.spec import LABEL_OWNER, LABEL_ROLE, EngineKind, Platform
+from lab.start.cause import death
+from lab.start.serving import Served, failed, serving
+
+TOLERANCE: Final = 1e-3
+"""The largest difference of a probability that processors of different makers may explain."""
+
+_SHOWN: Final = 200
+_ROLE: Final = "push"
+_READY_S: Final = 600.0
+"""Long enough for an image of another processor, which is emulated."""
+
+_ANSWER_S: Final = 120.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Verified:
+    """Two answers that are the same."""
+
+    payload: str
+    grades: Sequence[int] | None
+    """A picture each; None for answers that are not the lab's, which are compared byte by byte."""
+    difference: float
+    """The largest of a probability; 0 for equal bytes."""
+
+
+class DifferentAnswerError(AwsError):
+    """The endpoint answers, but not what the container answers here."""
+
+
+def verify(
+    endpoint: Endpoint, *, payload: AnswerPayload, expected: bytes, progress: Progress
+) -> Verified:
+    """Ask the endpoint and compare: same grades, probabilities within ``TOLERANCE``.
+
+    ``expected`` is what the container answers on this machine. Raises ``DifferentAnswerError``,
+    ``NotNowError`` or what the call raises.
+    """
+    with progress.step(f"Ask {endpoint.name} about {payload.name}"):
+        said = patiently(endpoint, payload.body, payload.content_type)
+    there, here = read_answer(said), read_answer(expected)
+    if there is None or here is None:
+        if said != expected:
+            raise _different(endpoint, f"{said[:_SHOWN]!r}, and {expected[:_SHOWN]!r} here")
+        return Verified(payload=payload.name, grades=None, difference=0.0)
+    difference = _difference(there, here)
+    if difference is None:
+        raise _different(
+            endpoint,
+            f"{_shape(there)}, and {_shape(here)} here: another model or another version",
+        )
+    if list(there.grades) != list(here.grades):
+        raise _different(
+            endpoint,
+            f"grade {_words(there.grades)}, and {_words(here.grades)} here "
+            f"(largest difference {difference:.2g})",
+        )
+    if difference > TOLERANCE:
+        raise _different(
+            endpoint, f"the same grade, but {difference:.2g} off (at most {TOLERANCE:g} is fair)"
+        )
+    return Verified(payload=payload.name, grades=there.grades, difference=difference)
+
+
+def _difference(there: ExpectedAnswer, here: ExpectedAnswer) -> float | None:
+    """The largest difference of two numbers in the same place; None for another shape."""
+    pairs = list(zip(there.probabilities, here.probabilities, strict=False))
+    if len(there.probabilities) != len(here.probabilities):
+        return None
+    if any(len(one) != len(other) for one, other in pairs):
+        return None
+    return max(
+        abs(first - second)
+        for one, other in pairs
+        for first, second in zip(one, other, strict=True)
+    )
+
+
+def _different(endpoint: Endpoint, how: str) -> DifferentAnswerError:
+    return DifferentAnswerError(
+        f"{endpoint.name} does not answer as the container does: {how}.",
+        remedy="See which image and archive it serves; `lab push aws` brings it up to date.",
+    )
+
+
+def _shape(answer: ExpectedAnswer) -> str:
+    return f"{len(answer.probabilities)} x {len(answer.probabilities[0])} numbers"
+
+
+def _words(grades: Sequence[int]) -> str:
+    return ", ".join(str(one) for one in grades)
+
+
+def local_answer(
+    engine: Engine,
+    *,
+    image: str,
+    archive: Path,
+    payload: AnswerPayload,
+    platform: Platform | None = None,
+    progress: Progress,
+) -> bytes:
+    """Start the image with the archive's model, ask it once, and remove it.
+
+    Raises ``ContainerFailedError`` with the container's last lines, ``ArchiveError`` or an
+    ``EngineError``.
+    """
+    with (
+        progress.step(f"Ask {image} on this machine"),
+        _running(engine, image, archive, platform) as served,
+    ):
+        headers = {"Content-Type": payload.content_type, "Accept": ANSWER}
+        prepared = wire.request(
+            "POST", "/invocations", host=served.address[0], body=payload.body, headers=headers
+        )
+        try:
+            with wire.connect(served.address, timeout_s=_ANSWER_S) as connection:
+                answer = wire.exchange(connection, prepared)
+        except OSError as error:
+            cause = death(served.container, "while it was asked")
+            if cause is not None:
+                raise failed(image, cause) from error
+            raise ContainerFailedError(
+                f"On this machine {image} does not answer: {error}",
+                remedy="Check it with `lab contract check`.",
+            ) from error
+    if answer.status != HTTPStatus.OK:
+        raise ContainerFailedError(
+            f"On this machine {image} answered {answer.status} to {payload.name}: "
+            f"{answer.body[:300].decode(errors='replace')}",
+            remedy="Send what the model understands, with --payload.",
+        )
+    return answer.body
+
+
+@contextmanager
+def _running(
+    engine: Engine, image: str, archive: Path, platform: Platform | None
+) -> Iterator[Served]:
+    processes = engine.kind is EngineKind.PROCESS
+    with tempfile.TemporaryDirectory(prefix="inference-lab-") as folder:
+        # The container may run as another user than this one.
+        Path(folder).chmod(0o755)
+        model = Path(folder) / "model"
+        extract(archive, model)
+        spec = ContainerSpec(
+            image=image,
+            model_dir=PurePosixPath(model),
+            labels={LABEL_ROLE: _ROLE, LABEL_OWNER: f"{_ROLE}-{os.getpid()}"},
+            publish=None if processes else 0,
+            platform=None if processes else platform,
+        )
+        with serving(engine, spec, within_s=_READY_S) as served:
+            yield served
