@@ -1,6 +1,8 @@
-# Every image of the lab. `lab images build` calls this file with the variables below filled in;
-# by hand, from the top of the checkout, once `lab images build` has made the base:
-#   docker buildx bake -f services/docker-bake.hcl onnx-slim
+# Every image of the lab but the variants, whose targets derive from lab/images/variants.py.
+# `lab images build` calls this file with the variables below filled in; by hand, from the top of
+# the checkout, once `lab images build` has made the base:
+#   lab images build --print > variants.json
+#   docker buildx bake -f services/docker-bake.hcl -f variants.json onnx-slim
 # Driver: `docker` (needs no builder image). Contexts are relative to the top of the checkout.
 
 variable "ARCH" {
@@ -121,65 +123,6 @@ target "_variant" {
   }
 }
 
-# --- the variants, largest first (services/inference/README.md explains each step) ------------
-
-target "baseline" {
-  inherits = ["_variant"]
-  dockerfile = "services/inference/Dockerfile.baseline"
-  tags = tag("baseline")
-  labels = {
-    "org.inference-lab.variant" = "baseline"
-  }
-}
-
-target "twostage" {
-  inherits = ["_variant"]
-  dockerfile = "services/inference/Dockerfile.twostage"
-  contexts = {
-    baseline = "target:baseline" # its first step
-  }
-  tags = tag("twostage")
-  labels = {
-    "org.inference-lab.variant" = "twostage"
-  }
-}
-
-target "slim" {
-  inherits = ["_variant"]
-  dockerfile = "services/inference/Dockerfile.slim"
-  contexts = {
-    tools = "target:tools"
-  }
-  tags = tag("slim")
-  labels = {
-    "org.inference-lab.variant" = "slim"
-  }
-}
-
-target "onnx" {
-  inherits = ["_variant"]
-  dockerfile = "services/inference/Dockerfile.onnx"
-  contexts = {
-    tools = "target:tools"
-  }
-  tags = tag("onnx")
-  labels = {
-    "org.inference-lab.variant" = "onnx"
-  }
-}
-
-target "onnx-slim" {
-  inherits = ["_variant"]
-  dockerfile = "services/inference/Dockerfile.onnx-slim"
-  contexts = {
-    tools = "target:tools"
-  }
-  tags = tag("onnx-slim")
-  labels = {
-    "org.inference-lab.variant" = "onnx-slim"
-  }
-}
-
 # --- the floor ----------------------------------------------------------------------------------
 
 target "floor" {
@@ -289,15 +232,9 @@ target "endpoint" {
   }
 }
 
-group "variants" {
-  targets = ["baseline", "twostage", "slim", "onnx", "onnx-slim", "floor"]
-}
 group "helpers" {
   targets = ["coldhost", "registry", "trainer"]
 }
 group "stack" {
   targets = ["endpoint", "registry", "s3", "prometheus", "pushgateway"]
-}
-group "default" {
-  targets = ["onnx-slim"]
 }

@@ -165,7 +165,7 @@ def _spec(
 
 
 def _inference() -> Path:
-    """The service's code: what it notes of a picture is noted of the reference's with it."""
+    """The service's code: what it notes of an input is noted of the reference's with it."""
     return paths.SERVICES / "inference"
 
 
@@ -212,8 +212,11 @@ def _finish(folder: Path, made_from: Mapping[str, str | None]) -> None:
     card: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
     sums, sizes = dict(card["sha256"]), {}
     for runtime in Runtime:
+        names = store.content(folder, runtime)
+        if not names:
+            continue
         name = store.archive_name(runtime)
-        sums[name] = pack(folder, folder / name, names=store.CONTENT[runtime])
+        sums[name] = pack(folder, folder / name, names=names)
         sizes[name] = (folder / name).stat().st_size
     sums["model.onnx"] = sha256(folder / "model.onnx")
     sizes["model.onnx"] = (folder / "model.onnx").stat().st_size

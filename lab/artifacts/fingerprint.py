@@ -8,16 +8,16 @@ from lab.paths import MODELS, REQUIREMENTS, SERVICES
 
 
 def sources(model: str) -> str:
-    """The training code, the model's own folder, what the trainer image is made from, and the
-    service's code that computes the reference.
+    """What models share, the model's own folder, what the trainer image is made from, and the
+    service's code that stands between an input and the model.
     """
     own = MODELS / model.replace("-", "_")
+    shared = [one for one in sorted(MODELS.iterdir()) if not (one / "model.py").is_file()]
+    service = SERVICES / "inference" / "app"
     files = [
         MODELS / "build.py",
-        *_code(MODELS / "common"),
-        *_code(own),
-        SERVICES / "inference" / "app" / "reference.py",
-        SERVICES / "inference" / "app" / "seen.py",
+        *(file for folder in (*shared, own, service / "tasks") for file in _code(folder)),
+        *(service / name for name in ("card.py", "npy.py", "reference.py")),
         REQUIREMENTS / "trainer.txt",
         SERVICES / "trainer" / "Dockerfile",
     ]

@@ -7,19 +7,20 @@ from pathlib import Path
 from typing import Any, Final
 
 from lab import paths
+from lab.contenttype import content_type_of
 from lab.errors import UsageError
 from lab.spec import Runtime
 
 CARD: Final = "card.json"
 DESCRIPTION: Final = "model.json"
-PHOTO: Final = "samples/photo-size.jpg"
-HELD_OUT: Final = "samples/held-out"
+CODE: Final = "code"
+"""The model's own task, if it has one."""
 
-CONTENT: Final[Mapping[Runtime, tuple[str, ...]]] = {
-    Runtime.TENSORFLOW: (DESCRIPTION, "saved_model"),
-    Runtime.ONNX: (DESCRIPTION, "model.onnx"),
+SERVED: Final[Mapping[Runtime, str]] = {
+    Runtime.TENSORFLOW: "saved_model",
+    Runtime.ONNX: "model.onnx",
 }
-"""What each runtime's archive holds, by name in the model's folder."""
+"""What each runtime loads, by name in the model's folder and archive."""
 
 _BUILD: Final = "Build it: `lab models build`."
 
@@ -43,9 +44,22 @@ class Payload:
     content_type: str
 
 
+@dataclass(frozen=True, kw_only=True)
+class Tolerance:
+    """By how much two platforms' answers to the same input may differ."""
+
+    label: str
+    """What a prediction calls what must be the same."""
+    scores: str
+    """What it calls the numbers that may differ a little."""
+    max_abs_difference: float
+    least_agreement: float
+    """The share of inputs, 0 to 1, whose label must be the same."""
+
+
 def models() -> tuple[str, ...]:
     """The models that the project can build: one folder of ``models/`` each."""
-    found = paths.MODELS.glob("*/architecture.py")
+    found = paths.MODELS.glob("*/model.py")
     return tuple(sorted(path.parent.name.replace("_", "-") for path in found))
 
 
@@ -87,22 +101,57 @@ def find(model: str, runtime: Runtime) -> Archive:
     )
 
 
+def content(folder: Path, runtime: Runtime) -> Sequence[str]:
+    """What a runtime's archive holds, by name in ``folder``; nothing if it cannot run the model."""
+    if not (folder / SERVED[runtime]).exists():
+        return []
+    return [DESCRIPTION, SERVED[runtime], *([CODE] if (folder / CODE).is_dir() else [])]
+
+
+def tolerance(model: str) -> Tolerance:
+    """How alike answers must be. Raises ``UsageError`` when the model is not built."""
+    return Tolerance(**_of(model, "tolerance"))
+
+
 def payload(model: str) -> Payload:
-    """A picture as large as a camera takes it. Raises ``UsageError`` when it is not built."""
-    path = folder(model) / PHOTO
+    """What a real client sends. Raises ``UsageError`` when the model is not built."""
+    path = folder(model) / str(_of(model, "samples")["payload"])
     if not path.is_file():
         raise UsageError(f"The model {model} is not built.", remedy=_BUILD)
-    return Payload(path=path, content_type="image/jpeg")
+    return _payload(path)
 
 
-def pictures(model: str) -> Sequence[Path]:
-    """Pictures that the model was tested on, as PNG files: traffic without drift.
+def held_out(model: str) -> Sequence[Payload]:
+    """What the model was tested on: traffic without drift, of which the first are like all.
 
     Raises ``UsageError`` when it is not built.
     """
-    found = sorted((folder(model) / HELD_OUT).glob("*.png"))
+    found = _samples(model, "held_out")
     if not found:
-        raise UsageError(f"The model {model} has no pictures to send.", remedy=_BUILD)
+        raise UsageError(f"The model {model} has no samples to send.", remedy=_BUILD)
+    return found
+
+
+def shifted(model: str) -> Sequence[Payload]:
+    """Inputs unlike those that the model was tested on; none if it has none."""
+    return _samples(model, "shifted")
+
+
+def _samples(model: str, kind: str) -> Sequence[Payload]:
+    name = _of(model, "samples").get(kind)
+    return [_payload(path) for path in sorted((folder(model) / name).glob("*"))] if name else []
+
+
+def _payload(path: Path) -> Payload:
+    return Payload(path=path, content_type=content_type_of(path))
+
+
+def _of(model: str, key: str) -> Mapping[str, Any]:
+    """A part of the card that cards of an older lab have not."""
+    try:
+        found: Mapping[str, Any] = card(model)[key]
+    except KeyError as error:
+        raise UsageError(f"The model {model} was built by an older lab.", remedy=_BUILD) from error
     return found
 
 

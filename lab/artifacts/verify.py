@@ -34,7 +34,7 @@ def _description(card: object, folder: Path) -> Iterator[str]:
     if not isinstance(described, dict) or not isinstance(card, dict):
         yield f"{store.DESCRIPTION} or the card is not an object"
         return
-    for key in ("schema", "name", "task", "input", "output", "labels"):
+    for key in ("schema", "name", "task", "inputs", "outputs", "labels"):
         if key not in described:
             yield f"{store.DESCRIPTION} lacks {key!r}"
         elif described[key] != card.get(key):
@@ -46,7 +46,8 @@ def _description(card: object, folder: Path) -> Iterator[str]:
 def _sums(card: object, folder: Path) -> Iterator[str]:
     if not isinstance(card, dict):
         return
-    for name in ("model.onnx", *map(store.archive_name, Runtime)):
+    made = [one for one in Runtime if store.content(folder, one)]
+    for name in ("model.onnx", *map(store.archive_name, made)):
         wanted = card.get("sha256", {}).get(name)
         if not (folder / name).is_file():
             yield f"{name} is missing"
@@ -61,7 +62,7 @@ def _archive(folder: Path, runtime: Runtime) -> Iterator[str]:
     name = store.archive_name(runtime)
     if not (folder / name).is_file():
         return  # said already
-    wanted = set(_files(folder, store.CONTENT[runtime]))
+    wanted = set(_files(folder, store.content(folder, runtime)))
     with TemporaryDirectory(prefix="inference-lab-") as place:
         try:
             archive.extract(folder / name, Path(place))

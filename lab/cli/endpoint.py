@@ -22,7 +22,7 @@ from lab.cli.opened import emulator
 from lab.contenttype import content_type_of
 from lab.engine.select import open_engine
 from lab.images.build import ensure
-from lab.images.variants import image_ref
+from lab.images.variants import DEFAULT, image_ref
 from lab.runfiles import read_bytes
 from lab.spec import FLOOR
 from lab.stack import seed
@@ -127,7 +127,7 @@ def cool(name: str = _NAME) -> None:
 
 @app.command()
 def bench(
-    variant: str = typer.Option("onnx-slim", help="Which variant is compared with the floor."),
+    variant: str = typer.Option(DEFAULT, help="Which variant is compared with the floor."),
     model: str = typer.Option("retinopathy-mobilenet", help="Which model it serves."),
     rounds: int = typer.Option(12, min=2, help="Rounds of interleaved blocks."),
     order: int = typer.Option(2023, "--seed", help="Decides the order of blocks."),

@@ -22,10 +22,10 @@ from lab.images.build import ensure
 from lab.images.contents import contents as contents_of
 from lab.images.publish import Published, join, local_registry
 from lab.images.sizes import ImageSize, image_record
-from lab.images.variants import VARIANTS, image_ref, variant
-from lab.parity.compare import BOUNDS, broken, refuse_broken
-from lab.parity.pictures import COUNT
-from lab.parity.record import ParityComparison
+from lab.images.variants import VARIANTS, bake_definition, image_ref, variant
+from lab.parity.compare import broken, refuse_broken
+from lab.parity.inputs import COUNT
+from lab.parity.record import Parity
 from lab.parity.session import ParityJob
 from lab.parity.session import run as run_parity
 from lab.progress import Progress
@@ -46,6 +46,9 @@ def build(
         "--platform",
         help="linux/amd64, linux/arm64, or both with a comma; the engine's own by default.",
     ),
+    print_: bool = typer.Option(
+        False, "--print", help="Print the variants' bake file instead, for docker buildx bake."
+    ),
 ) -> None:
     """Build the images that are missing or whose inputs have changed.
 
@@ -53,6 +56,9 @@ def build(
     that is allowed. Images for several platforms are also pushed to the local registry, where a
     manifest list (`:latest`) joins each variant's.
     """
+    if print_:
+        typer.echo(json.dumps(bake_definition(), indent=2))
+        return
     wanted = _known(variants)
     chosen = parse_platforms(platform)
     progress = ConsoleProgress()
@@ -150,16 +156,17 @@ def parity(
         None, "--platform", help="What the engine's own platform is compared with; the other one."
     ),
     model: str = typer.Option("retinopathy-mobilenet", help="Which model to serve."),
-    count: int = typer.Option(COUNT, min=1, help="Pictures that the model was tested on."),
+    count: int = typer.Option(COUNT, min=1, help="Inputs that the model was tested on."),
     payload: list[Path] = typer.Option(
-        [], "--payload", metavar="FILE", help="A further picture, JPEG or PNG; again for more."
+        [], "--payload", metavar="FILE", help="A further input, like a JPEG file; again for more."
     ),
 ) -> None:
-    """Send the same pictures to both platforms' containers of each variant, and compare.
+    """Send the same inputs to both platforms' containers of each variant, and compare.
 
-    The same model archive is mounted in both. The exit code is 14 when probabilities differ by more
-    than 0.001 or fewer than 99 % of the pictures get the same grade; the worst picture is named.
-    Every picture's figures are kept in runs/<id>-parity/parity.json.
+    The same model archive is mounted in both. The exit code is 14 when scores differ by more than
+    the model's card tolerates (a classifier's: 0.001), or fewer inputs than that says (99 %) get
+    the same label; the worst input is named. Every input's figures are kept in
+    runs/<id>-parity/parity.json.
     """
     job = ParityJob(
         variants=variants or (),
@@ -171,9 +178,9 @@ def parity(
     progress = ConsoleProgress()
     with closing(open_engine(progress)) as engine:
         found, path = run_parity(job, engine, progress)
-    out.print(_parity_table(found.comparisons, model))
-    print_line(f"Every picture is in {path}")
-    refuse_broken(found.comparisons)
+    out.print(_parity_table(found))
+    print_line(f"Every input is in {path}")
+    refuse_broken(found.comparisons, found.bounds)
 
 
 def _known(names: Sequence[str] | None) -> Sequence[str]:
@@ -351,26 +358,26 @@ def _platforms_built(
     return built
 
 
-def _parity_table(comparisons: Sequence[ParityComparison], model: str) -> Table:
+def _parity_table(found: Parity) -> Table:
     """A row per variant."""
     table = Table(
-        title=f"The same answers of {model}: at most {BOUNDS.max_abs_difference:g} apart, "
-        f"{BOUNDS.least_agreement:.0%} of the grades alike",
+        title=f"The same answers of {found.model}: at most {found.bounds.max_abs_difference:g} "
+        f"apart, {found.bounds.least_agreement:.0%} of the labels alike",
         title_justify="left",
     )
-    for heading in ("variant", "platforms", "pictures", "largest difference", "same grade", ""):
+    for heading in ("variant", "platforms", "inputs", "largest difference", "same label", ""):
         table.add_column(
             heading,
-            justify="right" if heading in {"pictures", "largest difference"} else "left",
+            justify="right" if heading in {"inputs", "largest difference"} else "left",
         )
-    for one in comparisons:
-        alike = sum(each.reference_grade == each.compared_grade for each in one.pictures)
+    for one in found.comparisons:
+        alike = sum(each.reference_label == each.compared_label for each in one.inputs)
         table.add_row(
             one.variant,
             " / ".join(side.platform.arch for side in (one.reference, one.compared)),
-            str(len(one.pictures)),
+            str(len(one.inputs)),
             f"{one.max_abs_difference:.1e}",
-            f"{alike} of {len(one.pictures)}",
-            "[green]alike[/green]" if broken(one) is None else "[red]not alike[/red]",
+            f"{alike} of {len(one.inputs)}",
+            "[green]alike[/green]" if broken(one, found.bounds) is None else "[red]not alike[/red]",
         )
     return table

@@ -14,12 +14,11 @@ from lab.aws.model import Order, PushTarget, ServingKind
 from lab.cli.console import err
 from lab.endpoint.instances import platform_of
 from lab.errors import UsageError
-from lab.images.variants import runtime_of, serving
+from lab.images.variants import DEFAULT, runtime_of, serving
 from lab.spec import SERVERLESS_TIERS, Platform
 
 _LONGEST: Final = 32
 _MEMORIES: Final = tuple(str(tier.memory_mb) for tier in SERVERLESS_TIERS)
-_VARIANT: Final = "onnx-slim"
 _MEMORY: Final = "2048"
 _INSTANCE: Final = "ml.m5.xlarge"
 
@@ -93,10 +92,10 @@ def complete(given: PushOptions, *, may_ask: bool) -> Order:
     if not may_ask and (missing := _missing(given)):
         raise UsageError(
             f"What to push is not said: {', '.join(missing)}.",
-            remedy="E.g. --variant onnx-slim --model retinopathy-mobilenet --kind serverless "
+            remedy=f"E.g. --variant {DEFAULT} --model retinopathy-mobilenet --kind serverless "
             "--memory 2048.",
         )
-    name = given.variant or choice("Which variant", [*serving()], _VARIANT)
+    name = given.variant or choice("Which variant", [*serving()], DEFAULT)
     model = given.model or choice("Which model", store.models(), store.models()[0])
     kind = given.kind or ServingKind(
         choice("How is it hosted", [*ServingKind], ServingKind.SERVERLESS)

@@ -11,11 +11,12 @@ from lab.artifacts import store
 from lab.cli.console import ConsoleProgress, fail, out, print_line
 from lab.endpoint.records import Status
 from lab.engine.select import open_engine
+from lab.images.variants import DEFAULT
 from lab.services import Started
 from lab.stack.seed import SeededEndpoint
 from lab.stack.session import Stack
 from lab.stack.session import up as start
-from lab.stack.settings import MODEL, VARIANT, StackSettings
+from lab.stack.settings import MODEL, StackSettings
 
 app = typer.Typer()
 
@@ -24,7 +25,7 @@ _FAILED = 1
 
 @app.command()
 def up(
-    variant: str = typer.Option(VARIANT, help="Which variant the endpoints serve."),
+    variant: str = typer.Option(DEFAULT, help="Which variant the endpoints serve."),
     model: list[str] = typer.Option([MODEL], help="Have endpoints of this model; repeatable."),
 ) -> None:
     """Start the SageMaker look-alike and leave two endpoints of a model, ready to be called.

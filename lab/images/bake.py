@@ -1,7 +1,10 @@
 """The only caller of ``docker buildx bake``."""
 
+import json
 import re
+import tempfile
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Final
 
 from lab.engine.docker.engine import DockerEngine
@@ -11,6 +14,7 @@ from lab.engine.select import Choice, choice
 from lab.errors import BuildError, CommandError, DiskFullError, EngineError
 from lab.images.hostfiles import HostFiles, host_files
 from lab.images.targets import BAKE_FILE, COMPILED_ACROSS
+from lab.images.variants import bake_definition
 from lab.paths import ROOT
 from lab.process import run, stream
 from lab.progress import Progress, Step
@@ -45,9 +49,16 @@ def bake(
     if not COMPILED_ACROSS.issuperset(targets):
         ensure_runs(platform, engine, progress)
     title = f"Building {', '.join(targets)}"
-    with host_files() as files, progress.step(title) as step:
+    with (
+        host_files() as files,
+        tempfile.TemporaryDirectory(prefix="inference-lab-") as folder,
+        progress.step(title) as step,
+    ):
+        variants = Path(folder) / "variants.json"
+        variants.write_text(json.dumps(bake_definition()), encoding="utf-8")
         words = [
-            *("docker", "buildx", "--builder", _BUILDER, "bake", "--file", BAKE_FILE),
+            *("docker", "buildx", "--builder", _BUILDER, "bake"),
+            *(f"--file={file}" for file in (BAKE_FILE, variants)),
             *("--progress=plain", "--provenance=false"),
             *(
                 f"--set={target}.labels.{name}={value}"

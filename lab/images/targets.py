@@ -1,6 +1,7 @@
 """What the bake file can build, and what each of it is made from."""
 
 import hashlib
+import json
 import stat
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -8,7 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from lab.errors import UsageError
-from lab.images.variants import VARIANTS, image_ref
+from lab.images.variants import VARIANTS, Variant, image_ref, serving
 from lab.paths import ROOT
 from lab.spec import FLOOR, Platform
 
@@ -23,9 +24,7 @@ other one."""
 
 _TOOLS: Final = ("services/base/Dockerfile", "requirements/uv.txt")
 _APP: Final = ("services/inference/app", "services/inference/serve")
-_PACKAGING: Final = "services/inference/packaging"
 _PROMETHEUS: Final = ("Dockerfile", "prometheus.yml", "rules")
-_CHECK: Final = f"{_PACKAGING}/check.py"
 _IGNORED: Final = frozenset({"__pycache__", ".mypy_cache", ".ruff_cache", ".pytest_cache"})
 
 
@@ -41,16 +40,28 @@ class BuildTarget:
     """Somebody else's program: pulled where a registry answers (see ``thirdparty``)."""
     packaged: bool = True
     """It can be built from packages, as all but one of the others' can."""
+    definition: str = ""
+    """How it is built, where the bake file does not say."""
 
     def ref(self, platform: Platform) -> str:
         return image_ref(self.name, platform)
 
 
-def _variant(name: str, *more: str, steps: Sequence[str] = ()) -> BuildTarget:
+def _of(variant: Variant) -> BuildTarget:
+    """What a variant's image is made from, with all that its stages are."""
     return BuildTarget(
-        name=name,
-        steps=steps,
-        inputs=(BAKE_FILE, f"services/inference/Dockerfile.{name}", *_APP, *more),
+        name=variant.name,
+        steps=tuple(stage for stage in variant.stages if stage in VARIANTS),
+        inputs=(
+            BAKE_FILE,
+            f"services/inference/Dockerfile.{variant.name}",
+            *(f"services/inference/Dockerfile.{one}" for one in variant.stages if one in VARIANTS),
+            *_APP,
+            *([f"requirements/{variant.requirements}.txt"] if variant.requirements else []),
+            *(_TOOLS if "tools" in variant.stages else []),
+            *variant.inputs,
+        ),
+        definition=json.dumps(variant.bake_target, sort_keys=True),
     )
 
 
@@ -63,16 +74,7 @@ def _upstream(name: str, *more: str, packaged: bool = True) -> BuildTarget:
 TARGETS: Final = {
     target.name: target
     for target in (
-        _variant("baseline", "requirements/baseline.txt"),
-        _variant(
-            "twostage",
-            "services/inference/Dockerfile.baseline",
-            "requirements/baseline.txt",
-            steps=("baseline",),
-        ),
-        _variant("slim", "requirements/slim.txt", *_TOOLS, _CHECK),
-        _variant("onnx", "requirements/onnx.txt", *_TOOLS, _CHECK),
-        _variant("onnx-slim", "requirements/onnx-slim.txt", *_TOOLS, _PACKAGING),
+        *(_of(VARIANTS[name]) for name in serving()),
         BuildTarget(name=FLOOR, inputs=(BAKE_FILE, *_TOOLS, "services/floor")),
         BuildTarget(name="coldhost", inputs=(BAKE_FILE, "services/coldhost")),
         _upstream("registry"),
@@ -128,7 +130,7 @@ def fingerprint(target: BuildTarget, *, base: str, root: Path = ROOT) -> str:
     What a build downloads is pinned by hash in the inputs, but for Debian's packages: these are as
     old as the base.
     """
-    digest = hashlib.sha256(base.encode())
+    digest = hashlib.sha256(f"{base}{target.definition}".encode())
     for path in _files(target.inputs, root):
         executable = bool(path.stat().st_mode & stat.S_IXUSR)
         digest.update(f"\0{path.relative_to(root)}\0{executable}\0".encode())

@@ -17,7 +17,7 @@ from typing import Any, Final
 from lab import paths
 from lab.errors import BuildError, CommandError, DiskFullError, UsageError
 from lab.images.hostfiles import pip_settings, uv_toml
-from lab.images.variants import VARIANTS
+from lab.images.variants import VARIANTS, Variant, serving
 from lab.process import run, stream
 from lab.progress import Progress, Step
 from lab.spec import FLOOR
@@ -65,36 +65,9 @@ def ensure(names: Sequence[str], *, progress: Progress) -> None:
 
 def _recipes() -> Mapping[str, VenvRecipe]:
     """Per image: the same packages and the same switches as in its Dockerfile."""
-    nginx = {"LAB_NGINX": "1"} if shutil.which("nginx") else {}
-    tensorflow = {"LAB_BACKEND": "tensorflow", "LAB_HTTP": "fastapi", "TF_CPP_MIN_LOG_LEVEL": "2"}
-    onnx = {"LAB_BACKEND": "onnx", "LAB_HTTP": "fastapi", "ORT_DISABLE_TELEMETRY": "1"}
     plain = {"PYTHONUNBUFFERED": "1"}
-    whole = VenvRecipe(
-        requirements="baseline.txt", argv=_served, env={**plain, **tensorflow, **nginx}
-    )
     return {
-        "baseline": whole,
-        "twostage": whole,
-        "slim": VenvRecipe(
-            requirements="slim.txt",
-            argv=_served,
-            env={**plain, **tensorflow},
-            options=("--no-deps",),
-        ),
-        "onnx": VenvRecipe(requirements="onnx.txt", argv=_served, env={**plain, **onnx}),
-        "onnx-slim": VenvRecipe(
-            requirements="onnx-slim.txt",
-            argv=lambda _: (_interpreter(), "-s", "-S", "-u", _SERVE),
-            env={
-                "LAB_BACKEND": "onnx-capi",
-                "LAB_HTTP": "slim",
-                "ORT_DISABLE_TELEMETRY": "1",
-                "LAB_ORT_LIBRARY": "{folder}/libonnxruntime.so",
-                "PYTHONPATH": "{folder}/lib",
-            },
-            options=("--no-deps",),
-            venv=False,
-        ),
+        **{name: _of(VARIANTS[name]) for name in serving()},
         FLOOR: VenvRecipe(
             requirements=None,
             argv=lambda _: (_interpreter(), "-E", "-s", "-S", _FLOOR),
@@ -118,6 +91,27 @@ def _recipes() -> Mapping[str, VenvRecipe]:
             env={**plain, "ORT_DISABLE_TELEMETRY": "1"},
         ),
     }
+
+
+def _of(variant: Variant) -> VenvRecipe:
+    """NGINX only where this machine has it."""
+    env = {k: v for k, v in variant.env.items() if k != "LAB_NGINX" or shutil.which("nginx")}
+    options = () if variant.dependencies else ("--no-deps",)
+    requirements = f"{variant.requirements}.txt"
+    if variant.environment:
+        env["PYTHONUNBUFFERED"] = "1"
+        return VenvRecipe(requirements=requirements, argv=_served, env=env, options=options)
+    return VenvRecipe(
+        requirements=requirements,
+        argv=lambda _: (_interpreter(), "-s", "-S", "-u", _SERVE),
+        env={
+            **env,
+            "LAB_ORT_LIBRARY": "{folder}/libonnxruntime.so",
+            "PYTHONPATH": "{folder}/lib",
+        },
+        options=options,
+        venv=False,
+    )
 
 
 def _served(folder: Path) -> Sequence[str | Path]:
@@ -151,7 +145,7 @@ def _build(name: str, recipe: VenvRecipe, folder: Path, mark: str, step: Step) -
         folder.mkdir(parents=True)
         if recipe.requirements:
             _install(recipe, folder, step)
-        if name == "onnx-slim":
+        if name in VARIANTS and recipe.requirements and not recipe.venv:
             _keep_library(folder)
         image = {
             "variant": name,

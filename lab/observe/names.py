@@ -7,9 +7,6 @@ registry to ask, because it is pushed or recorded, is listed here.
 from enum import StrEnum, unique
 from typing import Final
 
-BASELINE: Final = "baseline"
-"""The variant that others are compared with."""
-
 CELL: Final = ("variant", "model", "platform", "tier", "start_kind", "emulated")
 """What the trials behind a figure of a bench had in common."""
 

@@ -11,7 +11,7 @@ from lab.runfiles import parse, read_bytes, write_whole
 from lab.schema import Frozen
 from lab.spec import Platform
 
-SCHEMA: Final = 1
+SCHEMA: Final = 2
 FILE: Final = "parity.json"
 
 
@@ -24,14 +24,14 @@ class Side(Frozen):
     emulated: bool
 
 
-class PictureResult(Frozen):
-    """What both sides said of one picture."""
+class InputResult(Frozen):
+    """What both sides said of one input."""
 
     name: str
     max_abs_difference: float
-    """The largest difference of a label's probability."""
-    reference_grade: int
-    compared_grade: int
+    """The largest difference of a score."""
+    reference_label: str
+    compared_label: str
 
 
 class ParityComparison(Frozen):
@@ -43,15 +43,15 @@ class ParityComparison(Frozen):
     archive_sha256: str
     reference: Side
     compared: Side
-    pictures: tuple[PictureResult, ...]
+    inputs: tuple[InputResult, ...]
     max_abs_difference: float
-    """Over all pictures."""
+    """Over all inputs."""
     worst: str
-    """The picture with this difference."""
+    """The input with this difference."""
     agreement: float
-    """The share of pictures that both gave the same grade, 0 to 1."""
+    """The share of inputs that both gave the same label, 0 to 1."""
     spread: float
-    """By how much the reference's own answers differ from picture to picture, at most. Near 0 the
+    """By how much the reference's own answers differ from input to input, at most. Near 0 the
     model says the same of everything, and agreement proves nothing."""
     passed: bool
 
@@ -72,6 +72,7 @@ class Parity(Frozen):
     """UTC, ISO 8601."""
     model: str
     bounds: Bounds
+    """The model's own: its card's ``tolerance``."""
     host: Mapping[str, Any]
     engine: Mapping[str, Any]
     comparisons: tuple[ParityComparison, ...] = ()

@@ -1,4 +1,4 @@
-"""A container of one image that answers, and its answers to all pictures."""
+"""A container of one image that answers, and its answers to all inputs."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -8,10 +8,11 @@ from typing import Final
 import httpx
 
 from lab import tls
+from lab.artifacts.store import Tolerance
 from lab.engine.api import Container, ContainerSpec, Engine
 from lab.errors import ContainerFailedError
-from lab.parity.compare import ImageAnswer, parse
-from lab.parity.pictures import Picture
+from lab.parity.compare import ModelAnswer, parse
+from lab.parity.inputs import ParityInput
 from lab.progress import Step
 from lab.spec import LABEL_OWNER, LABEL_ROLE, Platform
 from lab.start.cause import death
@@ -40,19 +41,20 @@ class Serving:
     platform: Platform
     model_dir: Path
     owner: str
+    tolerance: Tolerance
     patience: float = 1.0
     env: Mapping[str, str] = field(default_factory=dict)
 
 
 def ask(
     serving: Serving,
-    pictures: Sequence[Picture],
+    inputs: Sequence[ParityInput],
     engine: Engine,
     step: Step,
     *,
-    so_far: Callable[[Sequence[ImageAnswer]], str] = lambda _: "",
-) -> Sequence[ImageAnswer]:
-    """Start a container, send it every picture, and remove it whatever happens.
+    so_far: Callable[[Sequence[ModelAnswer]], str] = lambda _: "",
+) -> Sequence[ModelAnswer]:
+    """Start a container, send it every input, and remove it whatever happens.
 
     ``so_far`` makes words of the answers that have come, for whoever waits for the others. Raises
     ``ContainerFailedError`` with the container's last log lines.
@@ -65,14 +67,14 @@ def ask(
     ) as served:
         limit = httpx.Timeout(REQUEST_S * serving.patience, connect=_CONNECT_S)
         url = f"http://{served.address[0]}:{served.address[1]}"
-        answers: list[ImageAnswer] = []
+        answers: list[ModelAnswer] = []
         with httpx.Client(
             base_url=url, timeout=limit, verify=tls.context(), trust_env=False
         ) as http:
-            for picture in pictures:
-                step.detail(f"{len(answers)} of {len(pictures)} pictures{so_far(answers)}")
-                answers.append(_answer(http, picture, served.container, serving))
-                step.advance(len(answers), len(pictures))
+            for one in inputs:
+                step.detail(f"{len(answers)} of {len(inputs)} inputs{so_far(answers)}")
+                answers.append(_answer(http, one, served.container, serving))
+                step.advance(len(answers), len(inputs))
     return answers
 
 
@@ -88,28 +90,28 @@ def _spec(serving: Serving) -> ContainerSpec:
 
 
 def _answer(
-    http: httpx.Client, picture: Picture, container: Container, serving: Serving
-) -> ImageAnswer:
+    http: httpx.Client, one: ParityInput, container: Container, serving: Serving
+) -> ModelAnswer:
     try:
         answer = http.post(
             "/invocations",
-            content=picture.body,
+            content=one.body,
             headers={
-                "Content-Type": picture.content_type,
+                "Content-Type": one.content_type,
                 "Accept": "application/json",
                 # A connection that waits for its next use may be closed by the other side.
                 "Connection": "close",
             },
         )
     except httpx.HTTPError as error:
-        cause = death(container, f"at {picture.name}")
+        cause = death(container, f"at {one.name}")
         if cause is not None:
             raise failed(serving.image, cause) from error
         raise ContainerFailedError(
-            f"{serving.image} did not answer to {picture.name}: {error}.\n{container.logs(tail=20)}"
+            f"{serving.image} did not answer to {one.name}: {error}.\n{container.logs(tail=20)}"
         ) from error
     if answer.status_code != _OK:
         raise ContainerFailedError(
-            f"{serving.image} answered {answer.status_code} to {picture.name}: {answer.text[:200]}"
+            f"{serving.image} answered {answer.status_code} to {one.name}: {answer.text[:200]}"
         )
-    return parse(answer.content, of=f"{picture.name} by {serving.image}")
+    return parse(answer.content, serving.tolerance, of=f"{one.name} by {serving.image}")

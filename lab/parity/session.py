@@ -16,9 +16,9 @@ from lab.errors import EngineError, UsageError
 from lab.host import host_facts
 from lab.images.build import ensure as ensure_images
 from lab.images.variants import image_ref, runtime_of, serving
-from lab.parity.compare import BOUNDS, ImageAnswer, compare, summarise, words
-from lab.parity.pictures import COUNT, Picture, choose
-from lab.parity.record import FILE, Parity, ParityComparison, Side, save
+from lab.parity.compare import ModelAnswer, compare, summarise, words
+from lab.parity.inputs import COUNT, ParityInput, choose
+from lab.parity.record import FILE, Bounds, Parity, ParityComparison, Side, save
 from lab.parity.served import Serving, ask
 from lab.progress import Progress
 from lab.runfiles import new_folder
@@ -54,7 +54,8 @@ def run(job: ParityJob, engine: Engine, progress: Progress) -> tuple[Parity, Pat
     facts = engine.facts()
     other = _other(job.platform, facts.platform)
     build.ensure([job.model], engine=engine, progress=progress)
-    pictures = choose(job.model, job.count, job.payloads)
+    inputs = choose(job.model, job.count, job.payloads)
+    tolerance = store.tolerance(job.model)
     ensure_runs(other, engine, progress)
     for platform in (facts.platform, other):
         ensure_images(list(runtimes), platform=platform, engine=engine, progress=progress)
@@ -63,7 +64,7 @@ def run(job: ParityJob, engine: Engine, progress: Progress) -> tuple[Parity, Pat
         id=f"{now:%Y%m%dT%H%M%SZ}-parity",
         created_at=now.isoformat(timespec="seconds"),
         model=job.model,
-        bounds=BOUNDS,
+        bounds=_bounds(tolerance),
         host=host_facts(),
         engine=asdict(facts),
     )
@@ -75,7 +76,8 @@ def run(job: ParityJob, engine: Engine, progress: Progress) -> tuple[Parity, Pat
             native=facts.platform,
             model=job.model,
             model_dirs=_unpacked(job.model, set(runtimes.values()), Path(name)),
-            pictures=pictures,
+            inputs=inputs,
+            tolerance=tolerance,
             owner=f"{parity.id}-{os.getpid()}",
         )
         for one, runtime in runtimes.items():
@@ -104,17 +106,18 @@ class _Scene:
     native: Platform
     model: str
     model_dirs: Mapping[Runtime, Path]
-    pictures: Sequence[Picture]
+    inputs: Sequence[ParityInput]
+    tolerance: store.Tolerance
     owner: str
 
     def compare(
         self, variant: str, runtime: Runtime, other: Platform, progress: Progress
     ) -> ParityComparison:
         """One variant: first the engine's own platform, then the other."""
-        names = [one.name for one in self.pictures]
+        names = [one.name for one in self.inputs]
         reference = self._answers(variant, runtime, self.native, progress)
 
-        def so_far(answers: Sequence[ImageAnswer]) -> str:
+        def so_far(answers: Sequence[ModelAnswer]) -> str:
             count = len(answers)
             return words(compare(names[:count], reference[:count], answers))
 
@@ -126,6 +129,7 @@ class _Scene:
             archive=(runtime.value, store.find(self.model, runtime).sha256),
             sides=(self._side(variant, self.native), self._side(variant, other)),
             reference=reference,
+            bounds=_bounds(self.tolerance),
         )
 
     def _answers(
@@ -134,8 +138,8 @@ class _Scene:
         runtime: Runtime,
         platform: Platform,
         progress: Progress,
-        so_far: Callable[[Sequence[ImageAnswer]], str] = lambda _: "",
-    ) -> Sequence[ImageAnswer]:
+        so_far: Callable[[Sequence[ModelAnswer]], str] = lambda _: "",
+    ) -> Sequence[ModelAnswer]:
         how = " (emulated)" if emulated(platform, native=self.native) else ""
         with progress.step(f"Asking {variant} for {platform}{how}") as step:
             return ask(
@@ -144,10 +148,11 @@ class _Scene:
                     platform=platform,
                     model_dir=self.model_dirs[runtime],
                     owner=self.owner,
+                    tolerance=self.tolerance,
                     patience=patience(platform, native=self.native),
                     env=environment(platform, native=self.native),
                 ),
-                self.pictures,
+                self.inputs,
                 self.engine,
                 step,
                 so_far=so_far,
@@ -161,6 +166,12 @@ class _Scene:
             image_id=self.engine.image(ref).image_id,
             emulated=emulated(platform, native=self.native),
         )
+
+
+def _bounds(tolerance: store.Tolerance) -> Bounds:
+    return Bounds(
+        max_abs_difference=tolerance.max_abs_difference, least_agreement=tolerance.least_agreement
+    )
 
 
 def _other(asked: Platform | None, native: Platform) -> Platform:

@@ -2,15 +2,12 @@
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import pairwise
-from typing import Final
 
+from lab.images.variants import BASELINE
 from lab.report.model import Against, Comparison, Quantity, Row
 from lab.report.rows import Group, MeasuredRow, groups
 from lab.spec import FLOOR, Platform
 from lab.stats.ratios import Method, RatioVerdict, ratio_of_medians
-
-BASELINE: Final = "baseline"
-BEST: Final = "onnx-slim"
 
 
 def compare(measured: Sequence[MeasuredRow], *, seed: int) -> Sequence[Comparison]:

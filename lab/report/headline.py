@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from lab.report.comparisons import BASELINE, BEST
+from lab.images.variants import BASELINE, DEFAULT
 from lab.report.model import Against, Comparison, Headline, Quantity, Row
 from lab.report.rows import MeasuredRow, floor_of, groups
 from lab.report.words import (
@@ -102,8 +102,8 @@ def _single(here: Sequence[Row], timed: Sequence[Row], when: When) -> Headline:
 
 def _pair(here: Sequence[Row], variants: Sequence[str]) -> tuple[str, str] | None:
     """The slower and the quicker variant to speak of: the lab's own ends of the scale first."""
-    if BASELINE in variants and BEST in variants:
-        return BASELINE, BEST
+    if BASELINE in variants and DEFAULT in variants:
+        return BASELINE, DEFAULT
     for kind in _TELLING:
         medians = {
             row.variant: row.total_s.p50

@@ -6,13 +6,14 @@ from dataclasses import dataclass
 from typing import Final
 
 from lab.coldstart.record import Cell, ImageRecord, Outcome, Run, Sample
+from lab.images.variants import serving
 from lab.report.load import Recorded
 from lab.report.model import Pair, Row, Spread
 from lab.spec import FLOOR, Phase, Platform, StartKind
 from lab.stats.diagnostics import outliers, relative_spread
 from lab.stats.quantiles import interval, median, quantile, supported
 
-VARIANT_ORDER: Final = ("baseline", "twostage", "slim", "onnx", "onnx-slim")
+VARIANT_ORDER: Final = tuple(serving())
 """The order of the optimisation steps; a user's own image comes before them, the floor after."""
 
 

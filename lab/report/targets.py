@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable, Sequence
 from typing import Final
 
-from lab.report.comparisons import BASELINE, BEST
+from lab.images.variants import BASELINE, DEFAULT
 from lab.report.model import Against, Comparison, Goal, Quantity, Reached, Row
 from lab.spec import FLOOR, Platform, StartKind
 
@@ -20,19 +20,19 @@ def targets(rows: Sequence[Row], comparisons: Sequence[Comparison]) -> Sequence[
     """Each figure, with the run's value where it measured one."""
     fresh = _total(comparisons, Against.BASELINE, BASELINE, StartKind.FRESH)
     pull = _total(comparisons, Against.BASELINE, BASELINE, StartKind.PULL)
-    floor = _total(comparisons, Against.FLOOR, BEST, StartKind.FRESH)
+    floor = _total(comparisons, Against.FLOOR, DEFAULT, StartKind.FRESH)
     sizes = {
         row.variant: row.image_compressed_bytes
         for row in rows
         if row.platform is Platform.AMD64 or not _has_amd64(rows)
     }
-    big, small = sizes.get(BASELINE), sizes.get(BEST)
+    big, small = sizes.get(BASELINE), sizes.get(DEFAULT)
     arm64 = next(
         (
             one.ratio
             for one in comparisons
             if one.against is Against.PLATFORM
-            and (one.variant, one.quantity) == (BEST, Quantity.COMPRESSED)
+            and (one.variant, one.quantity) == (DEFAULT, Quantity.COMPRESSED)
         ),
         None,
     )
@@ -119,7 +119,7 @@ def _total(
     comparisons: Iterable[Comparison], against: Against, over: str, kind: StartKind
 ) -> Comparison | None:
     """MobileNet's if the run has it, and the smallest tier's if it has several."""
-    under = FLOOR if against is Against.FLOOR else BEST
+    under = FLOOR if against is Against.FLOOR else DEFAULT
     found = [
         one
         for one in comparisons

@@ -3,8 +3,6 @@
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import islice
-from pathlib import Path
 from typing import Any, Final
 
 import httpx
@@ -16,19 +14,12 @@ from lab.endpoint.records import Status
 from lab.errors import EndpointError, UsageError
 from lab.progress import Progress
 from lab.stack import seed
-from lab.stack.shifted import shifted
 from lab.stack.traffic import Body, Stream, Tally, Traffic, wait
 
 LARGE: Final = 0.1
 """Seconds that an answer of a large model takes: it gets a slower stream and bears the burst."""
 
-_WRONG: Final[Sequence[Body]] = (
-    (b"no picture at all", "image/jpeg"),
-    (b"grade,please", "text/plain"),
-    (b"", "image/png"),
-)
-_PICTURES: Final = 200
-_SHIFTED: Final = 12
+_HELD_OUT: Final = 200
 _SLOW_PER_S: Final = 1.0
 _NEEDED: Final = (
     # What is recorded every 15 s comes last.
@@ -67,8 +58,19 @@ class DemoEndpoint:
     limit: int | None
     """``MaxConcurrency``; None for a real-time endpoint."""
     large: bool
-    pictures: Sequence[Body]
-    photo: Body
+    held_out: Sequence[Body]
+    shifted: Sequence[Body]
+    """Unlike what the model was tested on."""
+
+    @property
+    def wrong(self) -> Sequence[Body]:
+        """What no model can answer."""
+        _, content_type = self.held_out[0]
+        return (
+            (b"not what this says", content_type),
+            (b"an answer,please", "text/plain"),
+            (b"", content_type),
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -98,8 +100,8 @@ def targets(client: EmulatorClient) -> Sequence[DemoEndpoint]:
             if seen is None or seen["EndpointStatus"] != Status.IN_SERVICE:
                 continue
             try:
-                pictures = [(one.read_bytes(), "image/png") for one in _pictures(model)]
-                photo = store.payload(model)
+                held_out = [_body(one) for one in store.held_out(model)[:_HELD_OUT]]
+                shifted = [_body(one) for one in (*store.shifted(model), store.payload(model))]
             except UsageError as error:
                 raise EndpointError(error.what, remedy="Bring it up to date: `make up`.") from error
             found.append(
@@ -107,9 +109,9 @@ def targets(client: EmulatorClient) -> Sequence[DemoEndpoint]:
                     name=name,
                     model=model,
                     limit=_limit(client, seen),
-                    large=_is_large(client, name, pictures[0]),
-                    pictures=pictures,
-                    photo=(photo.path.read_bytes(), photo.content_type),
+                    large=_is_large(client, name, held_out[0]),
+                    held_out=held_out,
+                    shifted=shifted,
                 )
             )
     if not found:
@@ -166,9 +168,9 @@ def _steady(
     streams = [
         Stream(
             endpoint=one.name,
-            bodies=one.pictures,
+            bodies=one.held_out,
             per_s=_SLOW_PER_S if one.large else script.per_s,
-            wrong=_WRONG,
+            wrong=one.wrong,
         )
         for one in found
     ]
@@ -187,7 +189,7 @@ def _burst(target: DemoEndpoint, traffic: Traffic, progress: Progress, script: S
         "lab-endpoints: concurrency at 100 %, throttles, containers; RequestsThrottled fires",
         progress,
         lambda step: traffic.burst(
-            target.name, target.pictures, clients=clients, seconds=script.burst_s, step=step
+            target.name, target.held_out, clients=clients, seconds=script.burst_s, step=step
         ),
     )
 
@@ -206,7 +208,7 @@ def _cold(
             target = serverless[number % len(serverless)]
             step.detail(target.name)
             client.scale_to_zero(target.name)
-            tally += traffic.once(target.name, target.pictures[number % len(target.pictures)])
+            tally += traffic.once(target.name, target.held_out[number % len(target.held_out)])
             step.advance(number + 1, total)
         return tally
 
@@ -222,13 +224,10 @@ def _shifted(
     found: Sequence[DemoEndpoint], traffic: Traffic, progress: Progress, script: Script
 ) -> Chapter:
     target = min(found, key=lambda one: (one.large, one.limit is not None))
-    with progress.step("Making pictures that are too dark or too flat"):
-        pictures = shifted(list(islice(_pictures(target.model), _SHIFTED)))
-        bodies = [*((one, "image/png") for one in pictures), target.photo]
-    stream = Stream(endpoint=target.name, bodies=bodies, per_s=2 * script.per_s)
+    stream = Stream(endpoint=target.name, bodies=target.shifted, per_s=2 * script.per_s)
     return _chapter(
-        f"Shifted: dark, flat and large pictures to {target.name}",
-        "lab-model: drift of brightness and contrast; InputDrift fires if it lasts for 30 s",
+        f"Shifted: inputs unlike those that the model was tested on, to {target.name}",
+        "lab-model: drift of the input's features; InputDrift fires if it lasts for 30 s",
         progress,
         lambda step: traffic.steady([stream], script.shifted_s, step),
     )
@@ -241,8 +240,8 @@ def _chapter(title: str, look: str, progress: Progress, play: Callable[[Any], Ta
     return Chapter(title=title, began=began, tally=tally, look=look)
 
 
-def _pictures(model: str) -> Sequence[Path]:
-    return store.pictures(model)[:_PICTURES]
+def _body(one: store.Payload) -> Body:
+    return one.path.read_bytes(), one.content_type
 
 
 def _limit(client: EmulatorClient, endpoint: Mapping[str, Any]) -> int | None:

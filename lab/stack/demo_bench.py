@@ -12,9 +12,8 @@ from lab.coldstart.folder import RUN_FILE
 from lab.coldstart.plan import Plan
 from lab.coldstart.prepare import prepared
 from lab.errors import LabError, UsageError
-from lab.images.variants import VARIANTS
+from lab.images.variants import BASELINE, DEFAULT, VARIANTS
 from lab.observe.grafana import annotate
-from lab.observe.names import BASELINE
 from lab.observe.runs import push
 from lab.observe.runs.readings import following, read
 from lab.progress import Progress
@@ -25,14 +24,14 @@ _PLAN: Final = "smoke"
 _OVER: Final = {
     # A plan of its own: what is pushed replaces what was pushed of the same plan.
     "name": "demo",
-    "variants": [BASELINE, "onnx-slim"],
+    "variants": [BASELINE, DEFAULT],
     "start_kinds": ["fresh", "pull"],
     # One pull is no statistic, but tells the compressed size: that is the registry's to say.
     "repeats": {"fresh": 6, "pull": 1},
     "warm_up": ["fresh"],
 }
 _ONCE: Final = (
-    "There is no bench with image sizes yet: a small one is made, baseline against onnx-slim."
+    f"There is no bench with image sizes yet: a small one is made, {BASELINE} against {DEFAULT}."
     " Some minutes, once; --no-bench leaves it out."
 )
 

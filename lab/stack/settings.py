@@ -9,12 +9,10 @@ from urllib.parse import urlsplit
 
 from lab import paths
 from lab.endpoint.addresses import S3, Addresses, checked
-from lab.images.variants import runtime_of
+from lab.images.variants import DEFAULT, runtime_of
 from lab.services import SERVICES
 from lab.spec import Runtime
 
-VARIANT: Final = "onnx-slim"
-"""What the endpoints serve unless something else is asked for."""
 MODEL: Final = "retinopathy-mobilenet"
 """Of which there are endpoints unless others are asked for: the quickest to build."""
 _PASSED_ON: Final = (
@@ -30,7 +28,7 @@ _LOCAL: Final = frozenset({"localhost", "127.0.0.1", "::1"})
 class StackSettings:
     """Everything that decides what the stack looks like."""
 
-    variant: str = VARIANT
+    variant: str = DEFAULT
     models: Sequence[str] = (MODEL,)
     state: Path = field(default_factory=paths.state)
     env: Mapping[str, str] = field(default_factory=lambda: dict(os.environ))

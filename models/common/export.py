@@ -2,8 +2,9 @@
 
 import hashlib
 import shutil
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import keras
 import numpy as np
@@ -14,55 +15,33 @@ import tf2onnx
 from numpy.typing import NDArray
 from tensorflow.core.protobuf import saved_model_pb2
 
-from models.common.network import GRADES, SIZE, Architecture
-
 OPSET: Final = 17
-PARITY_LIMIT: Final = 1e-3
+AT_ONCE: Final = 16
 
 
-class Grader(tf.Module):
-    """What is served: raw pixels in, probabilities out, preprocessing inside."""
-
-    def __init__(
-        self, architecture: Architecture, backbone: keras.Model, head: keras.Model
-    ) -> None:
-        super().__init__(name="grader")
-        self._preprocess = architecture.preprocess
-        # Fixed at 224 pixels, so that the graph has static shapes but for the batch.
-        image = keras.layers.Input((SIZE, SIZE, 3))
-        pooled = keras.layers.GlobalAveragePooling2D()(backbone(image))
-        self.model = keras.Model(image, head(pooled))
-
-    @tf.function(
-        autograph=False,
-        input_signature=[tf.TensorSpec([None, SIZE, SIZE, 3], tf.uint8, name="image")],
-    )
-    def serve(self, image: tf.Tensor) -> dict[str, tf.Tensor]:
-        """Probabilities [n, 5] of the five grades."""
-        return {"probabilities": self.model(self._preprocess(image), training=False)}
-
-
-def save_tensorflow(grader: Grader, folder: Path) -> None:
-    """A SavedModel whose files do not depend on the day.
+def save_tensorflow(module: tf.Module, folder: Path) -> None:
+    """A SavedModel of ``module.serve``, a ``tf.function``, whose files do not depend on the day.
 
     TensorFlow writes the graph with its maps in any order, and a fingerprint with a random id
     that nothing needs: the first is written again in a fixed order, the second left out.
     """
     shutil.rmtree(folder, ignore_errors=True)
-    tf.saved_model.save(grader, str(folder), signatures={"serving_default": grader.serve})
+    tf.saved_model.save(module, str(folder), signatures={"serving_default": module.serve})
     (folder / "fingerprint.pb").unlink(missing_ok=True)
     graph = folder / "saved_model.pb"
     saved = saved_model_pb2.SavedModel.FromString(graph.read_bytes())
     graph.write_bytes(saved.SerializeToString(deterministic=True))
 
 
-def save_onnx(grader: Grader, file: Path) -> None:
-    """The same graph for ONNX Runtime, the batch free, the answer named ``probabilities``."""
+def save_onnx(
+    module: tf.Module, file: Path, *, inputs: Sequence[str], outputs: Sequence[str]
+) -> None:
+    """The same graph for ONNX Runtime, the batch free, its ends called as is said."""
     model, _ = tf2onnx.convert.from_function(
-        grader.serve, input_signature=grader.serve.input_signature, opset=OPSET
+        module.serve, input_signature=module.serve.input_signature, opset=OPSET
     )
     names = [value.name for value in (*model.graph.input, *model.graph.output)]
-    if names != ["image", "probabilities"]:
+    if names != [*inputs, *outputs]:
         message = f"the ONNX graph's ends are called {names}"
         raise ValueError(message)
     rename(model.graph)
@@ -99,37 +78,21 @@ def rename(graph: onnx.GraphProto) -> None:
     del graph.value_info[:]
 
 
-def run_tensorflow(folder: Path, images: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """What the SavedModel on disk answers."""
-    serve = tf.saved_model.load(str(folder)).signatures["serving_default"]
-    parts = [
-        serve(image=tf.constant(images[at : at + 16]))["probabilities"].numpy()
-        for at in range(0, len(images), 16)
-    ]
-    return np.concatenate(parts)
-
-
-def run_onnx(file: Path, images: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """What the ONNX model on disk answers."""
+def run_onnx(file: Path, inputs: Mapping[str, NDArray[Any]]) -> Sequence[NDArray[Any]]:
+    """What the ONNX model on disk answers, some inputs at a time."""
     session = onnxruntime.InferenceSession(str(file), providers=["CPUExecutionProvider"])
+    count = len(next(iter(inputs.values())))
     parts = [
-        session.run(["probabilities"], {"image": images[at : at + 16]})[0]
-        for at in range(0, len(images), 16)
+        session.run(None, {name: one[at : at + AT_ONCE] for name, one in inputs.items()})
+        for at in range(0, count, AT_ONCE)
     ]
-    return np.concatenate(parts)
+    return [np.concatenate(output) for output in zip(*parts, strict=True)]
 
 
-def weights_sha256(grader: Grader) -> str:
+def weights_sha256(model: keras.Model) -> str:
     """One sum over all weights, by name: equal weights, equal sum."""
     total = hashlib.sha256()
-    for variable in sorted(grader.model.weights, key=lambda variable: variable.path):
+    for variable in sorted(model.weights, key=lambda variable: variable.path):
         total.update(variable.path.encode())
         total.update(np.ascontiguousarray(variable.numpy()).tobytes())
     return total.hexdigest()
-
-
-def check_answers(probabilities: NDArray[np.float32]) -> None:
-    """Refuse a network that says the same of every image."""
-    if probabilities.shape[1] != GRADES or float(probabilities.std(axis=0).max()) < 0.05:
-        message = "the model's answers hardly depend on the image"
-        raise ValueError(message)

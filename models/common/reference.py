@@ -1,48 +1,42 @@
-"""What a model's pictures and answers are usually like, for telling when others come.
+"""What a model's inputs and answers are usually like, for telling when others come.
 
 Stored in ``model.json``; the inference service counts what comes in the same bins. The features are
-computed by the service's own code, so that no difference between two programs looks like drift.
+noted by the service's own code, so that no difference between two programs looks like drift.
 """
 
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 import numpy as np
-from numpy.typing import NDArray
 
 from app.reference import share
-from app.seen import light
+from app.tasks import Feature
 
 SCHEMA: Final = 1
 PARTS: Final = 5
-"""Bins of equal share. Ten are usual for credit scores by the thousand; of few images each bin then
+"""Bins of equal share. Ten are usual for credit scores by the thousand; of few inputs each bin then
 holds so few that chance alone looks like drift: see ``lab.observe.drift.expected_by_chance``."""
 DIGITS: Final = 4
-PIXELS: Final = tuple(4**power for power in range(7, 12))
-"""Edges for the size as sent, from 128 x 128 to 2048 x 2048: pictures of one size have no parts."""
 
 
-def reference(images: NDArray[np.uint8], answers: NDArray[np.float32]) -> Mapping[str, Any]:
-    """Of pictures [n, height, width, 3] that the model has not learnt from, and its answers."""
-    height, width = images.shape[1:3]
-    lights = [light(image.tobytes(), width, height) for image in images]
-    brightness, contrast = ([float(x) for x in column] for column in zip(*lights, strict=True))
-    confidences = [float(top) for top in answers.max(axis=1)]
-    features: dict[str, tuple[Sequence[float], Sequence[float]]] = {
-        "grade": (range(1, answers.shape[1]), answers.argmax(axis=1).tolist()),
-        "confidence": (edges(confidences), confidences),
-        "brightness": (edges(brightness), brightness),
-        "contrast": (edges(contrast), contrast),
-        "pixels": (PIXELS, [width * height] * len(images)),
-    }
-    return {
-        "schema": SCHEMA,
-        "images": len(images),
-        "features": {
-            name: {"edges": list(cuts), "share": share(cuts, values)}
-            for name, (cuts, values) in features.items()
-        },
-    }
+def reference(
+    features: Sequence[Feature], noted: Sequence[Mapping[str, float]], *, labels: int
+) -> Mapping[str, Any]:
+    """Of inputs that the model has not learnt from; ``labels`` is how many classes it tells."""
+    bins = {}
+    for feature in features:
+        if feature.drifts:
+            values = [one[feature.name] for one in noted]
+            cuts = _cuts(feature, values, labels)
+            bins[feature.name] = {"edges": list(cuts), "share": share(cuts, values)}
+    return {"schema": SCHEMA, "images": len(noted), "features": bins}
+
+
+def _cuts(feature: Feature, values: Sequence[float], labels: int) -> Sequence[float]:
+    if not feature.buckets:
+        return range(1, max(labels, int(max(values)) + 1))
+    # What is the same of all inputs has no parts.
+    return feature.buckets if len(set(values)) == 1 else edges(values)
 
 
 def edges(values: Sequence[float]) -> Sequence[float]:

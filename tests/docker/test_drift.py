@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from app.metrics import Metrics
-from app.seen import Seen
+from app.tasks.image_classification import ImageClassification
 from lab.engine.docker.engine import DockerEngine
 from lab.observe import drift
 from tests.docker import known
@@ -50,7 +50,9 @@ class Pages:
     def __init__(self) -> None:
         self.metrics = {name: Metrics() for name in CONTAINERS}
         for name, (_, model) in CONTAINERS.items():
-            self.metrics[name].refer({"first": FIRST, "second": SECOND}.get(model))
+            self.metrics[name].describe(
+                ImageClassification.features, {"first": FIRST, "second": SECOND}.get(model)
+            )
         self.gone: set[str] = set()
         pages = self
 
@@ -75,19 +77,19 @@ class Pages:
     def see(self, name: str, count: int, *, light: float, seed: int) -> None:
         random = np.random.default_rng(seed)
         pictures = [
-            Seen(
-                grade=int(grade),
-                confidence=0.9,
-                brightness=float(brightness),
-                contrast=0.4,
-                size=1000,
-                pixels=50176,
-            )
+            {
+                "grade": int(grade),
+                "confidence": 0.9,
+                "brightness": float(brightness),
+                "contrast": 0.4,
+                "bytes": 1000,
+                "pixels": 50176,
+            }
             for grade, brightness in zip(
                 random.integers(0, 5, count), random.normal(light, 0.1, count), strict=True
             )
         ]
-        self.metrics[name].observe(status=200, request_s=0.01, seen=pictures)
+        self.metrics[name].observe(status=200, request_s=0.01, noted=pictures)
 
 
 Query = Callable[[str], Sequence[tuple[Mapping[str, str], float]]]

@@ -16,8 +16,8 @@ from lab.artifacts.verify import problems
 from lab.engine.docker.engine import DockerEngine
 from lab.progress import Progress, Silent
 from lab.spec import LABEL_OWNER, LABEL_ROLE, Runtime
-from models.common.fundus import draw
-from models.common.metrics import accuracy, confusion, quadratic_weighted_kappa
+from models.retinopathy.fundus import draw
+from models.retinopathy.metrics import accuracy, confusion, quadratic_weighted_kappa
 
 STORED_KAPPA = {"retinopathy-mobilenet": 0.97, "retinopathy-vgg19": 0.85}
 """0.986 and 0.893 where they were made; other processors round otherwise."""
@@ -80,7 +80,7 @@ def test_it_takes_raw_pixels_in_batches_of_any_size(
     (answer,) = session.get_outputs()
 
     assert (image.name, image.type) == ("image", "tensor(uint8)")
-    assert [image.name, answer.name] == [card["input"]["name"], card["output"]["name"]]
+    assert [image.name, answer.name] == [card["inputs"][0]["name"], card["outputs"][0]["name"]]
     for count in (1, 3):
         (said,) = session.run(None, {"image": np.zeros((count, 224, 224, 3), np.uint8)})
         assert said.shape == (count, 5)

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 from grafana_foundation_sdk.builders import dashboard
 
+from lab.images.variants import BASELINE
 from lab.observe.boards.emulation import native
 from lab.observe.boards.layout import Board, BoardRow, variable
 from lab.observe.boards.limits import OF_FLOOR
@@ -38,7 +39,6 @@ from lab.observe.boards.promql import (
     of,
     percentiles,
 )
-from lab.observe.names import BASELINE
 from lab.spec import FLOOR
 
 _NOTE = """\

@@ -4,6 +4,7 @@ from typing import Final
 
 from grafana_foundation_sdk.builders import dashboard
 
+from lab.images.variants import BASELINE, DEFAULT
 from lab.observe.boards.emulation import native
 from lab.observe.boards.layout import Board, BoardRow, variable
 from lab.observe.boards.limits import COLD_SHARE
@@ -40,7 +41,6 @@ from lab.observe.boards.promql import (
     total,
     within,
 )
-from lab.observe.names import BASELINE
 from lab.spec import FLOOR, Platform
 
 _NOTE = """\
@@ -72,7 +72,7 @@ def board() -> Board:
                 label="Start kind",
             ),
             *_side("a", BASELINE),
-            *_side("b", "onnx-slim"),
+            *_side("b", DEFAULT),
             variable(
                 "endpoint_a",
                 "label_values(sagemaker_containers, endpoint)",

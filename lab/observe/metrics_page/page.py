@@ -61,8 +61,11 @@ os.environ.pop("PROMETHEUS_MULTIPROC_DIR", None)
 root, service = sys.argv[1:]
 sys.path[:0] = [root, service]
 from app.metrics import Metrics
+from app.tasks.image_classification import ImageClassification
 from lab.observe.metrics_page.registry import described
-found = described(Metrics().open()._registry)
+metrics = Metrics()
+metrics.describe(ImageClassification.features, None)
+found = described(metrics.open()._registry)
 print(json.dumps([[one.name, one.type, one.labels, one.help] for one in found]))
 """
 """The service is asked in a process of its own: the tool never imports what runs in containers."""

@@ -10,7 +10,8 @@ from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from lab.report.comparisons import BASELINE, smallest_image
+from lab.images.variants import BASELINE
+from lab.report.comparisons import smallest_image
 from lab.report.formats.markdown import target_value
 from lab.report.model import (
     Against,

@@ -5,9 +5,9 @@ from datetime import UTC, datetime
 from typing import Final
 
 from lab.coldstart.record import ImageRecord, Run
+from lab.images.variants import DEFAULT
 from lab.report.compare.machines import machine_of, same_machine
 from lab.report.compare.runs import Difference, differences
-from lab.report.comparisons import BEST
 from lab.report.join.model import Joined, JoinSize, Machines, Member, Quotient, Sizes
 from lab.report.model import Headline
 from lab.report.rows import VARIANT_ORDER, MeasuredRow
@@ -175,7 +175,7 @@ def _headline(
             text=f"{what}, side by side: no start was measured natively in more than one.",
             detail="Times under emulation are in a table of their own and stand beside nothing.",
         )
-    key = min(shared, key=lambda one: (_TELLING.index(one[2]), one[3] != BEST))
+    key = min(shared, key=lambda one: (_TELLING.index(one[2]), one[3] != DEFAULT))
     told = [
         f"{seconds(one[key].row.total_s.p50)} on {name} ({one[key].row.platform})"
         for name, one in zip(letters, timed, strict=True)

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from itertools import count
 from pathlib import Path
 
-from . import backends, codec
+from . import backends, card, tasks
 from .errors import RequestError, StartError
 from .marks import Marks
 from .predictor import Predictor
@@ -35,8 +35,7 @@ def measure(
     def work() -> None:
         while next(tickets) < requests:
             begun = time.perf_counter()
-            pixels, sent = predictor.decode(kind, body)
-            predictor.predict(pixels, len(sent))
+            predictor.predict(predictor.decode(kind, body))
             latencies.append(time.perf_counter() - begun)
 
     workers = [threading.Thread(target=work) for _ in range(threads)]
@@ -67,13 +66,14 @@ def main(arguments: Sequence[str]) -> int:
     try:
         settings = Settings(os.environ)
         marks = Marks(time.time_ns())
-        card, backend = load(settings, backends.module(settings.backend), marks)
-        predictor = Predictor(backend, card, settings)
+        model = card.read(settings.model_dir)
+        task = tasks.fit(tasks.task_class(model, settings.model_dir), model, settings)
+        backend = load(settings, model, backends.module(settings.backend), marks)
+        predictor = Predictor(backend, task)
         body = options.payload.read_bytes()
-        kind = codec.media_type(options.content_type)
+        kind, _ = predictor.types(options.content_type, "")
         for _ in range(_WARM_UP):
-            pixels, sent = predictor.decode(kind, body)
-            predictor.predict(pixels, len(sent))
+            predictor.predict(predictor.decode(kind, body))
     except (StartError, RequestError, OSError) as error:
         log_error(str(error))
         return EXIT_CODE

@@ -13,21 +13,16 @@ if TYPE_CHECKING:
     from prometheus_client import CollectorRegistry
 
     from .reference import Bins
-    from .seen import Seen
+    from .tasks import Feature
+
+    Noted = Sequence[Mapping[str, float]]
+    """The features of each instance of a request, by name."""
 
 _SECONDS = (
     0.001, 0.0025, 0.005, 0.0075, 0.01, 0.015, 0.025, 0.05, 0.075,
     0.1, 0.15, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0,
 )  # fmt: skip
 """Bucket edges: dense where a small model's prediction lies, up to SageMaker's 60 s."""
-
-_CONFIDENCES = tuple(step / 20 for step in range(4, 21))
-"""Five grades: the top one has 0.2 at least."""
-_LIGHT = tuple(step / 20 for step in range(1, 21))
-_BYTES = tuple(1024 * kib for kib in (4, 16, 64, 128, 256, 512, 1024, 2048, 4096, 8192, 25600))
-"""Serverless endpoints take 4 MiB, real-time ones 25."""
-_PIXELS = tuple(1024 * kilo for kilo in (16, 64, 256, 1024, 2048, 4096, 8192, 16384, 48828.125))
-"""From 128 x 128 to the limit of 50 million."""
 
 _KEPT = 10_000
 """Observations kept before prometheus-client is there; then it is brought in."""
@@ -39,9 +34,10 @@ class Metrics:
     def __init__(self, complain: "Callable[[str], None]" = print) -> None:
         self._complain = complain
         self._lock = threading.Lock()
-        self._early: list[tuple[int, float, float | None, Sequence[Seen]]] = []
+        self._early: list[tuple[int, float, float | None, Noted]] = []
         self._series: _Series | None = None
         self._startup: Mapping[str, float] = {}
+        self._features: Sequence[Feature] = ()
         self._reference: object = None
 
     def observe(
@@ -50,20 +46,20 @@ class Metrics:
         status: int,
         request_s: float,
         prediction_s: float | None = None,
-        seen: "Sequence[Seen]" = (),
+        noted: "Noted" = (),
     ) -> None:
         """Count one request to ``/invocations``."""
         series = self._series
         if series is not None:
-            series.observe(status, request_s, prediction_s, seen)
+            series.observe(status, request_s, prediction_s, noted)
             return
         with self._lock:
             if self._series is None:
-                self._early.append((status, request_s, prediction_s, seen))
+                self._early.append((status, request_s, prediction_s, noted))
                 if len(self._early) < _KEPT:
                     return
             else:
-                self._series.observe(status, request_s, prediction_s, seen)
+                self._series.observe(status, request_s, prediction_s, noted)
                 return
         self.open()
 
@@ -74,24 +70,25 @@ class Metrics:
             if self._series is not None:
                 self._series.started(seconds)
 
-    def refer(self, reference: object) -> None:
-        """Compare what comes with the model's ``reference`` from now on; None is none.
+    def describe(self, features: "Sequence[Feature]", reference: object) -> None:
+        """Count what the task notes, and compare it with the model's ``reference``; None is none.
 
-        One that makes no sense is ignored, with one line in the log.
+        Called once, before the first prediction. A reference that makes no sense is ignored, with
+        one line in the log.
         """
         with self._lock:
-            self._reference = reference
+            self._features, self._reference = features, reference
             if self._series is not None:
-                self._series.refer(self._bins())
+                self._series.describe(features, self._bins())
 
     def _bins(self) -> "Mapping[str, Bins]":
         if self._reference is None:
             return {}
         from . import reference  # late, like prometheus-client
-        from .seen import DRIFTING  # the predictor has imported it
 
+        drifting = [feature.name for feature in self._features if feature.drifts]
         try:
-            return reference.read(self._reference, DRIFTING)
+            return reference.read(self._reference, drifting)
         except ValueError as error:
             self._complain(f"The reference in model.json is ignored, drift is not shown: {error}.")
             return {}
@@ -102,7 +99,7 @@ class Metrics:
             if self._series is None:
                 series = _Series()
                 series.started(self._startup)
-                series.refer(self._bins())
+                series.describe(self._features, self._bins())
                 for observation in self._early:
                     series.observe(*observation)
                 self._early.clear()
@@ -145,56 +142,20 @@ class _Series:
             buckets=_SECONDS,
             registry=registry,
         )
-        self._predictions = Counter(
-            "lab_inference_predictions",
-            "Images predicted, by the grade they got.",
-            ["grade"],
-            registry=registry,
-        )
-        self._confidence = Histogram(
-            "lab_inference_confidence",
-            "Images predicted, by their grade's probability.",
-            buckets=_CONFIDENCES,
-            registry=registry,
-        )
-        self._brightness = Histogram(
-            "lab_inference_input_brightness",
-            "Images predicted, by the mean of their grey pictures: 0 is black, 1 is white.",
-            buckets=_LIGHT,
-            registry=registry,
-        )
-        self._contrast = Histogram(
-            "lab_inference_input_contrast",
-            "Images predicted, by the standard deviation of their grey pictures: 1 is half black, "
-            "half white.",
-            buckets=_LIGHT,
-            registry=registry,
-        )
-        self._bytes = Histogram(
-            "lab_inference_input_bytes",
-            "Images predicted, by their bytes as sent; arrays share their body's bytes equally.",
-            buckets=_BYTES,
-            registry=registry,
-        )
-        self._pixels = Histogram(
-            "lab_inference_input_pixels",
-            "Images predicted, by their pixels as sent.",
-            buckets=_PIXELS,
-            registry=registry,
-        )
         self._bin = Counter(
             "lab_inference_drift_bin",
-            "Images predicted, by the bin of the model's reference that a feature of theirs is in.",
+            "Instances, by the bin of the model's reference that a feature of theirs is in.",
             ["feature", "bin"],
             registry=registry,
         )
         self._reference_ratio = Gauge(
             "lab_inference_drift_reference_ratio",
-            "The bin's share of the images that the model was tested on.",
+            "The bin's share of the instances that the model was tested on.",
             ["feature", "bin"],
             registry=registry,
             multiprocess_mode="max",
         )
+        self._counting: Sequence[tuple[str, Callable[[float], None]]] = ()
         self._drifting: Sequence[tuple[str, Bins, Sequence[Counter]]] = ()
         self._startup = Gauge(
             "lab_inference_startup_seconds",
@@ -205,31 +166,39 @@ class _Series:
         )
 
     def observe(
-        self, status: int, request_s: float, prediction_s: float | None, seen: "Sequence[Seen]"
+        self, status: int, request_s: float, prediction_s: float | None, noted: "Noted"
     ) -> None:
         self._requests.labels(str(status)).inc()
         self._request_seconds.observe(request_s)
         if prediction_s is not None:
             self._prediction_seconds.observe(prediction_s)
-        for one in seen:
-            self._predictions.labels(str(one.grade)).inc()
-            self._confidence.observe(one.confidence)
-            self._brightness.observe(one.brightness)
-            self._contrast.observe(one.contrast)
-            self._bytes.observe(one.bytes)
-            self._pixels.observe(one.pixels)
+        for one in noted:
+            for feature, count in self._counting:
+                count(one[feature])
             for feature, bins, counters in self._drifting:
-                counters[bins.place(getattr(one, feature))].inc()
+                counters[bins.place(one[feature])].inc()
 
-    def refer(self, reference: "Mapping[str, Bins]") -> None:
+    def describe(self, features: "Sequence[Feature]", reference: "Mapping[str, Bins]") -> None:
         """Show all bins from the start: one that is missing would be missing in the sums."""
+        self._counting = [(feature.name, self._counter(feature)) for feature in features]
         drifting = []
-        for feature, bins in reference.items():
+        for name, bins in reference.items():
             for label, share in zip(bins.labels, bins.share, strict=True):
-                self._reference_ratio.labels(feature, label).set(share)
-            counters = [self._bin.labels(feature, label) for label in bins.labels]
-            drifting.append((feature, bins, counters))
+                self._reference_ratio.labels(name, label).set(share)
+            counters = [self._bin.labels(name, label) for label in bins.labels]
+            drifting.append((name, bins, counters))
         self._drifting = drifting
+
+    def _counter(self, feature: "Feature") -> "Callable[[float], None]":
+        from prometheus_client import Counter, Histogram
+
+        name = f"lab_inference_{feature.metric}"
+        if feature.buckets:
+            return Histogram(
+                name, feature.help, buckets=feature.buckets, registry=self._registry
+            ).observe
+        counter = Counter(name, feature.help, [feature.name], registry=self._registry)
+        return lambda value: counter.labels(str(value)).inc()
 
     def started(self, seconds: "Mapping[str, float]") -> None:
         for phase, value in seconds.items():

@@ -95,7 +95,7 @@ class Service:
             status=200,
             request_s=time.perf_counter() - begun,
             prediction_s=answer.prediction_s,
-            seen=answer.seen,
+            noted=answer.noted,
         )
         return Reply(200, answer.body, types[1])
 

@@ -1,7 +1,7 @@
 """The image that starts as fast as it can: what is on the way to the first prediction comes first.
 
 The model loads (in C, without the interpreter's lock) while this thread imports the server and
-Pillow; prometheus-client waits until the first requests are through.
+what the model's task needs (Pillow); prometheus-client waits until the first requests are through.
 """
 
 import os
@@ -36,7 +36,7 @@ def run(settings: "Settings", marks: "Marks") -> int:
         _give_up(str(error))
     signal.signal(signal.SIGTERM, lambda _signal, _frame: server.stop())
     signal.signal(signal.SIGINT, lambda _signal, _frame: server.stop())
-    from . import predictor  # noqa: F401  # Pillow
+    from . import predictor  # noqa: F401
 
     start.imported()
     start.listening()

@@ -4,7 +4,7 @@ import json
 import os
 import threading
 
-from . import backends, card
+from . import backends, card, tasks
 from .errors import StartError
 from .marks import seconds
 
@@ -17,33 +17,35 @@ if TYPE_CHECKING:
     from .marks import Marks
     from .service import Service
     from .settings import Settings
+    from .tasks import Task
 
 EXIT_CODE = 3
 """Of a service that could not start. Gunicorn gives up, instead of trying for ever, on a worker
 that ends with 3."""
 
 
-def load(settings: "Settings", runtime: "BackendModule", marks: "Marks") -> "tuple[Card, Backend]":
-    """Load the model and run it once; raises ``StartError``."""
-    model = card.read(settings.model_dir)
+def load(
+    settings: "Settings", model: "Card", runtime: "BackendModule", marks: "Marks"
+) -> "Backend":
+    """Load the model and run it once, on zeros; raises ``StartError``."""
     backend = runtime.load(
         settings.model_dir, model, threads=settings.threads, library=settings.ort_library
     )
     marks.take("model_loaded")
+    zeros = [((1, *one.row()), bytes(one.row_bytes())) for one in model.inputs]
     try:
-        answer = backend.predict(bytes(model.image_bytes), 1)
+        answer = backend.predict(zeros)
     except Exception as error:  # the runtime's errors share no base class
         fault = " ".join(str(error).split())
-        raise StartError(
-            f"The warm-up prediction ({len(model.labels)} labels) failed: {fault}"
-        ) from error
-    if len(answer) != len(model.labels) * 4:
-        raise StartError(
-            f"The model gives {len(answer) // 4} numbers for an image, its card has "
-            f"{len(model.labels)} labels."
-        )
+        raise StartError(f"The warm-up prediction failed: {fault}") from error
+    for output, found in zip(model.outputs, answer, strict=True):
+        if len(found) != output.row_bytes():
+            raise StartError(
+                f"The model gives {len(found)} bytes of {output.name} for one instance, its card "
+                f"says {output.dtype} of {list(output.shape)}."
+            )
     marks.take("warmed_up")
-    return model, backend
+    return backend
 
 
 class Start:
@@ -72,16 +74,28 @@ class Start:
         self._imported = threading.Event()
         self.loaded = threading.Event()
         """The service can predict."""
+        self._card: Card
+        self._task: type[Task]
         # Imported by the caller's thread, first: threads that import at the same time may see
         # half of a module.
         self._runtime = backends.module(service.settings.backend)
 
     def begin(self) -> None:
-        """Start to load the model."""
+        """Read the card and start to load the model."""
+        try:
+            self._card = card.read(self._service.settings.model_dir)
+        except StartError as error:
+            self._failed(str(error))
+            return
         threading.Thread(target=self._load, name="load", daemon=True).start()
 
     def imported(self) -> None:
-        """All that is needed to answer a request is imported."""
+        """All that is needed to answer a request is imported, but what the model's task needs."""
+        try:
+            self._task = tasks.task_class(self._card, self._service.settings.model_dir)
+        except StartError as error:
+            self._failed(str(error))
+            return
         self._marks.take("imports")
         self._imported.set()
 
@@ -93,12 +107,13 @@ class Start:
     def _load(self) -> None:
         settings = self._service.settings
         try:
-            model, backend = load(settings, self._runtime, self._marks)
+            backend = load(settings, self._card, self._runtime, self._marks)
             self._imported.wait()
             from .predictor import Predictor  # the caller has imported it
 
-            self._service.metrics.refer(model.reference)
-            self._service.predictor = Predictor(backend, model, settings)
+            task = tasks.fit(self._task, self._card, settings)
+            self._service.metrics.describe(task.features, self._card.reference)
+            self._service.predictor = Predictor(backend, task)
             self.loaded.set()
             self._reached("loaded")
         except StartError as error:

@@ -16,7 +16,7 @@ from importlib.util import find_spec
 from PIL import Image
 
 from app.metrics import Metrics
-from app.seen import Seen, light
+from app.tasks.image_classification import ImageClassification, light
 
 BACKENDS = {"onnx": "onnx_numpy", "onnx-capi": "onnx_capi", "tensorflow": "tensorflow"}
 HTTP = {"fastapi": ("workers", "server"), "slim": ("slim", "slim_server")}
@@ -24,7 +24,7 @@ HTTP = {"fastapi": ("workers", "server"), "slim": ("slim", "slim_server")}
 
 def main(forbidden: list[str]) -> None:
     """Raise whatever is wrong."""
-    modules = ["serve", "startup", "predictor", "codec", "metrics"]
+    modules = ["serve", "startup", "predictor", "metrics"]
     modules += HTTP[os.environ["LAB_HTTP"]]
     if os.environ.get("LAB_NGINX", "0") not in ("", "0"):
         modules.append("nginx")
@@ -55,10 +55,11 @@ def read_pictures() -> None:
 def write_metrics() -> None:
     """prometheus-client is imported late: see that it can be."""
     metrics = Metrics(sys.exit)
-    metrics.refer({"schema": 1, "features": {"grade": {"edges": [1], "share": [0.5, 0.5]}}})
-    brightness, contrast = light(bytes(3 * 224 * 224), 224, 224)
-    seen = Seen(grade=0, confidence=0.5, brightness=brightness, contrast=contrast, size=1, pixels=1)
-    metrics.observe(status=200, request_s=0.1, prediction_s=0.1, seen=[seen])
+    reference = {"schema": 1, "features": {"grade": {"edges": [1], "share": [0.5, 0.5]}}}
+    metrics.describe(ImageClassification.features, reference)
+    noted = {feature.name: 0.0 for feature in ImageClassification.features} | {"grade": 0}
+    noted["brightness"], noted["contrast"] = light(bytes(3 * 224 * 224), 224, 224)
+    metrics.observe(status=200, request_s=0.1, prediction_s=0.1, noted=[noted])
     _, body = metrics.page()
     if b'lab_inference_drift_bin_total{bin="0",feature="grade"} 1.0' not in body:
         sys.exit("The metrics page is not what was observed.")

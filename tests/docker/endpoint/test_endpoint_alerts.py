@@ -33,7 +33,6 @@ from lab.observe.runs.exposition import JOB, registry
 from lab.observe.runs.readings import Reading
 from lab.paths import SERVICES
 from lab.spec import LABEL_ROLE, Runtime
-from lab.stack.shifted import shifted
 from tests.docker import known
 from tests.docker.endpoint.site import BUCKET, Emulator, Site, realtime, serverless
 from tests.ports import free_port
@@ -233,9 +232,8 @@ class Scene:
         for name in names:
             series = f'sagemaker_invocations_total{{endpoint="{name}"}}'
             watch.until(f"count_over_time({series}[1m]) > 1")
-        pictures = store.pictures(model)
-        self.ordinary = [path.read_bytes() for path in pictures[:100]]
-        self.odd = list(shifted(pictures[:6]))
+        self.ordinary = [one.path.read_bytes() for one in store.held_out(model)[:100]]
+        self.odd = [one.path.read_bytes() for one in store.shifted(model)[:6]]
 
     def burst_from_nothing(self) -> None:
         for _ in range(3):

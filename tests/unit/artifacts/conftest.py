@@ -25,7 +25,7 @@ def sources(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     own = tmp_path / "models" / "retinopathy_mobilenet"
     (tmp_path / "models" / "common").mkdir(parents=True)
     own.mkdir()
-    (own / "architecture.py").write_text("a = 1")
+    (own / "model.py").write_text("a = 1")
     (own / "README.md").write_text("words")
     (tmp_path / "models" / "common" / "train.py").write_text("b = 1")
     (tmp_path / "models" / "build.py").write_text("c = 1")

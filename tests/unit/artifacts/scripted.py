@@ -21,11 +21,11 @@ from lab.spec import EngineKind, Platform
 MODEL = "retinopathy-mobilenet"
 
 DESCRIPTION: dict[str, Any] = {
-    "schema": 1,
+    "schema": 2,
     "name": MODEL,
     "task": "image-classification",
-    "input": {"name": "image"},
-    "output": {"name": "probabilities"},
+    "inputs": [{"name": "image"}],
+    "outputs": [{"name": "probabilities"}],
     "labels": ["no DR", "mild"],
 }
 
@@ -41,6 +41,7 @@ def write_model(out: Path, *, weights: str) -> None:
     (out / "model.json").write_text(json.dumps(DESCRIPTION))
     card = {
         **DESCRIPTION,
+        "samples": {"payload": "samples/photo-size.jpg", "held_out": "samples/held-out"},
         "parameters": 3_377_221,
         "sha256": {"weights": "ab"},
         "metrics": {"qwk": 0.81, "accuracy": 0.7},

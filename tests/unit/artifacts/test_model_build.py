@@ -103,9 +103,9 @@ def test_the_services_code_that_computes_the_reference_comes_along_and_counts(
     build(engine)
     assert {mount.source: mount.target for mount in engine.specs[0].mounts}[str(app)] == "/lab/app"
 
-    (app / "codec.py").write_text("other = 1")
+    (app / "gate.py").write_text("other = 1")
     assert not stale(MODEL)
-    (app / "seen.py").write_text("other = 1")
+    (app / "tasks" / "image_classification.py").write_text("other = 1")
     assert stale(MODEL)
 
 

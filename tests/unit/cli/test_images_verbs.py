@@ -13,12 +13,14 @@ from lab.cli.arguments import parse_platforms
 from lab.engine.docker.engine import DockerEngine
 from lab.errors import ImageNotFoundError, UsageError
 from lab.images.publish import Published, PublishedImage
-from lab.parity.compare import BOUNDS, ImageAnswer, compare, summarise
-from lab.parity.record import Parity, ParityComparison, Side
+from lab.parity.compare import ModelAnswer, compare, summarise
+from lab.parity.record import Bounds, Parity, ParityComparison, Side
 from lab.parity.session import ParityJob
 from lab.spec import Platform
 
 ONNX = {"inference-lab/onnx:amd64", "inference-lab/onnx:arm64", "inference-lab/slim:amd64"}
+
+BOUNDS = Bounds(max_abs_difference=1e-3, least_agreement=0.99)
 
 
 class Holds(DockerEngine):
@@ -118,10 +120,10 @@ def test_a_report_for_a_platform_that_there_is_not_asks_no_engine(
 
 def comparison(arm64: float) -> ParityComparison:
     said = [
-        ImageAnswer(grade=0, probabilities=(0.9, 0.1)),
-        ImageAnswer(grade=1, probabilities=(0.2, 0.8)),
+        ModelAnswer(label="0", scores=(0.9, 0.1)),
+        ModelAnswer(label="1", scores=(0.2, 0.8)),
     ]
-    other = [ImageAnswer(grade=0, probabilities=(arm64, 0.1)), said[1]]
+    other = [ModelAnswer(label="0", scores=(arm64, 0.1)), said[1]]
     side = Side(platform=Platform.AMD64, image="x", image_id="sha256:x", emulated=False)
     return summarise(
         compare(["a.png", "b.png"], said, other),
@@ -129,6 +131,7 @@ def comparison(arm64: float) -> ParityComparison:
         archive=("onnx", "abc"),
         sides=(side, side.model_copy(update={"platform": Platform.ARM64, "emulated": True})),
         reference=said,
+        bounds=BOUNDS,
     )
 
 

@@ -1,55 +1,70 @@
 import json
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from numpy.typing import NDArray
 
 from app.reference import read
-from app.seen import DRIFTING, light
+from app.tasks import Feature
 from models.build import describe
-from models.common.data import drawn
+from models.common.built import Built, Samples, Tolerance
 from models.common.reference import PARTS, edges, reference
 
+FEATURES = (
+    Feature("grade", "predictions", "By grade."),
+    Feature("contrast", "input_contrast", "By contrast.", (0.5, 1.0)),
+    Feature("pixels", "input_pixels", "By size.", (16384, 65536)),
+    Feature("bytes", "input_bytes", "By bytes.", (1024,), drifts=False),
+)
+DRIFTING = ["grade", "contrast", "pixels"]
 
-def answers(count: int) -> NDArray[np.float32]:
-    return np.random.default_rng(3).dirichlet([0.3] * 5, count).astype(np.float32)
+
+def noted(count: int) -> Sequence[Mapping[str, float]]:
+    random = np.random.default_rng(3)
+    return [
+        {"grade": int(grade), "contrast": float(contrast), "pixels": 50176, "bytes": 9}
+        for grade, contrast in zip(random.integers(0, 5, count), random.random(count), strict=True)
+    ]
+
+
+def written(count: int) -> Any:
+    return json.loads(json.dumps(reference(FEATURES, noted(count), labels=5)))
 
 
 def test_the_service_reads_what_a_build_writes() -> None:
-    images, said = drawn(range(50), first_seed=7).images, answers(50)
-    written = json.loads(json.dumps(reference(images, said)))
+    bins = read(written(50), DRIFTING)
 
-    bins = read(written, DRIFTING)
-
-    assert written["images"] == 50
-    assert set(bins) == set(written["features"]) == set(DRIFTING)
+    assert written(50)["images"] == 50
+    assert list(bins) == list(written(50)["features"]) == DRIFTING
     assert bins["grade"].labels == ["0", "1", "2", "3", "4"]
-    assert bins["grade"].share == [float(np.mean(said.argmax(axis=1) == g)) for g in range(5)]
-    for name in ("confidence", "brightness", "contrast"):
-        assert len(bins[name].labels) == PARTS
-        assert bins[name].share == pytest.approx([1 / PARTS] * PARTS, abs=0.05)
+    assert len(bins["contrast"].labels) == PARTS
+    assert bins["contrast"].share == pytest.approx([1 / PARTS] * PARTS, abs=0.05)
 
 
-def test_shares_are_those_of_the_pictures_as_the_service_sees_them() -> None:
-    images, said = drawn(range(20), first_seed=9).images, answers(20)
-    bins = read(json.loads(json.dumps(reference(images, said))), DRIFTING)
+def test_shares_are_those_of_the_inputs_in_the_services_own_bins() -> None:
+    bins = read(written(20), DRIFTING)
 
-    counts = [0] * len(bins["contrast"].share)
-    for image in images:
-        counts[bins["contrast"].place(light(image.tobytes(), 224, 224)[1])] += 1
-
-    assert [count / 20 for count in counts] == bins["contrast"].share
-    assert bins["pixels"].share[bins["pixels"].place(224 * 224)] == 1
+    for name in DRIFTING:
+        counts = [0] * len(bins[name].share)
+        for one in noted(20):
+            counts[bins[name].place(one[name])] += 1
+        assert [count / 20 for count in counts] == bins[name].share
 
 
-def test_the_same_pictures_give_the_same_bytes() -> None:
-    images = drawn(range(20), first_seed=9).images
+def test_what_is_the_same_of_all_inputs_is_cut_at_the_features_own_buckets() -> None:
+    bins = read(written(20), DRIFTING)
 
-    first, second = (json.dumps(reference(images, answers(20))) for _ in range(2))
+    assert bins["pixels"].labels == ["<16384", "16384-65536", ">=65536"]
+    assert bins["pixels"].share == [0, 1, 0]
 
-    assert first == second
+
+def test_a_class_that_never_came_has_its_bin_all_the_same() -> None:
+    one = [{"grade": 0}]
+
+    assert reference(FEATURES[:1], one, labels=5)["features"]["grade"]["edges"] == [1, 2, 3, 4]
 
 
 @given(st.lists(st.floats(0, 1), min_size=1, max_size=300))
@@ -60,5 +75,14 @@ def test_edges_rise_and_are_few_whatever_the_values(values: list[float]) -> None
     assert list(cuts) == sorted(set(cuts))
 
 
-def test_a_description_without_a_reference_stays_what_it_was() -> None:
-    assert "reference" not in describe("retinopathy-mobilenet")
+def test_a_description_is_what_a_server_needs_and_no_more() -> None:
+    built = Built(
+        task="toy",
+        inputs=({"name": "x", "dtype": "float32", "shape": [None, 1]},),
+        outputs=({"name": "y", "dtype": "float32", "shape": [None, 1]},),
+        samples=Samples(payload="samples/one.json", held_out="samples/held-out"),
+        tolerance=Tolerance(label="label", scores="scores", max_abs_difference=1e-3),
+        card={"parameters": 1},
+    )
+    described = describe("toy", built)
+    assert set(described) == {"schema", "name", "task", "inputs", "outputs", "labels"}

@@ -9,6 +9,7 @@ from typing import Any
 from prometheus_client import CollectorRegistry
 
 from app.metrics import Metrics as Inference
+from app.tasks.image_classification import ImageClassification
 from lab.endpoint.metrics.counters import Counters as Emulator
 from lab.endpoint.metrics.gauges import Present, States
 from lab.observe import names
@@ -84,7 +85,9 @@ def from_code() -> dict[str, set[str]]:
     collectors = (Present(fleet=nothing, usages=nothing, backlogs=nothing), States(lambda: ()))
     for present in chain.from_iterable(one.collect() for one in collectors):
         found |= _series(present.name, present.type, set(present._labelnames))
-    for collector in Inference().open()._registry._collector_to_names:
+    inference = Inference()
+    inference.describe(ImageClassification.features, None)
+    for collector in inference.open()._registry._collector_to_names:
         told: Any = collector
         labels = {*told._labelnames, *names.DISCOVERED}
         found |= _series(told._name, told._type, labels)

@@ -10,7 +10,7 @@ import pytest
 from lab.artifacts import archive, build
 from lab.engine.api import ContainerSpec
 from lab.errors import ContainerFailedError, EngineError, UsageError
-from lab.parity import pictures, session
+from lab.parity import inputs, session
 from lab.parity.compare import ParityError, refuse_broken
 from lab.parity.record import FILE, Parity, load, save
 from lab.parity.session import ParityJob, run
@@ -20,8 +20,15 @@ from tests.unit.coldstart.fakes import Behaviour, FakeContainer, FakeEngine
 from tests.unit.start.servers import Answer, Reply
 
 MODEL = "retinopathy-mobilenet"
-HELD_OUT = [f"{number:04d}-grade-{number // 3}.png" for number in range(9)]
+HELD_OUT = [f"{number:04d}-grade-{number % 3}.png" for number in range(9)]
 SAYS = {0: (0.8, 0.1, 0.1), 1: (0.1, 0.8, 0.1), 2: (0.1, 0.1, 0.8)}
+SAMPLES = {"payload": "samples/photo-size.jpg", "held_out": "samples/held-out"}
+TOLERANCE = {
+    "label": "grade",
+    "scores": "probabilities",
+    "max_abs_difference": 1e-3,
+    "least_agreement": 0.99,
+}
 Say = Callable[[Platform, int], tuple[int, Any]]
 """Platform and grade of the picture to a status and an answer."""
 
@@ -72,7 +79,9 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         )
         for runtime in ("onnx", "tensorflow")
     }
-    (folder / "card.json").write_text(json.dumps({"sha256": sums}))
+    (folder / "card.json").write_text(
+        json.dumps({"sha256": sums, "samples": SAMPLES, "tolerance": TOLERANCE})
+    )
     monkeypatch.setattr(build, "ensure", lambda *_, **__: None)
     monkeypatch.setattr(session, "ensure_images", lambda *_, **__: None)
     monkeypatch.setattr(session, "ensure_runs", lambda *_: None)
@@ -96,7 +105,7 @@ def test_both_platforms_get_the_same_pictures_and_their_answers_are_compared() -
         "inference-lab/onnx-slim:arm64",
     ]
     assert (one.reference.emulated, one.compared.emulated) == (False, True)
-    refuse_broken(found.comparisons)
+    refuse_broken(found.comparisons, found.bounds)
 
 
 def test_both_platforms_get_the_same_archive() -> None:
@@ -130,18 +139,18 @@ def test_another_answer_is_beyond_the_bounds_and_its_picture_is_named() -> None:
 
     found, path = run(job(), Engine(wrong), Silent())
     assert not found.comparisons[0].passed
-    with pytest.raises(ParityError, match=r"onnx-slim: .*0\.05 \(at 0003-grade-1\.png\)"):
-        refuse_broken(found.comparisons)
+    with pytest.raises(ParityError, match=r"onnx-slim: .*0\.05 \(at 0001-grade-1\.png\)"):
+        refuse_broken(found.comparisons, found.bounds)
     assert load(path.parent).comparisons == found.comparisons
 
 
-def test_every_picture_is_in_the_file(home: Path) -> None:
+def test_every_input_is_in_the_file(home: Path) -> None:
     found, path = run(job(), Engine(), Silent())
     assert path == home / "runs" / found.id / "parity.json"
     content = json.loads(path.read_text())
-    assert content["schema"] == 1
+    assert content["schema"] == 2
     assert content["bounds"] == {"max_abs_difference": 1e-3, "least_agreement": 0.99}
-    assert {one["name"] for one in content["comparisons"][0]["pictures"]} == {
+    assert {one["name"] for one in content["comparisons"][0]["inputs"]} == {
         *HELD_OUT,
         "photo-size.jpg",
     }
@@ -165,7 +174,7 @@ def test_whoever_waits_sees_how_far_apart_the_answers_are() -> None:
             self.said.append(text)
 
     run(job(), Engine(), Listening())
-    assert "9 of 10 pictures: at most 2.0e-06 apart, 0 graded otherwise" in Listening.said
+    assert "9 of 10 inputs: at most 2.0e-06 apart, 0 labelled otherwise" in Listening.said
 
 
 def test_ctrl_c_leaves_no_container_and_keeps_the_variants_that_were_done(home: Path) -> None:
@@ -212,9 +221,9 @@ def test_a_container_that_ends_before_it_is_ready_is_told_with_its_log() -> None
 
 
 def test_a_few_pictures_are_of_every_grade() -> None:
-    some = pictures.choose(MODEL, 3)
+    some = inputs.choose(MODEL, 3)
     assert [one.name for one in some] == [
-        *("0000-grade-0.png", "0003-grade-1.png", "0006-grade-2.png"),
+        *("0000-grade-0.png", "0001-grade-1.png", "0002-grade-2.png"),
         "photo-size.jpg",
     ]
     assert [one.content_type for one in some[-2:]] == ["image/png", "image/jpeg"]
@@ -224,7 +233,7 @@ def test_a_picture_of_the_users_is_sent_too(tmp_path: Path) -> None:
     photograph = tmp_path / "eye.JPEG"
     photograph.write_text("mine: grade 1")
     found, _ = run(job(payloads=[photograph]), Engine(), Silent())
-    assert found.comparisons[0].pictures[-1].name == "eye.JPEG"
+    assert found.comparisons[0].inputs[-1].name == "eye.JPEG"
 
 
 @pytest.mark.parametrize(
@@ -232,8 +241,8 @@ def test_a_picture_of_the_users_is_sent_too(tmp_path: Path) -> None:
     [
         (job("floor"), "floor serves no model"),
         (job("onyx"), "There is no variant 'onyx'"),
-        (job(count=10), "has 9 pictures, not 10"),
-        (job(payloads=[Path("notes.txt")]), r"notes\.txt is no picture"),
+        (job(count=10), "has 9 inputs that it was tested on, not 10"),
+        (job(payloads=[Path("notes")]), "type of notes cannot be told"),
         (job(payloads=[Path("absent.png")]), r"absent\.png cannot be read"),
         (job(platform=Platform.AMD64), "is the engine's own platform"),
     ],
@@ -253,8 +262,8 @@ def test_without_containers_there_is_nothing_to_compare() -> None:
 
 def test_a_file_of_another_version_is_not_read(tmp_path: Path) -> None:
     found, path = run(job(), Engine(), Silent())
-    save(found.model_copy(update={"schema_version": 2}), tmp_path / "later")
-    with pytest.raises(UsageError, match="has schema 2"):
+    save(found.model_copy(update={"schema_version": 3}), tmp_path / "later")
+    with pytest.raises(UsageError, match="has schema 3"):
         load(tmp_path / "later")
     (path.parent / FILE).write_text("{}")
     with pytest.raises(UsageError, match="id: Field required"):

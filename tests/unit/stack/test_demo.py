@@ -4,7 +4,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 
 from lab.artifacts.store import Payload
@@ -14,7 +13,6 @@ from lab.progress import Silent
 from lab.spec import FLOOR
 from lab.stack import demo, demo_bench
 from lab.stack.demo import Script
-from lab.stack.shifted import write
 from tests.unit.observe.runs.test_readings_push import run as bench_run
 from tests.unit.observe.standins import Asked, standing_in
 
@@ -56,17 +54,19 @@ class Emulator(EmulatorClient):
 
 @pytest.fixture(autouse=True)
 def one_model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    pictures, random = [], np.random.default_rng(1)
-    for number in range(3):
-        pictures.append(tmp_path / f"{number}.png")
-        pictures[-1].write_bytes(write(random.integers(0, 256, (8, 8, 3)).astype(np.uint8)))
-    photo = tmp_path / "photo.jpg"
-    photo.write_bytes(b"jpeg")
-    monkeypatch.setattr("lab.artifacts.store.models", lambda: ("eye",))
-    monkeypatch.setattr("lab.artifacts.store.pictures", lambda _: pictures)
-    monkeypatch.setattr(
-        "lab.artifacts.store.payload", lambda _: Payload(path=photo, content_type="image/jpeg")
-    )
+    def some(name: str) -> Payload:
+        path = tmp_path / name
+        path.write_text(name)
+        return Payload(path=path, content_type="image/png")
+
+    samples = {
+        "models": ("eye",),
+        "held_out": [some(f"{number}.png") for number in range(3)],
+        "shifted": [some("dark.png")],
+        "payload": some("photo.png"),
+    }
+    for name, value in samples.items():
+        monkeypatch.setattr(f"lab.artifacts.store.{name}", lambda *_, value=value: value)
 
 
 def test_it_goes_from_steady_to_shifted_and_starts_cold_in_between() -> None:
@@ -88,7 +88,7 @@ def test_it_goes_from_steady_to_shifted_and_starts_cold_in_between() -> None:
     assert emulator.cooled == ["eye-serverless"] * 2
     assert all(one.tally.sent == one.tally.answered > 0 for one in chapters)
     last = [body for name, body, _ in emulator.sent[-chapters[-1].tally.sent :]]
-    ordinary = {body for body, _ in found[0].pictures}
+    ordinary = {body for body, _ in found[0].held_out}
     assert not ordinary & set(last)
 
 
@@ -107,14 +107,14 @@ def test_without_an_emulator_or_an_endpoint_in_service_it_says_what_to_do() -> N
         assert "make up" in said.value.remedy
 
 
-def test_a_model_without_pictures_is_to_be_brought_up_to_date(
+def test_a_model_without_samples_is_to_be_brought_up_to_date(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     def none(_: str) -> None:
-        raise UsageError("The model eye has no pictures to send.")
+        raise UsageError("The model eye has no samples to send.")
 
-    monkeypatch.setattr("lab.artifacts.store.pictures", none)
-    with pytest.raises(EndpointError, match="no pictures"):
+    monkeypatch.setattr("lab.artifacts.store.held_out", none)
+    with pytest.raises(EndpointError, match="no samples"):
         demo.targets(Emulator(eye_realtime=None))
 
 

@@ -20,6 +20,8 @@ from lab.stack.processes import Processes
 from lab.stack.settings import StackSettings
 from tests.unit.coldstart.fakes import FakeEngine
 
+SAMPLES = {"payload": "samples/photo-size.jpg"}
+
 
 def test_the_identity_is_that_of_the_emulators_store(tmp_path: Path) -> None:
     assert identity(tmp_path) is None
@@ -128,7 +130,9 @@ def test_endpoints_are_seeded_with_the_machines_own_images_on_instances_that_tak
     (folder / "samples").mkdir(parents=True)
     (folder / "samples" / "photo-size.jpg").write_bytes(b"picture")
     (folder / "model-onnx.tar.gz").write_bytes(b"weights")
-    (folder / "card.json").write_text(json.dumps({"sha256": {"model-onnx.tar.gz": "11"}}))
+    (folder / "card.json").write_text(
+        json.dumps({"sha256": {"model-onnx.tar.gz": "11"}, "samples": SAMPLES})
+    )
     (served,) = session._served(
         StackSettings(models=(model,), env={}), FakeEngine(platform=machine)
     )

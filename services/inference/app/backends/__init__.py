@@ -9,17 +9,19 @@ os.environ["ORT_DISABLE_TELEMETRY"] = "1"
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from typing import Protocol
 
     from app.card import Card
+    from app.tasks import Tensor
 
     class Backend(Protocol):
         """A loaded model. ``predict`` may be called from several threads at once."""
 
-        def predict(self, pixels: bytes, count: int) -> bytes:
-            """Probabilities (float32 of this machine's byte order, [count, labels]) of ``pixels``.
+        def predict(self, tensors: Sequence[Tensor]) -> Sequence[bytes]:
+            """The model's outputs, row by row, in the card's order and types.
 
-            ``pixels`` are uint8, RGB, [count, height, width, 3], row by row.
+            ``tensors`` are its inputs, in the card's order; all begin with the same batch.
             """
 
     class BackendModule(Protocol):

@@ -7,21 +7,24 @@ interpreter's lock during each call, so predictions run side by side and ``/ping
 
 import ctypes
 import os
+from math import prod
 
 from app.errors import StartError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from typing import Any
 
     from app.card import Card
+    from app.tasks import Tensor
 
 _API_VERSION = 12
 """Old enough for any library of the last years, new enough for all that is called here."""
 
 _ERROR = 3
 _ARENA_ALLOCATOR, _DEFAULT_MEMORY = 1, 0
-_FLOAT, _UINT8 = 1, 2
+_TYPES = {"float32": 1, "uint8": 2, "int32": 6, "int64": 7}
 """ONNXTensorElementDataType."""
 
 _P = ctypes.c_void_p
@@ -92,46 +95,48 @@ class CapiBackend:
         self._session = session
         self._memory = memory
         self._card = card
-        self._inputs = (ctypes.c_char_p * 1)(card.input_name.encode())
-        self._outputs = (ctypes.c_char_p * 1)(card.output_name.encode())
+        self._inputs = _names([one.name for one in card.inputs])
+        self._outputs = _names([one.name for one in card.outputs])
         self._create = api["CreateTensorWithDataAsOrtValue"]
         self._release = api["ReleaseValue"]
 
-    def predict(self, pixels: bytes, count: int) -> bytes:
-        """See ``Backend``. Both tensors lie in Python's memory: nothing is copied."""
+    def predict(self, tensors: "Sequence[Tensor]") -> "Sequence[bytes]":
+        """See ``Backend``. All tensors lie in Python's memory: nothing is copied."""
         card = self._card
-        if len(pixels) < count * card.image_bytes:
-            raise ValueError(f"{len(pixels)} bytes are too few for {count} images")
-        result = ctypes.create_string_buffer(count * len(card.labels) * 4)
-        taken = self._tensor(
-            ctypes.cast(ctypes.c_char_p(pixels), _P),
-            count * card.image_bytes,
-            (count, card.height, card.width, 3),
-            _UINT8,
-        )
+        made: list[_P] = []
         try:
-            given = self._tensor(
-                ctypes.cast(result, _P), len(result), (count, len(card.labels)), _FLOAT
+            for spec, (shape, data) in zip(card.inputs, tensors, strict=True):
+                if len(data) < prod(shape) * spec.item_bytes:
+                    raise ValueError(f"{len(data)} bytes are too few for {shape} of {spec.dtype}")
+                memory = ctypes.cast(ctypes.c_char_p(data), _P)
+                made.append(self._tensor(memory, len(data), shape, spec.dtype))
+            count = tensors[0][0][0]
+            results = []
+            for spec in card.outputs:
+                result = ctypes.create_string_buffer(count * spec.row_bytes())
+                results.append(result)
+                memory = ctypes.cast(result, _P)
+                shape = (count, *spec.row())
+                made.append(self._tensor(memory, len(result), shape, spec.dtype))
+            inputs = (_P * len(tensors))(*made[: len(tensors)])
+            outputs = (_P * len(results))(*made[len(tensors) :])
+            self._api.call(
+                "Run",
+                self._session,
+                None,
+                self._inputs,
+                inputs,
+                len(inputs),
+                self._outputs,
+                len(outputs),
+                outputs,
             )
-            try:
-                self._api.call(
-                    "Run",
-                    self._session,
-                    None,
-                    self._inputs,
-                    ctypes.byref(taken),
-                    1,
-                    self._outputs,
-                    1,
-                    ctypes.byref(given),
-                )
-            finally:
-                self._release(given)
         finally:
-            self._release(taken)
-        return result.raw
+            for value in made:
+                self._release(value)
+        return [result.raw for result in results]
 
-    def _tensor(self, data: _P, size: int, shape: tuple[int, ...], kind: int) -> _P:
+    def _tensor(self, data: _P, size: int, shape: tuple[int, ...], dtype: str) -> _P:
         dimensions = (ctypes.c_int64 * len(shape))(*shape)
         return self._api.make(
             "CreateTensorWithDataAsOrtValue",
@@ -140,8 +145,12 @@ class CapiBackend:
             size,
             dimensions,
             len(shape),
-            kind,
+            _TYPES[dtype],
         )
+
+
+def _names(names: list[str]) -> "ctypes.Array[ctypes.c_char_p]":
+    return (ctypes.c_char_p * len(names))(*(name.encode() for name in names))
 
 
 def load(model_dir: str, card: "Card", *, threads: int, library: str) -> CapiBackend:

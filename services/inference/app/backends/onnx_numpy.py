@@ -8,6 +8,12 @@ import onnxruntime
 from app.card import Card
 from app.errors import StartError
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from app.tasks import Tensor
+
 _ERROR = 3
 """ONNX Runtime's log level: its warnings about the machine are no news to anybody."""
 
@@ -17,14 +23,17 @@ class OnnxBackend:
 
     def __init__(self, session: onnxruntime.InferenceSession, card: Card) -> None:
         self._run = session.run
-        self._shape = (-1, card.height, card.width, 3)
-        self._input = card.input_name
-        self._outputs = [card.output_name]
+        self._inputs = [(one.name, np.dtype(one.dtype)) for one in card.inputs]
+        self._outputs = [one.name for one in card.outputs]
+        self._types = [np.dtype(one.dtype) for one in card.outputs]
 
-    def predict(self, pixels: bytes, count: int) -> bytes:
-        images = np.frombuffer(pixels, np.uint8).reshape(self._shape)
-        (probabilities,) = self._run(self._outputs, {self._input: images[:count]})
-        return np.ascontiguousarray(probabilities, np.float32).tobytes()
+    def predict(self, tensors: "Sequence[Tensor]") -> "Sequence[bytes]":
+        arrays = {
+            name: np.frombuffer(data, dtype).reshape(shape)
+            for (name, dtype), (shape, data) in zip(self._inputs, tensors, strict=True)
+        }
+        answers = zip(self._run(self._outputs, arrays), self._types, strict=True)
+        return [np.ascontiguousarray(one, dtype).tobytes() for one, dtype in answers]
 
 
 def load(model_dir: str, card: Card, *, threads: int, library: str) -> OnnxBackend:  # noqa: ARG001
@@ -44,9 +53,9 @@ def load(model_dir: str, card: Card, *, threads: int, library: str) -> OnnxBacke
         raise StartError(f"{path} cannot be loaded: {fault}") from error
     names = [value.name for value in session.get_inputs()]
     results = [value.name for value in session.get_outputs()]
-    if names != [card.input_name] or card.output_name not in results:
+    taken, given = [one.name for one in card.inputs], [one.name for one in card.outputs]
+    if sorted(names) != sorted(taken) or not set(given) <= set(results):
         raise StartError(
-            f"{path} takes {names} and gives {results}, its card says "
-            f"{card.input_name!r} and {card.output_name!r}."
+            f"{path} takes {names} and gives {results}, its card says {taken}, {given}."
         )
     return OnnxBackend(session, card)

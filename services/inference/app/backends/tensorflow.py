@@ -1,7 +1,7 @@
 """TensorFlow, with the SavedModel's own serving signature."""
 
 import os
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 # Its chatter about CPUs and GPUs would fill the log; must be set before it is imported.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
@@ -12,6 +12,11 @@ import tensorflow as tf
 from app.card import Card
 from app.errors import StartError
 
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from app.tasks import Tensor
+
 
 class TensorflowBackend:
     """A SavedModel's ``serving_default`` and what it is fed with."""
@@ -21,11 +26,16 @@ class TensorflowBackend:
         self._signature = signature
         self._card = card
 
-    def predict(self, pixels: bytes, count: int) -> bytes:
-        card = self._card
-        images = np.frombuffer(pixels, np.uint8).reshape(-1, card.height, card.width, 3)
-        answer = self._signature(**{card.input_name: tf.constant(images[:count])})
-        return np.ascontiguousarray(answer[card.output_name].numpy(), np.float32).tobytes()
+    def predict(self, tensors: "Sequence[Tensor]") -> "Sequence[bytes]":
+        inputs, outputs = self._card.inputs, self._card.outputs
+        arrays = {
+            one.name: tf.constant(np.frombuffer(data, one.dtype).reshape(shape))
+            for one, (shape, data) in zip(inputs, tensors, strict=True)
+        }
+        answer = self._signature(**arrays)
+        return [
+            np.ascontiguousarray(answer[one.name].numpy(), one.dtype).tobytes() for one in outputs
+        ]
 
 
 def load(model_dir: str, card: Card, *, threads: int, library: str) -> TensorflowBackend:  # noqa: ARG001
@@ -42,6 +52,7 @@ def load(model_dir: str, card: Card, *, threads: int, library: str) -> Tensorflo
         fault = " ".join(str(error).split())
         raise StartError(f"{path} cannot be loaded: {fault}") from error
     outputs = list(signature.structured_outputs)
-    if card.output_name not in outputs:
-        raise StartError(f"{path} gives {outputs}, its card says {card.output_name!r}.")
+    given = [one.name for one in card.outputs]
+    if not set(given) <= set(outputs):
+        raise StartError(f"{path} gives {outputs}, its card says {given}.")
     return TensorflowBackend(model, signature, card)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from app import backends, card
+from app import backends, card, tasks
 from app.errors import StartError
 from app.inprocess import measure
 from app.predictor import Predictor
@@ -29,6 +29,18 @@ def load(request: pytest.FixtureRequest, ort_library: Path) -> Load:
     return loaded
 
 
+def predicted(backend: "backends.Backend", batch: NDArray[np.uint8]) -> NDArray[np.float32]:
+    (answer,) = backend.predict([(batch.shape, batch.tobytes())])
+    numbers: NDArray[np.float32] = np.frombuffer(answer, np.float32).reshape(len(batch), 5)
+    return numbers
+
+
+def predictor(backend: "backends.Backend", folder: Path) -> Predictor:
+    described = card.read(str(folder))
+    task = tasks.fit(tasks.task_class(described, str(folder)), described, Settings({}))
+    return Predictor(backend, task)
+
+
 def images(count: int) -> NDArray[np.uint8]:
     generator = np.random.default_rng(count)
     shades = generator.integers(0, 256, (count, 1, 1, 3), np.uint8)
@@ -38,9 +50,7 @@ def images(count: int) -> NDArray[np.uint8]:
 @pytest.mark.parametrize("count", [1, 3])
 def test_the_answer_is_what_the_model_means(load: Load, model_dir: Path, count: int) -> None:
     batch = images(count)
-    answer = load(model_dir).predict(batch.tobytes(), count)
-    numbers = np.frombuffer(answer, np.float32).reshape(count, 5)
-    np.testing.assert_allclose(numbers, tiny.expected(batch), atol=1e-6)
+    np.testing.assert_allclose(predicted(load(model_dir), batch), tiny.expected(batch), atol=1e-6)
 
 
 def test_threads_do_not_get_each_others_answers(load: Load, model_dir: Path) -> None:
@@ -48,7 +58,8 @@ def test_threads_do_not_get_each_others_answers(load: Load, model_dir: Path) -> 
     batches = [images(1) if seed == 0 else images(seed)[-1:] for seed in range(1, 9)]
 
     def predict(batch: NDArray[np.uint8]) -> NDArray[np.float32]:
-        return np.frombuffer(backend.predict(batch.tobytes(), 1), np.float32)
+        (only,) = predicted(backend, batch)
+        return np.asarray(only, np.float32)
 
     with concurrent.futures.ThreadPoolExecutor(8) as pool:
         for _ in range(5):
@@ -80,19 +91,19 @@ def test_a_library_that_is_none_is_named(model_dir: Path, tmp_path: Path) -> Non
 
 def test_too_few_pixels_do_not_read_beyond_them(load: Load, model_dir: Path) -> None:
     with pytest.raises(ValueError, match=r".+"):
-        load(model_dir).predict(bytes(10), 1)
+        load(model_dir).predict([((1, tiny.SIDE, tiny.SIDE, 3), bytes(10))])
 
 
 def test_a_large_batch_is_cut_up_and_put_together(load: Load, model_dir: Path) -> None:
-    predictor = Predictor(load(model_dir), card.read(str(model_dir)), Settings({}))
     batch = images(19)
-    numbers = np.frombuffer(predictor.predict(batch.tobytes(), 19), np.float32).reshape(19, 5)
+    taken = tasks.Batch(19, [(batch.shape, batch.tobytes())], [])
+    (answer,) = predictor(load(model_dir), model_dir).predict(taken)
+    numbers = np.frombuffer(answer, np.float32).reshape(19, 5)
     np.testing.assert_allclose(numbers, tiny.expected(batch), atol=1e-6)
 
 
 def test_the_ceiling_is_as_many_requests_as_asked_for(load: Load, model_dir: Path) -> None:
-    predictor = Predictor(load(model_dir), card.read(str(model_dir)), Settings({}))
-    result = measure(predictor, "image/png", PNG, requests=7, threads=3)
+    result = measure(predictor(load(model_dir), model_dir), "image/png", PNG, requests=7, threads=3)
     latencies = result["latencies_s"]
     assert isinstance(latencies, list)
     assert len(latencies) == 7
@@ -102,12 +113,14 @@ def test_the_ceiling_is_as_many_requests_as_asked_for(load: Load, model_dir: Pat
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
-        ({"schema": 2}, "schema is 2"),
+        ({"schema": 1}, "schema is 1"),
         ({"labels": "abc"}, "labels"),
-        ({"labels": ["a"]}, "5 outputs but 1 labels"),
-        ({"input": {"name": "x", "dtype": "float32", "shape": [None, 1, 1, 3]}}, "uint8"),
-        ({"input": None}, "objects"),
-        ({"output": {}}, "shape"),
+        ({"inputs": None}, "arrays"),
+        ({"inputs": []}, "an input and an output"),
+        ({"inputs": [{"name": "x", "dtype": "float16", "shape": [None]}]}, "x is of float16"),
+        ({"inputs": [{"name": "x", "dtype": "uint8", "shape": [3]}]}, "begin with null"),
+        ({"outputs": [{}]}, "name"),
+        ({"outputs": [{"name": "y", "dtype": "int64", "shape": [None, None]}]}, "numbers"),
     ],
 )
 def test_a_card_that_does_not_fit_is_refused(

@@ -6,7 +6,7 @@ import pytest
 
 from app.gate import Gate
 from app.metrics import Metrics
-from app.seen import Seen
+from app.tasks.image_classification import ImageClassification
 from tests.docker.contract_client import samples
 
 REFERENCE = {
@@ -20,9 +20,14 @@ REFERENCE = {
 }
 
 
-def seen(**changes: float) -> Seen:
+def noted(**changes: float) -> dict[str, float]:
     usual = {"grade": 0, "confidence": 0.6, "brightness": 0.3, "contrast": 0.4}
-    return Seen(**{**usual, "size": 5000, "pixels": 50176, **changes})  # type: ignore[arg-type]
+    return {**usual, "bytes": 5000, "pixels": 50176, **changes}
+
+
+def described(metrics: Metrics, reference: object = None) -> Metrics:
+    metrics.describe(ImageClassification.features, reference)
+    return metrics
 
 
 def page(metrics: Metrics) -> dict[str, float]:
@@ -32,13 +37,13 @@ def page(metrics: Metrics) -> dict[str, float]:
 
 
 def test_what_was_observed_before_the_first_page_is_on_it() -> None:
-    metrics = Metrics()
+    metrics = described(Metrics())
     metrics.started({"imports": 0.5})
     metrics.observe(
         status=200,
         request_s=0.02,
         prediction_s=0.012,
-        seen=[seen(grade=1), seen(grade=1), seen(grade=4)],
+        noted=[noted(grade=1), noted(grade=1), noted(grade=4)],
     )
     metrics.observe(status=415, request_s=0.001)
     first = page(metrics)
@@ -53,7 +58,7 @@ def test_what_was_observed_before_the_first_page_is_on_it() -> None:
 
 
 def test_what_is_observed_later_is_added() -> None:
-    metrics = Metrics()
+    metrics = described(Metrics())
     metrics.observe(status=200, request_s=0.1)
     page(metrics)
     metrics.observe(status=200, request_s=0.1)
@@ -64,13 +69,13 @@ def test_what_is_observed_later_is_added() -> None:
 
 
 def test_nothing_is_lost_while_threads_observe_and_the_page_opens() -> None:
-    metrics = Metrics()
+    metrics = described(Metrics())
     go = threading.Barrier(5)
 
     def observe() -> None:
         go.wait()
         for _ in range(500):
-            metrics.observe(status=200, request_s=0.1, seen=[seen()])
+            metrics.observe(status=200, request_s=0.1, noted=[noted()])
 
     threads = [threading.Thread(target=observe) for _ in range(4)]
     for thread in threads:
@@ -83,8 +88,10 @@ def test_nothing_is_lost_while_threads_observe_and_the_page_opens() -> None:
 
 
 def test_every_picture_is_counted_in_every_histogram() -> None:
-    metrics = Metrics()
-    metrics.observe(status=200, request_s=0.1, seen=[seen(), seen(confidence=1.0, size=30_000_000)])
+    metrics = described(Metrics())
+    metrics.observe(
+        status=200, request_s=0.1, noted=[noted(), noted(confidence=1.0, bytes=30_000_000)]
+    )
     shown = page(metrics)
     for name in ("confidence", "input_brightness", "input_contrast", "input_bytes", "input_pixels"):
         assert shown[f"lab_inference_{name}_count"] == 2
@@ -100,9 +107,9 @@ def test_what_comes_is_counted_in_the_bins_of_the_reference(opened: str) -> None
     metrics = Metrics(pytest.fail)
     if opened == "before":
         metrics.open()
-    metrics.refer(REFERENCE)
-    metrics.observe(status=200, request_s=0.1, seen=[seen(), seen(brightness=0.25, grade=4)])
-    metrics.observe(status=200, request_s=0.1, seen=[seen(brightness=0.5)])
+    described(metrics, REFERENCE)
+    metrics.observe(status=200, request_s=0.1, noted=[noted(), noted(brightness=0.25, grade=4)])
+    metrics.observe(status=200, request_s=0.1, noted=[noted(brightness=0.5)])
     shown = page(metrics)
     counted = 'lab_inference_drift_bin_total{bin="%s",feature="%s"}'
     assert [shown[counted % (name, "brightness")] for name in ("<0.25", "0.25-0.5", ">=0.5")] == [
@@ -118,8 +125,8 @@ def test_what_comes_is_counted_in_the_bins_of_the_reference(opened: str) -> None
 
 def test_a_model_without_a_reference_has_no_series_of_drift() -> None:
     metrics = Metrics(pytest.fail)
-    metrics.refer(None)
-    metrics.observe(status=200, request_s=0.1, seen=[seen()])
+    described(metrics, None)
+    metrics.observe(status=200, request_s=0.1, noted=[noted()])
     shown = page(metrics)
     assert [key for key in shown if "drift" in key] == []
     assert shown["lab_inference_confidence_count"] == 1
@@ -131,8 +138,8 @@ def test_a_reference_that_makes_no_sense_is_ignored_with_one_line(opened: str) -
     metrics = Metrics(said.append)
     if opened == "before":
         metrics.open()
-    metrics.refer({"schema": 1, "features": {"grade": {"edges": [2, 1], "share": [0, 0, 1]}}})
-    metrics.observe(status=200, request_s=0.1, seen=[seen()])
+    described(metrics, {"schema": 1, "features": {"grade": {"edges": [2, 1], "share": [0, 0, 1]}}})
+    metrics.observe(status=200, request_s=0.1, noted=[noted()])
     shown = page(metrics)
     page(metrics)
     assert [key for key in shown if "drift" in key] == []

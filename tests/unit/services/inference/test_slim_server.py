@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from app import backends, card, slim_server
+from app import backends, card, slim_server, tasks
 from app.predictor import Predictor
 from app.service import Service
 from app.settings import Settings
@@ -24,7 +24,8 @@ def service(model_dir: Path, ort_library: Path) -> Service:
     backend = backends.module("onnx-capi").load(
         str(model_dir), model, threads=1, library=str(ort_library)
     )
-    service.predictor = Predictor(backend, model, service.settings)
+    task = tasks.fit(tasks.task_class(model, str(model_dir)), model, service.settings)
+    service.predictor = Predictor(backend, task)
     return service
 
 

@@ -7,6 +7,7 @@ import json
 import struct
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -68,20 +69,22 @@ def model(*, slow: int = 0) -> bytes:
     return _number(1, 8) + _bytes(7, graph) + _bytes(8, _bytes(1, b"") + _number(2, 17))
 
 
-def card() -> dict[str, object]:
+def card() -> dict[str, Any]:
     return {
-        "schema": 1,
+        "schema": 2,
         "name": "tiny",
         "task": "image-classification",
-        "input": {
-            "name": "image",
-            "dtype": "uint8",
-            "shape": [None, SIDE, SIDE, 3],
-            "layout": "NHWC",
-            "colour": "RGB",
-            "resize": "bilinear",
-        },
-        "output": {"name": "probabilities", "shape": [None, len(LABELS)]},
+        "inputs": [
+            {
+                "name": "image",
+                "dtype": "uint8",
+                "shape": [None, SIDE, SIDE, 3],
+                "layout": "NHWC",
+                "colour": "RGB",
+                "resize": "bilinear",
+            }
+        ],
+        "outputs": [{"name": "probabilities", "dtype": "float32", "shape": [None, len(LABELS)]}],
         "labels": LABELS,
         "reference": REFERENCE,
     }

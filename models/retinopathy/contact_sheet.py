@@ -1,6 +1,6 @@
 """Draws ``docs/fundus.jpg``: a few eyes of every grade side by side.
 
-``python -m models.contact_sheet docs/fundus.jpg``
+``python -m models.retinopathy.contact_sheet docs/fundus.jpg``
 """
 
 import sys
@@ -10,7 +10,7 @@ from typing import Final
 import numpy as np
 from PIL import Image
 
-from models.common.fundus import GRADES, draw
+from models.retinopathy.fundus import GRADES, draw
 
 ROWS: Final = 3
 FIRST_SEED: Final = 40

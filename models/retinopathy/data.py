@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageFilter
 
-from models.common.fundus import GRADES, SIZE, Drawing, draw
-from models.common.lesions import Lesion
+from models.retinopathy.fundus import GRADES, SIZE, Drawing, draw
+from models.retinopathy.lesions import Lesion
 
 CELL: Final = 32
 CALIBRATING: Final = 40

@@ -7,8 +7,8 @@ from typing import Final
 
 import numpy as np
 
-from models.common.anatomy import Eye
-from models.common.canvas import Canvas, outline
+from models.retinopathy.anatomy import Eye
+from models.retinopathy.canvas import Canvas, outline
 
 
 @unique

@@ -13,9 +13,9 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from models.common.data import CALIBRATING, Pictures, take
-from models.common.lesions import Lesion
-from models.common.network import CELL, GRADES, Architecture, calibrate
+from models.retinopathy.data import CALIBRATING, Pictures, take
+from models.retinopathy.lesions import Lesion
+from models.retinopathy.network import CELL, GRADES, Architecture, calibrate
 
 Say = Callable[[str], None]
 

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from models.common.stored import Parts, holds_backbone, load, save
+from models.retinopathy.stored import Parts, holds_backbone, load, save
 
 
 class Weight:

@@ -7,7 +7,7 @@ from typing import Final
 
 import keras
 
-from models.common.network import Architecture
+from models.retinopathy.network import Architecture
 
 ADDRESS: Final = "https://storage.googleapis.com/tensorflow/keras-applications"
 """Where keras.applications has them."""

@@ -13,9 +13,9 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from models.common.anatomy import Eye, anatomy, retina, vessels
-from models.common.canvas import Canvas, FloatArray, smooth_step
-from models.common.lesions import Spot, draw_lesions
+from models.retinopathy.anatomy import Eye, anatomy, retina, vessels
+from models.retinopathy.canvas import Canvas, FloatArray, smooth_step
+from models.retinopathy.lesions import Spot, draw_lesions
 
 GRADES: Final = 5
 SIZE: Final = 224

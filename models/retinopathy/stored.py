@@ -1,7 +1,7 @@
 """Weights in the repository: what was learnt, in half the bytes, so that nobody has to wait for it.
 
 A file holds the head's weights, and the backbone's unless that is the seeded random one, which
-:func:`models.common.network.calibrate` makes again in seconds.
+:func:`models.retinopathy.network.calibrate` makes again in seconds.
 """
 
 import json

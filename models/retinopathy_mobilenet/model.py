@@ -3,7 +3,9 @@
 import keras
 import tensorflow as tf
 
-from models.common.network import Architecture
+from models.common.built import Built, Order
+from models.retinopathy import classifier
+from models.retinopathy.network import Architecture
 
 
 def preprocess(pixels: tf.Tensor) -> tf.Tensor:
@@ -25,3 +27,8 @@ ARCHITECTURE = Architecture(
     mirrored=True,
     weights_file="mobilenet_1_0_224_tf_no_top.h5",
 )
+
+
+def build(order: Order) -> Built:
+    """Leave what is served in ``order.out``."""
+    return classifier.build(ARCHITECTURE, order)

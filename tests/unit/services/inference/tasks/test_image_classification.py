@@ -12,14 +12,40 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from PIL import Image
 
-from app import codec, npy
-from app.card import Card
-from app.errors import RequestError
+from app import card, npy
+from app.errors import RequestError, StartError
+from app.settings import Settings
+from app.tasks import Batch, fit
+from app.tasks.image_classification import ImageClassification, light
 from tests.docker.contract_client import PNG, WRONG, b64, bomb, encoded, instances, picture, pixels
+from tests.unit.services.inference import tiny
 
-CARD = Card("tiny", 4, 6, ("a", "b", "c"))
-BIG = Card("big", 224, 224, ("a", "b", "c"))
-DECODER = codec.Decoder(CARD, max_image_pixels=1_000_000, max_instances=5)
+
+def task(height: int, width: int, **env: str) -> ImageClassification:
+    image = {"name": "image", "dtype": "uint8", "shape": [None, height, width, 3]}
+    numbers = {"name": "probabilities", "dtype": "float32", "shape": [None, 3]}
+    described = {
+        "schema": 2,
+        "name": "tiny",
+        "task": "image-classification",
+        "inputs": [image],
+        "outputs": [numbers],
+        "labels": ["a", "b", "c"],
+    }
+    return ImageClassification(card.card(described), Settings({"LAB_MAX_INSTANCES": "5", **env}))
+
+
+TASK = task(4, 6, LAB_MAX_IMAGE_PIXELS="1000000")
+
+
+def decode(kind: str, body: bytes) -> tuple[bytes, list[tuple[float, float]]]:
+    """The pixels, and each image's bytes and pixels as sent."""
+    batch = TASK.decode(kind, body)
+    ((shape, pixels),) = batch.tensors
+    assert shape == (batch.count, 4, 6, 3)
+    return pixels, [(one["bytes"], one["pixels"]) for one in batch.noted]
+
+
 AS_TAKEN = 4 * 6
 KINDS = ["image/jpeg", "image/png", "application/x-npy", "application/json"]
 
@@ -39,7 +65,7 @@ def some(count: int | None = None) -> NDArray[np.uint8]:
 def test_an_image_is_decoded_and_resized_exactly_as_in_training(kind: str) -> None:
     body = encoded(picture(5, (300, 200)), kind)
     training = Image.open(io.BytesIO(body)).convert("RGB").resize((6, 4), Image.Resampling.BILINEAR)
-    assert DECODER.decode(f"image/{kind}", body) == (
+    assert decode(f"image/{kind}", body) == (
         training.tobytes(),
         [(len(body), 300 * 200)],
     )
@@ -47,7 +73,7 @@ def test_an_image_is_decoded_and_resized_exactly_as_in_training(kind: str) -> No
 
 def test_an_image_of_the_models_size_is_not_touched() -> None:
     image = Image.fromarray(some())
-    assert DECODER.decode("image/png", encoded(image, "png"))[0] == some().tobytes()
+    assert decode("image/png", encoded(image, "png"))[0] == some().tobytes()
 
 
 def test_how_a_camera_was_held_is_ignored_as_in_training() -> None:
@@ -58,7 +84,7 @@ def test_how_a_camera_was_held_is_ignored_as_in_training() -> None:
     image.save(turned, "jpeg", exif=exif)
     image.save(plain, "jpeg")
     kind = "image/jpeg"
-    assert DECODER.decode(kind, turned.getvalue())[0] == DECODER.decode(kind, plain.getvalue())[0]
+    assert decode(kind, turned.getvalue())[0] == decode(kind, plain.getvalue())[0]
 
 
 @pytest.mark.parametrize("version", [(1, 0), (2, 0), (3, 0)])
@@ -69,7 +95,7 @@ def test_arrays_of_any_plain_numbers_are_read_as_numpy_reads_them(
     version: tuple[int, int], dtype: str
 ) -> None:
     body = saved(some(2).astype(dtype), version)
-    assert DECODER.decode("application/x-npy", body) == (
+    assert decode("application/x-npy", body) == (
         some(2).tobytes(),
         [(len(body) // 2, AS_TAKEN)] * 2,
     )
@@ -77,7 +103,7 @@ def test_arrays_of_any_plain_numbers_are_read_as_numpy_reads_them(
 
 def test_floats_are_rounded_to_the_nearest_and_halves_to_the_even() -> None:
     numbers = np.array([-0.4, 0.4, 0.5, 0.6, 1.5, 254.5, 255.4, 255.49] * 9).reshape(4, 6, 3)
-    body, _ = DECODER.decode("application/x-npy", saved(numbers))
+    body, _ = decode("application/x-npy", saved(numbers))
     assert body == np.rint(numbers).astype(np.uint8).tobytes()
 
 
@@ -86,7 +112,7 @@ def test_a_number_that_is_no_pixel_is_refused(value: float) -> None:
     numbers = np.full((4, 6, 3), 7.0)
     numbers[3, 5, 2] = value
     with pytest.raises(RequestError, match="0 to 255") as caught:
-        DECODER.decode("application/x-npy", saved(numbers))
+        decode("application/x-npy", saved(numbers))
     assert caught.value.status == 400
 
 
@@ -107,7 +133,7 @@ def test_a_number_that_is_no_pixel_is_refused(value: float) -> None:
 )
 def test_other_arrays_are_refused_with_the_reason(array: NDArray[Any]) -> None:
     with pytest.raises(RequestError) as caught:
-        DECODER.decode("application/x-npy", saved(np.asanyarray(array)))
+        decode("application/x-npy", saved(np.asanyarray(array)))
     assert caught.value.status == 400
 
 
@@ -117,7 +143,7 @@ def test_an_array_file_cannot_run_code() -> None:
             return (pytest.fail, ("it ran",))
 
     with pytest.raises(RequestError):
-        DECODER.decode("application/x-npy", saved(np.array([Hostile()], dtype=object)))
+        decode("application/x-npy", saved(np.array([Hostile()], dtype=object)))
 
 
 def test_what_is_written_is_read_by_numpy() -> None:
@@ -130,7 +156,7 @@ def test_what_is_written_is_read_by_numpy() -> None:
 def test_instances_may_be_mixed() -> None:
     png = b64(encoded(Image.fromarray(some()), "png"))
     body = instances(png, {"b64": png}, some().tolist(), (some() + 0.25).tolist())
-    pixels, sent = DECODER.decode("application/json", body)
+    pixels, sent = decode("application/json", body)
     assert pixels == some().tobytes() * 4
     file, equal = len(encoded(Image.fromarray(some()), "png")), len(body) // 4
     assert sent == [(size, AS_TAKEN) for size in (file, file, equal, equal)]
@@ -139,13 +165,13 @@ def test_instances_may_be_mixed() -> None:
 def test_base64_may_be_broken_into_lines() -> None:
     text = b64(encoded(Image.fromarray(some()), "png"))
     broken = "\r\n".join(text[at : at + 20] for at in range(0, len(text), 20))
-    assert DECODER.decode("application/json", instances(broken))[0] == some().tobytes()
+    assert decode("application/json", instances(broken))[0] == some().tobytes()
 
 
 def test_the_reason_names_the_instance() -> None:
     good = b64(PNG)
     with pytest.raises(RequestError, match=r"^instances\[2\]: Not base64"):
-        DECODER.decode("application/json", instances(good, good, "*"))
+        decode("application/json", instances(good, good, "*"))
 
 
 def test_more_images_than_allowed_are_too_large() -> None:
@@ -154,29 +180,29 @@ def test_more_images_than_allowed_are_too_large() -> None:
         ("application/json", instances(*["x"] * 6)),
     ]:
         with pytest.raises(RequestError, match="6 images") as caught:
-            DECODER.decode(kind, body)
+            decode(kind, body)
         assert caught.value.status == 413
 
 
 def test_a_bomb_is_refused_by_its_header_alone() -> None:
     with pytest.raises(RequestError, match="30000 x 30000"):
-        DECODER.decode("image/png", bomb())
+        decode("image/png", bomb())
 
 
 def test_a_jpeg_of_countless_scans_is_refused() -> None:
     buffer = io.BytesIO()
     picture().save(buffer, "jpeg", progressive=True)
     body = buffer.getvalue()
-    assert len(DECODER.decode("image/jpeg", body)[1]) == 1
+    assert len(decode("image/jpeg", body)[1]) == 1
     start = body.index(b"\xff\xda")
     with pytest.raises(RequestError, match="too many scans"):
-        DECODER.decode("image/jpeg", body[:start] + body[start:-2] * 100 + body[-2:])
+        decode("image/jpeg", body[:start] + body[start:-2] * 100 + body[-2:])
 
 
 @pytest.mark.parametrize("name", WRONG)
 def test_what_is_wrong_is_400_with_a_reason(name: str) -> None:
     kind, body = WRONG[name]
-    decoder = codec.Decoder(BIG, max_image_pixels=50_000_000, max_instances=5)
+    decoder = task(224, 224)
     with pytest.raises(RequestError) as caught:
         decoder.decode(kind, body)
     assert caught.value.status == 400
@@ -231,47 +257,102 @@ def _decode_or_refuse(kind: str, body: bytes) -> None:
     """Anything but an answer or a ``RequestError`` fails the test by itself."""
     refused: RequestError | None = None
     try:
-        pixels, sent = DECODER.decode(kind, body)
+        pixels, sent = decode(kind, body)
     except RequestError as error:
         refused = error
     if refused is None:
-        assert len(pixels) == len(sent) * CARD.image_bytes
+        assert len(pixels) == len(sent) * 4 * 6 * 3
     else:
         assert refused.status in (400, 413)
         assert refused.reason
 
 
-@given(accept=st.text(max_size=60))
-def test_any_accept_header_is_answered_or_refused(accept: str) -> None:
-    try:
-        kind, status = codec.answer_type(accept), 200
-    except RequestError as error:
-        kind, status = "", error.status
-    assert (kind in codec.GIVEN, status) in [(True, 200), (False, 406)]
-
-
 PROBABILITIES = np.array([[0.1, 0.7, 0.2], [1 / 3, 1 / 3, 0.5]], np.float32)
 
 
+IMAGES = decode("application/x-npy", saved(some(2)))[0]
+BATCH = Batch(2, [((2, 4, 6, 3), IMAGES)], [{"bytes": 9, "pixels": 24}] * 2)
+
+
+def encode(kind: str, prediction_s: float = 1.0) -> tuple[bytes, list[dict[str, float]]]:
+    body, noted = TASK.encode(kind, [PROBABILITIES.tobytes()], BATCH, prediction_s=prediction_s)
+    return body, list(noted)
+
+
 def test_json_holds_grade_label_and_numbers_that_are_exact() -> None:
-    body, graded = codec.encode(
-        "application/json", PROBABILITIES.tobytes(), CARD, prediction_s=0.0123456789
-    )
+    body, noted = encode("application/json", 0.0123456789)
     value = json.loads(body)
-    assert graded == [(1, pytest.approx(0.7)), (2, 0.5)]
-    assert [entry["label"] for entry in value["predictions"]] == ["b", "c"]
+    assert [(one["grade"], one["confidence"]) for one in noted] == [
+        (1, pytest.approx(0.7)),
+        (2, 0.5),
+    ]
+    assert [(one["grade"], one["label"]) for one in value["predictions"]] == [(1, "b"), (2, "c")]
     assert (value["prediction_seconds"], value["model"]) == (0.012346, "tiny")
     given_back = np.array([entry["probabilities"] for entry in value["predictions"]], np.float32)
     np.testing.assert_array_equal(given_back, PROBABILITIES)
 
 
 def test_csv_is_a_line_per_image() -> None:
-    body, _ = codec.encode("text/csv", PROBABILITIES.tobytes(), CARD, prediction_s=1)
+    body, _ = encode("text/csv")
     assert body.decode().count("\n") == 2
     np.testing.assert_array_equal(
         np.loadtxt(io.BytesIO(body), delimiter=",", dtype=np.float32), PROBABILITIES
     )
 
 
+@pytest.mark.parametrize("kind", ImageClassification.given)
+def test_every_declared_feature_is_noted_of_every_image_whatever_the_answer(kind: str) -> None:
+    _, noted = encode(kind)
+    for one, image in zip(noted, some(2), strict=True):
+        assert set(one) == {feature.name for feature in ImageClassification.features}
+        assert (one["brightness"], one["contrast"]) == light(image.tobytes(), 6, 4)
+        assert (one["bytes"], one["pixels"]) == (9, 24)
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"labels": ["a"]}, "5 outputs of float32 but 1 labels"),
+        ({"inputs": [{"name": "x", "dtype": "float32", "shape": [None, 1, 1, 3]}]}, "uint8"),
+        ({"inputs": [{"name": "x", "dtype": "uint8", "shape": [None, 9]}]}, "height, width"),
+        ({"inputs": tiny.card()["inputs"] * 2}, "unpack"),
+    ],
+)
+def test_a_card_of_another_shape_does_not_fit(changes: dict[str, Any], said: str) -> None:
+    described = card.card(tiny.card() | changes)
+    with pytest.raises(StartError, match=said):
+        fit(ImageClassification, described, Settings({}))
+
+
 def test_pixels_of_the_contract_are_what_numpy_has() -> None:
     assert pixels(picture()).shape == (224, 224, 3)
+
+
+def of(image: NDArray[np.uint8]) -> tuple[float, float]:
+    return light(image.tobytes(), image.shape[1], image.shape[0])
+
+
+def test_black_is_0_and_white_is_1_and_neither_has_contrast() -> None:
+    assert of(np.zeros((8, 6, 3), np.uint8)) == (0, 0)
+    assert of(np.full((8, 6, 3), 255, np.uint8)) == (1, 0)
+
+
+def test_half_black_and_half_white_has_all_the_contrast_there_is() -> None:
+    image = np.zeros((8, 6, 3), np.uint8)
+    image[:4] = 255
+    assert of(image) == (0.5, 1)
+
+
+@given(seed=st.integers(0, 10**6), low=st.integers(0, 254), width=st.integers(1, 40))
+def test_it_is_mean_and_deviation_of_the_grey_picture(seed: int, low: int, width: int) -> None:
+    image = np.random.default_rng(seed).integers(low, 256, (7, width, 3), np.uint8)
+    grey = np.asarray(Image.fromarray(image).convert("L"), np.float64)
+    brightness, contrast = of(image)
+    assert brightness == pytest.approx(grey.mean() / 255)
+    assert contrast == pytest.approx(grey.std() / 127.5, abs=1e-6)
+
+
+def test_rows_and_columns_are_not_mixed_up() -> None:
+    image = np.random.default_rng(1).integers(0, 256, (4, 9, 3), np.uint8)
+    grey = np.asarray(Image.fromarray(image).convert("L"))
+    assert of(image)[0] == pytest.approx(grey.mean() / 255)

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from models.common.data import Pictures, aptos, drawn, grades_drawn, prepare, split, take
-from models.common.fundus import draw
+from models.retinopathy.data import Pictures, aptos, drawn, grades_drawn, prepare, split, take
+from models.retinopathy.fundus import draw
 
 
 def competition(folder: Path, *, size: int = 224) -> Path:

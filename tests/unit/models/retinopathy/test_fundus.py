@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
 
-from models.common.data import lesion_cells
-from models.common.fundus import GRADES, draw
-from models.common.lesions import Lesion
+from models.retinopathy.data import lesion_cells
+from models.retinopathy.fundus import GRADES, draw
+from models.retinopathy.lesions import Lesion
 from tests.timing import quickest
 
 

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from models.common.metrics import accuracy, confusion, quadratic_weighted_kappa
+from models.retinopathy.metrics import accuracy, confusion, quadratic_weighted_kappa
 
 
 def test_confusion_counts_truth_by_row_and_answer_by_column() -> None:

@@ -3,7 +3,9 @@
 import keras
 import tensorflow as tf
 
-from models.common.network import Architecture
+from models.common.built import Built, Order
+from models.retinopathy import classifier
+from models.retinopathy.network import Architecture
 
 _BGR_MEANS = (103.939, 116.779, 123.68)
 
@@ -28,3 +30,8 @@ ARCHITECTURE = Architecture(
     mirrored=False,
     weights_file="vgg19_weights_tf_dim_ordering_tf_kernels_notop.h5",
 )
+
+
+def build(order: Order) -> Built:
+    """Leave what is served in ``order.out``."""
+    return classifier.build(ARCHITECTURE, order)

@@ -6,7 +6,7 @@ from typing import Final
 
 import numpy as np
 
-from models.common.canvas import Canvas, FloatArray, cloud, smooth_step
+from models.retinopathy.canvas import Canvas, FloatArray, cloud, smooth_step
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,0 +1,67 @@
+"""What a model's folder is asked for, and what it gives."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+
+def say(text: str) -> None:
+    """One line of progress, at once."""
+    print(text, flush=True)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Order:
+    """What to build."""
+
+    name: str
+    out: Path
+    """The folder that gets ``model.onnx``, ``saved_model/`` if there is one, and the samples."""
+    data: Path | None
+    """A data set of the user's."""
+    train: str
+    """``none``: from the weights in the repository; ``head`` or ``all``: train them again."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Samples:
+    """Request bodies in ``Order.out``, whose names end in what they are."""
+
+    payload: str
+    """One file: what a real client sends."""
+    held_out: str
+    """A folder of inputs that the model has not learnt from: traffic without drift. In the order of
+    their names, a few of them are like all."""
+    shifted: str | None = None
+    """A folder of inputs unlike those."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Tolerance:
+    """By how much two platforms, or two runtimes, may differ in answer to the same input."""
+
+    label: str
+    """What a JSON prediction calls what must be the same, like ``grade``."""
+    scores: str
+    """What it calls the numbers that may differ a little, like ``probabilities``."""
+    max_abs_difference: float
+    least_agreement: float = 0.99
+    """The share of inputs, 0 to 1, whose label must be the same: one right between two may tip."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Built:
+    """What a build left, besides its files."""
+
+    task: str
+    """``image-classification``, or the name of what the folder's own ``task.py`` does."""
+    inputs: tuple[Mapping[str, Any], ...]
+    """Name, dtype and shape of each, and whatever a reader of the card may want to know."""
+    outputs: tuple[Mapping[str, Any], ...]
+    samples: Samples
+    tolerance: Tolerance
+    labels: tuple[str, ...] = ()
+    card: Mapping[str, Any]
+    """What else the card says: ``training``, ``metrics``, ``parameters``."""
+    weights_sha256: str = ""
