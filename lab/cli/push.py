@@ -11,7 +11,7 @@ from lab import paths
 from lab.artifacts import store
 from lab.aws.access.permissions import POLICY_TEXT
 from lab.aws.access.session import AwsSession, open_session
-from lab.aws.answers import AnswerPayload, payload_of
+from lab.aws.answers import payload_of
 from lab.aws.emulator.target import LocalStack
 from lab.aws.model import PREFIX, Deployer, Deployment, DeploymentNames, Order, PushTarget, Removal
 from lab.aws.push.planning import estimate_of, latest_work, refuse_over_budget, show_plan
@@ -21,7 +21,6 @@ from lab.aws.push.workflow import (
     Contract,
     Destination,
     LocalArtifacts,
-    PushPlan,
     ToAws,
     ToEmulator,
     apply,
@@ -46,7 +45,6 @@ from lab.cli.push_order import (
     complete,
     on_terminal,
 )
-from lab.cost.estimate import Estimate
 from lab.engine.api import Engine
 from lab.engine.docker.engine import DockerEngine
 from lab.engine.select import open_engine
@@ -86,7 +84,13 @@ def push_aws(options: PushOptions) -> None:
             out.print(show_checks(checks))
             refuse_failed(checks)
             planned = plan(order, local, to)
-            estimate = _estimate(order, local, planned, asked, aws)
+            estimate = estimate_of(
+                order,
+                region="" if aws is None else aws.region,
+                work=latest_work(order, runs=paths.runs(), request_bytes=len(asked.body)),
+                image_bytes=planned.image_bytes,
+                archive_bytes=local.archive.bytes,
+            )
             back = undo(target, order.endpoint, region=region, profile=profile)
             out.print(show_plan(planned.items, estimate, target=target, undo=back))
             if target is PushTarget.AWS:
@@ -209,30 +213,6 @@ def _stacks(aws: AwsSession) -> list[str]:
     """Not endpoints: a push that was cut short may have left a stack without one."""
     rows = aws.every("cloudformation", "list_stacks", "StackSummaries")
     return [str(row["StackName"]) for row in rows if row["StackStatus"] != "DELETE_COMPLETE"]
-
-
-def _estimate(
-    order: Order,
-    local: LocalArtifacts,
-    planned: PushPlan,
-    payload: AnswerPayload,
-    aws: AwsSession | None,
-) -> Estimate:
-    work = latest_work(
-        variant=order.variant,
-        model=order.model,
-        platform=order.platform,
-        memory_mb=order.memory_mb,
-        runs=paths.runs(),
-        request_bytes=len(payload.body),
-    )
-    return estimate_of(
-        order,
-        region="" if aws is None else aws.region,
-        work=work,
-        image_bytes=planned.image_bytes,
-        archive_bytes=local.archive.bytes,
-    )
 
 
 def _allow_writing(aws: AwsSession | None) -> None:

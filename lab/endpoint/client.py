@@ -74,11 +74,15 @@ class EmulatorClient:
                 return None
         return answer
 
+    def every(self, operation: str, key: str, **parameters: Any) -> Sequence[Mapping[str, Any]]:
+        """All pages of a listing: what is under ``key`` in each."""
+        with _translated(operation):
+            pages = self._client("sagemaker").get_paginator(operation).paginate(**parameters)
+            return [row for page in pages for row in page[key]]
+
     def endpoints(self) -> Sequence[Mapping[str, Any]]:
         """Every endpoint's summary, by name."""
-        with _translated("list_endpoints"):
-            pages = self._client("sagemaker").get_paginator("list_endpoints")
-            found = [row for page in pages.paginate() for row in page["Endpoints"]]
+        found = self.every("list_endpoints", "Endpoints")
         return sorted(found, key=lambda row: str(row["EndpointName"]))
 
     # --- the runtime -----------------------------------------------------------------------------

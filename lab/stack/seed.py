@@ -169,12 +169,11 @@ def _endpoint(name: str, kind: str, config: str, client: EmulatorClient, progres
 def _settled(names: Sequence[str], client: EmulatorClient, step: Step | None) -> None:
     """Until none of them is on its way. Raises ``EndpointError`` after ten minutes."""
     deadline = time.monotonic() + _WAIT_S
-    under_way = [Status.CREATING, Status.UPDATING, Status.ROLLING_BACK, Status.DELETING]
     left = list(names)
     while True:
         seen = {name: client.find("describe_endpoint", EndpointName=name) for name in left}
         statuses = {name: row["EndpointStatus"] for name, row in seen.items() if row}
-        left = [name for name, status in statuses.items() if status in under_way]
+        left = [name for name, status in statuses.items() if Status(status).under_way]
         if not left:
             return
         if step is not None:

@@ -13,7 +13,7 @@ from lab.aws.model import (
     DeploymentNames,
     ServingKind,
 )
-from lab.aws.stack.inventory import KINDS
+from lab.aws.stack.inventory import KINDS, LISTED
 from lab.aws.stack.state import is_tagged
 from lab.aws.stack.template import is_release
 from lab.endpoint.client import EmulatorClient
@@ -23,15 +23,6 @@ from lab.progress import Progress
 
 BUCKET: Final = "S3 bucket"
 ENDPOINT: Final = "SageMaker endpoint"
-
-UNDER_WAY: Final = (Status.CREATING, Status.UPDATING, Status.ROLLING_BACK, Status.DELETING)
-
-_NAMED_BY: Final = {"model": "ModelName", "endpoint_config": "EndpointConfigName"}
-_KEYS: Final = {"model": "Models", "endpoint_config": "EndpointConfigs"}
-_KIND: Final = {
-    "model": KINDS["AWS::SageMaker::Model"][0],
-    "endpoint_config": KINDS["AWS::SageMaker::EndpointConfig"][0],
-}
 
 
 class Emulated:
@@ -49,15 +40,17 @@ class Emulated:
         """All that is there, whosever it is."""
         if self.has_bucket():
             yield CloudResource(kind=BUCKET, name=self._names.bucket)
-        for what in _KEYS:
-            for name, _ in self._releases(what):
-                yield CloudResource(kind=_KIND[what], name=name)
+        for type_ in LISTED:
+            for name, _ in self._releases(type_):
+                yield CloudResource(kind=KINDS[type_][0], name=name)
         if self.endpoint() is not None:
             yield CloudResource(kind=ENDPOINT, name=self._names.endpoint)
 
     def foreign(self, found: Sequence[CloudResource]) -> Sequence[CloudResource]:
         """Those of them that do not carry our tags."""
-        ours = {name for what in _KEYS for name, arn in self._releases(what) if self._is_ours(arn)}
+        ours = {
+            name for type_ in LISTED for name, arn in self._releases(type_) if self._is_ours(arn)
+        }
         endpoint = self.endpoint()
         if endpoint and self._is_ours(endpoint["EndpointArn"]):
             ours.add(self._names.endpoint)
@@ -69,9 +62,9 @@ class Emulated:
     def unused(self, keep: set[str]) -> Sequence[tuple[str, Mapping[str, str]]]:
         """Our configurations and models but those to keep: how to say ``delete_...``, and what."""
         return [
-            (f"delete_{what}", {_NAMED_BY[what]: name})
-            for what in reversed(_KEYS)  # a configuration names its model
-            for name, arn in self._releases(what)
+            (operation.replace("list_", "delete_").removesuffix("s"), {KINDS[type_][1]: name})
+            for type_, (operation, _) in reversed(LISTED.items())  # a configuration names its model
+            for name, arn in self._releases(type_)
             if name not in keep and self._is_ours(arn)
         ]
 
@@ -119,11 +112,11 @@ class Emulated:
         """It, once nothing is under way; None when it is gone. Raises ``AwsError``."""
         deadline = time.monotonic() + self._wait_s
         try:
-            while (seen := self.endpoint()) and seen["EndpointStatus"] in UNDER_WAY:
+            while (seen := self.endpoint()) and Status(seen["EndpointStatus"]).under_way:
                 if time.monotonic() > deadline:
                     raise AwsError(
-                        f"{self._names.endpoint} has been {seen['EndpointStatus']} "
-                        f"for {self._wait_s:g} s.",
+                        f"{self._names.endpoint} is still {seen['EndpointStatus']} "
+                        f"after {self._wait_s:g} s.",
                         remedy=f"See `lab endpoint logs {self._names.endpoint}`.",
                     )
                 time.sleep(self._poll_s)
@@ -151,16 +144,15 @@ class Emulated:
         variant: Mapping[str, Any] = found["ProductionVariants"][0] if found else {}
         return variant
 
-    def _releases(self, what: str) -> Sequence[tuple[str, str]]:
-        named_by = _NAMED_BY[what]
-        asked: dict[str, Any] = {"NameContains": self._names.endpoint}
-        found: list[tuple[str, str]] = []
-        while True:
-            page = self._client.call(f"list_{what}s", **asked)
-            found += [(row[named_by], row[f"{named_by[:-4]}Arn"]) for row in page[_KEYS[what]]]
-            if not page.get("NextToken"):
-                return [one for one in found if is_release(one[0], self._names)]
-            asked["NextToken"] = page["NextToken"]
+    def _releases(self, type_: str) -> Sequence[tuple[str, str]]:
+        """The names and ARNs of this endpoint's models or configurations, whosever they are."""
+        named_by = KINDS[type_][1]
+        rows = self._client.every(*LISTED[type_], NameContains=self._names.endpoint)
+        return [
+            (row[named_by], row[f"{named_by.removesuffix('Name')}Arn"])
+            for row in rows
+            if is_release(row[named_by], self._names)
+        ]
 
     def _is_ours(self, arn: str) -> bool:
         found = self._client.find("list_tags", ResourceArn=arn) or {}

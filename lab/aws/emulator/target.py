@@ -7,7 +7,7 @@ AWS is done here, with the same parameters and names.
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from lab.aws.emulator.inventory import BUCKET, ENDPOINT, UNDER_WAY, Emulated
+from lab.aws.emulator.inventory import BUCKET, ENDPOINT, Emulated
 from lab.aws.model import (
     TAG_ENDPOINT,
     Action,
@@ -177,7 +177,7 @@ class LocalStack:
 
     def _settled(self, progress: Progress) -> Mapping[str, Any] | None:
         seen = self._emulated.own_endpoint()
-        if seen is None or seen["EndpointStatus"] not in UNDER_WAY:
+        if seen is None or not Status(seen["EndpointStatus"]).under_way:
             return seen
         progress.note(f"{self.names.endpoint} is {seen['EndpointStatus']}. Waiting for it.")
         return self._emulated.waited(progress)

@@ -20,7 +20,7 @@ from lab.cost.estimate import (
     serverless_estimate,
 )
 from lab.errors import UsageError
-from lab.spec import HOST_TIER, Platform
+from lab.spec import HOST_TIER
 
 DEFAULT_MAX_HOURLY_USD: Final = 1.0
 ALARMS: Final = 2
@@ -59,25 +59,17 @@ def estimate_of(
     )
 
 
-def latest_work(
-    *,
-    variant: str,
-    model: str,
-    platform: Platform,
-    memory_mb: int | None,
-    runs: Path,
-    request_bytes: int | None = None,
-) -> Work:
+def latest_work(order: Order, *, runs: Path, request_bytes: int) -> Work:
     """A warm request as the newest run of that variant and model has it, else an assumption.
 
     The newest run that has the memory tier counts before a newer one that has others. Emulated
     trials never count.
     """
-    cells = (variant, model, platform.value)
-    wanted = HOST_TIER.name if memory_mb is None else str(memory_mb)
+    cells = (order.variant, order.model, order.platform.value)
+    wanted = HOST_TIER.name if order.memory_mb is None else str(order.memory_mb)
     found = [(run, row) for run in _newest_first(runs) for row in _rows(run, cells)]
     same = [(run, row) for run, row in found if row["tier"] == wanted]
-    assumed = ASSUMED if request_bytes is None else replace(ASSUMED, request_bytes=request_bytes)
+    assumed = replace(ASSUMED, request_bytes=request_bytes)
     for run, row in (*same, *found):
         seconds = float(row["second_prediction_s"]["p50"])
         tier = "no limit" if row["tier"] == HOST_TIER.name else f"{row['tier']} MB"

@@ -35,10 +35,11 @@ KINDS: Final = {
 _TARGET: Final = "endpoint/"
 """Begins what autoscaling calls an endpoint's variant."""
 
-_LISTED: Final = {
+LISTED: Final = {
     "AWS::SageMaker::Model": ("list_models", "Models"),
     "AWS::SageMaker::EndpointConfig": ("list_endpoint_configs", "EndpointConfigs"),
 }
+"""How SageMaker is asked for those of a type, and where its answer has them."""
 
 _NOT_MADE: Final = ("CREATE_FAILED", "DELETE_COMPLETE")
 
@@ -143,9 +144,8 @@ def _found(aws: AwsSession, names: DeploymentNames) -> Iterator[CloudResource]:
 
 
 def _served(aws: AwsSession, names: DeploymentNames) -> Iterator[CloudResource]:
-    for type_ in ("AWS::SageMaker::Model", "AWS::SageMaker::EndpointConfig"):
+    for type_, (operation, key) in LISTED.items():
         named_by = KINDS[type_][1]
-        operation, key = _LISTED[type_]
         for row in aws.every("sagemaker", operation, key, NameContains=names.endpoint):
             if is_release(row[named_by], names):
                 yield _resource(type_, row[named_by])

@@ -1,6 +1,7 @@
 import io
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,6 @@ from lab.aws.push.planning import (
 )
 from lab.cost.estimate import ASSUMED, Estimate, Work
 from lab.errors import UsageError
-from lab.spec import Platform
 
 
 def estimate(kind: ServingKind, **more: Any) -> Estimate:
@@ -140,13 +140,15 @@ def run(runs: Path, name: str, *rows: dict[str, Any]) -> None:
     (runs / name / "summary.json").write_text(json.dumps({"rows": rows}), encoding="utf-8")
 
 
-def latest(runs: Path, **more: Any) -> Work:
-    given = {"variant": "onnx-slim", "model": "eyes", "platform": Platform.AMD64}
-    return latest_work(**{**given, "memory_mb": 2048, "runs": runs, **more})
+def latest(runs: Path, *, request_bytes: int = 1000, **more: Any) -> Work:
+    given = {"variant": "onnx-slim", "model": "eyes", "memory_mb": 2048, **more}
+    kind = ServingKind.REAL_TIME if given["memory_mb"] is None else ServingKind.SERVERLESS
+    order = Order(endpoint="eyes", kind=kind, instance_type="ml.m5.large", **given)
+    return latest_work(order, runs=runs, request_bytes=request_bytes)
 
 
 def test_nothing_measured_is_an_assumption_that_says_so(tmp_path: Path) -> None:
-    assert latest(tmp_path) == ASSUMED
+    assert latest(tmp_path) == replace(ASSUMED, request_bytes=1000)
     assert "assumed" in latest(tmp_path).source
 
 
@@ -186,7 +188,7 @@ def test_other_things_emulated_trials_and_broken_runs_do_not_count(tmp_path: Pat
     (tmp_path / "20260102T000000Z-b").mkdir()
     (tmp_path / "20260103T000000Z-c").mkdir()
     (tmp_path / "20260103T000000Z-c" / "summary.json").write_text("{", encoding="utf-8")
-    assert latest(tmp_path) == ASSUMED
+    assert latest(tmp_path) == replace(ASSUMED, request_bytes=1000)
 
 
 def test_the_payload_that_will_be_sent_gives_the_bytes(tmp_path: Path) -> None:
