@@ -57,22 +57,11 @@ class EmulatorClient:
 
     def call(self, operation: str, **parameters: Any) -> Mapping[str, Any]:
         """An operation of boto3's `sagemaker` client, by its Python name."""
-        with _translated(operation):
-            answer: Mapping[str, Any] = getattr(self._client("sagemaker"), operation)(**parameters)
-        return answer
+        return self._call("sagemaker", operation, parameters)
 
     def find(self, operation: str, **parameters: Any) -> Mapping[str, Any] | None:
         """A `describe_...`: None for what is not there."""
-        with _translated(operation):
-            try:
-                answer: Mapping[str, Any] = getattr(self._client("sagemaker"), operation)(
-                    **parameters
-                )
-            except ClientError as error:
-                if not is_absent(error):
-                    raise
-                return None
-        return answer
+        return self._find("sagemaker", operation, parameters)
 
     def every(self, operation: str, key: str, **parameters: Any) -> Sequence[Mapping[str, Any]]:
         """All pages of a listing: what is under ``key`` in each."""
@@ -101,50 +90,31 @@ class EmulatorClient:
 
     # --- S3 --------------------------------------------------------------------------------------
 
+    def s3(self, operation: str, **parameters: Any) -> Mapping[str, Any] | None:
+        """An operation of boto3's `s3` client, by its Python name: None for what is not there."""
+        return self._find("s3", operation, parameters)
+
     def ensure_bucket(self, bucket: str) -> bool:
         """Make it unless it is there; whether it was made."""
-        s3 = self._client("s3")
-        with _translated("head_bucket"):
-            try:
-                s3.head_bucket(Bucket=bucket)
-            except ClientError as error:
-                if not is_absent(error):
-                    raise
-                where = {"LocationConstraint": self.addresses.region}
-                outside = self.addresses.region != "us-east-1"  # which must not be named
-                s3.create_bucket(
-                    Bucket=bucket, **({"CreateBucketConfiguration": where} if outside else {})
-                )
-                return True
-        return False
+        if self.s3("head_bucket", Bucket=bucket) is not None:
+            return False
+        where = {"LocationConstraint": self.addresses.region}
+        outside = self.addresses.region != "us-east-1"  # which must not be named
+        more = {"CreateBucketConfiguration": where} if outside else {}
+        self._call("s3", "create_bucket", {"Bucket": bucket, **more})
+        return True
 
     def upload(self, path: Path, bucket: str, key: str) -> bool:
         """A file, unless an object of its size is there; whether it was sent.
 
         Keys that name the content by its sum make the size enough.
         """
-        s3 = self._client("s3")
-        with _translated(f"put_object s3://{bucket}/{key}"):
-            try:
-                if s3.head_object(Bucket=bucket, Key=key)["ContentLength"] == path.stat().st_size:
-                    return False
-            except ClientError as error:
-                if not is_absent(error):
-                    raise
-            with path.open("rb") as file:
-                s3.put_object(Bucket=bucket, Key=key, Body=file)
+        head = self.s3("head_object", Bucket=bucket, Key=key)
+        if head is not None and head["ContentLength"] == path.stat().st_size:
+            return False
+        with path.open("rb") as file, _translated(f"put_object s3://{bucket}/{key}"):
+            self._client("s3").put_object(Bucket=bucket, Key=key, Body=file)
         return True
-
-    def s3(self, operation: str, **parameters: Any) -> Mapping[str, Any] | None:
-        """An operation of boto3's `s3` client, by its Python name: None for what is not there."""
-        with _translated(operation):
-            try:
-                answer: Mapping[str, Any] = getattr(self._client("s3"), operation)(**parameters)
-            except ClientError as error:
-                if not is_absent(error):
-                    raise
-                return None
-        return answer
 
     # --- what only the lab has -------------------------------------------------------------------
 
@@ -201,6 +171,23 @@ class EmulatorClient:
                 f"{self.addresses.sagemaker}{path} does not answer: {error}.",
                 remedy="Start the lab: `make up`.",
             ) from error
+
+    def _call(
+        self, service: str, operation: str, parameters: Mapping[str, Any]
+    ) -> Mapping[str, Any]:
+        with _translated(operation):
+            answer: Mapping[str, Any] = getattr(self._client(service), operation)(**parameters)
+        return answer
+
+    def _find(
+        self, service: str, operation: str, parameters: Mapping[str, Any]
+    ) -> Mapping[str, Any] | None:
+        try:
+            return self._call(service, operation, parameters)
+        except EndpointError as error:
+            if isinstance(error.__cause__, ClientError) and is_absent(error.__cause__):
+                return None
+            raise
 
     def _client(self, service: str) -> Any:
         if service not in self._made:
