@@ -125,5 +125,5 @@ def _complain(endpoints: Sequence[SeededEndpoint]) -> None:
             f"{one.name} is {one.status}: {one.reason or 'no reason is known'}",
             f"See `lab endpoint logs {one.name}`; `make up` makes what failed anew.",
         )
-    if any(one.status != Status.IN_SERVICE or "does not answer" in str(one.reason) for one in bad):
+    if any(one.status != Status.IN_SERVICE or not one.answers for one in bad):
         raise typer.Exit(_FAILED)

@@ -53,6 +53,8 @@ class SeededEndpoint:
     kind: str
     model: str
     status: str
+    answers: bool = True
+    """As far as it was asked."""
     reason: str | None = None
     note: str | None = None
 
@@ -96,7 +98,7 @@ def endpoints(
         seen = _described(name, one.archive.model, kind, client)
         if state == "changed" and seen.status == Status.IN_SERVICE:
             with progress.step(f"The first answer of {name}"):
-                seen = replace(seen, reason=_trouble(name, one, client) or seen.reason)
+                seen = _asked(seen, one, client)
         rows.append(seen)
     return rows
 
@@ -199,12 +201,12 @@ def _described(name: str, model: str, kind: str, client: EmulatorClient) -> Seed
     )
 
 
-def _trouble(name: str, one: SeededModel, client: EmulatorClient) -> str | None:
+def _asked(seen: SeededEndpoint, one: SeededModel, client: EmulatorClient) -> SeededEndpoint:
     try:
-        client.invoke(name, one.payload.path.read_bytes(), one.payload.content_type)
+        client.invoke(seen.name, one.payload.path.read_bytes(), one.payload.content_type)
     except EndpointError as error:
-        return f"It does not answer: {error.what}"
-    return None
+        return replace(seen, answers=False, reason=f"It does not answer: {error.what}")
+    return seen
 
 
 def _named(name: str, body: Mapping[str, Any]) -> str:

@@ -54,7 +54,7 @@ _REMEDY: Final[Mapping[ErrorKind, str]] = {
     ErrorKind.THROTTLED: "Run the same command again in a minute: it goes on from what it finds.",
     ErrorKind.CONNECTION: "Run the same command again when the network is back: it goes on.",
     ErrorKind.ABSENT: "Run `lab push aws` again, which makes what is missing.",
-    ErrorKind.TAKEN: "Choose another name with --endpoint, or remove the thing that has this one.",
+    ErrorKind.TAKEN: "Choose another name with --endpoint, or remove what has this one.",
     ErrorKind.BUSY: "Wait until the other change is done, then run the same command again.",
     ErrorKind.INVALID: "Correct what AWS says; if no flag can, it is a bug of the lab's.",
     ErrorKind.UNCHANGED: "Nothing: it is as it was ordered.",

@@ -97,15 +97,10 @@ class CloudFormationStack:
             made = self._aws.call(
                 "cloudformation",
                 "create_stack",
-                StackName=self.names.stack,
-                TemplateBody=template.BODY,
-                Parameters=_listed(given),
-                Tags=tag_list(order),
-                Capabilities=["CAPABILITY_NAMED_IAM"],
+                **self._wanted(order, given),
                 # Nothing of a first step that failed is worth keeping.
                 OnFailure="DELETE",
                 TimeoutInMinutes=_STEP_1_MINUTES,
-                ClientRequestToken=token(),
             )
             follower = Follower(self._aws, made["StackId"])
             state = self._watch.wait(made["StackId"], follower, progress, step)
@@ -130,6 +125,19 @@ class CloudFormationStack:
             names=self.names, region=self._aws.region, changed=changed, artifacts=artifacts
         )
 
+    def _wanted(self, order: Order, given: Mapping[str, str]) -> dict[str, Any]:
+        """What making and updating the stack both are told."""
+        return {
+            "StackName": self.names.stack,
+            "TemplateBody": template.BODY,
+            "Parameters": [
+                {"ParameterKey": key, "ParameterValue": value} for key, value in given.items()
+            ],
+            "Tags": tag_list(order),
+            "Capabilities": ["CAPABILITY_NAMED_IAM"],
+            "ClientRequestToken": token(),
+        }
+
     @staticmethod
     def _is_deployed(state: StackState, given: Mapping[str, str], order: Order, body: str) -> bool:
         return (
@@ -148,16 +156,8 @@ class CloudFormationStack:
         title = "Updating" if state.serves else "Making"
         with progress.step(f"{title} the endpoint {self.names.endpoint}") as step:
             try:
-                self._aws.call(
-                    "cloudformation",
-                    "update_stack",
-                    StackName=self.names.stack,
-                    TemplateBody=template.BODY,
-                    Parameters=_listed(given),
-                    Tags=tag_list(order),
-                    Capabilities=["CAPABILITY_NAMED_IAM"],
-                    ClientRequestToken=token(),
-                )
+                wanted = self._wanted(order, given)
+                self._aws.call("cloudformation", "update_stack", **wanted)
             except CallError as error:
                 if error.kind is not ErrorKind.UNCHANGED:
                     raise
@@ -263,7 +263,3 @@ class CloudFormationStack:
             "\n".join([what, *causes, *logs, left]),
             remedy="Mend the cause and push again; `lab push destroy` removes everything.",
         )
-
-
-def _listed(given: Mapping[str, str]) -> list[dict[str, str]]:
-    return [{"ParameterKey": key, "ParameterValue": value} for key, value in given.items()]

@@ -230,6 +230,7 @@ def test_an_endpoint_in_service_that_does_not_answer_is_told_from_one_that_does(
     rows = made(served(tmp_path), emulator)
     assert rows[0].reason is None
     assert rows[1].reason == "It does not answer: ModelError: 500"
+    assert [row.answers for row in rows] == [True, False]
 
 
 def test_an_endpoint_that_never_settles_ends_the_waiting_with_what_to_look_at(

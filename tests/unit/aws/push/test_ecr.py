@@ -11,7 +11,7 @@ from lab.errors import DiskFullError, EngineError, RegistryError, UsageError
 from tests.cloud.world import World
 
 HOST = "123456789012.dkr.ecr.eu-central-1.amazonaws.com"
-PLACE = ecr._Place(host=HOST, name="inference-lab/x", user="AWS", password="hush")
+PLACE = ecr._Repository(host=HOST, name="inference-lab/x", user="AWS", password="hush")
 
 
 def test_the_tag_is_made_of_the_image_and_valid_in_ecr() -> None:
@@ -50,9 +50,9 @@ def test_an_engine_that_is_gone_is_told_as_the_push_s_failure() -> None:
 def test_the_registry_s_address_is_ecr_s_unless_another_takes_its_place(world: World) -> None:
     world.client("ecr").create_repository(repositoryName="inference-lab/x")
     with open_session() as aws:
-        real = ecr._place(aws, "inference-lab/x", {})
-        other = ecr._place(aws, "inference-lab/x", {ecr.REGISTRY: "127.0.0.1:5000"})
-        none = ecr._place(aws, "inference-lab/y", {})
+        real = ecr._repository(aws, "inference-lab/x", {})
+        other = ecr._repository(aws, "inference-lab/x", {ecr.REGISTRY: "127.0.0.1:5000"})
+        none = ecr._repository(aws, "inference-lab/y", {})
     assert real is not None
     assert real.address == f"{HOST}/inference-lab/x"
     assert other is not None
@@ -64,7 +64,7 @@ def test_the_registry_s_address_is_ecr_s_unless_another_takes_its_place(world: W
 def test_what_is_no_host_cannot_take_ecr_s_place(world: World, host: str) -> None:
     world.client("ecr").create_repository(repositoryName="inference-lab/x")
     with open_session() as aws, pytest.raises(UsageError, match="LAB_ECR_REGISTRY"):
-        ecr._place(aws, "inference-lab/x", {ecr.REGISTRY: host})
+        ecr._repository(aws, "inference-lab/x", {ecr.REGISTRY: host})
 
 
 class Held(Distribution):
