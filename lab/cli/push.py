@@ -173,12 +173,9 @@ def _destination(
         return
     with open_session(profile=profile, region=region, read_only=True) as aws:
         names = DeploymentNames.of(order.endpoint, account=aws.account, region=aws.region)
-        yield (
-            ToAws(
-                aws, containers_of(engine, _NO_CONTAINERS), local, CloudFormationStack(aws, names)
-            ),
-            aws,
-        )
+        docker = containers_of(engine, _NO_CONTAINERS)
+        stack = CloudFormationStack(aws, names)
+        yield ToAws(aws=aws, engine=docker, local=local, deployer=stack), aws
 
 
 @contextmanager

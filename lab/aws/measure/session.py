@@ -6,6 +6,7 @@ nothing, and the measurement goes on later. Pauses are counted from one answer t
 
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final
 
@@ -104,27 +105,20 @@ def measure(
     return folder
 
 
+@dataclass(kw_only=True)
 class _Session:
     """One sitting: the samples before it count, for what is missing and for what it may cost."""
 
-    def __init__(
-        self,
-        *,
-        endpoint: Endpoint,
-        task: Task,
-        metrics: EndpointMetrics,
-        folder: MeasureFolder,
-        progress: Progress,
-        clock: MeasureClock,
-    ) -> None:
-        self.endpoint = endpoint
-        self.payload, self.rates, self.options = task.payload, task.rates, task.options
-        self.metrics = metrics
-        self.folder = folder
-        self.progress = progress
-        self.clock = clock
-        self._samples = list(folder.samples())
-        before = folder.metrics()
+    endpoint: Endpoint
+    task: Task
+    metrics: EndpointMetrics
+    folder: MeasureFolder
+    progress: Progress
+    clock: MeasureClock
+
+    def __post_init__(self) -> None:
+        self._samples = list(self.folder.samples())
+        before = self.folder.metrics()
         self._asked_before = before.asked if before else 0
 
     def run(self, protocols: Sequence[Protocol]) -> str:
@@ -136,9 +130,9 @@ class _Session:
 
     def spent(self) -> float:
         return cost_usd(
-            self.rates,
+            self.task.rates,
             self._samples,
-            request_bytes=len(self.payload.body),
+            request_bytes=len(self.task.payload.body),
             metrics=self._asked_before + self.metrics.asked,
         )
 
@@ -156,7 +150,7 @@ class _Session:
         windows = [*([warm] if warm else []), *(cold_window(one) for one in cold.values())]
         with self.progress.step(f"Read the metrics of {self.endpoint.name}") as step:
             readings = list(
-                self.metrics.later(windows, wait_s=self.options.metrics_wait_s, step=step)
+                self.metrics.later(windows, wait_s=self.task.options.metrics_wait_s, step=step)
             )
         if not any(readings):
             self.progress.note(
@@ -175,8 +169,8 @@ class _Session:
 
     def _series(self, protocol: Protocol) -> str:
         warm = protocol is Protocol.WARM
-        wanted = self.options.warm_n if warm else self.options.cold_n
-        pause_s = self.options.warm_pause_s if warm else self.options.cold_idle_s
+        wanted = self.task.options.warm_n if warm else self.task.options.cold_n
+        pause_s = self.task.options.warm_pause_s if warm else self.task.options.cold_idle_s
         done = {one.number for one in counted(self._samples, protocol)}
         missing = [number for number in range(1, wanted + 1) if number not in done]
         if not missing:
@@ -194,13 +188,13 @@ class _Session:
     def _request(self, protocol: Protocol, number: int, pause_s: float, step: Step) -> str:
         """Wait and ask once; why not, when that could cost more than is allowed."""
         spent = self.spent()
-        if spent + self._next_usd(pause_s) > self.options.max_usd:
+        if spent + self._next_usd(pause_s) > self.task.options.max_usd:
             return (
                 f"Stopped at {spent:.4f} USD: the next request could go beyond the bound of "
-                f"{self.options.max_usd:g} USD. Raise --max-usd to go on with "
+                f"{self.task.options.max_usd:g} USD. Raise --max-usd to go on with "
                 f"`lab push measure --resume {self.folder.path.name}`."
             )
-        self._pause(pause_s, step, f"{spent:.4f} of {self.options.max_usd:g} USD")
+        self._pause(pause_s, step, f"{spent:.4f} of {self.task.options.max_usd:g} USD")
         if protocol is Protocol.COLD:
             self.endpoint.cool()
         sample = self._ask(protocol, number, pause_s)
@@ -210,7 +204,7 @@ class _Session:
         return ""
 
     def _ask(self, protocol: Protocol, number: int, idle_s: float) -> MeasuredRequest:
-        body, kind = self.payload.body, self.payload.content_type
+        body, kind = self.task.payload.body, self.task.payload.content_type
         said, failure, reading = b"", None, None
         self.metrics.mark()
         started = self.clock.now()
@@ -255,10 +249,10 @@ class _Session:
     def _next_usd(self, pause_s: float) -> float:
         """The most that one more request may cost, judged by the slowest so far."""
         slowest = max((busy_s(one) for one in self._samples), default=SLOWEST_S)
-        return self.rates.usd(
+        return self.task.rates.usd(
             answering_s=slowest,
             present_s=slowest + pause_s,
-            data_bytes=len(self.payload.body)
+            data_bytes=len(self.task.payload.body)
             + max((one.response_bytes for one in self._samples), default=0),
         )
 

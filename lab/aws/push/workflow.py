@@ -29,7 +29,6 @@ from lab.aws.push import ecr, upload
 from lab.aws.push.planning import changes
 from lab.aws.push.preflight import preflight
 from lab.aws.push.proof import Verified, local_answer, verify
-from lab.aws.stack.cloudformation import CloudFormationStack
 from lab.aws.stack.template import is_release
 from lab.endpoint.client import EmulatorClient
 from lab.engine.api import Engine
@@ -103,36 +102,34 @@ class Destination(Protocol):
         """What can be asked once it is deployed."""
 
 
+@dataclass(kw_only=True)
 class ToAws:
     """To an account of AWS."""
 
-    def __init__(
-        self,
-        aws: AwsSession,
-        engine: DockerEngine,
-        local: LocalArtifacts,
-        stack: CloudFormationStack,
-    ) -> None:
-        self.deployer: Deployer = stack
-        self._aws = aws
-        self._engine = engine
-        self._local = local
-        self._names = stack.names
+    aws: AwsSession
+    engine: DockerEngine
+    local: LocalArtifacts
+    deployer: Deployer
 
     def checks(
         self, order: Order, *, contract: Contract, dry_run: bool, progress: Progress
     ) -> Sequence[PreflightCheck]:
         """Who asks, and whether they may; see ``preflight``."""
         return preflight(
-            self._aws, order, self._names, contract=contract, dry_run=dry_run, progress=progress
+            self.aws,
+            order,
+            self.deployer.names,
+            contract=contract,
+            dry_run=dry_run,
+            progress=progress,
         )
 
     def arrived(self) -> RemoteArtifacts:
         """By the digest in ECR and the checksum in S3."""
-        local, names = self._local, self._names
-        image = ecr.find(self._aws, self._engine, local.image, repository=names.repository)
+        local, names = self.local, self.deployer.names
+        image = ecr.find(self.aws, self.engine, local.image, repository=names.repository)
         archive = local.archive
-        found = upload.find(self._aws, archive.path, bucket=names.bucket, sha256=archive.sha256)
+        found = upload.find(self.aws, archive.path, bucket=names.bucket, sha256=archive.sha256)
         return RemoteArtifacts(
             image=image.image if image else None,
             image_bytes=image.compressed_bytes if image else None,
@@ -141,12 +138,12 @@ class ToAws:
 
     def send(self, progress: Progress) -> Artifacts:
         """The image to ECR, the archive to S3."""
-        local, names = self._local, self._names
+        local, names = self.local, self.deployer.names
         image = ecr.push(
-            self._aws, self._engine, local.image, repository=names.repository, progress=progress
+            self.aws, self.engine, local.image, repository=names.repository, progress=progress
         )
         archive = upload.upload(
-            self._aws,
+            self.aws,
             local.archive.path,
             bucket=names.bucket,
             sha256=local.archive.sha256,
@@ -155,7 +152,7 @@ class ToAws:
         return Artifacts(image=image.image, model_data=archive.url)
 
     def endpoint(self) -> Endpoint:
-        return AwsEndpoint(self._aws, self._names.endpoint)
+        return AwsEndpoint(self.aws, self.deployer.names.endpoint)
 
 
 class ToEmulator:
@@ -177,10 +174,10 @@ class ToEmulator:
         del order, dry_run
         with progress.step("Looking before leaping"):
             where = self._client.addresses.sagemaker
-            up = PreflightCheck(
-                name="emulator", state=PreflightState.OK, detail=f"answers at {where}"
+            return (
+                PreflightCheck("emulator", PreflightState.OK, f"answers at {where}"),
+                *contract(),
             )
-            return (up, *contract())
 
     def arrived(self) -> RemoteArtifacts:
         """The image is always here; the archive may be in the local S3."""
