@@ -1,3 +1,3 @@
 """Inference Lab: cold starts of SageMaker containers, measured on your own machine."""
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"

@@ -1,19 +1,34 @@
-"""Where the lab keeps its things: the checkout's own folders, and the machine's private engine."""
+"""Where the lab finds what it is made of, and where it keeps what it makes."""
 
 import os
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parent.parent
+_PACKAGE = Path(__file__).resolve().parent
+_BUNDLE = _PACKAGE / "bundle"
+"""Of a wheel (``setup.py``): what lies beside the package in a checkout."""
+
+ROOT = _BUNDLE if _BUNDLE.is_dir() else _PACKAGE.parent
+"""The folder of ``services``, ``models`` and ``requirements``: what images and models are built
+from. Nothing is written there."""
 
 SERVICES = ROOT / "services"
 MODELS = ROOT / "models"
 REQUIREMENTS = ROOT / "requirements"
-PLANS = Path(__file__).resolve().parent / "plans"
+PLANS = _PACKAGE / "plans"
 
 
 def home() -> Path:
-    """The folder that holds ``artifacts``, ``runs`` and caches: ``LAB_HOME``, else the checkout."""
-    return Path(os.environ.get("LAB_HOME", ROOT))
+    """The folder that holds ``artifacts``, ``runs`` and caches.
+
+    ``LAB_HOME``; else the checkout, or ``inference-lab`` in the user's data folder (XDG Base
+    Directory Specification) where the lab was installed without one.
+    """
+    if given := os.environ.get("LAB_HOME"):
+        return Path(given)
+    if ROOT != _BUNDLE:
+        return ROOT
+    data = os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share"
+    return Path(data) / "inference-lab"
 
 
 def artifacts() -> Path:
