@@ -93,7 +93,7 @@ def report(
     with closing(open_engine(progress)) as engine:
         chosen = asked or engine.facts().platform
         names = _built(variants, chosen, engine)
-        sizes = _weigh(names, chosen, engine, progress, push=push)
+        sizes = _sizes(names, chosen, engine, progress, push=push)
         inside = _contents(names, chosen, engine, progress) if contents else {}
     if as_json:
         rows = [{**asdict(size), "contents": inside.get(size.variant)} for size in sizes]
@@ -194,7 +194,7 @@ def _built(names: Sequence[str] | None, platform: Platform, engine: Engine) -> S
     return list(_all_built([platform], engine))
 
 
-def _weigh(
+def _sizes(
     names: Sequence[str], platform: Platform, engine: Engine, progress: Progress, *, push: bool
 ) -> Sequence[ImageSize]:
     if not push or not isinstance(engine, DockerEngine):

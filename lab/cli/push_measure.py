@@ -23,7 +23,6 @@ from lab.aws.measure.task import (
     on_aws,
     on_emulator,
     options_of,
-    rates_kept,
 )
 from lab.aws.model import PREFIX, DeploymentNames, PushTarget
 from lab.cli.console import ConsoleProgress, out, print_line
@@ -94,7 +93,7 @@ def measure(  # noqa: PLR0913, PLR0917 - each is a flag
             # What stopped at its bound goes on with a higher one.
             kept = options_of(before)
             options = replace(kept, max_usd=max(kept.max_usd, max_usd))
-            rates = rates_kept(before)
+            rates = before.run().rates
         task = Task(
             subject=subject,
             payload=payload_of(subject.model, payload, content_type=content_type),

@@ -53,7 +53,7 @@ class LocalStack:
         self.names = names
         self._client = client
         self._content = content
-        self._emulated = Emulated(client, names, poll_s=poll_s, wait_s=wait_s)
+        self._emulated = Emulated(client=client, names=names, poll_s=poll_s, wait_s=wait_s)
 
     def plan(self, order: Order, artifacts: Artifacts | None = None) -> Sequence[PlanItem]:
         """See ``Deployer``. What the emulator does not have is listed as left out."""

@@ -66,7 +66,7 @@ def measure(
     """Measure the endpoint; the folder that keeps all, with its summary.
 
     With ``resume`` only what that measurement lacks is asked; the task's options and rates are then
-    best ``options_of`` and ``rates_kept`` of it. Raises ``UsageError`` for what cannot be measured,
+    best ``options_of`` it and its rates. Raises ``UsageError`` for what cannot be measured,
     and ``AwsError`` when the endpoint fails several times in a row; samples are kept either way.
     """
     subject, options = task.subject, task.options

@@ -10,8 +10,7 @@ from lab import __version__
 from lab.aws.access.session import AwsSession
 from lab.aws.answers import AnswerPayload
 from lab.aws.measure.folder import MeasureFolder
-from lab.aws.measure.record import AwsRun, MeasuredSubject, Protocol, Sent
-from lab.aws.measure.spending import Rates
+from lab.aws.measure.record import AwsRun, MeasuredSubject, Protocol, Rates, Sent
 from lab.aws.model import TAG_MODEL, TAG_VARIANT, AwsError, DeploymentNames, PushTarget, ServingKind
 from lab.aws.stack.cloudformation import CloudFormationStack
 from lab.endpoint.client import EmulatorClient
@@ -62,11 +61,6 @@ def options_of(folder: MeasureFolder) -> MeasureOptions:
     return MeasureOptions(**kept)
 
 
-def rates_kept(folder: MeasureFolder) -> Rates:
-    """The prices that a measurement began with."""
-    return Rates(**folder.run().rates)
-
-
 def expected_s(subject: MeasuredSubject, options: MeasureOptions) -> float:
     """About how long the measurement will take: its pauses."""
     pauses = 0.0
@@ -91,7 +85,7 @@ def new_run(task: Task, began: datetime) -> AwsRun:
         git_dirty=client["git_dirty"],
         subject=subject,
         options=_plain(asdict(task.options)),
-        rates=asdict(task.rates),
+        rates=task.rates,
         payload=_sent(task.payload),
         client=client,
         emulated=subject.target is PushTarget.LOCAL and foreign,

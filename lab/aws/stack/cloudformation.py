@@ -50,7 +50,7 @@ class CloudFormationStack:
         self.names = names
         self._aws = aws
         self._poll_s = poll_s
-        self._watch = StackWatch(aws, names, poll_s=poll_s, wait_s=wait_s)
+        self._watch = StackWatch(aws=aws, names=names, poll_s=poll_s, wait_s=wait_s)
 
     def look(self) -> StackState | None:
         """The stack as it is; None if there is none. Raises ``AwsError`` if it is not ours."""
