@@ -108,6 +108,12 @@ def test_a_denied_bucket_is_not_an_absent_one() -> None:
     assert not is_absent(refusal("403", "Forbidden"))
 
 
+def test_an_update_that_would_change_nothing_is_told_from_a_wrong_one() -> None:
+    said = "No updates are to be performed."
+    assert kind_of(refusal("ValidationError", said, "UpdateStack")) is ErrorKind.UNCHANGED
+    assert kind_of(refusal("ValidationError", "Bad template.")) is ErrorKind.INVALID
+
+
 def test_an_invalid_request_that_speaks_of_a_limit_is_a_quota() -> None:
     said = "The account-level service limit 'ml.m5.xlarge for endpoint usage' is 0 Instances"
     assert (
