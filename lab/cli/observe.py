@@ -1,5 +1,6 @@
 """``lab observe``: dashboards, and what they show."""
 
+from contextlib import closing
 from pathlib import Path
 
 import typer
@@ -8,8 +9,6 @@ from lab import paths
 from lab.cli.arguments import save
 from lab.cli.console import ConsoleProgress, fail, out, print_line
 from lab.coldstart.folder import RunFolder
-from lab.engine.install.locate import find_engine
-from lab.engine.select import Choice, choice
 from lab.errors import LabError, UsageError
 from lab.paths import ROOT
 from lab.services import PROJECT, SERVICES
@@ -211,10 +210,8 @@ def check_grafana(
 
 def _docker() -> str | None:
     """The engine's address, if one answers: nothing is installed or started."""
-    engine = None if choice() is Choice.PROCESS else find_engine()
-    if engine is None:
-        return None
-    try:
-        return engine.address
-    finally:
-        engine.close()
+    from lab.cli.down import running_engine
+    from lab.engine.docker.engine import DockerEngine
+
+    with closing(running_engine()) as engine:
+        return engine.address if isinstance(engine, DockerEngine) else None

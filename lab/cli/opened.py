@@ -2,17 +2,22 @@
 
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
+from typing import TYPE_CHECKING
 
-from lab.endpoint.addresses import Addresses
-from lab.endpoint.client import EmulatorClient
 from lab.engine.api import Engine
 from lab.engine.docker.engine import DockerEngine
 from lab.errors import EndpointError, EngineError
 
+if TYPE_CHECKING:
+    from lab.endpoint.client import EmulatorClient
+
 
 @contextmanager
-def emulator() -> Iterator[EmulatorClient]:
+def emulator() -> Iterator["EmulatorClient"]:
     """The emulator of ``lab up``. Raises ``EndpointError`` when none was started here."""
+    from lab.endpoint.addresses import Addresses
+    from lab.endpoint.client import EmulatorClient  # boto3 takes a third of a second
+
     addresses = Addresses.find()
     if addresses is None:
         raise EndpointError("No emulator is known here.", remedy="Start the lab: `make up`.")
