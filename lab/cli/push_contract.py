@@ -34,7 +34,7 @@ def contract_of(
             ids.add(_TIERS)
         wanted = [entry for entry in entries() if entry.rule.id in ids]
         with (
-            prepared(request_of(order, local.image), engine, progress) as (subject, where),
+            prepared(check_request(order, local.image), engine, progress) as (subject, where),
             closing(Session(subject, where, quick=True)) as session,
         ):
             found = run(session, wanted, progress).findings
@@ -43,7 +43,7 @@ def contract_of(
     return check
 
 
-def request_of(order: Order, image: str) -> CheckRequest:
+def check_request(order: Order, image: str) -> CheckRequest:
     """What is checked: the image with the model, held against the instance type if there is one."""
     # Of a type that the lab does not know, the preflight tells.
     known = order.instance_type if order.instance_type in table() else None

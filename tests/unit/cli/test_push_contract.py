@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from lab.aws.model import Order, PreflightState, ServingKind
-from lab.cli.push_contract import judged, request_of
+from lab.cli.push_contract import check_request, judged
 from lab.contract.fitness import REAL_TIME, SERVERLESS, decisive
 from lab.contract.model import Rule, RuleFinding, Verdict
 
@@ -87,5 +87,5 @@ def test_the_image_is_held_against_the_instance_type_that_is_ordered(
 ) -> None:
     order = replace(ORDER, kind=ServingKind.REAL_TIME, memory_mb=None, instance_type=instance_type)
 
-    assert request_of(order, "onnx:slim").instance_type == held_against
-    assert request_of(ORDER, "onnx:slim").instance_type is None
+    assert check_request(order, "onnx:slim").instance_type == held_against
+    assert check_request(ORDER, "onnx:slim").instance_type is None
