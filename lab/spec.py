@@ -1,5 +1,6 @@
 """The lab's vocabulary as types: closed sets are enums, matched exhaustively."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum, unique
 from typing import Final
@@ -113,6 +114,40 @@ class Phase(StrEnum):
     SERVE = "serve"
     READY = "ready"
     FIRST_PREDICTION = "first_prediction"
+
+
+@dataclass(frozen=True)
+class PhaseColour:
+    """Of a phase, wherever phases are drawn."""
+
+    light: str
+    """On a light ground."""
+    dark: str
+    """On a dark ground."""
+    either: str
+    """Where the ground is not known: on a terminal, on a board of Grafana's."""
+
+
+def _alike(colour: str) -> PhaseColour:
+    return PhaseColour(colour, colour, colour)
+
+
+PHASE_COLOURS: Final[Mapping[Phase, PhaseColour]] = {
+    Phase.IMAGE_PULL: PhaseColour("#0072b2", "#2f8fd0", "#2f8fd0"),
+    Phase.IMAGE_UNPACK: _alike("#56b4e9"),
+    Phase.MODEL_FETCH: _alike("#009e73"),
+    Phase.CREATE: PhaseColour("#66707a", "#6b7580", "#66707a"),
+    Phase.START: PhaseColour("#a3abb3", "#8f99a3", "#a3abb3"),
+    Phase.BOOT: _alike("#7d6c5d"),
+    Phase.INTERPRETER: _alike("#f0e442"),
+    Phase.IMPORTS: _alike("#e69f00"),
+    Phase.MODEL_LOAD: _alike("#d55e00"),
+    Phase.SERVE: _alike("#cc79a7"),
+    Phase.READY: _alike("#8a5a9e"),
+    Phase.FIRST_PREDICTION: PhaseColour("#20262d", "#e9ecef", "#8fa8c8"),
+}
+"""Most are of the palette of Okabe and Ito, which the colour-blind tell apart too; the greys and
+the brown are what the engine does."""
 
 
 @dataclass(frozen=True, kw_only=True)

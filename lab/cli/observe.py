@@ -55,7 +55,11 @@ def render(
     require_data: bool = typer.Option(
         False, "--require-data", help="Fail if a panel of any board has no data."
     ),
-    folder: Path = typer.Option(ROOT / "dashboards", "--dashboards", help="Where the files are."),
+    folder: Path = typer.Option(
+        ROOT / "dashboards",
+        "--dashboards",
+        help="Where the files are. What no board of the lab uses is named in its place, not drawn.",
+    ),
 ) -> None:
     """Draw the dashboards from the live Prometheus as one HTML page, without Grafana."""
     from lab.observe.render import account, draw, page
@@ -106,6 +110,7 @@ def replay(
     Each start is there as lab_bench_trial_start_seconds, and the run's figures for an hour after
     its end, or until the next run of its plan.
     """
+    from lab.observe.render.prometheus import Prometheus
     from lab.observe.runs import replay as replaying
 
     folders = [RunFolder.find(name).path for name in run]
@@ -115,23 +120,23 @@ def replay(
         save(file, replaying.to_text(folders[0], runs=paths.runs()))
         print_line(f"OpenMetrics: {file}")
         return
-    server = replaying.ReplayPrometheus(prometheus or replaying.address())
     docker = _docker()
-    for folder in folders:
-        done = replaying.replay(
-            folder,
-            runs=paths.runs(),
-            prometheus=server,
-            docker=docker,
-            progress=ConsoleProgress(),
-        )
-        if done.new:
-            print_line(
-                f"{done.bench.run.id}: {done.samples} samples in {len(done.blocks)} block(s), "
-                f"put into {done.place}; {server.url} answers with them."
+    with Prometheus(prometheus or replaying.address()) as server:
+        for folder in folders:
+            done = replaying.replay(
+                folder,
+                runs=paths.runs(),
+                prometheus=server,
+                docker=docker,
+                progress=ConsoleProgress(),
             )
-        else:
-            print_line(f"{done.bench.run.id}: is there already.")
+            if done.new:
+                print_line(
+                    f"{done.bench.run.id}: {done.samples} samples in {len(done.blocks)} block(s), "
+                    f"put into {done.place}; {server.url} answers with them."
+                )
+            else:
+                print_line(f"{done.bench.run.id}: is there already.")
 
 
 @app.command()

@@ -1,55 +1,55 @@
-"""Names that more than one part of the observation relies on: metrics, recording rules, tags.
+"""Names that more than one part of the observation relies on: a bench's metrics, tags.
 
-The emulator and the inference service keep their metrics in registries of their own; what has no
-registry to ask, because it is pushed or recorded, is listed here.
+The emulator and the inference service keep their metrics in registries of their own; what is
+pushed has no registry to ask and is listed here.
 """
 
+from collections.abc import Mapping
 from enum import StrEnum, unique
-from typing import Final
+from typing import Final, NamedTuple
 
 CELL: Final = ("variant", "model", "platform", "tier", "start_kind", "emulated")
 """What the trials behind a figure of a bench had in common."""
 
-BENCH: Final = {
-    "lab_bench_start_seconds": (*CELL, "quantile"),
-    "lab_bench_start_seconds_lower": CELL,
-    "lab_bench_start_seconds_upper": CELL,
-    "lab_bench_previous_start_seconds": CELL,
-    "lab_bench_start_phase_seconds": (*CELL, "phase"),
-    "lab_bench_image_compressed_bytes": ("variant", "platform"),
-    "lab_bench_image_unpacked_bytes": ("variant", "platform"),
-    "lab_bench_samples": CELL,
-    "lab_bench_failures": CELL,
-    "lab_bench_run_info": ("run", "plan"),
-    "lab_bench_end_timestamp_seconds": (),
-    "lab_bench_trial_start_seconds": CELL,
-}
-"""What a bench pushes or a replay brings: gauges, and the labels that a query may ask for."""
 
-_CONTAINER: Final = ("endpoint", "variant", "server")
+class Gauge(NamedTuple):
+    """A gauge's labels that a query may ask for, and its help text."""
 
-CONTAINERS: Final = {
-    "sagemaker_container_cpu_seconds_total": _CONTAINER,
-    "sagemaker_container_memory_bytes": _CONTAINER,
-    "sagemaker_container_memory_limit_bytes": _CONTAINER,
-    "sagemaker_container_threads": _CONTAINER,
-    "sagemaker_container_start_phase_last_seconds": (*_CONTAINER, "phase"),
-}
-"""What the emulator tells of each container, of what a board shows."""
+    labels: tuple[str, ...]
+    help: str
 
-RECORDED: Final = {
-    "endpoint_feature:drift_psi:5m": ("endpoint", "feature"),
-    "endpoint_feature:drift_psi:1h": ("endpoint", "feature"),
-    "endpoint_feature:drift_images:5m": ("endpoint", "feature"),
-}
-"""What Prometheus's recording rules make, of those that a board shows."""
 
-BUILT_IN: Final = {
-    "ALERTS": ("alertname", "alertstate"),
-    "up": ("job", "instance"),
-    "scrape_duration_seconds": ("job", "instance"),
+BENCH: Final[Mapping[str, Gauge]] = {
+    "lab_bench_start_seconds": Gauge(
+        (*CELL, "quantile"),
+        "Cold start, from asking for the container to its first prediction:"
+        " quantiles that the run has enough samples for.",
+    ),
+    "lab_bench_start_seconds_lower": Gauge(
+        CELL, "Lower end of the 95 % interval of the median start."
+    ),
+    "lab_bench_start_seconds_upper": Gauge(
+        CELL, "Upper end of the 95 % interval of the median start."
+    ),
+    "lab_bench_previous_start_seconds": Gauge(
+        CELL,
+        "Median start of the same cell in the finished run of the"
+        " same plan before this one, on a machine and an engine like this run's.",
+    ),
+    "lab_bench_start_phase_seconds": Gauge((*CELL, "phase"), "Median of each phase of a start."),
+    "lab_bench_image_compressed_bytes": Gauge(
+        ("variant", "platform"), "What is pulled: the layers as the registry has them."
+    ),
+    "lab_bench_image_unpacked_bytes": Gauge(("variant", "platform"), "What is written to disk."),
+    "lab_bench_samples": Gauge(CELL, "Starts that the figures are made of."),
+    "lab_bench_failures": Gauge(CELL, "Starts that failed."),
+    "lab_bench_run_info": Gauge(("run", "plan"), "1; which run the figures are of."),
+    "lab_bench_end_timestamp_seconds": Gauge((), "When the last start of the run ended."),
+    "lab_bench_trial_start_seconds": Gauge(
+        CELL, "One start, at the time when it ended. Only of replayed runs."
+    ),
 }
-"""What Prometheus has of itself."""
+"""What a bench pushes or a replay brings."""
 
 DISCOVERED: Final = ("endpoint", "variant", "server", "model", "kind")
 """Labels that service discovery puts on what a model container tells."""

@@ -15,7 +15,7 @@ from app.tasks import Feature
 SCHEMA: Final = 1
 PARTS: Final = 5
 """Bins of equal share. Ten are usual for credit scores by the thousand; of few inputs each bin then
-holds so few that chance alone looks like drift: see ``lab.observe.drift.expected_by_chance``."""
+holds so few that chance alone looks like drift: see ``services/prometheus/rules/drift.yml``."""
 DIGITS: Final = 4
 
 

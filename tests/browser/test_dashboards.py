@@ -17,9 +17,9 @@ RECORD = Record(
     series={"x": [(A, 4.0), (B, 6.0)]}, curves={"x": [1.0, 4.0, None, 2.0, 3.0, 6.0, None, 2.0]}
 )
 MATRIX = {"rowField": "job", "columnField": "le", "valueField": "Value", "emptyValue": "null"}
-PILED = {"stacking": {"mode": "normal"}, "fillOpacity": 40}
+STACKED = {"stacking": {"mode": "normal"}, "fillOpacity": 40}
 STEPS = [{"color": "green", "value": None}, {"color": "red", "value": 5}]
-AREA = {"thresholdsStyle": {"mode": "dashed+area"}, "fillOpacity": 10}
+LIMITED = {"thresholdsStyle": {"mode": "dashed"}, "fillOpacity": 10}
 
 
 def at(x: int, y: int, one: dict[str, Any]) -> dict[str, Any]:
@@ -30,8 +30,8 @@ def at(x: int, y: int, one: dict[str, Any]) -> dict[str, Any]:
 def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     made = board(
         at(0, 0, panel("timeseries", "x", defaults={
-            "unit": "s", "custom": AREA, "thresholds": {"mode": "absolute", "steps": STEPS}})),
-        at(8, 0, panel("timeseries", "x", defaults={"custom": PILED})),
+            "unit": "s", "custom": LIMITED, "thresholds": {"mode": "absolute", "steps": STEPS}})),
+        at(8, 0, panel("timeseries", "x", defaults={"custom": STACKED})),
         at(16, 0, panel("timeseries", "x", defaults={"custom": {"drawStyle": "bars"}})),
         at(0, 7, panel("stat", "x")),
         at(8, 7, panel("gauge", "x", query=instant(), defaults={"max": 10})),
@@ -40,7 +40,7 @@ def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
                         transformations=[{"id": "groupingToMatrix", "options": MATRIX}])),
         at(8, 14, panel("table", "x", query=instant("table"))),
         at(16, 14, panel("heatmap", "x", query={"format": "heatmap"})),
-        at(0, 21, panel("piechart", "x", query=instant())),
+        at(0, 21, panel("piechart", "x", query=instant())),  # a box that names it
         at(8, 21, panel("text", options={"content": "**Look** here, `code`"})),
         at(16, 21, panel("stat", "gone")),
     )  # fmt: skip
@@ -83,9 +83,9 @@ def test_a_legend_hides_and_shows_its_curve(browser: Browser, file: Path) -> Non
     first = shown.locator(".panel").first
     lines = first.locator(".scatterlayer .js-line")
     before = lines.count()
-    first.locator("[data-traces]").first.click()
+    first.locator("[data-trace]").first.click()
     assert lines.count() < before
-    first.locator("[data-traces]").first.click()
+    first.locator("[data-trace]").first.click()
     assert lines.count() == before
     shown.close()
 

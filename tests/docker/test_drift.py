@@ -12,8 +12,9 @@ import pytest
 from app.metrics import Metrics
 from app.tasks.image_classification import ImageClassification
 from lab.engine.docker.engine import DockerEngine
-from lab.observe import drift
+from tests import drift
 from tests.docker import known
+from tests.drift import measured, psi
 from tests.timing import wait_until
 
 pytestmark = pytest.mark.docker
@@ -181,7 +182,7 @@ def test_the_rule_says_what_the_formula_says(query: Query, window: str) -> None:
         for labels, value in query(drift.rule_expression(window))
     }
     assert recorded == {
-        key: pytest.approx(value, rel=1e-6) for key, value in drift.measured(query, window).items()
+        key: pytest.approx(value, rel=1e-6) for key, value in measured(query, window).items()
     }
     assert set(recorded) == {("eyes", "grade"), ("eyes", "brightness")}
     assert recorded["eyes", "brightness"] > drift.LARGE
@@ -197,7 +198,7 @@ def test_the_worst_model_is_the_endpoints(query: Query) -> None:
         for labels, value in query(f'{drift.BIN}{{server="c",feature="grade"}}')
     }
     # Increases are a little more than counts (extrapolated), their shares are not.
-    wanted = drift.psi([seen[str(grade)] for grade in range(5)], [0.6, 0.1, 0.1, 0.1, 0.1])
+    wanted = psi([seen[str(grade)] for grade in range(5)], [0.6, 0.1, 0.1, 0.1, 0.1])
     assert recorded["eyes", "grade"] == pytest.approx(wanted, rel=0.05)
 
 

@@ -16,9 +16,10 @@ from lab.engine.api import ContainerSpec, Mount
 from lab.engine.docker.container import DockerContainer
 from lab.engine.docker.engine import DockerEngine
 from lab.errors import UsageError
+from lab.observe.render.prometheus import Prometheus
 from lab.observe.runs.push import offer
 from lab.observe.runs.readings import read
-from lab.observe.runs.replay import ReplayPrometheus, replay
+from lab.observe.runs.replay import replay
 from lab.progress import Silent
 from lab.report.formats.write import write_report
 from lab.spec import LABEL_ROLE, StartKind
@@ -39,12 +40,12 @@ MEDIAN = 'lab_bench_start_seconds{variant="onnx-slim",start_kind="fresh",quantil
 @dataclass(frozen=True, kw_only=True)
 class Pair:
     gateway: str
-    prometheus: ReplayPrometheus
+    prometheus: Prometheus
     container: DockerContainer
 
     def ask(self, query: str, at: float | None = None) -> list[dict[str, Any]]:
         found: list[dict[str, Any]] = self.prometheus.ask(
-            "/api/v1/query", query=query, **({} if at is None else {"time": at})
+            "/api/v1/query", query=query, **({} if at is None else {"time": f"{at:.3f}"})
         )["result"]
         return found
 
@@ -108,7 +109,8 @@ def pair(
         urls = [f"http://127.0.0.1:{port}" for port in ports]
         for url in urls:
             _wait(f"{url}/-/ready")
-        yield Pair(gateway=urls[0], prometheus=ReplayPrometheus(urls[1]), container=prometheus)
+        with Prometheus(urls[1]) as server:
+            yield Pair(gateway=urls[0], prometheus=server, container=prometheus)
     finally:
         for container in made:
             container.remove()

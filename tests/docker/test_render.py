@@ -12,7 +12,7 @@ import pytest
 from lab.engine.docker.engine import DockerEngine
 from lab.observe.render import page
 from lab.observe.render.draw import DrawnBoard, DrawOptions, PanelState, draw
-from lab.observe.render.panels.views import Dials, Plot, StateStrips, Table, Tiles
+from lab.observe.render.panels.views import Bars, Plot, Table, Tiles
 from lab.observe.render.prometheus import Prometheus
 from tests.docker import known
 from tests.timing import wait_until
@@ -137,13 +137,13 @@ def test_numbers_are_those_of_the_page(prometheus: Prometheus) -> None:
               options={"sortBy": [{"displayName": "Value"}]},
               transformations=[{"id": "organize", "options": {"excludeByName": dropped}}]),
     )  # fmt: skip
-    stat, dial, strips, table = (one.view for one in shown.panels)
+    stat, dial, bars, table = (one.view for one in shown.panels)
     assert isinstance(stat, Tiles)
     assert stat.tiles[0].value == "50%"
-    assert isinstance(dial, Dials)
-    assert dial.dials[0].value == "50%"
-    assert isinstance(strips, StateStrips)
-    found = [(one.name, one.value, one.share) for one in strips.strips]
+    assert isinstance(dial, Plot)
+    assert dial.figure["layout"]["annotations"][0]["text"] == "<b>50%</b>"
+    assert isinstance(bars, Bars)
+    found = [(one.name, one.value, one.share) for one in bars.bars]
     assert found == [("a.b", "2 GB", 100.0), ("c|d", "1 GB", 50.0)]
     assert isinstance(table, Table)
     cells = [[cell.text for cell in row] for row in table.rows]

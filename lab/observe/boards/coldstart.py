@@ -5,40 +5,12 @@ from collections.abc import Iterator
 from grafana_foundation_sdk.builders import dashboard
 
 from lab.images.variants import BASELINE
+from lab.observe.boards import panels
 from lab.observe.boards.emulation import native
 from lab.observe.boards.layout import Board, BoardRow, variable
 from lab.observe.boards.limits import OF_FLOOR
-from lab.observe.boards.panels import (
-    BLUE,
-    BYTES,
-    COUNT,
-    GREY,
-    ORANGE,
-    PLAIN,
-    SECONDS,
-    bar_cell,
-    bars,
-    figure,
-    named_figure,
-    note,
-    now,
-    phases,
-    query,
-    rising,
-    sheet,
-    sorted_by,
-    steps,
-)
-from lab.observe.boards.promql import (
-    CHOSEN,
-    EMULATED,
-    NATIVE,
-    last,
-    most,
-    named,
-    of,
-    percentiles,
-)
+from lab.observe.boards.panels import BLUE, GREY, ORANGE, Unit, rising
+from lab.observe.boards.promql import CHOSEN, EMULATED, NATIVE, last, most, named, of, percentiles
 from lab.spec import FLOOR
 
 _NOTE = """\
@@ -63,23 +35,22 @@ def board() -> Board:
     return Board(
         uid="lab-coldstart",
         about="What the benches found: cold starts by phase, variant and image size.",
+        note=_NOTE,
         since="now-24h",
         variables=[
             *_chosen(),
             variable(
                 "variant",
                 f'label_values(lab_bench_start_seconds{{variant!="{FLOOR}",{NATIVE}}}, variant)',
-                label="Variant",
                 several=True,
             ),
         ],
         rows=[
-            BoardRow(height=4, panels=[(note(_NOTE), 24)]),
-            BoardRow(height=4, panels=_figures()),
-            BoardRow(height=9, panels=[(_anatomy(), 14), (_totals(), 10)]),
-            BoardRow(height=9, panels=[(_sizes(), 10), (_size_against_time(), 14)]),
-            BoardRow(height=8, panels=[(_trend(), 14), (_live(), 10)]),
-            BoardRow(height=7, panels=[(_runs(), 8), (_emulated(), 16)]),
+            BoardRow(height=4, widths=(4, 5, 4, 3, 4, 4), panels=_figures()),
+            BoardRow(height=9, widths=(14, 10), panels=[_anatomy(), _totals()]),
+            BoardRow(height=9, widths=(10, 14), panels=[_sizes(), _size_against_time()]),
+            BoardRow(height=8, widths=(14, 10), panels=[_trend(), _live()]),
+            BoardRow(height=7, widths=(8, 16), panels=[_runs(), _emulated()]),
         ],
     )
 
@@ -87,14 +58,8 @@ def board() -> Board:
 def _chosen() -> Iterator[dashboard.QueryVariable]:
     """Each choice is among what was measured with the choices before it."""
     before = f'variant!="{FLOOR}",{NATIVE}'
-    for name, label in (
-        ("model", "Model"),
-        ("platform", "Platform"),
-        ("tier", "Tier"),
-        ("start_kind", "Start kind"),
-    ):
-        query_of = f"label_values(lab_bench_start_seconds{{{before}}}, {name})"
-        yield variable(name, query_of, label=label)
+    for name in ("model", "platform", "tier", "start_kind"):
+        yield variable(name, f"label_values(lab_bench_start_seconds{{{before}}}, {name})")
         before = f'{before},{name}="${name}"'
 
 
@@ -104,7 +69,7 @@ def with_floor(metric: str, *more: str, by: str) -> str:
     return f"{chosen} or {most(last(of(metric, _FLOOR, *more)), *by.split())}"
 
 
-def _figures() -> list[tuple[object, int]]:
+def _figures() -> list[object]:
     seconds = "lab_bench_start_seconds"
     baseline = most(last(of(seconds, f'variant="{BASELINE}"', _MODEL, _MEDIAN)))
     others = most(last(of(seconds, f'variant!~"{BASELINE}|{FLOOR}"', _MODEL, _MEDIAN)), "variant")
@@ -112,40 +77,36 @@ def _figures() -> list[tuple[object, int]]:
     floor = most(last(of(seconds, _FLOOR, _MEDIAN)))
     ended = most(last("lab_bench_end_timestamp_seconds"))
     return [
-        (figure("Baseline", "Its median start.", now(baseline)).unit(SECONDS), 4),
-        (
-            named_figure(
-                "Best variant",
-                "The shortest median start of all variants but the baseline and the floor.",
-                now(f"bottomk(1, {others})", "{{variant}}"),
-            ).unit(SECONDS),
-            5,
+        panels.stat("Baseline", "Its median start.", baseline, Unit.SECONDS),
+        panels.stat(
+            "Best variant",
+            "The shortest median start of all variants but the baseline and the floor.",
+            f"bottomk(1, {others})",
+            Unit.SECONDS,
+            name="{{variant}}",
         ),
-        (
-            figure("Baseline ÷ best", "How many times faster.", now(f"{baseline} / {best}"))
-            .unit(PLAIN)
-            .decimals(1),
-            4,
+        panels.stat(
+            "Baseline ÷ best",
+            "How many times faster.",
+            f"{baseline} / {best}",
+            Unit.PLAIN,
+            decimals=1,
         ),
-        (figure("Floor", "What the engine itself costs.", now(floor)).unit(SECONDS), 3),
-        (
-            figure(
-                "Best ÷ floor", "Near 1 there is nothing left to gain.", now(f"{best} / {floor}")
-            )
-            .unit(PLAIN)
-            .decimals(1)
-            .thresholds(rising(OF_FLOOR)),
-            4,
+        panels.stat("Floor", "What the engine itself costs.", floor, Unit.SECONDS),
+        panels.stat(
+            "Best ÷ floor",
+            "Near 1 there is nothing left to gain.",
+            f"{best} / {floor}",
+            Unit.PLAIN,
+            decimals=1,
+            limits=rising(OF_FLOOR),
         ),
-        (
-            figure("Since the last bench", "Of any kind.", now(f"time() - {ended}")).unit(SECONDS),
-            4,
-        ),
+        panels.stat("Since the last bench", "Of any kind.", f"time() - {ended}", Unit.SECONDS),
     ]
 
 
 def _anatomy() -> object:
-    return phases(
+    return panels.phases(
         "Phases of a start, by variant",
         "Medians of each phase, in the order in which they come: their sum is near the median"
         " start, not equal to it.",
@@ -156,15 +117,16 @@ def _anatomy() -> object:
 
 def _totals() -> object:
     found = with_floor("lab_bench_start_seconds", 'quantile=~"0.5|0.95"', by="variant quantile")
-    return bars(
+    return panels.bar_chart(
         "Start-up time, by variant",
         "From asking for the container to its first prediction. A p95 is there only when the run"
         " has enough samples for one.",
         "variant",
         "quantile",
         f"sort_desc({percentiles(found)})",
+        unit=Unit.SECONDS,
         colours={"p50": BLUE, "p95": ORANGE},
-    ).unit(SECONDS)
+    )
 
 
 def _sizes() -> object:
@@ -174,14 +136,15 @@ def _sizes() -> object:
 
     compressed = each("lab_bench_image_compressed_bytes", "compressed")
     unpacked = each("lab_bench_image_unpacked_bytes", "unpacked")
-    return bars(
+    return panels.bar_chart(
         "Image size, by variant",
         "Compressed is what is pulled, unpacked what is written to disk.",
         "variant",
         "image",
         f"sort_desc({unpacked} or {compressed})",
+        unit=Unit.BYTES,
         colours={"unpacked": GREY, "compressed": BLUE},
-    ).unit(BYTES)
+    )
 
 
 def _size_against_time() -> object:
@@ -192,37 +155,37 @@ def _size_against_time() -> object:
         return most(last(of(metric, CHOSEN)), "variant")
 
     median = most(last(of("lab_bench_start_seconds", CHOSEN, _MEDIAN)), "variant")
-    panel = sheet(
+    return panels.table(
         "Image size against start-up time",
         "Where a larger image does not start later, the time goes elsewhere: see the phases.",
         {
-            "Start p50": (median, SECONDS),
-            "Compressed": (image("lab_bench_image_compressed_bytes"), BYTES),
-            "Unpacked": (image("lab_bench_image_unpacked_bytes"), BYTES),
-            "Samples": (counted("lab_bench_samples"), COUNT),
-            "Failures": (counted("lab_bench_failures"), COUNT),
+            "Start p50": (median, Unit.SECONDS),
+            "Compressed": (image("lab_bench_image_compressed_bytes"), Unit.BYTES),
+            "Unpacked": (image("lab_bench_image_unpacked_bytes"), Unit.BYTES),
+            "Samples": (counted("lab_bench_samples"), Unit.COUNT),
+            "Failures": (counted("lab_bench_failures"), Unit.COUNT),
         },
         labels=["variant"],
+        bars={"Start p50": "#d55e00", "Compressed": "#56b4e9", "Unpacked": "#2f8fd0"},
+        sorted_by="Start p50",
     )
-    panel = bar_cell(panel, "Start p50", SECONDS, "#d55e00")
-    panel = bar_cell(panel, "Compressed", BYTES, "#56b4e9")
-    return sorted_by(bar_cell(panel, "Unpacked", BYTES, "#2f8fd0"), "Start p50")
 
 
 def _trend() -> object:
     median = of("lab_bench_start_seconds", CHOSEN, _MEDIAN)
-    return steps(
+    return panels.steps(
         "Trend over runs",
         "The median start of each variant: a step is a new run. Past runs come in with"
         " `lab observe replay RUN`.",
-        query(most(median, "variant"), "{{variant}}"),
-    ).unit(SECONDS)
+        panels.query(most(median, "variant"), "{{variant}}"),
+        unit=Unit.SECONDS,
+    )
 
 
 def _live() -> object:
     name = "sagemaker_container_start_phase_seconds"
     started = f"sum by (endpoint, phase) ({name}_sum)"
-    return phases(
+    return panels.phases(
         "Starts of the running endpoints (mean)",
         "The same phases as the emulator saw them: all starts since it began, of all endpoints"
         " whose containers QEMU did not slow down.",
@@ -232,10 +195,10 @@ def _live() -> object:
 
 
 def _runs() -> object:
-    return sheet(
+    return panels.table(
         "Runs in the range",
         "The newest of each plan that Prometheus has seen; the figures above are of the last.",
-        {"Seen": (f"count by (run, plan) ({last('lab_bench_run_info')})", COUNT)},
+        {"Seen": (f"count by (run, plan) ({last('lab_bench_run_info')})", Unit.COUNT)},
         labels=["run", "plan"],
     )
 
@@ -246,14 +209,15 @@ def _emulated() -> object:
     def each(metric: str, *more: str) -> str:
         return most(last(of(metric, EMULATED, *more)), *labels)
 
-    return sheet(
+    return panels.table(
         "Emulated starts (QEMU): not how fast",
         "Starts of a platform that is not the machine's: they prove that an image starts. QEMU"
         " slows them by a factor that nobody knows, so they are in no other figure, plot or ratio.",
         {
-            "p50, emulated": (each("lab_bench_start_seconds", _MEDIAN), SECONDS),
-            "Samples": (each("lab_bench_samples"), COUNT),
-            "Failures": (each("lab_bench_failures"), COUNT),
+            "p50, emulated": (each("lab_bench_start_seconds", _MEDIAN), Unit.SECONDS),
+            "Samples": (each("lab_bench_samples"), Unit.COUNT),
+            "Failures": (each("lab_bench_failures"), Unit.COUNT),
         },
         labels=labels,
-    ).no_value("no emulated start")
+        empty="no emulated start",
+    )

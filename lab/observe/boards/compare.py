@@ -5,28 +5,11 @@ from typing import Final
 from grafana_foundation_sdk.builders import dashboard
 
 from lab.images.variants import BASELINE, DEFAULT
+from lab.observe.boards import panels
 from lab.observe.boards.emulation import native
 from lab.observe.boards.layout import Board, BoardRow, variable
 from lab.observe.boards.limits import COLD_SHARE
-from lab.observe.boards.panels import (
-    BYTES,
-    COUNT,
-    PLAIN,
-    RATIO,
-    REQUESTS,
-    SECONDS,
-    bars,
-    figure,
-    gauges,
-    lines,
-    note,
-    now,
-    phases,
-    query,
-    rising,
-    sheet,
-    steps,
-)
+from lab.observe.boards.panels import Unit, query, rising
 from lab.observe.boards.promql import (
     NATIVE,
     last,
@@ -63,14 +46,11 @@ def board() -> Board:
     return Board(
         uid="lab-compare",
         about="Two variants, platforms, tiers or endpoints side by side.",
+        note=_NOTE,
         since="now-24h",
         variables=[
-            variable("model", f"{_VALUES}}}, model)", label="Model"),
-            variable(
-                "start_kind",
-                f'{_VALUES},model="$model"}}, start_kind)',
-                label="Start kind",
-            ),
+            variable("model", f"{_VALUES}}}, model)"),
+            variable("start_kind", f'{_VALUES},model="$model"}}, start_kind)'),
             *_side("a", BASELINE),
             *_side("b", DEFAULT),
             variable(
@@ -87,12 +67,11 @@ def board() -> Board:
             ),
         ],
         rows=[
-            BoardRow(height=4, panels=[(note(_NOTE), 24)]),
-            BoardRow(height=4, panels=_figures()),
-            BoardRow(height=7, panels=[(_phases(), 14), (_quantiles(), 10)]),
-            BoardRow(height=7, panels=[(_table(), 14), (_trend(), 10)]),
-            BoardRow(height=7, panels=[(_platforms(), 24)]),
-            BoardRow(height=8, panels=[(_requests(), 8), (_latency(), 8), (_cold_share(), 8)]),
+            BoardRow(height=4, widths=(5, 5, 5, 4, 5), panels=_figures()),
+            BoardRow(height=7, widths=(14, 10), panels=[_phases(), _quantiles()]),
+            BoardRow(height=7, widths=(14, 10), panels=[_table(), _trend()]),
+            BoardRow(height=7, widths=(24,), panels=[_platforms()]),
+            BoardRow(height=8, widths=(8, 8, 8), panels=[_requests(), _latency(), _cold_share()]),
         ],
     )
 
@@ -134,43 +113,31 @@ def _both(metric: str, by: str, *more: str) -> str:
     return " or ".join(sides)
 
 
-def _figures() -> list[tuple[object, int]]:
+def _figures() -> list[object]:
     def start(side: str) -> str:
         return most(last(of("lab_bench_start_seconds", _cell(side), _MEDIAN)))
 
     def weight(side: str) -> str:
         return most(last(of("lab_bench_image_compressed_bytes", _image(side))))
 
+    start_ratio, weight_ratio = f"{start('a')} / {start('b')}", f"{weight('a')} / {weight('b')}"
+    bytes_of = "Compressed bytes. Above 1: A is larger."
+    more = "What a start costs more."
     return [
-        (figure("A: $variant_a", "Its median start.", now(start("a"))).unit(SECONDS), 5),
-        (figure("B: $variant_b", "Its median start.", now(start("b"))).unit(SECONDS), 5),
-        (
-            figure("A ÷ B, start", "Above 1: A is slower.", now(f"{start('a')} / {start('b')}"))
-            .unit(PLAIN)
-            .decimals(2),
-            5,
-        ),
-        (
-            figure(
-                "A minus B, start", "What a start costs more.", now(f"{start('a')} - {start('b')}")
-            ).unit(SECONDS),
-            4,
-        ),
-        (
-            figure(
-                "A ÷ B, image",
-                "Compressed bytes. Above 1: A is larger.",
-                now(f"{weight('a')} / {weight('b')}"),
-            )
-            .unit(PLAIN)
-            .decimals(2),
-            5,
-        ),
+        panels.stat("A: $variant_a", "Its median start.", start("a"), Unit.SECONDS),
+        panels.stat("B: $variant_b", "Its median start.", start("b"), Unit.SECONDS),
+        _ratio("A ÷ B, start", "Above 1: A is slower.", start_ratio),
+        panels.stat("A minus B, start", more, f"{start('a')} - {start('b')}", Unit.SECONDS),
+        _ratio("A ÷ B, image", bytes_of, weight_ratio),
     ]
 
 
+def _ratio(title: str, about: str, expr: str) -> object:
+    return panels.stat(title, about, expr, Unit.PLAIN, decimals=2)
+
+
 def _phases() -> object:
-    return phases(
+    return panels.phases(
         "Phases of a start, A and B",
         "Medians of each phase, in the order in which they come.",
         "side",
@@ -179,14 +146,15 @@ def _phases() -> object:
 
 
 def _quantiles() -> object:
-    return bars(
+    return panels.bar_chart(
         "Start-up time, A and B",
         "Quantiles: those that the run has enough samples for.",
         "quantile",
         "side",
         percentiles(_both("lab_bench_start_seconds", "quantile")),
+        unit=Unit.SECONDS,
         in_order=True,
-    ).unit(SECONDS)
+    )
 
 
 def _table() -> object:
@@ -195,18 +163,15 @@ def _table() -> object:
             named(most(last(of(metric, _image(side)))), "side", _name(side)) for side in "ab"
         )
 
-    return sheet(
+    return panels.table(
         "A and B in figures",
         "Of the newest run in the range.",
         {
-            "Start p50": (
-                _both("lab_bench_start_seconds", "", _MEDIAN),
-                SECONDS,
-            ),
-            "Compressed": (weight("lab_bench_image_compressed_bytes"), BYTES),
-            "Unpacked": (weight("lab_bench_image_unpacked_bytes"), BYTES),
-            "Samples": (_both("lab_bench_samples", ""), COUNT),
-            "Failures": (_both("lab_bench_failures", ""), COUNT),
+            "Start p50": (_both("lab_bench_start_seconds", "", _MEDIAN), Unit.SECONDS),
+            "Compressed": (weight("lab_bench_image_compressed_bytes"), Unit.BYTES),
+            "Unpacked": (weight("lab_bench_image_unpacked_bytes"), Unit.BYTES),
+            "Samples": (_both("lab_bench_samples", ""), Unit.COUNT),
+            "Failures": (_both("lab_bench_failures", ""), Unit.COUNT),
         },
         labels=["side"],
     )
@@ -216,16 +181,18 @@ def _platforms() -> object:
     def size(metric: str, platform: Platform) -> str:
         return most(last(of(metric, f'platform="{platform}"')), "variant")
 
-    columns: dict[str, tuple[str, str]] = {}
+    columns: dict[str, tuple[str, Unit]] = {}
     for name, metric in (
         ("Compressed", "lab_bench_image_compressed_bytes"),
         ("Unpacked", "lab_bench_image_unpacked_bytes"),
     ):
         sizes = {platform: size(metric, platform) for platform in Platform}
-        columns |= {f"{name}, {platform.arch}": (expr, BYTES) for platform, expr in sizes.items()}
+        columns |= {
+            f"{name}, {platform.arch}": (expr, Unit.BYTES) for platform, expr in sizes.items()
+        }
         quotient = f"{sizes[Platform.ARM64]} / {sizes[Platform.AMD64]}"
-        columns[f"{name}, arm64 ÷ amd64"] = (quotient, PLAIN)
-    return sheet(
+        columns[f"{name}, arm64 ÷ amd64"] = (quotient, Unit.PLAIN)
+    return panels.table(
         "Image sizes by platform",
         "Of the newest run in the range with an image for the platform, emulated or not: bytes are"
         " exact.",
@@ -235,14 +202,15 @@ def _platforms() -> object:
 
 
 def _trend() -> object:
-    return steps(
+    return panels.steps(
         "Trend over runs, A and B",
         "Median starts: a step is a new run.",
         *(
             query(most(of("lab_bench_start_seconds", _cell(side), _MEDIAN)), _name(side))
             for side in "ab"
         ),
-    ).unit(SECONDS)
+        unit=Unit.SECONDS,
+    )
 
 
 def _live(side: str) -> str:
@@ -250,44 +218,31 @@ def _live(side: str) -> str:
 
 
 def _requests() -> object:
-    return (
-        lines(
-            "Requests",
-            "Of both endpoints.",
-            *(
-                query(
-                    total(rate(of("sagemaker_invocations_total", _live(side)))), f"$endpoint_{side}"
-                )
-                for side in "ab"
-            ),
-        )
-        .unit(REQUESTS)
-        .time_from(_TRAFFIC)
+    asked = (
+        query(total(rate(of("sagemaker_invocations_total", _live(side)))), f"$endpoint_{side}")
+        for side in "ab"
     )
+    panel = panels.lines("Requests", "Of both endpoints.", *asked, unit=Unit.REQUESTS)
+    return panel.time_from(_TRAFFIC)
 
 
 def _latency() -> object:
     name = "sagemaker_model_latency_seconds"
-    return (
-        lines(
-            "Latency in the model",
-            "The mean and the p99 of both endpoints, without cold starts; none of an endpoint under"
-            " QEMU.",
-            *(
-                asked
-                for side in "ab"
-                for asked in (
-                    query(native(mean(name, _live(side), "endpoint")), f"mean · $endpoint_{side}"),
-                    query(
-                        native(quantile(0.99, name, _live(side), "endpoint")),
-                        f"p99 · $endpoint_{side}",
-                    ),
-                )
-            ),
+    asked = (
+        query(native(expr), f"{figure} · $endpoint_{side}")
+        for side in "ab"
+        for figure, expr in (
+            ("mean", mean(name, _live(side), "endpoint")),
+            ("p99", quantile(0.99, name, _live(side), "endpoint")),
         )
-        .unit(SECONDS)
-        .time_from(_TRAFFIC)
     )
+    return panels.lines(
+        "Latency in the model",
+        "The mean and the p99 of both endpoints, without cold starts; none of an endpoint under"
+        " QEMU.",
+        *asked,
+        unit=Unit.SECONDS,
+    ).time_from(_TRAFFIC)
 
 
 def _cold_share() -> object:
@@ -297,13 +252,11 @@ def _cold_share() -> object:
             total(within(of("sagemaker_invocations_total", _live(side)))),
         )
 
-    return (
-        gauges(
-            "Cold-start share",
-            "Requests that waited for a container, in the whole range.",
-            *(now(cold(side), f"$endpoint_{side}") for side in "ab"),
-        )
-        .unit(RATIO)
-        .max(1)
-        .thresholds(rising(COLD_SHARE))
+    return panels.bar_gauge(
+        "Cold-start share",
+        "Requests that waited for a container, in the whole range.",
+        *(panels.now(cold(side), f"$endpoint_{side}") for side in "ab"),
+        unit=Unit.RATIO,
+        limits=rising(COLD_SHARE),
+        end=1,
     )

@@ -4,7 +4,8 @@ The emulator's metrics are CloudWatch's and have CloudWatch's labels: which endp
 told beside them, by ``sagemaker_containers_emulated``.
 """
 
-from lab.observe.boards.panels import COUNT, figure, none_is_good, now
+from lab.observe.boards import panels
+from lab.observe.boards.panels import Unit
 from lab.observe.boards.promql import most, of, peak, total
 
 _EMULATED = "sagemaker_containers_emulated"
@@ -12,15 +13,12 @@ _EMULATED = "sagemaker_containers_emulated"
 
 def emulated(labels: str) -> object:
     """How many of the chosen endpoints' containers were emulated in the range, at most."""
-    return (
-        figure(
-            "Emulated",
-            "Containers under QEMU, at most, in the range: no time of theirs is one of real"
-            " hardware.",
-            now(total(peak(of(_EMULATED, labels)))),
-        )
-        .unit(COUNT)
-        .thresholds(none_is_good())
+    return panels.stat(
+        "Emulated",
+        "Containers under QEMU, at most, in the range: no time of theirs is one of real hardware.",
+        total(peak(of(_EMULATED, labels))),
+        Unit.COUNT,
+        limits=panels.none_is_good(),
     )
 
 

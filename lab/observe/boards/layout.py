@@ -7,6 +7,7 @@ from typing import Any, Final
 from grafana_foundation_sdk.builders import dashboard
 from grafana_foundation_sdk.models import dashboard as models
 
+from lab.observe.boards import panels
 from lab.observe.boards.panels import BLUE, GREY, ORANGE, SOURCE
 from lab.observe.names import Tag
 
@@ -41,10 +42,11 @@ DETAILS: Final[Mapping[str, Mapping[str, Any]]] = {
 
 @dataclass(frozen=True, kw_only=True)
 class BoardRow:
-    """Panels side by side, each with its width in columns; together they fill the board."""
+    """Panels side by side, with their widths in columns; together they fill the board."""
 
     height: int
-    panels: Sequence[tuple[Any, int]]
+    widths: Sequence[int]
+    panels: Sequence[Any]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,18 +55,20 @@ class Board:
 
     uid: str
     about: str
+    note: str
+    """What to look for, in Markdown: above all else."""
     variables: Sequence[dashboard.QueryVariable]
     rows: Sequence[BoardRow]
     since: str = "now-1h"
 
 
 def variable(
-    name: str, query: str, *, label: str, several: bool = False, first: str | None = None
+    name: str, query: str, *, label: str = "", several: bool = False, first: str | None = None
 ) -> dashboard.QueryVariable:
     """A choice among the values that a label has; ``several`` begins with all of them."""
     made = (
         dashboard.QueryVariable(name)
-        .label(label)
+        .label(label or name.replace("_", " ").capitalize())
         .datasource(SOURCE)
         .query({"query": query, "refId": f"variable-{name}"})
         .refresh(models.VariableRefresh.ON_TIME_RANGE_CHANGED)
@@ -96,9 +100,10 @@ def assemble(board: Board) -> models.Dashboard:
         .links([_link(uid) for uid in TITLES if uid != board.uid])
     )
     number, top = 0, 0
-    for row in board.rows:
+    note = BoardRow(height=4, widths=(COLUMNS,), panels=[panels.note(board.note)])
+    for row in (note, *board.rows):
         left = 0
-        for panel, width in row.panels:
+        for panel, width in zip(row.panels, row.widths, strict=True):
             number += 1
             place = models.GridPos(h=row.height, w=width, x=left, y=top)
             made = made.with_panel(panel.id(number).grid_pos(place))

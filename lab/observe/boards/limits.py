@@ -18,7 +18,7 @@ OF_MEMORY: Final = (0.8, 0.9)
 """Of the tier's memory: above it the kernel kills."""
 
 PSI: Final = (0.1, 0.25)
-"""Below 0.1 no shift, above 0.25 a serious one: see ``lab.observe.drift``."""
+"""Below 0.1 no shift, above 0.25 a serious one: see services/prometheus/rules/drift.yml."""
 
 OF_CONFIDENCE: Final = (0.5, 0.7)
 """Half: the model is no surer of its answer than of all others together."""

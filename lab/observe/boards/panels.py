@@ -1,60 +1,50 @@
 """The kinds of panels that the boards use, each with the look they share.
 
-A function makes a builder of the SDK with our defaults; a board goes on from there:
-``lines("Requests", "…", query(…)).unit(REQUESTS)``.
+A function makes a builder of the SDK with our defaults. What ``lab.observe.render`` draws of them
+without Grafana is listed in its ``drawable.yaml``.
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Final
+from enum import StrEnum
+from typing import Any, Final, TypeVar
 
-from grafana_foundation_sdk.builders import (
-    barchart,
-    bargauge,
-    common,
-    dashboard,
-    gauge,
-    heatmap,
-    prometheus,
-    stat,
-    table,
-    text,
-    timeseries,
-)
+from grafana_foundation_sdk.builders import common, dashboard, prometheus
+from grafana_foundation_sdk.builders.barchart import Panel as BarChart
+from grafana_foundation_sdk.builders.bargauge import Panel as BarGauge
+from grafana_foundation_sdk.builders.gauge import Panel as Gauge
+from grafana_foundation_sdk.builders.heatmap import HeatmapColorOptions
+from grafana_foundation_sdk.builders.heatmap import Panel as Heatmap
+from grafana_foundation_sdk.builders.stat import Panel as Stat
+from grafana_foundation_sdk.builders.table import Panel as Table
+from grafana_foundation_sdk.builders.text import Panel as Text
+from grafana_foundation_sdk.builders.timeseries import Panel as TimeSeries
 from grafana_foundation_sdk.models import common as kinds
 from grafana_foundation_sdk.models import dashboard as models
 from grafana_foundation_sdk.models import prometheus as formats
 from grafana_foundation_sdk.models import text as modes
 from grafana_foundation_sdk.models import units
 
-from lab.spec import Phase
+from lab.spec import PHASE_COLOURS, Phase
 
 SOURCE: Final = models.DataSourceRef(type_val="prometheus", uid="prometheus")
 """The data source that services/grafana/provisioning makes under this uid."""
 
-SECONDS: Final = units.Seconds
-BYTES: Final = units.BytesSI
-RATIO: Final = units.PercentUnit
-REQUESTS: Final = units.RequestsPerSecond
-COUNT: Final = units.Short
-PLAIN: Final = units.Number
-
 GREEN, ORANGE, RED, BLUE, GREY = "green", "orange", "red", "blue", "#7d8791"
 
-PHASE_COLOURS: Final[Mapping[Phase, str]] = {
-    Phase.IMAGE_PULL: "#2f8fd0",
-    Phase.IMAGE_UNPACK: "#56b4e9",
-    Phase.MODEL_FETCH: "#009e73",
-    Phase.CREATE: "#66707a",
-    Phase.START: "#a3abb3",
-    Phase.BOOT: "#7d6c5d",
-    Phase.INTERPRETER: "#f0e442",
-    Phase.IMPORTS: "#e69f00",
-    Phase.MODEL_LOAD: "#d55e00",
-    Phase.SERVE: "#cc79a7",
-    Phase.READY: "#8a5a9e",
-    Phase.FIRST_PREDICTION: "#8fa8c8",
-}
-"""As in the report of a run."""
+
+class Unit(StrEnum):
+    """Of a panel's values, by Grafana's names."""
+
+    SECONDS = units.Seconds
+    BYTES = units.BytesSI
+    RATIO = units.PercentUnit
+    REQUESTS = units.RequestsPerSecond
+    COUNT = units.Short
+    PLAIN = units.Number
+
+
+_Panel = TypeVar("_Panel", BarChart, BarGauge, Gauge, Heatmap, Stat, Table, TimeSeries)
+_Limits = dashboard.ThresholdsConfig
 
 
 def query(expr: str, legend: str = "__auto") -> prometheus.Dataquery:
@@ -67,30 +57,28 @@ def now(expr: str, legend: str = "__auto") -> prometheus.Dataquery:
     return prometheus.Dataquery().expr(expr).instant().legend_format(legend)
 
 
-def rows(expr: str) -> prometheus.Dataquery:
+def _rows(expr: str) -> prometheus.Dataquery:
     """A query at the end of the range, as a table: a row a series, a column a label."""
     return prometheus.Dataquery().expr(expr).instant().format(formats.PromQueryFormat.TABLE)
 
 
-def buckets(expr: str) -> prometheus.Dataquery:
-    """A histogram's buckets over the range."""
-    asked = prometheus.Dataquery().expr(expr).range().legend_format("{{le}}")
-    return asked.format(formats.PromQueryFormat.HEATMAP)
-
-
-def note(content: str) -> text.Panel:
+def note(content: str) -> Text:
     """What to look for."""
-    return text.Panel().title("What to look for").mode(modes.TextMode.MARKDOWN).content(content)
+    return Text().title("What to look for").mode(modes.TextMode.MARKDOWN).content(content)
 
 
-def lines(title: str, about: str, *queries: prometheus.Dataquery) -> timeseries.Panel:
-    """Curves over time."""
-    return (
-        timeseries.Panel()
-        .title(title)
-        .description(about)
-        .datasource(SOURCE)
-        .targets(_lettered(queries))
+def lines(
+    title: str,
+    about: str,
+    *queries: prometheus.Dataquery,
+    unit: Unit,
+    limits: _Limits | None = None,
+    reaching: float | None = None,
+) -> TimeSeries:
+    """Curves over time; a dashed line at each limit; an axis ``reaching`` at least so far."""
+    panel = (
+        _asking(TimeSeries(), title, about, *queries)
+        .unit(unit)
         .draw_style(kinds.GraphDrawStyle.LINE)
         .line_width(2)
         .fill_opacity(8)
@@ -100,41 +88,43 @@ def lines(title: str, about: str, *queries: prometheus.Dataquery) -> timeseries.
         .legend(_legend())
         .tooltip(_tooltip())
     )
+    if reaching is not None:
+        panel = panel.axis_soft_max(reaching)
+    if limits is None:
+        return panel
+    style = common.GraphThresholdsStyleConfig().mode(kinds.GraphThresholdsStyleMode.DASHED)
+    return panel.thresholds(limits).thresholds_style(style)
 
 
-def stacked(title: str, about: str, *queries: prometheus.Dataquery) -> timeseries.Panel:
+def stacked(title: str, about: str, *queries: prometheus.Dataquery, unit: Unit) -> TimeSeries:
     """Areas over time, one on the other."""
     return (
-        lines(title, about, *queries)
+        lines(title, about, *queries, unit=unit)
         .fill_opacity(45)
         .line_width(1)
         .stacking(common.StackingConfig().mode(kinds.StackingMode.NORMAL).group("A"))
     )
 
 
-def sticks(title: str, about: str, *queries: prometheus.Dataquery) -> timeseries.Panel:
+def bar_series(title: str, about: str, *queries: prometheus.Dataquery, unit: Unit) -> TimeSeries:
     """Bars over time, one on the other: for things that happen now and then."""
-    return stacked(title, about, *queries).draw_style(kinds.GraphDrawStyle.BARS).fill_opacity(70)
+    panel = stacked(title, about, *queries, unit=unit)
+    return panel.draw_style(kinds.GraphDrawStyle.BARS).fill_opacity(70)
 
 
-def steps(title: str, about: str, *queries: prometheus.Dataquery) -> timeseries.Panel:
+def steps(title: str, about: str, *queries: prometheus.Dataquery, unit: Unit) -> TimeSeries:
     """Curves that stay until they change."""
-    return lines(title, about, *queries).line_interpolation(kinds.LineInterpolation.STEP_AFTER)
+    panel = lines(title, about, *queries, unit=unit)
+    return panel.line_interpolation(kinds.LineInterpolation.STEP_AFTER)
 
 
-def bounded(panel: timeseries.Panel, limits: tuple[float, float]) -> timeseries.Panel:
-    """The same with a dashed line at each limit."""
-    style = common.GraphThresholdsStyleConfig().mode(kinds.GraphThresholdsStyleMode.DASHED)
-    return panel.thresholds(rising(limits)).thresholds_style(style)
-
-
-def logarithmic(panel: timeseries.Panel) -> timeseries.Panel:
+def logarithmic(panel: TimeSeries) -> TimeSeries:
     """The same with an axis on which milliseconds and seconds both can be read."""
     axis = common.ScaleDistributionConfig().type(kinds.ScaleDistribution.LOG).log(10)
     return panel.scale_distribution(axis).fill_opacity(0)
 
 
-def dashed(panel: timeseries.Panel, pattern: str) -> timeseries.Panel:
+def dashed(panel: TimeSeries, pattern: str) -> TimeSeries:
     """The same with those series dashed and empty below whose name matches."""
     stroke = {"fill": "dash", "dash": [8, 6]}
     return panel.override_by_regexp(
@@ -147,83 +137,80 @@ def dashed(panel: timeseries.Panel, pattern: str) -> timeseries.Panel:
     )
 
 
-def figure(title: str, about: str, *queries: prometheus.Dataquery) -> stat.Panel:
-    """One number, large."""
-    return (
-        stat.Panel()
-        .title(title)
-        .description(about)
-        .datasource(SOURCE)
-        .targets(_lettered(queries))
-        .reduce_options(_newest())
+def stat(
+    title: str,
+    about: str,
+    expr: str,
+    unit: Unit,
+    *,
+    decimals: int | None = None,
+    limits: _Limits | None = None,
+    empty: str = "",
+    name: str = "",
+) -> Stat:
+    """One number, large: in blue without limits, with its series' ``name`` if it has one.
+
+    ``empty`` is what is shown without data, where that is nothing to wonder at.
+    """
+    panel = (
+        _newest(_asking(Stat(), title, about, now(expr, name or "__auto")), limits or _plain())
+        .unit(unit)
         .color_mode(kinds.BigValueColorMode.VALUE)
         .graph_mode(kinds.BigValueGraphMode.NONE)
-        .text_mode(kinds.BigValueTextMode.VALUE)
-        .color_scheme(_colours(models.FieldColorModeId.THRESHOLDS))
-        .thresholds(plain())
+        .text_mode(kinds.BigValueTextMode.VALUE_AND_NAME if name else kinds.BigValueTextMode.VALUE)
     )
+    if decimals is not None:
+        panel = panel.decimals(decimals)
+    return panel.no_value(empty) if empty else panel
 
 
-def named_figure(title: str, about: str, *queries: prometheus.Dataquery) -> stat.Panel:
-    """One number with the name of what has it."""
-    return figure(title, about, *queries).text_mode(kinds.BigValueTextMode.VALUE_AND_NAME)
-
-
-def dial(title: str, about: str, *queries: prometheus.Dataquery) -> gauge.Panel:
+def gauge(title: str, about: str, expr: str, *, limits: _Limits) -> Gauge:
     """A share of something that has an end."""
     return (
-        gauge.Panel()
-        .title(title)
-        .description(about)
-        .datasource(SOURCE)
-        .targets(_lettered(queries))
-        .reduce_options(_newest())
+        _newest(_asking(Gauge(), title, about, now(expr)), limits)
+        .unit(Unit.RATIO)
         .show_threshold_markers(True)  # noqa: FBT003 - the SDK's way
-        .color_scheme(_colours(models.FieldColorModeId.THRESHOLDS))
         .min(0)
         .max(1)
     )
 
 
-def gauges(title: str, about: str, *queries: prometheus.Dataquery) -> bargauge.Panel:
-    """A bar for each series, at the end of the range."""
+def bar_gauge(
+    title: str, about: str, *queries: prometheus.Dataquery, unit: Unit, limits: _Limits, end: float
+) -> BarGauge:
+    """A bar for each series, at the end of the range; a full one is ``end``."""
     return (
-        bargauge.Panel()
-        .title(title)
-        .description(about)
-        .datasource(SOURCE)
-        .targets(_lettered(queries))
-        .reduce_options(_newest())
+        _newest(_asking(BarGauge(), title, about, *queries), limits)
+        .unit(unit)
         .orientation(kinds.VizOrientation.HORIZONTAL)
         .display_mode(kinds.BarGaugeDisplayMode.BASIC)
         .value_mode(kinds.BarGaugeValueMode.TEXT)
-        .color_scheme(_colours(models.FieldColorModeId.THRESHOLDS))
         .min(0)
+        .max(end)
     )
 
 
-def bars(
+def bar_chart(
     title: str,
     about: str,
     rows_of: str,
     colours_of: str,
     expr: str,
     *,
+    unit: Unit,
     in_order: bool = False,
     colours: Mapping[str, str] | None = None,
-) -> barchart.Panel:
+) -> BarChart:
     """A group of bars for each value of one label, a colour for each of another.
 
     The groups come in the query's order, or ``in_order`` of the label's values. ``colours`` are
     fixed ones, where names alone would give two that look alike.
     """
+    ordered = [_sorting(rows_of)] if in_order else []
     panel = (
-        barchart.Panel()
-        .title(title)
-        .description(about)
-        .datasource(SOURCE)
-        .targets(_lettered([rows(expr)]))
-        .transformations([*_sorting(rows_of, wanted=in_order), *_matrix(rows_of, colours_of)])
+        _asking(BarChart(), title, about, _rows(expr))
+        .unit(unit)
+        .transformations([*ordered, _matrix(rows_of, colours_of)])
         .x_field(f"{rows_of}\\{colours_of}")
         .orientation(kinds.VizOrientation.VERTICAL)
         .stacking(kinds.StackingMode.NONE)
@@ -241,88 +228,71 @@ def bars(
     return panel
 
 
-def phases(title: str, about: str, rows_of: str, expr: str) -> barchart.Panel:
+def phases(title: str, about: str, rows_of: str, expr: str) -> BarChart:
     """A bar for each value of a label: its start's phases in their order, one after the other."""
+    order = [f"{rows_of}\\phase", *(phase.value for phase in Phase)]
     return (
-        bars(
+        bar_chart(
             title,
             about,
             rows_of,
             "phase",
             expr,
-            colours={phase.value: colour for phase, colour in PHASE_COLOURS.items()},
+            unit=Unit.SECONDS,
+            colours={phase.value: PHASE_COLOURS[phase].either for phase in Phase},
         )
-        .transformations([*_matrix(rows_of, "phase"), _ordered(rows_of)])
+        .transformations([_matrix(rows_of, "phase"), _organize(order)])
         .orientation(kinds.VizOrientation.HORIZONTAL)
         .stacking(kinds.StackingMode.NORMAL)
         .show_value(kinds.VisibilityMode.NEVER)
-        .unit(SECONDS)
     )
 
 
-def sheet(
+def table(
     title: str,
     about: str,
-    columns: Mapping[str, tuple[str, str]],
+    columns: Mapping[str, tuple[str, Unit]],
     *,
     labels: Sequence[str],
-) -> table.Panel:
-    """A table: ``columns`` are heading to query and unit, joined where ``labels`` are the same."""
-    panel = (
-        table.Panel()
-        .title(title)
-        .description(about)
-        .datasource(SOURCE)
-        .targets(_lettered([rows(expr) for expr, _ in columns.values()]))
-        .cell_height(kinds.TableCellHeight.SM)
-        .thresholds(plain())
-    )
+    bars: Mapping[str, str] | None = None,
+    sorted_by: str = "",
+    empty: str = "",
+) -> Table:
+    """``columns`` are heading to query and unit, joined where ``labels`` are the same.
+
+    ``bars`` are the headings whose values are drawn as bars too, with their colours; ``sorted_by``
+    is the heading of which the smallest is on top.
+    """
     # A column of a single query is called Value, of several Value #A, Value #B, ...
     several = len(columns) > 1
     fields = [f"Value #{_letter(n)}" if several else "Value" for n in range(len(columns))]
-    organize = {
-        "excludeByName": {"Time": True},
-        "indexByName": {name: place for place, name in enumerate([*labels, *fields])},
-        "renameByName": dict(zip(fields, columns, strict=True)),
-    }
     merge = [models.DataTransformerConfig(id_val="merge", options={})] if several else []
-    panel = panel.transformations(
-        [*merge, models.DataTransformerConfig(id_val="organize", options=organize)]
+    shown = _organize([*labels, *fields], renamed=dict(zip(fields, columns, strict=True)))
+    panel = (
+        _asking(Table(), title, about, *(_rows(expr) for expr, _ in columns.values()))
+        .cell_height(kinds.TableCellHeight.SM)
+        .thresholds(_plain())
+        .transformations([*merge, shown])
     )
     for heading, (_, unit) in columns.items():
         panel = panel.override_by_name(heading, [_set("unit", unit)])
-    return panel
+    for heading, colour in (bars or {}).items():
+        cell = {"type": "gauge", "mode": "basic", "valueDisplayMode": "text"}
+        look = [_set("custom.cellOptions", cell), _set("color", _fixed(colour)), _set("min", 0)]
+        panel = panel.override_by_name(heading, look)
+    if sorted_by:
+        by = common.TableSortByFieldState().display_name(sorted_by).desc(False)  # noqa: FBT003
+        panel = panel.sort_by([by])
+    return panel.no_value(empty) if empty else panel
 
 
-def bar_cell(panel: table.Panel, heading: str, unit: str, colour: str) -> table.Panel:
-    """The same with a column whose values are drawn as bars too."""
-    bar = {"type": "gauge", "mode": "basic", "valueDisplayMode": "text"}
-    return panel.override_by_name(
-        heading,
-        [
-            _set("unit", unit),
-            _set("custom.cellOptions", bar),
-            _set("color", _fixed(colour)),
-            _set("min", 0),
-        ],
-    )
-
-
-def sorted_by(panel: table.Panel, heading: str) -> table.Panel:
-    """The same with the smallest of a column on top."""
-    return panel.sort_by([common.TableSortByFieldState().display_name(heading).desc(False)])  # noqa: FBT003
-
-
-def warmth(title: str, about: str, expr: str) -> heatmap.Panel:
-    """How often which value came, over time."""
+def heatmap(title: str, about: str, expr: str) -> Heatmap:
+    """How often which value came, over time; ``expr`` is a histogram's buckets."""
+    buckets = query(expr, "{{le}}").format(formats.PromQueryFormat.HEATMAP)
     return (
-        heatmap.Panel()
-        .title(title)
-        .description(about)
-        .datasource(SOURCE)
-        .targets(_lettered([buckets(expr)]))
+        _asking(Heatmap(), title, about, buckets)
         .calculate(False)  # noqa: FBT003 - the SDK's way
-        .color(heatmap.HeatmapColorOptions().scheme("Blues").steps(64).exponent(0.5).fill(BLUE))
+        .color(HeatmapColorOptions().scheme("Blues").steps(64).exponent(0.5).fill(BLUE))
         .cell_gap(1)
         .hide_y_histogram()
         .mode(kinds.TooltipDisplayMode.SINGLE)
@@ -330,63 +300,75 @@ def warmth(title: str, about: str, expr: str) -> heatmap.Panel:
     )
 
 
-def rising(limits: tuple[float, float]) -> dashboard.ThresholdsConfig:
+def rising(limits: tuple[float, float]) -> _Limits:
     """Green, from the first limit on orange, from the second on red."""
     return _thresholds([(None, GREEN), (limits[0], ORANGE), (limits[1], RED)])
 
 
-def falling(limits: tuple[float, float]) -> dashboard.ThresholdsConfig:
+def falling(limits: tuple[float, float]) -> _Limits:
     """Red, from the first limit on orange, from the second on green."""
     return _thresholds([(None, RED), (limits[0], ORANGE), (limits[1], GREEN)])
 
 
-def none_is_good() -> dashboard.ThresholdsConfig:
+def none_is_good() -> _Limits:
     """Green at 0, red from 1 on."""
     return _thresholds([(None, GREEN), (1, RED)])
 
 
-def plain() -> dashboard.ThresholdsConfig:
+def _plain() -> _Limits:
     """A figure that is neither good nor bad."""
     return _thresholds([(None, BLUE)])
 
 
-def _thresholds(of: Sequence[tuple[float | None, str]]) -> dashboard.ThresholdsConfig:
+def _thresholds(of: Sequence[tuple[float | None, str]]) -> _Limits:
     made = [models.Threshold(value=value, color=colour) for value, colour in of]
     return dashboard.ThresholdsConfig().mode(models.ThresholdsMode.ABSOLUTE).steps(made)
+
+
+def _asking(panel: _Panel, title: str, about: str, *queries: prometheus.Dataquery) -> _Panel:
+    targets: list[Any] = [
+        one.ref_id(_letter(place)).datasource(SOURCE).editor_mode(formats.QueryEditorMode.CODE)
+        for place, one in enumerate(queries)
+    ]
+    return panel.title(title).description(about).datasource(SOURCE).targets(targets)
+
+
+_Number = TypeVar("_Number", BarGauge, Gauge, Stat)
+
+
+def _newest(panel: _Number, limits: _Limits) -> _Number:
+    """Each series' newest value, in the colour of the limit it has reached."""
+    newest = common.ReduceDataOptions().calcs(["lastNotNull"]).fields("").values(False)  # noqa: FBT003
+    colours = _colours(models.FieldColorModeId.THRESHOLDS)
+    return panel.reduce_options(newest).color_scheme(colours).thresholds(limits)
 
 
 def _letter(place: int) -> str:
     return chr(ord("A") + place)
 
 
-def _lettered(queries: Sequence[prometheus.Dataquery]) -> list[Any]:
-    return [
-        one.ref_id(_letter(place)).datasource(SOURCE).editor_mode(formats.QueryEditorMode.CODE)
-        for place, one in enumerate(queries)
-    ]
-
-
-def _sorting(label: str, *, wanted: bool) -> list[models.DataTransformerConfig]:
+def _sorting(label: str) -> models.DataTransformerConfig:
     options = {"fields": {}, "sort": [{"field": label, "desc": False}]}
-    return [models.DataTransformerConfig(id_val="sortBy", options=options)] if wanted else []
+    return models.DataTransformerConfig(id_val="sortBy", options=options)
 
 
-def _matrix(rows_of: str, colours_of: str) -> list[models.DataTransformerConfig]:
+def _matrix(rows_of: str, colours_of: str) -> models.DataTransformerConfig:
     options = {
         "rowField": rows_of,
         "columnField": colours_of,
         "valueField": "Value",
         "emptyValue": "null",
     }
-    return [models.DataTransformerConfig(id_val="groupingToMatrix", options=options)]
+    return models.DataTransformerConfig(id_val="groupingToMatrix", options=options)
 
 
-def _ordered(rows_of: str) -> models.DataTransformerConfig:
-    order = [f"{rows_of}\\phase", *(phase.value for phase in Phase)]
+def _organize(
+    order: Sequence[str], renamed: Mapping[str, str] | None = None
+) -> models.DataTransformerConfig:
     options = {
-        "excludeByName": {},
+        "excludeByName": {"Time": True},
         "indexByName": {name: place for place, name in enumerate(order)},
-        "renameByName": {},
+        "renameByName": renamed or {},
     }
     return models.DataTransformerConfig(id_val="organize", options=options)
 
@@ -416,7 +398,3 @@ def _legend() -> common.VizLegendOptions:
 def _tooltip() -> common.VizTooltipOptions:
     tip = common.VizTooltipOptions().mode(kinds.TooltipDisplayMode.MULTI)
     return tip.sort(kinds.SortOrder.DESCENDING)
-
-
-def _newest() -> common.ReduceDataOptions:
-    return common.ReduceDataOptions().calcs(["lastNotNull"]).fields("").values(False)  # noqa: FBT003

@@ -3,7 +3,6 @@
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from types import TracebackType
 from typing import Any, Final, Self
 
 import httpx
@@ -48,7 +47,7 @@ class Grafana:
             )
         except httpx.InvalidURL as error:
             raise UsageError(
-                f"{url} is no address of a Grafana: {error}.",
+                f"{url} is not the URL of a Grafana: {error}.",
                 remedy=f"Correct --url, {URL} or {SERVICES['grafana'].variable}.",
             ) from error
         if isinstance(credential, tuple):
@@ -59,12 +58,7 @@ class Grafana:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        value: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._http.close()
 
     def health(self) -> Mapping[str, Any]:
@@ -117,7 +111,7 @@ class Grafana:
         try:
             return answer.json()
         except ValueError as error:
-            raise GrafanaRefusedError(f"{method} {path}: the answer is no JSON.") from error
+            raise GrafanaRefusedError(f"{method} {path}: the answer is not JSON.") from error
 
     def _nobody(self, why: str) -> NoGrafanaError:
         return NoGrafanaError(

@@ -15,9 +15,8 @@ from lab.errors import LabError
 from lab.observe.grafana.api import SOURCE, Grafana, GrafanaRefusedError
 from lab.observe.render.board import Board, Panel
 from lab.observe.render.prometheus import Prometheus
-from lab.observe.render.templating import Scope
 from lab.observe.render.timespan import Span, seconds_of
-from lab.observe.render.variables import resolve
+from lab.observe.render.variables import Scope, resolve
 from lab.process import run
 
 ALERT: Final = "lab-prometheus-alerts"
@@ -129,11 +128,11 @@ def _panels(
     now = time.time()
     span = Span(start=now - seconds_of(since.removeprefix("now-")), end=now)
     try:
-        scope = resolve(board, prometheus=prometheus, span=span, given={}, scope=Scope())
+        scope = resolve(board, prometheus=prometheus, span=span, given={})
     except LabError as error:
         yield BoardFault(what=f"{board.title}: variables", good=False, seen=error.what)
         return
-    for panel in board.queried():
+    for panel in (one for one in board.panels if one.targets):
         yield _panel(grafana, board, panel, scope, f"now-{panel.since}" if panel.since else since)
 
 

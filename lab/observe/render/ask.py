@@ -5,14 +5,13 @@ from concurrent.futures import Future
 from dataclasses import dataclass
 from threading import Lock
 
+from lab.errors import UsageError
 from lab.observe.render.board import Annotation, Board, Panel, PanelQuery
 from lab.observe.render.frames import Frame, from_answer, single_value
 from lab.observe.render.prometheus import Prometheus, QueryRefusedError, Series
-from lab.observe.render.templating import Scope
 from lab.observe.render.timespan import QueryStep, Span, seconds_of
 from lab.observe.render.transform import transformed
-
-_LEGEND = r"{{%s}}"
+from lab.observe.render.variables import Scope
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,7 +32,6 @@ class QueryResult:
     frames: Sequence[Frame]
     asked: Sequence[Asked]
     span: Span
-    pace: QueryStep
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,48 +49,51 @@ class Oracle:
     """Asks each distinct query once, however many panels show it. Safe for several threads."""
 
     def __init__(self, prometheus: Prometheus, *, scrape: float) -> None:
-        self._prometheus = prometheus
+        self.prometheus = prometheus
         self._scrape = scrape
         self._lock = Lock()
         self._known: dict[tuple[object, ...], Future[Sequence[Series]]] = {}
 
-    def panel(self, panel: Panel, scope: Scope, *, span: Span, width: int) -> QueryResult:
+    def panel(self, panel: Panel, scope: Scope, *, span: Span) -> QueryResult:
         """All queries of a panel, with its transformations applied.
 
         A refused query is told in ``asked`` rather than raised: the rest of the page is drawn.
-        Raises ``UsageError`` for a transformation that is not known.
+        Raises ``UsageError`` for a variable that stands for nothing.
         """
         if panel.since:
             span = span.reaching_back(seconds_of(panel.since.removeprefix("now-")))
-        points = min(panel.points or width, width)
-        pace = self._pace(panel.interval, span, points)
+        pace = QueryStep.of(span, points=panel.width, scrape=self._scrape)
+        filled = scope.at(span, pace)
         frames: list[Frame] = []
         asked = []
         for target in panel.targets:
-            own = self._pace(target.interval or panel.interval, span, points)
-            expr = scope.at(span, own).query(target.expr)
+            if unknown := filled.unknown(target.expr):
+                raise UsageError(
+                    f"The variable {', '.join(unknown)} is not read here.",
+                    remedy="Say what it is: --var NAME=VALUE.",
+                )
+            expr = filled.query(target.expr)
             try:
-                series = self._series(target, expr, span=span, step=own.step)
+                series = self._series(target, expr, span=span, step=pace.step)
             except QueryRefusedError as error:
                 asked.append(Asked(ref=target.ref, expr=expr, empty=True, refused=error.what))
                 continue
-            filled = _with_legend(target, scope, expr)
-            made = from_answer(filled, series, step=own.step)
+            named = target.model_copy(update={"expr": expr, "legend": scope.words(target.legend)})
+            made = from_answer(named, series, step=pace.step)
             frames += made
-            empty = all(frame.empty for frame in made)
-            asked.append(Asked(ref=target.ref, expr=expr, empty=empty))
-        shown = transformed(single_value(frames), panel.transformations)
-        return QueryResult(frames=shown, asked=asked, span=span, pace=pace)
+            asked.append(Asked(ref=target.ref, expr=expr, empty=all(frame.empty for frame in made)))
+        shown = transformed(single_value(frames), panel.source.get("transformations") or [])
+        return QueryResult(frames=shown, asked=asked, span=span)
 
     def events(self, board: Board, scope: Scope, *, span: Span) -> Sequence[AnnotationEvent]:
         """What the board's annotations find. Raises ``QueryRefusedError``."""
         found: list[AnnotationEvent] = []
         for annotation in board.annotations:
             step = max(seconds_of(annotation.step), span.seconds / 2000)
-            pace = QueryStep.of(span, points=2000, least=step, scrape=self._scrape)
+            pace = QueryStep.of(span, points=2000, scrape=self._scrape)
             expr = scope.at(span, pace).query(annotation.expr)
             try:
-                series = self._prometheus.range(expr, span=span, step=step)
+                series = self.prometheus.range(expr, span=span, step=step)
             except QueryRefusedError as error:
                 raise QueryRefusedError(
                     f"{board.title}, annotation {annotation.name}: Prometheus refuses {expr}:"
@@ -101,10 +102,6 @@ class Oracle:
             for one in series:
                 found += _events(annotation, one, span=span, step=step)
         return sorted(found, key=lambda event: event.start)
-
-    def _pace(self, interval: str, span: Span, points: int) -> QueryStep:
-        least = seconds_of(interval) if interval else self._scrape
-        return QueryStep.of(span, points=points, least=least, scrape=least)
 
     def _series(
         self, target: PanelQuery, expr: str, *, span: Span, step: float
@@ -118,23 +115,13 @@ class Oracle:
         if mine:
             try:
                 future.set_result(
-                    self._prometheus.instant(expr, at=span.end)
+                    self.prometheus.instant(expr, at=span.end)
                     if target.instant
-                    else self._prometheus.range(expr, span=span, step=step)
+                    else self.prometheus.range(expr, span=span, step=step)
                 )
             except BaseException as error:  # noqa: BLE001 - whoever waits must hear of it
                 future.set_exception(error)
         return future.result()
-
-
-def _with_legend(target: PanelQuery, scope: Scope, expr: str) -> PanelQuery:
-    return PanelQuery(
-        ref=target.ref,
-        expr=expr,
-        legend=scope.words(target.legend),
-        instant=target.instant,
-        format=target.format,
-    )
 
 
 def _events(
@@ -168,5 +155,5 @@ def _runs(times: Sequence[float], step: float) -> Sequence[tuple[float, float]]:
 
 def _filled(text: str, labels: Mapping[str, str]) -> str:
     for key, value in labels.items():
-        text = text.replace(_LEGEND % key, value)
+        text = text.replace(f"{{{{{key}}}}}", value)
     return text

@@ -2,126 +2,182 @@
 
 import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from string import ascii_uppercase
 from typing import Any, Final
+
+from pydantic import (
+    AliasChoices,
+    AliasPath,
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    model_validator,
+)
 
 from lab.errors import UsageError
 
 _GRAFANAS_OWN: Final = frozenset({"grafana", "datasource"})
-_LETTERS: Final = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+_COLUMNS: Final = 24
+_GAP: Final = 8
+_PAGE: Final = 1280
+_MARGIN: Final = 32
+"""Pixels, but for the columns."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class PanelQuery:
+class _Part(BaseModel):
+    """Of a dashboard's JSON what is drawn; what is null or empty there is as if it were absent."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore", populate_by_name=True)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _without_nothing(cls, raw: Any) -> Any:
+        if not isinstance(raw, Mapping):
+            return raw
+        return {key: value for key, value in raw.items() if value not in (None, "")}
+
+
+class PanelQuery(_Part):
     """One query of a panel."""
 
-    ref: str
+    ref: str = Field(alias="refId")
     expr: str
-    legend: str = "__auto"
+    legend: str = Field(default="__auto", alias="legendFormat")
     instant: bool = False
     format: str = "time_series"
     """``time_series``, ``table`` or ``heatmap``."""
-    interval: str = ""
 
 
-@dataclass(frozen=True, kw_only=True)
-class GridPosition:
+class GridPosition(_Part):
     """Where a panel stands, in cells of a grid of 24 columns."""
 
-    x: int
-    y: int
-    w: int
-    h: int
+    x: int = 0
+    y: int = 0
+    w: int = 12
+    h: int = 8
 
 
-@dataclass(frozen=True, kw_only=True)
-class Panel:
+class Panel(_Part):
     """A panel as its file has it; foreign parts stay as JSON."""
 
-    id: int
-    title: str
-    kind: str
-    place: GridPosition
+    title: str = ""
+    kind: str = Field(alias="type")
+    place: GridPosition = Field(default_factory=GridPosition, alias="gridPos")
     description: str = ""
     targets: Sequence[PanelQuery] = ()
-    options: Mapping[str, Any] = field(default_factory=dict)
-    defaults: Mapping[str, Any] = field(default_factory=dict)
-    overrides: Sequence[Mapping[str, Any]] = ()
-    transformations: Sequence[Mapping[str, Any]] = ()
-    interval: str = ""
-    points: int | None = None
-    """At most so many, else as many as it is wide."""
-    since: str = ""
+    since: str = Field(default="", alias="timeFrom")
     """A range of its own instead of the board's, such as ``24h``."""
-    repeat: str = ""
-    downwards: bool = False
-    """Repeated panels stand below each other."""
-    per_row: int = 4
-    transparent: bool = False
-    collapsed: Sequence["Panel"] = ()
-    """Of a row that is folded: what it holds."""
+    source: Mapping[str, Any]
+    """All of it, but for what is switched off."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _switched_on(cls, raw: Mapping[str, Any]) -> Mapping[str, Any]:
+        targets = [one for one in raw.get("targets") or [] if not one.get("hide")]
+        changes = [one for one in raw.get("transformations") or [] if not one.get("disabled")]
+        queries = [
+            # With both, Grafana draws the range; the instant one is for tables in Explore.
+            {"refId": letter, **one, "instant": bool(one.get("instant")) and not one.get("range")}
+            for letter, one in zip(ascii_uppercase, targets, strict=False)
+            if "expr" in one
+        ]
+        own = {**raw, "targets": targets, "transformations": changes}
+        return {**raw, "targets": queries, "source": own}
+
+    @property
+    def options(self) -> Mapping[str, Any]:
+        """What its kind alone has."""
+        return self.source.get("options") or {}
+
+    @property
+    def defaults(self) -> Mapping[str, Any]:
+        """How its columns are shown, unless an override says otherwise."""
+        return (self.source.get("fieldConfig") or {}).get("defaults") or {}
+
+    @property
+    def width(self) -> int:
+        """Pixels on a page of 1280."""
+        column = (_PAGE - _MARGIN - (_COLUMNS - 1) * _GAP) / _COLUMNS
+        return round(self.place.w * (column + _GAP) - _GAP)
 
 
-@dataclass(frozen=True, kw_only=True)
-class Variable:
+class Variable(_Part):
     """A choice at the top of a board."""
 
     name: str
-    kind: str
+    kind: str = Field(alias="type")
     label: str = ""
     query: str = ""
     regex: str = ""
     multi: bool = False
-    include_all: bool = False
-    all_value: str = ""
+    include_all: bool = Field(default=False, alias="includeAll")
+    all_value: str = Field(default="", alias="allValue")
     sort: int = 0
     current: Sequence[str] = ()
-    hidden: bool = False
+
+    @model_validator(mode="before")
+    @classmethod
+    def _flat(cls, raw: Mapping[str, Any]) -> Mapping[str, Any]:
+        query, value = raw.get("query"), (raw.get("current") or {}).get("value")
+        values = value if isinstance(value, list) else [value]
+        return {
+            **raw,
+            "query": query.get("query") if isinstance(query, Mapping) else query,
+            "current": [str(one) for one in values if one not in (None, "")],
+        }
 
 
-@dataclass(frozen=True, kw_only=True)
-class Annotation:
+class Annotation(_Part):
     """Moments that Prometheus knows, drawn over every curve."""
 
-    name: str
-    expr: str
-    colour: str
-    title: str = ""
-    text: str = ""
+    name: str = ""
+    expr: str = Field(
+        default="", validation_alias=AliasChoices("expr", AliasPath("target", "expr"))
+    )
+    colour: str = Field(default="blue", alias="iconColor")
+    title: str = Field(default="", alias="titleFormat")
+    text: str = Field(default="", alias="textFormat")
     step: str = "60s"
-    value_is_time: bool = False
+    value_is_time: bool = Field(default=False, alias="useValueForTime")
 
 
-@dataclass(frozen=True, kw_only=True)
-class BoardLink:
+class BoardLink(_Part):
     """A link at the top of a board."""
 
-    title: str
-    url: str
+    title: str = ""
+    url: str = ""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Board:
+class Board(_Part):
     """A dashboard."""
 
     uid: str
     title: str
-    panels: Sequence[Panel]
+    panels: Sequence[Panel] = ()
     description: str = ""
-    variables: Sequence[Variable] = ()
+    variables: Sequence[Variable] = Field(
+        default=(), validation_alias=AliasPath("templating", "list")
+    )
     annotations: Sequence[Annotation] = ()
     elsewhere: Sequence[str] = ()
     """Annotations that only Grafana keeps, by name: they cannot be drawn from Prometheus."""
     links: Sequence[BoardLink] = ()
-    since: str = "now-1h"
-    until: str = "now"
+    since: str = Field(default="now-1h", validation_alias=AliasPath("time", "from"))
+    until: str = Field(default="now", validation_alias=AliasPath("time", "to"))
 
-    def queried(self) -> Iterator[Panel]:
-        """Every panel that asks something, folded ones too."""
-        for panel in self.panels:
-            yield from (one for one in (panel, *panel.collapsed) if one.targets)
+    @model_validator(mode="before")
+    @classmethod
+    def _annotated(cls, raw: Mapping[str, Any]) -> Mapping[str, Any]:
+        marks = (raw.get("annotations") or {}).get("list") or []
+        marks = [mark for mark in marks if mark.get("enable", True) and not mark.get("builtIn")]
+        return {
+            **raw,
+            "annotations": [mark for mark in marks if not _of_grafana(mark)],
+            "elsewhere": [str(mark.get("name", "")) for mark in marks if _of_grafana(mark)],
+        }
 
 
 def find(folder: Path, chosen: Sequence[str] = ()) -> Sequence[Board]:
@@ -162,125 +218,23 @@ def _as_linked(boards: Sequence[Board]) -> Sequence[Board]:
 def read(file: Path) -> Board:
     """A dashboard's file. Raises ``UsageError`` that names it when it is none."""
     try:
-        document = json.loads(file.read_text(encoding="utf-8"))
-        return parse(document)
+        return Board.model_validate(json.loads(file.read_text(encoding="utf-8")))
     except OSError as error:
         raise UsageError(f"{file} cannot be read: {error.strerror}.") from error
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (ValueError, TypeError, AttributeError) as error:
+        why = str(error)
+        if isinstance(error, ValidationError):
+            first = error.errors()[0]
+            why = f"{'.'.join(map(str, first['loc']))}: {first['msg']}"
         raise UsageError(
-            f"{file} is no dashboard of Grafana's: {type(error).__name__} {error}.",
+            f"{file} is not a Grafana dashboard: {why}.",
             remedy="Make it again: lab observe boards.",
         ) from error
-
-
-def parse(document: Mapping[str, Any]) -> Board:
-    """A dashboard's JSON. Raises ``KeyError`` and the like when it is none."""
-    time = document.get("time") or {}
-    marks = (document.get("annotations") or {}).get("list") or []
-    marks = [mark for mark in marks if mark.get("enable", True) and not mark.get("builtIn")]
-    return Board(
-        uid=str(document["uid"]),
-        title=str(document["title"]),
-        description=document.get("description") or "",
-        panels=[_panel(panel) for panel in document.get("panels") or []],
-        variables=[_variable(one) for one in (document.get("templating") or {}).get("list") or []],
-        annotations=[_annotation(mark) for mark in marks if not _of_grafana(mark)],
-        elsewhere=[str(mark.get("name", "")) for mark in marks if _of_grafana(mark)],
-        links=[
-            BoardLink(title=link.get("title") or "", url=link.get("url") or "")
-            for link in document.get("links") or []
-            if link.get("url")
-        ],
-        since=time.get("from") or "now-1h",
-        until=time.get("to") or "now",
-    )
 
 
 def _of_grafana(mark: Mapping[str, Any]) -> bool:
     source = mark.get("datasource")
     return isinstance(source, Mapping) and source.get("type") in _GRAFANAS_OWN
-
-
-def _panel(raw: Mapping[str, Any]) -> Panel:
-    config = raw.get("fieldConfig") or {}
-    grid = raw.get("gridPos") or {}
-    targets = [
-        _target(target, place)
-        for place, target in enumerate(raw.get("targets") or [])
-        if not target.get("hide")
-    ]
-    return Panel(
-        id=int(raw.get("id") or 0),
-        title=raw.get("title") or "",
-        kind=str(raw["type"]),
-        place=GridPosition(
-            x=int(grid.get("x", 0)),
-            y=int(grid.get("y", 0)),
-            w=int(grid.get("w", 12)),
-            h=int(grid.get("h", 8)),
-        ),
-        description=raw.get("description") or "",
-        targets=targets,
-        options=raw.get("options") or {},
-        defaults=config.get("defaults") or {},
-        overrides=config.get("overrides") or [],
-        transformations=[t for t in raw.get("transformations") or [] if not t.get("disabled")],
-        interval=raw.get("interval") or "",
-        points=raw.get("maxDataPoints"),
-        since=raw.get("timeFrom") or "",
-        repeat=raw.get("repeat") or "",
-        downwards=raw.get("repeatDirection") == "v",
-        per_row=int(raw.get("maxPerRow") or 4),
-        transparent=bool(raw.get("transparent")),
-        collapsed=[_panel(inner) for inner in raw.get("panels") or []],
-    )
-
-
-def _target(raw: Mapping[str, Any], place: int) -> PanelQuery:
-    source = raw.get("datasource")
-    kind = source.get("type") if isinstance(source, Mapping) else None
-    if "expr" not in raw:
-        raise ValueError(f"a query of the data source {kind or 'unknown'} has no PromQL")
-    return PanelQuery(
-        ref=raw.get("refId") or _LETTERS[place % len(_LETTERS)],
-        expr=raw["expr"],
-        legend=raw.get("legendFormat") or "__auto",
-        # With both, Grafana draws the range; the instant one is for tables in Explore.
-        instant=bool(raw.get("instant")) and not raw.get("range"),
-        format=raw.get("format") or "time_series",
-        interval=raw.get("interval") or "",
-    )
-
-
-def _variable(raw: Mapping[str, Any]) -> Variable:
-    current = (raw.get("current") or {}).get("value")
-    values = current if isinstance(current, list) else [] if current in (None, "") else [current]
-    query = raw.get("query")
-    return Variable(
-        name=raw["name"],
-        kind=raw["type"],
-        label=raw.get("label") or "",
-        query=(query.get("query") or "") if isinstance(query, Mapping) else str(query or ""),
-        regex=raw.get("regex") or "",
-        multi=bool(raw.get("multi")),
-        include_all=bool(raw.get("includeAll")),
-        all_value=raw.get("allValue") or "",
-        sort=int(raw.get("sort") or 0),
-        current=[str(value) for value in values],
-        hidden=raw.get("hide") == 2,
-    )
-
-
-def _annotation(raw: Mapping[str, Any]) -> Annotation:
-    return Annotation(
-        name=raw.get("name") or "",
-        expr=raw.get("expr") or (raw.get("target") or {}).get("expr") or "",
-        colour=raw.get("iconColor") or "blue",
-        title=raw.get("titleFormat") or "",
-        text=raw.get("textFormat") or "",
-        step=raw.get("step") or "60s",
-        value_is_time=raw.get("useValueForTime") in (True, "on", "true"),
-    )
 
 
 def link_to(url: str, uids: Sequence[str]) -> str:

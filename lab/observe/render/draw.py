@@ -8,20 +8,18 @@ from enum import StrEnum, unique
 from typing import Final
 
 from lab.errors import LabError, UsageError
-from lab.observe.render.ask import AnnotationEvent, Asked, Oracle, QueryResult
-from lab.observe.render.board import Board
-from lab.observe.render.grid import Placed, Section, sections
-from lab.observe.render.panels import bars, curves, heat, numbers, others, table, words
+from lab.observe.render.ask import AnnotationEvent, Asked, Oracle
+from lab.observe.render.board import Board, Panel
+from lab.observe.render.drawable import undrawn
+from lab.observe.render.panels import bars, curves, heat, numbers, table, words
 from lab.observe.render.panels.views import Sheet, View
 from lab.observe.render.prometheus import Prometheus, QueryRefusedError
-from lab.observe.render.templating import Scope
 from lab.observe.render.timespan import Span, moment, seconds_of
-from lab.observe.render.variables import resolve
+from lab.observe.render.variables import Scope, resolve
 
 _AT_ONCE: Final = 4
 _KINDS: Final[Mapping[str, Callable[[Sheet], View]]] = {
     "timeseries": curves.timeseries,
-    "trend": curves.timeseries,
     "stat": numbers.stat,
     "gauge": numbers.gauge,
     "bargauge": numbers.bar_gauge,
@@ -29,8 +27,6 @@ _KINDS: Final[Mapping[str, Callable[[Sheet], View]]] = {
     "table": table.table,
     "text": words.text,
     "heatmap": heat.heatmap,
-    "piechart": others.piechart,
-    "xychart": others.xychart,
 }
 
 
@@ -62,11 +58,11 @@ class DrawOptions:
 class Drawn:
     """A panel on the page."""
 
-    placed: Placed
+    panel: Panel
     title: str
     description: str
     state: PanelState
-    view: View | None
+    view: View | None = None
     asked: Sequence[Asked] = ()
     trouble: str = ""
 
@@ -77,27 +73,13 @@ class Drawn:
 
 
 @dataclass(frozen=True, kw_only=True)
-class DrawnSection:
-    """Panels below a row's title."""
-
-    title: str
-    panels: Sequence[Drawn]
-
-
-@dataclass(frozen=True, kw_only=True)
 class DrawnBoard:
     """A board on the page."""
 
     board: Board
     scope: Scope
     span: Span
-    sections: Sequence[DrawnSection]
-    events: Sequence[AnnotationEvent]
-
-    @property
-    def panels(self) -> Sequence[Drawn]:
-        """All of them, in their order."""
-        return [panel for section in self.sections for panel in section.panels]
+    panels: Sequence[Drawn]
 
     def of(self, *states: PanelState) -> Sequence[Drawn]:
         """Panels that ended so."""
@@ -129,7 +111,7 @@ def draw(
     now = time.time() if options.now is None else options.now
     oracle = Oracle(prometheus, scrape=prometheus.scrape_interval())
     with ThreadPoolExecutor(_AT_ONCE) as pool:
-        return [_board(board, boards, prometheus, oracle, pool, options, now) for board in boards]
+        return [_board(board, oracle, pool, options, now=now) for board in boards]
 
 
 def refuse_failed(drawn: Sequence[DrawnBoard]) -> None:
@@ -171,35 +153,17 @@ def _refuse_unknown(boards: Sequence[Board], given: Mapping[str, Sequence[str]])
 
 
 def _board(
-    board: Board,
-    boards: Sequence[Board],
-    prometheus: Prometheus,
-    oracle: Oracle,
-    pool: ThreadPoolExecutor,
-    options: DrawOptions,
-    now: float,
+    board: Board, oracle: Oracle, pool: ThreadPoolExecutor, options: DrawOptions, *, now: float
 ) -> DrawnBoard:
     span = _span(board, options, now)
-    start = Scope(builtin={"__dashboard": board.title, "__org": "1", "timezone": "utc"})
-    scope = resolve(board, prometheus=prometheus, span=span, given=options.given, scope=start)
+    scope = resolve(board, prometheus=oracle.prometheus, span=span, given=options.given)
     events = oracle.events(board, scope, span=span)
-    uids = [other.uid for other in boards]
 
-    def one(placed: Placed) -> Drawn:
-        return _panel(placed, oracle, span=span, events=events, uids=uids)
+    def one(panel: Panel) -> Drawn:
+        return _panel(panel, oracle, scope, span=span, events=events)
 
-    laid: Sequence[Section] = sections(board, scope)
-    done = iter(pool.map(one, [placed for section in laid for placed in section.placed]))
-    return DrawnBoard(
-        board=board,
-        scope=scope,
-        span=span,
-        events=events,
-        sections=[
-            DrawnSection(title=section.title, panels=[next(done) for _ in section.placed])
-            for section in laid
-        ],
-    )
+    ordered = sorted(board.panels, key=lambda panel: (panel.place.y, panel.place.x))
+    return DrawnBoard(board=board, scope=scope, span=span, panels=list(pool.map(one, ordered)))
 
 
 def _span(board: Board, options: DrawOptions, now: float) -> Span:
@@ -209,52 +173,34 @@ def _span(board: Board, options: DrawOptions, now: float) -> Span:
 
 
 def _panel(
-    placed: Placed,
+    panel: Panel,
     oracle: Oracle,
+    scope: Scope,
     *,
     span: Span,
     events: Sequence[AnnotationEvent],
-    uids: Sequence[str],
 ) -> Drawn:
-    panel, scope = placed.panel, placed.scope
-    title, description = scope.words(panel.title), scope.words(panel.description)
     drawn = Drawn(
-        placed=placed, title=title, description=description, state=PanelState.DRAWN, view=None
+        panel=panel,
+        title=scope.words(panel.title),
+        description=scope.words(panel.description),
+        state=PanelState.FAILED,
     )
-    if panel.kind not in _KINDS:
-        return replace(
-            drawn,
-            state=PanelState.FAILED,
-            trouble=f"panels of the kind {panel.kind} are not drawn here",
-        )
+    if unknown := undrawn(panel.source):
+        return replace(drawn, trouble="; ".join(unknown))
     try:
-        answer = oracle.panel(panel, scope, span=span, width=placed.width)
-        view = _KINDS[panel.kind](
-            Sheet(
-                panel=panel,
-                answer=answer,
-                scope=scope,
-                width=placed.width,
-                height=placed.height,
-                events=events,
-                uids=uids,
-            )
-        )
+        answer = oracle.panel(panel, scope, span=span)
     except QueryRefusedError:
         raise
     except UsageError as error:
-        return replace(drawn, state=PanelState.FAILED, trouble=str(error))
-    return replace(drawn, **_state(answer, view, placed))  # type: ignore[arg-type]
-
-
-def _state(answer: QueryResult, view: View, placed: Placed) -> Mapping[str, object]:
-    refused = [one for one in answer.asked if one.refused]
-    if refused:
+        return replace(drawn, trouble=str(error))
+    drawn = replace(drawn, asked=answer.asked)
+    if refused := [one for one in answer.asked if one.refused]:
         told = "; ".join(f"query {one.ref}, {one.expr}: {one.refused}" for one in refused)
-        return {"state": PanelState.FAILED, "asked": answer.asked, "trouble": told}
+        return replace(drawn, trouble=told)
     nothing = all(one.empty for one in answer.asked) or all(f.empty for f in answer.frames)
     if answer.asked and nothing:
-        said = str(placed.panel.defaults.get("noValue") or "")
-        state = PanelState.QUIET if said else PanelState.EMPTY
-        return {"state": state, "asked": answer.asked, "trouble": said}
-    return {"view": view, "asked": answer.asked}
+        said = str(panel.defaults.get("noValue") or "")
+        return replace(drawn, state=PanelState.QUIET if said else PanelState.EMPTY, trouble=said)
+    sheet = Sheet(panel=panel, answer=answer, scope=scope, events=events)
+    return replace(drawn, state=PanelState.DRAWN, view=_KINDS[panel.kind](sheet))

@@ -3,9 +3,9 @@
 import math
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from enum import StrEnum, unique
-from typing import Any, Final
+from typing import Final
 
 from lab.observe.render.board import PanelQuery
 from lab.observe.render.prometheus import Series
@@ -30,7 +30,6 @@ class Field:
     name: str
     kind: FieldKind
     values: Sequence[Value]
-    labels: Mapping[str, str] = field(default_factory=dict)
     given: str = ""
     """The name that the query's legend gives it, if any."""
 
@@ -49,7 +48,6 @@ class Frame:
     """Columns of equal length."""
 
     fields: Sequence[Field]
-    ref: str = ""
     step: float = 0.0
     """Seconds between values, if it came from a range."""
 
@@ -89,22 +87,19 @@ def from_answer(target: PanelQuery, series: Sequence[Series], *, step: float) ->
         case "table":
             return [_table(target, series)] if series else []
         case "heatmap":
-            return _buckets(target, series, step=step)
+            return _buckets(series, step=step)
         case _:
-            names = [_name(target, one.labels, series) for one in series]
-            return [
-                _curve(target, one, name, step=step)
-                for one, name in zip(series, names, strict=True)
-            ]
+            return [_curve(target, one, series, step=step) for one in series]
 
 
-def _curve(target: PanelQuery, series: Series, name: str, *, step: float) -> Frame:
+def _curve(target: PanelQuery, series: Series, others: Sequence[Series], *, step: float) -> Frame:
+    name = _name(target, series.labels, others)
     times, values = _even(series, step=0.0 if target.instant else step)
     columns = [
         Field(name="Time", kind=FieldKind.TIME, values=times),
-        Field(name="Value", kind=FieldKind.NUMBER, values=values, labels=series.labels, given=name),
+        Field(name="Value", kind=FieldKind.NUMBER, values=values, given=name),
     ]
-    return Frame(fields=columns, ref=target.ref, step=0.0 if target.instant else step)
+    return Frame(fields=columns, step=0.0 if target.instant else step)
 
 
 def _even(series: Series, *, step: float) -> tuple[Sequence[float], Sequence[float | None]]:
@@ -144,7 +139,7 @@ def _table(target: PanelQuery, series: Sequence[Series]) -> Frame:
     found = [None if math.isnan(value) else value for _, _, value in rows]
     # Named after its query when there are several: the panel renames a single one.
     value = Field(name=f"Value #{target.ref}", kind=FieldKind.NUMBER, values=found)
-    return Frame(fields=[*columns, value], ref=target.ref)
+    return Frame(fields=[*columns, value])
 
 
 def single_value(frames: Sequence[Frame]) -> Sequence[Frame]:
@@ -160,7 +155,7 @@ def single_value(frames: Sequence[Frame]) -> Sequence[Frame]:
     ]
 
 
-def _buckets(target: PanelQuery, series: Sequence[Series], *, step: float) -> Sequence[Frame]:
+def _buckets(series: Sequence[Series], *, step: float) -> Sequence[Frame]:
     """Cumulative buckets as one frame of counts per bucket, from the lowest ``le`` up."""
     known = [one for one in series if "le" in one.labels]
     ordered = sorted(known, key=lambda one: float(one.labels["le"]))
@@ -173,12 +168,11 @@ def _buckets(target: PanelQuery, series: Sequence[Series], *, step: float) -> Se
         points: Mapping[float, float] = dict(one.points)
         upto = [points.get(at, before) for at, before in zip(times, below, strict=True)]
         counts = [max(now - before, 0.0) for now, before in zip(upto, below, strict=True)]
-        name = one.labels["le"]
-        columns.append(Field(name=name, kind=FieldKind.NUMBER, values=counts, labels=one.labels))
+        columns.append(Field(name=one.labels["le"], kind=FieldKind.NUMBER, values=counts))
         below = upto
-    return [Frame(fields=columns, ref=target.ref, step=step)]
+    return [Frame(fields=columns, step=step)]
 
 
-def text_of(value: Any) -> str:
+def text_of(value: Value) -> str:
     """A value in a cell of text."""
     return "" if value is None else str(value)

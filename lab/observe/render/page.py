@@ -1,7 +1,6 @@
 """The page: one file, no network; Plotly is in it once, and may do nothing but draw."""
 
 import functools
-import json
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from importlib import metadata, resources
@@ -13,7 +12,6 @@ from markupsafe import Markup
 
 from lab.observe.render.board import BoardLink, link_to
 from lab.observe.render.draw import DrawnBoard, PanelState
-from lab.observe.render.panels.numbers import track
 from lab.observe.render.panels.views import Plot
 from lab.observe.render.panels.words import markdown
 from lab.observe.render.timespan import duration_text
@@ -38,16 +36,14 @@ def render(drawn: Sequence[DrawnBoard], *, source: str) -> str:
         .render(
             boards=drawn,
             key=_key,
-            figures=_script_json(figures),
+            figures=_thin(figures),
             plotly=_plotly() if figures else Markup(),
             plotly_version=metadata.version("plotly"),
             source=source,
             made=_when(max((board.span.end for board in drawn), default=0.0)),
-            when=_when,
             length=duration_text,
             links=functools.partial(_links, uids=uids),
             markdown=lambda text: markdown(text, uids),
-            track=track(),
             PanelState=PanelState,
         )
     )
@@ -56,13 +52,15 @@ def render(drawn: Sequence[DrawnBoard], *, source: str) -> str:
 @functools.cache
 def _environment() -> jinja2.Environment:
     """Everything printed is escaped, everything missing is an error."""
-    return jinja2.Environment(
+    made = jinja2.Environment(
         loader=jinja2.FileSystemLoader(TEMPLATES),
         autoescape=True,
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    made.policies["json.dumps_kwargs"] = {"separators": (",", ":"), "allow_nan": False}
+    return made
 
 
 def _plotly() -> Markup:
@@ -71,13 +69,6 @@ def _plotly() -> Markup:
     text = file.read_text(encoding="utf-8")
     # The only way out of a script is its end tag; strings of JavaScript may hold an escape.
     return Markup(text.replace("</script", "<\\/script"))  # noqa: S704 - pinned by its hash
-
-
-def _script_json(value: Mapping[str, Any]) -> Markup:
-    """JSON that may stand inside a script tag."""
-    text = json.dumps(_thin(value), separators=(",", ":"), ensure_ascii=False, allow_nan=False)
-    escaped = text.replace("<", "\\u003c").replace("\u2028", "\\u2028").replace("\u2029", "\\u2029")
-    return Markup(escaped)  # noqa: S704 - escaped above
 
 
 def _thin(value: Any) -> Any:

@@ -1,8 +1,7 @@
-"""Prometheus's HTTP API, as far as a dashboard asks it: only here a network is used."""
+"""Prometheus's HTTP API: only here it is asked over the network."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from types import TracebackType
 from typing import Any, Final, Self
 
 import httpx
@@ -38,7 +37,7 @@ class Prometheus:
     """One server. Safe to use from several threads."""
 
     def __init__(self, url: str, *, transport: httpx.BaseTransport | None = None) -> None:
-        self._url = url.rstrip("/")
+        self.url = url.rstrip("/")
         self._client = httpx.Client(
             timeout=_TIMEOUT, transport=transport, verify=tls.context(), trust_env=False
         )
@@ -46,17 +45,12 @@ class Prometheus:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        value: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._client.close()
 
     def instant(self, expr: str, *, at: float) -> Sequence[Series]:
         """One value a series. Raises ``QueryRefusedError``; a string or scalar is a series too."""
-        answer = self._ask("/api/v1/query", query=expr, time=f"{at:.3f}")
+        answer = self.ask("/api/v1/query", query=expr, time=f"{at:.3f}")
         return _series(answer)
 
     def range(self, expr: str, *, span: Span, step: float) -> Sequence[Series]:
@@ -65,7 +59,7 @@ class Prometheus:
         Raises ``QueryRefusedError``.
         """
         start, end = (int(edge / step) * step for edge in (span.start, span.end))
-        answer = self._ask(
+        answer = self.ask(
             "/api/v1/query_range",
             query=expr,
             start=f"{start:.3f}",
@@ -77,34 +71,30 @@ class Prometheus:
     def label_values(self, label: str, *, match: str, span: Span) -> Sequence[str]:
         """Every value that a label has on matching series, or on all."""
         more = {"match[]": match} if match else {}
-        found = self._ask(f"/api/v1/label/{label}/values", method="GET", **_edges(span), **more)
+        found = self.ask(f"/api/v1/label/{label}/values", method="GET", **_edges(span), **more)
         return [str(value) for value in found]
-
-    def label_names(self, *, match: str, span: Span) -> Sequence[str]:
-        """Every label that matching series have."""
-        more = {"match[]": match} if match else {}
-        return [str(name) for name in self._ask("/api/v1/labels", **_edges(span), **more)]
 
     def scrape_interval(self) -> float:
         """Seconds between two scrapes, as its configuration has it; Grafana's default if hidden."""
         try:
-            config = yaml.safe_load(self._ask("/api/v1/status/config", method="GET")["yaml"])
+            config = yaml.safe_load(self.ask("/api/v1/status/config", method="GET")["yaml"])
             return seconds_of(config["global"]["scrape_interval"])
         except (LabError, yaml.YAMLError, KeyError, TypeError):
             return _DEFAULT_SCRAPE_S
 
     def check(self) -> None:
         """Raise ``PrometheusError`` unless one answers."""
-        self._ask("/api/v1/query", query="1")
+        self.ask("/api/v1/query", query="1")
 
-    def _ask(self, path: str, *, method: str = "POST", **params: str) -> Any:
+    def ask(self, path: str, *, method: str = "POST", **params: str) -> Any:
+        """The data that it answers with. Raises ``PrometheusError``."""
         # As a form: queries of a board are longer than some servers take in an address.
         place: dict[str, Any] = {"data" if method == "POST" else "params": params}
         try:
-            answer = self._client.request(method, self._url + path, **place)
+            answer = self._client.request(method, self.url + path, **place)
         except (httpx.HTTPError, httpx.InvalidURL) as error:
             raise PrometheusError(
-                f"Prometheus does not answer at {self._url}: {str(error) or type(error).__name__}.",
+                f"Prometheus does not answer at {self.url}: {str(error) or type(error).__name__}.",
                 remedy="Start the stack (make up), or say where it is: --prometheus URL.",
             ) from error
         try:
@@ -114,7 +104,7 @@ class Prometheus:
             message = f"{document['errorType']}: {document['error']}"
         except (ValueError, KeyError, TypeError) as error:
             raise PrometheusError(
-                f"What answers at {self._url} is no Prometheus: {answer.status_code} on {path}.",
+                f"What answers at {self.url} is not Prometheus: {answer.status_code} on {path}.",
                 remedy="Say where Prometheus is: --prometheus URL.",
             ) from error
         raise QueryRefusedError(message)

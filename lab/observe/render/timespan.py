@@ -50,9 +50,9 @@ class QueryStep:
     rate: float
 
     @classmethod
-    def of(cls, span: Span, *, points: int, least: float, scrape: float) -> "QueryStep":
-        """``least`` is the panel's own shortest step, else ``scrape`` itself."""
-        shortest = max(least, span.seconds / _MOST_POINTS)
+    def of(cls, span: Span, *, points: int, scrape: float) -> "QueryStep":
+        """About so many ``points``, never closer than one ``scrape`` is to the next."""
+        shortest = max(scrape, span.seconds / _MOST_POINTS)
         step = max(rounded(span.seconds / max(points, 1)), shortest)
         # One more scrape than a step, so that neighbouring windows share a sample.
         return cls(step=step, rate=max(step + scrape, _SCRAPES * scrape))
@@ -82,7 +82,7 @@ def moment(text: str, now: float) -> float:
     """``now-6h`` as seconds since 1970; rounding to days (``now/d``) is not done."""
     found = _RELATIVE.match(text.split("/", maxsplit=1)[0])
     if not found:
-        raise UsageError(f"{text!r} is no time relative to now.", remedy="Write it like now-1h.")
+        raise UsageError(f"{text!r} is not a time relative to now.", remedy="Write it like now-1h.")
     return now - (seconds_of(found[1]) if found[1] else 0.0)
 
 

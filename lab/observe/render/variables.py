@@ -1,47 +1,117 @@
-"""What a board's variables stand for: asked of Prometheus, given by hand, or in the file."""
+"""A board's variables: what they stand for, and how that is filled into queries and titles.
+
+Drawn are ``$name`` and ``${name}``, of variables that ask ``label_values``. Any other variable
+stands for nothing unless a value is given by hand, and a panel that needs it is not drawn.
+"""
 
 import re
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 from lab.errors import UsageError
 from lab.observe.render.board import Board, Variable
 from lab.observe.render.prometheus import Prometheus, QueryRefusedError
-from lab.observe.render.templating import ALL, Chosen, Scope
-from lab.observe.render.timespan import Span
+from lab.observe.render.timespan import QueryStep, Span, duration_text
 
+_ALL: Final = "$__all"
+_REFERENCE: Final = re.compile(r"\$(\w+)|\$\{([^}]+)\}|\[\[([^\]]+)\]\]")
+_SPECIAL: Final = re.compile(r"[$^*{}\[\]'+?.()|]")
 _LABEL_VALUES: Final = re.compile(
     r"^label_values\((?:(.+),\s*)?([a-zA-Z_$][\w$]*)\s*\)\s*$", re.DOTALL
 )
-_LABEL_NAMES: Final = re.compile(r"^label_names\((.*)\)\s*$")
-_METRICS: Final = re.compile(r"^metrics\((.*)\)\s*$")
-_QUERY_RESULT: Final = re.compile(r"^query_result\((.+)\)\s*$", re.DOTALL)
 _NATURAL: Final = re.compile(r"(\d+)")
+_AS_THEY_COME: Final = (0, 1)
+"""Grafana's unsorted and alphabetical: Prometheus gives labels' values in that order."""
+_BY_NUMBERS: Final = 7
+
+
+@dataclass(frozen=True, kw_only=True)
+class Chosen:
+    """What a variable stands for now."""
+
+    values: Sequence[str]
+    several: bool = False
+    """It may stand for more than one, so it is used in regular expressions."""
+    everything: bool = False
+    all_value: str = ""
+    """Used as it is instead of all values, such as ``.*``."""
+    label: str = ""
+
+    @property
+    def text(self) -> str:
+        return "All" if self.everything else " + ".join(self.values)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Scope:
+    """All that can be filled in at one place of a board."""
+
+    chosen: Mapping[str, Chosen] = field(default_factory=dict)
+    builtin: Mapping[str, str] = field(default_factory=dict)
+
+    def at(self, span: Span, pace: QueryStep) -> "Scope":
+        """With the variables of time."""
+        times = {
+            "__interval": duration_text(pace.step),
+            "__rate_interval": duration_text(pace.rate),
+            "__range": f"{max(round(span.seconds), 1)}s",
+        }
+        return replace(self, builtin=times)
+
+    def query(self, text: str) -> str:
+        """Into PromQL: several values become a regular expression, quotes are escaped."""
+        return self._fill(text, _promql)
+
+    def words(self, text: str) -> str:
+        """Into a title or a text."""
+        return self._fill(text, lambda chosen: chosen.text)
+
+    def unknown(self, text: str) -> Sequence[str]:
+        """Names that are referred to and that nothing defines."""
+        names = (found[1] or found[2] or found[3] for found in _REFERENCE.finditer(text))
+        # $1 and the like belong to label_replace.
+        return [n for n in names if not n.isdigit() and n not in {*self.builtin, *self.chosen}]
+
+    def _fill(self, text: str, form: Callable[[Chosen], str]) -> str:
+        def one(found: re.Match[str]) -> str:
+            name = found[1] or found[2] or found[3]
+            chosen = self.chosen.get(name)
+            return self.builtin.get(name, found[0]) if chosen is None else form(chosen)
+
+        return _REFERENCE.sub(one, text)
+
+
+def _promql(chosen: Chosen) -> str:
+    if chosen.everything and chosen.all_value:
+        return chosen.all_value
+    if not chosen.several:
+        value = "".join(chosen.values)
+        return value.replace("\\", "\\\\").replace('"', '\\"')
+    escaped = [escape(value) for value in chosen.values]
+    return escaped[0] if len(escaped) == 1 else f"({'|'.join(escaped)})"
+
+
+def escape(value: str) -> str:
+    """A value inside a regular expression inside a PromQL string: each backslash is doubled."""
+    return _SPECIAL.sub(r"\\\\\g<0>", value.replace("\\", "\\\\\\\\")).replace('"', '\\"')
 
 
 def resolve(
-    board: Board,
-    *,
-    prometheus: Prometheus,
-    span: Span,
-    given: Mapping[str, Sequence[str]],
-    scope: Scope,
+    board: Board, *, prometheus: Prometheus, span: Span, given: Mapping[str, Sequence[str]]
 ) -> Scope:
     """Fill all in, in their order: a variable's query may use those before it.
 
     ``given`` are values by hand; a choice saved in the file counts when it is still there, else
     the first value does, as in Grafana. Raises ``UsageError`` and ``QueryRefusedError``.
     """
+    scope = Scope()
     for variable in board.variables:
-        try:
-            options = _options(variable, prometheus=prometheus, span=span, scope=scope)
-        except QueryRefusedError as error:
-            raise QueryRefusedError(
-                f"{board.title}, variable {variable.name}: Prometheus refuses"
-                f" {scope.query(variable.query)}: {error.what}"
-            ) from error
-        chosen = _choose(variable, options, given.get(variable.name, ()))
-        scope = Scope(chosen={**scope.chosen, variable.name: chosen}, builtin=scope.builtin)
+        by_hand = given.get(variable.name, ())
+        options = _options(variable, prometheus=prometheus, span=span, scope=scope, board=board)
+        if options is not None or by_hand:
+            chosen = _choose(variable, options or (), by_hand)
+            scope = Scope(chosen={**scope.chosen, variable.name: chosen})
     return scope
 
 
@@ -57,95 +127,41 @@ def parse_given(flags: Sequence[str]) -> Mapping[str, Sequence[str]]:
 
 
 def _options(
-    variable: Variable, *, prometheus: Prometheus, span: Span, scope: Scope
-) -> Sequence[str]:
-    match variable.kind:
-        case "query":
-            found = _ask(scope.query(variable.query), prometheus, span)
-            return _sorted(_kept(found, variable.regex), variable.sort)
-        case "custom" | "interval":
-            parts = re.split(r"(?<!\\),", variable.query)
-            # "text : value" has a name for people; queries get the value.
-            return [part.replace("\\,", ",").split(" : ")[-1].strip() for part in parts]
-        case "constant" | "textbox":
-            return [variable.query]
-        case _:  # the data source: there is only one here
-            return list(variable.current)
+    variable: Variable, *, prometheus: Prometheus, span: Span, scope: Scope, board: Board
+) -> Sequence[str] | None:
+    """The values to choose from; None for a variable of a kind that is not read here."""
+    query = scope.query(variable.query)
+    asked = _LABEL_VALUES.match(query)
+    if variable.kind != "query" or variable.regex or asked is None:
+        return None
+    if variable.sort not in (*_AS_THEY_COME, _BY_NUMBERS) or scope.unknown(variable.query):
+        return None
+    try:
+        found = prometheus.label_values(asked[2], match=(asked[1] or "").strip(), span=span)
+    except QueryRefusedError as error:
+        raise QueryRefusedError(
+            f"{board.title}, variable {variable.name}: Prometheus refuses {query}: {error.what}"
+        ) from error
+    return sorted(found, key=_natural) if variable.sort == _BY_NUMBERS else found
 
 
-def _ask(query: str, prometheus: Prometheus, span: Span) -> Sequence[str]:
-    if found := _LABEL_VALUES.match(query):
-        return prometheus.label_values(found[2], match=(found[1] or "").strip(), span=span)
-    if found := _LABEL_NAMES.match(query):
-        return prometheus.label_names(match=found[1].strip(), span=span)
-    if found := _METRICS.match(query):
-        names = prometheus.label_values("__name__", match="", span=span)
-        return [name for name in names if re.search(found[1], name)]
-    if found := _QUERY_RESULT.match(query):
-        return [
-            f"{_selector(series.labels)} {value:g} {at * 1000:.0f}"
-            for series in prometheus.instant(found[1], at=span.end)
-            for at, value in series.points[-1:]
-        ]
-    raise UsageError(
-        f"A variable asks {query!r}.",
-        remedy="Use label_values(metric, label), label_names(), metrics() or query_result().",
-    )
-
-
-def _selector(labels: Mapping[str, str]) -> str:
-    inner = ",".join(f'{k}="{v}"' for k, v in labels.items() if k != "__name__")
-    return f"{labels.get('__name__', '')}{{{inner}}}"
-
-
-def _kept(values: Sequence[str], regex: str) -> Sequence[str]:
-    """Those that match Grafana's ``/pattern/``; of its groups ``value`` or the first is kept."""
-    if not regex:
-        return values
-    bare = regex[1:].rsplit("/", 1)[0] if regex.startswith("/") else regex
-    pattern = re.compile(re.sub(r"\(\?<(?=[a-zA-Z])", "(?P<", bare))
-    group = "value" if "value" in pattern.groupindex else 1 if pattern.groups else None
-    found = [(value, pattern.search(value)) for value in values]
-    return list(dict.fromkeys(v if group is None else m[group] for v, m in found if m))
-
-
-def _sorted(values: Sequence[str], how: int) -> Sequence[str]:
-    """Grafana's numbers: 0 as they come, odd upwards, even downwards."""
-    keys: Mapping[int, Callable[[str], object]] = {
-        1: lambda text: text,
-        2: _number,
-        3: str.lower,
-        4: lambda text: [(int(p) if p.isdigit() else 0, p) for p in _NATURAL.split(text)],
-    }
-    if how == 0:
-        return values
-    key = keys[(how + 1) // 2]
-    return sorted(values, key=key, reverse=how % 2 == 0)  # type: ignore[arg-type]
-
-
-def _number(text: str) -> float:
-    found = re.search(r"-?\d+(?:\.\d+)?", text)
-    return float(found[0]) if found else -1.0
+def _natural(text: str) -> list[tuple[int, str]]:
+    return [(int(part) if part.isdigit() else 0, part) for part in _NATURAL.split(text)]
 
 
 def _choose(variable: Variable, options: Sequence[str], given: Sequence[str]) -> Chosen:
     several = variable.multi or variable.include_all
-    look = {"label": variable.label or variable.name, "hidden": variable.hidden}
-    wanted = [value for value in given or variable.current if given or value in {*options, ALL}]
-    if any(value in (ALL, "All") for value in wanted) and variable.include_all:
+    label = variable.label or variable.name
+    wanted = given or [value for value in variable.current if value in {*options, _ALL}]
+    if variable.include_all and (not wanted or {_ALL, "All"} & set(wanted)):
+        # No value at all matches nothing rather than everything, as "" would.
+        all_value = variable.all_value or ("" if options else "__none__")
         return Chosen(
-            values=options,
-            several=several,
-            everything=True,
-            # No value at all matches nothing rather than everything, as "" would.
-            all_value=variable.all_value or ("" if options else "__none__"),
-            **look,  # type: ignore[arg-type]
+            values=options, several=several, everything=True, all_value=all_value, label=label
         )
-    if not wanted and variable.include_all:
-        return _choose(variable, options, [ALL])
     if len(wanted) > 1 and not several:
         raise UsageError(
             f"The variable {variable.name} has one value, not {len(wanted)}.",
             remedy=f"Say --var {variable.name}=VALUE once.",
         )
-    return Chosen(values=wanted or options[:1], several=several, **look)  # type: ignore[arg-type]
+    return Chosen(values=wanted or options[:1], several=several, label=label)

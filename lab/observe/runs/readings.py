@@ -19,24 +19,6 @@ from lab.spec import Phase
 SUMMARY_FILE: Final = "summary.json"
 SCHEMA: Final = 1
 
-HELP: Final[Mapping[str, str]] = {
-    "lab_bench_start_seconds": "Cold start, from asking for the container to its first prediction:"
-    " quantiles that the run has enough samples for.",
-    "lab_bench_start_seconds_lower": "Lower end of the 95 % interval of the median start.",
-    "lab_bench_start_seconds_upper": "Upper end of the 95 % interval of the median start.",
-    "lab_bench_previous_start_seconds": "Median start of the same cell in the finished run of the"
-    " same plan before this one, on a machine and an engine like this run's.",
-    "lab_bench_start_phase_seconds": "Median of each phase of a start.",
-    "lab_bench_image_compressed_bytes": "What is pulled: the layers as the registry has them.",
-    "lab_bench_image_unpacked_bytes": "What is written to disk.",
-    "lab_bench_samples": "Starts that the figures are made of.",
-    "lab_bench_failures": "Starts that failed.",
-    "lab_bench_run_info": "1; which run the figures are of.",
-    "lab_bench_end_timestamp_seconds": "When the last start of the run ended.",
-    "lab_bench_trial_start_seconds": "One start, at the time when it ended. Only of replayed runs.",
-}
-"""Every gauge of a bench."""
-
 _QUANTILES: Final = {"0.5": "p50", "0.75": "p75", "0.9": "p90", "0.95": "p95", "0.99": "p99"}
 _MACHINE: Final = ("cpu_model", "cpus", "machine")
 _MEMORY_LIKE: Final = 0.1

@@ -8,19 +8,19 @@ than its newest block.
 """
 
 import os
-import re
 import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 import httpx
 
-from lab import tls
 from lab.errors import CommandError, EndpointError, UsageError
+from lab.observe.render.prometheus import Prometheus
+from lab.observe.render.timespan import seconds_of
 from lab.observe.runs.exposition import openmetrics
 from lab.observe.runs.readings import Bench, Reading, following, previous, read, readings, trials
 from lab.process import run
@@ -34,7 +34,7 @@ Pushgateway would show them until then, and a graph of days would not meet a sin
 _STEP_S: Final = 60.0
 _SEEN_S: Final = 100.0
 _POLL_S: Final = 2.0
-_ASK_S: Final = 10.0
+_DOCKER_S: Final = 10.0
 _LOOPBACK: Final = frozenset({"127.0.0.1", "localhost", "::1"})
 
 _SCRIPT: Final = r"""set -eu
@@ -52,44 +52,32 @@ done
 """Takes the text on standard input and prints the blocks it put into the data folder."""
 
 
-class PrometheusPlace(Protocol):
-    """Where Prometheus keeps its data."""
-
-    def load(self, text: str) -> Sequence[str]:
-        """Make blocks of OpenMetrics text; their names. Raises ``CommandError``."""
-
-
 @dataclass(frozen=True, kw_only=True)
-class InContainer:
-    """In a container: its own promtool, run as its own user, on its own volume."""
+class DataFolder:
+    """Where Prometheus keeps its data, as it sees it itself.
 
-    container: str
-    data: str
-    docker: str | None
+    In a container its own promtool is run as its own user; else the one installed here.
+    """
+
+    path: str
+    container: str | None = None
+    docker: str | None = None
     """The engine's address; None is what the Docker client finds."""
 
     def load(self, text: str) -> Sequence[str]:
         """Make blocks of OpenMetrics text; their names. Raises ``CommandError``."""
-        shell = ["docker", "exec", "--interactive", self.container, "sh", "-c", _SCRIPT, "sh"]
-        done = run([*shell, self.data], env=_engine(self.docker), input_text=text)
-        return done.stdout.split()
+        script = ["sh", "-c", _SCRIPT, "sh", self.path]
+        if self.container is None:
+            return run(script, input_text=text).stdout.split()
+        inside = ["docker", "exec", "--interactive", self.container, *script]
+        return run(inside, env=_engine(self.docker), input_text=text).stdout.split()
 
     def __str__(self) -> str:
-        return f"{self.data} in the container {self.container}"
-
-
-@dataclass(frozen=True, kw_only=True)
-class OnMachine:
-    """On this machine, with the promtool that is installed here."""
-
-    data: Path
-
-    def load(self, text: str) -> Sequence[str]:
-        """Make blocks of OpenMetrics text; their names. Raises ``CommandError``."""
-        return run(["sh", "-c", _SCRIPT, "sh", self.data], input_text=text).stdout.split()
-
-    def __str__(self) -> str:
-        return str(self.data)
+        return (
+            self.path
+            if self.container is None
+            else f"{self.path} in the container {self.container}"
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -133,76 +121,49 @@ def to_text(folder: Path, *, runs: Path) -> str:
     return openmetrics(history(bench, runs=runs), plan=bench.run.plan_name)
 
 
-class ReplayPrometheus:
-    """The little of its HTTP interface that replaying needs."""
-
-    def __init__(self, url: str) -> None:
-        self.url = url.rstrip("/")
-
-    def ask(self, path: str, **parameters: Any) -> Any:
-        """The data that it answers with. Raises ``EndpointError``."""
-        try:
-            answer = httpx.get(
-                f"{self.url}{path}",
-                params=parameters,
-                timeout=_ASK_S,
-                verify=tls.context(),
-                trust_env=False,
-            )
-            return answer.raise_for_status().json()["data"]
-        except (httpx.HTTPError, httpx.InvalidURL, ValueError, KeyError) as error:
-            raise EndpointError(
-                f"Prometheus at {self.url} did not answer {path}: {error}",
-                remedy="Start it with `make up`.",
-            ) from error
-
-    def has(self, bench: Bench) -> bool:
-        """Whether the run was replayed: only then is it known at the time when it began."""
-        query = f'lab_bench_run_info{{run="{bench.run.id}"}}'
-        found = self.ask("/api/v1/query", query=query, time=f"{bench.began + 0.5:.3f}")
-        return bool(found["result"])
-
-    def retention_s(self) -> float | None:
-        """How long it keeps samples; None is without limit of time."""
-        said = str(self.ask("/api/v1/status/runtimeinfo").get("storageRetention", ""))
-        words = re.findall(r"(\d+)(ms|y|w|d|h|m|s)(?![a-zA-Z])", said)
-        return sum(int(count) * _UNITS[unit] for count, unit in words) or None
-
-    def memory_begins(self) -> float:
-        """From when on it holds samples in memory; now, when it has none."""
-        stats = self.ask("/api/v1/status/tsdb")["headStats"]
-        return min(int(stats["minTime"]) / 1000, time.time())
-
-    def data(self) -> str:
-        """Its data folder, as it sees it itself."""
-        folder = str(self.ask("/api/v1/status/flags")["storage.tsdb.path"])
-        there = str(self.ask("/api/v1/status/runtimeinfo").get("CWD", "/"))
-        return os.path.normpath(os.path.join(there, folder))  # noqa: PTH118 - not of this machine
+def retention_s(prometheus: Prometheus) -> float | None:
+    """How long it keeps samples; None is without limit of time."""
+    said = str(_status(prometheus, "runtimeinfo").get("storageRetention", ""))
+    try:
+        return seconds_of(said.partition(" or ")[0])
+    except UsageError:  # a size, or nothing
+        return None
 
 
-_UNITS: Final = {
-    "ms": 0.001,
-    "s": 1,
-    "m": 60,
-    "h": 3600,
-    "d": 86400,
-    "w": 7 * 86400,
-    "y": 365 * 86400,
-}
+def data_folder(prometheus: Prometheus) -> str:
+    """Its data folder, as it sees it itself."""
+    folder = str(_status(prometheus, "flags")["storage.tsdb.path"])
+    there = str(_status(prometheus, "runtimeinfo").get("CWD", "/"))
+    return os.path.normpath(os.path.join(there, folder))  # noqa: PTH118 - not of this machine
 
 
-def find_place(prometheus: ReplayPrometheus, *, docker: str | None) -> PrometheusPlace:
+def _status(prometheus: Prometheus, of: str) -> Any:
+    return prometheus.ask(f"/api/v1/status/{of}", method="GET")
+
+
+def _has(prometheus: Prometheus, bench: Bench) -> bool:
+    """Whether the run was replayed: only then is it known at the time when it began."""
+    query = f'lab_bench_run_info{{run="{bench.run.id}"}}'
+    return bool(prometheus.instant(query, at=bench.began + 0.5))
+
+
+def _memory_begins(prometheus: Prometheus) -> float:
+    """From when on it holds samples in memory; now, when it has none."""
+    return min(int(_status(prometheus, "tsdb")["headStats"]["minTime"]) / 1000, time.time())
+
+
+def find_place(prometheus: Prometheus, *, docker: str | None) -> DataFolder:
     """Where the blocks go: the container that publishes this address, or a folder here.
 
     Raises ``UsageError`` that says what is missing.
     """
     parts = httpx.URL(prometheus.url)
     port = parts.port or 80
-    data = prometheus.data()
+    data = data_folder(prometheus)
     if parts.host in _LOOPBACK:
         name = _container(port, docker)
         if name is not None:
-            return InContainer(container=name, data=data, docker=docker)
+            return DataFolder(path=data, container=name, docker=docker)
     folder = Path(data)
     missing = [
         what
@@ -215,7 +176,7 @@ def find_place(prometheus: ReplayPrometheus, *, docker: str | None) -> Prometheu
         if not there
     ]
     if len(missing) == 1 and parts.host in _LOOPBACK:
-        return OnMachine(data=folder)
+        return DataFolder(path=data)
     raise UsageError(
         f"Nothing can be put into Prometheus at {prometheus.url}. Missing: {'; '.join(missing)}.",
         remedy="Write a file, and make blocks where its data are: lab observe replay RUN --out "
@@ -227,7 +188,7 @@ def replay(
     folder: Path,
     *,
     runs: Path,
-    prometheus: ReplayPrometheus,
+    prometheus: Prometheus,
     docker: str | None,
     progress: Progress,
     pause: Callable[[float], None] = time.sleep,
@@ -235,12 +196,13 @@ def replay(
     """Put a run into Prometheus and wait until it answers with it. Twice does nothing.
 
     Raises ``UsageError`` when the run is older than Prometheus remembers or there is no way in,
-    ``CommandError`` with promtool's words, and ``EndpointError``.
+    ``CommandError`` with promtool's words, ``PrometheusError`` when it does not answer, and
+    ``EndpointError`` when it never shows the run.
     """
     bench = read(folder)
-    if prometheus.has(bench):
+    if _has(prometheus, bench):
         return Replayed(bench=bench, new=False)
-    kept = prometheus.retention_s()
+    kept = retention_s(prometheus)
     age = time.time() - bench.began
     if kept is not None and age > kept:
         raise UsageError(
@@ -248,7 +210,7 @@ def replay(
             f"forgets after {kept / 86400:.3g}.",
             remedy="Give it a longer --storage.tsdb.retention.time, then replay it again.",
         )
-    begins = prometheus.memory_begins()
+    begins = _memory_begins(prometheus)
     if bench.ended >= begins:
         raise UsageError(
             f"{bench.run.id} ended at {_clock(bench.ended)}, and Prometheus at {prometheus.url} "
@@ -262,7 +224,7 @@ def replay(
         blocks = place.load(openmetrics(told, plan=bench.run.plan_name))
         step.detail("until Prometheus finds the blocks: it looks once a minute")
         waited = 0.0
-        while not prometheus.has(bench):
+        while not _has(prometheus, bench):
             if waited > _SEEN_S:
                 raise EndpointError(
                     f"Prometheus at {prometheus.url} does not show the blocks in {place}: "
@@ -278,7 +240,7 @@ def _container(port: int, docker: str | None) -> str | None:
     asked = ["docker", "ps", "--filter", f"label={LABEL_ROLE}=prometheus"]
     asked += ["--filter", f"publish={port}", "--format", "{{.Names}}"]
     try:
-        names = run(asked, env=_engine(docker), timeout_s=_ASK_S).stdout.split()
+        names = run(asked, env=_engine(docker), timeout_s=_DOCKER_S).stdout.split()
     except CommandError:
         return None
     return names[0] if names else None

@@ -3,7 +3,6 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
 
 from rich.console import Group as Lines
 from rich.console import RenderableType
@@ -37,22 +36,8 @@ from lab.report.words import (
     tier,
     times,
 )
-from lab.spec import Phase, Platform
+from lab.spec import PHASE_COLOURS, Phase, Platform
 
-COLOURS: Final = {
-    Phase.IMAGE_PULL: "#0072b2",
-    Phase.IMAGE_UNPACK: "#56b4e9",
-    Phase.MODEL_FETCH: "#009e73",
-    Phase.CREATE: "#66707a",
-    Phase.START: "#a3abb3",
-    Phase.BOOT: "#7d6c5d",
-    Phase.INTERPRETER: "#f0e442",
-    Phase.IMPORTS: "#e69f00",
-    Phase.MODEL_LOAD: "#d55e00",
-    Phase.SERVE: "#cc79a7",
-    Phase.READY: "#8a5a9e",
-    Phase.FIRST_PREDICTION: "#d7dde3",
-}
 _BAR = 16
 _FINDINGS = 4
 
@@ -174,7 +159,7 @@ def _bar(row: Row, longest: float) -> Text:
     for phase in Phase:
         begin += row.phases_s.get(phase, 0.0)
         end = round(begin / longest * _BAR)
-        text.append("█" * (end - drawn), COLOURS[phase])
+        text.append("█" * (end - drawn), PHASE_COLOURS[phase].either)
         drawn = max(end, drawn)
     return text if drawn else Text("▏", "dim")
 
@@ -182,7 +167,7 @@ def _bar(row: Row, longest: float) -> Text:
 def _legend(shown: Sequence[Phase]) -> Text:
     text = Text()
     for phase in shown:
-        text.append("█ ", COLOURS[phase]).append(f"{PHASES[phase]}  ", "dim")
+        text.append("█ ", PHASE_COLOURS[phase].either).append(f"{PHASES[phase]}  ", "dim")
     return text
 
 

@@ -14,7 +14,7 @@ from lab.report.page.figures import Figures
 from lab.report.study import graviton, published, published_aws, published_out
 from lab.report.summary import Results
 from lab.report.targets import worth_showing
-from lab.spec import FLOOR, Phase, Platform
+from lab.spec import FLOOR, PHASE_COLOURS, Phase, Platform
 from lab.stats.ratios import RESAMPLES
 from lab.units import format_rate
 
@@ -24,13 +24,15 @@ TEMPLATES: Final = Path(__file__).resolve().parent.parent / "templates"
 @functools.cache
 def environment() -> jinja2.Environment:
     """Templates of the report; everything printed is escaped, everything missing is an error."""
-    return jinja2.Environment(
+    made = jinja2.Environment(
         loader=jinja2.FileSystemLoader(TEMPLATES),
         autoescape=True,
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    made.globals["phase_colours"] = PHASE_COLOURS
+    return made
 
 
 def render(results: Results) -> str:

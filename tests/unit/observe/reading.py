@@ -14,6 +14,7 @@ from lab.endpoint.metrics.counters import Counters as Emulator
 from lab.endpoint.metrics.gauges import Present, States
 from lab.observe import names
 from lab.observe.boards.generate import FOLDER
+from tests.unit.observe.series import BUILT_IN, CONTAINERS, RECORDED
 
 Json = dict[str, Any]
 
@@ -96,7 +97,8 @@ def from_code() -> dict[str, set[str]]:
 
 def known() -> dict[str, set[str]]:
     """What a query may ask for."""
-    listed = {**names.BENCH, **names.CONTAINERS, **names.RECORDED, **names.BUILT_IN}
+    listed = {name: one.labels for name, one in names.BENCH.items()}
+    listed |= {**CONTAINERS, **RECORDED, **BUILT_IN}
     of_targets = {"scrape_duration_seconds": set(names.DISCOVERED), "up": set(names.DISCOVERED)}
     known = {name: set(labels) for name, labels in listed.items()}
     for name, labels in of_targets.items():

@@ -13,9 +13,10 @@ import yaml
 from lab import paths
 from lab.endpoint.metrics.counters import BUCKETS
 from lab.images.targets import target
-from lab.observe import drift, names
 from lab.observe.boards import limits
+from tests import drift
 from tests.unit.observe.reading import UIDS, grouped_in, known, matchers_in, metrics_in
+from tests.unit.observe.series import RECORDED
 
 FOLDER = paths.SERVICES / "prometheus"
 RULES = tuple(sorted((FOLDER / "rules").glob("*.yml")))
@@ -95,7 +96,7 @@ def test_recorded_series_are_named_by_level_metric_and_operations() -> None:
 
 
 def test_the_boards_find_what_they_take_for_recorded() -> None:
-    assert names.RECORDED.keys() <= recorded().keys()
+    assert RECORDED.keys() <= recorded().keys()
 
 
 @pytest.mark.parametrize("window", drift.WINDOWS)

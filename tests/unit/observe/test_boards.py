@@ -23,6 +23,7 @@ from tests.unit.observe.reading import (
     variable_queries,
     variables_in,
 )
+from tests.unit.observe.series import CONTAINERS, RECORDED
 
 KINDS = {"timeseries", "stat", "gauge", "bargauge", "barchart", "table", "text", "heatmap"}
 COLUMN_PX = 1280 / 24
@@ -109,7 +110,7 @@ def test_a_board_of_an_endpoints_seconds_says_whether_they_are_emulated(uid: str
 def test_what_is_listed_of_the_containers_is_in_the_emulators_code() -> None:
     path = ROOT / "lab" / "endpoint" / "metrics" / "containers.py"
     text = path.read_text(encoding="utf-8")
-    for name in names.CONTAINERS:
+    for name in CONTAINERS:
         stem = name.removeprefix("sagemaker_").removeprefix("container_").removesuffix("_total")
         assert stem in text, name
 
@@ -123,7 +124,7 @@ def test_what_is_listed_as_recorded_is_recorded_by_prometheus() -> None:
         for group in yaml.safe_load(file.read_text(encoding="utf-8"))["groups"]
         for rule in group["rules"]
     }
-    assert set(names.RECORDED) <= recorded
+    assert set(RECORDED) <= recorded
 
 
 def test_a_variable_is_defined_before_it_is_used_and_used_when_defined(dashboard: Json) -> None:

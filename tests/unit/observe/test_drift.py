@@ -8,8 +8,9 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from lab.observe import drift, names
-from lab.observe.drift import FLOOR, measured, psi
+from tests import drift
+from tests.drift import FLOOR, expected_by_chance, measured, psi
+from tests.unit.observe.series import RECORDED
 
 COUNTS = st.lists(st.floats(0, 1e6), min_size=2, max_size=10).filter(lambda counts: sum(counts) > 1)
 
@@ -108,18 +109,18 @@ def test_chance_alone_gives_what_is_expected_of_it(images: int, reference_images
         )
         for _ in range(400)
     ]
-    expected = drift.expected_by_chance(bins, images=images, reference_images=reference_images)
+    expected = expected_by_chance(bins, images=images, reference_images=reference_images)
     assert np.mean(figures) == pytest.approx(expected, rel=0.25)
 
 
 def test_thirty_images_without_any_change_stay_below_the_alarm_on_average() -> None:
-    assert drift.expected_by_chance(5, images=30, reference_images=200) < drift.LARGE
-    assert drift.expected_by_chance(5, images=100, reference_images=200) < drift.SMALL
+    assert expected_by_chance(5, images=30, reference_images=200) < drift.LARGE
+    assert expected_by_chance(5, images=100, reference_images=200) < drift.SMALL
 
 
 def test_the_records_are_those_that_the_boards_show() -> None:
     recorded = {drift.psi_record(window) for window in drift.WINDOWS}
-    assert recorded | {drift.images_record("5m")} <= set(names.RECORDED)
+    assert recorded | {drift.images_record("5m")} <= set(RECORDED)
 
 
 Series = Sequence[tuple[Mapping[str, str], float]]

@@ -8,6 +8,7 @@ from lab.observe import names
 from lab.observe.metrics_page import page
 from lab.observe.metrics_page.registry import Metric, described
 from lab.paths import ROOT
+from tests.unit.observe.series import RECORDED
 
 
 @pytest.fixture(scope="module")
@@ -38,7 +39,7 @@ def test_what_is_pushed_is_on_it(text: str) -> None:
 
 
 def test_what_a_rule_makes_is_on_it(text: str) -> None:
-    for name in names.RECORDED:
+    for name in RECORDED:
         assert f"| `{name}` |" in text
 
 

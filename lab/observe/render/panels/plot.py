@@ -1,23 +1,23 @@
-"""What all plots share: margins, axes, lines at thresholds and events, texts safe for Plotly."""
+"""What all plots share: axes, lines at thresholds and events, texts safe for Plotly."""
 
 import html
-import math
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, Final
 
 from lab.observe.render import colours
 from lab.observe.render.ask import AnnotationEvent
-from lab.observe.render.quantities import Axis
+from lab.observe.render.panels.views import LegendEntry, Sheet
+from lab.observe.render.quantities import tick_format
 from lab.observe.render.settings import Look
 from lab.observe.render.timespan import Span
 
 INK: Final = "@ink"
-LINE: Final = "@line"
+CARD: Final = "@card"
+FAINT: Final = "@faint"
 """Colours of the page itself; its script fills them in."""
 
-_LETTER: Final = 6.6
-_HOUR, _DAY = 3600.0, 86400.0
+_DAY = 86400.0
 _MINUTES = 300.0
 
 
@@ -29,12 +29,6 @@ def safe(text: str) -> str:
 def milliseconds(seconds: float) -> float:
     """As Plotly has times."""
     return round(seconds * 1000)
-
-
-def clock(seconds: float, span: Span) -> str:
-    """A moment, as exact as the range asks for."""
-    form = "%Y-%m-%d %H:%M:%S" if span.seconds > _DAY else "%H:%M:%S"
-    return datetime.fromtimestamp(seconds, UTC).strftime(form)
 
 
 def time_axis(span: Span) -> dict[str, Any]:
@@ -51,141 +45,84 @@ def time_axis(span: Span) -> dict[str, Any]:
         "tickformat": form,
         "hoverformat": "%Y-%m-%d %H:%M:%S UTC",
         "nticks": 8,
-        "ticklabelstandoff": 3,
-        "gridcolor": LINE,
-        "zeroline": False,
-        "showline": False,
-        "ticks": "",
     }
 
 
-def value_axis(axis: Axis, *, log: bool = False, fixed: bool = True) -> dict[str, Any]:
-    """An axis with our marks."""
-    ends = [axis.low, axis.high]
+def value_axis(look: Look | None, most: float) -> dict[str, Any]:
+    """From zero if the settings say so, to about ``most``; Plotly chooses ends and marks."""
+    if look is None:
+        return {"fixedrange": True}
+    log = (look.custom.get("scaleDistribution") or {}).get("type") == "log"
+    included = look.custom.get("axisSoftMax")
     return {
+        **tick_format(look.unit, most),
         "type": "log" if log else "linear",
-        "range": [math.log10(end) for end in ends] if log else ends,
-        "tickmode": "array",
-        "tickvals": [at for at, _ in axis.marks],
-        "ticktext": [safe(text) for _, text in axis.marks],
-        "gridcolor": LINE,
-        "zeroline": False,
-        "showline": False,
-        "ticks": "",
-        "ticklabelstandoff": 5,
-        "fixedrange": fixed,
+        "rangemode": "tozero" if look.custom.get("axisSoftMin") == 0 else "normal",
+        "autorangeoptions": {} if included is None else {"include": included},
+        "nticks": 7,
+        "exponentformat": "SI",
+        "fixedrange": True,
     }
-
-
-def margin(axis: Axis | None, *, right: Axis | None = None) -> dict[str, int]:
-    """Room for the marks, and no more."""
-    return {
-        "l": _room(axis) if axis else 8,
-        "r": _room(right) if right else 12,
-        "t": 8,
-        "b": 24,
-    }
-
-
-def width_of(text: str) -> float:
-    """Pixels that a label of ordinary size takes."""
-    return len(text) * _LETTER
-
-
-def _room(axis: Axis) -> int:
-    return round(min(max(len(text) for _, text in axis.marks) * _LETTER + 16, 190))
 
 
 def layout(**parts: Any) -> dict[str, Any]:
     """A quiet plot; letters and colours are the page's."""
-    base: dict[str, Any] = {
+    return {
         "showlegend": False,
         "hovermode": "x unified",
         "dragmode": "zoom",
-        "shapes": [],
-        "annotations": [],
+        "margin": {"l": 8, "r": 12, "t": 8, "b": 24},
+        **parts,
     }
-    return {**base, **parts}
 
 
-def threshold_shapes(
-    look: Look, axis: Axis, *, name: str = "y", style: str = ""
-) -> Iterator[Mapping[str, Any]]:
-    """Lines at the limits of the thresholds, and fields of their colours."""
-    mode = style or str((look.custom.get("thresholdsStyle") or {}).get("mode", "off"))
-    steps = list(_absolute(look, axis))
-    for place, (limit, colour) in enumerate(steps):
-        upper = steps[place + 1][0] if place + 1 < len(steps) else axis.high
-        low, high = max(limit, axis.low), min(upper, axis.high)
-        if "area" in mode and high > low:
-            yield {
-                "type": "rect", "xref": "paper", "x0": 0, "x1": 1, "yref": name,
-                "y0": low, "y1": high, "layer": "below",
-                "line": {"width": 0}, "fillcolor": colours.faded(colour, 0.1),
-            }  # fmt: skip
-        if ("line" in mode or "dashed" in mode) and place and axis.low <= limit <= axis.high:
-            yield {
-                "type": "line", "xref": "paper", "x0": 0, "x1": 1, "yref": name,
-                "y0": limit, "y1": limit,
-                "line": {
-                    "width": 1.2,
-                    "color": colours.faded(colour, 0.85),
-                    "dash": "dash" if "dashed" in mode else "solid",
-                },
-            }  # fmt: skip
+def legend(sheet: Sheet, shown: Sequence[tuple[Look, str]]) -> Sequence[LegendEntry]:
+    """The names of what is shown with their colours, unless the panel has no legend."""
+    if not (sheet.panel.options.get("legend") or {}).get("showLegend", True):
+        return []
+    return [
+        LegendEntry(name=look.name, colour=colour, dashed=dashed(look)) for look, colour in shown
+    ]
 
 
-def _absolute(look: Look, axis: Axis) -> Iterator[tuple[float, str]]:
-    for limit, colour in look.steps():
-        if limit is None:
-            yield axis.low, colour
-        elif look.thresholds.get("mode") == "percentage":
-            low = axis.low if look.low is None else look.low
-            high = axis.high if look.high is None else look.high
-            yield low + limit / 100 * (high - low), colour
-        else:
-            yield limit, colour
+def dashed(look: Look) -> bool:
+    """Whether a line is a broken one."""
+    return bool((look.custom.get("lineStyle") or {}).get("fill") == "dash")
 
 
-def event_marks(
-    events: Sequence[AnnotationEvent], span: Span
-) -> tuple[Sequence[Mapping[str, Any]], Sequence[Mapping[str, Any]]]:
+def threshold_shapes(look: Look, most: float) -> Iterator[Mapping[str, Any]]:
+    """Dashed lines at the limits of the thresholds; those above ``most`` would stretch the axis."""
+    if (look.custom.get("thresholdsStyle") or {}).get("mode") != "dashed":
+        return
+    for limit, colour in look.steps:
+        if limit is not None and limit <= most:
+            line = {"width": 1.2, "color": colours.faded(colour, 0.85), "dash": "dash"}
+            across = {"xref": "paper", "x0": 0, "x1": 1, "y0": limit, "y1": limit}
+            yield {"type": "line", **across, "line": line}
+
+
+def event_marks(events: Sequence[AnnotationEvent], span: Span) -> dict[str, Any]:
     """Lines (fields, for what lasts) over the whole height, and a mark at the foot to point at."""
     shapes: list[Mapping[str, Any]] = []
     notes: list[Mapping[str, Any]] = []
+    form = "%Y-%m-%d %H:%M:%S" if span.seconds > _DAY else "%H:%M:%S"
     for event in events:
         if event.end < span.start or event.start > span.end:
             continue
         colour = colours.named(event.colour)
-        start, end = max(event.start, span.start), min(event.end, span.end)
-        both = {"xref": "x", "yref": "paper", "y0": 0, "y1": 1}
+        start, end = (milliseconds(at) for at in (max(event.start, span.start), event.end))
+        upright = {"yref": "paper", "y0": 0, "y1": 1, "x0": start}
         if end > start:
-            shapes.append(
-                {
-                    "type": "rect",
-                    **both,
-                    "x0": milliseconds(start),
-                    "x1": milliseconds(end),
-                    "line": {"width": 0},
-                    "fillcolor": colours.faded(colour, 0.1),
-                    "layer": "below",
-                }
-            )
+            field = {"line": {"width": 0}, "fillcolor": colours.faded(colour, 0.1)}
+            until = min(end, milliseconds(span.end))
+            shapes.append({"type": "rect", **upright, "x1": until, **field, "layer": "below"})
         line = {"width": 1, "color": colour, "dash": "dash"}
-        shapes.append(
-            {
-                "type": "line",
-                **both,
-                "line": line,
-                "x0": milliseconds(start),
-                "x1": milliseconds(start),
-            }
-        )
-        when = clock(event.start, span)
+        shapes.append({"type": "line", **upright, "x1": start, "line": line})
+        when = datetime.fromtimestamp(event.start, UTC).strftime(form)
         told = [f"<b>{safe(event.title)}</b>", safe(event.text), f"{when} UTC"]
         notes.append(
             {
-                "x": milliseconds(start),
+                "x": start,
                 "xref": "x",
                 "y": 0,
                 "yref": "paper",
@@ -198,13 +135,4 @@ def event_marks(
                 "hovertext": "<br>".join(part for part in told if part),
             }
         )
-    return shapes, notes
-
-
-def shorten(text: str, width: int) -> str:
-    """A label that fits so many pixels; of names that begin alike the end tells most."""
-    most = max(int(width / _LETTER), 4)
-    if len(text) <= most:
-        return text
-    end = (most - 1) * 3 // 5
-    return f"{text[: most - 1 - end]}…{text[len(text) - end :]}"
+    return {"shapes": shapes, "annotations": notes}

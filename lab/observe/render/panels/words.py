@@ -13,10 +13,7 @@ from lab.observe.render.panels.views import Sheet, Words
 
 def text(sheet: Sheet) -> Words:
     """The panel's text, its variables filled in."""
-    content = sheet.scope.words(str(sheet.panel.options.get("content") or ""))
-    if sheet.panel.options.get("mode") == "code":
-        return Words(html=Markup("<pre><code>{}</code></pre>").format(content))
-    return Words(html=markdown(content, sheet.uids))
+    return Words(text=sheet.scope.words(str(sheet.panel.options.get("content") or "")))
 
 
 def markdown(content: str, uids: Sequence[str]) -> Markup:

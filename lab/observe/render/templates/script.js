@@ -11,7 +11,7 @@
     const probe = document.createElement("i");
     document.body.append(probe);
     const of = (name) => { probe.style.color = `var(--${name})`; return getComputedStyle(probe).color; };
-    const found = { ink: of("ink"), soft: of("soft"), line: of("line"), card: of("card"), font: style.fontFamily };
+    const found = { ink: of("ink"), soft: of("soft"), line: of("line"), card: of("card"), faint: of("faint"), font: style.fontFamily };
     probe.remove();
     return found;
   };
@@ -37,7 +37,7 @@
     const figure = coloured(figures[box.dataset.figure], page, dark());
     const off = hidden.get(box) ?? new Set();
     const data = figure.data.map((trace, place) => ({ ...trace, visible: !off.has(place) }));
-    const axis = { tickfont: { size: 11, color: page.soft }, automargin: false };
+    const axis = { tickfont: { size: 11, color: page.soft }, gridcolor: page.line, zeroline: false, ticks: "", ticklabelstandoff: 5, automargin: true };
     const layout = {
       ...figure.layout,
       autosize: true,
@@ -46,7 +46,7 @@
       font: { family: page.font, size: 12, color: page.ink },
       hoverlabel: { bgcolor: page.card, bordercolor: page.line, font: { family: page.font, size: 12, color: page.ink }, namelength: 60 },
     };
-    for (const name of ["xaxis", "yaxis", "yaxis2"]) {
+    for (const name of ["xaxis", "yaxis"]) {
       if (layout[name]) { layout[name] = { ...axis, ...layout[name] }; }
     }
     drawn.add(box);
@@ -65,16 +65,16 @@
   };
   const again = () => { delete root.dataset.drawn; drawn.clear(); rest(); };
 
-  for (const button of document.querySelectorAll("[data-traces]")) {
+  for (const button of document.querySelectorAll("[data-trace]")) {
     button.addEventListener("click", () => {
       const box = button.closest(".plotted").querySelector(".plot");
-      const places = button.dataset.traces.split(",").filter(Boolean).map(Number);
+      const place = Number(button.dataset.trace);
       const off = hidden.get(box) ?? new Set();
       const on = button.getAttribute("aria-pressed") !== "true";
-      for (const place of places) { if (on) { off.delete(place); } else { off.add(place); } }
+      if (on) { off.delete(place); } else { off.add(place); }
       hidden.set(box, off);
       button.setAttribute("aria-pressed", String(on));
-      if (places.length) { draw(box); }
+      draw(box);
     });
   }
 

@@ -8,8 +8,8 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from lab.endpoint.live import Vitals
 from lab.endpoint.metrics.counters import Counters
-from lab.observe import names
 from tests.unit.endpoint.standins import FakeFleet, live, server, setup, vitals
+from tests.unit.observe.series import CONTAINERS
 
 
 class Examined:
@@ -30,8 +30,8 @@ def told(fleet: FakeFleet, examined: Examined) -> dict[str, dict[tuple[str, ...]
     for family in text_string_to_metric_families(generate_latest(registry).decode()):
         for sample in family.samples:
             if "server" in sample.labels:
-                assert set(sample.labels) == set(names.CONTAINERS[sample.name])
-                labels = tuple(sample.labels[name] for name in names.CONTAINERS[sample.name])
+                assert set(sample.labels) == set(CONTAINERS[sample.name])
+                labels = tuple(sample.labels[name] for name in CONTAINERS[sample.name])
                 found.setdefault(sample.name, {})[labels] = sample.value
     return found
 
@@ -46,7 +46,7 @@ def test_each_container_is_told_of_by_itself_and_as_the_boards_ask() -> None:
         b=vitals(memory_bytes=200, memory_limit_bytes=1000, cpu_seconds=1.0, threads=3),
     )
     seen = told(fleet, examined)
-    assert set(seen) == set(names.CONTAINERS)
+    assert set(seen) == set(CONTAINERS)
     a, b = ("e", "v", "a"), ("e", "v", "b")
     assert seen["sagemaker_container_cpu_seconds_total"] == {a: 4.5, b: 1.0}
     assert seen["sagemaker_container_memory_bytes"] == {a: 300, b: 200}

@@ -12,7 +12,7 @@ from lab.errors import UsageError
 from lab.observe.grafana import check
 from lab.observe.grafana.api import Grafana, NoGrafanaError
 from lab.observe.grafana.check import BoardFault
-from lab.observe.render.board import Board, find, parse
+from lab.observe.render.board import Board, find
 from lab.observe.render.prometheus import Prometheus
 from lab.paths import ROOT
 from tests.unit.observe.standins import Asked, standing_in
@@ -101,7 +101,7 @@ def prometheus() -> Prometheus:
 
 def board(**panel: Any) -> Board:
     made = {**BOARD["panels"][0], **panel}  # type: ignore[index]
-    return parse({**BOARD, "panels": [made]})
+    return Board.model_validate({**BOARD, "panels": [made]})
 
 
 def findings(
@@ -227,7 +227,7 @@ def test_it_comes_as_the_administrator_with_a_token_or_as_a_viewer(
 
 
 def test_what_is_no_address_is_the_users_mistake() -> None:
-    with pytest.raises(UsageError, match="no address of a Grafana"):
+    with pytest.raises(UsageError, match="is not the URL of a Grafana"):
         Grafana("http://127.0.0.1:abc")
 
 
@@ -255,7 +255,7 @@ def test_every_board_of_the_lab_is_asked_for_with_every_panel() -> None:
     _, asked = findings(Recorded(), boards=boards)
     assert {one.path for one in asked} >= {f"/api/dashboards/uid/{one.uid}" for one in boards}
     sent = [one.json["queries"][0]["expr"] for one in asked if one.path == "/api/ds/query"]
-    assert len(sent) == sum(len(panel.targets) for one in boards for panel in one.queried())
+    assert len(sent) == sum(len(panel.targets) for one in boards for panel in one.panels)
     for expr in sent:
         assert "$" not in expr.replace("$__", ""), expr
 

@@ -8,7 +8,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import httpx
 
-from lab.observe.render.board import Board, parse
+from lab.observe.render.board import Board
 from lab.observe.render.prometheus import Prometheus
 
 NOW = 1_700_000_000.0
@@ -38,7 +38,7 @@ class Record:
         raw = request.content.decode() or urlsplit(str(request.url)).query
         params = {key: values[0] for key, values in parse_qs(raw).items()}
         self.asked.append((request.url.path, params))
-        query = params.get("query", "")
+        query = params.get("query") or params.get("match[]", "")
         if query in self.refused:
             body = {"status": "error", "errorType": "bad_data", "error": self.refused[query]}
             return httpx.Response(400, json=body)
@@ -98,7 +98,7 @@ def panel(kind: str, *exprs: str, **more: Any) -> dict[str, Any]:
 def board(*panels: Mapping[str, Any], **more: Any) -> Board:
     """A board of these panels, through JSON as from a file."""
     document = {"uid": "lab-test", "title": "Test", "panels": list(panels), **more}
-    return parse(json.loads(json.dumps(document)))
+    return Board.model_validate(json.loads(json.dumps(document)))
 
 
 def instant(kind: str = "time_series") -> dict[str, Any]:

@@ -162,7 +162,7 @@ def test_a_broken_file_is_named(tmp_path: Path) -> None:
     for text in ("{", "{}", "[]", '{"uid": "a", "title": "b", "panels": [{}]}'):
         file = tmp_path / "broken.json"
         file.write_text(text, encoding="utf-8")
-        with pytest.raises(UsageError, match=r"broken\.json is no dashboard"):
+        with pytest.raises(UsageError, match=r"broken\.json is not a Grafana dashboard"):
             read(file)
 
 
@@ -171,8 +171,6 @@ def test_the_committed_boards_are_all_drawn_in_their_order() -> None:
     assert [one.uid for one in boards] == [
         *("lab-endpoints", "lab-coldstart", "lab-container", "lab-model", "lab-compare")
     ]
-    kinds = {panel.kind for one in boards for panel in one.panels}
-    assert kinds <= draw._KINDS.keys()
     answered = draw.draw(boards, Record().server(), draw.DrawOptions(now=NOW))
     failed = [panel.trouble for one in answered for panel in one.of(draw.PanelState.FAILED)]
     assert failed == []

@@ -2,14 +2,10 @@
 
 import math
 
-import pytest
-
-from lab.errors import UsageError
-from lab.observe.render import calcs
 from lab.observe.render.board import PanelQuery
-from lab.observe.render.frames import Field, FieldKind, Frame, from_answer, single_value
+from lab.observe.render.frames import Frame, from_answer, single_value
 from lab.observe.render.prometheus import Series
-from lab.observe.render.transform import transformed
+from lab.observe.render.transform import sorted_by, transformed
 
 
 def series(value: float, **labels: str) -> Series:
@@ -95,72 +91,10 @@ def test_a_matrix_has_a_row_and_a_column_for_each_value() -> None:
     assert rows(done[0]) == [{"v\\p": "x", "s": 1, "t": 2}, {"v\\p": "y", "s": 3, "t": None}]
 
 
-def test_labels_become_columns() -> None:
-    target = PanelQuery(ref="A", expr="x", legend="value")
-    frames = from_answer(target, [series(1, v="x"), series(2, v="y")], step=15)
-    done = transformed(frames, [{"id": "labelsToFields", "options": {}}])
-    assert rows(done[0]) == [
-        {"Time": 100.0, "v": "x", "value": 1},
-        {"Time": 100.0, "v": "y", "value": 2},
-    ]
-
-
-def test_frames_join_on_a_column() -> None:
-    frames = [
-        Frame(fields=[
-            Field(name="k", kind=FieldKind.STRING, values=keys),
-            Field(name=name, kind=FieldKind.NUMBER, values=values),
-        ])
-        for name, keys, values in (("a", ["x", "y"], [1.0, 2.0]), ("b", ["y", "z"], [3.0, 4.0]))
-    ]  # fmt: skip
-    outer = transformed(frames, [{"id": "joinByField", "options": {"byField": "k"}}])
-    assert rows(outer[0]) == [
-        {"k": "x", "a": 1, "b": None},
-        {"k": "y", "a": 2, "b": 3},
-        {"k": "z", "a": None, "b": 4},
-    ]
-    inner = {"byField": "k", "mode": "inner"}
-    assert rows(transformed(frames, [{"id": "joinByField", "options": inner}])[0]) == [
-        {"k": "y", "a": 2, "b": 3}
-    ]
-
-
-def test_rows_are_sorted_limited_and_renamed() -> None:
+def test_rows_are_sorted() -> None:
     frame = table("A", series(2, v="b"), series(3, v="a"), series(1, v="c"))
     down = {"id": "sortBy", "options": {"sort": [{"field": "Value #A", "desc": True}]}}
-    few = {"id": "limit", "options": {"limitField": 2}}
-    rename = {"id": "renameByRegex", "options": {"regex": "Value #(.*)", "renamePattern": "$1!"}}
-    names = {"id": "filterFieldsByName", "options": {"include": {"names": ["v", "A!"]}}}
-    done = transformed([frame], [down, few, rename, names])
-    assert rows(done[0]) == [{"v": "a", "A!": 3}, {"v": "b", "A!": 2}]
-
-
-def test_series_reduce_to_rows() -> None:
-    target = PanelQuery(ref="A", expr="x")
-    points = [(0.0, 1.0), (15.0, 3.0)]
-    frames = from_answer(target, [Series(labels={"v": "x"}, points=points)], step=15)
-    options = {"reducers": ["max", "lastNotNull"], "labelsToFields": True}
-    done = transformed(frames, [{"id": "reduce", "options": options}])
-    assert rows(done[0]) == [{"Field": "x", "v": "x", "Max": 3.0, "Last *": 3.0}]
-
-
-def test_an_unknown_transformation_is_refused_by_name() -> None:
-    with pytest.raises(UsageError, match="convertFieldType is not drawn here"):
-        transformed([], [{"id": "convertFieldType", "options": {}}])
-
-
-@pytest.mark.parametrize(
-    ("how", "expected"),
-    [
-        ("lastNotNull", 2.0), ("last", None), ("firstNotNull", 4.0), ("min", 1.0), ("max", 4.0),
-        ("mean", 7 / 3), ("sum", 7.0), ("count", 5.0), ("range", 3.0), ("diff", -2.0),
-        ("delta", 2.0), ("median", 2.0), ("changeCount", 2.0),
-    ],
-)  # fmt: skip
-def test_a_series_is_one_number(how: str, expected: float | None) -> None:
-    assert calcs.reduced([None, 4.0, 1.0, 2.0, None], how) == expected
-
-
-def test_of_nothing_there_is_no_number() -> None:
-    assert calcs.reduced([None], "max") is None
-    assert calcs.reduced([], "last") is None
+    done = transformed([frame], [down])
+    assert [row["v"] for row in rows(done[0])] == ["a", "b", "c"]
+    assert rows(sorted_by(done[0], "v", down=False)) == rows(sorted_by(frame, "v", down=False))
+    assert sorted_by(frame, "nothing", down=False) == frame

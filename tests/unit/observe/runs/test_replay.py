@@ -11,9 +11,10 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families
 
 from lab.coldstart.record import Sample
 from lab.errors import CommandError, EndpointError, UsageError
+from lab.observe.render.prometheus import Prometheus, PrometheusError
 from lab.observe.runs import readings, replay
 from lab.observe.runs.exposition import openmetrics
-from lab.observe.runs.replay import HOLD_S, InContainer, OnMachine, ReplayPrometheus
+from lab.observe.runs.replay import HOLD_S, DataFolder
 from lab.progress import Silent
 from tests.unit.observe.runs.test_readings_push import BEGAN, run
 from tests.unit.observe.standins import Answer, Asked, standing_in
@@ -119,11 +120,11 @@ class Kept:
 
 
 def replayed(folder: Path, answer: Answer, *, progress: Silent | None = None) -> replay.Replayed:
-    with standing_in(answer) as server:
+    with standing_in(answer) as server, Prometheus(server.url) as prometheus:
         return replay.replay(
             folder,
             runs=folder.parent,
-            prometheus=ReplayPrometheus(server.url),
+            prometheus=prometheus,
             docker=None,
             progress=progress or Silent(),
             pause=lambda _: None,
@@ -159,8 +160,8 @@ def test_a_run_older_than_prometheus_remembers_is_refused(recent: Path) -> None:
     ("said", "seconds"), [("15d or 2GiB", 15 * 86400), ("1h30m", 5400), ("2GiB", None), ("", None)]
 )
 def test_retention_is_read_as_prometheus_says_it(said: str, seconds: float | None) -> None:
-    with standing_in(Server(retention=said)) as server:
-        assert ReplayPrometheus(server.url).retention_s() == seconds
+    with standing_in(Server(retention=said)) as server, Prometheus(server.url) as prometheus:
+        assert replay.retention_s(prometheus) == seconds
 
 
 def test_what_prometheus_has_in_memory_is_left_alone(recent: Path) -> None:
@@ -195,8 +196,8 @@ def test_blocks_that_never_show_are_an_error(recent: Path, monkeypatch: pytest.M
 
 
 def test_a_prometheus_that_does_not_answer_is_named() -> None:
-    with pytest.raises(EndpointError, match=re.escape("http://127.0.0.1:9")):
-        ReplayPrometheus("http://127.0.0.1:9").data()
+    with pytest.raises(PrometheusError, match=re.escape("http://127.0.0.1:9")):
+        replay.data_folder(Prometheus("http://127.0.0.1:9"))
 
 
 def test_promtools_words_are_passed_on(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -206,7 +207,7 @@ def test_promtools_words_are_passed_on(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(replay, "run", fails)
     with pytest.raises(CommandError, match="parsing error"):
-        InContainer(container="p", data="/prometheus", docker=None).load("# EOF\n")
+        DataFolder(path="/prometheus", container="p").load("# EOF\n")
 
 
 PROMTOOL = """#!/bin/sh
@@ -231,14 +232,14 @@ def data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_on_this_machine_finished_blocks_are_moved_in_and_nothing_else(data: Path) -> None:
-    assert OnMachine(data=data).load("# EOF\n") == ["01GOOD"]
+    assert DataFolder(path=str(data)).load("# EOF\n") == ["01GOOD"]
     assert {path.name for path in data.iterdir()} == {"wal", "01GOOD"}
     assert (data / "01GOOD" / "meta.json").read_text() == "# EOF\n"
 
 
 def test_a_failure_leaves_nothing_in_the_data_folder(data: Path) -> None:
     with pytest.raises(CommandError, match="parse error"):
-        OnMachine(data=data).load("broken\n")
+        DataFolder(path=str(data)).load("broken\n")
     assert {path.name for path in data.iterdir()} == {"wal"}
 
 
@@ -246,6 +247,6 @@ def test_a_prometheus_of_this_machine_is_found_by_its_folder(
     data: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(replay, "_container", lambda *_: None)
-    monkeypatch.setattr(ReplayPrometheus, "data", lambda _: str(data))
-    place = replay.find_place(ReplayPrometheus("http://127.0.0.1:9090"), docker=None)
-    assert place == OnMachine(data=data)
+    monkeypatch.setattr(replay, "data_folder", lambda _: str(data))
+    place = replay.find_place(Prometheus("http://127.0.0.1:9090"), docker=None)
+    assert place == DataFolder(path=str(data))
