@@ -3,8 +3,12 @@
 import os
 import platform
 import re
+import shutil
 import socket
+import sys
 import time
+from collections.abc import Sequence
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Final
 
@@ -36,7 +40,7 @@ def host_facts(*, root: Path = _ROOT, checkout: Path = paths.ROOT) -> dict[str, 
         "memory_bytes": memory.get("MemTotal"),
         "memory_available_bytes": memory.get("MemAvailable"),
         "cgroup": cgroup_layout(root=root),
-        "clock_source": _read(
+        "clock_source": read_text(
             root / "sys/devices/system/clocksource/clocksource0/current_clocksource"
         ),
         "clock_resolution_s": time.get_clock_info("time").resolution,
@@ -49,6 +53,16 @@ def host_facts(*, root: Path = _ROOT, checkout: Path = paths.ROOT) -> dict[str, 
     }
 
 
+def pip() -> Sequence[str]:
+    """The words that start pip: this environment's, else the machine's, whose settings are the same.
+
+    Environments that uv made have none.
+    """
+    if find_spec("pip") is not None:
+        return [sys.executable, "-m", "pip"]
+    return [shutil.which("pip3") or "pip"]
+
+
 def this_machine() -> Platform:
     """What this machine runs without emulation. An engine's machine may be another."""
     return Platform.ARM64 if os.uname().machine in _ARM64 else Platform.AMD64
@@ -56,7 +70,7 @@ def this_machine() -> Platform:
 
 def os_release(*, root: Path = _ROOT) -> dict[str, str]:
     """The keys of ``/etc/os-release``: ``ID``, ``VERSION_ID``, ``VERSION_CODENAME``, ..."""
-    text = _read(root / "etc/os-release") or _read(root / "usr/lib/os-release") or ""
+    text = read_text(root / "etc/os-release") or read_text(root / "usr/lib/os-release") or ""
     found = re.findall(r"^([A-Z_]+)=(?:\"([^\"]*)\"|'([^']*)'|(\S*))$", text, re.MULTILINE)
     return {key: double or single or bare for key, double, single, bare in found}
 
@@ -70,14 +84,14 @@ def usable_cpus() -> int:
 
 def cpu_model(*, root: Path = _ROOT) -> str | None:
     """The processor's name, where the kernel tells it (on arm64 it does not)."""
-    text = _read(root / "proc/cpuinfo") or ""
+    text = read_text(root / "proc/cpuinfo") or ""
     found = re.search(r"^(?:model name|Model)\s*:\s*(.+)$", text, re.MULTILINE)
     return found[1].strip() if found else (platform.processor() or None)
 
 
 def memory_bytes(*, root: Path = _ROOT) -> dict[str, int]:
     """``/proc/meminfo`` in bytes; empty where there is none."""
-    text = _read(root / "proc/meminfo") or ""
+    text = read_text(root / "proc/meminfo") or ""
     found = re.findall(r"^(\w+):\s+(\d+) kB$", text, re.MULTILINE)
     return {key: int(count) * 1024 for key, count in found}
 
@@ -107,11 +121,12 @@ def git_state(checkout: Path) -> tuple[str | None, bool | None]:
 
 
 def _virtualised(root: Path) -> bool | None:
-    text = _read(root / "proc/cpuinfo")
+    text = read_text(root / "proc/cpuinfo")
     return None if text is None else bool(re.search(r"^flags.*\bhypervisor\b", text, re.MULTILINE))
 
 
-def _read(path: Path) -> str | None:
+def read_text(path: Path) -> str | None:
+    """What a file of the kernel's or the system's says; None where it cannot be read."""
     try:
         return path.read_text(encoding="utf-8", errors="replace").strip()
     except OSError:

@@ -10,11 +10,6 @@ from pathlib import Path
 from lab.errors import BusyError
 
 
-def lock_path() -> Path:
-    """The same file for every checkout and user of this machine."""
-    return Path(tempfile.gettempdir()) / "inference-lab-bench.lock"
-
-
 @contextmanager
 def bench_lock(what: str, *, path: Path | None = None) -> Iterator[None]:
     """Hold the machine's bench lock; ``what`` tells others who holds it.
@@ -22,7 +17,8 @@ def bench_lock(what: str, *, path: Path | None = None) -> Iterator[None]:
     The kernel lets go of the lock when its holder dies, however it dies: a stale file is no
     lock. Raises ``BusyError`` that names the holder.
     """
-    path = path or lock_path()
+    # The same file for every checkout and user of this machine.
+    path = path or Path(tempfile.gettempdir()) / "inference-lab-bench.lock"
     descriptor = _open(path)
     try:
         try:

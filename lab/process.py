@@ -3,14 +3,15 @@
 import os
 import shlex
 import subprocess
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from lab.errors import CommandError
 
 _TAIL_LINES = 25
+
+Process = subprocess.Popen[bytes]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,19 +74,6 @@ def stream(
     """
     words = [str(word) for word in command]
     tail: list[str] = []
-    with _popen(words, env=env, cwd=cwd) as child:
-        for line in child.stdout or ():
-            text = line.rstrip("\n")
-            tail = [*tail[-_TAIL_LINES:], text]
-            on_line(text)
-    if child.returncode != 0:
-        raise CommandError(_failure(words, child.returncode, "\n".join(tail)))
-
-
-@contextmanager
-def _popen(
-    words: list[str], *, env: Mapping[str, str] | None, cwd: Path | None
-) -> Iterator[subprocess.Popen[str]]:
     try:
         child = subprocess.Popen(
             words,
@@ -101,11 +89,16 @@ def _popen(
         raise CommandError(f"{words[0]} is not installed.") from error
     try:
         with child:
-            yield child
+            for line in child.stdout or ():
+                text = line.rstrip("\n")
+                tail = [*tail[-_TAIL_LINES:], text]
+                on_line(text)
     except BaseException:
         child.terminate()
         child.wait()
         raise
+    if child.returncode != 0:
+        raise CommandError(_failure(words, child.returncode, "\n".join(tail)))
 
 
 def spawn(
@@ -115,7 +108,7 @@ def spawn(
     env: Mapping[str, str] | None = None,
     cwd: Path | None = None,
     clean_env: bool = False,
-) -> subprocess.Popen[bytes]:
+) -> Process:
     """Start a program in a session of its own, its output appended to ``log``, and return at once.
 
     With ``clean_env`` it sees only ``env``. The caller owns it and must wait for it.
@@ -142,18 +135,26 @@ def detach(
     *,
     log: Path,
     env: Mapping[str, str] | None = None,
-    cwd: Path | None = None,
 ) -> int:
     """Start a program that outlives this one, in a session of its own; its process id.
 
     It is started by a shell that ends at once, so that it is nobody's child and leaves no zombie.
     """
     log.parent.mkdir(parents=True, exist_ok=True)
-    started = run(["sh", "-c", _DETACH, "sh", log, *command], env=env, cwd=cwd)
+    started = run(["sh", "-c", _DETACH, "sh", log, *command], env=env)
     return int(started.stdout)
 
 
 _DETACH = 'log=$1; shift; setsid "$@" </dev/null >>"$log" 2>&1 & echo $!'
+
+
+def log_tail(log: Path, *, lines: int = 8) -> str:
+    """The last lines of what a program wrote to its log, or why they cannot be read."""
+    try:
+        text = log.read_text(encoding="utf-8", errors="replace")
+    except OSError as error:
+        return str(error)
+    return "\n".join(text.splitlines()[-lines:])
 
 
 def _over(env: Mapping[str, str] | None) -> dict[str, str] | None:

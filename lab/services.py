@@ -26,23 +26,27 @@ class Service:
     """One service of ``compose.yaml``."""
 
     name: str
-    variable: str
-    """Of the environment: its port on 127.0.0.1."""
     default_port: int
     ready: str
     """A path that answers once it is ready."""
     what: str
 
+    @property
+    def variable(self) -> str:
+        """Of the environment: its port on 127.0.0.1."""
+        return f"LAB_{self.name.upper()}_PORT"
+
     def port(self, env: Mapping[str, str] = os.environ) -> int:
         """Where it is published. Raises ``UsageError`` for what is no port."""
-        said = env.get(self.variable)
-        if not said:
+        value = env.get(self.variable)
+        if not value:
             return self.default_port
-        if not said.isdecimal() or int(said) not in _PORTS:
+        if not value.isdecimal() or int(value) not in _PORTS:
             raise UsageError(
-                f"{self.variable}={said} is no port.", remedy="Set it to a number up to 65535."
+                f"{self.variable}={value} is not a port number.",
+                remedy="Set it to a number up to 65535.",
             )
-        return int(said)
+        return int(value)
 
     def url(self, env: Mapping[str, str] = os.environ) -> str:
         """Its address for programs on this machine. Raises ``UsageError`` as ``port`` does."""
@@ -55,50 +59,14 @@ class Service:
 
 SERVICES: Final[Mapping[str, Service]] = MappingProxyType(
     {
-        service.name: service
-        for service in (
-            Service(
-                name="endpoint",
-                variable="LAB_ENDPOINT_PORT",
-                default_port=8800,
-                ready="/_lab/health",
-                what="SageMaker and its runtime",
-            ),
-            Service(
-                name="s3",
-                variable="LAB_S3_PORT",
-                default_port=9000,
-                ready="/moto-api/",
-                what="S3; forgets when it stops",
-            ),
-            Service(
-                name="registry",
-                variable="LAB_REGISTRY_PORT",
-                default_port=5050,
-                ready="/v2/",
-                what="images and archives for cold hosts",
-            ),
-            Service(
-                name="prometheus",
-                variable="LAB_PROMETHEUS_PORT",
-                default_port=9090,
-                ready="/-/ready",
-                what="metrics",
-            ),
-            Service(
-                name="pushgateway",
-                variable="LAB_PUSHGATEWAY_PORT",
-                default_port=9091,
-                ready="/-/ready",
-                what="figures of short-lived programs",
-            ),
-            Service(
-                name="grafana",
-                variable="LAB_GRAFANA_PORT",
-                default_port=3000,
-                ready="/api/health",
-                what="dashboards",
-            ),
+        name: Service(name=name, default_port=port, ready=ready, what=what)
+        for name, port, ready, what in (
+            ("endpoint", 8800, "/_lab/health", "SageMaker and its runtime"),
+            ("s3", 9000, "/moto-api/", "S3; forgets when it stops"),
+            ("registry", 5050, "/v2/", "images and archives for cold hosts"),
+            ("prometheus", 9090, "/-/ready", "metrics"),
+            ("pushgateway", 9091, "/-/ready", "figures of short-lived programs"),
+            ("grafana", 3000, "/api/health", "dashboards"),
         )
     }
 )

@@ -4,9 +4,8 @@ import re
 
 from lab.errors import UsageError
 
-_SIZE = re.compile(r"^\s*(\d+(?:\.\d+)?)\s*([kmgt]?)(i?)b?\s*$", re.IGNORECASE)
 _RATE = re.compile(r"^\s*(\d+(?:\.\d+)?)\s*([kmg]?)bit(?:/s|ps)?\s*$", re.IGNORECASE)
-_POWER = {"": 0, "k": 1, "m": 2, "g": 3, "t": 4}
+_POWER = {"": 0, "k": 1, "m": 2, "g": 3}
 _TINY_S = 0.0995
 _SECOND_S = 9.995
 
@@ -37,15 +36,6 @@ def format_rate(bits_per_second: float) -> str:
             return f"{bits_per_second:g} {unit}"
         bits_per_second /= 1000
     return f"{bits_per_second:g} Gbit/s"
-
-
-def parse_bytes(text: str) -> int:
-    """``512MB``, ``10 GiB`` or ``2048`` as bytes. Raises ``UsageError`` for anything else."""
-    found = _SIZE.match(text)
-    if not found:
-        raise UsageError(f"{text!r} is not a size.", remedy="Write it like 512MB or 10GiB.")
-    base = 1024 if found[3] else 1000
-    return int(float(found[1]) * base ** _POWER[found[2].lower()])
 
 
 def parse_rate(text: str) -> int:

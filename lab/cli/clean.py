@@ -33,8 +33,8 @@ def clean(
     if isinstance(engine, DockerEngine):
         gone = remove_all(engine)
         out.print(
-            f"Removed {gone.containers} containers, {gone.images} images, "
-            f"{gone.networks} networks and {gone.volumes} volumes from {engine.address}."
+            f"Removed {gone['containers']} containers, {gone['images']} images, "
+            f"{gone['networks']} networks and {gone['volumes']} volumes from {engine.address}."
         )
     else:
         out.print("No container engine answers: there is nothing to remove from one.")

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from contextlib import closing, suppress
+from contextlib import closing
 from dataclasses import asdict
 from itertools import groupby
 from pathlib import Path
@@ -14,14 +14,14 @@ from rich.table import Table
 from lab.cli.arguments import parse_platform, parse_platforms
 from lab.cli.console import ConsoleProgress, err, out, print_line
 from lab.cli.opened import containers_of
-from lab.engine.api import Engine
+from lab.engine.api import Engine, find_image
 from lab.engine.docker.engine import DockerEngine
 from lab.engine.select import open_engine
 from lab.errors import ImageNotFoundError, UsageError
 from lab.images.build import ensure
-from lab.images.contents import contents as contents_of
 from lab.images.publish import Published, join, local_registry
 from lab.images.sizes import ImageSize, image_record
+from lab.images.sizes import contents as contents_of
 from lab.images.variants import VARIANTS, bake_definition, image_ref, variant
 from lab.parity.compare import broken, refuse_broken
 from lab.parity.inputs import COUNT
@@ -350,12 +350,7 @@ def _all_built(platforms: Sequence[Platform], engine: Engine) -> Mapping[str, Se
 def _platforms_built(
     name: str, platforms: Sequence[Platform], engine: Engine
 ) -> Sequence[Platform]:
-    built = []
-    for platform in platforms:
-        with suppress(ImageNotFoundError):
-            engine.image(image_ref(name, platform))
-            built.append(platform)
-    return built
+    return [one for one in platforms if find_image(engine, image_ref(name, one)) is not None]
 
 
 def _parity_table(found: Parity) -> Table:

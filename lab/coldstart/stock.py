@@ -8,7 +8,7 @@ from lab.coldstart.coldsite import Blob, ColdHosts, RegistryContents
 from lab.coldstart.trial import Subject
 from lab.engine.coldhost.link import Link
 from lab.engine.docker.engine import DockerEngine
-from lab.engine.registry.local import MODELS, Registry
+from lab.engine.registry.local import Registry
 from lab.images.variants import image_ref
 from lab.progress import Progress
 from lab.spec import Platform
@@ -40,11 +40,9 @@ def cold_hosts(
         for subject, _ in subjects:
             names[subject.image] = registry.pull_ref(subject.image)
             if subject.archive is not None and subject.archive not in archives:
-                digest = registry.put_blob(MODELS, subject.archive)
-                archives[subject.archive] = Blob(
-                    url=registry.blob_url(MODELS, digest), digest=digest
-                )
-        with Link.shape(engine, registry, bandwidth, image=helper, owner=owner) as link:
+                url, digest = registry.put_archive(subject.archive)
+                archives[subject.archive] = Blob(url=url, digest=digest)
+        with Link(engine, registry, bandwidth, image=helper, owner=owner) as link:
             yield (
                 ColdHosts(
                     engine,

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 from typing import Protocol
 
+from lab.errors import ImageNotFoundError
 from lab.spec import PORT, EngineKind, Platform
 
 
@@ -237,3 +238,11 @@ class Engine(Protocol):
 
     def close(self) -> None:
         """Let go of the connection; containers stay."""
+
+
+def find_image(engine: Engine, ref: str) -> ImageFacts | None:
+    """An image; None where the engine does not have it."""
+    try:
+        return engine.image(ref)
+    except ImageNotFoundError:
+        return None

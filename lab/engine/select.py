@@ -10,7 +10,7 @@ from lab.engine.api import Engine
 from lab.engine.docker.engine import DockerEngine
 from lab.engine.install import packages, privilege
 from lab.engine.install.daemon import Daemon
-from lab.engine.install.locate import Refusal, Search, ask, search
+from lab.engine.install.locate import Search, ask, search
 from lab.engine.install.packages import Tool
 from lab.engine.process.engine import ProcessEngine
 from lab.errors import EngineError, EngineUnavailableError, UsageError
@@ -36,17 +36,17 @@ class Choice(StrEnum):
 
 def choice(env: Mapping[str, str] = os.environ) -> Choice:
     """The user's choice. Raises ``UsageError`` for a word that is none."""
-    said = env.get(VARIABLE) or Choice.AUTO
+    value = env.get(VARIABLE) or Choice.AUTO
     try:
-        return Choice(said)
+        return Choice(value)
     except ValueError:
         raise UsageError(
-            f"{VARIABLE}={said} is not a choice of engine.",
+            f"{VARIABLE}={value} is not a choice of engine.",
             remedy=f"Set it to one of {', '.join(Choice)}.",
         ) from None
 
 
-def open_engine(progress: Progress, *, allow_install: bool = True) -> Engine:
+def open_engine(progress: Progress) -> Engine:
     """The engine to use, ready.
 
     When Docker cannot be had and was not asked for by name, what to install is said, and
@@ -56,7 +56,7 @@ def open_engine(progress: Progress, *, allow_install: bool = True) -> Engine:
     if chosen is Choice.PROCESS:
         return ProcessEngine()
     try:
-        return open_docker(progress, allow_install=allow_install)
+        return open_docker(progress)
     except EngineError as error:
         if chosen is not Choice.AUTO:
             raise
@@ -85,7 +85,7 @@ def _admitted(seen: Search, progress: Progress) -> Search:
 
     Only then: who may use an engine that was there before is not the lab's to change.
     """
-    for refusal in _forbidden(seen):
+    for refusal in seen.forbidden:
         socket = Path(refusal.candidate.address.removeprefix(_UNIX))
         if privilege.prefix() is not None and socket.is_socket():
             privilege.as_root(["chown", str(os.geteuid()), socket])
@@ -97,7 +97,7 @@ def _admitted(seen: Search, progress: Progress) -> Search:
 
 def _started(seen: Search, progress: Progress, *, may_install: bool) -> Search:
     """Start a private engine, after installing what it needs."""
-    for refusal in _forbidden(seen):
+    for refusal in seen.forbidden:
         # Beside it a second engine would fight over the same bridge.
         raise EngineUnavailableError(
             f"An engine is at {refusal.candidate.address}, but this user may not use it.",
@@ -137,14 +137,9 @@ def _complete(tools: tuple[Tool, ...], progress: Progress) -> None:
         progress.note(str(error))
 
 
-def _forbidden(seen: Search) -> list[Refusal]:
-    return [refusal for refusal in seen.refused if refusal.forbidden]
-
-
 def _nothing_answers(seen: Search) -> EngineUnavailableError:
-    asked = "; ".join(f"{refusal.candidate.origin}: {refusal.why}" for refusal in seen.refused)
     return EngineUnavailableError(
-        f"No Docker Engine answers ({asked}).",
+        f"No Docker Engine answers ({seen.why}).",
         remedy=f"Start one, point DOCKER_HOST at one, or unset {VARIABLE} to let the lab start "
         "its own.",
     )

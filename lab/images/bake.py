@@ -8,11 +8,12 @@ from pathlib import Path
 from typing import Final
 
 from lab.engine.docker.engine import DockerEngine
+from lab.engine.docker.errors import FREE_SPACE, from_words
 from lab.engine.emulation.qemu import ensure_runs
 from lab.engine.install.packages import Tool, advice, ensure
 from lab.engine.select import Choice, choice
 from lab.errors import BuildError, CommandError, DiskFullError, EngineError
-from lab.images.hostfiles import HostFiles, host_files
+from lab.images.hostfiles import host_files
 from lab.images.targets import BAKE_FILE, COMPILED_ACROSS
 from lab.images.variants import bake_definition
 from lab.paths import ROOT
@@ -67,14 +68,16 @@ def bake(
             ),
             *targets,
         ]
-        env = {**environment(platform, engine, files), **(variables or {})}
+        env = {**_environment(platform, engine, files), **(variables or {})}
         try:
             stream(words, on_line=lambda line: _tell(step, line), env=env, cwd=ROOT)
         except CommandError as error:
             raise _failed(targets, error.what) from error
 
 
-def environment(platform: Platform, engine: DockerEngine, files: HostFiles) -> Mapping[str, str]:
+def _environment(
+    platform: Platform, engine: DockerEngine, files: Mapping[str, str]
+) -> Mapping[str, str]:
     """The bake file's variables, every one: the user's own of these names must not leak in."""
     return {
         "DOCKER_HOST": engine.address,
@@ -85,11 +88,7 @@ def environment(platform: Platform, engine: DockerEngine, files: HostFiles) -> M
         "HOST": engine.facts().platform.arch,
         "BASE": f"inference-lab/base:trixie-{platform.arch}",
         "UPSTREAM": "",
-        "CA_FILE": str(files.ca or ""),
-        "PIP_FILE": str(files.pip or ""),
-        "UV_FILE": str(files.uv or ""),
-        "APT_FILE": str(files.apt or ""),
-        **files.proxies,
+        **files,
     }
 
 
@@ -107,18 +106,18 @@ def client(progress: Progress) -> None:
 
 
 def _tell(step: Step, line: str) -> None:
-    said = _PREFIX.sub("", line).strip()
-    if said and not _NOISE.match(said):
-        step.detail(said)
+    text = _PREFIX.sub("", line).strip()
+    if text and not _NOISE.match(text):
+        step.detail(text)
 
 
 def _failed(targets: Sequence[str], what: str) -> BuildError | DiskFullError:
     names = ", ".join(targets)
     _, _, output = what.partition("\n")
-    if "no space left on device" in what:
+    if isinstance(from_words(what), DiskFullError):
         return DiskFullError(
             f"The disk is full: {names} could not be built.",
-            remedy="Free some space (`docker system df` shows what takes it) and run it again.",
+            remedy=FREE_SPACE,
         )
     remedy = "Run it again: the layers that were finished are kept."
     if _OFFLINE.search(output):

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Literal
 
-from lab.engine.api import Engine, ImageFacts
+from lab.engine.api import Engine, find_image
 from lab.engine.docker.engine import DockerEngine
 from lab.engine.emulation.qemu import ensure_runs, look_here
+from lab.engine.install.apt import deb822
 from lab.engine.install.packages import Tool, advice, ensure, missing
 from lab.engine.select import Choice, choice
 from lab.errors import (
@@ -17,13 +18,11 @@ from lab.errors import (
     CommandError,
     EmulationError,
     EngineError,
-    ImageNotFoundError,
-    LabError,
 )
 from lab.host import this_machine
-from lab.images.apt import KEYRING, SUITE, deb822, host_sources, one_line, public_sources
 from lab.images.bake import bake, client
-from lab.images.pins import Pin, pins
+from lab.images.hostfiles import KEYRING, SUITE, apt_lines, host_sources, public_sources
+from lab.images.pins import Pin, pull_first
 from lab.process import run, stream
 from lab.progress import Progress
 from lab.spec import LABEL, LABEL_ROLE, Platform
@@ -91,11 +90,8 @@ def ensure_base(
 
 
 def _present(ref: str, engine: DockerEngine) -> BaseImage | None:
-    try:
-        facts: ImageFacts = engine.image(ref)
-    except ImageNotFoundError:
-        return None
-    if facts.labels.get(_RECIPE) != _VERSION:
+    facts = find_image(engine, ref)
+    if facts is None or facts.labels.get(_RECIPE) != _VERSION:
         return None
     return BaseImage(
         ref=facts.ref,
@@ -116,33 +112,18 @@ def _labels(source: Source, detail: str) -> dict[str, str]:
 
 
 def _from_registry(ref: str, platform: Platform, engine: DockerEngine, progress: Progress) -> bool:
-    """Whether it could be had from a registry: one that answers here may not answer the engine."""
-    for pin in pins("debian"):
-        with progress.step(f"Asking {pin.registry} for {pin.ref}"):
-            reached = pin.answers()
-        if not reached:
-            continue
-        try:
-            _pull(pin, ref, platform, engine, progress)
-        except LabError as error:
-            progress.note(f"{pin.ref} cannot be used: {error.what.splitlines()[0]}")
-        else:
-            return True
-    return False
+    def use(pin: Pin) -> None:
+        seen = engine.image(pin.pinned)
+        bake(
+            ["base"],
+            labels={"base": _labels("registry", f"{pin.ref}@{seen.digest or seen.image_id}")},
+            platform=platform,
+            engine=engine,
+            progress=progress,
+            variables={"DEBIAN": pin.pinned, "BASE": ref},
+        )
 
-
-def _pull(pin: Pin, ref: str, platform: Platform, engine: DockerEngine, progress: Progress) -> None:
-    with progress.step(f"Pulling {pin.ref}"):
-        engine.pull(pin.pinned, platform=platform)
-    seen = engine.image(pin.pinned)
-    bake(
-        ["base"],
-        labels={"base": _labels("registry", f"{pin.ref}@{seen.digest or seen.image_id}")},
-        platform=platform,
-        engine=engine,
-        progress=progress,
-        variables={"DEBIAN": pin.pinned, "BASE": ref},
-    )
+    return pull_first("debian", platform, engine, progress, use=use, reached={})
 
 
 def _from_packages(ref: str, platform: Platform, engine: DockerEngine, progress: Progress) -> None:
@@ -170,7 +151,7 @@ def _from_packages(ref: str, platform: Platform, engine: DockerEngine, progress:
             f"--customize-hook=upload {final} /etc/apt/sources.list.d/debian.sources",
             SUITE,
             archive,
-            *one_line(sources),
+            *apt_lines(sources),
         ]
         try:
             stream(words, on_line=step.detail)

@@ -3,11 +3,11 @@
 import functools
 from collections.abc import Mapping, Sequence
 
-from lab.engine.api import Engine, ImageFacts
+from lab.engine.api import Engine, ImageFacts, find_image
 from lab.engine.docker.engine import DockerEngine
 from lab.engine.docker.errors import translated
 from lab.engine.emulation.qemu import ensure_runs
-from lab.errors import EngineError, ImageNotFoundError
+from lab.errors import EngineError
 from lab.images import thirdparty, venvs
 from lab.images.base import ensure_base
 from lab.images.targets import COMPILED_ACROSS, LABEL_FINGERPRINT, BuildTarget, fingerprint, target
@@ -43,20 +43,21 @@ def ensure_all(
 
     @functools.cache
     def base(of: Platform) -> str:
-        return engine.image(ensure_base(of, engine, progress).ref).image_id
+        return ensure_base(of, engine, progress).digest
 
     def stands_on(one: BuildTarget) -> Platform:
         return engine.facts().platform if one.name in COMPILED_ACROSS else platform
 
     own = _with_steps([one for one in targets if not one.upstream])
     marks = {one: fingerprint(one, base=base(stands_on(one))) for one in own}
-    present = {one: _present(one.ref(platform), engine) for one in own}
+    present = {one: find_image(engine, one.ref(platform)) for one in own}
     stale = [one for one in own if _mark(present[one]) != marks[one]]
     found = thirdparty.ensure(
         [one for one in targets if one.upstream],
         platform=platform,
         engine=engine,
         progress=progress,
+        base=lambda: base(platform),
         beside={one.name: {LABEL_FINGERPRINT: marks[one]} for one in stale},
     )
     _forget(engine, [facts for one in stale if (facts := present[one]) is not None])
@@ -76,13 +77,6 @@ def _with_steps(targets: Sequence[BuildTarget]) -> Sequence[BuildTarget]:
     """The targets, and those whose images they take a step from."""
     names = [name for one in targets for name in (*one.steps, one.name)]
     return [target(name) for name in dict.fromkeys(names)]
-
-
-def _present(ref: str, engine: DockerEngine) -> ImageFacts | None:
-    try:
-        return engine.image(ref)
-    except ImageNotFoundError:
-        return None
 
 
 def _mark(facts: ImageFacts | None) -> str | None:

@@ -8,16 +8,15 @@ import json
 import os
 import re
 import shlex
-import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Final
 
+from lab.engine.install.apt import Source, deb822, official
 from lab.errors import CommandError
-from lab.images.apt import deb822, host_sources
+from lab.host import os_release, pip
 from lab.process import run
 
 _BUNDLES: Final = (
@@ -39,30 +38,28 @@ _UV_LISTS: Final = {
 }
 _SINGLE: Final = frozenset({"index-url", "proxy", "timeout", "retries", "prefer-binary"})
 
-
-@dataclass(frozen=True, kw_only=True)
-class HostFiles:
-    """Files to hand to a build, None where there is nothing to say, and its proxies."""
-
-    ca: Path | None
-    pip: Path | None
-    uv: Path | None
-    apt: Path | None
-    proxies: Mapping[str, str]
+SUITE: Final = "trixie"
+KEYRING: Final = "/usr/share/keyrings/debian-archive-keyring.gpg"
+PUBLIC: Final = "http://deb.debian.org/debian"
+PUBLIC_SECURITY: Final = "http://deb.debian.org/debian-security"
 
 
 @contextmanager
-def host_files(env: Mapping[str, str] = os.environ) -> Iterator[HostFiles]:
-    """Write them for as long as a build runs, readable by this user only."""
+def host_files(env: Mapping[str, str] = os.environ) -> Iterator[Mapping[str, str]]:
+    """Write the files for as long as a build runs, readable by this user only.
+
+    Yields the bake file's variables that name them, empty where there is nothing to say, and the
+    proxies.
+    """
     with TemporaryDirectory(prefix="inference-lab-") as folder:
         settings = pip_settings()
-        yield HostFiles(
-            ca=ca_bundle(env, settings),
-            pip=_write(Path(folder, "pip.conf"), pip_conf(settings)),
-            uv=_write(Path(folder, "uv.toml"), uv_toml(settings, reached=_remote)),
-            apt=_write(Path(folder, "debian.sources"), deb822(host_sources())),
-            proxies=proxies(env),
-        )
+        yield {
+            "CA_FILE": str(ca_bundle(env, settings) or ""),
+            "PIP_FILE": _write(Path(folder, "pip.conf"), pip_conf(settings)),
+            "UV_FILE": _write(Path(folder, "uv.toml"), uv_toml(settings, reached=_remote)),
+            "APT_FILE": _write(Path(folder, "debian.sources"), deb822(host_sources())),
+            **proxies(env),
+        }
 
 
 def ca_bundle(env: Mapping[str, str], settings: Mapping[str, str]) -> Path | None:
@@ -77,7 +74,7 @@ def ca_bundle(env: Mapping[str, str], settings: Mapping[str, str]) -> Path | Non
 def pip_settings() -> Mapping[str, str]:
     """What pip on this machine is told, from its files and from ``PIP_*``."""
     try:
-        listed = run([sys.executable, "-m", "pip", "config", "list"]).stdout
+        listed = run([*pip(), "config", "list"]).stdout
     except CommandError:  # no pip in this environment
         return {}
     return parse_pip_settings(listed)
@@ -146,9 +143,47 @@ def _remote(location: str) -> bool:
     return location.startswith(("http://", "https://"))
 
 
-def _write(path: Path, text: str) -> Path | None:
-    if not text:
-        return None
+def _write(path: Path, text: str) -> str:
     path.touch(mode=0o600)
     path.write_text(text, encoding="utf-8")
-    return path
+    return str(path)
+
+
+def public_sources() -> Sequence[Source]:
+    """What Debian documents, and what an image is left with."""
+    return (
+        _source(PUBLIC, SUITE, f"{SUITE}-updates"),
+        _source(PUBLIC_SECURITY, f"{SUITE}-security"),
+    )
+
+
+def host_sources(
+    release: Mapping[str, str] | None = None, *, etc: Path = Path("/etc/apt")
+) -> Sequence[Source]:
+    """The same suites from the mirrors in the machine's own apt sources.
+
+    The public ones where it is no Debian: a mirror of something else does not have Debian.
+    """
+    known = os_release() if release is None else release
+    codename = known.get("VERSION_CODENAME", "")
+    if known.get("ID") != "debian" or not codename:
+        return public_sources()
+    main, *others = official(codename, "debian", etc=etc)
+    security = [source for source in others if f"{codename}-security" in source.suites]
+    return (
+        _source(main.uri, SUITE, f"{SUITE}-updates"),
+        *(_source(source.uri, f"{SUITE}-security") for source in security[:1]),
+    )
+
+
+def apt_lines(sources: Sequence[Source]) -> Sequence[str]:
+    """A line per suite, as mmdebstrap takes them."""
+    return [
+        f"deb [signed-by={source.signed_by}] {source.uri} {suite} {' '.join(source.components)}"
+        for source in sources
+        for suite in source.suites
+    ]
+
+
+def _source(uri: str, *suites: str) -> Source:
+    return Source(uri=uri, suites=suites, components=["main"], signed_by=KEYRING)

@@ -2,7 +2,7 @@
 
 import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -10,7 +10,11 @@ from typing import Final
 import httpx
 
 from lab import tls
+from lab.engine.docker.engine import DockerEngine
+from lab.errors import LabError
 from lab.paths import SERVICES
+from lab.progress import Progress
+from lab.spec import Platform
 
 PINS: Final = SERVICES / "pins.json"
 VARIABLE: Final = "LAB_DEBIAN"
@@ -50,11 +54,11 @@ class Pin:
         """Registries on this machine have no TLS, as engines allow."""
         return "http" if self.registry.startswith(("localhost", "127.")) else "https"
 
-    def answers(self, *, timeout_s: float = _ANSWER_S) -> bool:
+    def answers(self) -> bool:
         """Whether the registry answers in time. Honours the proxies of the environment."""
         try:
             answer = httpx.get(
-                f"{self.scheme}://{self.registry}/v2/", timeout=timeout_s, verify=tls.context()
+                f"{self.scheme}://{self.registry}/v2/", timeout=_ANSWER_S, verify=tls.context()
             )
         except (httpx.HTTPError, OSError):
             return False
@@ -74,3 +78,34 @@ def pins(name: str, *, file: Path = PINS, env: Mapping[str, str] = os.environ) -
         return
     for entry in json.loads(file.read_text(encoding="utf-8"))["images"][name]:
         yield Pin(ref=entry["ref"], digest=entry["digest"])
+
+
+def pull_first(
+    name: str,
+    platform: Platform,
+    engine: DockerEngine,
+    progress: Progress,
+    *,
+    use: Callable[[Pin], None],
+    reached: dict[str, bool],
+) -> bool:
+    """Pull ``name`` from the first registry that answers here and answers the engine too; whether
+    there was one and ``use`` could make something of it.
+
+    ``reached`` remembers which registries answered: each is asked once.
+    """
+    for pin in pins(name):
+        if pin.registry not in reached:
+            with progress.step(f"Asking {pin.registry} for {pin.ref}"):
+                reached[pin.registry] = pin.answers()
+        if not reached[pin.registry]:
+            continue
+        try:
+            with progress.step(f"Pulling {pin.ref}"):
+                engine.pull(pin.pinned, platform=platform)
+            use(pin)
+        except LabError as error:
+            progress.note(f"{pin.ref} cannot be used: {error.what.splitlines()[0]}")
+        else:
+            return True
+    return False

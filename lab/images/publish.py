@@ -6,10 +6,11 @@ list that joins them, so that a pull gets what the machine, or ``--platform``, a
 """
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from typing import Final
 
+from lab.engine.api import find_image
 from lab.engine.docker.engine import DockerEngine
 from lab.engine.registry.local import Registry, place_of
 from lab.engine.registry.manifests import (
@@ -66,11 +67,8 @@ def local_registry(engine: DockerEngine, progress: Progress) -> Iterator[Registr
     """The lab's registry, started if need be. It serves any platform and runs on the engine's."""
     own = engine.facts().platform
     ensure(["registry"], platform=own, engine=engine, progress=progress)
-    registry = Registry.ensure(engine, image_ref("registry", own), progress)
-    try:
+    with closing(Registry.ensure(engine, image_ref("registry", own), progress)) as registry:
         yield registry
-    finally:
-        registry.close()
 
 
 def join(
@@ -119,27 +117,23 @@ def _refuse_another(engine: DockerEngine, variant: str, platform: Platform) -> N
     """Refuse what is not built, and an image whose name tells another platform than it is for."""
     ref = image_ref(variant, platform)
     remedy = f"Build it: `lab images build {variant} --platform {platform}`."
-    try:
-        facts = engine.image(ref)
-    except ImageNotFoundError as error:
-        raise ImageNotFoundError(
-            f"{variant} is not built for {platform}.", remedy=remedy
-        ) from error
+    facts = find_image(engine, ref)
+    if facts is None:
+        raise ImageNotFoundError(f"{variant} is not built for {platform}.", remedy=remedy)
     if facts.platform is not platform:
         raise ImageNotFoundError(f"{ref} is an image for {facts.platform}.", remedy=remedy)
 
 
 def _join(registry: Registry, variant: str, platforms: Sequence[Platform]) -> Published:
     repository, _ = place_of(image_ref(variant, platforms[0]))
-    before = registry.manifest_list(repository, JOINED)
-    entries = {one.platform: one for one in (before.entries if before else ())}
+    entries = {one.platform: one for one in registry.http.list_entries(repository, JOINED)}
     images = []
     for platform in Platform:
         pushed = platform in platforms
         if not pushed and platform not in entries:
             continue
         _, tag = place_of(image_ref(variant, platform))
-        held_as = registry.media_type(repository, tag)
+        held_as = registry.http.media_type(repository, tag)
         if not pushed and held_as is None:
             del entries[platform]
             continue
@@ -156,15 +150,15 @@ def _join(registry: Registry, variant: str, platforms: Sequence[Platform]) -> Pu
                 kept=not pushed,
             )
         )
-    joined = registry.put_list(repository, JOINED, list(entries.values()))
+    digest = registry.http.put_list(repository, JOINED, list(entries.values()))
     return Published(
-        variant=variant, name=f"{repository}:{JOINED}", digest=joined.digest, images=tuple(images)
+        variant=variant, name=f"{repository}:{JOINED}", digest=digest, images=tuple(images)
     )
 
 
 def _entry(registry: Registry, manifest: Manifest, platform: Platform) -> ListEntry:
     """Its part of the list. The platform is the one that the image itself states."""
-    config = registry.config(manifest)
+    config = registry.http.config(manifest.repository, manifest.config_digest)
     states = f"{config.get('os')}/{config.get('architecture')}"
     if states != platform:
         raise RegistryError(

@@ -1,16 +1,36 @@
-"""How large an image is, layer by layer, and which command made each layer."""
+"""How large an image is: layer by layer, with the command that made each, and by what is in it."""
 
-from collections.abc import Sequence
+import re
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from lab.engine.api import Engine
 from lab.engine.docker.engine import DockerEngine
 from lab.engine.docker.errors import translated
+from lab.engine.docker.tar import tar_of
 from lab.engine.registry.local import Registry, place_of
 from lab.errors import RegistryError
 from lab.images.variants import image_ref
-from lab.spec import Platform
+from lab.spec import LABEL, Platform
+
+_RULES: Final = (
+    # (what a path looks like, what it is counted as); the first that fits counts.
+    (r".*/(?:PIL|pillow\.libs|[Pp]illow-[^/]*)/.*", "python: pillow"),
+    (r".*/(?:site|dist)-packages/([A-Za-z0-9]\w*)(?:\.libs|-\d[^/]*-info)?[./].*", r"python: \1"),
+    (r"usr/lib/python3[.\d]*/prometheus_client/.*", "python: prometheus_client"),
+    (r"usr/lib/python3[.\d]*/.*", "Python's standard library"),
+    (r"usr/bin/python3[.\d]*", "Python's interpreter"),
+    (r"opt/program/.*", "the app"),
+    (r"root/\.cache/pip/.*", "pip's cache"),
+    (r"var/(?:cache/apt|lib/apt)/.*", "apt's lists and archives"),
+    (r"usr/(?:lib/gcc|libexec/gcc|include)/.*", "the C compiler and its headers"),
+    (r"usr/share/(\w+)/.*", r"/usr/share/\1"),
+    (r"usr/lib/(?:.*/)?(lib[\w+-]+)\.so[.\d]*", r"\1"),
+)
+_COMPILED: Final = [(re.compile(pattern), name) for pattern, name in _RULES]
+_DEPTH: Final = 3
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,19 +70,12 @@ def image_record(
     """
     name = ref or image_ref(variant, platform)
     facts = engine.image(name)
-    if not isinstance(engine, DockerEngine):
-        return ImageSize(
-            variant=variant,
-            platform=platform,
-            ref=name,
-            digest=None,
-            compressed_bytes=None,
-            unpacked_bytes=facts.unpacked_bytes,
-        )
-    with translated():
-        history = engine.client.history(name)
-        count = len(engine.client.inspect_image(name)["RootFS"].get("Layers") or ())
-    steps = layer_steps(history, count)
+    steps: Sequence[dict[str, Any]] = ()
+    if isinstance(engine, DockerEngine):
+        with translated():
+            history = engine.client.history(name)
+            count = len(engine.client.inspect_image(name)["RootFS"].get("Layers") or ())
+        steps = layer_steps(history, count)
     digest, compressed = _in_registry(registry, name, facts.image_id, platform)
     sizes: Sequence[int | None] = compressed or [None] * len(steps)
     if len(sizes) != len(steps):  # cannot be told apart: the total is still right
@@ -75,7 +88,7 @@ def image_record(
         compressed_bytes=sum(compressed) if compressed else None,
         unpacked_bytes=facts.unpacked_bytes,
         layers=tuple(
-            LayerSize(compressed_bytes=size, unpacked_bytes=step["Size"], created_by=_said(step))
+            LayerSize(compressed_bytes=size, unpacked_bytes=step["Size"], created_by=_command(step))
             for size, step in zip(sizes, steps, strict=True)
         ),
     )
@@ -97,14 +110,18 @@ def layer_steps(history: Sequence[dict[str, Any]], count: int) -> Sequence[dict[
 
 
 def _changes_files(entry: dict[str, Any]) -> bool:
-    return _said(entry).startswith(("RUN ", "COPY ", "ADD ", "WORKDIR ", "/bin/sh -c "))
+    return _command(entry).startswith(("RUN ", "COPY ", "ADD ", "WORKDIR ", "/bin/sh -c "))
 
 
-def _said(entry: dict[str, Any]) -> str:
-    """The command as it stood in the Dockerfile, on one line."""
-    said = " ".join(str(entry.get("CreatedBy") or entry.get("Comment") or "").split())
-    said = said.removesuffix("# buildkit").strip()
-    return said.replace("RUN /bin/sh -c ", "RUN ") or "imported"
+def _command(entry: dict[str, Any]) -> str:
+    return one_line(str(entry.get("CreatedBy") or entry.get("Comment") or "")) or "imported"
+
+
+def one_line(command: str) -> str:
+    """A step of an image's history on one line, as it stood in the Dockerfile."""
+    command = " ".join(command.split()).removesuffix("# buildkit").strip()
+    command = re.sub(r"^RUN (\|\d+ .*? )?/bin/sh -c ", "RUN ", command)
+    return re.sub(r"^/bin/sh -c #\(nop\) +", "", command)
 
 
 def _in_registry(
@@ -121,3 +138,32 @@ def _in_registry(
     if not manifest.is_of(image_id):
         return None, ()
     return manifest.digest, [layer.compressed_bytes for layer in manifest.layers]
+
+
+def contents(engine: DockerEngine, ref: str) -> Mapping[str, int]:
+    """Bytes by what they belong to, the largest first. Exports the image: seconds for a large one.
+
+    Files that a later layer replaced or removed are not in it. Raises ``ImageNotFoundError``.
+    """
+    engine.image(ref)
+    counted: Counter[str] = Counter()
+    with translated():
+        made = engine.client.create_container(ref, command=["serve"], labels={LABEL: "true"})
+        try:
+            with tar_of(engine.client.export(made["Id"])) as archive:
+                for member in archive:
+                    if member.isfile() and member.size:
+                        counted[belongs_to(member.name)] += member.size
+        finally:
+            engine.client.remove_container(made["Id"], v=True)
+    return dict(counted.most_common())
+
+
+def belongs_to(path: str) -> str:
+    """What a file is counted as: a Python package, a cache, a library, else its folder."""
+    for pattern, name in _COMPILED:
+        found = pattern.fullmatch(path)
+        if found:
+            return found.expand(name)
+    parts = path.split("/")[:-1][:_DEPTH]
+    return "/" + "/".join(parts)

@@ -3,16 +3,16 @@
 Either way the image has the lab's name and label, so that whoever needs it need not know which.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Final
 
+from lab.engine.api import find_image
 from lab.engine.docker.engine import DockerEngine
-from lab.errors import ImageNotFoundError, LabError
 from lab.images.bake import bake
-from lab.images.base import Source, ensure_base
-from lab.images.pins import Pin, pins
+from lab.images.base import Source
+from lab.images.pins import Pin, pins, pull_first
 from lab.images.targets import LABEL_FINGERPRINT, BuildTarget, fingerprint
 from lab.progress import Progress
 from lab.spec import Platform
@@ -45,16 +45,17 @@ def ensure(
     platform: Platform,
     engine: DockerEngine,
     progress: Progress,
+    base: Callable[[], str],
     beside: Mapping[str, Mapping[str, str]] = MappingProxyType({}),
 ) -> Mapping[str, Provenance]:
     """Have the images of ``targets``; where each came from, by name.
 
-    One that is there and made from the present inputs stays, whichever way it came. ``beside`` are
+    One that is there and made from the present inputs stays, whichever way it came. ``base`` makes
+    the base image and tells its id: only those that are built need it. ``beside`` are
     the lab's own images to build in the same go, with their labels: the builder then fills all
     cores. Raises ``BuildError``, ``DiskFullError`` or ``EngineError``; that a service can be had
     from nowhere is no error but a ``Provenance`` without source.
     """
-    base = _Base(platform, engine, progress)
     reached: dict[str, bool] = {}
     labels = dict(beside)
     for target in targets:
@@ -63,7 +64,7 @@ def ensure(
         _pull(target, platform, engine, progress, reached)
         if target.packaged and not _present(target, platform, engine, base):
             labels[target.name] = {
-                LABEL_FINGERPRINT: fingerprint(target, base=base.id()),
+                LABEL_FINGERPRINT: fingerprint(target, base=base()),
                 LABEL_SOURCE: "packages",
                 LABEL_DETAIL: _PACKAGES[target.name],
             }
@@ -81,31 +82,15 @@ def ensure(
     }
 
 
-class _Base:
-    """The base image's id, made only when it is asked for: a pulled image does not need it."""
-
-    def __init__(self, platform: Platform, engine: DockerEngine, progress: Progress) -> None:
-        self._platform = platform
-        self._engine = engine
-        self._progress = progress
-        self._id: str | None = None
-
-    def id(self) -> str:
-        if self._id is None:
-            ref = ensure_base(self._platform, self._engine, self._progress).ref
-            self._id = self._engine.image(ref).image_id
-        return self._id
-
-
 def _present(
-    target: BuildTarget, platform: Platform, engine: DockerEngine, base: _Base
+    target: BuildTarget, platform: Platform, engine: DockerEngine, base: Callable[[], str]
 ) -> Provenance | None:
-    try:
-        labels = engine.image(target.ref(platform)).labels
-    except ImageNotFoundError:
+    facts = find_image(engine, target.ref(platform))
+    if facts is None:
         return None
+    labels = facts.labels
     source: Source = "registry" if labels.get(LABEL_SOURCE) == "registry" else "packages"
-    mark = _mark_pulled(target) if source == "registry" else fingerprint(target, base=base.id())
+    mark = _mark_pulled(target) if source == "registry" else fingerprint(target, base=base())
     if labels.get(LABEL_FINGERPRINT) != mark:
         return None
     return Provenance(
@@ -128,39 +113,21 @@ def _pull(
     progress: Progress,
     reached: dict[str, bool],
 ) -> None:
-    """Take it from the first registry that answers here and answers the engine too, if any.
+    """Take it from a registry, if any can be reached."""
 
-    ``reached`` remembers which registries answered: each is asked once.
-    """
-    for pin in pins(target.name):
-        if pin.registry not in reached:
-            with progress.step(f"Asking {pin.registry} for {pin.ref}"):
-                reached[pin.registry] = pin.answers()
-        if not reached[pin.registry]:
-            continue
-        try:
-            _take(pin, target, platform, engine, progress)
-        except LabError as error:
-            progress.note(f"{pin.ref} cannot be used: {error.what.splitlines()[0]}")
-        else:
-            return
+    def use(pin: Pin) -> None:
+        labels = {
+            LABEL_FINGERPRINT: _mark_pulled(target),
+            LABEL_SOURCE: "registry",
+            LABEL_DETAIL: pin.pinned,
+        }
+        bake(
+            [target.name],
+            labels={target.name: labels},
+            platform=platform,
+            engine=engine,
+            progress=progress,
+            variables={"UPSTREAM": pin.pinned},
+        )
 
-
-def _take(
-    pin: Pin, target: BuildTarget, platform: Platform, engine: DockerEngine, progress: Progress
-) -> None:
-    with progress.step(f"Pulling {pin.ref}"):
-        engine.pull(pin.pinned, platform=platform)
-    labels = {
-        LABEL_FINGERPRINT: _mark_pulled(target),
-        LABEL_SOURCE: "registry",
-        LABEL_DETAIL: pin.pinned,
-    }
-    bake(
-        [target.name],
-        labels={target.name: labels},
-        platform=platform,
-        engine=engine,
-        progress=progress,
-        variables={"UPSTREAM": pin.pinned},
-    )
+    pull_first(target.name, platform, engine, progress, use=use, reached=reached)

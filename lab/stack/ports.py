@@ -1,7 +1,5 @@
 """Who listens on a port of the stack's that should be free."""
 
-import re
-import socket
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -9,21 +7,18 @@ from typing import Final
 
 from lab.errors import CommandError, PortTakenError
 from lab.process import run
-from lab.services import LOOPBACK, Service
+from lab.services import Service
+from lab.sockets import free_port, listening_sockets
 
-_LISTEN: Final = "0A"
 _PROC: Final = Path("/proc")
 
 
 def taken(port: int) -> bool:
     """Whether a server could not listen on 127.0.0.1 at this port."""
-    with socket.socket() as probe:
-        # As servers do, so that a port whose last connections linger counts as free.
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((LOOPBACK, port))
-        except OSError:
-            return True
+    try:
+        free_port(port)
+    except OSError:
+        return True
     return False
 
 
@@ -66,7 +61,9 @@ def _by(who: str | None) -> str:
 
 
 def _program(port: int, proc: Path) -> str | None:
-    sockets = {f"socket:[{inode}]" for inode in _inodes(port, proc)}
+    sockets = {
+        f"socket:[{one.inode}]" for one in listening_sockets(proc / "net") if one.port == port
+    }
     if not sockets:
         return None
     for folder in proc.glob("[0-9]*"):
@@ -75,16 +72,3 @@ def _program(port: int, proc: Path) -> str | None:
                 name = (folder / "comm").read_text(encoding="utf-8").strip()
                 return f"{name} (process {folder.name})"
     return None
-
-
-def _inodes(port: int, proc: Path) -> set[str]:
-    """Of the sockets that listen on the port, from ``/proc/net``."""
-    found = set()
-    for name in ("tcp", "tcp6"):
-        with suppress(OSError):
-            for line in (proc / "net" / name).read_text(encoding="utf-8").splitlines()[1:]:
-                words = line.split()
-                at = re.search(r":([0-9A-F]{4})$", words[1])
-                if at and int(at[1], 16) == port and words[3] == _LISTEN:
-                    found.add(words[9])
-    return found

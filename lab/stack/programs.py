@@ -16,7 +16,7 @@ import httpx
 from lab import tls
 from lab.engine.process import proctree
 from lab.errors import EndpointError
-from lab.process import detach
+from lab.process import detach, log_tail
 
 _POLL_S: Final = 0.05
 _READY_S: Final = 60.0
@@ -63,8 +63,7 @@ class Programs:
         log = self.log(program.name)
         log.unlink(missing_ok=True)
         pid = detach(program.argv, log=log, env=program.env)
-        seen = proctree.read(pid)
-        record = _Record(pid=pid, born=seen.born if seen else 0, made_from=made_from)
+        record = _Record(pid=pid, born=proctree.born(pid), made_from=made_from)
         self._file(program.name).write_text(json.dumps(asdict(record)), encoding="utf-8")
         self._wait(program)
         return True
@@ -97,7 +96,8 @@ class Programs:
                 how = "ended at once" if dead else f"did not answer within {_READY_S:g} s"
                 log = self.log(program.name)
                 raise EndpointError(
-                    f"{program.name} {how}:\n{_tail(log)}", remedy=f"The whole log is {log}."
+                    f"{program.name} {how}:\n{log_tail(log, lines=_LOG_LINES)}",
+                    remedy=f"The whole log is {log}.",
                 )
             time.sleep(_POLL_S)
 
@@ -106,8 +106,7 @@ class Programs:
             record = _Record(**json.loads(self._file(name).read_text(encoding="utf-8")))
         except (OSError, ValueError, TypeError):
             return None
-        seen = proctree.read(record.pid)
-        return record if seen and seen.alive and seen.born == record.born else None
+        return record if proctree.runs(record.pid, record.born) else None
 
     def _signal(self, record: _Record, number: int) -> None:
         with suppress(ProcessLookupError):
@@ -127,11 +126,3 @@ def _answers(url: str) -> bool:
         return httpx.get(url, timeout=2.0, verify=tls.context(), trust_env=False).is_success
     except httpx.HTTPError:
         return False
-
-
-def _tail(path: Path) -> str:
-    try:
-        lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
-    except OSError as error:
-        return str(error)
-    return "\n".join(lines[-_LOG_LINES:])

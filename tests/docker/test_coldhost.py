@@ -22,7 +22,7 @@ from lab.engine.coldhost.host import MODEL, ColdHost, cold_host, remove_leftover
 from lab.engine.coldhost.link import Link
 from lab.engine.coldhost.pulled import NotColdError
 from lab.engine.docker.engine import DockerEngine
-from lab.engine.registry.local import MODELS, NETWORK, Registry
+from lab.engine.registry.local import NETWORK, Registry
 from lab.errors import ArchiveError, EngineError, RegistryError
 from lab.progress import Silent
 from lab.spec import LABEL, LABEL_OWNER, Platform
@@ -113,8 +113,8 @@ def test_a_cold_start_from_an_empty_engine_to_an_answer(
     assert pulled.layers == len(registry.push(engine, python, Silent()).layers)
     assert pulled.begin_ns < pulled.downloaded_ns < pulled.end_ns
 
-    digest = registry.put_blob(MODELS, archive(tmp_path / "model.tar.gz", MEGABYTE))
-    begin, end = host.fetch(registry.blob_url(MODELS, digest), digest)
+    url, digest = registry.put_archive(archive(tmp_path / "model.tar.gz", MEGABYTE))
+    begin, end = host.fetch(url, digest)
     assert pulled.end_ns < begin < end
 
     container = host.engine.create(
@@ -206,12 +206,10 @@ def test_the_link_is_as_slow_as_it_is_said_to_be(
     engine: DockerEngine, registry: Registry, host: ColdHost, image: str, tmp_path: Path
 ) -> None:
     size = 20 * MEGABYTE
-    url = registry.blob_url(
-        MODELS, registry.put_blob(MODELS, archive(tmp_path / "model.tar.gz", size))
-    )
+    url, _ = registry.put_archive(archive(tmp_path / "model.tar.gz", size))
     (machine,) = engine.containers({LABEL_OWNER: OWNER})
 
-    with Link.shape(engine, registry, 100 * MEGABYTE, image=image, owner=OWNER) as link:
+    with Link(engine, registry, 100 * MEGABYTE, image=image, owner=OWNER) as link:
         assert link.measured_shape() == 100 * MEGABYTE
         for _ in range(5):
             code, said = machine.execute(("python3", "-c", DOWNLOAD, url))
@@ -244,14 +242,15 @@ def own_registry(engine: DockerEngine, image: str) -> Iterator[Registry]:
 def test_a_registry_that_was_restarted_has_no_shaped_link(
     engine: DockerEngine, built: Callable[[str], str], image: str
 ) -> None:
-    with own_registry(engine, built("registry")) as registry:
-        link = Link.shape(engine, registry, 100 * MEGABYTE, image=image, owner=OWNER)
+    with (
+        own_registry(engine, built("registry")) as registry,
+        Link(engine, registry, 100 * MEGABYTE, image=image, owner=OWNER) as link,
+    ):
         registry.container.stop()
         registry.container.start()
 
         with pytest.raises(RegistryError, match="restarted"):
             link.check()
-        link.clear()
 
 
 def test_a_registry_that_goes_away_in_the_middle_of_a_pull_is_a_registry_error(
@@ -260,7 +259,7 @@ def test_a_registry_that_goes_away_in_the_middle_of_a_pull_is_a_registry_error(
     with own_registry(engine, built("registry")) as registry:
         registry.push(engine, python, Silent())
         with (
-            Link.shape(engine, registry, 20 * MEGABYTE, image=image, owner=OWNER),
+            Link(engine, registry, 20 * MEGABYTE, image=image, owner=OWNER),
             cold_host(engine, image=image, owner=OWNER, registry=registry.internal) as host,
         ):
             killer = threading.Timer(1.0, registry.container.kill)
@@ -275,12 +274,12 @@ def test_an_archive_that_is_not_what_was_asked_for_is_refused(
 ) -> None:
     broken = tmp_path / "model.tar.gz"
     broken.write_bytes(b"no archive")
-    digest = registry.put_blob(MODELS, broken)
+    url, digest = registry.put_archive(broken)
 
     with pytest.raises(ArchiveError, match="cannot be unpacked"):
-        host.fetch(registry.blob_url(MODELS, digest), digest)
+        host.fetch(url, digest)
     with pytest.raises(RegistryError, match="404"):
-        host.fetch(registry.blob_url(MODELS, "sha256:" + "0" * 64), "0" * 64)
+        host.fetch(url.replace(digest, "sha256:" + "0" * 64), "0" * 64)
 
 
 def test_a_cold_host_that_cannot_start_is_removed(
@@ -322,13 +321,8 @@ def test_what_a_killed_run_left_behind_is_found_by_its_owner(
 def test_an_engine_whose_network_is_not_ours_is_reached_through_ports(
     engine: DockerEngine, image: str, registry: Registry, pushed: str
 ) -> None:
-    class Elsewhere(DockerEngine):
-        @property
-        def bridged(self) -> bool:
-            return False
-
-    elsewhere = Elsewhere(engine.address)
-    elsewhere._bridged = False
+    elsewhere = DockerEngine(engine.address)
+    elsewhere.bridged = False
     with cold_host(elsewhere, image=image, owner=OWNER, registry=registry.internal) as host:
         host.pull(pushed)
         container = host.engine.create(

@@ -18,9 +18,8 @@ from lab.engine.docker.engine import DockerEngine
 from lab.engine.registry.local import Registry
 from lab.images.base import ensure_base
 from lab.images.build import ensure
-from lab.images.contents import contents
 from lab.images.hostfiles import ca_bundle, pip_settings
-from lab.images.sizes import image_record
+from lab.images.sizes import contents, image_record
 from lab.process import run
 from lab.progress import Progress, Silent
 from lab.spec import FLOOR, LABEL, Platform

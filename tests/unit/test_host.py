@@ -1,11 +1,12 @@
 import json
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from lab import __version__
-from lab.host import cgroup_layout, cpu_model, git_state, host_facts, memory_bytes, os_release
+from lab.host import cgroup_layout, cpu_model, git_state, host_facts, memory_bytes, os_release, pip
 
 
 def _write(path: Path, text: str) -> None:
@@ -78,3 +79,13 @@ def test_a_checkout_tells_its_commit_and_whether_it_was_changed(checkout: Path) 
     assert dirty is False
     (checkout / "file").write_text("2")
     assert git_state(checkout) == (commit, True)
+
+
+def test_without_pip_of_its_own_an_environment_asks_the_machines(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("lab.host.find_spec", lambda _: None)
+    monkeypatch.setattr("shutil.which", {"pip3": "/usr/bin/pip3"}.get)
+    assert pip() == ["/usr/bin/pip3"]
+    monkeypatch.setattr("lab.host.find_spec", lambda _: "there")
+    assert pip() == [sys.executable, "-m", "pip"]

@@ -3,7 +3,7 @@
 import pytest
 
 from lab.errors import UsageError
-from lab.units import format_bytes, format_rate, format_seconds, parse_bytes, parse_rate
+from lab.units import format_bytes, format_rate, format_seconds, parse_rate
 
 
 @pytest.mark.parametrize(
@@ -42,14 +42,6 @@ def test_seconds_are_printed_in_three_figures(seconds: float, text: str) -> None
 )
 def test_a_link_is_printed_in_bits_per_second(rate: float, text: str) -> None:
     assert format_rate(rate) == text
-
-
-@pytest.mark.parametrize(
-    ("text", "count"),
-    [("512MB", 512_000_000), ("10 GiB", 10 * 1024**3), ("2048", 2048), ("1.5k", 1500)],
-)
-def test_sizes_may_be_typed_with_either_kind_of_unit(text: str, count: int) -> None:
-    assert parse_bytes(text) == count
 
 
 @pytest.mark.parametrize(("text", "rate"), [("1Gbit", 10**9), ("200 Mbit/s", 2 * 10**8)])

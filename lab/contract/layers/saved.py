@@ -16,7 +16,9 @@ from lab.contract.layers.secretfiles import LARGEST_READ, in_file
 from lab.engine.docker.client import open_client
 from lab.engine.docker.engine import DockerEngine
 from lab.engine.docker.errors import translated
+from lab.engine.docker.tar import tar_of
 from lab.errors import EngineError
+from lab.images.sizes import one_line
 
 MODEL_PLACE: Final = "opt/ml/model/"
 
@@ -122,7 +124,7 @@ def read(chunks: Iterable[bytes]) -> Saved:
     documents: dict[str, bytes] = {}
     aliases: dict[str, str] = {}
     try:
-        with tarfile.open(fileobj=cast("Any", _Stream(chunks)), mode="r|") as archive:
+        with tar_of(chunks) as archive:
             while (member := archive.next()) is not None:
                 archive.members.clear()  # type: ignore[attr-defined]  # else it keeps them all
                 if member.issym():
@@ -155,7 +157,8 @@ def _assembled(
     ordered = [layers.get(name, SavedLayer()) for name in names]
     made = [step for step in config.get("history") or () if not step.get("empty_layer")]
     for layer, step in zip(ordered, made, strict=False):
-        layer.command = _said(str(step.get("created_by") or step.get("comment") or ""))
+        command = one_line(str(step.get("created_by") or step.get("comment") or ""))
+        layer.command = redacted(command) or "imported"
     return Saved(config=config, layers=ordered)
 
 
@@ -205,14 +208,6 @@ def _look(layer: SavedLayer, path: str, member: tarfile.TarInfo, archive: tarfil
         layer.leaks += [FileLeak(path=path, leak=leak) for leak in in_file(path, content)]
 
 
-def _said(command: str) -> str:
-    """A step on one line, as it stood in the Dockerfile."""
-    said = " ".join(command.split()).removesuffix("# buildkit").strip()
-    said = re.sub(r"^RUN (\|\d+ .*? )?/bin/sh -c ", "RUN ", said)
-    said = re.sub(r"^/bin/sh -c #\(nop\) +", "", said)
-    return redacted(said) or "imported"
-
-
 class _Head:
     """A file whose beginning has been looked at."""
 
@@ -232,25 +227,3 @@ class _Head:
             return data
         data, self._rest = self._rest[:size], self._rest[size:]
         return data + self._file.read(size - len(data)) if len(data) < size else data
-
-
-class _Stream:
-    """Chunks as a file that is only read forwards."""
-
-    def __init__(self, chunks: Iterable[bytes]) -> None:
-        self._chunks = iter(chunks)
-        self._rest = memoryview(b"")
-
-    def read(self, size: int) -> bytes:
-        """At most ``size`` bytes; fewer only at the end."""
-        pieces = []
-        while size > 0:
-            if not self._rest:
-                chunk = next(self._chunks, None)
-                if chunk is None:
-                    break
-                self._rest = memoryview(chunk)
-            pieces.append(self._rest[:size])
-            size -= len(pieces[-1])
-            self._rest = self._rest[len(pieces[-1]) :]
-        return b"".join(pieces)

@@ -24,7 +24,7 @@ from lab.engine.api import Container, ContainerSpec, Engine
 from lab.engine.coldhost.host import MODEL, ROLE, ColdHost, cold_host
 from lab.engine.docker.engine import DockerEngine
 from lab.engine.registry.distribution import Distribution
-from lab.engine.registry.local import INTERNAL, MODELS, NAME, NETWORK, Registry
+from lab.engine.registry.local import INTERNAL, NAME, NETWORK, Registry
 from lab.errors import EngineError
 from lab.images.variants import image_ref
 from lab.progress import Silent
@@ -178,9 +178,9 @@ class ColdPlace:
                 pack(self._folder / "plain", archive)
         except ObjectError as error:
             raise LaunchFailed(download_failure(uri, error)) from error
-        digest = registry.put_blob(MODELS, archive)
+        blob = registry.put_archive(archive)
         shutil.rmtree(self._folder, ignore_errors=True)
-        return registry.blob_url(MODELS, digest), digest
+        return blob
 
 
 def remove_cold_hosts(engine: Engine, *, owner: str, kept: set[str]) -> None:

@@ -25,7 +25,7 @@ from lab.endpoint.records import EndpointKind, ServerRecord
 from lab.endpoint.s3 import ObjectError, Objects
 from lab.endpoint.settings import EmulatorSettings
 from lab.engine.api import Container, Engine, EngineFacts
-from lab.engine.within import runs_within
+from lab.engine.docker.reach import in_container
 from lab.errors import EngineError, LabError
 from lab.spec import LABEL, LABEL_OWNER, LABEL_ROLE, EngineKind
 from lab.start import cause
@@ -469,7 +469,7 @@ class EngineLauncher:
 
     def _within(self) -> bool:
         if self._runs_within is None:
-            self._runs_within = runs_within(self._engine)
+            self._runs_within = in_container(self._engine)
         return self._runs_within
 
     def _facts(self) -> EngineFacts:

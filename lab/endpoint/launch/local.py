@@ -13,7 +13,7 @@ from lab.endpoint.s3 import Objects
 from lab.endpoint.settings import EmulatorSettings
 from lab.engine.api import Container, ContainerSpec, Engine, Mount
 from lab.engine.docker.engine import DockerEngine
-from lab.engine.docker.route import connected
+from lab.engine.docker.reach import connected
 from lab.services import ISOLATED_NETWORK
 from lab.spec import PORT, SERVERLESS_USER, EngineKind, Mark, Platform
 

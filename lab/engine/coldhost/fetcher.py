@@ -29,7 +29,7 @@ class Fetcher:
         with translated():
             run = client.exec_create(container_id, list(_COMMAND), stdin=True)["Id"]
             self._socket: Any = client.exec_start(run, socket=True)
-        self._said = b""
+        self._stderr = b""
         frames: Any = frames_iter  # the SDK has no types
         self._answers = self._lines(frames(self._socket, tty=False))
         self._next()
@@ -56,8 +56,8 @@ class Fetcher:
         with translated():
             line = next(self._answers, None)
         if line is None:
-            said = self._said.decode(errors="replace").strip()
-            raise EngineError(f"The cold host's fetch program ended. {said}".strip())
+            stderr = self._stderr.decode(errors="replace").strip()
+            raise EngineError(f"The cold host's fetch program ended. {stderr}".strip())
         answer: dict[str, Any] = json.loads(line)
         return answer
 
@@ -66,7 +66,7 @@ class Fetcher:
         line = b""
         for stream, data in frames:
             if stream != STDOUT:
-                self._said += data
+                self._stderr += data
                 continue
             line += data
             while b"\n" in line:

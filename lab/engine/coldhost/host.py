@@ -11,8 +11,8 @@ disk below has no journal (see ``services/coldhost/start``).
 import os
 import secrets
 import shutil
-import socket
 import tempfile
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
@@ -21,17 +21,19 @@ from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import Final
 
+from docker.errors import NotFound
+
 from lab.engine.api import ContainerSpec, Mount
 from lab.engine.coldhost.fetcher import Fetcher
 from lab.engine.coldhost.pulled import NotColdError, Pulled, downloaded_at, layers_pulled
 from lab.engine.docker.container import DockerContainer
 from lab.engine.docker.engine import DockerEngine
 from lab.engine.docker.errors import translated
-from lab.engine.docker.watch import ContainerWatch, watched
 from lab.engine.interrupt import uninterrupted
 from lab.engine.registry.distribution import REMEDY
 from lab.engine.registry.local import INTERNAL, NETWORK
 from lab.errors import EngineError, RegistryError
+from lab.sockets import free_port
 from lab.spec import LABEL_OWNER, LABEL_ROLE, Platform
 
 ROLE: Final = "coldhost"
@@ -45,6 +47,7 @@ _READY_S: Final = 30.0
 _POLL_S: Final = 0.01
 _API_PORT: Final = 2375
 _COPIES: Final = "vfs"
+_WATCH_EVERY_S: Final = 1.0
 
 
 class ColdHost:
@@ -56,7 +59,7 @@ class ColdHost:
         fetcher: Fetcher,
         *,
         publish: int,
-        watch: Callable[[], AbstractContextManager[ContainerWatch]],
+        watch: Callable[[], AbstractContextManager[threading.Event]],
     ) -> None:
         """``watch`` ends what goes on here when the registry is gone."""
         self.engine = engine
@@ -77,13 +80,13 @@ class ColdHost:
         ``ImageNotFoundError``, ``RegistryError`` or ``DiskFullError`` if the pull fails.
         """
         self.require_empty()
-        with self._watch() as registry:
+        with self._watch() as registry_gone:
             try:
                 begin = time.time_ns()
                 events = self.engine.pull(ref, platform=platform)
                 end = time.time_ns()
             except EngineError as error:
-                if not registry.gone:
+                if not registry_gone.is_set():
                     raise
                 raise RegistryError(
                     f"The local registry went away while {ref} was being pulled.", remedy=REMEDY
@@ -122,7 +125,6 @@ def cold_host(
     *,
     image: str,
     owner: str,
-    network: str = NETWORK,
     registry: str = INTERNAL,
     doors: Path | None = None,
 ) -> Iterator[ColdHost]:
@@ -138,9 +140,7 @@ def cold_host(
         with uninterrupted():
             door: _Door = _Folder(doors) if engine.bridged else _Port()
             made.callback(door.close)
-            container = engine.create(
-                door.spec(_spec(image=image, network=network, owner=owner, registry=registry))
-            )
+            container = engine.create(door.spec(_spec(image=image, owner=owner, registry=registry)))
             made.callback(container.remove)
         container.start()
         inner = _ready(container, door)
@@ -149,7 +149,7 @@ def cold_host(
         fetcher = Fetcher(engine, container.id)
         made.callback(fetcher.close)
         watch = partial(
-            watched, engine, registry.partition(":")[0], on_gone=partial(_end, container)
+            _watched, engine, registry.partition(":")[0], on_gone=partial(_end, container)
         )
         yield ColdHost(inner, fetcher, publish=door.forwarded, watch=watch)
     finally:
@@ -197,8 +197,7 @@ class _Port:
     """The way in where the engine is in a virtual machine: two ports forwarded to 127.0.0.1."""
 
     def __init__(self) -> None:
-        with socket.create_server(("127.0.0.1", 0)) as probe:
-            self.forwarded: int = probe.getsockname()[1]
+        self.forwarded = free_port()
 
     def spec(self, spec: ContainerSpec) -> ContainerSpec:
         return replace(
@@ -221,7 +220,7 @@ class _Port:
 _Door = _Folder | _Port
 
 
-def _spec(*, image: str, network: str, owner: str, registry: str) -> ContainerSpec:
+def _spec(*, image: str, owner: str, registry: str) -> ContainerSpec:
     return ContainerSpec(
         image=image,
         name=f"inference-lab-cold-{secrets.token_hex(4)}",
@@ -235,7 +234,7 @@ def _spec(*, image: str, network: str, owner: str, registry: str) -> ContainerSp
         ),
         labels={LABEL_ROLE: ROLE, LABEL_OWNER: owner},
         mounts=(Mount(source=None, target=_DATA, read_only=False),),
-        network=network,
+        network=NETWORK,
         privileged=True,
         read_only_root=False,
     )
@@ -272,3 +271,41 @@ def _check_driver(inner: DockerEngine) -> None:
             "The cold host's engine copies every layer whole (storage driver vfs).",
             remedy="Keep the engine's data on ext4 or xfs, where overlay2 works.",
         )
+
+
+@contextmanager
+def _watched(
+    engine: DockerEngine, name: str, *, on_gone: Callable[[], None]
+) -> Iterator[threading.Event]:
+    """Look once a second whether a container runs; when it does not, set the event that the block
+    is given, and call ``on_gone``.
+
+    A container that is killed may not get to close its connections, and whoever reads from one
+    then waits for minutes.
+    """
+    gone = threading.Event()
+    ended = threading.Event()
+
+    def look() -> None:
+        while not ended.wait(_WATCH_EVERY_S):
+            if not _runs(engine, name):
+                gone.set()
+                on_gone()
+                return
+
+    thread = threading.Thread(target=look, name=f"watch {name}", daemon=True)
+    thread.start()
+    try:
+        yield gone
+    finally:
+        ended.set()
+        thread.join()
+
+
+def _runs(engine: DockerEngine, name: str) -> bool:
+    try:
+        with translated():
+            return bool(engine.client.inspect_container(name)["State"]["Running"])
+    except EngineError as error:
+        # Only its absence counts: an engine that is slow to answer says nothing about it.
+        return not isinstance(error.__cause__, NotFound)

@@ -7,7 +7,6 @@ that shares the registry's network, for a blink; the registry itself needs no su
 
 import json
 from collections.abc import Sequence
-from types import TracebackType
 from typing import Final, Self
 
 from lab.engine.api import ContainerSpec
@@ -20,9 +19,6 @@ from lab.errors import EngineError, RegistryError
 from lab.spec import LABEL_OWNER, LABEL_ROLE
 from lab.units import format_rate
 
-GIGABIT: Final = 1_000_000_000
-"""Bits per second: the default."""
-
 _DEVICE: Final = "eth0"
 _BURST_S: Final = 0.002
 _LEAST_BURST: Final = 128 * 1024
@@ -32,11 +28,12 @@ _TIMEOUT_S: Final = 30
 
 
 class Link:
-    """A shaped link; a context manager that removes the shaping."""
+    """A link that is shaped within the block of a ``with``."""
 
     def __init__(
-        self, engine: DockerEngine, registry: Registry, *, image: str, bits_per_s: int, owner: str
+        self, engine: DockerEngine, registry: Registry, bits_per_s: int, *, image: str, owner: str
     ) -> None:
+        """``image`` is ``inference-lab/coldhost:<arch>``, ``owner`` the run's id."""
         self._engine = engine
         self._registry = registry
         self._image = image
@@ -44,27 +41,17 @@ class Link:
         self._started_at = registry.container.state().started_at_ns
         self.bits_per_s = bits_per_s
 
-    @classmethod
-    def shape(
-        cls,
-        engine: DockerEngine,
-        registry: Registry,
-        bits_per_s: int = GIGABIT,
-        *,
-        image: str,
-        owner: str,
-    ) -> Self:
-        """Shape what the registry sends; replaces what a killed run may have left.
-
-        ``image`` is ``inference-lab/coldhost:<arch>``, ``owner`` the run's id.
-        """
-        link = cls(engine, registry, image=image, bits_per_s=bits_per_s, owner=owner)
+    def __enter__(self) -> Self:
+        """Shape what the registry sends; replaces what a killed run may have left."""
         try:
-            link._tc(shaping(bits_per_s))
+            self._tc(shaping(self.bits_per_s))
         except BaseException:
-            link.clear()
+            self._clear()
             raise
-        return link
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._clear()
 
     def check(self) -> None:
         """Raise ``RegistryError`` if the registry went away: its link lost its shape with it."""
@@ -81,22 +68,11 @@ class Link:
         rates = [entry["options"]["rate"] for entry in found if entry["kind"] == "tbf"]
         return int(rates[0]) * 8 if rates else None
 
-    def clear(self) -> None:
+    def _clear(self) -> None:
         """Let the link run free. No error if the registry, and so the shape, is gone."""
         with uninterrupted():
             if self._registry.container.state().running and self.measured_shape() is not None:
                 self._tc(("qdisc", "del", "dev", _DEVICE, "root"))
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.clear()
 
     def _tc(self, words: Sequence[str]) -> str:
         """Run ``tc`` in the registry's network; what it prints."""
@@ -118,14 +94,14 @@ class Link:
         helper.start()
         with translated():
             ended = self._engine.client.wait(helper.id, timeout=_TIMEOUT_S)
-        said = helper.logs()
+        output = helper.logs()
         if ended["StatusCode"] != 0:
             raise EngineError(
                 f"The link cannot be shaped to {format_rate(self.bits_per_s)}: "
-                f"`tc {' '.join(words)}` said {said.strip()!r}.",
+                f"`tc {' '.join(words)}` said {output.strip()!r}.",
                 remedy="The kernel of the engine's machine needs sch_tbf; see `lab doctor`.",
             )
-        return said
+        return output
 
 
 def shaping(bits_per_s: int) -> Sequence[str]:

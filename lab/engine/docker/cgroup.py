@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Final
 
 from lab.engine.api import Usage
+from lab.host import read_text
 
 ROOT: Final = Path("/sys/fs/cgroup")
 _PROC: Final = Path("/proc")
@@ -55,12 +56,8 @@ def _of_process(container_id: str, pid: int | None, proc: Path) -> dict[str, str
     """Controller (``""`` for v2's only tree) to path, from ``/proc/PID/cgroup``."""
     if not pid:
         return {}
-    try:
-        lines = (proc / str(pid) / "cgroup").read_text().splitlines()
-    except OSError:
-        return {}
     groups: dict[str, str] = {}
-    for line in lines:
+    for line in (read_text(proc / str(pid) / "cgroup") or "").splitlines():
         _, controllers, path = line.split(":", 2)
         if container_id in path:
             groups |= dict.fromkeys(controllers.split(","), path)
@@ -126,16 +123,11 @@ def _read_v1(root: Path, groups: dict[str, str]) -> Usage | None:
 
 
 def _text(path: Path | None) -> str | None:
-    if path is None:
-        return None
-    try:
-        return path.read_text()
-    except OSError:
-        return None
+    return None if path is None else read_text(path)
 
 
 def _number(path: Path | None) -> int | None:
-    text = (_text(path) or "").strip()
+    text = _text(path) or ""
     return int(text) if text.isdigit() else None
 
 

@@ -1,7 +1,6 @@
 """Remove what carries the lab's label from an engine, and nothing else."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 
 from docker.errors import NotFound
 
@@ -13,18 +12,8 @@ from lab.spec import LABEL
 _OURS = {"label": [f"{LABEL}=true"]}
 
 
-@dataclass(frozen=True, kw_only=True)
-class Removed:
-    """How many of each kind are gone."""
-
-    containers: int
-    images: int
-    networks: int
-    volumes: int
-
-
-def remove_all(engine: DockerEngine) -> Removed:
-    """Remove the lab's containers, images, networks and volumes.
+def remove_all(engine: DockerEngine) -> Mapping[str, int]:
+    """Remove the lab's containers, images, networks and volumes; how many of each there were.
 
     Build caches stay: they carry no label, so they cannot be told from the user's own.
     """
@@ -42,12 +31,12 @@ def remove_all(engine: DockerEngine) -> Removed:
         volumes = client.volumes(filters=_OURS)["Volumes"] or []
         for volume in volumes:
             client.remove_volume(volume["Name"])
-    return Removed(
-        containers=len(containers),
-        images=len(images),
-        networks=len(networks),
-        volumes=len(volumes),
-    )
+    return {
+        "containers": len(containers),
+        "images": len(images),
+        "networks": len(networks),
+        "volumes": len(volumes),
+    }
 
 
 def remove_stores(

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -11,76 +11,51 @@ from docker.errors import APIError, NotFound
 from lab.engine.api import ContainerState, EngineEvent, Load, Usage
 from lab.engine.docker.cgroup import oom_kills_of, usage_of
 from lab.engine.docker.client import parse_time
-from lab.engine.docker.errors import translated
+from lab.engine.docker.errors import being_removed, translated
 from lab.engine.docker.logs import DockerLogStream
-from lab.engine.docker.route import connected
+from lab.engine.docker.reach import connected
 from lab.errors import EngineError
 
 _NS: Final = 1_000_000_000
 _KILLED: Final = 137
-_CONFLICT: Final = 409
 
 
+@dataclass(frozen=True, kw_only=True, eq=False)
 class DockerContainer:
     """One container, by its id."""
 
-    def __init__(
-        self,
-        client: Any,
-        container_id: str,
-        *,
-        name: str,
-        labels: Mapping[str, str],
-        port: int | None,
-        bridged: bool,
-        reach: str,
-    ) -> None:
-        """``bridged``: its address may be reachable. ``reach``: where published ports are."""
-        self._client = client
-        self._id = container_id
-        self._name = name
-        self._labels = dict(labels)
-        self._port = port
-        self._bridged = bridged
-        self._reach = reach
-
-    @property
-    def id(self) -> str:
-        """The engine's id: 64 hexadecimal digits."""
-        return self._id
-
-    @property
-    def name(self) -> str:
-        return self._name
-
-    @property
-    def labels(self) -> Mapping[str, str]:
-        return self._labels
+    client: Any
+    id: str
+    name: str
+    labels: Mapping[str, str]
+    port: int | None
+    bridged: bool
+    """Its address may be reachable."""
+    reach: str
+    """The host where its published ports are."""
 
     def start(self) -> None:
         """Start it: one call to the engine and nothing else, for it is measured."""
         with translated():
-            self._client.start(self._id)
+            self.client.start(self.id)
 
     def stop(self, *, grace_s: float = 30.0) -> None:
         """SIGTERM, then SIGKILL after ``grace_s`` (whole seconds, rounded up)."""
         with translated():
-            self._client.stop(self._id, timeout=int(-(-grace_s // 1)))
+            self.client.stop(self.id, timeout=int(-(-grace_s // 1)))
 
     def kill(self, signal: str = "KILL") -> None:
-        """Send a signal to process 1."""
         with translated():
-            self._client.kill(self._id, signal=signal)
+            self.client.kill(self.id, signal=signal)
 
     def remove(self) -> None:
-        """Kill it if need be and forget it with its anonymous volumes. No error if gone."""
         with translated():
             try:
-                self._client.remove_container(self._id, force=True, v=True)
+                self.client.remove_container(self.id, force=True, v=True)
             except NotFound:
                 return
             except APIError as error:
-                if not _being_removed(error):
+                if not being_removed(error):
                     raise
 
     def address(self, port: int | None = None) -> tuple[str, int]:
@@ -89,36 +64,27 @@ class DockerContainer:
         The container itself where its address can be routed to: the engine's port forwarder
         accepts connections before the container listens, which would be measured as readiness.
         """
-        wanted = port if port is not None else self._port
+        wanted = self.port if port is None else port
         if wanted is None:
-            raise EngineError(f"{self._name} is not known to listen on a port.")
+            raise EngineError(f"{self.name} is not known to listen on a port.")
         seen = self._inspect()
         mode = str(seen["HostConfig"]["NetworkMode"])
         if mode == "host":
-            return self._reach, wanted
+            return self.reach, wanted
         if mode.startswith("container:"):
             with translated():
-                seen = self._client.inspect_container(mode.partition(":")[2])
+                seen = self.client.inspect_container(mode.partition(":")[2])
         settings = seen["NetworkSettings"]
-        if self._bridged:
+        if self.bridged:
             for network in (settings.get("Networks") or {}).values():
                 if connected(network.get("IPAddress") or ""):
                     return str(network["IPAddress"]), wanted
         for published in (settings.get("Ports") or {}).get(f"{wanted}/tcp") or ():
-            return self._reach, int(published["HostPort"])
+            return self.reach, int(published["HostPort"])
         state = "" if seen["State"]["Running"] else " and does not run"
-        raise EngineError(f"{self._name} does not publish port {wanted}{state}.")
-
-    def ip(self) -> str:
-        """Its address on the first of its networks that gave it one."""
-        networks = (self._inspect()["NetworkSettings"].get("Networks") or {}).values()
-        for network in networks:
-            if network.get("IPAddress"):
-                return str(network["IPAddress"])
-        raise EngineError(f"{self._name} has no address: it does not run, or has no network.")
+        raise EngineError(f"{self.name} does not publish port {wanted}{state}.")
 
     def state(self) -> ContainerState:
-        """What the engine knows of it now."""
         state = self._inspect()["State"]
         running = bool(state["Running"])
         started = parse_time(state["StartedAt"])
@@ -136,16 +102,15 @@ class DockerContainer:
         )
 
     def logs(self, *, tail: int = 50) -> str:
-        """The last lines of both its streams."""
         with translated():
-            text: bytes = self._client.logs(self._id, stdout=True, stderr=True, tail=tail)
+            text: bytes = self.client.logs(self.id, stdout=True, stderr=True, tail=tail)
         return text.decode(errors="replace")
 
     def follow_logs(self, *, since_ns: int = 0) -> DockerLogStream:
         """Both its streams from about ``since_ns`` on, until it ends."""
         with translated():
-            stream = self._client.logs(
-                self._id,
+            stream = self.client.logs(
+                self.id,
                 stdout=True,
                 stderr=True,
                 stream=True,
@@ -159,31 +124,29 @@ class DockerContainer:
     def load(self) -> Load | None:
         """What it uses now: one sample, where the engine by itself would take a second one."""
         with translated():
-            stats: dict[str, Any] = self._client.stats(self._id, stream=False, one_shot=True)
+            stats: dict[str, Any] = self.client.stats(self.id, stream=False, one_shot=True)
         found = load_from_stats(stats)
-        kills = None if found is None else oom_kills_of(self._id)
+        kills = None if found is None else oom_kills_of(self.id)
         return found if found is None or not kills else replace(found, oom_kills=kills)
 
     def usage(self) -> Usage:
-        """What its cgroup counted; read it while the container still runs."""
         pid = self._inspect()["State"]["Pid"]
         if not pid:
             return Usage()
         if Path("/proc/self/cgroup").exists():
-            counted = usage_of(self._id, pid)
+            counted = usage_of(self.id, pid)
             if counted is not None:
                 return counted
         with translated():
-            stats: dict[str, Any] = self._client.stats(self._id, stream=False)
+            stats: dict[str, Any] = self.client.stats(self.id, stream=False)
         return usage_from_stats(stats)
 
     def events(self, since_ns: int) -> Sequence[EngineEvent]:
-        """The engine's events of this container from ``since_ns`` until now, oldest first."""
         with translated():
-            stream = self._client.events(
+            stream = self.client.events(
                 since=_seconds(since_ns),
                 until=_seconds(time.time_ns()),
-                filters={"type": "container", "container": self._id},
+                filters={"type": "container", "container": self.id},
                 decode=True,
             )
             found = [
@@ -193,16 +156,15 @@ class DockerContainer:
         return sorted(found, key=lambda event: event.at_ns)
 
     def execute(self, command: Sequence[str]) -> tuple[int, str]:
-        """Run a command inside; its exit code and output."""
         with translated():
-            run = self._client.exec_create(self._id, list(command))["Id"]
-            output: bytes = self._client.exec_start(run)
-            code = self._client.exec_inspect(run)["ExitCode"]
+            run = self.client.exec_create(self.id, list(command))["Id"]
+            output: bytes = self.client.exec_start(run)
+            code = self.client.exec_inspect(run)["ExitCode"]
         return int(code), output.decode(errors="replace")
 
     def _inspect(self) -> dict[str, Any]:
         with translated():
-            seen: dict[str, Any] = self._client.inspect_container(self._id)
+            seen: dict[str, Any] = self.client.inspect_container(self.id)
         return seen
 
 
@@ -216,8 +178,8 @@ def usage_from_stats(stats: Mapping[str, Any]) -> Usage:
     blocks = (stats.get("blkio_stats") or {}).get("io_service_bytes_recursive")
     return Usage(
         peak_memory_bytes=memory.get("max_usage", memory.get("usage")),
-        cpu_seconds=_per_second((cpu.get("cpu_usage") or {}).get("total_usage")),
-        throttled_seconds=_per_second((cpu.get("throttling_data") or {}).get("throttled_time")),
+        cpu_seconds=_in_seconds((cpu.get("cpu_usage") or {}).get("total_usage")),
+        throttled_seconds=_in_seconds((cpu.get("throttling_data") or {}).get("throttled_time")),
         read_bytes=None
         if blocks is None
         else sum(entry["value"] for entry in blocks if entry["op"].lower() == "read"),
@@ -243,14 +205,9 @@ def load_from_stats(stats: Mapping[str, Any]) -> Load | None:
     )
 
 
-def _per_second(nanoseconds: int | None) -> float | None:
+def _in_seconds(nanoseconds: int | None) -> float | None:
     return None if nanoseconds is None else nanoseconds / _NS
 
 
 def _seconds(at_ns: int) -> str:
     return f"{at_ns // _NS}.{at_ns % _NS:09d}"
-
-
-def _being_removed(error: APIError) -> bool:
-    said = str(error.explanation or "")
-    return error.status_code == _CONFLICT and "already in progress" in said

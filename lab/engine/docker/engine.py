@@ -2,7 +2,7 @@
 
 import secrets
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 from urllib.parse import urlsplit
 
@@ -12,9 +12,9 @@ from docker.utils import parse_repository_tag
 from lab.engine.api import ContainerSpec, EngineFacts, ImageFacts, LayerEvent, Mount
 from lab.engine.docker.client import open_client, parse_time
 from lab.engine.docker.container import DockerContainer
-from lab.engine.docker.errors import from_words, translated
+from lab.engine.docker.errors import transfer_failed, translated
 from lab.engine.interrupt import uninterrupted
-from lab.errors import EngineError, RegistryError
+from lab.errors import EngineError
 from lab.spec import LABEL, EngineKind, Platform
 
 MODEL_DIR: Final = "/opt/ml/model"
@@ -24,6 +24,7 @@ _TMP: Final = "/tmp"  # noqa: S108  # inside the container
 _TMPFS: Final = "rw,exec,nosuid,nodev,size=512m,mode=1777"
 _LOOPBACK: Final = "127.0.0.1"
 _PROBES: Final = 5
+_TIMEOUT_S: Final = 120.0
 _NS: Final = 1_000_000_000
 _ARCHITECTURES: Final = {
     "x86_64": Platform.AMD64,
@@ -36,44 +37,28 @@ _ARCHITECTURES: Final = {
 class DockerEngine:
     """An engine that answers at ``address``; raises ``EngineError`` when none does."""
 
-    def __init__(
-        self,
-        address: str,
-        *,
-        reach: str | None = None,
-        notes: Sequence[str] = (),
-        timeout_s: float = 120.0,
-    ) -> None:
+    kind: Final = EngineKind.DOCKER
+
+    def __init__(self, address: str, *, reach: str | None = None) -> None:
         """Connect.
 
         ``reach`` is the host at which the engine's published ports are reached from here, for an
         engine that lives inside a container: ports are then published on all its addresses.
         Without it, an engine on this machine is assumed for a socket, else the address's host.
-        ``notes`` go into the facts.
         """
         self.address = address
-        self._notes = tuple(notes)
         self._reach = reach or _host_of(address)
-        self.client = open_client(address, timeout_s=timeout_s)
+        self.client = open_client(address, timeout_s=_TIMEOUT_S)
         try:
             with translated():
                 self._info: dict[str, Any] = self.client.info()
         except EngineError:
             self.client.close()
             raise
-        self._bridged = reach is None and _is_here(address, self._info)
-
-    @property
-    def bridged(self) -> bool:
+        self.bridged = reach is None and _is_here(address, self._info)
         """Whether its containers, and folders shared with them, may be reached from here."""
-        return self._bridged
-
-    @property
-    def kind(self) -> EngineKind:
-        return EngineKind.DOCKER
 
     def facts(self) -> EngineFacts:
-        """What it is; asked once per run."""
         with translated():
             version: dict[str, Any] = self.client.version()
         offset_s, error_s = self.clock_offset()
@@ -93,7 +78,7 @@ class DockerEngine:
             platform=_platform(self._info["Architecture"]),
             clock_offset_s=offset_s,
             clock_error_s=error_s,
-            notes=(*self._notes, *(self._info.get("Warnings") or ())),
+            notes=tuple(self._info.get("Warnings") or ()),
         )
 
     def clock_offset(self) -> tuple[float, float]:
@@ -105,10 +90,10 @@ class DockerEngine:
         for _ in range(_PROBES):
             asked = time.time_ns()
             with translated():
-                said = parse_time(self.client.info()["SystemTime"])
+                theirs = parse_time(self.client.info()["SystemTime"])
             answered = time.time_ns()
-            if said is not None:
-                tries.append((answered - asked, said - (asked + answered) // 2))
+            if theirs is not None:
+                tries.append((answered - asked, theirs - (asked + answered) // 2))
         if not tries:
             raise EngineError(f"The engine at {self.address} does not tell its time.")
         took, offset = min(tries)
@@ -127,7 +112,6 @@ class DockerEngine:
         return self._container(made["Id"], name=name, labels=labels, port=spec.port)
 
     def containers(self, labels: Mapping[str, str]) -> Sequence[DockerContainer]:
-        """The lab's own containers that carry ``labels`` too, running or not."""
         wanted = [f"{key}={value}" for key, value in {**labels, LABEL: "true"}.items()]
         with translated():
             found = self.client.containers(all=True, filters={"label": wanted})
@@ -142,7 +126,6 @@ class DockerEngine:
         ]
 
     def image(self, ref: str) -> ImageFacts:
-        """An image that the engine has. Raises ``ImageNotFoundError``."""
         with translated():
             seen = self.client.inspect_image(ref)
             layers = self.client.history(ref)
@@ -157,14 +140,16 @@ class DockerEngine:
         )
 
     def pull(self, ref: str, *, platform: Platform | None = None) -> Sequence[LayerEvent]:
-        """Pull an image and return the pull's own events, oldest first."""
         repository, tag = parse_repository_tag(ref)
+        wanted = None if platform is None else platform.value
         events = []
         failure = None
         with translated():
             try:
                 # To the end even after an error, so that the connection is let go of.
-                for line in self._pull(repository, tag or "latest", platform):
+                for line in self.client.pull(
+                    repository, tag=tag or "latest", stream=True, decode=True, platform=wanted
+                ):
                     at_ns = time.time_ns()
                     if "error" in line:
                         failure = _pull_failed(ref, line["error"])
@@ -178,13 +163,6 @@ class DockerEngine:
             raise failure
         return events
 
-    def _pull(self, repository: str, tag: str, platform: Platform | None) -> Iterator[Any]:
-        wanted = None if platform is None else platform.value
-        lines: Iterator[Any] = self.client.pull(
-            repository, tag=tag, stream=True, decode=True, platform=wanted
-        )
-        return lines
-
     def ensure_network(self, name: str, *, internal: bool = False) -> None:
         """Make a bridge network of that name, labelled as the lab's, unless there is one.
 
@@ -197,19 +175,18 @@ class DockerEngine:
                 self.client.create_network(name, labels={LABEL: "true"}, internal=internal)
 
     def close(self) -> None:
-        """Let go of the connection; containers stay."""
         self.client.close()
 
     def _container(
         self, container_id: str, *, name: str, labels: Mapping[str, str], port: int | None
     ) -> DockerContainer:
         return DockerContainer(
-            self.client,
-            container_id,
+            client=self.client,
+            id=container_id,
             name=name,
             labels=labels,
             port=port,
-            bridged=self._bridged,
+            bridged=self.bridged,
             reach=self._reach,
         )
 
@@ -245,25 +222,19 @@ class DockerEngine:
         ports = dict(spec.also_publish)
         if spec.publish is not None:
             ports[spec.port] = spec.publish
+        # On an engine elsewhere its loopback is not ours.
+        published_on = _LOOPBACK if self._reach == _LOOPBACK else ""
         config["ExposedPorts"] = {f"{port}/tcp": {} for port in ports}
         host["PortBindings"] = {
-            f"{port}/tcp": [{"HostIp": self._published_on, "HostPort": str(outside or "")}]
+            f"{port}/tcp": [{"HostIp": published_on, "HostPort": str(outside or "")}]
             for port, outside in ports.items()
         }
         return config
 
-    @property
-    def _published_on(self) -> str:
-        # On an engine elsewhere its loopback is not ours.
-        return _LOOPBACK if self._reach == _LOOPBACK else ""
 
-
-def _pull_failed(ref: str, said: str) -> EngineError:
-    """Whatever goes wrong in a pull and is not understood is the registry's fault."""
-    what = f"{ref} cannot be pulled: {said}"
-    return from_words(what) or RegistryError(
-        what, remedy="Check that the registry is up and reachable from the engine."
-    )
+def _pull_failed(ref: str, answer: str) -> EngineError:
+    remedy = "Check that the registry is up and reachable from the engine."
+    return transfer_failed(f"{ref} cannot be pulled: {answer}", remedy=remedy)
 
 
 def _mounts(spec: ContainerSpec) -> Sequence[Mount]:

@@ -18,21 +18,17 @@ from lab.errors import (
     RegistryError,
 )
 
-FOREIGN: Final = (
-    DockerException,
-    StreamParseError,
-    requests.exceptions.RequestException,
-    urllib3.exceptions.HTTPError,
-    OSError,
-    ValueError,  # an answer that is not JSON: the connection broke, or no engine listens there
-)
-"""Every exception that the SDK lets out of a call."""
+FREE_SPACE: Final = "Free some space (`docker system df` shows what takes it) and run it again."
+_CHECK_NAME: Final = "Check the name and the tag; `docker images` lists what the engine has."
+_AGAIN: Final = "See `lab engine status`, then run it again."
+_START: Final = "Start it (`lab engine up`), or see `lab doctor`."
+_UNREADABLE: Final = "The engine's answer cannot be read: {text}"
 
 _SAYS: Final[tuple[tuple[str, type[EngineError], str], ...]] = (
     (
         r"no space left on device|disk quota exceeded",
         DiskFullError,
-        "Free some space (`docker system df` shows what takes it) and run it again.",
+        FREE_SPACE,
     ),
     (
         r"port is already allocated|address already in use|failed to bind host port",
@@ -46,7 +42,7 @@ _SAYS: Final[tuple[tuple[str, type[EngineError], str], ...]] = (
             r"|invalid reference format|wanted platform|was found but"
         ),
         ImageNotFoundError,
-        "Check the name and the tag; `docker images` lists what the engine has.",
+        _CHECK_NAME,
     ),
     (
         (
@@ -59,77 +55,41 @@ _SAYS: Final[tuple[tuple[str, type[EngineError], str], ...]] = (
 )
 """What an engine says in words, whatever status it says it with. The first that fits counts."""
 
-KINDS: Final[tuple[tuple[type[Exception], type[EngineError], str, str], ...]] = (
-    (
-        ImageNotFound,
-        ImageNotFoundError,
-        "{text}",
-        "Check the name and the tag; `docker images` lists what the engine has.",
-    ),
-    (NotFound, EngineError, "The engine no longer has it: {text}", "Run the command again."),
-    (APIError, EngineError, "The engine refused: {text}", ""),
+KINDS: Final[tuple[tuple[type[Exception], str, str], ...]] = (
+    (NotFound, "The engine no longer has it: {text}", "Run the command again."),
+    (APIError, "The engine refused: {text}", ""),
     (
         requests.exceptions.Timeout,
-        EngineError,
         "The engine took too long to answer: {text}",
         "See whether the machine is overloaded; `lab engine status` tells which engine it is.",
     ),
-    (
-        requests.exceptions.InvalidJSONError,
-        EngineError,
-        "The engine's answer cannot be read: {text}",
-        "See `lab engine status`, then run it again.",
-    ),
-    (
-        requests.exceptions.RequestException,
-        EngineError,
-        "The engine does not answer: {text}",
-        "Start it (`lab engine up`), or see `lab doctor`.",
-    ),
-    (
-        urllib3.exceptions.HTTPError,
-        EngineError,
-        "The connection to the engine broke: {text}",
-        "See `lab engine status`, then run it again.",
-    ),
-    (
-        StreamParseError,
-        EngineError,
-        "The engine's answer cannot be read: {text}",
-        "See `lab engine status`, then run it again.",
-    ),
-    (
-        DockerException,
-        EngineError,
-        "The engine cannot be used: {text}",
-        "See `lab doctor`.",
-    ),
-    (
-        OSError,
-        EngineError,
-        "The engine cannot be reached: {text}",
-        "Start it (`lab engine up`), or see `lab doctor`.",
-    ),
-    (
-        ValueError,
-        EngineError,
-        "The engine's answer cannot be read: {text}",
-        "See `lab engine status`, then run it again.",
-    ),
+    (requests.exceptions.InvalidJSONError, _UNREADABLE, _AGAIN),
+    (requests.exceptions.RequestException, "The engine does not answer: {text}", _START),
+    (urllib3.exceptions.HTTPError, "The connection to the engine broke: {text}", _AGAIN),
+    (StreamParseError, _UNREADABLE, _AGAIN),
+    (DockerException, "The engine cannot be used: {text}", "See `lab doctor`."),
+    (OSError, "The engine cannot be reached: {text}", _START),
+    # An answer that is not JSON: the connection broke, or no engine listens there.
+    (ValueError, _UNREADABLE, _AGAIN),
 )
 """What the kind of exception alone says. The first that fits counts."""
+
+FOREIGN: Final = tuple(kind for kind, _, _ in KINDS)
+"""Every exception that the SDK lets out of a call."""
 
 
 def translate(error: Exception) -> LabError:
     """The lab's error for a foreign one. Raises ``TypeError`` for one that is not in the table."""
     text = _text(error)
     if isinstance(error, APIError):
-        said = from_words(text)
-        if said is not None:
-            return said
-    for kind, ours, what, remedy in KINDS:
+        known = from_words(text)
+        if known is not None:
+            return known
+    if isinstance(error, ImageNotFound):
+        return ImageNotFoundError(text, remedy=_CHECK_NAME)
+    for kind, what, remedy in KINDS:
         if isinstance(error, kind):
-            return ours(what.format(text=text), remedy=remedy)
+            return EngineError(what.format(text=text), remedy=remedy)
     raise TypeError(type(error).__name__)
 
 
@@ -139,6 +99,16 @@ def from_words(text: str) -> EngineError | None:
         if re.search(pattern, text, re.IGNORECASE):
             return ours(_sentence(text), remedy=remedy)
     return None
+
+
+def being_removed(error: APIError) -> bool:
+    """Whether a container cannot be removed because that is under way."""
+    return error.status_code == 409 and "already in progress" in str(error.explanation)
+
+
+def transfer_failed(what: str, *, remedy: str) -> EngineError:
+    """What a pull or a push failed of: what is not understood is the registry's fault."""
+    return from_words(what) or RegistryError(what, remedy=remedy)
 
 
 @contextmanager

@@ -20,12 +20,10 @@ class DockerLogStream:
         self._stream = stream
 
     def __iter__(self) -> Iterator[LogLine]:
-        """Whole lines; raises ``EngineError`` when the engine breaks off."""
         with translated():
             yield from lines_of(self._stream)
 
     def close(self) -> None:
-        """End it, from any thread."""
         with suppress(*FOREIGN, AttributeError):  # a stream that has ended has no socket
             self._stream.close()
 

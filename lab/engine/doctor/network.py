@@ -1,9 +1,7 @@
 """Which package indexes, registries and ports can be reached."""
 
 import shutil
-import socket
 import ssl
-import sys
 from collections.abc import Sequence
 from typing import Final
 
@@ -12,8 +10,9 @@ import httpx
 from lab.engine.doctor.findings import CheckResult, DoctorCheck, degraded, ok
 from lab.engine.install import apt, packages
 from lab.errors import CommandError
-from lab.host import os_release
+from lab.host import os_release, pip
 from lab.process import run
+from lab.sockets import free_port
 from lab.spec import PORT
 
 _REGISTRY: Final = "https://registry-1.docker.io/v2/"
@@ -37,7 +36,7 @@ def python_index() -> CheckResult:
     words = ["index", "versions", "pip", "--disable-pip-version-check"]
     limits = [f"--timeout={_SHORT_S:g}", "--retries=0"]
     try:
-        run([sys.executable, "-m", "pip", *words, *limits], timeout_s=_PIP_S)
+        run([*pip(), *words, *limits], timeout_s=_PIP_S)
     except CommandError as error:
         last = error.what.splitlines()[-1]
         return degraded(
@@ -68,16 +67,13 @@ def registry() -> CheckResult:
 
 def ports() -> CheckResult:
     """Whether servers can listen here, and whether SageMaker's port is free."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind(("127.0.0.1", PORT))
-        except OSError as error:
-            return degraded(
-                f"{PORT} is taken ({error.strerror})", "The lab itself uses free ports only."
-            )
+    free_port()
+    try:
+        free_port(PORT)
+    except OSError as error:
+        return degraded(
+            f"{PORT} is taken ({error.strerror})", "The lab itself uses free ports only."
+        )
     return ok(f"can listen, {PORT} is free")
 
 

@@ -75,26 +75,27 @@ def engine() -> CheckResult:
         facts = docker.facts()
         docker.close()
         return _judged(facts, seen.found.origin)
-    asked = "; ".join(f"{refusal.candidate.origin}: {refusal.why}" for refusal in seen.refused)
     obstacle = packages.obstacle()
     if packages.has(Tool.ENGINE):
-        return degraded(f"installed, not running ({asked})", "Run `lab engine up`.")
+        return degraded(f"installed, not running ({seen.why})", "Run `lab engine up`.")
     if obstacle is None:
-        return degraded(f"none yet ({asked})", "Run `lab engine up`: it installs and starts one.")
+        return degraded(
+            f"none yet ({seen.why})", "Run `lab engine up`: it installs and starts one."
+        )
     return missing(
-        f"none answers ({asked}), and {obstacle}", packages.advice(packages.ENGINE_TOOLS)
+        f"none answers ({seen.why}), and {obstacle}", packages.advice(packages.ENGINE_TOOLS)
     )
 
 
 def _judged(facts: EngineFacts, origin: str) -> CheckResult:
-    said = f"{facts.name}, {facts.storage_driver}, {facts.address} ({origin})"
+    detail = f"{facts.name}, {facts.storage_driver}, {facts.address} ({origin})"
     if facts.storage_driver == "vfs":
         return degraded(
-            f"{said}: copies every layer whole", "Keep its data on ext4 or xfs, for overlay2."
+            f"{detail}: copies every layer whole", "Keep its data on ext4 or xfs, for overlay2."
         )
     if facts.notes:
-        return degraded(f"{said}: {'; '.join(facts.notes)}")
-    return ok(said)
+        return degraded(f"{detail}: {'; '.join(facts.notes)}")
+    return ok(detail)
 
 
 def process_engine() -> CheckResult:
@@ -111,11 +112,11 @@ def _tool(tool: Tool, question: str) -> Callable[[], CheckResult]:
         if not packages.has(tool):
             return missing("not installed", packages.advice([tool]))
         try:
-            said = run([*tool.value.split(), question], timeout_s=_COMMAND_S).stdout
+            output = run([*tool.value.split(), question], timeout_s=_COMMAND_S).stdout
         except CommandError as error:
             return degraded(error.what, packages.advice([tool]))
-        found = re.search(r"v?(\d+\.\d+[\w.+~-]*)", said)
-        return ok(found[1] if found else said.strip())
+        found = re.search(r"v?(\d+\.\d+[\w.+~-]*)", output)
+        return ok(found[1] if found else output.strip())
 
     return look
 
@@ -134,10 +135,10 @@ def other_platform() -> CheckResult:
 
 def judged_emulation(seen: Emulation) -> CheckResult:
     """The finding for what was seen: without it only images of one's own platform run."""
-    said = f"{seen.platform}: {seen.detail}"
+    detail = f"{seen.platform}: {seen.detail}"
     if not seen.runs:
-        return (degraded if seen.mendable else missing)(said, seen.remedy)
-    return degraded(said, seen.remedy) if seen.remedy else ok(f"{said}, emulated")
+        return (degraded if seen.mendable else missing)(detail, seen.remedy)
+    return degraded(detail, seen.remedy) if seen.remedy else ok(f"{detail}, emulated")
 
 
 def cgroups() -> CheckResult:
@@ -153,12 +154,12 @@ def disk() -> CheckResult:
     places = Places.here()
     folders = {"images": _existing(places.data_root), "runs and models": _existing(paths.home())}
     free = {name: shutil.disk_usage(folder).free for name, folder in folders.items()}
-    said = ", ".join(f"{format_bytes(count)} free for {name}" for name, count in free.items())
+    detail = ", ".join(f"{format_bytes(count)} free for {name}" for name, count in free.items())
     least = min(free.values())
     remedy = f"Free some space, or set LAB_ENGINE_ROOT to a disk with {format_bytes(_DISK_GOOD)}."
     if least < _DISK_LEAST:
-        return missing(said, remedy)
-    return ok(said) if least >= _DISK_GOOD else degraded(said, remedy)
+        return missing(detail, remedy)
+    return ok(detail) if least >= _DISK_GOOD else degraded(detail, remedy)
 
 
 def memory() -> CheckResult:
@@ -166,17 +167,17 @@ def memory() -> CheckResult:
     total = memory_bytes().get("MemTotal")
     if total is None:
         return degraded("this system does not tell")
-    said = format_bytes(total)
+    detail = format_bytes(total)
     if total < _MEMORY_LEAST:
-        return missing(said, "The lab needs 4 GB.")
+        return missing(detail, "The lab needs 4 GB.")
     if total < _MEMORY_GOOD:
-        return degraded(said, "Tiers above the machine's memory will not be limited by it.")
-    return ok(said)
+        return degraded(detail, "Tiers above the machine's memory will not be limited by it.")
+    return ok(detail)
 
 
-def page_cache(*, switch: Path = _DROP) -> CheckResult:
+def page_cache() -> CheckResult:
     """Whether ``diskcold`` trials can be run."""
-    if os.access(switch, os.W_OK):
+    if os.access(_DROP, os.W_OK):
         return ok("may be dropped")
     return degraded("may not be dropped: diskcold trials are skipped", "Run the lab as root.")
 
@@ -201,14 +202,14 @@ def cpus() -> CheckResult:
     middle = statistics.median(times)
     spread = sorted(times)[int(len(times) * 0.9)] / middle
     count = usable_cpus()
-    said = f"{count}, a {format_seconds(middle)} loop varies by {spread:.2f}x (p90/p50)"
+    detail = f"{count}, a {format_seconds(middle)} loop varies by {spread:.2f}x (p90/p50)"
     if count < _CPUS_GOOD:
-        return degraded(said, "Use 2 or more: client and container compete for one.")
+        return degraded(detail, "Use 2 or more: client and container compete for one.")
     if spread > _NOISE_GOOD:
         return degraded(
-            f"{said}: noisy", "Compare only within a run; stop what else runs on this machine."
+            f"{detail}: noisy", "Compare only within a run; stop what else runs on this machine."
         )
-    return ok(said)
+    return ok(detail)
 
 
 def time_loop(duration_s: float) -> Sequence[float]:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Final
 
 from lab.engine.install import privilege
+from lab.host import read_text
 from lab.spec import Platform
 
 _FOLDER: Final = Path("/proc/sys/fs/binfmt_misc")
@@ -73,10 +74,7 @@ class Binfmt:
     @property
     def heeded(self) -> bool:
         """Whether the kernel looks into it: all of it can be switched off."""
-        try:
-            return (self.folder / "status").read_text(encoding="utf-8").startswith("enabled")
-        except OSError:
-            return False
+        return (read_text(self.folder / "status") or "").startswith("enabled")
 
     def serving(self, platform: Platform) -> BinfmtEntry | None:
         """The entry that takes a platform's programs: of those enabled, the one registered last."""
@@ -138,14 +136,14 @@ class Binfmt:
 
 def _entry(path: Path, machine: str) -> BinfmtEntry | None:
     text = path.read_text(encoding="utf-8")
-    said: dict[str, str] = dict(_FIELD.findall(text))
-    if said.get("offset") != "0" or said.get("magic", "")[_E_MACHINE] != machine:
+    fields: dict[str, str] = dict(_FIELD.findall(text))
+    if fields.get("offset") != "0" or fields.get("magic", "")[_E_MACHINE] != machine:
         return None
     return BinfmtEntry(
         name=path.name,
-        interpreter=Path(said["interpreter"]),
+        interpreter=Path(fields["interpreter"]),
         enabled=text.startswith("enabled"),
-        fixed="F" in said.get("flags:", ""),
+        fixed="F" in fields.get("flags:", ""),
         registered_at=path.stat().st_mtime,
     )
 

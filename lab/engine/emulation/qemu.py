@@ -32,13 +32,11 @@ class Emulation:
     """How an engine stands to a platform."""
 
     platform: Platform
-    native: bool
-    """The engine's own: nothing is emulated."""
-    runs: bool
+    detail: str
+    runs: bool = True
     """Images for it can be built and run."""
     version: str | None = None
     """QEMU's, where it can be told."""
-    detail: str
     remedy: str = ""
     """What to do when it does not run, or when a doubt remains."""
     mendable: bool = False
@@ -48,9 +46,7 @@ class Emulation:
 def look(platform: Platform, engine: Engine, *, binfmt: Binfmt | None = None) -> Emulation:
     """See whether ``engine`` runs images for ``platform``; changes nothing."""
     if engine.facts().platform is platform:
-        return Emulation(
-            platform=platform, native=True, runs=True, detail="the engine's own architecture"
-        )
+        return Emulation(platform=platform, detail="the engine's own architecture")
     if not isinstance(engine, DockerEngine):
         return _lacks(
             platform,
@@ -88,14 +84,10 @@ def look_here(platform: Platform, *, binfmt: Binfmt | None = None) -> Emulation:
     if version is None:
         return Emulation(
             platform=platform,
-            native=False,
-            runs=True,
             detail=f"{entry.interpreter} is registered; its version cannot be told",
             remedy=f"If {arch} containers crash, see that it is QEMU {OLDEST} or newer.",
         )
-    return Emulation(
-        platform=platform, native=False, runs=True, version=version, detail=f"QEMU {version}"
-    )
+    return Emulation(platform=platform, version=version, detail=f"QEMU {version}")
 
 
 def ensure_runs(
@@ -149,7 +141,7 @@ def shares_kernel(engine: DockerEngine) -> bool:
 def _look_there(platform: Platform, engine: DockerEngine) -> Emulation:
     """What the engine's own builder says: it has tried to run a program of each platform."""
     try:
-        said = run(
+        output = run(
             ["docker", "buildx", "inspect", "default"],
             env={"DOCKER_HOST": engine.address, "DOCKER_CONTEXT": ""},
             timeout_s=_COMMAND_S,
@@ -160,11 +152,9 @@ def _look_there(platform: Platform, engine: DockerEngine) -> Emulation:
             f"what the engine runs cannot be asked: {error.what}",
             packages.advice([Tool.CLIENT, Tool.BUILDX]),
         )
-    listed = re.search(r"^Platforms:(.*)$", said, re.MULTILINE)
+    listed = re.search(r"^Platforms:(.*)$", output, re.MULTILINE)
     if listed and platform in re.split(r"[\s,*]+", listed[1]):
-        return Emulation(
-            platform=platform, native=False, runs=True, detail="the engine says that it does"
-        )
+        return Emulation(platform=platform, detail="the engine says that it does")
     return _lacks(platform, f"the engine does not run {platform}", _by_container(platform))
 
 
@@ -185,7 +175,6 @@ def _lacks(
         )
     return Emulation(
         platform=platform,
-        native=False,
         runs=False,
         version=version,
         detail=detail,
@@ -199,7 +188,7 @@ def _forbidden() -> str | None:
     if choice() is Choice.EXTERNAL:
         return "LAB_ENGINE=external forbids to set it up"
     if privilege.prefix() is None:
-        return "this user is not root, and sudo is not here or asks for a password"
+        return privilege.NO_ROOT
     return None
 
 
@@ -233,10 +222,10 @@ def _outdated(platform: Platform, binfmt: Binfmt) -> str | None:
 def _version(of: BinfmtEntry | Registration) -> str | None:
     # By its own name: under the one that is registered it takes every word for a program's.
     try:
-        said = run([of.interpreter.resolve(), "--version"], timeout_s=_COMMAND_S).stdout
+        output = run([of.interpreter.resolve(), "--version"], timeout_s=_COMMAND_S).stdout
     except (CommandError, OSError):
         return None
-    found = re.search(r"version (\d+(?:\.\d+)*)", said)
+    found = re.search(r"version (\d+(?:\.\d+)*)", output)
     return found[1] if found else None
 
 

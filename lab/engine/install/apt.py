@@ -1,10 +1,15 @@
-"""The machine's own package archive, read from apt's sources in both formats."""
+"""apt's sources: the machine's own package archive, and an apt that takes newer suites beside it
+and leaves the user's configuration alone.
+"""
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
+
+from lab.errors import EngineUnavailableError
+from lab.host import read_text
 
 _ETC: Final = Path("/etc/apt")
 _FALLBACK: Final = {
@@ -12,6 +17,16 @@ _FALLBACK: Final = {
     "ubuntu": "http://archive.ubuntu.com/ubuntu",
 }
 """The distributions' documented addresses, for a machine without apt sources."""
+
+_PIN: Final = """\
+Package: *
+Pin: release n={suite}
+Pin-Priority: 100
+
+Package: {packages}
+Pin: release n={suite}
+Pin-Priority: 600
+"""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,17 +38,17 @@ class Source:
     components: Sequence[str]
     signed_by: str | None
 
-    def stanza(self) -> str:
-        """As apt's deb822 format has it."""
-        lines = [
-            "Types: deb",
-            f"URIs: {self.uri}",
-            f"Suites: {' '.join(self.suites)}",
-            f"Components: {' '.join(self.components)}",
-        ]
-        if self.signed_by:
-            lines.append(f"Signed-By: {self.signed_by}")
-        return "\n".join(lines) + "\n"
+
+def deb822(sources: Sequence[Source]) -> str:
+    """As apt reads them from ``sources.list.d``."""
+    return "\n".join(
+        "Types: deb\n"
+        f"URIs: {source.uri}\n"
+        f"Suites: {' '.join(source.suites)}\n"
+        f"Components: {' '.join(source.components)}\n"
+        + (f"Signed-By: {source.signed_by}\n" if source.signed_by else "")
+        for source in sources
+    )
 
 
 def official(codename: str, family: str, *, etc: Path = _ETC) -> Sequence[Source]:
@@ -73,12 +88,12 @@ def _signed_by_distribution(signed_by: str | None) -> bool:
 def _all(etc: Path) -> Iterator[Source]:
     parts = etc / "sources.list.d"
     for path in [etc / "sources.list", *sorted(parts.glob("*.list"))]:
-        yield from one_line(_text(path))
+        yield from parse_one_line(read_text(path) or "")
     for path in sorted(parts.glob("*.sources")):
-        yield from deb822(_text(path))
+        yield from parse_deb822(read_text(path) or "")
 
 
-def one_line(text: str) -> Iterator[Source]:
+def parse_one_line(text: str) -> Iterator[Source]:
     """Sources of the ``deb [options] URI suite component ...`` format."""
     for line in text.splitlines():
         found = re.match(r"^\s*deb\s+(?:\[([^\]]*)\]\s+)?(\S+)\s+(\S+)\s+([^#]+)", line)
@@ -92,7 +107,7 @@ def one_line(text: str) -> Iterator[Source]:
             )
 
 
-def deb822(text: str) -> Iterator[Source]:
+def parse_deb822(text: str) -> Iterator[Source]:
     """Sources of the stanza format. A key inlined in a stanza counts as one of its own."""
     plain = re.sub(r"^#.*\n?", "", text, flags=re.MULTILINE)
     for stanza in re.split(r"\n\s*\n", plain):
@@ -113,8 +128,81 @@ def deb822(text: str) -> Iterator[Source]:
                 )
 
 
-def _text(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8", errors="replace")
-    except OSError:
-        return ""
+@dataclass(frozen=True, kw_only=True)
+class Newer:
+    """A newer suite of the same archive, and all that is taken from it."""
+
+    suite: str
+    packages: Sequence[str]
+
+    @property
+    def pins(self) -> str:
+        """As apt's preferences have it."""
+        return _PIN.format(suite=self.suite, packages=" ".join(self.packages))
+
+
+def sources_of(
+    codename: str,
+    family: str,
+    newer: Sequence[Newer] = (),
+    *,
+    etc: Path = Path("/etc/apt"),
+) -> Sequence[Source]:
+    """The archives of a distribution as the machine has them, and newer suites beside them.
+
+    ``family`` is ``debian`` or ``ubuntu``.
+    """
+    known = official(codename, family, etc=etc)
+    if not newer:
+        return known
+    keyring = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
+    beside = Source(
+        uri=known[0].uri,
+        suites=[one.suite for one in newer],
+        components=["main"],
+        signed_by=known[0].signed_by or (str(keyring) if keyring.exists() else None),
+    )
+    return [*known, beside]
+
+
+def write_config(
+    folder: Path, sources: Sequence[Source], newer: Sequence[Newer] = ()
+) -> Sequence[str]:
+    """Write sources and pins into ``folder``; the options that make apt use them and no others."""
+    lists, parts, pins = folder / "lists", folder / "sources", folder / "preferences"
+    for made in (folder, lists, lists / "partial", parts, pins):
+        made.mkdir(exist_ok=True)
+        made.chmod(0o755)  # apt downloads as a user of its own
+    (parts / "lab.sources").write_text(deb822(sources), encoding="utf-8")
+    for one in newer:
+        (pins / f"lab-{one.suite}").write_text(one.pins, encoding="utf-8")
+    settings = {
+        "Dir::Etc::sourcelist": "/dev/null",
+        "Dir::Etc::sourceparts": parts,
+        "Dir::Etc::preferencesparts": pins,
+        "Dir::State::lists": lists,
+        "Dir::Cache::pkgcache": "",
+        "Dir::Cache::srcpkgcache": "",
+        "DPkg::Lock::Timeout": "120",
+        "Dpkg::Options::": "--force-confold",
+        "Acquire::Languages": "none",
+    }
+    return [word for key, value in settings.items() for word in ("-o", f"{key}={value}")]
+
+
+def refuse_changes(simulated: str, *, but: Collection[str] = ()) -> None:
+    """Raise ``EngineUnavailableError`` when apt would upgrade or remove what is installed.
+
+    The packages ``but`` may be upgraded.
+    """
+    upgraded = [
+        name for name in re.findall(r"^Inst (\S+) \[", simulated, re.MULTILINE) if name not in but
+    ]
+    removed = re.findall(r"^(?:Remv|Purg) (\S+)", simulated, re.MULTILINE)
+    if upgraded or removed:
+        would = [f"upgrade {name}" for name in upgraded] + [f"remove {name}" for name in removed]
+        raise EngineUnavailableError(
+            f"Installing the packages would {', '.join(would)}: nothing was changed.",
+            remedy="Install Docker Engine (https://docs.docker.com/engine/install/) and whatever "
+            "else `lab doctor` names yourself.",
+        )

@@ -13,24 +13,20 @@ from typing import Final
 from lab.engine.install import privilege
 from lab.engine.install.locate import ping
 from lab.engine.install.places import Places
+from lab.engine.process import proctree
 from lab.errors import CommandError, EngineError
-from lab.process import run
+from lab.process import detach, log_tail
 
 _READY_S: Final = 30.0
 _STOP_S: Final = 60.0
 _LOCK_S: Final = 60.0
 _POLL_S: Final = 0.1
-_LOG_LINES: Final = 8
 _SBIN: Final = "/usr/local/sbin:/usr/sbin:/sbin"
 
-# Started by a shell that ends at once, so that the engine is nobody's child: it outlives the
-# command that started it, and leaves no zombie in it. $1 is the log.
-_DETACH: Final = 'log=$1; shift; setsid "$@" </dev/null >>"$log" 2>&1 & echo $!'
 
-
-def program() -> str | None:
-    """Where ``dockerd`` is, also when the system's folders are not on the user's PATH."""
-    return shutil.which("dockerd") or shutil.which("dockerd", path=_SBIN)
+def program(name: str = "dockerd") -> str | None:
+    """Where a program is, also when the system's folders are not on the user's PATH."""
+    return shutil.which(name) or shutil.which(name, path=_SBIN)
 
 
 class Daemon:
@@ -45,7 +41,6 @@ class Daemon:
         self._within = tuple(within)
 
     def answers(self) -> bool:
-        """Whether it answers a ping."""
         try:
             ping(self.places.address)
         except EngineError:
@@ -127,10 +122,9 @@ class Daemon:
             *(("--group", str(os.getegid())) if before else ()),
         ]
         try:
-            started = run(["sh", "-c", _DETACH, "sh", places.log, *command])
+            return detach(command, log=places.log)
         except CommandError as error:
             raise EngineError(f"dockerd cannot be started: {error.what}") from error
-        return int(started.stdout)
 
     def _forget_stale(self) -> None:
         """Remove process ids of a former life: dockerd would believe them, even when the numbers
@@ -156,18 +150,10 @@ class Daemon:
             if gone or time.monotonic() > deadline:
                 how = "ended at once" if gone else f"did not answer within {_READY_S:g} s"
                 raise EngineError(
-                    f"The private engine {how}. Its last words:\n{self.last_words()}",
+                    f"The private engine {how}. Its last words:\n{log_tail(self.places.log)}",
                     remedy=f"The whole log is {self.places.log}.",
                 )
             time.sleep(_POLL_S)
-
-    def last_words(self) -> str:
-        """The end of its log."""
-        try:
-            text = self.places.log.read_text(encoding="utf-8", errors="replace")
-        except OSError as error:
-            return str(error)
-        return "\n".join(text.splitlines()[-_LOG_LINES:])
 
     @contextmanager
     def _alone(self) -> Iterator[None]:
@@ -211,12 +197,8 @@ def _locked(descriptor: int) -> bool:
 
 
 def _alive(pid: int) -> bool:
-    """Whether the process runs; a zombie whom its parent has not asked about does not."""
-    try:
-        stat = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
-    except OSError:
-        return False
-    return stat.rpartition(")")[2].split()[0] not in {"Z", "X"}
+    process = proctree.read(pid)
+    return process is not None and process.alive
 
 
 def _signal(pid: int, number: int) -> None:

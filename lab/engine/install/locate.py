@@ -24,8 +24,6 @@ class Candidate:
     address: str
     origin: str
     """Where the address comes from, as a person would say it."""
-    private: bool = False
-    """Whether it is the lab's own engine."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,6 +42,16 @@ class Search:
 
     found: Candidate | None
     refused: Sequence[Refusal]
+
+    @property
+    def forbidden(self) -> Sequence[Refusal]:
+        """Where an engine is that this user may not use."""
+        return [refusal for refusal in self.refused if refusal.forbidden]
+
+    @property
+    def why(self) -> str:
+        """Where was asked, and why nothing answered there."""
+        return "; ".join(f"{refusal.candidate.origin}: {refusal.why}" for refusal in self.refused)
 
 
 def candidates(
@@ -72,9 +80,7 @@ def _named(env: Mapping[str, str], folder: Path) -> Iterator[Candidate]:
         rootless = Path(env["XDG_RUNTIME_DIR"]) / "docker.sock"
         if rootless.exists():
             yield Candidate(address=f"unix://{rootless}", origin="the user's own socket")
-    yield Candidate(
-        address=Places.here(env).address, origin="the lab's private engine", private=True
-    )
+    yield Candidate(address=Places.here(env).address, origin="the lab's private engine")
 
 
 def search(env: Mapping[str, str] = os.environ) -> Search:

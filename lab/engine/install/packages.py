@@ -10,14 +10,13 @@ from enum import Enum, unique
 from pathlib import Path
 from typing import Final
 
-from lab.engine.install import privilege, suites
+from lab.engine.install import apt, privilege
+from lab.engine.install.apt import Newer
 from lab.engine.install.daemon import program
-from lab.engine.install.suites import Newer
 from lab.errors import CommandError, EngineUnavailableError
 from lab.host import os_release
 from lab.progress import Progress
 
-_SBIN: Final = "/usr/local/sbin:/usr/sbin:/sbin"
 _PLUGINS: Final = (
     "/usr/local/lib/docker/cli-plugins",
     "/usr/local/libexec/docker/cli-plugins",
@@ -66,7 +65,6 @@ _BOOKWORM: Final = (
 class PackageRecipe:
     """How a distribution provides the tools."""
 
-    system: str
     family: str
     codename: str
     packages: Mapping[Tool, Sequence[str]]
@@ -80,11 +78,9 @@ class PackageRecipe:
 def recipe_for(release: Mapping[str, str]) -> PackageRecipe | None:
     """The recipe for the system that ``/etc/os-release`` describes, or None."""
     name = release.get("ID", "")
-    system = release.get("PRETTY_NAME", name)
     ubuntu = release.get("UBUNTU_CODENAME")
     if name == "ubuntu" or ubuntu:
         return PackageRecipe(
-            system=system,
             family="ubuntu",
             codename=ubuntu or release.get("VERSION_CODENAME", ""),
             packages=_packages(compose="docker-compose-v2", client=()),
@@ -93,7 +89,6 @@ def recipe_for(release: Mapping[str, str]) -> PackageRecipe | None:
     if name != "debian" or not codename or _debian(release) < 12:
         return None
     return PackageRecipe(
-        system=system,
         family="debian",
         codename=codename,
         packages=_packages(compose="docker-compose", client=("docker-cli",)),
@@ -108,15 +103,13 @@ def missing(tools: Iterable[Tool]) -> Sequence[Tool]:
 
 def has(tool: Tool) -> bool:
     """Whether the tool is installed; a file is looked for, nothing is run."""
-    if tool is Tool.ENGINE:
-        return program() is not None
     if tool is Tool.EMULATOR:
         return any(shutil.which(f"qemu-{name}-static") for name in ("aarch64", "x86_64"))
     if tool in {Tool.COMPOSE, Tool.BUILDX}:
         name = tool.value.replace(" ", "-")
         folders = (*_PLUGINS, Path(os.environ.get("HOME", "/")) / ".docker/cli-plugins")
         return any((Path(folder) / name).exists() for folder in folders)
-    return bool(shutil.which(tool.value) or shutil.which(tool.value, path=_SBIN))
+    return program(tool.value) is not None
 
 
 def obstacle(release: Mapping[str, str] | None = None) -> str | None:
@@ -127,7 +120,7 @@ def obstacle(release: Mapping[str, str] | None = None) -> str | None:
     if shutil.which("apt-get") is None:
         return "apt-get is not here"
     if privilege.prefix() is None:
-        return "this user is not root, and sudo is not here or asks for a password"
+        return privilege.NO_ROOT
     return None
 
 
@@ -190,7 +183,7 @@ def _install(tools: Sequence[Tool], progress: Progress, *, replacing: bool = Fal
         )
     packages = _names(recipe, tools)
     newer = recipe.newer_for(packages)
-    sources = suites.sources_of(recipe.codename, recipe.family, newer)
+    sources = apt.sources_of(recipe.codename, recipe.family, newer)
     upgraded = {name for one in newer for name in one.packages} | set(packages)
     how = [*_QUIETLY, *(() if replacing else ("--no-upgrade",)), *packages]
     progress.note(
@@ -207,12 +200,12 @@ def _install(tools: Sequence[Tool], progress: Progress, *, replacing: bool = Fal
             tempfile.TemporaryDirectory(prefix="inference-lab-apt-") as folder,
             progress.step("Installing packages") as step,
         ):
-            options = suites.write_config(Path(folder), sources, newer)
+            options = apt.write_config(Path(folder), sources, newer)
             step.detail("reading the package lists")
             _apt([*options, "update"], timeout_s=_UPDATE_S)
             step.detail("asking what would change")
             simulated = _apt([*options, "-s", *how], timeout_s=_UPDATE_S)
-            suites.refuse_changes(simulated, but=upgraded if replacing else ())
+            apt.refuse_changes(simulated, but=upgraded if replacing else ())
             step.detail(f"{len(packages)} packages and what they need")
             _apt([*options, *how], timeout_s=_INSTALL_S)
     except CommandError as error:

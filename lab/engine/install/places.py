@@ -37,7 +37,6 @@ class Places:
 
     @property
     def address(self) -> str:
-        """The same for a client."""
         return f"unix://{self.socket}"
 
     @property

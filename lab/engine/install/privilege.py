@@ -4,9 +4,12 @@ import os
 from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
+from typing import Final
 
 from lab.errors import CommandError
 from lab.process import Result, run
+
+NO_ROOT: Final = "this user is not root, and sudo is not here or asks for a password"
 
 
 @cache
@@ -21,21 +24,19 @@ def prefix() -> tuple[str, ...] | None:
     return ("sudo", "-n") if allowed else None
 
 
-def as_root(
-    command: Sequence[str | Path], *, check: bool = True, timeout_s: float | None = None
-) -> Result:
+def as_root(command: Sequence[str | Path], *, timeout_s: float | None = None) -> Result:
     """Run a command as root. Raises ``CommandError`` when it fails or root cannot be had."""
     before = prefix()
     if before is None:
         raise CommandError(f"{command[0]} needs root.", remedy="Run it as root, or allow sudo.")
-    return run([*before, *command], check=check, timeout_s=timeout_s)
+    return run([*before, *command], timeout_s=timeout_s)
 
 
-def own_folder(path: Path, *, mode: int = 0o711) -> None:
+def own_folder(path: Path) -> None:
     """Make a folder that this user may write to, wherever it lies."""
     if not path.is_dir():
         try:
-            path.mkdir(parents=True, mode=mode)
+            path.mkdir(parents=True, mode=0o711)
         except PermissionError:
             owner = ("-o", str(os.geteuid()), "-g", str(os.getegid()))
-            as_root(["install", "-d", "-m", f"{mode:o}", *owner, path])
+            as_root(["install", "-d", "-m", "711", *owner, path])

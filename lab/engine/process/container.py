@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Protocol
 
 from pydantic import TypeAdapter, ValidationError
 
@@ -17,23 +16,14 @@ from lab.engine.process import memcg, proctree
 from lab.engine.process.logs import FileLogStream
 from lab.errors import CommandError, EngineError
 from lab.host import memory_bytes
-from lab.process import run, spawn
+from lab.process import Process, run, spawn
 
 _POLL_S = 0.02
 _SIGNALLED = 128
 _KILL_S = 10.0
 
 
-class Child(Protocol):
-    """What a started process is to its parent."""
-
-    pid: int
-
-    def poll(self) -> int | None:
-        """Its exit code once it has ended; negative for a signal."""
-
-
-Starter = Callable[[], Child]
+Starter = Callable[[], Process]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,28 +68,20 @@ _RECORD = TypeAdapter(Record)
 class ProcessContainer:
     """One process and those it starts, in a session of their own."""
 
-    def __init__(self, folder: Path, record: Record, *, start: Callable[[Starter], Child]) -> None:
+    def __init__(
+        self, folder: Path, record: Record, *, start: Callable[[Starter], Process]
+    ) -> None:
         """``start`` runs a starter in the thread whose end ends the process."""
+        self.id = record.id
+        self.name = record.name
+        self.labels = record.labels
         self._folder = folder
         self._record = record
         self._run_in_thread = start
-        self._child: Child | None = None
+        self._child: Process | None = None
         self._group = memcg.at(record.cgroup) if record.cgroup else None
         self._events = [EngineEvent(action="create", at_ns=record.created_at_ns)]
         self._exit_code: int | None = None
-
-    @property
-    def id(self) -> str:
-        return self._record.id
-
-    @property
-    def name(self) -> str:
-        """The given name, or one made from the id."""
-        return self._record.name
-
-    @property
-    def labels(self) -> Mapping[str, str]:
-        return self._record.labels
 
     def start(self) -> None:
         """Start the process; nothing happens when it runs."""
@@ -115,11 +97,10 @@ class ProcessContainer:
         except CommandError as error:
             raise EngineError(f"{self.name} cannot be started: {error.what}") from error
         self._exit_code = None
-        born = proctree.read(self._child.pid)
         self._record = replace(
             self._record,
             pid=self._child.pid,
-            born=born.born if born else 0,
+            born=proctree.born(self._child.pid),
             started_at_ns=begun,
             cgroup=self._group.folder if self._group else None,
         )
@@ -133,14 +114,12 @@ class ProcessContainer:
         self._kill_all()
 
     def kill(self, signal: str = "KILL") -> None:
-        """Send a signal to the first process."""
         pid = self._record.pid
         if pid is not None and self._running():
             with suppress(ProcessLookupError):
                 os.kill(pid, signals.Signals[f"SIG{signal.removeprefix('SIG')}"])
 
     def remove(self) -> None:
-        """Kill it if need be and forget it."""
         self._kill_all()
         self._forget_group()
         shutil.rmtree(self._folder, ignore_errors=True)
@@ -151,7 +130,6 @@ class ProcessContainer:
         return "127.0.0.1", self._record.port
 
     def state(self) -> ContainerState:
-        """What the kernel knows of it now."""
         running = self._running()
         return ContainerState(
             running=running,
@@ -162,7 +140,6 @@ class ProcessContainer:
         )
 
     def logs(self, *, tail: int = 50) -> str:
-        """The last lines of both its streams."""
         try:
             text = self._log.read_text(encoding="utf-8", errors="replace")
         except FileNotFoundError:
@@ -199,7 +176,6 @@ class ProcessContainer:
         return [event for event in self._events if event.at_ns >= since_ns]
 
     def execute(self, command: Sequence[str]) -> tuple[int, str]:
-        """Run a command in the process's environment."""
         try:
             done = run(command, env=self._record.env, cwd=self._folder, check=False)
         except CommandError as error:
@@ -210,7 +186,7 @@ class ProcessContainer:
     def _log(self) -> Path:
         return self._folder / "log"
 
-    def _spawn(self) -> Child:
+    def _spawn(self) -> Process:
         """Start it; called in the starter's thread, whose CPUs the process inherits."""
         command = list(self._record.argv)
         setpriv = shutil.which("setpriv")
@@ -234,8 +210,8 @@ class ProcessContainer:
                 self._exit_code = code if code >= 0 else _SIGNALLED - code
                 self._events.append(EngineEvent(action="die", at_ns=time.time_ns()))
             return False
-        seen = None if self._record.pid is None else proctree.read(self._record.pid)
-        return seen is not None and seen.alive and seen.born == self._record.born
+        pid = self._record.pid
+        return pid is not None and proctree.runs(pid, self._record.born)
 
     def _wait(self, timeout_s: float) -> bool:
         deadline = time.monotonic() + timeout_s

@@ -7,7 +7,6 @@ import platform
 import re
 import secrets
 import shutil
-import socket
 import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -21,11 +20,11 @@ from lab.engine.process import memcg, proctree
 from lab.engine.process.container import ProcessContainer, Record, Starter
 from lab.errors import EngineError, ImageNotFoundError, PortTakenError
 from lab.host import memory_bytes, this_machine, usable_cpus
+from lab.sockets import free_port
 from lab.spec import LABEL, EngineKind, Platform
 
 ADDRESS: Final = "processes"
 _NEED_DOCKER: Final = "Use a Docker Engine for this: see `lab doctor`."
-_LOOPBACK: Final = "127.0.0.1"
 
 
 class ProcessEngine:
@@ -62,7 +61,6 @@ class ProcessEngine:
         )
 
     def create(self, spec: ContainerSpec) -> ProcessContainer:
-        """Prepare a process, not yet started."""
         _refuse_what_needs_a_container(spec)
         image = self._image(spec.image)
         port = _port(spec.publish)
@@ -92,7 +90,7 @@ class ProcessEngine:
             memory_bytes=spec.memory_bytes if self._limits_memory else None,
             created_at_ns=time.time_ns(),
             owner=os.getpid(),
-            owner_born=_born(os.getpid()),
+            owner_born=proctree.born(os.getpid()),
         )
         record.save(folder)
         return self._container(folder, record)
@@ -118,7 +116,6 @@ class ProcessEngine:
         )
 
     def pull(self, ref: str, *, platform: Platform | None = None) -> Sequence[LayerEvent]:
-        """There is nothing to pull."""
         del platform
         raise EngineError(f"{ref} cannot be pulled: no container here.", remedy=_NEED_DOCKER)
 
@@ -144,10 +141,8 @@ class ProcessEngine:
         return [(folder, record) for folder, record in found if record is not None]
 
     def _sweep(self) -> None:
-        """Remove what a lab that died has left running."""
         for folder, record in self._records():
-            owner = proctree.read(record.owner)
-            if owner is None or not owner.alive or owner.born != record.owner_born:
+            if not proctree.runs(record.owner, record.owner_born):
                 self._container(folder, record).remove()
 
     def _image(self, ref: str) -> Mapping[str, Any]:
@@ -193,19 +188,10 @@ def _refuse_what_needs_a_container(spec: ContainerSpec) -> None:
 
 
 def _port(publish: int | None) -> int:
-    with socket.socket() as probe:
-        # As servers do, so that a port whose last connections linger counts as free.
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((_LOOPBACK, publish or 0))
-        except OSError as error:
-            raise PortTakenError(
-                f"Port {publish} is taken: {error.strerror}.",
-                remedy="Stop the program that listens on it, or choose another port.",
-            ) from error
-        return int(probe.getsockname()[1])
-
-
-def _born(pid: int) -> int:
-    found = proctree.read(pid)
-    return found.born if found else 0
+    try:
+        return free_port(publish or 0)
+    except OSError as error:
+        raise PortTakenError(
+            f"Port {publish} is taken: {error.strerror}.",
+            remedy="Stop the program that listens on it, or choose another port.",
+        ) from error

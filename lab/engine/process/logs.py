@@ -32,7 +32,6 @@ class FileLogStream:
             yield from self._lines(file)
 
     def close(self) -> None:
-        """End it, from any thread."""
         self._closed.set()
 
     def _lines(self, file: BinaryIO) -> Iterator[LogLine]:

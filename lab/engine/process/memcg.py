@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from lab.host import read_text
+
 _ROOT: Final = Path("/sys/fs/cgroup")
 
 
@@ -27,8 +29,8 @@ class MemoryGroup:
     def peak_bytes(self) -> int | None:
         """The most memory the group ever held, page cache included, as in a container."""
         name = "memory.peak" if self.unified else "memory.max_usage_in_bytes"
-        text = _read(self.folder / name)
-        return int(text) if text.isdigit() else None
+        text = read_text(self.folder / name)
+        return int(text) if text and text.isdigit() else None
 
     def oom_killed(self) -> bool:
         """Whether the kernel killed a member for want of memory."""
@@ -37,7 +39,7 @@ class MemoryGroup:
     def oom_kills(self) -> int:
         """How many members it killed."""
         name = "memory.events" if self.unified else "memory.oom_control"
-        found = re.search(r"^oom_kill (\d+)$", _read(self.folder / name), re.MULTILINE)
+        found = re.search(r"^oom_kill (\d+)$", read_text(self.folder / name) or "", re.MULTILINE)
         return int(found[1]) if found else 0
 
     def remove(self) -> None:
@@ -84,7 +86,9 @@ def _parents(root: Path, *, unified: bool) -> Sequence[Path]:
     # Under v2 only the root may hold both processes and groups.
     if unified:
         return [root]
-    found = re.search(r"^\d+:memory:(.*)$", _read(Path("/proc/self/cgroup")), re.MULTILINE)
+    found = re.search(
+        r"^\d+:memory:(.*)$", read_text(Path("/proc/self/cgroup")) or "", re.MULTILINE
+    )
     own = root / "memory" / (found[1].lstrip("/") if found else "")
     return [own, root / "memory"]
 
@@ -105,10 +109,3 @@ def _limit(group: MemoryGroup, limit_bytes: int | None) -> bool:
         if (group.folder / swap).exists():
             (group.folder / swap).write_text(none)
     return True
-
-
-def _read(path: Path) -> str:
-    try:
-        return path.read_text().strip()
-    except OSError:
-        return ""

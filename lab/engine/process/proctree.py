@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from lab.engine.api import Load, Usage
+from lab.host import read_text
 
 PROC: Final = Path("/proc")
 _DEAD: Final = "ZX"
@@ -34,9 +35,8 @@ class Process:
 
 def read(pid: int, *, proc: Path = PROC) -> Process | None:
     """The process of that number, or None."""
-    try:
-        text = (proc / str(pid) / "stat").read_text(encoding="utf-8", errors="replace")
-    except OSError:
+    text = read_text(proc / str(pid) / "stat")
+    if text is None:
         return None
     words = text.rpartition(")")[2].split()
     return Process(
@@ -46,6 +46,18 @@ def read(pid: int, *, proc: Path = PROC) -> Process | None:
         ticks=sum(int(word) for word in words[11:15]),
         born=int(words[19]),
     )
+
+
+def born(pid: int) -> int:
+    """When the process of that number was born, in clock ticks since boot; 0 if there is none."""
+    process = read(pid)
+    return process.born if process else 0
+
+
+def runs(pid: int, born: int) -> bool:
+    """Whether the process of that number still runs, and is the one that was born then."""
+    process = read(pid)
+    return process is not None and process.alive and process.born == born
 
 
 def session(leader: int, *, proc: Path = PROC) -> Sequence[Process]:
@@ -102,8 +114,5 @@ def _memory(process: Path) -> int:
 
 
 def _field(path: Path, pattern: str) -> int | None:
-    try:
-        found = re.search(pattern, path.read_text(encoding="utf-8", errors="replace"))
-    except OSError:
-        return None
+    found = re.search(pattern, read_text(path) or "")
     return int(found[1]) if found else None

@@ -9,6 +9,7 @@ from typing import Any, Final
 
 import httpx
 
+from lab.engine.docker.errors import FREE_SPACE
 from lab.engine.interrupt import uninterrupted
 from lab.engine.registry.manifests import (
     DOCKER_CONFIG,
@@ -20,7 +21,6 @@ from lab.engine.registry.manifests import (
     LayerBlob,
     ListEntry,
     Manifest,
-    ManifestList,
     list_document,
     parse_list,
     parse_manifest,
@@ -64,7 +64,6 @@ class Distribution:
         )
 
     def answers(self) -> bool:
-        """Whether a registry answers there."""
         try:
             return self._http.get("/v2/", timeout=2.0).is_success
         except httpx.HTTPError:
@@ -78,10 +77,9 @@ class Distribution:
         reference = tag
         while True:
             with self._asking():
-                answer = self._http.get(f"/v2/{repository}/manifests/{reference}", headers=_ACCEPT)
-                if answer.status_code == _NOT_FOUND:
+                answer = self._document("GET", repository, reference)
+                if answer is None:
                     return None
-                answer.raise_for_status()
                 content = answer.json()
             if "layers" in content:
                 return parse_manifest(
@@ -96,34 +94,25 @@ class Distribution:
     def media_type(self, repository: str, reference: str) -> str | None:
         """What kind of document a tag or a digest names, followed nowhere; None if nothing."""
         with self._asking():
-            answer = self._http.head(f"/v2/{repository}/manifests/{reference}", headers=_ACCEPT)
-            if answer.status_code == _NOT_FOUND:
-                return None
-            answer.raise_for_status()
-        return str(answer.headers.get("Content-Type", ""))
+            answer = self._document("HEAD", repository, reference)
+        return None if answer is None else str(answer.headers.get("Content-Type", ""))
 
-    def manifest_list(self, repository: str, tag: str) -> ManifestList | None:
-        """The manifest list or OCI index of that name; None if there is none, or one image."""
+    def list_entries(self, repository: str, tag: str) -> Sequence[ListEntry]:
+        """What the manifest list or OCI index of that name joins; nothing if there is none."""
         with self._asking():
-            answer = self._http.get(f"/v2/{repository}/manifests/{tag}", headers=_ACCEPT)
-            if answer.status_code == _NOT_FOUND:
-                return None
-            answer.raise_for_status()
-            content = answer.json()
-        if "manifests" not in content:
-            return None
-        return parse_list(repository, tag, content, digest=answer.headers["Docker-Content-Digest"])
+            answer = self._document("GET", repository, tag)
+            content = {} if answer is None else answer.json()
+        return parse_list(content) if "manifests" in content else ()
 
-    def put_list(self, repository: str, tag: str, entries: Sequence[ListEntry]) -> ManifestList:
-        """Give images that the repository holds one name more, common to all of them."""
-        content = list_document(entries)
-        return ManifestList(
-            repository=repository,
-            tag=tag,
-            digest=self._put_document(repository, tag, content, DOCKER_LIST),
-            media_type=DOCKER_LIST,
-            entries=tuple(entries),
+    def _document(self, method: str, repository: str, reference: str) -> httpx.Response | None:
+        answer = self._http.request(
+            method, f"/v2/{repository}/manifests/{reference}", headers=_ACCEPT
         )
+        return None if answer.status_code == _NOT_FOUND else answer.raise_for_status()
+
+    def put_list(self, repository: str, tag: str, entries: Sequence[ListEntry]) -> str:
+        """Give images that the repository holds one name more, common to all; the list's digest."""
+        return self._put_document(repository, tag, list_document(entries), DOCKER_LIST)
 
     def put_image(self, repository: str, tag: str, content: bytes) -> None:
         """Give what ``image_document`` made a name; what it speaks of is there already."""
@@ -146,7 +135,6 @@ class Distribution:
         return digest
 
     def repositories(self) -> Sequence[str]:
-        """All that the registry has."""
         with self._asking():
             answer = self._http.get("/v2/_catalog", params={"n": _ALL}).raise_for_status()
             return list(answer.json().get("repositories") or ())
@@ -188,7 +176,6 @@ class Distribution:
         return found
 
     def has_blob(self, repository: str, digest: str) -> bool:
-        """Whether a repository holds these bytes."""
         with self._asking():
             return self._http.head(f"/v2/{repository}/blobs/{digest}").is_success
 
@@ -241,7 +228,6 @@ class Distribution:
             self._http.delete(upload, timeout=2.0)
 
     def close(self) -> None:
-        """Let go of the connections."""
         self._http.close()
 
     @contextmanager
@@ -253,8 +239,7 @@ class Distribution:
             if _FULL.search(answer.text):
                 raise DiskFullError(
                     f"The disk of the registry at {self.host} is full.",
-                    remedy="Free some space (`docker system df` shows what takes it) and run it "
-                    "again.",
+                    remedy=FREE_SPACE,
                 ) from error
             raise RegistryError(
                 f"The registry at {self.host} answered {answer.status_code} to "

@@ -9,7 +9,7 @@ import re
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from docker.errors import NotFound
 from docker.utils import parse_repository_tag
@@ -20,9 +20,9 @@ from lab.engine.docker.engine import DockerEngine
 from lab.engine.docker.errors import translated
 from lab.engine.interrupt import uninterrupted
 from lab.engine.registry.distribution import Distribution
-from lab.engine.registry.manifests import ListEntry, Manifest, ManifestList
+from lab.engine.registry.manifests import Manifest
 from lab.engine.registry.push import push_together
-from lab.engine.upload import can_send, send
+from lab.engine.registry.upload import can_send, send
 from lab.errors import EngineError, RegistryError
 from lab.progress import Progress
 from lab.services import PROJECT
@@ -31,7 +31,7 @@ from lab.spec import LABEL, LABEL_OWNER, LABEL_ROLE
 NETWORK: Final = PROJECT
 NAME: Final = f"{PROJECT}-registry"
 INTERNAL: Final = f"{NAME}:5000"
-MODELS: Final = "inference-lab/models"
+_MODELS: Final = "inference-lab/models"
 """The repository whose blobs are model archives."""
 
 _PORT: Final = 5000
@@ -51,7 +51,7 @@ class Registry:
         """As a container on the network sees it."""
         self.host = http.host
         """``127.0.0.1:PORT``, for pushes and from here."""
-        self._http = http
+        self.http = http
 
     @classmethod
     def ensure(
@@ -95,7 +95,7 @@ class Registry:
             with progress.step(f"Push {what} to the local registry") as step:
                 places = {ref: place_of(ref) for ref in missing}
                 if can_send(engine):
-                    send(engine, self._http, places, step)
+                    send(engine, self.http, places, step)
                 else:
                     hosted = {ref: (f"{self.host}/{at}", tag) for ref, (at, tag) in places.items()}
                     push_together(engine, hosted, step)
@@ -103,12 +103,12 @@ class Registry:
 
     def _has(self, engine: DockerEngine, ref: str, arch: str | None) -> bool:
         image_id = engine.image(ref).image_id
-        had = self._http.manifest(*place_of(ref), arch=arch)
+        had = self.http.manifest(*place_of(ref), arch=arch)
         return had is not None and had.is_of(image_id)
 
     def manifest(self, repository: str, tag: str, *, arch: str | None = None) -> Manifest:
         """The manifest of an image that was pushed. Raises ``RegistryError`` if it was not."""
-        found = self._http.manifest(repository, tag, arch=arch)
+        found = self.http.manifest(repository, tag, arch=arch)
         if found is None:
             raise RegistryError(
                 f"{repository}:{tag} is not in the local registry.",
@@ -116,38 +116,19 @@ class Registry:
             )
         return found
 
-    def media_type(self, repository: str, reference: str) -> str | None:
-        """What kind of document a tag or a digest names, followed nowhere; None if nothing."""
-        return self._http.media_type(repository, reference)
-
-    def config(self, manifest: Manifest) -> Mapping[str, Any]:
-        """The configuration of an image that was pushed."""
-        return self._http.config(manifest.repository, manifest.config_digest)
-
-    def manifest_list(self, repository: str, tag: str) -> ManifestList | None:
-        """What joins an image's platforms under one name; None if there is none."""
-        return self._http.manifest_list(repository, tag)
-
-    def put_list(self, repository: str, tag: str, entries: Sequence[ListEntry]) -> ManifestList:
-        """Join images that were pushed to ``repository`` under one more name."""
-        return self._http.put_list(repository, tag, entries)
-
     def pull_ref(self, ref: str) -> str:
         """The name by which a cold host pulls what ``push(ref)`` pushed."""
         repository, tag = place_of(ref)
         return f"{self.internal}/{repository}:{tag}"
 
-    def put_blob(self, repository: str, path: Path) -> str:
-        """Upload a file unless it is there; its digest, ``sha256:...``."""
-        return self._http.put_blob(repository, path)
-
-    def blob_url(self, repository: str, digest: str) -> str:
-        """Where a cold host gets a blob."""
-        return f"http://{self.internal}/v2/{repository}/blobs/{digest}"
+    def put_archive(self, path: Path) -> tuple[str, str]:
+        """Upload a model archive unless it is there: where a cold host gets it, and its digest."""
+        digest = self.http.put_blob(_MODELS, path)
+        return f"http://{self.internal}/v2/{_MODELS}/blobs/{digest}", digest
 
     def close(self) -> None:
         """Let go of the connections; the registry stays."""
-        self._http.close()
+        self.http.close()
 
 
 def place_of(ref: str) -> tuple[str, str]:

@@ -69,19 +69,6 @@ class ListEntry:
     """Of the architecture, where the image states one: ``v8``."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class ManifestList:
-    """A name that stands for an image of several platforms."""
-
-    repository: str
-    tag: str
-    digest: str
-    media_type: str
-    entries: Sequence[ListEntry]
-    others: int = 0
-    """Parts that are no image of a platform that the lab knows: attestations, mostly."""
-
-
 def parse_manifest(
     repository: str,
     tag: str,
@@ -110,20 +97,9 @@ def parse_manifest(
     )
 
 
-def parse_list(
-    repository: str, tag: str, content: Mapping[str, Any], *, digest: str
-) -> ManifestList:
-    """A manifest list or OCI index from its JSON."""
-    entries = content["manifests"]
-    found = [entry for one in entries if (entry := _entry(one)) is not None]
-    return ManifestList(
-        repository=repository,
-        tag=tag,
-        digest=digest,
-        media_type=content.get("mediaType", OCI_INDEX),
-        entries=tuple(found),
-        others=len(entries) - len(found),
-    )
+def parse_list(content: Mapping[str, Any]) -> Sequence[ListEntry]:
+    """What a manifest list or OCI index joins, without attestations and unknown platforms."""
+    return [entry for one in content["manifests"] if (entry := _entry(one)) is not None]
 
 
 def list_document(entries: Sequence[ListEntry]) -> bytes:

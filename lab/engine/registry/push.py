@@ -7,10 +7,9 @@ from contextlib import contextmanager
 from typing import Any, Final
 
 from lab.engine.docker.engine import DockerEngine
-from lab.engine.docker.errors import from_words, translated
+from lab.engine.docker.errors import transfer_failed, translated
 from lab.engine.interrupt import uninterrupted
 from lab.engine.registry.distribution import REMEDY
-from lab.errors import EngineError, RegistryError
 from lab.progress import Step
 from lab.units import format_bytes
 
@@ -64,23 +63,20 @@ class _Job:
         self._sizes: dict[tuple[str, str], tuple[int, int]] = {}
 
     def stop(self) -> None:
-        """End the pushes at their next word."""
         self._stopped.set()
 
     def push(self, ref: str, repository: str, tag: str) -> None:
         with translated(), _named(self._engine, ref, repository, tag):
-            for line in self._lines(repository, tag):
+            lines: Iterator[Mapping[str, Any]] = self._engine.client.push(
+                repository, tag=tag, stream=True, decode=True, auth_config=dict(self._auth)
+            )
+            for line in lines:
                 if self._stopped.is_set():
                     return
                 if "error" in line:
-                    raise _failed(ref, line["error"])
+                    what = f"{ref} cannot be pushed: {line['error']}"
+                    raise transfer_failed(what, remedy=REMEDY)
                 self._show(ref, line)
-
-    def _lines(self, repository: str, tag: str) -> Iterator[Mapping[str, Any]]:
-        lines: Iterator[Mapping[str, Any]] = self._engine.client.push(
-            repository, tag=tag, stream=True, decode=True, auth_config=dict(self._auth)
-        )
-        return lines
 
     def _show(self, ref: str, line: Mapping[str, Any]) -> None:
         detail = line.get("progressDetail") or {}
@@ -92,11 +88,6 @@ class _Job:
             done, total = (sum(column) for column in zip(*self._sizes.values(), strict=True))
             self._step.advance(done, total)
             self._step.detail(f"{format_bytes(done)} of {format_bytes(total)}, uncompressed")
-
-
-def _failed(ref: str, said: str) -> EngineError:
-    what = f"{ref} cannot be pushed: {said}"
-    return from_words(what) or RegistryError(what, remedy=REMEDY)
 
 
 @contextmanager

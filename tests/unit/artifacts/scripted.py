@@ -1,22 +1,12 @@
 """A trainer that writes a small model at once, in place of an engine's container."""
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from lab.engine.api import (
-    ContainerSpec,
-    ContainerState,
-    EngineEvent,
-    EngineFacts,
-    ImageFacts,
-    LayerEvent,
-    Load,
-    LogStream,
-    Usage,
-)
-from lab.spec import EngineKind, Platform
+from lab.engine.api import ContainerSpec
+from tests.unit.engine.fake import Behaviour, FakeContainer, FakeEngine
 
 MODEL = "retinopathy-mobilenet"
 
@@ -50,90 +40,23 @@ def write_model(out: Path, *, weights: str) -> None:
     (out / "card.json").write_text(json.dumps(card))
 
 
-class ScriptedContainer:
-    """Does its work when it is started."""
-
-    id = "c0"
-    name = "trainer"
-
-    def __init__(self, work: Callable[[], tuple[int, str]], labels: Mapping[str, str]) -> None:
-        self.labels = labels
-        self.removed = False
-        self._work = work
-        self._code = 0
-        self._said = ""
-
-    def start(self) -> None:
-        self._code, self._said = self._work()
-
-    def stop(self, *, grace_s: float = 30.0) -> None:
-        raise NotImplementedError
-
-    def kill(self, signal: str = "KILL") -> None:
-        raise NotImplementedError
-
-    def remove(self) -> None:
-        self.removed = True
-
-    def address(self, port: int | None = None) -> tuple[str, int]:
-        raise NotImplementedError
-
-    def state(self) -> ContainerState:
-        return ContainerState(
-            running=False,
-            pid=None,
-            started_at_ns=1,
-            exit_code=self._code,
-            oom_killed=self._code == 137,
-        )
-
-    def logs(self, *, tail: int = 50) -> str:
-        return self._said
-
-    def follow_logs(self, *, since_ns: int = 0) -> LogStream:
-        raise NotImplementedError
-
-    def load(self) -> Load | None:
-        return None
-
-    def usage(self) -> Usage:
-        return Usage()
-
-    def events(self, since_ns: int) -> Sequence[EngineEvent]:
-        return ()
-
-    def execute(self, command: Sequence[str]) -> tuple[int, str]:
-        raise NotImplementedError
-
-
-class ScriptedEngine:
+class ScriptedEngine(FakeEngine):
     """Makes containers that write a model, or fail as told."""
 
-    kind = EngineKind.DOCKER
+    meanwhile: Callable[[], object]
+    """Done while the model is being written."""
 
     def __init__(self) -> None:
-        self.made: list[ScriptedContainer] = []
-        self.specs: list[ContainerSpec] = []
+        super().__init__()
         self.code, self.said = 0, "kappa 0.81"
         self.interrupt = False
-        self.meanwhile: Callable[[], object] = lambda: None
+        self.meanwhile = lambda: None
 
-    def facts(self) -> EngineFacts:
-        return EngineFacts(
-            kind=self.kind,
-            name="scripted",
-            address="",
-            versions={},
-            storage_driver=None,
-            cgroup_version=None,
-            cpus=1,
-            memory_bytes=1,
-            platform=Platform.AMD64,
-            clock_offset_s=0,
-            clock_error_s=0,
-        )
+    @property
+    def specs(self) -> list[ContainerSpec]:
+        return [made.spec for made in self.made]
 
-    def create(self, spec: ContainerSpec) -> ScriptedContainer:
+    def create(self, spec: ContainerSpec) -> FakeContainer:
         out = next(Path(mount.source or "") for mount in spec.mounts if mount.target == "/out")
 
         def work() -> tuple[int, str]:
@@ -144,22 +67,5 @@ class ScriptedEngine:
                 raise KeyboardInterrupt
             return self.code, self.said
 
-        self.specs.append(spec)
-        self.made.append(ScriptedContainer(work, spec.labels))
-        return self.made[-1]
-
-    def containers(self, labels: Mapping[str, str]) -> Sequence[ScriptedContainer]:
-        return [
-            made
-            for made in self.made
-            if not made.removed and labels.items() <= dict(made.labels).items()
-        ]
-
-    def image(self, ref: str) -> ImageFacts:
-        raise NotImplementedError
-
-    def pull(self, ref: str, *, platform: Platform | None = None) -> Sequence[LayerEvent]:
-        raise NotImplementedError
-
-    def close(self) -> None:
-        pass
+        self.does = Behaviour(work=work, oom=self.code == 137)
+        return super().create(spec)

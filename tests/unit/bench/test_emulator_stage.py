@@ -1,16 +1,12 @@
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
 
 import pytest
 
 from lab.bench import emulator_stage
 from lab.bench.emulator_stage import BenchSubject
 from lab.errors import ContainerFailedError
-from tests.unit.coldstart.fakes import Behaviour, FakeEngine
 from tests.unit.endpoint.launching import archive_of
-
-if TYPE_CHECKING:
-    from lab.engine.api import Engine
+from tests.unit.engine.fake import Behaviour, FakeEngine
 
 
 @pytest.fixture
@@ -31,13 +27,13 @@ def test_a_start_by_hand_that_fails_says_what_was_last_seen(
     monkeypatch.setattr(emulator_stage, "_TIMEOUT_S", 0.5)
     engine = FakeEngine(Behaviour(answer=lambda: lambda method, path, body: (500, b"not well")))
     with pytest.raises(ContainerFailedError, match=r"ready: /ping last answered 500\.$"):
-        emulator_stage._start(subject, cast("Engine", engine), tmp_path)
+        emulator_stage._start(subject, engine, tmp_path)
 
 
 def test_a_start_by_hand_is_timed_to_its_first_answer(
     subject: BenchSubject, tmp_path: Path
 ) -> None:
     engine = FakeEngine()
-    assert emulator_stage._start(subject, cast("Engine", engine), tmp_path) > 0
+    assert emulator_stage._start(subject, engine, tmp_path) > 0
     assert len(engine.made) == 1
     assert {path.name for path in tmp_path.iterdir()} == {"in", "m.tar.gz"}

@@ -13,14 +13,10 @@ from lab.services import SERVICES, Started
 from lab.stack.seed import SeededEndpoint
 from lab.stack.session import Stack
 from lab.stack.settings import StackSettings
+from tests.unit.engine.fake import FakeEngine
 
 MODEL = "retinopathy-mobilenet"
 VGG19 = "retinopathy-vgg19"
-
-
-class FakeEngine:
-    def close(self) -> None:
-        pass
 
 
 def stack(*endpoints: SeededEndpoint) -> Stack:

@@ -22,7 +22,7 @@ from lab.errors import DiskFullError, ImageNotFoundError, RegistryError
 from lab.spec import LABEL_OWNER, EngineKind, Mark, Phase, Platform, StartKind
 from lab.start import timeline
 from tests.unit.coldstart.builders import cell, trial
-from tests.unit.coldstart.fakes import Behaviour, FakeEngine
+from tests.unit.engine.fake import Behaviour, FakeEngine
 from tests.unit.start.servers import Answer, Reply, ready_after
 
 SUBJECT = Subject(image="x", archive=None, payload=b"hello", content_type="text/plain")

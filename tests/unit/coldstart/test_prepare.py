@@ -19,7 +19,7 @@ from lab.images.base import BaseImage
 from lab.progress import Silent
 from lab.spec import LABEL_OWNER, LABEL_ROLE, EngineKind, Platform, StartKind
 from tests.unit.coldstart.builders import cell, plan, trial
-from tests.unit.coldstart.fakes import FakeEngine
+from tests.unit.engine.fake import FakeEngine
 
 MOBILENET = "retinopathy-mobilenet"
 DOCKER = FakeEngine().facts()
@@ -41,7 +41,8 @@ def built(home: Path) -> Path:
     for name, content in (("model-onnx.tar.gz", b"small"), ("model-tensorflow.tar.gz", b"larger")):
         (folder / name).write_bytes(content)
     sums = {"model-onnx.tar.gz": "1111", "model-tensorflow.tar.gz": "2222"}
-    (folder / "card.json").write_text(json.dumps({"sha256": sums}))
+    samples = {"payload": "samples/photo-size.jpg", "held_out": "samples/held-out"}
+    (folder / "card.json").write_text(json.dumps({"sha256": sums, "samples": samples}))
     return folder
 
 
@@ -183,7 +184,7 @@ def test_what_is_degraded_is_said() -> None:
         a_plan,
         replace(DOCKER, notes=("old kernel",)),
         {StartKind.PULL: "no"},
-        [Emulation(platform=Platform.ARM64, native=False, runs=True, detail="QEMU 10.0.2")],
+        [Emulation(platform=Platform.ARM64, runs=True, detail="QEMU 10.0.2")],
     )
     assert said == (
         "old kernel",
@@ -212,7 +213,7 @@ class Preparing:
 
     def _ensure_runs(self, platform: Platform, *_: Any) -> Emulation:
         self.made_to_run.append(platform)
-        return Emulation(platform=platform, native=False, runs=True, detail="QEMU 10.0.2")
+        return Emulation(platform=platform, runs=True, detail="QEMU 10.0.2")
 
     def _ensure_base(self, platform: Platform, *_: Any) -> BaseImage:
         return BaseImage(ref=f"base:{platform.arch}", source="packages", detail="", digest="")

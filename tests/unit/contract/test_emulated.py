@@ -32,8 +32,8 @@ from lab.endpoint.instances import table
 from lab.errors import EmulationError, UsageError
 from lab.progress import Silent
 from lab.spec import SERVERLESS_TIERS, Platform
-from tests.unit.coldstart.fakes import FakeEngine
 from tests.unit.contract.makers import answered, found, verdicts
+from tests.unit.engine.fake import FakeEngine
 
 PASS, WARN, FAIL, SKIP = Verdict.PASS, Verdict.WARN, Verdict.FAIL, Verdict.SKIP
 AMD, ARM = Platform.AMD64, Platform.ARM64

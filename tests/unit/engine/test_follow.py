@@ -10,8 +10,8 @@ from lab.engine.docker.cgroup import oom_kills_of
 from lab.engine.docker.container import load_from_stats
 from lab.engine.docker.engine import DockerEngine
 from lab.engine.docker.logs import MOST_BYTES, lines_of
+from lab.engine.docker.reach import in_container
 from lab.engine.process.logs import FileLogStream
-from lab.engine.within import runs_within
 from tests.unit.engine.fakedocker import FakeDocker
 
 STAMP = b"2026-11-21T12:00:00.000000007Z "
@@ -130,8 +130,8 @@ def test_a_program_in_a_container_of_the_engine_knows_it(
     engine = DockerEngine(docker.address)
     mounts = tmp_path / "mountinfo"
     mounts.write_text("1 2 0:1 /lib/docker/containers/c0ffee/hosts /etc/hosts rw\n")
-    assert runs_within(engine, mounts=mounts)
+    assert in_container(engine, mounts=mounts)
     mounts.write_text("1 2 0:1 /lib/docker/containers/another/hosts /etc/hosts rw\n")
-    assert not runs_within(engine, mounts=mounts)
-    assert not runs_within(engine, mounts=tmp_path / "none")
+    assert not in_container(engine, mounts=mounts)
+    assert not in_container(engine, mounts=tmp_path / "none")
     engine.close()

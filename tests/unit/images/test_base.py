@@ -39,7 +39,7 @@ def _x86_64(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def qemu(*, runs: bool) -> Emulation:
     """What there is for arm64 programs."""
-    return Emulation(platform=Platform.ARM64, native=False, runs=runs, detail="no QEMU at all")
+    return Emulation(platform=Platform.ARM64, runs=runs, detail="no QEMU at all")
 
 
 def test_a_base_that_is_there_is_used_and_says_where_it_came_from(

@@ -5,13 +5,16 @@ from pathlib import Path
 
 import pytest
 
-from lab.images.apt import deb822, host_sources, one_line, public_sources
+from lab.engine.install.apt import deb822
 from lab.images.hostfiles import (
+    apt_lines,
     ca_bundle,
     host_files,
+    host_sources,
     parse_pip_settings,
     pip_conf,
     proxies,
+    public_sources,
     uv_toml,
 )
 from lab.process import run
@@ -96,16 +99,13 @@ def test_what_is_handed_to_a_build_is_readable_by_this_user_only_and_gone_afterw
         lambda: {"index-url": "https://user:word@index.example/simple"},
     )
     with host_files({}) as files:
-        assert files.pip is not None
-        assert files.uv is not None
-        assert 'index-url = "https://user:word@index.example/simple"' in files.uv.read_text()
-        assert stat.S_IMODE(files.uv.stat().st_mode) == 0o600
-        assert files.pip.read_text().endswith(
-            "index-url = https://user:word@index.example/simple\n"
-        )
-        assert stat.S_IMODE(files.pip.stat().st_mode) == 0o600
-    assert not files.pip.exists()
-    assert not files.uv.exists()
+        pip, uv = Path(files["PIP_FILE"]), Path(files["UV_FILE"])
+        assert 'index-url = "https://user:word@index.example/simple"' in uv.read_text()
+        assert stat.S_IMODE(uv.stat().st_mode) == 0o600
+        assert pip.read_text().endswith("index-url = https://user:word@index.example/simple\n")
+        assert stat.S_IMODE(pip.stat().st_mode) == 0o600
+    assert not pip.exists()
+    assert not uv.exists()
 
 
 def test_a_debian_machines_own_mirror_serves_the_images_release(tmp_path: Path) -> None:
@@ -114,7 +114,7 @@ def test_a_debian_machines_own_mirror_serves_the_images_release(tmp_path: Path) 
         "deb http://mirror.example/debian-security bookworm-security main\n"
     )
     release = {"ID": "debian", "VERSION_CODENAME": "bookworm"}
-    lines = one_line(host_sources(release, etc=tmp_path))
+    lines = apt_lines(host_sources(release, etc=tmp_path))
     assert [line.split("] ")[1] for line in lines] == [
         "http://mirror.example/debian trixie main",
         "http://mirror.example/debian trixie-updates main",

@@ -7,8 +7,7 @@ from lab.engine.docker.engine import DockerEngine
 from lab.engine.registry.local import Registry
 from lab.engine.registry.manifests import LayerBlob, Manifest
 from lab.errors import RegistryError
-from lab.images.contents import belongs_to
-from lab.images.sizes import image_record, layer_steps
+from lab.images.sizes import belongs_to, image_record, layer_steps, one_line
 from lab.spec import Platform
 from tests.unit.engine.fakedocker import FakeDocker
 from tests.unit.images.fakes import has_image
@@ -69,6 +68,27 @@ def test_each_layer_is_told_with_its_command_and_both_its_sizes(engine: DockerEn
     ]
     assert (size.compressed_bytes, size.unpacked_bytes) == (500, 1230)
     assert size.digest == "sha256:m"
+
+
+@pytest.mark.parametrize(
+    ("command", "shown"),
+    [
+        ("RUN |1 VERSION=2 /bin/sh -c make  \n install # buildkit", "RUN make install"),
+        ('/bin/sh -c #(nop)  CMD ["serve"]', 'CMD ["serve"]'),
+        ("/bin/sh -c apt-get update", "/bin/sh -c apt-get update"),
+    ],
+)
+def test_a_step_is_shown_as_it_stood_in_the_dockerfile(command: str, shown: str) -> None:
+    assert one_line(command) == shown
+
+
+def test_a_property_that_the_classic_builder_set_made_no_layer() -> None:
+    steps = [
+        {"Size": 0, "CreatedBy": "/bin/sh -c #(nop) COPY file:1 in /empty"},
+        {"Size": 0, "CreatedBy": "/bin/sh -c #(nop)  ENV A=b"},
+        {"Size": 9, "CreatedBy": "/bin/sh -c #(nop) ADD file:2 in /"},
+    ]
+    assert layer_steps(steps, 2) == [steps[2], steps[0]]
 
 
 def test_without_a_registry_compressed_sizes_are_unknown(engine: DockerEngine) -> None:

@@ -7,6 +7,7 @@ import pytest
 from lab.engine.docker.engine import DockerEngine
 from lab.errors import BuildError, EngineError
 from lab.images import build, thirdparty
+from lab.images.base import ensure_base
 from lab.images.pins import Pin
 from lab.images.targets import LABEL_FINGERPRINT, fingerprint, target
 from lab.images.thirdparty import LABEL_DETAIL, LABEL_SOURCE, Provenance
@@ -44,9 +45,12 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 
 def ensure(engine: DockerEngine, *names: str, progress: Silent | None = None) -> list[Provenance]:
-    wanted = [target(name) for name in names]
     found = thirdparty.ensure(
-        wanted, platform=Platform.AMD64, engine=engine, progress=progress or Silent()
+        [target(name) for name in names],
+        platform=Platform.AMD64,
+        engine=engine,
+        progress=progress or Silent(),
+        base=lambda: ensure_base(Platform.AMD64, engine, Silent()).digest,
     )
     return list(found.values())
 

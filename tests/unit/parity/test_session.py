@@ -16,7 +16,7 @@ from lab.parity.record import FILE, Parity, load, save
 from lab.parity.session import ParityJob, run
 from lab.progress import Silent
 from lab.spec import EngineKind, Platform
-from tests.unit.coldstart.fakes import Behaviour, FakeContainer, FakeEngine
+from tests.unit.engine.fake import Behaviour, FakeContainer, FakeEngine
 from tests.unit.start.servers import Answer, Reply
 
 MODEL = "retinopathy-mobilenet"

@@ -18,7 +18,7 @@ from lab.stack import session
 from lab.stack.identity import identity
 from lab.stack.processes import Processes
 from lab.stack.settings import StackSettings
-from tests.unit.coldstart.fakes import FakeEngine
+from tests.unit.engine.fake import FakeEngine
 
 SAMPLES = {"payload": "samples/photo-size.jpg"}
 

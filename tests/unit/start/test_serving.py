@@ -6,7 +6,7 @@ from lab.engine.api import ContainerSpec
 from lab.errors import ContainerFailedError
 from lab.start.serving import serving
 from lab.wire import connect, exchange, request
-from tests.unit.coldstart.fakes import Behaviour, FakeContainer, FakeEngine
+from tests.unit.engine.fake import Behaviour, FakeContainer, FakeEngine
 from tests.unit.start.servers import ready_after
 
 SPEC = ContainerSpec(image="lab/tea", labels={"role": "test", "owner": "me"}, publish=0)

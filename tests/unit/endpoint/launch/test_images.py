@@ -12,8 +12,8 @@ from lab.endpoint.launch.images import refusal
 from lab.endpoint.live import LaunchFailed, Server, VariantPlan
 from lab.endpoint.records import EndpointKind, ServerRecord
 from lab.spec import Platform
-from tests.unit.coldstart.fakes import Behaviour, FakeEngine
 from tests.unit.endpoint.launching import PLAN, REAL_TIME, Scene
+from tests.unit.engine.fake import Behaviour, FakeEngine
 from tests.unit.start.servers import ready_after
 
 GRAVITON = replace(REAL_TIME, instance_type="ml.m6g.large")

@@ -12,8 +12,8 @@ from lab.endpoint.records import EndpointKind, ServerRecord
 from lab.engine.api import ContainerSpec, ImageFacts, LayerEvent
 from lab.errors import EngineError, ImageNotFoundError
 from lab.spec import LABEL, LABEL_OWNER, LABEL_ROLE, EngineKind, Phase, Platform
-from tests.unit.coldstart.fakes import Behaviour, FakeContainer, FakeEngine
 from tests.unit.endpoint.launching import GB, PLAN, REAL_TIME, Scene
+from tests.unit.engine.fake import Behaviour, FakeContainer, FakeEngine
 from tests.unit.start.servers import Answer, Reply, ready_after
 
 

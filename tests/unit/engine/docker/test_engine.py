@@ -288,13 +288,13 @@ def test_the_unpacked_size_is_the_sum_of_the_layers(
 
 def test_the_facts_say_what_measured(docker: FakeDocker) -> None:
     docker.answer("GET", "/info", {**INFO, "Warnings": ["WARNING: No swap limit support"]})
-    engine = DockerEngine(docker.address, notes=["slow"])
+    engine = DockerEngine(docker.address)
     facts = engine.facts()
     engine.close()
     assert facts.name == "Docker Engine 26.1.5"
     assert facts.versions["containerd"] == "1.7.24"
     assert facts.cgroup_version == "2"
-    assert facts.notes == ("slow", "WARNING: No swap limit support")
+    assert facts.notes == ("WARNING: No swap limit support",)
     # The fake's clock stands still at noon: the engine is far off, and it shows.
     assert facts.clock_offset_s != 0.0
     assert facts.clock_error_s < 1.0

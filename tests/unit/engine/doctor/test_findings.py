@@ -127,7 +127,7 @@ def test_every_check_has_a_name_of_its_own() -> None:
 def test_the_other_platform_is_told_with_what_to_do(
     seen: dict[str, Any], state: CheckState
 ) -> None:
-    emulation = Emulation(platform=Platform.ARM64, native=False, detail="QEMU", **seen)
+    emulation = Emulation(platform=Platform.ARM64, detail="QEMU", **seen)
     found = judged_emulation(emulation)
     assert found.state is state
     assert found.remedy == seen.get("remedy", "")
@@ -142,7 +142,7 @@ def test_without_an_engine_this_machines_own_kernel_is_looked_at(
 
     def look_here(platform: Platform) -> Emulation:
         asked.append(platform)
-        return Emulation(platform=platform, native=False, runs=True, detail="QEMU 10")
+        return Emulation(platform=platform, runs=True, detail="QEMU 10")
 
     monkeypatch.setattr(prerequisites, "look_here", look_here)
     for machine in ("x86_64", "aarch64"):

@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from lab.engine.install.apt import deb822, official, one_line
+from lab.engine.install.apt import deb822, official, parse_deb822, parse_one_line
 
 KEYRING = "/usr/share/keyrings/debian-archive-keyring.gpg"
 STANZAS = f"""\
@@ -65,7 +65,9 @@ def test_the_one_line_format_is_read_with_its_options(etc: Path) -> None:
 
 
 def test_options_of_a_line_are_understood() -> None:
-    (source,) = one_line(f"deb [ arch=amd64 signed-by={KEYRING} ] http://m/debian trixie main\n")
+    (source,) = parse_one_line(
+        f"deb [ arch=amd64 signed-by={KEYRING} ] http://m/debian trixie main\n"
+    )
     assert source.signed_by == KEYRING
     assert source.uri == "http://m/debian"
 
@@ -89,4 +91,4 @@ def test_without_sources_the_documented_default_stands_in(etc: Path, family: str
 def test_what_is_written_reads_back_the_same(etc: Path) -> None:
     (etc / "sources.list.d/debian.sources").write_text(STANZAS)
     ours = official("bookworm", "debian", etc=etc)
-    assert list(deb822("\n".join(source.stanza() for source in ours))) == ours
+    assert list(parse_deb822(deb822(ours))) == ours

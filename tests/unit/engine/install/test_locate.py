@@ -87,7 +87,7 @@ def test_the_search_goes_on_behind_a_socket_that_nobody_listens_on(
     env = {"DOCKER_HOST": f"unix://{short}/none", "LAB_ENGINE_ROOT": str(short)}
     seen = search(env)
     assert seen.found is not None
-    assert seen.found.private
+    assert seen.found.origin == "the lab's private engine"
     assert seen.refused[0].why == f"no {short}/none"
     assert docker.asked
 

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from lab.engine.install import packages, privilege, suites
+from lab.engine.install import apt, packages, privilege
 from lab.engine.install.packages import ENGINE_TOOLS, FOREIGN_TOOLS, PackageRecipe, Tool, recipe_for
 from lab.errors import EngineUnavailableError
 from lab.progress import Silent
@@ -62,8 +62,8 @@ class Machine:
 def config(recipe: PackageRecipe, tools: Sequence[Tool], folder: Path) -> Sequence[str]:
     """Write apt's configuration for the tools' packages into ``folder``."""
     newer = recipe.newer_for([name for tool in tools for name in recipe.packages[tool]])
-    sources = suites.sources_of(recipe.codename, recipe.family, newer, etc=folder)
-    return suites.write_config(folder, sources, newer)
+    sources = apt.sources_of(recipe.codename, recipe.family, newer, etc=folder)
+    return apt.write_config(folder, sources, newer)
 
 
 def test_debian_12_takes_five_packages_from_the_newer_suite(tmp_path: Path) -> None:

@@ -225,7 +225,6 @@ class _Out:
         """Nothing is held back."""
 
     def taken(self) -> Iterator[bytes]:
-        """What was written since the last call."""
         while self._written:
             yield self._written.popleft()
 
@@ -239,7 +238,6 @@ class _Done:
         self._total = total
 
     def add(self, count: int) -> None:
-        """Show that so many more came."""
         self._done += count
         # A layer is a little more than its files.
         total = max(self._done, self._total)

@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from lab.engine.docker.route import connected
+from lab.engine.docker.reach import connected
 
 ROUTES = """\
 Iface\tDestination\tGateway \tFlags\tRefCnt\tUse\tMetric\tMask\t\tMTU\tWindow\tIRTT

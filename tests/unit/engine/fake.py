@@ -1,4 +1,4 @@
-"""An engine whose containers are servers on the loopback."""
+"""An engine whose containers are servers on the loopback, or do a piece of work and end."""
 
 import itertools
 import json
@@ -29,6 +29,8 @@ class Behaviour:
     """What the containers of an engine do."""
 
     answer: Callable[[], Answer] = lambda: ready_when_asked(times=22)
+    work: Callable[[], tuple[int, str]] | None = None
+    """Done to its end when the container is started: exit code and log."""
     exit_code: int | None = None
     """Exited at once, with this."""
     lingers: bool = True
@@ -82,7 +84,9 @@ class FakeContainer:
             raise EngineError(self.does.refuses)
         if not self.starts or self.does.started_again:
             self.starts.append(time.time_ns() + self.does.clock_ahead_ns)
-        if self.does.exit_code is None:
+        if self.does.work is not None:
+            self.does.exit_code, self.does.log = self.does.work()
+        elif self.does.exit_code is None:
             self._server = serving(self.does.answer())
             self._address = self._server.__enter__()
 

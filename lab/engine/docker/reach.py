@@ -1,12 +1,27 @@
-"""Whether an address is on a network that this machine itself is on."""
+"""How an engine's containers are reached from here: over a network of this machine, or as one of
+them.
+"""
 
 import ipaddress
 from pathlib import Path
 from typing import Final
 
+from lab.engine.api import Engine
+from lab.host import read_text
+
+_MOUNTS: Final = Path("/proc/self/mountinfo")
 _ROUTES: Final = Path("/proc/net/route")
 _UP: Final = 0x1
 _GATEWAY: Final = 0x2
+
+
+def in_container(engine: Engine, *, mounts: Path = _MOUNTS) -> bool:
+    """Whether this program runs in a container of the lab's on that very engine.
+
+    An engine mounts files of its own, from a folder named after the container, into each.
+    """
+    seen = read_text(mounts) or ""
+    return "/containers/" in seen and any(one.id in seen for one in engine.containers({}))
 
 
 def connected(address: str, *, routes: Path = _ROUTES) -> bool:
@@ -28,13 +43,9 @@ def _direct(line: str) -> ipaddress.IPv4Network | None:
     destination, flags, mask = words[1], int(words[3], 16), words[7]
     if not flags & _UP or flags & _GATEWAY:
         return None
-    network = ipaddress.IPv4Network((_little_endian(destination), str(_dotted(mask))))
+    network = ipaddress.IPv4Network(f"{_little_endian(destination)}/{_little_endian(mask)}")
     return network if network.prefixlen else None
 
 
-def _little_endian(text: str) -> int:
-    return int.from_bytes(bytes.fromhex(text), "little")
-
-
-def _dotted(text: str) -> ipaddress.IPv4Address:
-    return ipaddress.IPv4Address(_little_endian(text))
+def _little_endian(text: str) -> ipaddress.IPv4Address:
+    return ipaddress.IPv4Address(bytes.fromhex(text)[::-1])

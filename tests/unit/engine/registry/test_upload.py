@@ -17,7 +17,7 @@ import pytest
 from lab.engine.docker.engine import DockerEngine
 from lab.engine.registry.distribution import Distribution
 from lab.engine.registry.manifests import DOCKER_CONFIG, DOCKER_LAYER, DOCKER_MANIFEST
-from lab.engine.upload import _compressed, can_send, send
+from lab.engine.registry.upload import _compressed, can_send, send
 from lab.errors import DiskFullError, EngineError, ImageNotFoundError, LabError, RegistryError
 from lab.progress import Silent
 from tests.unit.engine.fakedocker import INFO, VERSION, FakeDocker
