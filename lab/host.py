@@ -54,7 +54,7 @@ def host_facts(*, root: Path = _ROOT, checkout: Path = paths.ROOT) -> dict[str, 
 
 
 def pip() -> Sequence[str]:
-    """The words that start pip: this environment's, else the machine's, whose settings are the same.
+    """The words that start pip: this environment's, else the machine's, with the same settings.
 
     Environments that uv made have none.
     """

@@ -1,6 +1,7 @@
 """The files of a run, which outlive whatever comes next: written whole, or line by line."""
 
 import errno
+import json
 import os
 import tempfile
 from collections.abc import Iterator
@@ -130,17 +131,43 @@ class Lines(Generic[Record]):
 
 
 def parse(record: type[Record], text: bytes, *, of: Path, line: int | None = None) -> Record:
-    """A record from JSON. Raises ``UsageError`` with the file, the line and the field."""
+    """A record from JSON.
+
+    Raises ``UsageError`` with the file, the line and the field; for another schema with its number,
+    whatever else it holds.
+    """
+    where = str(of) if line is None else f"{of}, line {line}"
     try:
-        return record.model_validate_json(text)
+        found = record.model_validate_json(text)
     except ValidationError as error:
+        _check_schema(record, _schema_of(text), where)
         first = error.errors()[0]
         field = ".".join(str(part) for part in first["loc"]) or "the whole"
-        where = str(of) if line is None else f"{of}, line {line}"
         raise UsageError(
             f"{where}: {field}: {first['msg']}.",
             remedy="The file was changed, or written by another version of the lab.",
         ) from error
+    _check_schema(record, getattr(found, "schema_version", None), where)
+    return found
+
+
+def _check_schema(record: type[BaseModel], found: object, where: str) -> None:
+    field = record.model_fields.get("schema_version")
+    if field and found is not None and found != field.default:
+        raise UsageError(
+            f"{where} is of schema {found}, and this lab reads schema {field.default}.",
+            remedy="Read it with the lab that wrote it (run.json names its version), or make it "
+            "again with this one.",
+        )
+
+
+def _schema_of(text: bytes) -> object:
+    """None where it cannot be told."""
+    try:
+        document = json.loads(text)
+    except ValueError:
+        return None
+    return document.get("schema") if isinstance(document, dict) else None
 
 
 def read_bytes(path: Path, *, remedy: str = "Name a run's folder.") -> bytes:

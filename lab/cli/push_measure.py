@@ -103,7 +103,7 @@ def measure(  # noqa: PLR0913, PLR0917 - each is a flag
         _tell_pauses(subject, options, progress)
         folder = run_measure(asked, task, metrics=metrics, progress=progress, resume=before)
     page = measured_out.write(folder)
-    out.print(measured_out.to_terminal(folder))
+    out.print(measured_out.document(folder).to_terminal())
     print_line(f"\nReport: {page}")
     beside = f"Beside a local run: lab report compare latest {folder.path.name}"
     print_line(beside)

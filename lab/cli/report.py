@@ -12,7 +12,7 @@ from lab.coldstart.folder import RunFolder
 from lab.report.compare import against_aws_out, measured_out
 from lab.report.compare.against_aws import compare_with_aws, is_aws_run
 from lab.report.compare.runs import compare_runs
-from lab.report.compare.runs_out import to_terminal, write_comparison
+from lab.report.compare.runs_out import document, write_comparison
 from lab.report.formats.terminal import summary_table
 from lab.report.formats.write import write_report
 from lab.report.join.collect import collect
@@ -58,14 +58,14 @@ def show(
 
 def _measurement(folder: MeasureFolder) -> None:
     page = measured_out.write(folder)
-    out.print(measured_out.to_terminal(folder))
+    out.print(measured_out.document(folder).to_terminal())
     print_line(f"\nReport: {page}")
 
 
 @app.command("published")
 def print_published() -> None:
     """Print what a published study says of arm64 on AWS: nothing of it was measured here."""
-    out.print(published_out.to_terminal())
+    out.print(published_out.document().to_terminal())
 
 
 @app.command()
@@ -84,13 +84,13 @@ def compare(
     if is_aws_run(first) or is_aws_run(second):
         result = compare_with_aws(first, second)
         page = against_aws_out.write(result, folder or result.folder)
-        out.print(against_aws_out.to_terminal(result))
+        out.print(against_aws_out.document(result).to_terminal())
         print_line(f"\nComparison: {page}")
         return
     before, after = RunFolder.find(first).path, RunFolder.find(second).path
     comparison = compare_runs(summarise(before), summarise(after))
     page = write_comparison(comparison, folder or after)
-    out.print(to_terminal(comparison))
+    out.print(document(comparison).to_terminal())
     print_line(f"\nComparison: {page}")
 
 

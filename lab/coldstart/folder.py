@@ -1,12 +1,11 @@
 """The run folder: written line by line, so that a crash or Ctrl-C loses nothing."""
 
-import json
 import os
 from pathlib import Path
 from typing import Final, Self
 
 from lab import paths
-from lab.coldstart.record import SCHEMA, Run, Sample
+from lab.coldstart.record import Run, Sample
 from lab.errors import UsageError
 from lab.runfiles import Lines, new_folder, parse, read_bytes, write_whole
 
@@ -27,8 +26,7 @@ class RunFolder:
     def create(cls, run: Run, *, root: Path | None = None) -> Self:
         """Make the folder, write ``run.json`` and point ``latest`` at it."""
         folder = cls(new_folder((root or paths.runs()) / run.id))
-        text = run.model_dump_json(by_alias=True, indent=1)
-        write_whole(folder.path / RUN_FILE, text + "\n")
+        write_whole(folder.path / RUN_FILE, run.to_json())
         folder.point_latest()
         return folder
 
@@ -54,20 +52,14 @@ class RunFolder:
     def run(self) -> Run:
         """``run.json``. Raises ``UsageError`` with what is wrong, another schema by its number."""
         path = self.path / RUN_FILE
-        text = read_bytes(path)
-        _check_schema(path, text)
-        return parse(Run, text, of=path)
+        return parse(Run, read_bytes(path), of=path)
 
     def samples(self) -> list[Sample]:
         """Every whole line of ``samples.jsonl``; a last line torn by a crash is left out.
 
         Raises ``UsageError`` naming the line that does not parse, or is of another schema.
         """
-        samples = self._samples.read()
-        for number, sample in enumerate(samples, start=1):
-            if sample.schema_version != SCHEMA:
-                raise _other_schema(f"{self._samples.path}, line {number}", sample.schema_version)
-        return samples
+        return self._samples.read()
 
     @property
     def torn(self) -> bool:
@@ -92,22 +84,3 @@ class RunFolder:
         new.unlink(missing_ok=True)
         new.symlink_to(self.path.name)
         new.replace(link)
-
-
-def _check_schema(file: Path, text: bytes) -> None:
-    """Refuse another schema by its number: what else it holds need not be known."""
-    try:
-        document = json.loads(text)
-    except ValueError:
-        return  # Told, with its place, by whoever parses it as a record.
-    found = document.get("schema", SCHEMA) if isinstance(document, dict) else SCHEMA
-    if found != SCHEMA:
-        raise _other_schema(str(file), found)
-
-
-def _other_schema(where: str, found: object) -> UsageError:
-    return UsageError(
-        f"{where} is of schema {found}, and this lab reads schema {SCHEMA}.",
-        remedy="Read it with the lab that wrote it (run.json names its version), or measure "
-        "again with this one.",
-    )

@@ -1,18 +1,16 @@
 """What a run leaves behind: ``run.json`` and a line of ``samples.jsonl`` per trial.
 
-These are the files other tools read, so they change only with ``SCHEMA``.
+These are the files other tools read, so they change only with their schema.
 """
 
 from collections.abc import Mapping, Sequence
 from enum import StrEnum, unique
-from typing import Any, Final
+from typing import Any
 
-from pydantic import ConfigDict, Field
+from pydantic import Field
 
-from lab.schema import Frozen
+from lab.schema import Frozen, Versioned
 from lab.spec import Mark, Phase, Platform, StartKind
-
-SCHEMA: Final = 1
 
 
 class Cell(Frozen):
@@ -63,11 +61,8 @@ class Failure(Frozen):
     log_tail: str = ""
 
 
-class Sample(Frozen):
+class Sample(Versioned):
     """The immutable result of one trial. Seconds and bytes; marks in nanoseconds of the epoch."""
-
-    schema_version: int = Field(default=SCHEMA, alias="schema", serialization_alias="schema")
-    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
 
     trial: int
     """Its place in the order of the run, from 0."""
@@ -139,11 +134,8 @@ class ModelRecord(Frozen):
     bytes: int
 
 
-class Run(Frozen):
+class Run(Versioned):
     """``run.json``: everything needed to check a run."""
-
-    schema_version: int = Field(default=SCHEMA, alias="schema", serialization_alias="schema")
-    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
 
     id: str
     started_at: str

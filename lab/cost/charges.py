@@ -29,14 +29,3 @@ def instances_usd(*, instance_type: str, instances: int, hours: float) -> float 
     """Instances for hours, busy or not; None when the type's price is not known."""
     found = instance_price(instance_type)
     return None if found is None else found.usd * instances * hours
-
-
-def storage_usd_per_month(*, image_bytes: float, archive_bytes: float) -> float:
-    """The image in ECR (compressed bytes) and the archive in S3."""
-    image = image_bytes / BYTES_PER_GB * price("ecr-storage").usd
-    return image + archive_bytes / BYTES_PER_GB * price("s3-storage").usd
-
-
-def alarms_usd_per_month(count: int) -> float:
-    """CloudWatch alarms of standard resolution."""
-    return count * price("alarm").usd

@@ -5,20 +5,14 @@ from dataclasses import dataclass
 from typing import Final
 
 from lab.cost.charges import (
+    BYTES_PER_GB,
     HOUR_S,
     HOURS_PER_MONTH,
-    alarms_usd_per_month,
     data_usd,
     instances_usd,
     serverless_usd,
-    storage_usd_per_month,
 )
 from lab.cost.prices import PRICED_REGION, Price, instance_price, price
-
-ASSUMED_SECONDS: Final = 0.5
-"""A warm request where nothing was measured: between the study's two models at 2048 MB."""
-ASSUMED_REQUEST_BYTES: Final = 100_000
-ASSUMED_RESPONSE_BYTES: Final = 500
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,9 +27,9 @@ class Work:
 
 
 ASSUMED: Final = Work(
-    seconds=ASSUMED_SECONDS,
-    request_bytes=ASSUMED_REQUEST_BYTES,
-    response_bytes=ASSUMED_RESPONSE_BYTES,
+    seconds=0.5,  # Warm, between the study's two models at 2048 MB.
+    request_bytes=100_000,
+    response_bytes=500,
     source="assumed: nothing was measured here; `make coldstart-bench` measures it",
 )
 
@@ -132,9 +126,10 @@ def _data(work: Work) -> float:
 
 
 def _kept(standing: Standing) -> float:
-    return storage_usd_per_month(
-        image_bytes=standing.image_bytes, archive_bytes=standing.archive_bytes
-    ) + alarms_usd_per_month(standing.alarms)
+    """A month of the image in ECR, of the archive in S3 and of alarms of standard resolution."""
+    image = standing.image_bytes / BYTES_PER_GB * price("ecr-storage").usd
+    archive = standing.archive_bytes / BYTES_PER_GB * price("s3-storage").usd
+    return image + archive + standing.alarms * price("alarm").usd
 
 
 def _rows(compute: str) -> Sequence[Price]:

@@ -1,21 +1,18 @@
 """The price table: dated rows, each with its source."""
 
-import csv
 import functools
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import date
-from importlib import resources
 from typing import Final
 
 from lab.errors import LabError
+from lab.schema import Frozen, packaged_rows
 
 PRICED_REGION: Final = "us-east-1"
 """The table's; other regions cost up to about half as much again."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Price:
+class Price(Frozen):
     """A row of ``prices.csv``, which says what the grades mean."""
 
     item: str
@@ -34,19 +31,7 @@ class NoPriceError(LabError):
 @functools.cache
 def table() -> Mapping[str, Price]:
     """Every row, by its item."""
-    text = resources.files("lab.cost").joinpath("prices.csv").read_text(encoding="utf-8")
-    lines = (line for line in text.splitlines() if not line.startswith("#"))
-    return {
-        row["item"]: Price(
-            item=row["item"],
-            unit=row["unit"],
-            usd=float(row["usd"]),
-            as_of=date.fromisoformat(row["as_of"]),
-            grade=row["grade"],
-            source=row["source"],
-        )
-        for row in csv.DictReader(lines)
-    }
+    return {row.item: row for row in packaged_rows("lab.cost", "prices.csv", Price)}
 
 
 def price(item: str) -> Price:

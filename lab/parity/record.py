@@ -1,17 +1,15 @@
-"""What a comparison leaves behind: ``parity.json``. It changes only with ``SCHEMA``."""
+"""What a comparison leaves behind: ``parity.json``. It changes only with its schema."""
 
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
-from pydantic import ConfigDict, Field
+from pydantic import Field
 
-from lab.errors import UsageError
 from lab.runfiles import parse, read_bytes, write_whole
-from lab.schema import Frozen
+from lab.schema import Frozen, Versioned
 from lab.spec import Platform
 
-SCHEMA: Final = 2
 FILE: Final = "parity.json"
 
 
@@ -63,10 +61,10 @@ class Bounds(Frozen):
     least_agreement: float
 
 
-class Parity(Frozen):
+class Parity(Versioned):
     """A run of ``lab images parity``."""
 
-    schema_version: int = Field(SCHEMA, alias="schema")
+    schema_version: int = Field(default=2, alias="schema")
     id: str
     created_at: str
     """UTC, ISO 8601."""
@@ -78,21 +76,13 @@ class Parity(Frozen):
     comparisons: tuple[ParityComparison, ...] = ()
     """Those that were finished, in the order in which they were made."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
-
 
 def save(parity: Parity, folder: Path) -> Path:
     """Write ``parity.json`` in one step; its path. Raises ``DiskFullError``, ``UsageError``."""
-    return write_whole(folder / FILE, parity.model_dump_json(by_alias=True, indent=1) + "\n")
+    return write_whole(folder / FILE, parity.to_json())
 
 
 def load(folder: Path) -> Parity:
     """Read ``parity.json`` of a run folder. Raises ``UsageError`` when it is not this version's."""
     path = folder / FILE
-    found = parse(Parity, read_bytes(path), of=path)
-    if found.schema_version != SCHEMA:
-        raise UsageError(
-            f"{path} has schema {found.schema_version}, and this lab reads {SCHEMA}.",
-            remedy="Read it with the lab that wrote it, or compare again: `lab images parity`.",
-        )
-    return found
+    return parse(Parity, read_bytes(path), of=path)

@@ -1,10 +1,10 @@
 """The ratios that a run can answer for, each with its interval."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import pairwise
 
+from lab.coldstart.summary import Against, Comparison, Quantity, Row, ratio_fields
 from lab.images.variants import BASELINE
-from lab.report.model import Against, Comparison, Quantity, Row
 from lab.report.rows import Group, MeasuredRow, groups
 from lab.spec import FLOOR, Platform
 from lab.stats.ratios import Method, RatioVerdict, ratio_of_medians
@@ -26,12 +26,11 @@ def compare(measured: Sequence[MeasuredRow], *, seed: int) -> Sequence[Compariso
 def smallest_image(measured: Iterable[MeasuredRow]) -> str | None:
     """The variant with the fewest bytes: compressed if all are known, else unpacked."""
     rows = [one.row for one in measured if one.row.variant != FLOOR]
-    packed = {row.variant: row.image_compressed_bytes for row in rows}
-    sizes = packed
-    if None in packed.values():
-        sizes = {row.variant: row.image_unpacked_bytes for row in rows}
-    known = {variant: size for variant, size in sizes.items() if size is not None}
-    return min(known, key=lambda variant: known[variant]) if len(known) == len(sizes) else None
+    for quantity in (Quantity.COMPRESSED, Quantity.UNPACKED):
+        sizes = {row.variant: getattr(row, quantity) for row in rows}
+        if sizes and None not in sizes.values():
+            return min(sizes, key=lambda variant: int(sizes[variant]))
+    return None
 
 
 def _totals(group: Group, seed: int) -> Iterator[Comparison]:
@@ -57,7 +56,6 @@ def _totals(group: Group, seed: int) -> Iterator[Comparison]:
 
 def _total(against: Against, over: MeasuredRow, under: MeasuredRow, seed: int) -> Comparison:
     ratio = ratio_of_medians(over.blocks, under.blocks, seed=seed)
-    held = ratio.interval
     tiers = against is Against.TIER
     return Comparison(
         against=against,
@@ -70,12 +68,7 @@ def _total(against: Against, over: MeasuredRow, under: MeasuredRow, seed: int) -
         platform=over.row.platform,
         tier=None if tiers else over.row.tier,
         start_kind=over.row.start_kind,
-        ratio=ratio.value,
-        ci95=(held.low, held.high) if held and held.confident else None,
-        interval=(held.low, held.high) if held else None,
-        coverage=held.coverage if held else None,
-        method=ratio.method,
-        verdict=ratio.verdict,
+        **ratio_fields(ratio),
     )
 
 
@@ -84,12 +77,11 @@ def _bytes(measured: Sequence[MeasuredRow]) -> Iterator[Comparison]:
     for platform in platforms:
         here = [one for one in measured if one.row.platform is platform]
         rows = {one.row.variant: one.row for one in here if one.row.variant != FLOOR}
-        packed = {variant: row.image_compressed_bytes for variant, row in rows.items()}
-        unpacked = {variant: row.image_unpacked_bytes for variant, row in rows.items()}
         least = smallest_image(here)
-        for quantity, sizes in ((Quantity.COMPRESSED, packed), (Quantity.UNPACKED, unpacked)):
-            under = sizes.get(least) if least else None
-            for variant, size in sizes.items():
+        for quantity in (Quantity.COMPRESSED, Quantity.UNPACKED):
+            under = getattr(rows[least], quantity) if least else None
+            for variant, row in rows.items():
+                size = getattr(row, quantity)
                 if least and under and size and variant != least:
                     yield _exact(quantity, (variant, least), size / under, platform)
 
@@ -124,15 +116,8 @@ def _exact(
         numerator=pair[0],
         denominator=pair[1],
         variant=of,
-        model=None,
-        denominator_model=None,
         platform=platform,
-        tier=None,
-        start_kind=None,
         ratio=ratio,
-        ci95=None,
-        interval=None,
-        coverage=None,
         method=Method.NONE,
         verdict=RatioVerdict.SAME if ratio == 1 else RatioVerdict.DIFFERENT,
     )
@@ -140,19 +125,12 @@ def _exact(
 
 def _tiers(usable: Sequence[MeasuredRow], seed: int) -> Iterator[Comparison]:
     """Each tier over the next larger one: what the next step up in memory buys."""
-    for ladder in _ladders(usable).values():
-        steps = sorted(ladder, key=lambda one: float(one.row.tier))
-        for less, more in pairwise(steps):
-            yield _total(Against.TIER, less, more, seed)
-
-
-def _ladders(
-    usable: Sequence[MeasuredRow],
-) -> Mapping[tuple[str, str, str, str], list[MeasuredRow]]:
-    found: dict[tuple[str, str, str, str], list[MeasuredRow]] = {}
+    ladders: dict[tuple[str, ...], list[MeasuredRow]] = {}
     for one in usable:
         row = one.row
         if row.tier.isdecimal() and row.variant != FLOOR:
             key = (row.model, row.platform, row.start_kind, row.variant)
-            found.setdefault(key, []).append(one)
-    return found
+            ladders.setdefault(key, []).append(one)
+    for ladder in ladders.values():
+        for less, more in pairwise(sorted(ladder, key=lambda one: float(one.row.tier))):
+            yield _total(Against.TIER, less, more, seed)

@@ -1,12 +1,14 @@
 """The one-sentence answer."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from typing import Final
 
+from lab.coldstart.summary import Against, Comparison, Headline, Quantity, Row
 from lab.images.variants import BASELINE, DEFAULT
-from lab.report.model import Against, Comparison, Headline, Quantity, Row
 from lab.report.rows import MeasuredRow, floor_of, groups
 from lab.report.words import (
     KINDS,
+    PHASES,
     percent,
     plural,
     ratio_interval,
@@ -14,55 +16,46 @@ from lab.report.words import (
     tier,
     times,
 )
-from lab.report.words import PHASES as PHASE_WORDS
 from lab.spec import FLOOR, StartKind
 from lab.stats.ratios import RatioVerdict
 
-_WHEN: Mapping[StartKind, str] = {
+When = Mapping[StartKind, str]
+
+_WHEN: Final[When] = {
     StartKind.RESTART: "when its container is restarted",
     StartKind.FRESH: "from a fresh container",
     StartKind.DISKCOLD: "from a cold disk",
     StartKind.PULL: "when it must be pulled",
 }
-_BARE: Mapping[StartKind, str] = {
+_BARE: Final[When] = {
+    **_WHEN,
     StartKind.RESTART: "when its process is restarted",
     StartKind.FRESH: "from a fresh process",
-    StartKind.DISKCOLD: "from a cold disk",
-    StartKind.PULL: "when it must be pulled",
 }
-_TELLING = (StartKind.FRESH, StartKind.PULL, StartKind.DISKCOLD, StartKind.RESTART)
+TELLING: Final = (StartKind.FRESH, StartKind.PULL, StartKind.DISKCOLD, StartKind.RESTART)
 
 
 def headline(
     measured: Sequence[MeasuredRow], comparisons: Sequence[Comparison], *, container: bool
 ) -> Headline:
     """What the run found, of its first model and tier that has samples to say it with."""
-    timed = [one for one in measured if one.row.n and not one.row.emulated]
-    told = [group for group in groups(timed) if any(_own(one.row) for one in group.members)]
-    if not told:
+    when = _WHEN if container else _BARE
+    found = groups([one for one in measured if one.row.n and not one.row.emulated])
+    if not found:
         return _nothing([one.row for one in measured])
-    here = [one.row for one in told[0].members if _own(one.row)]
-    rows = [one.row for one in told[0].members]
-    return _answer(here, rows, comparisons, _WHEN if container else _BARE)
+    # The floor alone is spoken of where nothing else was measured.
+    group = next((one for one in found if any(map(_own, one.members))), found[0])
+    rows = [one.row for one in group.members]
+    own = [one.row for one in group.members if _own(one)] or rows
+    variants = list(dict.fromkeys(row.variant for row in own))
+    pair = _pair(own, variants)
+    if pair is None:
+        return _single([row for row in own if row.variant == variants[0]], rows, when)
+    return _versus(pair, own, comparisons, when)
 
 
-def _own(row: Row) -> bool:
-    return row.variant != FLOOR
-
-
-When = Mapping[StartKind, str]
-
-
-def _answer(
-    here: Sequence[Row], timed: Sequence[Row], comparisons: Sequence[Comparison], when: When
-) -> Headline:
-    variants = list(dict.fromkeys(row.variant for row in here))
-    if len(variants) == 1:
-        return _single(here, timed, when)
-    first = _pair(here, variants)
-    if first is None:
-        return _single([row for row in here if row.variant == variants[0]], timed, when)
-    return _versus(first, here, comparisons, when)
+def _own(one: MeasuredRow) -> bool:
+    return one.row.variant != FLOOR
 
 
 def _nothing(rows: Sequence[Row]) -> Headline:
@@ -84,7 +77,7 @@ def _nothing(rows: Sequence[Row]) -> Headline:
 
 
 def _single(here: Sequence[Row], timed: Sequence[Row], when: When) -> Headline:
-    row = min(here, key=lambda row: _TELLING.index(row.start_kind))
+    row = min(here, key=lambda row: TELLING.index(row.start_kind))
     text = (
         f"{row.variant} answers its first prediction {seconds(row.total_s.p50)} "
         f"after a start {when[row.start_kind]}."
@@ -93,9 +86,9 @@ def _single(here: Sequence[Row], timed: Sequence[Row], when: When) -> Headline:
     if row.phases_s:
         phase, longest = max(row.phases_s.items(), key=lambda item: item[1])
         share = longest / sum(row.phases_s.values())
-        details.append(f"The longest phase is {PHASE_WORDS[phase]} with {percent(share)} of it.")
+        details.append(f"The longest phase is {PHASES[phase]} with {percent(share)} of it.")
     floor = floor_of(row, timed)
-    if floor is not None:
+    if floor is not None and floor is not row:
         details.append(f"The engine alone takes {seconds(floor.total_s.p50)}.")
     return Headline(text=text, detail=" ".join(details))
 
@@ -104,7 +97,7 @@ def _pair(here: Sequence[Row], variants: Sequence[str]) -> tuple[str, str] | Non
     """The slower and the quicker variant to speak of: the lab's own ends of the scale first."""
     if BASELINE in variants and DEFAULT in variants:
         return BASELINE, DEFAULT
-    for kind in _TELLING:
+    for kind in TELLING:
         medians = {
             row.variant: row.total_s.p50
             for row in here
@@ -127,7 +120,7 @@ def _versus(
         if one.model in models and (one.platform, one.tier) == here[0].group[1:]
     }
     sentences: list[tuple[StartKind, Comparison, bool]] = []
-    for kind in _TELLING:
+    for kind in TELLING:
         if kind in found and (kind in (StartKind.FRESH, StartKind.PULL) or not sentences):
             sentences.append((kind, *found[kind]))
     if not sentences:

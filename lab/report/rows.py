@@ -3,15 +3,18 @@
 from collections import defaultdict
 from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, TypeVar
 
 from lab.coldstart.record import Cell, ImageRecord, Outcome, Run, Sample
+from lab.coldstart.summary import Pair, Row, Spread
 from lab.images.variants import serving
 from lab.report.load import Recorded
-from lab.report.model import Pair, Row, Spread
+from lab.report.words import tier
 from lab.spec import FLOOR, Phase, Platform, StartKind
 from lab.stats.diagnostics import outliers, relative_spread
 from lab.stats.quantiles import interval, median, quantile, supported
+
+Number = TypeVar("Number", int, float)
 
 VARIANT_ORDER: Final = tuple(serving())
 """The order of the optimisation steps; a user's own image comes before them, the floor after."""
@@ -21,6 +24,8 @@ VARIANT_ORDER: Final = tuple(serving())
 class MeasuredRow:
     """A row and the samples behind it, each in the order of the run."""
 
+    place: int
+    """Among the rows of the summary."""
     row: Row
     counted: Sequence[Sample]
     """Succeeded, not warm-up: what the row's figures are made of."""
@@ -32,7 +37,7 @@ class MeasuredRow:
     @property
     def totals(self) -> Sequence[float]:
         """Seconds from begin to first prediction, in the order of the run."""
-        return [sample.total_s for sample in self.counted if sample.total_s is not None]
+        return _present(sample.total_s for sample in self.counted)
 
     @property
     def blocks(self) -> Mapping[int, Sequence[float]]:
@@ -54,10 +59,17 @@ def gather(recorded: Recorded) -> Sequence[MeasuredRow]:
     # As the plan names them; a user's own model is not among those, and the order is shuffled.
     planned = recorded.run.plan.get("models")
     named = [str(model) for model in planned] if isinstance(planned, list | tuple) else []
-    models = _positions([*named, *sorted(cell.model for cell in by_cell)])
+    names = dict.fromkeys([*named, *sorted(cell.model for cell in by_cell)])
+    models = {name: place for place, name in enumerate(names)}
     return [
-        _measure(by_cell[cell], cell, images.get((cell.variant, cell.platform)), native=native)
-        for cell in sorted(by_cell, key=lambda cell: _place(cell, models))
+        _measure(
+            by_cell[cell],
+            cell,
+            images.get((cell.variant, cell.platform)),
+            native=native,
+            place=place,
+        )
+        for place, cell in enumerate(sorted(by_cell, key=lambda cell: _order(cell, models)))
     ]
 
 
@@ -72,6 +84,10 @@ class Group:
     platform: Platform
     tier: str
     members: Sequence[MeasuredRow]
+
+    @property
+    def title(self) -> str:
+        return f"{' and '.join(self.models)} · {self.platform} · {tier(self.tier)}"
 
     @property
     def kinds(self) -> Sequence[StartKind]:
@@ -104,7 +120,7 @@ def groups(measured: Sequence[MeasuredRow]) -> Sequence[Group]:
         floors = {one.row.model for one in members if one.row.variant == FLOOR}
         if key[0] in floors:
             members = [m for m in members if m.row.variant != FLOOR or m.row.model == key[0]]
-        members.sort(key=lambda one: _variant_place(one.row.variant))
+        members.sort(key=lambda one: variant_place(one.row.variant))
         models = [one.row.model for one in members if one.row.variant != FLOOR] or [key[0]]
         found.append(
             Group(models=list(dict.fromkeys(models)), platform=key[1], tier=key[2], members=members)
@@ -157,45 +173,40 @@ def spread(values: Sequence[float]) -> Spread:
     )
 
 
-def _positions(names: Iterable[str]) -> Mapping[str, int]:
-    return {name: place for place, name in enumerate(dict.fromkeys(names))}
-
-
-def _place(cell: Cell, models: Mapping[str, int]) -> tuple[int, str, float, int, int, str]:
-    variant = _variant_place(cell.variant)
+def _order(cell: Cell, models: Mapping[str, int]) -> tuple[int, str, float, int, int, str]:
+    variant = variant_place(cell.variant)
     tier = float(cell.tier) if cell.tier.isdecimal() else float("inf")
     kind = list(StartKind).index(cell.start_kind)
     return models[cell.model], cell.platform, tier, kind, variant, cell.variant
 
 
-def _variant_place(variant: str) -> int:
+def variant_place(variant: str) -> int:
+    """A user's own image comes before the optimisation steps, the floor after."""
     if variant == FLOOR:
         return len(VARIANT_ORDER)
     return VARIANT_ORDER.index(variant) if variant in VARIANT_ORDER else -1
 
 
 def _measure(
-    samples: Sequence[Sample], cell: Cell, image: ImageRecord | None, *, native: object
+    samples: Sequence[Sample],
+    cell: Cell,
+    image: ImageRecord | None,
+    *,
+    native: object,
+    place: int,
 ) -> MeasuredRow:
-    done = [sample for sample in samples if sample.outcome is Outcome.OK]
+    by_outcome = {kind: [one for one in samples if one.outcome is kind] for kind in Outcome}
+    done, failed, skipped = (by_outcome[kind] for kind in Outcome)
     counted = [sample for sample in done if not sample.warm_up]
     warm_up = [sample for sample in done if sample.warm_up]
-    failed = [sample for sample in samples if sample.outcome is Outcome.FAILED]
-    skipped = [sample for sample in samples if sample.outcome is Outcome.SKIPPED]
-    totals = [sample.total_s for sample in counted if sample.total_s is not None]
+    totals = _present(sample.total_s for sample in counted)
     phases = {
         phase: [sample.phases_s.get(phase, 0.0) for sample in counted]
         for phase in Phase
         if any(phase in sample.phases_s for sample in counted)
     }
-    peaks = [s.peak_memory_bytes for s in done if s.peak_memory_bytes is not None]
-    probes = [s.probe_interval_s for s in done if s.probe_interval_s is not None]
     row = Row(
-        variant=cell.variant,
-        model=cell.model,
-        platform=cell.platform,
-        tier=cell.tier,
-        start_kind=cell.start_kind,
+        **dict(cell),
         n=len(counted),
         failures=len(failed),
         skipped=len(skipped),
@@ -204,16 +215,18 @@ def _measure(
         second_prediction_s=spread(_present(sample.second_prediction_s for sample in counted)),
         phases_s={phase: median(values) for phase, values in phases.items()},
         phases_ci95={phase: _ci95(values) for phase, values in phases.items()},
-        peak_memory_bytes=max(peaks, default=None),
+        peak_memory_bytes=max(_present(one.peak_memory_bytes for one in done), default=None),
         throttled_s=_median(sample.throttled_seconds for sample in counted),
         cpu_s=_median(sample.cpu_seconds for sample in counted),
-        outliers=[counted[place].trial for place in outliers(totals)],
-        probe_interval_s=max(probes, default=None),
+        outliers=[counted[far].trial for far in outliers(totals)],
+        probe_interval_s=max(_present(one.probe_interval_s for one in done), default=None),
         image_compressed_bytes=image.compressed_bytes if image else None,
         image_unpacked_bytes=image.unpacked_bytes if image else None,
         emulated=_emulated(samples, cell, native),
     )
-    return MeasuredRow(row=row, counted=counted, warm_up=warm_up, failed=failed, skipped=skipped)
+    return MeasuredRow(
+        place=place, row=row, counted=counted, warm_up=warm_up, failed=failed, skipped=skipped
+    )
 
 
 def _emulated(samples: Sequence[Sample], cell: Cell, native: object) -> bool:
@@ -223,7 +236,7 @@ def _emulated(samples: Sequence[Sample], cell: Cell, native: object) -> bool:
     return bool(native) and cell.platform.value != native
 
 
-def _present(values: Iterable[float | None]) -> list[float]:
+def _present(values: Iterable[Number | None]) -> list[Number]:
     return [value for value in values if value is not None]
 
 

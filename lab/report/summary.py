@@ -2,15 +2,15 @@
 
 import csv
 import io
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from lab.coldstart.summary import LADDER_NAMES, Row, RunFacts, Summary
 from lab.report.comparisons import compare
 from lab.report.findings import find
 from lab.report.headline import headline
 from lab.report.load import Recorded, load
-from lab.report.model import LADDER_NAMES, Pair, RunFacts, Summary
 from lab.report.rows import MeasuredRow, container, gather
 from lab.report.targets import targets
 from lab.spec import Phase
@@ -23,6 +23,11 @@ class Results:
     recorded: Recorded
     measured: Sequence[MeasuredRow]
     summary: Summary
+
+    @property
+    def native(self) -> Sequence[MeasuredRow]:
+        """The rows whose times mean something: those that did not run under QEMU."""
+        return [one for one in self.measured if not one.row.emulated]
 
 
 def summarise(folder: Path) -> Results:
@@ -60,43 +65,31 @@ def results(recorded: Recorded) -> Results:
 def to_csv(summary: Summary) -> str:
     """A line per row, a column per number; empty where there is none."""
     text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    quantiles = [(name, f"{name}_ci95") for name in LADDER_NAMES]
-    writer.writerow(
-        [
-            *("variant", "model", "platform", "tier", "start_kind", "engine", "emulated"),
-            *("n", "failures", "skipped", "warm_up", "outliers"),
-            *(
-                column
-                for name, _ in quantiles
-                for column in (
-                    f"total_{name}_s",
-                    f"total_{name}_ci95_low_s",
-                    f"total_{name}_ci95_high_s",
-                )
-            ),
-            *("total_min_s", "total_max_s", "second_prediction_p50_s"),
-            *(f"{phase}_s" for phase in Phase),
-            *("peak_memory_bytes", "throttled_s", "cpu_s"),
-            *("image_compressed_bytes", "image_unpacked_bytes"),
-        ]
-    )
-    for row in summary.rows:
-        spread = row.total_s
-        numbers: list[float | None] = []
-        for name, interval in quantiles:
-            pair: Pair | None = getattr(spread, interval)
-            numbers += [getattr(spread, name), *(pair or (None, None))]
-        writer.writerow(
-            [
-                *(row.variant, row.model, row.platform, row.tier, row.start_kind),
-                *(summary.run.engine, row.emulated),
-                *(row.n, row.failures, row.skipped, row.warm_up, len(row.outliers)),
-                *numbers,
-                *(spread.min, spread.max, row.second_prediction_s.p50),
-                *(row.phases_s.get(phase) for phase in Phase),
-                *(row.peak_memory_bytes, row.throttled_s, row.cpu_s),
-                *(row.image_compressed_bytes, row.image_unpacked_bytes),
-            ]
-        )
+    lines = [_csv_line(row, summary.run.engine) for row in summary.rows]
+    writer = csv.DictWriter(text, lines[0] if lines else (), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(lines)
     return text.getvalue()
+
+
+def _csv_line(row: Row, engine: str) -> Mapping[str, object]:
+    spread = row.total_s
+    quantiles: dict[str, float | None] = {}
+    for name in LADDER_NAMES:
+        low, high = getattr(spread, f"{name}_ci95") or (None, None)
+        quantiles[f"total_{name}_s"] = getattr(spread, name)
+        quantiles |= {f"total_{name}_ci95_low_s": low, f"total_{name}_ci95_high_s": high}
+    resources = ("peak_memory_bytes", "throttled_s", "cpu_s")
+    images = ("image_compressed_bytes", "image_unpacked_bytes")
+    return {
+        **dict(row.cell),
+        "engine": engine,
+        **{key: getattr(row, key) for key in ("emulated", "n", "failures", "skipped", "warm_up")},
+        "outliers": len(row.outliers),
+        **quantiles,
+        "total_min_s": spread.min,
+        "total_max_s": spread.max,
+        "second_prediction_p50_s": row.second_prediction_s.p50,
+        **{f"{phase}_s": row.phases_s.get(phase) for phase in Phase},
+        **{key: getattr(row, key) for key in (*resources, *images)},
+    }

@@ -1,109 +1,80 @@
 """The figures that the lab set out to reach, and what a run says of them."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
+from dataclasses import KW_ONLY, dataclass
 from typing import Final
 
+from lab.coldstart.summary import Against, Comparison, Goal, Quantity, Reached, Row
 from lab.images.variants import BASELINE, DEFAULT
-from lab.report.model import Against, Comparison, Goal, Quantity, Reached, Row
 from lab.spec import FLOOR, Platform, StartKind
 
 MODEL: Final = "retinopathy-mobilenet"
-FRESH: Final = 6.0
-PULL: Final = 8.0
-OVER_FLOOR: Final = 2.5
-BYTES: Final = 12.0
-SIZE: Final = 70_000_000
-ARM64: Final = 1.1
+_IN_STUDY: Final = "1.29x by image alone, 2.13x in all"
+
+
+@dataclass(frozen=True)
+class Target:
+    """A figure to reach, bounded from below or from above."""
+
+    id: str
+    what: str
+    _: KW_ONLY
+    at_least: float | None = None
+    at_most: float | None = None
+    aim: str | None = None
+    unit: str = "x"
+    published: str | None = None
+
+    @property
+    def goal(self) -> str:
+        """``at least 6x``, ``at most 70 MB``."""
+        word, bound = ("least", self.at_least) if self.at_most is None else ("most", self.at_most)
+        number = bound or 0.0
+        return f"at {word} " + (f"{number / 1e6:g} MB" if self.unit == "B" else f"{number:g}x")
+
+    def reached(self, value: float | None) -> Reached:
+        """Whether a run's value keeps to the bound."""
+        if value is None:
+            return Reached.UNMEASURED
+        below = self.at_least is not None and value < self.at_least
+        above = self.at_most is not None and value > self.at_most
+        return Reached.NO if below or above else Reached.YES
+
+
+TARGETS: Final = (
+    Target(
+        "fresh",
+        "baseline / onnx-slim, fresh start to first prediction",
+        at_least=6.0,
+        published=_IN_STUDY,
+    ),
+    Target(
+        "pull", "baseline / onnx-slim, pull to first prediction", at_least=8.0, published=_IN_STUDY
+    ),
+    Target("floor", "onnx-slim / floor, fresh", at_most=2.5, aim="2x"),
+    Target("bytes", "compressed bytes, baseline / onnx-slim", at_least=12.0, published="3.5x"),
+    Target("size", "onnx-slim, compressed", at_most=70e6, aim="60 MB", unit="B"),
+    Target("arm64", "compressed bytes of onnx-slim, arm64 / amd64", at_most=1.1),
+)
 
 
 def targets(rows: Sequence[Row], comparisons: Sequence[Comparison]) -> Sequence[Goal]:
     """Each figure, with the run's value where it measured one."""
-    fresh = _total(comparisons, Against.BASELINE, BASELINE, StartKind.FRESH)
-    pull = _total(comparisons, Against.BASELINE, BASELINE, StartKind.PULL)
-    floor = _total(comparisons, Against.FLOOR, DEFAULT, StartKind.FRESH)
-    sizes = {
-        row.variant: row.image_compressed_bytes
-        for row in rows
-        if row.platform is Platform.AMD64 or not _has_amd64(rows)
-    }
+    amd64 = [row for row in rows if row.platform is Platform.AMD64]
+    sizes = {row.variant: row.image_compressed_bytes for row in amd64 or rows}
     big, small = sizes.get(BASELINE), sizes.get(DEFAULT)
-    arm64 = next(
-        (
-            one.ratio
-            for one in comparisons
-            if one.against is Against.PLATFORM
-            and (one.variant, one.quantity) == (DEFAULT, Quantity.COMPRESSED)
+    wanted = (Against.PLATFORM, DEFAULT, Quantity.COMPRESSED)
+    found: dict[str, Comparison | float | None] = {
+        "fresh": _total(comparisons, BASELINE, DEFAULT, StartKind.FRESH),
+        "pull": _total(comparisons, BASELINE, DEFAULT, StartKind.PULL),
+        "floor": _total(comparisons, DEFAULT, FLOOR, StartKind.FRESH),
+        "bytes": big / small if big and small else None,
+        "size": small,
+        "arm64": next(
+            (one for one in comparisons if (one.against, one.variant, one.quantity) == wanted), None
         ),
-        None,
-    )
-    return [
-        Goal(
-            id="fresh",
-            what="baseline / onnx-slim, fresh start to first prediction",
-            goal="at least 6x",
-            aim=None,
-            value=fresh.ratio if fresh else None,
-            ci95=fresh.ci95 if fresh else None,
-            unit="x",
-            reached=_reached(fresh.ratio if fresh else None, lambda x: x >= FRESH),
-            published="1.29x by image alone, 2.13x in all",
-        ),
-        Goal(
-            id="pull",
-            what="baseline / onnx-slim, pull to first prediction",
-            goal="at least 8x",
-            aim=None,
-            value=pull.ratio if pull else None,
-            ci95=pull.ci95 if pull else None,
-            unit="x",
-            reached=_reached(pull.ratio if pull else None, lambda x: x >= PULL),
-            published="1.29x by image alone, 2.13x in all",
-        ),
-        Goal(
-            id="floor",
-            what="onnx-slim / floor, fresh",
-            goal="at most 2.5x",
-            aim="2x",
-            value=floor.ratio if floor else None,
-            ci95=floor.ci95 if floor else None,
-            unit="x",
-            reached=_reached(floor.ratio if floor else None, lambda x: x <= OVER_FLOOR),
-            published=None,
-        ),
-        Goal(
-            id="bytes",
-            what="compressed bytes, baseline / onnx-slim",
-            goal="at least 12x",
-            aim=None,
-            value=big / small if big and small else None,
-            ci95=None,
-            unit="x",
-            reached=_reached(big / small if big and small else None, lambda x: x >= BYTES),
-            published="3.5x",
-        ),
-        Goal(
-            id="size",
-            what="onnx-slim, compressed",
-            goal="at most 70 MB",
-            aim="60 MB",
-            value=small,
-            ci95=None,
-            unit="B",
-            reached=_reached(small, lambda x: x <= SIZE),
-            published=None,
-        ),
-        Goal(
-            id="arm64",
-            what="compressed bytes of onnx-slim, arm64 / amd64",
-            goal="at most 1.1x",
-            aim=None,
-            value=arm64,
-            ci95=None,
-            unit="x",
-            reached=_reached(arm64, lambda x: x <= ARM64),
-            published=None,
-        ),
-    ]
+    }
+    return [_goal(target, found[target.id]) for target in TARGETS]
 
 
 def worth_showing(found: Iterable[Goal]) -> bool:
@@ -111,27 +82,31 @@ def worth_showing(found: Iterable[Goal]) -> bool:
     return any(one.reached is not Reached.UNMEASURED for one in found)
 
 
-def _has_amd64(rows: Iterable[Row]) -> bool:
-    return any(row.platform is Platform.AMD64 for row in rows)
+def _goal(target: Target, found: Comparison | float | None) -> Goal:
+    compared = found if isinstance(found, Comparison) else None
+    value = found.ratio if isinstance(found, Comparison) else found
+    return Goal(
+        id=target.id,
+        what=target.what,
+        goal=target.goal,
+        aim=target.aim,
+        value=value,
+        ci95=compared.ci95 if compared else None,
+        unit=target.unit,
+        reached=target.reached(value),
+        published=target.published,
+    )
 
 
 def _total(
-    comparisons: Iterable[Comparison], against: Against, over: str, kind: StartKind
+    comparisons: Iterable[Comparison], over: str, under: str, kind: StartKind
 ) -> Comparison | None:
     """MobileNet's if the run has it, and the smallest tier's if it has several."""
-    under = FLOOR if against is Against.FLOOR else DEFAULT
+    against = Against.FLOOR if under == FLOOR else Against.BASELINE
+    wanted = (against, Quantity.TOTAL, over, under, kind)
     found = [
         one
         for one in comparisons
-        if (one.against, one.quantity) == (against, Quantity.TOTAL)
-        and (one.numerator, one.start_kind) == (over, kind)
-        and one.denominator == under
+        if (one.against, one.quantity, one.numerator, one.denominator, one.start_kind) == wanted
     ]
-    found.sort(key=lambda one: one.model != MODEL)
-    return found[0] if found else None
-
-
-def _reached(value: float | None, holds: Callable[[float], bool]) -> Reached:
-    if value is None:
-        return Reached.UNMEASURED
-    return Reached.YES if holds(value) else Reached.NO
+    return min(found, key=lambda one: one.model != MODEL, default=None)

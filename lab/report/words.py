@@ -3,18 +3,14 @@
 import math
 from typing import Final
 
-from lab.report.model import Against, Comparison, Pair, Row
+from lab.coldstart.summary import Pair, RatioFigures, Row
 from lab.spec import Phase, StartKind
+from lab.stats.ratios import RatioVerdict
 from lab.units import format_bytes, format_seconds
 
 NOTHING: Final = "—"
 
-KINDS: Final = {
-    StartKind.RESTART: "restart",
-    StartKind.FRESH: "fresh",
-    StartKind.DISKCOLD: "disk-cold",
-    StartKind.PULL: "pull",
-}
+KINDS: Final = {kind: kind.value for kind in StartKind} | {StartKind.DISKCOLD: "disk-cold"}
 BARE_MEANING: Final = {
     StartKind.RESTART: "the same server, stopped and started again",
     StartKind.FRESH: "a new process, its environment already on the machine",
@@ -28,20 +24,7 @@ KIND_MEANING: Final = {
     StartKind.DISKCOLD: "a new container, and nothing of the image in the page cache",
     StartKind.PULL: "a machine that has never seen a layer of the image",
 }
-PHASES: Final = {
-    Phase.IMAGE_PULL: "image pull",
-    Phase.IMAGE_UNPACK: "image unpack",
-    Phase.MODEL_FETCH: "model fetch",
-    Phase.CREATE: "create",
-    Phase.START: "start",
-    Phase.BOOT: "boot",
-    Phase.INTERPRETER: "interpreter",
-    Phase.IMPORTS: "imports",
-    Phase.MODEL_LOAD: "model load",
-    Phase.SERVE: "serve",
-    Phase.READY: "ready",
-    Phase.FIRST_PREDICTION: "first prediction",
-}
+PHASES: Final = {phase: phase.replace("_", " ") for phase in Phase}
 PHASE_MEANING: Final = {
     Phase.IMAGE_PULL: "the layers are downloaded",
     Phase.IMAGE_UNPACK: "the last layers are unpacked after the download has ended",
@@ -108,15 +91,13 @@ def percent(share: float) -> str:
     return f"{share * 100:.0f} %" if abs(share) >= 0.0095 else f"{share * 100:.1f} %"
 
 
-def ratio_interval(comparison: Comparison) -> str:
+def ratio_interval(one: RatioFigures) -> str:
     """The interval as the tables print it, with its coverage when that is not 95 %."""
-    if comparison.against in (Against.BYTES, Against.PLATFORM):
-        return "exact"
-    if comparison.interval is None:
-        return "too few samples"
-    text = ratio_pair(comparison.interval)
-    if comparison.ci95 is None and comparison.coverage is not None:
-        return f"{text} (at least {percent(comparison.coverage)})"
+    if one.interval is None:
+        return "too few samples" if one.verdict is RatioVerdict.UNKNOWN else "exact"
+    text = ratio_pair(one.interval)
+    if one.ci95 is None and one.coverage is not None:
+        return f"{text} (at least {percent(one.coverage)})"
     return text
 
 

@@ -8,7 +8,8 @@ import pytest
 from pydantic import BaseModel
 
 from lab.errors import BusyError, DiskFullError, UsageError
-from lab.runfiles import Lines, new_folder, write_whole
+from lab.runfiles import Lines, new_folder, parse, write_whole
+from lab.schema import Versioned
 
 
 class Cup(BaseModel):
@@ -40,6 +41,28 @@ def test_a_damaged_line_is_named_with_its_field(lines: Lines[Cup]) -> None:
     lines.path.write_text('{"size": 1}\n{"size": "wide"}\n')
     with pytest.raises(UsageError, match=r"cups\.jsonl, line 2: size: "):
         lines.read()
+
+
+class Cupboard(Versioned):
+    cups: int
+
+
+@pytest.mark.parametrize("text", ['{"schema": 2, "cups": 1}', '{"schema": 2, "saucers": 1}'])
+def test_another_schema_is_named_whatever_else_it_holds(text: str) -> None:
+    with pytest.raises(UsageError, match=r"c\.json is of schema 2, and this lab reads schema 1"):
+        parse(Cupboard, text.encode(), of=Path("c.json"))
+
+
+@pytest.mark.parametrize("text", ["[]", "{", '{"cups": "many"}', '{"schema": 1, "cups": "many"}'])
+def test_what_is_of_no_other_schema_is_damaged(text: str) -> None:
+    with pytest.raises(UsageError, match=r"c\.json: .*"):
+        parse(Cupboard, text.encode(), of=Path("c.json"))
+
+
+def test_a_versioned_file_can_be_read_back() -> None:
+    text = Cupboard(cups=2).to_json()
+    assert text == '{\n "schema": 1,\n "cups": 2\n}\n'
+    assert parse(Cupboard, text.encode(), of=Path("c.json")) == Cupboard(cups=2)
 
 
 def test_an_empty_line_is_no_record(lines: Lines[Cup]) -> None:

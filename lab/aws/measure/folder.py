@@ -31,7 +31,7 @@ class MeasureFolder:
     def create(cls, run: AwsRun, *, root: Path | None = None) -> Self:
         """Make it, with ``aws.json``."""
         folder = cls(new_folder((root or paths.runs()) / run.id))
-        folder._write(RUN_FILE, run.model_dump_json(by_alias=True, indent=1))
+        folder._write(RUN_FILE, run.to_json())
         return folder
 
     @classmethod
@@ -72,10 +72,10 @@ class MeasureFolder:
             return None
 
     def save_metrics(self, metrics: MetricsFile) -> None:
-        self._write(METRICS_FILE, metrics.model_dump_json(indent=1))
+        self._write(METRICS_FILE, metrics.model_dump_json(indent=1) + "\n")
 
     def save_summary(self, summary: Mapping[str, Any]) -> None:
-        self._write(SUMMARY_FILE, json.dumps(summary, indent=1))
+        self._write(SUMMARY_FILE, json.dumps(summary, indent=1) + "\n")
 
     def _write(self, name: str, text: str) -> None:
-        write_whole(self.path / name, text + "\n", full=self._full)
+        write_whole(self.path / name, text, full=self._full)

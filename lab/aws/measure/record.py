@@ -7,16 +7,14 @@ buckets and repositories.
 
 from collections.abc import Mapping
 from enum import StrEnum, unique
-from typing import Any, Final
+from typing import Any
 
-from pydantic import ConfigDict, Field
+from pydantic import Field
 
 from lab.aws.model import PushTarget, ServingKind
 from lab.cost.charges import HOUR_S
-from lab.schema import Frozen
+from lab.schema import Frozen, Versioned
 from lab.spec import Platform
-
-SCHEMA: Final = 1
 
 
 @unique
@@ -88,12 +86,9 @@ class Rates(Frozen):
         )
 
 
-class AwsRun(Frozen):
+class AwsRun(Versioned):
     """``aws.json``."""
 
-    model_config = ConfigDict(populate_by_name=True)
-
-    schema_version: int = Field(default=SCHEMA, alias="schema", serialization_alias="schema")
     id: str
     started_at: str
     """ISO 8601, UTC."""

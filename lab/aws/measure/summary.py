@@ -5,7 +5,6 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from lab.aws.measure.record import (
-    SCHEMA,
     AwsRun,
     MeasuredRequest,
     MetricReading,
@@ -27,7 +26,7 @@ def summarise(
     """
     rows = [_row(protocol, samples, metrics) for protocol in Protocol]
     return {
-        "schema": SCHEMA,
+        "schema": 1,
         "run": run.id,
         "subject": run.subject.model_dump(mode="json"),
         "rows": [row for row in rows if row is not None],

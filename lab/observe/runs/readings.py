@@ -1,7 +1,4 @@
-"""A run of the bench as gauges: what is pushed when it ends, and replayed later.
-
-``summary.json`` is read as any other tool would read it: by its schema.
-"""
+"""A run of the bench as gauges: what is pushed when it ends, and replayed later."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -9,71 +6,16 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
-
 from lab.coldstart.folder import RunFolder
 from lab.coldstart.record import Cell, Outcome, Run, Sample
+from lab.coldstart.summary import SUMMARY_FILE, Row, Summary, read_summary
 from lab.errors import UsageError
 from lab.spec import Phase
-
-SUMMARY_FILE: Final = "summary.json"
-SCHEMA: Final = 1
 
 _QUANTILES: Final = {"0.5": "p50", "0.75": "p75", "0.9": "p90", "0.95": "p95", "0.99": "p99"}
 _MACHINE: Final = ("cpu_model", "cpus", "machine")
 _MEMORY_LIKE: Final = 0.1
 _NS: Final = 1_000_000_000
-
-Pair = tuple[float, float]
-
-
-class _Read(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="ignore")
-
-
-class RunSpread(_Read):
-    """A quantity's quantiles; None for what the samples do not support."""
-
-    p50: float | None = None
-    p50_ci95: Pair | None = None
-    p75: float | None = None
-    p90: float | None = None
-    p95: float | None = None
-    p99: float | None = None
-
-
-class RunRow(Cell):
-    """A row of the summary, as far as it is told."""
-
-    model_config = ConfigDict(frozen=True, extra="ignore")
-
-    n: int
-    failures: int
-    total_s: RunSpread
-    phases_s: Mapping[Phase, float]
-    image_compressed_bytes: int | None
-    image_unpacked_bytes: int | None
-    emulated: bool
-
-    @property
-    def labels(self) -> Mapping[str, str]:
-        """What its trials had in common."""
-        return cell_labels(self, emulated=self.emulated)
-
-
-class Facts(_Read):
-    """How many trials there were to be, and how many there are."""
-
-    planned: int
-    recorded: int
-
-
-class RunSummary(_Read):
-    """``summary.json``, as far as it is told."""
-
-    schema_version: int = Field(alias="schema")
-    run: Facts
-    rows: Sequence[RunRow]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,7 +35,7 @@ class Bench:
 
     folder: Path
     run: Run
-    summary: RunSummary
+    summary: Summary
     samples: Sequence[Sample]
 
     @property
@@ -114,37 +56,20 @@ class Bench:
 
 def read(folder: Path) -> Bench:
     """Read a run folder. Raises ``UsageError`` for one without a report, or of another schema."""
-    path = folder / SUMMARY_FILE
-    found = RunFolder(folder)
-    try:
-        summary = RunSummary.model_validate_json(path.read_bytes())
-    except FileNotFoundError as error:
-        raise UsageError(
-            f"{folder} has no {SUMMARY_FILE}.", remedy=f"Make it: lab report {folder.name}"
-        ) from error
-    except (OSError, ValidationError) as error:
-        raise UsageError(
-            f"{path} cannot be read as a summary: {error}",
-            remedy=f"Make it again: lab report {folder.name}",
-        ) from error
-    if summary.schema_version != SCHEMA:
-        raise UsageError(
-            f"{path} is of schema {summary.schema_version}, not {SCHEMA}.",
-            remedy=f"Make it again: lab report {folder.name}",
-        )
+    summary, found = read_summary(folder), RunFolder(folder)
     return Bench(folder=folder, run=found.run(), summary=summary, samples=found.samples())
 
 
 def readings(bench: Bench, *, previous: Bench | None = None) -> Iterator[Reading]:
     """The run's figures, without a time."""
     before = _medians(previous) if previous is not None else {}
-    images: dict[tuple[str, str], RunRow] = {}
+    images: dict[tuple[str, str], Row] = {}
     for row in bench.summary.rows:
         images.setdefault((row.variant, row.platform.value), row)
         yield from _figures(row)
         told = before.get(_key(row))
         if told is not None and _same_link(bench, previous, row):
-            yield Reading(name="lab_bench_previous_start_seconds", labels=row.labels, value=told)
+            yield Reading(name="lab_bench_previous_start_seconds", labels=_labels(row), value=told)
     for (variant, platform), row in images.items():
         labels = {"variant": variant, "platform": platform}
         for name, size in (
@@ -227,8 +152,12 @@ def seconds(stamp: str) -> float:
     return datetime.fromisoformat(stamp).timestamp()
 
 
-def _figures(row: RunRow) -> Iterator[Reading]:
-    labels = row.labels
+def _labels(row: Row) -> Mapping[str, str]:
+    return cell_labels(row, emulated=row.emulated)
+
+
+def _figures(row: Row) -> Iterator[Reading]:
+    labels = _labels(row)
     for q, name in _QUANTILES.items():
         value: float | None = getattr(row.total_s, name)
         if value is not None:
@@ -268,11 +197,11 @@ def _medians(bench: Bench) -> Mapping[tuple[Any, ...], float]:
     return {_key(row): row.total_s.p50 for row in bench.summary.rows if row.total_s.p50 is not None}
 
 
-def _key(row: RunRow) -> tuple[Any, ...]:
-    return tuple(sorted(row.labels.items()))
+def _key(row: Row) -> tuple[Any, ...]:
+    return tuple(sorted(_labels(row).items()))
 
 
-def _same_link(bench: Bench, other: Bench | None, row: RunRow) -> bool:
+def _same_link(bench: Bench, other: Bench | None, row: Row) -> bool:
     """A pull over another bandwidth is another start."""
     if other is None or Phase.IMAGE_PULL not in row.phases_s:
         return other is not None

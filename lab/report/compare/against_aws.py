@@ -10,7 +10,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum, unique
 from pathlib import Path
-from typing import Final
+from typing import Final, Literal
+
+from pydantic import Field, field_serializer
 
 from lab import paths
 from lab.aws.measure.folder import RUN_FILE, MeasureFolder
@@ -19,13 +21,15 @@ from lab.aws.measure.summary import series
 from lab.aws.model import PushTarget, ServingKind
 from lab.coldstart.folder import RunFolder
 from lab.coldstart.record import Sample
+from lab.coldstart.summary import Pair
 from lab.errors import UsageError
 from lab.report.rows import MeasuredRow
 from lab.report.summary import summarise
 from lab.report.words import KINDS
+from lab.schema import Frozen, Versioned
 from lab.spec import HOST_TIER, Phase, StartKind
 from lab.stats.quantiles import median
-from lab.stats.ratios import Ratio, ratio_of_medians
+from lab.stats.ratios import ratio_of_medians
 
 _SEED: Final = 2023
 _COLD_KINDS: Final = (StartKind.PULL, StartKind.DISKCOLD, StartKind.FRESH)
@@ -45,40 +49,39 @@ class PredictedFigure(StrEnum):
     WARM_OVERHEAD = "warm request without the model (OverheadLatency)"
 
 
-@dataclass(frozen=True, kw_only=True)
-class PredictionLine:
+class PredictionLine(Frozen):
     """One figure on both sides; seconds."""
 
     figure: PredictedFigure
     source: str
     """What predicts it: ``pull, 10 trials``."""
+    statistic: Literal["median", "mean"]
+    """A mean where CloudWatch tells no more."""
     predicted_s: float
     measured_s: float
     predicted_n: int
     measured_n: int
-    statistic: str
-    """``median``, or ``mean`` where CloudWatch tells no more."""
-    ratio: Ratio | None
-    """Predicted over measured; None where single values are not known."""
+    error: float
+    """How far the prediction is off, of what was measured: -0.2 is a fifth too little."""
+    error_interval: Pair | None = None
+    """None also where single values are not known."""
+    coverage: float | None = None
 
-    @property
-    def error(self) -> float:
-        """How far the prediction is off, of what was measured: -0.2 is a fifth too little."""
-        return self.predicted_s / self.measured_s - 1
+    @field_serializer("figure")
+    def _name(self, figure: PredictedFigure) -> str:
+        return figure.name.lower()
 
 
-@dataclass(frozen=True, kw_only=True)
-class AgainstAws:
-    """A prediction and a measurement."""
+class AgainstAws(Versioned):
+    """``against-aws.json``: a prediction and a measurement, by the ids of their runs."""
 
     predicted: str
     measured: str
-    """Ids of the runs."""
-    folder: Path
-    """Of the measurement."""
     subject: str
     lines: Sequence[PredictionLine]
     notes: Sequence[str]
+    folder: Path = Field(exclude=True)
+    """Of the measurement."""
 
     @property
     def text(self) -> str:
@@ -92,14 +95,25 @@ class AgainstAws:
         )
 
 
+_COLUMNS: Final = {
+    PredictedFigure.COLD_TOTAL: (Protocol.COLD, "total_s"),
+    PredictedFigure.SETUP: (Protocol.COLD, "setup_s"),
+    PredictedFigure.COLD_OVERHEAD: (Protocol.COLD, "overhead_s"),
+    PredictedFigure.COLD_MODEL: (Protocol.COLD, "model_latency_s"),
+    PredictedFigure.WARM_TOTAL: (Protocol.WARM, "total_s"),
+    PredictedFigure.WARM_MODEL: (Protocol.WARM, "model_latency_s"),
+    PredictedFigure.WARM_OVERHEAD: (Protocol.WARM, "overhead_s"),
+}
+"""Where a measurement has them."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class _Values:
-    """One side of a figure."""
+    """One side of a figure: its values, or only their mean and how many there were."""
 
     source: str
-    values: Sequence[float]
-    mean: float | None = None
-    """Where only a mean over ``n`` requests is known."""
+    values: Sequence[float] = ()
+    mean: float = 0.0
     n: int = 0
 
 
@@ -162,38 +176,19 @@ def _only_first_is_aws(first: str | Path, second: str | Path) -> bool:
 
 def _measured(folder: MeasureFolder) -> Mapping[PredictedFigure, _Values]:
     """What a measurement knows of each figure."""
-    samples, metrics = folder.samples(), folder.metrics()
-    cold = series(samples, metrics, Protocol.COLD)
-    warm = series(samples, metrics, Protocol.WARM)
-    subject = folder.run().subject
-    source = "emulator" if subject.target is PushTarget.LOCAL else "AWS"
-    found = {
-        PredictedFigure.COLD_TOTAL: cold["total_s"],
-        PredictedFigure.SETUP: cold["setup_s"],
-        PredictedFigure.COLD_OVERHEAD: cold["overhead_s"],
-        PredictedFigure.COLD_MODEL: cold["model_latency_s"],
-        PredictedFigure.WARM_TOTAL: warm["total_s"],
-        PredictedFigure.WARM_MODEL: warm["model_latency_s"],
-        PredictedFigure.WARM_OVERHEAD: warm["overhead_s"],
-    }
-    sides = {
-        figure: _Values(source=f"{source}, {len(values)} requests", values=values)
-        for figure, values in found.items()
-        if values
-    }
+    run, samples, metrics = folder.run(), folder.samples(), folder.metrics()
+    source = "emulator" if run.subject.target is PushTarget.LOCAL else "AWS"
+    found = {protocol: series(samples, metrics, protocol) for protocol in Protocol}
     together = metrics.warm if metrics else None
-    if together is not None:
-        for figure, mean in (
-            (PredictedFigure.WARM_MODEL, together.model_latency_s),
-            (PredictedFigure.WARM_OVERHEAD, together.overhead_s),
-        ):
-            if mean is not None and figure not in sides:
-                sides[figure] = _Values(
-                    source=f"{source}, {together.requests} requests",
-                    values=(),
-                    mean=mean,
-                    n=together.requests,
-                )
+    sides = {}
+    for figure, (protocol, name) in _COLUMNS.items():
+        values = found[protocol][name]
+        mean = getattr(together, name, None) if protocol is Protocol.WARM else None
+        if values:
+            sides[figure] = _Values(source=f"{source}, {len(values)} requests", values=values)
+        elif together is not None and mean is not None:
+            n = together.requests
+            sides[figure] = _Values(source=f"{source}, {n} requests", mean=mean, n=n)
     return sides
 
 
@@ -206,23 +201,13 @@ def _of_measurement(
             "One of these measurements ran under QEMU, whose seconds stand for nothing.",
             remedy="Measure on a machine of the image's own architecture.",
         )
-    if _what(mine) != _what(theirs):
+    what = ("variant", "model", "kind", "platform", "memory_mb", "instance_type")
+    if any(getattr(mine, name) != getattr(theirs, name) for name in what):
         raise UsageError(
             f"{here.run().id} measured {mine}, {there.id} measured {theirs}.",
             remedy="Compare measurements of the same variant, model, kind and size.",
         )
     return {figure: [values] for figure, values in _measured(here).items()}
-
-
-def _what(subject: MeasuredSubject) -> tuple[object, ...]:
-    return (
-        subject.variant,
-        subject.model,
-        subject.kind,
-        subject.platform,
-        subject.memory_mb,
-        subject.instance_type,
-    )
 
 
 def _of_cold_starts(
@@ -286,32 +271,31 @@ def _setup_s(sample: Sample) -> float:
 
 
 def _line(figure: PredictedFigure, predicted: _Values, measured: _Values) -> PredictionLine:
-    if not predicted.values or not measured.values:
+    held = None
+    if predicted.values and measured.values:
+        statistic: Literal["median", "mean"] = "median"
+        ours, theirs = median(predicted.values), median(measured.values)
+        ratio = ratio_of_medians({0: predicted.values}, {0: measured.values}, seed=_SEED)
+        held = ratio.interval
+    else:
         # A mean is set beside a mean: medians of skewed times are smaller.
-        return PredictionLine(
-            figure=figure,
-            source=predicted.source,
-            predicted_s=_mean(predicted),
-            measured_s=_mean(measured),
-            predicted_n=len(predicted.values) or predicted.n,
-            measured_n=len(measured.values) or measured.n,
-            statistic="mean",
-            ratio=None,
+        statistic = "mean"
+        ours, theirs = (
+            statistics.fmean(side.values) if side.values else side.mean
+            for side in (predicted, measured)
         )
     return PredictionLine(
         figure=figure,
         source=predicted.source,
-        predicted_s=median(predicted.values),
-        measured_s=median(measured.values),
-        predicted_n=len(predicted.values),
-        measured_n=len(measured.values),
-        statistic="median",
-        ratio=ratio_of_medians({0: predicted.values}, {0: measured.values}, seed=_SEED),
+        statistic=statistic,
+        predicted_s=ours,
+        measured_s=theirs,
+        predicted_n=len(predicted.values) or predicted.n,
+        measured_n=len(measured.values) or measured.n,
+        error=ours / theirs - 1,
+        error_interval=(held.low - 1, held.high - 1) if held else None,
+        coverage=held.coverage if held else None,
     )
-
-
-def _mean(side: _Values) -> float:
-    return statistics.fmean(side.values) if side.values else (side.mean or 0.0)
 
 
 def _differences(here: AwsRun, there: AwsRun) -> Iterator[str]:

@@ -1,23 +1,19 @@
-"""A measurement of an endpoint as a terminal table and as Markdown: ``lab push measure``."""
+"""A measurement of an endpoint for a terminal and as Markdown: ``lab push measure``."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
-from rich.console import Group, RenderableType
-from rich.table import Table
-from rich.text import Text
+from rich.table import Column
 
 from lab.aws.measure.folder import MeasureFolder
-from lab.aws.measure.record import Protocol
+from lab.aws.measure.record import AwsRun, Protocol
 from lab.aws.measure.summary import COUNTED_S, summarise
 from lab.aws.model import PushTarget
-from lab.report.markdown_table import table as markdown_table
+from lab.report.document import Document, Table
 from lab.report.words import NOTHING, plural, seconds, seconds_pair
 from lab.runfiles import write_whole
 
-_HEAD: Final = ("n", "median", "95 % interval", "mean", "s.d.", "min", "max")
-_SHOWN: Final = 5
 _NAMES: Final = {
     "total_s": "total, at the client",
     "prediction_s": "the container's own clock",
@@ -30,46 +26,31 @@ _TOGETHER: Final = "CloudWatch, all together"
 
 def write(folder: MeasureFolder) -> Path:
     """Write ``report.md`` into the run's folder."""
-    return write_whole(folder.path / "report.md", to_markdown(folder))
+    return write_whole(folder.path / "report.md", document(folder).to_markdown())
 
 
-def to_terminal(folder: MeasureFolder) -> RenderableType:
+def document(folder: MeasureFolder) -> Document:
     """A table for each protocol, and what there is to say of it."""
-    summary = _summary(folder)
-    parts: list[RenderableType] = [Text(_title(folder), "bold")]
-    for row in summary["rows"]:
-        table = Table(
-            title=_heading(row), title_justify="left", title_style="cyan", box=None, pad_edge=False
-        )
-        # As wide as a terminal is at least: the extremes stand in the page.
-        for number, heading in enumerate(("", *_HEAD[:_SHOWN])):
-            table.add_column(heading, justify="right" if number else "left", no_wrap=bool(number))
-        for cells in _lines(row):
-            table.add_row(f" {cells[0]}", *cells[1 : _SHOWN + 1])
-        parts += ["", table]
-    parts += [""] + [Text(f"• {note}", "dim") for note in _notes(folder, summary)]
-    return Group(*parts)
-
-
-def to_markdown(folder: MeasureFolder) -> str:
-    """``report.md``."""
-    summary = _summary(folder)
-    parts = [f"# {_title(folder)}"]
-    for row in summary["rows"]:
-        parts += [f"## {_heading(row)}", markdown_table(["figure", *_HEAD], _lines(row))]
-    parts.append("\n".join(f"- {note}" for note in _notes(folder, summary)))
-    return "\n\n".join(parts) + "\n"
-
-
-def _summary(folder: MeasureFolder) -> Mapping[str, Any]:
-    """From the samples: a run that was cut off may have no summary of its last ones."""
-    return summarise(folder.run(), folder.samples(), folder.metrics())
-
-
-def _title(folder: MeasureFolder) -> str:
+    # From the samples: a run that was cut off may have no summary of its last ones.
     run = folder.run()
+    summary = summarise(run, folder.samples(), folder.metrics())
     where = run.subject.region if run.subject.target is PushTarget.AWS else "the lab's emulator"
-    return f"{run.id}: {run.subject}, on {where}"
+    return Document(
+        title=f"{run.id}: {run.subject}, on {where}",
+        tables=[
+            Table(
+                title=_heading(row),
+                columns=[
+                    *(Column("figure"), "n", "median", "95 % interval"),
+                    *("mean", "s.d.", "min", "max"),
+                ],
+                page_only=["min", "max"],
+                rows=_lines(row),
+            )
+            for row in summary["rows"]
+        ],
+        notes=_notes(run, summary),
+    )
 
 
 def _heading(row: Mapping[str, Any]) -> str:
@@ -84,7 +65,7 @@ def _lines(row: Mapping[str, Any]) -> Sequence[Sequence[str]]:
         # Sums by the minute: a mean is all that can be made of them.
         lines += [
             [
-                f"{_NAMES[name]} ({_TOGETHER})",
+                f" {_NAMES[name]} ({_TOGETHER})",
                 str(told["requests"]),
                 *(NOTHING, NOTHING, seconds(told[name]), NOTHING, NOTHING, NOTHING),
             ]
@@ -97,7 +78,7 @@ def _lines(row: Mapping[str, Any]) -> Sequence[Sequence[str]]:
 def _line(name: str, of: Mapping[str, Any]) -> Sequence[str]:
     held = of["p50_ci95"]
     return [
-        name,
+        f" {name}",
         str(of["n"]),
         seconds(of["p50"]),
         seconds_pair(None if held is None else (held[0], held[1])),
@@ -105,8 +86,7 @@ def _line(name: str, of: Mapping[str, Any]) -> Sequence[str]:
     ]
 
 
-def _notes(folder: MeasureFolder, summary: Mapping[str, Any]) -> Sequence[str]:
-    run = folder.run()
+def _notes(run: AwsRun, summary: Mapping[str, Any]) -> Sequence[str]:
     notes = []
     for row in summary["rows"]:
         if row["protocol"] == Protocol.COLD and row["not_cold"]:

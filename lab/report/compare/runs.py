@@ -1,33 +1,28 @@
 """Two runs, cell by cell: what changed, and what else differs between them."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, Final
+from typing import Final
 
 from lab.coldstart.record import Cell, Run
+from lab.coldstart.summary import RatioFigures, ratio_fields
 from lab.errors import UsageError
 from lab.report.compare.machines import same_machine
-from lab.report.model import Pair
+from lab.report.page.facts import lines
 from lab.report.rows import MeasuredRow
 from lab.report.summary import Results
-from lab.report.words import count_bytes
+from lab.report.words import NOTHING
 from lab.schema import Frozen
-from lab.stats.ratios import Method, RatioVerdict, ratio_of_medians
+from lab.stats.ratios import RatioVerdict, ratio_of_medians
 
 _SHOWN = 4
 _HOST: Final = (
-    "cpu_model",
-    "cpus",
-    "memory_bytes",
-    "os",
-    "system",
-    "kernel",
-    "machine",
-    "hostname",
+    *("cpu_model", "cpus", "memory_bytes", "os"),
+    *("system", "kernel", "machine", "hostname"),
 )
 _ENGINE: Final = ("kind", "name", "storage_driver", "cgroup_version", "versions")
 
 
-class Change(Frozen):
+class Change(RatioFigures):
     """One cell in both runs; ``ratio`` is the second over the first."""
 
     cell: Cell
@@ -35,12 +30,6 @@ class Change(Frozen):
     second_s: float
     first_n: int
     second_n: int
-    ratio: float
-    ci95: Pair | None
-    interval: Pair | None
-    coverage: float | None
-    method: Method
-    verdict: RatioVerdict
 
 
 class Difference(Frozen):
@@ -68,24 +57,19 @@ class RunComparison(Frozen):
 
     @property
     def text(self) -> str:
-        said = self._counted
-        if self.different_machines:
-            said += " The runs are of different machines: that is in every ratio."
-        return said
-
-    @property
-    def _counted(self) -> str:
         shown = [
             one
             for one in self.changes
             if one.verdict in (RatioVerdict.DIFFERENT, RatioVerdict.LIKELY)
         ]
         slower = sum(one.ratio > 1 for one in shown)
-        same = len(self.changes) - len(shown)
-        return (
+        told = (
             f"Of {len(self.changes)} cells in both runs, {len(shown) - slower} got quicker, "
-            f"{slower} got slower, and {same} show no difference."
+            f"{slower} got slower, and {len(self.changes) - len(shown)} show no difference."
         )
+        if self.different_machines:
+            told += " The runs are of different machines: that is in every ratio."
+        return told
 
 
 def compare_runs(first: Results, second: Results) -> RunComparison:
@@ -140,19 +124,13 @@ def _emulated(results: Results) -> dict[Cell, None]:
 
 def _change(cell: Cell, old: MeasuredRow, new: MeasuredRow, *, seed: int) -> Change:
     ratio = ratio_of_medians({0: new.totals}, {0: old.totals}, seed=seed)
-    held = ratio.interval
     return Change(
         cell=cell,
         first_s=old.row.total_s.p50 or 0.0,
         second_s=new.row.total_s.p50 or 0.0,
         first_n=old.row.n,
         second_n=new.row.n,
-        ratio=ratio.value,
-        ci95=(held.low, held.high) if held and held.confident else None,
-        interval=(held.low, held.high) if held else None,
-        coverage=held.coverage if held else None,
-        method=ratio.method,
-        verdict=ratio.verdict,
+        **ratio_fields(ratio),
     )
 
 
@@ -160,37 +138,37 @@ def differences(before: Run, after: Run) -> Iterator[Difference]:
     """Conditions that are not the same in both runs."""
     old, new = _conditions(before), _conditions(after)
     for what in dict.fromkeys([*old, *new]):
-        first, second = old.get(what, "—"), new.get(what, "—")
+        first, second = old.get(what, NOTHING), new.get(what, NOTHING)
         if first != second:
             yield Difference(what=what, first=first, second=second)
 
 
 def _conditions(run: Run) -> Mapping[str, str]:
     """What should be the same in both for a difference to mean anything."""
-    found = {
+    about = {
         "lab": run.lab_version,
         "commit": (run.git_commit or "unknown")[:12] + (" + changes" if run.git_dirty else ""),
-        "link": str(run.bandwidth_bits_per_s),
-        "base image": _say(run.base_image),
+        "bandwidth_bits_per_s": run.bandwidth_bits_per_s,
     }
-    for title, values, keys in (("host", run.host, _HOST), ("engine", run.engine, _ENGINE)):
-        found |= {
-            f"{title} {key.replace('_', ' ')}": _say(values[key]) for key in keys if key in values
-        }
+    sections = {
+        "": about,
+        "base image": run.base_image,
+        "host": {key: value for key, value in run.host.items() if key in _HOST},
+        "engine": {key: value for key, value in run.engine.items() if key in _ENGINE},
+    }
     for image in run.images:
-        name = f"image {image.variant}, {image.platform.arch}"
-        found[name] = (image.digest or image.image_id or "unknown")[:19]
-        found[f"{name}, compressed"] = count_bytes(image.compressed_bytes)
-        found[f"{name}, unpacked"] = count_bytes(image.unpacked_bytes)
+        sections[f"image {image.variant}, {image.platform.arch},"] = {
+            "id": (image.digest or image.image_id or "unknown")[:19],
+            "compressed_bytes": image.compressed_bytes,
+            "unpacked_bytes": image.unpacked_bytes,
+        }
     for model in run.models:
-        found[f"model {model.name}, {model.archive}"] = model.sha256[:12]
-    return found
-
-
-def _say(value: Any) -> str:
-    if isinstance(value, Mapping):
-        return ", ".join(f"{key} {_say(each)}" for key, each in sorted(value.items()))
-    return str(value)
+        sections[f"model {model.name}, {model.archive}"] = {"": model.sha256[:12]}
+    return {
+        f"{title} {fact.name}".strip(): fact.value
+        for title, values in sections.items()
+        for fact in lines(values)
+    }
 
 
 def _list(cells: Mapping[Cell, MeasuredRow]) -> str:

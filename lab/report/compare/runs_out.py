@@ -1,22 +1,16 @@
-"""A comparison of two runs as a terminal table, as Markdown and as one HTML file."""
+"""A comparison of two runs for a terminal, as Markdown and as one HTML file."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from rich.console import Group as Lines
-from rich.console import RenderableType
-from rich.table import Table
+from rich.table import Column
 from rich.text import Text
 
-from lab.report import words
 from lab.report.compare.runs import Change, RunComparison
-from lab.report.markdown_table import table as markdown_table
-from lab.report.page.figures import Figures
-from lab.report.page.html import environment
-from lab.report.page.scale import Scale, relative
-from lab.report.words import KINDS, percent, ratio_pair, seconds, tier, times
+from lab.report.document import Cell, Document, Table
+from lab.report.page.html import page
+from lab.report.page.scale import relative
+from lab.report.words import KINDS, ratio_interval, seconds, tier, times
 from lab.runfiles import write_whole
 from lab.stats.ratios import RatioVerdict
 
@@ -28,50 +22,44 @@ _STYLES: Final = {
 }
 
 
-@dataclass(frozen=True, kw_only=True)
-class ComparisonLine:
-    """A cell in the plot of ratios."""
-
-    place: int
-    change: Change
-    name: str
-    at: float
-    low_at: float | None
-    high_at: float | None
-
-
 def write_comparison(comparison: RunComparison, folder: Path) -> Path:
     """Write ``compare.md`` and ``compare.html`` into a folder; return the latter."""
-    write_whole(folder / "compare.md", to_markdown(comparison))
+    write_whole(folder / "compare.md", document(comparison).to_markdown())
     return write_whole(folder / "compare.html", to_html(comparison))
 
 
-def to_terminal(comparison: RunComparison) -> RenderableType:
-    """The table, the answer, and what else differs."""
-    title = f"{comparison.second} against {comparison.first}{_aside(comparison)}"
-    parts: list[RenderableType] = [Text(title, "bold")]
-    table = Table()
-    last = ""
+def document(comparison: RunComparison) -> Document:
+    """A table for each kind of start, the answer, and what else differs."""
+    aside = _aside(comparison)
+    rows: dict[str, list[list[Cell]]] = {}
     for one in comparison.changes:
-        cell = one.cell
-        where = f"{cell.model} · {cell.platform.arch} · {tier(cell.tier)}"
-        heading = f"{KINDS[cell.start_kind]}, {where}{_aside(comparison)}"
-        if heading != last:
-            table = _changes(heading)
-            parts += ["", table]
-            last = heading
-        table.add_row(
-            *(f" {cell.variant}", seconds(one.first_s), seconds(one.second_s)),
-            *(times(one.ratio), interval_of(one), verdict_of(one)),
-            style=_STYLES[one.verdict],
+        cells = (
+            *(f" {one.cell.variant}", seconds(one.first_s), seconds(one.second_s)),
+            *(times(one.ratio), ratio_interval(one), verdict_of(one)),
         )
-    parts += ["", Text(comparison.text, "bold")]
-    parts += [
-        Text(f"• {one.what}: {one.first} → {one.second}", "dim") for one in comparison.differences
+        heading = f"{KINDS[one.cell.start_kind]}, {_where(one)}{aside}"
+        rows.setdefault(heading, []).append([Text(cell, _STYLES[one.verdict]) for cell in cells])
+    # As wide in each table, so that they stand below one another.
+    columns = [
+        Column("variant", no_wrap=True, min_width=14, max_width=26),
+        *(
+            Column(name, justify="right", no_wrap=True, min_width=7)
+            for name in ("first", "second", "ratio")
+        ),
+        Column("interval", justify="right", min_width=14),
+        Column("verdict", min_width=19),
     ]
-    if comparison.emulated:
-        parts += [Text(_left_out(comparison), "yellow")]
-    return Lines(*parts)
+    return Document(
+        title=f"{comparison.second} against {comparison.first}{aside}",
+        answer=comparison.text,
+        tables=[Table(title=name, columns=columns, rows=cells) for name, cells in rows.items()],
+        notes_title=f"What else differs{aside}",
+        notes=[
+            *(f"{one.what}: {one.first} → {one.second}" for one in comparison.differences),
+            *([] if comparison.differences else ["Nothing that was recorded."]),
+            *([_left_out(comparison)] if comparison.emulated else []),
+        ],
+    )
 
 
 def _left_out(comparison: RunComparison) -> str:
@@ -79,77 +67,19 @@ def _left_out(comparison: RunComparison) -> str:
     return f"Emulated, so not compared: {', '.join(str(cell) for cell in cells)}."
 
 
-def _changes(heading: str) -> Table:
-    table = Table(title=heading, title_justify="left", title_style="cyan", box=None, pad_edge=False)
-    table.add_column("", no_wrap=True, min_width=14, max_width=26)
-    for name in ("first", "second", "ratio"):
-        table.add_column(name, justify="right", no_wrap=True, min_width=7)
-    table.add_column("interval", justify="right", min_width=14)
-    table.add_column("verdict", min_width=19)
-    return table
-
-
-def to_markdown(comparison: RunComparison) -> str:
-    """``compare.md``."""
-    head = ["cell", "first", "second", "second / first", "interval", "verdict"]
-    cells = markdown_table(
-        head,
-        (
-            [
-                *(str(one.cell), seconds(one.first_s), seconds(one.second_s)),
-                *(times(one.ratio), interval_of(one), verdict_of(one)),
-            ]
-            for one in comparison.changes
-        ),
-    )
-    differences = markdown_table(
-        ["differs", "first", "second"],
-        ([one.what, one.first, one.second] for one in comparison.differences),
-    )
-    return (
-        "\n\n".join(
-            [
-                f"# {comparison.second} against {comparison.first}{_aside(comparison)}",
-                comparison.text,
-                cells,
-                f"## What else differs{_aside(comparison)}",
-                differences or "Nothing that was recorded.",
-                *([_left_out(comparison)] if comparison.emulated else []),
-            ]
-        )
-        + "\n"
-    )
-
-
 def to_html(comparison: RunComparison) -> str:
     """``compare.html``: self-contained, like the report."""
-    scale = relative(min(_ends(comparison.changes)), max(_ends(comparison.changes)), middle="same")
-    figures = Figures(comparison.model_dump(mode="json"))
-    return (
-        environment()
-        .get_template("compare.html.j2")
-        .render(
-            comparison=comparison,
-            number=figures.number,
-            pair=figures.pair,
-            lines=[_line(place, one, scale) for place, one in enumerate(comparison.changes)],
-            scale=scale,
-            words=words,
-            verdict=verdict_of,
-            aside=_aside(comparison),
-            left_out=_left_out(comparison) if comparison.emulated else "",
-        )
+    ends = [end for one in comparison.changes for end in (one.ratio, *(one.interval or ()))]
+    return page(
+        "compare.html.j2",
+        comparison,
+        comparison=comparison,
+        scale=relative(min(ends), max(ends), middle="same"),
+        verdict=verdict_of,
+        where=_where,
+        aside=_aside(comparison),
+        left_out=_left_out(comparison) if comparison.emulated else "",
     )
-
-
-def interval_of(change: Change) -> str:
-    """The ratio's interval, with its coverage when below 95 %."""
-    if change.interval is None:
-        return "too few samples"
-    text = ratio_pair(change.interval)
-    if change.ci95 is None and change.coverage is not None:
-        return f"{text} (at least {percent(change.coverage)})"
-    return text
 
 
 def verdict_of(change: Change) -> str:
@@ -164,21 +94,9 @@ def verdict_of(change: Change) -> str:
             return str(change.verdict)
 
 
-def _line(place: int, change: Change, scale: Scale) -> ComparisonLine:
-    low, high = change.interval or (None, None)
+def _where(change: Change) -> str:
     cell = change.cell
-    return ComparisonLine(
-        place=place,
-        change=change,
-        name=f"{cell.model} · {cell.platform.arch} · {tier(cell.tier)}",
-        at=scale.at(change.ratio),
-        low_at=None if low is None else scale.at(low),
-        high_at=None if high is None else scale.at(high),
-    )
-
-
-def _ends(changes: Sequence[Change]) -> Sequence[float]:
-    return [end for one in changes for end in (one.ratio, *(one.interval or ()))]
+    return f"{cell.model} · {cell.platform.arch} · {tier(cell.tier)}"
 
 
 def _aside(comparison: RunComparison) -> str:

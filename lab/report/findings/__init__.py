@@ -3,9 +3,9 @@
 from collections.abc import Callable, Iterable, Sequence
 from typing import Final
 
+from lab.coldstart.summary import Finding, Severity
 from lab.report.findings import boot, machine, samples, sizes
 from lab.report.load import Recorded
-from lab.report.model import Finding, Severity
 from lab.report.rows import MeasuredRow
 
 Rule = Callable[[Recorded, Sequence[MeasuredRow]], Iterable[Finding]]

@@ -1,16 +1,18 @@
 """Where a start's seconds go, and which of them can be had back.
 
-A rule looks at every row, keeps each variant's worst, and tells them all in one finding.
+A rule looks at every row, keeps each variant's worst, and tells them all in one finding; emulated
+rows are left out.
 """
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from lab.coldstart.summary import Finding, Row
+from lab.report.findings.texts import finding
 from lab.report.load import Recorded
-from lab.report.model import Finding, FindingKind, Row, Severity
 from lab.report.rows import MeasuredRow, floor_of
-from lab.report.words import PHASES, percent, seconds, start_of, times
+from lab.report.words import percent, seconds, start_of, times
 from lab.spec import FLOOR, Phase
 
 DOMINATES: Final = 0.4
@@ -39,136 +41,36 @@ def own(row: Row) -> float:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Worst:
-    """The rows that a rule is about: each variant's worst first, by the seconds at stake."""
+class WorstRule:
+    """A finding about each variant's worst row, by the seconds at stake."""
 
-    rows: Sequence[Row]
-    cells: Sequence[str]
-    stake_s: float
+    name: str | Callable[[Row], str]
+    """Of its text, or which by the row with the most at stake."""
+    title: str
+    """``{stake}`` and ``{variants}`` are filled in."""
+    stake: Callable[[Row], float | None]
+    """Seconds that could be had back; None when the row is nothing to speak of."""
+    seen: Callable[[Row, Recorded], str]
 
-    @property
-    def names(self) -> str:
-        return ", ".join(row.variant for row in self.rows)
-
-
-def worst(measured: Sequence[MeasuredRow], stake: Callable[[Row], float | None]) -> Worst | None:
-    """The rows where ``stake`` finds seconds; None if it finds none. Emulated rows are left out."""
-    found = [
-        (seconds_, one.row)
-        for one in measured
-        if one.row.n and not one.row.emulated and (seconds_ := stake(one.row)) is not None
-    ]
-    if not found:
-        return None
-    found.sort(key=lambda pair: -pair[0])
-    by_variant: dict[str, Row] = {}
-    for _, row in found:
-        by_variant.setdefault(row.variant, row)
-    return Worst(
-        rows=list(by_variant.values()),
-        cells=[str(row.cell) for _, row in found],
-        stake_s=found[0][0],
-    )
-
-
-def imports(_: Recorded, measured: Sequence[MeasuredRow]) -> Iterator[Finding]:
-    """Importing takes longest."""
-    found = worst(measured, lambda row: _dominating(row, Phase.IMPORTS))
-    if found:
-        yield Finding(
-            kind=FindingKind.IMPORTS_DOMINATE,
-            severity=Severity.WARNING,
-            title=f"Imports are most of the container's own start: {found.names}",
-            seen=_shares(found, Phase.IMPORTS),
-            why="Every start pays for them again, and a small CPU quota stretches them most.",
-            remedy="Import later what the first request does not need, or beside the model load; "
-            "byte-compile the image; prefer a smaller runtime (ONNX Runtime for TensorFlow) and "
-            "a smaller web framework.",
-            stake_s=found.stake_s,
-            cells=found.cells,
-        )
-
-
-def model_load(_: Recorded, measured: Sequence[MeasuredRow]) -> Iterator[Finding]:
-    """Loading the model takes longest."""
-    found = worst(measured, lambda row: _dominating(row, Phase.MODEL_LOAD))
-    if found:
-        yield Finding(
-            kind=FindingKind.MODEL_LOAD_DOMINATES,
-            severity=Severity.WARNING,
-            title=f"Loading the model is most of the container's own start: {found.names}",
-            seen=_shares(found, Phase.MODEL_LOAD),
-            why="It grows with the model and is paid on every start.",
-            remedy="Convert the model to ONNX, store it already optimised, quantise it, or load "
-            "it in a thread while libraries are still being imported.",
-            stake_s=found.stake_s,
-            cells=found.cells,
-        )
-
-
-def opaque(_: Recorded, measured: Sequence[MeasuredRow]) -> Iterator[Finding]:
-    """A foreign image that says nothing of its start."""
-    found = worst(measured, lambda row: None if row.variant == FLOOR else _opaque_s(row))
-    if found:
-        yield Finding(
-            kind=FindingKind.BOOT_OPAQUE,
-            severity=Severity.HINT,
-            title=f"{seconds(found.stake_s)} of boot cannot be told apart: {found.names}",
-            seen="\n".join(
-                f"{row.variant}: imports, model load and server start are one phase of "
-                f"{seconds(row.phases_s[Phase.BOOT])} ({start_of(row)})."
-                for row in found.rows
-            ),
-            why="The container reports no marks, and what cannot be seen cannot be shortened.",
-            remedy="Print the lab_startup line or answer GET /startup as "
-            "services/inference/README.md describes: the standard library is enough.",
-            stake_s=found.stake_s,
-            cells=found.cells,
-        )
-
-
-def throttled(_: Recorded, measured: Sequence[MeasuredRow]) -> Iterator[Finding]:
-    """The CPU quota, not the work, sets the pace."""
-    found = worst(measured, _throttled_s)
-    if found:
-        yield Finding(
-            kind=FindingKind.THROTTLED,
-            severity=Severity.WARNING,
-            title=f"The CPU quota sets the pace: {found.names}",
-            seen="\n".join(
-                f"{row.variant}: throttled for {seconds(row.throttled_s)} (summed over CPUs) in "
-                f"a start of {seconds(own(row))} ({start_of(row)})."
-                for row in found.rows
-            ),
-            why="The tier's CPU share grows with its memory: the time is spent waiting.",
-            remedy="Try a tier with more memory: a start that ends sooner can cost less. "
-            "Otherwise do less work during the start.",
-            stake_s=found.stake_s,
-            cells=found.cells,
-        )
-
-
-def lazy(_: Recorded, measured: Sequence[MeasuredRow]) -> Iterator[Finding]:
-    """The first prediction does what the start should have done."""
-    found = worst(measured, _lazy_s)
-    if found:
-        yield Finding(
-            kind=FindingKind.LAZY_MODEL,
-            severity=Severity.WARNING,
-            title=f"The first prediction does the start's work: {found.names}",
-            seen="\n".join(
-                f"{row.variant}: {seconds(first)} for the first prediction, {seconds(second)} "
-                f"for the second, {times(first / second)} ({start_of(row)})."
-                for row in found.rows
-                if (first := row.phases_s[Phase.FIRST_PREDICTION])
-                and (second := row.second_prediction_s.p50)
-            ),
-            why="/ping answered 200 before the model was ready to predict, so SageMaker sends "
-            "traffic too early and a user waits for what the start had left undone.",
-            remedy="Load the model and run one inference before /ping answers 200.",
-            stake_s=found.stake_s,
-            cells=found.cells,
-        )
+    def __call__(self, recorded: Recorded, measured: Sequence[MeasuredRow]) -> Iterator[Finding]:
+        found = [
+            (taken, one.row)
+            for one in measured
+            if one.row.n and not one.row.emulated and (taken := self.stake(one.row)) is not None
+        ]
+        found.sort(key=lambda pair: -pair[0])
+        worst: dict[str, Row] = {}
+        for _, row in found:
+            worst.setdefault(row.variant, row)
+        if found:
+            most, first = found[0]
+            yield finding(
+                self.name if isinstance(self.name, str) else self.name(first),
+                title=self.title.format(stake=seconds(most), variants=", ".join(worst)),
+                seen="\n".join(f"{v}: {self.seen(row, recorded)}" for v, row in worst.items()),
+                stake_s=most,
+                cells=[row for _, row in found],
+            )
 
 
 def floor(_: Recorded, measured: Sequence[MeasuredRow]) -> Iterator[Finding]:
@@ -183,25 +85,14 @@ def floor(_: Recorded, measured: Sequence[MeasuredRow]) -> Iterator[Finding]:
     if not pairs:
         return
     taken, least_s, quickest = min(pairs, key=lambda pair: pair[0])
-    yield Finding(
-        kind=FindingKind.FLOOR_SHARE,
-        severity=Severity.HINT,
+    yield finding(
+        "floor_share",
         title=f"{percent(least_s / taken)} of the quickest start is the engine's own",
         seen=f"{quickest.variant} takes {seconds(taken)}, a container that only answers takes "
         f"{seconds(least_s)} ({start_of(quickest)}).",
-        why="No packaging gets below the floor: what is above it is what can still be won.",
-        remedy="Work on what is above it, unless that is already small.",
         stake_s=max(taken - least_s, 0.0),
-        cells=[str(quickest.cell)],
+        cells=[quickest],
     )
-
-
-def _shares(found: Worst, phase: Phase) -> str:
-    return "\n".join(
-        f"{row.variant}: {PHASES[phase]} takes {seconds(row.phases_s[phase])} of "
-        f"{seconds(own(row))}, {percent(row.phases_s[phase] / own(row))} ({start_of(row)})."
-        for row in found.rows
-    ).replace("imports takes", "imports take")
 
 
 def _dominating(row: Row, phase: Phase) -> float | None:
@@ -211,7 +102,8 @@ def _dominating(row: Row, phase: Phase) -> float | None:
 
 def _opaque_s(row: Row) -> float | None:
     boot = row.phases_s.get(Phase.BOOT, 0.0)
-    return boot if boot >= MATTERS_S and boot >= OPAQUE * own(row) else None
+    lasting = boot >= MATTERS_S and boot >= OPAQUE * own(row)
+    return boot if lasting and row.variant != FLOOR else None
 
 
 def _throttled_s(row: Row) -> float | None:
@@ -227,11 +119,55 @@ def _lazy_s(row: Row) -> float | None:
     return first - second
 
 
-RULES: Final[Sequence[Callable[[Recorded, Sequence[MeasuredRow]], Iterator[Finding]]]] = (
-    imports,
-    model_load,
-    opaque,
-    throttled,
-    lazy,
+def _lazy_seen(row: Row, _: Recorded) -> str:
+    first, second = row.phases_s[Phase.FIRST_PREDICTION], row.second_prediction_s.p50 or 0.0
+    return (
+        f"{seconds(first)} for the first prediction, {seconds(second)} for the second, "
+        f"{times(first / second)} ({start_of(row)})."
+    )
+
+
+def _share(row: Row, phase: Phase) -> str:
+    taken, whole = row.phases_s[phase], own(row)
+    return f"{seconds(taken)} of {seconds(whole)}, {percent(taken / whole)} ({start_of(row)})."
+
+
+RULES: Final = (
+    WorstRule(
+        name="imports_dominate",
+        title="Imports are most of the container's own start: {variants}",
+        stake=lambda row: _dominating(row, Phase.IMPORTS),
+        seen=lambda row, _: f"imports take {_share(row, Phase.IMPORTS)}",
+    ),
+    WorstRule(
+        name="model_load_dominates",
+        title="Loading the model is most of the container's own start: {variants}",
+        stake=lambda row: _dominating(row, Phase.MODEL_LOAD),
+        seen=lambda row, _: f"model load takes {_share(row, Phase.MODEL_LOAD)}",
+    ),
+    WorstRule(
+        name="boot_opaque",
+        title="{stake} of boot cannot be told apart: {variants}",
+        stake=_opaque_s,
+        seen=lambda row, _: (
+            "imports, model load and server start are one phase of "
+            f"{seconds(row.phases_s[Phase.BOOT])} ({start_of(row)})."
+        ),
+    ),
+    WorstRule(
+        name="throttled",
+        title="The CPU quota sets the pace: {variants}",
+        stake=_throttled_s,
+        seen=lambda row, _: (
+            f"throttled for {seconds(row.throttled_s)} (summed over CPUs) in a "
+            f"start of {seconds(own(row))} ({start_of(row)})."
+        ),
+    ),
+    WorstRule(
+        name="lazy_model",
+        title="The first prediction does the start's work: {variants}",
+        stake=_lazy_s,
+        seen=_lazy_seen,
+    ),
     floor,
 )

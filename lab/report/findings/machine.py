@@ -1,11 +1,12 @@
 """What the machine does to the figures: its clocks, its limits, its stand-ins."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Final
 
 from lab.coldstart.record import Sample
+from lab.coldstart.summary import Finding, Row, Severity
+from lab.report.findings.texts import finding
 from lab.report.load import Recorded
-from lab.report.model import Finding, FindingKind, Row, Severity
 from lab.report.rows import MeasuredRow, container
 from lab.report.words import count_bytes, percent, plural, seconds, tier
 from lab.spec import Tier
@@ -21,15 +22,11 @@ def no_container(recorded: Recorded, _: Sequence[MeasuredRow]) -> Iterator[Findi
     """The process engine."""
     if container(recorded.run):
         return
-    yield Finding(
-        kind=FindingKind.NO_CONTAINER,
-        severity=Severity.WARNING,
+    yield finding(
+        "no_container",
         title="No container: plain processes were measured",
         seen="A virtual environment stood in for each image; nothing was pulled or created, and "
         "no container was started.",
-        why="Interpreter, imports, model load and predictions are real; what an engine and a "
-        "registry add is missing, and sizes are unpacked folders.",
-        remedy="Run it where a Docker Engine is allowed: lab engine up.",
     )
 
 
@@ -46,15 +43,13 @@ def memory(_: Recorded, measured: Sequence[MeasuredRow]) -> Iterator[Finding]:
                 near.setdefault(one.row.variant, []).append((share, one.row))
     for variant, found in near.items():
         share, row = max(found, key=lambda pair: pair[0])
-        yield Finding(
-            kind=FindingKind.MEMORY,
+        yield finding(
+            "memory",
             severity=Severity.SERIOUS if share >= TOO_NEAR else Severity.WARNING,
             title=f"{variant}: peak memory at {percent(share)} of the tier's",
             seen=f"{count_bytes(row.peak_memory_bytes)} of {tier(row.tier)} ({row.model}, "
             f"{row.start_kind}).",
-            why="A larger payload or one more worker and the kernel kills it (exit code 137).",
-            remedy="Take the next tier, or fewer workers, or a lighter runtime.",
-            cells=[str(each.cell) for _, each in found],
+            cells=[each for _, each in found],
         )
 
 
@@ -72,15 +67,12 @@ def capped(recorded: Recorded, measured: Sequence[MeasuredRow]) -> Iterator[Find
         return
     tiers = list(dict.fromkeys(row.tier for row in rows))
     asked = _tier(tiers[-1]).cpus or 0.0
-    yield Finding(
-        kind=FindingKind.CPU_CAPPED,
-        severity=Severity.WARNING,
+    yield finding(
+        "cpu_capped",
         title=f"{plural(len(tiers), 'tier')} with more CPU than this machine has",
         seen=f"{tier(tiers[-1])} stands for {asked:.2f} vCPU (memory / 1769 MB, Lambda's "
         f"documented ratio; AWS publishes none for SageMaker serverless); here are {there:g}.",
-        why="Such tiers all ran with the same CPU, so they look alike here and need not on AWS.",
-        remedy="Use a machine with more cores for them.",
-        cells=[str(row.cell) for row in rows],
+        cells=rows,
     )
 
 
@@ -90,14 +82,10 @@ def clock(recorded: Recorded, measured: Sequence[MeasuredRow]) -> Iterator[Findi
     offset = _number(engine.get("clock_offset_s"))
     error = _number(engine.get("clock_error_s"))
     if max(abs(offset), error) > CLOCK_S:
-        yield Finding(
-            kind=FindingKind.CLOCK,
-            severity=Severity.WARNING,
+        yield finding(
+            "clock",
             title="The engine's clock is not ours",
             seen=f"It differs by {seconds(offset)}, known to {seconds(error)}.",
-            why="Marks taken inside and outside the container are set on one line: phases that "
-            "cross the border (start, serve) are off by as much.",
-            remedy="Synchronise the clocks, or use an engine on this machine.",
             stake_s=max(abs(offset), error),
         )
     torn = [
@@ -108,16 +96,12 @@ def clock(recorded: Recorded, measured: Sequence[MeasuredRow]) -> Iterator[Findi
     ]
     if torn:
         share, sample = max(torn, key=lambda pair: pair[0])
-        yield Finding(
-            kind=FindingKind.CLOCK,
-            severity=Severity.SERIOUS,
+        yield finding(
+            "torn",
             title=f"{plural(len(torn), 'sample')} whose phases do not add up",
             seen=f"Trial {sample.trial}{' (emulated)' * sample.emulated}: the phases differ from "
             f"the wall time by {percent(share)}.",
-            why="The marks and a monotonic clock must tell the same time within 2 % and "
-            "the error bar.",
-            remedy="Look for a clock that was set during the run; repeat it.",
-            cells=list(dict.fromkeys(str(sample.cell) for _, sample in torn)),
+            cells=[sample.cell for _, sample in torn],
         )
 
 
@@ -133,9 +117,8 @@ def emulated(recorded: Recorded, measured: Sequence[MeasuredRow]) -> Iterator[Fi
         made = sum(row.n + row.warm_up + row.failures for row in rows)
         bad = sum(row.failures for row in rows)
         native = recorded.run.engine.get("platform") or "another platform"
-        yield Finding(
-            kind=FindingKind.EMULATED,
-            severity=Severity.WARNING,
+        yield finding(
+            "emulated",
             title=f"{plural(len(rows), 'row')} under emulation (QEMU)",
             seen=f"{', '.join(dict.fromkeys(row.platform for row in rows))} on an engine of "
             f"{native}: "
@@ -144,13 +127,7 @@ def emulated(recorded: Recorded, measured: Sequence[MeasuredRow]) -> Iterator[Fi
                 if made
                 else "no trial yet."
             ),
-            why="QEMU translates each instruction, which is slower by a factor that nobody knows "
-            "and that differs from phase to phase: such timings prove that an image starts, not "
-            "how fast. They stand in a table of their own, labelled emulated, and in no table or "
-            "plot of latencies, ratios or costs. Sizes and layers are exact and count in full.",
-            remedy="Run the same plan on a machine of that architecture, copy its run folder here "
-            "and set both side by side: lab report join RUN RUN.",
-            cells=[str(row.cell) for row in rows],
+            cells=rows,
         )
 
 
@@ -162,7 +139,7 @@ def _number(value: object) -> float:
     return float(value) if isinstance(value, int | float) else 0.0
 
 
-RULES: Final[Sequence[Callable[[Recorded, Sequence[MeasuredRow]], Iterator[Finding]]]] = (
+RULES: Final = (
     no_container,
     memory,
     capped,

@@ -1,12 +1,13 @@
 """How far the samples themselves can be trusted."""
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Final
 
 from lab.coldstart.record import FailureKind, Sample
+from lab.coldstart.summary import Finding
+from lab.report.findings.texts import finding
 from lab.report.load import Recorded
-from lab.report.model import Finding, FindingKind, Severity
 from lab.report.rows import MeasuredRow
 from lab.report.words import percent, plural, seconds
 from lab.spec import StartKind
@@ -20,19 +21,6 @@ NOISE: Final = 0.1
 PROBE_SHARE: Final = 0.05
 
 _LOG_LINES = 3
-
-_WHY: Final = (
-    "A failed start is a sample too: the quantiles are of the starts that succeeded and flatter "
-    "the variant."
-)
-_EMULATED_WHY: Final = (
-    "The fault may be the image's or QEMU's, under which a start of a second can take minutes and "
-    "run into its time limits."
-)
-_EMULATED_REMEDY: Final = (
-    " If it ran out of time: again when nothing else runs here, with a longer --ready-timeout, or "
-    "on a machine of that architecture."
-)
 
 _REMEDIES: Final = {
     FailureKind.ENGINE: "Read the message; lab doctor checks the engine.",
@@ -55,13 +43,11 @@ def incomplete(recorded: Recorded, _: Sequence[MeasuredRow]) -> Iterator[Finding
     if made >= planned:
         return
     torn = " The last line was cut off while being written and is left out." * recorded.torn
-    yield Finding(
-        kind=FindingKind.INCOMPLETE,
-        severity=Severity.WARNING,
+    yield finding(
+        "incomplete",
+        run=recorded.run.id,
         title=f"The run is incomplete: {made} of {plural(planned, 'trial')}",
         seen=f"{plural(planned - made, 'planned trial')} left no sample.{torn}",
-        why="Cells have fewer samples than planned, and the last blocks are not balanced.",
-        remedy=f"Go on with: lab coldstart run --resume {recorded.run.id}",
     )
 
 
@@ -85,15 +71,13 @@ def failures(_: Recorded, measured: Sequence[MeasuredRow]) -> Iterator[Finding]:
         code = "" if last.exit_code is None else f" Exit code {last.exit_code}."
         ping = "" if last.last_ping_status is None else f" Last /ping: {last.last_ping_status}."
         log = " / ".join(last.log_tail.strip().splitlines()[-_LOG_LINES:])
-        yield Finding(
-            kind=FindingKind.FAILURES,
-            severity=Severity.SERIOUS,
+        yield finding(
+            "failures_emulated" if bad[-1].emulated else "failures",
+            remedy=_REMEDIES[kind],
             title=f"{variant}: {len(bad)} of {plural(tried[variant], 'trial')} failed "
             f"({kind.replace('_', ' ')})",
             seen=f"{last.message}{code}{ping}" + (f" It last said: {log}" if log else ""),
-            why=_EMULATED_WHY if bad[-1].emulated else _WHY,
-            remedy=_REMEDIES[kind] + (_EMULATED_REMEDY if bad[-1].emulated else ""),
-            cells=list(dict.fromkeys(str(sample.cell) for sample in bad)),
+            cells=[sample.cell for sample in bad],
         )
 
 
@@ -106,14 +90,11 @@ def skipped(_: Recorded, measured: Sequence[MeasuredRow]) -> Iterator[Finding]:
     for reason, left_out in groups.items():
         kinds = list(dict.fromkeys(sample.cell.start_kind for sample in left_out))
         names = ", ".join(StartKind(kind) for kind in kinds)
-        yield Finding(
-            kind=FindingKind.SKIPPED,
-            severity=Severity.HINT,
+        yield finding(
+            "skipped",
             title=f"Not measured here: {names}",
             seen=f"{plural(len(left_out), 'trial')} skipped: {reason}",
-            why="Tables and plots have no figures for it; nothing was estimated in its place.",
-            remedy="lab doctor says what the machine would need for it.",
-            cells=list(dict.fromkeys(str(sample.cell) for sample in left_out)),
+            cells=[sample.cell for sample in left_out],
         )
 
 
@@ -123,29 +104,26 @@ def few(recorded: Recorded, measured: Sequence[MeasuredRow]) -> Iterator[Finding
     poor = [row for row in counted if row.n < ENOUGH]
     if poor:
         least = min(row.n for row in poor)
-        yield Finding(
-            kind=FindingKind.FEW_SAMPLES,
-            severity=Severity.WARNING,
+        yield finding(
+            "few_samples",
+            enough=ENOUGH,
+            for_p90=samples_for(0.9),
             title=f"{len(poor)} of {plural(len(counted), 'row')} have fewer than {ENOUGH} samples",
             seen=f"As few as {least}: smallest to largest then holds the true median with "
             f"{percent(1 - 0.5 ** (least - 1))} only.",
-            why="Their intervals fall short of 95 %, and a difference must be gross to show.",
-            remedy=f"Repeat at least {ENOUGH} times; {samples_for(0.9)} give a bound on p90.",
-            cells=[str(row.cell) for row in poor],
+            cells=poor,
         )
     wanted = recorded.run.plan.get("quantile")
     if isinstance(wanted, float) and 0.5 < wanted < 1:
         short = [row for row in counted if row.n < samples_for(wanted)]
         if short:
-            yield Finding(
-                kind=FindingKind.FEW_SAMPLES,
-                severity=Severity.WARNING,
+            yield finding(
+                "few_for_quantile",
+                needed=samples_for(wanted),
                 title=f"Too few samples for p{wanted * 100:g}",
                 seen=f"A 95 % bound on it needs {samples_for(wanted)}; the poorest row has "
                 f"{min(row.n for row in short)}.",
-                why="A quantile beyond what n supports is little more than the largest value.",
-                remedy=f"Repeat {samples_for(wanted)} times, or ask for a lower quantile.",
-                cells=[str(row.cell) for row in short],
+                cells=short,
             )
 
 
@@ -162,15 +140,12 @@ def drifting(recorded: Recorded, measured: Sequence[MeasuredRow]) -> Iterator[Fi
     if moved is None or moved.p > DRIFT_P or abs(moved.change) < DRIFT_CHANGE:
         return
     slower = moved.change > 0
-    yield Finding(
-        kind=FindingKind.DRIFT,
-        severity=Severity.WARNING,
+    yield finding(
+        "drift",
         title=f"The machine got {'slower' if slower else 'quicker'} during the run",
         seen=f"The last third of the trials took {percent(abs(moved.change))} "
         f"{'longer' if slower else 'less'} than the first, each against its own row's median "
         f"(Spearman {moved.rho:+.2f}, p = {moved.p:.2g}).",
-        why="Trials are interleaved, so ratios bear it, but absolute seconds depend on the hour.",
-        remedy="Let the machine rest, close what else runs, repeat; trust ratios over seconds.",
         stake_s=abs(moved.change)
         * median([m.row.total_s.p50 or 0.0 for m in measured if m.row.n and not m.row.emulated]),
     )
@@ -188,17 +163,13 @@ def outlying(_: Recorded, measured: Sequence[MeasuredRow]) -> Iterator[Finding]:
         if sample.trial in one.row.outliers and sample.total_s is not None
     ]
     away, sample, one = max(far, key=lambda item: abs(item[0]))
-    yield Finding(
-        kind=FindingKind.OUTLIERS,
-        severity=Severity.HINT,
+    yield finding(
+        "outliers",
         title=f"{plural(len(far), 'outlier')} among the samples",
         seen=f"The farthest: trial {sample.trial}, {one.row.variant} {one.row.start_kind}, took "
         f"{seconds(sample.total_s)} where the median is {seconds(one.row.total_s.p50)}.",
-        why="They are part of every figure (medians hardly move); starts like these also happen "
-        "in production.",
-        remedy="See in the plot whether they come in a row (something else ran) or alone.",
         stake_s=abs(away),
-        cells=[str(found.row.cell) for found in rows],
+        cells=[found.row for found in rows],
     )
 
 
@@ -215,16 +186,13 @@ def noisy(_: Recorded, measured: Sequence[MeasuredRow]) -> Iterator[Finding]:
         return
     worst = max(rows, key=lambda row: row.total_s.relative_spread or 0.0)
     wide = worst.total_s.relative_spread or 0.0
-    yield Finding(
-        kind=FindingKind.NOISE,
-        severity=Severity.WARNING,
+    yield finding(
+        "noise",
         title=f"High spread in {plural(len(rows), 'row')}",
         seen=f"Up to {percent(wide)} of the median ({worst.variant}, {worst.start_kind}), by the "
         "median absolute deviation.",
-        why="Small differences drown in it: intervals are wide.",
-        remedy="Close what else runs on the machine, repeat more often, or use a quieter machine.",
         stake_s=wide * (worst.total_s.p50 or 0.0),
-        cells=[str(row.cell) for row in rows],
+        cells=rows,
     )
 
 
@@ -240,21 +208,17 @@ def probing(_: Recorded, measured: Sequence[MeasuredRow]) -> Iterator[Finding]:
     if not rows:
         return
     worst = min(rows, key=lambda row: row.total_s.p50 or 0.0)
-    yield Finding(
-        kind=FindingKind.PROBE,
-        severity=Severity.HINT,
+    yield finding(
+        "probe",
         title="The probe interval is a visible part of the quickest starts",
         seen=f"Probes {seconds(worst.probe_interval_s)} apart on a start of "
         f"{seconds(worst.total_s.p50)} ({worst.variant}, {worst.start_kind}).",
-        why="A start can only be seen to be ready at a probe: that is its error bar, and "
-        "differences below it are not shown.",
-        remedy="Read such rows with the error bar in mind.",
         stake_s=worst.probe_interval_s,
-        cells=[str(row.cell) for row in rows],
+        cells=rows,
     )
 
 
-RULES: Final[Sequence[Callable[[Recorded, Sequence[MeasuredRow]], Iterator[Finding]]]] = (
+RULES: Final = (
     incomplete,
     failures,
     skipped,

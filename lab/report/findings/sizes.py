@@ -1,12 +1,14 @@
 """What an image's bytes cost, and what is in them."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
+from statistics import linear_regression
 from typing import Final
 
-from lab.coldstart.record import ImageRecord, Run
-from lab.report.findings.boot import worst
+from lab.coldstart.record import Run
+from lab.coldstart.summary import Finding, Row
+from lab.report.findings.boot import WorstRule
+from lab.report.findings.texts import finding
 from lab.report.load import Recorded
-from lab.report.model import Finding, FindingKind, Row, Severity
 from lab.report.rows import MeasuredRow
 from lab.report.words import count_bytes, percent, plural, seconds, tier
 from lab.spec import FLOOR, Phase, StartKind
@@ -19,31 +21,6 @@ FULL_LINK: Final = 0.7
 
 _COMMAND_WIDTH = 90
 _FEWEST = 3
-
-
-def pull(recorded: Recorded, measured: Sequence[MeasuredRow]) -> Iterator[Finding]:
-    """Getting the image takes longer than starting it."""
-    images = {(image.variant, image.platform): image for image in recorded.run.images}
-    found = worst(measured, _dominating)
-    if found:
-        yield Finding(
-            kind=FindingKind.PULL_DOMINATES,
-            severity=Severity.WARNING,
-            title=f"Getting the image is most of a pull start: {found.names}",
-            seen="\n".join(
-                f"{row.variant}: {percent(_pulling(row) / (row.total_s.p50 or 1.0))}, "
-                f"{seconds(row.phases_s.get(Phase.IMAGE_PULL))} to download and "
-                f"{seconds(row.phases_s.get(Phase.IMAGE_UNPACK))} more to unpack "
-                f"{count_bytes(row.image_compressed_bytes)}{_link(row, recorded.run)}."
-                f"{_largest(images.get((row.variant, row.platform)))}"
-                for row in found.rows
-            ),
-            why="A machine that has never seen the image waits for its bytes before anything "
-            "else; that is the case SageMaker's users meet after scaling out.",
-            remedy=_remedy(found.rows[0]),
-            stake_s=found.stake_s,
-            cells=found.cells,
-        )
 
 
 def bytes_and_time(_: Recorded, measured: Sequence[MeasuredRow]) -> Iterator[Finding]:
@@ -62,19 +39,18 @@ def bytes_and_time(_: Recorded, measured: Sequence[MeasuredRow]) -> Iterator[Fin
     for (model, _platform, memory), points in by_group.items():
         if len(points) < _FEWEST:
             continue
-        slope = _slope(points)
-        widest = max(x for x, _ in points) - min(x for x, _ in points)
+        least, most = min(x for x, _ in points), max(x for x, _ in points)
+        if least == most:
+            continue
+        slope = linear_regression(*zip(*points, strict=True)).slope
+        widest = most - least
         if slope <= 0 or slope * widest < MATTERS_S:
             continue
-        yield Finding(
-            kind=FindingKind.BYTES_AND_TIME,
-            severity=Severity.HINT,
+        yield finding(
+            "bytes_and_time",
             title=f"Each 100 MB of compressed image costs about {seconds(slope)} when pulled",
             seen=f"Least squares over {plural(len(points), 'image')} of "
-            f"{count_bytes(min(x for x, _ in points) * 1e8)} to "
-            f"{count_bytes(max(x for x, _ in points) * 1e8)} ({model}, {tier(memory)}).",
-            why="It prices a layer before it is built: multiply its compressed size.",
-            remedy="Take out what weighs most first: the table of layers names it.",
+            f"{count_bytes(least * 1e8)} to {count_bytes(most * 1e8)} ({model}, {tier(memory)}).",
             stake_s=slope * widest,
         )
         return
@@ -91,7 +67,19 @@ def _dominating(row: Row) -> float | None:
     return taken if lasting and row.variant != FLOOR else None
 
 
-def _largest(image: ImageRecord | None) -> str:
+def _pull_seen(row: Row, recorded: Recorded) -> str:
+    return (
+        f"{percent(_pulling(row) / (row.total_s.p50 or 1.0))}, "
+        f"{seconds(row.phases_s.get(Phase.IMAGE_PULL))} to download and "
+        f"{seconds(row.phases_s.get(Phase.IMAGE_UNPACK))} more to unpack "
+        f"{count_bytes(row.image_compressed_bytes)}{_link(row, recorded.run)}."
+        f"{_largest_layer(row, recorded.run)}"
+    )
+
+
+def _largest_layer(row: Row, run: Run) -> str:
+    cell = (row.variant, row.platform)
+    image = next((one for one in run.images if (one.variant, one.platform) == cell), None)
     if image is None or not image.layers:
         return ""
     largest = max(image.layers, key=lambda layer: layer.compressed_bytes or layer.unpacked_bytes)
@@ -118,27 +106,17 @@ def _link(row: Row, run: Run) -> str:
     return f" (downloading at {percent(rate / link)} of {format_rate(link)}: {limit})"
 
 
-def _remedy(row: Row) -> str:
-    unpack = row.phases_s.get(Phase.IMAGE_UNPACK, 0.0)
-    if unpack > row.phases_s.get(Phase.IMAGE_PULL, 0.0):
-        return (
-            "Unpacking is the larger part: fewer and smaller files help more than a faster "
-            "link. Leave build tools, caches, tests and debug symbols out of the last stage."
-        )
-    return (
-        "Make the image smaller: build in two stages, leave out what is not needed at run time, "
-        "choose a smaller runtime. The table of layers says where the bytes are."
-    )
+def _larger_part(row: Row) -> str:
+    unpack, download = (row.phases_s.get(p, 0.0) for p in (Phase.IMAGE_UNPACK, Phase.IMAGE_PULL))
+    return "unpack_dominates" if unpack > download else "pull_dominates"
 
 
-def _slope(points: Sequence[tuple[float, float]]) -> float:
-    middle = sum(x for x, _ in points) / len(points)
-    height = sum(y for _, y in points) / len(points)
-    across = sum((x - middle) ** 2 for x, _ in points)
-    return sum((x - middle) * (y - height) for x, y in points) / across if across else 0.0
-
-
-RULES: Final[Sequence[Callable[[Recorded, Sequence[MeasuredRow]], Iterator[Finding]]]] = (
-    pull,
+RULES: Final = (
+    WorstRule(
+        name=_larger_part,
+        title="Getting the image is most of a pull start: {variants}",
+        stake=_dominating,
+        seen=_pull_seen,
+    ),
     bytes_and_time,
 )

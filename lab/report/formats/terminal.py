@@ -1,30 +1,27 @@
 """A run's results on a terminal."""
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from rich.console import Group as Lines
 from rich.console import RenderableType
-from rich.table import Table
+from rich.table import Column
 from rich.text import Text
 
-from lab.images.variants import BASELINE
-from lab.report.comparisons import smallest_image
-from lab.report.formats.markdown import target_value
-from lab.report.model import (
+from lab.coldstart.summary import (
     Against,
     Comparison,
     Finding,
-    Quantity,
-    Reached,
     Row,
     Severity,
-    Summary,
 )
+from lab.images.variants import BASELINE
+from lab.report.comparisons import smallest_image
+from lab.report.document import Cell, Table, right
+from lab.report.formats import tables
 from lab.report.rows import Group, groups
-from lab.report.summary import Results, summarise
-from lab.report.targets import worth_showing
+from lab.report.summary import summarise
 from lab.report.words import (
     KINDS,
     PHASES,
@@ -33,10 +30,9 @@ from lab.report.words import (
     percent,
     plural,
     seconds,
-    tier,
     times,
 )
-from lab.spec import PHASE_COLOURS, Phase, Platform
+from lab.spec import PHASE_COLOURS, Phase, StartKind
 
 _BAR = 16
 _FINDINGS = 4
@@ -47,63 +43,61 @@ def summary_table(run_dir: Path) -> RenderableType:
 
     Raises ``UsageError`` for a folder that is no run.
     """
-    return render(summarise(run_dir))
-
-
-def render(results: Results) -> RenderableType:
-    """The same, of results that are there already."""
+    results = summarise(run_dir)
     summary = results.summary
     aside = "" if summary.run.container else " — no container"
-    timed = [one for one in results.measured if not one.row.emulated]
     parts: list[RenderableType] = []
-    for group in groups(timed):
-        parts += [_table(group, summary.comparisons, aside), ""]
-    shown = [phase for phase in Phase if any(phase in one.row.phases_s for one in timed)]
+    for group in groups(results.native):
+        parts += [_group_table(group, summary.comparisons, aside).to_terminal(), ""]
+    shown = [phase for phase in Phase if any(phase in one.row.phases_s for one in results.native)]
     if shown:
         parts += [_legend(shown), ""]
-    emulated = [row for row in summary.rows if row.emulated]
-    if emulated:
-        parts += [_emulated(emulated, aside), ""]
-    sizes = [one for one in summary.comparisons if one.against is Against.PLATFORM]
-    if sizes:
-        parts += [_platforms(sizes, summary.rows, aside), ""]
+    for table in (tables.emulated(summary.rows), tables.sizes_by_platform(summary)):
+        parts += _titled(table, aside)
     parts += [Text(summary.headline.text, style="bold"), Text(summary.headline.detail, "dim")]
-    if worth_showing(summary.targets):
-        parts += ["", _targets(summary, aside)]
+    parts += ["", *_titled(tables.targets(summary.targets), aside)][:-1]
     if summary.findings:
         parts += ["", *_findings(summary.findings)]
     return Lines(*parts)
 
 
-def _table(group: Group, comparisons: Sequence[Comparison], aside: str) -> Table:
+def _titled(table: Table, aside: str) -> Sequence[RenderableType]:
+    """Nothing at all when it has no rows."""
+    titled = replace(table, title=f"{table.title}{aside}")
+    return [titled.to_terminal(), ""] if table.rows else []
+
+
+def _group_table(group: Group, comparisons: Sequence[Comparison], aside: str) -> Table:
     """Fits 80 columns: a heading row per start kind, failures beside n where there are any."""
-    title = f"{' and '.join(group.models)} · {group.platform} · {tier(group.tier)}{aside}"
-    table = Table(title=title, title_justify="left", title_style="bold", box=None, pad_edge=False)
-    against = _reference(group)
-    table.add_column("", no_wrap=True, max_width=26)
-    table.add_column("image", justify="right", style="dim", no_wrap=True)
-    table.add_column("n", justify="right", no_wrap=True)
-    table.add_column("median", justify="right", style="bold", no_wrap=True)
-    table.add_column("interval", justify="right", style="dim")
-    table.add_column(against.heading, justify="right", no_wrap=True)
-    table.add_column("phases", no_wrap=True, min_width=_BAR)
+    heading, ratios = _ratios(group, comparisons)
+    rows: list[Sequence[Cell]] = []
     for kind in group.kinds:
-        rows = [one.row for one in group.of(kind)]
-        longest = max((sum(row.phases_s.values()) for row in rows), default=0.0)
-        coverage = _common_coverage(rows)
+        members = [one.row for one in group.of(kind)]
+        longest = max((sum(row.phases_s.values()) for row in members), default=0.0)
+        coverage = _common_coverage(members)
         said = f"at {coverage}" if coverage else ""
-        table.add_row(Text(KINDS[kind], "bold cyan"), "", "", "", said)
-        for row in rows:
-            table.add_row(
+        rows.append([Text(KINDS[kind], "bold cyan"), "", "", "", said, "", ""])
+        rows += [
+            [
                 f" {row.variant}",
                 count_bytes(row.image_compressed_bytes or row.image_unpacked_bytes),
                 _trials(row),
                 "skipped" if row.skipped and not row.n else seconds(row.total_s.p50),
                 median_interval(row).removesuffix(f" ({coverage})"),
-                against.ratio(row, comparisons),
+                ratios.get((row.variant, row.model, row.start_kind), ""),
                 _bar(row, longest),
-            )
-    return table
+            ]
+            for row in members
+        ]
+    return Table(
+        title=f"{group.title}{aside}",
+        columns=[
+            *("", right("image", style="dim"), "n", right("median", style="bold")),
+            *(right("interval", style="dim", wrap=True), heading),
+            Column("phases", no_wrap=True, min_width=_BAR),
+        ],
+        rows=rows,
+    )
 
 
 def _common_coverage(rows: Sequence[Row]) -> str | None:
@@ -122,32 +116,21 @@ def _trials(row: Row) -> Text:
     return text.append(f" ✗{row.failures}", "bold red") if row.failures else text
 
 
-@dataclass(frozen=True, kw_only=True)
-class _Reference:
-    """What the ratio column divides by, or is divided by."""
-
-    heading: str
-    against: Against
-
-    def ratio(self, row: Row, comparisons: Sequence[Comparison]) -> str:
-        """The row's ratio, if there is one."""
-        for one in comparisons:
-            if self.against is Against.BASELINE:
-                mine = (one.denominator, one.denominator_model) == (row.variant, row.model)
-            else:
-                mine = (one.numerator, one.model) == (row.variant, row.model)
-            where = (one.platform, one.tier, one.start_kind)
-            here = where == (row.platform, row.tier, row.start_kind)
-            if one.against is self.against and mine and here:
-                return times(one.ratio)
-        return ""
-
-
-def _reference(group: Group) -> _Reference:
-    if any(one.row.variant == BASELINE for one in group.members):
-        return _Reference(heading="baseline /", against=Against.BASELINE)
+def _ratios(
+    group: Group, comparisons: Sequence[Comparison]
+) -> tuple[str, Mapping[tuple[str, str | None, StartKind | None], str]]:
+    """What the ratio column divides or is divided by, and each row's ratio, if it has one."""
+    baseline = any(one.row.variant == BASELINE for one in group.members)
+    against = Against.BASELINE if baseline else Against.SMALLEST
+    found: dict[tuple[str, str | None, StartKind | None], str] = {}
+    for one in comparisons:
+        if one.against is against and (one.platform, one.tier) == (group.platform, group.tier):
+            mine = (
+                (one.denominator, one.denominator_model) if baseline else (one.numerator, one.model)
+            )
+            found.setdefault((*mine, one.start_kind), times(one.ratio))
     least = smallest_image(group.members)
-    return _Reference(heading=f"/ {least}" if least else "", against=Against.SMALLEST)
+    return "baseline /" if baseline else f"/ {least}" if least else "", found
 
 
 def _bar(row: Row, longest: float) -> Text:
@@ -169,84 +152,6 @@ def _legend(shown: Sequence[Phase]) -> Text:
     for phase in shown:
         text.append("█ ", PHASE_COLOURS[phase].either).append(f"{PHASES[phase]}  ", "dim")
     return text
-
-
-def _emulated(rows: Sequence[Row], aside: str) -> RenderableType:
-    """Labelled and apart: nothing that divides or ranks stands in this table."""
-    table = Table(
-        title=f"Emulated (QEMU): no times to go by{aside}",
-        title_justify="left",
-        title_style="bold yellow",
-        box=None,
-        pad_edge=False,
-    )
-    table.add_column("", no_wrap=True, max_width=26)
-    table.add_column("platform", no_wrap=True)
-    table.add_column("tier", no_wrap=True)
-    table.add_column("start", no_wrap=True)
-    table.add_column("n", justify="right", no_wrap=True)
-    table.add_column("p50, emulated", justify="right", style="dim italic", no_wrap=True)
-    for row in rows:
-        table.add_row(
-            *(f" {row.variant}", row.platform.arch, tier(row.tier), KINDS[row.start_kind]),
-            _trials(row),
-            "skipped" if row.skipped and not row.n else seconds(row.total_s.p50),
-        )
-    return table
-
-
-def _platforms(found: Sequence[Comparison], rows: Sequence[Row], aside: str) -> Table:
-    """Image bytes by platform: exact, emulated or not."""
-    table = Table(
-        title=f"Image sizes by platform{aside}",
-        title_justify="left",
-        title_style="bold",
-        box=None,
-        pad_edge=False,
-    )
-    table.add_column("", no_wrap=True, max_width=26)
-    table.add_column("")
-    for heading in ("amd64", "arm64", "arm64 / amd64"):
-        table.add_column(heading, justify="right", no_wrap=True)
-    sizes = {
-        (row.variant, row.platform, quantity): getattr(row, quantity)
-        for row in rows
-        for quantity in (Quantity.COMPRESSED, Quantity.UNPACKED)
-    }
-    for one in found:
-        variant = one.variant or ""
-        table.add_row(
-            f" {variant}",
-            "compressed" if one.quantity is Quantity.COMPRESSED else "unpacked",
-            *(count_bytes(sizes[variant, each, one.quantity]) for each in Platform),
-            times(one.ratio),
-        )
-    return table
-
-
-def _targets(summary: Summary, aside: str) -> Table:
-    table = Table(
-        title=f"Figures to reach{aside}",
-        title_justify="left",
-        title_style="bold",
-        box=None,
-        pad_edge=False,
-    )
-    table.add_column("")
-    table.add_column("goal", justify="right", no_wrap=True)
-    table.add_column("this run", justify="right", style="bold", no_wrap=True)
-    table.add_column("")
-    table.add_column("the study", style="dim")
-    styles = {Reached.YES: "green", Reached.NO: "red", Reached.UNMEASURED: "dim"}
-    for one in summary.targets:
-        table.add_row(
-            one.what,
-            one.goal,
-            target_value(one),
-            Text(one.reached, styles[one.reached]),
-            one.published or "",
-        )
-    return table
 
 
 def _findings(findings: Sequence[Finding]) -> Iterator[RenderableType]:

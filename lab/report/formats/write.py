@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Final
 
+from lab.coldstart.summary import SUMMARY_FILE
 from lab.report.formats.markdown import to_markdown
 from lab.report.page.html import render
 from lab.report.summary import summarise, to_csv
@@ -17,7 +18,7 @@ def write_report(run_dir: Path) -> Path:
     Raises ``UsageError`` for a folder that is no run and ``DiskFullError``.
     """
     results = summarise(run_dir)
-    write_whole(run_dir / "summary.json", results.summary.to_json())
+    write_whole(run_dir / SUMMARY_FILE, results.summary.to_json())
     write_whole(run_dir / "summary.csv", to_csv(results.summary))
     write_whole(run_dir / "report.md", to_markdown(results))
     return write_whole(run_dir / REPORT, render(results))

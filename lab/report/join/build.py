@@ -2,15 +2,15 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Final
 
 from lab.coldstart.record import ImageRecord, Run
+from lab.coldstart.summary import Headline, ratio_fields
 from lab.images.variants import DEFAULT
 from lab.report.compare.machines import machine_of, same_machine
 from lab.report.compare.runs import Difference, differences
+from lab.report.headline import TELLING
 from lab.report.join.model import Joined, JoinSize, Machines, Member, Quotient, Sizes
-from lab.report.model import Headline
-from lab.report.rows import VARIANT_ORDER, MeasuredRow
+from lab.report.rows import MeasuredRow, variant_place
 from lab.report.summary import Results
 from lab.report.words import KINDS, NOTHING, plural, seconds, tier
 from lab.spec import FLOOR, Platform, StartKind
@@ -18,8 +18,6 @@ from lab.stats.ratios import ratio_of_medians
 
 Key = tuple[str, str, StartKind, str]
 """Model, tier, start kind and variant: what runs may be set side by side for."""
-
-_TELLING: Final = (StartKind.FRESH, StartKind.PULL, StartKind.DISKCOLD, StartKind.RESTART)
 
 
 def build(found: Sequence[Results], *, join_id: str) -> Joined:
@@ -113,7 +111,6 @@ def _quotients(
             continue  # A pull over another link is another start.
         # Two runs share no blocks: the samples of each are drawn by themselves.
         ratio = ratio_of_medians({0: over.totals}, {0: under.totals}, seed=other.recorded.run.seed)
-        held = ratio.interval
         yield Quotient(
             model=key[0],
             tier=key[1],
@@ -122,12 +119,7 @@ def _quotients(
             run=name,
             machines=relation(first, other),
             platforms=(over.row.platform, under.row.platform),
-            ratio=ratio.value,
-            ci95=(held.low, held.high) if held and held.confident else None,
-            interval=(held.low, held.high) if held else None,
-            coverage=held.coverage if held else None,
-            method=ratio.method,
-            verdict=ratio.verdict,
+            **ratio_fields(ratio),
         )
 
 
@@ -136,8 +128,7 @@ def _sizes(found: Sequence[Results], letters: Sequence[str]) -> Iterator[Sizes]:
     for name, one in zip(letters, found, strict=True):
         for image in one.recorded.run.images:
             images.setdefault(image.variant, []).append((name, image))
-    known = list(VARIANT_ORDER)
-    for variant in sorted(images, key=lambda v: (v == FLOOR, known.index(v) if v in known else -1)):
+    for variant in sorted(images, key=variant_place):
         amd64, arm64 = (_pick(images[variant], platform) for platform in Platform)
         yield Sizes(
             variant=variant,
@@ -175,7 +166,7 @@ def _headline(
             text=f"{what}, side by side: no start was measured natively in more than one.",
             detail="Times under emulation are in a table of their own and stand beside nothing.",
         )
-    key = min(shared, key=lambda one: (_TELLING.index(one[2]), one[3] != DEFAULT))
+    key = min(shared, key=lambda one: (TELLING.index(one[2]), one[3] != DEFAULT))
     told = [
         f"{seconds(one[key].row.total_s.p50)} on {name} ({one[key].row.platform})"
         for name, one in zip(letters, timed, strict=True)

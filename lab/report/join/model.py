@@ -1,4 +1,4 @@
-"""``join.json``: what several runs say side by side. It changes only with ``SCHEMA``.
+"""``join.json``: what several runs say side by side. It changes only with its schema.
 
 Seconds, bytes and plain ratios. Every figure of a run is that of its own ``summary.json``; what is
 new here divides one run's median by another's, and says whether they are of one machine.
@@ -6,17 +6,12 @@ new here divides one run's median by another's, and says whether they are of one
 
 from collections.abc import Mapping, Sequence
 from enum import StrEnum, unique
-from typing import Any, Final
+from typing import Any
 
-from pydantic import ConfigDict, Field
-
+from lab.coldstart.summary import Comparison, Finding, Headline, RatioFigures, Row
 from lab.report.compare.runs import Difference
-from lab.report.model import Comparison, Finding, Headline, Pair, Row
-from lab.schema import Frozen
+from lab.schema import Frozen, Versioned
 from lab.spec import Platform, StartKind
-from lab.stats.ratios import Method, RatioVerdict
-
-SCHEMA: Final = 1
 
 
 @unique
@@ -56,7 +51,7 @@ class Member(Frozen):
     """What is not as in the first run."""
 
 
-class Quotient(Frozen):
+class Quotient(RatioFigures):
     """A run's median over the first run's, of the same variant, model, tier and start kind.
 
     Of different machines it says how the machines differ, with engine, platform and all: it is no
@@ -72,12 +67,6 @@ class Quotient(Frozen):
     machines: Machines
     platforms: tuple[Platform, Platform]
     """Above the line, and below."""
-    ratio: float
-    ci95: Pair | None
-    interval: Pair | None
-    coverage: float | None
-    method: Method
-    verdict: RatioVerdict
 
 
 class JoinSize(Frozen):
@@ -99,12 +88,9 @@ class Sizes(Frozen):
     unpacked: float | None
 
 
-class Joined(Frozen):
+class Joined(Versioned):
     """``join.json``, whole."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
-
-    schema_version: int = Field(default=SCHEMA, alias="schema", serialization_alias="schema")
     id: str
     made_at: str
     headline: Headline
@@ -116,6 +102,3 @@ class Joined(Frozen):
     def container(self) -> bool:
         """Whether every run used containers."""
         return all(run.container for run in self.runs)
-
-    def to_json(self) -> str:
-        return self.model_dump_json(by_alias=True, indent=1) + "\n"

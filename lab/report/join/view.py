@@ -3,46 +3,22 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from lab.coldstart.summary import Against, Quantity, Row
 from lab.report.join.model import Joined, Machines
-from lab.report.model import Against, Comparison, Quantity, Row
-from lab.report.page.scale import Scale, linear, seconds_label
-from lab.report.page.waterfall import highest
-from lab.report.rows import VARIANT_ORDER
-from lab.report.words import KINDS, PHASES, percent, seconds, tier
-from lab.spec import FLOOR, Phase, StartKind
-
-
-@dataclass(frozen=True, kw_only=True)
-class JoinSegment:
-    """A phase of a bar."""
-
-    phase: Phase
-    share: float
-    """Thousandths of the bar."""
-    tip: str
-
-
-@dataclass(frozen=True, kw_only=True)
-class JoinCell:
-    """A run's native row of a variant."""
-
-    run: int
-    path: str
-    """To the row in ``join.json``."""
-    row: Row
-    segments: Sequence[JoinSegment]
-    width: float
-    median_at: float | None
-    low_at: float | None
-    high_at: float | None
+from lab.report.page.scale import Scale
+from lab.report.page.waterfall import Bar, bar, time_axis
+from lab.report.rows import variant_place
+from lab.report.words import KINDS, tier
+from lab.spec import StartKind
 
 
 @dataclass(frozen=True, kw_only=True)
 class Line:
-    """A variant: its row in each run that has one, and what is divided."""
+    """A variant: its native row in each run that has one, and what is divided."""
 
     variant: str
-    cells: Mapping[int, JoinCell]
+    bars: Mapping[int, Bar]
+    """By run."""
     quotients: Mapping[int, int]
     """By run: the place of the quotient over the first run."""
 
@@ -52,27 +28,10 @@ class JoinPanel:
     """One model, tier and start kind: every variant, a bar for each run, on one axis of time."""
 
     title: str
-    kind: StartKind
     lines: Sequence[Line]
     scale: Scale
     different: bool
     """Whether it holds times of more than one machine."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Within:
-    """A ratio of images that each run answers for itself: the place of each run's comparison."""
-
-    name: str
-    cells: Mapping[int, int]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Block:
-    """The ratios of one start kind, model and tier."""
-
-    where: str
-    lines: Sequence[Within]
 
 
 def panels(joined: Joined) -> Sequence[JoinPanel]:
@@ -91,14 +50,12 @@ def panels(joined: Joined) -> Sequence[JoinPanel]:
     order = {model: place for place, model in enumerate(dict.fromkeys(key[0] for key in rows))}
     for key in sorted(rows, key=lambda key: (order[key[0]], key[1], list(StartKind).index(key[2]))):
         by_variant = rows[key]
-        every = [row for cells in by_variant.values() for _, row in cells.values()]
-        tops = [max(sum(row.phases_s.values()), highest(row)) for row in every]
-        scale = linear(max(*tops, 1e-3), seconds_label)
+        scale = time_axis([row for cells in by_variant.values() for _, row in cells.values()])
         lines = [
             Line(
                 variant=variant,
-                cells={
-                    run: _cell(run, place, row, scale)
+                bars={
+                    run: bar(row, f"/runs/{run}/rows/{place}", scale)
                     for run, (place, row) in by_variant[variant].items()
                 },
                 quotients={
@@ -107,71 +64,32 @@ def panels(joined: Joined) -> Sequence[JoinPanel]:
                     if (*key, variant, member.letter) in quotients
                 },
             )
-            for variant in sorted(by_variant, key=_variant_place)
+            for variant in sorted(by_variant, key=lambda variant: (variant_place(variant), variant))
         ]
         runs = {run for cells in by_variant.values() for run in cells}
         found.append(
             JoinPanel(
                 title=f"{KINDS[key[2]]} · {key[0]} · {tier(key[1])}",
-                kind=key[2],
                 lines=lines,
                 scale=scale,
-                different=_different(joined, runs),
+                different=len(runs) > 1
+                and any(joined.runs[run].against_first is Machines.DIFFERENT for run in runs),
             )
         )
     return found
 
 
-def within(joined: Joined) -> Sequence[Block]:
-    """Ratios of images, each of one run and its own interval, the runs side by side."""
+def within(joined: Joined) -> Mapping[str, Mapping[str, Mapping[int, int]]]:
+    """Ratios of images, each of one run and its own interval, the runs side by side.
+
+    By start kind, model and tier, by ``numerator / denominator`` and by run: the place of the run's
+    comparison.
+    """
     found: dict[str, dict[str, dict[int, int]]] = {}
     for run, member in enumerate(joined.runs):
         for place, one in enumerate(member.comparisons):
             if one.quantity is Quantity.TOTAL and one.against is not Against.TIER:
-                block = found.setdefault(_where(one), {})
+                kind = KINDS[one.start_kind] if one.start_kind else ""
+                block = found.setdefault(f"{kind} · {one.model} · {tier(one.tier or '')}", {})
                 block.setdefault(f"{one.numerator} / {one.denominator}", {})[run] = place
-    return [
-        Block(where=where, lines=[Within(name=name, cells=cells) for name, cells in lines.items()])
-        for where, lines in found.items()
-    ]
-
-
-def _where(one: Comparison) -> str:
-    kind = KINDS[one.start_kind] if one.start_kind else ""
-    return f"{kind} · {one.model} · {tier(one.tier or '')}"
-
-
-def _different(joined: Joined, runs: set[int]) -> bool:
-    return len(runs) > 1 and any(
-        joined.runs[run].against_first is Machines.DIFFERENT for run in runs
-    )
-
-
-def _variant_place(variant: str) -> tuple[int, str]:
-    if variant == FLOOR:
-        return len(VARIANT_ORDER), variant
-    return (VARIANT_ORDER.index(variant) if variant in VARIANT_ORDER else -1), variant
-
-
-def _cell(run: int, place: int, row: Row, scale: Scale) -> JoinCell:
-    whole = sum(row.phases_s.values()) or 1.0
-    total = row.total_s
-    held = total.p50_ci95
-    return JoinCell(
-        run=run,
-        path=f"/runs/{run}/rows/{place}",
-        row=row,
-        segments=[
-            JoinSegment(
-                phase=phase,
-                share=1000 * taken / whole,
-                tip=f"{PHASES[phase]}: {seconds(taken)}, {percent(taken / whole)}",
-            )
-            for phase in Phase
-            if (taken := row.phases_s.get(phase))
-        ],
-        width=scale.at(whole),
-        median_at=None if total.p50 is None else scale.at(total.p50),
-        low_at=None if held is None else scale.at(held[0]),
-        high_at=None if held is None else scale.at(held[1]),
-    )
+    return found

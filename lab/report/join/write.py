@@ -11,13 +11,16 @@ from lab.errors import UsageError
 from lab.report.formats.write import REPORT
 from lab.report.join.build import build, letter
 from lab.report.join.collect import JOIN_FILE
-from lab.report.join.model import Joined
-from lab.report.join.page import render
+from lab.report.join.model import Joined, Machines, Member
+from lab.report.join.view import panels, within
 from lab.report.join.words_out import to_markdown
+from lab.report.page.facts import Fact, lines
+from lab.report.page.html import page
 from lab.report.summary import Results
 from lab.runfiles import write_whole
 
 INPUTS: Final = "inputs"
+_RUN: Final = ("id", "started_at", "plan", "lab_version", "git_commit", "bandwidth_bits_per_s")
 
 
 def write_join(found: Sequence[Results], folder: Path | None = None) -> tuple[Joined, Path]:
@@ -51,3 +54,26 @@ def _new() -> Path:
         twin += 1
         target = paths.runs() / f"{stem}-{twin}"
     return target
+
+
+def render(joined: Joined) -> str:
+    """``report.html`` of a join."""
+    rows = [row for run in joined.runs for row in run.rows]
+    return page(
+        "join.html.j2",
+        joined,
+        joined=joined,
+        panels=panels(joined),
+        within=within(joined),
+        emulated=any(row.emulated for row in rows),
+        different=any(run.against_first is Machines.DIFFERENT for run in joined.runs),
+        shown_phases={phase for row in rows if not row.emulated for phase in row.phases_s},
+        facts=[_facts(run) for run in joined.runs],
+        aside="" if joined.container else " — partly no container",
+    )
+
+
+def _facts(run: Member) -> Sequence[tuple[str, Sequence[Fact]]]:
+    about = {key: getattr(run, key) for key in _RUN}
+    sections = (("Run", about), ("Host", run.host), ("Engine", run.engine))
+    return [(title, lines(values)) for title, values in sections]

@@ -2,16 +2,17 @@
 
 import functools
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import jinja2
+from pydantic import BaseModel
 
+from lab.coldstart.summary import Quantity, Reached
 from lab.report import words
-from lab.report.model import Quantity, Reached
 from lab.report.page import view
 from lab.report.page.facts import facts
 from lab.report.page.figures import Figures
-from lab.report.study import graviton, published, published_aws, published_out
+from lab.report.study import graviton, published, published_out
 from lab.report.summary import Results
 from lab.report.targets import worth_showing
 from lab.spec import FLOOR, PHASE_COLOURS, Phase, Platform
@@ -22,64 +23,64 @@ TEMPLATES: Final = Path(__file__).resolve().parent.parent / "templates"
 
 
 @functools.cache
-def environment() -> jinja2.Environment:
+def _environment() -> jinja2.Environment:
     """Templates of the report; everything printed is escaped, everything missing is an error."""
-    made = jinja2.Environment(
+    environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(TEMPLATES),
         autoescape=True,
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    made.globals["phase_colours"] = PHASE_COLOURS
-    return made
+    environment.globals |= {
+        "words": words,
+        "phases": list(Phase),
+        "phase_colours": PHASE_COLOURS,
+        "published": published,
+        "graviton": graviton,
+        "published_source": published_out.source(),
+    }
+    return environment
+
+
+def page(template: str, document: BaseModel, **more: object) -> str:
+    """A template with a document's figures, which it looks up by their pointers."""
+    figures = Figures(document.model_dump(mode="json", by_alias=True))
+    found = _environment().get_template(template)
+    return found.render(number=figures.number, pair=figures.pair, **more)
 
 
 def render(results: Results) -> str:
     """``report.html``."""
     summary = results.summary
-    document: dict[str, Any] = summary.model_dump(mode="json", by_alias=True)
-    figures = Figures(document)
     groups = view.group_views(results)
-    timed = [row for row in summary.rows if not row.emulated]
-    shown = {phase for row in timed for phase in row.phases_s}
+    native = [one.row for one in results.native]
     own = [row for row in summary.rows if row.variant != FLOOR]
-    probes = [row.probe_interval_s for row in timed if row.probe_interval_s]
-    return (
-        environment()
-        .get_template("report.html.j2")
-        .render(
-            summary=summary,
-            run=results.recorded.run,
-            measured=results.measured,
-            number=figures.number,
-            pair=figures.pair,
-            groups=groups,
-            timed=any(group.waterfalls or group.strips for group in groups),
-            memory=view.memory_plots(results),
-            tiles=view.tiles(results),
-            images=view.images(results),
-            byte_ratios=view.byte_ratios(summary.comparisons),
-            platform_sizes=view.platform_sizes(summary),
-            platforms=list(Platform),
-            quantities=(Quantity.COMPRESSED, Quantity.UNPACKED),
-            study=view.study(results),
-            published=published,
-            aws=published_aws,
-            graviton=graviton,
-            published_source=published_out.source(),
-            facts=facts(results),
-            show_targets=worth_showing(summary.targets),
-            severities=view.severity_words(),
-            reached=Reached.YES,
-            missed=Reached.NO,
-            words=words,
-            phases=list(Phase),
-            shown_phases=shown,
-            packed=all(row.image_compressed_bytes for row in own),
-            probe=max(probes, default=None),
-            rate=format_rate,
-            resamples=RESAMPLES,
-            aside="" if summary.run.container else " — no container",
-        )
+    probes = [row.probe_interval_s for row in native if row.probe_interval_s]
+    return page(
+        "report.html.j2",
+        summary,
+        summary=summary,
+        run=results.recorded.run,
+        groups=groups,
+        timed=any(group.waterfalls or group.strips for group in groups),
+        memory=view.memory_plots(results),
+        tiles=view.tiles(results),
+        images=view.images(results),
+        byte_ratios=view.byte_ratios(summary.comparisons),
+        platform_sizes=view.platform_sizes(summary),
+        platforms=list(Platform),
+        quantities=(Quantity.COMPRESSED, Quantity.UNPACKED),
+        study=published.beside(summary),
+        facts=facts(results),
+        show_targets=worth_showing(summary.targets),
+        severities=view.SEVERITIES,
+        reached=Reached.YES,
+        missed=Reached.NO,
+        shown_phases={phase for row in native for phase in row.phases_s},
+        packed=all(row.image_compressed_bytes for row in own),
+        probe=max(probes, default=None),
+        rate=format_rate,
+        resamples=RESAMPLES,
+        aside="" if summary.run.container else " — no container",
     )

@@ -2,28 +2,16 @@
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
+
+from lab.coldstart.summary import Spread
 
 _STEPS: Final = (1.0, 2.0, 2.5, 5.0, 10.0)
 _WANTED = 5
 _MULTIPLES: Final = (
-    0.2,
-    0.5,
-    0.7,
-    0.8,
-    0.9,
-    0.95,
-    1.05,
-    1.1,
-    1.2,
-    1.3,
-    1.5,
-    2.0,
-    3.0,
-    5.0,
-    10.0,
-    30.0,
+    *(0.2, 0.5, 0.7, 0.8, 0.9, 0.95, 1.05, 1.1),
+    *(1.2, 1.3, 1.5, 2.0, 3.0, 5.0, 10.0, 30.0),
 )
 _LEAST_APART = 0.16
 
@@ -48,7 +36,27 @@ class Scale:
 
     def at(self, value: float) -> float:
         """Per cent along the axis, rounded so that pages stay small."""
-        return round(100 * _share(value, self.low, self.high, log=self.log), 3)
+        if self.log:
+            share = math.log(max(value, self.low) / self.low) / math.log(self.high / self.low)
+        else:
+            share = (value - self.low) / (self.high - self.low)
+        return round(100 * share, 3)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Whisker:
+    """A median and its 95 % interval on an axis, in per cent; None is not known."""
+
+    median: float | None
+    low: float | None
+    high: float | None
+
+
+def whisker(total: Spread, scale: Scale, *, unit_s: float = 1.0) -> Whisker:
+    """Of a row's total, on an axis of a unit."""
+    ends = (total.p50, *(total.p50_ci95 or (None, None)))
+    median, low, high = (None if end is None else scale.at(end / unit_s) for end in ends)
+    return Whisker(median=median, low=low, high=high)
 
 
 def linear(top: float, label: Callable[[float], str], *, wanted: int = _WANTED) -> Scale:
@@ -62,7 +70,10 @@ def linear(top: float, label: Callable[[float], str], *, wanted: int = _WANTED) 
 
 
 def relative(low: float, high: float, *, middle: str = "median") -> Scale:
-    """A logarithmic axis of multiples, on which 1 is always to be found, labelled ``middle``."""
+    """A logarithmic axis of multiples, on which 1 is always to be found, labelled ``middle``.
+
+    Ticks: ``+10 %``, ``-20 %``, ``3x``.
+    """
     bottom, top = min(low, 0.95) / 1.02, max(high, 1.05) * 1.02
     span = math.log(top / bottom)
     chosen = [1.0]
@@ -72,30 +83,18 @@ def relative(low: float, high: float, *, middle: str = "median") -> Scale:
             chosen.append(value)
 
     def label(value: float) -> str:
-        return middle if value == 1 else relative_label(value)
+        if value == 1:
+            return middle
+        return f"{value:g}x" if value >= 2 else f"{(value - 1) * 100:+.0f} %"
 
     return _scale(bottom, top, sorted(chosen), label, log=True)
-
-
-def relative_label(value: float) -> str:
-    """A tick's label: ``+10 %``, ``-20 %``, ``3x``."""
-    return f"{value:g}x" if value >= 2 else f"{(value - 1) * 100:+.0f} %"
 
 
 def _scale(
     low: float, high: float, values: Sequence[float], label: Callable[[float], str], *, log: bool
 ) -> Scale:
-    ticks = [
-        Tick(at=round(100 * _share(value, low, high, log=log), 3), label=label(value))
-        for value in values
-    ]
-    return Scale(low=low, high=high, ticks=ticks, log=log)
-
-
-def _share(value: float, low: float, high: float, *, log: bool) -> float:
-    if log:
-        return math.log(max(value, low) / low) / math.log(high / low)
-    return (value - low) / (high - low)
+    bare = Scale(low=low, high=high, ticks=(), log=log)
+    return replace(bare, ticks=[Tick(at=bare.at(one), label=label(one)) for one in values])
 
 
 def seconds_label(value: float) -> str:

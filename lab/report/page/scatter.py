@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 
-from lab.report.model import Row
+from lab.coldstart.summary import Row
 from lab.report.page.labels import ANCHORS, Anchor, anchors
 from lab.report.page.scale import Scale, linear, megabytes_label, seconds_label
 from lab.report.page.waterfall import highest
@@ -68,26 +68,11 @@ def sizes(group: Group) -> Sequence[Scatter]:
 def memory(groups: Sequence[Group]) -> Sequence[Scatter]:
     """Tier against median total, a plot per model and start kind, a line per variant."""
     found = []
-    variants = list(
-        dict.fromkeys(
-            one.row.variant for group in groups for one in group.members if one.row.tier.isdecimal()
-        )
-    )
-    keys = dict.fromkeys(
-        (one.row.model, one.row.start_kind)
-        for group in groups
-        for one in group.members
-        if one.row.variant != FLOOR and one.row.tier.isdecimal()
-    )
-    for model, kind in keys:
-        rows = [
-            one.row
-            for group in groups
-            for one in group.members
-            if (one.row.model, one.row.start_kind) == (model, kind)
-            and one.row.total_s.p50
-            and one.row.tier.isdecimal()
-        ]
+    tiered = [one.row for group in groups for one in group.members if one.row.tier.isdecimal()]
+    variants = list(dict.fromkeys(row.variant for row in tiered))
+    keys = dict.fromkeys((row.model, row.start_kind) for row in tiered if row.variant != FLOOR)
+    for key in keys:
+        rows = [row for row in tiered if (row.model, row.start_kind) == key and row.total_s.p50]
         if len({row.tier for row in rows}) < 2:
             continue
         x = linear(max(float(row.tier) for row in rows), lambda mb: f"{mb:g} MB", wanted=4)
@@ -96,7 +81,7 @@ def memory(groups: Sequence[Group]) -> Sequence[Scatter]:
             _point(float(row.tier), row, x, y, "", series=variants.index(row.variant))
             for row in rows
         ]
-        name = f"{model}, {KINDS[kind]}"
+        name = f"{key[0]}, {KINDS[key[1]]}"
         found.append(Scatter(name=name, points=points, x=x, y=y, series=variants))
     return found
 

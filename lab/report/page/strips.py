@@ -1,11 +1,12 @@
 """Distributions: every sample a dot, set against its own row's median."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-from lab.report.page.scale import Scale, relative
+from lab.coldstart.summary import Row
+from lab.report.page.scale import Scale, Whisker, relative, whisker
 from lab.report.rows import Group, MeasuredRow
-from lab.report.words import KINDS, seconds
+from lab.report.words import seconds
 from lab.spec import StartKind
 from lab.stats.quantiles import median
 
@@ -28,13 +29,10 @@ class Dot:
 class Strip:
     """All samples of a row."""
 
-    row: int
-    variant: str
-    measured: MeasuredRow
+    path: str
+    row: Row
     dots: Sequence[Dot]
-    median_at: float | None
-    low_at: float | None
-    high_at: float | None
+    whisker: Whisker
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,12 +40,11 @@ class Strips:
     """One start kind of one group, each sample as a multiple of its row's median, on a log axis."""
 
     kind: StartKind
-    name: str
     strips: Sequence[Strip]
     scale: Scale
 
 
-def strips(group: Group, places: Mapping[int, int]) -> Sequence[Strips]:
+def strips(group: Group) -> Sequence[Strips]:
     """Every sample, a plot per start kind."""
     found = []
     for kind in group.kinds:
@@ -58,17 +55,10 @@ def strips(group: Group, places: Mapping[int, int]) -> Sequence[Strips]:
             for sample in (*one.counted, *one.warm_up)
             if sample.total_s
         ]
-        if not values:
-            continue
-        scale = relative(min(values), max(values))
-        found.append(
-            Strips(
-                kind=kind,
-                name=KINDS[kind],
-                strips=[_strip(one, places[id(one.row)], scale) for one in members],
-                scale=scale,
-            )
-        )
+        if values:
+            scale = relative(min(values), max(values))
+            drawn = [_strip(one, scale) for one in members]
+            found.append(Strips(kind=kind, strips=drawn, scale=scale))
     return found
 
 
@@ -78,18 +68,14 @@ def _middle(one: MeasuredRow) -> float:
     return one.row.total_s.p50 or (median(warm_up) if warm_up else 1.0)
 
 
-def _strip(one: MeasuredRow, place: int, scale: Scale) -> Strip:
-    total = one.row.total_s
+def _strip(one: MeasuredRow, scale: Scale) -> Strip:
     middle = _middle(one)
     dots = []
     for lane, sample in enumerate((*one.counted, *one.warm_up)):
         if not sample.total_s:
             continue
-        state = "counted"
-        if sample.warm_up:
-            state = "warm-up"
-        elif sample.trial in one.row.outliers:
-            state = "outlier"
+        outlier = "outlier" if sample.trial in one.row.outliers else "counted"
+        state = "warm-up" if sample.warm_up else outlier
         dots.append(
             Dot(
                 x=scale.at(sample.total_s / middle),
@@ -100,11 +86,8 @@ def _strip(one: MeasuredRow, place: int, scale: Scale) -> Strip:
             )
         )
     return Strip(
-        row=place,
-        variant=one.row.variant,
-        measured=one,
+        path=f"/rows/{one.place}",
+        row=one.row,
         dots=dots,
-        median_at=None if total.p50 is None else scale.at(1.0),
-        low_at=None if total.p50_ci95 is None else scale.at(total.p50_ci95[0] / middle),
-        high_at=None if total.p50_ci95 is None else scale.at(total.p50_ci95[1] / middle),
+        whisker=whisker(one.row.total_s, scale, unit_s=middle),
     )

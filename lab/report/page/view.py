@@ -1,52 +1,44 @@
 """What the template is handed: the summary arranged for a reader."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Final
 
 from lab.coldstart.record import ImageRecord
-from lab.report.model import Against, Comparison, Quantity, Row, Severity, Summary
+from lab.coldstart.summary import Against, Comparison, Quantity, Severity, Summary
 from lab.report.page.scatter import Scatter, memory, sizes
 from lab.report.page.strips import Strips, strips
 from lab.report.page.waterfall import Waterfall, waterfalls
-from lab.report.rows import Group, groups
-from lab.report.study.published import PublishedComparison, beside
+from lab.report.rows import Group, MeasuredRow, groups
 from lab.report.summary import Results
-from lab.report.words import KINDS, median_interval, tier
+from lab.report.words import KINDS, median_interval
 from lab.spec import FLOOR, Phase, Platform, StartKind
 
-
-@dataclass(frozen=True, kw_only=True)
-class RatioLine:
-    """A pair of variants, with the places of its comparisons by start kind."""
-
-    numerator: str
-    denominator: str
-    cells: Mapping[StartKind, int]
-
-
-@dataclass(frozen=True, kw_only=True)
-class RatioBlock:
-    """Pairs that are compared for the same reason."""
-
-    title: str
-    lines: Sequence[RatioLine]
+SEVERITIES: Final[Mapping[Severity, str]] = {
+    Severity.SERIOUS: "Serious",
+    Severity.WARNING: "Worth acting on",
+    Severity.HINT: "Good to know",
+}
+_RATIOS: Final = (
+    (Against.BASELINE, "What packaging is worth: baseline over each variant"),
+    (Against.SMALLEST, "Against the variant with the smallest image"),
+    (Against.FLOOR, "Over the floor: a container that only answers"),
+)
 
 
 @dataclass(frozen=True, kw_only=True)
 class GroupView:
     """A group with its plots and tables."""
 
-    id: str
-    title: str
     group: Group
-    rows: Sequence[tuple[int, Row]]
     phases: Sequence[Phase]
     waterfalls: Sequence[Waterfall]
-    skipped: Sequence[tuple[str, str]]
+    skipped: Sequence[tuple[StartKind, str]]
     """Start kinds without a sample, with the reason."""
     sizes: Sequence[Scatter]
     strips: Sequence[Strips]
-    ratios: Sequence[RatioBlock]
+    ratios: Mapping[str, Mapping[str, Mapping[StartKind, int]]]
+    """The places of comparisons: by why they are made, ``numerator / denominator``, start kind."""
     kinds: Sequence[StartKind]
 
 
@@ -57,106 +49,117 @@ class Tile:
     label: str
     path: str
     form: str
-    interval: str | None
-    fallback: str
+    interval: str | None = None
+    fallback: str = ""
     """What to say when there is no interval of 95 %."""
     note: str
 
 
 def group_views(results: Results) -> Sequence[GroupView]:
     """Every group that has samples, emulated ones aside."""
-    places = {id(one.row): place for place, one in enumerate(results.measured)}
-    timed = [one for one in results.measured if not one.row.emulated]
-    found = []
-    for number, group in enumerate(groups(timed)):
-        rows = [(places[id(one.row)], one.row) for one in group.members]
-        kinds = [kind for kind in group.kinds if any(one.row.n for one in group.of(kind))]
-        found.append(
-            GroupView(
-                id=f"group-{number}",
-                title=f"{' and '.join(group.models)} · {group.platform} · {tier(group.tier)}",
-                group=group,
-                rows=rows,
-                phases=[p for p in Phase if any(p in row.phases_s for _, row in rows)],
-                waterfalls=waterfalls(group, places, container=results.summary.run.container),
-                skipped=_skipped(group),
-                sizes=sizes(group),
-                strips=strips(group, places),
-                ratios=_ratios(results.summary.comparisons, group),
-                kinds=kinds,
-            )
+    return [
+        GroupView(
+            group=group,
+            phases=[p for p in Phase if any(p in one.row.phases_s for one in group.members)],
+            waterfalls=waterfalls(group, container=results.summary.run.container),
+            skipped=_skipped(group),
+            sizes=sizes(group),
+            strips=strips(group),
+            ratios=_ratios(results.summary.comparisons, group),
+            kinds=[kind for kind in group.kinds if any(one.row.n for one in group.of(kind))],
         )
-    return found
+        for group in groups(results.native)
+    ]
 
 
 def memory_plots(results: Results) -> Sequence[Scatter]:
     """Memory against time, when there is more than one tier."""
-    return memory(groups([one for one in results.measured if not one.row.emulated]))
+    return memory(groups(results.native))
 
 
 def tiles(results: Results) -> Sequence[Tile]:
-    """The few figures that a reader takes away."""
-    comparisons = list(enumerate(results.summary.comparisons))
-    places = {id(one.row): place for place, one in enumerate(results.measured)}
-    timed = [one for one in results.measured if one.row.n and not one.row.emulated]
-    own = next(
-        (
-            members
-            for group in groups(timed)
-            if (members := [m.row for m in group.members if m.row.variant != FLOOR])
-        ),
-        [],
-    )
-    return _tiles([(places[id(row)], row) for row in own], comparisons) if own else []
+    """The few figures that a reader takes away, of the first group that has any."""
+    for group in groups([one for one in results.native if one.row.n]):
+        own = [one for one in group.members if one.row.variant != FLOOR]
+        if own:
+            where = {one.row.group for one in own}
+            comparisons = {
+                place: one
+                for place, one in enumerate(results.summary.comparisons)
+                if (one.model, one.platform, one.tier) in where
+            }
+            return [*_quickest(own)[:2], *_widest(comparisons, own), *_smallest(own)[:1]]
+    return []
 
 
-def _tiles(
-    own: Sequence[tuple[int, Row]], comparisons: Sequence[tuple[int, Comparison]]
-) -> Sequence[Tile]:
-    found: list[Tile] = []
+def _quickest(own: Sequence[MeasuredRow]) -> Sequence[Tile]:
+    found = []
     for kind in (StartKind.FRESH, StartKind.PULL, StartKind.RESTART):
-        here = [(i, row) for i, row in own if row.start_kind is kind]
-        if here and len(found) < 2:
-            place, best = min(here, key=lambda pair: pair[1].total_s.p50 or 0.0)
+        here = [one for one in own if one.row.start_kind is kind]
+        if here:
+            best = min(here, key=lambda one: one.row.total_s.p50 or 0.0)
             found.append(
                 Tile(
-                    label=f"{best.variant}, {KINDS[kind]}",
-                    path=f"/rows/{place}/total_s/p50",
+                    label=f"{best.row.variant}, {KINDS[kind]}",
+                    path=f"/rows/{best.place}/total_s/p50",
                     form="seconds",
-                    interval=f"/rows/{place}/total_s/p50_ci95",
-                    fallback=median_interval(best),
+                    interval=f"/rows/{best.place}/total_s/p50_ci95",
+                    fallback=median_interval(best.row),
                     note="start to first prediction, median",
                 )
             )
+    return found
+
+
+def _widest(comparisons: Mapping[int, Comparison], own: Sequence[MeasuredRow]) -> Iterator[Tile]:
+    """The largest ratio of variants for each kind of start, and how near the floor is."""
+
+    def of(kind: StartKind, *against: Against) -> list[int]:
+        return [
+            place
+            for place, one in comparisons.items()
+            if one.against in against and one.start_kind is kind
+        ]
+
+    def tile(place: int, kind: StartKind, note: str) -> Tile:
+        one = comparisons[place]
+        return Tile(
+            label=f"{one.numerator} / {one.denominator}, {KINDS[kind]}",
+            path=f"/comparisons/{place}/ratio",
+            form="times",
+            interval=f"/comparisons/{place}/interval",
+            note=note,
+        )
+
     for kind in (StartKind.FRESH, StartKind.PULL):
-        told = [(i, one) for i, one in comparisons if _telling(one, own, kind)]
-        if told:
-            place, widest = max(told, key=lambda pair: pair[1].ratio)
+        ratios = of(kind, Against.BASELINE, Against.SMALLEST)
+        if ratios:
+            place = max(ratios, key=lambda place: comparisons[place].ratio)
+            yield tile(place, kind, comparisons[place].verdict)
+    for place in of(StartKind.FRESH, Against.FLOOR):
+        if comparisons[place].numerator == own[-1].row.variant:
+            yield tile(place, StartKind.FRESH, "how near to the floor, which only answers")
+            return
+
+
+def _smallest(own: Sequence[MeasuredRow]) -> Sequence[Tile]:
+    found = []
+    for key, word in (
+        ("image_compressed_bytes", "compressed"),
+        ("image_unpacked_bytes", "unpacked"),
+    ):
+        known = [one for one in own if getattr(one.row, key)]
+        if known:
+            least = min(known, key=lambda one: int(getattr(one.row, key)))
             found.append(
                 Tile(
-                    label=f"{widest.numerator} / {widest.denominator}, {KINDS[kind]}",
-                    path=f"/comparisons/{place}/ratio",
-                    form="times",
-                    interval=f"/comparisons/{place}/interval",
-                    fallback="",
-                    note=widest.verdict,
+                    label=f"{least.row.variant}, image",
+                    path=f"/rows/{least.place}/{key}",
+                    form="bytes",
+                    note=f"{word}, the smallest measured",
                 )
             )
-    for i, one in comparisons:
-        over_floor = one.against is Against.FLOOR and one.start_kind is StartKind.FRESH
-        if over_floor and one.numerator == own[-1][1].variant and _here(one, own):
-            found.append(
-                Tile(
-                    label=f"{one.numerator} / floor, {KINDS[StartKind.FRESH]}",
-                    path=f"/comparisons/{i}/ratio",
-                    form="times",
-                    interval=f"/comparisons/{i}/interval",
-                    fallback="",
-                    note="how near to the floor, which only answers",
-                )
-            )
-            break
-    return [*found, *_size_tile(own)]
+    return found
 
 
 def images(results: Results) -> Sequence[ImageRecord]:
@@ -165,151 +168,67 @@ def images(results: Results) -> Sequence[ImageRecord]:
     largest: dict[str, int] = {}
     for image in found:
         largest[image.variant] = max(image.unpacked_bytes, largest.get(image.variant, 0))
-    return sorted(
-        found,
-        key=lambda image: (
-            image.variant == FLOOR,
-            -largest[image.variant],
-            image.variant,
-            image.platform,
-        ),
-    )
+
+    def place(image: ImageRecord) -> tuple[bool, int, str, str]:
+        floor = image.variant == FLOOR
+        return floor, -largest[image.variant], image.variant, image.platform
+
+    return sorted(found, key=place)
 
 
-def study(results: Results) -> Sequence[PublishedComparison]:
-    """The published ratios beside ours, or none when nothing of the study was measured."""
-    # The study's images are x86-64's. Sizes of two platforms are never divided by each other here.
-    platforms = {row.platform for row in results.summary.rows}
-    chosen = Platform.AMD64 if Platform.AMD64 in platforms else Platform.ARM64
-    packed = {
-        row.variant: row.image_compressed_bytes
-        for row in results.summary.rows
-        if row.platform is chosen
-    }
-    models = list(dict.fromkeys(row.model for row in results.summary.rows))
-    return beside(results.summary.comparisons, models, packed)
-
-
-def severity_words() -> Mapping[Severity, str]:
-    """What the page calls each severity."""
-    return {
-        Severity.SERIOUS: "Serious",
-        Severity.WARNING: "Worth acting on",
-        Severity.HINT: "Good to know",
-    }
-
-
-def _skipped(group: Group) -> Sequence[tuple[str, str]]:
-    found: dict[tuple[str, str], None] = {}
-    for kind in group.kinds:
-        for one in group.of(kind):
-            for sample in one.skipped:
-                if not one.row.n:
-                    found[KINDS[kind], sample.skipped or "no reason given"] = None
-    return list(found)
-
-
-def _telling(one: Comparison, own: Sequence[tuple[int, Row]], kind: StartKind) -> bool:
-    wanted = one.against in (Against.BASELINE, Against.SMALLEST) and one.start_kind is kind
-    return wanted and _here(one, own)
-
-
-def _here(one: Comparison, own: Sequence[tuple[int, Row]]) -> bool:
-    return any((one.model, one.platform, one.tier) == row.group for _, row in own)
-
-
-def _size_tile(own: Sequence[tuple[int, Row]]) -> Sequence[Tile]:
-    for key, word in (
-        ("image_compressed_bytes", "compressed"),
-        ("image_unpacked_bytes", "unpacked"),
-    ):
-        known = [(i, row) for i, row in own if getattr(row, key)]
-        if known:
-            place, least = min(known, key=lambda pair: int(getattr(pair[1], key)))
-            return [
-                Tile(
-                    label=f"{least.variant}, image",
-                    path=f"/rows/{place}/{key}",
-                    form="bytes",
-                    interval=None,
-                    fallback="",
-                    note=f"{word}, the smallest measured",
-                )
-            ]
-    return []
-
-
-def _ratios(comparisons: Sequence[Comparison], group: Group) -> Sequence[RatioBlock]:
-    variants = {one.row.variant for one in group.members}
-    blocks = []
-    for against, title in (
-        (Against.BASELINE, "What packaging is worth: baseline over each variant"),
-        (Against.SMALLEST, "Against the variant with the smallest image"),
-        (Against.FLOOR, "Over the floor: a container that only answers"),
-    ):
-        lines: dict[tuple[str, str], dict[StartKind, int]] = {}
-        for place, one in enumerate(comparisons):
-            here = one.model in group.models and one.numerator in variants
-            where = (one.platform, one.tier) == (group.platform, group.tier)
-            if one.against is against and here and where and one.start_kind:
-                pair = (one.numerator, one.denominator)
-                lines.setdefault(pair, {})[one.start_kind] = place
-        if lines:
-            blocks.append(
-                RatioBlock(
-                    title=title,
-                    lines=[
-                        RatioLine(numerator=over, denominator=under, cells=cells)
-                        for (over, under), cells in lines.items()
-                    ],
-                )
-            )
-    return blocks
-
-
-@dataclass(frozen=True, kw_only=True)
-class BytesLine:
-    """A pair of images, with the places of its comparisons by quantity."""
-
-    name: str
-    cells: Mapping[Quantity, int]
-
-
-def byte_ratios(comparisons: Sequence[Comparison]) -> Sequence[BytesLine]:
-    """Ratios of image sizes."""
+def byte_ratios(comparisons: Sequence[Comparison]) -> Mapping[str, Mapping[Quantity, int]]:
+    """Ratios of image sizes: the places of comparisons, by pair of images and by quantity."""
     lines: dict[str, dict[Quantity, int]] = {}
     for place, one in enumerate(comparisons):
         if one.against is Against.BYTES:
             name = f"{one.numerator} / {one.denominator}, {one.platform.arch}"
             lines.setdefault(name, {})[one.quantity] = place
-    return [BytesLine(name=name, cells=cells) for name, cells in lines.items()]
+    return lines
 
 
-@dataclass(frozen=True, kw_only=True)
-class SizeLine:
-    """A variant's image on every platform: pointers into the summary, absent where not measured."""
+def platform_sizes(
+    summary: Summary,
+) -> Mapping[str, Mapping[tuple[Quantity, Platform | None], str]]:
+    """Pointers to each variant's sizes by platform, and (None) to arm64 over amd64.
 
-    variant: str
-    sizes: Mapping[tuple[Quantity, Platform], str]
-    ratios: Mapping[Quantity, str]
-    """arm64 over amd64."""
-
-
-def platform_sizes(summary: Summary) -> Sequence[SizeLine]:
-    """Sizes of each variant by platform; nothing when there is but one platform."""
+    Nothing when there is but one platform.
+    """
     if len({row.platform for row in summary.rows}) == 1:
-        return []
-    sizes: dict[str, dict[tuple[Quantity, Platform], str]] = {}
+        return {}
+    found: dict[str, dict[tuple[Quantity, Platform | None], str]] = {}
     for place, row in enumerate(summary.rows):
         for quantity in (Quantity.COMPRESSED, Quantity.UNPACKED):
             if getattr(row, quantity) is not None:
-                mine = sizes.setdefault(row.variant, {})
+                mine = found.setdefault(row.variant, {})
                 mine.setdefault((quantity, row.platform), f"/rows/{place}/{quantity}")
-    ratios: dict[str, dict[Quantity, str]] = {}
     for place, one in enumerate(summary.comparisons):
         if one.against is Against.PLATFORM and one.variant is not None:
-            ratios.setdefault(one.variant, {})[one.quantity] = f"/comparisons/{place}/ratio"
-    return [
-        SizeLine(variant=variant, sizes=found, ratios=ratios.get(variant, {}))
-        for variant, found in sizes.items()
-    ]
+            found[one.variant][one.quantity, None] = f"/comparisons/{place}/ratio"
+    return found
+
+
+def _skipped(group: Group) -> Sequence[tuple[StartKind, str]]:
+    found = {
+        (kind, sample.skipped or "no reason given"): None
+        for kind in group.kinds
+        for one in group.of(kind)
+        if not one.row.n
+        for sample in one.skipped
+    }
+    return list(found)
+
+
+def _ratios(
+    comparisons: Sequence[Comparison], group: Group
+) -> Mapping[str, Mapping[str, Mapping[StartKind, int]]]:
+    variants = {one.row.variant for one in group.members}
+    blocks: dict[str, dict[str, dict[StartKind, int]]] = {}
+    for against, title in _RATIOS:
+        for place, one in enumerate(comparisons):
+            here = one.model in group.models and one.numerator in variants
+            where = (one.platform, one.tier) == (group.platform, group.tier)
+            if one.against is against and here and where and one.start_kind:
+                lines = blocks.setdefault(title, {})
+                pair = f"{one.numerator} / {one.denominator}"
+                lines.setdefault(pair, {})[one.start_kind] = place
+    return blocks

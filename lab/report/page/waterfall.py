@@ -1,11 +1,11 @@
-"""Waterfalls: where the time goes, a bar per variant, a panel per start kind."""
+"""Waterfalls: where the time goes, a bar per row, all bars of a panel on one time axis."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-from lab.report.model import Row
-from lab.report.page.scale import Scale, linear, seconds_label
-from lab.report.rows import Group, MeasuredRow
+from lab.coldstart.summary import Row
+from lab.report.page.scale import Scale, Whisker, linear, seconds_label, whisker
+from lab.report.rows import Group
 from lab.report.words import (
     BARE_MEANING,
     KIND_MEANING,
@@ -20,78 +20,80 @@ from lab.spec import Phase, StartKind
 
 @dataclass(frozen=True, kw_only=True)
 class Segment:
-    """A phase in a waterfall."""
+    """A phase of a bar."""
 
     phase: Phase
-    name: str
-    path: str
     seconds: float
-    begin: float
+    share: float
+    """Thousandths of the bar."""
     tip: str
 
 
 @dataclass(frozen=True, kw_only=True)
 class Bar:
-    """A variant in a waterfall; ``row`` is its place in the summary."""
+    """A row in a waterfall."""
 
-    row: int
-    variant: str
-    measured: MeasuredRow
+    path: str
+    """To the row in the page's document."""
+    row: Row
     segments: Sequence[Segment]
-    sum_s: float
-    median_at: float | None
-    low_at: float | None
-    high_at: float | None
-    spoken: str
+    width: float
+    """Per cent of the axis."""
+    whisker: Whisker
+
+    @property
+    def spoken(self) -> str:
+        row = self.row
+        listed = ", ".join(f"{PHASES[one.phase]} {seconds(one.seconds)}" for one in self.segments)
+        start = f"{row.variant}, {KINDS[row.start_kind]}"
+        return f"{start}: {seconds(row.total_s.p50)} in all; {listed}"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Waterfall:
-    """One start kind of one group; all bars on one time axis."""
+    """One start kind of one group."""
 
     kind: StartKind
-    name: str
     meaning: str
     bars: Sequence[Bar]
     scale: Scale
 
 
-def waterfalls(group: Group, places: Mapping[int, int], *, container: bool) -> Sequence[Waterfall]:
-    """A waterfall per start kind that has samples. ``places``: ``id(row)`` to its place."""
+def waterfalls(group: Group, *, container: bool) -> Sequence[Waterfall]:
+    """A waterfall per start kind that has samples."""
     found = []
     for kind in group.kinds:
         members = [one for one in group.of(kind) if one.row.n]
-        if not members:
-            continue
-        tops = [max(sum(one.row.phases_s.values()), highest(one.row)) for one in members]
-        scale = linear(max(*tops, 1e-3), seconds_label)
-        found.append(
-            Waterfall(
-                kind=kind,
-                name=KINDS[kind],
-                meaning=(KIND_MEANING if container else BARE_MEANING)[kind],
-                bars=[_bar(one, places[id(one.row)], scale) for one in members],
-                scale=scale,
+        if members:
+            scale = time_axis([one.row for one in members])
+            found.append(
+                Waterfall(
+                    kind=kind,
+                    meaning=(KIND_MEANING if container else BARE_MEANING)[kind],
+                    bars=[bar(one.row, f"/rows/{one.place}", scale) for one in members],
+                    scale=scale,
+                )
             )
-        )
     return found
+
+
+def time_axis(rows: Sequence[Row]) -> Scale:
+    """An axis of seconds with room for every bar and every interval."""
+    tops = [max(sum(row.phases_s.values()), highest(row)) for row in rows]
+    return linear(max(*tops, 1e-3), seconds_label)
 
 
 def highest(row: Row) -> float:
     """The upper end of what a plot must show of a row's total."""
     total = row.total_s
-    ends: Iterable[float | None] = (
-        total.p50,
-        total.p50_ci95[1] if total.p50_ci95 else total.max,
-    )
+    ends = (total.p50, total.p50_ci95[1] if total.p50_ci95 else total.max)
     return max((end for end in ends if end is not None), default=0.0)
 
 
-def _bar(one: MeasuredRow, place: int, scale: Scale) -> Bar:
-    row = one.row
+def bar(row: Row, path: str, scale: Scale) -> Bar:
+    """A row's phases, one after the other."""
     whole = sum(row.phases_s.values()) or 1.0
     segments = []
-    begin = 0.0
     for phase in Phase:
         taken = row.phases_s.get(phase)
         if not taken:
@@ -101,25 +103,16 @@ def _bar(one: MeasuredRow, place: int, scale: Scale) -> Bar:
         segments.append(
             Segment(
                 phase=phase,
-                name=PHASES[phase],
-                path=f"/rows/{place}/phases_s/{phase}",
                 seconds=taken,
-                begin=begin,
+                share=1000 * taken / whole,
                 tip=f"{PHASES[phase]}: {seconds(taken)}{between}, {percent(taken / whole)} — "
                 f"{PHASE_MEANING[phase]}",
             )
         )
-        begin += taken
-    total = row.total_s
-    listed = ", ".join(f"{segment.name} {seconds(segment.seconds)}" for segment in segments)
     return Bar(
-        row=place,
-        variant=row.variant,
-        measured=one,
+        path=path,
+        row=row,
         segments=segments,
-        sum_s=whole,
-        median_at=None if total.p50 is None else scale.at(total.p50),
-        low_at=None if total.p50_ci95 is None else scale.at(total.p50_ci95[0]),
-        high_at=None if total.p50_ci95 is None else scale.at(total.p50_ci95[1]),
-        spoken=f"{row.variant}, {KINDS[row.start_kind]}: {seconds(total.p50)} in all; {listed}",
+        width=scale.at(whole),
+        whisker=whisker(row.total_s, scale),
     )

@@ -6,10 +6,10 @@ run from one is joined (``lab report join``), these ratios are what is known.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import product
 from typing import Final
 
-from lab.report.study.published import MOBILENET, NAMES, VGG19
-from lab.report.study.published_aws import INSTANCES, REAL_TIME, Instance, Latency
+from lab.report.study.published import MOBILENET, NAMES, REAL_TIME, VGG19, RealTime
 from lab.report.words import percent
 from lab.spec import Platform
 
@@ -26,24 +26,11 @@ _LOSS: Final = 0.05
 
 
 @dataclass(frozen=True, kw_only=True)
-class InstancePrice:
-    """A model on an instance, with what it costs there."""
-
-    model: str
-    instance: Instance
-    latency: Latency
-
-    @property
-    def usd_per_1000(self) -> float:
-        return 1000 * self.latency.prediction_s / 3600 * self.instance.usd_per_hour
-
-
-@dataclass(frozen=True, kw_only=True)
 class PriceRatio:
     """A Graviton instance over an x86-64 one, for a model. Of printed means: without intervals."""
 
-    arm64: InstancePrice
-    amd64: InstancePrice
+    arm64: RealTime
+    amd64: RealTime
 
     @property
     def model(self) -> str:
@@ -52,16 +39,16 @@ class PriceRatio:
     @property
     def prediction(self) -> float:
         """Time inside the container."""
-        return self.arm64.latency.prediction_s / self.amd64.latency.prediction_s
+        return self.arm64.prediction_s / self.amd64.prediction_s
 
     @property
     def total(self) -> float:
         """Request sent to reply received."""
-        return self.arm64.latency.total_s / self.amd64.latency.total_s
+        return self.arm64.total_s / self.amd64.total_s
 
     @property
     def price(self) -> float:
-        return self.arm64.instance.usd_per_hour / self.amd64.instance.usd_per_hour
+        return self.arm64.usd_per_hour / self.amd64.usd_per_hour
 
     @property
     def cost(self) -> float:
@@ -75,27 +62,16 @@ class PriceRatio:
 
     @property
     def pair(self) -> str:
-        return f"{self.arm64.instance.name} / {self.amd64.instance.name}"
-
-
-def prices() -> Sequence[InstancePrice]:
-    """Each model on each instance of the study."""
-    return [
-        InstancePrice(model=model, instance=one, latency=REAL_TIME[model, one.name])
-        for model in (MOBILENET, VGG19)
-        for one in INSTANCES
-    ]
+        return f"{self.arm64.instance} / {self.amd64.instance}"
 
 
 def ratios() -> Sequence[PriceRatio]:
     """Each Graviton instance over each x86-64 one, for each model."""
-    found = prices()
     return [
         PriceRatio(arm64=over, amd64=under)
-        for over in found
-        for under in found
+        for over, under in product(REAL_TIME, REAL_TIME)
         if over.model == under.model
-        and (over.instance.platform, under.instance.platform) == (Platform.ARM64, Platform.AMD64)
+        and (over.platform, under.platform) == (Platform.ARM64, Platform.AMD64)
     ]
 
 
@@ -114,7 +90,7 @@ def verdict() -> Sequence[str]:
     by_model = {one.model: one for one in claimed()}
     small, large = by_model[MOBILENET], by_model[VGG19]
     others = {one.pair: percent(1 - one.price) for one in ratios() if one.pair != small.pair}
-    first, second = small.arm64.instance, small.amd64.instance
+    first, second = small.arm64, small.amd64
     rest = ", ".join(f"{pair} {less}" for pair, less in others.items())
     of_hours = (
         f"The headline, {CLAIM}, is {small.pair} by the hour: {first.usd_per_hour} against "
@@ -132,7 +108,8 @@ def verdict() -> Sequence[str]:
         "instances that idle."
     )
     of_memory = (
-        f"{first.name} has {first.memory_gb} GB of memory, {second.name} {second.memory_gb} GB."
+        f"{first.instance} has {first.memory_gb} GB of memory, "
+        f"{second.instance} {second.memory_gb} GB."
     )
     return [of_hours, of_small, of_large, of_memory]
 

@@ -263,7 +263,7 @@ def test_without_containers_there_is_nothing_to_compare() -> None:
 def test_a_file_of_another_version_is_not_read(tmp_path: Path) -> None:
     found, path = run(job(), Engine(), Silent())
     save(found.model_copy(update={"schema_version": 3}), tmp_path / "later")
-    with pytest.raises(UsageError, match="has schema 3"):
+    with pytest.raises(UsageError, match="is of schema 3"):
         load(tmp_path / "later")
     (path.parent / FILE).write_text("{}")
     with pytest.raises(UsageError, match="id: Field required"):

@@ -15,13 +15,13 @@ import pytest
 from rich.console import Console
 
 from lab.coldstart.record import FailureKind, Sample
+from lab.coldstart.summary import Against, FindingKind, Reached, Summary
 from lab.observe.runs import readings as bench
 from lab.observe.runs.readings import Reading
 from lab.report.compare.runs import compare_runs
-from lab.report.compare.runs_out import to_html, to_markdown, to_terminal
+from lab.report.compare.runs_out import document, to_html
 from lab.report.formats.terminal import summary_table
 from lab.report.formats.write import write_report
-from lab.report.model import Against, FindingKind, Reached, Summary
 from lab.report.rows import gather
 from lab.report.summary import results, summarise
 from lab.report.words import EMULATED_WHY
@@ -183,8 +183,8 @@ def test_two_runs_are_compared_without_emulated_cells(tmp_path: Path) -> None:
     assert {change.cell.platform for change in found.changes} == {Platform.AMD64}
     assert {cell.platform for cell in found.emulated} == {Platform.ARM64}
     out = io.StringIO()
-    Console(file=out, width=100).print(to_terminal(found))
-    for text in (to_markdown(found), to_html(found), out.getvalue()):
+    Console(file=out, width=100).print(document(found).to_terminal())
+    for text in (document(found).to_markdown(), to_html(found), out.getvalue()):
         assert "Emulated, so not compared" in text
 
 

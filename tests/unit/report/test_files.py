@@ -9,13 +9,13 @@ from typer.testing import CliRunner
 from lab.cli.report import app
 from lab.coldstart.folder import RunFolder
 from lab.coldstart.record import FailureKind, Sample
+from lab.coldstart.summary import Summary
 from lab.errors import DiskFullError, UsageError
 from lab.report.compare.runs import compare_runs
-from lab.report.compare.runs_out import to_html, to_markdown
+from lab.report.compare.runs_out import document, to_html
 from lab.report.formats.terminal import summary_table
 from lab.report.formats.write import write_report
 from lab.report.load import load
-from lab.report.model import Summary
 from lab.report.study import published
 from lab.report.summary import summarise
 from lab.runfiles import write_whole
@@ -53,6 +53,7 @@ EVERY_SHAPE = {
     "cut short": Script(stop_after=40),
     "foreign": Script(variants=("me-srv-1.2", "onnx-slim", FLOOR), blocks=4),
     "alone": Script(variants=("me-srv-1.2",), kinds=(StartKind.FRESH,)),
+    "floor alone": Script(variants=(FLOOR,), kinds=(StartKind.FRESH,), blocks=2),
     "without compressed sizes": Script(compressed=False, blocks=3),
     "all failed": Script(
         edit=lambda sample: synthetic.failed(sample, FailureKind.ENGINE, "<gone> & lost"), blocks=1
@@ -233,7 +234,7 @@ def test_two_runs_are_compared_cell_by_cell(tmp_path: Path) -> None:
     assert slim.ratio == slim.second_s / slim.first_s
     assert found.differences == []
     assert "1 got slower" in found.text
-    assert "slower" in to_markdown(found)
+    assert "slower" in document(found).to_markdown()
     assert "Nothing that was recorded" in to_html(found)
 
 
@@ -251,6 +252,21 @@ def test_what_differs_between_runs_is_named(tmp_path: Path) -> None:
         ("engine name", "Docker Engine 28.0")
     ]
     assert len(found.only_first) == 3
+
+
+def test_conditions_that_differ_are_told_with_their_units(tmp_path: Path) -> None:
+    host = {"memory_bytes": 8_000_000_000}
+    first, second = two_runs(tmp_path, Script(kinds=(StartKind.FRESH,), host=host))
+    file = second / "run.json"
+    told = file.read_text()
+    file.write_text(
+        told.replace('"bandwidth_bits_per_s":1000000000', '"bandwidth_bits_per_s":null')
+    )
+    found = compare_runs(summarise(first), summarise(second)).differences
+    assert {(one.what, one.first, one.second) for one in found} == {
+        ("bandwidth", "1 Gbit/s", "—"),
+        ("host memory", "25.0 GB", "8.0 GB"),
+    }
 
 
 @pytest.mark.parametrize(
@@ -302,15 +318,14 @@ def test_an_unknown_run_is_a_users_error() -> None:
 def test_the_published_figures_are_those_of_the_study() -> None:
     images = published.IMAGES
     assert images[0].compressed_bytes / images[2].compressed_bytes == pytest.approx(3.477, abs=1e-3)
-    cold = {(one.model, one.memory_mb): one.total_s for one in published.COLD_STARTS}
+    cold = {(one.model, one.memory_mb): one.cold_total_s for one in published.SERVERLESS}
     assert cold[published.MOBILENET, 2048] == 12.479
     assert len(cold) == 6
 
 
 def test_published_ratios_stand_beside_ours(tmp_path: Path) -> None:
     summary = summarise(synthetic.write(tmp_path / "run", EVERY_SHAPE["study"])).summary
-    packed = {row.variant: row.image_compressed_bytes for row in summary.rows}
-    found = published.beside(summary.comparisons, ["retinopathy-mobilenet"], packed)
+    found = published.beside(summary)
     memory = next(one for one in found if "1024 MB over 2048" in one.what)
     assert memory.published == pytest.approx(1.656, abs=1e-3)
     assert memory.ours is not None

@@ -4,7 +4,8 @@ from typing import Any
 import pytest
 
 from lab.coldstart.record import FailureKind, Sample
-from lab.report.model import Finding, FindingKind, Severity
+from lab.coldstart.summary import Finding, FindingKind, Severity
+from lab.report.findings.texts import texts
 from lab.report.summary import results
 from lab.spec import Phase, Platform, StartKind
 from tests.unit.report import synthetic
@@ -36,6 +37,10 @@ def with_phase(phase: Phase, seconds: float) -> Callable[[Sample], Sample]:
         )
 
     return edit
+
+
+def test_every_kind_of_finding_has_its_text() -> None:
+    assert {text.kind for text in texts().values()} == set(FindingKind)
 
 
 def one_variant(**more: Any) -> Script:

@@ -1,11 +1,11 @@
 """Phases have one set of colours: ``lab.spec`` has it, the report's style is made from it."""
 
-from lab.report.page.html import environment
+from lab.report.page.html import _environment
 from lab.spec import PHASE_COLOURS, Phase
 
 
 def test_every_phase_has_its_colours_in_the_reports_style() -> None:
-    style = environment().get_template("style.css").render()
+    style = _environment().get_template("style.css").render()
     for phase in Phase:
         colour = PHASE_COLOURS[phase]
         assert f"--{phase}: light-dark({colour.light}, {colour.dark});" in style

@@ -4,8 +4,8 @@ from pathlib import Path
 import pytest
 
 from lab.coldstart.record import FailureKind, Sample
+from lab.coldstart.summary import Against, Quantity, Reached
 from lab.report.load import Recorded
-from lab.report.model import Against, Quantity, Reached
 from lab.report.rows import gather, groups, spread
 from lab.report.summary import Results, results, to_csv
 from lab.spec import FLOOR, Phase, Platform, StartKind
@@ -281,6 +281,7 @@ def test_the_headline_owns_up_to_few_samples() -> None:
             "Nothing was measured: 30 trials skipped.",
         ),
         (Script(process=True, kinds=(FRESH,)), "from a fresh process"),
+        (Script(variants=(FLOOR,), kinds=(FRESH,)), "floor answers its first prediction"),
         (Script(variants=("onnx", FLOOR), kinds=(FRESH,)), "onnx answers its first prediction"),
     ],
 )

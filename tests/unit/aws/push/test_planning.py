@@ -17,8 +17,10 @@ from lab.aws.push.planning import (
     refuse_over_budget,
     show_plan,
 )
+from lab.coldstart.summary import Headline, Row, RunFacts, Spread, Summary
 from lab.cost.estimate import ASSUMED, Estimate, Work
 from lab.errors import UsageError
+from lab.spec import Platform, StartKind
 
 
 def estimate(kind: ServingKind, **more: Any) -> Estimate:
@@ -123,21 +125,47 @@ def test_a_plan_that_keeps_everything_changes_nothing() -> None:
     assert changes([kept, made])
 
 
-def row(seconds: float | None, **more: Any) -> dict[str, Any]:
-    return {
+def row(seconds: float | None, **more: Any) -> Row:
+    fields: dict[str, Any] = {
         "variant": "onnx-slim",
         "model": "eyes",
-        "platform": "linux/amd64",
+        "platform": Platform.AMD64,
         "tier": "2048",
+        "start_kind": StartKind.FRESH,
         "emulated": False,
-        "second_prediction_s": {"p50": seconds},
-        **more,
+        "second_prediction_s": Spread(p50=seconds),
+        "total_s": Spread(),
+        **dict.fromkeys(("n", "failures", "skipped", "warm_up"), 0),
+        "phases_s": {},
+        "phases_ci95": {},
+        "outliers": (),
+        **dict.fromkeys(("peak_memory_bytes", "throttled_s", "cpu_s", "probe_interval_s")),
+        **dict.fromkeys(("image_compressed_bytes", "image_unpacked_bytes")),
     }
+    return Row.model_validate({**fields, **more})
 
 
-def run(runs: Path, name: str, *rows: dict[str, Any]) -> None:
+def run(runs: Path, name: str, *rows: Row) -> None:
+    summary = Summary(
+        run=RunFacts(
+            id=name,
+            started_at="2026-01-01T00:00:00Z",
+            plan="default",
+            seed=7,
+            git_commit=None,
+            engine="Docker Engine",
+            container=True,
+            planned=0,
+            recorded=0,
+        ),
+        headline=Headline(text="", detail=""),
+        rows=rows,
+        comparisons=(),
+        targets=(),
+        findings=(),
+    )
     (runs / name).mkdir()
-    (runs / name / "summary.json").write_text(json.dumps({"rows": rows}), encoding="utf-8")
+    (runs / name / "summary.json").write_text(summary.to_json(), encoding="utf-8")
 
 
 def latest(runs: Path, *, request_bytes: int = 1000, **more: Any) -> Work:
@@ -180,12 +208,14 @@ def test_other_things_emulated_trials_and_broken_runs_do_not_count(tmp_path: Pat
         "20260101T000000Z-a",
         row(1, variant="baseline"),
         row(2, model="other"),
-        row(3, platform="linux/arm64"),
+        row(3, platform=Platform.ARM64),
         row(4, emulated=True),
         row(None),
-        {"variant": "onnx-slim"},
     )
     (tmp_path / "20260102T000000Z-b").mkdir()
+    (tmp_path / "20260102T000000Z-b" / "summary.json").write_text(
+        json.dumps({"schema": 1, "rows": [{"variant": "onnx-slim"}]}), encoding="utf-8"
+    )
     (tmp_path / "20260103T000000Z-c").mkdir()
     (tmp_path / "20260103T000000Z-c" / "summary.json").write_text("{", encoding="utf-8")
     assert latest(tmp_path) == replace(ASSUMED, request_bytes=1000)

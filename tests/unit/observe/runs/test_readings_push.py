@@ -61,7 +61,7 @@ def test_figures_are_those_of_the_summary(tmp_path: Path) -> None:
     one = bench.read(run(tmp_path))
     row = next(row for row in one.summary.rows if row.variant == "onnx")
     readings = told(one, runs=tmp_path)
-    cell = dict(row.labels)
+    cell = dict(bench.cell_labels(row, emulated=row.emulated))
     assert named(readings, "lab_bench_start_seconds", quantile="0.5", **cell) == [row.total_s.p50]
     assert row.total_s.p50_ci95 is not None
     assert named(readings, "lab_bench_start_seconds_lower", **cell) == [row.total_s.p50_ci95[0]]
@@ -106,7 +106,7 @@ def test_its_median_is_told_beside_each_cell(tmp_path: Path) -> None:
     before = bench.read(run(tmp_path, days=-1, noise=0.2))
     readings = told(bench.read(run(tmp_path)), runs=tmp_path)
     for row in before.summary.rows:
-        labels = dict(row.labels)
+        labels = dict(bench.cell_labels(row, emulated=row.emulated))
         assert named(readings, "lab_bench_previous_start_seconds", **labels) == [row.total_s.p50]
 
 

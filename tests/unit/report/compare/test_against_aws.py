@@ -29,7 +29,7 @@ from lab.report.compare.against_aws import (
     compare_with_aws,
     is_aws_run,
 )
-from lab.report.compare.against_aws_out import to_markdown, to_terminal, write
+from lab.report.compare.against_aws_out import document, write
 from lab.spec import Platform, StartKind
 from tests.unit.report import synthetic
 from tests.unit.report.synthetic import Script
@@ -150,8 +150,7 @@ def test_each_kind_of_start_predicts_the_cold_request_and_a_restart_does_not(
     assert cold[0].predicted_s == pytest.approx(middle(pulls))
     assert cold[0].measured_s == pytest.approx(10.055)
     assert cold[0].error == pytest.approx(middle(pulls) / 10.055 - 1)
-    assert cold[0].ratio is not None
-    assert cold[0].ratio.interval is not None
+    assert cold[0].error_interval is not None
 
 
 def test_model_setup_time_is_predicted_without_the_first_prediction(tmp_path: Path) -> None:
@@ -174,7 +173,7 @@ def test_a_mean_of_cloudwatch_s_is_set_beside_a_mean_and_gets_no_interval(
     assert warm.predicted_s == pytest.approx(sum(seconds) / len(seconds))
     assert warm.measured_s == 0.05
     assert warm.measured_n == 14
-    assert warm.ratio is None
+    assert warm.error_interval is None
 
 
 def test_seconds_of_starts_predict_no_request_of_the_client_s(tmp_path: Path) -> None:
@@ -228,7 +227,7 @@ def test_the_emulator_s_measurement_predicts_every_figure_with_intervals() -> No
     assert [one.figure for one in result.lines] == list(PredictedFigure)
     (cold,) = lines(result, PredictedFigure.COLD_TOTAL)
     assert cold.error == pytest.approx(8.055 / 10.055 - 1)
-    assert all(one.ratio is not None for one in result.lines)
+    assert all(one.error_interval is not None for one in result.lines)
     assert result.text.endswith("emulator, 10 requests, predicted 20 % less than was measured.")
     assert not any("not AWS" in note for note in result.notes)
 
@@ -284,7 +283,7 @@ def test_an_empty_measurement_has_nothing_to_compare(tmp_path: Path) -> None:
 
 def test_few_requests_say_how_little_their_interval_covers(tmp_path: Path) -> None:
     result = compare_with_aws(starts(tmp_path), measurement(cold_n=3))
-    assert "at least" in to_markdown(result)
+    assert "at least" in document(result).to_markdown()
 
 
 def test_what_is_written_holds_every_error(tmp_path: Path) -> None:
@@ -293,7 +292,7 @@ def test_what_is_written_holds_every_error(tmp_path: Path) -> None:
     kept = json.loads((tmp_path / "out" / "against-aws.json").read_text())
     assert [one["error"] for one in kept["lines"]] == [one.error for one in result.lines]
     screen = io.StringIO()
-    Console(file=screen, width=120).print(to_terminal(result))
+    Console(file=screen, width=120).print(document(result).to_terminal())
     for line in result.lines:
         shown = f"{abs(line.error) * 100:.0f} %"
         assert shown in page.read_text()
@@ -313,7 +312,7 @@ def test_a_measurement_s_own_report_says_what_counts_and_what_it_cost(tmp_path: 
     folder = MeasureFolder.find(measurement())
     page = measured_out.write(folder).read_text()
     screen = io.StringIO()
-    Console(file=screen, width=140).print(measured_out.to_terminal(folder))
+    Console(file=screen, width=140).print(measured_out.document(folder).to_terminal())
     for text in (page, screen.getvalue()):
         assert "warm: 25 requests" in text
         assert "cold: 10 requests" in text
@@ -328,4 +327,6 @@ def test_a_request_that_found_a_container_is_told_in_the_report() -> None:
     assert kept is not None
     warm = {**kept.cold, 1: _reading()}
     folder.save_metrics(kept.model_copy(update={"cold": warm}))
-    assert "1 request found a container still running" in measured_out.to_markdown(folder)
+    assert (
+        "1 request found a container still running" in measured_out.document(folder).to_markdown()
+    )

@@ -1,4 +1,4 @@
-"""``summary.json``: what a run amounts to. Other tools read it, so it changes only with ``SCHEMA``.
+"""``summary.json``: what a run amounts to. Other tools read it, so it changes only with its schema.
 
 Seconds, bytes and plain ratios throughout; every cell of a table, a plot or a sentence of the
 report is one of these numbers.
@@ -6,16 +6,17 @@ report is one of these numbers.
 
 from collections.abc import Mapping, Sequence
 from enum import StrEnum, unique
-from typing import Final
-
-from pydantic import ConfigDict, Field
+from pathlib import Path
+from typing import Any, Final
 
 from lab.coldstart.record import Cell
-from lab.schema import Frozen
+from lab.errors import UsageError
+from lab.runfiles import parse, read_bytes
+from lab.schema import Frozen, Versioned
 from lab.spec import Phase, Platform, StartKind
-from lab.stats.ratios import Method, RatioVerdict
+from lab.stats.ratios import Method, Ratio, RatioVerdict
 
-SCHEMA: Final = 1
+SUMMARY_FILE: Final = "summary.json"
 
 LADDER_NAMES: Final = ("p50", "p75", "p90", "p95", "p99")
 
@@ -44,14 +45,9 @@ class Spread(Frozen):
     """MAD / 0.6745 / median: a coefficient of variation that outliers do not inflate."""
 
 
-class Row(Frozen):
+class Row(Cell):
     """A cell of the run, whose trials were repeats of each other. Warm-up is only counted."""
 
-    variant: str
-    model: str
-    platform: Platform
-    tier: str
-    start_kind: StartKind
     n: int
     """Trials that succeeded and are not warm-up: all figures are theirs."""
     failures: int
@@ -78,13 +74,7 @@ class Row(Frozen):
     @property
     def cell(self) -> Cell:
         """What its trials had in common."""
-        return Cell(
-            variant=self.variant,
-            model=self.model,
-            platform=self.platform,
-            tier=self.tier,
-            start_kind=self.start_kind,
-        )
+        return Cell(**{name: getattr(self, name) for name in Cell.model_fields})
 
     @property
     def group(self) -> tuple[str, Platform, str]:
@@ -119,7 +109,34 @@ class Quantity(StrEnum):
     UNPACKED = "image_unpacked_bytes"
 
 
-class Comparison(Frozen):
+class RatioFigures(Frozen):
+    """What is known of a ratio."""
+
+    ratio: float
+    ci95: Pair | None = None
+    """None for exact quantities and when the samples are too few for 95 %."""
+    interval: Pair | None = None
+    coverage: float | None = None
+    """What ``interval`` reaches at least: 0.95, or less with few samples."""
+    method: Method
+    verdict: RatioVerdict
+
+
+def ratio_fields(found: Ratio) -> dict[str, Any]:
+    """The same, of samples."""
+    held = found.interval
+    pair = (held.low, held.high) if held else None
+    return {
+        "ratio": found.value,
+        "ci95": pair if held and held.confident else None,
+        "interval": pair,
+        "coverage": held.coverage if held else None,
+        "method": found.method,
+        "verdict": found.verdict,
+    }
+
+
+class Comparison(RatioFigures):
     """A ratio of two medians (or of two image sizes) within the run."""
 
     against: Against
@@ -129,21 +146,13 @@ class Comparison(Frozen):
     denominator: str
     variant: str | None = None
     """For ``tier`` and ``platform``: whose."""
-    model: str | None
+    model: str | None = None
     """The numerator's."""
-    denominator_model: str | None
+    denominator_model: str | None = None
     """Another one only beside a user's own image."""
     platform: Platform
-    tier: str | None
-    start_kind: StartKind | None
-    ratio: float
-    ci95: Pair | None
-    """None for exact quantities and when the samples are too few for 95 %."""
-    interval: Pair | None
-    coverage: float | None
-    """What ``interval`` reaches at least: 0.95, or less with few samples."""
-    method: Method
-    verdict: RatioVerdict
+    tier: str | None = None
+    start_kind: StartKind | None = None
 
 
 @unique
@@ -243,12 +252,9 @@ class RunFacts(Frozen):
     recorded: int
 
 
-class Summary(Frozen):
+class Summary(Versioned):
     """``summary.json``, whole."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
-
-    schema_version: int = Field(default=SCHEMA, alias="schema", serialization_alias="schema")
     run: RunFacts
     headline: Headline
     rows: Sequence[Row]
@@ -256,5 +262,11 @@ class Summary(Frozen):
     targets: Sequence[Goal]
     findings: Sequence[Finding]
 
-    def to_json(self) -> str:
-        return self.model_dump_json(by_alias=True, indent=1) + "\n"
+
+def read_summary(folder: Path) -> Summary:
+    """A run's summary. Raises ``UsageError`` when there is none or it is of another schema."""
+    path = folder / SUMMARY_FILE
+    try:
+        return parse(Summary, read_bytes(path), of=path)
+    except UsageError as error:
+        raise UsageError(error.what, remedy=f"Make it: lab report {folder.name}") from error
