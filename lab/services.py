@@ -14,6 +14,9 @@ PROJECT: Final = os.environ.get("LAB_PROJECT") or "inference-lab"
 """In front of every name that the stack and its registry have on an engine: with another one, and
 other ports, a second lab runs beside the first."""
 
+ISOLATED_NETWORK: Final = f"{PROJECT}-isolated"
+"""Of containers that are to reach nobody."""
+
 LOOPBACK: Final = "127.0.0.1"
 _PORTS: Final = range(1, 65536)
 

@@ -174,3 +174,5 @@ class Tier:
 
 HOST_TIER: Final = Tier(memory_mb=None)
 SERVERLESS_TIERS: Final = tuple(Tier(memory_mb=n * 1024) for n in range(1, 7))
+SERVERLESS_USER: Final = "993:990"
+"""As whom SageMaker runs a serverless container: user and group."""

@@ -127,12 +127,15 @@ def _build(
 def _spec(
     model: str, *, engine: Engine, image: str, folder: Path, data: Path | None, retrain: bool
 ) -> ContainerSpec:
-    training = ["--train", "all"] if retrain else []
+    def command(out: str | Path, photographs: str | Path | None) -> Sequence[str]:
+        training = ["--train", "all"] if retrain else []
+        real = ["--data", str(photographs)] if photographs else []
+        return ["-m", "models.build", model, "--out", str(out), *training, *real]
+
     if engine.kind is EngineKind.PROCESS:
-        words = ["-m", "models.build", model, "--out", str(folder), *training]
         return ContainerSpec(
             image=image,
-            command=[*words, *(["--data", str(data.resolve())] if data else [])],
+            command=command(folder, data and data.resolve()),
             env={"PYTHONPATH": f"{paths.ROOT}{os.pathsep}{_inference()}", **_ENV},
             labels=_labels(),
         )
@@ -150,11 +153,7 @@ def _spec(
             env["SSL_CERT_FILE"] = _TRUSTED
     return ContainerSpec(
         image=image,
-        command=[
-            *("-m", "models.build", model, "--out", _OUT),
-            *training,
-            *(["--data", _DATA] if data else []),
-        ],
+        command=command(_OUT, data and _DATA),
         env=env,
         labels=_labels(),
         mounts=mounts,

@@ -1,13 +1,14 @@
-"""What is ordered, what it is called, and what a plan says: the words of a push."""
+"""The words of a push: what is ordered, how it is called, planned, deployed and removed."""
 
 import hashlib
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum, unique
-from typing import Final
+from typing import Final, Protocol
 
 from lab.errors import LabError, UsageError
+from lab.progress import Progress
 from lab.spec import SERVERLESS_TIERS, Platform
 
 PREFIX: Final = "inference-lab"
@@ -48,7 +49,7 @@ class ServingKind(StrEnum):
 
 @unique
 class Action(StrEnum):
-    """What a plan does with a thing."""
+    """What a plan does with a resource."""
 
     CREATE = "create"
     CHANGE = "change"
@@ -158,7 +159,12 @@ def tags(order: Order) -> Mapping[str, str]:
     }
 
 
-@dataclass(frozen=True, kw_only=True)
+def tag_list(order: Order) -> list[dict[str, str]]:
+    """The same as most services list them."""
+    return [{"Key": key, "Value": value} for key, value in tags(order).items()]
+
+
+@dataclass(frozen=True)
 class PreflightCheck:
     """A line of the preflight."""
 
@@ -170,7 +176,7 @@ class PreflightCheck:
 
 @dataclass(frozen=True, kw_only=True)
 class PlanItem:
-    """A line of the plan: a thing, and what will be done with it."""
+    """A line of the plan: a resource, and what will be done with it."""
 
     kind: str
     """E.g. ``ECR repository``."""
@@ -200,3 +206,59 @@ class Deployment:
     changed: bool
     """False: everything was there already, and nothing was written."""
     artifacts: Artifacts
+
+
+@dataclass(frozen=True, kw_only=True)
+class CloudResource:
+    """Something that exists."""
+
+    kind: str
+    """As in a plan, e.g. ``S3 bucket``."""
+    name: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Kept:
+    """Something that a removal left where it is."""
+
+    resource: CloudResource
+    why: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Removal:
+    """What a removal did, as listed before and after."""
+
+    removed: tuple[CloudResource, ...]
+    kept: tuple[Kept, ...]
+
+    @property
+    def nothing(self) -> bool:
+        """There was nothing to remove."""
+        return not self.removed and not self.kept
+
+
+class Deployer(Protocol):
+    """A place to which one endpoint is pushed."""
+
+    names: DeploymentNames
+
+    def plan(self, order: Order, artifacts: Artifacts | None = None) -> Sequence[PlanItem]:
+        """What ``prepare`` and ``deploy`` would do. Only reads.
+
+        Without ``artifacts`` image and model are taken to be those that are deployed, if any are.
+        Raises ``AwsError`` when the names are somebody else's, ``UsageError`` for a change that
+        cannot be made.
+        """
+
+    def prepare(self, order: Order, progress: Progress) -> None:
+        """Step 1: have what image and model are put into. Writes nothing when it is there."""
+
+    def deploy(self, order: Order, artifacts: Artifacts, progress: Progress) -> Deployment:
+        """Step 2: have an endpoint that serves them, in service. Writes nothing when it does.
+
+        Raises ``AwsError`` with the cause when it fails; what was served before still is.
+        """
+
+    def destroy(self, progress: Progress) -> Removal:
+        """Remove all that was made, and list what is left."""

@@ -17,11 +17,10 @@ from lab import wire
 from lab.artifacts import archive
 from lab.endpoint.client import EmulatorClient
 from lab.endpoint.instances import LARGE
-from lab.endpoint.launch.local import SERVERLESS_USER
 from lab.endpoint.records import Status
 from lab.engine.api import ContainerSpec, Engine, Mount
 from lab.errors import ContainerFailedError, EndpointError
-from lab.spec import LABEL_OWNER, LABEL_ROLE, EngineKind, Tier
+from lab.spec import LABEL_OWNER, LABEL_ROLE, SERVERLESS_USER, EngineKind, Tier
 from lab.start.serving import serving
 
 CONCURRENCY: Final = 2

@@ -1,11 +1,12 @@
 """``lab clean``: remove what the lab made on this machine; runs stay unless asked otherwise."""
 
 import shutil
+from contextlib import closing
 
 import typer
 
 from lab import paths
-from lab.cli.console import ConsoleProgress, out
+from lab.cli.console import ConsoleProgress, out, print_line
 from lab.cli.down import running_engine
 from lab.engine.docker.clean import remove_all
 from lab.engine.docker.engine import DockerEngine
@@ -41,13 +42,10 @@ def clean(
     for folder in folders:
         if folder.exists():
             shutil.rmtree(folder)
-            out.print(f"Removed {folder}.", markup=False, highlight=False, soft_wrap=True)
+            print_line(f"Removed {folder}.")
 
 
 def _forget_stack() -> None:
-    engine = running_engine()
-    try:
+    with closing(running_engine()) as engine:
         session.down(StackSettings(), engine, ConsoleProgress(), forget=True)
-    finally:
-        engine.close()
     out.print("The stack is stopped and forgotten.")

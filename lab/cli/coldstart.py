@@ -1,7 +1,5 @@
 """``lab coldstart``: cold starts, measured phase by phase."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
@@ -13,15 +11,14 @@ from rich.table import Table
 from lab import paths
 from lab.artifacts import store
 from lab.cli import console
-from lab.cli.platforms import full_names
+from lab.cli.arguments import full_names
+from lab.cli.flags import flags
 from lab.coldstart import planfile, runner, schedule
 from lab.coldstart.folder import RunFolder
 from lab.coldstart.plan import OwnImage, Plan
-from lab.coldstart.prepare import prepared
 from lab.contenttype import content_type_of
 from lab.errors import UsageError
 from lab.images.variants import VARIANTS
-from lab.progress import Progress
 from lab.report.formats.terminal import summary_table
 from lab.report.formats.write import write_report
 from lab.spec import StartKind
@@ -37,30 +34,58 @@ OWN_PLAN = "own"
 class ColdstartOptions:
     """The flags of ``lab coldstart run``; None where one was not given."""
 
-    plan: str | None
-    image: str | None
-    payload: Path | None
-    content_type: str | None
-    model_data: Path | None
-    against: tuple[str, ...]
-    variant: tuple[str, ...]
-    model: str | None
-    start: tuple[StartKind, ...]
-    tier: tuple[str, ...]
-    platform: tuple[str, ...]
-    repeats: int | None
-    seed: int | None
-    bandwidth: str | None
-    ready_timeout: str | None
+    plan: Annotated[str | None, typer.Argument(help="A built-in plan's name, or a YAML file.")] = (
+        None
+    )
+    image: Annotated[str | None, typer.Option(help="Measure this image of yours.")] = None
+    payload: Annotated[
+        Path | None, typer.Option(help="The file that your image is asked to predict on.")
+    ] = None
+    content_type: Annotated[
+        str | None, typer.Option(help="The payload's type; guessed from its name.")
+    ] = None
+    model_data: Annotated[
+        Path | None, typer.Option(help="A model.tar.gz for your image's /opt/ml/model.")
+    ] = None
+    against: Annotated[
+        list[str] | None,
+        typer.Option(help="A variant of the lab's to measure beside your image; repeatable."),
+    ] = None
+    variant: Annotated[
+        list[str] | None, typer.Option(help="Only this variant of the plan; repeatable.")
+    ] = None
+    model: Annotated[
+        str | None, typer.Option(help="Only this model (also what --against variants serve).")
+    ] = None
+    start: Annotated[
+        list[StartKind] | None, typer.Option(help="Only this start kind; repeatable.")
+    ] = None
+    tier: Annotated[list[str] | None, typer.Option(help="Memory in MB, or host; repeatable.")] = (
+        None
+    )
+    platform: Annotated[
+        list[str] | None, typer.Option(help="linux/amd64 or linux/arm64, or both with a comma.")
+    ] = None
+    repeats: Annotated[int | None, typer.Option(help="Measured trials per cell.")] = None
+    seed: Annotated[int | None, typer.Option(help="Of the order of the trials.")] = None
+    bandwidth: Annotated[
+        str | None, typer.Option(help="Of the link that pulls go over, like 200Mbit.")
+    ] = None
+    ready_timeout: Annotated[
+        str | None, typer.Option(help="When to give up on a container, like 3min; at most 8min.")
+    ] = None
+    resume: Annotated[
+        str | None, typer.Option(help="Go on with this run, or with the `latest`.")
+    ] = None
 
     def over(self) -> dict[str, Any]:
         """The plan's keys that the flags replace."""
         given: dict[str, Any] = {
-            "variants": list(self.variant) or None,
+            "variants": self.variant or None,
             "models": None if self.model is None else [self.model],
-            "start_kinds": list(self.start) or None,
-            "tiers": list(self.tier) or None,
-            "platforms": list(full_names(self.platform)) or None,
+            "start_kinds": self.start or None,
+            "tiers": self.tier or None,
+            "platforms": list(full_names(self.platform or ())) or None,
             "repeats": self.repeats,
             "seed": self.seed,
             "bandwidth": None if self.bandwidth is None else parse_rate(self.bandwidth),
@@ -88,106 +113,38 @@ def list_plans() -> None:
 
 
 @app.command("run")
-def run_plan(  # noqa: PLR0913 - each is a flag
-    plan: Annotated[
-        str | None, typer.Argument(help="A built-in plan's name, or a YAML file.")
-    ] = None,
-    *,
-    image: Annotated[str | None, typer.Option(help="Measure this image of yours.")] = None,
-    payload: Annotated[
-        Path | None, typer.Option(help="The file that your image is asked to predict on.")
-    ] = None,
-    content_type: Annotated[
-        str | None, typer.Option(help="The payload's type; guessed from its name.")
-    ] = None,
-    model_data: Annotated[
-        Path | None, typer.Option(help="A model.tar.gz for your image's /opt/ml/model.")
-    ] = None,
-    against: Annotated[
-        list[str] | None,
-        typer.Option(help="A variant of the lab's to measure beside your image; repeatable."),
-    ] = None,
-    variant: Annotated[
-        list[str] | None, typer.Option(help="Only this variant of the plan; repeatable.")
-    ] = None,
-    model: Annotated[
-        str | None, typer.Option(help="Only this model (also what --against variants serve).")
-    ] = None,
-    start: Annotated[
-        list[StartKind] | None, typer.Option(help="Only this start kind; repeatable.")
-    ] = None,
-    tier: Annotated[
-        list[str] | None, typer.Option(help="Memory in MB, or host; repeatable.")
-    ] = None,
-    platform: Annotated[
-        list[str] | None, typer.Option(help="linux/amd64 or linux/arm64, or both with a comma.")
-    ] = None,
-    repeats: Annotated[int | None, typer.Option(help="Measured trials per cell.")] = None,
-    seed: Annotated[int | None, typer.Option(help="Of the order of the trials.")] = None,
-    bandwidth: Annotated[
-        str | None, typer.Option(help="Of the link that pulls go over, like 200Mbit.")
-    ] = None,
-    ready_timeout: Annotated[
-        str | None, typer.Option(help="When to give up on a container, like 3min; at most 8min.")
-    ] = None,
-    resume: Annotated[
-        str | None, typer.Option(help="Go on with this run, or with the `latest`.")
-    ] = None,
-) -> None:
+@flags
+def run_plan(options: ColdstartOptions) -> None:
     """Run a plan (`default` if none is named) and write its report."""
-    options = ColdstartOptions(
-        plan=plan,
-        image=image,
-        payload=payload,
-        content_type=content_type,
-        model_data=model_data,
-        against=tuple(against or ()),
-        variant=tuple(variant or ()),
-        model=model,
-        start=tuple(start or ()),
-        tier=tuple(tier or ()),
-        platform=tuple(platform or ()),
-        repeats=repeats,
-        seed=seed,
-        bandwidth=bandwidth,
-        ready_timeout=ready_timeout,
-    )
+    from lab.stack.demo_bench import announced
+
     progress = console.ConsoleProgress()
-    if resume is None:
-        folder = runner.run(plan_of(options), prepare=_announced, progress=progress)
+    if options.resume is None:
+        folder = runner.run(plan_of(options), prepare=announced, progress=progress)
     else:
         given = options.plan is not None or options.image is not None or bool(options.over())
         folder = runner.resume(
-            RunFolder.find(resume),
+            RunFolder.find(options.resume),
             plan=plan_of(options) if given else None,
-            prepare=_announced,
+            prepare=announced,
             progress=progress,
         )
     report = write_report(folder.path)
     console.out.print(summary_table(folder.path))
-    console.out.print(f"Report: {report}", markup=False, highlight=False, soft_wrap=True)
+    console.print_line(f"Report: {report}")
     _push(folder)
     failed = runner.verdict(folder)
     if failed is not None:
         raise failed
 
 
-@contextmanager
-def _announced(plan: Plan, run_id: str, progress: Progress) -> Iterator[runner.Prepared]:
-    """Prepared, and from the first start to the last annotated in a Grafana that answers."""
-    from lab.observe.grafana import annotate
-
-    with prepared(plan, run_id, progress) as ready, annotate.bench(run_id, plan.name, progress):
-        yield ready
-
-
 def _push(folder: RunFolder) -> None:
     """Tell a Pushgateway that answers; the run is over, whatever comes of that."""
     from lab.observe.runs import push
 
-    said = push.offer(folder.path, runs=paths.runs())
-    if said is not None:
-        console.out.print(said, markup=False, highlight=False, soft_wrap=True)
+    note = push.offer(folder.path, runs=paths.runs())
+    if note is not None:
+        console.print_line(note)
 
 
 def plan_of(options: ColdstartOptions) -> Plan:
@@ -206,7 +163,7 @@ def plan_of(options: ColdstartOptions) -> Plan:
     over["own"] = own.model_dump()
     over.pop("models", None)
     if options.against:
-        over["variants"] = list(options.against)
+        over["variants"] = options.against
         over["models"] = [options.model or store.models()[0]]
     if options.plan is not None:
         return planfile.load(planfile.find(options.plan), over=over, **names)
@@ -239,7 +196,7 @@ def _own(options: ColdstartOptions) -> OwnImage | None:
 
 
 def _refuse_orphans(options: ColdstartOptions) -> None:
-    """Flags that mean nothing without an image are a mistake, not a wish."""
+    """Flags that mean nothing without an image are a mistake."""
     orphans = {
         "--payload": options.payload,
         "--content-type": options.content_type,

@@ -73,6 +73,11 @@ class ConsoleProgress:
         err.print(f"[cyan]•[/cyan] {escape(text)}", highlight=False)
 
 
+def print_line(text: str) -> None:
+    """Print text as it is: no markup, no colours, and not broken where the terminal ends."""
+    out.print(text, markup=False, highlight=False, soft_wrap=True)
+
+
 def fail(what: str, remedy: str) -> None:
     """Print an error as a user sees it."""
     sys.stdout.flush()

@@ -6,19 +6,16 @@ from typing import Final
 
 import typer
 
+from lab.cli.arguments import parse_platform, save
 from lab.cli.console import ConsoleProgress, out
-from lab.cli.files import save
-from lab.cli.platforms import parse_platform
+from lab.cli.opened import containers_of
 from lab.contract.check import chosen, entries, run
 from lab.contract.model import Verdicts
 from lab.contract.reports.machine import as_json, as_junit
 from lab.contract.reports.terminal import render, render_rules
 from lab.contract.running.session import START_LIMIT_S, Session
 from lab.contract.subject import CheckRequest, prepared
-from lab.engine.api import Engine
-from lab.engine.docker.engine import DockerEngine
 from lab.engine.select import open_engine
-from lab.errors import EngineError
 from lab.start.emulated import PATIENCE
 
 BROKEN: Final = 9
@@ -86,14 +83,15 @@ def check(  # noqa: PLR0913, PLR0917 - each is a flag
         content_type=content_type,
     )
     progress = ConsoleProgress()
-    engine = _docker(open_engine(progress))
-    try:
-        with prepared(request, engine, progress) as (subject, where):
-            session = Session(subject, where, start_limit_s=start_limit, quick=quick)
-            with closing(session):
-                verdicts = run(session, wanted, progress)
-    finally:
-        engine.close()
+    with closing(open_engine(progress)) as engine:
+        docker = containers_of(
+            engine, "The contract is tried on a running image, and there is no container here."
+        )
+        with (
+            prepared(request, docker, progress) as (subject, where),
+            closing(Session(subject, where, start_limit_s=start_limit, quick=quick)) as session,
+        ):
+            verdicts = run(session, wanted, progress)
     _write(verdicts, json_to, junit_to)
     if json_to != _STDOUT:
         out.print(render(verdicts))
@@ -105,16 +103,6 @@ def check(  # noqa: PLR0913, PLR0917 - each is a flag
 def rules() -> None:
     """List the rules, and where they are written."""
     out.print(render_rules([(entry.section, entry.rule) for entry in entries()]))
-
-
-def _docker(engine: Engine) -> DockerEngine:
-    if isinstance(engine, DockerEngine):
-        return engine
-    engine.close()
-    raise EngineError(
-        "The contract is tried on a running image, and there is no container here.",
-        remedy="Run `lab doctor`: it says what a container engine needs on this machine.",
-    )
 
 
 def _write(verdicts: Verdicts, json_to: str | None, junit_to: Path | None) -> None:

@@ -6,9 +6,8 @@ from collections.abc import Sequence
 import typer
 from rich.table import Table
 
-from lab.cli.console import ConsoleProgress, out
-from lab.endpoint.addresses import Addresses
-from lab.endpoint.client import EmulatorClient
+from lab.cli.console import ConsoleProgress, out, print_line
+from lab.cli.opened import emulator
 from lab.errors import EndpointError
 from lab.observe.grafana import annotate
 from lab.observe.runs import push
@@ -31,27 +30,21 @@ def demo(
 
     Steady, burst, idle, cold, and at the end pictures unlike those that the model was tested on.
     """
-    addresses = Addresses.find()
-    if addresses is None:
-        raise EndpointError("No emulator is known here.", remedy="Start the lab: `make up`.")
     progress = ConsoleProgress()
-    client = EmulatorClient(addresses)
     chosen = script.SHORT if short else script.FULL
-    try:
+    with emulator() as client:
         with progress.step("Asking each endpoint once"):
             found = script.targets(client)
         # First, for it wants the machine for itself.
         progress.note(demo_bench.provide(progress, may_run=bench))
         chapters = script.play(found, client, progress, script=chosen)
-    finally:
-        client.close()
     prometheus = SERVICES["prometheus"].url()
     lacking = script.settle(prometheus, progress, seconds=chosen.settle_s)
     if lacking:
         progress.note(f"Prometheus at {prometheus} has no {', '.join(lacking)} yet.")
     out.print(_table(chapters))
     out.print()
-    out.print(_where(chapters), markup=False, highlight=False, soft_wrap=True)
+    print_line(_where(chapters))
     _refuse_failures(chapters)
 
 

@@ -1,8 +1,10 @@
 """``lab down``: stop the stack, or forget it."""
 
+from contextlib import closing
+
 import typer
 
-from lab.cli.console import ConsoleProgress, out
+from lab.cli.console import ConsoleProgress, out, print_line
 from lab.engine.api import Engine
 from lab.engine.install.locate import find_engine
 from lab.engine.process.engine import ProcessEngine
@@ -21,13 +23,10 @@ def down(
 ) -> None:
     """Stop the stack and every model container; endpoints come back with the next `lab up`."""
     settings = StackSettings()
-    engine = running_engine()
-    try:
+    with closing(running_engine()) as engine:
         kept = stop(settings, engine, ConsoleProgress(), forget=everything)
-    finally:
-        engine.close()
     for line in kept:
-        out.print(f"• {line}", markup=False, highlight=False, soft_wrap=True)
+        print_line(f"• {line}")
     gone = everything and not kept
     out.print("Stopped, and nothing is left but the images." if gone else "Stopped.")
 

@@ -2,8 +2,8 @@
 
 import json
 import sys
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
+from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -16,13 +16,11 @@ from lab.bench.emulator import EmulatorBenchOptions
 from lab.bench.emulator_result import EmulatorResult, rows
 from lab.bench.emulator_session import run
 from lab.bench.emulator_stage import BenchSubject
-from lab.cli.console import ConsoleProgress, out
-from lab.cli.files import save
+from lab.cli.arguments import save
+from lab.cli.console import ConsoleProgress, out, print_line
+from lab.cli.opened import emulator
 from lab.contenttype import content_type_of
-from lab.endpoint.addresses import Addresses
-from lab.endpoint.client import EmulatorClient
 from lab.engine.select import open_engine
-from lab.errors import EndpointError
 from lab.images.build import ensure
 from lab.images.variants import DEFAULT, image_ref
 from lab.runfiles import read_bytes
@@ -40,7 +38,7 @@ def list_endpoints(
     as_json: bool = typer.Option(False, "--json", help="Print JSON."),
 ) -> None:
     """Show every endpoint and its status."""
-    with _client() as client:
+    with emulator() as client:
         found = client.endpoints()
     if as_json:
         typer.echo(_json({"Endpoints": found}))
@@ -57,7 +55,7 @@ def list_endpoints(
 @app.command()
 def describe(name: str = _NAME) -> None:
     """Print what SageMaker would describe, its configuration, and its running containers."""
-    with _client() as client:
+    with emulator() as client:
         endpoint = client.call("describe_endpoint", EndpointName=name)
         config = client.find(
             "describe_endpoint_config", EndpointConfigName=endpoint["EndpointConfigName"]
@@ -87,7 +85,7 @@ def invoke(
         else read_bytes(payload, remedy="Correct --payload.")
     )
     more = {"TargetVariant": target_variant} if target_variant else {}
-    with _client() as client:
+    with emulator() as client:
         reply = client.invoke(name, body, kind, **more)
     if output is not None:
         save(output, reply.body)
@@ -106,7 +104,7 @@ def logs(
     lines: int = typer.Option(100, min=0, help="How many of the last lines."),
 ) -> None:
     """Print what its containers wrote, those that are gone too."""
-    with _client() as client:
+    with emulator() as client:
         for line in client.logs(name, lines=lines, follow=follow):
             typer.echo(line)
 
@@ -114,7 +112,7 @@ def logs(
 @app.command()
 def delete(name: str = _NAME) -> None:
     """Delete an endpoint; its configuration and its model stay, as on AWS."""
-    with _client() as client:
+    with emulator() as client:
         client.call("delete_endpoint", EndpointName=name)
     out.print(f"{name} is being deleted.", highlight=False)
 
@@ -122,7 +120,7 @@ def delete(name: str = _NAME) -> None:
 @app.command()
 def cool(name: str = _NAME) -> None:
     """Drop idle serverless containers, so that the next request is a cold start."""
-    with _client() as client:
+    with emulator() as client:
         client.scale_to_zero(name)
     out.print(f"The next request to {name} is a cold start.", highlight=False)
 
@@ -146,7 +144,7 @@ def bench(
         verdict = "[green]reached[/green]" if row.reached else "[yellow]not reached[/yellow]"
         table.add_row(row.what, row.found, row.figure, row.promised, verdict)
     out.print(table)
-    out.print(f"All rounds are in {path}", markup=False, highlight=False, soft_wrap=True)
+    print_line(f"All rounds are in {path}")
 
 
 def _measured(
@@ -154,13 +152,12 @@ def _measured(
 ) -> tuple[EmulatorResult, Path]:
     settings = StackSettings(variant=variant, models=(model,))
     progress = ConsoleProgress()
-    engine = open_engine(progress)
-    try:
+    with closing(open_engine(progress)) as engine:
         platform = engine.facts().platform
         ensure([variant, FLOOR], platform=platform, engine=engine, progress=progress)
         payload = store.payload(model)
         archive = store.find(model, settings.runtime)
-        with _client() as client:
+        with emulator() as client:
             key = seed.key_of(archive)
             client.ensure_bucket(settings.bucket)
             client.upload(archive.path, settings.bucket, key)
@@ -179,20 +176,6 @@ def _measured(
                 engine=engine,
                 progress=progress,
             )
-    finally:
-        engine.close()
-
-
-@contextmanager
-def _client() -> Iterator[EmulatorClient]:
-    addresses = Addresses.find()
-    if addresses is None:
-        raise EndpointError("No emulator is known here.", remedy="Start the lab: `make up`.")
-    client = EmulatorClient(addresses)
-    try:
-        yield client
-    finally:
-        client.close()
 
 
 def _bare(answer: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -1,5 +1,6 @@
 """``lab models``: build, list and verify."""
 
+from contextlib import closing
 from pathlib import Path
 
 import typer
@@ -38,11 +39,8 @@ def build(
     for model in wanted:
         store.folder(model)
     progress = ConsoleProgress()
-    engine = open_engine(progress)
-    try:
+    with closing(open_engine(progress)) as engine:
         ensure(wanted, engine=engine, progress=progress, data=data, retrain=retrain, force=force)
-    finally:
-        engine.close()
     out.print(_table())
 
 

@@ -1,12 +1,17 @@
 """``lab observe``: dashboards, and what they show."""
 
+from contextlib import closing
 from pathlib import Path
 
 import typer
 
-from lab.cli import observe_grafana, observe_runs
-from lab.cli.console import ConsoleProgress, fail, out
+from lab import paths
+from lab.cli.arguments import save
+from lab.cli.console import ConsoleProgress, fail, out, print_line
+from lab.coldstart.folder import RunFolder
+from lab.errors import LabError, UsageError
 from lab.paths import ROOT
+from lab.services import PROJECT, SERVICES
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, pretty_exceptions_enable=False)
 
@@ -62,7 +67,6 @@ def render(
     from lab.observe.render.prometheus import Prometheus
     from lab.observe.render.variables import parse_given
     from lab.runfiles import write_whole
-    from lab.services import SERVICES
 
     url = prometheus or SERVICES["prometheus"].url()
     options = draw.DrawOptions(range=span, given=parse_given(var))
@@ -73,12 +77,146 @@ def render(
     out.print(account.table(drawn))
     for line in account.notes(drawn):
         out.print(line, highlight=False, markup=False)
-    out.print(f"\nDashboards: {written}", markup=False, highlight=False, soft_wrap=True)
+    print_line(f"\nDashboards: {written}")
     draw.refuse_failed(drawn)
     if require_data:
         draw.refuse_empty(drawn)
 
 
-for _verb in (observe_runs.push, observe_runs.replay, observe_runs.metrics):
-    app.command()(_verb)
-app.command("check-grafana")(observe_grafana.check_grafana)
+@app.command()
+def push(
+    run: str = typer.Argument("latest", help="A run's id, its folder, or latest."),
+) -> None:
+    """Give the Pushgateway a run's figures, as if it had just ended."""
+    from lab.observe.runs import push as pushing
+
+    url = pushing.address()
+    bench = pushing.push(RunFolder.find(run).path, url=url, runs=paths.runs())
+    print_line(f"{bench.run.id}: pushed to {url} as the newest run of {bench.run.plan_name}.")
+
+
+@app.command()
+def replay(
+    run: list[str] = typer.Argument(..., help="Runs' ids, their folders, or latest."),
+    prometheus: str | None = typer.Option(
+        None, "--prometheus", help="Its URL; the stack's own if not given."
+    ),
+    file: Path | None = typer.Option(
+        None, "--out", help="Only write this file, as OpenMetrics: for any other Prometheus."
+    ),
+) -> None:
+    """Bring past runs into Prometheus at the times when they happened. A second time does nothing.
+
+    Each start is there as lab_bench_trial_start_seconds, and the run's figures for an hour after
+    its end, or until the next run of its plan.
+    """
+    from lab.observe.render.prometheus import Prometheus
+    from lab.observe.runs import replay as replaying
+
+    folders = [RunFolder.find(name).path for name in run]
+    if file is not None:
+        if len(folders) > 1:
+            raise UsageError("--out holds one run.", remedy="Replay one run at a time.")
+        save(file, replaying.to_text(folders[0], runs=paths.runs()))
+        print_line(f"OpenMetrics: {file}")
+        return
+    docker = _docker()
+    with Prometheus(prometheus or replaying.address()) as server:
+        for folder in folders:
+            done = replaying.replay(
+                folder,
+                runs=paths.runs(),
+                prometheus=server,
+                docker=docker,
+                progress=ConsoleProgress(),
+            )
+            if done.new:
+                print_line(
+                    f"{done.bench.run.id}: {done.samples} samples in {len(done.blocks)} block(s), "
+                    f"put into {done.place}; {server.url} answers with them."
+                )
+            else:
+                print_line(f"{done.bench.run.id}: is there already.")
+
+
+@app.command()
+def metrics(
+    check: bool = typer.Option(
+        False, "--check", help="Write nothing; fail if docs/metrics.md is not what the code makes."
+    ),
+) -> None:
+    """Write docs/metrics.md: every metric, its labels, and where it comes from."""
+    from lab.observe.metrics_page import page
+
+    name = page.FILE.relative_to(paths.ROOT)
+    text = page.render()
+    if check:
+        if not page.FILE.is_file() or page.FILE.read_text(encoding="utf-8") != text:
+            fail(f"{name} is not what the code makes.", "Write it: `lab observe metrics`.")
+            raise typer.Exit(1)
+        print_line(f"{name} is what the code makes.")
+        return
+    page.FILE.write_text(text, encoding="utf-8")
+    print_line(f"Wrote {name}.")
+
+
+@app.command("check-grafana")
+def check_grafana(
+    url: str = typer.Option("", help="Grafana's address; else LAB_GRAFANA_URL, else the stack's."),
+    prometheus: str = typer.Option("", "--prometheus", help="Else that of the stack."),
+    since: str = typer.Option("1h", "--range", help="How far back data are looked for."),
+    screenshots: Path = typer.Option(
+        Path("build/grafana"), help="Folder for pictures of the boards."
+    ),
+    quiet: bool = typer.Option(False, "--quiet", "-q", help="Print only what is wrong."),
+) -> None:
+    """Check a Grafana: health, data source, boards, every panel's query, screenshots.
+
+    Where none answers nothing is checked: that is exit code 13, a fault is 1.
+    """
+    from lab.observe.grafana import annotate, check
+    from lab.observe.grafana.api import Grafana
+    from lab.observe.render.board import find
+    from lab.observe.render.prometheus import Prometheus
+
+    address = (url or annotate.address()).rstrip("/")
+    secret = annotate.credential() if address == annotate.address() else None
+    boards = find(ROOT / "dashboards")
+    wrong = total = 0
+
+    def tell(finding: check.BoardFault) -> None:
+        nonlocal wrong, total
+        total, wrong = total + 1, wrong + (not finding.good)
+        if finding.good and quiet:
+            return
+        mark = "[green]✓[/green]" if finding.good else "[red]✗[/red]"
+        out.print(mark, end=" ")
+        print_line(f"{finding.what}: {finding.seen}")
+
+    with (
+        Grafana(address, secret) as grafana,
+        Prometheus(prometheus or SERVICES["prometheus"].url()) as server,
+    ):
+        for finding in check.check(grafana, server, boards, since=f"now-{since}"):
+            tell(finding)
+    program = check.browser()
+    if program is None:
+        out.print("• No Chromium here: no screenshots were taken.", highlight=False)
+    else:
+        for board in boards:
+            tell(check.screenshot(program, address, board, screenshots, since=f"now-{since}"))
+    if wrong:
+        raise LabError(
+            f"{wrong} of {total} checks of Grafana at {address} failed.",
+            remedy=f"No data: run `make demo` first. Else see `docker logs {PROJECT}-grafana`.",
+        )
+    out.print(f"All {total} checks passed.", highlight=False)
+
+
+def _docker() -> str | None:
+    """The engine's address, if one answers: nothing is installed or started."""
+    from lab.cli.down import running_engine
+    from lab.engine.docker.engine import DockerEngine
+
+    with closing(running_engine()) as engine:
+        return engine.address if isinstance(engine, DockerEngine) else None

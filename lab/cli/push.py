@@ -1,8 +1,7 @@
 """``lab push``: an endpoint on AWS, or on the emulator; measured there; and taken away again."""
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from pathlib import Path
+from contextlib import closing, contextmanager
 from typing import Final
 
 import typer
@@ -10,21 +9,18 @@ from rich.text import Text
 
 from lab import paths
 from lab.artifacts import store
-from lab.aws.access.permissions import policy_text
+from lab.aws.access.permissions import POLICY_TEXT
 from lab.aws.access.session import AwsSession, open_session
-from lab.aws.answers import AnswerPayload, payload_of
-from lab.aws.deployer import Deployer, Removal
+from lab.aws.answers import payload_of
 from lab.aws.emulator.target import LocalStack
-from lab.aws.measured import latest_work
-from lab.aws.model import PREFIX, Deployment, DeploymentNames, Order, PushTarget, ServingKind
-from lab.aws.push.planning import estimate_of, refuse_over_budget, show_plan
+from lab.aws.model import PREFIX, Deployer, Deployment, DeploymentNames, Order, PushTarget, Removal
+from lab.aws.push.planning import estimate_of, latest_work, refuse_over_budget, show_plan
 from lab.aws.push.preflight import refuse_failed, show_checks
-from lab.aws.push.verify import Verified
+from lab.aws.push.proof import Verified
 from lab.aws.push.workflow import (
     Contract,
     Destination,
     LocalArtifacts,
-    PushPlan,
     ToAws,
     ToEmulator,
     apply,
@@ -33,19 +29,29 @@ from lab.aws.push.workflow import (
     undo,
 )
 from lab.aws.stack.cloudformation import CloudFormationStack
-from lab.cli.console import ConsoleProgress, out
+from lab.cli.console import ConsoleProgress, out, print_line
+from lab.cli.flags import flags
+from lab.cli.opened import containers_of, emulator
 from lab.cli.push_contract import contract_of, skipped
-from lab.cli.push_measure import emulator, measure, names_on, which
-from lab.cli.push_order import Given, agreed, complete, on_terminal
-from lab.cost.estimate import Estimate
+from lab.cli.push_measure import measure, names_on, which
+from lab.cli.push_order import (
+    EndpointFlag,
+    ProfileFlag,
+    PushOptions,
+    RegionFlag,
+    TargetFlag,
+    YesFlag,
+    agreed,
+    complete,
+    on_terminal,
+)
 from lab.engine.api import Engine
 from lab.engine.docker.engine import DockerEngine
 from lab.engine.select import open_engine
-from lab.errors import EngineError, LabError
+from lab.errors import LabError
 from lab.images.build import ensure
 from lab.images.variants import image_ref, runtime_of
 from lab.progress import Progress
-from lab.spec import Platform
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -55,101 +61,63 @@ app = typer.Typer(
 )
 app.command("measure")(measure)
 
-_TARGET: Final = typer.Option(PushTarget.AWS, help="AWS, or the lab's own emulator.")
-_PROFILE: Final = typer.Option(None, help="A profile of AWS's own configuration.")
-_REGION: Final = typer.Option(None, help="Where, if the profile does not say or says another.")
-_ENDPOINT: Final = typer.Option(
-    None, help="Its name, behind `inference-lab-`; else made from model and variant."
-)
+_NO_CONTAINERS: Final = "An image is pushed from a container engine, and there is none here."
 
 
 @app.command("aws")
-def push_aws(  # noqa: PLR0913, PLR0917 - each is a flag
-    variant: str | None = typer.Option(None, help="Which variant's image."),
-    model: str | None = typer.Option(None, help="Which model."),
-    kind: ServingKind | None = typer.Option(None, help="How it is hosted."),
-    memory: int | None = typer.Option(None, help="Serverless: MB, 1024 to 6144."),
-    max_concurrency: int = typer.Option(5, min=1, help="Serverless: requests at a time."),
-    instance_type: str | None = typer.Option(None, help="Real time, e.g. ml.m5.xlarge."),
-    instances: int = typer.Option(1, min=1, help="Real time: how many."),
-    max_instances: int | None = typer.Option(
-        None, min=1, help="Real time: as many as autoscaling may make of them; none by default."
-    ),
-    endpoint: str | None = _ENDPOINT,
-    platform: Platform | None = typer.Option(
-        None, help="The image's; by default what the instance type runs."
-    ),
-    target: PushTarget = _TARGET,
-    profile: str | None = _PROFILE,
-    region: str | None = _REGION,
-    max_hourly_usd: float | None = typer.Option(
-        None, min=0, help="Refuse what could cost more than that an hour.  [default: 1.00]"
-    ),
-    dry_run: bool = typer.Option(False, "--dry-run", help="Only look and plan; write nothing."),
-    yes: bool = typer.Option(False, "--yes", help="Do not ask."),
-    payload: Path | None = typer.Option(None, help="What to ask it at the end; else a picture."),
-    content_type: str | None = typer.Option(None, help="The payload's type."),
-    contract: bool = typer.Option(True, help="Try the image against the contract before."),
-    verify: bool = typer.Option(True, help="Ask the endpoint at the end, and compare."),
-) -> None:
+@flags
+def push_aws(options: PushOptions) -> None:
     """Put an image and a model on SageMaker: looked at first, planned, agreed on, made, asked.
 
     The same command again changes nothing if nothing has changed, brings up to date what has, and
     goes on where an earlier one was interrupted. `lab push destroy` takes it all away.
     """
-    order = complete(
-        Given(
-            variant=variant,
-            model=model,
-            kind=kind,
-            memory_mb=memory,
-            instance_type=instance_type,
-            endpoint=endpoint,
-            platform=platform,
-            max_concurrency=max_concurrency,
-            instances=instances,
-            max_instances=max_instances,
-        ),
-        may_ask=on_terminal(),
-    )
-    asked = payload_of(order.model, payload, content_type=content_type)
+    target, profile, region = options.target, options.profile, options.region
+    order = complete(options, may_ask=on_terminal())
+    asked = payload_of(order.model, options.payload, content_type=options.content_type)
     progress = ConsoleProgress()
-    with _engine(progress) as engine:
-        goods = _goods(order, engine, progress)
-        with _destination(target, goods, order, engine, profile, region) as (to, aws):
-            tried = _contract(order, goods, engine, progress) if contract else skipped
-            checks = to.checks(order, contract=tried, dry_run=dry_run, progress=progress)
+    with closing(open_engine(progress)) as engine:
+        local = _local_artifacts(order, engine, progress)
+        with _destination(target, local, order, engine, profile, region) as (to, aws):
+            tried = _contract(order, local, engine, progress) if options.contract else skipped
+            checks = to.checks(order, contract=tried, dry_run=options.dry_run, progress=progress)
             out.print(show_checks(checks))
             refuse_failed(checks)
-            planned = plan(order, goods, to)
-            estimate = _estimate(order, goods, planned, asked, aws)
+            planned = plan(order, local, to)
+            estimate = estimate_of(
+                order,
+                region="" if aws is None else aws.region,
+                work=latest_work(order, runs=paths.runs(), request_bytes=len(asked.body)),
+                image_bytes=planned.image_bytes,
+                archive_bytes=local.archive.bytes,
+            )
             back = undo(target, order.endpoint, region=region, profile=profile)
             out.print(show_plan(planned.items, estimate, target=target, undo=back))
             if target is PushTarget.AWS:
-                refuse_over_budget(estimate, max_hourly_usd=max_hourly_usd)
-            if dry_run:
+                refuse_over_budget(estimate, max_hourly_usd=options.max_hourly_usd)
+            if options.dry_run:
                 return
             if planned.changes:
-                if not agreed("Do this?", yes=yes, may_ask=on_terminal()):
+                if not agreed("Do this?", yes=options.yes, may_ask=on_terminal()):
                     out.print("Nothing was done.")
                     return
                 _allow_writing(aws)
             done = apply(order, to, progress)
             _allow_writing(aws)
             answer = None
-            if verify:
+            if options.verify:
                 with _deployed(done, back, progress):
-                    answer = prove(engine, goods, to, payload=asked, progress=progress)
+                    answer = prove(engine, local, to, payload=asked, progress=progress)
     _say(done, answer, back, wrote=planned.changes or done.changed)
 
 
 @app.command()
 def destroy(
-    endpoint: str | None = typer.Option(None, help="Its name, as it was given to the push."),
-    target: PushTarget = _TARGET,
-    profile: str | None = _PROFILE,
-    region: str | None = _REGION,
-    yes: bool = typer.Option(False, "--yes", help="Do not ask."),
+    endpoint: EndpointFlag = None,
+    target: TargetFlag = PushTarget.AWS,
+    profile: ProfileFlag = None,
+    region: RegionFlag = None,
+    yes: YesFlag = False,
 ) -> None:
     """Take away all that a push made, and list what is left: nothing, or what is not the lab's."""
     progress = ConsoleProgress()
@@ -166,28 +134,10 @@ def destroy(
 @app.command()
 def policy() -> None:
     """Print the IAM policy that a push needs: the least, as in docs/aws-policy.json."""
-    typer.echo(policy_text(), nl=False)
+    typer.echo(POLICY_TEXT, nl=False)
 
 
-@contextmanager
-def _engine(progress: Progress) -> Iterator[Engine]:
-    engine = open_engine(progress)
-    try:
-        yield engine
-    finally:
-        engine.close()
-
-
-def _docker(engine: Engine) -> DockerEngine:
-    if isinstance(engine, DockerEngine):
-        return engine
-    raise EngineError(
-        "An image is pushed from a container engine, and there is none here.",
-        remedy="Run `lab doctor`: it says what a container engine needs on this machine.",
-    )
-
-
-def _goods(order: Order, engine: Engine, progress: Progress) -> LocalArtifacts:
+def _local_artifacts(order: Order, engine: Engine, progress: Progress) -> LocalArtifacts:
     """The image, built if need be, and the archive that goes with it."""
     archive = store.find(order.model, runtime_of(order.variant))
     ensure([order.variant], platform=order.platform, engine=engine, progress=progress)
@@ -202,16 +152,16 @@ def _goods(order: Order, engine: Engine, progress: Progress) -> LocalArtifacts:
     )
 
 
-def _contract(order: Order, goods: LocalArtifacts, engine: Engine, progress: Progress) -> Contract:
+def _contract(order: Order, local: LocalArtifacts, engine: Engine, progress: Progress) -> Contract:
     if isinstance(engine, DockerEngine):
-        return contract_of(order, goods, engine, progress)
+        return contract_of(order, local, engine, progress)
     return skipped
 
 
 @contextmanager
 def _destination(
     target: PushTarget,
-    goods: LocalArtifacts,
+    local: LocalArtifacts,
     order: Order,
     engine: Engine,
     profile: str | None,
@@ -219,11 +169,13 @@ def _destination(
 ) -> Iterator[tuple[Destination, AwsSession | None]]:
     if target is PushTarget.LOCAL:
         with emulator() as client:
-            yield ToEmulator(client, goods, names_on(client, order.endpoint)), None
+            yield ToEmulator(client, local, names_on(client, order.endpoint)), None
         return
     with open_session(profile=profile, region=region, read_only=True) as aws:
         names = DeploymentNames.of(order.endpoint, account=aws.account, region=aws.region)
-        yield ToAws(aws, _docker(engine), goods, CloudFormationStack(aws, names)), aws
+        docker = containers_of(engine, _NO_CONTAINERS)
+        stack = CloudFormationStack(aws, names)
+        yield ToAws(aws=aws, engine=docker, local=local, deployer=stack), aws
 
 
 @contextmanager
@@ -249,7 +201,7 @@ def _removable(
 
 def _removed(endpoint: str | None, there: Sequence[str], where: str) -> str:
     if endpoint is None and not any(name.startswith(f"{PREFIX}-") for name in there):
-        _line(f"There is nothing of the lab's {where}.")
+        print_line(f"There is nothing of the lab's {where}.")
         raise typer.Exit
     return which(endpoint, there)
 
@@ -258,30 +210,6 @@ def _stacks(aws: AwsSession) -> list[str]:
     """Not endpoints: a push that was cut short may have left a stack without one."""
     rows = aws.every("cloudformation", "list_stacks", "StackSummaries")
     return [str(row["StackName"]) for row in rows if row["StackStatus"] != "DELETE_COMPLETE"]
-
-
-def _estimate(
-    order: Order,
-    goods: LocalArtifacts,
-    planned: PushPlan,
-    payload: AnswerPayload,
-    aws: AwsSession | None,
-) -> Estimate:
-    work = latest_work(
-        variant=order.variant,
-        model=order.model,
-        platform=order.platform,
-        memory_mb=order.memory_mb,
-        runs=paths.runs(),
-        request_bytes=len(payload.body),
-    )
-    return estimate_of(
-        order,
-        region="" if aws is None else aws.region,
-        work=work,
-        image_bytes=planned.image_bytes,
-        archive_bytes=goods.archive.bytes,
-    )
 
 
 def _allow_writing(aws: AwsSession | None) -> None:
@@ -302,27 +230,24 @@ def _deployed(done: Deployment, back: str, progress: Progress) -> Iterator[None]
 def _say(done: Deployment, answer: Verified | None, back: str, *, wrote: bool) -> None:
     name = done.names.endpoint
     what = "serves" if wrote else "serves as before; nothing was written"
-    _line(f"{name} in {done.region} {what}.")
+    print_line(f"{name} in {done.region} {what}.")
     if answer is not None:
         said = "the same bytes"
         if answer.grades is not None:
             grades = ", ".join(str(grade) for grade in answer.grades)
             said = f"grade {grades}, at most {answer.difference:.1g} apart"
-        _line(f"Asked about {answer.payload}, it answers as the container does here: {said}.")
-    _line(f"Take it away: {back}")
+        print_line(f"Asked about {answer.payload}, it answers as the container does here: {said}.")
+    print_line(f"Take it away: {back}")
 
 
 def _say_removed(removal: Removal, names: DeploymentNames) -> None:
     if removal.nothing:
-        _line(f"There was nothing of {names.endpoint}.")
+        print_line(f"There was nothing of {names.endpoint}.")
         return
-    for thing in removal.removed:
-        _line(f"removed  {thing.kind} {thing.name}")
-    for one in removal.kept:
-        out.print(Text(f"kept     {one.thing.kind} {one.thing.name}: {one.why}", style="yellow"))
+    for resource in removal.removed:
+        print_line(f"removed  {resource.kind} {resource.name}")
+    for kept in removal.kept:
+        what = f"{kept.resource.kind} {kept.resource.name}: {kept.why}"
+        out.print(Text(f"kept     {what}", style="yellow"))
     if not removal.kept:
-        _line("Listed again: nothing is left.")
-
-
-def _line(text: str) -> None:
-    out.print(text, markup=False, highlight=False, soft_wrap=True)
+        print_line("Listed again: nothing is left.")

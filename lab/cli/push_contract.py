@@ -24,7 +24,7 @@ _NAME: Final = "contract"
 
 
 def contract_of(
-    order: Order, goods: LocalArtifacts, engine: DockerEngine, progress: Progress
+    order: Order, local: LocalArtifacts, engine: DockerEngine, progress: Progress
 ) -> Contract:
     """Tries the rules that decide about this kind of endpoint on the running image: 15 s."""
 
@@ -34,7 +34,7 @@ def contract_of(
             ids.add(_TIERS)
         wanted = [entry for entry in entries() if entry.rule.id in ids]
         with (
-            prepared(check_request(order, goods.image), engine, progress) as (subject, where),
+            prepared(check_request(order, local.image), engine, progress) as (subject, where),
             closing(Session(subject, where, quick=True)) as session,
         ):
             found = run(session, wanted, progress).findings
@@ -54,8 +54,7 @@ def check_request(order: Order, image: str) -> CheckRequest:
 
 def skipped() -> Sequence[PreflightCheck]:
     """It was tried before, as the user says, or there is no container engine to try it on."""
-    detail = "not tried"
-    return (PreflightCheck(name=_NAME, state=PreflightState.UNKNOWN, detail=detail),)
+    return (PreflightCheck(_NAME, PreflightState.UNKNOWN, "not tried"),)
 
 
 def judged(order: Order, findings: Sequence[RuleFinding]) -> Sequence[PreflightCheck]:
@@ -69,7 +68,7 @@ def judged(order: Order, findings: Sequence[RuleFinding]) -> Sequence[PreflightC
     if any(check.state is PreflightState.FAIL for check in bad):
         return bad
     state = PreflightState.UNKNOWN if untried else PreflightState.OK
-    return (PreflightCheck(name=_NAME, state=state, detail=words), *bad)
+    return (PreflightCheck(_NAME, state, words), *bad)
 
 
 def _check(order: Order, finding: RuleFinding) -> PreflightCheck | None:
@@ -79,9 +78,7 @@ def _check(order: Order, finding: RuleFinding) -> PreflightCheck | None:
     if finding.verdict not in {Verdict.FAIL, Verdict.WARN}:
         return None
     state = PreflightState.FAIL if finding.verdict is Verdict.FAIL else PreflightState.WARN
-    return PreflightCheck(
-        name=f"{_NAME}: {rule.id}", state=state, detail=f"{finding.seen}", remedy=rule.change
-    )
+    return PreflightCheck(f"{_NAME}: {rule.id}", state, finding.seen, rule.change)
 
 
 def _memory(order: Order, finding: RuleFinding) -> PreflightCheck | None:
@@ -91,6 +88,4 @@ def _memory(order: Order, finding: RuleFinding) -> PreflightCheck | None:
     if least is not None and order.memory_mb is not None and least <= order.memory_mb:
         return None
     remedy = finding.rule.change if least is None else f"Give it --memory {least}."
-    return PreflightCheck(
-        name=f"{_NAME}: memory", state=PreflightState.FAIL, detail=finding.seen, remedy=remedy
-    )
+    return PreflightCheck(f"{_NAME}: memory", PreflightState.FAIL, finding.seen, remedy)

@@ -1,7 +1,7 @@
 """``lab push measure``: the study's protocols against an endpoint that was pushed."""
 
 from collections.abc import Iterator, Sequence
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Final
@@ -16,23 +16,29 @@ from lab.aws.measure.metrics import CloudWatch, EmulatorMetrics, EndpointMetrics
 from lab.aws.measure.record import MeasuredSubject, Protocol
 from lab.aws.measure.session import measure as run_measure
 from lab.aws.measure.spending import rates_of
-from lab.aws.measure.subject import on_aws, on_emulator
-from lab.aws.measure.task import MeasureOptions, Task, expected_s, options_of, rates_kept
+from lab.aws.measure.task import (
+    MeasureOptions,
+    Task,
+    expected_s,
+    on_aws,
+    on_emulator,
+    options_of,
+)
 from lab.aws.model import PREFIX, DeploymentNames, PushTarget
-from lab.cli.console import ConsoleProgress, out
-from lab.cli.push_order import choice, on_terminal
-from lab.endpoint.addresses import Addresses
+from lab.cli.console import ConsoleProgress, out, print_line
+from lab.cli.opened import emulator
+from lab.cli.push_order import EndpointFlag, ProfileFlag, TargetFlag, choice, on_terminal
 from lab.endpoint.client import EmulatorClient
-from lab.errors import EndpointError, UsageError
+from lab.errors import UsageError
 from lab.report.compare import measured_out
 
 _DEFAULT: Final = MeasureOptions()
 
 
 def measure(  # noqa: PLR0913, PLR0917 - each is a flag
-    endpoint: str | None = typer.Option(None, help="Its name, as it was given to the push."),
-    target: PushTarget = typer.Option(PushTarget.AWS, help="AWS, or the lab's own emulator."),
-    profile: str | None = typer.Option(None, help="A profile of AWS's own configuration."),
+    endpoint: EndpointFlag = None,
+    target: TargetFlag = PushTarget.AWS,
+    profile: ProfileFlag = None,
     region: str | None = typer.Option(None, help="Where, if the profile does not say."),
     protocol: list[Protocol] = typer.Option(
         list(_DEFAULT.protocols), help="Warm, cold, or both by default; repeatable."
@@ -87,7 +93,7 @@ def measure(  # noqa: PLR0913, PLR0917 - each is a flag
             # What stopped at its bound goes on with a higher one.
             kept = options_of(before)
             options = replace(kept, max_usd=max(kept.max_usd, max_usd))
-            rates = rates_kept(before)
+            rates = before.run().rates
         task = Task(
             subject=subject,
             payload=payload_of(subject.model, payload, content_type=content_type),
@@ -98,9 +104,9 @@ def measure(  # noqa: PLR0913, PLR0917 - each is a flag
         folder = run_measure(asked, task, metrics=metrics, progress=progress, resume=before)
     page = measured_out.write(folder)
     out.print(measured_out.document(folder).to_terminal())
-    out.print(f"\nReport: {page}", markup=False, highlight=False, soft_wrap=True)
+    print_line(f"\nReport: {page}")
     beside = f"Beside a local run: lab report compare latest {folder.path.name}"
-    out.print(beside, markup=False, highlight=False, soft_wrap=True)
+    print_line(beside)
 
 
 def _tell_pauses(
@@ -111,16 +117,6 @@ def _tell_pauses(
         progress.note(
             f"The pauses alone take {minutes:.0f} minutes. Ctrl-C keeps what was measured by then."
         )
-
-
-@contextmanager
-def emulator() -> Iterator[EmulatorClient]:
-    """The emulator of `lab up`."""
-    addresses = Addresses.find()
-    if addresses is None:
-        raise EndpointError("No emulator is known here.", remedy="Start the lab: `make up`.")
-    with closing(EmulatorClient(addresses)) as client:
-        yield client
 
 
 def names_on(client: EmulatorClient, endpoint: str) -> DeploymentNames:

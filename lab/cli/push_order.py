@@ -3,13 +3,14 @@
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from pathlib import Path
+from typing import Annotated, Any, Final
 
 import typer
 from rich.prompt import Prompt
 
 from lab.artifacts import store
-from lab.aws.model import Order, ServingKind
+from lab.aws.model import Order, PushTarget, ServingKind
 from lab.cli.console import err
 from lab.endpoint.instances import platform_of
 from lab.errors import UsageError
@@ -22,20 +23,59 @@ _MEMORY: Final = "2048"
 _INSTANCE: Final = "ml.m5.xlarge"
 
 
-@dataclass(frozen=True, kw_only=True)
-class Given:
-    """The flags; None where one was not given."""
+TargetFlag = Annotated[PushTarget, typer.Option(help="AWS, or the lab's own emulator.")]
+ProfileFlag = Annotated[str | None, typer.Option(help="A profile of AWS's own configuration.")]
+RegionFlag = Annotated[
+    str | None, typer.Option(help="Where, if the profile does not say or says another.")
+]
+EndpointFlag = Annotated[str | None, typer.Option(help="Its name, as it was given to the push.")]
+YesFlag = Annotated[bool, typer.Option("--yes", help="Do not ask.")]
 
-    variant: str | None
-    model: str | None
-    kind: ServingKind | None
-    memory_mb: int | None
-    instance_type: str | None
-    endpoint: str | None
-    platform: Platform | None
-    max_concurrency: int
-    instances: int
-    max_instances: int | None
+
+@dataclass(frozen=True, kw_only=True)
+class PushOptions:
+    """The flags of ``lab push aws``; None where one was not given."""
+
+    variant: Annotated[str | None, typer.Option(help="Which variant's image.")] = None
+    model: Annotated[str | None, typer.Option(help="Which model.")] = None
+    kind: Annotated[ServingKind | None, typer.Option(help="How it is hosted.")] = None
+    memory: Annotated[int | None, typer.Option(help="Serverless: MB, 1024 to 6144.")] = None
+    max_concurrency: Annotated[int, typer.Option(min=1, help="Serverless: requests at a time.")] = 5
+    instance_type: Annotated[str | None, typer.Option(help="Real time, e.g. ml.m5.xlarge.")] = None
+    instances: Annotated[int, typer.Option(min=1, help="Real time: how many.")] = 1
+    max_instances: Annotated[
+        int | None,
+        typer.Option(
+            min=1, help="Real time: as many as autoscaling may make of them; none by default."
+        ),
+    ] = None
+    endpoint: Annotated[
+        str | None,
+        typer.Option(help="Its name, behind `inference-lab-`; else made from model and variant."),
+    ] = None
+    platform: Annotated[
+        Platform | None,
+        typer.Option(help="The image's; by default what the instance type runs."),
+    ] = None
+    target: TargetFlag = PushTarget.AWS
+    profile: ProfileFlag = None
+    region: RegionFlag = None
+    max_hourly_usd: Annotated[
+        float | None,
+        typer.Option(min=0, help="Refuse what could cost more than that an hour.  [default: 1.00]"),
+    ] = None
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Only look and plan; write nothing.")
+    ] = False
+    yes: YesFlag = False
+    payload: Annotated[
+        Path | None, typer.Option(help="What to ask it at the end; else a picture.")
+    ] = None
+    content_type: Annotated[str | None, typer.Option(help="The payload's type.")] = None
+    contract: Annotated[bool, typer.Option(help="Try the image against the contract before.")] = (
+        True
+    )
+    verify: Annotated[bool, typer.Option(help="Ask the endpoint at the end, and compare.")] = True
 
 
 def on_terminal() -> bool:
@@ -43,7 +83,7 @@ def on_terminal() -> bool:
     return sys.stdin.isatty() and sys.stderr.isatty()
 
 
-def complete(given: Given, *, may_ask: bool) -> Order:
+def complete(given: PushOptions, *, may_ask: bool) -> Order:
     """An order, with what is missing asked for.
 
     Raises ``UsageError`` that names the missing flags where nobody can be asked, and for what can
@@ -60,7 +100,7 @@ def complete(given: Given, *, may_ask: bool) -> Order:
     kind = given.kind or ServingKind(
         choice("How is it hosted", [*ServingKind], ServingKind.SERVERLESS)
     )
-    memory, instance = given.memory_mb, given.instance_type
+    memory, instance = given.memory, given.instance_type
     if kind is ServingKind.SERVERLESS:
         _refuse(instance, "--instance-type", kind)
         memory = memory or int(choice("How much memory, in MB", _MEMORIES, _MEMORY))
@@ -100,7 +140,7 @@ def agreed(question: str, *, yes: bool, may_ask: bool) -> bool:
     return typer.confirm(question, err=True)
 
 
-def _missing(given: Given) -> Sequence[str]:
+def _missing(given: PushOptions) -> Sequence[str]:
     """All at once: a flag at a time would take as many attempts."""
     wanted: list[tuple[str, Any]] = [
         ("--variant", given.variant),
@@ -108,7 +148,7 @@ def _missing(given: Given) -> Sequence[str]:
         ("--kind", given.kind),
         ("--instance-type", given.instance_type)
         if given.kind is ServingKind.REAL_TIME
-        else ("--memory", given.memory_mb),
+        else ("--memory", given.memory),
     ]
     return [flag for flag, value in wanted if value is None]
 

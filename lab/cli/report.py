@@ -7,7 +7,7 @@ import typer
 from typer.core import TyperGroup
 
 from lab.aws.measure.folder import MeasureFolder
-from lab.cli.console import out
+from lab.cli.console import out, print_line
 from lab.coldstart.folder import RunFolder
 from lab.report.compare import against_aws_out, measured_out
 from lab.report.compare.against_aws import compare_with_aws, is_aws_run
@@ -53,13 +53,13 @@ def show(
     folder = RunFolder.find(run).path
     page = write_report(folder)
     out.print(summary_table(folder))
-    out.print(f"\nReport: {page}", markup=False, highlight=False, soft_wrap=True)
+    print_line(f"\nReport: {page}")
 
 
 def _measurement(folder: MeasureFolder) -> None:
     page = measured_out.write(folder)
     out.print(measured_out.document(folder).to_terminal())
-    out.print(f"\nReport: {page}", markup=False, highlight=False, soft_wrap=True)
+    print_line(f"\nReport: {page}")
 
 
 @app.command("published")
@@ -85,13 +85,13 @@ def compare(
         result = compare_with_aws(first, second)
         page = against_aws_out.write(result, folder or result.folder)
         out.print(against_aws_out.document(result).to_terminal())
-        out.print(f"\nComparison: {page}", markup=False, highlight=False, soft_wrap=True)
+        print_line(f"\nComparison: {page}")
         return
     before, after = RunFolder.find(first).path, RunFolder.find(second).path
     comparison = compare_runs(summarise(before), summarise(after))
     page = write_comparison(comparison, folder or after)
     out.print(document(comparison).to_terminal())
-    out.print(f"\nComparison: {page}", markup=False, highlight=False, soft_wrap=True)
+    print_line(f"\nComparison: {page}")
 
 
 @app.command()
@@ -106,4 +106,4 @@ def join(
     """Set runs side by side, each with its own host's facts: nothing is pooled."""
     joined, page = write_join(collect(runs), folder)
     out.print(joined_table(joined))
-    out.print(f"\nReport: {page}", markup=False, highlight=False, soft_wrap=True)
+    print_line(f"\nReport: {page}")

@@ -1,5 +1,7 @@
 """``lab serve-bench``: what the HTTP layer costs over the model itself."""
 
+from contextlib import closing
+
 import typer
 from rich.table import Table
 
@@ -11,8 +13,8 @@ from lab.bench.serving import (
     ServingResult,
     run,
 )
+from lab.cli.arguments import parse_platform
 from lab.cli.console import ConsoleProgress, out
-from lab.cli.platforms import parse_platform
 from lab.engine.select import open_engine
 
 app = typer.Typer()
@@ -37,8 +39,7 @@ def serve_bench(
     """
     progress = ConsoleProgress()
     options = ServeBenchOptions(rounds=rounds, requests=requests, clients=clients, seed=seed)
-    engine = open_engine(progress)
-    try:
+    with closing(open_engine(progress)) as engine:
         job = ServingJob(
             variant=variant,
             model=model,
@@ -46,8 +47,6 @@ def serve_bench(
             platform=None if platform is None else parse_platform(platform),
         )
         result, path = run(job, engine, progress)
-    finally:
-        engine.close()
     out.print(_table(result, variant, clients, rounds))
     out.print(f"All rounds are in {path}", highlight=False, soft_wrap=True)
 

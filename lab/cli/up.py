@@ -1,13 +1,14 @@
 """``lab up``: the stack, seeded, and how to use it."""
 
 from collections.abc import Sequence
+from contextlib import closing
 
 import typer
 from rich.markup import escape
 from rich.table import Table
 
 from lab.artifacts import store
-from lab.cli.console import ConsoleProgress, fail, out
+from lab.cli.console import ConsoleProgress, fail, out, print_line
 from lab.endpoint.records import Status
 from lab.engine.select import open_engine
 from lab.images.variants import DEFAULT
@@ -37,16 +38,13 @@ def up(
         store.folder(name)
     settings = StackSettings(variant=variant, models=models)
     progress = ConsoleProgress()
-    engine = open_engine(progress)
-    try:
+    with closing(open_engine(progress)) as engine:
         stack = start(settings, engine, progress)
-    finally:
-        engine.close()
     out.print(services_table(stack.services))
     out.print()
     out.print(endpoint_lines(stack), highlight=False, soft_wrap=True)
     out.print()
-    _line(how_to(stack, with_keys=not settings.env.get("AWS_ACCESS_KEY_ID")))
+    print_line(how_to(stack, with_keys=not settings.env.get("AWS_ACCESS_KEY_ID")))
     _complain([one for one in stack.endpoints if one.model in models])
 
 
@@ -127,9 +125,5 @@ def _complain(endpoints: Sequence[SeededEndpoint]) -> None:
             f"{one.name} is {one.status}: {one.reason or 'no reason is known'}",
             f"See `lab endpoint logs {one.name}`; `make up` makes what failed anew.",
         )
-    if any(one.status != Status.IN_SERVICE or "does not answer" in str(one.reason) for one in bad):
+    if any(one.status != Status.IN_SERVICE or not one.answers for one in bad):
         raise typer.Exit(_FAILED)
-
-
-def _line(text: str) -> None:
-    out.print(text, markup=False, highlight=False, soft_wrap=True)

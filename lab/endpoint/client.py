@@ -14,13 +14,12 @@ from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
 from lab import tls
+from lab.awserrors import is_absent
 from lab.endpoint.addresses import S3, SAGEMAKER, Addresses, checked
 from lab.errors import EndpointError
 
 _CONNECT_S: Final = 3.0
 _READ_S: Final = 70.0  # an invocation may take 60
-_ABSENT: Final = ("404", "NoSuchKey", "NoSuchBucket", "NoSuchTagSet", "NotFound")
-_NOT_THERE: Final = ("could not find", "does not exist")
 _DUMMY: Final = "test"
 
 
@@ -58,28 +57,21 @@ class EmulatorClient:
 
     def call(self, operation: str, **parameters: Any) -> Mapping[str, Any]:
         """An operation of boto3's `sagemaker` client, by its Python name."""
-        with _translated(operation):
-            answer: Mapping[str, Any] = getattr(self._client("sagemaker"), operation)(**parameters)
-        return answer
+        return self._call("sagemaker", operation, parameters)
 
     def find(self, operation: str, **parameters: Any) -> Mapping[str, Any] | None:
         """A `describe_...`: None for what is not there."""
+        return self._find("sagemaker", operation, parameters)
+
+    def every(self, operation: str, key: str, **parameters: Any) -> Sequence[Mapping[str, Any]]:
+        """All pages of a listing: what is under ``key`` in each."""
         with _translated(operation):
-            try:
-                answer: Mapping[str, Any] = getattr(self._client("sagemaker"), operation)(
-                    **parameters
-                )
-            except ClientError as error:
-                if any(words in str(error).lower() for words in _NOT_THERE):
-                    return None
-                raise
-        return answer
+            pages = self._client("sagemaker").get_paginator(operation).paginate(**parameters)
+            return [row for page in pages for row in page[key]]
 
     def endpoints(self) -> Sequence[Mapping[str, Any]]:
         """Every endpoint's summary, by name."""
-        with _translated("list_endpoints"):
-            pages = self._client("sagemaker").get_paginator("list_endpoints")
-            found = [row for page in pages.paginate() for row in page["Endpoints"]]
+        found = self.every("list_endpoints", "Endpoints")
         return sorted(found, key=lambda row: str(row["EndpointName"]))
 
     # --- the runtime -----------------------------------------------------------------------------
@@ -98,50 +90,31 @@ class EmulatorClient:
 
     # --- S3 --------------------------------------------------------------------------------------
 
+    def s3(self, operation: str, **parameters: Any) -> Mapping[str, Any] | None:
+        """An operation of boto3's `s3` client, by its Python name: None for what is not there."""
+        return self._find("s3", operation, parameters)
+
     def ensure_bucket(self, bucket: str) -> bool:
         """Make it unless it is there; whether it was made."""
-        s3 = self._client("s3")
-        with _translated("head_bucket"):
-            try:
-                s3.head_bucket(Bucket=bucket)
-            except ClientError as error:
-                if not _absent(error):
-                    raise
-                where = {"LocationConstraint": self.addresses.region}
-                outside = self.addresses.region != "us-east-1"  # which must not be named
-                s3.create_bucket(
-                    Bucket=bucket, **({"CreateBucketConfiguration": where} if outside else {})
-                )
-                return True
-        return False
+        if self.s3("head_bucket", Bucket=bucket) is not None:
+            return False
+        where = {"LocationConstraint": self.addresses.region}
+        outside = self.addresses.region != "us-east-1"  # which must not be named
+        more = {"CreateBucketConfiguration": where} if outside else {}
+        self._call("s3", "create_bucket", {"Bucket": bucket, **more})
+        return True
 
     def upload(self, path: Path, bucket: str, key: str) -> bool:
         """A file, unless an object of its size is there; whether it was sent.
 
         Keys that name the content by its sum make the size enough.
         """
-        s3 = self._client("s3")
-        with _translated(f"put_object s3://{bucket}/{key}"):
-            try:
-                if s3.head_object(Bucket=bucket, Key=key)["ContentLength"] == path.stat().st_size:
-                    return False
-            except ClientError as error:
-                if not _absent(error):
-                    raise
-            with path.open("rb") as file:
-                s3.put_object(Bucket=bucket, Key=key, Body=file)
+        head = self.s3("head_object", Bucket=bucket, Key=key)
+        if head is not None and head["ContentLength"] == path.stat().st_size:
+            return False
+        with path.open("rb") as file, _translated(f"put_object s3://{bucket}/{key}"):
+            self._client("s3").put_object(Bucket=bucket, Key=key, Body=file)
         return True
-
-    def s3(self, operation: str, **parameters: Any) -> Mapping[str, Any] | None:
-        """An operation of boto3's `s3` client, by its Python name: None for what is not there."""
-        with _translated(operation):
-            try:
-                answer: Mapping[str, Any] = getattr(self._client("s3"), operation)(**parameters)
-            except ClientError as error:
-                if not _absent(error):
-                    raise
-                return None
-        return answer
 
     # --- what only the lab has -------------------------------------------------------------------
 
@@ -199,6 +172,23 @@ class EmulatorClient:
                 remedy="Start the lab: `make up`.",
             ) from error
 
+    def _call(
+        self, service: str, operation: str, parameters: Mapping[str, Any]
+    ) -> Mapping[str, Any]:
+        with _translated(operation):
+            answer: Mapping[str, Any] = getattr(self._client(service), operation)(**parameters)
+        return answer
+
+    def _find(
+        self, service: str, operation: str, parameters: Mapping[str, Any]
+    ) -> Mapping[str, Any] | None:
+        try:
+            return self._call(service, operation, parameters)
+        except EndpointError as error:
+            if isinstance(error.__cause__, ClientError) and is_absent(error.__cause__):
+                return None
+            raise
+
     def _client(self, service: str) -> Any:
         if service not in self._made:
             with _translated(service):
@@ -243,10 +233,6 @@ def _keys(service: str, env: Mapping[str, str]) -> Mapping[str, str]:
             token = env.get("AWS_SESSION_TOKEN") if key.startswith("AWS") else None
             return {**found, "aws_session_token": token} if token else found
     return {"aws_access_key_id": _DUMMY, "aws_secret_access_key": _DUMMY}
-
-
-def _absent(error: ClientError) -> bool:
-    return str(error.response.get("Error", {}).get("Code")) in _ABSENT
 
 
 @contextmanager

@@ -25,6 +25,11 @@ class Status(StrEnum):
     FAILED = "Failed"
     DELETING = "Deleting"
 
+    @property
+    def under_way(self) -> bool:
+        """Whether the endpoint changes by itself."""
+        return self not in {Status.IN_SERVICE, Status.FAILED}
+
 
 @unique
 class EndpointKind(StrEnum):

@@ -13,14 +13,13 @@ from lab.images.targets import target
 from lab.lock import bench_lock
 from lab.observe.grafana import secret
 from lab.progress import Progress
-from lab.services import PROJECT, SERVICES, Started
+from lab.services import ISOLATED_NETWORK, PROJECT, SERVICES, Started
 from lab.spec import LABEL_OWNER, LABEL_ROLE
 from lab.stack import ports
 from lab.stack.compose import LABEL_PROJECT, Compose, have_compose
 from lab.stack.identity import identity
 from lab.stack.settings import StackSettings
 
-ISOLATED: Final = f"{NETWORK}-isolated"
 VOLUMES: Final = (REGISTRY, *(f"{PROJECT}-{name}" for name in ("s3", "prometheus", "grafana")))
 
 _ROLE: Final = "endpoint"
@@ -64,7 +63,7 @@ class Containers:
                 instead = _INSTEAD.get(name, "")
                 self._progress.note(f"{name} is left out: {one.detail}.{instead}")
         self._engine.ensure_network(NETWORK)
-        self._engine.ensure_network(ISOLATED, internal=True)
+        self._engine.ensure_network(ISOLATED_NETWORK, internal=True)
         ensure_volume(self._engine)
         self._settings.state.mkdir(parents=True, exist_ok=True)
         secret.admin_password(self._settings.state / "secrets")
@@ -115,7 +114,9 @@ class Containers:
     def forget(self) -> Sequence[str]:
         """After ``stop``: the registry if a bench left it, networks and volumes; what stays."""
         make_way(self._engine, LABEL_PROJECT)
-        return clean.remove_stores(self._engine, networks=(NETWORK, ISOLATED), volumes=VOLUMES)
+        return clean.remove_stores(
+            self._engine, networks=(NETWORK, ISOLATED_NETWORK), volumes=VOLUMES
+        )
 
     def empty_state(self) -> None:
         """Remove what the emulator wrote as root and this user may not remove."""

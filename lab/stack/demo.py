@@ -3,12 +3,13 @@
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 import httpx
 
 from lab import tls
 from lab.artifacts import store
+from lab.endpoint.client import EmulatorClient
 from lab.endpoint.records import Status
 from lab.errors import EndpointError, UsageError
 from lab.progress import Progress
@@ -27,22 +28,6 @@ _NEEDED: Final = (
     "sagemaker_container_memory_bytes",
 )
 _LOOK_S: Final = 1.0
-
-
-class DemoClient(Protocol):
-    """What is asked of ``EmulatorClient``."""
-
-    def healthy(self) -> bool:
-        """Whether the emulator answers."""
-
-    def find(self, operation: str, **parameters: Any) -> Mapping[str, Any] | None:
-        """A description, or None."""
-
-    def invoke(self, endpoint: str, body: bytes, content_type: str) -> Any:
-        """InvokeEndpoint."""
-
-    def scale_to_zero(self, endpoint: str) -> None:
-        """Drop idle serverless containers."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -100,7 +85,7 @@ class Chapter:
     """What it shows, and on which board."""
 
 
-def targets(client: DemoClient) -> Sequence[DemoEndpoint]:
+def targets(client: EmulatorClient) -> Sequence[DemoEndpoint]:
     """The endpoints that ``lab up`` leaves, as far as they are in service.
 
     Raises ``EndpointError`` when there is none, or no emulator.
@@ -137,7 +122,7 @@ def targets(client: DemoClient) -> Sequence[DemoEndpoint]:
 
 
 def play(
-    found: Sequence[DemoEndpoint], client: DemoClient, progress: Progress, *, script: Script
+    found: Sequence[DemoEndpoint], client: EmulatorClient, progress: Progress, *, script: Script
 ) -> Sequence[Chapter]:
     """The traffic, chapter by chapter."""
     traffic = Traffic(client)
@@ -211,7 +196,7 @@ def _burst(target: DemoEndpoint, traffic: Traffic, progress: Progress, script: S
 
 def _cold(
     serverless: Sequence[DemoEndpoint],
-    client: DemoClient,
+    client: EmulatorClient,
     traffic: Traffic,
     progress: Progress,
     script: Script,
@@ -259,7 +244,7 @@ def _body(one: store.Payload) -> Body:
     return one.path.read_bytes(), one.content_type
 
 
-def _limit(client: DemoClient, endpoint: Mapping[str, Any]) -> int | None:
+def _limit(client: EmulatorClient, endpoint: Mapping[str, Any]) -> int | None:
     config = client.find(
         "describe_endpoint_config", EndpointConfigName=endpoint["EndpointConfigName"]
     )
@@ -270,7 +255,7 @@ def _limit(client: DemoClient, endpoint: Mapping[str, Any]) -> int | None:
     return None
 
 
-def _is_large(client: DemoClient, endpoint: str, body: Body) -> bool:
+def _is_large(client: EmulatorClient, endpoint: str, body: Body) -> bool:
     """Asked, not known: endpoints may serve what a user put there. The first may start cold."""
     client.invoke(endpoint, *body)
     begin = time.monotonic()

@@ -77,13 +77,14 @@ def _made(progress: Progress) -> Path:
     plan = planfile.load(
         planfile.find(_PLAN), over=_OVER, variants=tuple(VARIANTS), models=store.models()
     )
-    folder = runner.run(plan, prepare=_announced, progress=progress)
+    folder = runner.run(plan, prepare=announced, progress=progress)
     write_report(folder.path)
     # Where nothing can be pulled cold, the rest is worth showing; the report says what failed.
     return folder.path
 
 
 @contextmanager
-def _announced(plan: Plan, run_id: str, progress: Progress) -> Iterator[runner.Prepared]:
+def announced(plan: Plan, run_id: str, progress: Progress) -> Iterator[runner.Prepared]:
+    """Prepared, and from the first start to the last annotated in a Grafana that answers."""
     with prepared(plan, run_id, progress) as ready, annotate.bench(run_id, plan.name, progress):
         yield ready

@@ -11,10 +11,10 @@ import re
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 from lab.artifacts.store import Archive, Payload
-from lab.endpoint.client import Reply
+from lab.endpoint.client import EmulatorClient
 from lab.endpoint.records import Status
 from lab.errors import EndpointError
 from lab.progress import Progress, Step
@@ -29,28 +29,6 @@ _POLL_S: Final = 0.25
 _WAIT_S: Final = 600.0
 _GONE: Final = "gone"
 _TAGS: Final = [{"Key": "inference-lab:seed", "Value": "lab up"}]
-
-
-class SeedClient(Protocol):
-    """What is asked of ``EmulatorClient``."""
-
-    def call(self, operation: str, **parameters: Any) -> Mapping[str, Any]:
-        """An operation of the control plane."""
-
-    def find(self, operation: str, **parameters: Any) -> Mapping[str, Any] | None:
-        """A description, or None."""
-
-    def invoke(self, endpoint: str, body: bytes, content_type: str) -> Reply:
-        """InvokeEndpoint."""
-
-    def servers(self, endpoint: str) -> Sequence[Mapping[str, Any]]:
-        """Its running containers."""
-
-    def ensure_bucket(self, bucket: str) -> bool:
-        """Whether it was made."""
-
-    def upload(self, path: Any, bucket: str, key: str) -> bool:
-        """Whether it was sent."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,12 +53,14 @@ class SeededEndpoint:
     kind: str
     model: str
     status: str
+    answers: bool = True
+    """As far as it was asked."""
     reason: str | None = None
     note: str | None = None
 
 
 def upload(
-    archives: Sequence[Archive], bucket: str, client: SeedClient, progress: Progress
+    archives: Sequence[Archive], bucket: str, client: EmulatorClient, progress: Progress
 ) -> None:
     """Have the bucket and every archive in S3."""
     client.ensure_bucket(bucket)
@@ -91,12 +71,15 @@ def upload(
 
 def key_of(archive: Archive) -> str:
     """Its key, named by its content: another archive never replaces it."""
-    sums = archive.sha256[:12]
-    return f"{_PREFIX}/{archive.model}/{archive.runtime}/{sums}/model.tar.gz"
+    return f"{_PREFIX}/{archive.model}/{archive.runtime}/{archive.sha256[:12]}/model.tar.gz"
 
 
 def endpoints(
-    served: Sequence[SeededModel], bucket: str, role: str, client: SeedClient, progress: Progress
+    served: Sequence[SeededModel],
+    bucket: str,
+    role: str,
+    client: EmulatorClient,
+    progress: Progress,
 ) -> Sequence[SeededEndpoint]:
     """Have an endpoint of each kind for each model, and wait until those that were new answer."""
     changed = {}
@@ -115,12 +98,12 @@ def endpoints(
         seen = _described(name, one.archive.model, kind, client)
         if state == "changed" and seen.status == Status.IN_SERVICE:
             with progress.step(f"The first answer of {name}"):
-                seen = replace(seen, reason=_trouble(name, one, client) or seen.reason)
+                seen = _asked(seen, one, client)
         rows.append(seen)
     return rows
 
 
-def untouched(models: Sequence[str], client: SeedClient) -> Sequence[SeededEndpoint]:
+def untouched(models: Sequence[str], client: EmulatorClient) -> Sequence[SeededEndpoint]:
     """The endpoints of models that were not asked for, as they are."""
     return [
         replace(seen, note=seen.note or f"as it was; `--model {model}` brings it up to date")
@@ -130,7 +113,7 @@ def untouched(models: Sequence[str], client: SeedClient) -> Sequence[SeededEndpo
     ]
 
 
-def _model(one: SeededModel, bucket: str, role: str, client: SeedClient) -> str:
+def _model(one: SeededModel, bucket: str, role: str, client: EmulatorClient) -> str:
     body = {
         "PrimaryContainer": {
             "Image": one.image,
@@ -144,7 +127,9 @@ def _model(one: SeededModel, bucket: str, role: str, client: SeedClient) -> str:
     return name
 
 
-def _config(endpoint: str, kind: str, model: str, instance_type: str, client: SeedClient) -> str:
+def _config(
+    endpoint: str, kind: str, model: str, instance_type: str, client: EmulatorClient
+) -> str:
     variant: dict[str, Any] = {"VariantName": _VARIANT, "ModelName": model}
     if kind == "serverless":
         variant["ServerlessConfig"] = {
@@ -160,7 +145,7 @@ def _config(endpoint: str, kind: str, model: str, instance_type: str, client: Se
     return name
 
 
-def _endpoint(name: str, kind: str, config: str, client: SeedClient, progress: Progress) -> str:
+def _endpoint(name: str, kind: str, config: str, client: EmulatorClient, progress: Progress) -> str:
     """Make or update it: ``changed``, ``same``, or ``kept`` when a user has made it their own."""
     seen = client.find("describe_endpoint", EndpointName=name)
     if seen is not None and seen["EndpointStatus"] == Status.FAILED:
@@ -183,28 +168,27 @@ def _endpoint(name: str, kind: str, config: str, client: SeedClient, progress: P
     return "changed"
 
 
-def _settled(names: Sequence[str], client: SeedClient, step: Step | None) -> None:
+def _settled(names: Sequence[str], client: EmulatorClient, step: Step | None) -> None:
     """Until none of them is on its way. Raises ``EndpointError`` after ten minutes."""
     deadline = time.monotonic() + _WAIT_S
-    under_way = [Status.CREATING, Status.UPDATING, Status.ROLLING_BACK, Status.DELETING]
     left = list(names)
     while True:
         seen = {name: client.find("describe_endpoint", EndpointName=name) for name in left}
         statuses = {name: row["EndpointStatus"] for name, row in seen.items() if row}
-        left = [name for name, status in statuses.items() if status in under_way]
+        left = [name for name, status in statuses.items() if Status(status).under_way]
         if not left:
             return
         if step is not None:
             step.detail(", ".join(f"{name} is {statuses[name]}" for name in left))
         if time.monotonic() > deadline:
             raise EndpointError(
-                f"{left[0]} has been on its way for {_WAIT_S:g} s.",
+                f"{left[0]} is still {statuses[left[0]]} after {_WAIT_S:g} s.",
                 remedy=f"See `lab endpoint describe {left[0]}` and `lab endpoint logs {left[0]}`.",
             )
         time.sleep(_POLL_S)
 
 
-def _described(name: str, model: str, kind: str, client: SeedClient) -> SeededEndpoint:
+def _described(name: str, model: str, kind: str, client: EmulatorClient) -> SeededEndpoint:
     seen = client.find("describe_endpoint", EndpointName=name) or {}
     mine = str(seen.get("EndpointConfigName", "")).startswith(f"{name}-")
     return SeededEndpoint(
@@ -217,12 +201,12 @@ def _described(name: str, model: str, kind: str, client: SeedClient) -> SeededEn
     )
 
 
-def _trouble(name: str, one: SeededModel, client: SeedClient) -> str | None:
+def _asked(seen: SeededEndpoint, one: SeededModel, client: EmulatorClient) -> SeededEndpoint:
     try:
-        client.invoke(name, one.payload.path.read_bytes(), one.payload.content_type)
+        client.invoke(seen.name, one.payload.path.read_bytes(), one.payload.content_type)
     except EndpointError as error:
-        return f"It does not answer: {error.what}"
-    return None
+        return replace(seen, answers=False, reason=f"It does not answer: {error.what}")
+    return seen
 
 
 def _named(name: str, body: Mapping[str, Any]) -> str:

@@ -6,9 +6,10 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, nullcontext
 from dataclasses import dataclass
 from itertools import cycle
-from typing import Any, Final, Protocol, Self
+from typing import Final, Self
 
 from lab.bench.load import ClosedLoop, Load, OpenLoop, paced
+from lab.endpoint.client import EmulatorClient
 from lab.errors import EndpointError
 from lab.progress import Step
 
@@ -18,13 +19,6 @@ _AGAIN_S: Final = 0.3
 
 Body = tuple[bytes, str]
 """What is sent, and its type."""
-
-
-class Sender(Protocol):
-    """What is asked of ``EmulatorClient``, by several threads."""
-
-    def invoke(self, endpoint: str, body: bytes, content_type: str) -> Any:
-        """InvokeEndpoint. Raises ``EndpointError`` with what was said."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -94,8 +88,8 @@ class Tally:
 class Traffic:
     """Sends. On Ctrl-C nothing more is sent, and what is under way is waited for."""
 
-    def __init__(self, sender: Sender) -> None:
-        self._sender = sender
+    def __init__(self, client: EmulatorClient) -> None:
+        self._client = client
 
     def steady(self, streams: Sequence[Stream], seconds: float, step: Step) -> Tally:
         """Every stream at its pace; one whose answers are slower than that sends less."""
@@ -103,7 +97,7 @@ class Traffic:
         with ExitStack() as stack:
             loads = [
                 Load(
-                    self._client(stream.endpoint, _bodies(stream), tally),
+                    self._connect(stream.endpoint, _bodies(stream), tally),
                     OpenLoop(instants=paced(stream.per_s)),
                 )
                 for stream in streams
@@ -120,7 +114,7 @@ class Traffic:
     ) -> Tally:
         """As many clients at once, each sending again as soon as it is answered."""
         tally = Tally()
-        client = self._client(endpoint, cycle(bodies), tally)
+        client = self._connect(endpoint, cycle(bodies), tally)
         with Load(
             client,
             ClosedLoop(clients=clients),
@@ -134,7 +128,7 @@ class Traffic:
         self._send(endpoint, body, tally)
         return tally
 
-    def _client(
+    def _connect(
         self, endpoint: str, bodies: Iterator[Body], tally: Tally
     ) -> Callable[[], AbstractContextManager[Callable[[], bool]]]:
         return lambda: nullcontext(lambda: self._send(endpoint, next(bodies), tally))
@@ -142,7 +136,7 @@ class Traffic:
     def _send(self, endpoint: str, body: Body, tally: Tally) -> bool:
         """Whether it was turned away above ``MaxConcurrency``."""
         try:
-            self._sender.invoke(endpoint, *body)
+            self._client.invoke(endpoint, *body)
         except EndpointError as error:
             return tally.count(error)
         return tally.count(None)

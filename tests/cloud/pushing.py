@@ -11,13 +11,13 @@ import pytest
 
 from lab.artifacts.store import Archive
 from lab.aws.access.session import AwsSession, open_session
-from lab.aws.deployer import Removal
 from lab.aws.model import (
     Deployment,
     DeploymentNames,
     Order,
     PreflightCheck,
     PreflightState,
+    Removal,
     ServingKind,
 )
 from lab.aws.push import workflow
@@ -153,7 +153,7 @@ class Pusher:
         names = DeploymentNames.of(order.endpoint, account=aws.account, region=aws.region)
         stack = CloudFormationStack(aws, names, poll_s=0.0, wait_s=600.0)
         engine: Any = None
-        return ToAws(aws, engine, self.goods, stack)
+        return ToAws(aws=aws, engine=engine, local=self.goods, deployer=stack)
 
 
 def _fit() -> Sequence[PreflightCheck]:

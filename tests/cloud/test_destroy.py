@@ -6,8 +6,7 @@ from typing import Any
 import pytest
 
 from lab.aws.access.session import AwsSession
-from lab.aws.deployer import CloudResource
-from lab.aws.model import AwsError, DeploymentNames
+from lab.aws.model import AwsError, CloudResource, DeploymentNames
 from lab.aws.stack import removal as destroy
 from lab.aws.stack.cloudformation import CloudFormationStack
 from lab.aws.stack.inventory import unmanaged
@@ -70,7 +69,7 @@ def test_alarms_that_autoscaling_made_are_ours_and_their_staying_is_told(
     )
     assert unmanaged(aws, names) == []
     (kept,) = stack.destroy(Silent()).kept
-    assert (kept.thing.kind, kept.thing.name) == ("CloudWatch alarm", made)
+    assert (kept.resource.kind, kept.resource.name) == ("CloudWatch alarm", made)
     assert "AWS still lists it" in kept.why
 
 
@@ -191,7 +190,7 @@ def test_what_no_stack_of_ours_made_is_kept_and_said(
     removal = stack.destroy(Silent())
     assert removal.removed == ()
     ((kept),) = removal.kept
-    assert kept.thing == CloudResource(kind="ECR repository", name=names.repository)
+    assert kept.resource == CloudResource(kind="ECR repository", name=names.repository)
     assert "no stack" in kept.why
     assert world.left() == [f"repository {names.repository}"]
 

@@ -13,8 +13,7 @@ from lab.aws.invoke import AwsEndpoint
 from lab.aws.measure.metrics import CloudWatch
 from lab.aws.measure.session import measure
 from lab.aws.measure.spending import rates_of
-from lab.aws.measure.subject import on_aws
-from lab.aws.measure.task import MeasureOptions, Task
+from lab.aws.measure.task import MeasureOptions, Task, on_aws
 from lab.aws.model import DeploymentNames, PushTarget
 from lab.cli import main
 from lab.errors import LabError

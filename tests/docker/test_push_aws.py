@@ -9,7 +9,7 @@ import pytest
 from lab.artifacts import store
 from lab.aws.answers import AnswerPayload
 from lab.aws.push.ecr import REGISTRY
-from lab.aws.push.local_answer import local_answer
+from lab.aws.push.proof import local_answer
 from lab.aws.stack import cloudformation
 from lab.cli import main
 from lab.engine.docker.engine import DockerEngine

@@ -12,21 +12,9 @@ from typing import Final
 from botocore import exceptions as refused
 from botocore.parsers import ResponseParserError
 
-from lab.aws.access.codes import KIND_OF, RAISED, ErrorKind
 from lab.aws.access.permissions import ACTIONS, POLICY_FILE, actions_of
 from lab.aws.model import AwsError
-
-__all__ = (
-    "HIDDEN",
-    "CallError",
-    "ErrorKind",
-    "as_call_error",
-    "code_of",
-    "is_absent",
-    "kind_of",
-    "redacted",
-    "translated",
-)
+from lab.awserrors import ErrorKind, code_of, kind_of
 
 
 class CallError(AwsError):
@@ -66,47 +54,28 @@ _REMEDY: Final[Mapping[ErrorKind, str]] = {
     ErrorKind.THROTTLED: "Run the same command again in a minute: it goes on from what it finds.",
     ErrorKind.CONNECTION: "Run the same command again when the network is back: it goes on.",
     ErrorKind.ABSENT: "Run `lab push aws` again, which makes what is missing.",
-    ErrorKind.TAKEN: "Choose another name with --endpoint, or remove the thing that has this one.",
+    ErrorKind.TAKEN: "Choose another name with --endpoint, or remove what has this one.",
     ErrorKind.BUSY: "Wait until the other change is done, then run the same command again.",
     ErrorKind.INVALID: "Correct what AWS says; if no flag can, it is a bug of the lab's.",
+    ErrorKind.UNCHANGED: "Nothing: it is as it was ordered.",
     ErrorKind.MODEL: "See the container's own lines in CloudWatch Logs.",
     ErrorKind.SERVICE: "Run the same command again later: AWS, or a proxy before it, broke down.",
     ErrorKind.SETTINGS: "Check ~/.aws/config and the AWS_* variables.",
     ErrorKind.OTHER: "See what AWS said.",
 }
 
+REFUSED: Final = (
+    ErrorKind.DENIED,
+    ErrorKind.ABSENT,
+    ErrorKind.INVALID,
+    ErrorKind.SERVICE,
+    ErrorKind.OTHER,
+)
+"""Of one question, where others may be answered all the same."""
+
 _ACTION: Final = re.compile(r"perform:?\s+([a-z0-9-]+:[A-Za-z0-9]+)")
-_MISSING: Final = re.compile(r"does not exist|could not find|not found", re.IGNORECASE)
-_QUOTA_WORDS: Final = re.compile(r"quota|limit (?:exceeded|is )|exceeds? .*limit", re.IGNORECASE)
 _LONGEST: Final = 600
-_OFF: Final = re.compile(r"Signature (?:expired|not yet current)", re.IGNORECASE)
 _QUIET: Final = (ErrorKind.REJECTED, ErrorKind.EXPIRED, ErrorKind.CLOCK)
-
-
-def code_of(error: refused.ClientError) -> str:
-    """AWS's code, e.g. ``AccessDenied``; an HTTP status where a HEAD had no body."""
-    return str(error.response.get("Error", {}).get("Code", ""))
-
-
-def kind_of(error: Exception) -> ErrorKind:
-    """What kind of failure a foreign exception is."""
-    if isinstance(error, refused.ClientError):
-        kind = KIND_OF.get(code_of(error), ErrorKind.OTHER)
-        words = str(error.response.get("Error", {}).get("Message", ""))
-        if kind is ErrorKind.REJECTED and _OFF.search(words):
-            return ErrorKind.CLOCK
-        if kind is ErrorKind.INVALID and _MISSING.search(words):
-            # CloudFormation and SageMaker call an absent thing an invalid request.
-            return ErrorKind.ABSENT
-        if kind is ErrorKind.INVALID and _QUOTA_WORDS.search(words):
-            return ErrorKind.QUOTA
-        return kind
-    return next((kind for of, kind in RAISED if isinstance(error, of)), ErrorKind.OTHER)
-
-
-def is_absent(error: Exception) -> bool:
-    """Whether AWS says that there is no such thing."""
-    return kind_of(error) is ErrorKind.ABSENT
 
 
 @contextmanager

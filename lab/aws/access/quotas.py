@@ -1,8 +1,8 @@
 """What the account may have: quotas read before anything is made that they would refuse."""
 
-from typing import Any, Final
+from typing import Final
 
-from lab.aws.access.errors import CallError, ErrorKind
+from lab.aws.access.errors import REFUSED, CallError
 from lab.aws.access.session import AwsSession
 from lab.aws.model import Order, PreflightCheck, PreflightState, ServingKind
 
@@ -11,13 +11,6 @@ _SERVICE: Final = "sagemaker"
 _CONCURRENCY_CODE: Final = "L-96300102"
 """Maximum total concurrency that can be allocated across all serverless endpoints."""
 _ASK: Final = "Ask for more in the Service Quotas console (Amazon SageMaker), or order less."
-_NOT_TOLD: Final = (
-    ErrorKind.DENIED,
-    ErrorKind.ABSENT,
-    ErrorKind.INVALID,
-    ErrorKind.SERVICE,
-    ErrorKind.OTHER,
-)
 
 
 def quota_check(aws: AwsSession, order: Order, *, update: bool) -> PreflightCheck:
@@ -37,7 +30,7 @@ def quota_check(aws: AwsSession, order: Order, *, update: bool) -> PreflightChec
             _serverless(aws) if order.kind is ServingKind.SERVERLESS else _instances(aws, what)
         )
     except CallError as error:
-        if error.kind not in _NOT_TOLD:
+        if error.kind not in REFUSED:
             raise
         return _unknown(f"{what}: {error.kind} ({error.code})")
     if allowed is None:
@@ -46,19 +39,13 @@ def quota_check(aws: AwsSession, order: Order, *, update: bool) -> PreflightChec
     if update and order.kind is ServingKind.REAL_TIME:
         said += " (an update runs old and new side by side)"
     if allowed < needed:
-        return PreflightCheck(name=NAME, state=PreflightState.FAIL, detail=said, remedy=_ASK)
-    return PreflightCheck(
-        name=NAME, state=PreflightState.OK, detail=f"{said}; other endpoints' use is not counted"
-    )
+        return PreflightCheck(NAME, PreflightState.FAIL, said, _ASK)
+    return PreflightCheck(NAME, PreflightState.OK, f"{said}; other endpoints' use is not counted")
 
 
 def _unknown(detail: str) -> PreflightCheck:
-    return PreflightCheck(
-        name=NAME,
-        state=PreflightState.UNKNOWN,
-        detail=detail,
-        remedy="Look it up in the Service Quotas console if the endpoint is refused.",
-    )
+    remedy = "Look it up in the Service Quotas console if the endpoint is refused."
+    return PreflightCheck(NAME, PreflightState.UNKNOWN, detail, remedy)
 
 
 def _serverless(aws: AwsSession) -> float | None:
@@ -78,11 +65,7 @@ def _instances(aws: AwsSession, name: str) -> float | None:
         with aws.translating(f"service-quotas {operation}", service="service-quotas"):
             pages = aws.client("service-quotas").get_paginator(operation)
             for page in pages.paginate(ServiceCode=_SERVICE):
-                value = _named(page, name)
-                if value is not None:
-                    return value
+                for row in page["Quotas"]:
+                    if row["QuotaName"] == name:
+                        return float(row["Value"])
     return None
-
-
-def _named(page: Any, name: str) -> float | None:
-    return next((float(row["Value"]) for row in page["Quotas"] if row["QuotaName"] == name), None)

@@ -19,8 +19,9 @@ from botocore.exceptions import (
     UnknownRegionError,
 )
 
-from lab.aws.access.errors import CallError, ErrorKind, is_absent, translated
+from lab.aws.access.errors import CallError, translated
 from lab.aws.access.permissions import guard
+from lab.awserrors import ErrorKind
 
 _CONNECT_S: Final = 10.0
 _READ_S: Final = 70.0  # an invocation may take 60
@@ -121,14 +122,13 @@ class AwsSession:
         self, service: str, operation: str, *, doing: str = "", **parameters: Any
     ) -> Mapping[str, Any] | None:
         """The same for what may not be there: then None."""
-        with self.translating(doing or f"{service} {operation}", service=service):
-            try:
-                found: Mapping[str, Any] = getattr(self.client(service), operation)(**parameters)
-            except ClientError as error:
-                if is_absent(error):
-                    return None
-                raise
-            return found
+        try:
+            found: Mapping[str, Any] = self.call(service, operation, doing=doing, **parameters)
+        except CallError as error:
+            if error.kind is ErrorKind.ABSENT:
+                return None
+            raise
+        return found
 
     def every(
         self, service: str, operation: str, key: str, *, doing: str = "", **parameters: Any

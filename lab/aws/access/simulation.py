@@ -3,21 +3,14 @@
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from lab.aws.access.errors import CallError, ErrorKind
+from lab.aws.access.errors import REFUSED, CallError
 from lab.aws.access.permissions import POLICY_FILE, STATEMENTS, Statement
 from lab.aws.access.session import AwsIdentity, AwsSession
 from lab.aws.model import PREFIX, DeploymentNames, PreflightCheck, PreflightState
+from lab.awserrors import ErrorKind
 
 NAME: Final = "permissions"
-_NOT_TOLD: Final = (
-    ErrorKind.DENIED,
-    ErrorKind.ABSENT,
-    ErrorKind.INVALID,
-    ErrorKind.SERVICE,
-    ErrorKind.OTHER,
-)
 _SHOWN: Final = 6
-_ALLOWED: Final = "allowed"
 
 
 def permission_check(aws: AwsSession, names: DeploymentNames, *, dry_run: bool) -> PreflightCheck:
@@ -29,32 +22,30 @@ def permission_check(aws: AwsSession, names: DeploymentNames, *, dry_run: bool) 
     who = aws.identity()
     if who.is_root:
         return PreflightCheck(
-            name=NAME,
-            state=PreflightState.WARN,
-            detail="the account's root user, who may do everything",
-            remedy=f"Use a user or role with {POLICY_FILE} instead.",
+            NAME,
+            PreflightState.WARN,
+            "the account's root user, who may do everything",
+            f"Use a user or role with {POLICY_FILE} instead.",
         )
     try:
         denied = _denied(aws, who, names)
     except CallError as error:
-        if error.kind not in _NOT_TOLD:
+        if error.kind not in REFUSED:
             raise
         return PreflightCheck(
-            name=NAME,
-            state=PreflightState.UNKNOWN,
-            detail=f"not known until tried: iam:SimulatePrincipalPolicy: {error.kind}",
-            remedy=f"Nothing, if {POLICY_FILE} or more is attached.",
+            NAME,
+            PreflightState.UNKNOWN,
+            f"not known until tried: iam:SimulatePrincipalPolicy: {error.kind}",
+            f"Nothing, if {POLICY_FILE} or more is attached.",
         )
     if not denied:
-        return PreflightCheck(
-            name=NAME, state=PreflightState.OK, detail="every action is allowed (simulated)"
-        )
+        return PreflightCheck(NAME, PreflightState.OK, "every action is allowed (simulated)")
     more = f" and {len(denied) - _SHOWN} more" if len(denied) > _SHOWN else ""
     return PreflightCheck(
-        name=NAME,
-        state=PreflightState.WARN if dry_run else PreflightState.FAIL,
-        detail=f"denied (simulated): {', '.join(denied[:_SHOWN])}{more}",
-        remedy=f"Attach {POLICY_FILE} to who asks (`lab push policy` prints it).",
+        NAME,
+        PreflightState.WARN if dry_run else PreflightState.FAIL,
+        f"denied (simulated): {', '.join(denied[:_SHOWN])}{more}",
+        f"Attach {POLICY_FILE} to who asks (`lab push policy` prints it).",
     )
 
 
@@ -96,11 +87,10 @@ def _denied(aws: AwsSession, who: AwsIdentity, names: DeploymentNames) -> Sequen
 
 
 def _is_allowed(row: Mapping[str, Any]) -> bool:
-    # An action of several kinds of thing is needed on one of them only.
+    # An action of several kinds of resource is needed on one of them only.
     parts = row.get("ResourceSpecificResults") or ()
-    return row["EvalDecision"] == _ALLOWED or any(
-        part["EvalResourceDecision"] == _ALLOWED for part in parts
-    )
+    decisions = [row["EvalDecision"], *(part["EvalResourceDecision"] for part in parts)]
+    return "allowed" in decisions
 
 
 def _resources(statement: Statement, who: AwsIdentity, names: DeploymentNames) -> list[str]:
@@ -111,14 +101,10 @@ def _resources(statement: Statement, who: AwsIdentity, names: DeploymentNames) -
         if pattern == "*":
             made.append(pattern)
             continue
-        service, region, account, thing = pattern.split(":", 3)
-        concrete = [
-            service,
-            who.region if region else "",
-            who.account if account else "",
-            thing.replace("*", last, 1).replace("*", "x"),
-        ]
-        made.append(f"arn:{who.partition}:{':'.join(concrete)}")
+        service, region, account, resource = pattern.split(":", 3)
+        region, account = region and who.region, account and who.account
+        resource = resource.replace("*", last, 1).replace("*", "x")
+        made.append(f"arn:{who.partition}:{service}:{region}:{account}:{resource}")
     return made
 
 

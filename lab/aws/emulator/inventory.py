@@ -2,18 +2,19 @@
 
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Final
 
-from lab.aws.deployer import CloudResource
 from lab.aws.model import (
     TAG_ENDPOINT,
     TAG_MANAGED,
     Artifacts,
     AwsError,
+    CloudResource,
     DeploymentNames,
     ServingKind,
 )
-from lab.aws.stack.inventory import KINDS
+from lab.aws.stack.inventory import KINDS, LISTED
 from lab.aws.stack.state import is_tagged
 from lab.aws.stack.template import is_release
 from lab.endpoint.client import EmulatorClient
@@ -24,72 +25,63 @@ from lab.progress import Progress
 BUCKET: Final = "S3 bucket"
 ENDPOINT: Final = "SageMaker endpoint"
 
-UNDER_WAY: Final = (Status.CREATING, Status.UPDATING, Status.ROLLING_BACK, Status.DELETING)
 
-_NAMED_BY: Final = {"model": "ModelName", "endpoint_config": "EndpointConfigName"}
-_KEYS: Final = {"model": "Models", "endpoint_config": "EndpointConfigs"}
-_KIND: Final = {
-    "model": KINDS["AWS::SageMaker::Model"][0],
-    "endpoint_config": KINDS["AWS::SageMaker::EndpointConfig"][0],
-}
-
-
+@dataclass(frozen=True, kw_only=True)
 class Emulated:
     """One deployment on one emulator. Raises ``EndpointError``."""
 
-    def __init__(
-        self, client: EmulatorClient, names: DeploymentNames, *, poll_s: float, wait_s: float
-    ) -> None:
-        self._client = client
-        self._names = names
-        self._poll_s = poll_s
-        self._wait_s = wait_s
+    client: EmulatorClient
+    names: DeploymentNames
+    poll_s: float
+    wait_s: float
 
-    def things(self) -> Iterator[CloudResource]:
+    def resources(self) -> Iterator[CloudResource]:
         """All that is there, whosever it is."""
         if self.has_bucket():
-            yield CloudResource(kind=BUCKET, name=self._names.bucket)
-        for what in _KEYS:
-            for name, _ in self._releases(what):
-                yield CloudResource(kind=_KIND[what], name=name)
+            yield CloudResource(kind=BUCKET, name=self.names.bucket)
+        for type_ in LISTED:
+            for name, _ in self._releases(type_):
+                yield CloudResource(kind=KINDS[type_][0], name=name)
         if self.endpoint() is not None:
-            yield CloudResource(kind=ENDPOINT, name=self._names.endpoint)
+            yield CloudResource(kind=ENDPOINT, name=self.names.endpoint)
 
-    def strangers(self, things: Sequence[CloudResource]) -> Sequence[CloudResource]:
+    def foreign(self, found: Sequence[CloudResource]) -> Sequence[CloudResource]:
         """Those of them that do not carry our tags."""
-        ours = {name for what in _KEYS for name, arn in self._releases(what) if self._is_ours(arn)}
+        ours = {
+            name for type_ in LISTED for name, arn in self._releases(type_) if self._is_ours(arn)
+        }
         endpoint = self.endpoint()
         if endpoint and self._is_ours(endpoint["EndpointArn"]):
-            ours.add(self._names.endpoint)
-        found = self._client.s3("get_bucket_tagging", Bucket=self._names.bucket) or {}
-        if is_tagged(found.get("TagSet", ()), self._names.endpoint):
-            ours.add(self._names.bucket)
-        return [thing for thing in things if thing.name not in ours]
+            ours.add(self.names.endpoint)
+        bucket = self.client.s3("get_bucket_tagging", Bucket=self.names.bucket) or {}
+        if is_tagged(bucket.get("TagSet", ()), self.names.endpoint):
+            ours.add(self.names.bucket)
+        return [resource for resource in found if resource.name not in ours]
 
     def unused(self, keep: set[str]) -> Sequence[tuple[str, Mapping[str, str]]]:
         """Our configurations and models but those to keep: how to say ``delete_...``, and what."""
         return [
-            (f"delete_{what}", {_NAMED_BY[what]: name})
-            for what in reversed(_KEYS)  # a configuration names its model
-            for name, arn in self._releases(what)
+            (operation.replace("list_", "delete_").removesuffix("s"), {KINDS[type_][1]: name})
+            for type_, (operation, _) in reversed(LISTED.items())  # a configuration names its model
+            for name, arn in self._releases(type_)
             if name not in keep and self._is_ours(arn)
         ]
 
     def has_bucket(self) -> bool:
         """Whether a bucket of that name is there."""
-        return self._client.s3("head_bucket", Bucket=self._names.bucket) is not None
+        return self.client.s3("head_bucket", Bucket=self.names.bucket) is not None
 
     # --- the endpoint ----------------------------------------------------------------------------
 
     def endpoint(self) -> Mapping[str, Any] | None:
-        return self._client.find("describe_endpoint", EndpointName=self._names.endpoint)
+        return self.client.find("describe_endpoint", EndpointName=self.names.endpoint)
 
     def own_endpoint(self) -> Mapping[str, Any] | None:
         """The same. Raises ``AwsError`` if it is not ours."""
         seen = self.endpoint()
         if seen is not None and not self._is_ours(seen["EndpointArn"]):
             raise AwsError(
-                f"The endpoint {self._names.endpoint} belongs to somebody else: it lacks the tags "
+                f"The endpoint {self.names.endpoint} belongs to somebody else: it lacks the tags "
                 f"{TAG_MANAGED}=true and {TAG_ENDPOINT}.",
                 remedy="Choose another --endpoint.",
             )
@@ -109,7 +101,7 @@ class Emulated:
 
     def artifacts(self) -> Artifacts | None:
         name = self.served()[1]
-        model = self._client.find("describe_model", ModelName=name) if name else None
+        model = self.client.find("describe_model", ModelName=name) if name else None
         if model is None:
             return None
         container = model["PrimaryContainer"]
@@ -117,19 +109,19 @@ class Emulated:
 
     def waited(self, progress: Progress) -> Mapping[str, Any] | None:
         """It, once nothing is under way; None when it is gone. Raises ``AwsError``."""
-        deadline = time.monotonic() + self._wait_s
+        deadline = time.monotonic() + self.wait_s
         try:
-            while (seen := self.endpoint()) and seen["EndpointStatus"] in UNDER_WAY:
+            while (seen := self.endpoint()) and Status(seen["EndpointStatus"]).under_way:
                 if time.monotonic() > deadline:
                     raise AwsError(
-                        f"{self._names.endpoint} has been {seen['EndpointStatus']} "
-                        f"for {self._wait_s:g} s.",
-                        remedy=f"See `lab endpoint logs {self._names.endpoint}`.",
+                        f"{self.names.endpoint} is still {seen['EndpointStatus']} "
+                        f"after {self.wait_s:g} s.",
+                        remedy=f"See `lab endpoint logs {self.names.endpoint}`.",
                     )
-                time.sleep(self._poll_s)
+                time.sleep(self.poll_s)
         except (KeyboardInterrupt, LabError):
             progress.note(
-                f"The emulator goes on with {self._names.endpoint}. The same command takes it up "
+                f"The emulator goes on with {self.names.endpoint}. The same command takes it up "
                 "again; `lab push destroy` removes everything."
             )
             raise
@@ -138,7 +130,7 @@ class Emulated:
     def last_lines(self, count: int) -> Sequence[str]:
         """What its containers wrote last; none when there are no containers any more."""
         try:
-            return list(self._client.logs(self._names.endpoint, lines=count, follow=False))
+            return list(self.client.logs(self.names.endpoint, lines=count, follow=False))
         except LabError:
             return []
 
@@ -147,21 +139,20 @@ class Emulated:
     def _variant(self, config: str) -> Mapping[str, Any]:
         if not config:
             return {}
-        found = self._client.find("describe_endpoint_config", EndpointConfigName=config)
+        found = self.client.find("describe_endpoint_config", EndpointConfigName=config)
         variant: Mapping[str, Any] = found["ProductionVariants"][0] if found else {}
         return variant
 
-    def _releases(self, what: str) -> Sequence[tuple[str, str]]:
-        named_by = _NAMED_BY[what]
-        asked: dict[str, Any] = {"NameContains": self._names.endpoint}
-        found: list[tuple[str, str]] = []
-        while True:
-            page = self._client.call(f"list_{what}s", **asked)
-            found += [(row[named_by], row[f"{named_by[:-4]}Arn"]) for row in page[_KEYS[what]]]
-            if not page.get("NextToken"):
-                return [one for one in found if is_release(one[0], self._names)]
-            asked["NextToken"] = page["NextToken"]
+    def _releases(self, type_: str) -> Sequence[tuple[str, str]]:
+        """The names and ARNs of this endpoint's models or configurations, whosever they are."""
+        named_by = KINDS[type_][1]
+        rows = self.client.every(*LISTED[type_], NameContains=self.names.endpoint)
+        return [
+            (row[named_by], row[f"{named_by.removesuffix('Name')}Arn"])
+            for row in rows
+            if is_release(row[named_by], self.names)
+        ]
 
     def _is_ours(self, arn: str) -> bool:
-        found = self._client.find("list_tags", ResourceArn=arn) or {}
-        return is_tagged(found.get("Tags", ()), self._names.endpoint)
+        found = self.client.find("list_tags", ResourceArn=arn) or {}
+        return is_tagged(found.get("Tags", ()), self.names.endpoint)

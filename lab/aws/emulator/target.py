@@ -7,8 +7,7 @@ AWS is done here, with the same parameters and names.
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from lab.aws.deployer import Kept, Removal
-from lab.aws.emulator.inventory import BUCKET, ENDPOINT, UNDER_WAY, Emulated
+from lab.aws.emulator.inventory import BUCKET, ENDPOINT, Emulated
 from lab.aws.model import (
     TAG_ENDPOINT,
     Action,
@@ -16,9 +15,11 @@ from lab.aws.model import (
     AwsError,
     Deployment,
     DeploymentNames,
+    Kept,
     Order,
     PlanItem,
-    tags,
+    Removal,
+    tag_list,
 )
 from lab.aws.stack import changes, removal, template
 from lab.aws.stack.inventory import KINDS
@@ -52,20 +53,20 @@ class LocalStack:
         self.names = names
         self._client = client
         self._content = content
-        self._there = Emulated(client, names, poll_s=poll_s, wait_s=wait_s)
+        self._emulated = Emulated(client=client, names=names, poll_s=poll_s, wait_s=wait_s)
 
     def plan(self, order: Order, artifacts: Artifacts | None = None) -> Sequence[PlanItem]:
         """See ``Deployer``. What the emulator does not have is listed as left out."""
-        endpoint = self._there.own_endpoint()
+        endpoint = self._emulated.own_endpoint()
         self._refuse_other_hosting(order)
-        config, model = self._there.served()
+        config, model = self._emulated.served()
         before = {
-            "Bucket": self.names.bucket if self._there.has_bucket() else "",
+            "Bucket": self.names.bucket if self._emulated.has_bucket() else "",
             "Model": model,
             "EndpointConfig": config,
             "Endpoint": self.names.endpoint if endpoint else "",
         }
-        wanted = self._rendered(order, artifacts or self._there.artifacts() or changes.NOT_YET)
+        wanted = self._rendered(order, artifacts or self._emulated.artifacts() or changes.NOT_YET)
         detail = ""
         if endpoint and endpoint["EndpointStatus"] != Status.IN_SERVICE:
             detail = f"is {endpoint['EndpointStatus']}"
@@ -75,10 +76,10 @@ class LocalStack:
 
     def prepare(self, order: Order, progress: Progress) -> None:
         """See ``Deployer``: the bucket on the emulator's S3."""
-        self._there.own_endpoint()
+        self._emulated.own_endpoint()
         if self._client.ensure_bucket(self.names.bucket):
             self._client.s3(
-                "put_bucket_tagging", Bucket=self.names.bucket, Tagging={"TagSet": _tagged(order)}
+                "put_bucket_tagging", Bucket=self.names.bucket, Tagging={"TagSet": tag_list(order)}
             )
         wanted = self._rendered(order, changes.NOT_YET).values()
         missing = sorted({KINDS[one.type][0] for one in wanted if one.logical not in _PARTS})
@@ -107,24 +108,28 @@ class LocalStack:
 
     def destroy(self, progress: Progress) -> Removal:
         """See ``Deployer``: only what carries our tags."""
-        before = tuple(self._there.things())
-        strangers = self._there.strangers(before)
-        ours = {thing.kind for thing in before if thing not in strangers}
+        before = tuple(self._emulated.resources())
+        foreign = self._emulated.foreign(before)
+        ours = {resource.kind for resource in before if resource not in foreign}
         if ENDPOINT in ours:
             self._settled(progress)
             self._delete_endpoint(progress)
-        for operation, named in self._there.unused(keep=set()):
+        for operation, named in self._emulated.unused(keep=set()):
             self._client.call(operation, **named)
         if BUCKET in ours:
             removal.empty(self._client.s3, self.names.bucket, progress)
             self._client.s3("delete_bucket", Bucket=self.names.bucket)
-        after = tuple(self._there.things())
-        foreign = f"it has no tag {TAG_ENDPOINT} of this endpoint"
+        after = tuple(self._emulated.resources())
         return Removal(
-            removed=tuple(thing for thing in before if thing not in after),
+            removed=tuple(resource for resource in before if resource not in after),
             kept=tuple(
-                Kept(thing=thing, why=foreign if thing in strangers else "it is still there")
-                for thing in after
+                Kept(
+                    resource=resource,
+                    why=f"it has no tag {TAG_ENDPOINT} of this endpoint"
+                    if resource in foreign
+                    else "it is still there",
+                )
+                for resource in after
             ),
         )
 
@@ -136,7 +141,7 @@ class LocalStack:
             said = wanted[logical].properties
             named_by = f"{logical}Name"
             if self._client.find(f"describe_{what}", **{named_by: said[named_by]}) is None:
-                self._client.call(f"create_{what}", Tags=_tagged(order), **said)
+                self._client.call(f"create_{what}", Tags=tag_list(order), **said)
 
     def _serve(
         self, wanted: TemplateResource, order: Order, progress: Progress, *, update: bool
@@ -147,12 +152,12 @@ class LocalStack:
                 self._client.call("update_endpoint", **wanted.properties)
             else:
                 said = {"EndpointName": name, "EndpointConfigName": config}
-                self._client.call("create_endpoint", Tags=_tagged(order), **said)
-            seen = self._there.waited(progress) or {"EndpointStatus": "gone"}
+                self._client.call("create_endpoint", Tags=tag_list(order), **said)
+            seen = self._emulated.waited(progress) or {"EndpointStatus": "gone"}
         still = seen["EndpointStatus"] == Status.IN_SERVICE
         if still and seen["EndpointConfigName"] == config:
             if update:
-                self._client.call("add_tags", ResourceArn=seen["EndpointArn"], Tags=_tagged(order))
+                self._client.call("add_tags", ResourceArn=seen["EndpointArn"], Tags=tag_list(order))
             return
         # The logs go with the containers, and these with the endpoint.
         what = self._failure(seen, still=still)
@@ -165,31 +170,31 @@ class LocalStack:
 
     def _failure(self, seen: Mapping[str, Any], *, still: bool) -> str:
         reason = str(seen.get("FailureReason", "The emulator gave no reason."))
-        lines = self._there.last_lines(LOG_LINES)
+        lines = self._emulated.last_lines(LOG_LINES)
         logs = ["The container's last lines:", *(f"  {line}" for line in lines)] if lines else []
         left = "What was served before still is." if still else "It was taken back."
         return "\n".join(["The endpoint could not be deployed.", f"  {reason}", *logs, left])
 
     def _settled(self, progress: Progress) -> Mapping[str, Any] | None:
-        seen = self._there.own_endpoint()
-        if seen is None or seen["EndpointStatus"] not in UNDER_WAY:
+        seen = self._emulated.own_endpoint()
+        if seen is None or not Status(seen["EndpointStatus"]).under_way:
             return seen
         progress.note(f"{self.names.endpoint} is {seen['EndpointStatus']}. Waiting for it.")
-        return self._there.waited(progress)
+        return self._emulated.waited(progress)
 
     def _delete_endpoint(self, progress: Progress) -> None:
         with progress.step(f"Deleting the endpoint {self.names.endpoint}"):
-            if self._there.endpoint() is not None:
+            if self._emulated.endpoint() is not None:
                 self._client.call("delete_endpoint", EndpointName=self.names.endpoint)
-            self._there.waited(progress)
+            self._emulated.waited(progress)
 
     def _tidy(self) -> None:
         """Remove our models and configurations that nothing serves any more."""
-        for operation, named in self._there.unused(keep=set(self._there.served())):
+        for operation, named in self._emulated.unused(keep=set(self._emulated.served())):
             self._client.call(operation, **named)
 
     def _refuse_other_hosting(self, order: Order) -> None:
-        is_now = self._there.hosting()
+        is_now = self._emulated.hosting()
         if is_now is not None:
             refuse_other_hosting(order, is_now=is_now.value)
 
@@ -218,7 +223,3 @@ def _item(wanted: TemplateResource, before: str | None, *, change: str) -> PlanI
     elif kind == ENDPOINT and change:
         action, detail = Action.CHANGE, change
     return PlanItem(kind=kind, name=name, action=action, detail=detail)
-
-
-def _tagged(order: Order) -> list[dict[str, str]]:
-    return [{"Key": key, "Value": value} for key, value in tags(order).items()]

@@ -5,12 +5,13 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any, Final, Protocol
+from typing import Any, Final
+from typing import Protocol as Interface
 
 from prometheus_client.parser import text_string_to_metric_families
 
 from lab.aws.access.session import AwsSession
-from lab.aws.measure.record import MetricReading
+from lab.aws.measure.record import MeasuredRequest, MetricReading, Protocol
 from lab.aws.stack.template import VARIANT
 from lab.endpoint.client import EmulatorClient
 from lab.progress import Step
@@ -21,6 +22,8 @@ _MICRO: Final = 1e-6
 _NAMES: Final = ("ModelLatency", "OverheadLatency", "ModelSetupTime")
 _STATISTICS: Final = ("SampleCount", "Sum")
 _POLL_S: Final = 30.0
+_ROOM_S: Final = 60.0
+"""CloudWatch has a clock of its own, and may tell of a launch a minute before its request."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,7 +35,7 @@ class Window:
     requests: int
 
 
-class EndpointMetrics(Protocol):
+class EndpointMetrics(Interface):
     """Where an endpoint's own figures come from."""
 
     @property
@@ -240,3 +243,31 @@ def _floor(at: datetime) -> datetime:
 def next_minute(at: datetime) -> datetime:
     """The first whole minute that begins after ``at``."""
     return _floor(at) + _MINUTE
+
+
+def warm_window(samples: Sequence[MeasuredRequest]) -> Window | None:
+    """Of the counted warm requests, without the minute of the one that may have been cold."""
+    warm = [one for one in samples if one.protocol is Protocol.WARM and one.failure is None]
+    counted = [one for one in warm if one.number and one.reading is None]
+    if not counted:
+        return None
+    first = [one for one in warm if not one.number]
+    after = next_minute(_time(first[-1].ended_at)) if first else _time(counted[0].started_at)
+    inside = [one for one in counted if _time(one.started_at) >= after] or counted
+    return Window(
+        begin=_time(inside[0].started_at),
+        end=_time(inside[-1].ended_at),
+        requests=len(inside),
+    )
+
+
+def cold_window(sample: MeasuredRequest) -> Window:
+    """Of one request, with room for clocks that differ as far as the pauses around it allow."""
+    room = timedelta(seconds=min(_ROOM_S, sample.idle_s / 3))
+    return Window(
+        begin=_time(sample.started_at) - room, end=_time(sample.ended_at) + room, requests=1
+    )
+
+
+def _time(text: str) -> datetime:
+    return datetime.fromisoformat(text)

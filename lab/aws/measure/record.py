@@ -12,6 +12,7 @@ from typing import Any
 from pydantic import Field
 
 from lab.aws.model import PushTarget, ServingKind
+from lab.cost.charges import HOUR_S
 from lab.schema import Frozen, Versioned
 from lab.spec import Platform
 
@@ -61,6 +62,30 @@ class Sent(Frozen):
     sha256: str
 
 
+class Rates(Frozen):
+    """Dollars for what a measurement uses; all 0 on the emulator."""
+
+    second_usd: float
+    """Of a request that is being answered: serverless. By the client's clock, which sees the
+    network and the cold start too, so it is more than AWS counts."""
+    hour_usd: float
+    """Of the endpoint being there: real time. While it is measured; it costs the same after."""
+    byte_usd: float
+    metric_usd: float
+    """Of a metric that CloudWatch is asked for."""
+
+    def usd(
+        self, *, answering_s: float, present_s: float, data_bytes: float, metrics: int = 0
+    ) -> float:
+        """What so much of everything costs."""
+        return (
+            answering_s * self.second_usd
+            + present_s / HOUR_S * self.hour_usd
+            + data_bytes * self.byte_usd
+            + metrics * self.metric_usd
+        )
+
+
 class AwsRun(Versioned):
     """``aws.json``."""
 
@@ -72,7 +97,7 @@ class AwsRun(Versioned):
     git_dirty: bool | None
     subject: MeasuredSubject
     options: Mapping[str, Any]
-    rates: Mapping[str, float]
+    rates: Rates
     payload: Sent
     client: Mapping[str, Any]
     """The machine that asked: its way to the region is in every total."""

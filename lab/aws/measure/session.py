@@ -6,15 +6,15 @@ nothing, and the measurement goes on later. Pauses are counted from one answer t
 
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final
-from typing import Protocol as Interface
 
-from lab.aws.access.errors import CallError, ErrorKind
+from lab.aws.access.errors import CallError
 from lab.aws.answers import read_answer
 from lab.aws.invoke import Endpoint, NotNowError
 from lab.aws.measure.folder import MeasureFolder
-from lab.aws.measure.metrics import EndpointMetrics
+from lab.aws.measure.metrics import EndpointMetrics, cold_window, warm_window
 from lab.aws.measure.record import (
     MeasuredRequest,
     MeasuredSubject,
@@ -23,10 +23,10 @@ from lab.aws.measure.record import (
     Protocol,
 )
 from lab.aws.measure.spending import SLOWEST_S, busy_s, cost_usd
-from lab.aws.measure.summary import summarise
+from lab.aws.measure.summary import counted, summarise
 from lab.aws.measure.task import MeasureOptions, Task, new_run, refuse_another
-from lab.aws.measure.windows import cold_window, warm_window
 from lab.aws.model import AwsError, ServingKind
+from lab.awserrors import ErrorKind
 from lab.errors import EndpointError, UsageError
 from lab.progress import Progress, Step
 from lab.units import format_seconds
@@ -39,33 +39,19 @@ _PASSING: Final = (ErrorKind.MODEL, ErrorKind.SERVICE, ErrorKind.THROTTLED, Erro
 """Of one request; all other troubles would be those of the next one too."""
 
 
-class MeasureClock(Interface):
-    """Time, and waiting for it."""
+class MeasureClock:
+    """The time, and waiting for it: the machine's own."""
 
     def now(self) -> datetime:
         """UTC."""
-
-    def monotonic(self) -> float:
-        """Seconds, from anywhere."""
-
-    def sleep(self, seconds: float) -> None:
-        """Wait."""
-
-
-class _System:
-    """The machine's own clock."""
-
-    def now(self) -> datetime:
         return datetime.now(UTC)
 
     def monotonic(self) -> float:
+        """Seconds, from anywhere."""
         return time.perf_counter()
 
     def sleep(self, seconds: float) -> None:
         time.sleep(seconds)
-
-
-_SYSTEM: Final = _System()
 
 
 def measure(
@@ -75,12 +61,12 @@ def measure(
     metrics: EndpointMetrics,
     progress: Progress,
     resume: MeasureFolder | None = None,
-    clock: MeasureClock = _SYSTEM,
+    clock: MeasureClock | None = None,
 ) -> MeasureFolder:
     """Measure the endpoint; the folder that keeps all, with its summary.
 
     With ``resume`` only what that measurement lacks is asked; the task's options and rates are then
-    best ``options_of`` and ``rates_kept`` of it. Raises ``UsageError`` for what cannot be measured,
+    best ``options_of`` it and its rates. Raises ``UsageError`` for what cannot be measured,
     and ``AwsError`` when the endpoint fails several times in a row; samples are kept either way.
     """
     subject, options = task.subject, task.options
@@ -92,6 +78,7 @@ def measure(
     if resume is not None:
         refuse_another(resume.run(), task)
         resume.mend()
+    clock = clock or MeasureClock()
     folder = resume or MeasureFolder.create(new_run(task, clock.now()))
     session = _Session(
         endpoint=endpoint,
@@ -118,50 +105,44 @@ def measure(
     return folder
 
 
+@dataclass(kw_only=True)
 class _Session:
     """One sitting: the samples before it count, for what is missing and for what it may cost."""
 
-    def __init__(
-        self,
-        *,
-        endpoint: Endpoint,
-        task: Task,
-        metrics: EndpointMetrics,
-        folder: MeasureFolder,
-        progress: Progress,
-        clock: MeasureClock,
-    ) -> None:
-        self.endpoint = endpoint
-        self.payload = task.payload
-        self.rates = task.rates
-        self.options = task.options
-        self.metrics = metrics
-        self.folder = folder
-        self.progress = progress
-        self.clock = clock
-        self._samples = list(folder.samples())
-        before = folder.metrics()
+    endpoint: Endpoint
+    task: Task
+    metrics: EndpointMetrics
+    folder: MeasureFolder
+    progress: Progress
+    clock: MeasureClock
+
+    def __post_init__(self) -> None:
+        self._samples = list(self.folder.samples())
+        before = self.folder.metrics()
         self._asked_before = before.asked if before else 0
 
     def run(self, protocols: Sequence[Protocol]) -> str:
         """All requests that are missing; why it ended early, if it did."""
         for protocol in protocols:
-            if stopped := self._warm() if protocol is Protocol.WARM else self._cold():
+            if stopped := self._series(protocol):
                 return stopped
         return ""
 
     def spent(self) -> float:
         return cost_usd(
-            self.rates,
+            self.task.rates,
             self._samples,
-            request_bytes=len(self.payload.body),
+            request_bytes=len(self.task.payload.body),
             metrics=self._asked_before + self.metrics.asked,
         )
 
     def read_metrics(self) -> None:
         """What CloudWatch tells of the samples that nothing else told of."""
-        counted = [one for one in self._samples if one.number and one.failure is None]
-        silent = [one for one in counted if one.reading is None]
+        silent = [
+            one
+            for one in self._samples
+            if one.number and one.failure is None and one.reading is None
+        ]
         if not silent:
             return
         cold = {one.number: one for one in silent if one.protocol is Protocol.COLD}
@@ -169,7 +150,7 @@ class _Session:
         windows = [*([warm] if warm else []), *(cold_window(one) for one in cold.values())]
         with self.progress.step(f"Read the metrics of {self.endpoint.name}") as step:
             readings = list(
-                self.metrics.later(windows, wait_s=self.options.metrics_wait_s, step=step)
+                self.metrics.later(windows, wait_s=self.task.options.metrics_wait_s, step=step)
             )
         if not any(readings):
             self.progress.note(
@@ -186,52 +167,34 @@ class _Session:
             )
         )
 
-    def _warm(self) -> str:
-        done = self._done(Protocol.WARM)
-        wanted = self.options.warm_n
-        if len(done) >= wanted:
-            return ""
-        with self.progress.step(f"{wanted} warm requests to {self.endpoint.name}") as step:
-            if stopped := self._request(Protocol.WARM, 0, 0.0, step):
-                return stopped
-            for number in range(1, wanted + 1):
-                if number in done:
-                    continue
-                step.advance(number - 1, wanted)
-                if stopped := self._request(Protocol.WARM, number, self.options.warm_pause_s, step):
-                    return stopped
-        return ""
-
-    def _cold(self) -> str:
-        done = self._done(Protocol.COLD)
-        wanted = self.options.cold_n
+    def _series(self, protocol: Protocol) -> str:
+        warm = protocol is Protocol.WARM
+        wanted = self.task.options.warm_n if warm else self.task.options.cold_n
+        pause_s = self.task.options.warm_pause_s if warm else self.task.options.cold_idle_s
+        done = {one.number for one in counted(self._samples, protocol)}
         missing = [number for number in range(1, wanted + 1) if number not in done]
         if not missing:
             return ""
-        with self.progress.step(f"{wanted} cold requests to {self.endpoint.name}") as step:
+        with self.progress.step(f"{wanted} {protocol} requests to {self.endpoint.name}") as step:
+            # The first may start a container, and does not count.
+            if warm and (stopped := self._request(protocol, 0, 0.0, step)):
+                return stopped
             for number in missing:
                 step.advance(number - 1, wanted)
-                if stopped := self._request(Protocol.COLD, number, self.options.cold_idle_s, step):
+                if stopped := self._request(protocol, number, pause_s, step):
                     return stopped
         return ""
-
-    def _done(self, protocol: Protocol) -> set[int]:
-        return {
-            one.number
-            for one in self._samples
-            if one.protocol is protocol and one.number and one.failure is None
-        }
 
     def _request(self, protocol: Protocol, number: int, pause_s: float, step: Step) -> str:
         """Wait and ask once; why not, when that could cost more than is allowed."""
         spent = self.spent()
-        if spent + self._next_usd(pause_s) > self.options.max_usd:
+        if spent + self._next_usd(pause_s) > self.task.options.max_usd:
             return (
                 f"Stopped at {spent:.4f} USD: the next request could go beyond the bound of "
-                f"{self.options.max_usd:g} USD. Raise --max-usd to go on with "
+                f"{self.task.options.max_usd:g} USD. Raise --max-usd to go on with "
                 f"`lab push measure --resume {self.folder.path.name}`."
             )
-        self._pause(pause_s, step, f"{spent:.4f} of {self.options.max_usd:g} USD")
+        self._pause(pause_s, step, f"{spent:.4f} of {self.task.options.max_usd:g} USD")
         if protocol is Protocol.COLD:
             self.endpoint.cool()
         sample = self._ask(protocol, number, pause_s)
@@ -241,7 +204,7 @@ class _Session:
         return ""
 
     def _ask(self, protocol: Protocol, number: int, idle_s: float) -> MeasuredRequest:
-        body, kind = self.payload.body, self.payload.content_type
+        body, kind = self.task.payload.body, self.task.payload.content_type
         said, failure, reading = b"", None, None
         self.metrics.mark()
         started = self.clock.now()
@@ -286,10 +249,10 @@ class _Session:
     def _next_usd(self, pause_s: float) -> float:
         """The most that one more request may cost, judged by the slowest so far."""
         slowest = max((busy_s(one) for one in self._samples), default=SLOWEST_S)
-        return self.rates.usd(
+        return self.task.rates.usd(
             answering_s=slowest,
             present_s=slowest + pause_s,
-            data_bytes=len(self.payload.body)
+            data_bytes=len(self.task.payload.body)
             + max((one.response_bytes for one in self._samples), default=0),
         )
 

@@ -1,43 +1,17 @@
 """What a measurement costs while it goes on, from its own samples: never less than AWS charges."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
-from lab.aws.measure.record import MeasuredRequest
+from lab.aws.measure.record import MeasuredRequest, Rates
 from lab.aws.model import PushTarget, ServingKind
-from lab.cost.charges import HOUR_S, data_usd, instances_usd, serverless_usd
+from lab.cost.charges import data_usd, instances_usd, serverless_usd
 from lab.cost.prices import price
 from lab.errors import UsageError
 
 SLOWEST_S: Final = 60.0
 """What a request is counted as before one was seen: SageMaker lets none take longer."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Rates:
-    """Dollars for what a measurement uses; all 0 on the emulator."""
-
-    second_usd: float
-    """Of a request that is being answered: serverless. By the client's clock, which sees the
-    network and the cold start too, so it is more than AWS counts."""
-    hour_usd: float
-    """Of the endpoint being there: real time. While it is measured; it costs the same after."""
-    byte_usd: float
-    metric_usd: float
-    """Of a metric that CloudWatch is asked for."""
-
-    def usd(
-        self, *, answering_s: float, present_s: float, data_bytes: float, metrics: int = 0
-    ) -> float:
-        """What so much of everything costs."""
-        return (
-            answering_s * self.second_usd
-            + present_s / HOUR_S * self.hour_usd
-            + data_bytes * self.byte_usd
-            + metrics * self.metric_usd
-        )
 
 
 def cost_usd(

@@ -11,7 +11,7 @@ from lab.aws.measure.record import (
     MetricsFile,
     Protocol,
 )
-from lab.aws.measure.spending import Rates, cost_usd
+from lab.aws.measure.spending import cost_usd
 from lab.stats.quantiles import interval, median
 
 COUNTED_S: Final = ("total_s", "prediction_s", "model_latency_s", "overhead_s", "setup_s")
@@ -31,7 +31,7 @@ def summarise(
         "subject": run.subject.model_dump(mode="json"),
         "rows": [row for row in rows if row is not None],
         "usd": cost_usd(
-            Rates(**run.rates),
+            run.rates,
             samples,
             request_bytes=run.payload.bytes,
             metrics=metrics.asked if metrics else 0,

@@ -1,4 +1,4 @@
-"""What a measurement is asked to be, and how it is written down so that it can go on later."""
+"""What a measurement is asked to be and what it measures, written down so that it can go on."""
 
 import hashlib
 from collections.abc import Mapping, Sequence
@@ -7,11 +7,14 @@ from datetime import datetime
 from typing import Any, Final
 
 from lab import __version__
+from lab.aws.access.session import AwsSession
 from lab.aws.answers import AnswerPayload
 from lab.aws.measure.folder import MeasureFolder
-from lab.aws.measure.record import AwsRun, MeasuredSubject, Protocol, Sent
-from lab.aws.measure.spending import Rates
-from lab.aws.model import PushTarget, ServingKind
+from lab.aws.measure.record import AwsRun, MeasuredSubject, Protocol, Rates, Sent
+from lab.aws.model import TAG_MODEL, TAG_VARIANT, AwsError, DeploymentNames, PushTarget, ServingKind
+from lab.aws.stack.cloudformation import CloudFormationStack
+from lab.endpoint.client import EmulatorClient
+from lab.endpoint.instances import platform_of
 from lab.errors import UsageError
 from lab.host import host_facts
 from lab.spec import Platform
@@ -58,11 +61,6 @@ def options_of(folder: MeasureFolder) -> MeasureOptions:
     return MeasureOptions(**kept)
 
 
-def rates_kept(folder: MeasureFolder) -> Rates:
-    """The prices that a measurement began with."""
-    return Rates(**folder.run().rates)
-
-
 def expected_s(subject: MeasuredSubject, options: MeasureOptions) -> float:
     """About how long the measurement will take: its pauses."""
     pauses = 0.0
@@ -87,7 +85,7 @@ def new_run(task: Task, began: datetime) -> AwsRun:
         git_dirty=client["git_dirty"],
         subject=subject,
         options=_plain(asdict(task.options)),
-        rates=asdict(task.rates),
+        rates=task.rates,
         payload=_sent(task.payload),
         client=client,
         emulated=subject.target is PushTarget.LOCAL and foreign,
@@ -121,3 +119,59 @@ def refuse_another(run: AwsRun, task: Task) -> None:
             f"{run.id} sent {run.payload.name}, not {payload.name} as it is now.",
             remedy="Give the same --payload, or measure anew, without --resume.",
         )
+
+
+def on_aws(aws: AwsSession, names: DeploymentNames) -> MeasuredSubject:
+    """By its stack. Raises ``AwsError`` when there is none of ours, or nothing is deployed."""
+    state = CloudFormationStack(aws, names).look()
+    if state is None or not state.serves:
+        raise _nothing(names)
+    said = state.parameters
+    serverless = said["Hosting"] == ServingKind.SERVERLESS.value
+    return MeasuredSubject(
+        endpoint=names.endpoint,
+        variant=state.tags.get(TAG_VARIANT, ""),
+        model=state.tags.get(TAG_MODEL, ""),
+        kind=ServingKind(said["Hosting"]),
+        target=PushTarget.AWS,
+        region=aws.region,
+        platform=platform_of(None if serverless else said["InstanceType"]),
+        memory_mb=int(said["MemorySizeInMB"]) if serverless else None,
+        instance_type=None if serverless else said["InstanceType"],
+        instances=1 if serverless else int(said["InstanceCount"]),
+        image_digest=said["ImageUri"].partition("@")[2] or None,
+    )
+
+
+def on_emulator(client: EmulatorClient, names: DeploymentNames) -> MeasuredSubject:
+    """By its configuration and tags. Raises ``AwsError`` when it is not there or not a push's."""
+    endpoint = client.find("describe_endpoint", EndpointName=names.endpoint)
+    if endpoint is None:
+        raise _nothing(names)
+    rows = client.call("list_tags", ResourceArn=endpoint["EndpointArn"])["Tags"]
+    tags = {one["Key"]: one["Value"] for one in rows}
+    if TAG_VARIANT not in tags:
+        raise _nothing(names)
+    config = client.call(
+        "describe_endpoint_config", EndpointConfigName=endpoint["EndpointConfigName"]
+    )
+    hosted = config["ProductionVariants"][0]
+    serverless = hosted.get("ServerlessConfig")
+    return MeasuredSubject(
+        endpoint=names.endpoint,
+        variant=tags[TAG_VARIANT],
+        model=tags.get(TAG_MODEL, ""),
+        kind=ServingKind.REAL_TIME if serverless is None else ServingKind.SERVERLESS,
+        target=PushTarget.LOCAL,
+        region=client.addresses.region,
+        platform=platform_of(hosted.get("InstanceType")),
+        memory_mb=None if serverless is None else int(serverless["MemorySizeInMB"]),
+        instance_type=hosted.get("InstanceType"),
+        instances=int(hosted.get("InitialInstanceCount") or 1),
+    )
+
+
+def _nothing(names: DeploymentNames) -> AwsError:
+    return AwsError(
+        f"No push left an endpoint {names.endpoint} there.", remedy="Push one: `lab push aws`."
+    )

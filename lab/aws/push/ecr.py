@@ -18,7 +18,6 @@ from lab.aws.access.session import AwsSession
 from lab.aws.model import AwsError
 from lab.engine.docker.engine import DockerEngine
 from lab.engine.registry.distribution import Distribution
-from lab.engine.registry.manifests import Manifest
 from lab.engine.registry.push import push_together
 from lab.errors import DiskFullError, EngineError, ImageNotFoundError, RegistryError, UsageError
 from lab.images.publish import refuse_unfit
@@ -34,6 +33,7 @@ _LOOPBACK: Final = ("127.", "localhost")
 _HOST: Final = re.compile(r"[A-Za-z0-9.-]+(:[0-9]+)?")
 _TAG_DIGITS: Final = 32
 _FORBIDDEN: Final = re.compile(r"denied|not authorized|\b403\b", re.IGNORECASE)
+_ALLOW: Final = "Let the identity push: docs/aws-policy.json has what it needs."
 _AGAIN: Final = "Run it again: layers that have arrived are not sent twice."
 
 
@@ -50,7 +50,7 @@ class Pushed:
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Place:
+class _Repository:
     """A repository and how to get in."""
 
     host: str
@@ -80,12 +80,12 @@ def find(
 
     Only reads. Raises ``ImageNotFoundError`` when the engine has none, and ``AwsError``.
     """
-    place = _place(aws, repository, env)
-    if place is None:
+    where = _repository(aws, repository, env)
+    if where is None:
         return None
     image_id = engine.image(ref).image_id
-    with _opened(place) as http:
-        return _found(http, place, image_id, sent=False)
+    with _opened(where) as http:
+        return _found(http, where, image_id, sent=False)
 
 
 def push(
@@ -100,33 +100,33 @@ def push(
     """Have the engine's image ``ref`` in ``repository``; layers that are there are not sent.
 
     Raises ``ImageNotFoundError``, ``DiskFullError``, and ``AwsError`` when the repository is not
-    there, the push fails, or what arrived is no Docker schema 2 manifest of one platform.
+    there, the push fails, or what arrived is not a Docker schema 2 manifest of one platform.
     """
-    place = _place(aws, repository, env)
-    if place is None:
+    where = _repository(aws, repository, env)
+    if where is None:
         raise AwsError(
             f"The repository {repository} is not there.",
             remedy="Run the push again: it makes the repository first.",
         )
     image_id = engine.image(ref).image_id
-    with _opened(place) as http:
-        there = _found(http, place, image_id, sent=False)
+    with _opened(where) as http:
+        there = _found(http, where, image_id, sent=False)
         if there is not None:
             return there
         with progress.step(f"Push {ref} to {repository}") as step:
             push_together(
                 engine,
-                {ref: (place.address, tag_of(image_id))},
+                {ref: (where.address, tag_of(image_id))},
                 step,
-                auth={"username": place.user, "password": place.password},
+                auth={"username": where.user, "password": where.password},
             )
-        arrived = _found(http, place, image_id, sent=True)
+        arrived = _found(http, where, image_id, sent=True)
     if arrived is None:
         raise AwsError(f"{ref} was pushed, but {repository} does not hold it.", remedy=_AGAIN)
     return arrived
 
 
-def _place(aws: AwsSession, repository: str, env: Mapping[str, str]) -> _Place | None:
+def _repository(aws: AwsSession, repository: str, env: Mapping[str, str]) -> _Repository | None:
     found = aws.find("ecr", "describe_repositories", repositoryNames=[repository])
     if found is None or not found["repositories"]:
         return None
@@ -134,64 +134,56 @@ def _place(aws: AwsSession, repository: str, env: Mapping[str, str]) -> _Place |
     given = aws.call("ecr", "get_authorization_token")["authorizationData"][0]
     user, _, password = base64.b64decode(given["authorizationToken"]).decode().partition(":")
     host, _, name = uri.partition("/")
-    return _Place(host=_other(env) or host, name=name, user=user, password=password)
+    return _Repository(host=_other(env) or host, name=name, user=user, password=password)
 
 
 def _other(env: Mapping[str, str]) -> str | None:
     host = env.get(REGISTRY)
     if host and not _HOST.fullmatch(host):
         raise UsageError(
-            f"{host!r} is no registry's host ({REGISTRY}).",
+            f"{host!r} is not a registry's host ({REGISTRY}).",
             remedy=f"Set {REGISTRY} like 127.0.0.1:5000, or unset it.",
         )
     return host
 
 
 @contextmanager
-def _opened(place: _Place) -> Iterator[Distribution]:
+def _opened(where: _Repository) -> Iterator[Distribution]:
     """The registry; whatever it or the engine says of it is told without the account's number."""
-    tls = not place.host.startswith(_LOOPBACK)
-    http = Distribution(place.host, auth=(place.user, place.password), tls=tls)
+    tls = not where.host.startswith(_LOOPBACK)
+    http = Distribution(where.host, auth=(where.user, where.password), tls=tls)
     try:
         yield http
     except (ImageNotFoundError, DiskFullError):
         raise
     except EngineError as error:
         # From None: the engine's own words name the registry, and with it the account.
-        raise AwsError(redacted(error.what), remedy=_remedy(error)) from None
+        denied = _FORBIDDEN.search(error.what) is not None
+        raise AwsError(redacted(error.what), remedy=_ALLOW if denied else _AGAIN) from None
     finally:
         http.close()
 
 
-def _remedy(error: EngineError) -> str:
-    if isinstance(error, RegistryError) and "schema 2" in error.what:
-        return error.remedy
-    if _FORBIDDEN.search(error.what):
-        return "Let the identity push: docs/aws-policy.json has what it needs."
-    return _AGAIN
-
-
-def _found(http: Distribution, place: _Place, image_id: str, *, sent: bool) -> Pushed | None:
+def _found(http: Distribution, where: _Repository, image_id: str, *, sent: bool) -> Pushed | None:
     tag = tag_of(image_id)
-    held_as = http.media_type(place.name, tag)
+    held_as = http.media_type(where.name, tag)
     if held_as is None:
         return None
-    manifest = http.manifest(place.name, tag)
+    manifest = http.manifest(where.name, tag)
     if manifest is None:
         return None
-    refuse_unfit(manifest, held_as=held_as)
-    _refuse_another(manifest, image_id)
+    try:
+        refuse_unfit(manifest, held_as=held_as)
+    except RegistryError as error:
+        raise AwsError(redacted(error.what), remedy=error.remedy) from None
+    if not manifest.is_of(image_id):
+        raise AwsError(
+            redacted(f"{where.address}:{tag} is another image than the engine's."),
+            remedy="Somebody else pushed it: delete that tag in ECR and run it again.",
+        )
     return Pushed(
-        image=f"{place.address}@{manifest.digest}",
+        image=f"{where.address}@{manifest.digest}",
         digest=manifest.digest,
         compressed_bytes=manifest.compressed_bytes,
         sent=sent,
     )
-
-
-def _refuse_another(manifest: Manifest, image_id: str) -> None:
-    if not manifest.is_of(image_id):
-        raise RegistryError(
-            f"{manifest.repository}:{manifest.tag} is another image than the engine's.",
-            remedy="Somebody else pushed it: delete that tag in ECR and run it again.",
-        )

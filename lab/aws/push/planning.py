@@ -1,6 +1,8 @@
 """What a push will do and cost, said before it does it, and refused where it costs too much."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
 from typing import Final
 
 from rich.console import Group, RenderableType
@@ -8,8 +10,17 @@ from rich.table import Table
 from rich.text import Text
 
 from lab.aws.model import Action, Order, PlanItem, PushTarget, ServingKind
-from lab.cost.estimate import Estimate, Standing, Work, real_time_estimate, serverless_estimate
+from lab.coldstart.summary import Row, read_summary
+from lab.cost.estimate import (
+    ASSUMED,
+    Estimate,
+    Standing,
+    Work,
+    real_time_estimate,
+    serverless_estimate,
+)
 from lab.errors import UsageError
+from lab.spec import HOST_TIER, Platform
 
 DEFAULT_MAX_HOURLY_USD: Final = 1.0
 ALARMS: Final = 2
@@ -46,6 +57,42 @@ def estimate_of(
         standing=standing,
         region=region,
     )
+
+
+def latest_work(order: Order, *, runs: Path, request_bytes: int) -> Work:
+    """A warm request as the newest run of that variant and model has it, else an assumption.
+
+    The newest run that has the memory tier counts before a newer one that has others. Emulated
+    trials never count.
+    """
+    cells = (order.variant, order.model, order.platform)
+    wanted = HOST_TIER.name if order.memory_mb is None else str(order.memory_mb)
+    found = [(run, *row) for run in _newest_first(runs) for row in _rows(run, cells)]
+    same = [one for one in found if one[1].tier == wanted]
+    assumed = replace(ASSUMED, request_bytes=request_bytes)
+    for run, row, seconds in (*same, *found):
+        tier = "no limit" if row.tier == HOST_TIER.name else f"{row.tier} MB"
+        source = f"the median second prediction of run {run.name} on this machine, {tier}"
+        return replace(assumed, seconds=seconds, source=source)
+    return assumed
+
+
+def _newest_first(runs: Path) -> Sequence[Path]:
+    folders = [one for one in runs.glob("*") if one.is_dir() and not one.is_symlink()]
+    return sorted(folders, key=lambda folder: folder.name, reverse=True)
+
+
+def _rows(run: Path, cells: tuple[str, str, Platform]) -> Iterator[tuple[Row, float]]:
+    """The run's rows with their medians of a warm request, in seconds."""
+    try:
+        summary = read_summary(run)
+    except UsageError:
+        return  # another kind of run, or one that broke off
+    for row in summary.rows:
+        seconds = row.second_prediction_s.p50
+        same = (row.variant, row.model, row.platform) == cells
+        if same and not row.emulated and seconds is not None:
+            yield row, seconds
 
 
 def refuse_over_budget(estimate: Estimate, *, max_hourly_usd: float | None) -> None:

@@ -1,13 +1,14 @@
 """What is tried before anything is made: who asks, whether it fits, may be, and is still free."""
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Final
 
 from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from lab.aws.access.errors import CallError, ErrorKind, redacted
+from lab.aws.access.errors import CallError, redacted
 from lab.aws.access.quotas import quota_check
 from lab.aws.access.session import AwsSession
 from lab.aws.access.simulation import permission_check
@@ -20,22 +21,19 @@ from lab.aws.model import (
     ServingKind,
 )
 from lab.aws.stack.inventory import described, unmanaged
+from lab.awserrors import ErrorKind
 from lab.endpoint.instances import table
 from lab.progress import Progress
 from lab.spec import Platform
 
-_COLOURS: Final = {
-    PreflightState.OK: "green",
-    PreflightState.WARN: "yellow",
-    PreflightState.FAIL: "red",
-    PreflightState.UNKNOWN: "dim",
-}
 _MARKS: Final = {
-    PreflightState.OK: "✓",
-    PreflightState.WARN: "!",
-    PreflightState.FAIL: "✗",
-    PreflightState.UNKNOWN: "?",
+    PreflightState.OK: ("✓", "green"),
+    PreflightState.WARN: ("!", "yellow"),
+    PreflightState.FAIL: ("✗", "red"),
+    PreflightState.UNKNOWN: ("?", "dim"),
 }
+_names: Final = partial(PreflightCheck, "names")
+_hosting: Final = partial(PreflightCheck, "hosting")
 _ARCHITECTURES: Final = {Platform.AMD64: "x86_64", Platform.ARM64: "arm64"}
 
 
@@ -71,11 +69,9 @@ def identity_check(aws: AwsSession) -> PreflightCheck:
     """Who and where: the one line in which the account's id is shown."""
     who = aws.identity()
     profile = f", profile {who.profile}" if who.profile else ""
-    return PreflightCheck(
-        name="identity",
-        state=PreflightState.OK,
-        detail=f"{who.arn.rpartition(':')[2]} of account {who.account} in {who.region}{profile}",
-    )
+    name = who.arn.rpartition(":")[2]
+    detail = f"{name} of account {who.account} in {who.region}{profile}"
+    return PreflightCheck("identity", PreflightState.OK, detail)
 
 
 def hosting_check(aws: AwsSession, order: Order) -> PreflightCheck:
@@ -122,7 +118,7 @@ def names_check(aws: AwsSession, names: DeploymentNames) -> tuple[bool, Prefligh
     except AwsError as error:
         return False, _names(PreflightState.FAIL, error.what, error.remedy)
     if others:
-        listed = ", ".join(sorted(f"{thing.kind} {thing.name}" for thing in others))
+        listed = ", ".join(sorted(f"{one.kind} {one.name}" for one in others))
         remedy = "Choose another --endpoint; nothing of theirs was touched."
         return False, _names(PreflightState.FAIL, f"somebody else's: {listed}", remedy)
     if ours is None:
@@ -147,16 +143,7 @@ def show_checks(checks: Sequence[PreflightCheck]) -> RenderableType:
     lines.add_column(no_wrap=True)
     lines.add_column(overflow="fold")
     for check in checks:
-        mark = Text(_MARKS[check.state], style=_COLOURS[check.state])
-        lines.add_row(mark, Text(check.name), Text(check.detail))
+        lines.add_row(Text(*_MARKS[check.state]), Text(check.name), Text(check.detail))
         if check.remedy and check.state is not PreflightState.OK:
             lines.add_row("", "", Text(f"→ {check.remedy}", style="dim"))
     return Group(Text("Preflight", style="bold"), lines)
-
-
-def _names(state: PreflightState, detail: str, remedy: str = "") -> PreflightCheck:
-    return PreflightCheck(name="names", state=state, detail=detail, remedy=remedy)
-
-
-def _hosting(state: PreflightState, detail: str, remedy: str = "") -> PreflightCheck:
-    return PreflightCheck(name="hosting", state=state, detail=detail, remedy=remedy)

@@ -11,12 +11,12 @@ from typing import Final, Protocol
 from lab.artifacts.store import Archive
 from lab.aws.access.session import AwsSession
 from lab.aws.answers import AnswerPayload
-from lab.aws.deployer import Deployer
 from lab.aws.emulator.target import LocalStack
 from lab.aws.invoke import AwsEndpoint, Endpoint, LocalEndpoint
 from lab.aws.model import (
     Action,
     Artifacts,
+    Deployer,
     Deployment,
     DeploymentNames,
     Order,
@@ -26,11 +26,9 @@ from lab.aws.model import (
     PushTarget,
 )
 from lab.aws.push import ecr, upload
-from lab.aws.push.local_answer import local_answer
 from lab.aws.push.planning import changes
 from lab.aws.push.preflight import preflight
-from lab.aws.push.verify import Verified, verify
-from lab.aws.stack.cloudformation import CloudFormationStack
+from lab.aws.push.proof import Verified, local_answer, verify
 from lab.aws.stack.template import is_release
 from lab.endpoint.client import EmulatorClient
 from lab.engine.api import Engine
@@ -62,7 +60,7 @@ class LocalArtifacts:
 
 @dataclass(frozen=True, kw_only=True)
 class RemoteArtifacts:
-    """What of the goods has arrived already. None for what has not."""
+    """What of the local artifacts has arrived already. None for what has not."""
 
     image: str | None
     image_bytes: int | None
@@ -85,7 +83,7 @@ class PushPlan:
 
 
 class Destination(Protocol):
-    """Where the goods go."""
+    """Where image and archive go."""
 
     deployer: Deployer
 
@@ -94,46 +92,44 @@ class Destination(Protocol):
     ) -> Sequence[PreflightCheck]:
         """The preflight. Only reads."""
 
-    def there(self) -> RemoteArtifacts:
+    def arrived(self) -> RemoteArtifacts:
         """What has arrived. Only reads."""
 
     def send(self, progress: Progress) -> Artifacts:
-        """Have the goods there, and know them by their content."""
+        """Have image and archive there, known by their content."""
 
     def endpoint(self) -> Endpoint:
         """What can be asked once it is deployed."""
 
 
+@dataclass(kw_only=True)
 class ToAws:
     """To an account of AWS."""
 
-    def __init__(
-        self,
-        aws: AwsSession,
-        engine: DockerEngine,
-        goods: LocalArtifacts,
-        stack: CloudFormationStack,
-    ) -> None:
-        self.deployer: Deployer = stack
-        self._aws = aws
-        self._engine = engine
-        self._goods = goods
-        self._names = stack.names
+    aws: AwsSession
+    engine: DockerEngine
+    local: LocalArtifacts
+    deployer: Deployer
 
     def checks(
         self, order: Order, *, contract: Contract, dry_run: bool, progress: Progress
     ) -> Sequence[PreflightCheck]:
         """Who asks, and whether they may; see ``preflight``."""
         return preflight(
-            self._aws, order, self._names, contract=contract, dry_run=dry_run, progress=progress
+            self.aws,
+            order,
+            self.deployer.names,
+            contract=contract,
+            dry_run=dry_run,
+            progress=progress,
         )
 
-    def there(self) -> RemoteArtifacts:
+    def arrived(self) -> RemoteArtifacts:
         """By the digest in ECR and the checksum in S3."""
-        goods, names = self._goods, self._names
-        image = ecr.find(self._aws, self._engine, goods.image, repository=names.repository)
-        archive = goods.archive
-        found = upload.find(self._aws, archive.path, bucket=names.bucket, sha256=archive.sha256)
+        local, names = self.local, self.deployer.names
+        image = ecr.find(self.aws, self.engine, local.image, repository=names.repository)
+        archive = local.archive
+        found = upload.find(self.aws, archive.path, bucket=names.bucket, sha256=archive.sha256)
         return RemoteArtifacts(
             image=image.image if image else None,
             image_bytes=image.compressed_bytes if image else None,
@@ -142,34 +138,34 @@ class ToAws:
 
     def send(self, progress: Progress) -> Artifacts:
         """The image to ECR, the archive to S3."""
-        goods, names = self._goods, self._names
+        local, names = self.local, self.deployer.names
         image = ecr.push(
-            self._aws, self._engine, goods.image, repository=names.repository, progress=progress
+            self.aws, self.engine, local.image, repository=names.repository, progress=progress
         )
         archive = upload.upload(
-            self._aws,
-            goods.archive.path,
+            self.aws,
+            local.archive.path,
             bucket=names.bucket,
-            sha256=goods.archive.sha256,
+            sha256=local.archive.sha256,
             progress=progress,
         )
         return Artifacts(image=image.image, model_data=archive.url)
 
     def endpoint(self) -> Endpoint:
-        return AwsEndpoint(self._aws, self._names.endpoint)
+        return AwsEndpoint(self.aws, self.deployer.names.endpoint)
 
 
 class ToEmulator:
     """To the lab's own emulator, which takes images from this machine's engine."""
 
     def __init__(
-        self, client: EmulatorClient, goods: LocalArtifacts, names: DeploymentNames
+        self, client: EmulatorClient, local: LocalArtifacts, names: DeploymentNames
     ) -> None:
-        self.deployer: Deployer = LocalStack(client, names, content=goods.image_id)
+        self.deployer: Deployer = LocalStack(client, names, content=local.image_id)
         self._client = client
-        self._goods = goods
+        self._local = local
         self._names = names
-        self._key = upload.key_of(goods.archive.sha256)
+        self._key = upload.key_of(local.archive.sha256)
 
     def checks(
         self, order: Order, *, contract: Contract, dry_run: bool, progress: Progress
@@ -178,25 +174,25 @@ class ToEmulator:
         del order, dry_run
         with progress.step("Looking before leaping"):
             where = self._client.addresses.sagemaker
-            up = PreflightCheck(
-                name="emulator", state=PreflightState.OK, detail=f"answers at {where}"
+            return (
+                PreflightCheck("emulator", PreflightState.OK, f"answers at {where}"),
+                *contract(),
             )
-            return (up, *contract())
 
-    def there(self) -> RemoteArtifacts:
+    def arrived(self) -> RemoteArtifacts:
         """The image is always here; the archive may be in the local S3."""
         found = self._client.s3("head_object", Bucket=self._names.bucket, Key=self._key)
         # Keys name the content by its sum, which makes the size enough.
-        whole = found is not None and found["ContentLength"] == self._goods.archive.bytes
+        whole = found is not None and found["ContentLength"] == self._local.archive.bytes
         return RemoteArtifacts(
-            image=self._goods.image, image_bytes=None, model_data=self._url if whole else None
+            image=self._local.image, image_bytes=None, model_data=self._url if whole else None
         )
 
     def send(self, progress: Progress) -> Artifacts:
         """Only the archive: the engine has the image."""
-        with progress.step(f"Upload {self._goods.archive.path.name}"):
-            self._client.upload(self._goods.archive.path, self._names.bucket, self._key)
-        return Artifacts(image=self._goods.image, model_data=self._url)
+        with progress.step(f"Upload {self._local.archive.path.name}"):
+            self._client.upload(self._local.archive.path, self._names.bucket, self._key)
+        return Artifacts(image=self._local.image, model_data=self._url)
 
     def endpoint(self) -> Endpoint:
         return LocalEndpoint(self._client, self._names.endpoint)
@@ -206,14 +202,14 @@ class ToEmulator:
         return f"s3://{self._names.bucket}/{self._key}"
 
 
-def plan(order: Order, goods: LocalArtifacts, to: Destination) -> PushPlan:
+def plan(order: Order, local: LocalArtifacts, to: Destination) -> PushPlan:
     """What of the order is to be made, changed or kept. Only reads; raises ``LabError``."""
-    found = to.there()
+    found = to.arrived()
     names = to.deployer.names
-    url = f"s3://{names.bucket}/{upload.key_of(goods.archive.sha256)}"
+    url = f"s3://{names.bucket}/{upload.key_of(local.archive.sha256)}"
     artifacts = Artifacts(
         # Nobody knows the digest before it is pushed; what names it will be another in any case.
-        image=found.image or f"{names.repository}@{goods.image_id}",
+        image=found.image or f"{names.repository}@{local.image_id}",
         model_data=found.model_data or url,
     )
     rows = to.deployer.plan(order, artifacts)
@@ -224,20 +220,20 @@ def plan(order: Order, goods: LocalArtifacts, to: Destination) -> PushPlan:
             else row
             for row in rows
         ]
-    size = goods.unpacked_bytes if found.image_bytes is None else found.image_bytes
+    size = local.unpacked_bytes if found.image_bytes is None else found.image_bytes
     word = "unpacked" if found.image_bytes is None else "compressed"
     sent = (
         PlanItem(
             kind=IMAGE,
-            name=goods.image,
+            name=local.image,
             action=Action.CREATE if found.image is None else Action.KEEP,
-            detail=f"{goods.platform.value}, {format_bytes(size)} {word}",
+            detail=f"{local.platform.value}, {format_bytes(size)} {word}",
         ),
         PlanItem(
             kind=ARCHIVE,
-            name=goods.archive.path.name,
+            name=local.archive.path.name,
             action=Action.CREATE if found.model_data is None else Action.KEEP,
-            detail=f"{format_bytes(goods.archive.bytes)}, sha256 {goods.archive.sha256[:12]}",
+            detail=f"{format_bytes(local.archive.bytes)}, sha256 {local.archive.sha256[:12]}",
         ),
     )
     return PushPlan(items=(*sent, *rows), image_bytes=size)
@@ -248,7 +244,7 @@ def _joined(*details: str) -> str:
 
 
 def apply(order: Order, to: Destination, progress: Progress) -> Deployment:
-    """Carry it out: room for the goods, the goods, what serves them.
+    """Carry it out: room for image and archive, these, and what serves them.
 
     Raises ``LabError`` with the cause. What is left then costs by the hour only if it served
     before; the same command goes on with it.
@@ -259,7 +255,7 @@ def apply(order: Order, to: Destination, progress: Progress) -> Deployment:
 
 def prove(
     engine: Engine,
-    goods: LocalArtifacts,
+    local: LocalArtifacts,
     to: Destination,
     *,
     payload: AnswerPayload,
@@ -268,10 +264,10 @@ def prove(
     """Ask the endpoint what the same container is asked on this machine, and compare."""
     expected = local_answer(
         engine,
-        image=goods.image,
-        archive=goods.archive.path,
+        image=local.image,
+        archive=local.archive.path,
         payload=payload,
-        platform=goods.platform,
+        platform=local.platform,
         progress=progress,
     )
     return verify(to.endpoint(), payload=payload, expected=expected, progress=progress)

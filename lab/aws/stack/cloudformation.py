@@ -6,8 +6,8 @@ from datetime import datetime
 from functools import partial
 from typing import Any, Final
 
-from lab.aws.access.errors import CallError, ErrorKind, redacted
-from lab.aws.deployer import Aws, Removal
+from lab.aws.access.errors import CallError, redacted
+from lab.aws.access.session import AwsSession
 from lab.aws.model import (
     Action,
     Artifacts,
@@ -16,6 +16,8 @@ from lab.aws.model import (
     DeploymentNames,
     Order,
     PlanItem,
+    Removal,
+    tag_list,
     tags,
 )
 from lab.aws.stack import changes, removal, template
@@ -23,6 +25,7 @@ from lab.aws.stack.events import Follower, log_group, log_tail, now
 from lab.aws.stack.inventory import SCALED, inventory, resources
 from lab.aws.stack.state import StackState
 from lab.aws.stack.watch import POLL_S, WAIT_S, StackWatch, token
+from lab.awserrors import ErrorKind
 from lab.progress import Progress
 
 _STEP_1_MINUTES: Final = 15
@@ -31,19 +34,23 @@ _SHARED_ROLE: Final = (
     "Kept: AWSServiceRoleForApplicationAutoScaling_SageMakerEndpoint, the role that AWS made for "
     "autoscaling. All endpoints of the account share it, and it costs nothing."
 )
-_UNCHANGED: Final = "No updates are to be performed"
 
 
 class CloudFormationStack:
     """A ``Deployer`` to AWS."""
 
     def __init__(
-        self, aws: Aws, names: DeploymentNames, *, poll_s: float = POLL_S, wait_s: float = WAIT_S
+        self,
+        aws: AwsSession,
+        names: DeploymentNames,
+        *,
+        poll_s: float = POLL_S,
+        wait_s: float = WAIT_S,
     ) -> None:
         self.names = names
         self._aws = aws
         self._poll_s = poll_s
-        self._watch = StackWatch(aws, names, poll_s=poll_s, wait_s=wait_s)
+        self._watch = StackWatch(aws=aws, names=names, poll_s=poll_s, wait_s=wait_s)
 
     def look(self) -> StackState | None:
         """The stack as it is; None if there is none. Raises ``AwsError`` if it is not ours."""
@@ -90,15 +97,10 @@ class CloudFormationStack:
             made = self._aws.call(
                 "cloudformation",
                 "create_stack",
-                StackName=self.names.stack,
-                TemplateBody=template.BODY,
-                Parameters=_listed(given),
-                Tags=_tagged(order),
-                Capabilities=["CAPABILITY_NAMED_IAM"],
+                **self._wanted(order, given),
                 # Nothing of a first step that failed is worth keeping.
                 OnFailure="DELETE",
                 TimeoutInMinutes=_STEP_1_MINUTES,
-                ClientRequestToken=token(),
             )
             follower = Follower(self._aws, made["StackId"])
             state = self._watch.wait(made["StackId"], follower, progress, step)
@@ -123,6 +125,19 @@ class CloudFormationStack:
             names=self.names, region=self._aws.region, changed=changed, artifacts=artifacts
         )
 
+    def _wanted(self, order: Order, given: Mapping[str, str]) -> dict[str, Any]:
+        """What making and updating the stack both are told."""
+        return {
+            "StackName": self.names.stack,
+            "TemplateBody": template.BODY,
+            "Parameters": [
+                {"ParameterKey": key, "ParameterValue": value} for key, value in given.items()
+            ],
+            "Tags": tag_list(order),
+            "Capabilities": ["CAPABILITY_NAMED_IAM"],
+            "ClientRequestToken": token(),
+        }
+
     @staticmethod
     def _is_deployed(state: StackState, given: Mapping[str, str], order: Order, body: str) -> bool:
         return (
@@ -141,20 +156,12 @@ class CloudFormationStack:
         title = "Updating" if state.serves else "Making"
         with progress.step(f"{title} the endpoint {self.names.endpoint}") as step:
             try:
-                self._aws.call(
-                    "cloudformation",
-                    "update_stack",
-                    StackName=self.names.stack,
-                    TemplateBody=template.BODY,
-                    Parameters=_listed(given),
-                    Tags=_tagged(order),
-                    Capabilities=["CAPABILITY_NAMED_IAM"],
-                    ClientRequestToken=token(),
-                )
+                wanted = self._wanted(order, given)
+                self._aws.call("cloudformation", "update_stack", **wanted)
             except CallError as error:
-                if _UNCHANGED in error.what:
-                    return False
-                raise
+                if error.kind is not ErrorKind.UNCHANGED:
+                    raise
+                return False
             after = self._watch.wait(state.id, follower, progress, step)
         if after is None or after.status != "UPDATE_COMPLETE":
             left = after.says if after else "The stack was deleted meanwhile."
@@ -204,7 +211,7 @@ class CloudFormationStack:
         group = log_group(self.names.endpoint)
         if group in own:
             self._aws.find("logs", "delete_log_group", logGroupName=group)
-        if own and any(thing.kind == SCALED for thing in before):
+        if own and any(resource.kind == SCALED for resource in before):
             progress.note(_SHARED_ROLE)
         return removal.compared(
             before, lambda: inventory(self._aws, self.names), own=own, poll_s=self._poll_s
@@ -256,11 +263,3 @@ class CloudFormationStack:
             "\n".join([what, *causes, *logs, left]),
             remedy="Mend the cause and push again; `lab push destroy` removes everything.",
         )
-
-
-def _listed(given: Mapping[str, str]) -> list[dict[str, str]]:
-    return [{"ParameterKey": key, "ParameterValue": value} for key, value in given.items()]
-
-
-def _tagged(order: Order) -> list[dict[str, str]]:
-    return [{"Key": key, "Value": value} for key, value in tags(order).items()]

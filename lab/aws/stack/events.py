@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 from lab.aws.access.errors import redacted
-from lab.aws.deployer import Aws
+from lab.aws.access.session import AwsSession
 
 LOG_LINES: Final = 20
 
@@ -42,7 +42,7 @@ class StackEvent:
 class Follower:
     """Reads what is new in a stack's history. Times are AWS's."""
 
-    def __init__(self, aws: Aws, stack: str) -> None:
+    def __init__(self, aws: AwsSession, stack: str) -> None:
         """``stack`` is a name, or an ARN to read on after it was deleted."""
         self._aws = aws
         self._stack = stack
@@ -88,7 +88,9 @@ class Follower:
             asked["NextToken"] = page["NextToken"]
 
 
-def log_tail(aws: Aws, endpoint: str, since: datetime, *, lines: int = LOG_LINES) -> Sequence[str]:
+def log_tail(
+    aws: AwsSession, endpoint: str, since: datetime, *, lines: int = LOG_LINES
+) -> Sequence[str]:
     """The last lines that an endpoint's containers wrote since a time; none without logs."""
     asked: dict[str, Any] = {
         "logGroupName": log_group(endpoint),

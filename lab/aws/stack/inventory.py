@@ -6,12 +6,13 @@ Each service is asked itself: a stack only knows what it made.
 from collections.abc import Iterator, Sequence
 from typing import Final
 
-from lab.aws.access.errors import CallError, ErrorKind
-from lab.aws.deployer import Aws, CloudResource
-from lab.aws.model import TAG_ENDPOINT, TAG_MANAGED, AwsError, DeploymentNames
+from lab.aws.access.errors import CallError
+from lab.aws.access.session import AwsSession
+from lab.aws.model import TAG_ENDPOINT, TAG_MANAGED, AwsError, CloudResource, DeploymentNames
 from lab.aws.stack.events import log_group
 from lab.aws.stack.state import StackState
 from lab.aws.stack.template import VARIANT, is_release
+from lab.awserrors import ErrorKind
 
 STACK: Final = "CloudFormation stack"
 SCALED: Final = "Autoscaling target"
@@ -34,15 +35,23 @@ KINDS: Final = {
 _TARGET: Final = "endpoint/"
 """Begins what autoscaling calls an endpoint's variant."""
 
+LISTED: Final = {
+    "AWS::SageMaker::Model": ("list_models", "Models"),
+    "AWS::SageMaker::EndpointConfig": ("list_endpoint_configs", "EndpointConfigs"),
+}
+"""How SageMaker is asked for those of a type, and where its answer has them."""
+
 _NOT_MADE: Final = ("CREATE_FAILED", "DELETE_COMPLETE")
 
 
-def inventory(aws: Aws, names: DeploymentNames) -> tuple[CloudResource, ...]:
+def inventory(aws: AwsSession, names: DeploymentNames) -> tuple[CloudResource, ...]:
     """All that is there now, whosever it is, in the order in which a push makes it."""
-    return tuple(_things(aws, names))
+    return tuple(_found(aws, names))
 
 
-def described(aws: Aws, names: DeploymentNames, stack: str | None = None) -> StackState | None:
+def described(
+    aws: AwsSession, names: DeploymentNames, stack: str | None = None
+) -> StackState | None:
     """The stack as it is; ``stack`` is its ARN when it may have been deleted. None if it is gone.
 
     Raises ``AwsError`` if it is not ours.
@@ -60,7 +69,7 @@ def described(aws: Aws, names: DeploymentNames, stack: str | None = None) -> Sta
     return state
 
 
-def unmanaged(aws: Aws, names: DeploymentNames) -> Sequence[CloudResource]:
+def unmanaged(aws: AwsSession, names: DeploymentNames) -> Sequence[CloudResource]:
     """What has our names and is not our stack's: if there is any, nothing may be made.
 
     Raises ``AwsError`` if the stack itself is somebody else's.
@@ -71,11 +80,11 @@ def unmanaged(aws: Aws, names: DeploymentNames) -> Sequence[CloudResource]:
         return ()
     there = inventory(aws, names)
     own = resources(aws, state) if state else frozenset[str]()
-    return [thing for thing in there if thing.kind != STACK and thing.name not in own]
+    return [one for one in there if one.kind != STACK and one.name not in own]
 
 
-def resources(aws: Aws, state: StackState) -> frozenset[str]:
-    """What the things that a stack made, and has not removed, are called."""
+def resources(aws: AwsSession, state: StackState) -> frozenset[str]:
+    """The names of what a stack made and has not removed."""
     found = aws.find("cloudformation", "describe_stack_resources", StackName=state.id) or {}
     ids = {
         str(row["PhysicalResourceId"])
@@ -90,7 +99,7 @@ def resources(aws: Aws, state: StackState) -> frozenset[str]:
     )
 
 
-def _tracking(aws: Aws, target: str) -> Sequence[str]:
+def _tracking(aws: AwsSession, target: str) -> Sequence[str]:
     """The alarms by which Application Auto Scaling watches a target."""
     asked = {"AlarmNamePrefix": f"TargetTracking-{target}-"}
     rows = aws.every("cloudwatch", "describe_alarms", "MetricAlarms", **asked)
@@ -102,28 +111,28 @@ def _name(id_: str) -> str:
     return id_.rpartition("/")[2] if id_.startswith("arn:") else id_.partition("|")[0]
 
 
-def _things(aws: Aws, names: DeploymentNames) -> Iterator[CloudResource]:
+def _found(aws: AwsSession, names: DeploymentNames) -> Iterator[CloudResource]:
     stack = aws.find("cloudformation", "describe_stacks", StackName=names.stack)
     if stack and stack["Stacks"][0]["StackStatus"] != "DELETE_COMPLETE":
         yield CloudResource(kind=STACK, name=names.stack)
     if aws.find("ecr", "describe_repositories", repositoryNames=[names.repository]):
-        yield _thing("AWS::ECR::Repository", names.repository)
+        yield _resource("AWS::ECR::Repository", names.repository)
     if _bucket_exists(aws, names.bucket):
-        yield _thing("AWS::S3::Bucket", names.bucket)
+        yield _resource("AWS::S3::Bucket", names.bucket)
     wanted = log_group(names.endpoint)
     groups = aws.every("logs", "describe_log_groups", "logGroups", logGroupNamePrefix=wanted)
     yield from (
-        _thing("AWS::Logs::LogGroup", wanted) for row in groups if row["logGroupName"] == wanted
+        _resource("AWS::Logs::LogGroup", wanted) for row in groups if row["logGroupName"] == wanted
     )
     if aws.find("iam", "get_role", RoleName=names.role):
-        yield _thing("AWS::IAM::Role", names.role)
+        yield _resource("AWS::IAM::Role", names.role)
     yield from _served(aws, names)
     alarms = [f"{names.endpoint}-5xx", f"{names.endpoint}-latency"]
     for row in aws.every("cloudwatch", "describe_alarms", "MetricAlarms", AlarmNames=alarms):
-        yield _thing("AWS::CloudWatch::Alarm", row["AlarmName"])
+        yield _resource("AWS::CloudWatch::Alarm", row["AlarmName"])
     target = f"{_TARGET}{names.endpoint}/variant/{VARIANT}"
     for name in _tracking(aws, target):
-        yield _thing("AWS::CloudWatch::Alarm", name)
+        yield _resource("AWS::CloudWatch::Alarm", name)
     for row in aws.every(
         "application-autoscaling",
         "describe_scalable_targets",
@@ -131,27 +140,20 @@ def _things(aws: Aws, names: DeploymentNames) -> Iterator[CloudResource]:
         ServiceNamespace="sagemaker",
         ResourceIds=[target],
     ):
-        yield _thing("AWS::ApplicationAutoScaling::ScalableTarget", row["ResourceId"])
+        yield _resource("AWS::ApplicationAutoScaling::ScalableTarget", row["ResourceId"])
 
 
-def _served(aws: Aws, names: DeploymentNames) -> Iterator[CloudResource]:
-    for operation, key, name, type_ in (
-        ("list_models", "Models", "ModelName", "AWS::SageMaker::Model"),
-        (
-            "list_endpoint_configs",
-            "EndpointConfigs",
-            "EndpointConfigName",
-            "AWS::SageMaker::EndpointConfig",
-        ),
-    ):
+def _served(aws: AwsSession, names: DeploymentNames) -> Iterator[CloudResource]:
+    for type_, (operation, key) in LISTED.items():
+        named_by = KINDS[type_][1]
         for row in aws.every("sagemaker", operation, key, NameContains=names.endpoint):
-            if is_release(row[name], names):
-                yield _thing(type_, row[name])
+            if is_release(row[named_by], names):
+                yield _resource(type_, row[named_by])
     if aws.find("sagemaker", "describe_endpoint", EndpointName=names.endpoint):
-        yield _thing("AWS::SageMaker::Endpoint", names.endpoint)
+        yield _resource("AWS::SageMaker::Endpoint", names.endpoint)
 
 
-def _bucket_exists(aws: Aws, name: str) -> bool:
+def _bucket_exists(aws: AwsSession, name: str) -> bool:
     try:
         return aws.find("s3", "head_bucket", Bucket=name) is not None
     except CallError as error:
@@ -161,5 +163,5 @@ def _bucket_exists(aws: Aws, name: str) -> bool:
         raise
 
 
-def _thing(type_: str, name: str) -> CloudResource:
+def _resource(type_: str, name: str) -> CloudResource:
     return CloudResource(kind=KINDS[type_][0], name=name)

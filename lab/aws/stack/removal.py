@@ -5,8 +5,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, Final
 
 from lab.aws.access.errors import redacted
-from lab.aws.deployer import CloudResource, Kept, Removal
-from lab.aws.model import AwsError
+from lab.aws.model import AwsError, CloudResource, Kept, Removal
 from lab.progress import Progress
 
 _LOOKS: Final = 5  # some listings lag behind
@@ -59,19 +58,19 @@ def compared(
     """What is gone, and what is still there although (``own``) or because it was not ours."""
     after = look()
     for _ in range(_LOOKS):
-        if not any(thing.name in own for thing in after):
+        if not any(resource.name in own for resource in after):
             break
         time.sleep(poll_s)
         after = look()
     return Removal(
-        removed=tuple(thing for thing in before if thing not in after),
+        removed=tuple(resource for resource in before if resource not in after),
         kept=tuple(
             Kept(
-                thing=thing,
+                resource=resource,
                 why="AWS still lists it: run this again in a few minutes"
-                if thing.name in own
+                if resource.name in own
                 else "no stack of the lab's made it",
             )
-            for thing in after
+            for resource in after
         ),
     )

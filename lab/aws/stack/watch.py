@@ -2,9 +2,10 @@
 
 import time
 import uuid
+from dataclasses import dataclass
 from typing import Final
 
-from lab.aws.deployer import Aws
+from lab.aws.access.session import AwsSession
 from lab.aws.model import AwsError, DeploymentNames
 from lab.aws.stack.events import Follower
 from lab.aws.stack.inventory import described
@@ -17,23 +18,23 @@ WAIT_S: Final = 3600.0
 """SageMaker gives a container at most an hour to start."""
 
 
+@dataclass(frozen=True, kw_only=True)
 class StackWatch:
     """Waits for one stack. Raises ``AwsError``."""
 
-    def __init__(self, aws: Aws, names: DeploymentNames, *, poll_s: float, wait_s: float) -> None:
-        self._aws = aws
-        self._names = names
-        self._poll_s = poll_s
-        self._wait_s = wait_s
+    aws: AwsSession
+    names: DeploymentNames
+    poll_s: float
+    wait_s: float
 
     def look(self) -> StackState | None:
         """The stack as it is; None if there is none. Raises ``AwsError`` if it is not ours."""
-        return described(self._aws, self._names)
+        return described(self.aws, self.names)
 
     def ask(self, operation: str) -> None:
         """An operation that takes the stack's name and nothing else."""
-        said = {"StackName": self._names.stack, "ClientRequestToken": token()}
-        self._aws.call("cloudformation", operation, **said)
+        said = {"StackName": self.names.stack, "ClientRequestToken": token()}
+        self.aws.call("cloudformation", operation, **said)
 
     def settled(self, progress: Progress, *, mend: bool = True) -> StackState | None:
         """The stack once nothing is under way; a roll-back that got stuck is taken up again."""
@@ -59,13 +60,13 @@ class StackWatch:
 
         Whoever is interrupted here is told how to go on.
         """
-        deadline = time.monotonic() + self._wait_s
+        deadline = time.monotonic() + self.wait_s
         state: StackState | None = None
         try:
             while True:
                 for event in follower.read():
                     step.detail(str(event))
-                state = described(self._aws, self._names, stack)
+                state = described(self.aws, self.names, stack)
                 if state is None or not state.under_way:
                     follower.read()
                     return state
@@ -74,9 +75,9 @@ class StackWatch:
                         f"{state.says} That has taken longer than an hour.",
                         remedy="The same command waits on; `lab push destroy` removes it.",
                     )
-                time.sleep(self._poll_s)
+                time.sleep(self.poll_s)
         except (KeyboardInterrupt, LabError):
-            said = state.says if state else f"The stack {self._names.stack} is under way."
+            said = state.says if state else f"The stack {self.names.stack} is under way."
             progress.note(
                 f"{said} AWS goes on with it. The same command takes it up again; "
                 "`lab push destroy` removes everything."
@@ -84,9 +85,9 @@ class StackWatch:
             raise
 
     def _followed(self, state: StackState, progress: Progress) -> StackState | None:
-        follower = Follower(self._aws, state.id)
+        follower = Follower(self.aws, state.id)
         follower.skip()
-        with progress.step(f"Waiting for the stack {self._names.stack}") as step:
+        with progress.step(f"Waiting for the stack {self.names.stack}") as step:
             return self.wait(state.id, follower, progress, step)
 
 

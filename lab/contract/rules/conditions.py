@@ -8,7 +8,7 @@ from lab.contract.model import Judged, Tried, Verdict
 from lab.contract.rules.start import unready_words
 from lab.contract.running.calls import HttpCall
 from lab.contract.running.session import CannotTry, NeverReady, Session, Tries
-from lab.endpoint.launch.local import SERVERLESS_USER
+from lab.spec import SERVERLESS_USER
 from lab.units import format_seconds
 
 

@@ -16,9 +16,8 @@ from lab.contract.rules.start import SERVERLESS_START_S, unready_words
 from lab.contract.running.calls import HttpCall
 from lab.contract.running.multimodel import PLACE, ModelStep, converse
 from lab.contract.running.session import CannotTry, NeverReady, Session, Tries
-from lab.endpoint.launch.local import SERVERLESS_USER
 from lab.engine.api import Mount
-from lab.spec import SERVERLESS_TIERS, Platform, Tier
+from lab.spec import SERVERLESS_TIERS, SERVERLESS_USER, Platform, Tier
 from lab.units import format_seconds
 from lab.wire import connect
 

@@ -14,11 +14,8 @@ from lab.endpoint.settings import EmulatorSettings
 from lab.engine.api import Container, ContainerSpec, Engine, Mount
 from lab.engine.docker.engine import DockerEngine
 from lab.engine.docker.reach import connected
-from lab.spec import PORT, EngineKind, Mark, Platform
-
-SERVERLESS_USER: Final = "993:990"
-ISOLATED: Final = "inference-lab-isolated"
-"""Made when no other is set."""
+from lab.services import ISOLATED_NETWORK
+from lab.spec import PORT, SERVERLESS_USER, EngineKind, Mark, Platform
 
 _TMP: Final = "/tmp"  # noqa: S108  # inside the container
 
@@ -95,7 +92,7 @@ class LocalPlace:
             self.tmp.mkdir()
             self.tmp.chmod(0o1777)
         if self._plan.isolated and isinstance(self.engine, DockerEngine):
-            self.engine.ensure_network(self._network or ISOLATED, internal=True)
+            self.engine.ensure_network(self._network or ISOLATED_NETWORK, internal=True)
 
     def image(self, marks: dict[Mark, int]) -> str:
         """The name by which the engine knows it."""
@@ -147,7 +144,7 @@ class LocalPlace:
         if self._processes:
             return None
         if self._plan.isolated:
-            return self._settings.isolated_network or ISOLATED
+            return self._settings.isolated_network or ISOLATED_NETWORK
         return self._settings.network
 
     @property

@@ -17,9 +17,8 @@ from lab.aws.measure.session import measure
 from lab.aws.measure.spending import rates_of
 from lab.aws.measure.task import MeasureOptions, Task
 from lab.aws.model import PushTarget, ServingKind
-from lab.aws.push.local_answer import local_answer
+from lab.aws.push.proof import DifferentAnswerError, local_answer, verify
 from lab.aws.push.upload import key_of
-from lab.aws.push.verify import DifferentAnswerError, verify
 from lab.endpoint.addresses import Addresses
 from lab.endpoint.client import EmulatorClient
 from lab.engine.docker.engine import DockerEngine

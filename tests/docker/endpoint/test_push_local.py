@@ -10,9 +10,17 @@ from pathlib import Path
 
 import pytest
 
-from lab.aws.deployer import CloudResource, Kept
 from lab.aws.emulator.target import LocalStack
-from lab.aws.model import Action, Artifacts, AwsError, DeploymentNames, Order, ServingKind
+from lab.aws.model import (
+    Action,
+    Artifacts,
+    AwsError,
+    CloudResource,
+    DeploymentNames,
+    Kept,
+    Order,
+    ServingKind,
+)
 from lab.endpoint.addresses import Addresses
 from lab.endpoint.client import EmulatorClient
 from lab.engine.docker.engine import DockerEngine
@@ -253,7 +261,7 @@ def test_an_endpoint_of_somebody_else_is_left_alone(
     assert removal.removed == ()
     assert removal.kept == (
         Kept(
-            thing=CloudResource(kind="SageMaker endpoint", name=other.endpoint),
+            resource=CloudResource(kind="SageMaker endpoint", name=other.endpoint),
             why="it has no tag inference-lab:endpoint of this endpoint",
         ),
     )

@@ -3,8 +3,7 @@
 from typing import Any
 
 from lab.aws.access.session import AwsSession
-from lab.aws.deployer import Deployer
-from lab.aws.model import Artifacts, DeploymentNames, Order, ServingKind
+from lab.aws.model import Artifacts, Deployer, DeploymentNames, Order, ServingKind
 from lab.progress import Silent
 
 ENDPOINT = "eyes"

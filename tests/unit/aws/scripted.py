@@ -7,6 +7,7 @@ from typing import Any
 
 from lab.aws.measure.metrics import Window
 from lab.aws.measure.record import MetricReading
+from lab.aws.measure.session import MeasureClock
 from lab.progress import Step
 
 BEGIN = datetime(2026, 11, 21, 12, 0, 0, tzinfo=UTC)
@@ -18,7 +19,7 @@ def answer(*probabilities: float, seconds: float = 0.05) -> bytes:
     return json.dumps({"predictions": [prediction], "prediction_seconds": seconds}).encode()
 
 
-class Time:
+class Time(MeasureClock):
     """Stands still until somebody waits."""
 
     def __init__(self) -> None:

@@ -7,7 +7,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from lab.cli import images_build, main
+from lab.cli import images, main
 from lab.images.publish import Published, PublishedImage
 from lab.images.variants import image_ref
 from lab.paths import ROOT
@@ -63,9 +63,9 @@ def work(monkeypatch: pytest.MonkeyPatch, short: Path) -> Iterator[Work]:
     def local_registry(*_: object) -> Iterator[object]:
         yield SimpleNamespace()
 
-    monkeypatch.setattr(images_build, "ensure", made.ensure)
-    monkeypatch.setattr(images_build, "join", made.join)
-    monkeypatch.setattr(images_build, "local_registry", local_registry)
+    monkeypatch.setattr(images, "ensure", made.ensure)
+    monkeypatch.setattr(images, "join", made.join)
+    monkeypatch.setattr(images, "local_registry", local_registry)
     with FakeDocker(short / "docker.sock") as fake:
         monkeypatch.setenv("DOCKER_HOST", fake.address)
         for arch in BOTH:

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from lab.cli import images_parity, images_push, main
-from lab.cli.platforms import parse_platforms
+from lab.cli import images, main
+from lab.cli.arguments import parse_platforms
 from lab.engine.docker.engine import DockerEngine
 from lab.errors import ImageNotFoundError, UsageError
 from lab.images.publish import Published, PublishedImage
@@ -69,9 +69,9 @@ def joined(monkeypatch: pytest.MonkeyPatch) -> list[tuple[list[str], list[Platfo
     def local_registry(*_: Any) -> Any:
         yield SimpleNamespace(host="127.0.0.1:5000")
 
-    monkeypatch.setattr(images_push, "open_engine", lambda _: Holds())
-    monkeypatch.setattr(images_push, "local_registry", local_registry)
-    monkeypatch.setattr(images_push, "join", join)
+    monkeypatch.setattr(images, "open_engine", lambda _: Holds())
+    monkeypatch.setattr(images, "local_registry", local_registry)
+    monkeypatch.setattr(images, "join", join)
     return seen
 
 
@@ -153,8 +153,8 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
         )
         return parity, Path("runs/1-parity/parity.json")
 
-    monkeypatch.setattr(images_parity, "open_engine", lambda _: Holds())
-    monkeypatch.setattr(images_parity, "run", run)
+    monkeypatch.setattr(images, "open_engine", lambda _: Holds())
+    monkeypatch.setattr(images, "run_parity", run)
     return asked
 
 

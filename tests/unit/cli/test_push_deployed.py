@@ -3,7 +3,7 @@
 import pytest
 
 from lab.aws.model import Artifacts, Deployment, DeploymentNames
-from lab.aws.push.verify import DifferentAnswerError
+from lab.aws.push.proof import DifferentAnswerError
 from lab.cli.push import _deployed
 from lab.progress import Silent
 

@@ -9,33 +9,22 @@ import typer
 from lab.aws.model import ServingKind
 from lab.cli import main
 from lab.cli.console import err
-from lab.cli.push_order import Given, agreed, complete
+from lab.cli.push_order import PushOptions, agreed, complete
 from lab.errors import UsageError
 from lab.spec import Platform
 
-NOTHING = Given(
-    variant=None,
-    model=None,
-    kind=None,
-    memory_mb=None,
-    instance_type=None,
-    endpoint=None,
-    platform=None,
-    max_concurrency=5,
-    instances=1,
-    max_instances=None,
-)
+NOTHING = PushOptions()
 SERVERLESS = replace(
     NOTHING,
     variant="onnx-slim",
     model="retinopathy-mobilenet",
     kind=ServingKind.SERVERLESS,
-    memory_mb=2048,
+    memory=2048,
 )
 REAL_TIME = replace(
     SERVERLESS,
     kind=ServingKind.REAL_TIME,
-    memory_mb=None,
+    memory=None,
     instance_type="ml.m5.xlarge",
     instances=2,
 )
@@ -111,16 +100,16 @@ def test_without_a_word_about_scaling_there_is_none() -> None:
 @pytest.mark.parametrize(
     ("given", "said"),
     [
-        (replace(SERVERLESS, memory_mb=1500), "1500 MB"),
+        (replace(SERVERLESS, memory=1500), "1500 MB"),
         (replace(SERVERLESS, instance_type="ml.m5.large"), "--instance-type"),
-        (replace(REAL_TIME, memory_mb=2048), "--memory"),
+        (replace(REAL_TIME, memory=2048), "--memory"),
         (replace(SERVERLESS, variant="floor"), "serves no model"),
         (replace(SERVERLESS, variant="nothing"), "no variant"),
         (replace(SERVERLESS, model="nothing"), "no model"),
         (replace(SERVERLESS, endpoint="Not_A_Name"), "name"),
     ],
 )
-def test_what_can_never_be_deployed_is_refused(given: Given, said: str) -> None:
+def test_what_can_never_be_deployed_is_refused(given: PushOptions, said: str) -> None:
     with pytest.raises(UsageError, match=said):
         complete(given, may_ask=False)
 

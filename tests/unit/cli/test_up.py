@@ -1,5 +1,6 @@
 """What `lab up` and `lab down` say."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -111,7 +112,7 @@ def test_each_way_to_invoke_can_be_pasted() -> None:
     "one",
     [
         endpoint("Failed", "did not pass the ping health check: exit code 137"),
-        endpoint("InService", "It does not answer: ModelError: 500"),
+        replace(endpoint(reason="It does not answer: ModelError: 500"), answers=False),
     ],
 )
 def test_an_endpoint_that_does_not_answer_is_told_with_its_reason_and_an_exit_code(

@@ -8,23 +8,7 @@ from lab.cli.coldstart import ColdstartOptions
 from lab.errors import PlanError, UsageError
 from lab.spec import Platform, StartKind
 
-NOTHING = ColdstartOptions(
-    plan=None,
-    image=None,
-    payload=None,
-    content_type=None,
-    model_data=None,
-    against=(),
-    variant=(),
-    model=None,
-    start=(),
-    tier=(),
-    platform=(),
-    repeats=None,
-    seed=None,
-    bandwidth=None,
-    ready_timeout=None,
-)
+NOTHING = ColdstartOptions()
 
 
 def options(**over: Any) -> ColdstartOptions:

@@ -16,10 +16,9 @@ from lab.contract.rules.image import SIZE_LIMIT
 from lab.contract.rules.start import BIND_LABEL
 from lab.contract.running.readiness import Unready
 from lab.contract.running.session import CannotTry, NeverReady, Session, once
-from lab.endpoint.launch.local import SERVERLESS_USER
 from lab.errors import EngineError, UsageError
 from lab.progress import Silent
-from lab.spec import PORT, Platform
+from lab.spec import PORT, SERVERLESS_USER, Platform
 from lab.start.cause import CauseKind
 from tests.unit.contract.makers import found, rule
 

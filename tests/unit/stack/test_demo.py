@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from lab.artifacts.store import Payload
+from lab.endpoint.client import EmulatorClient, Reply
 from lab.errors import EndpointError, UsageError
 from lab.progress import Silent
 from lab.spec import FLOOR
@@ -20,7 +21,7 @@ QUICK = Script(
 )
 
 
-class Emulator:
+class Emulator(EmulatorClient):
     """Knows the endpoints it is given, and what each was sent."""
 
     def __init__(self, **limits: int | None) -> None:
@@ -43,8 +44,9 @@ class Emulator:
         variant = {} if limit is None else {"ServerlessConfig": {"MaxConcurrency": limit}}
         return {"ProductionVariants": [variant]}
 
-    def invoke(self, endpoint: str, body: bytes, content_type: str) -> None:
+    def invoke(self, endpoint: str, body: bytes, content_type: str, **_: str) -> Reply:
         self.sent.append((endpoint, body, content_type))
+        return Reply(body=b"{}", content_type="application/json", variant="AllTraffic")
 
     def scale_to_zero(self, endpoint: str) -> None:
         self.cooled.append(endpoint)

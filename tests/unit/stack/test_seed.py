@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from lab.artifacts.store import Archive, Payload
-from lab.endpoint.client import Reply
+from lab.endpoint.client import EmulatorClient, Reply
 from lab.endpoint.instances import LARGE, table
 from lab.errors import EndpointError
 from lab.progress import Silent
@@ -19,7 +19,7 @@ ROLE = "arn:aws:iam::000000000000:role/inference-lab"
 NEW = ["create_endpoint", "update_endpoint", "delete_endpoint", "create_model"]
 
 
-class FakeEmulator:
+class FakeEmulator(EmulatorClient):
     """Keeps what it is told; an endpoint is in service once it has been asked about twice."""
 
     def __init__(self) -> None:
@@ -60,7 +60,7 @@ class FakeEmulator:
             row["FailureReason"] = self.fails
         return dict(row)
 
-    def invoke(self, endpoint: str, body: bytes, content_type: str) -> Reply:
+    def invoke(self, endpoint: str, body: bytes, content_type: str, **_: str) -> Reply:
         self.invoked.append(endpoint)
         if endpoint == self.refuses:
             raise EndpointError("ModelError: 500")
@@ -230,13 +230,14 @@ def test_an_endpoint_in_service_that_does_not_answer_is_told_from_one_that_does(
     rows = made(served(tmp_path), emulator)
     assert rows[0].reason is None
     assert rows[1].reason == "It does not answer: ModelError: 500"
+    assert [row.answers for row in rows] == [True, False]
 
 
 def test_an_endpoint_that_never_settles_ends_the_waiting_with_what_to_look_at(
     tmp_path: Path, emulator: FakeEmulator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("lab.stack.seed._WAIT_S", 0.0)
-    with pytest.raises(EndpointError, match="on its way") as late:
+    with pytest.raises(EndpointError, match="is still Creating after 0 s") as late:
         made(served(tmp_path), emulator)
     assert "lab endpoint logs grader-realtime" in late.value.remedy
 

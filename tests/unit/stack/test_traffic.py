@@ -6,6 +6,7 @@ from collections import Counter
 
 import pytest
 
+from lab.endpoint.client import EmulatorClient, Reply
 from lab.errors import EndpointError
 from lab.progress import Silent
 from lab.stack.traffic import Body, Stream, Tally, Traffic
@@ -20,7 +21,7 @@ FAILED = (
 THROTTLED = "invoke_endpoint: ThrottlingException: None"
 
 
-class Model:
+class Model(EmulatorClient):
     """Answers what is good, refuses what is bad, and has as many places as it is given."""
 
     def __init__(self, *, places: int = 100, takes_s: float = 0.0, fails: bool = False) -> None:
@@ -30,7 +31,7 @@ class Model:
         self.seen: Counter[str] = Counter()
         self.under_way = 0
 
-    def invoke(self, endpoint: str, body: bytes, content_type: str) -> None:
+    def invoke(self, endpoint: str, body: bytes, content_type: str, **_: str) -> Reply:
         self.seen[endpoint] += 1
         if not self.places.acquire(blocking=False):
             raise EndpointError(THROTTLED, code="ThrottlingException")
@@ -44,6 +45,7 @@ class Model:
             raise EndpointError(FAILED, code="ModelError", model_status=500)
         if body == BAD[0]:
             raise EndpointError(REFUSED, code="ModelError", model_status=400)
+        return Reply(body=b"{}", content_type="application/json", variant="AllTraffic")
 
 
 def counts(tally: Tally) -> tuple[int, int, int, int]:

@@ -3,8 +3,9 @@ from pathlib import Path
 
 import pytest
 
-from lab.aws.access.errors import CallError, ErrorKind
+from lab.aws.access.errors import CallError
 from lab.aws.access.session import open_session
+from lab.awserrors import ErrorKind
 from tests.cloud.world import World
 from tests.ports import free_port
 from tests.unit.aws.quota_answers import quotas

@@ -7,9 +7,10 @@ from typing import Any
 import pytest
 from prometheus_client import CollectorRegistry, generate_latest
 
-from lab.aws.access.errors import CallError, ErrorKind
+from lab.aws.access.errors import CallError
 from lab.aws.access.session import AwsSession, open_session
 from lab.aws.measure.metrics import CloudWatch, EmulatorMetrics, Window, next_minute
+from lab.awserrors import ErrorKind
 from lab.endpoint.metrics.counters import Counters
 from lab.progress import Silent
 from tests.cloud.faults import Call

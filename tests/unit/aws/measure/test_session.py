@@ -10,15 +10,16 @@ from typing import Any
 import pytest
 
 from lab import paths
-from lab.aws.access.errors import CallError, ErrorKind
+from lab.aws.access.errors import CallError
 from lab.aws.answers import AnswerPayload
 from lab.aws.invoke import NotNowError
 from lab.aws.measure.folder import MeasureFolder
-from lab.aws.measure.record import MeasuredRequest, MeasuredSubject, Protocol
+from lab.aws.measure.record import MeasuredRequest, MeasuredSubject, Protocol, Rates
 from lab.aws.measure.session import measure
-from lab.aws.measure.spending import Rates, rates_of
-from lab.aws.measure.task import MeasureOptions, Task, expected_s, options_of, rates_kept
+from lab.aws.measure.spending import rates_of
+from lab.aws.measure.task import MeasureOptions, Task, expected_s, options_of
 from lab.aws.model import AwsError, PushTarget, ServingKind
+from lab.awserrors import ErrorKind
 from lab.errors import BusyError, UsageError
 from lab.progress import Silent
 from tests.unit.aws.scripted import Asked, Time, Told, answer, reading
@@ -103,7 +104,7 @@ def test_the_folder_says_what_was_measured_and_holds_no_account() -> None:
     assert kept.subject == SUBJECT
     assert folder.path.name.endswith("-aws-measure")
     assert kept.payload.sha256 == hashlib.sha256(b"picture").hexdigest()
-    assert rates_kept(folder) == SERVERLESS
+    assert folder.run().rates == SERVERLESS
     assert options_of(folder) == TASK.options
     text = "".join(path.read_text() for path in folder.path.iterdir())
     assert "arn:" not in text

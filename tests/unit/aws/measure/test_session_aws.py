@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from lab.aws.access.errors import CallError, ErrorKind
+from lab.aws.access.errors import CallError
 from lab.aws.access.session import AwsSession, open_session
 from lab.aws.invoke import AwsEndpoint
 from lab.aws.measure.folder import MeasureFolder
@@ -17,6 +17,7 @@ from lab.aws.measure.metrics import CloudWatch
 from lab.aws.measure.record import Protocol
 from lab.aws.measure.session import measure
 from lab.aws.measure.task import MeasureOptions
+from lab.awserrors import ErrorKind
 from lab.progress import Silent
 from tests.cloud.world import World
 from tests.unit.aws.measure.test_session import SUBJECT, TASK

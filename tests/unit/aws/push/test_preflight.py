@@ -6,7 +6,7 @@ from urllib.parse import parse_qs
 import pytest
 from rich.console import Console
 
-from lab.aws.access.errors import CallError, ErrorKind
+from lab.aws.access.errors import CallError
 from lab.aws.access.quotas import quota_check
 from lab.aws.access.session import AwsIdentity, AwsSession, open_session
 from lab.aws.access.simulation import permission_check, principal
@@ -26,6 +26,7 @@ from lab.aws.push.preflight import (
     refuse_failed,
     show_checks,
 )
+from lab.awserrors import ErrorKind
 from lab.progress import Silent
 from lab.spec import Platform
 from tests.cloud.world import World

@@ -7,10 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from lab.aws.access.errors import CallError, ErrorKind
+from lab.aws.access.errors import CallError
 from lab.aws.access.session import AwsSession, open_session
 from lab.aws.model import AwsError
 from lab.aws.push.upload import PART_BYTES, checksums, find, key_of, upload
+from lab.awserrors import ErrorKind
 from lab.errors import ArchiveError
 from lab.progress import Silent
 from tests.cloud.world import World

@@ -1,18 +1,17 @@
 """A stack's history read page by page, and what in it is a cause."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
+from lab.aws.access.session import AwsSession
 from lab.aws.stack.events import Follower, log_tail
 
 AT = datetime(2026, 1, 1, tzinfo=UTC)
 
 
-class Pages:
-    """An ``Aws`` that answers with pages, the newest event first."""
-
-    region = "eu-central-1"
+class Pages(AwsSession):
+    """A session that answers with pages, the newest event first."""
 
     def __init__(self, size: int) -> None:
         self.rows: list[Mapping[str, Any]] = []
@@ -39,12 +38,6 @@ class Pages:
         more = str(first + self.size) if first + self.size < len(self.rows) else None
         key = "events" if service == "logs" else "StackEvents"
         return {key: rows} | ({"NextToken": more, "nextToken": more} if more else {})
-
-    def call(self, service: str, operation: str, **said: Any) -> Any:
-        raise NotImplementedError
-
-    def every(self, service: str, operation: str, key: str, **said: Any) -> Sequence[Any]:
-        raise NotImplementedError
 
 
 def test_all_pages_are_read_oldest_first_and_only_what_is_new_again() -> None:

@@ -1,18 +1,29 @@
-"""After a push: whether the endpoint says what the same container says on this machine."""
+"""After a push: whether the endpoint answers as the same container does on this machine."""
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
 from typing import Final
 
+from lab.artifacts.archive import unpacked
 from lab.aws.answers import AnswerPayload, ExpectedAnswer, read_answer
-from lab.aws.invoke import Endpoint, patiently
+from lab.aws.invoke import ANSWER, Endpoint, patiently
 from lab.aws.model import AwsError
+from lab.engine.api import ContainerSpec, Engine
 from lab.progress import Progress
+from lab.spec import LABEL_OWNER, LABEL_ROLE, EngineKind, Platform
+from lab.start.serving import serving
 
 TOLERANCE: Final = 1e-3
 """The largest difference of a probability that processors of different makers may explain."""
 
 _SHOWN: Final = 200
+_ROLE: Final = "push"
+_READY_S: Final = 600.0
+"""Long enough for an image of another processor, which is emulated."""
+
+_ANSWER_S: Final = 120.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,7 +54,7 @@ def verify(
     there, here = read_answer(said), read_answer(expected)
     if there is None or here is None:
         if said != expected:
-            raise _different(endpoint, f"{_short(said)}, and {_short(expected)} here")
+            raise _different(endpoint, f"{said[:_SHOWN]!r}, and {expected[:_SHOWN]!r} here")
         return Verified(payload=payload.name, grades=None, difference=0.0)
     difference = _difference(there, here)
     if difference is None:
@@ -93,5 +104,34 @@ def _words(grades: Sequence[int]) -> str:
     return ", ".join(str(one) for one in grades)
 
 
-def _short(body: bytes) -> str:
-    return repr(body[:_SHOWN])
+def local_answer(
+    engine: Engine,
+    *,
+    image: str,
+    archive: Path,
+    payload: AnswerPayload,
+    platform: Platform | None = None,
+    progress: Progress,
+) -> bytes:
+    """Start the image with the archive's model, ask it once, and remove it.
+
+    Raises ``ContainerFailedError`` with the container's last lines, ``ArchiveError`` or an
+    ``EngineError``.
+    """
+    processes = engine.kind is EngineKind.PROCESS
+    with progress.step(f"Ask {image} on this machine"), unpacked(archive) as model:
+        spec = ContainerSpec(
+            image=image,
+            model_dir=PurePosixPath(model),
+            labels={LABEL_ROLE: _ROLE, LABEL_OWNER: f"{_ROLE}-{os.getpid()}"},
+            publish=None if processes else 0,
+            platform=None if processes else platform,
+        )
+        with serving(engine, spec, within_s=_READY_S) as served:
+            return served.invoke(
+                payload.body,
+                payload.content_type,
+                accept=ANSWER,
+                name=payload.name,
+                timeout_s=_ANSWER_S,
+            )

@@ -1,6 +1,7 @@
-"""Platforms as they are typed: ``linux/arm64``, ``arm64``, again or in a list with commas."""
+"""What users type: platforms, as ``linux/arm64``, ``arm64`` or a list with commas; and files."""
 
 from collections.abc import Sequence
+from pathlib import Path
 
 from lab.errors import UsageError
 from lab.spec import Platform
@@ -30,3 +31,14 @@ def full_names(texts: Sequence[str]) -> Sequence[str]:
 def _in_full(text: str) -> str:
     name = text.strip()
     return name if "/" in name else f"linux/{name}"
+
+
+def save(path: Path, content: str | bytes) -> None:
+    """Write a file, its folder too if need be. Raises ``UsageError`` when that cannot be done."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content.encode() if isinstance(content, str) else content)
+    except OSError as error:
+        raise UsageError(
+            f"{path} cannot be written: {error.strerror}.", remedy="Choose another file."
+        ) from error

@@ -6,11 +6,12 @@ from typing import Any
 
 import pytest
 
-from lab.aws.access.errors import CallError, ErrorKind
+from lab.aws.access.errors import CallError
 from lab.aws.access.session import open_session
 from lab.aws.answers import AnswerPayload, payload_of, read_answer
 from lab.aws.invoke import AwsEndpoint, NotNowError, patiently
-from lab.aws.push.verify import DifferentAnswerError, verify
+from lab.aws.push.proof import DifferentAnswerError, verify
+from lab.awserrors import ErrorKind
 from lab.errors import UsageError
 from lab.progress import Silent
 from tests.cloud.world import World
