@@ -217,12 +217,14 @@ class LiveEndpoint:
     asynchronous: Mapping[str, Any] | None = None
     """``AsyncInferenceConfig``."""
 
+    @property
+    def all(self) -> Sequence[LiveVariant]:
+        """The production variants, then the shadows."""
+        return (*self.variants, *self.shadows)
+
 
 class Fleet(Protocol):
-    """All endpoints' servers, and the work of bringing them to what is wanted."""
-
-    async def start(self) -> None:
-        """Adopt or remove what an earlier life left, go on with what was under way."""
+    """All endpoints' servers, as far as requests, metrics and the control plane know them."""
 
     def reconcile(self, endpoint: str) -> None:
         """The store holds something new for this endpoint: see to it, in the background."""
@@ -232,6 +234,3 @@ class Fleet(Protocol):
 
     def endpoints(self) -> Sequence[LiveEndpoint]:
         """All that take requests, for metrics and discovery."""
-
-    async def close(self, *, stop_servers: bool) -> None:
-        """End the background work; stop the containers or leave them to the next life."""

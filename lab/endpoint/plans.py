@@ -15,19 +15,7 @@ from lab.endpoint.instances import (
 from lab.endpoint.live import LaunchFailed, VariantPlan
 from lab.endpoint.records import Body, EndpointKind, EndpointRecord, Resource
 from lab.endpoint.settings import EmulatorSettings
-from lab.endpoint.store import Store
-
-__all__ = [
-    "PULL_TAG",
-    "Machine",
-    "kind_of",
-    "notes",
-    "origin",
-    "origin_config",
-    "plans_of",
-    "sources",
-    "variant_plans",
-]
+from lab.endpoint.store import SqliteStore
 
 PULL_TAG: Final = "inference-lab:pull"
 """On an endpoint configuration: ``cold`` pulls the image too, on a machine that never saw it."""
@@ -86,7 +74,7 @@ def plans_of(
     record: EndpointRecord,
     config_name: str,
     *,
-    store: Store,
+    store: SqliteStore,
     settings: EmulatorSettings,
     machine: Machine,
 ) -> tuple[Resource, Sequence[VariantPlan]]:
@@ -101,7 +89,7 @@ def plans_of(
 
 
 def sources(
-    record: EndpointRecord, config_name: str, *, store: Store
+    record: EndpointRecord, config_name: str, *, store: SqliteStore
 ) -> tuple[Resource, Models, Mapping[str, str]]:
     """One of an endpoint's configurations, where to find its models, and its tags.
 

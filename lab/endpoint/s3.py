@@ -8,10 +8,10 @@ import os
 import re
 import threading
 from collections.abc import Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import Any, Final, Protocol
+from typing import Any, Final
 from urllib.parse import unquote, urlsplit
 
 import boto3
@@ -28,30 +28,6 @@ _READ_S = 60.0
 _AMAZON = re.compile(
     r"^(?:(?P<bucket>.+)\.)?s3(?:[.-](?:dualstack\.)?[a-z0-9-]+)?\.amazonaws\.com(?:\.cn)?$"
 )
-
-
-class Objects(Protocol):
-    """S3, as far as the emulator needs it. Blocking: call it in a thread.
-
-    Every method raises ``ObjectError`` with S3's own code and what it said.
-    """
-
-    def download(self, uri: str, into: Path) -> str:
-        """One object into a file; its ETag."""
-
-    def open(self, uri: str) -> AbstractContextManager[Iterator[bytes]]:
-        """One object as a stream of parts."""
-
-    def download_prefix(self, uri: str, into: Path) -> None:
-        """Every object below a prefix, as files below a folder."""
-
-    def read(self, uri: str) -> tuple[bytes, str]:
-        """One object's bytes and content type."""
-
-    def write(self, uri: str, data: bytes, *, content_type: str = "") -> None: ...
-
-    def size(self, uri: str) -> int:
-        """Bytes of one object."""
 
 
 class ObjectError(Exception):
@@ -167,7 +143,10 @@ def _translating(doing: str, endpoint: str) -> Iterator[None]:
 
 
 class S3Objects:
-    """S3, or what stands in for it at ``endpoint_url``. Safe to use from several threads."""
+    """S3, or what stands in for it at ``endpoint_url``, as far as the emulator needs it.
+
+    Blocking, and safe to use from several threads. Every method raises ``ObjectError``.
+    """
 
     def __init__(self, *, endpoint_url: str | None, region: str | None = None) -> None:
         self._endpoint_url = endpoint_url or os.environ.get("AWS_ENDPOINT_URL_S3") or None

@@ -13,7 +13,7 @@ import threading
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Final, Protocol
+from typing import Final
 
 from lab.endpoint.records import (
     AsyncRecord,
@@ -25,57 +25,6 @@ from lab.endpoint.records import (
     to_json,
 )
 from lab.errors import BusyError, DiskFullError, LabError
-
-
-class Store(Protocol):
-    """Everything that survives a kill at any instant. Each call is one transaction, and quick."""
-
-    def put_model(self, row: Resource) -> bool:
-        """False if the name is taken."""
-
-    def model(self, name: str) -> Resource | None: ...
-    def models(self) -> Sequence[Resource]: ...
-    def delete_model(self, name: str) -> bool: ...
-
-    def put_config(self, row: Resource) -> bool:
-        """False if the name is taken."""
-
-    def config(self, name: str) -> Resource | None: ...
-    def configs(self) -> Sequence[Resource]: ...
-    def delete_config(self, name: str) -> bool: ...
-
-    def add_endpoint(self, row: EndpointRecord) -> bool:
-        """False if the name is taken, in whatever case."""
-
-    def endpoint(self, name: str) -> EndpointRecord | None: ...
-    def endpoints(self) -> Sequence[EndpointRecord]: ...
-
-    def change_endpoint(
-        self, name: str, change: Callable[[EndpointRecord], EndpointRecord | None]
-    ) -> EndpointRecord | None:
-        """Read, change and write in one transaction; None from ``change`` leaves it as it is.
-
-        Returns the row as it is afterwards, or None if there is none of that name.
-        """
-
-    def delete_endpoint(self, name: str) -> bool: ...
-
-    def tags(self, arn: str) -> Mapping[str, str]: ...
-    def set_tags(self, arn: str, tags: Mapping[str, str]) -> None: ...
-
-    def add_server(self, row: ServerRecord) -> None: ...
-    def servers(self) -> Sequence[ServerRecord]: ...
-    def delete_server(self, server_id: str) -> None: ...
-
-    def add_async(self, row: AsyncRecord) -> None: ...
-    def asyncs(self) -> Sequence[AsyncRecord]: ...
-    def delete_async(self, record_id: str) -> None: ...
-
-    def identity(self) -> str:
-        """The emulator's id, made once: on every container it starts."""
-
-    def close(self) -> None: ...
-
 
 _APPLICATION_ID: Final = 0x1AB5A6E1
 _VERSION: Final = 1
@@ -100,7 +49,7 @@ _ANEW: Final = "Move that file away; the emulator starts with an empty one."
 
 
 class SqliteStore:
-    """``lab.endpoint.live.Store`` in a file, which is made if there is none.
+    """Everything that survives a kill at any instant, in a file, which is made if there is none.
 
     Raises ``BusyError`` when another process holds the file, and ``LabError`` when the file is
     damaged, is not the emulator's, or was written by a newer lab.

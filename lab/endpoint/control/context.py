@@ -1,9 +1,7 @@
 """What every operation of the control plane works with."""
 
 from collections.abc import Mapping
-from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import Any, Protocol
 
 from lab.endpoint.clock import Clock
 from lab.endpoint.control.arns import Arns, Noun, in_words
@@ -12,21 +10,14 @@ from lab.endpoint.live import Fleet
 from lab.endpoint.plans import notes, origin_config
 from lab.endpoint.protocol.errors import ApiError, validation_exception
 from lab.endpoint.records import EndpointRecord, Resource
-from lab.endpoint.store import Store
-
-
-class TransactionalStore(Store, Protocol):
-    """A store whose calls can be put together."""
-
-    def transaction(self) -> AbstractContextManager[Any]:
-        """Several calls as one: all of them or none."""
+from lab.endpoint.store import SqliteStore
 
 
 @dataclass(frozen=True, kw_only=True)
 class ControlContext:
     """The store, the fleet and the clock, and errors that name a resource."""
 
-    store: TransactionalStore
+    store: SqliteStore
     fleet: Fleet
     clock: Clock
     names: Arns

@@ -126,7 +126,7 @@ def _coming(
 
 
 def _running(state: VariantState, live: LiveEndpoint | None) -> int:
-    variants = () if live is None else (*live.variants, *live.shadows)
+    variants = () if live is None else live.all
     for variant in variants:
         if variant.name == state.name:
             return sum(server.healthy for server in variant.pool.servers)

@@ -6,7 +6,7 @@ from typing import Any, Final
 from lab.endpoint.clock import Clock
 from lab.endpoint.control.arns import Arns
 from lab.endpoint.control.configs import EndpointConfigs
-from lab.endpoint.control.context import ControlContext, TransactionalStore
+from lab.endpoint.control.context import ControlContext
 from lab.endpoint.control.endpoints import Endpoints
 from lab.endpoint.control.models import Models
 from lab.endpoint.control.tags import Tagging
@@ -15,6 +15,7 @@ from lab.endpoint.live import Fleet
 from lab.endpoint.protocol.errors import ApiError
 from lab.endpoint.protocol.shapes import CONTROL, Shapes
 from lab.endpoint.settings import EmulatorSettings
+from lab.endpoint.store import SqliteStore
 
 Operation = Callable[[Mapping[str, Any]], Mapping[str, Any]]
 
@@ -27,7 +28,7 @@ class Control:
     def __init__(
         self,
         *,
-        store: TransactionalStore,
+        store: SqliteStore,
         fleet: Fleet,
         shapes: Shapes,
         clock: Clock,

@@ -4,25 +4,16 @@ import base64
 import binascii
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, Final, Protocol, TypeVar
+from typing import Any, Final, TypeVar
 
 from lab.endpoint.protocol.errors import validation_exception
+from lab.endpoint.records import EndpointRecord, Resource
 
 DEFAULT_RESULTS: Final = 10
 _PAGING: Final = frozenset({"NextToken", "MaxResults"})
 
 
-class Listed(Protocol):
-    """What every kind of row has."""
-
-    @property
-    def name(self) -> str: ...
-    @property
-    def created_at(self) -> float: ...
-
-
-Row = TypeVar("Row", bound=Listed)
-
+Row = TypeVar("Row", bound=Resource | EndpointRecord)
 SortKey = tuple[Any, str]
 
 

@@ -5,7 +5,7 @@ import math
 import random
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Protocol
+from typing import Any
 
 from lab.endpoint.clock import Clock
 from lab.endpoint.deploy import policy as deploy_policy
@@ -16,19 +16,13 @@ from lab.endpoint.deploy.views import Deployed, ServerPool, blended, deployed
 from lab.endpoint.live import LaunchFailed, LiveEndpoint, Server, VariantPlan
 from lab.endpoint.pools.base import Background
 from lab.endpoint.records import EndpointRecord, Resource, Status, VariantState
-from lab.endpoint.store import Store
+from lab.endpoint.store import SqliteStore
 
+Plans = Callable[[EndpointRecord, str], tuple[Resource, Sequence[VariantPlan]]]
+"""A configuration of an endpoint, by its name, and its plans: one a variant, shadows included.
 
-class Plans(Protocol):
-    """How a configuration of an endpoint, by name, becomes plans: one a variant, shadows included.
-
-    Raises ``LaunchFailed`` for what is gone or cannot be emulated.
-    """
-
-    def __call__(
-        self, record: EndpointRecord, config_name: str
-    ) -> tuple[Resource, Sequence[VariantPlan]]:
-        """The configuration, and the plans."""
+Raises ``LaunchFailed`` for what is gone or cannot be emulated.
+"""
 
 
 @dataclass(kw_only=True, eq=False)
@@ -60,7 +54,13 @@ class FleetDeployer:
     """
 
     def __init__(
-        self, *, store: Store, plans: Plans, builder: Builder, clock: Clock, rng: random.Random
+        self,
+        *,
+        store: SqliteStore,
+        plans: Plans,
+        builder: Builder,
+        clock: Clock,
+        rng: random.Random,
     ) -> None:
         self._store = store
         self._plans = plans
@@ -306,15 +306,15 @@ class FleetDeployer:
         live, pools = site.deployed.live, site.deployed.pools
         capacity = Capacity(pools)
         try:
-            _weigh(live, wanted)
+            _set_weights(live, wanted)
             await capacity.change(wanted)
         except LaunchFailed as failed:
-            _weigh(live, record.variants)
+            _set_weights(live, record.variants)
             await capacity.restore()
             self.give_up(site, failed.reason)
             return
         except BaseException:
-            _weigh(live, record.variants)
+            _set_weights(live, record.variants)
             raise
         self._change(
             record.name,
@@ -365,7 +365,7 @@ async def _retired(site: DeploymentSite, pool: ServerPool, successor: Any) -> No
     site.retiring.discard(pool)
 
 
-def _weigh(live: LiveEndpoint, wanted: Mapping[str, VariantState]) -> None:
-    for variant in (*live.variants, *live.shadows):
+def _set_weights(live: LiveEndpoint, wanted: Mapping[str, VariantState]) -> None:
+    for variant in live.all:
         if variant.name in wanted:
             variant.weight = wanted[variant.name].weight

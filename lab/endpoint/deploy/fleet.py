@@ -10,24 +10,17 @@ from functools import partial
 from lab.endpoint.clock import Clock
 from lab.endpoint.deploy.builder import Builder
 from lab.endpoint.deploy.deployer import DeploymentSite, FleetDeployer, InService, Plans
-from lab.endpoint.instances import Machine
 from lab.endpoint.live import Launcher, LaunchFailed, LiveEndpoint, Server, VariantPlan
-from lab.endpoint.metrics.meter import Meter
-from lab.endpoint.plans import plans_of
+from lab.endpoint.metrics.counters import Counters
 from lab.endpoint.pools.base import PoolContext
 from lab.endpoint.pools.provisioner import Provisioner
 from lab.endpoint.records import EndpointRecord, ServerRecord, Status
 from lab.endpoint.settings import EmulatorSettings
-from lab.endpoint.store import Store
+from lab.endpoint.store import SqliteStore
 
 _LOG = logging.getLogger(__name__)
 
 _RESUMED = {Status.IN_SERVICE, Status.UPDATING, Status.ROLLING_BACK}
-
-
-def resolved(store: Store, settings: EmulatorSettings, machine: Machine) -> Plans:
-    """Plans as the emulator makes them, from what an endpoint was told to use."""
-    return partial(plans_of, store=store, settings=settings, machine=machine)
 
 
 class _Worker:
@@ -42,25 +35,19 @@ class _Worker:
 
 
 class EndpointFleet:
-    """Implements ``live.Fleet``."""
+    """Implements ``live.Fleet``, and begins and ends it."""
 
     def __init__(
         self,
         *,
-        store: Store,
+        store: SqliteStore,
         launcher: Launcher,
         clock: Clock,
-        meter: Meter,
+        meter: Counters,
         settings: EmulatorSettings,
-        machine: Machine | None = None,
-        plans: Plans | None = None,
+        plans: Plans,
         rng: random.Random | None = None,
     ) -> None:
-        if plans is None:
-            if machine is None:
-                msg = "a fleet needs the machine's size, or plans that do without"
-                raise TypeError(msg)
-            plans = resolved(store, settings, machine)
         self._store = store
         self._launcher = launcher
         rng = rng or random.Random()

@@ -18,7 +18,7 @@ from lab.endpoint.launch.images import ImageResolver
 from lab.endpoint.launch.local import container_spec
 from lab.endpoint.launch.model import Deadline, download_failure
 from lab.endpoint.live import Address, LaunchFailed, VariantPlan
-from lab.endpoint.s3 import ObjectError, Objects
+from lab.endpoint.s3 import ObjectError, S3Objects
 from lab.endpoint.settings import EmulatorSettings
 from lab.engine.api import Container, ContainerSpec, Engine
 from lab.engine.coldhost.host import MODEL, ROLE, ColdHost, cold_host
@@ -45,7 +45,7 @@ class ColdPlace:
         *,
         engine: Engine,
         images: ImageResolver,
-        objects: Objects,
+        objects: S3Objects,
         settings: EmulatorSettings,
         owner: str,
         cold_image: str | None,

@@ -22,7 +22,7 @@ from lab.endpoint.launch.start import Launch
 from lab.endpoint.live import Address, Death, LaunchFailed, Server, Setup, VariantPlan, Vitals
 from lab.endpoint.log_files import LogFiles
 from lab.endpoint.records import EndpointKind, ServerRecord
-from lab.endpoint.s3 import ObjectError, Objects
+from lab.endpoint.s3 import ObjectError, S3Objects
 from lab.endpoint.settings import EmulatorSettings
 from lab.engine.api import Container, Engine, EngineFacts
 from lab.engine.within import runs_within
@@ -66,7 +66,7 @@ class EngineLauncher:
         self,
         *,
         engine: Engine,
-        objects: Objects,
+        objects: S3Objects,
         settings: EmulatorSettings,
         owner: str,
         clock: Clock,

@@ -9,7 +9,7 @@ from lab.endpoint.launch.images import ImageResolver
 from lab.endpoint.launch.model import Deadline, fetch
 from lab.endpoint.live import Address, VariantPlan
 from lab.endpoint.records import EndpointKind
-from lab.endpoint.s3 import Objects
+from lab.endpoint.s3 import S3Objects
 from lab.endpoint.settings import EmulatorSettings
 from lab.engine.api import Container, ContainerSpec, Engine, Mount
 from lab.engine.docker.engine import DockerEngine
@@ -67,7 +67,7 @@ class LocalPlace:
         *,
         engine: Engine,
         images: ImageResolver,
-        objects: Objects,
+        objects: S3Objects,
         settings: EmulatorSettings,
         folder: Path,
         within: bool,

@@ -5,7 +5,7 @@ from typing import TypedDict
 
 from lab.endpoint.live import Fleet
 from lab.endpoint.plans import origin_config
-from lab.endpoint.store import Store
+from lab.endpoint.store import SqliteStore
 
 
 class ScrapeTarget(TypedDict):
@@ -18,7 +18,7 @@ class ScrapeTarget(TypedDict):
 class Discovery:
     """Lists the containers that answer now."""
 
-    def __init__(self, *, fleet: Fleet, store: Store) -> None:
+    def __init__(self, *, fleet: Fleet, store: SqliteStore) -> None:
         self._fleet = fleet
         self._store = store
 
@@ -27,7 +27,7 @@ class Discovery:
         found: list[ScrapeTarget] = []
         for live in self._fleet.endpoints():
             models = self._models(live.name)
-            for one in (*live.variants, *live.shadows):
+            for one in live.all:
                 for server in one.pool.servers:
                     host, port = server.address
                     labels = {

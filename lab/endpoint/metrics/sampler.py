@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 from lab.endpoint.clock import Clock
 from lab.endpoint.live import Fleet, Launcher, Server, Vitals
-from lab.endpoint.store import Store
+from lab.endpoint.store import SqliteStore
 
 _LOG = logging.getLogger(__name__)
 _AT_ONCE = 4
@@ -47,7 +47,7 @@ class Sampler:
         *,
         fleet: Fleet,
         launcher: Launcher,
-        store: Store,
+        store: SqliteStore,
         clock: Clock,
         keep: Callable[[Collection[str]], None] = lambda _: None,
         interval_s: float = 5.0,
@@ -99,7 +99,7 @@ class Sampler:
         servers = [
             (one.pool.plan.compute.disk_bytes, server)
             for live in self._fleet.endpoints()
-            for one in (*live.variants, *live.shadows)
+            for one in live.all
             for server in one.pool.servers
         ]
         gate = asyncio.Semaphore(_AT_ONCE)

@@ -8,7 +8,7 @@ import asyncio
 import logging
 import random
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import islice
@@ -23,14 +23,15 @@ from lab.endpoint.live import (
     NotReady,
     Throttled,
 )
-from lab.endpoint.metrics.meter import Meter
+from lab.endpoint.metrics.counters import Counters
+from lab.endpoint.metrics.gauges import Backlog
 from lab.endpoint.protocol.errors import validation_error
 from lab.endpoint.records import AsyncRecord, EndpointKind
 from lab.endpoint.runtime import async_request, routing
 from lab.endpoint.runtime.async_worker import HeldServer, RequestFailed, Worker
-from lab.endpoint.s3 import Objects
+from lab.endpoint.s3 import S3Objects
 from lab.endpoint.settings import EmulatorSettings
-from lab.endpoint.store import Store
+from lab.endpoint.store import SqliteStore
 from lab.endpoint.transport import Transport
 
 _LOG = logging.getLogger(__name__)
@@ -49,14 +50,6 @@ class AcceptedReply:
     output_location: str
     failure_location: str | None
     """None without ``S3FailurePath``."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Backlog:
-    """An endpoint's requests that have not ended."""
-
-    size: int
-    oldest_s: float
 
 
 @dataclass(kw_only=True, eq=False)
@@ -83,11 +76,11 @@ class AsyncInference:
     def __init__(
         self,
         *,
-        store: Store,
+        store: SqliteStore,
         fleet: Fleet,
         transport: Transport,
-        objects: Objects,
-        meter: Meter,
+        objects: S3Objects,
+        meter: Counters,
         clock: Clock,
         settings: EmulatorSettings,
     ) -> None:
@@ -190,7 +183,7 @@ class AsyncInference:
                     queue.asking.add(row.id)
                     self._begin(queue, row, partial(self._process, queue, row))
             except Exception:  # noqa: BLE001 - the queue outlives what was not foreseen
-                _LOG.exception("The queue of endpoint %s stumbled; it goes on.", queue.endpoint)
+                _LOG.exception("The queue of endpoint %s failed; retrying.", queue.endpoint)
             if queue.waiting:
                 await self._look_again(queue)
 
@@ -219,7 +212,15 @@ class AsyncInference:
             if await self._worker.is_done(row):
                 self._worker.succeeded(row)
                 return
-        await self._worker.process(row, _Seat(self, queue, row))
+        await self._worker.process(
+            row,
+            server=partial(self._server, queue, row),
+            past_model=partial(self._past_model, queue, row),
+        )
+
+    def _past_model(self, queue: _Queue, row: AsyncRecord) -> None:
+        queue.asking.discard(row.id)
+        queue.stirred.set()
 
     async def _look_again(self, queue: _Queue) -> None:
         waits = [
@@ -267,8 +268,8 @@ class AsyncInference:
     # --- servers -----------------------------------------------------------------------------
 
     @asynccontextmanager
-    async def server(self, queue: _Queue, row: AsyncRecord) -> AsyncIterator[HeldServer]:
-        """A server with room, waited for until the request expires. For this module's ``_Seat``."""
+    async def _server(self, queue: _Queue, row: AsyncRecord) -> AsyncIterator[HeldServer]:
+        """A server with room, waited for until the request expires."""
         while (found := self._take(queue)) is None:
             if self._store.endpoint(queue.endpoint) is None:
                 raise RequestFailed(f"ClientError: Endpoint {queue.endpoint} was deleted.")
@@ -304,22 +305,6 @@ class AsyncInference:
             lease.release()
             return None
         return live, variant, lease
-
-
-class _Seat:
-    """One request's claim to a server."""
-
-    def __init__(self, of: AsyncInference, queue: _Queue, row: AsyncRecord) -> None:
-        self._of = of
-        self._queue = queue
-        self._row = row
-
-    def server(self) -> AbstractAsyncContextManager[HeldServer]:
-        return self._of.server(self._queue, self._row)
-
-    def past_model(self) -> None:
-        self._queue.asking.discard(self._row.id)
-        self._queue.stirred.set()
 
 
 async def _cancel(tasks: Iterable[asyncio.Task[None]]) -> None:

@@ -8,17 +8,17 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, suppress
 from dataclasses import dataclass
-from typing import Any, Final, Protocol, TypeVar
+from typing import Any, Final, TypeVar
 
 from lab.endpoint.clock import Clock
 from lab.endpoint.live import LiveEndpoint, LiveVariant, Server
-from lab.endpoint.metrics.meter import Meter
+from lab.endpoint.metrics.counters import Counters
 from lab.endpoint.records import AsyncRecord
 from lab.endpoint.runtime import async_request, wording
 from lab.endpoint.runtime.streaming import EXCERPT
-from lab.endpoint.s3 import ObjectError, Objects
+from lab.endpoint.s3 import ObjectError, S3Objects
 from lab.endpoint.settings import EmulatorSettings
-from lab.endpoint.store import Store
+from lab.endpoint.store import SqliteStore
 from lab.endpoint.transport import (
     ContainerAnswer,
     ContainerCall,
@@ -58,14 +58,8 @@ class HeldServer:
     server: Server
 
 
-class ServerSlot(Protocol):
-    """How a worker gets a server for its request, and says when it needs none any more."""
-
-    def server(self) -> AbstractAsyncContextManager[HeldServer]:
-        """A server with room. Raises ``RequestFailed`` when it is not worth waiting for."""
-
-    def past_model(self) -> None:
-        """The model has had its say: what is left is to write the outcome."""
+AcquireServer = Callable[[], AbstractAsyncContextManager[HeldServer]]
+"""Waits for a server with room. Raises ``RequestFailed`` when it is not worth waiting for."""
 
 
 class Worker:
@@ -74,11 +68,11 @@ class Worker:
     def __init__(
         self,
         *,
-        store: Store,
+        store: SqliteStore,
         live: Callable[[str], LiveEndpoint | None],
         transport: Transport,
-        objects: Objects,
-        meter: Meter,
+        objects: S3Objects,
+        meter: Counters,
         clock: Clock,
         settings: EmulatorSettings,
     ) -> None:
@@ -96,18 +90,23 @@ class Worker:
         """Let go of the threads."""
         self._threads.shutdown(wait=False, cancel_futures=True)
 
-    async def process(self, row: AsyncRecord, seat: ServerSlot) -> None:
-        """From its turn in the queue to its result, or its failure."""
+    async def process(
+        self, row: AsyncRecord, *, server: AcquireServer, past_model: Callable[[], None]
+    ) -> None:
+        """From its turn in the queue to its result, or its failure.
+
+        ``past_model`` is called when the model has had its say, and no server is needed any more.
+        """
         self._meter.asynchronous(
             row.endpoint, "TimeInBacklog", self._clock.time() - row.accepted_at
         )
         try:
             async with AsyncExitStack() as held:
-                answer = await self._ask(row, await self._call(row, held), seat)
-            seat.past_model()
+                answer = await self._ask(row, await self._call(row, held), server)
+            past_model()
             await self._upload(row, answer)
         except RequestFailed as failed:
-            seat.past_model()
+            past_model()
             await self.fail(row, str(failed))
         else:
             self.succeeded(row, kind=answer.headers.get("content-type", ""))
@@ -190,28 +189,28 @@ class Worker:
     # --- the model ---------------------------------------------------------------------------
 
     async def _ask(
-        self, row: AsyncRecord, call: ContainerCall, seat: ServerSlot
+        self, row: AsyncRecord, call: ContainerCall, server: AcquireServer
     ) -> ContainerAnswer:
         """Send it to one container; to another only if nothing was taken by the first."""
         while True:
-            async with seat.server() as place:
+            async with server() as held:
                 try:
-                    answer = await self._ask_once(row, call, place)
+                    answer = await self._ask_once(row, call, held)
                 except NotSentError:
-                    place.server.healthy = False
+                    held.server.healthy = False
                 else:
                     return answer
             await self._clock.sleep(_RETRY_S)
 
     async def _ask_once(
-        self, row: AsyncRecord, call: ContainerCall, place: HeldServer
+        self, row: AsyncRecord, call: ContainerCall, held: HeldServer
     ) -> ContainerAnswer:
         timeout_s = float(row.request["timeout_s"])
-        container = place.variant.pool.plan.hostname or wording.PRIMARY
+        container = held.variant.pool.plan.hostname or wording.PRIMARY
         status = 0
         began = self._clock.monotonic()
         try:
-            answer = await self._transport.invoke(place.server.address, call, timeout_s=timeout_s)
+            answer = await self._transport.invoke(held.server.address, call, timeout_s=timeout_s)
         except NotSentError:
             raise
         except TimeoutError:
@@ -229,8 +228,8 @@ class Worker:
             region=self._settings.region,
             account=self._settings.account,
             endpoint=row.endpoint,
-            variant=place.variant.name,
-            server=place.server.id,
+            variant=held.variant.name,
+            server=held.server.id,
             container=container,
         )
         error = wording.model_error(where, status=status, said=said)

@@ -15,11 +15,11 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 from lab.endpoint.clock import Clock
 from lab.endpoint.live import LiveEndpoint
-from lab.endpoint.s3 import ObjectError, Objects
+from lab.endpoint.s3 import ObjectError, S3Objects
 from lab.endpoint.transport import ContainerAnswer, ContainerCall
 
 _LOG = logging.getLogger(__name__)
@@ -40,22 +40,6 @@ _CLOSE_S = 10.0
 _ALL = 100
 _INPUT = frozenset({"Input", "InputAndOutput"})
 _OUTPUT = frozenset({"Output", "InputAndOutput"})
-
-
-class Capture(Protocol):
-    """What ``Invoker`` hands every answered request of an endpoint with data capture to."""
-
-    def record(
-        self,
-        endpoint: LiveEndpoint,
-        variant: str,
-        *,
-        request: ContainerCall,
-        answer: ContainerAnswer,
-        inference_id: str | None,
-        at: float,
-    ) -> None:
-        """Keep a copy, if this one is in the sample. Returns at once, and never raises."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -79,13 +63,13 @@ class _Batch:
     copies: list[_Copy]
 
 
-class S3Capture(Capture):
+class S3Capture:
     """Buffers copies and writes them to ``{destination}/{endpoint}/{variant}/yyyy/mm/dd/hh/``."""
 
     def __init__(
         self,
         *,
-        objects: Objects,
+        objects: S3Objects,
         clock: Clock,
         rng: random.Random | None = None,
         flush_s: float = FLUSH_S,
@@ -141,7 +125,7 @@ class S3Capture(Capture):
         inference_id: str | None,
         at: float,
     ) -> None:
-        """Keep a copy, if this one is in the sample."""
+        """Keep a copy, if this one is in the sample. Returns at once, and never raises."""
         try:
             self._record(endpoint, variant, request, answer, inference_id=inference_id, at=at)
         except Exception:  # noqa: BLE001 - capture must not fail the request

@@ -17,15 +17,15 @@ from lab.endpoint.live import (
     NotReady,
     Throttled,
 )
-from lab.endpoint.metrics.meter import Meter
+from lab.endpoint.metrics.counters import Counters
 from lab.endpoint.plans import origin_config
 from lab.endpoint.protocol.errors import ApiError, model_not_ready, throttling, validation_error
 from lab.endpoint.records import EndpointKind, Status
 from lab.endpoint.runtime import limits, routing, wording
-from lab.endpoint.runtime.capture import Capture
+from lab.endpoint.runtime.capture import S3Capture
 from lab.endpoint.runtime.streaming import EXCERPT, StreamedExchange, StreamReply, read_some
 from lab.endpoint.settings import EmulatorSettings
-from lab.endpoint.store import Store
+from lab.endpoint.store import SqliteStore
 from lab.endpoint.transport import (
     ContainerAnswer,
     ContainerCall,
@@ -118,10 +118,10 @@ class Invoker:
         self,
         *,
         fleet: Fleet,
-        store: Store,
+        store: SqliteStore,
         transport: Transport,
-        meter: Meter,
-        capture: Capture,
+        meter: Counters,
+        capture: S3Capture,
         clock: Clock,
         settings: EmulatorSettings,
         random: random.Random,

@@ -3,14 +3,13 @@
 import json
 import re
 from collections.abc import Iterator
-from itertools import chain
 from typing import Any
 
 from prometheus_client import CollectorRegistry
 
 from app.metrics import Metrics as Inference
 from lab.endpoint.metrics.counters import Counters as Emulator
-from lab.endpoint.metrics.gauges import Present, States
+from lab.endpoint.metrics.gauges import Present
 from lab.observe import names
 from lab.observe.boards.generate import FOLDER
 
@@ -78,11 +77,10 @@ def from_code() -> dict[str, set[str]]:
     registry = CollectorRegistry()
     emulator = Emulator(registry=registry)
     found: dict[str, set[str]] = {}
-    for family in emulator._families:
+    for family in emulator.families:
         found |= _series(family._name, family._type, set(family._labelnames))
     nothing: Any = _Nothing()
-    collectors = (Present(fleet=nothing, usages=nothing, backlogs=nothing), States(lambda: ()))
-    for present in chain.from_iterable(one.collect() for one in collectors):
+    for present in Present(fleet=nothing, sampler=nothing, backlogs=tuple, records=tuple).collect():
         found |= _series(present.name, present.type, set(present._labelnames))
     for collector in Inference().open()._registry._collector_to_names:
         told: Any = collector
@@ -116,4 +114,4 @@ class _Nothing:
     def endpoints(self) -> tuple[()]:
         return ()
 
-    usage = oom_kills = backlogs = endpoints
+    usage = oom_kills = vitals = endpoints

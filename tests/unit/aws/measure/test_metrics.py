@@ -10,6 +10,7 @@ from prometheus_client import CollectorRegistry, generate_latest
 from lab.aws.access.errors import CallError, ErrorKind
 from lab.aws.access.session import AwsSession, open_session
 from lab.aws.measure.metrics import CloudWatch, EmulatorMetrics, Window, next_minute
+from lab.endpoint.live import Setup
 from lab.endpoint.metrics.counters import Counters
 from lab.progress import Silent
 from tests.cloud.faults import Call
@@ -169,11 +170,14 @@ class Page:
         return generate_latest(self.registry).decode()
 
     def request(self, seconds: float, overhead: float, setup: float | None = None) -> None:
-        labels = (NAME, "AllTraffic")
-        self.meter._latency.labels(*labels).observe(seconds)
-        self.meter._overhead.labels(*labels).observe(overhead)
-        if setup is not None:
-            self.meter._setup.labels(*labels).observe(setup)
+        self.meter.invocation(
+            NAME,
+            "AllTraffic",
+            model_status=200,
+            model_s=seconds,
+            overhead_s=overhead,
+            setup=None if setup is None else Setup(total_s=setup, phases_s={}),
+        )
 
 
 def test_the_emulator_tells_of_each_request_at_once() -> None:

@@ -1,4 +1,3 @@
-import asyncio
 import contextlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -528,13 +527,10 @@ def test_lists_are_paged_by_botocores_paginators_while_rows_come_and_go(plane: P
             plane.client.list_models(NextToken=bad, NameContains="m")
 
 
-async def _later(plane: Plane) -> None:
-    await plane.clock.advance(100)
-
-
-def test_lists_are_filtered_by_name_time_and_status(hosted: Plane) -> None:
+@pytest.mark.anyio
+async def test_lists_are_filtered_by_name_time_and_status(hosted: Plane) -> None:
     start = hosted.clock.time()
-    asyncio.run(_later(hosted))
+    await hosted.clock.advance(100)
     hosted.client.create_endpoint(EndpointName="Other", EndpointConfigName="c")
 
     def names(**filters: Any) -> list[str]:

@@ -18,9 +18,9 @@ from face.app import Face
 from face.transport import ContainerTransport
 from lab.endpoint.clock import SystemClock
 from lab.endpoint.emulator import compose
+from lab.endpoint.instances import Machine
 from lab.endpoint.live import Server, VariantPlan
 from lab.endpoint.log_files import LogFiles
-from lab.endpoint.plans import Machine
 from lab.endpoint.s3 import S3Objects
 from lab.endpoint.settings import EmulatorSettings
 from lab.endpoint.store import SqliteStore
