@@ -21,7 +21,6 @@ from lab.endpoint.metrics.discovery import Discovery
 from lab.endpoint.metrics.sampler import Sampler
 from lab.endpoint.plans import plans_of
 from lab.endpoint.pools.serverless import ServerlessPool
-from lab.endpoint.protocol.shapes import Shapes
 from lab.endpoint.runtime.async_queue import AsyncInference
 from lab.endpoint.runtime.capture import S3Capture
 from lab.endpoint.runtime.invoker import Invoker
@@ -205,7 +204,6 @@ def compose(  # noqa: PLR0913 - all keyword-only
         control=Control(
             store=store,
             fleet=fleet,
-            shapes=Shapes(),
             clock=clock,
             settings=settings,
             machine=machine,

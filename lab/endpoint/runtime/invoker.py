@@ -18,7 +18,7 @@ from lab.endpoint.live import (
     Throttled,
 )
 from lab.endpoint.metrics.counters import Counters
-from lab.endpoint.plans import origin_config
+from lab.endpoint.plans import kind_of, origin
 from lab.endpoint.protocol.errors import ApiError, model_not_ready, throttling, validation_error
 from lab.endpoint.records import EndpointKind, Status
 from lab.endpoint.runtime import limits, routing, wording
@@ -136,7 +136,7 @@ class Invoker:
         self._rng = random
         self._shadows: set[asyncio.Task[None]] = set()
         for operation in (limits.INVOKE, limits.STREAM):
-            limits.constraints(operation)  # read from botocore now, not with the first request
+            limits.headers_of(operation)  # read from botocore now, not with the first request
 
     async def invoke(self, request: Request) -> InvokeReply:
         """InvokeEndpoint. Raises ``ApiError``."""
@@ -214,10 +214,8 @@ class Invoker:
         # Names are compared without case when an endpoint is made, and exactly when it is called.
         if record is not None and record.name == name and record.status is Status.CREATING:
             # As it was when the endpoint was made: by now it may be deleted.
-            config = origin_config(record, record.config_name) or {}
-            if any(
-                "ServerlessConfig" in variant for variant in config.get("ProductionVariants", ())
-            ):
+            made_from = origin(record, record.config_name, self._store)
+            if made_from and kind_of(made_from.config.body) is EndpointKind.SERVERLESS:
                 return model_not_ready(wording.NOT_READY)
         return validation_error(f"Endpoint {name} of account {self._settings.account} not found.")
 

@@ -21,7 +21,6 @@ from lab.endpoint.instances import Machine
 from lab.endpoint.live import LaunchFailed
 from lab.endpoint.plans import plans_of
 from lab.endpoint.protocol.errors import ApiError
-from lab.endpoint.protocol.shapes import Shapes
 from lab.endpoint.records import EndpointRecord, Status
 from lab.endpoint.settings import EmulatorSettings
 from lab.endpoint.store import SqliteStore
@@ -31,7 +30,6 @@ from tests.unit.endpoint.standins import FakeFleet
 ACCOUNT = "123456789012"
 ARN = f"arn:aws:sagemaker:us-east-1:{ACCOUNT}"
 MACHINE = Machine(cpus=2, memory_bytes=8 * 1024**3)
-SHAPES = Shapes()
 MODEL = ServiceModel(Loader().load_service_model("sagemaker", "service-2"), "sagemaker")
 
 
@@ -90,7 +88,6 @@ class Plane:
         self.control = Control(
             store=self.store,
             fleet=self.fleet,
-            shapes=SHAPES,
             clock=self.clock,
             settings=self.settings,
             machine=MACHINE,
