@@ -7,6 +7,7 @@ from lab.endpoint.control.context import ControlContext
 from lab.endpoint.control.paging import page
 from lab.endpoint.control.rules import check_config
 from lab.endpoint.control.tags import given
+from lab.endpoint.plans import variants_of
 from lab.endpoint.records import Resource
 
 _DROPPED: Final = frozenset({"Tags"})
@@ -71,10 +72,5 @@ class EndpointConfigs:
         return {}
 
     def _models(self, body: Mapping[str, Any]) -> Mapping[str, Resource]:
-        names = [
-            variant["ModelName"]
-            for key in _VARIANTS
-            for variant in body.get(key, ())
-            if "ModelName" in variant
-        ]
+        names = [variant["ModelName"] for variant in variants_of(body) if "ModelName" in variant]
         return {name: self._desk.model(name) for name in names}

@@ -7,9 +7,9 @@ from lab.endpoint.clock import Clock
 from lab.endpoint.control.arns import Arns, Noun, in_words
 from lab.endpoint.instances import Machine
 from lab.endpoint.live import Fleet
-from lab.endpoint.plans import notes, origin_config
+from lab.endpoint.plans import notes, origin
 from lab.endpoint.protocol.errors import ApiError, validation_exception
-from lab.endpoint.records import EndpointRecord, Resource
+from lab.endpoint.records import Body, EndpointRecord, Resource
 from lab.endpoint.store import SqliteStore
 
 
@@ -59,5 +59,10 @@ class ControlContext:
 
     def notes(self, row: EndpointRecord, config_name: str) -> Mapping[str, str]:
         """By variant, what this machine cannot give its containers."""
-        config = origin_config(row, config_name)
+        config = self.config_of(row, config_name)
         return {} if config is None or self.machine is None else notes(config, self.machine)
+
+    def config_of(self, row: EndpointRecord, config_name: str) -> Body | None:
+        """One of an endpoint's configurations; None if it is not known any more."""
+        found = origin(row, config_name, self.store)
+        return None if found is None else found.config.body

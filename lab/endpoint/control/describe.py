@@ -6,8 +6,8 @@ from typing import Any, Final
 from lab.endpoint.control.context import ControlContext
 from lab.endpoint.deploy.policy import capture_in_service
 from lab.endpoint.live import LiveEndpoint
-from lab.endpoint.plans import origin_config
-from lab.endpoint.records import Body, EndpointRecord, Status, VariantState
+from lab.endpoint.plans import origin, shadows_of, variants_of
+from lab.endpoint.records import EndpointRecord, Status, VariantState
 
 _UNDER_WAY: Final[Mapping[Status, str]] = {
     Status.CREATING: "Creating",
@@ -38,11 +38,11 @@ def described(row: EndpointRecord, *, desk: ControlContext) -> dict[str, Any]:
         found["FailureReason"] = row.failure_reason
     if row.deployment:
         found["LastDeploymentConfig"] = row.deployment
-    config = _config(row, row.config_name, desk)
+    config = desk.config_of(row, row.config_name)
     if row.variants:
         live = desk.fleet.live(row.name)
-        of_config = {} if config is None else _variants(config)
-        shadows = _shadow_names(config)
+        of_config = {v["VariantName"]: v for v in variants_of(config)} if config else {}
+        shadows = {v["VariantName"] for v in shadows_of(config)} if config else set()
         summaries = {
             name: _in_service(row, state, of_config.get(name, {}), live, desk)
             for name, state in row.variants.items()
@@ -96,7 +96,7 @@ def _pending(row: EndpointRecord, desk: ControlContext) -> dict[str, Any] | None
     if name is None or row.status not in {Status.CREATING, Status.UPDATING}:
         return None
     found: dict[str, Any] = {"EndpointConfigName": name, "StartTime": row.modified_at}
-    config = _config(row, name, desk)
+    config = desk.config_of(row, name)
     for key in ("ProductionVariants", "ShadowProductionVariants"):
         if config is not None and key in config:
             found[key] = [_coming(row, name, variant, desk) for variant in config[key]]
@@ -145,12 +145,11 @@ def _serverless(config: Mapping[str, Any], state: VariantState) -> dict[str, Any
 def _images(
     row: EndpointRecord, config_name: str, variant: Mapping[str, Any], desk: ControlContext
 ) -> Sequence[Mapping[str, Any]]:
-    name = variant.get("ModelName")
-    if name is None:
+    made_from = origin(row, config_name, desk.store)
+    found = made_from.models.get(variant.get("ModelName", "")) if made_from else None
+    if found is None:
         return []
-    known = row.origins.get(config_name, {}).get("models", {}).get(name)
-    found = None if known is not None else desk.store.model(name)
-    model: Body = known["body"] if known is not None else found.body if found is not None else {}
+    model = found.body
     containers = model.get("Containers") or [model.get("PrimaryContainer", {})]
     return [
         {
@@ -173,21 +172,3 @@ def _capture(row: EndpointRecord, capture: Mapping[str, Any]) -> dict[str, Any]:
         "DestinationS3Uri": capture["DestinationS3Uri"],
         "KmsKeyId": capture.get("KmsKeyId", ""),
     }
-
-
-def _config(row: EndpointRecord, name: str, desk: ControlContext) -> Body | None:
-    known = origin_config(row, name)
-    if known is not None:
-        return known
-    found = desk.store.config(name)
-    return None if found is None else found.body
-
-
-def _variants(config: Body) -> Mapping[str, Mapping[str, Any]]:
-    variants = (*config["ProductionVariants"], *config.get("ShadowProductionVariants", ()))
-    return {variant["VariantName"]: variant for variant in variants}
-
-
-def _shadow_names(config: Body | None) -> frozenset[str]:
-    shadows = () if config is None else config.get("ShadowProductionVariants", ())
-    return frozenset(variant["VariantName"] for variant in shadows)

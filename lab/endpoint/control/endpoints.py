@@ -14,9 +14,9 @@ from lab.endpoint.control.rules import (
     initial_counts,
 )
 from lab.endpoint.control.tags import given
-from lab.endpoint.plans import kind_of, origin, origin_config
+from lab.endpoint.plans import kind_of, shadows_of, stored
 from lab.endpoint.protocol.errors import ApiError, validation_exception
-from lab.endpoint.records import Body, EndpointKind, EndpointRecord, Resource, Status, VariantState
+from lab.endpoint.records import Body, EndpointKind, EndpointRecord, Status, VariantState
 
 _IN_PROGRESS: Final = frozenset(
     {Status.CREATING, Status.UPDATING, Status.ROLLING_BACK, Status.DELETING}
@@ -48,7 +48,7 @@ class Endpoints:
                 status=Status.CREATING,
                 config_name=config.name,
                 deployment=deployment,
-                origins={config.name: self._origin(config)},
+                origins={config.name: stored(config, desk.store)},
             )
             if not desk.store.add_endpoint(row):
                 raise desk.taken("endpoint", name)
@@ -110,7 +110,7 @@ class Endpoints:
                     "Cannot update endpoint with the currently in use endpoint configuration "
                     f'"{config.arn}".'
                 )
-            before = self._config_of(row)
+            before = self._desk.config_of(row, row.config_name)
             kind = kind_of(config.body)
             if (
                 kind is EndpointKind.SERVERLESS
@@ -139,7 +139,7 @@ class Endpoints:
                 pending=None,
                 deployment=deployment,
                 retain=retain,
-                origins={**kept, config_name: self._origin(config)},
+                origins={**kept, config_name: stored(config, desk.store)},
             )
 
         return {"EndpointArn": self._change(asked["EndpointName"], changed).arn}
@@ -149,7 +149,7 @@ class Endpoints:
         now = self._desk.clock.time()
 
         def changed(row: EndpointRecord) -> EndpointRecord:
-            config = self._config_of(row)
+            config = self._desk.config_of(row, row.config_name)
             wanted = dict(row.variants)
             names = {each["VariantName"] for each in asked["DesiredWeightsAndCapacities"]}
             if unknown := sorted(names - set(wanted)):
@@ -160,7 +160,7 @@ class Endpoints:
             for each in asked["DesiredWeightsAndCapacities"]:
                 name = each["VariantName"]
                 wanted[name] = _wanted(wanted[name], each, _variant(config, name), config)
-            shadows = _shadow_names(config)
+            shadows = {v["VariantName"] for v in shadows_of(config)} if config else set()
             check_weights([s.weight for name, s in wanted.items() if name not in shadows])
             if config is not None:
                 check_quota(config, {name: state.count for name, state in wanted.items()})
@@ -199,17 +199,6 @@ class Endpoints:
         self._desk.fleet.reconcile(name)
         return row
 
-    def _origin(self, config: Resource) -> Body:
-        store = self._desk.store
-        return origin(config, store.model, store.tags(config.arn))
-
-    def _config_of(self, row: EndpointRecord) -> Body | None:
-        known = origin_config(row, row.config_name)
-        if known is not None:
-            return known
-        found = self._desk.store.config(row.config_name)
-        return None if found is None else found.body
-
 
 def _in_progress(row: EndpointRecord) -> ApiError:
     return validation_exception(f'Cannot update in-progress endpoint "{row.arn}".')
@@ -218,11 +207,6 @@ def _in_progress(row: EndpointRecord) -> ApiError:
 def _variant(config: Body | None, name: str) -> Mapping[str, Any]:
     variants = [] if config is None else config["ProductionVariants"]
     return next((each for each in variants if each["VariantName"] == name), {})
-
-
-def _shadow_names(config: Body | None) -> frozenset[str]:
-    shadows = () if config is None else config.get("ShadowProductionVariants", ())
-    return frozenset(each["VariantName"] for each in shadows)
 
 
 def _wanted(

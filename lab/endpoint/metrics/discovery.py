@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import TypedDict
 
 from lab.endpoint.live import Fleet
-from lab.endpoint.plans import origin_config
+from lab.endpoint.plans import origin, variants_of
 from lab.endpoint.store import SqliteStore
 
 
@@ -45,12 +45,10 @@ class Discovery:
         record = self._store.endpoint(endpoint)
         if record is None:
             return {}
-        config = origin_config(record, record.config_name)
-        if config is None:
-            found = self._store.config(record.config_name)
-            config = found.body if found else {}
+        made_from = origin(record, record.config_name, self._store)
+        if made_from is None:
+            return {}
         return {
-            str(variant["VariantName"]): str(variant.get("ModelName", ""))
-            for kind in ("ProductionVariants", "ShadowProductionVariants")
-            for variant in config.get(kind) or ()
+            variant["VariantName"]: variant.get("ModelName", "")
+            for variant in variants_of(made_from.config.body)
         }

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from lab.endpoint.records import EndpointKind, Status
+from lab.endpoint.records import EndpointKind, Origin, Resource, Status
 from lab.endpoint.runtime.capture import S3Capture
 from lab.endpoint.runtime.invoker import Invoker, Request
 from lab.endpoint.settings import EmulatorSettings
@@ -61,19 +61,18 @@ class Scene:
     def creating(self, *, serverless: bool) -> None:
         """The endpoint is in the store and takes no requests yet."""
         self.fleet.lives.clear()
-        variant: dict[str, Any] = {"ServerlessConfig": {}} if serverless else {}
-        config = {
-            "name": "c",
-            "arn": "arn",
-            "created_at": 0.0,
-            "body": {"ProductionVariants": [variant]},
-        }
+        variant: dict[str, Any] = (
+            {"ServerlessConfig": {"MemorySizeInMB": 1024}} if serverless else {}
+        )
+        config = Resource(
+            name="c", arn="arn", created_at=0.0, body={"ProductionVariants": [variant]}
+        )
         add_endpoint(
             self.store,
             "eye",
             status=Status.CREATING,
             config_name="c",
-            origins={"c": {"config": config, "models": {}, "tags": {}}},
+            origins={"c": Origin(config=config, models={}, tags={})},
         )
 
     def counted(self, name: str, variant: str = "v") -> float:

@@ -13,6 +13,7 @@ import pytest
 from lab.endpoint.records import (
     AsyncRecord,
     EndpointRecord,
+    Origin,
     Resource,
     ServerRecord,
     Status,
@@ -21,6 +22,8 @@ from lab.endpoint.records import (
 from lab.endpoint.store import SqliteStore
 from lab.errors import BusyError, LabError
 
+MODEL = Resource(name="m", arn="arn:m", created_at=3.0, body={"X": {"Y": ["é"]}})
+CONFIG = Resource(name="c", arn="arn:c", created_at=2.0, body={"ProductionVariants": []})
 ENDPOINT = EndpointRecord(
     name="Ep",
     arn="arn:ep",
@@ -33,9 +36,8 @@ ENDPOINT = EndpointRecord(
     deployment={"A": [1]},
     variants={"v": VariantState(name="v", weight=1.0, count=2, max_concurrency=4)},
     generation=7,
-    origins={"c": {"config": {}}},
+    origins={"c": Origin(config=CONFIG, models={"m": MODEL}, tags={"k": "v"})},
 )
-MODEL = Resource(name="m", arn="arn:m", created_at=3.0, body={"X": {"Y": ["é"]}})
 
 
 @pytest.fixture

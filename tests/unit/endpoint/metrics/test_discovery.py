@@ -1,13 +1,13 @@
 """The document that Prometheus finds the model containers by."""
 
-from dataclasses import asdict, replace
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from lab.endpoint.live import LiveVariant
 from lab.endpoint.metrics.discovery import Discovery
-from lab.endpoint.records import EndpointKind, Resource
+from lab.endpoint.records import EndpointKind, Origin, Resource
 from lab.endpoint.store import SqliteStore
 from tests.unit.endpoint.standins import FakeFleet, FakePool, add_endpoint, live, plan, server
 
@@ -61,8 +61,7 @@ def test_an_endpoint_whose_configuration_was_deleted_is_still_found(
     (found,) = Discovery(fleet=fleet, store=store).targets()
     assert found["labels"]["model"] == ""
     variants = {"ProductionVariants": [{"VariantName": "v", "ModelName": "m"}]}
-    made_from = {"config": asdict(config(**variants)), "models": {}, "tags": {}}
-    origins = {row.config_name: made_from}
+    origins = {row.config_name: Origin(config=config(**variants), models={}, tags={})}
     store.change_endpoint("e", lambda row: replace(row, origins=origins))
     (found,) = Discovery(fleet=fleet, store=store).targets()
     assert found["labels"]["model"] == "m"
