@@ -48,9 +48,11 @@ def archive_of(place: Path) -> bytes:
 class Scene:
     """A launcher on an engine."""
 
-    def __init__(self, engine: Engine, tmp_path: Path, *, owner: str = "me") -> None:
+    def __init__(
+        self, engine: Engine, tmp_path: Path, *, owner: str = "me", state: Path | None = None
+    ) -> None:
         self.engine = engine
-        self.state = tmp_path / "state"
+        self.state = state or tmp_path / "state"
         self.objects = FakeObjects()
         self.put(URI, archive_of(tmp_path / f"archive-{owner}"))
         self.logs = LogFiles(self.state / "logs")
