@@ -76,6 +76,9 @@ class EngineLauncher:
         self._starting[server_id] = start
         try:
             address, setup = await self._run(start)
+        except BaseException:
+            self._running.untrack(server_id)
+            raise
         finally:
             del self._starting[server_id]
         running = start.running

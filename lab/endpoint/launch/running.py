@@ -83,6 +83,10 @@ class RunningContainers:
         self._disks.add(server_id, tmp, most_bytes=most_bytes, on_over=over)
         return running
 
+    def untrack(self, server_id: str) -> None:
+        """It did not get ready, and is gone."""
+        self._disks.forget(server_id)
+
     def add(self, server_id: str, running: RunningContainer) -> None:
         """It got ready, or was adopted."""
         self._known[server_id] = running

@@ -232,6 +232,15 @@ async def test_what_a_failed_container_said_is_filed(scene: Scene, does: Behavio
     assert "did not get ready" in filed[-1]
 
 
+async def test_the_disk_of_a_failed_container_is_watched_no_more(
+    scene: Scene, does: Behaviour
+) -> None:
+    does.exit_code = 3
+    with pytest.raises(LaunchFailed):
+        await scene.launch()
+    assert scene.launcher._running._disks.used_bytes("s-1") is None
+
+
 async def test_a_message_keeps_the_newest_lines_when_there_are_too_many(
     scene: Scene, does: Behaviour
 ) -> None:
