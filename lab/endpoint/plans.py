@@ -47,7 +47,7 @@ def shadows_of(config: Body) -> Sequence[Mapping[str, Any]]:
 def stored(config: Resource, store: SqliteStore) -> Origin:
     """A configuration and all that it names, as they are in the store now."""
     names = [variant["ModelName"] for variant in variants_of(config.body) if "ModelName" in variant]
-    models = {name: store.model(name) for name in names}
+    models = {name: store.resource("model", name) for name in names}
     return Origin(
         config=config,
         models={name: model for name, model in models.items() if model is not None},
@@ -63,7 +63,7 @@ def origin(record: EndpointRecord, config_name: str, store: SqliteStore) -> Orig
     known = record.origins.get(config_name)
     if known is not None:
         return known
-    config = store.config(config_name)
+    config = store.resource("config", config_name)
     return None if config is None else stored(config, store)
 
 

@@ -8,10 +8,12 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum, unique
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 Body = Mapping[str, Any]
 """A request or an answer of the control plane, as botocore's model describes it."""
+
+ResourceKind = Literal["model", "config"]
 
 
 @unique

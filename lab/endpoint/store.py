@@ -20,6 +20,7 @@ from lab.endpoint.records import (
     EndpointRecord,
     Record,
     Resource,
+    ResourceKind,
     ServerRecord,
     from_json,
     to_json,
@@ -80,37 +81,32 @@ class SqliteStore:
 
     # --- models and configurations
 
-    def put_model(self, row: Resource) -> bool:
+    def put(self, kind: ResourceKind, row: Resource) -> bool:
         """Remember it; False if the name is taken."""
-        return self._put("model", row)
+        with self.transaction() as db:
+            added = db.execute(
+                "INSERT OR IGNORE INTO resource (kind, name, arn, row) VALUES (?, ?, ?, ?)",
+                (kind, row.name, row.arn, to_json(row)),
+            )
+            return added.rowcount == 1
 
-    def model(self, name: str) -> Resource | None:
-        """The model of exactly that name."""
-        return self._resource("model", name)
+    def resource(self, kind: ResourceKind, name: str) -> Resource | None:
+        """That of exactly that name."""
+        with self._reading() as db:
+            found = db.execute(
+                "SELECT row FROM resource WHERE kind = ? AND name = ?", (kind, name)
+            ).fetchone()
+        return None if found is None else self._decode(Resource, found[0])
 
-    def models(self) -> Sequence[Resource]:
+    def resources(self, kind: ResourceKind) -> Sequence[Resource]:
         """All, in the order in which they were made."""
-        return self._resources("model")
+        return self._all(Resource, "SELECT row FROM resource WHERE kind = ? ORDER BY rowid", kind)
 
-    def delete_model(self, name: str) -> bool:
+    def delete(self, kind: ResourceKind, name: str) -> bool:
         """Forget it and its tags; False if there is none."""
-        return self._delete("model", name)
-
-    def put_config(self, row: Resource) -> bool:
-        """Remember it; False if the name is taken."""
-        return self._put("config", row)
-
-    def config(self, name: str) -> Resource | None:
-        """The endpoint configuration of exactly that name."""
-        return self._resource("config", name)
-
-    def configs(self) -> Sequence[Resource]:
-        """All, in the order in which they were made."""
-        return self._resources("config")
-
-    def delete_config(self, name: str) -> bool:
-        """Forget it and its tags; False if there is none."""
-        return self._delete("config", name)
+        return self._forget(
+            "DELETE FROM resource WHERE kind = ? AND name = ? RETURNING arn", kind, name
+        )
 
     # --- endpoints
 
@@ -155,10 +151,13 @@ class SqliteStore:
 
     def delete_endpoint(self, name: str) -> bool:
         """Forget it and its tags; False if there is none."""
+        return self._forget(
+            "DELETE FROM endpoint WHERE name = ? COLLATE BINARY RETURNING arn", name
+        )
+
+    def _forget(self, query: str, *values: str) -> bool:
         with self.transaction() as db:
-            arn = db.execute(
-                "DELETE FROM endpoint WHERE name = ? COLLATE BINARY RETURNING arn", (name,)
-            ).fetchone()
+            arn = db.execute(query, values).fetchone()
             if arn is not None:
                 db.execute("DELETE FROM tag WHERE arn = ?", arn)
             return arn is not None
@@ -232,33 +231,6 @@ class SqliteStore:
                 self._db.close()
                 os.close(self._lock)
                 self._lock = -1
-
-    def _put(self, kind: str, row: Resource) -> bool:
-        with self.transaction() as db:
-            added = db.execute(
-                "INSERT OR IGNORE INTO resource (kind, name, arn, row) VALUES (?, ?, ?, ?)",
-                (kind, row.name, row.arn, to_json(row)),
-            )
-            return added.rowcount == 1
-
-    def _resource(self, kind: str, name: str) -> Resource | None:
-        with self._reading() as db:
-            found = db.execute(
-                "SELECT row FROM resource WHERE kind = ? AND name = ?", (kind, name)
-            ).fetchone()
-        return None if found is None else self._decode(Resource, found[0])
-
-    def _resources(self, kind: str) -> list[Resource]:
-        return self._all(Resource, "SELECT row FROM resource WHERE kind = ? ORDER BY rowid", kind)
-
-    def _delete(self, kind: str, name: str) -> bool:
-        with self.transaction() as db:
-            arn = db.execute(
-                "DELETE FROM resource WHERE kind = ? AND name = ? RETURNING arn", (kind, name)
-            ).fetchone()
-            if arn is not None:
-                db.execute("DELETE FROM tag WHERE arn = ?", arn)
-            return arn is not None
 
     def _all(self, record: type[Record], query: str, *values: str) -> list[Record]:
         with self._reading() as db:

@@ -4,11 +4,9 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from lab.endpoint.clock import Clock
-from lab.endpoint.control.arns import Arns
-from lab.endpoint.control.configs import EndpointConfigs
-from lab.endpoint.control.context import ControlContext
+from lab.endpoint.control.context import Arns, ControlContext
 from lab.endpoint.control.endpoints import Endpoints
-from lab.endpoint.control.models import Models
+from lab.endpoint.control.resources import EndpointConfigs, Models
 from lab.endpoint.control.tags import Tagging
 from lab.endpoint.instances import Machine
 from lab.endpoint.live import Fleet
@@ -32,16 +30,19 @@ class Control:
         fleet: Fleet,
         clock: Clock,
         settings: EmulatorSettings,
-        machine: Machine | None = None,
+        machine: Machine,
     ) -> None:
-        names = Arns(region=settings.region, account=settings.account)
-        self._desk = ControlContext(
-            store=store, fleet=fleet, clock=clock, names=names, machine=machine
+        context = ControlContext(
+            store=store,
+            fleet=fleet,
+            clock=clock,
+            names=Arns(region=settings.region, account=settings.account),
+            machine=machine,
         )
-        models = Models(self._desk)
-        configs = EndpointConfigs(self._desk)
-        endpoints = Endpoints(self._desk)
-        tags = Tagging(self._desk)
+        models = Models(context)
+        configs = EndpointConfigs(context)
+        endpoints = Endpoints(context)
+        tags = Tagging(context)
         self._operations: Mapping[str, Operation] = {
             "CreateModel": models.create,
             "DescribeModel": models.describe,

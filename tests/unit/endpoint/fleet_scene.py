@@ -188,7 +188,7 @@ class FleetScene:
     def _plans(
         self, record: EndpointRecord, config_name: str
     ) -> tuple[Resource, Sequence[VariantPlan]]:
-        config = self.store.config(config_name)
+        config = self.store.resource("config", config_name)
         plans = self.plans.get(config_name, LaunchFailed("it was deleted"))
         if isinstance(plans, Exception):
             raise plans
@@ -197,8 +197,8 @@ class FleetScene:
 
     def config(self, name: str, *plans: VariantPlan, **body: Any) -> str:
         self.plans[name] = plans
-        self.store.put_config(
-            Resource(name=name, arn=f"arn:config/{name}", created_at=0.0, body=body)
+        self.store.put(
+            "config", Resource(name=name, arn=f"arn:config/{name}", created_at=0.0, body=body)
         )
         return name
 

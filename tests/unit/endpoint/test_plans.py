@@ -169,8 +169,8 @@ def test_what_is_not_emulated_is_said_plainly(asked: dict[str, Any], said: str) 
 
 def test_an_endpoint_keeps_what_it_was_made_from(store: SqliteStore) -> None:
     config = resource("c", {"ProductionVariants": [instance()]})
-    store.put_model(resource("m", {"PrimaryContainer": CONTAINER}))
-    store.put_config(config)
+    store.put("model", resource("m", {"PrimaryContainer": CONTAINER}))
+    store.put("config", config)
     store.set_tags(config.arn, {"inference-lab:pull": "cold"})
     row = EndpointRecord(
         name="e",
@@ -182,8 +182,8 @@ def test_an_endpoint_keeps_what_it_was_made_from(store: SqliteStore) -> None:
         origins={"c": stored(config, store)},
     )
     store.add_endpoint(row)
-    store.delete_config("c")
-    store.delete_model("m")
+    store.delete("config", "c")
+    store.delete("model", "m")
     kept = store.endpoint("e")
     assert kept is not None
     _, (plan,) = plans_of(kept, "c", store=store, settings=SETTINGS, machine=MACHINE)

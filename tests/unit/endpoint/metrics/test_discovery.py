@@ -27,11 +27,12 @@ def test_every_container_is_a_target_with_its_model(fleet: FakeFleet, store: Sql
     shadow.servers[0].address = ("fd00::1", 8080)
     one.shadows = [LiveVariant(name="w", pool=shadow, weight=1.0)]
     add_endpoint(store, "e")
-    store.put_config(
+    store.put(
+        "config",
         config(
             ProductionVariants=[{"VariantName": "v", "ModelName": "m1"}],
             ShadowProductionVariants=[{"VariantName": "w", "ModelName": "m2"}],
-        )
+        ),
     )
     found = Discovery(fleet=fleet, store=store).targets()
     assert found == [
