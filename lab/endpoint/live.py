@@ -83,13 +83,9 @@ class Server:
 class LaunchFailed(Exception):  # noqa: N818 - an outcome
     """A container did not get ready; ``reason`` says why in one message, log lines included."""
 
-    def __init__(
-        self, reason: str, *, exit_code: int | None = None, oom_killed: bool = False
-    ) -> None:
+    def __init__(self, reason: str) -> None:
         super().__init__(reason)
         self.reason = reason
-        self.exit_code = exit_code
-        self.oom_killed = oom_killed
 
 
 @dataclass(frozen=True)

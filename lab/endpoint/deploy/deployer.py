@@ -9,9 +9,7 @@ from typing import Any
 
 from lab.endpoint.clock import Clock
 from lab.endpoint.deploy import policy as deploy_policy
-from lab.endpoint.deploy.builder import Builder
-from lab.endpoint.deploy.capacity import Capacity
-from lab.endpoint.deploy.reasons import shortened
+from lab.endpoint.deploy.builder import Builder, Capacity, shortened
 from lab.endpoint.deploy.views import Deployed, ServerPool, blended, deployed
 from lab.endpoint.live import LaunchFailed, LiveEndpoint, Server, VariantPlan
 from lab.endpoint.pools.base import Background
@@ -93,13 +91,10 @@ class FleetDeployer:
         self._change(
             site.name,
             {Status.CREATING, Status.UPDATING, Status.ROLLING_BACK},
-            lambda row: replace(
-                row,
-                status=status,
-                failure_reason=shortened(reason),
-                pending_config=None,
-                pending=None,
-            ),
+            status=status,
+            failure_reason=shortened(reason),
+            pending_config=None,
+            pending=None,
         )
 
     # --- create ------------------------------------------------------------------------------
@@ -124,13 +119,10 @@ class FleetDeployer:
         if self._change(
             record.name,
             {Status.CREATING},
-            lambda row: replace(
-                row,
-                status=Status.IN_SERVICE,
-                failure_reason=None,
-                generation=generation,
-                variants=deploy_policy.states(plans),
-            ),
+            status=Status.IN_SERVICE,
+            failure_reason=None,
+            generation=generation,
+            variants=deploy_policy.states(plans),
         ):
             site.deployed, site.live = new, new.live
         else:
@@ -167,16 +159,13 @@ class FleetDeployer:
         self._change(
             record.name,
             {Status.IN_SERVICE, Status.ROLLING_BACK},
-            lambda row: replace(
-                row,
-                status=Status.FAILED,
-                failure_reason=shortened(
-                    f"The endpoint was in service when the emulator ended, and could not be "
-                    f"resumed: {reason}"
-                ),
-                pending_config=None,
-                pending=None,
+            status=Status.FAILED,
+            failure_reason=shortened(
+                f"The endpoint was in service when the emulator ended, and could not be "
+                f"resumed: {reason}"
             ),
+            pending_config=None,
+            pending=None,
         )
 
     # --- update ------------------------------------------------------------------------------
@@ -241,17 +230,14 @@ class FleetDeployer:
             committed = self._change(
                 record.name,
                 {Status.UPDATING},
-                lambda row: replace(
-                    row,
-                    status=Status.IN_SERVICE,
-                    failure_reason=None,
-                    config_name=config.name,
-                    pending_config=None,
-                    pending=None,
-                    generation=generation,
-                    variants=deploy_policy.states(plans),
-                    retain=retain,
-                ),
+                status=Status.IN_SERVICE,
+                failure_reason=None,
+                config_name=config.name,
+                pending_config=None,
+                pending=None,
+                generation=generation,
+                variants=deploy_policy.states(plans),
+                retain=retain,
             )
         finally:
             # Nothing is awaited between the record and the swap: no instant shows one of them.
@@ -288,7 +274,8 @@ class FleetDeployer:
         self._change(
             site.name,
             {Status.UPDATING},
-            lambda row: replace(row, status=Status.ROLLING_BACK, failure_reason=shortened(reason)),
+            status=Status.ROLLING_BACK,
+            failure_reason=shortened(reason),
         )
         # What had been built is gone by now; AWS shows this state for as long as that takes.
         await self._rolled_back(site, reason)
@@ -319,13 +306,10 @@ class FleetDeployer:
         self._change(
             record.name,
             {Status.UPDATING},
-            lambda row: replace(
-                row,
-                status=Status.IN_SERVICE,
-                failure_reason=None,
-                pending=None,
-                variants=wanted,
-            ),
+            status=Status.IN_SERVICE,
+            failure_reason=None,
+            pending=None,
+            variants=wanted,
         )
 
     # --- delete ------------------------------------------------------------------------------
@@ -342,21 +326,16 @@ class FleetDeployer:
 
     # --- the store ---------------------------------------------------------------------------
 
-    def _change(
-        self,
-        name: str,
-        expected: set[Status],
-        change: Callable[[EndpointRecord], EndpointRecord],
-    ) -> bool:
+    def _change(self, name: str, expected: set[Status], **changes: Any) -> bool:
         """Whether the record was as expected, and so was changed."""
         done = False
 
-        def guarded(row: EndpointRecord) -> EndpointRecord | None:
+        def changed(row: EndpointRecord) -> EndpointRecord | None:
             nonlocal done
             done = row.status in expected
-            return replace(change(row), modified_at=self._clock.time()) if done else None
+            return replace(row, modified_at=self._clock.time(), **changes) if done else None
 
-        self._store.change_endpoint(name, guarded)
+        self._store.change_endpoint(name, changed)
         return done
 
 

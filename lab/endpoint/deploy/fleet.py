@@ -28,7 +28,7 @@ class _Worker:
 
     def __init__(self, site: DeploymentSite) -> None:
         self.site = site
-        self.kicked = False
+        self.pending = False
         self.task: asyncio.Task[None] | None = None
         self.operation: asyncio.Task[None] | None = None
         self.deleting = False
@@ -52,13 +52,13 @@ class EndpointFleet:
         self._launcher = launcher
         rng = rng or random.Random()
         provisioner = Provisioner(store=store, launcher=launcher, clock=clock, meter=meter)
-        means = PoolContext(
+        context = PoolContext(
             provisioner=provisioner, launcher=launcher, clock=clock, settings=settings
         )
         self._deployer = FleetDeployer(
             store=store,
             plans=plans,
-            builder=Builder(launcher=launcher, means=means, rng=rng),
+            builder=Builder(launcher=launcher, context=context, rng=rng),
             clock=clock,
             rng=rng,
         )
@@ -142,10 +142,10 @@ class EndpointFleet:
         if self._closed:
             return
         worker = self._worker(endpoint)
-        worker.kicked = True
+        worker.pending = True
         if worker.task is None:
-            worker.task = asyncio.get_running_loop().create_task(self._see_to(worker))
-            worker.task.add_done_callback(partial(self._rested, worker))
+            worker.task = asyncio.get_running_loop().create_task(self._work(worker))
+            worker.task.add_done_callback(partial(self._on_done, worker))
         elif worker.operation is not None and not worker.deleting:
             record = self._store.endpoint(endpoint)
             if record is None or record.status is Status.DELETING:
@@ -157,9 +157,9 @@ class EndpointFleet:
             worker = self._workers[endpoint] = _Worker(DeploymentSite(name=endpoint))
         return worker
 
-    async def _see_to(self, worker: _Worker) -> None:
-        while worker.kicked:
-            worker.kicked = False
+    async def _work(self, worker: _Worker) -> None:
+        while worker.pending:
+            worker.pending = False
             record = self._store.endpoint(worker.site.name)
             if record is None:
                 continue
@@ -187,12 +187,12 @@ class EndpointFleet:
                 worker.site, f"The emulator itself failed: {type(error).__name__}: {error}"
             )
 
-    def _rested(self, worker: _Worker, task: "asyncio.Task[None]") -> None:
+    def _on_done(self, worker: _Worker, task: "asyncio.Task[None]") -> None:
         worker.task = None
         if not task.cancelled() and task.exception() is not None:
             _LOG.error("endpoint %s", worker.site.name, exc_info=task.exception())
         site = worker.site
-        if worker.kicked and not self._closed:
+        if worker.pending and not self._closed:
             self.reconcile(site.name)
         elif site.live is None and site.deployed is None and not site.retiring:
             self._workers.pop(site.name, None)

@@ -95,7 +95,7 @@ class PoolScene:
         self.meter = Metered()
         self.launcher = ScriptedLauncher(self.clock)
         self._pools: list[RealTimePool | ServerlessPool] = []
-        self.means = PoolContext(
+        self.context = PoolContext(
             provisioner=Provisioner(
                 store=self.store, launcher=self.launcher, clock=self.clock, meter=self.meter
             ),
@@ -108,7 +108,7 @@ class PoolScene:
         pool = RealTimePool(
             plan(initial_count=count, **changes),
             generation=1,
-            means=self.means,
+            context=self.context,
             rng=random.Random(7),
         )
         self._pools.append(pool)
@@ -122,7 +122,7 @@ class PoolScene:
 
     def serverless(self, limit: int = 2, *, provisioned: int = 0) -> ServerlessPool:
         pool = ServerlessPool(
-            serverless(limit, provisioned=provisioned), generation=1, means=self.means
+            serverless(limit, provisioned=provisioned), generation=1, context=self.context
         )
         self._pools.append(pool)
         return pool
