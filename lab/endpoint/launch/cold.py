@@ -73,7 +73,6 @@ class ColdPlace:
 
     @property
     def engine(self) -> Engine:
-        """The cold host's own."""
         return self._cold.engine
 
     def prepare(self) -> None:
@@ -119,7 +118,6 @@ class ColdPlace:
         """It was pulled a moment ago: nothing to look for again."""
 
     def fetch(self, until: Deadline) -> None:
-        """Fetch and unpack the model on the host's own disk."""
         until.check()
         if self._blob is not None:
             self._cold.fetch(*self._blob, MODEL)
@@ -138,11 +136,9 @@ class ColdPlace:
         )
 
     def address(self, container: Container) -> Address:
-        """The port that the host publishes."""
         return container.address(PORT)
 
     def close(self) -> None:
-        """Remove the host with all that is in it."""
         self._made.close()
         shutil.rmtree(self._folder, ignore_errors=True)
 

@@ -32,14 +32,14 @@ def explain(
     cause: Cause,
     plan: VariantPlan,
     *,
-    seen: Probes | None = None,
+    probes: Probes | None = None,
     listens: Sequence[str] = (),
 ) -> LaunchFailed:
     """The failure with everything that is known: last ping, port, exit code, OOM, last lines."""
     parts = [cause.message]
-    if seen is not None and seen.last_answer not in cause.message:
-        parts.append(_until_then(seen))
-    if listens and seen is not None and seen.accepting_ns is None:
+    if probes is not None and probes.last_answer not in cause.message:
+        parts.append(_until_then(probes))
+    if listens and probes is not None and probes.accepting_ns is None:
         parts.append(f"It listens on {', '.join(listens)}: it has to listen on 0.0.0.0:{PORT}.")
     parts += _hints(cause, plan)
     message = " ".join(" ".join(part.split()) for part in parts)
@@ -80,10 +80,10 @@ def _hints(cause: Cause, plan: VariantPlan) -> list[str]:
     ]
 
 
-def _until_then(seen: Probes) -> str:
+def _until_then(probes: Probes) -> str:
     """Of a container that is gone: what its port had said before."""
-    if seen.last_status is not None:
-        return f"/ping last answered {seen.last_status}."
-    if seen.accepting_ns is not None:
+    if probes.last_status is not None:
+        return f"/ping last answered {probes.last_status}."
+    if probes.accepting_ns is not None:
         return "It accepted connections, but /ping did not answer."
     return "It had not begun to listen on its port."

@@ -98,16 +98,13 @@ class LocalPlace:
             self.engine.ensure_network(self._network or ISOLATED, internal=True)
 
     def image(self, marks: dict[Mark, int]) -> str:
-        """The name by which the engine knows it."""
         del marks
         return self._images.resolve(self._plan.image).ref
 
     def forget_image(self) -> None:
-        """Look for it again."""
         self._images.forget(self._plan.image)
 
     def fetch(self, until: Deadline) -> None:
-        """Stream it from S3 into the folder."""
         fetch(self._objects, self._plan, self._model, until)
 
     def spec(self, image: str, labels: Mapping[str, str], name: str) -> ContainerSpec:

@@ -132,8 +132,8 @@ class Launch:
         if plan.kind is not EndpointKind.SERVERLESS:
             deadline = time.monotonic() + self._startup_s
         self.running = self._track(container)
-        address, seen = self._until_ready(self.running, deadline)
-        self._look_inside(container, seen)
+        address, probes = self._until_ready(self.running, deadline)
+        self._look_inside(container, probes)
         phases = timeline.phases(self._marks)
         total_s = (self._marks[Mark.READY] - self._marks[Mark.BEGIN]) / _NS
         self.running.log.start()
@@ -180,26 +180,26 @@ class Launch:
                     running.log.start()
                 return watch.gone() or self._cancelled.is_set()
 
-            seen = probe(address, interval_s=self._interval_s, give_up_at=deadline, gone=gone)
+            probes = probe(address, interval_s=self._interval_s, give_up_at=deadline, gone=gone)
             watch.stop()
         self._stop_if_cancelled()
-        if seen.ready_ns is None or seen.accepting_ns is None:
-            raise self._not_ready(running, seen)
-        self._marks[Mark.ACCEPTING] = seen.accepting_ns
-        self._marks[Mark.READY] = seen.ready_ns
-        return address, seen
+        if probes.ready_ns is None or probes.accepting_ns is None:
+            raise self._not_ready(running, probes)
+        self._marks[Mark.ACCEPTING] = probes.accepting_ns
+        self._marks[Mark.READY] = probes.ready_ns
+        return address, probes
 
-    def _not_ready(self, running: RunningContainer, seen: Probes) -> LaunchFailed:
+    def _not_ready(self, running: RunningContainer, probes: Probes) -> LaunchFailed:
         container = running.container
         if running.killed_for is not None:
             return LaunchFailed(with_log(running.killed_for, cause.log_tail(container)))
         listens: Sequence[str] = ()
         with suppress(EngineError):
             listens = listening(container.state().pid)
-        found = cause.not_ready(container, seen, self._startup_s)
-        return explain(found, self._plan, seen=seen, listens=listens)
+        found = cause.not_ready(container, probes, self._startup_s)
+        return explain(found, self._plan, probes=probes, listens=listens)
 
-    def _look_inside(self, container: Container, seen: Probes) -> None:
+    def _look_inside(self, container: Container, probes: Probes) -> None:
         """The server's own marks, or else the engine's word of when it started."""
         if self.place.engine.kind is EngineKind.PROCESS:
             self._marks.pop(Mark.CREATE_BEGIN, None)
@@ -210,7 +210,7 @@ class Launch:
             started = started_ns(container.state(), (), None, offset_ns=offset_ns)
             inside = None
             if self._plan.image not in self._without_report:
-                inside = look_inside(container, seen, begin_ns, timeout_s=_REPORT_TIMEOUT_S)
+                inside = look_inside(container, probes, begin_ns, timeout_s=_REPORT_TIMEOUT_S)
             if inside is None:
                 self._without_report.add(self._plan.image)
             else:

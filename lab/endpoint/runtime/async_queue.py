@@ -135,8 +135,8 @@ class AsyncInference:
         self, endpoint_name: str, headers: Mapping[str, str], body: bytes
     ) -> AcceptedReply:
         """Take a request in. Raises ``ApiError``; once it returns, the request is not lost."""
-        given = {name.lower(): value for name, value in headers.items()}
-        async_request.check(endpoint_name, given, body)
+        headers = {name.lower(): value for name, value in headers.items()}
+        async_request.check(endpoint_name, headers, body)
         live = self._fleet.live(endpoint_name)
         if live is None:
             raise validation_error(
@@ -148,7 +148,7 @@ class AsyncInference:
                 f"be called with {async_request.OPERATION}. Use InvokeEndpoint."
             )
         row = async_request.record(
-            live, given, body, now=self._clock.time(), settings=self._settings
+            live, headers, body, now=self._clock.time(), settings=self._settings
         )
         self._store.add_async(row)
         self._enqueue(row)

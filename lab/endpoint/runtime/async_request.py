@@ -53,32 +53,32 @@ def record(
 ) -> AsyncRecord:
     """What is remembered of a checked request."""
 
-    def given(name: str) -> str | None:
+    def header(name: str) -> str | None:
         return headers.get(_PREFIX + name)
 
     unique = str(uuid.uuid4())
     output = as_mapping(as_mapping(live.asynchronous).get("OutputConfig"))
     # Where AWS puts results when the configuration does not say.
     root = output.get("S3OutputPath") or f"s3://sagemaker-{settings.region}-{settings.account}"
-    extension = (given("s3outputpathextension") or "").strip("/")
+    extension = (header("s3outputpathextension") or "").strip("/")
     # The caller's inference id need not be unique, and results must not replace each other.
-    name = given("filename") or f"{unique}.out"
+    name = header("filename") or f"{unique}.out"
     failures = output.get("S3FailurePath")
     return AsyncRecord(
         id=unique,
         endpoint=live.name,
-        inference_id=given("inference-id") or unique,
+        inference_id=header("inference-id") or unique,
         accepted_at=now,
-        expires_at=now + int(given("requestttlseconds") or _TTL_S),
+        expires_at=now + int(header("requestttlseconds") or _TTL_S),
         request={
-            "input": given("inputlocation"),
+            "input": header("inputlocation"),
             "body": base64.b64encode(body).decode() if body else None,
             "output": "/".join(part for part in (root.rstrip("/"), extension, name) if part),
             "failure": f"{failures.rstrip('/')}/{unique}-error.out" if failures else None,
-            "timeout_s": int(given("invocationtimeoutseconds") or _TIMEOUT_S),
-            "content_type": given("content-type"),
-            "accept": given("accept"),
-            "custom_attributes": given("custom-attributes"),
+            "timeout_s": int(header("invocationtimeoutseconds") or _TIMEOUT_S),
+            "content_type": header("content-type"),
+            "accept": header("accept"),
+            "custom_attributes": header("custom-attributes"),
         },
     )
 

@@ -87,7 +87,6 @@ class Worker:
         self._one_large = asyncio.Lock()
 
     def close(self) -> None:
-        """Let go of the threads."""
         self._threads.shutdown(wait=False, cancel_futures=True)
 
     async def process(
@@ -122,7 +121,6 @@ class Worker:
         return False
 
     def succeeded(self, row: AsyncRecord, *, kind: str = "") -> None:
-        """The result is in S3."""
         self._store.delete_async(row.id)
         now = self._clock.time()
         self._meter.asynchronous(row.endpoint, "InvocationsProcessed")
@@ -133,12 +131,12 @@ class Worker:
         """Write the reason where the endpoint wants failures, and forget the request."""
         # As AWS words it in the endpoint's log stream "data-log".
         # On one line: the model's own words are in it.
-        said = " ".join(reason[:_LOGGED].split())
-        _LOG.warning("[sagemaker logs] [%s] %s", row.inference_id, said)
-        place = row.request["failure"]
-        if place is not None:
+        line = " ".join(reason[:_LOGGED].split())
+        _LOG.warning("[sagemaker logs] [%s] %s", row.inference_id, line)
+        location = row.request["failure"]
+        if location is not None:
             try:
-                await self._put(str(place), reason.encode(), "text/plain")
+                await self._put(str(location), reason.encode(), "text/plain")
             except ObjectError as error:
                 _LOG.warning("The failure of %s could not be written. %s", row.inference_id, error)
         self._store.delete_async(row.id)
@@ -214,16 +212,16 @@ class Worker:
         except NotSentError:
             raise
         except TimeoutError:
-            said = wording.timed_out(container)
+            message = wording.timed_out(container)
         except TransportError:
-            said = wording.no_answer(row.endpoint)
+            message = wording.no_answer(row.endpoint)
         else:
             took = self._clock.monotonic() - began
             self._meter.asynchronous(row.endpoint, "ModelLatency", took)
             status = answer.status
             if 200 <= status < 300:
                 return answer
-            said = answer.body[:EXCERPT].decode("utf-8", "replace")
+            message = answer.body[:EXCERPT].decode("utf-8", "replace")
         where = wording.Where(
             region=self._settings.region,
             account=self._settings.account,
@@ -232,7 +230,7 @@ class Worker:
             server=held.server.id,
             container=container,
         )
-        error = wording.model_error(where, status=status, said=said)
+        error = wording.model_error(where, status=status, message=message)
         raise RequestFailed(f"ClientError: {error.message}")
 
     # --- the outcome -------------------------------------------------------------------------

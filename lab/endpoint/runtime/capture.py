@@ -95,7 +95,6 @@ class S3Capture:
         return self._dropped
 
     async def start(self) -> None:
-        """Begin to write by time."""
         self._ticking = asyncio.create_task(self._tick(), name="capture")
 
     async def close(self) -> None:

@@ -60,7 +60,6 @@ class StreamedExchange:
                     yield one.frame
 
     async def close(self) -> None:
-        """Let go of the connection and of the server."""
         if self._closed:
             return
         self._closed = True

@@ -50,14 +50,14 @@ class Where:
         return f"/aws/sagemaker/Endpoints/{self.endpoint}"
 
 
-def model_error(where: Where, *, status: int, said: str) -> ApiError:
-    """``ModelError``: the container's status (0: none came) and what it, or we, said."""
+def model_error(where: Where, *, status: int, message: str) -> ApiError:
+    """``ModelError``: the container's status (0: none came) and what it, or we, have to say."""
     side = "client" if status in _CLIENT_ERRORS else "server"
     return as_model_error(
-        f'Received {side} error ({status}) from {where.container} with message "{said}". '
+        f'Received {side} error ({status}) from {where.container} with message "{message}". '
         f"See {where.logs} for more information.",
         original_status=status,
-        original=said,
+        original=message,
         log_stream=where.log_stream,
     )
 
