@@ -49,7 +49,6 @@ class EmulatorClient:
         )
 
     def close(self) -> None:
-        """Let go of the connections."""
         self._http.close()
         for client in self._made.values():
             client.close()
@@ -59,21 +58,17 @@ class EmulatorClient:
     def call(self, operation: str, **parameters: Any) -> Mapping[str, Any]:
         """An operation of boto3's `sagemaker` client, by its Python name."""
         with _translated(operation):
-            answer: Mapping[str, Any] = getattr(self._client("sagemaker"), operation)(**parameters)
-        return answer
+            return self._answer("sagemaker", operation, parameters)
 
     def find(self, operation: str, **parameters: Any) -> Mapping[str, Any] | None:
         """A `describe_...`: None for what is not there."""
         with _translated(operation):
             try:
-                answer: Mapping[str, Any] = getattr(self._client("sagemaker"), operation)(
-                    **parameters
-                )
+                return self._answer("sagemaker", operation, parameters)
             except ClientError as error:
                 if any(words in str(error).lower() for words in _NOT_THERE):
                     return None
                 raise
-        return answer
 
     def endpoints(self) -> Sequence[Mapping[str, Any]]:
         """Every endpoint's summary, by name."""
@@ -136,17 +131,15 @@ class EmulatorClient:
         """An operation of boto3's `s3` client, by its Python name: None for what is not there."""
         with _translated(operation):
             try:
-                answer: Mapping[str, Any] = getattr(self._client("s3"), operation)(**parameters)
+                return self._answer("s3", operation, parameters)
             except ClientError as error:
                 if not _absent(error):
                     raise
                 return None
-        return answer
 
     # --- what only the lab has -------------------------------------------------------------------
 
     def healthy(self) -> bool:
-        """Whether the emulator answers."""
         try:
             return self._http.get("/_lab/health", timeout=_CONNECT_S).is_success
         except httpx.HTTPError:
@@ -168,10 +161,8 @@ class EmulatorClient:
             yield from answer.iter_lines()
 
     def servers(self, endpoint: str) -> Sequence[Mapping[str, Any]]:
-        found = self._private("GET", f"/_lab/endpoints/{endpoint}/servers").json()
-        rows: Sequence[Mapping[str, Any]] = (
-            found["servers"] if isinstance(found, Mapping) else found
-        )
+        path = f"/_lab/endpoints/{endpoint}/servers"
+        rows: Sequence[Mapping[str, Any]] = self._private("GET", path).json()
         return rows
 
     def scale_to_zero(self, endpoint: str) -> None:
@@ -199,6 +190,12 @@ class EmulatorClient:
                 remedy="Start the lab: `make up`.",
             ) from error
 
+    def _answer(
+        self, service: str, operation: str, parameters: Mapping[str, Any]
+    ) -> Mapping[str, Any]:
+        answer: Mapping[str, Any] = getattr(self._client(service), operation)(**parameters)
+        return answer
+
     def _client(self, service: str) -> Any:
         if service not in self._made:
             with _translated(service):
@@ -208,7 +205,9 @@ class EmulatorClient:
     def _make(self, service: str) -> Any:
         if service == "s3":
             checked(self.addresses.s3, S3)
-        session = boto3.Session(botocore_session=_session(), **_keys(service, self._env))
+        # Without the user's profile: a look-alike needs none, and a missing one must not matter.
+        bare = botocore.session.Session(session_vars={"profile": (None, None, None, None)})
+        session = boto3.Session(botocore_session=bare, **_keys(service, self._env))
         return session.client(
             service,
             endpoint_url=self.addresses.s3 if service == "s3" else self.addresses.sagemaker,
@@ -226,11 +225,6 @@ class EmulatorClient:
                 response_checksum_validation="when_required",
             ),
         )
-
-
-def _session() -> Any:
-    """Without the user's profile: a look-alike needs none, and a missing one must not matter."""
-    return botocore.session.Session(session_vars={"profile": (None, None, None, None)})
 
 
 def _keys(service: str, env: Mapping[str, str]) -> Mapping[str, str]:
@@ -254,12 +248,12 @@ def _translated(operation: str) -> Iterator[None]:
     try:
         yield
     except ClientError as error:
-        said = error.response.get("Error", {})
-        what = f"{operation}: {said.get('Code')}: {said.get('Message')}"
+        details = error.response.get("Error", {})
+        what = f"{operation}: {details.get('Code')}: {details.get('Message')}"
         original = error.response.get("OriginalMessage")
         raise EndpointError(
             f"{what}\n{original}" if original else what,
-            code=str(said.get("Code", "")),
+            code=str(details.get("Code", "")),
             model_status=error.response.get("OriginalStatusCode"),
         ) from error
     except BotoCoreError as error:

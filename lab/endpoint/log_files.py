@@ -113,7 +113,6 @@ class LogFiles:
             await asyncio.sleep(_POLL_S)
 
     def forget(self, endpoint: str) -> None:
-        """Delete an endpoint's streams."""
         shutil.rmtree(self._root / endpoint, ignore_errors=True)
 
     def _paths(self, endpoint: str) -> list[Path]:

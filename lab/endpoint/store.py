@@ -68,7 +68,7 @@ class SqliteStore:
                 remedy="Name a folder that can be written to in LAB_STATE.",
             ) from error
         try:
-            with self._complaints():
+            with self._translated():
                 self._db = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
                 try:
                     self._prepare()
@@ -91,7 +91,6 @@ class SqliteStore:
             return added.rowcount == 1
 
     def resource(self, kind: ResourceKind, name: str) -> Resource | None:
-        """That of exactly that name."""
         with self._reading() as db:
             found = db.execute(
                 "SELECT row FROM resource WHERE kind = ? AND name = ?", (kind, name)
@@ -120,7 +119,6 @@ class SqliteStore:
             return added.rowcount == 1
 
     def endpoint(self, name: str) -> EndpointRecord | None:
-        """The endpoint of exactly that name."""
         with self._reading() as db:
             found = db.execute(
                 "SELECT row FROM endpoint WHERE name = ? COLLATE BINARY", (name,)
@@ -128,7 +126,6 @@ class SqliteStore:
         return None if found is None else self._decode(EndpointRecord, found[0])
 
     def endpoints(self) -> Sequence[EndpointRecord]:
-        """All, in the order in which they were made."""
         return self._all(EndpointRecord, "SELECT row FROM endpoint ORDER BY rowid")
 
     def change_endpoint(
@@ -188,11 +185,9 @@ class SqliteStore:
             db.execute("INSERT OR REPLACE INTO server VALUES (?, ?)", (row.id, to_json(row)))
 
     def servers(self) -> Sequence[ServerRecord]:
-        """All, in the order in which they were added."""
         return self._all(ServerRecord, "SELECT row FROM server ORDER BY rowid")
 
     def delete_server(self, server_id: str) -> None:
-        """Forget it, if there is one."""
         with self.transaction() as db:
             db.execute("DELETE FROM server WHERE id = ?", (server_id,))
 
@@ -202,11 +197,9 @@ class SqliteStore:
             db.execute("INSERT OR REPLACE INTO async VALUES (?, ?)", (row.id, to_json(row)))
 
     def asyncs(self) -> Sequence[AsyncRecord]:
-        """All, in the order in which they were accepted."""
         return self._all(AsyncRecord, "SELECT row FROM async ORDER BY rowid")
 
     def delete_async(self, record_id: str) -> None:
-        """Forget it, if there is one."""
         with self.transaction() as db:
             db.execute("DELETE FROM async WHERE id = ?", (record_id,))
 
@@ -242,17 +235,17 @@ class SqliteStore:
             return from_json(record, text)
         except (ValueError, TypeError, KeyError, AttributeError) as error:
             raise LabError(
-                f"The emulator's state in {self._path} holds a row that makes no sense: {error}.",
+                f"The emulator's state in {self._path} contains a corrupt record: {error}.",
                 remedy=_ANEW,
             ) from error
 
     @contextlib.contextmanager
     def _reading(self) -> Iterator[sqlite3.Connection]:
-        with self._mutex, self._complaints():
+        with self._mutex, self._translated():
             yield self._db
 
     @contextlib.contextmanager
-    def _complaints(self) -> Iterator[None]:
+    def _translated(self) -> Iterator[None]:
         try:
             yield
         except sqlite3.Error as error:

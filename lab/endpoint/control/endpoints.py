@@ -57,11 +57,9 @@ class Endpoints:
         return {"EndpointArn": row.arn}
 
     def describe(self, asked: Mapping[str, Any]) -> Mapping[str, Any]:
-        """All that is known of it."""
         return described(self._context.endpoint(asked["EndpointName"]), context=self._context)
 
     def list(self, asked: Mapping[str, Any]) -> Mapping[str, Any]:
-        """A page of summaries."""
         return page(
             self._context.store.endpoints(),
             asked,

@@ -46,7 +46,6 @@ class Tagging:
         return {"Tags": _as_list(tags)}
 
     def list(self, asked: Mapping[str, Any]) -> Mapping[str, Any]:
-        """A page of a resource's tags."""
         tags = _as_list(self._context.store.tags(self._existing(asked["ResourceArn"])))
         return offset_page("Tags", tags, asked, default=_PAGE)
 

@@ -68,12 +68,10 @@ class EndpointFleet:
     # --- what requests see -------------------------------------------------------------------
 
     def live(self, endpoint: str) -> LiveEndpoint | None:
-        """The endpoint if it takes requests (names are exact)."""
         worker = self._workers.get(endpoint)
         return None if worker is None else worker.site.live
 
     def endpoints(self) -> Sequence[LiveEndpoint]:
-        """All that take requests."""
         sites = (worker.site for worker in self._workers.values())
         return [site.live for site in sites if site.live is not None]
 
@@ -138,7 +136,6 @@ class EndpointFleet:
     # --- the work ----------------------------------------------------------------------------
 
     def reconcile(self, endpoint: str) -> None:
-        """The store holds something new for this endpoint: see to it, in the background."""
         if self._closed:
             return
         worker = self._worker(endpoint)

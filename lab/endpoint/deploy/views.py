@@ -31,7 +31,6 @@ class Deployed:
         return self.pools.get(variant) or self.live.variants[0].pool
 
     async def close(self, *, stop_servers: bool) -> None:
-        """End it at once."""
         await asyncio.gather(
             *(pool.close(stop_servers=stop_servers) for pool in self.pools.values())
         )

@@ -217,11 +217,9 @@ class Counters:
             self._counters[name].labels(endpoint, variant).inc()
 
     def throttled(self, endpoint: str, variant: str) -> None:
-        """One that was turned away."""
         self._count("throttled_invocations", endpoint, variant)
 
     def started(self, endpoint: str, variant: str, setup: Setup) -> None:
-        """A server got ready."""
         self._count("container_starts", endpoint, variant)
         self._times["container_start"].labels(endpoint, variant).observe(setup.total_s)
         phases = self._times["container_start_phase"]
@@ -229,7 +227,6 @@ class Counters:
             phases.labels(endpoint, variant, phase.value).observe(seconds)
 
     def start_failed(self, endpoint: str, variant: str) -> None:
-        """A server did not."""
         self._count("container_start_failures", endpoint, variant)
 
     def replaced(self, endpoint: str, variant: str, *, oom_killed: bool) -> None:

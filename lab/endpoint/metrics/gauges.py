@@ -198,7 +198,6 @@ class Present(Collector):
         return ()
 
     def collect(self) -> Iterator[GaugeMetricFamily | CounterMetricFamily]:
-        """The families, of all endpoints."""
         states = [((row.name, row.status.value), row) for row in self._records()]
         yield from _read(_ENDPOINTS, (*ENDPOINT, "status"), states)
         variants = {

@@ -29,7 +29,6 @@ class BlendedPool:
         return self._old.in_flight + self._new.in_flight
 
     def try_acquire(self) -> Lease | None:
-        """From the one whose turn it is. Raises ``Throttled``."""
         pool = self._draw()
         lease = pool.try_acquire()
         # The caller will wait, and for the pool that was drawn.

@@ -43,7 +43,6 @@ class RealTimePool(BasePool):
 
     @property
     def wanted(self) -> int:
-        """How many there should be."""
         return self._wanted
 
     # --- leases ------------------------------------------------------------------------------

@@ -101,7 +101,6 @@ class Verifier:
 
     @property
     def verifies(self) -> bool:
-        """Whether keys are configured."""
         return bool(self._keys)
 
     def admit(self, request: Signed, *, now: float) -> None:
