@@ -9,7 +9,7 @@ from typing import Final, TypeVar
 from lab.endpoint.clock import Clock
 from lab.endpoint.launch.cold import ColdPlace
 from lab.endpoint.launch.images import ImageResolver, one_line, refusal, too_large
-from lab.endpoint.launch.local import ContainerPlace, LocalPlace
+from lab.endpoint.launch.local import ContainerPlace, LaunchContext, LocalPlace
 from lab.endpoint.launch.model import download_failure
 from lab.endpoint.launch.running import RunningContainers
 from lab.endpoint.launch.start import Launch
@@ -184,27 +184,17 @@ class EngineLauncher:
         )
 
     def _place(self, plan: VariantPlan, server_id: str) -> ContainerPlace:
-        if plan.pull_cold:
-            return ColdPlace(
-                plan,
-                engine=self._engine,
-                images=self._images,
-                objects=self._objects,
-                settings=self._settings,
-                owner=self._owner,
-                cold_image=self._cold_image,
-                folder=self._folder / server_id,
-                within=self._within(),
-            )
-        return LocalPlace(
-            plan,
+        folder = self._folder / server_id
+        context = LaunchContext(
             engine=self._engine,
             images=self._images,
             objects=self._objects,
             settings=self._settings,
-            folder=self._folder / server_id,
             within=self._within(),
         )
+        if plan.pull_cold:
+            return ColdPlace(plan, context, folder, owner=self._owner, cold_image=self._cold_image)
+        return LocalPlace(plan, context, folder)
 
     async def _run(self, start: Launch) -> tuple[Address, Setup]:
         loop = asyncio.get_running_loop()

@@ -180,8 +180,7 @@ class Worker:
         except ObjectError as error:
             self._meter.asynchronous(row.endpoint, "RequestDownloadFailures")
             raise RequestFailed(f"ClientError: Unable to download the input. {error}") from error
-        took = self._clock.monotonic() - began
-        self._meter.asynchronous(row.endpoint, "RequestDownloadLatency", took)
+        self._time(row, "RequestDownloadLatency", began)
         return found
 
     # --- the model ---------------------------------------------------------------------------
@@ -204,7 +203,7 @@ class Worker:
         self, row: AsyncRecord, call: ContainerCall, held: HeldServer
     ) -> ContainerAnswer:
         timeout_s = float(row.request["timeout_s"])
-        container = held.variant.pool.plan.hostname or wording.PRIMARY
+        where = wording.Where.of(self._settings, row.endpoint, held.variant, held.server)
         status = 0
         began = self._clock.monotonic()
         try:
@@ -212,24 +211,15 @@ class Worker:
         except NotSentError:
             raise
         except TimeoutError:
-            message = wording.timed_out(container)
+            message = wording.timed_out(where.container)
         except TransportError:
             message = wording.no_answer(row.endpoint)
         else:
-            took = self._clock.monotonic() - began
-            self._meter.asynchronous(row.endpoint, "ModelLatency", took)
+            self._time(row, "ModelLatency", began)
             status = answer.status
             if 200 <= status < 300:
                 return answer
             message = answer.body[:EXCERPT].decode("utf-8", "replace")
-        where = wording.Where(
-            region=self._settings.region,
-            account=self._settings.account,
-            endpoint=row.endpoint,
-            variant=held.variant.name,
-            server=held.server.id,
-            container=container,
-        )
         error = wording.model_error(where, status=status, message=message)
         raise RequestFailed(f"ClientError: {error.message}")
 
@@ -243,8 +233,7 @@ class Worker:
         except ObjectError as error:
             self._meter.asynchronous(row.endpoint, "ResponseUploadFailures")
             raise RequestFailed(f"ClientError: Unable to upload the result. {error}") from error
-        took = self._clock.monotonic() - began
-        self._meter.asynchronous(row.endpoint, "ResponseUploadLatency", took)
+        self._time(row, "ResponseUploadLatency", began)
 
     async def _put(self, uri: str, data: bytes, kind: str) -> None:
         """Write, waiting out an S3 that is away for a moment: a result took long to come by."""
@@ -273,6 +262,9 @@ class Worker:
                 row, region=self._settings.region, now=now, kind=kind, reason=reason
             )
             _LOG.info("SNS is not emulated. To %s would go: %s", topic, json.dumps(message))
+
+    def _time(self, row: AsyncRecord, event: str, began: float) -> None:
+        self._meter.asynchronous(row.endpoint, event, self._clock.monotonic() - began)
 
     async def _in_thread(self, work: Callable[[], _T]) -> _T:
         return await asyncio.get_running_loop().run_in_executor(self._threads, work)

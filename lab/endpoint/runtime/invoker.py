@@ -342,14 +342,8 @@ class Invoker:
         )
 
     def _where(self, exchange: _Exchange, lease: Lease | None) -> wording.Where:
-        return wording.Where(
-            region=self._settings.region,
-            account=self._settings.account,
-            endpoint=exchange.live.name,
-            variant=exchange.variant.name,
-            server=None if lease is None else lease.server.id,
-            container=exchange.variant.pool.plan.hostname or wording.PRIMARY,
-        )
+        server = None if lease is None else lease.server
+        return wording.Where.of(self._settings, exchange.live.name, exchange.variant, server)
 
     def _model_refused(
         self, exchange: _Exchange, lease: Lease, status: int, body: bytes

@@ -3,8 +3,10 @@
 from dataclasses import dataclass
 from typing import Final
 
+from lab.endpoint.live import LiveVariant, Server
 from lab.endpoint.protocol.errors import ApiError
 from lab.endpoint.protocol.errors import model_error as as_model_error
+from lab.endpoint.settings import EmulatorSettings
 
 PRIMARY: Final = "primary"
 """The name of a model's only container."""
@@ -29,6 +31,19 @@ class Where:
     server: str | None
     """None when it did not come to a server."""
     container: str
+
+    @classmethod
+    def of(
+        cls, settings: EmulatorSettings, endpoint: str, variant: LiveVariant, server: Server | None
+    ) -> "Where":
+        return cls(
+            region=settings.region,
+            account=settings.account,
+            endpoint=endpoint,
+            variant=variant.name,
+            server=None if server is None else server.id,
+            container=variant.pool.plan.hostname or PRIMARY,
+        )
 
     @property
     def log_stream(self) -> str:
