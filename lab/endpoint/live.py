@@ -5,10 +5,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from lab.endpoint.instances import Compute
-from lab.endpoint.records import (
-    EndpointKind,
-    ServerRecord,
-)
+from lab.endpoint.records import EndpointKind, ServerRecord
 from lab.spec import Phase
 
 Address = tuple[str, int]

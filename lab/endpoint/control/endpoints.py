@@ -7,12 +7,7 @@ from typing import Any, Final
 from lab.endpoint.control.context import ControlContext
 from lab.endpoint.control.describe import described
 from lab.endpoint.control.paging import page
-from lab.endpoint.control.rules import (
-    check_deployment,
-    check_quota,
-    check_weights,
-    initial_counts,
-)
+from lab.endpoint.control.rules import check_deployment, check_quota, check_weights, initial_counts
 from lab.endpoint.control.tags import tags_of
 from lab.endpoint.plans import kind_of, shadows_of, stored
 from lab.endpoint.protocol.errors import ApiError, validation_exception

@@ -8,12 +8,7 @@ from typing import Final
 
 from lab.endpoint.deploy.policy import concurrency
 from lab.endpoint.deploy.views import ServerPool
-from lab.endpoint.live import (
-    Launcher,
-    LaunchFailed,
-    Server,
-    VariantPlan,
-)
+from lab.endpoint.live import Launcher, LaunchFailed, Server, VariantPlan
 from lab.endpoint.pools.base import PoolContext
 from lab.endpoint.pools.realtime import RealTimePool
 from lab.endpoint.pools.serverless import ServerlessPool

@@ -31,7 +31,7 @@ class VariantUsage:
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Seen:
+class _Sample:
     vitals: Vitals
     at: float
 
@@ -60,7 +60,7 @@ class Sampler:
         self._interval_s = interval_s
         self._usage: dict[Key, VariantUsage] = {}
         self._kills: dict[Key, int] = {}
-        self._seen: dict[str, _Seen] = {}
+        self._samples: dict[str, _Sample] = {}
         self._task: asyncio.Task[None] | None = None
 
     def usage(self) -> Iterable[tuple[Key, VariantUsage]]:
@@ -73,7 +73,7 @@ class Sampler:
 
     def vitals(self) -> Mapping[str, Vitals]:
         """Each container's by its server, as of the last round."""
-        return {server: seen.vitals for server, seen in self._seen.items()}
+        return {server: sample.vitals for server, sample in self._samples.items()}
 
     async def start(self) -> None:
         self._task = asyncio.create_task(self._run(), name="sampler")
@@ -105,16 +105,16 @@ class Sampler:
         gate = asyncio.Semaphore(_AT_ONCE)
         found = await asyncio.gather(*(self._ask(server, gate) for _, server in servers))
         usage: dict[Key, VariantUsage] = defaultdict(VariantUsage)
-        seen: dict[str, _Seen] = {}
+        samples: dict[str, _Sample] = {}
         for (disk, server), now in zip(servers, found, strict=True):
             if now is not None:
-                seen[server.id] = now
+                samples[server.id] = now
                 key = (server.endpoint, server.variant)
-                self._add(usage[key], key, now, self._seen.get(server.id), disk)
-        self._usage, self._seen = dict(usage), seen
+                self._add(usage[key], key, now, self._samples.get(server.id), disk)
+        self._usage, self._samples = dict(usage), samples
         self._kills = {key: kills for key, kills in self._kills.items() if key[0] in names}
 
-    async def _ask(self, server: Server, gate: asyncio.Semaphore) -> _Seen | None:
+    async def _ask(self, server: Server, gate: asyncio.Semaphore) -> _Sample | None:
         async with gate:
             try:
                 async with asyncio.timeout(_PATIENCE_S):
@@ -122,10 +122,10 @@ class Sampler:
             except Exception as error:  # noqa: BLE001 - it may have gone; others are asked all the same
                 _LOG.debug("No vitals of %s: %s", server.id, error)
                 return None
-        return None if vitals is None else _Seen(vitals=vitals, at=self._clock.monotonic())
+        return None if vitals is None else _Sample(vitals=vitals, at=self._clock.monotonic())
 
     def _add(
-        self, usage: VariantUsage, key: Key, now: _Seen, before: _Seen | None, disk: int | None
+        self, usage: VariantUsage, key: Key, now: _Sample, before: _Sample | None, disk: int | None
     ) -> None:
         vitals = now.vitals
         if vitals.memory_limit_bytes > 0:
