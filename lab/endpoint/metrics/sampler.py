@@ -49,8 +49,8 @@ class Sampler:
         launcher: Launcher,
         store: SqliteStore,
         clock: Clock,
-        keep: Callable[[Collection[str]], None] = lambda _: None,
-        interval_s: float = 5.0,
+        keep: Callable[[Collection[str]], None],
+        interval_s: float,
     ) -> None:
         self._fleet = fleet
         self._launcher = launcher

@@ -47,7 +47,7 @@ class Asked:
 class Scene:
     """The metrics of a fleet, and a sampler of it."""
 
-    def __init__(self, store: SqliteStore, **over: Any) -> None:
+    def __init__(self, store: SqliteStore, keep: Any = None) -> None:
         self.metrics = Metered()
         self.fleet = FakeFleet()
         self.clock = ManualClock()
@@ -59,7 +59,8 @@ class Scene:
             launcher=cast("Launcher", self.launcher),
             store=store,
             clock=self.clock,
-            **over,
+            keep=keep or self.metrics.keep,
+            interval_s=5.0,
         )
         self.metrics.watch(
             fleet=self.fleet,
