@@ -256,17 +256,18 @@ def _failing(shape: Any, value: Any, *, whole: bool = False) -> list[str]:
     """
     if shape.type_name in {"structure", "list", "map"} and not whole:
         return []
-    return [what for what, holds in _constraints(shape) if not holds(value)]
+    return [what for what, holds in constraints(shape) if not holds(value)]
 
 
 def _all_of(shape: Any) -> str:
-    return f"[{', '.join(what for what, _ in _constraints(shape))}]"
+    return f"[{', '.join(what for what, _ in constraints(shape))}]"
 
 
 Constraint = tuple[str, Callable[[Any], bool]]
 
 
-def _constraints(shape: Any) -> Sequence[Constraint]:
+def constraints(shape: Any) -> Sequence[Constraint]:
+    """Those on the value itself, in AWS's order and words; read off the model once."""
     known: list[Constraint] | None = shape.__dict__.get("_lab_constraints")
     if known is None:
         known = shape.__dict__["_lab_constraints"] = list(_compiled(shape))
@@ -279,20 +280,19 @@ def _compiled(shape: Any) -> list[Constraint]:
     found: list[Constraint] = []
     if kind in {"structure", "blob", "boolean", "timestamp"}:
         return found
-    by_value = kind in {"integer", "long", "float", "double"}
-    noun = "value" if by_value else "length"
-    measure: Callable[[Any], Any] = (lambda value: value) if by_value else len
-    if (most := limits.get("max")) is not None:
-        found.append(
-            (f"Member must have {noun} less than or equal to {most}", lambda v: measure(v) <= most)
+    most, least = limits.get("max"), limits.get("min")
+    if kind in {"integer", "long", "float", "double"}:
+        bounds = (("less", most, lambda v: v <= most), ("greater", least, lambda v: v >= least))
+        noun = "value"
+    else:
+        bounds = (
+            ("less", most, lambda v: len(v) <= most),
+            ("greater", least, lambda v: len(v) >= least),
         )
-    if (least := limits.get("min")) is not None:
-        found.append(
-            (
-                f"Member must have {noun} greater than or equal to {least}",
-                lambda v: measure(v) >= least,
-            )
-        )
+        noun = "length"
+    for than, bound, holds in bounds:
+        if bound is not None:
+            found.append((f"Member must have {noun} {than} than or equal to {bound}", holds))
     if (pattern := limits.get("pattern")) is not None and (matches := matcher(pattern)):
         what = f"Member must satisfy regular expression pattern: {pattern}"
         found.append((what, matches))

@@ -207,7 +207,8 @@ class Invoker:
         target = request.headers.get("x-amzn-sagemaker-target-variant")
         variant = routing.choose(live, target, self._rng)
         call = ContainerCall(body=request.body, headers=_picked(request.headers, forwarded))
-        self._copy_to_shadows(live, variant, call)
+        if live.shadows:
+            self._copy_to_shadows(live, variant, call)
         return _Exchange(request=request, live=live, variant=variant, call=call)
 
     def _not_live(self, name: str) -> ApiError:
