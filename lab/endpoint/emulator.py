@@ -17,11 +17,11 @@ from lab.endpoint.launch.launcher import EngineLauncher
 from lab.endpoint.live import Launcher, LiveVariant
 from lab.endpoint.log_files import LogFiles
 from lab.endpoint.metrics.counters import Counters
-from lab.endpoint.metrics.discovery import Discovery
 from lab.endpoint.metrics.sampler import Sampler
 from lab.endpoint.plans import plans_of
 from lab.endpoint.pools.serverless import ServerlessPool
 from lab.endpoint.runtime.async_queue import AsyncInference
+from lab.endpoint.runtime.async_worker import AsyncContext
 from lab.endpoint.runtime.capture import S3Capture
 from lab.endpoint.runtime.invoker import Invoker
 from lab.endpoint.s3 import S3Objects
@@ -49,7 +49,6 @@ class Emulator:
     capture: S3Capture
     transport: Transport
     sampler: Sampler
-    discovery: Discovery
     logs: LogFiles
 
     async def start(self) -> None:
@@ -175,13 +174,15 @@ def compose(  # noqa: PLR0913 - all keyword-only
         plans=partial(plans_of, store=store, settings=settings, machine=machine),
     )
     asynchronous = AsyncInference(
-        store=store,
-        fleet=fleet,
-        transport=transport,
-        objects=objects,
-        meter=metrics,
-        clock=clock,
-        settings=settings,
+        AsyncContext(
+            store=store,
+            fleet=fleet,
+            transport=transport,
+            objects=objects,
+            meter=metrics,
+            clock=clock,
+            settings=settings,
+        )
     )
     capture = S3Capture(objects=objects, clock=clock)
     sampler = Sampler(
@@ -222,6 +223,5 @@ def compose(  # noqa: PLR0913 - all keyword-only
         capture=capture,
         transport=transport,
         sampler=sampler,
-        discovery=Discovery(fleet=fleet, store=store),
         logs=logs,
     )

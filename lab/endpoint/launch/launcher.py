@@ -123,10 +123,7 @@ class EngineLauncher:
         return server
 
     async def stop(self, server: Server, *, grace_s: float = 30.0) -> None:
-        """SIGTERM, SIGKILL after ``grace_s``, then gone. No error if it is gone already.
-
-        Raises ``EngineError`` when the engine does not remove it: to be called again.
-        """
+        """Raises ``EngineError`` when the engine does not remove it: to be called again."""
         await self._in(self._stops, lambda: self._running.stop(server.id, grace_s))
 
     async def sweep(self, keep: Sequence[str]) -> None:

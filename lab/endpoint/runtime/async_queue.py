@@ -13,9 +13,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from itertools import islice
 
-from lab.endpoint.clock import Clock
 from lab.endpoint.live import (
-    Fleet,
     LaunchFailed,
     Lease,
     LiveEndpoint,
@@ -23,16 +21,11 @@ from lab.endpoint.live import (
     NotReady,
     Throttled,
 )
-from lab.endpoint.metrics.counters import Counters
 from lab.endpoint.metrics.gauges import Backlog
 from lab.endpoint.protocol.errors import validation_error
 from lab.endpoint.records import AsyncRecord, EndpointKind
 from lab.endpoint.runtime import async_request, routing
-from lab.endpoint.runtime.async_worker import HeldServer, RequestFailed, Worker
-from lab.endpoint.s3 import S3Objects
-from lab.endpoint.settings import EmulatorSettings
-from lab.endpoint.store import SqliteStore
-from lab.endpoint.transport import Transport
+from lab.endpoint.runtime.async_worker import AsyncContext, HeldServer, RequestFailed, Worker
 
 _LOG = logging.getLogger(__name__)
 
@@ -73,32 +66,14 @@ class _Queue:
 class AsyncInference:
     """Accepts, remembers and processes asynchronous invocations."""
 
-    def __init__(
-        self,
-        *,
-        store: SqliteStore,
-        fleet: Fleet,
-        transport: Transport,
-        objects: S3Objects,
-        meter: Counters,
-        clock: Clock,
-        settings: EmulatorSettings,
-    ) -> None:
-        self._store = store
-        self._fleet = fleet
-        self._meter = meter
-        self._clock = clock
-        self._settings = settings
+    def __init__(self, context: AsyncContext) -> None:
+        self._store = context.store
+        self._fleet = context.fleet
+        self._meter = context.meter
+        self._clock = context.clock
+        self._settings = context.settings
         self._rng = random.Random()
-        self._worker = Worker(
-            store=store,
-            live=fleet.live,
-            transport=transport,
-            objects=objects,
-            meter=meter,
-            clock=clock,
-            settings=settings,
-        )
+        self._worker = Worker(context)
         self._queues: dict[str, _Queue] = {}
         self._tasks: dict[asyncio.Task[None], tuple[_Queue, AsyncRecord]] = {}
         self._recovered: set[str] = set()

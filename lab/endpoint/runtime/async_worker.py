@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any, Final, TypeVar
 
 from lab.endpoint.clock import Clock
-from lab.endpoint.live import LiveEndpoint, LiveVariant, Server
+from lab.endpoint.live import Fleet, LiveEndpoint, LiveVariant, Server
 from lab.endpoint.metrics.counters import Counters
 from lab.endpoint.records import AsyncRecord
 from lab.endpoint.runtime import async_request, wording
@@ -62,27 +62,30 @@ AcquireServer = Callable[[], AbstractAsyncContextManager[HeldServer]]
 """Waits for a server with room. Raises ``RequestFailed`` when it is not worth waiting for."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class AsyncContext:
+    """What asynchronous inference works with."""
+
+    store: SqliteStore
+    fleet: Fleet
+    transport: Transport
+    objects: S3Objects
+    meter: Counters
+    clock: Clock
+    settings: EmulatorSettings
+
+
 class Worker:
     """Sees requests through to their ends. What it could not foresee stays in the store."""
 
-    def __init__(
-        self,
-        *,
-        store: SqliteStore,
-        live: Callable[[str], LiveEndpoint | None],
-        transport: Transport,
-        objects: S3Objects,
-        meter: Counters,
-        clock: Clock,
-        settings: EmulatorSettings,
-    ) -> None:
-        self._store = store
-        self._live = live
-        self._transport = transport
-        self._objects = objects
-        self._meter = meter
-        self._clock = clock
-        self._settings = settings
+    def __init__(self, context: AsyncContext) -> None:
+        self._fleet = context.fleet
+        self._store = context.store
+        self._transport = context.transport
+        self._objects = context.objects
+        self._meter = context.meter
+        self._clock = context.clock
+        self._settings = context.settings
         self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="async-s3")
         self._one_large = asyncio.Lock()
 
@@ -256,7 +259,7 @@ class Worker:
         self, row: AsyncRecord, now: float, *, kind: str = "", reason: str | None = None
     ) -> None:
         """There is no SNS here: say in the log what would have been published."""
-        topic = async_request.topic(self._live(row.endpoint), failed=reason is not None)
+        topic = async_request.topic(self._fleet.live(row.endpoint), failed=reason is not None)
         if topic:
             message: Any = async_request.notice(
                 row, region=self._settings.region, now=now, kind=kind, reason=reason

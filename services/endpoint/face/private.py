@@ -11,6 +11,7 @@ from fastapi.responses import JSONResponse, PlainTextResponse, StreamingResponse
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
 
 from lab.endpoint.emulator import Emulator
+from lab.endpoint.metrics.discovery import targets as scrape_targets
 
 _MOST_LINES: Final = 100_000
 _NAME: Final = re.compile(r"[a-zA-Z0-9](-*[a-zA-Z0-9]){0,62}")
@@ -35,7 +36,7 @@ def private_router(
 
     @router.get("/_lab/targets")
     async def targets() -> Response:
-        return JSONResponse(emulator.discovery.targets())
+        return JSONResponse(scrape_targets(emulator.fleet, emulator.store))
 
     @router.get("/_lab/endpoints/{name}/logs")
     async def logs(

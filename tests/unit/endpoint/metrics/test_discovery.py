@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from lab.endpoint.live import LiveVariant
-from lab.endpoint.metrics.discovery import Discovery
+from lab.endpoint.metrics.discovery import targets
 from lab.endpoint.records import EndpointKind, Origin, Resource
 from lab.endpoint.store import SqliteStore
 from tests.unit.endpoint.standins import FakeFleet, FakePool, add_endpoint, live, plan, server
@@ -34,7 +34,7 @@ def test_every_container_is_a_target_with_its_model(fleet: FakeFleet, store: Sql
             ShadowProductionVariants=[{"VariantName": "w", "ModelName": "m2"}],
         ),
     )
-    found = Discovery(fleet=fleet, store=store).targets()
+    found = targets(fleet, store)
     assert found == [
         {
             "targets": [address],
@@ -59,14 +59,14 @@ def test_an_endpoint_whose_configuration_was_deleted_is_still_found(
 ) -> None:
     fleet.add(live())
     row = add_endpoint(store, "e")
-    (found,) = Discovery(fleet=fleet, store=store).targets()
+    (found,) = targets(fleet, store)
     assert found["labels"]["model"] == ""
     variants = {"ProductionVariants": [{"VariantName": "v", "ModelName": "m"}]}
     origins = {row.config_name: Origin(config=config(**variants), models={}, tags={})}
     store.change_endpoint("e", lambda row: replace(row, origins=origins))
-    (found,) = Discovery(fleet=fleet, store=store).targets()
+    (found,) = targets(fleet, store)
     assert found["labels"]["model"] == "m"
 
 
 def test_without_endpoints_the_document_is_empty(fleet: FakeFleet, store: SqliteStore) -> None:
-    assert Discovery(fleet=fleet, store=store).targets() == []
+    assert targets(fleet, store) == []

@@ -16,6 +16,7 @@ from lab.endpoint.protocol.errors import ApiError
 from lab.endpoint.records import EndpointKind
 from lab.endpoint.runtime import async_worker
 from lab.endpoint.runtime.async_queue import AcceptedReply, AsyncInference
+from lab.endpoint.runtime.async_worker import AsyncContext
 from lab.endpoint.s3 import ObjectError, S3Objects
 from lab.endpoint.settings import EmulatorSettings
 from lab.endpoint.store import SqliteStore
@@ -56,7 +57,7 @@ class World:
         self.queue = self.made()
 
     def made(self, objects: S3Objects | None = None) -> AsyncInference:
-        return AsyncInference(
+        context = AsyncContext(
             store=self.store,
             fleet=self.fleet,
             transport=self.transport,
@@ -65,6 +66,7 @@ class World:
             clock=self.clock,
             settings=self.settings,
         )
+        return AsyncInference(context)
 
     async def accept(self, body: bytes = b"", **headers: str) -> AcceptedReply:
         named = {PREFIX + name.replace("_", "-"): value for name, value in headers.items()}
