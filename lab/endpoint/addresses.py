@@ -17,10 +17,7 @@ from lab.runfiles import write_whole
 FILE: Final = "stack.json"
 """In the state folder: the addresses that `lab up` gave the stack."""
 
-
 SAGEMAKER: Final = "AWS_ENDPOINT_URL_SAGEMAKER"
-
-
 S3: Final = "AWS_ENDPOINT_URL_S3"
 
 
@@ -73,6 +70,6 @@ def checked(url: str, variable: str) -> None:
         good = False
     if not good:
         raise UsageError(
-            f"{url!r} is no address of a server ({variable}).",
+            f"{url!r} is not a valid server URL ({variable}).",
             remedy=f"Set {variable} like http://127.0.0.1:9000, or unset it.",
         )

@@ -48,7 +48,6 @@ class EmulatorClient:
         )
 
     def close(self) -> None:
-        """Let go of the connections."""
         self._http.close()
         for client in self._made.values():
             client.close()
@@ -119,7 +118,6 @@ class EmulatorClient:
     # --- what only the lab has -------------------------------------------------------------------
 
     def healthy(self) -> bool:
-        """Whether the emulator answers."""
         try:
             return self._http.get("/_lab/health", timeout=_CONNECT_S).is_success
         except httpx.HTTPError:
@@ -141,10 +139,8 @@ class EmulatorClient:
             yield from answer.iter_lines()
 
     def servers(self, endpoint: str) -> Sequence[Mapping[str, Any]]:
-        found = self._private("GET", f"/_lab/endpoints/{endpoint}/servers").json()
-        rows: Sequence[Mapping[str, Any]] = (
-            found["servers"] if isinstance(found, Mapping) else found
-        )
+        path = f"/_lab/endpoints/{endpoint}/servers"
+        rows: Sequence[Mapping[str, Any]] = self._private("GET", path).json()
         return rows
 
     def scale_to_zero(self, endpoint: str) -> None:
@@ -198,7 +194,9 @@ class EmulatorClient:
     def _make(self, service: str) -> Any:
         if service == "s3":
             checked(self.addresses.s3, S3)
-        session = boto3.Session(botocore_session=_session(), **_keys(service, self._env))
+        # Without the user's profile: a look-alike needs none, and a missing one must not matter.
+        bare = botocore.session.Session(session_vars={"profile": (None, None, None, None)})
+        session = boto3.Session(botocore_session=bare, **_keys(service, self._env))
         return session.client(
             service,
             endpoint_url=self.addresses.s3 if service == "s3" else self.addresses.sagemaker,
@@ -218,11 +216,6 @@ class EmulatorClient:
         )
 
 
-def _session() -> Any:
-    """Without the user's profile: a look-alike needs none, and a missing one must not matter."""
-    return botocore.session.Session(session_vars={"profile": (None, None, None, None)})
-
-
 def _keys(service: str, env: Mapping[str, str]) -> Mapping[str, str]:
     """The key that the emulator checks, if it was given one; else the user's, else any."""
     emulator = ("LAB_ACCESS_KEY_ID", "LAB_SECRET_ACCESS_KEY")
@@ -240,12 +233,12 @@ def _translated(operation: str) -> Iterator[None]:
     try:
         yield
     except ClientError as error:
-        said = error.response.get("Error", {})
-        what = f"{operation}: {said.get('Code')}: {said.get('Message')}"
+        details = error.response.get("Error", {})
+        what = f"{operation}: {details.get('Code')}: {details.get('Message')}"
         original = error.response.get("OriginalMessage")
         raise EndpointError(
             f"{what}\n{original}" if original else what,
-            code=str(said.get("Code", "")),
+            code=str(details.get("Code", "")),
             model_status=error.response.get("OriginalStatusCode"),
         ) from error
     except BotoCoreError as error:

@@ -22,11 +22,9 @@ class SystemClock:
     """The machine's own."""
 
     def time(self) -> float:
-        """Seconds since the epoch."""
         return time.time()
 
     def monotonic(self) -> float:
-        """Seconds from an arbitrary beginning."""
         return time.monotonic()
 
     async def sleep(self, seconds: float) -> None:

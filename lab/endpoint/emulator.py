@@ -4,39 +4,34 @@ import asyncio
 import random
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol, cast, runtime_checkable
+from functools import partial
+from typing import Any
 
 from prometheus_client import CollectorRegistry
 
 from lab.endpoint.clock import Clock, SystemClock
 from lab.endpoint.control.operations import Control
 from lab.endpoint.deploy.fleet import EndpointFleet
+from lab.endpoint.instances import Machine
 from lab.endpoint.launch.launcher import EngineLauncher
-from lab.endpoint.live import Fleet, Launcher, LiveVariant
+from lab.endpoint.live import Launcher, LiveVariant
 from lab.endpoint.log_files import LogFiles
 from lab.endpoint.metrics.counters import Counters
-from lab.endpoint.metrics.discovery import Discovery
 from lab.endpoint.metrics.sampler import Sampler
-from lab.endpoint.plans import Machine
-from lab.endpoint.protocol.shapes import Shapes
+from lab.endpoint.plans import plans_of
+from lab.endpoint.pools.serverless import ServerlessPool
 from lab.endpoint.runtime.async_queue import AsyncInference
+from lab.endpoint.runtime.async_worker import AsyncContext
 from lab.endpoint.runtime.capture import S3Capture
 from lab.endpoint.runtime.invoker import Invoker
-from lab.endpoint.s3 import Objects, S3Objects
+from lab.endpoint.s3 import S3Objects
 from lab.endpoint.settings import EmulatorSettings
-from lab.endpoint.store import SqliteStore, Store
+from lab.endpoint.store import SqliteStore
 from lab.endpoint.transport import Transport
 from lab.engine.api import Engine
 
 STORE_FILE = "emulator.sqlite3"
 LOGS_FOLDER = "logs"
-
-
-@runtime_checkable
-class _ScalesToZero(Protocol):
-    """A pool that can let go of its idle servers."""
-
-    async def scale_to_zero(self) -> int: ...
 
 
 @dataclass(kw_only=True)
@@ -45,16 +40,15 @@ class Emulator:
 
     settings: EmulatorSettings
     clock: Clock
-    store: Store
+    store: SqliteStore
     launcher: Launcher
-    fleet: Fleet
+    fleet: EndpointFleet
     control: Control
     invoker: Invoker
     asynchronous: AsyncInference
     capture: S3Capture
     transport: Transport
     sampler: Sampler
-    discovery: Discovery
     logs: LogFiles
 
     async def start(self) -> None:
@@ -112,12 +106,12 @@ class Emulator:
     async def scale_to_zero(self, endpoint: str) -> int:
         """Stop the idle containers of a serverless endpoint, so that the next start is cold."""
         pools = [one.pool for one in self._variants(endpoint)]
-        emptied = [cast("_ScalesToZero", pool) for pool in pools if isinstance(pool, _ScalesToZero)]
-        return sum(await asyncio.gather(*(pool.scale_to_zero() for pool in emptied)))
+        emptied = [pool.scale_to_zero() for pool in pools if isinstance(pool, ServerlessPool)]
+        return sum(await asyncio.gather(*emptied))
 
     def _variants(self, endpoint: str) -> Sequence[LiveVariant]:
         live = self.fleet.live(endpoint)
-        return () if live is None else (*live.variants, *live.shadows)
+        return () if live is None else live.all
 
 
 def assemble(
@@ -162,7 +156,7 @@ def compose(  # noqa: PLR0913 - all keyword-only
     settings: EmulatorSettings,
     clock: Clock,
     store: SqliteStore,
-    objects: Objects,
+    objects: S3Objects,
     logs: LogFiles,
     launcher: Launcher,
     machine: Machine,
@@ -177,16 +171,18 @@ def compose(  # noqa: PLR0913 - all keyword-only
         clock=clock,
         meter=metrics,
         settings=settings,
-        machine=machine,
+        plans=partial(plans_of, store=store, settings=settings, machine=machine),
     )
     asynchronous = AsyncInference(
-        store=store,
-        fleet=fleet,
-        transport=transport,
-        objects=objects,
-        meter=metrics,
-        clock=clock,
-        settings=settings,
+        AsyncContext(
+            store=store,
+            fleet=fleet,
+            transport=transport,
+            objects=objects,
+            meter=metrics,
+            clock=clock,
+            settings=settings,
+        )
     )
     capture = S3Capture(objects=objects, clock=clock)
     sampler = Sampler(
@@ -198,11 +194,7 @@ def compose(  # noqa: PLR0913 - all keyword-only
         interval_s=settings.ping_interval_s,
     )
     metrics.watch(
-        fleet=fleet,
-        usages=sampler,
-        backlogs=asynchronous,
-        examined=sampler,
-        records=store.endpoints,
+        fleet=fleet, sampler=sampler, backlogs=asynchronous.backlogs, records=store.endpoints
     )
     return Emulator(
         settings=settings,
@@ -213,7 +205,6 @@ def compose(  # noqa: PLR0913 - all keyword-only
         control=Control(
             store=store,
             fleet=fleet,
-            shapes=Shapes(),
             clock=clock,
             settings=settings,
             machine=machine,
@@ -232,6 +223,5 @@ def compose(  # noqa: PLR0913 - all keyword-only
         capture=capture,
         transport=transport,
         sampler=sampler,
-        discovery=Discovery(fleet=fleet, store=store),
         logs=logs,
     )

@@ -2,6 +2,7 @@
 
 import csv
 import functools
+from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib import resources
 from typing import Final
@@ -115,46 +116,40 @@ def instance_note(name: str, machine: Machine) -> str | None:
         return f"{name} is not in the lab's table of instance types: run without limits."
     if known.accelerator:
         return f"{name} has an accelerator ({known.accelerator}), which the lab does not emulate."
-    short = []
-    if machine.cpus < known.vcpus:
-        short.append(f"{machine.cpus} of {known.vcpus} vCPU")
-    if machine.memory_bytes < known.memory_bytes:
-        have, want = _gib(machine.memory_bytes), _gib(known.memory_bytes)
-        short.append(f"{have} of {want} memory")
-    said = []
+    notes = []
     if machine.platform not in {None, known.platform}:
-        said.append(
+        notes.append(
             f"{name} has {known.processor} processors, which this machine emulates: how long "
             "anything takes says nothing of real ones."
         )
-    if short:
-        said.append(
-            f"This machine is smaller than an {name}: the container gets {' and '.join(short)}."
-        )
-    return " ".join(said) or None
+    notes += _smaller(machine, f"an {name}", f"{known.vcpus}", known.vcpus, known.memory_bytes)
+    return " ".join(notes) or None
 
 
 def serverless_note(memory_mb: int, machine: Machine) -> str | None:
     """The same for a memory tier of serverless inference."""
-    share = memory_mb / MB_PER_VCPU
-    short = []
-    if machine.cpus < share:
-        short.append(f"{machine.cpus} of {share:.2f} vCPU")
-    if machine.memory_bytes < memory_mb * _MIB:
-        have, want = _gib(machine.memory_bytes), _gib(memory_mb * _MIB)
-        short.append(f"{have} of {want} memory")
-    said = []
+    notes = []
     if machine.platform is Platform.ARM64:
-        said.append(
+        notes.append(
             "AWS documents x86-64 images only for serverless endpoints; that the lab runs an arm64 "
             "one, on this arm64 machine, does not say that AWS would."
         )
+    share = memory_mb / MB_PER_VCPU
+    notes += _smaller(machine, f"the {memory_mb} MB tier", f"{share:.2f}", share, memory_mb * _MIB)
+    return " ".join(notes) or None
+
+
+def _smaller(
+    machine: Machine, than: str, share: str, vcpus: float, memory_bytes: int
+) -> Iterator[str]:
+    short = []
+    if machine.cpus < vcpus:
+        short.append(f"{machine.cpus} of {share} vCPU")
+    if machine.memory_bytes < memory_bytes:
+        short.append(f"{_gib(machine.memory_bytes)} of {_gib(memory_bytes)} memory")
     if short:
-        said.append(
-            f"This machine is smaller than the {memory_mb} MB tier: the container gets "
-            f"{' and '.join(short)}."
-        )
-    return " ".join(said) or None
+        parts = " and ".join(short)
+        yield f"This machine is smaller than {than}: the container gets {parts}."
 
 
 def _gib(count: int) -> str:

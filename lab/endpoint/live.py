@@ -5,10 +5,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from lab.endpoint.instances import Compute
-from lab.endpoint.records import (
-    EndpointKind,
-    ServerRecord,
-)
+from lab.endpoint.records import EndpointKind, ServerRecord
 from lab.spec import Phase
 
 Address = tuple[str, int]
@@ -83,13 +80,9 @@ class Server:
 class LaunchFailed(Exception):  # noqa: N818 - an outcome
     """A container did not get ready; ``reason`` says why in one message, log lines included."""
 
-    def __init__(
-        self, reason: str, *, exit_code: int | None = None, oom_killed: bool = False
-    ) -> None:
+    def __init__(self, reason: str) -> None:
         super().__init__(reason)
         self.reason = reason
-        self.exit_code = exit_code
-        self.oom_killed = oom_killed
 
 
 @dataclass(frozen=True)
@@ -217,12 +210,14 @@ class LiveEndpoint:
     asynchronous: Mapping[str, Any] | None = None
     """``AsyncInferenceConfig``."""
 
+    @property
+    def all(self) -> Sequence[LiveVariant]:
+        """The production variants, then the shadows."""
+        return (*self.variants, *self.shadows)
+
 
 class Fleet(Protocol):
-    """All endpoints' servers, and the work of bringing them to what is wanted."""
-
-    async def start(self) -> None:
-        """Adopt or remove what an earlier life left, go on with what was under way."""
+    """All endpoints' servers, as far as requests, metrics and the control plane know them."""
 
     def reconcile(self, endpoint: str) -> None:
         """The store holds something new for this endpoint: see to it, in the background."""
@@ -232,6 +227,3 @@ class Fleet(Protocol):
 
     def endpoints(self) -> Sequence[LiveEndpoint]:
         """All that take requests, for metrics and discovery."""
-
-    async def close(self, *, stop_servers: bool) -> None:
-        """End the background work; stop the containers or leave them to the next life."""

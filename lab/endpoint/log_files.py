@@ -113,7 +113,6 @@ class LogFiles:
             await asyncio.sleep(_POLL_S)
 
     def forget(self, endpoint: str) -> None:
-        """Delete an endpoint's streams."""
         shutil.rmtree(self._root / endpoint, ignore_errors=True)
 
     def _paths(self, endpoint: str) -> list[Path]:
@@ -133,8 +132,8 @@ class _Reader:
         self._inode: int | None = None
         if at_end:
             with suppress(OSError):
-                seen = path.stat()
-                self._at, self._inode = seen.st_size, seen.st_ino
+                stat = path.stat()
+                self._at, self._inode = stat.st_size, stat.st_ino
 
     def read(self) -> list[str]:
         lines: list[str] = []

@@ -1,7 +1,6 @@
 """From an endpoint configuration and its models to what starting its containers takes."""
 
-import dataclasses
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from lab.endpoint.instances import (
@@ -13,31 +12,16 @@ from lab.endpoint.instances import (
     table,
 )
 from lab.endpoint.live import LaunchFailed, VariantPlan
-from lab.endpoint.records import Body, EndpointKind, EndpointRecord, Resource
+from lab.endpoint.records import Body, EndpointKind, EndpointRecord, Origin, Resource
 from lab.endpoint.settings import EmulatorSettings
-from lab.endpoint.store import Store
-
-__all__ = [
-    "PULL_TAG",
-    "Machine",
-    "kind_of",
-    "notes",
-    "origin",
-    "origin_config",
-    "plans_of",
-    "sources",
-    "variant_plans",
-]
+from lab.endpoint.store import SqliteStore
 
 PULL_TAG: Final = "inference-lab:pull"
 """On an endpoint configuration: ``cold`` pulls the image too, on a machine that never saw it."""
 
-_NO_TAGS: Final[Mapping[str, str]] = {}
 _NOWHERE: Final = "The lab does not emulate this; on SageMaker it may work."
 _DOWNLOAD_TIMEOUT_S: Final = 3600.0
 """``ModelDataDownloadTimeoutInSeconds`` unless it is given: the longest that may be."""
-
-Models = Callable[[str], Resource | None]
 
 
 def kind_of(config: Body) -> EndpointKind:
@@ -49,44 +33,45 @@ def kind_of(config: Body) -> EndpointKind:
     return EndpointKind.REAL_TIME
 
 
-def variant_plans(
-    config: Resource,
-    models: Models,
-    *,
-    endpoint: str,
-    settings: EmulatorSettings,
-    machine: Machine,
-    tags: Mapping[str, str] = _NO_TAGS,
-) -> Sequence[VariantPlan]:
-    """A plan for each production variant, then for each shadow.
+def variants_of(config: Body) -> Sequence[Mapping[str, Any]]:
+    """The production variants, then the shadows."""
+    return (*config["ProductionVariants"], *shadows_of(config))
 
-    ``tags`` are the configuration's. Raises ``LaunchFailed`` for what cannot be emulated, and
-    for a model that is gone.
+
+def shadows_of(config: Body) -> Sequence[Mapping[str, Any]]:
+    """The shadow variants."""
+    shadows: Sequence[Mapping[str, Any]] = config.get("ShadowProductionVariants", ())
+    return shadows
+
+
+def stored(config: Resource, store: SqliteStore) -> Origin:
+    """A configuration and all that it names, as they are in the store now."""
+    names = [variant["ModelName"] for variant in variants_of(config.body) if "ModelName" in variant]
+    models = {name: store.resource("model", name) for name in names}
+    return Origin(
+        config=config,
+        models={name: model for name, model in models.items() if model is not None},
+        tags=store.tags(config.arn),
+    )
+
+
+def origin(record: EndpointRecord, config_name: str, store: SqliteStore) -> Origin | None:
+    """One of an endpoint's configurations, as it was when the endpoint was told to use it.
+
+    The store's for an endpoint that does not know: an older version of the lab has made it.
     """
-    body = config.body
-    cold = tags.get(PULL_TAG) == "cold"
-    production = [(variant, False) for variant in body["ProductionVariants"]]
-    shadows = [(variant, True) for variant in body.get("ShadowProductionVariants", ())]
-    return [
-        _plan(
-            variant,
-            shadow=shadow,
-            config=body,
-            models=models,
-            endpoint=endpoint,
-            settings=settings,
-            machine=machine,
-            cold=cold,
-        )
-        for variant, shadow in (*production, *shadows)
-    ]
+    known = record.origins.get(config_name)
+    if known is not None:
+        return known
+    config = store.resource("config", config_name)
+    return None if config is None else stored(config, store)
 
 
 def plans_of(
     record: EndpointRecord,
     config_name: str,
     *,
-    store: Store,
+    store: SqliteStore,
     settings: EmulatorSettings,
     machine: Machine,
 ) -> tuple[Resource, Sequence[VariantPlan]]:
@@ -94,59 +79,38 @@ def plans_of(
 
     Raises ``LaunchFailed`` as ``variant_plans`` does.
     """
-    config, models, tags = sources(record, config_name, store=store)
-    return config, variant_plans(
-        config, models, endpoint=record.name, settings=settings, machine=machine, tags=tags
-    )
-
-
-def sources(
-    record: EndpointRecord, config_name: str, *, store: Store
-) -> tuple[Resource, Models, Mapping[str, str]]:
-    """One of an endpoint's configurations, where to find its models, and its tags.
-
-    As they were when the endpoint was told to use them. Raises ``LaunchFailed`` for a
-    configuration that the endpoint does not know and the store has not either.
-    """
-    known = record.origins.get(config_name)
-    if known is not None:
-        rows: Mapping[str, Resource] = {
-            name: Resource(**row) for name, row in known["models"].items()
-        }
-
-        def find(name: str) -> Resource | None:
-            return rows.get(name)
-
-        return Resource(**known["config"]), find, known["tags"]
-    found = store.config(config_name)
+    found = origin(record, config_name, store)
     if found is None:
         raise LaunchFailed(f'The endpoint configuration "{config_name}" was deleted.')
-    return found, store.model, store.tags(found.arn)
+    plans = variant_plans(found, endpoint=record.name, settings=settings, machine=machine)
+    return found.config, plans
 
 
-def origin(config: Resource, models: Models, tags: Mapping[str, str]) -> Body:
-    """A configuration and all that it names, as an entry of ``EndpointRecord.origins``."""
-    names = [variant["ModelName"] for variant in _variants(config.body) if "ModelName" in variant]
-    found = {name: models(name) for name in names}
-    return {
-        "config": dataclasses.asdict(config),
-        "models": {
-            name: dataclasses.asdict(model) for name, model in found.items() if model is not None
-        },
-        "tags": dict(tags),
-    }
+def variant_plans(
+    origin: Origin, *, endpoint: str, settings: EmulatorSettings, machine: Machine
+) -> Sequence[VariantPlan]:
+    """A plan for each production variant, then for each shadow.
 
-
-def origin_config(record: EndpointRecord, config_name: str) -> Body | None:
-    """One of an endpoint's configurations, as it was when the endpoint was told to use it."""
-    known = record.origins.get(config_name)
-    return None if known is None else known["config"]["body"]
+    Raises ``LaunchFailed`` for what cannot be emulated, and for a model that is gone.
+    """
+    config = origin.config.body
+    return [
+        _plan(
+            variant,
+            shadow=variant in shadows_of(config),
+            origin=origin,
+            endpoint=endpoint,
+            settings=settings,
+            machine=machine,
+        )
+        for variant in variants_of(config)
+    ]
 
 
 def notes(config: Body, machine: Machine) -> Mapping[str, str]:
-    """By variant, what its containers have not on this machine that they have on SageMaker."""
+    """By variant, the limits SageMaker enforces and this machine does not."""
     found = {}
-    for variant in _variants(config):
+    for variant in variants_of(config):
         note = None
         if serverless := variant.get("ServerlessConfig"):
             note = serverless_note(serverless["MemorySizeInMB"], machine)
@@ -157,23 +121,17 @@ def notes(config: Body, machine: Machine) -> Mapping[str, str]:
     return found
 
 
-def _variants(config: Body) -> Sequence[Mapping[str, Any]]:
-    return (*config["ProductionVariants"], *config.get("ShadowProductionVariants", ()))
-
-
 def _plan(
     variant: Mapping[str, Any],
     *,
     shadow: bool,
-    config: Body,
-    models: Models,
+    origin: Origin,
     endpoint: str,
     settings: EmulatorSettings,
     machine: Machine,
-    cold: bool,
 ) -> VariantPlan:
-    name = variant["VariantName"]
-    model = _model(name, variant, models)
+    name, config = variant["VariantName"], origin.config.body
+    model = _model(name, variant, origin.models)
     container = _container(name, model.body)
     data, compressed = _data(name, container)
     serverless = variant.get("ServerlessConfig")
@@ -210,7 +168,7 @@ def _plan(
         routing=variant.get("RoutingConfig", {}).get(
             "RoutingStrategy", "LEAST_OUTSTANDING_REQUESTS"
         ),
-        pull_cold=cold,
+        pull_cold=origin.tags.get(PULL_TAG) == "cold",
     )
 
 
@@ -218,11 +176,11 @@ def _refuse(variant: str, what: str) -> LaunchFailed:
     return LaunchFailed(f"Production variant {variant} {what} {_NOWHERE}")
 
 
-def _model(variant: str, body: Mapping[str, Any], models: Models) -> Resource:
+def _model(variant: str, body: Mapping[str, Any], models: Mapping[str, Resource]) -> Resource:
     name = body.get("ModelName")
     if name is None:
         raise _refuse(variant, "names no model: it is for inference components.")
-    found = models(name)
+    found = models.get(name)
     if found is None:
         raise LaunchFailed(f'Production variant {variant} uses the model "{name}", which is gone.')
     return found

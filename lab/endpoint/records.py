@@ -8,10 +8,12 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum, unique
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 Body = Mapping[str, Any]
 """A request or an answer of the control plane, as botocore's model describes it."""
+
+ResourceKind = Literal["model", "config"]
 
 
 @unique
@@ -48,6 +50,16 @@ class Resource:
     arn: str
     created_at: float
     body: Body
+
+
+@dataclass(frozen=True, kw_only=True)
+class Origin:
+    """An endpoint configuration with its models and tags, as they were at one instant."""
+
+    config: Resource
+    models: Mapping[str, Resource]
+    """Those that there were, by name."""
+    tags: Mapping[str, str]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,9 +100,9 @@ class EndpointRecord:
     """In service now, shadows included."""
     generation: int = 0
     """Grows with each fleet that is built: servers of an older one are not this one's."""
-    origins: Body = field(default_factory=dict)
-    """Its configurations as they were when it was told to use them, with their models and tags:
-    they may be deleted, or made anew under the same name, while it lives. ``plans`` reads it."""
+    origins: Mapping[str, Origin] = field(default_factory=dict)
+    """Its configurations as they were when it was told to use them, by name: they may be deleted,
+    or made anew under the same name, while it lives."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -141,7 +153,14 @@ def from_json(kind: type[Record], text: str) -> Record:
         for states in ("variants", "pending"):
             if values.get(states) is not None:
                 values[states] = _states(values[states])
+        origins = values.get("origins", {}).items()
+        values["origins"] = {name: _origin(**origin) for name, origin in origins}
     return kind(**values)
+
+
+def _origin(config: Body, models: Mapping[str, Body], tags: Mapping[str, str]) -> Origin:
+    found = {name: Resource(**model) for name, model in models.items()}
+    return Origin(config=Resource(**config), models=found, tags=tags)
 
 
 def _states(values: Mapping[str, Mapping[str, Any]]) -> dict[str, VariantState]:

@@ -1,6 +1,6 @@
-"""S3 through boto3: the only place in the emulator that knows it.
+"""S3 through boto3: the only location in the emulator that knows it.
 
-Everything S3 or the way to it can say becomes an ``ObjectError`` that names the place, what was
+Everything S3 or the way to it can say becomes an ``ObjectError`` that names the location, what was
 said and what to do next.
 """
 
@@ -8,10 +8,10 @@ import os
 import re
 import threading
 from collections.abc import Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import Any, Final, Protocol
+from typing import Any, Final
 from urllib.parse import unquote, urlsplit
 
 import boto3
@@ -28,30 +28,6 @@ _READ_S = 60.0
 _AMAZON = re.compile(
     r"^(?:(?P<bucket>.+)\.)?s3(?:[.-](?:dualstack\.)?[a-z0-9-]+)?\.amazonaws\.com(?:\.cn)?$"
 )
-
-
-class Objects(Protocol):
-    """S3, as far as the emulator needs it. Blocking: call it in a thread.
-
-    Every method raises ``ObjectError`` with S3's own code and what it said.
-    """
-
-    def download(self, uri: str, into: Path) -> str:
-        """One object into a file; its ETag."""
-
-    def open(self, uri: str) -> AbstractContextManager[Iterator[bytes]]:
-        """One object as a stream of parts."""
-
-    def download_prefix(self, uri: str, into: Path) -> None:
-        """Every object below a prefix, as files below a folder."""
-
-    def read(self, uri: str) -> tuple[bytes, str]:
-        """One object's bytes and content type."""
-
-    def write(self, uri: str, data: bytes, *, content_type: str = "") -> None: ...
-
-    def size(self, uri: str) -> int:
-        """Bytes of one object."""
 
 
 class ObjectError(Exception):
@@ -73,7 +49,7 @@ class S3Location:
         return f"s3://{self.bucket}/{self.key}"
 
 
-def parse_place(uri: str, *, endpoint_url: str | None = None) -> S3Location:
+def parse_uri(uri: str, *, endpoint_url: str | None = None) -> S3Location:
     """``s3://bucket/key``, or an ``https://`` URL of S3 itself or of the configured endpoint.
 
     Raises ``ObjectError`` (``InvalidURI``) for any other.
@@ -94,32 +70,30 @@ def parse_place(uri: str, *, endpoint_url: str | None = None) -> S3Location:
             return S3Location(bucket=bucket, key=key)
     raise ObjectError(
         "InvalidURI",
-        f"{uri!r} is no place in S3. Write s3://BUCKET/KEY, or the object's https:// URL.",
+        f"{uri!r} is not an S3 URI. Write s3://BUCKET/KEY, or the object's https:// URL.",
     )
 
 
-_SAID: Final[Mapping[str, tuple[str, str]]] = {
+_KEY: Final = ("NoSuchKey", "Upload the object, or correct the key.")
+_DENIED: Final = ("AccessDenied", "Allow these credentials to do that, or use others.")
+_REGION: Final = ("PermanentRedirect", "Set the region to the bucket's own.")
+_BUSY: Final = ("SlowDown", "Try again later.")
+_BROKEN: Final = ("InternalError", "Try again later.")
+_DOWN: Final = (UNREACHABLE, "Start it, or set AWS_ENDPOINT_URL_S3 to one that runs.")
+
+_ANSWERED: Final[Mapping[str, tuple[str, str]]] = {
     # What S3 answers with, by its own code: our code (S3's name of it), and what to do next.
-    "NoSuchKey": ("NoSuchKey", "Upload the object, or correct the key."),
-    "NotFound": ("NoSuchKey", "Upload the object, or correct the key."),
-    "404": ("NoSuchKey", "Upload the object, or correct the key."),
+    **dict.fromkeys(("NoSuchKey", "NotFound", "404"), _KEY),
+    **dict.fromkeys(("AccessDenied", "AllAccessDisabled", "Forbidden", "403"), _DENIED),
+    **dict.fromkeys(("PermanentRedirect", "AuthorizationHeaderMalformed"), _REGION),
+    **dict.fromkeys(("SlowDown", "ServiceUnavailable", "503"), _BUSY),
+    **dict.fromkeys(("InternalError", "500"), _BROKEN),
     "NoSuchBucket": ("NoSuchBucket", "Create the bucket, or correct its name."),
-    "AccessDenied": ("AccessDenied", "Allow these credentials to do that, or use others."),
-    "AllAccessDisabled": ("AccessDenied", "Allow these credentials to do that, or use others."),
-    "Forbidden": ("AccessDenied", "Allow these credentials to do that, or use others."),
-    "403": ("AccessDenied", "Allow these credentials to do that, or use others."),
+    "InvalidBucketName": ("NoSuchBucket", "Correct the bucket's name."),
     "InvalidAccessKeyId": ("AccessDenied", "Set AWS_ACCESS_KEY_ID to a key this S3 knows."),
     "SignatureDoesNotMatch": ("AccessDenied", "Set AWS_SECRET_ACCESS_KEY to that key's secret."),
     "ExpiredToken": ("AccessDenied", "Get new temporary credentials."),
-    "PermanentRedirect": ("PermanentRedirect", "Set the region to the bucket's own."),
-    "AuthorizationHeaderMalformed": ("PermanentRedirect", "Set the region to the bucket's own."),
-    "InvalidBucketName": ("NoSuchBucket", "Correct the bucket's name."),
     "EntityTooLarge": ("EntityTooLarge", "Send a smaller object."),
-    "SlowDown": ("SlowDown", "Try again later."),
-    "ServiceUnavailable": ("SlowDown", "Try again later."),
-    "503": ("SlowDown", "Try again later."),
-    "InternalError": ("InternalError", "Try again later."),
-    "500": ("InternalError", "Try again later."),
 }
 
 _RAISED: Final[tuple[tuple[type[Exception], str, str], ...]] = (
@@ -130,16 +104,8 @@ _RAISED: Final[tuple[tuple[type[Exception], str, str], ...]] = (
     (refused.ProfileNotFound, "AccessDenied", "Set AWS_PROFILE to a profile that exists."),
     (refused.SSLError, UNREACHABLE, "Trust its certificate authority (AWS_CA_BUNDLE)."),
     (refused.ProxyConnectionError, UNREACHABLE, "See to the proxy (HTTPS_PROXY, NO_PROXY)."),
-    (
-        refused.HTTPClientError,
-        UNREACHABLE,
-        "Start it, or set AWS_ENDPOINT_URL_S3 to one that runs.",
-    ),
-    (
-        refused.ConnectionError,
-        UNREACHABLE,
-        "Start it, or set AWS_ENDPOINT_URL_S3 to one that runs.",
-    ),
+    (refused.HTTPClientError, *_DOWN),
+    (refused.ConnectionError, *_DOWN),
     (refused.IncompleteReadError, UNREACHABLE, "Try again: the connection ended too soon."),
     (refused.ParamValidationError, "InvalidURI", "Write s3://BUCKET/KEY."),
     (refused.BotoCoreError, "InternalError", "Check the AWS configuration."),
@@ -151,10 +117,10 @@ def _translating(doing: str, endpoint: str) -> Iterator[None]:
     try:
         yield
     except refused.ClientError as error:
-        said = error.response.get("Error", {})
-        given = str(said.get("Code", ""))
-        code, remedy = _SAID.get(given, (given or "InternalError", "See what S3 said."))
-        words = said.get("Message") or given
+        details = error.response.get("Error", {})
+        own_code = str(details.get("Code", ""))
+        code, remedy = _ANSWERED.get(own_code, (own_code or "InternalError", "See what S3 said."))
+        words = details.get("Message") or own_code
         raise ObjectError(
             code, f"{doing}: S3 at {endpoint} said {code} ({words}). {remedy}"
         ) from error
@@ -167,7 +133,10 @@ def _translating(doing: str, endpoint: str) -> Iterator[None]:
 
 
 class S3Objects:
-    """S3, or what stands in for it at ``endpoint_url``. Safe to use from several threads."""
+    """S3, or what stands in for it at ``endpoint_url``, as far as the emulator needs it.
+
+    Blocking, and safe to use from several threads. Every method raises ``ObjectError``.
+    """
 
     def __init__(self, *, endpoint_url: str | None, region: str | None = None) -> None:
         self._endpoint_url = endpoint_url or os.environ.get("AWS_ENDPOINT_URL_S3") or None
@@ -177,12 +146,12 @@ class S3Objects:
 
     def download(self, uri: str, into: Path) -> str:
         """One object into a file, which appears only when it is whole; its ETag."""
-        place = self._place(uri)
+        location = self._location(uri)
         part = into.with_name(f".{into.name}.{threading.get_ident()}.part")
         into.parent.mkdir(parents=True, exist_ok=True)
         try:
-            with self._translating(f"Downloading {place}"):
-                answer = self._client().get_object(Bucket=place.bucket, Key=place.key)
+            with self._translating(f"Downloading {location}"):
+                answer = self._client().get_object(Bucket=location.bucket, Key=location.key)
                 with part.open("wb") as file:
                     for chunk in answer["Body"].iter_chunks(_PART):
                         file.write(chunk)
@@ -194,10 +163,10 @@ class S3Objects:
     @contextmanager
     def open(self, uri: str) -> Iterator[Iterator[bytes]]:
         """One object as a stream of parts of at most 1 MiB."""
-        place = self._place(uri)
-        doing = f"Downloading {place}"
+        location = self._location(uri)
+        doing = f"Downloading {location}"
         with self._translating(doing):
-            body = self._client().get_object(Bucket=place.bucket, Key=place.key)["Body"]
+            body = self._client().get_object(Bucket=location.bucket, Key=location.key)["Body"]
 
         def parts() -> Iterator[bytes]:
             with self._translating(doing):
@@ -210,65 +179,65 @@ class S3Objects:
 
     def download_prefix(self, uri: str, into: Path) -> None:
         """Every object below a prefix, as files below a folder."""
-        place = self._place(uri)
+        location = self._location(uri)
         found = 0
-        with self._translating(f"Listing {place}"):
+        with self._translating(f"Listing {location}"):
             pages = self._client().get_paginator("list_objects_v2")
             keys = [
                 str(row["Key"])
-                for page in pages.paginate(Bucket=place.bucket, Prefix=place.key)
+                for page in pages.paginate(Bucket=location.bucket, Prefix=location.key)
                 for row in page.get("Contents", ())
             ]
         for key in keys:
-            relative = PurePosixPath(key.removeprefix(place.key).lstrip("/"))
+            relative = PurePosixPath(key.removeprefix(location.key).lstrip("/"))
             if key.endswith("/") or not relative.parts:
                 continue  # a console's "folder"
             if ".." in relative.parts:
                 raise ObjectError(
-                    "InvalidURI", f"{place}: the key {key!r} leads out of the folder."
+                    "InvalidURI", f"{location}: the key {key!r} leads out of the folder."
                 )
-            self.download(str(S3Location(bucket=place.bucket, key=key)), into / relative)
+            self.download(str(S3Location(bucket=location.bucket, key=key)), into / relative)
             found += 1
         if not found:
             raise ObjectError(
-                "NoSuchKey", f"{place}: no object below this prefix. Upload them, or correct it."
+                "NoSuchKey", f"{location}: no object below this prefix. Upload them, or correct it."
             )
 
     def read(self, uri: str) -> tuple[bytes, str]:
-        """One object's bytes and content type."""
-        place = self._place(uri)
-        with self._translating(f"Reading {place}"):
-            answer = self._client().get_object(Bucket=place.bucket, Key=place.key)
+        location = self._location(uri)
+        with self._translating(f"Reading {location}"):
+            answer = self._client().get_object(Bucket=location.bucket, Key=location.key)
             return bytes(answer["Body"].read()), str(answer.get("ContentType", ""))
 
     def write(self, uri: str, data: bytes, *, content_type: str = "") -> None:
         """One object, replacing one of the same key."""
-        place = self._place(uri)
+        location = self._location(uri)
         kind = {"ContentType": content_type} if content_type else {}
-        with self._translating(f"Writing {place}"):
-            self._client().put_object(Bucket=place.bucket, Key=place.key, Body=data, **kind)
+        with self._translating(f"Writing {location}"):
+            self._client().put_object(Bucket=location.bucket, Key=location.key, Body=data, **kind)
 
     def size(self, uri: str) -> int:
-        """Bytes of one object."""
-        place = self._place(uri)
+        location = self._location(uri)
         client = self._client()
-        with self._translating(f"Reading {place}"):
+        with self._translating(f"Reading {location}"):
             try:
-                return int(client.head_object(Bucket=place.bucket, Key=place.key)["ContentLength"])
+                return int(
+                    client.head_object(Bucket=location.bucket, Key=location.key)["ContentLength"]
+                )
             except refused.ClientError as error:
                 # An answer to HEAD has no body that says which of the two is missing.
                 if error.response.get("Error", {}).get("Code") != "404":
                     raise
                 try:
-                    client.head_bucket(Bucket=place.bucket)
+                    client.head_bucket(Bucket=location.bucket)
                 except refused.ClientError as of_bucket:
                     if of_bucket.response.get("Error", {}).get("Code") == "404":
                         missing = {"Error": {"Code": "NoSuchBucket", "Message": "Not Found"}}
                         raise refused.ClientError(missing, "HeadBucket") from error
                 raise
 
-    def _place(self, uri: str) -> S3Location:
-        return parse_place(uri, endpoint_url=self._endpoint_url)
+    def _location(self, uri: str) -> S3Location:
+        return parse_uri(uri, endpoint_url=self._endpoint_url)
 
     @contextmanager
     def _translating(self, doing: str) -> Iterator[None]:

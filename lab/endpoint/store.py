@@ -13,69 +13,19 @@ import threading
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Final, Protocol
+from typing import Final
 
 from lab.endpoint.records import (
     AsyncRecord,
     EndpointRecord,
     Record,
     Resource,
+    ResourceKind,
     ServerRecord,
     from_json,
     to_json,
 )
 from lab.errors import BusyError, DiskFullError, LabError
-
-
-class Store(Protocol):
-    """Everything that survives a kill at any instant. Each call is one transaction, and quick."""
-
-    def put_model(self, row: Resource) -> bool:
-        """False if the name is taken."""
-
-    def model(self, name: str) -> Resource | None: ...
-    def models(self) -> Sequence[Resource]: ...
-    def delete_model(self, name: str) -> bool: ...
-
-    def put_config(self, row: Resource) -> bool:
-        """False if the name is taken."""
-
-    def config(self, name: str) -> Resource | None: ...
-    def configs(self) -> Sequence[Resource]: ...
-    def delete_config(self, name: str) -> bool: ...
-
-    def add_endpoint(self, row: EndpointRecord) -> bool:
-        """False if the name is taken, in whatever case."""
-
-    def endpoint(self, name: str) -> EndpointRecord | None: ...
-    def endpoints(self) -> Sequence[EndpointRecord]: ...
-
-    def change_endpoint(
-        self, name: str, change: Callable[[EndpointRecord], EndpointRecord | None]
-    ) -> EndpointRecord | None:
-        """Read, change and write in one transaction; None from ``change`` leaves it as it is.
-
-        Returns the row as it is afterwards, or None if there is none of that name.
-        """
-
-    def delete_endpoint(self, name: str) -> bool: ...
-
-    def tags(self, arn: str) -> Mapping[str, str]: ...
-    def set_tags(self, arn: str, tags: Mapping[str, str]) -> None: ...
-
-    def add_server(self, row: ServerRecord) -> None: ...
-    def servers(self) -> Sequence[ServerRecord]: ...
-    def delete_server(self, server_id: str) -> None: ...
-
-    def add_async(self, row: AsyncRecord) -> None: ...
-    def asyncs(self) -> Sequence[AsyncRecord]: ...
-    def delete_async(self, record_id: str) -> None: ...
-
-    def identity(self) -> str:
-        """The emulator's id, made once: on every container it starts."""
-
-    def close(self) -> None: ...
-
 
 _APPLICATION_ID: Final = 0x1AB5A6E1
 _VERSION: Final = 1
@@ -100,7 +50,7 @@ _ANEW: Final = "Move that file away; the emulator starts with an empty one."
 
 
 class SqliteStore:
-    """``lab.endpoint.live.Store`` in a file, which is made if there is none.
+    """Everything that survives a kill at any instant, in a file, which is made if there is none.
 
     Raises ``BusyError`` when another process holds the file, and ``LabError`` when the file is
     damaged, is not the emulator's, or was written by a newer lab.
@@ -118,7 +68,7 @@ class SqliteStore:
                 remedy="Name a folder that can be written to in LAB_STATE.",
             ) from error
         try:
-            with self._complaints():
+            with self._translated():
                 self._db = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
                 try:
                     self._prepare()
@@ -131,37 +81,31 @@ class SqliteStore:
 
     # --- models and configurations
 
-    def put_model(self, row: Resource) -> bool:
+    def put(self, kind: ResourceKind, row: Resource) -> bool:
         """Remember it; False if the name is taken."""
-        return self._put("model", row)
+        with self.transaction() as db:
+            added = db.execute(
+                "INSERT OR IGNORE INTO resource (kind, name, arn, row) VALUES (?, ?, ?, ?)",
+                (kind, row.name, row.arn, to_json(row)),
+            )
+            return added.rowcount == 1
 
-    def model(self, name: str) -> Resource | None:
-        """The model of exactly that name."""
-        return self._resource("model", name)
+    def resource(self, kind: ResourceKind, name: str) -> Resource | None:
+        with self._reading() as db:
+            found = db.execute(
+                "SELECT row FROM resource WHERE kind = ? AND name = ?", (kind, name)
+            ).fetchone()
+        return None if found is None else self._decode(Resource, found[0])
 
-    def models(self) -> Sequence[Resource]:
+    def resources(self, kind: ResourceKind) -> Sequence[Resource]:
         """All, in the order in which they were made."""
-        return self._resources("model")
+        return self._all(Resource, "SELECT row FROM resource WHERE kind = ? ORDER BY rowid", kind)
 
-    def delete_model(self, name: str) -> bool:
+    def delete(self, kind: ResourceKind, name: str) -> bool:
         """Forget it and its tags; False if there is none."""
-        return self._delete("model", name)
-
-    def put_config(self, row: Resource) -> bool:
-        """Remember it; False if the name is taken."""
-        return self._put("config", row)
-
-    def config(self, name: str) -> Resource | None:
-        """The endpoint configuration of exactly that name."""
-        return self._resource("config", name)
-
-    def configs(self) -> Sequence[Resource]:
-        """All, in the order in which they were made."""
-        return self._resources("config")
-
-    def delete_config(self, name: str) -> bool:
-        """Forget it and its tags; False if there is none."""
-        return self._delete("config", name)
+        return self._forget(
+            "DELETE FROM resource WHERE kind = ? AND name = ? RETURNING arn", kind, name
+        )
 
     # --- endpoints
 
@@ -175,7 +119,6 @@ class SqliteStore:
             return added.rowcount == 1
 
     def endpoint(self, name: str) -> EndpointRecord | None:
-        """The endpoint of exactly that name."""
         with self._reading() as db:
             found = db.execute(
                 "SELECT row FROM endpoint WHERE name = ? COLLATE BINARY", (name,)
@@ -183,7 +126,6 @@ class SqliteStore:
         return None if found is None else self._decode(EndpointRecord, found[0])
 
     def endpoints(self) -> Sequence[EndpointRecord]:
-        """All, in the order in which they were made."""
         return self._all(EndpointRecord, "SELECT row FROM endpoint ORDER BY rowid")
 
     def change_endpoint(
@@ -206,10 +148,13 @@ class SqliteStore:
 
     def delete_endpoint(self, name: str) -> bool:
         """Forget it and its tags; False if there is none."""
+        return self._forget(
+            "DELETE FROM endpoint WHERE name = ? COLLATE BINARY RETURNING arn", name
+        )
+
+    def _forget(self, query: str, *values: str) -> bool:
         with self.transaction() as db:
-            arn = db.execute(
-                "DELETE FROM endpoint WHERE name = ? COLLATE BINARY RETURNING arn", (name,)
-            ).fetchone()
+            arn = db.execute(query, values).fetchone()
             if arn is not None:
                 db.execute("DELETE FROM tag WHERE arn = ?", arn)
             return arn is not None
@@ -240,11 +185,9 @@ class SqliteStore:
             db.execute("INSERT OR REPLACE INTO server VALUES (?, ?)", (row.id, to_json(row)))
 
     def servers(self) -> Sequence[ServerRecord]:
-        """All, in the order in which they were added."""
         return self._all(ServerRecord, "SELECT row FROM server ORDER BY rowid")
 
     def delete_server(self, server_id: str) -> None:
-        """Forget it, if there is one."""
         with self.transaction() as db:
             db.execute("DELETE FROM server WHERE id = ?", (server_id,))
 
@@ -254,11 +197,9 @@ class SqliteStore:
             db.execute("INSERT OR REPLACE INTO async VALUES (?, ?)", (row.id, to_json(row)))
 
     def asyncs(self) -> Sequence[AsyncRecord]:
-        """All, in the order in which they were accepted."""
         return self._all(AsyncRecord, "SELECT row FROM async ORDER BY rowid")
 
     def delete_async(self, record_id: str) -> None:
-        """Forget it, if there is one."""
         with self.transaction() as db:
             db.execute("DELETE FROM async WHERE id = ?", (record_id,))
 
@@ -284,33 +225,6 @@ class SqliteStore:
                 os.close(self._lock)
                 self._lock = -1
 
-    def _put(self, kind: str, row: Resource) -> bool:
-        with self.transaction() as db:
-            added = db.execute(
-                "INSERT OR IGNORE INTO resource (kind, name, arn, row) VALUES (?, ?, ?, ?)",
-                (kind, row.name, row.arn, to_json(row)),
-            )
-            return added.rowcount == 1
-
-    def _resource(self, kind: str, name: str) -> Resource | None:
-        with self._reading() as db:
-            found = db.execute(
-                "SELECT row FROM resource WHERE kind = ? AND name = ?", (kind, name)
-            ).fetchone()
-        return None if found is None else self._decode(Resource, found[0])
-
-    def _resources(self, kind: str) -> list[Resource]:
-        return self._all(Resource, "SELECT row FROM resource WHERE kind = ? ORDER BY rowid", kind)
-
-    def _delete(self, kind: str, name: str) -> bool:
-        with self.transaction() as db:
-            arn = db.execute(
-                "DELETE FROM resource WHERE kind = ? AND name = ? RETURNING arn", (kind, name)
-            ).fetchone()
-            if arn is not None:
-                db.execute("DELETE FROM tag WHERE arn = ?", arn)
-            return arn is not None
-
     def _all(self, record: type[Record], query: str, *values: str) -> list[Record]:
         with self._reading() as db:
             rows = db.execute(query, values).fetchall()
@@ -321,17 +235,17 @@ class SqliteStore:
             return from_json(record, text)
         except (ValueError, TypeError, KeyError, AttributeError) as error:
             raise LabError(
-                f"The emulator's state in {self._path} holds a row that makes no sense: {error}.",
+                f"The emulator's state in {self._path} contains a corrupt record: {error}.",
                 remedy=_ANEW,
             ) from error
 
     @contextlib.contextmanager
     def _reading(self) -> Iterator[sqlite3.Connection]:
-        with self._mutex, self._complaints():
+        with self._mutex, self._translated():
             yield self._db
 
     @contextlib.contextmanager
-    def _complaints(self) -> Iterator[None]:
+    def _translated(self) -> Iterator[None]:
         try:
             yield
         except sqlite3.Error as error:

@@ -1,5 +1,5 @@
 """The control plane: SageMaker's hosting operations on the store.
 
-``operations`` lists them; nothing here waits for a container: it writes what is wanted and
-tells the fleet.
+``operations`` lists them; ``resources`` and ``endpoints`` do the work. Nothing here waits for a
+container: it writes what is wanted and tells the fleet.
 """

@@ -1,72 +1,101 @@
-"""What every operation of the control plane works with."""
+"""What every operation of the control plane works with, and the names of what it makes."""
 
+import re
 from collections.abc import Mapping
-from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Final, Literal
 
 from lab.endpoint.clock import Clock
-from lab.endpoint.control.arns import Arns, Noun, in_words
 from lab.endpoint.instances import Machine
 from lab.endpoint.live import Fleet
-from lab.endpoint.plans import notes, origin_config
+from lab.endpoint.plans import notes, origin
 from lab.endpoint.protocol.errors import ApiError, validation_exception
-from lab.endpoint.records import EndpointRecord, Resource
-from lab.endpoint.store import Store
+from lab.endpoint.records import Body, EndpointRecord, Resource, ResourceKind
+from lab.endpoint.store import SqliteStore
+
+Kind = ResourceKind | Literal["endpoint"]
+
+_NOUNS: Final[Mapping[Kind, tuple[str, str]]] = {
+    # In ARNs, and in error messages.
+    "model": ("model", "model"),
+    "config": ("endpoint-config", "endpoint configuration"),
+    "endpoint": ("endpoint", "endpoint"),
+}
+_ARN: Final = re.compile(
+    r"arn:aws[a-z-]*:sagemaker:([a-z0-9-]*):([0-9]{12}):(model|endpoint-config|endpoint)"
+    r"/([a-zA-Z0-9-]+)"
+)
 
 
-class TransactionalStore(Store, Protocol):
-    """A store whose calls can be put together."""
+@dataclass(frozen=True, kw_only=True)
+class Arns:
+    """ARNs of one account in one region; the case of names is kept."""
 
-    def transaction(self) -> AbstractContextManager[Any]:
-        """Several calls as one: all of them or none."""
+    region: str
+    account: str
+
+    def arn(self, kind: Kind, name: str) -> str:
+        noun, _ = _NOUNS[kind]
+        return f"arn:{self.partition}:sagemaker:{self.region}:{self.account}:{noun}/{name}"
+
+    @property
+    def partition(self) -> str:
+        """``aws``, but for China's regions and the US government's."""
+        for start, partition in (("cn-", "aws-cn"), ("us-gov-", "aws-us-gov")):
+            if self.region.startswith(start):
+                return partition
+        return "aws"
+
+    def parse(self, arn: str) -> tuple[Kind, str] | None:
+        """What an ARN names; None unless it is one of this account and region."""
+        found = _ARN.fullmatch(arn)
+        if found is None or (found[1], found[2]) != (self.region, self.account):
+            return None
+        return next(kind for kind, (noun, _) in _NOUNS.items() if noun == found[3]), found[4]
 
 
 @dataclass(frozen=True, kw_only=True)
 class ControlContext:
     """The store, the fleet and the clock, and errors that name a resource."""
 
-    store: TransactionalStore
+    store: SqliteStore
     fleet: Fleet
     clock: Clock
     names: Arns
-    machine: Machine | None
-    """None: unknown, and never said to be too small."""
+    machine: Machine
 
-    def missing(self, noun: Noun, name: str) -> ApiError:
+    def missing(self, kind: Kind, name: str) -> ApiError:
         """There is none of that name."""
         return validation_exception(
-            f'Could not find {in_words(noun)} "{self.names.arn(noun, name)}".'
+            f'Could not find {_NOUNS[kind][1]} "{self.names.arn(kind, name)}".'
         )
 
-    def taken(self, noun: Noun, name: str) -> ApiError:
+    def taken(self, kind: Kind, name: str) -> ApiError:
         """There is one of that name already."""
         return validation_exception(
-            f'Cannot create already existing {in_words(noun)} "{self.names.arn(noun, name)}".'
+            f'Cannot create already existing {_NOUNS[kind][1]} "{self.names.arn(kind, name)}".'
         )
 
-    def model(self, name: str) -> Resource:
-        """That model; raises ``ApiError``."""
-        found = self.store.model(name)
+    def resource(self, kind: ResourceKind, name: str) -> Resource:
+        """That model or endpoint configuration. Raises ``ApiError``."""
+        found = self.store.resource(kind, name)
         if found is None:
-            raise self.missing("model", name)
-        return found
-
-    def config(self, name: str) -> Resource:
-        """That endpoint configuration; raises ``ApiError``."""
-        found = self.store.config(name)
-        if found is None:
-            raise self.missing("endpoint-config", name)
+            raise self.missing(kind, name)
         return found
 
     def endpoint(self, name: str) -> EndpointRecord:
-        """That endpoint; raises ``ApiError``."""
+        """That endpoint. Raises ``ApiError``."""
         found = self.store.endpoint(name)
         if found is None:
             raise self.missing("endpoint", name)
         return found
 
     def notes(self, row: EndpointRecord, config_name: str) -> Mapping[str, str]:
-        """By variant, what this machine cannot give its containers."""
-        config = origin_config(row, config_name)
-        return {} if config is None or self.machine is None else notes(config, self.machine)
+        """By variant, the limits SageMaker enforces and this machine does not."""
+        config = self.config_of(row, config_name)
+        return {} if config is None else notes(config, self.machine)
+
+    def config_of(self, row: EndpointRecord, config_name: str) -> Body | None:
+        """One of an endpoint's configurations; None if it is not known any more."""
+        found = origin(row, config_name, self.store)
+        return None if found is None else found.config.body

@@ -6,8 +6,8 @@ from typing import Any, Final
 from lab.endpoint.control.context import ControlContext
 from lab.endpoint.deploy.policy import capture_in_service
 from lab.endpoint.live import LiveEndpoint
-from lab.endpoint.plans import origin_config
-from lab.endpoint.records import Body, EndpointRecord, Status, VariantState
+from lab.endpoint.plans import origin, shadows_of, variants_of
+from lab.endpoint.records import EndpointRecord, Status, VariantState
 
 _UNDER_WAY: Final[Mapping[Status, str]] = {
     Status.CREATING: "Creating",
@@ -24,7 +24,7 @@ _AS_CONFIGURED: Final = (
 _OF_VARIANT: Final = ("RoutingConfig", "ManagedInstanceScaling")
 
 
-def described(row: EndpointRecord, *, desk: ControlContext) -> dict[str, Any]:
+def described(row: EndpointRecord, *, context: ControlContext) -> dict[str, Any]:
     """The answer, in the API's shape."""
     found: dict[str, Any] = {
         "EndpointName": row.name,
@@ -38,13 +38,13 @@ def described(row: EndpointRecord, *, desk: ControlContext) -> dict[str, Any]:
         found["FailureReason"] = row.failure_reason
     if row.deployment:
         found["LastDeploymentConfig"] = row.deployment
-    config = _config(row, row.config_name, desk)
+    config = context.config_of(row, row.config_name)
     if row.variants:
-        live = desk.fleet.live(row.name)
-        of_config = {} if config is None else _variants(config)
-        shadows = _shadow_names(config)
+        live = context.fleet.live(row.name)
+        of_config = {v["VariantName"]: v for v in variants_of(config)} if config else {}
+        shadows = {v["VariantName"] for v in shadows_of(config)} if config else set()
         summaries = {
-            name: _in_service(row, state, of_config.get(name, {}), live, desk)
+            name: _in_service(row, state, of_config.get(name, {}), live, context)
             for name, state in row.variants.items()
         }
         found["ProductionVariants"] = [s for name, s in summaries.items() if name not in shadows]
@@ -56,7 +56,7 @@ def described(row: EndpointRecord, *, desk: ControlContext) -> dict[str, Any]:
         found |= {key: config[key] for key in _AS_CONFIGURED if key in config}
         if capture := capture_in_service(config, row) or config.get("DataCaptureConfig"):
             found["DataCaptureConfig"] = _capture(row, capture)
-    if (pending := _pending(row, desk)) is not None:
+    if (pending := _pending(row, context)) is not None:
         found["PendingDeploymentSummary"] = pending
     return found
 
@@ -66,12 +66,12 @@ def _in_service(
     state: VariantState,
     variant: Mapping[str, Any],
     live: LiveEndpoint | None,
-    desk: ControlContext,
+    context: ControlContext,
 ) -> dict[str, Any]:
     wanted = (row.pending or {}).get(state.name, state)
     found: dict[str, Any] = {
         "VariantName": state.name,
-        "DeployedImages": _images(row, row.config_name, variant, desk),
+        "DeployedImages": _images(row, row.config_name, variant, context),
         "CurrentWeight": state.weight,
         "DesiredWeight": wanted.weight,
         **{key: variant[key] for key in _OF_VARIANT if key in variant},
@@ -90,29 +90,29 @@ def _in_service(
     return found
 
 
-def _pending(row: EndpointRecord, desk: ControlContext) -> dict[str, Any] | None:
+def _pending(row: EndpointRecord, context: ControlContext) -> dict[str, Any] | None:
     """Of a deployment that is under way: of creating, or of updating to another configuration."""
     name = row.config_name if row.status is Status.CREATING else row.pending_config
     if name is None or row.status not in {Status.CREATING, Status.UPDATING}:
         return None
     found: dict[str, Any] = {"EndpointConfigName": name, "StartTime": row.modified_at}
-    config = _config(row, name, desk)
+    config = context.config_of(row, name)
     for key in ("ProductionVariants", "ShadowProductionVariants"):
         if config is not None and key in config:
-            found[key] = [_coming(row, name, variant, desk) for variant in config[key]]
+            found[key] = [_coming(row, name, variant, context) for variant in config[key]]
     return found
 
 
 def _coming(
-    row: EndpointRecord, config_name: str, variant: Mapping[str, Any], desk: ControlContext
+    row: EndpointRecord, config_name: str, variant: Mapping[str, Any], context: ControlContext
 ) -> dict[str, Any]:
     status: dict[str, Any] = {"Status": "Creating", "StartTime": row.modified_at}
-    note = desk.notes(row, config_name).get(variant["VariantName"])
+    note = context.notes(row, config_name).get(variant["VariantName"])
     if note is not None:
         status["StatusMessage"] = note
     found = {
         "VariantName": variant["VariantName"],
-        "DeployedImages": _images(row, config_name, variant, desk),
+        "DeployedImages": _images(row, config_name, variant, context),
         "DesiredWeight": variant["InitialVariantWeight"],
         "VariantStatus": [status],
         "CurrentInstanceCount": 0,
@@ -126,7 +126,7 @@ def _coming(
 
 
 def _running(state: VariantState, live: LiveEndpoint | None) -> int:
-    variants = () if live is None else (*live.variants, *live.shadows)
+    variants = () if live is None else live.all
     for variant in variants:
         if variant.name == state.name:
             return sum(server.healthy for server in variant.pool.servers)
@@ -143,14 +143,13 @@ def _serverless(config: Mapping[str, Any], state: VariantState) -> dict[str, Any
 
 
 def _images(
-    row: EndpointRecord, config_name: str, variant: Mapping[str, Any], desk: ControlContext
+    row: EndpointRecord, config_name: str, variant: Mapping[str, Any], context: ControlContext
 ) -> Sequence[Mapping[str, Any]]:
-    name = variant.get("ModelName")
-    if name is None:
+    made_from = origin(row, config_name, context.store)
+    found = made_from.models.get(variant.get("ModelName", "")) if made_from else None
+    if found is None:
         return []
-    known = row.origins.get(config_name, {}).get("models", {}).get(name)
-    found = None if known is not None else desk.store.model(name)
-    model: Body = known["body"] if known is not None else found.body if found is not None else {}
+    model = found.body
     containers = model.get("Containers") or [model.get("PrimaryContainer", {})]
     return [
         {
@@ -173,21 +172,3 @@ def _capture(row: EndpointRecord, capture: Mapping[str, Any]) -> dict[str, Any]:
         "DestinationS3Uri": capture["DestinationS3Uri"],
         "KmsKeyId": capture.get("KmsKeyId", ""),
     }
-
-
-def _config(row: EndpointRecord, name: str, desk: ControlContext) -> Body | None:
-    known = origin_config(row, name)
-    if known is not None:
-        return known
-    found = desk.store.config(name)
-    return None if found is None else found.body
-
-
-def _variants(config: Body) -> Mapping[str, Mapping[str, Any]]:
-    variants = (*config["ProductionVariants"], *config.get("ShadowProductionVariants", ()))
-    return {variant["VariantName"]: variant for variant in variants}
-
-
-def _shadow_names(config: Body | None) -> frozenset[str]:
-    shadows = () if config is None else config.get("ShadowProductionVariants", ())
-    return frozenset(variant["VariantName"] for variant in shadows)

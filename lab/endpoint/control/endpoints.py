@@ -7,16 +7,11 @@ from typing import Any, Final
 from lab.endpoint.control.context import ControlContext
 from lab.endpoint.control.describe import described
 from lab.endpoint.control.paging import page
-from lab.endpoint.control.rules import (
-    check_deployment,
-    check_quota,
-    check_weights,
-    initial_counts,
-)
-from lab.endpoint.control.tags import given
-from lab.endpoint.plans import kind_of, origin, origin_config
+from lab.endpoint.control.rules import check_deployment, check_quota, check_weights, initial_counts
+from lab.endpoint.control.tags import tags_of
+from lab.endpoint.plans import kind_of, shadows_of, stored
 from lab.endpoint.protocol.errors import ApiError, validation_exception
-from lab.endpoint.records import Body, EndpointKind, EndpointRecord, Resource, Status, VariantState
+from lab.endpoint.records import Body, EndpointKind, EndpointRecord, Status, VariantState
 
 _IN_PROGRESS: Final = frozenset(
     {Status.CREATING, Status.UPDATING, Status.ROLLING_BACK, Status.DELETING}
@@ -27,70 +22,61 @@ _RETAIN: Final = ("RetainAllVariantProperties", "ExcludeRetainedVariantPropertie
 class Endpoints:
     """``CreateEndpoint``, ``UpdateEndpoint``, ``UpdateEndpointWeightsAndCapacities``, ..."""
 
-    def __init__(self, desk: ControlContext) -> None:
-        self._desk = desk
+    def __init__(self, context: ControlContext) -> None:
+        self._context = context
 
     def create(self, asked: Mapping[str, Any]) -> Mapping[str, Any]:
         """Write it down as CREATING, with all that it is made from."""
-        desk, name = self._desk, asked["EndpointName"]
-        tags = given(asked.get("Tags", ()))
+        context, name = self._context, asked["EndpointName"]
+        tags = tags_of(asked.get("Tags", ()))
         deployment = asked.get("DeploymentConfig", {})
-        now = desk.clock.time()
-        with desk.store.transaction():
-            config = desk.config(asked["EndpointConfigName"])
+        now = context.clock.time()
+        with context.store.transaction():
+            config = context.resource("config", asked["EndpointConfigName"])
             check_deployment(deployment, serverless=kind_of(config.body) is EndpointKind.SERVERLESS)
             check_quota(config.body, initial_counts(config.body))
             row = EndpointRecord(
                 name=name,
-                arn=desk.names.arn("endpoint", name),
+                arn=context.names.arn("endpoint", name),
                 created_at=now,
                 modified_at=now,
                 status=Status.CREATING,
                 config_name=config.name,
                 deployment=deployment,
-                origins={config.name: self._origin(config)},
+                origins={config.name: stored(config, context.store)},
             )
-            if not desk.store.add_endpoint(row):
-                raise desk.taken("endpoint", name)
-            desk.store.set_tags(row.arn, tags)
-        desk.fleet.reconcile(name)
+            if not context.store.add_endpoint(row):
+                raise context.taken("endpoint", name)
+            context.store.set_tags(row.arn, tags)
+        context.fleet.reconcile(name)
         return {"EndpointArn": row.arn}
 
     def describe(self, asked: Mapping[str, Any]) -> Mapping[str, Any]:
-        """All that is known of it."""
-        return described(self._desk.endpoint(asked["EndpointName"]), desk=self._desk)
+        return described(self._context.endpoint(asked["EndpointName"]), context=self._context)
 
     def list(self, asked: Mapping[str, Any]) -> Mapping[str, Any]:
-        """A page of summaries."""
-        rows, more = page(
-            self._desk.store.endpoints(),
+        return page(
+            self._context.store.endpoints(),
             asked,
-            sort_by={
-                "Name": lambda row: row.name,
-                "CreationTime": lambda row: row.created_at,
-                "Status": lambda row: row.status.value,
+            member="Endpoints",
+            summary=lambda row: {
+                "EndpointName": row.name,
+                "EndpointArn": row.arn,
+                "CreationTime": row.created_at,
+                "LastModifiedTime": row.modified_at,
+                "EndpointStatus": row.status.value,
             },
+            sort_by={"Status": lambda row: row.status.value},
             filters={
                 "LastModifiedTimeBefore": lambda row, at: row.modified_at < at,
                 "LastModifiedTimeAfter": lambda row, at: row.modified_at > at,
                 "StatusEquals": lambda row, status: row.status == status,
             },
         )
-        endpoints = [
-            {
-                "EndpointName": row.name,
-                "EndpointArn": row.arn,
-                "CreationTime": row.created_at,
-                "LastModifiedTime": row.modified_at,
-                "EndpointStatus": row.status.value,
-            }
-            for row in rows
-        ]
-        return {"Endpoints": endpoints} | ({} if more is None else {"NextToken": more})
 
     def delete(self, asked: Mapping[str, Any]) -> Mapping[str, Any]:
         """Write it down as DELETING; AWS refuses this too while it is being created or changed."""
-        now = self._desk.clock.time()
+        now = self._context.clock.time()
         self._change(
             asked["EndpointName"],
             lambda row: replace(row, status=Status.DELETING, modified_at=now, failure_reason=None),
@@ -100,17 +86,17 @@ class Endpoints:
 
     def update(self, asked: Mapping[str, Any]) -> Mapping[str, Any]:
         """Write it down as UPDATING to another configuration."""
-        desk, now = self._desk, self._desk.clock.time()
+        context, now = self._context, self._context.clock.time()
         config_name = asked["EndpointConfigName"]
 
         def changed(row: EndpointRecord) -> EndpointRecord:
-            config = desk.config(config_name)
+            config = context.resource("config", config_name)
             if config_name == row.config_name:
                 raise validation_exception(
                     "Cannot update endpoint with the currently in use endpoint configuration "
                     f'"{config.arn}".'
                 )
-            before = self._config_of(row)
+            before = self._context.config_of(row, row.config_name)
             kind = kind_of(config.body)
             if (
                 kind is EndpointKind.SERVERLESS
@@ -139,17 +125,17 @@ class Endpoints:
                 pending=None,
                 deployment=deployment,
                 retain=retain,
-                origins={**kept, config_name: self._origin(config)},
+                origins={**kept, config_name: stored(config, context.store)},
             )
 
         return {"EndpointArn": self._change(asked["EndpointName"], changed).arn}
 
     def scale(self, asked: Mapping[str, Any]) -> Mapping[str, Any]:
         """Write it down as UPDATING to other weights and capacities."""
-        now = self._desk.clock.time()
+        now = self._context.clock.time()
 
         def changed(row: EndpointRecord) -> EndpointRecord:
-            config = self._config_of(row)
+            config = self._context.config_of(row, row.config_name)
             wanted = dict(row.variants)
             names = {each["VariantName"] for each in asked["DesiredWeightsAndCapacities"]}
             if unknown := sorted(names - set(wanted)):
@@ -160,7 +146,7 @@ class Endpoints:
             for each in asked["DesiredWeightsAndCapacities"]:
                 name = each["VariantName"]
                 wanted[name] = _wanted(wanted[name], each, _variant(config, name), config)
-            shadows = _shadow_names(config)
+            shadows = {v["VariantName"] for v in shadows_of(config)} if config else set()
             check_weights([s.weight for name, s in wanted.items() if name not in shadows])
             if config is not None:
                 check_quota(config, {name: state.count for name, state in wanted.items()})
@@ -193,22 +179,11 @@ class Endpoints:
                 )
             return change(row)
 
-        row = self._desk.store.change_endpoint(name, guarded)
+        row = self._context.store.change_endpoint(name, guarded)
         if row is None:
-            raise self._desk.missing("endpoint", name)
-        self._desk.fleet.reconcile(name)
+            raise self._context.missing("endpoint", name)
+        self._context.fleet.reconcile(name)
         return row
-
-    def _origin(self, config: Resource) -> Body:
-        store = self._desk.store
-        return origin(config, store.model, store.tags(config.arn))
-
-    def _config_of(self, row: EndpointRecord) -> Body | None:
-        known = origin_config(row, row.config_name)
-        if known is not None:
-            return known
-        found = self._desk.store.config(row.config_name)
-        return None if found is None else found.body
 
 
 def _in_progress(row: EndpointRecord) -> ApiError:
@@ -218,11 +193,6 @@ def _in_progress(row: EndpointRecord) -> ApiError:
 def _variant(config: Body | None, name: str) -> Mapping[str, Any]:
     variants = [] if config is None else config["ProductionVariants"]
     return next((each for each in variants if each["VariantName"] == name), {})
-
-
-def _shadow_names(config: Body | None) -> frozenset[str]:
-    shadows = () if config is None else config.get("ShadowProductionVariants", ())
-    return frozenset(each["VariantName"] for each in shadows)
 
 
 def _wanted(

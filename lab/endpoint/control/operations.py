@@ -4,17 +4,16 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from lab.endpoint.clock import Clock
-from lab.endpoint.control.arns import Arns
-from lab.endpoint.control.configs import EndpointConfigs
-from lab.endpoint.control.context import ControlContext, TransactionalStore
+from lab.endpoint.control.context import Arns, ControlContext
 from lab.endpoint.control.endpoints import Endpoints
-from lab.endpoint.control.models import Models
+from lab.endpoint.control.resources import EndpointConfigs, Models
 from lab.endpoint.control.tags import Tagging
 from lab.endpoint.instances import Machine
 from lab.endpoint.live import Fleet
 from lab.endpoint.protocol.errors import ApiError
-from lab.endpoint.protocol.shapes import CONTROL, Shapes
+from lab.endpoint.protocol.shapes import knows, validate
 from lab.endpoint.settings import EmulatorSettings
+from lab.endpoint.store import SqliteStore
 
 Operation = Callable[[Mapping[str, Any]], Mapping[str, Any]]
 
@@ -22,27 +21,28 @@ UNKNOWN: Final = "UnknownOperationException"
 
 
 class Control:
-    """Answers each operation at once; what takes time is the fleet's, which is kicked."""
+    """Answers each operation at once; what takes time is left to the fleet."""
 
     def __init__(
         self,
         *,
-        store: TransactionalStore,
+        store: SqliteStore,
         fleet: Fleet,
-        shapes: Shapes,
         clock: Clock,
         settings: EmulatorSettings,
-        machine: Machine | None = None,
+        machine: Machine,
     ) -> None:
-        names = Arns(region=settings.region, account=settings.account)
-        self._desk = ControlContext(
-            store=store, fleet=fleet, clock=clock, names=names, machine=machine
+        context = ControlContext(
+            store=store,
+            fleet=fleet,
+            clock=clock,
+            names=Arns(region=settings.region, account=settings.account),
+            machine=machine,
         )
-        self._shapes = shapes
-        models = Models(self._desk)
-        configs = EndpointConfigs(self._desk)
-        endpoints = Endpoints(self._desk)
-        tags = Tagging(self._desk)
+        models = Models(context)
+        configs = EndpointConfigs(context)
+        endpoints = Endpoints(context)
+        tags = Tagging(context)
         self._operations: Mapping[str, Operation] = {
             "CreateModel": models.create,
             "DescribeModel": models.describe,
@@ -63,25 +63,15 @@ class Control:
             "DeleteTags": tags.delete,
         }
 
-    @property
-    def operations(self) -> frozenset[str]:
-        """Those that are emulated."""
-        return frozenset(self._operations)
-
     def call(self, operation: str, body: object) -> Mapping[str, Any]:
         """The answer's members; times as seconds since the epoch. Raises ``ApiError``."""
         perform = self._operations.get(operation)
         if perform is None:
             raise self._unknown(operation)
-        return perform(self._shapes.validate(CONTROL, operation, body))
-
-    def notes(self, endpoint: str) -> Mapping[str, str]:
-        """By variant of an endpoint, what this machine cannot give its containers."""
-        row = self._desk.endpoint(endpoint)
-        return self._desk.notes(row, row.pending_config or row.config_name)
+        return perform(validate(operation, body))
 
     def _unknown(self, operation: str) -> ApiError:
-        if self._shapes.knows(CONTROL, operation):
+        if knows(operation):
             emulated = ", ".join(sorted(self._operations))
             return ApiError(
                 UNKNOWN, f"The lab does not emulate {operation} of SageMaker, only: {emulated}."

@@ -4,25 +4,16 @@ import base64
 import binascii
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, Final, Protocol, TypeVar
+from typing import Any, Final, TypeVar
 
 from lab.endpoint.protocol.errors import validation_exception
+from lab.endpoint.records import EndpointRecord, Resource
 
 DEFAULT_RESULTS: Final = 10
 _PAGING: Final = frozenset({"NextToken", "MaxResults"})
 
 
-class Listed(Protocol):
-    """What every kind of row has."""
-
-    @property
-    def name(self) -> str: ...
-    @property
-    def created_at(self) -> float: ...
-
-
-Row = TypeVar("Row", bound=Listed)
-
+Row = TypeVar("Row", bound=Resource | EndpointRecord)
 SortKey = tuple[Any, str]
 
 
@@ -30,10 +21,12 @@ def page(
     rows: Iterable[Row],
     asked: Mapping[str, Any],
     *,
-    sort_by: Mapping[str, Callable[[Row], Any]],
+    member: str,
+    summary: Callable[[Row], Mapping[str, Any]],
+    sort_by: Mapping[str, Callable[[Row], Any]] | None = None,
     filters: Mapping[str, Callable[[Row, Any], bool]] | None = None,
-) -> tuple[Sequence[Row], str | None]:
-    """The rows of this page, and the token of the next one if there is one.
+) -> Mapping[str, Any]:
+    """The answer: this page's summaries as ``member``, and the next one's token if there is one.
 
     Newest first unless ``SortBy`` and ``SortOrder`` say otherwise. The token names the last row
     of the page, so that what is made or deleted between two pages shifts nothing.
@@ -44,7 +37,7 @@ def page(
         for row in rows
         if all(keep[name](row, value) for name, value in asked.items() if name in keep)
     ]
-    value = sort_by[asked.get("SortBy", "CreationTime")]
+    value = {**_SORTS, **(sort_by or {})}[asked.get("SortBy", "CreationTime")]
     descending = asked.get("SortOrder", "Descending") == "Descending"
 
     def key(row: Row) -> SortKey:
@@ -54,15 +47,14 @@ def page(
     if (token := asked.get("NextToken")) is not None:
         last = _last(token, asked)
         kept = [row for row in kept if (key(row) < last if descending else key(row) > last)]
-    size = asked.get("MaxResults", DEFAULT_RESULTS)
-    found = kept[:size]
-    more = _sealed([_query(asked), *key(found[-1])]) if len(kept) > size else None
-    return found, more
+    found = kept[: asked.get("MaxResults", DEFAULT_RESULTS)]
+    more = _sealed([_query(asked), *key(found[-1])]) if len(kept) > len(found) else None
+    return _answer(member, [summary(row) for row in found], more)
 
 
 def offset_page(
-    rows: Sequence[dict[str, str]], asked: Mapping[str, Any], *, default: int
-) -> tuple[Sequence[dict[str, str]], str | None]:
+    member: str, rows: Sequence[Mapping[str, str]], asked: Mapping[str, Any], *, default: int
+) -> Mapping[str, Any]:
     """The same for a list that has an order of its own."""
     start = 0
     if (token := asked.get("NextToken")) is not None:
@@ -72,9 +64,18 @@ def offset_page(
             case _:
                 raise _invalid()
     end = start + asked.get("MaxResults", default)
-    return rows[start:end], _sealed([_query(asked), end]) if end < len(rows) else None
+    more = _sealed([_query(asked), end]) if end < len(rows) else None
+    return _answer(member, rows[start:end], more)
 
 
+def _answer(member: str, page: Sequence[Mapping[str, Any]], token: str | None) -> Mapping[str, Any]:
+    return {member: page} | ({} if token is None else {"NextToken": token})
+
+
+_SORTS: Final[Mapping[str, Callable[[Any], Any]]] = {
+    "Name": lambda row: row.name,
+    "CreationTime": lambda row: row.created_at,
+}
 _FILTERS: Final[Mapping[str, Callable[[Any, Any], bool]]] = {
     "NameContains": lambda row, part: part.lower() in row.name.lower(),
     "CreationTimeBefore": lambda row, at: row.created_at < at,

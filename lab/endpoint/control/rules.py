@@ -6,6 +6,7 @@ Sentences seen on AWS are used as they are there; the others say the documented 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
+from lab.endpoint.plans import shadows_of, variants_of
 from lab.endpoint.protocol.errors import ApiError, validation_exception
 from lab.endpoint.records import Body, Resource
 from lab.spec import SERVERLESS_TIERS
@@ -65,8 +66,7 @@ def check_quota(config: Body, counts: Mapping[str, int]) -> None:
     """Refuse more instances than an account has: without a quota, a slip of a digit would have the
     machine start a million containers. ``counts`` by variant. Raises ``ApiError``.
     """
-    variants = (*config["ProductionVariants"], *config.get("ShadowProductionVariants", ()))
-    for variant in variants:
+    for variant in variants_of(config):
         count = counts.get(variant["VariantName"], 0)
         if "ServerlessConfig" not in variant and count > INSTANCES:
             raise ApiError(
@@ -80,14 +80,16 @@ def check_quota(config: Body, counts: Mapping[str, int]) -> None:
 
 def initial_counts(config: Body) -> Mapping[str, int]:
     """Instances that a configuration begins with, by variant."""
-    variants = (*config["ProductionVariants"], *config.get("ShadowProductionVariants", ()))
-    return {one["VariantName"]: one.get("InitialInstanceCount", 0) for one in variants}
+    return {
+        variant["VariantName"]: variant.get("InitialInstanceCount", 0)
+        for variant in variants_of(config)
+    }
 
 
 def _config_problems(config: Body, models: Mapping[str, Resource]) -> Iterator[str]:
     production = config["ProductionVariants"]
-    shadows = config.get("ShadowProductionVariants", [])
-    variants = [*production, *shadows]
+    shadows = shadows_of(config)
+    variants = variants_of(config)
     names = [variant["VariantName"] for variant in variants]
     for name in sorted({name for name in names if names.count(name) > 1}):
         yield f'Production variant names must be unique: "{name}" is used more than once.'

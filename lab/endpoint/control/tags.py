@@ -12,7 +12,7 @@ _RESERVED: Final = "aws:"
 _PAGE: Final = 50
 
 
-def given(tags: Iterable[Mapping[str, str]]) -> dict[str, str]:
+def tags_of(tags: Iterable[Mapping[str, str]]) -> dict[str, str]:
     """From a request's list. Raises ``ApiError`` for keys that are reserved or come twice."""
     found: dict[str, str] = {}
     for tag in tags:
@@ -30,44 +30,40 @@ def given(tags: Iterable[Mapping[str, str]]) -> dict[str, str]:
 class Tagging:
     """``AddTags``, ``ListTags`` and ``DeleteTags``."""
 
-    def __init__(self, desk: ControlContext) -> None:
-        self._desk = desk
+    def __init__(self, context: ControlContext) -> None:
+        self._context = context
 
     def add(self, asked: Mapping[str, Any]) -> Mapping[str, Any]:
         """Add, or give new values to, tags of one resource."""
         arn = self._existing(asked["ResourceArn"])
-        with self._desk.store.transaction():
-            tags = {**self._desk.store.tags(arn), **given(asked["Tags"])}
+        with self._context.store.transaction():
+            tags = {**self._context.store.tags(arn), **tags_of(asked["Tags"])}
             if len(tags) > MOST:
                 raise validation_exception(
                     f"A resource can have at most {MOST} tags; it would have {len(tags)}."
                 )
-            self._desk.store.set_tags(arn, tags)
+            self._context.store.set_tags(arn, tags)
         return {"Tags": _as_list(tags)}
 
     def list(self, asked: Mapping[str, Any]) -> Mapping[str, Any]:
-        """A page of a resource's tags."""
-        tags = _as_list(self._desk.store.tags(self._existing(asked["ResourceArn"])))
-        found, more = offset_page(tags, asked, default=_PAGE)
-        return {"Tags": found} | ({} if more is None else {"NextToken": more})
+        tags = _as_list(self._context.store.tags(self._existing(asked["ResourceArn"])))
+        return offset_page("Tags", tags, asked, default=_PAGE)
 
     def delete(self, asked: Mapping[str, Any]) -> Mapping[str, Any]:
         """Take tags away; keys that it has not are ignored."""
         arn = self._existing(asked["ResourceArn"])
-        with self._desk.store.transaction():
-            tags = self._desk.store.tags(arn)
+        with self._context.store.transaction():
+            tags = self._context.store.tags(arn)
             kept = {key: value for key, value in tags.items() if key not in asked["TagKeys"]}
-            self._desk.store.set_tags(arn, kept)
+            self._context.store.set_tags(arn, kept)
         return {}
 
     def _existing(self, arn: str) -> str:
-        match self._desk.names.parse(arn):
-            case "model", name:
-                row: object = self._desk.store.model(name)
-            case "endpoint-config", name:
-                row = self._desk.store.config(name)
+        match self._context.names.parse(arn):
             case "endpoint", name:
-                row = self._desk.store.endpoint(name)
+                row: object = self._context.store.endpoint(name)
+            case ("model" | "config") as kind, name:
+                row = self._context.store.resource(kind, name)
             case _:
                 row = None
         if row is None:

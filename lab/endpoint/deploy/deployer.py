@@ -5,30 +5,22 @@ import math
 import random
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Protocol
+from typing import Any
 
 from lab.endpoint.clock import Clock
 from lab.endpoint.deploy import policy as deploy_policy
-from lab.endpoint.deploy.builder import Builder
-from lab.endpoint.deploy.capacity import Capacity
-from lab.endpoint.deploy.reasons import shortened
+from lab.endpoint.deploy.builder import Builder, Capacity, shortened
 from lab.endpoint.deploy.views import Deployed, ServerPool, blended, deployed
 from lab.endpoint.live import LaunchFailed, LiveEndpoint, Server, VariantPlan
 from lab.endpoint.pools.base import Background
 from lab.endpoint.records import EndpointRecord, Resource, Status, VariantState
-from lab.endpoint.store import Store
+from lab.endpoint.store import SqliteStore
 
+Plans = Callable[[EndpointRecord, str], tuple[Resource, Sequence[VariantPlan]]]
+"""A configuration of an endpoint, by its name, and its plans: one a variant, shadows included.
 
-class Plans(Protocol):
-    """How a configuration of an endpoint, by name, becomes plans: one a variant, shadows included.
-
-    Raises ``LaunchFailed`` for what is gone or cannot be emulated.
-    """
-
-    def __call__(
-        self, record: EndpointRecord, config_name: str
-    ) -> tuple[Resource, Sequence[VariantPlan]]:
-        """The configuration, and the plans."""
+Raises ``LaunchFailed`` for what is gone or cannot be emulated.
+"""
 
 
 @dataclass(kw_only=True, eq=False)
@@ -60,7 +52,13 @@ class FleetDeployer:
     """
 
     def __init__(
-        self, *, store: Store, plans: Plans, builder: Builder, clock: Clock, rng: random.Random
+        self,
+        *,
+        store: SqliteStore,
+        plans: Plans,
+        builder: Builder,
+        clock: Clock,
+        rng: random.Random,
     ) -> None:
         self._store = store
         self._plans = plans
@@ -93,13 +91,10 @@ class FleetDeployer:
         self._change(
             site.name,
             {Status.CREATING, Status.UPDATING, Status.ROLLING_BACK},
-            lambda row: replace(
-                row,
-                status=status,
-                failure_reason=shortened(reason),
-                pending_config=None,
-                pending=None,
-            ),
+            status=status,
+            failure_reason=shortened(reason),
+            pending_config=None,
+            pending=None,
         )
 
     # --- create ------------------------------------------------------------------------------
@@ -124,13 +119,10 @@ class FleetDeployer:
         if self._change(
             record.name,
             {Status.CREATING},
-            lambda row: replace(
-                row,
-                status=Status.IN_SERVICE,
-                failure_reason=None,
-                generation=generation,
-                variants=deploy_policy.states(plans),
-            ),
+            status=Status.IN_SERVICE,
+            failure_reason=None,
+            generation=generation,
+            variants=deploy_policy.states(plans),
         ):
             site.deployed, site.live = new, new.live
         else:
@@ -167,16 +159,13 @@ class FleetDeployer:
         self._change(
             record.name,
             {Status.IN_SERVICE, Status.ROLLING_BACK},
-            lambda row: replace(
-                row,
-                status=Status.FAILED,
-                failure_reason=shortened(
-                    f"The endpoint was in service when the emulator ended, and could not be "
-                    f"resumed: {reason}"
-                ),
-                pending_config=None,
-                pending=None,
+            status=Status.FAILED,
+            failure_reason=shortened(
+                f"The endpoint was in service when the emulator ended, and could not be "
+                f"resumed: {reason}"
             ),
+            pending_config=None,
+            pending=None,
         )
 
     # --- update ------------------------------------------------------------------------------
@@ -241,17 +230,14 @@ class FleetDeployer:
             committed = self._change(
                 record.name,
                 {Status.UPDATING},
-                lambda row: replace(
-                    row,
-                    status=Status.IN_SERVICE,
-                    failure_reason=None,
-                    config_name=config.name,
-                    pending_config=None,
-                    pending=None,
-                    generation=generation,
-                    variants=deploy_policy.states(plans),
-                    retain=retain,
-                ),
+                status=Status.IN_SERVICE,
+                failure_reason=None,
+                config_name=config.name,
+                pending_config=None,
+                pending=None,
+                generation=generation,
+                variants=deploy_policy.states(plans),
+                retain=retain,
             )
         finally:
             # Nothing is awaited between the record and the swap: no instant shows one of them.
@@ -288,7 +274,8 @@ class FleetDeployer:
         self._change(
             site.name,
             {Status.UPDATING},
-            lambda row: replace(row, status=Status.ROLLING_BACK, failure_reason=shortened(reason)),
+            status=Status.ROLLING_BACK,
+            failure_reason=shortened(reason),
         )
         # What had been built is gone by now; AWS shows this state for as long as that takes.
         await self._rolled_back(site, reason)
@@ -306,26 +293,23 @@ class FleetDeployer:
         live, pools = site.deployed.live, site.deployed.pools
         capacity = Capacity(pools)
         try:
-            _weigh(live, wanted)
+            _set_weights(live, wanted)
             await capacity.change(wanted)
         except LaunchFailed as failed:
-            _weigh(live, record.variants)
+            _set_weights(live, record.variants)
             await capacity.restore()
             self.give_up(site, failed.reason)
             return
         except BaseException:
-            _weigh(live, record.variants)
+            _set_weights(live, record.variants)
             raise
         self._change(
             record.name,
             {Status.UPDATING},
-            lambda row: replace(
-                row,
-                status=Status.IN_SERVICE,
-                failure_reason=None,
-                pending=None,
-                variants=wanted,
-            ),
+            status=Status.IN_SERVICE,
+            failure_reason=None,
+            pending=None,
+            variants=wanted,
         )
 
     # --- delete ------------------------------------------------------------------------------
@@ -342,21 +326,16 @@ class FleetDeployer:
 
     # --- the store ---------------------------------------------------------------------------
 
-    def _change(
-        self,
-        name: str,
-        expected: set[Status],
-        change: Callable[[EndpointRecord], EndpointRecord],
-    ) -> bool:
+    def _change(self, name: str, expected: set[Status], **changes: Any) -> bool:
         """Whether the record was as expected, and so was changed."""
         done = False
 
-        def guarded(row: EndpointRecord) -> EndpointRecord | None:
+        def changed(row: EndpointRecord) -> EndpointRecord | None:
             nonlocal done
             done = row.status in expected
-            return replace(change(row), modified_at=self._clock.time()) if done else None
+            return replace(row, modified_at=self._clock.time(), **changes) if done else None
 
-        self._store.change_endpoint(name, guarded)
+        self._store.change_endpoint(name, changed)
         return done
 
 
@@ -365,7 +344,7 @@ async def _retired(site: DeploymentSite, pool: ServerPool, successor: Any) -> No
     site.retiring.discard(pool)
 
 
-def _weigh(live: LiveEndpoint, wanted: Mapping[str, VariantState]) -> None:
-    for variant in (*live.variants, *live.shadows):
+def _set_weights(live: LiveEndpoint, wanted: Mapping[str, VariantState]) -> None:
+    for variant in live.all:
         if variant.name in wanted:
             variant.weight = wanted[variant.name].weight

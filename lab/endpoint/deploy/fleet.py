@@ -10,24 +10,17 @@ from functools import partial
 from lab.endpoint.clock import Clock
 from lab.endpoint.deploy.builder import Builder
 from lab.endpoint.deploy.deployer import DeploymentSite, FleetDeployer, InService, Plans
-from lab.endpoint.instances import Machine
 from lab.endpoint.live import Launcher, LaunchFailed, LiveEndpoint, Server, VariantPlan
-from lab.endpoint.metrics.meter import Meter
-from lab.endpoint.plans import plans_of
+from lab.endpoint.metrics.counters import Counters
 from lab.endpoint.pools.base import PoolContext
 from lab.endpoint.pools.provisioner import Provisioner
 from lab.endpoint.records import EndpointRecord, ServerRecord, Status
 from lab.endpoint.settings import EmulatorSettings
-from lab.endpoint.store import Store
+from lab.endpoint.store import SqliteStore
 
 _LOG = logging.getLogger(__name__)
 
 _RESUMED = {Status.IN_SERVICE, Status.UPDATING, Status.ROLLING_BACK}
-
-
-def resolved(store: Store, settings: EmulatorSettings, machine: Machine) -> Plans:
-    """Plans as the emulator makes them, from what an endpoint was told to use."""
-    return partial(plans_of, store=store, settings=settings, machine=machine)
 
 
 class _Worker:
@@ -35,43 +28,37 @@ class _Worker:
 
     def __init__(self, site: DeploymentSite) -> None:
         self.site = site
-        self.kicked = False
+        self.pending = False
         self.task: asyncio.Task[None] | None = None
         self.operation: asyncio.Task[None] | None = None
         self.deleting = False
 
 
 class EndpointFleet:
-    """Implements ``live.Fleet``."""
+    """Implements ``live.Fleet``, and begins and ends it."""
 
     def __init__(
         self,
         *,
-        store: Store,
+        store: SqliteStore,
         launcher: Launcher,
         clock: Clock,
-        meter: Meter,
+        meter: Counters,
         settings: EmulatorSettings,
-        machine: Machine | None = None,
-        plans: Plans | None = None,
+        plans: Plans,
         rng: random.Random | None = None,
     ) -> None:
-        if plans is None:
-            if machine is None:
-                msg = "a fleet needs the machine's size, or plans that do without"
-                raise TypeError(msg)
-            plans = resolved(store, settings, machine)
         self._store = store
         self._launcher = launcher
         rng = rng or random.Random()
         provisioner = Provisioner(store=store, launcher=launcher, clock=clock, meter=meter)
-        means = PoolContext(
+        context = PoolContext(
             provisioner=provisioner, launcher=launcher, clock=clock, settings=settings
         )
         self._deployer = FleetDeployer(
             store=store,
             plans=plans,
-            builder=Builder(launcher=launcher, means=means, rng=rng),
+            builder=Builder(launcher=launcher, context=context, rng=rng),
             clock=clock,
             rng=rng,
         )
@@ -81,12 +68,10 @@ class EndpointFleet:
     # --- what requests see -------------------------------------------------------------------
 
     def live(self, endpoint: str) -> LiveEndpoint | None:
-        """The endpoint if it takes requests (names are exact)."""
         worker = self._workers.get(endpoint)
         return None if worker is None else worker.site.live
 
     def endpoints(self) -> Sequence[LiveEndpoint]:
-        """All that take requests."""
         sites = (worker.site for worker in self._workers.values())
         return [site.live for site in sites if site.live is not None]
 
@@ -151,14 +136,13 @@ class EndpointFleet:
     # --- the work ----------------------------------------------------------------------------
 
     def reconcile(self, endpoint: str) -> None:
-        """The store holds something new for this endpoint: see to it, in the background."""
         if self._closed:
             return
         worker = self._worker(endpoint)
-        worker.kicked = True
+        worker.pending = True
         if worker.task is None:
-            worker.task = asyncio.get_running_loop().create_task(self._see_to(worker))
-            worker.task.add_done_callback(partial(self._rested, worker))
+            worker.task = asyncio.get_running_loop().create_task(self._work(worker))
+            worker.task.add_done_callback(partial(self._on_done, worker))
         elif worker.operation is not None and not worker.deleting:
             record = self._store.endpoint(endpoint)
             if record is None or record.status is Status.DELETING:
@@ -170,9 +154,9 @@ class EndpointFleet:
             worker = self._workers[endpoint] = _Worker(DeploymentSite(name=endpoint))
         return worker
 
-    async def _see_to(self, worker: _Worker) -> None:
-        while worker.kicked:
-            worker.kicked = False
+    async def _work(self, worker: _Worker) -> None:
+        while worker.pending:
+            worker.pending = False
             record = self._store.endpoint(worker.site.name)
             if record is None:
                 continue
@@ -200,12 +184,12 @@ class EndpointFleet:
                 worker.site, f"The emulator itself failed: {type(error).__name__}: {error}"
             )
 
-    def _rested(self, worker: _Worker, task: "asyncio.Task[None]") -> None:
+    def _on_done(self, worker: _Worker, task: "asyncio.Task[None]") -> None:
         worker.task = None
         if not task.cancelled() and task.exception() is not None:
             _LOG.error("endpoint %s", worker.site.name, exc_info=task.exception())
         site = worker.site
-        if worker.kicked and not self._closed:
+        if worker.pending and not self._closed:
             self.reconcile(site.name)
         elif site.live is None and site.deployed is None and not site.retiring:
             self._workers.pop(site.name, None)

@@ -2,16 +2,11 @@
 
 import asyncio
 import random
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
-from lab.endpoint.live import (
-    LiveEndpoint,
-    LiveVariant,
-    Pool,
-)
-from lab.endpoint.pools.blended import BlendedPool
+from lab.endpoint.live import Lease, LiveEndpoint, LiveVariant, Pool, Server, VariantPlan
 from lab.endpoint.pools.realtime import RealTimePool
 from lab.endpoint.pools.serverless import ServerlessPool
 from lab.endpoint.records import Body
@@ -31,7 +26,6 @@ class Deployed:
         return self.pools.get(variant) or self.live.variants[0].pool
 
     async def close(self, *, stop_servers: bool) -> None:
-        """End it at once."""
         await asyncio.gather(
             *(pool.close(stop_servers=stop_servers) for pool in self.pools.values())
         )
@@ -63,6 +57,43 @@ def _variant(pool: ServerPool) -> LiveVariant:
     return LiveVariant(name=pool.plan.name, pool=pool, weight=pool.plan.weight)
 
 
+class BlendedPool:
+    """Gives ``share`` of the requests to the new pool, and the rest to the old."""
+
+    def __init__(self, *, old: Pool, new: Pool, share: float, rng: random.Random) -> None:
+        self._old = old
+        self._new = new
+        self._share = share
+        self._rng = rng
+        self._next: Pool | None = None
+
+    @property
+    def plan(self) -> VariantPlan:
+        return self._new.plan
+
+    @property
+    def servers(self) -> Sequence[Server]:
+        return (*self._old.servers, *self._new.servers)
+
+    @property
+    def in_flight(self) -> int:
+        return self._old.in_flight + self._new.in_flight
+
+    def try_acquire(self) -> Lease | None:
+        pool = self._draw()
+        lease = pool.try_acquire()
+        # The caller will wait, and for the pool that was drawn.
+        self._next = pool if lease is None else None
+        return lease
+
+    async def acquire(self) -> Lease:
+        pool, self._next = self._next or self._draw(), None
+        return await pool.acquire()
+
+    def _draw(self) -> Pool:
+        return self._new if self._rng.random() < self._share else self._old
+
+
 def blended(old: Deployed, new: Deployed, share: float, rng: random.Random) -> LiveEndpoint:
     """The endpoint while the new fleet gets only a share of the requests."""
     before = {variant.name: variant for variant in old.live.variants}
@@ -73,19 +104,11 @@ def blended(old: Deployed, new: Deployed, share: float, rng: random.Random) -> L
             return BlendedPool(old=before[name].pool, new=after[name].pool, share=share, rng=rng)
         return (after.get(name) or before[name]).pool
 
-    def weight(name: str, of: Callable[[LiveVariant], float] = lambda one: one.weight) -> float:
-        gone = of(before[name]) if name in before else 0.0
-        come = of(after[name]) if name in after else 0.0
+    def weight(name: str) -> float:
+        gone = before[name].weight if name in before else 0.0
+        come = after[name].weight if name in after else 0.0
         return gone * (1 - share) + come * share
 
     names = list(dict.fromkeys((*after, *before)))
     variants = [LiveVariant(name=name, pool=pool(name), weight=weight(name)) for name in names]
-    return LiveEndpoint(
-        name=new.live.name,
-        kind=new.live.kind,
-        generation=new.live.generation,
-        variants=variants,
-        shadows=new.live.shadows,
-        capture=new.live.capture,
-        asynchronous=new.live.asynchronous,
-    )
+    return replace(new.live, variants=variants)

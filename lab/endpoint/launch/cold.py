@@ -14,12 +14,10 @@ from pathlib import Path
 from typing import Final
 
 from lab.artifacts.archive import pack
-from lab.endpoint.launch.images import ImageResolver
-from lab.endpoint.launch.local import container_spec
+from lab.endpoint.launch.local import LaunchContext, container_spec
 from lab.endpoint.launch.model import Deadline, download_failure
 from lab.endpoint.live import Address, LaunchFailed, VariantPlan
-from lab.endpoint.s3 import ObjectError, Objects
-from lab.endpoint.settings import EmulatorSettings
+from lab.endpoint.s3 import ObjectError
 from lab.engine.api import Container, ContainerSpec, Engine
 from lab.engine.coldhost.host import MODEL, ROLE, ColdHost, cold_host
 from lab.engine.docker.engine import DockerEngine
@@ -39,32 +37,21 @@ class ColdPlace:
 
     overlaps = False
 
-    def __init__(  # noqa: PLR0913 - all but the plan are keyword-only
+    def __init__(
         self,
         plan: VariantPlan,
+        context: LaunchContext,
+        folder: Path,
         *,
-        engine: Engine,
-        images: ImageResolver,
-        objects: Objects,
-        settings: EmulatorSettings,
         owner: str,
         cold_image: str | None,
-        folder: Path,
-        within: bool,
     ) -> None:
-        """``owner`` is the emulator's; ``folder`` is for what is on its way into the registry.
-
-        ``within``: the emulator runs in a container of the engine.
-        """
+        """``owner`` is the emulator's; ``folder`` is for what is on its way into the registry."""
         self._plan = plan
-        self._outer = engine
-        self._images = images
-        self._objects = objects
-        self._settings = settings
+        self._context = context
+        self._folder = folder
         self._owner = owner
         self._cold_image = cold_image
-        self._folder = folder
-        self._within = within
         self._made = ExitStack()
         self._host: ColdHost | None = None
         self._platform: Platform | None = None
@@ -73,18 +60,17 @@ class ColdPlace:
 
     @property
     def engine(self) -> Engine:
-        """The cold host's own."""
         return self._cold.engine
 
     def prepare(self) -> None:
         """Fill the registry and make the host."""
-        engine = self._outer
+        engine = self._context.engine
         if not isinstance(engine, DockerEngine) or self._cold_image is None:
             raise EngineError(
                 "A cold pull needs a Docker Engine and the cold host's image.",
                 remedy="`make up` builds it; or leave out the tag inference-lab:pull.",
             )
-        found = self._images.resolve(self._plan.image)
+        found = self._context.images.resolve(self._plan.image)
         self._platform = found.facts.platform
         with _FILLING:
             registry = self._registry(engine)
@@ -95,8 +81,8 @@ class ColdPlace:
             finally:
                 registry.close()
         doors = None
-        if self._within:
-            doors = self._settings.state / "doors"
+        if self._context.within:
+            doors = self._context.settings.state / "doors"
             doors.mkdir(parents=True, exist_ok=True)
         engine.ensure_network(NETWORK)
         self._host = self._made.enter_context(
@@ -119,7 +105,6 @@ class ColdPlace:
         """It was pulled a moment ago: nothing to look for again."""
 
     def fetch(self, until: Deadline) -> None:
-        """Fetch and unpack the model on the host's own disk."""
         until.check()
         if self._blob is not None:
             self._cold.fetch(*self._blob, MODEL)
@@ -138,11 +123,9 @@ class ColdPlace:
         )
 
     def address(self, container: Container) -> Address:
-        """The port that the host publishes."""
         return container.address(PORT)
 
     def close(self) -> None:
-        """Remove the host with all that is in it."""
         self._made.close()
         shutil.rmtree(self._folder, ignore_errors=True)
 
@@ -153,13 +136,13 @@ class ColdPlace:
         return self._host
 
     def _registry(self, engine: DockerEngine) -> Registry:
-        where = self._settings.registry
+        where = self._context.settings.registry
         running = [one for one in engine.containers({}) if one.name == NAME]
         if where is None or not running:
             # The registry runs on the engine's own processor, whatever the images in it are for.
             own = image_ref("registry", engine.facts().platform)
             return Registry.ensure(engine, own, Silent())
-        registry = Registry(running[0], Distribution(INTERNAL if self._within else where))
+        registry = Registry(running[0], Distribution(INTERNAL if self._context.within else where))
         registry.host = where  # as the engine reaches it, which does the pushing
         return registry
 
@@ -172,9 +155,9 @@ class ColdPlace:
         archive = self._folder / "model.tar.gz"
         try:
             if self._plan.compressed:
-                self._objects.download(uri, archive)
+                self._context.objects.download(uri, archive)
             else:
-                self._objects.download_prefix(uri, self._folder / "plain")
+                self._context.objects.download_prefix(uri, self._folder / "plain")
                 pack(self._folder / "plain", archive)
         except ObjectError as error:
             raise LaunchFailed(download_failure(uri, error)) from error

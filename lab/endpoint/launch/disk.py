@@ -44,7 +44,6 @@ class DiskWatch:
                 self._thread.start()
 
     def forget(self, key: str) -> None:
-        """Watch it no more."""
         with self._lock:
             self._watched.pop(key, None)
 

@@ -32,37 +32,33 @@ def explain(
     cause: Cause,
     plan: VariantPlan,
     *,
-    seen: Probes | None = None,
+    probes: Probes | None = None,
     listens: Sequence[str] = (),
 ) -> LaunchFailed:
     """The failure with everything that is known: last ping, port, exit code, OOM, last lines."""
     parts = [cause.message]
-    if seen is not None and seen.last_answer not in cause.message:
-        parts.append(_until_then(seen))
-    if listens and seen is not None and seen.accepting_ns is None:
+    if probes is not None and probes.last_answer not in cause.message:
+        parts.append(_until_then(probes))
+    if listens and probes is not None and probes.accepting_ns is None:
         parts.append(f"It listens on {', '.join(listens)}: it has to listen on 0.0.0.0:{PORT}.")
     parts += _hints(cause, plan)
-    said = " ".join(" ".join(part.split()) for part in parts)
-    return LaunchFailed(
-        with_log(said, cause.log_tail),
-        exit_code=cause.exit_code,
-        oom_killed=cause.kind is CauseKind.OOM,
-    )
+    message = " ".join(" ".join(part.split()) for part in parts)
+    return LaunchFailed(with_log(message, cause.log_tail))
 
 
-def with_log(said: str, log: str) -> str:
+def with_log(message: str, log: str) -> str:
     """A message and as many of the last lines as there is room for, the newest whole."""
-    room = max(_LEAST_LOG, MOST - len(said))
+    room = max(_LEAST_LOG, MOST - len(message))
     lines: list[str] = []
     for line in reversed([line.rstrip() for line in log.splitlines() if line.strip()]):
         short = line if len(line) <= _LEAST_LOG else f"{line[: _LEAST_LOG - 3]}..."
         if sum(len(one) + 3 for one in lines) + len(short) > room:
             break
         lines.insert(0, short)
-    said = said[: MOST - _LEAST_LOG if lines and len(said) > MOST else MOST]
+    message = message[: MOST - _LEAST_LOG if lines and len(message) > MOST else MOST]
     if not lines:
-        return f"{said} It has logged nothing." if not log.strip() else said
-    return f"{said} Last log lines: {' | '.join(lines)}"
+        return f"{message} It has logged nothing." if not log.strip() else message
+    return f"{message} Last log lines: {' | '.join(lines)}"
 
 
 def _hints(cause: Cause, plan: VariantPlan) -> list[str]:
@@ -84,10 +80,10 @@ def _hints(cause: Cause, plan: VariantPlan) -> list[str]:
     ]
 
 
-def _until_then(seen: Probes) -> str:
+def _until_then(probes: Probes) -> str:
     """Of a container that is gone: what its port had said before."""
-    if seen.last_status is not None:
-        return f"/ping last answered {seen.last_status}."
-    if seen.accepting_ns is not None:
+    if probes.last_status is not None:
+        return f"/ping last answered {probes.last_status}."
+    if probes.accepting_ns is not None:
         return "It accepted connections, but /ping did not answer."
     return "It had not begun to listen on its port."

@@ -2,6 +2,7 @@
 
 import shutil
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Final, Protocol
 
@@ -9,7 +10,7 @@ from lab.endpoint.launch.images import ImageResolver
 from lab.endpoint.launch.model import Deadline, fetch
 from lab.endpoint.live import Address, VariantPlan
 from lab.endpoint.records import EndpointKind
-from lab.endpoint.s3 import Objects
+from lab.endpoint.s3 import S3Objects
 from lab.endpoint.settings import EmulatorSettings
 from lab.engine.api import Container, ContainerSpec, Engine, Mount
 from lab.engine.docker.engine import DockerEngine
@@ -18,6 +19,18 @@ from lab.services import ISOLATED_NETWORK
 from lab.spec import PORT, SERVERLESS_USER, EngineKind, Mark, Platform
 
 _TMP: Final = "/tmp"  # noqa: S108  # inside the container
+
+
+@dataclass(frozen=True, kw_only=True)
+class LaunchContext:
+    """What places work with."""
+
+    engine: Engine
+    images: ImageResolver
+    objects: S3Objects
+    settings: EmulatorSettings
+    within: bool
+    """Whether the emulator runs in a container of the engine."""
 
 
 class ContainerPlace(Protocol):
@@ -58,28 +71,14 @@ class LocalPlace:
 
     overlaps = True
 
-    def __init__(
-        self,
-        plan: VariantPlan,
-        *,
-        engine: Engine,
-        images: ImageResolver,
-        objects: Objects,
-        settings: EmulatorSettings,
-        folder: Path,
-        within: bool,
-    ) -> None:
-        """``within``: the emulator runs in a container of the engine."""
-        self.engine = engine
-        self.tmp = folder / "tmp"
+    def __init__(self, plan: VariantPlan, context: LaunchContext, folder: Path) -> None:
+        self.engine = context.engine
         self._plan = plan
-        self._images = images
-        self._objects = objects
-        self._settings = settings
+        self._context = context
         self._folder = folder
-        self._within = within
+        self._tmp = folder / "tmp"
         self._model = folder / "model"
-        self._processes = engine.kind is EngineKind.PROCESS
+        self._processes = context.engine.kind is EngineKind.PROCESS
 
     def prepare(self) -> None:
         """A new folder, and the network if it is one that nothing leaves."""
@@ -89,28 +88,25 @@ class LocalPlace:
             self._model.mkdir()
             self._model.chmod(0o755)
         if self._own_tmp:
-            self.tmp.mkdir()
-            self.tmp.chmod(0o1777)
+            self._tmp.mkdir()
+            self._tmp.chmod(0o1777)
         if self._plan.isolated and isinstance(self.engine, DockerEngine):
             self.engine.ensure_network(self._network or ISOLATED_NETWORK, internal=True)
 
     def image(self, marks: dict[Mark, int]) -> str:
-        """The name by which the engine knows it."""
         del marks
-        return self._images.resolve(self._plan.image).ref
+        return self._context.images.resolve(self._plan.image).ref
 
     def forget_image(self) -> None:
-        """Look for it again."""
-        self._images.forget(self._plan.image)
+        self._context.images.forget(self._plan.image)
 
     def fetch(self, until: Deadline) -> None:
-        """Stream it from S3 into the folder."""
-        fetch(self._objects, self._plan, self._model, until)
+        fetch(self._context.objects, self._plan, self._model, until)
 
     def spec(self, image: str, labels: Mapping[str, str], name: str) -> ContainerSpec:
         """Real time as on an instance: root, writable. Serverless: neither."""
         plan = self._plan
-        tmp = Mount(source=str(self.tmp), target=_TMP, read_only=False)
+        tmp = Mount(source=str(self._tmp), target=_TMP, read_only=False)
         return container_spec(
             plan,
             image=image,
@@ -120,13 +116,13 @@ class LocalPlace:
             mounts=(tmp,) if self._own_tmp else (),
             network=self._network,
             publish=self._publish,
-            platform=self._images.resolve(plan.image).facts.platform,
+            platform=self._context.images.resolve(plan.image).facts.platform,
             processes=self._processes,
         )
 
     def address(self, container: Container) -> Address:
         """Its own address where that can be reached; from a container on its network always."""
-        if self._within and not self._processes:
+        if self._context.within and not self._processes:
             ip = getattr(container, "ip", lambda: "")()
             if connected(ip):
                 return ip, PORT
@@ -144,12 +140,14 @@ class LocalPlace:
         if self._processes:
             return None
         if self._plan.isolated:
-            return self._settings.isolated_network or ISOLATED_NETWORK
-        return self._settings.network
+            return self._context.settings.isolated_network or ISOLATED_NETWORK
+        return self._context.settings.network
 
     @property
     def _publish(self) -> int | None:
-        near = self._within or (isinstance(self.engine, DockerEngine) and self.engine.bridged)
+        near = self._context.within or (
+            isinstance(self.engine, DockerEngine) and self.engine.bridged
+        )
         return None if near or self._processes else 0
 
 

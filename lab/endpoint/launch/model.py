@@ -10,7 +10,7 @@ from typing import Final
 
 from lab.artifacts.archive import MOST_BYTES, extract_stream
 from lab.endpoint.live import LaunchFailed, VariantPlan
-from lab.endpoint.s3 import ObjectError, Objects
+from lab.endpoint.s3 import ObjectError, S3Objects
 from lab.errors import ArchiveError, DiskFullError
 
 _PARTS: Final = 8
@@ -90,7 +90,7 @@ class Deadline:
             raise LaunchFailed(self._what)
 
 
-def fetch(objects: Objects, plan: VariantPlan, into: Path, until: Deadline) -> None:
+def fetch(objects: S3Objects, plan: VariantPlan, into: Path, until: Deadline) -> None:
     """Fetch it, an archive being unpacked as it comes in. Raises ``LaunchFailed``."""
     uri = plan.model_data
     if uri is None:

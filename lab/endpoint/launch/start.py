@@ -5,13 +5,14 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Executor, Future
 from contextlib import suppress
 from dataclasses import replace
+from functools import partial
 from threading import Event
 from typing import Final
 
 from lab.endpoint.launch.failure import explain, with_log
 from lab.endpoint.launch.local import ContainerPlace
-from lab.endpoint.launch.log_follower import LogFollower
 from lab.endpoint.launch.model import Cancelled, Deadline
+from lab.endpoint.launch.running import RunningContainer
 from lab.endpoint.live import Address, LaunchFailed, Setup, VariantPlan
 from lab.endpoint.records import EndpointKind
 from lab.engine.api import Container
@@ -42,33 +43,31 @@ class Launch:
         place: ContainerPlace,
         name: str,
         labels: Mapping[str, str],
-        suit: Callable[[], bool],
-        filing: Callable[["Launch"], LogFollower],
+        check_architecture: Callable[[], bool],
+        track: Callable[[Container], RunningContainer],
         helper: Executor,
         probe_interval_s: float,
         offset_ns: Callable[[], int],
-        reports: set[str],
+        without_report: set[str],
     ) -> None:
-        """``suit`` says whether its processor is emulated, or raises ``LaunchFailed`` where it
-        is the wrong one; ``reports`` holds the images that answer no ``GET /startup``: they are
-        asked once.
+        """``check_architecture`` says whether its processor is emulated, or raises
+        ``LaunchFailed`` where it is the wrong one; ``without_report`` holds the images that answer
+        no ``GET /startup``: they are asked once.
         """
         self.container: Container | None = None
-        self.filing: LogFollower | None = None
-        self.killed_for: str | None = None
-        """Why the platform itself killed it."""
+        self.running: RunningContainer | None = None
         self.emulated = False
         self.place = place
         self._plan = plan
         self._name = name
         self._labels = labels
-        self._check_architecture = suit
+        self._check_architecture = check_architecture
         self._startup_s = plan.startup_timeout_s
-        self._make_filing = filing
+        self._track = track
         self._helper = helper
         self._interval_s = probe_interval_s
         self._offset_ns = offset_ns
-        self._silent = reports
+        self._without_report = without_report
         self._cancelled = Event()
         self._marks: dict[Mark, int] = {}
         self._creating: Future[Container] | None = None
@@ -78,8 +77,8 @@ class Launch:
         try:
             return self._run()
         except BaseException as error:
-            if self.filing is not None and not isinstance(error, Cancelled):
-                self.filing.start()
+            if self.running is not None and not isinstance(error, Cancelled):
+                self.running.log.start()
             failed = isinstance(error, LaunchFailed)
             self.undo(note=f"The container did not get ready: {error}" if failed else None)
             if isinstance(error, LabError):
@@ -101,8 +100,8 @@ class Launch:
         if self.container is not None:
             with suppress(EngineError):
                 self.container.kill()
-            if self.filing is not None:
-                self.filing.close(drain=True, note=note)
+            if self.running is not None:
+                self.running.log.close(drain=True, note=note)
             with suppress(EngineError):
                 self.container.remove()
         self.place.close()
@@ -132,12 +131,12 @@ class Launch:
         self._stop_if_cancelled()
         if plan.kind is not EndpointKind.SERVERLESS:
             deadline = time.monotonic() + self._startup_s
-        self.filing = self._make_filing(self)
-        address, seen = self._until_ready(container, deadline)
-        self._look_inside(container, seen)
+        self.running = self._track(container)
+        address, probes = self._until_ready(self.running, deadline)
+        self._look_inside(container, probes)
         phases = timeline.phases(self._marks)
         total_s = (self._marks[Mark.READY] - self._marks[Mark.BEGIN]) / _NS
-        self.filing.start()
+        self.running.log.start()
         return address, Setup(total_s=total_s, phases_s=phases)
 
     def _bring(self, image: str, fetched_by: float) -> Container:
@@ -151,29 +150,22 @@ class Launch:
             what=f"The model data at {self._plan.model_data} was not downloaded and unpacked "
             "in time.",
         )
-        if self._plan.model_data is None:
-            self._mark(Mark.CREATE_BEGIN)
-            self.container = self.place.engine.create(spec)
-            self._mark(Mark.CREATE_END)
-        elif self.place.overlaps:
+        create: Callable[[], Container] = partial(self.place.engine.create, spec)
+        if self._plan.model_data is not None:
             self._mark(Mark.FETCH_BEGIN)
-            self._creating = self._helper.submit(self.place.engine.create, spec)
+            if self.place.overlaps:
+                self._creating = self._helper.submit(create)
+                create = self._creating.result
             self.place.fetch(until)
             self._mark(Mark.FETCH_END)
-            # What the fetch has not hidden of it.
-            self._mark(Mark.CREATE_BEGIN)
-            self.container = self._creating.result()
-            self._mark(Mark.CREATE_END)
-        else:
-            self._mark(Mark.FETCH_BEGIN)
-            self.place.fetch(until)
-            self._mark(Mark.FETCH_END)
-            self._mark(Mark.CREATE_BEGIN)
-            self.container = self.place.engine.create(spec)
-            self._mark(Mark.CREATE_END)
-        return self.container
+        # What the fetch has not hidden of it.
+        self._mark(Mark.CREATE_BEGIN)
+        self.container = container = create()
+        self._mark(Mark.CREATE_END)
+        return container
 
-    def _until_ready(self, container: Container, deadline: float) -> tuple[Address, Probes]:
+    def _until_ready(self, running: RunningContainer, deadline: float) -> tuple[Address, Probes]:
+        container = running.container
         self._mark(Mark.START_BEGIN)
         begun = time.monotonic()
         try:
@@ -184,29 +176,30 @@ class Launch:
         with StartWatch(container) as watch, raised_priority():
 
             def gone() -> bool:
-                if self.filing is not None and time.monotonic() - begun > LOGS_AFTER_S:
-                    self.filing.start()
+                if time.monotonic() - begun > LOGS_AFTER_S:
+                    running.log.start()
                 return watch.gone() or self._cancelled.is_set()
 
-            seen = probe(address, interval_s=self._interval_s, give_up_at=deadline, gone=gone)
+            probes = probe(address, interval_s=self._interval_s, give_up_at=deadline, gone=gone)
             watch.stop()
         self._stop_if_cancelled()
-        if seen.ready_ns is None or seen.accepting_ns is None:
-            raise self._not_ready(container, seen)
-        self._marks[Mark.ACCEPTING] = seen.accepting_ns
-        self._marks[Mark.READY] = seen.ready_ns
-        return address, seen
+        if probes.ready_ns is None or probes.accepting_ns is None:
+            raise self._not_ready(running, probes)
+        self._marks[Mark.ACCEPTING] = probes.accepting_ns
+        self._marks[Mark.READY] = probes.ready_ns
+        return address, probes
 
-    def _not_ready(self, container: Container, seen: Probes) -> LaunchFailed:
-        if self.killed_for is not None:
-            return LaunchFailed(with_log(self.killed_for, cause.log_tail(container)))
+    def _not_ready(self, running: RunningContainer, probes: Probes) -> LaunchFailed:
+        container = running.container
+        if running.killed_for is not None:
+            return LaunchFailed(with_log(running.killed_for, cause.log_tail(container)))
         listens: Sequence[str] = ()
         with suppress(EngineError):
             listens = listening(container.state().pid)
-        found = cause.not_ready(container, seen, self._startup_s)
-        return explain(found, self._plan, seen=seen, listens=listens)
+        found = cause.not_ready(container, probes, self._startup_s)
+        return explain(found, self._plan, probes=probes, listens=listens)
 
-    def _look_inside(self, container: Container, seen: Probes) -> None:
+    def _look_inside(self, container: Container, probes: Probes) -> None:
         """The server's own marks, or else the engine's word of when it started."""
         if self.place.engine.kind is EngineKind.PROCESS:
             self._marks.pop(Mark.CREATE_BEGIN, None)
@@ -216,10 +209,10 @@ class Launch:
         with suppress(EngineError):
             started = started_ns(container.state(), (), None, offset_ns=offset_ns)
             inside = None
-            if self._plan.image not in self._silent:
-                inside = look_inside(container, seen, begin_ns, timeout_s=_REPORT_TIMEOUT_S)
+            if self._plan.image not in self._without_report:
+                inside = look_inside(container, probes, begin_ns, timeout_s=_REPORT_TIMEOUT_S)
             if inside is None:
-                self._silent.add(self._plan.image)
+                self._without_report.add(self._plan.image)
             else:
                 inside = inside.shifted(-offset_ns)
                 self._marks |= inside.marks

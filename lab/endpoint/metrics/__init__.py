@@ -1,5 +1,5 @@
 """CloudWatch's metrics, counted, and shown to Prometheus.
 
-``meter`` is what the rest of the emulator calls; ``counters`` and ``gauges`` are what a scrape
-sees.
+``counters`` is what the rest of the emulator calls; ``gauges`` is read when a scrape comes, of
+what ``sampler`` found last.
 """

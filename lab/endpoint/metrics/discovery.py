@@ -4,8 +4,8 @@ from collections.abc import Mapping, Sequence
 from typing import TypedDict
 
 from lab.endpoint.live import Fleet
-from lab.endpoint.plans import origin_config
-from lab.endpoint.store import Store
+from lab.endpoint.plans import origin, variants_of
+from lab.endpoint.store import SqliteStore
 
 
 class ScrapeTarget(TypedDict):
@@ -15,42 +15,34 @@ class ScrapeTarget(TypedDict):
     labels: dict[str, str]
 
 
-class Discovery:
-    """Lists the containers that answer now."""
+def targets(fleet: Fleet, store: SqliteStore) -> Sequence[ScrapeTarget]:
+    """An entry for each container that answers now; all label values are strings, as Prometheus
+    asks.
+    """
+    found: list[ScrapeTarget] = []
+    for live in fleet.endpoints():
+        models = _models(live.name, store)
+        for variant in live.all:
+            for server in variant.pool.servers:
+                host, port = server.address
+                labels = {
+                    "endpoint": live.name,
+                    "variant": variant.name,
+                    "server": server.id,
+                    "model": models.get(variant.name, ""),
+                    "kind": live.kind.value,
+                }
+                address = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+                found.append({"targets": [address], "labels": labels})
+    return found
 
-    def __init__(self, *, fleet: Fleet, store: Store) -> None:
-        self._fleet = fleet
-        self._store = store
 
-    def targets(self) -> Sequence[ScrapeTarget]:
-        """One entry for each container; all label values are strings, as Prometheus asks."""
-        found: list[ScrapeTarget] = []
-        for live in self._fleet.endpoints():
-            models = self._models(live.name)
-            for one in (*live.variants, *live.shadows):
-                for server in one.pool.servers:
-                    host, port = server.address
-                    labels = {
-                        "endpoint": live.name,
-                        "variant": one.name,
-                        "server": server.id,
-                        "model": models.get(one.name, ""),
-                        "kind": live.kind.value,
-                    }
-                    address = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
-                    found.append({"targets": [address], "labels": labels})
-        return found
-
-    def _models(self, endpoint: str) -> Mapping[str, str]:
-        record = self._store.endpoint(endpoint)
-        if record is None:
-            return {}
-        config = origin_config(record, record.config_name)
-        if config is None:
-            found = self._store.config(record.config_name)
-            config = found.body if found else {}
-        return {
-            str(variant["VariantName"]): str(variant.get("ModelName", ""))
-            for kind in ("ProductionVariants", "ShadowProductionVariants")
-            for variant in config.get(kind) or ()
-        }
+def _models(endpoint: str, store: SqliteStore) -> Mapping[str, str]:
+    record = store.endpoint(endpoint)
+    made_from = origin(record, record.config_name, store) if record else None
+    if made_from is None:
+        return {}
+    return {
+        variant["VariantName"]: variant.get("ModelName", "")
+        for variant in variants_of(made_from.config.body)
+    }

@@ -1,207 +1,258 @@
-"""What holds at the moment of a scrape: containers, requests in flight, resources, queues."""
+"""What holds at the moment of a scrape: containers, requests in flight, resources, queues.
 
-from collections.abc import Callable, Collection, Iterable, Iterator
-from typing import Any, Final, Protocol
+All of it from memory: a scrape asks the engine nothing. What containers use is from the last round
+of ``Sampler``; a container's series begin with the first round that saw it and end with the
+container. Restarts are the variant's (``sagemaker_container_replacements_total``): a container
+that dies is never started again, another takes its place under another name.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from statistics import fmean
+from typing import Any, Final, Generic, NamedTuple, TypeVar
 
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.registry import Collector
 
-from lab.endpoint.live import Fleet, LiveVariant
+from lab.endpoint.live import Fleet, LiveEndpoint, LiveVariant, Vitals
+from lab.endpoint.metrics.sampler import Sampler, VariantUsage
 from lab.endpoint.records import EndpointKind, EndpointRecord
 
+ENDPOINT: Final = ("endpoint",)
 VARIANT: Final = ("endpoint", "variant")
 """CloudWatch's dimensions, in our spelling."""
+_SERVER: Final = (*VARIANT, "server")
 
 
-class States(Collector):
-    """One series per endpoint; a deleted one has none."""
+@dataclass(frozen=True, kw_only=True)
+class Backlog:
+    """An asynchronous endpoint's requests that have not ended."""
 
-    def __init__(self, records: Callable[[], Iterable[EndpointRecord]]) -> None:
+    size: int = 0
+    oldest_s: float = 0.0
+
+
+Backlogs = Callable[[], Iterable[tuple[str, Backlog]]]
+"""All queues, by endpoint."""
+
+
+class _Queue(NamedTuple):
+    backlog: Backlog
+    instances: int
+
+
+class _Resources(NamedTuple):
+    statistic: Callable[[Sequence[float]], float]
+    usage: VariantUsage
+
+    def of(self, values: Sequence[float]) -> float | None:
+        return self.statistic(values) if values else None
+
+
+_Source = TypeVar("_Source")
+
+
+class _Family(NamedTuple, Generic[_Source]):
+    """A metric, and how it is read off what it is about."""
+
+    name: str
+    """Without ``sagemaker_``."""
+    help: str
+    read: Callable[[_Source], float | None]
+    """None: not known, or there is no such thing."""
+    kind: type[GaugeMetricFamily | CounterMetricFamily] = GaugeMetricFamily
+
+
+def _on_provisioned(variant: LiveVariant) -> int | None:
+    plan = variant.pool.plan
+    if not plan.max_concurrency or not plan.initial_count:
+        return None
+    return min(variant.pool.in_flight, plan.initial_count)
+
+
+def _ratio(part: float | None, whole: float | None) -> float | None:
+    return part / whole if part is not None and whole else None
+
+
+_ENDPOINTS: Final[Sequence[_Family[EndpointRecord]]] = (
+    _Family(
+        "endpoint_status_timestamp_seconds",
+        "EndpointStatus: since when it is what it is, in seconds since the epoch.",
+        lambda record: record.modified_at,
+    ),
+)
+_VARIANTS: Final[Sequence[_Family[LiveVariant]]] = (
+    _Family("containers", "Containers that answer /ping.", lambda v: len(v.pool.servers)),
+    _Family(
+        "containers_emulated",
+        "Containers whose processor is emulated: no time of theirs is one of real hardware.",
+        lambda v: sum(server.emulated for server in v.pool.servers),
+    ),
+    _Family(
+        "concurrent_executions",
+        "ConcurrentExecutions: requests in flight.",
+        lambda v: v.pool.in_flight,
+    ),
+    _Family(
+        "serverless_concurrent_executions_utilization_ratio",
+        "ServerlessConcurrentExecutionsUtilization: of MaxConcurrency.",
+        lambda v: _ratio(v.pool.in_flight, v.pool.plan.max_concurrency),
+    ),
+    _Family(
+        "serverless_provisioned_concurrency_executions",
+        "ServerlessProvisionedConcurrencyExecutions: requests on provisioned concurrency.",
+        _on_provisioned,
+    ),
+    _Family(
+        "serverless_provisioned_concurrency_utilization_ratio",
+        "ServerlessProvisionedConcurrencyUtilization: of what is provisioned.",
+        lambda v: _ratio(_on_provisioned(v), v.pool.plan.initial_count),
+    ),
+)
+_RESOURCES: Final[Sequence[_Family[_Resources]]] = (
+    _Family(
+        "memory_utilization_ratio",
+        "MemoryUtilization: of a container's limit.",
+        lambda each: each.of(each.usage.memory),
+    ),
+    _Family(
+        "cpu_utilization_ratio",
+        "CPUUtilization: of one core.",
+        lambda each: each.of(each.usage.cpu),
+    ),
+    _Family(
+        "disk_utilization_ratio",
+        "DiskUtilization: of what it may write.",
+        lambda each: each.of(each.usage.disk),
+    ),
+)
+_OOM_KILLS: Final[_Family[int]] = _Family(
+    "process_oom_kills",
+    "Processes killed for memory inside containers that lived on.",
+    float,
+    CounterMetricFamily,
+)
+_QUEUES: Final[Sequence[_Family[_Queue]]] = (
+    _Family(
+        "async_approximate_backlog_size",
+        "ApproximateBacklogSize: requests that wait or are processed.",
+        lambda queue: queue.backlog.size,
+    ),
+    _Family(
+        "async_approximate_backlog_size_per_instance",
+        "ApproximateBacklogSizePerInstance: the same by the number of instances.",
+        lambda queue: queue.backlog.size / (queue.instances or 1),
+    ),
+    _Family(
+        "async_approximate_age_of_oldest_request_seconds",
+        "ApproximateAgeOfOldestRequest.",
+        lambda queue: queue.backlog.oldest_s,
+    ),
+    _Family(
+        "async_has_backlog_without_capacity",
+        "HasBacklogWithoutCapacity: 1 while requests wait and no instance runs.",
+        lambda queue: float(queue.backlog.size > 0 and queue.instances == 0),
+    ),
+)
+_CONTAINERS: Final[Sequence[_Family[Vitals]]] = (
+    _Family(
+        "container_cpu_seconds",
+        "CPU time since it started.",
+        lambda vitals: vitals.cpu_seconds,
+        CounterMetricFamily,
+    ),
+    _Family("container_memory_bytes", "Memory in use.", lambda vitals: vitals.memory_bytes),
+    _Family(
+        "container_memory_limit_bytes",
+        "What it may use; absent where there is no limit.",
+        lambda vitals: vitals.memory_limit_bytes or None,
+    ),
+    _Family("container_threads", "Threads of all its processes.", lambda vitals: vitals.threads),
+)
+_START_PHASES: Final[_Family[float]] = _Family(
+    "container_start_phase_last_seconds",
+    "The phases of its start, as the cold-start bench names them; absent for a container that was"
+    " there before the emulator.",
+    float,
+)
+
+
+class Present(Collector):
+    """Figures of all endpoints and of each container; a deleted one has none."""
+
+    def __init__(
+        self,
+        *,
+        fleet: Fleet,
+        sampler: Sampler,
+        backlogs: Backlogs,
+        records: Callable[[], Iterable[EndpointRecord]],
+    ) -> None:
+        self._fleet = fleet
+        self._sampler = sampler
+        self._backlogs = backlogs
         self._records = records
 
     def describe(self) -> Iterable[Any]:
         """Nothing: there may be no endpoint yet."""
         return ()
 
-    def collect(self) -> Iterator[GaugeMetricFamily]:
-        """The time of the last change, labelled with what it led to."""
-        family = GaugeMetricFamily(
-            "sagemaker_endpoint_status_timestamp_seconds",
-            "EndpointStatus: since when it is what it is, in seconds since the epoch.",
-            labels=("endpoint", "status"),
-        )
-        for record in self._records():
-            family.add_metric((record.name, record.status.value), record.modified_at)
-        yield family
-
-
-class ResourceUsage(Protocol):
-    """The resources a variant's containers use now, as ratios; ``Sampler`` knows them."""
-
-    @property
-    def memory(self) -> Collection[float]:
-        """Of each container's limit."""
-
-    @property
-    def cpu(self) -> Collection[float]:
-        """Of one core."""
-
-    @property
-    def disk(self) -> Collection[float]:
-        """Of what each may write; empty where that is not limited."""
-
-
-class Usages(Protocol):
-    """What ``Sampler`` found last."""
-
-    def usage(self) -> "Iterable[tuple[tuple[str, str], ResourceUsage]]":
-        """By endpoint and variant."""
-
-    def oom_kills(self) -> Iterable[tuple[tuple[str, str], int]]:
-        """Processes that the kernel killed inside containers that lived on, so far."""
-
-
-class Waiting(Protocol):
-    """The queue of an asynchronous endpoint."""
-
-    @property
-    def size(self) -> int:
-        """Requests that wait or are being processed."""
-
-    @property
-    def oldest_s(self) -> float:
-        """Age of the oldest."""
-
-
-class Backlogs(Protocol):
-    """All queues; ``AsyncInference`` knows them."""
-
-    def backlogs(self) -> Iterable[tuple[str, Waiting]]:
-        """By endpoint."""
-
-
-class Present(Collector):
-    """Gauges of all endpoints, from memory only: a scrape takes no time."""
-
-    def __init__(self, *, fleet: Fleet, usages: Usages | None, backlogs: Backlogs | None) -> None:
-        self._fleet = fleet
-        self._usages = usages
-        self._backlogs = backlogs
-
-    def describe(self) -> Iterable[Any]:
-        """Nothing: there may be no endpoint yet."""
-        return ()
-
     def collect(self) -> Iterator[GaugeMetricFamily | CounterMetricFamily]:
-        """The families, of all endpoints."""
-        yield from self._pools()
-        if self._usages is not None:
-            yield from self._resources(self._usages)
-        if self._backlogs is not None:
-            yield from self._queues(self._backlogs)
-
-    def _pools(self) -> Iterator[GaugeMetricFamily]:
-        running = _gauge("containers", "Containers that answer /ping.")
-        emulated = _gauge(
-            "containers_emulated",
-            "Containers whose processor is emulated: no time of theirs is one of real hardware.",
-        )
-        in_flight = _gauge("concurrent_executions", "ConcurrentExecutions: requests in flight.")
-        of_most = _gauge(
-            "serverless_concurrent_executions_utilization_ratio",
-            "ServerlessConcurrentExecutionsUtilization: of MaxConcurrency.",
-        )
-        held = _gauge(
-            "serverless_provisioned_concurrency_executions",
-            "ServerlessProvisionedConcurrencyExecutions: requests on provisioned concurrency.",
-        )
-        of_held = _gauge(
-            "serverless_provisioned_concurrency_utilization_ratio",
-            "ServerlessProvisionedConcurrencyUtilization: of what is provisioned.",
-        )
-        for endpoint, one in _variants(self._fleet):
-            labels = (endpoint, one.name)
-            plan, busy = one.pool.plan, one.pool.in_flight
-            running.add_metric(labels, len(one.pool.servers))
-            emulated.add_metric(labels, sum(server.emulated for server in one.pool.servers))
-            in_flight.add_metric(labels, busy)
-            if plan.max_concurrency:
-                of_most.add_metric(labels, busy / plan.max_concurrency)
-                if plan.initial_count:
-                    used = min(busy, plan.initial_count)
-                    held.add_metric(labels, used)
-                    of_held.add_metric(labels, used / plan.initial_count)
-        return iter((running, emulated, in_flight, of_most, held, of_held))
-
-    def _resources(self, usages: Usages) -> Iterator[GaugeMetricFamily | CounterMetricFamily]:
-        labels = (*VARIANT, "statistic")
-        memory = _gauge(
-            "memory_utilization_ratio", "MemoryUtilization: of a container's limit.", labels
-        )
-        cpu = _gauge("cpu_utilization_ratio", "CPUUtilization: of one core.", labels)
-        disk = _gauge("disk_utilization_ratio", "DiskUtilization: of what it may write.", labels)
-        killed = CounterMetricFamily(
-            "sagemaker_process_oom_kills",
-            "Processes killed for memory inside containers that lived on.",
-            labels=VARIANT,
-        )
-        alive = {(endpoint, one.name) for endpoint, one in _variants(self._fleet)}
-        for key, usage in usages.usage():
-            if key in alive:
-                for family, values in (
-                    (memory, usage.memory),
-                    (cpu, usage.cpu),
-                    (disk, usage.disk),
-                ):
-                    if values:
-                        family.add_metric((*key, "average"), sum(values) / len(values))
-                        family.add_metric((*key, "maximum"), max(values))
-        for key, kills in usages.oom_kills():
-            if key in alive:
-                killed.add_metric(key, kills)
-        return iter((memory, cpu, disk, killed))
-
-    def _queues(self, backlogs: Backlogs) -> Iterator[GaugeMetricFamily]:
-        labels = ("endpoint",)
-        size = _gauge(
-            "async_approximate_backlog_size",
-            "ApproximateBacklogSize: requests that wait or are processed.",
-            labels,
-        )
-        each = _gauge(
-            "async_approximate_backlog_size_per_instance",
-            "ApproximateBacklogSizePerInstance: the same by the number of instances.",
-            labels,
-        )
-        age = _gauge(
-            "async_approximate_age_of_oldest_request_seconds",
-            "ApproximateAgeOfOldestRequest.",
-            labels,
-        )
-        stuck = _gauge(
-            "async_has_backlog_without_capacity",
-            "HasBacklogWithoutCapacity: 1 while requests wait and no instance runs.",
-            labels,
-        )
-        waiting = dict(backlogs.backlogs())
-        for live in self._fleet.endpoints():
-            if live.kind is not EndpointKind.ASYNC:
-                continue
-            queue = waiting.get(live.name)
-            count = queue.size if queue else 0
-            instances = sum(len(one.pool.servers) for one in live.variants)
-            size.add_metric((live.name,), count)
-            each.add_metric((live.name,), count / instances if instances else float(count))
-            age.add_metric((live.name,), queue.oldest_s if queue else 0.0)
-            stuck.add_metric((live.name,), float(count > 0 and instances == 0))
-        return iter((size, each, age, stuck))
+        states = [((row.name, row.status.value), row) for row in self._records()]
+        yield from _read(_ENDPOINTS, (*ENDPOINT, "status"), states)
+        variants = {
+            (live.name, variant.name): variant
+            for live in self._fleet.endpoints()
+            for variant in live.all
+        }
+        yield from _read(_VARIANTS, VARIANT, variants.items())
+        resources = [
+            ((*key, name), _Resources(statistic, usage))
+            for key, usage in self._sampler.usage()
+            if key in variants
+            for name, statistic in (("average", fmean), ("maximum", max))
+        ]
+        yield from _read(_RESOURCES, (*VARIANT, "statistic"), resources)
+        kills = [(key, kills) for key, kills in self._sampler.oom_kills() if key in variants]
+        yield from _read((_OOM_KILLS,), VARIANT, kills)
+        waiting = dict(self._backlogs())
+        queues = [
+            ((live.name,), _Queue(waiting.get(live.name, Backlog()), _instances(live)))
+            for live in self._fleet.endpoints()
+            if live.kind is EndpointKind.ASYNC
+        ]
+        yield from _read(_QUEUES, ENDPOINT, queues)
+        servers = [
+            ((*key, server.id), server)
+            for key, variant in variants.items()
+            for server in variant.pool.servers
+        ]
+        vitals = self._sampler.vitals()
+        examined = [(key, vitals[server.id]) for key, server in servers if server.id in vitals]
+        yield from _read(_CONTAINERS, _SERVER, examined)
+        phases = [
+            ((*key, phase.value), seconds)
+            for key, server in servers
+            if server.setup is not None
+            for phase, seconds in server.setup.phases_s.items()
+        ]
+        yield from _read((_START_PHASES,), (*_SERVER, "phase"), phases)
 
 
-def _gauge(name: str, text: str, labels: tuple[str, ...] = VARIANT) -> GaugeMetricFamily:
-    return GaugeMetricFamily(f"sagemaker_{name}", text, labels=labels)
+def _instances(live: LiveEndpoint) -> int:
+    return sum(len(variant.pool.servers) for variant in live.variants)
 
 
-def _variants(fleet: Fleet) -> Iterator[tuple[str, LiveVariant]]:
-    for live in fleet.endpoints():
-        for one in (*live.variants, *live.shadows):
-            yield live.name, one
+def _read(
+    families: Iterable[_Family[_Source]],
+    labels: Sequence[str],
+    sources: Iterable[tuple[Sequence[str], _Source]],
+) -> Iterator[GaugeMetricFamily | CounterMetricFamily]:
+    sources = tuple(sources)
+    for name, text, read, kind in families:
+        family = kind(f"sagemaker_{name}", text, labels=labels)
+        for values, source in sources:
+            value = read(source)
+            if value is not None:
+                family.add_metric(values, value)
+        yield family

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 from lab.endpoint.clock import Clock
 from lab.endpoint.live import Fleet, Launcher, Server, Vitals
-from lab.endpoint.store import Store
+from lab.endpoint.store import SqliteStore
 
 _LOG = logging.getLogger(__name__)
 _AT_ONCE = 4
@@ -31,7 +31,7 @@ class VariantUsage:
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Seen:
+class _Sample:
     vitals: Vitals
     at: float
 
@@ -47,10 +47,10 @@ class Sampler:
         *,
         fleet: Fleet,
         launcher: Launcher,
-        store: Store,
+        store: SqliteStore,
         clock: Clock,
-        keep: Callable[[Collection[str]], None] = lambda _: None,
-        interval_s: float = 5.0,
+        keep: Callable[[Collection[str]], None],
+        interval_s: float,
     ) -> None:
         self._fleet = fleet
         self._launcher = launcher
@@ -60,7 +60,7 @@ class Sampler:
         self._interval_s = interval_s
         self._usage: dict[Key, VariantUsage] = {}
         self._kills: dict[Key, int] = {}
-        self._seen: dict[str, _Seen] = {}
+        self._samples: dict[str, _Sample] = {}
         self._task: asyncio.Task[None] | None = None
 
     def usage(self) -> Iterable[tuple[Key, VariantUsage]]:
@@ -73,7 +73,7 @@ class Sampler:
 
     def vitals(self) -> Mapping[str, Vitals]:
         """Each container's by its server, as of the last round."""
-        return {server: seen.vitals for server, seen in self._seen.items()}
+        return {server: sample.vitals for server, sample in self._samples.items()}
 
     async def start(self) -> None:
         self._task = asyncio.create_task(self._run(), name="sampler")
@@ -99,22 +99,22 @@ class Sampler:
         servers = [
             (one.pool.plan.compute.disk_bytes, server)
             for live in self._fleet.endpoints()
-            for one in (*live.variants, *live.shadows)
+            for one in live.all
             for server in one.pool.servers
         ]
         gate = asyncio.Semaphore(_AT_ONCE)
         found = await asyncio.gather(*(self._ask(server, gate) for _, server in servers))
         usage: dict[Key, VariantUsage] = defaultdict(VariantUsage)
-        seen: dict[str, _Seen] = {}
+        samples: dict[str, _Sample] = {}
         for (disk, server), now in zip(servers, found, strict=True):
             if now is not None:
-                seen[server.id] = now
+                samples[server.id] = now
                 key = (server.endpoint, server.variant)
-                self._add(usage[key], key, now, self._seen.get(server.id), disk)
-        self._usage, self._seen = dict(usage), seen
+                self._add(usage[key], key, now, self._samples.get(server.id), disk)
+        self._usage, self._samples = dict(usage), samples
         self._kills = {key: kills for key, kills in self._kills.items() if key[0] in names}
 
-    async def _ask(self, server: Server, gate: asyncio.Semaphore) -> _Seen | None:
+    async def _ask(self, server: Server, gate: asyncio.Semaphore) -> _Sample | None:
         async with gate:
             try:
                 async with asyncio.timeout(_PATIENCE_S):
@@ -122,10 +122,10 @@ class Sampler:
             except Exception as error:  # noqa: BLE001 - it may have gone; others are asked all the same
                 _LOG.debug("No vitals of %s: %s", server.id, error)
                 return None
-        return None if vitals is None else _Seen(vitals=vitals, at=self._clock.monotonic())
+        return None if vitals is None else _Sample(vitals=vitals, at=self._clock.monotonic())
 
     def _add(
-        self, usage: VariantUsage, key: Key, now: _Seen, before: _Seen | None, disk: int | None
+        self, usage: VariantUsage, key: Key, now: _Sample, before: _Sample | None, disk: int | None
     ) -> None:
         vitals = now.vitals
         if vitals.memory_limit_bytes > 0:

@@ -27,7 +27,7 @@ def backoff_s(failures: int) -> float:
     return min(LONGEST_BACKOFF_S, 2.0 ** min(failures - 1, 10))
 
 
-async def within(clock: Clock, seconds: float, waited: "asyncio.Future[Any]") -> bool:
+async def wait_for(clock: Clock, seconds: float, waited: "asyncio.Future[Any]") -> bool:
     """Whether it was done in time; if not, it is cancelled."""
     if waited.done():
         return True
@@ -83,13 +83,13 @@ class PoolContext:
 class BasePool(ABC):
     """The servers of one variant in one generation of its endpoint."""
 
-    def __init__(self, plan: VariantPlan, *, generation: int, means: PoolContext) -> None:
+    def __init__(self, plan: VariantPlan, *, generation: int, context: PoolContext) -> None:
         self._plan = plan
         self._generation = generation
-        self._provisioner = means.provisioner
-        self._clock = means.clock
-        self._settings = means.settings
-        self._health = Health(means.launcher)
+        self._provisioner = context.provisioner
+        self._clock = context.clock
+        self._settings = context.settings
+        self._health = Health(context.launcher)
         self._work = Background()
         """Ends with the pool."""
         self._stops = Background()
@@ -97,7 +97,7 @@ class BasePool(ABC):
         self._leased = 0
         self._waiting = 0
         self._watchers: list[asyncio.Future[None]] = []
-        self._successor: Pool | None = None
+        self._next_pool: Pool | None = None
         self._retired = False
         self._closed = False
 
@@ -105,31 +105,21 @@ class BasePool(ABC):
 
     @property
     def plan(self) -> VariantPlan:
-        """What its servers are started from."""
         return self._plan
 
     @property
-    def generation(self) -> int:
-        """Of the endpoint's fleets, which one it belongs to."""
-        return self._generation
-
-    @property
     def in_flight(self) -> int:
-        """Requests that hold or wait for a server."""
         return self._leased + self._waiting
 
     @property
     @abstractmethod
-    def servers(self) -> Sequence[Server]:
-        """Those that answer now."""
+    def servers(self) -> Sequence[Server]: ...
 
     @abstractmethod
-    def try_acquire(self) -> Lease | None:
-        """A server at once, or None when one would have to be waited for."""
+    def try_acquire(self) -> Lease | None: ...
 
     @abstractmethod
-    async def acquire(self) -> Lease:
-        """A server, waited for if need be."""
+    async def acquire(self) -> Lease: ...
 
     # --- its life ----------------------------------------------------------------------------
 
@@ -149,19 +139,19 @@ class BasePool(ABC):
 
         Holders of this pool may go on calling it: it passes them on.
         """
-        self._successor = successor
+        self._next_pool = successor
         self._retired = True
-        self._leave()
+        self._on_retire()
         # No request may take longer than a stream, or than a cold start and an invocation; what
         # does is not waited for.
         quiet = asyncio.ensure_future(self._until(lambda: self.in_flight == 0))
-        await within(self._clock, self._longest_s, quiet)
+        await wait_for(self._clock, self._longest_s, quiet)
         await self.close(stop_servers=True)
 
     async def close(self, *, stop_servers: bool) -> None:
         """End the background work at once; stop the servers, or leave them to the next life."""
         self._closed = True
-        self._forsake()
+        self._on_close()
         self._notify()
         await self._work.cancel()
         if stop_servers:
@@ -180,11 +170,11 @@ class BasePool(ABC):
         """Never lease it again."""
 
     @abstractmethod
-    def _leave(self) -> None:
+    def _on_retire(self) -> None:
         """The pool is retired: pass on those who wait, stop what is idle."""
 
     @abstractmethod
-    def _forsake(self) -> None:
+    def _on_close(self) -> None:
         """The pool is closed: nobody who waits will get a server."""
 
     # --- leases ------------------------------------------------------------------------------
@@ -235,7 +225,7 @@ class BasePool(ABC):
 
         A deletion does not wait for an hour.
         """
-        deleted = self._retired and self._successor is None
+        deleted = self._retired and self._next_pool is None
         if self._plan.kind is EndpointKind.ASYNC and not deleted:
             return _ASYNCHRONOUS_S
         return self._settings.stream_timeout_s
@@ -276,25 +266,23 @@ class BasePool(ABC):
                 self._until(lambda: server.in_flight == 0 or self._closed)
             )
             try:
-                await within(self._clock, self._longest_s, quiet)
+                await wait_for(self._clock, self._longest_s, quiet)
             finally:
                 quiet.cancel()
         await self._provisioner.stop(server)
 
-    def _lose(self, server: Server, death: Death) -> None:
+    def _replace_lost(self, server: Server, death: Death) -> None:
         """It is dead or as good as dead: its requests fail by themselves."""
         self._remove(server)
         self._health.forget(server)
         self._provisioner.replaced(server, death)
         self._stops.start(self._provisioner.stop(server))
 
-    def _pass_on(self) -> Pool | None:
-        """The pool that answers instead; raises ``NotReady`` when there will be none."""
-        if self._successor is not None:
-            return self._successor
-        if self._retired or self._closed:
+    def _successor(self) -> Pool | None:
+        """Who answers instead of a pool that has ended. Raises ``NotReady`` if nobody does."""
+        if (self._retired or self._closed) and self._next_pool is None:
             raise self._not_ready()
-        return None
+        return self._next_pool
 
     def _not_ready(self) -> NotReady:
         return NotReady(

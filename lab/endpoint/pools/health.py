@@ -24,9 +24,8 @@ class ServerHealth(StrEnum):
 class Health:
     """Examines the servers of one pool, and remembers the pings that they missed."""
 
-    def __init__(self, launcher: Launcher, *, misses: int = MISSES) -> None:
+    def __init__(self, launcher: Launcher) -> None:
         self._launcher = launcher
-        self._allowed = misses
         self._missed: dict[str, int] = {}
 
     async def examine(self, server: Server, *, periodic: bool) -> ServerHealth | Death:
@@ -48,7 +47,7 @@ class Health:
             return ServerHealth.SUSPECT
         missed = self._missed.get(server.id, 0) + 1
         self._missed[server.id] = missed
-        if missed < self._allowed:
+        if missed < MISSES:
             return ServerHealth.SUSPECT
         self.forget(server)
         return Death(f"/ping did not answer 200 within 2 s {missed} times")

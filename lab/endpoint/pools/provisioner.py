@@ -8,9 +8,9 @@ from typing import Final
 
 from lab.endpoint.clock import Clock
 from lab.endpoint.live import Death, Launcher, LaunchFailed, Server, VariantPlan
-from lab.endpoint.metrics.meter import Meter
+from lab.endpoint.metrics.counters import Counters
 from lab.endpoint.records import EndpointKind, ServerRecord
-from lab.endpoint.store import Store
+from lab.endpoint.store import SqliteStore
 
 _LOG = logging.getLogger(__name__)
 
@@ -28,7 +28,9 @@ def new_server_id(kind: EndpointKind) -> str:
 class Provisioner:
     """The only one who asks the launcher for servers, and who gives them back."""
 
-    def __init__(self, *, store: Store, launcher: Launcher, clock: Clock, meter: Meter) -> None:
+    def __init__(
+        self, *, store: SqliteStore, launcher: Launcher, clock: Clock, meter: Counters
+    ) -> None:
         self._store = store
         self._launcher = launcher
         self._clock = clock

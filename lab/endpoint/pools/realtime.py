@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from lab.endpoint.live import Death, LaunchFailed, Lease, Server, VariantPlan
-from lab.endpoint.pools.base import BasePool, PoolContext, backoff_s, within
+from lab.endpoint.pools.base import BasePool, PoolContext, backoff_s, wait_for
 from lab.endpoint.pools.health import ServerHealth
 
 _YOUNG_S: Final = 60.0
@@ -21,10 +21,10 @@ class RealTimePool(BasePool):
         plan: VariantPlan,
         *,
         generation: int,
-        means: PoolContext,
+        context: PoolContext,
         rng: random.Random,
     ) -> None:
-        super().__init__(plan, generation=generation, means=means)
+        super().__init__(plan, generation=generation, context=context)
         self._wanted = plan.initial_count
         self._rng = rng
         self._at_random = plan.routing == "RANDOM"
@@ -39,21 +39,19 @@ class RealTimePool(BasePool):
 
     @property
     def servers(self) -> Sequence[Server]:
-        """Those that answer now."""
         return (*self._ready, *self._doubtful)
 
     @property
     def wanted(self) -> int:
-        """How many there should be."""
         return self._wanted
 
     # --- leases ------------------------------------------------------------------------------
 
     def try_acquire(self) -> Lease | None:
         """The server with the fewest requests (or any, when routed at random)."""
-        if self._retired or self._closed:
-            other = self._pass_on()
-            return None if other is None else other.try_acquire()
+        other = self._successor()
+        if other is not None:
+            return other.try_acquire()
         server = self._choose()
         return None if server is None else self._lease(server)
 
@@ -61,10 +59,9 @@ class RealTimePool(BasePool):
         """The same, waiting for a server as long as an invocation may take."""
         deadline = self._clock.monotonic() + self._settings.invocation_timeout_s
         while True:
-            if self._retired or self._closed:
-                other = self._pass_on()
-                if other is not None:
-                    return await other.acquire()
+            other = self._successor()
+            if other is not None:
+                return await other.acquire()
             server = self._choose()
             if server is not None:
                 return self._lease(server)
@@ -77,7 +74,7 @@ class RealTimePool(BasePool):
         self._waiters.append(waiter)
         self._waiting += 1
         try:
-            return await within(self._clock, seconds, waiter)
+            return await wait_for(self._clock, seconds, waiter)
         finally:
             self._waiting -= 1
             if waiter in self._waiters:
@@ -159,7 +156,7 @@ class RealTimePool(BasePool):
     def _members(self) -> Sequence[Server]:
         return (*self._ready, *self._doubtful, *self._examined)
 
-    def _leave(self) -> None:
+    def _on_retire(self) -> None:
         for task in tuple(self._replacements):
             task.cancel()
         # Each goes when its own requests have ended, not when those of all have.
@@ -167,7 +164,7 @@ class RealTimePool(BasePool):
             self._discard(server)
         self._wake()
 
-    def _forsake(self) -> None:
+    def _on_close(self) -> None:
         self._wake()
 
     def _add(self, server: Server) -> None:
@@ -176,17 +173,18 @@ class RealTimePool(BasePool):
 
     def _settle(self, server: Server, among: list[Server]) -> None:
         """Put it where it belongs, and let those who wait have it."""
-        for servers in (self._ready, self._doubtful):
-            if server in servers:
-                servers.remove(server)
+        self._withhold(server)
         server.healthy = True
         among.append(server)
         self._wake()
 
-    def _remove(self, server: Server) -> None:
+    def _withhold(self, server: Server) -> None:
         for servers in (self._ready, self._doubtful):
             if server in servers:
                 servers.remove(server)
+
+    def _remove(self, server: Server) -> None:
+        self._withhold(server)
         self._since.pop(server, None)
         examination = self._examined.pop(server, None)
         if examination is not None and examination is not asyncio.current_task():
@@ -203,41 +201,28 @@ class RealTimePool(BasePool):
 
     async def _ping(self, server: Server) -> None:
         found = await self._health.examine(server, periodic=True)
-        if server not in self.servers:
-            return
-        match found:
-            case ServerHealth.HEALTHY:
-                if server not in self._ready:
-                    self._settle(server, self._ready)
-            case ServerHealth.SUSPECT:
-                if server not in self._doubtful:
-                    self._settle(server, self._doubtful)
-            case Death() as death:
-                self._replace(server, death)
+        if server in self.servers:
+            self._judge(server, found)
 
     def _examine_now(self, server: Server) -> None:
         """A request could not reach it: nobody gets it until it was looked at."""
-        for servers in (self._ready, self._doubtful):
-            if server in servers:
-                servers.remove(server)
+        self._withhold(server)
         self._examined[server] = self._work.start(self._examination(server))
 
     async def _examination(self, server: Server) -> None:
         found = await self._health.examine(server, periodic=False)
-        if self._examined.pop(server, None) is None:
-            return
-        match found:
-            case ServerHealth.HEALTHY:
-                self._settle(server, self._ready)
-            case ServerHealth.SUSPECT:
-                self._settle(server, self._doubtful)
-            case Death() as death:
-                self._replace(server, death)
+        if self._examined.pop(server, None) is not None:
+            self._judge(server, found)
 
-    def _replace(self, server: Server, death: Death) -> None:
+    def _judge(self, server: Server, found: ServerHealth | Death) -> None:
+        if not isinstance(found, Death):
+            among = self._ready if found is ServerHealth.HEALTHY else self._doubtful
+            if server not in among:
+                self._settle(server, among)
+            return
         young = self._clock.monotonic() - self._since.get(server, 0.0) < _YOUNG_S
         self._failures = self._failures + 1 if young else 0
-        self._lose(server, death)
+        self._replace_lost(server, found)
         self._refill()
 
     def _refill(self) -> None:

@@ -32,8 +32,8 @@ class _Coming:
 class ServerlessPool(BasePool):
     """One request at a time per container, containers as requests come, none when none come."""
 
-    def __init__(self, plan: VariantPlan, *, generation: int, means: PoolContext) -> None:
-        super().__init__(plan, generation=generation, means=means)
+    def __init__(self, plan: VariantPlan, *, generation: int, context: PoolContext) -> None:
+        super().__init__(plan, generation=generation, context=context)
         self._limit = plan.max_concurrency or 1
         self._provisioned = plan.initial_count
         self._idle: list[Server] = []
@@ -41,25 +41,21 @@ class ServerlessPool(BasePool):
         self._busy: set[Server] = set()
         self._coming: dict[_Coming, asyncio.Task[None]] = {}
         self._warming: asyncio.Task[None] | None = None
-        self.spillovers = 0
-        """Requests that found all of the provisioned concurrency taken."""
 
     @property
     def servers(self) -> Sequence[Server]:
-        """Those that answer now."""
         return (*self._idle, *self._busy)
 
     # --- leases ------------------------------------------------------------------------------
 
     def try_acquire(self) -> Lease | None:
         """An idle container. Raises ``Throttled``."""
-        if self._retired or self._closed:
-            other = self._pass_on()
-            return None if other is None else other.try_acquire()
+        other = self._successor()
+        if other is not None:
+            return other.try_acquire()
         while self._idle:
             server = self._idle.pop()
             if server.healthy:
-                self._count_spillover()
                 return self._lend(server)
             self._look_at(server)
         if self.in_flight >= self._limit:
@@ -68,14 +64,12 @@ class ServerlessPool(BasePool):
 
     async def acquire(self) -> Lease:
         """An idle container, or a cold start. Raises ``Throttled`` or ``LaunchFailed``."""
-        if self._retired or self._closed:
-            other = self._pass_on()
-            if other is not None:
-                return await other.acquire()
+        other = self._successor()
+        if other is not None:
+            return await other.acquire()
         lease = self.try_acquire()
         if lease is not None:
             return lease
-        self._count_spillover()
         # One whose request went away is taken over before another is launched. There is one or
         # room for one: idle, busy and coming ones together never exceed the limit.
         coming = next((each for each in self._coming if not each.claimed), None)
@@ -94,10 +88,6 @@ class ServerlessPool(BasePool):
                 self._notify()
                 self._trim()
             raise
-
-    def _count_spillover(self) -> None:
-        if self._provisioned and self.in_flight >= self._provisioned:
-            self.spillovers += 1
 
     def _lend(self, server: Server, *, cold: bool = False) -> Lease:
         self._busy.add(server)
@@ -189,7 +179,7 @@ class ServerlessPool(BasePool):
             self._deliver(coming, server, cold=False)
             return
         sick = Death("it runs, but /ping does not answer 200")
-        self._lose(server, found if isinstance(found, Death) else sick)
+        self._replace_lost(server, found if isinstance(found, Death) else sick)
         if coming.claimed:
             await self._launching(coming)
             return
@@ -255,7 +245,7 @@ class ServerlessPool(BasePool):
 
         Returns how many went, when they are gone.
         """
-        going = self._idle[: max(0, len(self._idle) + len(self._busy) - self._provisioned)]
+        going = self._idle[: max(0, len(self.servers) - self._provisioned)]
         for server in going:
             self._discard(server)
         await self._stops.wait()
@@ -270,14 +260,13 @@ class ServerlessPool(BasePool):
         idle_s = self._settings.idle_s
         while True:
             now = self._clock.monotonic()
-            while (
-                self._idle
-                and len(self._idle) + len(self._busy) > self._provisioned
-                and self._idle[0].idle_since + idle_s <= now
-            ):
+            due = now + idle_s
+            while self._idle and len(self.servers) > self._provisioned:
+                due = self._idle[0].idle_since + idle_s
+                if due > now:
+                    break
                 self._discard(self._idle[0])
-            surplus = len(self._idle) + len(self._busy) > self._provisioned
-            due = self._idle[0].idle_since + idle_s if surplus and self._idle else now + idle_s
+                due = now + idle_s
             await self._clock.sleep(max(0.001, due - now))
 
     async def _watch(self) -> None:
@@ -290,7 +279,7 @@ class ServerlessPool(BasePool):
                     continue
                 server.healthy = False
                 if server in self._idle:
-                    self._lose(server, death)
+                    self._replace_lost(server, death)
             self._warm()
 
     def _warm(self) -> None:
@@ -319,13 +308,13 @@ class ServerlessPool(BasePool):
             self._idle.remove(server)
         self._busy.discard(server)
 
-    def _leave(self) -> None:
+    def _on_retire(self) -> None:
         for server in tuple(self._idle):
             self._discard(server)
         for coming, task in tuple(self._coming.items()):
             # Who waits for a cold start gets it, unless there will be nobody to answer for it.
-            if not coming.claimed or self._successor is None:
+            if not coming.claimed or self._next_pool is None:
                 task.cancel()
 
-    def _forsake(self) -> None:
+    def _on_close(self) -> None:
         """The launches under way are cancelled with the rest, and tell those who wait."""

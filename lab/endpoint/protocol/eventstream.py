@@ -71,7 +71,6 @@ class Rechunker:
 
     @property
     def holds(self) -> bool:
-        """Whether something is held back."""
         return bool(self._held)
 
     def feed(self, data: bytes) -> list[bytes]:
@@ -92,7 +91,6 @@ class Rechunker:
         return parts
 
     def flush(self) -> list[bytes]:
-        """What was held back."""
         held, self._held = self._held, b""
         return [held] if held else []
 

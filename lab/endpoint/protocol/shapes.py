@@ -15,7 +15,7 @@ from typing import Any, Final
 from botocore.loaders import Loader
 from botocore.model import ServiceModel
 
-from lab.endpoint.protocol.errors import ApiError, validation_error, validation_exception
+from lab.endpoint.protocol.errors import ApiError, validation_exception
 from lab.endpoint.protocol.javaregex import matcher
 
 CONTROL: Final = "sagemaker"
@@ -37,34 +37,37 @@ _TARGETS: Final = {
 Problems = list[str]
 
 
-class Shapes:
-    """The service models, compiled to checks as operations are first used."""
+def knows(operation: str) -> bool:
+    """Whether SageMaker has such an operation, be it emulated or not."""
+    return operation in _model(CONTROL).operation_names
 
-    def __init__(self) -> None:
-        self._models = {name: _model(name) for name in (CONTROL, RUNTIME)}
 
-    def knows(self, service: str, operation: str) -> bool:
-        """Whether AWS has such an operation, be it emulated or not."""
-        return operation in self._models[service].operation_names
+def validate(operation: str, params: object) -> dict[str, Any]:
+    """The members of a request of the control plane that its model knows, checked.
 
-    def validate(self, service: str, operation: str, params: object) -> dict[str, Any]:
-        """The members that the model knows, checked.
+    Raises ``ApiError``.
+    """
+    if not isinstance(params, Mapping):
+        raise ApiError("SerializationException", _start(params))
+    shape = _model(CONTROL).operation_model(operation).input_shape
+    problems: Problems = []
+    parsed: dict[str, Any] = _parse(shape, params)
+    _check(shape, parsed, "", problems)
+    if problems:
+        raise validation_exception(detected(problems))
+    return parsed
 
-        ``params`` are by member name, headers and all; strings of headers become what they stand
-        for. The size of a blob is not checked: payload limits differ by kind of endpoint. Raises
-        ``ApiError``.
-        """
-        if not isinstance(params, Mapping):
-            raise ApiError("SerializationException", _start(params))
-        shape = self._models[service].operation_model(operation).input_shape
-        problems: Problems = []
-        parsed: dict[str, Any] = _parse(shape, params)
-        _check(shape, parsed, "", problems)
-        if problems:
-            many = "error" if len(problems) == 1 else "errors"
-            said = f"{len(problems)} validation {many} detected: {'; '.join(problems)}"
-            raise (validation_exception if service == CONTROL else validation_error)(said)
-        return parsed
+
+def runtime_members(operation: str) -> Mapping[str, Any]:
+    """The shapes of all members of an operation of the runtime, by name."""
+    members: Mapping[str, Any] = _model(RUNTIME).operation_model(operation).input_shape.members
+    return members
+
+
+def detected(problems: Problems) -> str:
+    """All that fails, in one message."""
+    errors = "error" if len(problems) == 1 else "errors"
+    return f"{len(problems)} validation {errors} detected: {'; '.join(problems)}"
 
 
 @functools.cache
@@ -100,24 +103,9 @@ def _structure(shape: Any, value: object) -> dict[str, Any]:
         raise _mismatch(value, "structure")
     found = {}
     for name, member in shape.members.items():
-        given = value.get(name)
-        if given is None:
-            continue
-        if isinstance(given, str) and member.serialization.get("location") == "header":
-            given = _header(member, given)
-        found[name] = _parse(member, given)
+        if value.get(name) is not None:
+            found[name] = _parse(member, value[name])
     return found
-
-
-def _header(shape: Any, text: str) -> object:
-    kind: str = shape.type_name
-    if kind in _INT_BITS:
-        stripped = text.strip()
-        digits = stripped.removeprefix("-")
-        return int(stripped) if digits.isdecimal() and len(digits) < 20 else text
-    if kind == "boolean":
-        return {"true": True, "false": False}.get(text.strip().lower(), text)
-    return text
 
 
 def _string(shape: Any, value: object) -> str:
@@ -213,14 +201,14 @@ def _start(value: object) -> str:
 
 def _check(shape: Any, value: Any, path: str, problems: Problems) -> None:
     kind: str = shape.type_name
-    _complain(shape, value, path, problems)
+    complain(shape, value, path, problems)
     if kind == "structure":
         for name, member in shape.members.items():
             place = f"{path}.{_lower(name)}" if path else _lower(name)
             if name in value:
                 _check(member, value[name], place, problems)
             elif name in shape.required_members:
-                problems.append(_said("null", place, "Member must not be null"))
+                problems.append(failure("null", place, "Member must not be null"))
     elif kind == "list":
         _check_list(shape.member, value, path, problems)
     elif kind == "map":
@@ -232,32 +220,32 @@ def _check_list(member: Any, values: Sequence[Any], path: str, problems: Problem
     for at, each in enumerate(values, start=1):
         if each is None:
             place = f"{path}.{at}.member"
-            problems.append(_said("null", place, "Member must not be null"))
+            problems.append(failure("null", place, "Member must not be null"))
         elif member.type_name in {"structure", "list", "map"}:
             _check(member, each, f"{path}.{at}.member", problems)
-    given = [each for each in values if each is not None]
-    if any(_failing(member, each) for each in given):
+    if any(_failing(member, each) for each in values if each is not None):
         what = f"Member must satisfy constraint: {_all_of(member)}"
-        problems.append(_said(_quoted(values), path, what))
+        problems.append(failure(_quoted(values), path, what))
 
 
 def _check_map(shape: Any, values: Mapping[str, Any], path: str, problems: Problems) -> None:
     if any(_failing(shape.key, key) for key in values):
         what = f"Map keys must satisfy constraint: {_all_of(shape.key)}"
-        problems.append(_said(_quoted(values), path, what))
+        problems.append(failure(_quoted(values), path, what))
     if any(_failing(shape.value, each) for each in values.values()):
         what = f"Map value must satisfy constraint: {_all_of(shape.value)}"
-        problems.append(_said(_quoted(values), path, what))
+        problems.append(failure(_quoted(values), path, what))
 
 
-def _complain(shape: Any, value: Any, path: str, problems: Problems) -> None:
-    # The members of lists and maps are spoken of together: see above.
+def complain(shape: Any, value: Any, path: str, problems: Problems) -> None:
+    """Add what a value breaks; the members of lists and maps are spoken of together: see above."""
     hidden = shape.metadata.get("sensitive", False)
     for what in _failing(shape, value, whole=True):
-        problems.append(_said("" if hidden else _quoted(value), path, what))
+        problems.append(failure("" if hidden else _quoted(value), path, what))
 
 
-def _said(value: str, path: str, what: str) -> str:
+def failure(value: str, path: str, what: str) -> str:
+    """What fails, in AWS's words; ``value`` is quoted already, or empty for a secret."""
     return f"Value {value}{' ' if value else ''}at '{path}' failed to satisfy constraint: {what}"
 
 
@@ -268,17 +256,18 @@ def _failing(shape: Any, value: Any, *, whole: bool = False) -> list[str]:
     """
     if shape.type_name in {"structure", "list", "map"} and not whole:
         return []
-    return [what for what, holds in _constraints(shape) if not holds(value)]
+    return [what for what, holds in constraints(shape) if not holds(value)]
 
 
 def _all_of(shape: Any) -> str:
-    return f"[{', '.join(what for what, _ in _constraints(shape))}]"
+    return f"[{', '.join(what for what, _ in constraints(shape))}]"
 
 
 Constraint = tuple[str, Callable[[Any], bool]]
 
 
-def _constraints(shape: Any) -> Sequence[Constraint]:
+def constraints(shape: Any) -> Sequence[Constraint]:
+    """Those on the value itself, in AWS's order and words; read off the model once."""
     known: list[Constraint] | None = shape.__dict__.get("_lab_constraints")
     if known is None:
         known = shape.__dict__["_lab_constraints"] = list(_compiled(shape))
@@ -291,20 +280,19 @@ def _compiled(shape: Any) -> list[Constraint]:
     found: list[Constraint] = []
     if kind in {"structure", "blob", "boolean", "timestamp"}:
         return found
-    by_value = kind in {"integer", "long", "float", "double"}
-    noun = "value" if by_value else "length"
-    measure: Callable[[Any], Any] = (lambda value: value) if by_value else len
-    if (most := limits.get("max")) is not None:
-        found.append(
-            (f"Member must have {noun} less than or equal to {most}", lambda v: measure(v) <= most)
+    most, least = limits.get("max"), limits.get("min")
+    if kind in {"integer", "long", "float", "double"}:
+        bounds = (("less", most, lambda v: v <= most), ("greater", least, lambda v: v >= least))
+        noun = "value"
+    else:
+        bounds = (
+            ("less", most, lambda v: len(v) <= most),
+            ("greater", least, lambda v: len(v) >= least),
         )
-    if (least := limits.get("min")) is not None:
-        found.append(
-            (
-                f"Member must have {noun} greater than or equal to {least}",
-                lambda v: measure(v) >= least,
-            )
-        )
+        noun = "length"
+    for than, bound, holds in bounds:
+        if bound is not None:
+            found.append((f"Member must have {noun} {than} than or equal to {bound}", holds))
     if (pattern := limits.get("pattern")) is not None and (matches := matcher(pattern)):
         what = f"Member must satisfy regular expression pattern: {pattern}"
         found.append((what, matches))

@@ -10,8 +10,12 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Final
-from urllib.parse import quote, unquote_to_bytes
+from http import HTTPStatus
+from typing import Any, Final
+
+from botocore.auth import SigV4Auth
+from botocore.awsrequest import AWSRequest
+from botocore.credentials import Credentials
 
 from lab.endpoint.protocol.errors import ApiError
 
@@ -24,8 +28,6 @@ _STAMP: Final = "%Y%m%dT%H%M%SZ"
 _STAMP_LIKE: Final = re.compile(r"\d{8}T\d{6}Z")
 _UNSIGNED: Final = "UNSIGNED-PAYLOAD"
 _SCOPE_PARTS: Final = 5
-_FORBIDDEN: Final = 403
-_BAD: Final = 400
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -91,7 +93,7 @@ class Verifier:
     """Admits requests: all whose signature can be read, or all whose signature is right."""
 
     def __init__(
-        self, keys: Mapping[str, str], *, region: str, refused_status: int = _FORBIDDEN
+        self, keys: Mapping[str, str], *, region: str, refused_status: int = HTTPStatus.FORBIDDEN
     ) -> None:
         self._keys = dict(keys)
         self._region = region
@@ -99,7 +101,6 @@ class Verifier:
 
     @property
     def verifies(self) -> bool:
-        """Whether keys are configured."""
         return bool(self._keys)
 
     def admit(self, request: Signed, *, now: float) -> None:
@@ -115,32 +116,32 @@ class Verifier:
                     "MissingAuthenticationTokenException", "Missing Authentication Token"
                 )
             return
-        said = parse(authorization)
+        by = parse(authorization)
         if self._keys:
-            self._verify(said, request, now)
+            self._verify(by, request, now)
 
-    def _verify(self, said: Signature, request: Signed, now: float) -> None:
-        secret = self._keys.get(said.key_id)
+    def _verify(self, by: Signature, request: Signed, now: float) -> None:
+        secret = self._keys.get(by.key_id)
         if secret is None:
             raise self._error(
                 "UnrecognizedClientException",
                 "The security token included in the request is invalid.",
             )
-        stamp = self._stamp(said, request, now)
-        if said.region != self._region:
+        stamp = self._stamp(by, request, now)
+        if by.region != self._region:
             raise self._invalid(
-                f"Credential should be scoped to a valid region, not '{said.region}'."
+                f"Credential should be scoped to a valid region, not '{by.region}'."
             )
-        if said.service != SERVICE:
+        if by.service != SERVICE:
             raise self._invalid(f"Credential should be scoped to correct service: '{SERVICE}'.")
-        unsigned = {"host"} - set(said.signed_headers)
+        unsigned = {"host"} - set(by.signed_headers)
         if unsigned:
             raise self._invalid(
                 "'Host' or ':authority' must be a 'SignedHeader' in the AWS Authorization."
             )
-        absent = [name for name in said.signed_headers if name not in request.headers]
-        expected = "" if absent else signature(said, request, secret=secret, stamp=stamp)
-        if absent or not hmac.compare_digest(expected.encode(), said.signature.encode()):
+        absent = [name for name in by.signed_headers if name not in request.headers]
+        expected = "" if absent else signature(by, request, secret=secret, stamp=stamp)
+        if absent or not hmac.compare_digest(expected.encode(), by.signature.encode()):
             raise self._invalid(
                 "The request signature we calculated does not match the signature you provided. "
                 "Check your AWS Secret Access Key and signing method. "
@@ -149,15 +150,18 @@ class Verifier:
         self._body_as_signed(request)
 
     def _body_as_signed(self, request: Signed) -> None:
-        said = request.headers.get("x-amz-content-sha256")
-        if said in {None, _UNSIGNED} or said == hashlib.sha256(request.body).hexdigest():
+        signed = request.headers.get("x-amz-content-sha256", _UNSIGNED)
+        if signed == _UNSIGNED:
+            return
+        computed = hashlib.sha256(request.body).hexdigest()
+        if signed == computed:
             return
         raise self._invalid(
             "The value passed in as x-amz-content-sha256 does not match the computed payload hash. "
-            f"Computed digest: {hashlib.sha256(request.body).hexdigest()}; expected hash: {said}"
+            f"Computed digest: {computed}; expected hash: {signed}"
         )
 
-    def _stamp(self, said: Signature, request: Signed, now: float) -> str:
+    def _stamp(self, by: Signature, request: Signed, now: float) -> str:
         stamp = request.headers.get("x-amz-date", "")
         try:
             if not _STAMP_LIKE.fullmatch(stamp):
@@ -168,10 +172,10 @@ class Verifier:
                 "Authorization header requires existence of either a 'X-Amz-Date' or a 'Date' "
                 f"header in the form YYYYMMDD'T'HHMMSS'Z', got '{stamp}'."
             ) from None
-        if not stamp.startswith(said.date):
+        if not stamp.startswith(by.date):
             raise self._invalid(
                 f"Date in Credential scope does not match YYYYMMDD from ISO-8601 version of date "
-                f"from HTTP: '{said.date}' != '{stamp[:8]}', from '{stamp}'."
+                f"from HTTP: '{by.date}' != '{stamp[:8]}', from '{stamp}'."
             )
         if at < now - SKEW_S:
             raise self._invalid(
@@ -192,48 +196,26 @@ class Verifier:
         return ApiError(code, message, status=self._refused)
 
 
-def signature(said: Signature, request: Signed, *, secret: str, stamp: str) -> str:
-    """The signature that this request should carry, in hexadecimal."""
-    scope = f"{said.date}/{said.region}/{said.service}/aws4_request"
-    hashed = hashlib.sha256(canonical(request, said.signed_headers).encode()).hexdigest()
-    key = f"AWS4{secret}".encode()
-    for part in (said.date, said.region, said.service, "aws4_request"):
-        key = hmac.digest(key, part.encode(), "sha256")
-    text = f"{ALGORITHM}\n{stamp}\n{scope}\n{hashed}"
-    return hmac.digest(key, text.encode(), "sha256").hex()
+class _Signer(SigV4Auth):  # type: ignore[misc]
+    """Signs the headers that the client has signed, and no others."""
+
+    def headers_to_sign(self, request: AWSRequest) -> Any:
+        return request.headers
 
 
-def canonical(request: Signed, signed_headers: Sequence[str]) -> str:
-    """The request in the one form in which both sides hash it."""
-    payload = request.headers.get("x-amz-content-sha256")
-    if payload is None:
-        payload = hashlib.sha256(request.body).hexdigest()
-    headers = "".join(
-        f"{name}:{' '.join(request.headers[name].split())}\n" for name in signed_headers
+def signature(by: Signature, request: Signed, *, secret: str, stamp: str) -> str:
+    """The signature that this request should carry, in hexadecimal, as botocore makes it."""
+    signed = AWSRequest(
+        method=request.method,
+        url=f"http://localhost{request.path}?{request.query}",
+        headers={name: request.headers[name] for name in by.signed_headers},
+        data=request.body,
     )
-    return "\n".join(
-        (
-            request.method,
-            # All services but S3 encode the path once more than the wire does.
-            quote(request.path or "/", safe="/~"),
-            _canonical_query(request.query),
-            headers,
-            ";".join(signed_headers),
-            payload,
-        )
-    )
-
-
-def _canonical_query(query: str) -> str:
-    pairs = []
-    for pair in query.split("&") if query else []:
-        name, _, value = pair.partition("=")
-        pairs.append((_encoded(name), _encoded(value)))
-    return "&".join(f"{name}={value}" for name, value in sorted(pairs))
-
-
-def _encoded(text: str) -> str:
-    return quote(unquote_to_bytes(text), safe="-_.~")
+    signed.context["timestamp"] = stamp
+    signer = _Signer(Credentials(by.key_id, secret), by.service, by.region)
+    text = signer.string_to_sign(signed, signer.canonical_request(signed))
+    found: str = signer.signature(text, signed)
+    return found
 
 
 def _at(seconds: float) -> str:
@@ -241,4 +223,4 @@ def _at(seconds: float) -> str:
 
 
 def _incomplete(message: str) -> ApiError:
-    return ApiError("IncompleteSignatureException", message, status=_BAD)
+    return ApiError("IncompleteSignatureException", message)

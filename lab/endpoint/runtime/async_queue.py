@@ -8,14 +8,12 @@ import asyncio
 import logging
 import random
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import islice
 
-from lab.endpoint.clock import Clock
 from lab.endpoint.live import (
-    Fleet,
     LaunchFailed,
     Lease,
     LiveEndpoint,
@@ -23,15 +21,11 @@ from lab.endpoint.live import (
     NotReady,
     Throttled,
 )
-from lab.endpoint.metrics.meter import Meter
+from lab.endpoint.metrics.gauges import Backlog
 from lab.endpoint.protocol.errors import validation_error
 from lab.endpoint.records import AsyncRecord, EndpointKind
 from lab.endpoint.runtime import async_request, routing
-from lab.endpoint.runtime.async_worker import HeldServer, RequestFailed, Worker
-from lab.endpoint.s3 import Objects
-from lab.endpoint.settings import EmulatorSettings
-from lab.endpoint.store import Store
-from lab.endpoint.transport import Transport
+from lab.endpoint.runtime.async_worker import AsyncContext, HeldServer, RequestFailed, Worker
 
 _LOG = logging.getLogger(__name__)
 
@@ -49,14 +43,6 @@ class AcceptedReply:
     output_location: str
     failure_location: str | None
     """None without ``S3FailurePath``."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Backlog:
-    """An endpoint's requests that have not ended."""
-
-    size: int
-    oldest_s: float
 
 
 @dataclass(kw_only=True, eq=False)
@@ -80,32 +66,14 @@ class _Queue:
 class AsyncInference:
     """Accepts, remembers and processes asynchronous invocations."""
 
-    def __init__(
-        self,
-        *,
-        store: Store,
-        fleet: Fleet,
-        transport: Transport,
-        objects: Objects,
-        meter: Meter,
-        clock: Clock,
-        settings: EmulatorSettings,
-    ) -> None:
-        self._store = store
-        self._fleet = fleet
-        self._meter = meter
-        self._clock = clock
-        self._settings = settings
+    def __init__(self, context: AsyncContext) -> None:
+        self._store = context.store
+        self._fleet = context.fleet
+        self._meter = context.meter
+        self._clock = context.clock
+        self._settings = context.settings
         self._rng = random.Random()
-        self._worker = Worker(
-            store=store,
-            live=fleet.live,
-            transport=transport,
-            objects=objects,
-            meter=meter,
-            clock=clock,
-            settings=settings,
-        )
+        self._worker = Worker(context)
         self._queues: dict[str, _Queue] = {}
         self._tasks: dict[asyncio.Task[None], tuple[_Queue, AsyncRecord]] = {}
         self._recovered: set[str] = set()
@@ -142,8 +110,8 @@ class AsyncInference:
         self, endpoint_name: str, headers: Mapping[str, str], body: bytes
     ) -> AcceptedReply:
         """Take a request in. Raises ``ApiError``; once it returns, the request is not lost."""
-        given = {name.lower(): value for name, value in headers.items()}
-        async_request.check(endpoint_name, given, body)
+        headers = {name.lower(): value for name, value in headers.items()}
+        async_request.check(endpoint_name, headers, body)
         live = self._fleet.live(endpoint_name)
         if live is None:
             raise validation_error(
@@ -155,7 +123,7 @@ class AsyncInference:
                 f"be called with {async_request.OPERATION}. Use InvokeEndpoint."
             )
         row = async_request.record(
-            live, given, body, now=self._clock.time(), settings=self._settings
+            live, headers, body, now=self._clock.time(), settings=self._settings
         )
         self._store.add_async(row)
         self._enqueue(row)
@@ -190,7 +158,7 @@ class AsyncInference:
                     queue.asking.add(row.id)
                     self._begin(queue, row, partial(self._process, queue, row))
             except Exception:  # noqa: BLE001 - the queue outlives what was not foreseen
-                _LOG.exception("The queue of endpoint %s stumbled; it goes on.", queue.endpoint)
+                _LOG.exception("The queue of endpoint %s failed; retrying.", queue.endpoint)
             if queue.waiting:
                 await self._look_again(queue)
 
@@ -219,7 +187,15 @@ class AsyncInference:
             if await self._worker.is_done(row):
                 self._worker.succeeded(row)
                 return
-        await self._worker.process(row, _Seat(self, queue, row))
+        await self._worker.process(
+            row,
+            server=partial(self._server, queue, row),
+            past_model=partial(self._past_model, queue, row),
+        )
+
+    def _past_model(self, queue: _Queue, row: AsyncRecord) -> None:
+        queue.asking.discard(row.id)
+        queue.stirred.set()
 
     async def _look_again(self, queue: _Queue) -> None:
         waits = [
@@ -267,8 +243,8 @@ class AsyncInference:
     # --- servers -----------------------------------------------------------------------------
 
     @asynccontextmanager
-    async def server(self, queue: _Queue, row: AsyncRecord) -> AsyncIterator[HeldServer]:
-        """A server with room, waited for until the request expires. For this module's ``_Seat``."""
+    async def _server(self, queue: _Queue, row: AsyncRecord) -> AsyncIterator[HeldServer]:
+        """A server with room, waited for until the request expires."""
         while (found := self._take(queue)) is None:
             if self._store.endpoint(queue.endpoint) is None:
                 raise RequestFailed(f"ClientError: Endpoint {queue.endpoint} was deleted.")
@@ -304,22 +280,6 @@ class AsyncInference:
             lease.release()
             return None
         return live, variant, lease
-
-
-class _Seat:
-    """One request's claim to a server."""
-
-    def __init__(self, of: AsyncInference, queue: _Queue, row: AsyncRecord) -> None:
-        self._of = of
-        self._queue = queue
-        self._row = row
-
-    def server(self) -> AbstractAsyncContextManager[HeldServer]:
-        return self._of.server(self._queue, self._row)
-
-    def past_model(self) -> None:
-        self._queue.asking.discard(self._row.id)
-        self._queue.stirred.set()
 
 
 async def _cancel(tasks: Iterable[asyncio.Task[None]]) -> None:

@@ -3,7 +3,6 @@
 import base64
 import uuid
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final
 
@@ -23,34 +22,14 @@ DEFAULT_AT_ONCE: Final = 4
 _PREFIX = "x-amzn-sagemaker-"
 
 
-@dataclass(frozen=True, kw_only=True)
-class _Bounds:
-    """Of a header that holds a whole number (botocore: the shapes of the same names)."""
-
-    header: str
-    member: str
-    least: int
-    most: int
-    default: int
-
-
-_TTL: Final = _Bounds(
-    header="requestttlseconds", member="requestTTLSeconds", least=60, most=21600, default=21600
-)
-_TIMEOUT: Final = _Bounds(
-    header="invocationtimeoutseconds",
-    member="invocationTimeoutSeconds",
-    least=1,
-    most=3600,
-    default=900,
-)
+_TTL_S: Final = 21600
+_TIMEOUT_S: Final = 900
+"""Unless they are given."""
 
 
 def check(name: str, headers: Mapping[str, str], body: bytes) -> None:
     """Refuse what no endpoint would take. Header names in lower case. Raises ``ApiError``."""
     limits.check_names(OPERATION, name, headers)
-    _seconds(headers, _TTL)
-    _seconds(headers, _TIMEOUT)
     located = _PREFIX + "inputlocation" in headers
     if located == bool(body):
         both = "both were" if body else "neither was"
@@ -74,32 +53,32 @@ def record(
 ) -> AsyncRecord:
     """What is remembered of a checked request."""
 
-    def given(name: str) -> str | None:
+    def header(name: str) -> str | None:
         return headers.get(_PREFIX + name)
 
     unique = str(uuid.uuid4())
     output = as_mapping(as_mapping(live.asynchronous).get("OutputConfig"))
     # Where AWS puts results when the configuration does not say.
     root = output.get("S3OutputPath") or f"s3://sagemaker-{settings.region}-{settings.account}"
-    extension = (given("s3outputpathextension") or "").strip("/")
+    extension = (header("s3outputpathextension") or "").strip("/")
     # The caller's inference id need not be unique, and results must not replace each other.
-    name = given("filename") or f"{unique}.out"
+    name = header("filename") or f"{unique}.out"
     failures = output.get("S3FailurePath")
     return AsyncRecord(
         id=unique,
         endpoint=live.name,
-        inference_id=given("inference-id") or unique,
+        inference_id=header("inference-id") or unique,
         accepted_at=now,
-        expires_at=now + _seconds(headers, _TTL),
+        expires_at=now + int(header("requestttlseconds") or _TTL_S),
         request={
-            "input": given("inputlocation"),
+            "input": header("inputlocation"),
             "body": base64.b64encode(body).decode() if body else None,
             "output": "/".join(part for part in (root.rstrip("/"), extension, name) if part),
             "failure": f"{failures.rstrip('/')}/{unique}-error.out" if failures else None,
-            "timeout_s": _seconds(headers, _TIMEOUT),
-            "content_type": given("content-type"),
-            "accept": given("accept"),
-            "custom_attributes": given("custom-attributes"),
+            "timeout_s": int(header("invocationtimeoutseconds") or _TIMEOUT_S),
+            "content_type": header("content-type"),
+            "accept": header("accept"),
+            "custom_attributes": header("custom-attributes"),
         },
     )
 
@@ -151,23 +130,3 @@ def as_mapping(value: Any) -> Mapping[str, Any]:
 
 def _stamp(at: float) -> str:
     return f"{datetime.fromtimestamp(at, UTC):%Y-%m-%dT%H:%M:%S.%f}"[:-3] + "Z"
-
-
-def _seconds(headers: Mapping[str, str], bounds: _Bounds) -> int:
-    """A header's whole number, in AWS's words if it is none or out of bounds."""
-    text = headers.get(_PREFIX + bounds.header)
-    if text is None:
-        return bounds.default
-    begin = f"1 validation error detected: Value '{text}' at '{bounds.member}' failed to satisfy"
-    if not text.isascii() or not text.removeprefix("-").isdigit():
-        raise validation_error(f"{begin} constraint: Member must be a whole number")
-    value = int(text)
-    if value < bounds.least:
-        raise validation_error(
-            f"{begin} constraint: Member must have value greater than or equal to {bounds.least}"
-        )
-    if value > bounds.most:
-        raise validation_error(
-            f"{begin} constraint: Member must have value less than or equal to {bounds.most}"
-        )
-    return value

@@ -8,17 +8,17 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, suppress
 from dataclasses import dataclass
-from typing import Any, Final, Protocol, TypeVar
+from typing import Any, Final, TypeVar
 
 from lab.endpoint.clock import Clock
-from lab.endpoint.live import LiveEndpoint, LiveVariant, Server
-from lab.endpoint.metrics.meter import Meter
+from lab.endpoint.live import Fleet, LiveEndpoint, LiveVariant, Server
+from lab.endpoint.metrics.counters import Counters
 from lab.endpoint.records import AsyncRecord
 from lab.endpoint.runtime import async_request, wording
 from lab.endpoint.runtime.streaming import EXCERPT
-from lab.endpoint.s3 import ObjectError, Objects
+from lab.endpoint.s3 import ObjectError, S3Objects
 from lab.endpoint.settings import EmulatorSettings
-from lab.endpoint.store import Store
+from lab.endpoint.store import SqliteStore
 from lab.endpoint.transport import (
     ContainerAnswer,
     ContainerCall,
@@ -58,56 +58,57 @@ class HeldServer:
     server: Server
 
 
-class ServerSlot(Protocol):
-    """How a worker gets a server for its request, and says when it needs none any more."""
+AcquireServer = Callable[[], AbstractAsyncContextManager[HeldServer]]
+"""Waits for a server with room. Raises ``RequestFailed`` when it is not worth waiting for."""
 
-    def server(self) -> AbstractAsyncContextManager[HeldServer]:
-        """A server with room. Raises ``RequestFailed`` when it is not worth waiting for."""
 
-    def past_model(self) -> None:
-        """The model has had its say: what is left is to write the outcome."""
+@dataclass(frozen=True, kw_only=True)
+class AsyncContext:
+    """What asynchronous inference works with."""
+
+    store: SqliteStore
+    fleet: Fleet
+    transport: Transport
+    objects: S3Objects
+    meter: Counters
+    clock: Clock
+    settings: EmulatorSettings
 
 
 class Worker:
     """Sees requests through to their ends. What it could not foresee stays in the store."""
 
-    def __init__(
-        self,
-        *,
-        store: Store,
-        live: Callable[[str], LiveEndpoint | None],
-        transport: Transport,
-        objects: Objects,
-        meter: Meter,
-        clock: Clock,
-        settings: EmulatorSettings,
-    ) -> None:
-        self._store = store
-        self._live = live
-        self._transport = transport
-        self._objects = objects
-        self._meter = meter
-        self._clock = clock
-        self._settings = settings
+    def __init__(self, context: AsyncContext) -> None:
+        self._fleet = context.fleet
+        self._store = context.store
+        self._transport = context.transport
+        self._objects = context.objects
+        self._meter = context.meter
+        self._clock = context.clock
+        self._settings = context.settings
         self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="async-s3")
         self._one_large = asyncio.Lock()
 
     def close(self) -> None:
-        """Let go of the threads."""
         self._threads.shutdown(wait=False, cancel_futures=True)
 
-    async def process(self, row: AsyncRecord, seat: ServerSlot) -> None:
-        """From its turn in the queue to its result, or its failure."""
+    async def process(
+        self, row: AsyncRecord, *, server: AcquireServer, past_model: Callable[[], None]
+    ) -> None:
+        """From its turn in the queue to its result, or its failure.
+
+        ``past_model`` is called when the model has had its say, and no server is needed any more.
+        """
         self._meter.asynchronous(
             row.endpoint, "TimeInBacklog", self._clock.time() - row.accepted_at
         )
         try:
             async with AsyncExitStack() as held:
-                answer = await self._ask(row, await self._call(row, held), seat)
-            seat.past_model()
+                answer = await self._ask(row, await self._call(row, held), server)
+            past_model()
             await self._upload(row, answer)
         except RequestFailed as failed:
-            seat.past_model()
+            past_model()
             await self.fail(row, str(failed))
         else:
             self.succeeded(row, kind=answer.headers.get("content-type", ""))
@@ -123,7 +124,6 @@ class Worker:
         return False
 
     def succeeded(self, row: AsyncRecord, *, kind: str = "") -> None:
-        """The result is in S3."""
         self._store.delete_async(row.id)
         now = self._clock.time()
         self._meter.asynchronous(row.endpoint, "InvocationsProcessed")
@@ -134,12 +134,12 @@ class Worker:
         """Write the reason where the endpoint wants failures, and forget the request."""
         # As AWS words it in the endpoint's log stream "data-log".
         # On one line: the model's own words are in it.
-        said = " ".join(reason[:_LOGGED].split())
-        _LOG.warning("[sagemaker logs] [%s] %s", row.inference_id, said)
-        place = row.request["failure"]
-        if place is not None:
+        line = " ".join(reason[:_LOGGED].split())
+        _LOG.warning("[sagemaker logs] [%s] %s", row.inference_id, line)
+        location = row.request["failure"]
+        if location is not None:
             try:
-                await self._put(str(place), reason.encode(), "text/plain")
+                await self._put(str(location), reason.encode(), "text/plain")
             except ObjectError as error:
                 _LOG.warning("The failure of %s could not be written. %s", row.inference_id, error)
         self._store.delete_async(row.id)
@@ -183,57 +183,47 @@ class Worker:
         except ObjectError as error:
             self._meter.asynchronous(row.endpoint, "RequestDownloadFailures")
             raise RequestFailed(f"ClientError: Unable to download the input. {error}") from error
-        took = self._clock.monotonic() - began
-        self._meter.asynchronous(row.endpoint, "RequestDownloadLatency", took)
+        self._time(row, "RequestDownloadLatency", began)
         return found
 
     # --- the model ---------------------------------------------------------------------------
 
     async def _ask(
-        self, row: AsyncRecord, call: ContainerCall, seat: ServerSlot
+        self, row: AsyncRecord, call: ContainerCall, server: AcquireServer
     ) -> ContainerAnswer:
         """Send it to one container; to another only if nothing was taken by the first."""
         while True:
-            async with seat.server() as place:
+            async with server() as held:
                 try:
-                    answer = await self._ask_once(row, call, place)
+                    answer = await self._ask_once(row, call, held)
                 except NotSentError:
-                    place.server.healthy = False
+                    held.server.healthy = False
                 else:
                     return answer
             await self._clock.sleep(_RETRY_S)
 
     async def _ask_once(
-        self, row: AsyncRecord, call: ContainerCall, place: HeldServer
+        self, row: AsyncRecord, call: ContainerCall, held: HeldServer
     ) -> ContainerAnswer:
         timeout_s = float(row.request["timeout_s"])
-        container = place.variant.pool.plan.hostname or wording.PRIMARY
+        where = wording.Where.of(self._settings, row.endpoint, held.variant, held.server)
         status = 0
         began = self._clock.monotonic()
         try:
-            answer = await self._transport.invoke(place.server.address, call, timeout_s=timeout_s)
+            answer = await self._transport.invoke(held.server.address, call, timeout_s=timeout_s)
         except NotSentError:
             raise
         except TimeoutError:
-            said = wording.timed_out(container)
+            message = wording.timed_out(where.container)
         except TransportError:
-            said = wording.no_answer(row.endpoint)
+            message = wording.no_answer(row.endpoint)
         else:
-            took = self._clock.monotonic() - began
-            self._meter.asynchronous(row.endpoint, "ModelLatency", took)
+            self._time(row, "ModelLatency", began)
             status = answer.status
             if 200 <= status < 300:
                 return answer
-            said = answer.body[:EXCERPT].decode("utf-8", "replace")
-        where = wording.Where(
-            region=self._settings.region,
-            account=self._settings.account,
-            endpoint=row.endpoint,
-            variant=place.variant.name,
-            server=place.server.id,
-            container=container,
-        )
-        error = wording.model_error(where, status=status, said=said)
+            message = answer.body[:EXCERPT].decode("utf-8", "replace")
+        error = wording.model_error(where, status=status, message=message)
         raise RequestFailed(f"ClientError: {error.message}")
 
     # --- the outcome -------------------------------------------------------------------------
@@ -246,8 +236,7 @@ class Worker:
         except ObjectError as error:
             self._meter.asynchronous(row.endpoint, "ResponseUploadFailures")
             raise RequestFailed(f"ClientError: Unable to upload the result. {error}") from error
-        took = self._clock.monotonic() - began
-        self._meter.asynchronous(row.endpoint, "ResponseUploadLatency", took)
+        self._time(row, "ResponseUploadLatency", began)
 
     async def _put(self, uri: str, data: bytes, kind: str) -> None:
         """Write, waiting out an S3 that is away for a moment: a result took long to come by."""
@@ -270,12 +259,15 @@ class Worker:
         self, row: AsyncRecord, now: float, *, kind: str = "", reason: str | None = None
     ) -> None:
         """There is no SNS here: say in the log what would have been published."""
-        topic = async_request.topic(self._live(row.endpoint), failed=reason is not None)
+        topic = async_request.topic(self._fleet.live(row.endpoint), failed=reason is not None)
         if topic:
             message: Any = async_request.notice(
                 row, region=self._settings.region, now=now, kind=kind, reason=reason
             )
             _LOG.info("SNS is not emulated. To %s would go: %s", topic, json.dumps(message))
+
+    def _time(self, row: AsyncRecord, event: str, began: float) -> None:
+        self._meter.asynchronous(row.endpoint, event, self._clock.monotonic() - began)
 
     async def _in_thread(self, work: Callable[[], _T]) -> _T:
         return await asyncio.get_running_loop().run_in_executor(self._threads, work)

@@ -13,13 +13,13 @@ import random
 import uuid
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 from lab.endpoint.clock import Clock
 from lab.endpoint.live import LiveEndpoint
-from lab.endpoint.s3 import ObjectError, Objects
+from lab.endpoint.s3 import ObjectError, S3Objects
 from lab.endpoint.transport import ContainerAnswer, ContainerCall
 
 _LOG = logging.getLogger(__name__)
@@ -42,30 +42,14 @@ _INPUT = frozenset({"Input", "InputAndOutput"})
 _OUTPUT = frozenset({"Output", "InputAndOutput"})
 
 
-class Capture(Protocol):
-    """What ``Invoker`` hands every answered request of an endpoint with data capture to."""
-
-    def record(
-        self,
-        endpoint: LiveEndpoint,
-        variant: str,
-        *,
-        request: ContainerCall,
-        answer: ContainerAnswer,
-        inference_id: str | None,
-        at: float,
-    ) -> None:
-        """Keep a copy, if this one is in the sample. Returns at once, and never raises."""
-
-
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _Copy:
     request: ContainerCall | None
     answer: ContainerAnswer | None
     inference_id: str | None
     at: float
-    csv: Sequence[str]
-    json: Sequence[str]
+    csv: Sequence[str] = ()
+    json: Sequence[str] = ()
 
 
 @dataclass(kw_only=True, slots=True)
@@ -79,29 +63,27 @@ class _Batch:
     copies: list[_Copy]
 
 
-class S3Capture(Capture):
+class S3Capture:
     """Buffers copies and writes them to ``{destination}/{endpoint}/{variant}/yyyy/mm/dd/hh/``."""
 
     def __init__(
         self,
         *,
-        objects: Objects,
+        objects: S3Objects,
         clock: Clock,
         rng: random.Random | None = None,
-        flush_s: float = FLUSH_S,
         flush_bytes: int = FLUSH_BYTES,
         held_bytes: int = HELD_BYTES,
     ) -> None:
         self._objects = objects
         self._clock = clock
         self._rng = rng or random.Random()
-        self._flush_s = flush_s
         self._flush_bytes = flush_bytes
         self._held_bytes = held_bytes
         self._open: dict[str, _Batch] = {}
         self._held = 0
         self._dropped = 0
-        self._thread: ThreadPoolExecutor | None = None
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="capture")
         self._ticking: asyncio.Task[None] | None = None
         self._writing: set[asyncio.Task[None]] = set()
 
@@ -111,7 +93,6 @@ class S3Capture(Capture):
         return self._dropped
 
     async def start(self) -> None:
-        """Begin to write by time."""
         self._ticking = asyncio.create_task(self._tick(), name="capture")
 
     async def close(self) -> None:
@@ -127,9 +108,7 @@ class S3Capture(Capture):
             for task in late:
                 task.cancel()
             await asyncio.gather(*late, return_exceptions=True)
-        if self._thread is not None:
-            self._thread.shutdown(wait=False, cancel_futures=True)
-            self._thread = None
+        self._thread.shutdown(wait=False, cancel_futures=True)
 
     def record(
         self,
@@ -141,23 +120,15 @@ class S3Capture(Capture):
         inference_id: str | None,
         at: float,
     ) -> None:
-        """Keep a copy, if this one is in the sample."""
+        """Keep a copy, if this one is in the sample. Returns at once, and never raises."""
         try:
-            self._record(endpoint, variant, request, answer, inference_id=inference_id, at=at)
+            copy = _Copy(request=request, answer=answer, inference_id=inference_id, at=at)
+            self._keep(endpoint, variant, copy)
         except Exception:  # noqa: BLE001 - capture must not fail the request
             self._dropped += 1
             _LOG.exception("Data capture of %s failed for one request.", endpoint.name)
 
-    def _record(
-        self,
-        endpoint: LiveEndpoint,
-        variant: str,
-        request: ContainerCall,
-        answer: ContainerAnswer,
-        *,
-        inference_id: str | None,
-        at: float,
-    ) -> None:
+    def _keep(self, endpoint: LiveEndpoint, variant: str, copy: _Copy) -> None:
         config = endpoint.capture
         if config is None or not config.get("EnableCapture", True):
             return
@@ -165,22 +136,21 @@ class S3Capture(Capture):
             return
         modes = {str(option["CaptureMode"]) for option in config["CaptureOptions"]}
         kinds = config.get("CaptureContentTypeHeader") or {}
-        copy = _Copy(
-            request=request if modes & _INPUT else None,
-            answer=answer if modes & _OUTPUT else None,
-            inference_id=inference_id,
-            at=at,
+        copy = replace(
+            copy,
+            request=copy.request if modes & _INPUT else None,
+            answer=copy.answer if modes & _OUTPUT else None,
             csv=kinds.get("CsvContentTypes") or (),
             json=kinds.get("JsonContentTypes") or (),
         )
         size = _LINE_BYTES
-        size += len(request.body) if copy.request else 0
-        size += len(answer.body) if copy.answer else 0
+        size += len(copy.request.body) if copy.request else 0
+        size += len(copy.answer.body) if copy.answer else 0
         if self._held + size > self._held_bytes:
             self._drop(1, "as too much waits to be written; see whether S3 is slow")
             return
         root = str(config["DestinationS3Uri"]).rstrip("/")
-        hour = datetime.fromtimestamp(at, UTC).strftime("%Y/%m/%d/%H")
+        hour = datetime.fromtimestamp(copy.at, UTC).strftime("%Y/%m/%d/%H")
         folder = f"{root}/{endpoint.name}/{variant}/{hour}"
         batch = self._open.get(folder)
         if batch is None:
@@ -200,7 +170,7 @@ class S3Capture(Capture):
     async def _tick(self) -> None:
         while True:
             await self._clock.sleep(_TICK_S)
-            due = self._clock.monotonic() - self._flush_s
+            due = self._clock.monotonic() - FLUSH_S
             for folder in [folder for folder, batch in self._open.items() if batch.opened <= due]:
                 self._flush(folder)
 
@@ -211,8 +181,6 @@ class S3Capture(Capture):
         task.add_done_callback(self._writing.discard)
 
     async def _write(self, batch: _Batch) -> None:
-        if self._thread is None:
-            self._thread = ThreadPoolExecutor(1, thread_name_prefix="capture")
         when = datetime.fromtimestamp(batch.copies[0].at, UTC)
         name = f"{when:%M-%S}-{when.microsecond // 1000:03d}-{uuid.uuid4()}.jsonl"
         uri = f"{batch.folder}/{name}"

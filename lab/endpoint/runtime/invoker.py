@@ -17,15 +17,15 @@ from lab.endpoint.live import (
     NotReady,
     Throttled,
 )
-from lab.endpoint.metrics.meter import Meter
-from lab.endpoint.plans import origin_config
+from lab.endpoint.metrics.counters import Counters
+from lab.endpoint.plans import kind_of, origin
 from lab.endpoint.protocol.errors import ApiError, model_not_ready, throttling, validation_error
 from lab.endpoint.records import EndpointKind, Status
 from lab.endpoint.runtime import limits, routing, wording
-from lab.endpoint.runtime.capture import Capture
+from lab.endpoint.runtime.capture import S3Capture
 from lab.endpoint.runtime.streaming import EXCERPT, StreamedExchange, StreamReply, read_some
 from lab.endpoint.settings import EmulatorSettings
-from lab.endpoint.store import Store
+from lab.endpoint.store import SqliteStore
 from lab.endpoint.transport import (
     ContainerAnswer,
     ContainerCall,
@@ -118,10 +118,10 @@ class Invoker:
         self,
         *,
         fleet: Fleet,
-        store: Store,
+        store: SqliteStore,
         transport: Transport,
-        meter: Meter,
-        capture: Capture,
+        meter: Counters,
+        capture: S3Capture,
         clock: Clock,
         settings: EmulatorSettings,
         random: random.Random,
@@ -136,31 +136,32 @@ class Invoker:
         self._rng = random
         self._shadows: set[asyncio.Task[None]] = set()
         for operation in (limits.INVOKE, limits.STREAM):
-            limits.constraints(operation)  # read from botocore now, not with the first request
+            limits.headers_of(operation)  # read from botocore now, not with the first request
 
     async def invoke(self, request: Request) -> InvokeReply:
         """InvokeEndpoint. Raises ``ApiError``."""
-        turn = self._begin(request, limits.INVOKE, _FORWARDED)
-        answer = await self._exchange(turn)
-        if turn.live.capture is not None:
+        exchange = self._begin(request, limits.INVOKE, _FORWARDED)
+        answer = await self._exchange(exchange)
+        if exchange.live.capture is not None:
             self._capture.record(
-                turn.live,
-                turn.variant.name,
-                request=turn.call,
+                exchange.live,
+                exchange.variant.name,
+                request=exchange.call,
                 answer=answer,
                 inference_id=request.headers.get("x-amzn-sagemaker-inference-id"),
                 at=self._clock.time(),
             )
         headers = _picked(answer.headers, _RETURNED)
-        headers[_VARIANT] = turn.variant.name
+        headers[_VARIANT] = exchange.variant.name
         return InvokeReply(headers=headers, body=answer.body)
 
     async def stream(self, request: Request) -> StreamReply:
         """InvokeEndpointWithResponseStream. Raises ``ApiError`` until the model has begun."""
-        turn = self._begin(request, limits.STREAM, _FORWARDED_STREAM)
+        exchange = self._begin(request, limits.STREAM, _FORWARDED_STREAM)
         timeout_s = self._settings.stream_timeout_s
         answer, lease = await self._send(
-            turn, lambda address: self._transport.stream(address, turn.call, timeout_s=timeout_s)
+            exchange,
+            lambda address: self._transport.stream(address, exchange.call, timeout_s=timeout_s),
         )
         if not _succeeded(answer.status):
             try:
@@ -168,15 +169,15 @@ class Invoker:
             finally:
                 lease.release()
                 await answer.close()
-            self._count(turn, lease, model_status=answer.status)
-            raise self._model_refused(turn, lease, answer.status, body)
+            self._count(exchange, lease, model_status=answer.status)
+            raise self._model_refused(exchange, lease, answer.status, body)
         headers = _picked(answer.headers, _RETURNED_STREAM)
-        headers[_VARIANT] = turn.variant.name
+        headers[_VARIANT] = exchange.variant.name
         streamed = StreamedExchange(
             answer,
             lease,
             self._rng,
-            lambda status: self._count(turn, lease, model_status=status),
+            lambda status: self._count(exchange, lease, model_status=status),
         )
         return StreamReply(headers=headers, frames=streamed.frames(), close=streamed.close)
 
@@ -206,7 +207,8 @@ class Invoker:
         target = request.headers.get("x-amzn-sagemaker-target-variant")
         variant = routing.choose(live, target, self._rng)
         call = ContainerCall(body=request.body, headers=_picked(request.headers, forwarded))
-        self._copy_to_shadows(live, variant, call)
+        if live.shadows:
+            self._copy_to_shadows(live, variant, call)
         return _Exchange(request=request, live=live, variant=variant, call=call)
 
     def _not_live(self, name: str) -> ApiError:
@@ -214,100 +216,99 @@ class Invoker:
         # Names are compared without case when an endpoint is made, and exactly when it is called.
         if record is not None and record.name == name and record.status is Status.CREATING:
             # As it was when the endpoint was made: by now it may be deleted.
-            config = origin_config(record, record.config_name) or {}
-            if any(
-                "ServerlessConfig" in variant for variant in config.get("ProductionVariants", ())
-            ):
+            made_from = origin(record, record.config_name, self._store)
+            if made_from and kind_of(made_from.config.body) is EndpointKind.SERVERLESS:
                 return model_not_ready(wording.NOT_READY)
         return validation_error(f"Endpoint {name} of account {self._settings.account} not found.")
 
-    # --- the container's turn ----------------------------------------------------------------
+    # --- the container's exchange ----------------------------------------------------------------
 
-    async def _exchange(self, turn: _Exchange) -> ContainerAnswer:
+    async def _exchange(self, exchange: _Exchange) -> ContainerAnswer:
         timeout_s = self._settings.invocation_timeout_s
         answer, lease = await self._send(
-            turn, lambda address: self._transport.invoke(address, turn.call, timeout_s=timeout_s)
+            exchange,
+            lambda address: self._transport.invoke(address, exchange.call, timeout_s=timeout_s),
         )
         try:
-            self._count(turn, lease, model_status=answer.status)
+            self._count(exchange, lease, model_status=answer.status)
             if not _succeeded(answer.status):
-                raise self._model_refused(turn, lease, answer.status, answer.body)
-            limit = limits.payload_limit(turn.live.kind, self._settings)
+                raise self._model_refused(exchange, lease, answer.status, answer.body)
+            limit = limits.payload_limit(exchange.live.kind, self._settings)
             if len(answer.body) > limit:
                 raise wording.model_error(
-                    self._where(turn, lease),
+                    self._where(exchange, lease),
                     status=answer.status,
-                    said=wording.oversize_answer(len(answer.body), limit),
+                    message=wording.oversize_answer(len(answer.body), limit),
                 )
         finally:
             lease.release()
         return answer
 
     async def _send(
-        self, turn: _Exchange, send: Callable[[Address], Awaitable[_T]]
+        self, exchange: _Exchange, send: Callable[[Address], Awaitable[_T]]
     ) -> tuple[_T, Lease]:
         """Send to a server, and to another only if nothing at all could be sent to this one."""
         deadline = self._clock.monotonic() + self._settings.invocation_timeout_s
         while True:
-            lease = await self._acquire(turn, deadline)
-            turn.sent = self._clock.monotonic()
+            lease = await self._acquire(exchange, deadline)
+            exchange.sent = self._clock.monotonic()
             try:
                 return await send(lease.server.address), lease
             except NotSentError as error:
                 lease.release()
                 lease.server.healthy = False
                 if self._clock.monotonic() >= deadline:
-                    self._count(turn, lease, model_status=None)
-                    raise self._no_answer(turn, lease) from error
+                    self._count(exchange, lease, model_status=None)
+                    raise self._no_answer(exchange, lease) from error
                 await self._clock.sleep(_RETRY_S)
             except TimeoutError as error:
                 lease.server.tainted = True
                 lease.release()
-                self._count(turn, lease, model_status=None)
+                self._count(exchange, lease, model_status=None)
                 raise wording.model_error(
-                    self._where(turn, lease),
+                    self._where(exchange, lease),
                     status=0,
-                    said=wording.timed_out(self._where(turn, lease).container),
+                    message=wording.timed_out(self._where(exchange, lease).container),
                 ) from error
             except TransportError as error:
                 lease.release()
-                self._count(turn, lease, model_status=None)
-                raise self._no_answer(turn, lease) from error
+                self._count(exchange, lease, model_status=None)
+                raise self._no_answer(exchange, lease) from error
             except BaseException:
                 lease.server.tainted = True
                 lease.release()
                 raise
 
-    async def _acquire(self, turn: _Exchange, deadline: float) -> Lease:
-        pool = turn.variant.pool
+    async def _acquire(self, exchange: _Exchange, deadline: float) -> Lease:
+        pool = exchange.variant.pool
         try:
             lease = pool.try_acquire()
             if lease is None:
-                lease = await self._wait(turn, deadline)
+                lease = await self._wait(exchange, deadline)
         except Throttled:
-            self._meter.throttled(turn.live.name, turn.variant.name)
+            self._meter.throttled(exchange.live.name, exchange.variant.name)
             raise throttling() from None
         except NotReady:
-            if turn.live.kind is EndpointKind.SERVERLESS:
+            if exchange.live.kind is EndpointKind.SERVERLESS:
                 raise model_not_ready(wording.NOT_READY) from None
-            raise self._no_answer(turn, None) from None
+            raise self._no_answer(exchange, None) from None
         except LaunchFailed as failed:
             self._meter.invocation(
-                turn.live.name,
-                turn.variant.name,
+                exchange.live.name,
+                exchange.variant.name,
                 model_status=None,
                 model_s=None,
-                overhead_s=self._clock.monotonic() - turn.request.received,
+                overhead_s=self._clock.monotonic() - exchange.request.received,
                 setup=None,
             )
             raise wording.model_error(
-                self._where(turn, None), status=0, said=failed.reason
+                self._where(exchange, None), status=0, message=failed.reason
             ) from failed
         return lease
 
-    async def _wait(self, turn: _Exchange, deadline: float) -> Lease:
-        pool = turn.variant.pool
-        if turn.live.kind is EndpointKind.SERVERLESS:
+    async def _wait(self, exchange: _Exchange, deadline: float) -> Lease:
+        pool = exchange.variant.pool
+        if exchange.live.kind is EndpointKind.SERVERLESS:
             # A cold start is not part of the model's 60 s; the launch has a limit of its own.
             return await pool.acquire()
         waiting = asyncio.ensure_future(pool.acquire())
@@ -329,35 +330,31 @@ class Invoker:
 
     # --- what is said of it ------------------------------------------------------------------
 
-    def _count(self, turn: _Exchange, lease: Lease, *, model_status: int | None) -> None:
+    def _count(self, exchange: _Exchange, lease: Lease, *, model_status: int | None) -> None:
         now = self._clock.monotonic()
-        model_s = now - turn.sent
+        model_s = now - exchange.sent
         self._meter.invocation(
-            turn.live.name,
-            turn.variant.name,
+            exchange.live.name,
+            exchange.variant.name,
             model_status=model_status,
             model_s=model_s,
-            overhead_s=max(0.0, now - turn.request.received - model_s),
+            overhead_s=max(0.0, now - exchange.request.received - model_s),
             setup=lease.setup,
         )
 
-    def _where(self, turn: _Exchange, lease: Lease | None) -> wording.Where:
-        return wording.Where(
-            region=self._settings.region,
-            account=self._settings.account,
-            endpoint=turn.live.name,
-            variant=turn.variant.name,
-            server=None if lease is None else lease.server.id,
-            container=turn.variant.pool.plan.hostname or wording.PRIMARY,
-        )
+    def _where(self, exchange: _Exchange, lease: Lease | None) -> wording.Where:
+        server = None if lease is None else lease.server
+        return wording.Where.of(self._settings, exchange.live.name, exchange.variant, server)
 
-    def _model_refused(self, turn: _Exchange, lease: Lease, status: int, body: bytes) -> ApiError:
-        said = body[:EXCERPT].decode("utf-8", "replace")
-        return wording.model_error(self._where(turn, lease), status=status, said=said)
+    def _model_refused(
+        self, exchange: _Exchange, lease: Lease, status: int, body: bytes
+    ) -> ApiError:
+        message = body[:EXCERPT].decode("utf-8", "replace")
+        return wording.model_error(self._where(exchange, lease), status=status, message=message)
 
-    def _no_answer(self, turn: _Exchange, lease: Lease | None) -> ApiError:
+    def _no_answer(self, exchange: _Exchange, lease: Lease | None) -> ApiError:
         return wording.model_error(
-            self._where(turn, lease), status=0, said=wording.no_answer(turn.live.name)
+            self._where(exchange, lease), status=0, message=wording.no_answer(exchange.live.name)
         )
 
     # --- streams and shadows -----------------------------------------------------------------

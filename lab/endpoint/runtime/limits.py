@@ -1,74 +1,74 @@
 """What InvokeEndpoint refuses before any container sees it: names, headers, sizes."""
 
 import functools
-import re
-from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Final
-
-import botocore.session
+from collections.abc import Mapping, Sequence
+from http import HTTPStatus
+from typing import Any, Final, NamedTuple
 
 from lab.endpoint.protocol.errors import ApiError, validation_error
+from lab.endpoint.protocol.shapes import (
+    Constraint,
+    complain,
+    constraints,
+    detected,
+    failure,
+    runtime_members,
+)
 from lab.endpoint.records import EndpointKind
 from lab.endpoint.settings import EmulatorSettings
 
 INVOKE: Final = "InvokeEndpoint"
 STREAM: Final = "InvokeEndpointWithResponseStream"
 
-_TOO_LARGE: Final = 413
 
-# The model's patterns are Java's; these are the pieces of it that Python spells differently.
-_JAVA: Final = (
-    (r"\p{ASCII}", r"[\x00-\x7f]"),
-    (r"[\p{Print}]", r"[\x20-\x7e]"),
-    (r"\p{Print}", r"[\x20-\x7e]"),
-    (r"\z", r"\Z"),
-)
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Constraint:
-    """What the service's model says of one member."""
+class _Header(NamedTuple):
+    """A member of the service's model that is a header, or the name in the path."""
 
     member: str
-    """As AWS's messages spell it: ``inferenceId``."""
-    least: int
-    most: int | None
-    pattern: str
-    """As the model has it."""
-    matches: re.Pattern[str]
+    """As messages spell it."""
+    shape: Any
+    constraints: Sequence[Constraint]
+    number: bool
 
 
 @functools.cache
-def constraints(operation: str) -> Mapping[str, Constraint]:
-    """By header name in lower case, and ``endpointname`` for the name in the path."""
-    model = botocore.session.get_session().get_service_model("sagemaker-runtime")
-    found = {}
-    shape = model.operation_model(operation).input_shape
-    for member, its in shape.members.items():
-        location = its.serialization.get("location")
-        if location not in {"header", "uri"} or its.type_name != "string":
-            continue
-        pattern = its.metadata.get("pattern", ".*")
-        found[its.serialization["name"].lower()] = Constraint(
+def headers_of(operation: str) -> Mapping[str, _Header]:
+    """By header in lower case; ``endpointname`` is the name in the path."""
+    return {
+        shape.serialization["name"].lower(): _Header(
             member=member[0].lower() + member[1:],
-            least=its.metadata.get("min", 0),
-            most=its.metadata.get("max"),
-            pattern=pattern,
-            matches=re.compile(_python(pattern), re.DOTALL),
+            shape=shape,
+            constraints=constraints(shape),
+            number=shape.type_name == "integer",
         )
-    return found
+        for member, shape in runtime_members(operation).items()
+        if shape.serialization.get("location") in {"header", "uri"}
+    }
 
 
 def check_names(operation: str, endpoint: str, headers: Mapping[str, str]) -> None:
     """Refuse what the service's own model does not allow. Raises ``ValidationError``."""
-    allowed = constraints(operation)
-    wrong = _wrong(allowed["endpointname"], endpoint)
-    for name in headers.keys() & allowed.keys():
-        wrong += _wrong(allowed[name], headers[name])
-    if wrong:
-        errors = "error" if len(wrong) == 1 else "errors"
-        raise validation_error(f"{len(wrong)} validation {errors} detected: {'; '.join(wrong)}")
+    known = headers_of(operation)
+    problems: list[str] = []
+    _check(known["endpointname"], endpoint, problems)
+    for name in headers.keys() & known.keys():
+        _check(known[name], headers[name], problems)
+    if problems:
+        raise validation_error(detected(problems))
+
+
+def _check(header: _Header, text: str, problems: list[str]) -> None:
+    member, shape, constraints, number = header
+    value: str | int = text
+    if number:
+        if not text.isascii() or not text.removeprefix("-").isdigit():
+            problems.append(failure(f"'{text}'", member, "Member must be a whole number"))
+            return
+        value = int(text[:20])  # more digits than any limit has change nothing
+    for _, holds in constraints:
+        if not holds(value):
+            complain(shape, value, member, problems)
+            return
 
 
 def payload_limit(kind: EndpointKind, settings: EmulatorSettings) -> int:
@@ -87,22 +87,5 @@ def check_size(
         return
     if kind is EndpointKind.SERVERLESS:
         raise validation_error(f"Request {request_id} has oversize body.")
-    raise ApiError("413", f"HTTP content length exceeded {limit} bytes.", status=_TOO_LARGE)
-
-
-def _wrong(constraint: Constraint, value: str) -> list[str]:
-    begin = f"Value '{value}' at '{constraint.member}' failed to satisfy constraint: Member must "
-    wrong = []
-    if len(value) < constraint.least:
-        wrong.append(f"{begin}have length greater than or equal to {constraint.least}")
-    if constraint.most is not None and len(value) > constraint.most:
-        wrong.append(f"{begin}have length less than or equal to {constraint.most}")
-    if not constraint.matches.fullmatch(value):
-        wrong.append(f"{begin}satisfy regular expression pattern: {constraint.pattern}")
-    return wrong
-
-
-def _python(pattern: str) -> str:
-    for java, python in _JAVA:
-        pattern = pattern.replace(java, python)
-    return pattern
+    status = HTTPStatus.REQUEST_ENTITY_TOO_LARGE
+    raise ApiError(str(status.value), f"HTTP content length exceeded {limit} bytes.", status=status)

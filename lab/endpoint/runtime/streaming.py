@@ -15,10 +15,7 @@ from lab.endpoint.protocol.eventstream import (
     model_stream_error,
     payload_part,
 )
-from lab.endpoint.transport import (
-    StreamAnswer,
-    TransportError,
-)
+from lab.endpoint.transport import StreamAnswer, TransportError
 
 EXCERPT: Final = 64 * 1024
 """Bytes of a model's error that are repeated in ours."""
@@ -60,7 +57,6 @@ class StreamedExchange:
                     yield one.frame
 
     async def close(self) -> None:
-        """Let go of the connection and of the server."""
         if self._closed:
             return
         self._closed = True

@@ -3,8 +3,10 @@
 from dataclasses import dataclass
 from typing import Final
 
+from lab.endpoint.live import LiveVariant, Server
 from lab.endpoint.protocol.errors import ApiError
 from lab.endpoint.protocol.errors import model_error as as_model_error
+from lab.endpoint.settings import EmulatorSettings
 
 PRIMARY: Final = "primary"
 """The name of a model's only container."""
@@ -30,6 +32,19 @@ class Where:
     """None when it did not come to a server."""
     container: str
 
+    @classmethod
+    def of(
+        cls, settings: EmulatorSettings, endpoint: str, variant: LiveVariant, server: Server | None
+    ) -> "Where":
+        return cls(
+            region=settings.region,
+            account=settings.account,
+            endpoint=endpoint,
+            variant=variant.name,
+            server=None if server is None else server.id,
+            container=variant.pool.plan.hostname or PRIMARY,
+        )
+
     @property
     def log_stream(self) -> str:
         return (
@@ -50,14 +65,14 @@ class Where:
         return f"/aws/sagemaker/Endpoints/{self.endpoint}"
 
 
-def model_error(where: Where, *, status: int, said: str) -> ApiError:
-    """``ModelError``: the container's status (0: none came) and what it, or we, said."""
+def model_error(where: Where, *, status: int, message: str) -> ApiError:
+    """``ModelError``: the container's status (0: none came) and what it, or we, have to say."""
     side = "client" if status in _CLIENT_ERRORS else "server"
     return as_model_error(
-        f'Received {side} error ({status}) from {where.container} with message "{said}". '
+        f'Received {side} error ({status}) from {where.container} with message "{message}". '
         f"See {where.logs} for more information.",
         original_status=status,
-        original=said,
+        original=message,
         log_stream=where.log_stream,
     )
 

@@ -138,14 +138,14 @@ def _engine() -> Engine:
     """The engine that answers; installing or starting one is not for a service to do."""
     if choice() is Choice.PROCESS:
         return ProcessEngine()
-    seen = search()
-    if seen.found is None:
-        asked = "; ".join(f"{one.candidate.origin}: {one.why}" for one in seen.refused)
+    searched = search()
+    if searched.found is None:
+        asked = "; ".join(f"{one.candidate.origin}: {one.why}" for one in searched.refused)
         raise EngineUnavailableError(
             f"No container engine answers ({asked}).",
             remedy="Point DOCKER_HOST at one, or set LAB_ENGINE=process.",
         )
-    return DockerEngine(seen.found.address)
+    return DockerEngine(searched.found.address)
 
 
 if __name__ == "__main__":

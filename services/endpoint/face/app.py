@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
+from http import HTTPStatus
 
 from fastapi import FastAPI
 from fastapi.responses import Response
@@ -16,8 +17,6 @@ from face.runtime import PREFIX, RuntimeApi
 from lab.endpoint.emulator import Emulator
 from lab.endpoint.protocol.errors import ApiError
 from lab.endpoint.protocol.sigv4 import Verifier
-
-_BAD_REQUEST = 400
 
 
 class Face:
@@ -73,15 +72,16 @@ def _rest(
     )
     settings = emulator.settings
     # Services that speak JSON 1.1 refuse signatures with 400, those that speak REST with 403.
-    verifier = Verifier(settings.access_keys, region=settings.region, refused_status=_BAD_REQUEST)
+    verifier = Verifier(
+        settings.access_keys, region=settings.region, refused_status=HTTPStatus.BAD_REQUEST
+    )
     app.include_router(control_router(emulator.control, verifier, emulator.clock))
     app.include_router(private_router(emulator, registry, started=started, stopping=stopping))
 
     @app.exception_handler(HTTPException)
     async def refused(_request: Request, error: HTTPException) -> Response:
-        said = ApiError("UnknownOperationException", str(error.detail), status=error.status_code)
-        return Response(
-            control_error(said), status_code=said.status, headers=control_headers(request_id())
-        )
+        unknown = ApiError("UnknownOperationException", str(error.detail))
+        headers = control_headers(request_id())
+        return Response(control_error(unknown), status_code=error.status_code, headers=headers)
 
     return app

@@ -2,6 +2,7 @@
 
 import json
 import logging
+from http import HTTPStatus
 from typing import Any, Final
 
 from fastapi import APIRouter, Request, Response
@@ -15,7 +16,6 @@ from lab.endpoint.protocol.sigv4 import Signed, Verifier
 
 _TARGET: Final = "SageMaker."
 _BODY_BYTES: Final = 4 * 1024 * 1024
-_TOO_LARGE: Final = 413
 
 _log = logging.getLogger("face")
 
@@ -29,7 +29,7 @@ def control_router(control: Control, verifier: Verifier, clock: Clock) -> APIRou
         number = request_id()
         headers = control_headers(number)
         try:
-            said = await _call(request, control, verifier, clock)
+            answer = await _call(request, control, verifier, clock)
         except ApiError as error:
             return Response(control_error(error), status_code=error.status, headers=headers)
         except Disconnected:
@@ -38,7 +38,7 @@ def control_router(control: Control, verifier: Verifier, clock: Clock) -> APIRou
             _log.exception("Request %s failed", number)
             bug = internal_error()
             return Response(control_error(bug), status_code=bug.status, headers=headers)
-        return Response(json.dumps(said).encode() if said else b"{}", headers=headers)
+        return Response(json.dumps(answer).encode() if answer else b"{}", headers=headers)
 
     return router
 
@@ -49,7 +49,9 @@ async def _call(request: Request, control: Control, verifier: Verifier, clock: C
         body = await body_of(request.receive, limit=_BODY_BYTES)
     except TooLarge:
         raise ApiError(
-            "RequestEntityTooLargeException", "Request is too large.", status=_TOO_LARGE
+            "RequestEntityTooLargeException",
+            "Request is too large.",
+            status=HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
         ) from None
     signed = Signed(
         method="POST",

@@ -3,6 +3,7 @@
 import asyncio
 import re
 from collections.abc import AsyncIterator, Callable
+from http import HTTPStatus
 from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, HTTPException, Query, Response
@@ -10,9 +11,8 @@ from fastapi.responses import JSONResponse, PlainTextResponse, StreamingResponse
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
 
 from lab.endpoint.emulator import Emulator
+from lab.endpoint.metrics.discovery import targets as scrape_targets
 
-_NOT_FOUND: Final = 404
-_UNAVAILABLE: Final = 503
 _MOST_LINES: Final = 100_000
 _NAME: Final = re.compile(r"[a-zA-Z0-9](-*[a-zA-Z0-9]){0,62}")
 """Of an endpoint. Logs are looked for below a folder of this name: no other may become a path."""
@@ -31,12 +31,12 @@ def private_router(
     @router.get("/_lab/health")
     async def health() -> Response:
         if not started():
-            return JSONResponse({"status": "starting"}, status_code=_UNAVAILABLE)
+            return JSONResponse({"status": "starting"}, status_code=HTTPStatus.SERVICE_UNAVAILABLE)
         return JSONResponse({"status": "ok"})
 
     @router.get("/_lab/targets")
     async def targets() -> Response:
-        return JSONResponse(emulator.discovery.targets())
+        return JSONResponse(scrape_targets(emulator.fleet, emulator.store))
 
     @router.get("/_lab/endpoints/{name}/logs")
     async def logs(
@@ -74,7 +74,7 @@ def _known(emulator: Emulator, name: str, *, logs_too: bool = False) -> None:
         return
     if logs_too and _NAME.fullmatch(name) and emulator.logs.streams(name):
         return  # logs outlive their endpoint, as in CloudWatch
-    raise HTTPException(_NOT_FOUND, f"There is no endpoint {name}.")
+    raise HTTPException(HTTPStatus.NOT_FOUND, f"There is no endpoint {name}.")
 
 
 async def _follow(
@@ -91,10 +91,10 @@ async def _follow(
             await asyncio.wait(waited, return_when=asyncio.FIRST_COMPLETED)
             if not next_line.done():
                 return
-            said = await next_line
-            if said is None:
+            line = await next_line
+            if line is None:
                 return
-            yield f"{said}\n"
+            yield f"{line}\n"
     finally:
         end.cancel()
         if next_line is not None:

@@ -3,10 +3,10 @@
 import json
 import logging
 from collections.abc import Mapping
-from typing import Any, Final
+from http import HTTPStatus
+from typing import Final
 
 from face.answers import (
-    Headers,
     Receive,
     Scope,
     Send,
@@ -24,16 +24,13 @@ from lab.endpoint.protocol.eventstream import CONTENT_TYPE
 from lab.endpoint.protocol.sigv4 import Signed, Verifier
 from lab.endpoint.records import EndpointKind
 from lab.endpoint.runtime.async_queue import AsyncInference
+from lab.endpoint.runtime.async_request import INLINE_BYTES
 from lab.endpoint.runtime.invoker import Invoker, Request
 from lab.endpoint.runtime.limits import check_size
 from lab.endpoint.settings import EmulatorSettings
 
 PREFIX: Final = "/endpoints/"
 _OPERATIONS: Final = frozenset({"invocations", "invocations-response-stream", "async-invocations"})
-_ASYNC_BODY_BYTES: Final = 128_000
-_NOT_FOUND: Final = 404
-_NOT_ALLOWED: Final = 405
-_ACCEPTED: Final = 202
 
 _log = logging.getLogger("face")
 
@@ -75,13 +72,13 @@ class RuntimeApi:
     async def _answer(self, scope: Scope, receive: Receive, send: Send, request: str) -> None:
         name, _, operation = scope["path"][len(PREFIX) :].partition("/")
         if operation not in _OPERATIONS:
-            raise ApiError("UnknownOperationException", None, status=_NOT_FOUND)
+            raise ApiError("UnknownOperationException", None, status=HTTPStatus.NOT_FOUND)
         if scope["method"] != "POST":
-            raise ApiError("UnknownOperationException", None, status=_NOT_ALLOWED)
+            raise ApiError("UnknownOperationException", None, status=HTTPStatus.METHOD_NOT_ALLOWED)
         headers = headers_of(scope)
         asynchronous = operation == "async-invocations"
         try:
-            limit = _ASYNC_BODY_BYTES if asynchronous else self._largest
+            limit = INLINE_BYTES if asynchronous else self._largest
             body = await body_of(receive, limit=limit)
         except TooLarge as error:
             raise self._too_large(name, error.size, request, asynchronous=asynchronous) from None
@@ -123,26 +120,20 @@ class RuntimeApi:
         self, send: Send, name: str, headers: Mapping[str, str], body: bytes, request: str
     ) -> None:
         accepted = await self._asynchronous.accept(name, headers, body)
-        answer: Headers = encoded(
-            {
-                "Content-Type": "application/json",
-                "X-Amzn-SageMaker-OutputLocation": accepted.output_location,
-                **(
-                    {"X-Amzn-SageMaker-FailureLocation": accepted.failure_location}
-                    if accepted.failure_location
-                    else {}
-                ),
-            },
-            request,
-        )
-        said: dict[str, Any] = {"InferenceId": accepted.inference_id}
-        await send_whole(send, _ACCEPTED, answer, json.dumps(said).encode())
+        answer = {
+            "Content-Type": "application/json",
+            "X-Amzn-SageMaker-OutputLocation": accepted.output_location,
+        }
+        if accepted.failure_location:
+            answer["X-Amzn-SageMaker-FailureLocation"] = accepted.failure_location
+        body = json.dumps({"InferenceId": accepted.inference_id}).encode()
+        await send_whole(send, HTTPStatus.ACCEPTED, encoded(answer, request), body)
 
     def _too_large(self, name: str, size: int, request: str, *, asynchronous: bool) -> ApiError:
         if asynchronous:
             return validation_error(
                 "1 validation error detected: Value at 'body' failed to satisfy constraint: "
-                f"Member must have length less than or equal to {_ASYNC_BODY_BYTES}"
+                f"Member must have length less than or equal to {INLINE_BYTES}"
             )
         live = self._fleet.live(name)
         kind = EndpointKind.REAL_TIME if live is None else live.kind

@@ -49,35 +49,35 @@ def read(env: Mapping[str, str] = os.environ) -> FaceSettings:
 
 
 def _state(env: Mapping[str, str]) -> Path:
-    said = env.get("LAB_STATE")
-    if not said:
+    text = env.get("LAB_STATE")
+    if not text:
         raise UsageError(
             "LAB_STATE is not set: the emulator has no folder for what it remembers.",
             remedy="Set it to a folder that the container engine sees under the same path.",
         )
-    return Path(said).expanduser().absolute()
+    return Path(text).expanduser().absolute()
 
 
 def _number(env: Mapping[str, str], name: str, default: float) -> float:
-    said = env.get(name)
-    if not said:
+    text = env.get(name)
+    if not text:
         return default
     try:
-        value = float(said)
+        value = float(text)
     except ValueError:
         value = -1.0
     if not 0 < value < float("inf"):
-        raise UsageError(f"{name}={said} is not a number above 0.", remedy=f"Correct {name}.")
+        raise UsageError(f"{name}={text} is not a number above 0.", remedy=f"Correct {name}.")
     return value
 
 
 def _port(env: Mapping[str, str]) -> int:
-    said = env.get("LAB_PORT") or "8800"
-    if not said.isascii() or not said.isdigit() or int(said) > _PORTS:
+    text = env.get("LAB_PORT") or "8800"
+    if not text.isascii() or not text.isdigit() or int(text) > _PORTS:
         raise UsageError(
-            f"LAB_PORT={said} is not a port.", remedy="Set it to 0 (any) .. 65535, or unset it."
+            f"LAB_PORT={text} is not a port.", remedy="Set it to 0 (any) .. 65535, or unset it."
         )
-    return int(said)
+    return int(text)
 
 
 def _keys(env: Mapping[str, str]) -> dict[str, str]:

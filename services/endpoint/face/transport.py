@@ -13,7 +13,6 @@ KEEP_ALIVE_S: Final = 1.5
 """Shorter than any server's own (Gunicorn's 2 s is the shortest known), so that it is rarely the
 server that closes; when it does all the same, ``Connection`` tells what may be sent again."""
 CONNECT_S: Final = 5.0
-_FRESH: Final = True
 _IDLE_PER_SERVER: Final = 32
 _AGENT: Final = "AHC/2.0"  # as seen on the platform
 
@@ -85,7 +84,7 @@ class ContainerTransport:
             if connection.fit:
                 return connection, False
             connection.close()
-        return await _connect(address), _FRESH
+        return await _connect(address), True
 
     def _give_back(self, address: Address, connection: Connection) -> None:
         idle = self._idle.setdefault(address, [])

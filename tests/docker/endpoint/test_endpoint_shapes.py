@@ -1,13 +1,11 @@
 """Whatever a client sends is answered with success or with an error of the caller's, never 500.
 
-A request of each kind here; drawn ones by the hundred are sent to the process in `make test-long`,
-and to its control plane without HTTP in the unit tests.
+A request of each kind here, and noise by the hundred in `make test-long`; requests drawn from
+botocore's own model are sent to the control plane without HTTP in the unit tests.
 """
 
-import json
 from typing import Any
 
-import botocore.session
 import httpx
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -15,53 +13,11 @@ from hypothesis import strategies as st
 
 from tests.docker.endpoint.site import Site, realtime
 
-_MODEL = botocore.session.get_session().get_service_model("sagemaker")
-_OPERATIONS = [
-    *("CreateModel", "DescribeModel", "ListModels", "DeleteModel"),
-    *("CreateEndpointConfig", "DescribeEndpointConfig", "ListEndpointConfigs"),
-    *("DeleteEndpointConfig", "CreateEndpoint", "DescribeEndpoint", "ListEndpoints"),
-    *("DeleteEndpoint", "UpdateEndpoint", "UpdateEndpointWeightsAndCapacities"),
-    *("AddTags", "ListTags", "DeleteTags"),
-]
-_DEPTH = 4
 _SETTINGS = settings(
     max_examples=60,
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
-
-
-_TEXT = st.sampled_from(["a", "model-1", "s3://b/k", "arn:aws:x", "ml.m5.large"])
-_NUMBER = st.integers(min_value=-2, max_value=5000)
-_PLAIN: dict[str, st.SearchStrategy[Any]] = {
-    "map": st.dictionaries(st.text(max_size=8), st.text(max_size=8), max_size=3),
-    "string": _TEXT,
-    "boolean": st.booleans(),
-    **dict.fromkeys(("integer", "long", "float", "double", "timestamp"), _NUMBER),
-}
-
-
-def values(shape: Any, depth: int = 0) -> st.SearchStrategy[Any]:
-    """Values of a shape, mostly well formed, at times of another type altogether."""
-    wrong: st.SearchStrategy[Any] = st.sampled_from(
-        [None, "", "x" * 300, -1, 2**40, 1.5, True, [], {}, "\u0000é"]
-    )
-    return st.one_of(wrong, *([good(shape, depth)] * 5))
-
-
-def good(shape: Any, depth: int) -> st.SearchStrategy[Any]:
-    if shape.type_name == "structure" and depth < _DEPTH:
-        members = {name: values(member, depth + 1) for name, member in shape.members.items()}
-        needed = set(shape.required_members)
-        return st.fixed_dictionaries(
-            {name: one for name, one in members.items() if name in needed},
-            optional={name: one for name, one in members.items() if name not in needed},
-        )
-    if shape.type_name == "list" and depth < _DEPTH:
-        return st.lists(values(shape.member, depth + 1), max_size=3)
-    if shape.type_name == "string" and shape.enum:
-        return st.sampled_from(shape.enum)
-    return _PLAIN.get(shape.type_name, st.none())
 
 
 def control(site: Site, operation: str, body: bytes) -> httpx.Response:
@@ -126,21 +82,6 @@ def test_a_request_to_the_runtime_is_answered_with_success_or_a_fault_of_the_cal
     url = f"{site.emulator.url}/endpoints/{path.format(echo=echo)}"
     answer = httpx.request(method, url, headers=headers, content=b"\x00{", timeout=60)
     assert answer.status_code == code, answer.text
-
-
-@pytest.mark.long
-@_SETTINGS
-@given(data=st.data())
-def test_no_request_to_the_control_plane_is_answered_500(site: Site, data: Any) -> None:
-    operation = data.draw(st.sampled_from(_OPERATIONS))
-    shape = _MODEL.operation_model(operation).input_shape
-    request = data.draw(values(shape))
-    answer = control(site, operation, json.dumps(request).encode())
-    assert answer.status_code in {200, 400}, answer.text
-    said = answer.json()
-    assert answer.headers["x-amzn-requestid"]
-    if answer.status_code == 400:
-        assert set(said) >= {"__type", "message"}
 
 
 @pytest.mark.long

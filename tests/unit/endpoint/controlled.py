@@ -1,9 +1,8 @@
-"""A control plane with a small fake fleet, reached through a real boto3 client without HTTP."""
+"""A control plane whose fleet only pretends, reached through a real boto3 client without HTTP."""
 
 import functools
 import io
 import json
-from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -19,42 +18,28 @@ from botocore.validate import ParamValidator
 from lab.endpoint.control.operations import Control
 from lab.endpoint.deploy.policy import states
 from lab.endpoint.instances import Machine
-from lab.endpoint.live import LaunchFailed, LiveEndpoint
+from lab.endpoint.live import LaunchFailed
 from lab.endpoint.plans import plans_of
 from lab.endpoint.protocol.errors import ApiError
-from lab.endpoint.protocol.shapes import Shapes
 from lab.endpoint.records import EndpointRecord, Status
 from lab.endpoint.settings import EmulatorSettings
 from lab.endpoint.store import SqliteStore
 from tests.unit.endpoint.manualclock import ManualClock
+from tests.unit.endpoint.standins import FakeFleet
 
 ACCOUNT = "123456789012"
 ARN = f"arn:aws:sagemaker:us-east-1:{ACCOUNT}"
 MACHINE = Machine(cpus=2, memory_bytes=8 * 1024**3)
-SHAPES = Shapes()
 MODEL = ServiceModel(Loader().load_service_model("sagemaker", "service-2"), "sagemaker")
 
 
-class FakeFleet:
-    """Notes who was kicked, and does what it was kicked for when told to."""
+class WorkingFleet(FakeFleet):
+    """Does what it was kicked for when told to."""
 
     def __init__(self, store: SqliteStore, settings: EmulatorSettings) -> None:
+        super().__init__()
         self.store = store
         self.settings = settings
-        self.kicked: list[str] = []
-
-    async def start(self) -> None: ...
-
-    def reconcile(self, endpoint: str) -> None:
-        self.kicked.append(endpoint)
-
-    def live(self, endpoint: str) -> LiveEndpoint | None:
-        return None
-
-    def endpoints(self) -> Sequence[LiveEndpoint]:
-        return ()
-
-    async def close(self, *, stop_servers: bool) -> None: ...
 
     def work(self) -> None:
         """Bring every endpoint to what is wanted of it."""
@@ -99,11 +84,10 @@ class Plane:
         self.clock = ManualClock()
         self.settings = EmulatorSettings(state=folder, account=ACCOUNT)
         self.store = SqliteStore(folder / "state.sqlite3")
-        self.fleet = FakeFleet(self.store, self.settings)
+        self.fleet = WorkingFleet(self.store, self.settings)
         self.control = Control(
             store=self.store,
             fleet=self.fleet,
-            shapes=SHAPES,
             clock=self.clock,
             settings=self.settings,
             machine=MACHINE,

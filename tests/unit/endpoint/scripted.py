@@ -8,14 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from lab.endpoint.clock import Clock
-from lab.endpoint.live import (
-    Death,
-    LaunchFailed,
-    Server,
-    Setup,
-    VariantPlan,
-    Vitals,
-)
+from lab.endpoint.live import Death, LaunchFailed, Server, Setup, VariantPlan, Vitals
 from lab.endpoint.records import ServerRecord
 from lab.spec import Phase
 

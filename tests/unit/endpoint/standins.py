@@ -1,63 +1,60 @@
-"""A store, a fleet, containers and an S3 that are nothing but memory."""
+"""What an emulator's parts have around them in tests: containers, a fleet, an S3, metrics."""
 
 import asyncio
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
+
+from prometheus_client import CollectorRegistry
 
 from lab.endpoint.instances import Compute
 from lab.endpoint.live import (
     Address,
-    Fleet,
     Lease,
     LiveEndpoint,
     LiveVariant,
-    Pool,
     Server,
     Setup,
     VariantPlan,
     Vitals,
 )
-from lab.endpoint.records import AsyncRecord, EndpointKind, EndpointRecord, Resource, Status
-from lab.endpoint.s3 import ObjectError
-from lab.endpoint.store import Store
-from lab.endpoint.transport import ContainerAnswer, ContainerCall, Transport, TransportError
+from lab.endpoint.metrics.counters import Counters
+from lab.endpoint.records import EndpointKind, EndpointRecord, Status
+from lab.endpoint.s3 import ObjectError, S3Objects
+from lab.endpoint.store import SqliteStore
+from lab.endpoint.transport import ContainerAnswer, ContainerCall, StreamAnswer, TransportError
 from lab.spec import Phase
 from tests.unit.endpoint.manualclock import ManualClock
 
 OUTPUT = {"S3OutputPath": "s3://box/out/", "S3FailurePath": "s3://box/failures"}
+OK = ContainerAnswer(status=200, headers={"content-type": "application/json"}, body=b"{}")
+
+_PLAN = VariantPlan(
+    endpoint="e",
+    name="v",
+    kind=EndpointKind.REAL_TIME,
+    image="image",
+    model_data=None,
+    compressed=True,
+    env={},
+    hostname=None,
+    isolated=False,
+    instance_type=None,
+    compute=Compute(memory_bytes=None, cpus=None),
+    initial_count=1,
+    max_concurrency=None,
+    weight=1.0,
+    shadow=False,
+    startup_timeout_s=480.0,
+    download_timeout_s=480.0,
+)
 
 
-def plan(
-    *,
-    endpoint: str = "e",
-    name: str = "v",
-    kind: EndpointKind = EndpointKind.REAL_TIME,
-    **over: Any,
-) -> VariantPlan:
-    given: dict[str, Any] = {
-        "endpoint": endpoint,
-        "name": name,
-        "kind": kind,
-        "image": "image",
-        "model_data": None,
-        "compressed": True,
-        "env": {},
-        "hostname": None,
-        "isolated": False,
-        "instance_type": None,
-        "compute": Compute(memory_bytes=None, cpus=None),
-        "initial_count": 1,
-        "max_concurrency": None,
-        "weight": 1.0,
-        "shadow": False,
-        "startup_timeout_s": 60.0,
-        "download_timeout_s": 60.0,
-    }
-    return VariantPlan(**{**given, **over})
+def plan(**changes: Any) -> VariantPlan:
+    return replace(_PLAN, **changes)
 
 
 def setup(total_s: float = 2.0) -> Setup:
@@ -78,34 +75,59 @@ def server(name: str = "s1", *, endpoint: str = "e", variant: str = "v") -> Serv
 
 @dataclass(kw_only=True)
 class FakePool:
-    """Hands out its least busy server, whatever that one has in hand."""
+    """Hands out its least busy healthy server, or plays what it is told to."""
 
     plan: VariantPlan
     servers: list[Server]
+    now: list[Lease | Exception | None] = field(default_factory=list)
+    """What ``try_acquire`` does first: return it, or raise it."""
+    late: Exception | None = None
+    """What ``acquire`` raises."""
+    never: bool = False
+    """``acquire`` waits for ever."""
+    setup: Setup | None = None
+    leased: int = 0
 
     @property
     def in_flight(self) -> int:
         return sum(one.in_flight for one in self.servers)
 
     def try_acquire(self) -> Lease | None:
+        if self.now:
+            played = self.now.pop(0)
+            if isinstance(played, Exception):
+                raise played
+            return played
         ready = [one for one in self.servers if one.healthy]
-        if not ready:
-            return None
-        chosen = min(ready, key=lambda one: one.in_flight)
-        chosen.in_flight += 1
-
-        def release() -> None:
-            chosen.in_flight -= 1
-
-        return Lease(server=chosen, setup=None, release=release)
+        return self._lease(min(ready, key=lambda one: one.in_flight)) if ready else None
 
     async def acquire(self) -> Lease:
-        raise NotImplementedError
+        if self.never:
+            await asyncio.get_running_loop().create_future()
+        if self.late is not None:
+            raise self.late
+        return self._lease(self.servers[0])
+
+    def _lease(self, chosen: Server) -> Lease:
+        chosen.in_flight += 1
+        self.leased += 1
+        held = [chosen]
+
+        def release() -> None:
+            held.pop().in_flight -= 1
+
+        return Lease(server=chosen, setup=self.setup, release=release)
 
 
 @dataclass(kw_only=True)
 class FakeFleet:
+    """Endpoints that are there, and the names of those that were to be seen to."""
+
     lives: dict[str, LiveEndpoint] = field(default_factory=dict)
+    kicked: list[str] = field(default_factory=list)
+
+    def reconcile(self, endpoint: str) -> None:
+        self.kicked.append(endpoint)
 
     def live(self, endpoint: str) -> LiveEndpoint | None:
         return self.lives.get(endpoint)
@@ -117,9 +139,11 @@ class FakeFleet:
         self.lives[live.name] = live
         return live
 
-    @property
-    def as_fleet(self) -> Fleet:
-        return cast("Fleet", self)
+
+def pool_of(live: LiveEndpoint) -> FakePool:
+    pool = live.variants[0].pool
+    assert isinstance(pool, FakePool)
+    return pool
 
 
 def live(
@@ -146,53 +170,48 @@ def live(
         name=name,
         kind=kind,
         generation=1,
-        variants=[LiveVariant(name="v", pool=cast("Pool", pool), weight=1.0)],
+        variants=[LiveVariant(name=pool.plan.name, pool=pool, weight=1.0)],
         capture=capture,
         asynchronous=asynchronous,
     )
 
 
-@dataclass(kw_only=True)
-class FakeStore:
-    rows: dict[str, AsyncRecord] = field(default_factory=dict)
-    lives: dict[str, EndpointRecord] = field(default_factory=dict)
-    made: dict[str, Resource] = field(default_factory=dict)
+def add_endpoint(store: SqliteStore, name: str, **changes: Any) -> EndpointRecord:
+    """An endpoint in service, unless the changes say otherwise."""
+    row = EndpointRecord(
+        name=name,
+        arn=f"arn:endpoint/{name}",
+        created_at=0.0,
+        modified_at=0.0,
+        status=Status.IN_SERVICE,
+        config_name=f"{name}-config",
+    )
+    row = replace(row, **changes)
+    store.add_endpoint(row)
+    return row
 
-    def add_endpoint_named(self, name: str, *, created_at: float = 0.0) -> None:
-        self.lives[name] = EndpointRecord(
-            name=name,
-            arn=f"arn:{name}",
-            created_at=created_at,
-            modified_at=created_at,
-            status=Status.IN_SERVICE,
-            config_name=f"{name}-config",
-        )
 
-    def add_async(self, row: AsyncRecord) -> None:
-        self.rows[row.id] = row
+class Metered(Counters):
+    """The emulator's own counters, to be asked for values."""
 
-    def asyncs(self) -> Sequence[AsyncRecord]:
-        return tuple(self.rows.values())
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        super().__init__(registry=self.registry)
 
-    def delete_async(self, record_id: str) -> None:
-        self.rows.pop(record_id, None)
+    def value(self, name: str, endpoint: str = "e", variant: str = "v", **labels: str) -> float:
+        found = value(self.registry, name, endpoint=endpoint, variant=variant, **labels)
+        return found or 0.0
 
-    def endpoint(self, name: str) -> EndpointRecord | None:
-        return self.lives.get(name)
+    def asynchronous_value(self, name: str) -> float:
+        return value(self.registry, f"async_{name}", endpoint="e") or 0.0
 
-    def endpoints(self) -> Sequence[EndpointRecord]:
-        return tuple(self.lives.values())
 
-    def config(self, name: str) -> Resource | None:
-        return self.made.get(name)
-
-    @property
-    def as_store(self) -> Store:
-        return cast("Store", self)
+def value(registry: CollectorRegistry, name: str, **labels: str) -> float | None:
+    return registry.get_sample_value(f"sagemaker_{name}", labels)
 
 
 @dataclass(kw_only=True)
-class FakeObjects:
+class FakeObjects(S3Objects):
     """S3 in memory; ``refuse`` may raise before anything is written or read."""
 
     kept: dict[str, tuple[bytes, str]] = field(default_factory=dict)
@@ -215,30 +234,63 @@ class FakeObjects:
             self.kept[uri] = (data, content_type)
 
     def download(self, uri: str, into: Path) -> str:
-        raise NotImplementedError
+        into.parent.mkdir(parents=True, exist_ok=True)
+        into.write_bytes(self.read(uri)[0])
+        return "etag"
 
     def download_prefix(self, uri: str, into: Path) -> None:
-        raise NotImplementedError
+        for key in self.kept:
+            if key.startswith(uri):
+                self.download(key, into / key.removeprefix(uri))
 
     @contextmanager
     def open(self, uri: str) -> Iterator[Iterator[bytes]]:
-        yield iter((self.read(uri)[0],))
+        data, _ = self.read(uri)
+        yield (data[at : at + 100] for at in range(0, len(data), 100))
+
+
+def echo(call: ContainerCall, timeout_s: float) -> Any:
+    return ContainerAnswer(
+        status=200, headers={"content-type": "text/plain"}, body=b"<" + call.body + b">"
+    )
+
+
+def played(*script: ContainerAnswer | BaseException) -> Callable[[ContainerCall, float], Any]:
+    """Answers in their order; the last goes on for ever."""
+    left = list(script) or [OK]
+
+    def answer(call: ContainerCall, timeout_s: float) -> Any:
+        following = left.pop(0) if len(left) > 1 else left[0]
+        if isinstance(following, BaseException):
+            raise following
+        return following
+
+    return answer
+
+
+def dies(call: ContainerCall, timeout_s: float) -> Any:
+    raise TransportError("closed")
 
 
 @dataclass(kw_only=True)
 class FakeTransport:
-    """Containers that answer as ``answer`` says; what they got is in ``calls``."""
+    """Containers that answer as ``answer`` says, at once or awaited; what they got is kept."""
 
-    answer: Callable[[ContainerCall, float], Any] = lambda call, timeout_s: None
+    answer: Callable[[ContainerCall, float], Any] = echo
+    parts: Sequence[bytes | BaseException] = ()
+    """Of a stream, instead of the answer's body."""
     calls: list[ContainerCall] = field(default_factory=list)
+    addresses: list[Address] = field(default_factory=list)
     timeouts: list[float] = field(default_factory=list)
     busy: int = 0
     most: int = 0
+    streams_closed: int = 0
 
     async def invoke(
         self, address: Address, call: ContainerCall, *, timeout_s: float
     ) -> ContainerAnswer:
         self.calls.append(call)
+        self.addresses.append(address)
         self.timeouts.append(timeout_s)
         self.busy += 1
         self.most = max(self.most, self.busy)
@@ -248,28 +300,32 @@ class FakeTransport:
                 answer = await answer
         finally:
             self.busy -= 1
-        if isinstance(answer, ContainerAnswer):
-            return answer
-        return ContainerAnswer(
-            status=200, headers={"content-type": "text/plain"}, body=b"<" + call.body + b">"
+        return answer if isinstance(answer, ContainerAnswer) else echo(call, timeout_s)
+
+    async def stream(
+        self, address: Address, call: ContainerCall, *, timeout_s: float
+    ) -> StreamAnswer:
+        answer = await self.invoke(address, call, timeout_s=timeout_s)
+
+        async def close() -> None:
+            self.streams_closed += 1
+
+        return StreamAnswer(
+            status=answer.status, headers=answer.headers, parts=self._parts(answer), close=close
         )
 
-    @property
-    def as_transport(self) -> Transport:
-        return cast("Transport", self)
+    async def _parts(self, answer: ContainerAnswer) -> AsyncIterator[bytes]:
+        for part in self.parts or [answer.body]:
+            if isinstance(part, BaseException):
+                raise part
+            yield part
 
-
-def dies(call: ContainerCall, timeout_s: float) -> Any:
-    raise TransportError("closed")
+    async def close(self) -> None: ...
 
 
 def vitals(**over: Any) -> Vitals:
-    given: dict[str, Any] = {
-        "memory_bytes": 500,
-        "memory_limit_bytes": 1000,
-        "cpu_seconds": 1.0,
-    }
-    return Vitals(**{**given, **over})
+    standard = Vitals(memory_bytes=500, memory_limit_bytes=1000, cpu_seconds=1.0)
+    return replace(standard, **over)
 
 
 async def until(true: Callable[[], bool], *, clock: ManualClock | None = None) -> None:

@@ -7,6 +7,8 @@ import pytest
 
 from lab.endpoint.log_files import LogFiles
 
+pytestmark = pytest.mark.anyio
+
 SECOND = 1_000_000_000
 NOON_NS = 1_704_110_400 * SECOND
 
@@ -94,36 +96,30 @@ def test_logs_are_forgotten_only_on_request(logs: LogFiles) -> None:
     assert logs.streams("tea") == []
 
 
-def test_following_goes_on_from_the_last_lines_through_new_streams(logs: LogFiles) -> None:
-    async def follow() -> None:
-        writer = logs.writer("tea", "blue", "i-1")
-        writer.write("first", at_ns=NOON_NS)
-        writer.write("second", at_ns=NOON_NS)
-        lines = logs.follow("tea", lines=1)
-        assert [line.split()[-1] for line in await taken(lines, 1)] == ["second"]
-        writer.write("third")
-        other = logs.writer("tea", "blue", "i-2")
-        other.write("from another")
-        seen = {line.split(" ", 2)[2] for line in await taken(lines, 2)}
-        assert seen == {"third", "from another"}
-        writer.close()
-        other.close()
-
-    asyncio.run(follow())
+async def test_following_goes_on_from_the_last_lines_through_new_streams(logs: LogFiles) -> None:
+    writer = logs.writer("tea", "blue", "i-1")
+    writer.write("first", at_ns=NOON_NS)
+    writer.write("second", at_ns=NOON_NS)
+    lines = logs.follow("tea", lines=1)
+    assert [line.split()[-1] for line in await taken(lines, 1)] == ["second"]
+    writer.write("third")
+    other = logs.writer("tea", "blue", "i-2")
+    other.write("from another")
+    seen = {line.split(" ", 2)[2] for line in await taken(lines, 2)}
+    assert seen == {"third", "from another"}
+    writer.close()
+    other.close()
 
 
-def test_following_loses_no_line_when_a_file_is_full(tmp_path: Path) -> None:
+async def test_following_loses_no_line_when_a_file_is_full(tmp_path: Path) -> None:
     logs = LogFiles(tmp_path, most_bytes=2000)
 
-    async def follow() -> None:
-        writer = logs.writer("tea", "blue", "i-1")
-        writer.write("line 0")
-        lines = logs.follow("tea", lines=1)
-        await taken(lines, 1)
-        for n in range(1, 30):  # more than one file, fewer than two
-            writer.write(f"line {n}")
-        seen = [line.split(" ", 2)[2] for line in await taken(lines, 29)]
-        assert seen == [f"line {n}" for n in range(1, 30)]
-        writer.close()
-
-    asyncio.run(follow())
+    writer = logs.writer("tea", "blue", "i-1")
+    writer.write("line 0")
+    lines = logs.follow("tea", lines=1)
+    await taken(lines, 1)
+    for n in range(1, 30):  # more than one file, fewer than two
+        writer.write(f"line {n}")
+    seen = [line.split(" ", 2)[2] for line in await taken(lines, 29)]
+    assert seen == [f"line {n}" for n in range(1, 30)]
+    writer.close()

@@ -5,8 +5,8 @@ import pytest
 
 from lab.endpoint.instances import GIB
 from lab.endpoint.live import LaunchFailed, VariantPlan
-from lab.endpoint.plans import kind_of, origin, plans_of, variant_plans
-from lab.endpoint.records import EndpointKind, EndpointRecord, Resource, Status
+from lab.endpoint.plans import kind_of, plans_of, stored, variant_plans
+from lab.endpoint.records import EndpointKind, EndpointRecord, Origin, Resource, Status
 from lab.endpoint.settings import EmulatorSettings
 from lab.endpoint.store import SqliteStore
 from tests.unit.endpoint.controlled import MACHINE, instance, serverless
@@ -29,12 +29,14 @@ def plans(
     of_model = resource("m", {"PrimaryContainer": container or CONTAINER, **(model or {})})
     return list(
         variant_plans(
-            resource("c", {"ProductionVariants": list(variants), **config}),
-            {"m": of_model}.get,
+            Origin(
+                config=resource("c", {"ProductionVariants": list(variants), **config}),
+                models={"m": of_model},
+                tags=tags or {},
+            ),
             endpoint="e",
             settings=SETTINGS,
             machine=MACHINE,
-            tags=tags or {},
         )
     )
 
@@ -165,11 +167,11 @@ def test_what_is_not_emulated_is_said_plainly(asked: dict[str, Any], said: str) 
     assert said in caught.value.reason
 
 
-def test_an_endpoint_keeps_what_it_was_made_from(tmp_path: Path) -> None:
-    store = SqliteStore(tmp_path / "s")
+def test_an_endpoint_keeps_what_it_was_made_from(store: SqliteStore) -> None:
     config = resource("c", {"ProductionVariants": [instance()]})
-    store.put_model(resource("m", {"PrimaryContainer": CONTAINER}))
-    store.put_config(config)
+    store.put("model", resource("m", {"PrimaryContainer": CONTAINER}))
+    store.put("config", config)
+    store.set_tags(config.arn, {"inference-lab:pull": "cold"})
     row = EndpointRecord(
         name="e",
         arn="arn:e",
@@ -177,15 +179,14 @@ def test_an_endpoint_keeps_what_it_was_made_from(tmp_path: Path) -> None:
         modified_at=0.0,
         status=Status.IN_SERVICE,
         config_name="c",
-        origins={"c": origin(config, store.model, {"inference-lab:pull": "cold"})},
+        origins={"c": stored(config, store)},
     )
     store.add_endpoint(row)
-    store.delete_config("c")
-    store.delete_model("m")
+    store.delete("config", "c")
+    store.delete("model", "m")
     kept = store.endpoint("e")
     assert kept is not None
     _, (plan,) = plans_of(kept, "c", store=store, settings=SETTINGS, machine=MACHINE)
     assert (plan.image, plan.pull_cold) == ("image", True)
     with pytest.raises(LaunchFailed, match="was deleted"):
         plans_of(kept, "other", store=store, settings=SETTINGS, machine=MACHINE)
-    store.close()

@@ -1,14 +1,23 @@
 """Whatever happens in whatever order, the pools keep their word."""
 
 import asyncio
+import contextlib
+import tempfile
+from collections.abc import Iterator
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
+import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from lab.endpoint.live import LaunchFailed, Lease, NotReady, Throttled
-from tests.unit.endpoint.fleet_scene import SETTINGS, PoolScene, run
+from lab.endpoint.settings import EmulatorSettings
+from lab.endpoint.store import SqliteStore
+from tests.unit.endpoint.fleet_scene import SETTINGS, PoolScene
+
+pytestmark = pytest.mark.anyio
 
 _STEPS = st.lists(
     st.one_of(
@@ -127,6 +136,16 @@ class _Run:
         assert len(self.scene.launcher.stopped) == len(set(self.scene.launcher.stopped))
 
 
+@contextlib.contextmanager
+def opened_scene(settings: EmulatorSettings = SETTINGS) -> Iterator[PoolScene]:
+    with tempfile.TemporaryDirectory() as folder:
+        store = SqliteStore(Path(folder) / "state.sqlite3")
+        try:
+            yield PoolScene(store, settings)
+        finally:
+            store.close()
+
+
 def pool_is_quiet(pool: Any) -> bool:
     return pool.in_flight == 0 and all(server.in_flight == 0 for server in pool.servers)
 
@@ -152,25 +171,21 @@ def pool_is_quiet(pool: Any) -> bool:
     limit=2,
     provisioned=0,
 )
-def test_a_serverless_pool_keeps_its_word(
+async def test_a_serverless_pool_keeps_its_word(
     steps: list[tuple[str, int]], limit: int, provisioned: int
 ) -> None:
-    async def test() -> None:
-        scene = PoolScene(replace(SETTINGS, idle_s=60.0))
+    with opened_scene(replace(SETTINGS, idle_s=60.0)) as scene:
         pool = await scene.started(scene.serverless(limit, provisioned=min(limit, provisioned)))
         taken = _Run(scene, pool, limit)
         for step in steps:
             await taken.step(*step)
         await taken.end()
 
-    run(test())
-
 
 @settings(suppress_health_check=list(HealthCheck))
 @given(steps=_STEPS, count=st.integers(0, 3))
-def test_a_real_time_pool_keeps_its_word(steps: list[tuple[str, int]], count: int) -> None:
-    async def test() -> None:
-        scene = PoolScene()
+async def test_a_real_time_pool_keeps_its_word(steps: list[tuple[str, int]], count: int) -> None:
+    with opened_scene() as scene:
         pool = await scene.started(scene.real_time(count))
         taken = _Run(scene, pool, None)
         for step in steps:
@@ -184,5 +199,3 @@ def test_a_real_time_pool_keeps_its_word(steps: list[tuple[str, int]], count: in
         await taken.settle()
         assert len(pool.servers) == pool.wanted
         await taken.end()
-
-    run(test())

@@ -12,7 +12,7 @@ import pytest
 from moto.server import ThreadedMotoServer
 
 from lab.endpoint import s3 as module
-from lab.endpoint.s3 import UNREACHABLE, ObjectError, S3Location, S3Objects, parse_place
+from lab.endpoint.s3 import UNREACHABLE, ObjectError, S3Location, S3Objects, parse_uri
 
 
 @pytest.fixture(scope="module")
@@ -191,7 +191,7 @@ def test_an_answer_that_ends_too_soon_is_an_error_and_no_file(tmp_path: Path) ->
     ],
 )
 def test_a_place_is_written_in_many_ways(uri: str, bucket: str, key: str) -> None:
-    assert parse_place(uri, endpoint_url="http://127.0.0.1:9000") == S3Location(
+    assert parse_uri(uri, endpoint_url="http://127.0.0.1:9000") == S3Location(
         bucket=bucket, key=key
     )
 
@@ -200,8 +200,8 @@ def test_a_place_is_written_in_many_ways(uri: str, bucket: str, key: str) -> Non
     "uri", ["", "s3://", "s3:///x", "https://example.com/box/x", "box/x", "file:///x"]
 )
 def test_any_other_place_is_refused(uri: str) -> None:
-    with pytest.raises(ObjectError, match="is no place in S3") as caught:
-        parse_place(uri, endpoint_url="http://127.0.0.1:9000")
+    with pytest.raises(ObjectError, match="is not an S3 URI") as caught:
+        parse_uri(uri, endpoint_url="http://127.0.0.1:9000")
     assert caught.value.code == "InvalidURI"
 
 

@@ -13,6 +13,7 @@ import pytest
 from lab.endpoint.records import (
     AsyncRecord,
     EndpointRecord,
+    Origin,
     Resource,
     ServerRecord,
     Status,
@@ -21,6 +22,8 @@ from lab.endpoint.records import (
 from lab.endpoint.store import SqliteStore
 from lab.errors import BusyError, LabError
 
+MODEL = Resource(name="m", arn="arn:m", created_at=3.0, body={"X": {"Y": ["é"]}})
+CONFIG = Resource(name="c", arn="arn:c", created_at=2.0, body={"ProductionVariants": []})
 ENDPOINT = EndpointRecord(
     name="Ep",
     arn="arn:ep",
@@ -33,9 +36,8 @@ ENDPOINT = EndpointRecord(
     deployment={"A": [1]},
     variants={"v": VariantState(name="v", weight=1.0, count=2, max_concurrency=4)},
     generation=7,
-    origins={"c": {"config": {}}},
+    origins={"c": Origin(config=CONFIG, models={"m": MODEL}, tags={"k": "v"})},
 )
-MODEL = Resource(name="m", arn="arn:m", created_at=3.0, body={"X": {"Y": ["é"]}})
 
 
 @pytest.fixture
@@ -58,8 +60,8 @@ def test_records_come_back_as_they_were_from_a_new_store(store: SqliteStore, pat
         id="a", endpoint="Ep", inference_id="q", accepted_at=1.0, expires_at=2.0, request={"B": 1}
     )
     assert store.add_endpoint(ENDPOINT)
-    assert store.put_model(MODEL)
-    assert store.put_config(MODEL)
+    assert store.put("model", MODEL)
+    assert store.put("config", MODEL)
     store.add_server(server)
     store.add_async(waiting)
     store.set_tags("arn:m", {"b": "1", "a": "2"})
@@ -69,8 +71,8 @@ def test_records_come_back_as_they_were_from_a_new_store(store: SqliteStore, pat
     again = SqliteStore(path)
     assert again.endpoint("Ep") == ENDPOINT
     assert again.endpoints() == [ENDPOINT]
-    assert again.model("m") == again.config("m") == MODEL
-    assert again.models() == again.configs() == [MODEL]
+    assert again.resource("model", "m") == again.resource("config", "m") == MODEL
+    assert again.resources("model") == again.resources("config") == [MODEL]
     assert again.servers() == [server]
     assert again.asyncs() == [waiting]
     assert list(again.tags("arn:m").items()) == [("b", "1"), ("a", "2")]
@@ -92,21 +94,21 @@ def test_endpoint_names_are_unique_in_any_case_and_found_exactly(store: SqliteSt
 
 
 def test_a_name_that_is_taken_is_not_taken_twice(store: SqliteStore) -> None:
-    assert store.put_model(MODEL)
-    assert not store.put_model(replace(MODEL, body={}))
-    assert store.model("m") == MODEL
-    assert store.model("M") is None
+    assert store.put("model", MODEL)
+    assert not store.put("model", replace(MODEL, body={}))
+    assert store.resource("model", "m") == MODEL
+    assert store.resource("model", "M") is None
 
 
 def test_tags_go_with_what_they_were_on(store: SqliteStore) -> None:
-    store.put_model(MODEL)
+    store.put("model", MODEL)
     store.add_endpoint(ENDPOINT)
     for arn in ("arn:m", "arn:ep"):
         store.set_tags(arn, {"k": "v"})
-    assert store.delete_model("m")
+    assert store.delete("model", "m")
     assert store.delete_endpoint("Ep")
     assert (store.tags("arn:m"), store.tags("arn:ep")) == ({}, {})
-    assert not store.delete_model("m")
+    assert not store.delete("model", "m")
 
 
 def test_a_change_is_all_or_nothing(store: SqliteStore) -> None:
@@ -172,7 +174,7 @@ def test_a_newer_labs_database_is_left_alone(store: SqliteStore, path: Path) -> 
 
 def test_a_damaged_page_is_noticed(store: SqliteStore, path: Path) -> None:
     for number in range(300):
-        store.put_model(replace(MODEL, name=f"m{number}", body={"x": "y" * 500}))
+        store.put("model", replace(MODEL, name=f"m{number}", body={"x": "y" * 500}))
     store.close()
     with path.open("r+b") as file:
         file.seek(4096 * 6)

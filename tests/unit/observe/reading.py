@@ -3,7 +3,6 @@
 import json
 import re
 from collections.abc import Iterator
-from itertools import chain
 from typing import Any
 
 from prometheus_client import CollectorRegistry
@@ -11,7 +10,7 @@ from prometheus_client import CollectorRegistry
 from app.metrics import Metrics as Inference
 from app.tasks.image_classification import ImageClassification
 from lab.endpoint.metrics.counters import Counters as Emulator
-from lab.endpoint.metrics.gauges import Present, States
+from lab.endpoint.metrics.gauges import Present
 from lab.observe import names
 from lab.observe.boards.generate import FOLDER
 from tests.unit.observe.series import BUILT_IN, CONTAINERS, RECORDED
@@ -80,11 +79,10 @@ def from_code() -> dict[str, set[str]]:
     registry = CollectorRegistry()
     emulator = Emulator(registry=registry)
     found: dict[str, set[str]] = {}
-    for family in emulator._families:
+    for family in emulator.families:
         found |= _series(family._name, family._type, set(family._labelnames))
     nothing: Any = _Nothing()
-    collectors = (Present(fleet=nothing, usages=nothing, backlogs=nothing), States(lambda: ()))
-    for present in chain.from_iterable(one.collect() for one in collectors):
+    for present in Present(fleet=nothing, sampler=nothing, backlogs=tuple, records=tuple).collect():
         found |= _series(present.name, present.type, set(present._labelnames))
     inference = Inference()
     inference.describe(ImageClassification.features, None)
@@ -121,4 +119,4 @@ class _Nothing:
     def endpoints(self) -> tuple[()]:
         return ()
 
-    usage = oom_kills = backlogs = endpoints
+    usage = oom_kills = vitals = endpoints

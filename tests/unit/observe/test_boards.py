@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from lab.observe import names
-from lab.paths import ROOT, SERVICES
+from lab.paths import SERVICES
 from tests.unit.observe.reading import (
     GIVEN,
     UIDS,
@@ -108,11 +108,9 @@ def test_a_board_of_an_endpoints_seconds_says_whether_they_are_emulated(uid: str
 
 
 def test_what_is_listed_of_the_containers_is_in_the_emulators_code() -> None:
-    path = ROOT / "lab" / "endpoint" / "metrics" / "containers.py"
-    text = path.read_text(encoding="utf-8")
-    for name in CONTAINERS:
-        stem = name.removeprefix("sagemaker_").removeprefix("container_").removesuffix("_total")
-        assert stem in text, name
+    made = from_code()
+    for name, labels in CONTAINERS.items():
+        assert made[name] == set(labels), name
 
 
 def test_what_is_listed_as_recorded_is_recorded_by_prometheus() -> None:

@@ -11,6 +11,7 @@ from lab.aws.access.errors import CallError
 from lab.aws.access.session import AwsSession, open_session
 from lab.aws.measure.metrics import CloudWatch, EmulatorMetrics, Window, next_minute
 from lab.awserrors import ErrorKind
+from lab.endpoint.live import Setup
 from lab.endpoint.metrics.counters import Counters
 from lab.progress import Silent
 from tests.cloud.faults import Call
@@ -170,11 +171,14 @@ class Page:
         return generate_latest(self.registry).decode()
 
     def request(self, seconds: float, overhead: float, setup: float | None = None) -> None:
-        labels = (NAME, "AllTraffic")
-        self.meter._latency.labels(*labels).observe(seconds)
-        self.meter._overhead.labels(*labels).observe(overhead)
-        if setup is not None:
-            self.meter._setup.labels(*labels).observe(setup)
+        self.meter.invocation(
+            NAME,
+            "AllTraffic",
+            model_status=200,
+            model_s=seconds,
+            overhead_s=overhead,
+            setup=None if setup is None else Setup(total_s=setup, phases_s={}),
+        )
 
 
 def test_the_emulator_tells_of_each_request_at_once() -> None:

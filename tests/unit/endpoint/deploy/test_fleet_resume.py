@@ -7,7 +7,9 @@ import pytest
 
 from lab.endpoint.live import LaunchFailed
 from lab.endpoint.records import Status
-from tests.unit.endpoint.fleet_scene import FleetScene, plan, run, serverless
+from tests.unit.endpoint.fleet_scene import FleetScene, plan, serverless
+
+pytestmark = pytest.mark.anyio
 
 Story = Callable[[FleetScene], Awaitable[None]]
 
@@ -79,118 +81,94 @@ async def _is_serverless(scene: FleetScene) -> None:
     [_creates, _updates, _shifts, _fails_to_update, _scales, _deletes, _is_serverless],
     ids=lambda story: str(story.__name__).strip("_"),
 )
-def test_a_kill_at_any_instant_is_survived(story: Story) -> None:
-    async def test() -> None:
-        first = FleetScene()
-        lives: list[FleetScene] = []
-        first.store.on_write = lambda: lives.append(FleetScene(first))
-        await story(first)
-        lives.append(FleetScene(first))
-        await first.fleet.close(stop_servers=False)
-        assert len(lives) > 3
-        for life in lives:
-            before = life.store.endpoint("shop")
-            await life.fleet.start()
-            if before is not None and before.status not in {Status.CREATING, Status.DELETING}:
-                assert life.fleet.live("shop") is not None
-            await life.clock.advance(120)
-            after = life.store.endpoint("shop")
-            if before is None or before.status is Status.DELETING:
-                assert after is None
-                assert not life.launcher.containers
-            else:
-                assert after is not None
-                assert after.status is Status.IN_SERVICE
-                servers = {one.id for one in life.variant("shop").pool.servers}
-                assert servers == set(life.launcher.containers)
-                assert all(one.ready for one in life.launcher.containers.values())
-                if life.variant("shop").pool.plan.max_concurrency is None:
-                    assert len(servers) == after.variants["AllTraffic"].count
-            life.consistent()
-            await life.fleet.close(stop_servers=True)
-            life.consistent()
-
-    run(test())
-
-
-def test_servers_that_still_answer_are_adopted_and_not_launched_again() -> None:
-    async def test() -> None:
-        scene = FleetScene()
-        await scene.created("shop", scene.config("one", plan(initial_count=2)))
-        life = FleetScene(scene)
+async def test_a_kill_at_any_instant_is_survived(scene: FleetScene, story: Story) -> None:
+    lives: list[FleetScene] = []
+    scene.store.on_write = lambda: lives.append(scene.next_life())
+    await story(scene)
+    lives.append(scene.next_life())
+    await scene.fleet.close(stop_servers=False)
+    assert len(lives) > 3
+    for life in lives:
+        before = life.store.endpoint("shop")
         await life.fleet.start()
-        assert not life.launcher.launched
-        assert {one.id for one in life.variant("shop").pool.servers} == set(
-            scene.launcher.containers
-        )
-        assert life.lease("shop").server.setup is None
-        await scene.fleet.close(stop_servers=True)
-        await life.fleet.close(stop_servers=True)
-
-    run(test())
-
-
-def test_servers_that_died_meanwhile_are_replaced_while_requests_wait() -> None:
-    async def test() -> None:
-        scene = FleetScene()
-        await scene.created("shop", scene.config("one", plan()))
-        await scene.fleet.close(stop_servers=False)
-        life = FleetScene(scene)
-        [dead] = life.launcher.containers
-        life.launcher.kill(dead)
-        await life.fleet.start()
-        waiting = asyncio.ensure_future(life.variant("shop").pool.acquire())
-        await life.clock.advance(1)
-        assert (await waiting).server.id != dead
+        if before is not None and before.status not in {Status.CREATING, Status.DELETING}:
+            assert life.fleet.live("shop") is not None
+        await life.clock.advance(120)
+        after = life.store.endpoint("shop")
+        if before is None or before.status is Status.DELETING:
+            assert after is None
+            assert not life.launcher.containers
+        else:
+            assert after is not None
+            assert after.status is Status.IN_SERVICE
+            servers = {one.id for one in life.variant("shop").pool.servers}
+            assert servers == set(life.launcher.containers)
+            assert all(one.ready for one in life.launcher.containers.values())
+            if life.variant("shop").pool.plan.max_concurrency is None:
+                assert len(servers) == after.variants["AllTraffic"].count
         life.consistent()
         await life.fleet.close(stop_servers=True)
-
-    run(test())
-
-
-def test_servers_that_were_stopped_with_the_emulator_come_back() -> None:
-    async def test() -> None:
-        scene = FleetScene()
-        await scene.created("shop", scene.config("one", plan(initial_count=2)))
-        await scene.fleet.close(stop_servers=True)
-        life = FleetScene(scene)
-        await life.fleet.start()
-        assert life.record("shop").status is Status.IN_SERVICE
-        await life.clock.advance(1)
-        assert len(life.launcher.running) == 2
-        await life.fleet.close(stop_servers=True)
-
-    run(test())
-
-
-def test_an_endpoint_whose_configuration_is_gone_is_failed_and_its_servers_removed() -> None:
-    async def test() -> None:
-        scene = FleetScene()
-        await scene.created("shop", scene.config("one", plan()))
-        await scene.fleet.close(stop_servers=False)
-        life = FleetScene(scene)
-        life.plans["one"] = LaunchFailed("model is gone")
-        await life.fleet.start()
-        await life.clock.advance(0)
-        assert life.record("shop").status is Status.FAILED
-        assert "could not be resumed: model is gone" in str(life.record("shop").failure_reason)
-        assert not life.launcher.containers
-        life.delete("shop")
-        await life.clock.advance(0)
-        assert life.store.endpoint("shop") is None
-
-    run(test())
-
-
-def test_a_container_without_an_endpoint_is_removed() -> None:
-    async def test() -> None:
-        scene = FleetScene()
-        await scene.created("shop", scene.config("one", plan()))
-        await scene.fleet.close(stop_servers=False)
-        life = FleetScene(scene)
-        life.store.delete_endpoint("shop")
-        await life.fleet.start()
-        assert not life.launcher.containers
         life.consistent()
 
-    run(test())
+
+async def test_servers_that_still_answer_are_adopted_and_not_launched_again(
+    scene: FleetScene,
+) -> None:
+    await scene.created("shop", scene.config("one", plan(initial_count=2)))
+    life = scene.next_life()
+    await life.fleet.start()
+    assert not life.launcher.launched
+    assert {one.id for one in life.variant("shop").pool.servers} == set(scene.launcher.containers)
+    assert life.lease("shop").server.setup is None
+
+
+async def test_servers_that_died_meanwhile_are_replaced_while_requests_wait(
+    scene: FleetScene,
+) -> None:
+    await scene.created("shop", scene.config("one", plan()))
+    await scene.fleet.close(stop_servers=False)
+    life = scene.next_life()
+    [dead] = life.launcher.containers
+    life.launcher.kill(dead)
+    await life.fleet.start()
+    waiting = asyncio.ensure_future(life.variant("shop").pool.acquire())
+    await life.clock.advance(1)
+    assert (await waiting).server.id != dead
+    life.consistent()
+
+
+async def test_servers_that_were_stopped_with_the_emulator_come_back(scene: FleetScene) -> None:
+    await scene.created("shop", scene.config("one", plan(initial_count=2)))
+    await scene.fleet.close(stop_servers=True)
+    life = scene.next_life()
+    await life.fleet.start()
+    assert life.record("shop").status is Status.IN_SERVICE
+    await life.clock.advance(1)
+    assert len(life.launcher.running) == 2
+
+
+async def test_an_endpoint_whose_configuration_is_gone_is_failed_and_its_servers_removed(
+    scene: FleetScene,
+) -> None:
+    await scene.created("shop", scene.config("one", plan()))
+    await scene.fleet.close(stop_servers=False)
+    life = scene.next_life()
+    life.plans["one"] = LaunchFailed("model is gone")
+    await life.fleet.start()
+    await life.clock.advance(0)
+    assert life.record("shop").status is Status.FAILED
+    assert "could not be resumed: model is gone" in str(life.record("shop").failure_reason)
+    assert not life.launcher.containers
+    life.delete("shop")
+    await life.clock.advance(0)
+    assert life.store.endpoint("shop") is None
+
+
+async def test_a_container_without_an_endpoint_is_removed(scene: FleetScene) -> None:
+    await scene.created("shop", scene.config("one", plan()))
+    await scene.fleet.close(stop_servers=False)
+    life = scene.next_life()
+    life.store.delete_endpoint("shop")
+    await life.fleet.start()
+    assert not life.launcher.containers
+    life.consistent()

@@ -3,6 +3,7 @@ from typing import Any
 
 import pytest
 
+from lab.endpoint.deploy.builder import failure_reason, shortened
 from lab.endpoint.deploy.policy import (
     capture_in_service,
     capture_retained,
@@ -11,7 +12,6 @@ from lab.endpoint.deploy.policy import (
     retained,
     states,
 )
-from lab.endpoint.deploy.reasons import failure_reason, shortened
 from lab.endpoint.records import EndpointRecord, Status, VariantState
 from tests.unit.endpoint.fleet_scene import plan, serverless
 

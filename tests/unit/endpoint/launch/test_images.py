@@ -1,6 +1,5 @@
 """An image meets the processor of the instance that it is deployed on."""
 
-import asyncio
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -15,6 +14,8 @@ from lab.spec import Platform
 from tests.unit.endpoint.launching import PLAN, REAL_TIME, Scene
 from tests.unit.engine.fake import Behaviour, FakeEngine
 from tests.unit.start.servers import ready_after
+
+pytestmark = pytest.mark.anyio
 
 GRAVITON = replace(REAL_TIME, instance_type="ml.m6g.large")
 INTEL = replace(REAL_TIME, instance_type="ml.m5.large")
@@ -39,21 +40,17 @@ def record_of(server: Server) -> ServerRecord:
     )
 
 
-def launched(scene: Scene, plan: VariantPlan) -> str | None:
+async def launched(scene: Scene, plan: VariantPlan) -> str | None:
     """Why it failed, or None."""
-
-    async def work() -> str | None:
-        try:
-            server = await scene.launch(plan)
-        except LaunchFailed as failed:
-            return failed.reason
-        else:
-            await scene.launcher.stop(server)
-            return None
-        finally:
-            await scene.launcher.close()
-
-    return asyncio.run(work())
+    try:
+        server = await scene.launch(plan)
+    except LaunchFailed as failed:
+        return failed.reason
+    else:
+        await scene.launcher.stop(server)
+        return None
+    finally:
+        await scene.close()
 
 
 @pytest.mark.parametrize("machine", [AMD, ARM])
@@ -64,12 +61,12 @@ def launched(scene: Scene, plan: VariantPlan) -> str | None:
         (INTEL, ARM, ["is for linux/arm64", "ml.m5.large has x86-64 processors"]),
     ],
 )
-def test_an_image_for_another_processor_than_the_instance_s_fails_whatever_runs_here(
+async def test_an_image_for_another_processor_than_the_instance_s_fails_whatever_runs_here(
     tmp_path: Path, machine: Platform, plan: VariantPlan, image: Platform, says: Sequence[str]
 ) -> None:
     engine = engine_of(machine, image)
     scene = Scene(engine, tmp_path)
-    reason = launched(scene, plan)
+    reason = await launched(scene, plan)
     assert reason is not None
     assert reason.startswith("exec format error")
     assert all(part in reason for part in says)
@@ -81,34 +78,30 @@ def test_an_image_for_another_processor_than_the_instance_s_fails_whatever_runs_
 
 @pytest.mark.parametrize("machine", [AMD, ARM])
 @pytest.mark.parametrize(("plan", "image"), [(GRAVITON, ARM), (INTEL, AMD)])
-def test_an_image_for_the_instance_s_processor_runs_natively_or_not(
+async def test_an_image_for_the_instance_s_processor_runs_natively_or_not(
     tmp_path: Path, machine: Platform, plan: VariantPlan, image: Platform
 ) -> None:
     engine = engine_of(machine, image)
     scene = Scene(engine, tmp_path)
-
-    async def work() -> None:
-        server = await scene.launch(plan)
-        assert server.emulated is (machine is not image)
-        await scene.launcher.close()
-        later = Scene(engine, tmp_path / "later").launcher
-        adopted = await later.adopt(record_of(server), plan)
-        assert adopted is not None
-        assert adopted.emulated is server.emulated
-        await later.stop(adopted)
-        await later.close()
-
-    asyncio.run(work())
+    server = await scene.launch(plan)
+    assert server.emulated is (machine is not image)
+    await scene.close()
+    later = Scene(engine, tmp_path / "later").launcher
+    adopted = await later.adopt(record_of(server), plan)
+    assert adopted is not None
+    assert adopted.emulated is server.emulated
+    await later.stop(adopted)
+    await later.close()
     assert engine.made[0].spec.platform is image
     graviton = {"QEMU_CPU": "neoverse-n1"} if (machine, image) == (AMD, ARM) else {}
     assert engine.made[0].spec.env == {**plan.env, **graviton}
 
 
-def test_serverless_takes_x86_64_and_an_arm64_machine_its_own(tmp_path: Path) -> None:
+async def test_serverless_takes_x86_64_and_an_arm64_machine_its_own(tmp_path: Path) -> None:
     assert refusal(PLAN, AMD, machine=AMD) is None
     assert refusal(PLAN, AMD, machine=ARM) is None
     assert refusal(PLAN, ARM, machine=ARM) is None
-    reason = launched(Scene(engine_of(AMD, ARM), tmp_path), PLAN)
+    reason = await launched(Scene(engine_of(AMD, ARM), tmp_path), PLAN)
     assert reason is not None
     assert "serverless endpoints have x86-64 processors" in reason
     note = serverless_note(1024, Machine(cpus=8, memory_bytes=64 * GIB, platform=ARM))
@@ -125,16 +118,16 @@ def test_an_instance_type_that_the_table_lacks_is_given_the_benefit_of_the_doubt
     assert refusal(replace(REAL_TIME, instance_type="ml.x9.large"), ARM, machine=AMD) is None
 
 
-def test_an_emulated_container_is_waited_for_longer(
+async def test_an_emulated_container_is_waited_for_longer(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("lab.start.emulated.PATIENCE", 100)
     slow = Behaviour(answer=lambda: ready_after(0.6))
     impatient = replace(GRAVITON, startup_timeout_s=0.3)
     scene = Scene(engine_of(AMD, ARM, slow), tmp_path)
-    assert launched(scene, impatient) is None
+    assert await launched(scene, impatient) is None
     scene = Scene(engine_of(ARM, ARM, slow), tmp_path / "native")
-    assert "Not ready within 0.3 s" in (launched(scene, impatient) or "")
+    assert "Not ready within 0.3 s" in (await launched(scene, impatient) or "")
 
 
 def test_that_an_instance_is_emulated_is_said_before_anything_is_timed() -> None:

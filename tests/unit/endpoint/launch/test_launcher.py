@@ -1,20 +1,23 @@
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from lab.endpoint.instances import Compute
 from lab.endpoint.live import LaunchFailed, Server
 from lab.endpoint.records import EndpointKind, ServerRecord
-from lab.engine.api import ContainerSpec, ImageFacts, LayerEvent
+from lab.engine.api import ContainerSpec, Engine, ImageFacts, LayerEvent
 from lab.errors import EngineError, ImageNotFoundError
 from lab.spec import LABEL, LABEL_OWNER, LABEL_ROLE, EngineKind, Phase, Platform
 from tests.unit.endpoint.launching import GB, PLAN, REAL_TIME, Scene
 from tests.unit.engine.fake import Behaviour, FakeContainer, FakeEngine
 from tests.unit.start.servers import Answer, Reply, ready_after
+
+pytestmark = pytest.mark.anyio
 
 
 def at_once() -> Answer:
@@ -31,19 +34,25 @@ def engine(does: Behaviour) -> FakeEngine:
     return FakeEngine(does)
 
 
+Make = Callable[..., Scene]
+
+
 @pytest.fixture
-def scene(engine: FakeEngine, tmp_path: Path) -> Scene:
-    return Scene(engine, tmp_path)
+async def make(tmp_path: Path) -> AsyncIterator[Make]:
+    scenes: list[Scene] = []
+
+    def made(engine: Engine, folder: str = ".", **more: Any) -> Scene:
+        scenes.append(Scene(engine, tmp_path / folder, **more))
+        return scenes[-1]
+
+    yield made
+    for scene in scenes:
+        await scene.close()
 
 
-def run(scene: Scene, work: Callable[[], Awaitable[None]]) -> None:
-    async def whole() -> None:
-        try:
-            await work()
-        finally:
-            await scene.launcher.close()
-
-    asyncio.run(whole())
+@pytest.fixture
+async def scene(engine: FakeEngine, make: Make) -> Scene:
+    return make(engine)
 
 
 def record(server: Server) -> ServerRecord:
@@ -58,66 +67,51 @@ def record(server: Server) -> ServerRecord:
 
 
 def spec_of(scene: Scene) -> ContainerSpec:
-    assert isinstance(scene.engine, FakeEngine)
-    return scene.engine.made[-1].spec
+    return scene.engine_made[-1].spec
 
 
-def test_a_server_answers_and_tells_how_it_came_up(scene: Scene) -> None:
-    async def work() -> None:
-        server = await scene.launch()
-        assert await scene.launcher.ping(server)
-        assert await scene.launcher.died(server) is None
-        assert server.setup is not None
-        phases = server.setup.phases_s
-        assert list(phases) == [
-            Phase.MODEL_FETCH,
-            Phase.CREATE,
-            Phase.START,
-            Phase.BOOT,
-            Phase.READY,
-        ]
-        assert sum(phases.values()) == pytest.approx(server.setup.total_s, abs=0.05)
-        vitals = await scene.launcher.vitals(server)
-        assert vitals is not None
-        assert vitals.memory_limit_bytes == 10
-        await scene.launcher.stop(server)
-
-    run(scene, work)
+async def test_a_server_answers_and_tells_how_it_came_up(scene: Scene) -> None:
+    server = await scene.launch()
+    assert await scene.launcher.ping(server)
+    assert await scene.launcher.died(server) is None
+    assert server.setup is not None
+    phases = server.setup.phases_s
+    assert list(phases) == [
+        Phase.MODEL_FETCH,
+        Phase.CREATE,
+        Phase.START,
+        Phase.BOOT,
+        Phase.READY,
+    ]
+    assert sum(phases.values()) == pytest.approx(server.setup.total_s, abs=0.05)
+    vitals = await scene.launcher.vitals(server)
+    assert vitals is not None
+    assert vitals.memory_limit_bytes == 10
+    await scene.launcher.stop(server)
 
 
-def test_the_server_s_own_marks_are_its_phases(scene: Scene, does: Behaviour) -> None:
+async def test_the_server_s_own_marks_are_its_phases(scene: Scene, does: Behaviour) -> None:
     does.marks = (-0.005, 0.001, 0.002, 0.003, 0.004, 0.004)
-
-    async def work() -> None:
-        server = await scene.launch()
-        assert server.setup is not None
-        assert {Phase.IMPORTS, Phase.MODEL_LOAD} <= server.setup.phases_s.keys()
-        assert Phase.BOOT not in server.setup.phases_s
-        await scene.launcher.stop(server)
-
-    run(scene, work)
+    server = await scene.launch()
+    assert server.setup is not None
+    assert {Phase.IMPORTS, Phase.MODEL_LOAD} <= server.setup.phases_s.keys()
+    assert Phase.BOOT not in server.setup.phases_s
+    await scene.launcher.stop(server)
 
 
-def test_a_process_has_neither_create_nor_start(does: Behaviour, tmp_path: Path) -> None:
-    scene = Scene(FakeEngine(does, kind=EngineKind.PROCESS), tmp_path)
-
-    async def work() -> None:
-        server = await scene.launch()
-        assert server.setup is not None
-        assert not {Phase.CREATE, Phase.START} & server.setup.phases_s.keys()
-        spec = spec_of(scene)
-        assert (spec.user, spec.network, spec.mounts) == (None, None, ())
-        assert spec.model_dir is not None
-        await scene.launcher.stop(server)
-
-    run(scene, work)
+async def test_a_process_has_neither_create_nor_start(does: Behaviour, make: Make) -> None:
+    scene = make(FakeEngine(does, kind=EngineKind.PROCESS))
+    server = await scene.launch()
+    assert server.setup is not None
+    assert not {Phase.CREATE, Phase.START} & server.setup.phases_s.keys()
+    spec = spec_of(scene)
+    assert (spec.user, spec.network, spec.mounts) == (None, None, ())
+    assert spec.model_dir is not None
+    await scene.launcher.stop(server)
 
 
-def test_a_serverless_container_gets_what_aws_gives_it(scene: Scene) -> None:
-    async def work() -> None:
-        await scene.launcher.stop(await scene.launch())
-
-    run(scene, work)
+async def test_a_serverless_container_gets_what_aws_gives_it(scene: Scene) -> None:
+    await scene.launcher.stop(await scene.launch())
     spec = spec_of(scene)
     assert spec.user == "993:990"
     assert spec.read_only_root
@@ -127,11 +121,8 @@ def test_a_serverless_container_gets_what_aws_gives_it(scene: Scene) -> None:
     assert str(spec.model_dir).endswith("servers/s-1/model")
 
 
-def test_a_real_time_container_is_root_and_may_write(scene: Scene) -> None:
-    async def work() -> None:
-        await scene.launcher.stop(await scene.launch(replace(REAL_TIME, hostname="model")))
-
-    run(scene, work)
+async def test_a_real_time_container_is_root_and_may_write(scene: Scene) -> None:
+    await scene.launcher.stop(await scene.launch(replace(REAL_TIME, hostname="model")))
     spec = spec_of(scene)
     assert (spec.user, spec.read_only_root, spec.mounts, spec.hostname) == (
         None,
@@ -141,11 +132,8 @@ def test_a_real_time_container_is_root_and_may_write(scene: Scene) -> None:
     )
 
 
-def test_containers_bear_the_names_that_tell_whose_they_are(scene: Scene) -> None:
-    async def work() -> None:
-        await scene.launcher.stop(await scene.launch())
-
-    run(scene, work)
+async def test_containers_bear_the_names_that_tell_whose_they_are(scene: Scene) -> None:
+    await scene.launcher.stop(await scene.launch())
     assert spec_of(scene).labels == {
         LABEL: "true",
         LABEL_ROLE: "endpoint",
@@ -157,52 +145,42 @@ def test_containers_bear_the_names_that_tell_whose_they_are(scene: Scene) -> Non
     }
 
 
-def test_the_model_is_there_while_it_runs_and_gone_afterwards(scene: Scene) -> None:
-    async def work() -> None:
-        server = await scene.launch()
-        model = scene.state / "servers" / "s-1" / "model" / "model.json"
-        assert model.read_text() == "{}"
-        assert model.stat().st_mode & 0o004
-        await scene.launcher.stop(server)
-        assert scene.folders == []
-        await scene.launcher.stop(server)  # once more harms nobody
-
-    run(scene, work)
+async def test_the_model_is_there_while_it_runs_and_gone_afterwards(scene: Scene) -> None:
+    server = await scene.launch()
+    model = scene.state / "servers" / "s-1" / "model" / "model.json"
+    assert model.read_text() == "{}"
+    assert model.stat().st_mode & 0o004
+    await scene.launcher.stop(server)
+    assert scene.folders == []
+    await scene.launcher.stop(server)  # once more harms nobody
 
 
-def test_a_container_that_the_engine_does_not_remove_is_asked_for_again(
+async def test_a_container_that_the_engine_does_not_remove_is_asked_for_again(
     scene: Scene, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async def work() -> None:
-        server = await scene.launch()
+    server = await scene.launch()
 
-        def busy(_self: FakeContainer) -> None:
-            raise EngineError("The engine is busy.")
+    def busy(_self: FakeContainer) -> None:
+        raise EngineError("The engine is busy.")
 
-        with monkeypatch.context() as patched:
-            patched.setattr(FakeContainer, "remove", busy)
-            with pytest.raises(EngineError, match="busy"):
-                await scene.launcher.stop(server)
-        assert scene.folders == ["s-1"]
-        await scene.launcher.stop(server)
-        assert scene.folders == []
-
-    run(scene, work)
+    with monkeypatch.context() as patched:
+        patched.setattr(FakeContainer, "remove", busy)
+        with pytest.raises(EngineError, match="busy"):
+            await scene.launcher.stop(server)
+    assert scene.folders == ["s-1"]
+    await scene.launcher.stop(server)
+    assert scene.folders == []
 
 
-def test_an_uncompressed_model_is_fetched_as_it_is(scene: Scene) -> None:
-    scene.objects.objects["s3://models/plain/code/a.py"] = b"pass"
+async def test_an_uncompressed_model_is_fetched_as_it_is(scene: Scene) -> None:
+    scene.put("s3://models/plain/code/a.py", b"pass")
     plan = replace(REAL_TIME, model_data="s3://models/plain/", compressed=False)
-
-    async def work() -> None:
-        server = await scene.launch(plan)
-        found = scene.state / "servers" / "s-1" / "model" / "code" / "a.py"
-        assert found.read_text() == "pass"
-        await scene.launcher.stop(server)
-        with pytest.raises(LaunchFailed, match="no object below s3://models/none/"):
-            await scene.launch(replace(plan, model_data="s3://models/none/"))
-
-    run(scene, work)
+    server = await scene.launch(plan)
+    found = scene.state / "servers" / "s-1" / "model" / "code" / "a.py"
+    assert found.read_text() == "pass"
+    await scene.launcher.stop(server)
+    with pytest.raises(LaunchFailed, match="no object below s3://models/none/"):
+        await scene.launch(replace(plan, model_data="s3://models/none/"))
 
 
 @pytest.mark.parametrize(
@@ -233,207 +211,162 @@ def test_an_uncompressed_model_is_fetched_as_it_is(scene: Scene) -> None:
         ),
     ],
 )
-def test_a_container_that_does_not_get_ready_says_why_in_one_message(
+async def test_a_container_that_does_not_get_ready_says_why_in_one_message(
     scene: Scene, says: str
 ) -> None:
-    async def work() -> None:
-        with pytest.raises(LaunchFailed) as failed:
-            await scene.launch(replace(PLAN, startup_timeout_s=0.5))
-        assert says in failed.value.reason
-        assert "\n" not in failed.value.reason
-        assert len(failed.value.reason) < 1024
-        assert isinstance(scene.engine, FakeEngine)
-        assert all(one.removed for one in scene.engine.made)
-        assert scene.folders == []
-
-    run(scene, work)
+    with pytest.raises(LaunchFailed) as failed:
+        await scene.launch(replace(PLAN, startup_timeout_s=0.5))
+    assert says in failed.value.reason
+    assert "\n" not in failed.value.reason
+    assert len(failed.value.reason) < 1024
+    assert all(one.removed for one in scene.engine_made)
+    assert scene.folders == []
 
 
-def test_what_a_failed_container_said_is_filed(scene: Scene, does: Behaviour) -> None:
+async def test_what_a_failed_container_said_is_filed(scene: Scene, does: Behaviour) -> None:
     does.exit_code = 3
-
-    async def work() -> None:
-        with pytest.raises(LaunchFailed):
-            await scene.launch()
-
-    run(scene, work)
+    with pytest.raises(LaunchFailed):
+        await scene.launch()
     filed = scene.logs.tail("tea")
     assert [line.split(" ", 2)[2] for line in filed[:2]] == ["loading", "serving"]
     assert "did not get ready" in filed[-1]
 
 
-def test_a_message_keeps_the_newest_lines_when_there_are_too_many(
+async def test_the_disk_of_a_failed_container_is_watched_no_more(
+    scene: Scene, does: Behaviour
+) -> None:
+    does.exit_code = 3
+    with pytest.raises(LaunchFailed):
+        await scene.launch()
+    assert scene.launcher._running._disks.used_bytes("s-1") is None
+
+
+async def test_a_message_keeps_the_newest_lines_when_there_are_too_many(
     scene: Scene, does: Behaviour
 ) -> None:
     does.exit_code = 1
     does.log = "\n".join(f"line {n} " + "x" * 100 for n in range(200))
-
-    async def work() -> None:
-        with pytest.raises(LaunchFailed) as failed:
-            await scene.launch()
-        assert "line 199" in failed.value.reason
-        assert "line 100" not in failed.value.reason
-        assert len(failed.value.reason) < 1000
-
-    run(scene, work)
+    with pytest.raises(LaunchFailed) as failed:
+        await scene.launch()
+    assert "line 199" in failed.value.reason
+    assert "line 100" not in failed.value.reason
+    assert len(failed.value.reason) < 1000
 
 
 @pytest.mark.parametrize("after_s", [0.0, 0.02, 0.15, 0.4])
-def test_nothing_is_left_of_a_launch_that_is_cancelled(
+async def test_nothing_is_left_of_a_launch_that_is_cancelled(
     scene: Scene, does: Behaviour, after_s: float
 ) -> None:
     does.answer = lambda: ready_after(60)
-
-    async def work() -> None:
-        await scene.cancelled(PLAN, after_s)
-        assert isinstance(scene.engine, FakeEngine)
-        assert all(one.removed for one in scene.engine.made)
-        assert scene.folders == []
-
-    run(scene, work)
+    await scene.cancelled(PLAN, after_s)
+    assert all(one.removed for one in scene.engine_made)
+    assert scene.folders == []
 
 
-def test_a_fetch_that_takes_too_long_fails(scene: Scene) -> None:
-    async def work() -> None:
-        with pytest.raises(LaunchFailed, match="not downloaded and unpacked in time"):
-            await scene.launch(replace(REAL_TIME, download_timeout_s=0.0))
-
-    run(scene, work)
+async def test_a_fetch_that_takes_too_long_fails(scene: Scene) -> None:
+    with pytest.raises(LaunchFailed, match="not downloaded and unpacked in time"):
+        await scene.launch(replace(REAL_TIME, download_timeout_s=0.0))
 
 
 @pytest.mark.parametrize("data", [b"no archive", b"\x1f\x8b\x08"])
-def test_an_archive_that_cannot_be_unpacked_is_named(scene: Scene, data: bytes) -> None:
-    scene.objects.objects["s3://models/m.tar.gz"] = data
-
-    async def work() -> None:
-        with pytest.raises(LaunchFailed, match=r"Failed to extract .*s3://models/m\.tar\.gz"):
-            await scene.launch()
-
-    run(scene, work)
+async def test_an_archive_that_cannot_be_unpacked_is_named(scene: Scene, data: bytes) -> None:
+    scene.put("s3://models/m.tar.gz", data)
+    with pytest.raises(LaunchFailed, match=r"Failed to extract .*s3://models/m\.tar\.gz"):
+        await scene.launch()
 
 
-def test_a_server_that_ended_says_why(scene: Scene, does: Behaviour) -> None:
-    async def work() -> None:
-        server = await scene.launch()
-        assert isinstance(scene.engine, FakeEngine)
-        does.exit_code = 1
-        scene.engine.made[0].kill()
-        said = await scene.launcher.died(server)
-        assert said is not None
-        assert "exited while it was in service with code 1" in said.reason
-        assert not said.oom_killed
-        assert not await scene.launcher.ping(server)
-        await scene.launcher.stop(server)
-
-    run(scene, work)
+async def test_a_server_that_ended_says_why(scene: Scene, does: Behaviour) -> None:
+    server = await scene.launch()
+    does.exit_code = 1
+    scene.engine_made[0].kill()
+    said = await scene.launcher.died(server)
+    assert said is not None
+    assert "exited while it was in service with code 1" in said.reason
+    assert not said.oom_killed
+    assert not await scene.launcher.ping(server)
+    await scene.launcher.stop(server)
 
 
-def test_a_hung_server_does_not_answer_pings(scene: Scene) -> None:
-    async def work() -> None:
-        server = await scene.launch()
-        answers = {"/ping": (500, b"")}
-        assert isinstance(scene.engine, FakeEngine)
-        scene.engine.made[0].kill()
+async def test_a_hung_server_does_not_answer_pings(scene: Scene, does: Behaviour) -> None:
+    server = await scene.launch()
+    answers = {"/ping": (500, b"")}
+    scene.engine_made[0].kill()
 
-        def reply(method: str, path: str, body: bytes) -> Reply | None:
-            return answers.get(path)
+    def reply(method: str, path: str, body: bytes) -> Reply | None:
+        return answers.get(path)
 
-        scene.engine.does.answer = lambda: reply
-        scene.engine.made[0].start()
-        server.address = scene.engine.made[0].address()
-        assert not await scene.launcher.ping(server)
-        await scene.launcher.stop(server)
-
-    run(scene, work)
+    does.answer = lambda: reply
+    scene.engine_made[0].start()
+    server.address = scene.engine_made[0].address()
+    assert not await scene.launcher.ping(server)
+    await scene.launcher.stop(server)
 
 
-def test_a_server_that_writes_too_much_is_killed(scene: Scene, does: Behaviour) -> None:
-    scene.launcher._disks._every_s = 0.02
+async def test_a_server_that_writes_too_much_is_killed(scene: Scene, does: Behaviour) -> None:
+    scene.launcher._running._disks._every_s = 0.02
     plan = replace(PLAN, compute=Compute(memory_bytes=None, cpus=None, disk_bytes=100_000))
-
-    async def work() -> None:
-        server = await scene.launch(plan)
-        (scene.state / "servers" / "s-1" / "tmp" / "core").write_bytes(b"x" * 200_000)
-        does.exit_code = 137
-        said = None
-        until = time.monotonic() + 30
-        while said is None and time.monotonic() < until:
-            await asyncio.sleep(0.02)
-            said = await scene.launcher.died(server)
-        assert said is not None
-        assert "had written" in said.reason
-        assert scene.launcher.over_disk["tea", "AllTraffic"] == 1
-        await scene.launcher.stop(server)
-
-    run(scene, work)
+    server = await scene.launch(plan)
+    (scene.state / "servers" / "s-1" / "tmp" / "core").write_bytes(b"x" * 200_000)
+    does.exit_code = 137
+    said = None
+    until = time.monotonic() + 30
+    while said is None and time.monotonic() < until:
+        await asyncio.sleep(0.02)
+        said = await scene.launcher.died(server)
+    assert said is not None
+    assert "had written" in said.reason
+    await scene.launcher.stop(server)
     assert any("[platform] The container was killed" in line for line in scene.logs.tail("tea"))
 
 
-def test_the_next_life_adopts_what_answers_and_sweeps_the_rest(
-    engine: FakeEngine, tmp_path: Path
+async def test_the_next_life_adopts_what_answers_and_sweeps_the_rest(
+    engine: FakeEngine, make: Make
 ) -> None:
-    first, second = Scene(engine, tmp_path / "1"), Scene(engine, tmp_path / "2")
-    second.launcher._settings = first.launcher._settings
+    first = make(engine, "1")
+    second = make(engine, "2", state=first.state)
+    kept, gone = await first.launch(), await first.launch(server_id="s-2")
+    await first.close()
 
-    async def work() -> None:
-        kept, gone = await first.launch(), await first.launch(server_id="s-2")
-        await first.launcher.close()
-
-        adopted = await second.launcher.adopt(record(kept), PLAN)
-        assert adopted is not None
-        assert (adopted.address, adopted.setup) == (kept.address, None)
-        await second.launcher.sweep([adopted.id])
-        assert [one.removed for one in engine.made] == [False, True]
-        assert first.folders == ["s-1"]
-        assert await second.launcher.adopt(record(gone), PLAN) is None
-        await second.launcher.stop(adopted)
-        assert first.folders == []
-
-    run(second, work)
+    adopted = await second.launcher.adopt(record(kept), PLAN)
+    assert adopted is not None
+    assert (adopted.address, adopted.setup) == (kept.address, None)
+    await second.launcher.sweep([adopted.id])
+    assert [one.removed for one in engine.made] == [False, True]
+    assert first.folders == ["s-1"]
+    assert await second.launcher.adopt(record(gone), PLAN) is None
+    await second.launcher.stop(adopted)
+    assert first.folders == []
 
 
-def test_a_container_that_does_not_answer_is_not_adopted(
-    engine: FakeEngine, tmp_path: Path
+async def test_a_container_that_does_not_answer_is_not_adopted(
+    engine: FakeEngine, make: Make
 ) -> None:
-    first, second = Scene(engine, tmp_path / "1"), Scene(engine, tmp_path / "2")
-
-    async def work() -> None:
-        server = await first.launch()
-        await first.launcher.close()
-        engine.made[0].kill()
-        assert await second.launcher.adopt(record(server), PLAN) is None
-        await second.launcher.sweep([])
-        assert engine.made[0].removed
-
-    run(second, work)
+    first, second = make(engine, "1"), make(engine, "2")
+    server = await first.launch()
+    await first.close()
+    engine.made[0].kill()
+    assert await second.launcher.adopt(record(server), PLAN) is None
+    await second.launcher.sweep([])
+    assert engine.made[0].removed
 
 
-def test_two_emulators_leave_each_other_s_containers_alone(
-    engine: FakeEngine, tmp_path: Path
+async def test_two_emulators_leave_each_other_s_containers_alone(
+    engine: FakeEngine, make: Make
 ) -> None:
-    ours, theirs = Scene(engine, tmp_path), Scene(engine, tmp_path / "other", owner="them")
-
-    async def work() -> None:
-        server = await theirs.launch()
-        await ours.launcher.sweep([])
-        assert await theirs.launcher.ping(server)
-        assert await ours.launcher.adopt(record(server), PLAN) is None
-        await theirs.launcher.stop(server)
-        await theirs.launcher.close()
-
-    run(ours, work)
+    ours, theirs = make(engine), make(engine, "other", owner="them")
+    server = await theirs.launch()
+    await ours.launcher.sweep([])
+    assert await theirs.launcher.ping(server)
+    assert await ours.launcher.adopt(record(server), PLAN) is None
+    await theirs.launcher.stop(server)
 
 
-def test_a_sweep_spares_what_is_being_launched(scene: Scene, does: Behaviour) -> None:
+async def test_a_sweep_spares_what_is_being_launched(scene: Scene, does: Behaviour) -> None:
     does.answer = lambda: ready_after(0.3)
-
-    async def work() -> None:
-        launching = asyncio.create_task(scene.launch())
-        await asyncio.sleep(0.1)
-        await scene.launcher.sweep([])
-        await scene.launcher.stop(await launching)
-
-    run(scene, work)
+    launching = asyncio.create_task(scene.launch())
+    await asyncio.sleep(0.1)
+    await scene.launcher.sweep([])
+    await scene.launcher.stop(await launching)
 
 
 class Shelf(FakeEngine):
@@ -486,70 +419,51 @@ ECR = "123456789012.dkr.ecr.eu-central-1.amazonaws.com/team/tea:7"
         (Shelf(pulls=ECR), ECR, ["127.0.0.1:5000/team/tea:7", ECR]),
     ],
 )
-def test_an_ecr_address_is_the_local_image_or_is_pulled(
-    shelf: Shelf, started: str, pulled: list[str], tmp_path: Path
+async def test_an_ecr_address_is_the_local_image_or_is_pulled(
+    shelf: Shelf, started: str, pulled: list[str], make: Make
 ) -> None:
-    scene = Scene(shelf, tmp_path)
+    scene = make(shelf)
     scene.launcher._images._registry = "127.0.0.1:5000"
-
-    async def work() -> None:
-        assert await scene.launcher.check(replace(PLAN, image=ECR)) is None
-        await scene.launcher.stop(await scene.launch(replace(PLAN, image=ECR)))
-
-    run(scene, work)
+    assert await scene.launcher.check(replace(PLAN, image=ECR)) is None
+    await scene.launcher.stop(await scene.launch(replace(PLAN, image=ECR)))
     assert shelf.made[0].spec.image == started
     assert shelf.asked == pulled
 
 
-def test_an_image_that_is_nowhere_is_refused_with_all_that_was_tried(tmp_path: Path) -> None:
-    scene = Scene(Shelf(), tmp_path)
-
-    async def work() -> None:
-        said = await scene.launcher.check(replace(PLAN, image=ECR))
-        assert said is not None
-        assert said.startswith(f"Requested image {ECR} not found.")
-        assert "team/tea:7" in said
-
-    run(scene, work)
+async def test_an_image_that_is_nowhere_is_refused_with_all_that_was_tried(make: Make) -> None:
+    scene = make(Shelf())
+    said = await scene.launcher.check(replace(PLAN, image=ECR))
+    assert said is not None
+    assert said.startswith(f"Requested image {ECR} not found.")
+    assert "team/tea:7" in said
 
 
-def test_an_image_that_was_removed_is_looked_for_again(tmp_path: Path) -> None:
+async def test_an_image_that_was_removed_is_looked_for_again(make: Make) -> None:
     shelf = Shelf("team/tea:7", pulls=ECR)
-    scene = Scene(shelf, tmp_path)
+    scene = make(shelf)
     plan = replace(PLAN, image=ECR)
-
-    async def work() -> None:
-        await scene.launcher.stop(await scene.launch(plan))
-        shelf.refs.clear()
-        await scene.launcher.stop(await scene.launch(plan))
-        assert shelf.made[-1].spec.image == ECR
-
-    run(scene, work)
+    await scene.launcher.stop(await scene.launch(plan))
+    shelf.refs.clear()
+    await scene.launcher.stop(await scene.launch(plan))
+    assert shelf.made[-1].spec.image == ECR
 
 
-def test_a_serverless_image_may_not_be_larger_than_aws_takes(tmp_path: Path) -> None:
-    scene = Scene(Shelf("x:1", size=10_737_418_241), tmp_path)
-
-    async def work() -> None:
-        said = await scene.launcher.check(PLAN)
-        assert said == ("Image size 10737418241 is greater than supported size 10737418240")
-        assert await scene.launcher.check(replace(PLAN, kind=EndpointKind.REAL_TIME)) is None
-
-    run(scene, work)
+async def test_a_serverless_image_may_not_be_larger_than_aws_takes(make: Make) -> None:
+    scene = make(Shelf("x:1", size=10_737_418_241))
+    said = await scene.launcher.check(PLAN)
+    assert said == ("Image size 10737418241 is greater than supported size 10737418240")
+    assert await scene.launcher.check(replace(PLAN, kind=EndpointKind.REAL_TIME)) is None
 
 
-def test_a_plan_that_can_never_run_is_refused_at_once(scene: Scene) -> None:
-    async def work() -> None:
-        check = scene.launcher.check
-        missing = await check(replace(PLAN, model_data="s3://models/none.tar.gz"))
-        assert missing is not None
-        assert "s3://models/none.tar.gz" in missing
-        prefix = await check(replace(PLAN, model_data="s3://models/x/", compressed=False))
-        assert prefix is not None
-        assert "serverless" in prefix
-        cold = await check(replace(PLAN, pull_cold=True))
-        assert cold is not None
-        assert "cold host" in cold
-        assert await check(replace(PLAN, model_data=None)) is None
-
-    run(scene, work)
+async def test_a_plan_that_can_never_run_is_refused_at_once(scene: Scene) -> None:
+    check = scene.launcher.check
+    missing = await check(replace(PLAN, model_data="s3://models/none.tar.gz"))
+    assert missing is not None
+    assert "s3://models/none.tar.gz" in missing
+    prefix = await check(replace(PLAN, model_data="s3://models/x/", compressed=False))
+    assert prefix is not None
+    assert "serverless" in prefix
+    cold = await check(replace(PLAN, pull_cold=True))
+    assert cold is not None
+    assert "cold host" in cold
+    assert await check(replace(PLAN, model_data=None)) is None

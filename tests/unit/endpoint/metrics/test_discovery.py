@@ -1,30 +1,40 @@
 """The document that Prometheus finds the model containers by."""
 
 from dataclasses import replace
-from typing import Any, cast
+from typing import Any
 
-from lab.endpoint.live import LiveVariant, Pool
-from lab.endpoint.metrics.discovery import Discovery
-from lab.endpoint.records import EndpointKind, Resource
-from tests.unit.endpoint.standins import FakeFleet, FakePool, FakeStore, live, plan, server
+import pytest
+
+from lab.endpoint.live import LiveVariant
+from lab.endpoint.metrics.discovery import targets
+from lab.endpoint.records import EndpointKind, Origin, Resource
+from lab.endpoint.store import SqliteStore
+from tests.unit.endpoint.standins import FakeFleet, FakePool, add_endpoint, live, plan, server
 
 
 def config(**body: Any) -> Resource:
     return Resource(name="e-config", arn="arn", created_at=0.0, body=body)
 
 
-def test_every_container_is_a_target_with_its_model() -> None:
-    fleet, store = FakeFleet(), FakeStore()
+@pytest.fixture
+def fleet() -> FakeFleet:
+    return FakeFleet()
+
+
+def test_every_container_is_a_target_with_its_model(fleet: FakeFleet, store: SqliteStore) -> None:
     one = fleet.add(live(kind=EndpointKind.SERVERLESS, servers=[server("a"), server("b")]))
     shadow = FakePool(plan=plan(name="w", shadow=True), servers=[server("c", variant="w")])
     shadow.servers[0].address = ("fd00::1", 8080)
-    one.shadows = [LiveVariant(name="w", pool=cast("Pool", shadow), weight=1.0)]
-    store.add_endpoint_named("e")
-    store.made["e-config"] = config(
-        ProductionVariants=[{"VariantName": "v", "ModelName": "m1"}],
-        ShadowProductionVariants=[{"VariantName": "w", "ModelName": "m2"}],
+    one.shadows = [LiveVariant(name="w", pool=shadow, weight=1.0)]
+    add_endpoint(store, "e")
+    store.put(
+        "config",
+        config(
+            ProductionVariants=[{"VariantName": "v", "ModelName": "m1"}],
+            ShadowProductionVariants=[{"VariantName": "w", "ModelName": "m2"}],
+        ),
     )
-    found = Discovery(fleet=fleet.as_fleet, store=store.as_store).targets()
+    found = targets(fleet, store)
     assert found == [
         {
             "targets": [address],
@@ -44,19 +54,19 @@ def test_every_container_is_a_target_with_its_model() -> None:
     ]
 
 
-def test_an_endpoint_whose_configuration_was_deleted_is_still_found() -> None:
-    fleet, store = FakeFleet(), FakeStore()
+def test_an_endpoint_whose_configuration_was_deleted_is_still_found(
+    fleet: FakeFleet, store: SqliteStore
+) -> None:
     fleet.add(live())
-    store.add_endpoint_named("e")
-    (found,) = Discovery(fleet=fleet.as_fleet, store=store.as_store).targets()
+    row = add_endpoint(store, "e")
+    (found,) = targets(fleet, store)
     assert found["labels"]["model"] == ""
     variants = {"ProductionVariants": [{"VariantName": "v", "ModelName": "m"}]}
-    row = store.lives["e"]
-    origins = {row.config_name: {"config": {"body": variants}}}
-    store.lives["e"] = replace(row, origins=origins)
-    (found,) = Discovery(fleet=fleet.as_fleet, store=store.as_store).targets()
+    origins = {row.config_name: Origin(config=config(**variants), models={}, tags={})}
+    store.change_endpoint("e", lambda row: replace(row, origins=origins))
+    (found,) = targets(fleet, store)
     assert found["labels"]["model"] == "m"
 
 
-def test_without_endpoints_the_document_is_empty() -> None:
-    assert Discovery(fleet=FakeFleet().as_fleet, store=FakeStore().as_store).targets() == []
+def test_without_endpoints_the_document_is_empty(fleet: FakeFleet, store: SqliteStore) -> None:
+    assert targets(fleet, store) == []

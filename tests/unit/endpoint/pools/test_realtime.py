@@ -3,431 +3,329 @@ import asyncio
 import pytest
 
 from lab.endpoint.live import LaunchFailed, NotReady
-from tests.unit.endpoint.fleet_scene import PoolScene, run
+from tests.unit.endpoint.fleet_scene import PoolScene
+
+pytestmark = pytest.mark.anyio
 
 
-def test_all_instances_are_launched_at_the_same_time() -> None:
-    async def test() -> None:
-        scene = PoolScene()
-        pool = await scene.started(scene.real_time(3))
-        assert scene.clock.monotonic() == 1.0
-        assert len(pool.servers) == 3
-        assert {row.id for row in scene.store.servers()} == {one.id for one in pool.servers}
-        assert scene.meter.starts == 3
-        await pool.close(stop_servers=True)
-
-    run(test())
+async def test_all_instances_are_launched_at_the_same_time(scene: PoolScene) -> None:
+    pool = await scene.started(scene.real_time(3))
+    assert scene.clock.monotonic() == 1.0
+    assert len(pool.servers) == 3
+    assert {row.id for row in scene.store.servers()} == {one.id for one in pool.servers}
+    assert scene.counted("container_starts_total") == 3
 
 
-def test_an_instance_is_named_as_aws_names_one_and_recorded_before_it_is_launched() -> None:
-    async def test() -> None:
-        scene = PoolScene()
-        starting = asyncio.ensure_future(scene.real_time().start())
-        await scene.clock.advance(0.5)
-        [row] = scene.store.servers()
-        assert row.id.startswith("i-")
-        assert len(row.id) == 19
-        assert not scene.launcher.running
-        starting.cancel()
-        await asyncio.wait({starting})
-        assert not scene.store.servers()
-        assert not scene.launcher.containers
-
-    run(test())
+async def test_an_instance_is_named_as_aws_names_one_and_recorded_before_it_is_launched(
+    scene: PoolScene,
+) -> None:
+    starting = asyncio.ensure_future(scene.real_time().start())
+    await scene.clock.advance(0.5)
+    [row] = scene.store.servers()
+    assert row.id.startswith("i-")
+    assert len(row.id) == 19
+    assert not scene.launcher.running
+    starting.cancel()
+    await asyncio.wait({starting})
+    assert not scene.store.servers()
+    assert not scene.launcher.containers
 
 
-def test_one_instance_that_fails_takes_the_others_with_it() -> None:
-    async def test() -> None:
-        scene = PoolScene()
-        pool = scene.real_time(3)
-        scene.launcher.refuse("AllTraffic", "no such model")
-        starting = asyncio.ensure_future(pool.start())
-        await scene.clock.advance(1)
-        with pytest.raises(LaunchFailed, match="no such model"):
-            await starting
-        assert not scene.launcher.containers
-        assert not scene.store.servers()
-
-    run(test())
+async def test_one_instance_that_fails_takes_the_others_with_it(scene: PoolScene) -> None:
+    pool = scene.real_time(3)
+    scene.launcher.refuse("AllTraffic", "no such model")
+    starting = asyncio.ensure_future(pool.start())
+    await scene.clock.advance(1)
+    with pytest.raises(LaunchFailed, match="no such model"):
+        await starting
+    assert not scene.launcher.containers
+    assert not scene.store.servers()
 
 
-def test_requests_go_to_the_instance_with_the_fewest() -> None:
-    async def test() -> None:
-        scene = PoolScene()
-        pool = await scene.started(scene.real_time(3))
-        leases = [pool.try_acquire() for _ in range(6)]
-        assert [one.in_flight for one in pool.servers] == [2, 2, 2]
-        gone = leases[0].server
-        for lease in leases:
-            if lease.server is gone:
-                lease.release()
-        assert pool.try_acquire().server is gone
-        await pool.close(stop_servers=True)
-
-    run(test())
-
-
-def test_equals_share_a_load_of_one_request_at_a_time() -> None:
-    async def test() -> None:
-        scene = PoolScene()
-        pool = await scene.started(scene.real_time(3))
-        used = set()
-        for _ in range(3):
-            lease = pool.try_acquire()
-            used.add(lease.server.id)
+async def test_requests_go_to_the_instance_with_the_fewest(scene: PoolScene) -> None:
+    pool = await scene.started(scene.real_time(3))
+    leases = [pool.try_acquire() for _ in range(6)]
+    assert [one.in_flight for one in pool.servers] == [2, 2, 2]
+    gone = leases[0].server
+    for lease in leases:
+        if lease.server is gone:
             lease.release()
-        assert len(used) == 3
-        await pool.close(stop_servers=True)
-
-    run(test())
+    assert pool.try_acquire().server is gone
 
 
-def test_routing_at_random_does_not_look_at_the_load() -> None:
-    async def test() -> None:
-        scene = PoolScene()
-        pool = await scene.started(scene.real_time(2, routing="RANDOM"))
-        for _ in range(100):
-            pool.try_acquire()
-        loads = [one.in_flight for one in pool.servers]
-        assert sum(loads) == pool.in_flight == 100
-        assert loads != [50, 50]
-        await pool.close(stop_servers=True)
-
-    run(test())
-
-
-def test_a_lease_is_released_once() -> None:
-    async def test() -> None:
-        scene = PoolScene()
-        pool = await scene.started(scene.real_time())
+async def test_equals_share_a_load_of_one_request_at_a_time(scene: PoolScene) -> None:
+    pool = await scene.started(scene.real_time(3))
+    used = set()
+    for _ in range(3):
         lease = pool.try_acquire()
+        used.add(lease.server.id)
         lease.release()
-        with pytest.raises(RuntimeError, match="released twice"):
-            lease.release()
-        assert pool.in_flight == pool.servers[0].in_flight == 0
-        await pool.close(stop_servers=True)
+    assert len(used) == 3
 
-    run(test())
+
+async def test_routing_at_random_does_not_look_at_the_load(scene: PoolScene) -> None:
+    pool = await scene.started(scene.real_time(2, routing="RANDOM"))
+    for _ in range(100):
+        pool.try_acquire()
+    loads = [one.in_flight for one in pool.servers]
+    assert sum(loads) == pool.in_flight == 100
+    assert loads != [50, 50]
+
+
+async def test_a_lease_is_released_once(scene: PoolScene) -> None:
+    pool = await scene.started(scene.real_time())
+    lease = pool.try_acquire()
+    lease.release()
+    with pytest.raises(RuntimeError, match="released twice"):
+        lease.release()
+    assert pool.in_flight == pool.servers[0].in_flight == 0
 
 
 @pytest.mark.parametrize("oom_killed", [True, False])
-def test_a_dead_instance_is_replaced(oom_killed: bool) -> None:  # noqa: FBT001
-    async def test() -> None:
-        scene = PoolScene()
-        pool = await scene.started(scene.real_time(2))
-        dead, well = pool.servers
-        reason = "exit code 1; its last lines: classroom model loaded, out of memory of today"
-        scene.launcher.kill(dead.id, reason, oom_killed=oom_killed)
+async def test_a_dead_instance_is_replaced(scene: PoolScene, oom_killed: bool) -> None:  # noqa: FBT001
+    pool = await scene.started(scene.real_time(2))
+    dead, well = pool.servers
+    reason = "exit code 1; its last lines: classroom model loaded, out of memory of today"
+    scene.launcher.kill(dead.id, reason, oom_killed=oom_killed)
+    await scene.clock.advance(5)
+    assert pool.servers == (well,)
+    assert dead.id in scene.launcher.stopped
+    await scene.clock.advance(1)
+    assert len(pool.servers) == 2
+    assert dead not in pool.servers
+    assert scene.losses == (1, int(oom_killed))
+    await pool.close(stop_servers=True)
+    assert not scene.store.servers()
+
+
+async def test_an_instance_that_pings_badly_is_spared_then_replaced(scene: PoolScene) -> None:
+    pool = await scene.started(scene.real_time(2))
+    sick, well = pool.servers
+    scene.launcher.sicken(sick.id)
+    await scene.clock.advance(5)
+    assert {pool.try_acquire().server for _ in range(4)} == {well}
+    await scene.clock.advance(5)
+    assert sick in pool.servers
+    await scene.clock.advance(5)
+    assert sick not in pool.servers
+    await scene.clock.advance(1)
+    assert len(pool.servers) == 2
+    assert scene.losses == (1, 0)
+
+
+async def test_an_instance_that_recovers_is_kept(scene: PoolScene) -> None:
+    pool = await scene.started(scene.real_time())
+    [server] = pool.servers
+    for _ in range(3):
+        scene.launcher.sicken(server.id)
+        await scene.clock.advance(10)
+        scene.launcher.heal(server.id)
         await scene.clock.advance(5)
-        assert pool.servers == (well,)
-        assert dead.id in scene.launcher.stopped
-        await scene.clock.advance(1)
-        assert len(pool.servers) == 2
-        assert dead not in pool.servers
-        assert scene.meter.losses == [oom_killed]
-        await pool.close(stop_servers=True)
-        assert not scene.store.servers()
-
-    run(test())
+    assert pool.servers == (server,)
 
 
-def test_an_instance_that_pings_badly_is_spared_then_replaced() -> None:
-    async def test() -> None:
-        scene = PoolScene()
-        pool = await scene.started(scene.real_time(2))
-        sick, well = pool.servers
-        scene.launcher.sicken(sick.id)
+async def test_a_sick_instance_answers_when_there_is_no_other(scene: PoolScene) -> None:
+    pool = await scene.started(scene.real_time())
+    scene.launcher.sicken(pool.servers[0].id)
+    await scene.clock.advance(5)
+    assert pool.try_acquire() is not None
+
+
+async def test_an_instance_that_could_not_be_reached_is_looked_at_before_the_next_request(
+    scene: PoolScene,
+) -> None:
+    pool = await scene.started(scene.real_time())
+    lease = pool.try_acquire()
+    scene.launcher.kill(lease.server.id)
+    lease.release()
+    lease.server.healthy = False
+    waiting = asyncio.ensure_future(pool.acquire())
+    await scene.clock.advance(0)
+    assert not waiting.done()
+    assert pool.try_acquire() is None
+    assert pool.in_flight == 1
+    await scene.clock.advance(1)
+    assert (await waiting).server is not lease.server
+
+
+async def test_an_instance_that_was_suspected_and_is_well_goes_on(scene: PoolScene) -> None:
+    pool = await scene.started(scene.real_time())
+    [server] = pool.servers
+    server.healthy = False
+    lease = await pool.acquire()
+    assert lease.server is server
+    assert server.healthy
+    assert scene.losses == (0, 0)
+
+
+async def test_a_request_waits_for_an_instance_as_long_as_an_invocation_may_take(
+    scene: PoolScene,
+) -> None:
+    pool = await scene.started(scene.real_time())
+    scene.launcher.launch_s = 1000
+    scene.launcher.kill(pool.servers[0].id)
+    await scene.clock.advance(5)
+    waiting = asyncio.ensure_future(pool.acquire())
+    await scene.clock.advance(59)
+    assert not waiting.done()
+    await scene.clock.advance(1)
+    with pytest.raises(NotReady, match="AllTraffic of endpoint shop"):
+        await waiting
+    assert pool.in_flight == 0
+    await pool.close(stop_servers=True)
+    assert not scene.launcher.containers
+
+
+async def test_replacements_that_fail_are_tried_ever_more_slowly(scene: PoolScene) -> None:
+    scene.launcher.launch_s = 0.0
+    pool = await scene.started(scene.real_time())
+    scene.launcher.refuse("AllTraffic", "no", times=1000)
+    scene.launcher.kill(pool.servers[0].id)
+    await scene.clock.advance(5)
+    first = len(scene.launcher.launched)
+    await scene.clock.advance(60)
+    assert len(scene.launcher.launched) - first <= 6
+    await scene.clock.advance(600)
+    assert 9 <= len(scene.launcher.launched) - first <= 16
+    assert not scene.launcher.containers
+
+
+async def test_an_instance_that_keeps_dying_is_replaced_ever_more_slowly(scene: PoolScene) -> None:
+    scene.launcher.launch_s = 0.0
+    pool = await scene.started(scene.real_time())
+    for _ in range(200):
+        for server in pool.servers:
+            scene.launcher.kill(server.id)
         await scene.clock.advance(5)
-        assert {pool.try_acquire().server for _ in range(4)} == {well}
-        await scene.clock.advance(5)
-        assert sick in pool.servers
-        await scene.clock.advance(5)
-        assert sick not in pool.servers
-        await scene.clock.advance(1)
-        assert len(pool.servers) == 2
-        assert scene.meter.losses == [False]
-        await pool.close(stop_servers=True)
-
-    run(test())
+    assert 15 < len(scene.launcher.launched) < 30
 
 
-def test_an_instance_that_recovers_is_kept() -> None:
-    async def test() -> None:
-        scene = PoolScene()
-        pool = await scene.started(scene.real_time())
-        [server] = pool.servers
-        for _ in range(3):
-            scene.launcher.sicken(server.id)
-            await scene.clock.advance(10)
-            scene.launcher.heal(server.id)
-            await scene.clock.advance(5)
-        assert pool.servers == (server,)
-        await pool.close(stop_servers=True)
-
-    run(test())
+async def test_growing_returns_when_the_new_instances_answer(scene: PoolScene) -> None:
+    pool = await scene.started(scene.real_time())
+    growing = asyncio.ensure_future(pool.resize(3))
+    await scene.clock.advance(0.5)
+    assert len(pool.servers) == 1
+    await scene.clock.advance(0.5)
+    await growing
+    assert len(pool.servers) == 3
 
 
-def test_a_sick_instance_answers_when_there_is_no_other() -> None:
-    async def test() -> None:
-        scene = PoolScene()
-        pool = await scene.started(scene.real_time())
-        scene.launcher.sicken(pool.servers[0].id)
-        await scene.clock.advance(5)
-        assert pool.try_acquire() is not None
-        await pool.close(stop_servers=True)
-
-    run(test())
-
-
-def test_an_instance_that_could_not_be_reached_is_looked_at_before_the_next_request() -> None:
-    async def test() -> None:
-        scene = PoolScene()
-        pool = await scene.started(scene.real_time())
-        lease = pool.try_acquire()
-        scene.launcher.kill(lease.server.id)
-        lease.release()
-        lease.server.healthy = False
-        waiting = asyncio.ensure_future(pool.acquire())
-        await scene.clock.advance(0)
-        assert not waiting.done()
-        assert pool.try_acquire() is None
-        assert pool.in_flight == 1
-        await scene.clock.advance(1)
-        assert (await waiting).server is not lease.server
-        await pool.close(stop_servers=True)
-
-    run(test())
-
-
-def test_an_instance_that_was_suspected_and_is_well_goes_on() -> None:
-    async def test() -> None:
-        scene = PoolScene()
-        pool = await scene.started(scene.real_time())
-        [server] = pool.servers
-        server.healthy = False
-        lease = await pool.acquire()
-        assert lease.server is server
-        assert server.healthy
-        assert not scene.meter.losses
-        await pool.close(stop_servers=True)
-
-    run(test())
-
-
-def test_a_request_waits_for_an_instance_as_long_as_an_invocation_may_take() -> None:
-    async def test() -> None:
-        scene = PoolScene()
-        pool = await scene.started(scene.real_time())
-        scene.launcher.launch_s = 1000
-        scene.launcher.kill(pool.servers[0].id)
-        await scene.clock.advance(5)
-        waiting = asyncio.ensure_future(pool.acquire())
-        await scene.clock.advance(59)
-        assert not waiting.done()
-        await scene.clock.advance(1)
-        with pytest.raises(NotReady, match="AllTraffic of endpoint shop"):
-            await waiting
-        assert pool.in_flight == 0
-        await pool.close(stop_servers=True)
-        assert not scene.launcher.containers
-
-    run(test())
-
-
-def test_replacements_that_fail_are_tried_ever_more_slowly() -> None:
-    async def test() -> None:
-        scene = PoolScene(launch_s=0.0)
-        pool = await scene.started(scene.real_time())
-        scene.launcher.refuse("AllTraffic", "no", times=1000)
-        scene.launcher.kill(pool.servers[0].id)
-        await scene.clock.advance(5)
-        first = len(scene.launcher.launched)
-        await scene.clock.advance(60)
-        assert len(scene.launcher.launched) - first <= 6
-        await scene.clock.advance(600)
-        assert 9 <= len(scene.launcher.launched) - first <= 16
-        assert not scene.launcher.containers
-        await pool.close(stop_servers=True)
-
-    run(test())
-
-
-def test_an_instance_that_keeps_dying_is_replaced_ever_more_slowly() -> None:
-    async def test() -> None:
-        scene = PoolScene(launch_s=0.0)
-        pool = await scene.started(scene.real_time())
-        for _ in range(200):
-            for server in pool.servers:
-                scene.launcher.kill(server.id)
-            await scene.clock.advance(5)
-        assert 15 < len(scene.launcher.launched) < 30
-        await pool.close(stop_servers=True)
-
-    run(test())
-
-
-def test_growing_returns_when_the_new_instances_answer() -> None:
-    async def test() -> None:
-        scene = PoolScene()
-        pool = await scene.started(scene.real_time())
-        growing = asyncio.ensure_future(pool.resize(3))
-        await scene.clock.advance(0.5)
-        assert len(pool.servers) == 1
-        await scene.clock.advance(0.5)
+async def test_growing_that_fails_leaves_as_many_as_before(scene: PoolScene) -> None:
+    pool = await scene.started(scene.real_time())
+    scene.launcher.refuse("AllTraffic", "machine is full")
+    growing = asyncio.ensure_future(pool.resize(3))
+    await scene.clock.advance(1)
+    with pytest.raises(LaunchFailed, match="machine is full"):
         await growing
-        assert len(pool.servers) == 3
-        await pool.close(stop_servers=True)
-
-    run(test())
+    await scene.clock.advance(60)
+    assert len(pool.servers) == len(scene.launcher.containers) == pool.wanted == 1
 
 
-def test_growing_that_fails_leaves_as_many_as_before() -> None:
-    async def test() -> None:
-        scene = PoolScene()
-        pool = await scene.started(scene.real_time())
-        scene.launcher.refuse("AllTraffic", "machine is full")
-        growing = asyncio.ensure_future(pool.resize(3))
-        await scene.clock.advance(1)
-        with pytest.raises(LaunchFailed, match="machine is full"):
-            await growing
-        await scene.clock.advance(60)
-        assert len(pool.servers) == len(scene.launcher.containers) == pool.wanted == 1
-        await pool.close(stop_servers=True)
-
-    run(test())
-
-
-def test_shrinking_lets_requests_end_and_takes_the_instances_with_the_least_to_do() -> None:
-    async def test() -> None:
-        scene = PoolScene()
-        pool = await scene.started(scene.real_time(3))
-        busy = [pool.try_acquire() for _ in range(2)]
-        await pool.resize(1)
-        await scene.clock.advance(0)
-        assert len(pool.servers) == 1
-        assert pool.servers[0] in {lease.server for lease in busy}
-        leaving = next(one for one in busy if one.server is not pool.servers[0])
-        assert leaving.server.id in scene.launcher.containers
-        assert len(scene.launcher.containers) == 2
-        leaving.release()
-        await scene.clock.advance(0)
-        assert leaving.server.id not in scene.launcher.containers
-        await pool.close(stop_servers=True)
-
-    run(test())
+async def test_shrinking_lets_requests_end_and_takes_the_instances_with_the_least_to_do(
+    scene: PoolScene,
+) -> None:
+    pool = await scene.started(scene.real_time(3))
+    busy = [pool.try_acquire() for _ in range(2)]
+    await pool.resize(1)
+    await scene.clock.advance(0)
+    assert len(pool.servers) == 1
+    assert pool.servers[0] in {lease.server for lease in busy}
+    leaving = next(one for one in busy if one.server is not pool.servers[0])
+    assert leaving.server.id in scene.launcher.containers
+    assert len(scene.launcher.containers) == 2
+    leaving.release()
+    await scene.clock.advance(0)
+    assert leaving.server.id not in scene.launcher.containers
 
 
-def test_an_asynchronous_variant_may_have_no_instance_and_grow_for_those_who_wait() -> None:
-    async def test() -> None:
-        scene = PoolScene()
-        pool = await scene.started(scene.real_time(0))
-        assert pool.try_acquire() is None
-        waiting = [asyncio.ensure_future(pool.acquire()) for _ in range(3)]
-        await scene.clock.advance(0)
-        growing = asyncio.ensure_future(pool.resize(1))
-        await scene.clock.advance(1)
-        await growing
-        leases = await asyncio.gather(*waiting)
-        assert {lease.server for lease in leases} == set(pool.servers)
-        await pool.close(stop_servers=True)
-
-    run(test())
+async def test_an_asynchronous_variant_may_have_no_instance_and_grow_for_those_who_wait(
+    scene: PoolScene,
+) -> None:
+    pool = await scene.started(scene.real_time(0))
+    assert pool.try_acquire() is None
+    waiting = [asyncio.ensure_future(pool.acquire()) for _ in range(3)]
+    await scene.clock.advance(0)
+    growing = asyncio.ensure_future(pool.resize(1))
+    await scene.clock.advance(1)
+    await growing
+    leases = await asyncio.gather(*waiting)
+    assert {lease.server for lease in leases} == set(pool.servers)
 
 
-def test_a_retired_pool_passes_on_who_waits_and_stops_when_the_last_request_ended() -> None:
-    async def test() -> None:
-        scene = PoolScene()
-        old = await scene.started(scene.real_time())
-        new = await scene.started(scene.real_time())
-        held = old.try_acquire()
-        retiring = asyncio.ensure_future(old.retire(new))
-        await scene.clock.advance(0)
-        late = old.try_acquire()
-        assert late.server in new.servers
-        assert (await old.acquire()).server in new.servers
-        await scene.clock.advance(60)
-        assert held.server.id in scene.launcher.containers
-        held.release()
-        await retiring
-        assert held.server.id not in scene.launcher.containers
-        assert old.try_acquire().server in new.servers
-        await new.close(stop_servers=True)
-
-    run(test())
+async def test_a_retired_pool_passes_on_who_waits_and_stops_when_the_last_request_ended(
+    scene: PoolScene,
+) -> None:
+    old = await scene.started(scene.real_time())
+    new = await scene.started(scene.real_time())
+    held = old.try_acquire()
+    retiring = asyncio.ensure_future(old.retire(new))
+    await scene.clock.advance(0)
+    late = old.try_acquire()
+    assert late.server in new.servers
+    assert (await old.acquire()).server in new.servers
+    await scene.clock.advance(60)
+    assert held.server.id in scene.launcher.containers
+    held.release()
+    await retiring
+    assert held.server.id not in scene.launcher.containers
+    assert old.try_acquire().server in new.servers
 
 
-def test_who_waits_for_a_broken_fleet_gets_the_new_one() -> None:
-    async def test() -> None:
-        scene = PoolScene()
-        old = await scene.started(scene.real_time())
-        new = await scene.started(scene.real_time())
-        scene.launcher.launch_s = 1000
-        scene.launcher.kill(old.servers[0].id)
-        await scene.clock.advance(5)
-        waiting = asyncio.ensure_future(old.acquire())
-        await scene.clock.advance(1)
-        retiring = asyncio.ensure_future(old.retire(new))
-        await scene.clock.advance(0)
-        assert (await waiting).server in new.servers
-        await retiring
-        assert set(scene.launcher.containers) == {one.id for one in new.servers}
-        await new.close(stop_servers=True)
-
-    run(test())
+async def test_who_waits_for_a_broken_fleet_gets_the_new_one(scene: PoolScene) -> None:
+    old = await scene.started(scene.real_time())
+    new = await scene.started(scene.real_time())
+    scene.launcher.launch_s = 1000
+    scene.launcher.kill(old.servers[0].id)
+    await scene.clock.advance(5)
+    waiting = asyncio.ensure_future(old.acquire())
+    await scene.clock.advance(1)
+    retiring = asyncio.ensure_future(old.retire(new))
+    await scene.clock.advance(0)
+    assert (await waiting).server in new.servers
+    await retiring
+    assert set(scene.launcher.containers) == {one.id for one in new.servers}
 
 
-def test_a_request_that_never_ends_does_not_hold_a_retired_pool_for_ever() -> None:
-    async def test() -> None:
-        scene = PoolScene()
-        pool = await scene.started(scene.real_time())
-        lease = pool.try_acquire()
-        retiring = asyncio.ensure_future(pool.retire(None))
-        await scene.clock.advance(479)
-        assert not retiring.done()
-        await scene.clock.advance(2)
-        await retiring
-        assert not scene.launcher.containers
-        lease.release()
-
-    run(test())
+async def test_a_request_that_never_ends_does_not_hold_a_retired_pool_for_ever(
+    scene: PoolScene,
+) -> None:
+    pool = await scene.started(scene.real_time())
+    lease = pool.try_acquire()
+    retiring = asyncio.ensure_future(pool.retire(None))
+    await scene.clock.advance(479)
+    assert not retiring.done()
+    await scene.clock.advance(2)
+    await retiring
+    assert not scene.launcher.containers
+    lease.release()
 
 
-def test_closing_turns_away_who_waits() -> None:
-    async def test() -> None:
-        scene = PoolScene()
-        pool = await scene.started(scene.real_time(0))
-        waiting = asyncio.ensure_future(pool.acquire())
-        await scene.clock.advance(0)
-        await pool.close(stop_servers=True)
-        with pytest.raises(NotReady):
-            await waiting
-        with pytest.raises(NotReady):
-            pool.try_acquire()
-
-    run(test())
+async def test_closing_turns_away_who_waits(scene: PoolScene) -> None:
+    pool = await scene.started(scene.real_time(0))
+    waiting = asyncio.ensure_future(pool.acquire())
+    await scene.clock.advance(0)
+    await pool.close(stop_servers=True)
+    with pytest.raises(NotReady):
+        await waiting
+    with pytest.raises(NotReady):
+        pool.try_acquire()
 
 
-def test_closing_may_leave_the_servers_to_the_next_life() -> None:
-    async def test() -> None:
-        scene = PoolScene()
-        pool = await scene.started(scene.real_time(2))
-        await pool.close(stop_servers=False)
-        assert len(scene.launcher.running) == len(scene.store.servers()) == 2
-
-    run(test())
+async def test_closing_may_leave_the_servers_to_the_next_life(scene: PoolScene) -> None:
+    pool = await scene.started(scene.real_time(2))
+    await pool.close(stop_servers=False)
+    assert len(scene.launcher.running) == len(scene.store.servers()) == 2
 
 
-def test_resuming_takes_what_there_is_and_launches_the_rest_in_the_background() -> None:
-    async def test() -> None:
-        scene = PoolScene()
-        before = await scene.started(scene.real_time(1))
-        await before.close(stop_servers=False)
-        pool = scene.real_time(2)
-        pool.resume(before.servers)
-        assert len(pool.servers) == 1
-        await scene.clock.advance(1)
-        assert len(pool.servers) == 2
-        await pool.close(stop_servers=True)
-        assert not scene.launcher.containers
-
-    run(test())
+async def test_resuming_takes_what_there_is_and_launches_the_rest_in_the_background(
+    scene: PoolScene,
+) -> None:
+    before = await scene.started(scene.real_time(1))
+    await before.close(stop_servers=False)
+    pool = scene.real_time(2)
+    pool.resume(before.servers)
+    assert len(pool.servers) == 1
+    await scene.clock.advance(1)
+    assert len(pool.servers) == 2
+    await pool.close(stop_servers=True)
+    assert not scene.launcher.containers

@@ -4,8 +4,9 @@ import asyncio
 import json
 import logging
 import threading
-from collections.abc import Awaitable, Callable, Iterator, Mapping
-from typing import TYPE_CHECKING, Any, cast
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
 
 import boto3
 import pytest
@@ -15,138 +16,123 @@ from lab.endpoint.protocol.errors import ApiError
 from lab.endpoint.records import EndpointKind
 from lab.endpoint.runtime import async_worker
 from lab.endpoint.runtime.async_queue import AcceptedReply, AsyncInference
-from lab.endpoint.s3 import ObjectError, Objects, S3Objects
+from lab.endpoint.runtime.async_worker import AsyncContext
+from lab.endpoint.s3 import ObjectError, S3Objects
 from lab.endpoint.settings import EmulatorSettings
+from lab.endpoint.store import SqliteStore
 from lab.endpoint.transport import ContainerAnswer, ContainerCall, NotSentError
 from tests.unit.endpoint.manualclock import ManualClock
 from tests.unit.endpoint.standins import (
     FakeFleet,
     FakeObjects,
-    FakePool,
-    FakeStore,
     FakeTransport,
+    Metered,
+    add_endpoint,
     dies,
     live,
+    pool_of,
     server,
     until,
 )
 
-if TYPE_CHECKING:
-    from lab.endpoint.metrics.meter import Meter
+pytestmark = pytest.mark.anyio
 
 PREFIX = "X-Amzn-SageMaker-"
 
 
-class Events:
-    """A meter that remembers what happened."""
-
-    def __init__(self) -> None:
-        self.seen: list[tuple[str, float | None]] = []
-
-    def asynchronous(self, endpoint: str, event: str, seconds: float | None = None) -> None:
-        self.seen.append((event, seconds))
-
-    def count(self, event: str) -> int:
-        return sum(one == event for one, _ in self.seen)
-
-    def seconds(self, event: str) -> list[float | None]:
-        return [seconds for one, seconds in self.seen if one == event]
-
-
 class World:
-    """An emulator's asynchronous half with everything around it made of memory."""
+    """An emulator's asynchronous half, with containers and an S3 that are made of memory."""
 
-    def __init__(self, tmp: Any, *, store: FakeStore | None = None, **of_live: Any) -> None:
+    def __init__(self, store: SqliteStore, tmp: Path, **of_live: Any) -> None:
         self.clock = ManualClock()
-        self.store = store or FakeStore()
+        self.store = store
         self.fleet = FakeFleet()
         self.transport = FakeTransport()
         self.objects = FakeObjects()
-        self.events = Events()
+        self.meter = Metered()
         self.settings = EmulatorSettings(state=tmp)
-        if store is None:
-            self.store.add_endpoint_named("e")
+        add_endpoint(store, "e")
         self.live = self.fleet.add(live(**{"kind": EndpointKind.ASYNC, "at_once": 1, **of_live}))
+        self.pool = pool_of(self.live)
         self.queue = self.made()
 
-    def made(self, objects: Objects | None = None) -> AsyncInference:
-        return AsyncInference(
-            store=self.store.as_store,
-            fleet=self.fleet.as_fleet,
-            transport=self.transport.as_transport,
-            objects=objects or cast("Objects", self.objects),
-            meter=cast("Meter", self.events),
+    def made(self, objects: S3Objects | None = None) -> AsyncInference:
+        context = AsyncContext(
+            store=self.store,
+            fleet=self.fleet,
+            transport=self.transport,
+            objects=objects or self.objects,
+            meter=self.meter,
             clock=self.clock,
             settings=self.settings,
         )
-
-    @property
-    def pool(self) -> FakePool:
-        return cast("FakePool", self.live.variants[0].pool)
+        return AsyncInference(context)
 
     async def accept(self, body: bytes = b"", **headers: str) -> AcceptedReply:
         named = {PREFIX + name.replace("_", "-"): value for name, value in headers.items()}
         return await self.queue.accept("e", named, body)
 
     async def settled(self) -> None:
-        await until(lambda: not self.store.rows, clock=self.clock)
+        await until(lambda: not self.store.asyncs(), clock=self.clock)
         await asyncio.sleep(0)
 
-    def run(self, scenario: Callable[[], Awaitable[None]]) -> None:
-        async def whole() -> None:
-            try:
-                await scenario()
-            finally:
-                await self.queue.close()
+    def count(self, name: str) -> float:
+        return self.meter.asynchronous_value(f"{name}_total")
 
-        asyncio.run(whole())
+    def reason(self, reply: AcceptedReply) -> bytes:
+        """What was written to the request's failure path."""
+        assert reply.failure_location is not None
+        return self.objects.kept[reply.failure_location][0]
+
+
+Make = Callable[..., World]
 
 
 @pytest.fixture
-def world(tmp_path: Any) -> World:
-    return World(tmp_path)
+async def make(store: SqliteStore, tmp_path: Path) -> AsyncIterator[Make]:
+    worlds: list[World] = []
+
+    def made(**of_live: Any) -> World:
+        worlds.append(World(store, tmp_path, **of_live))
+        return worlds[-1]
+
+    yield made
+    for world in worlds:
+        await world.queue.close()
+
+
+@pytest.fixture
+async def world(make: Make) -> World:
+    return make()
 
 
 # --- accepting -----------------------------------------------------------------------------------
 
 
-def test_a_reply_says_where_results_will_be(world: World) -> None:
-    async def scenario() -> None:
-        reply = await world.accept(b"x")
-        assert len(reply.inference_id) == 36
-        assert reply.output_location == f"s3://box/out/{reply.inference_id}.out"
-        assert reply.failure_location == f"s3://box/failures/{reply.inference_id}-error.out"
-
-    world.run(scenario)
+async def test_a_reply_says_where_results_will_be(world: World) -> None:
+    reply = await world.accept(b"x")
+    assert len(reply.inference_id) == 36
+    assert reply.output_location == f"s3://box/out/{reply.inference_id}.out"
+    assert reply.failure_location == f"s3://box/failures/{reply.inference_id}-error.out"
 
 
-def test_two_requests_of_one_inference_id_do_not_replace_each_other(world: World) -> None:
-    async def scenario() -> None:
-        one = await world.accept(b"x", Inference_Id="mine")
-        two = await world.accept(b"x", Inference_Id="mine")
-        assert one.inference_id == two.inference_id == "mine"
-        assert one.output_location != two.output_location
-
-    world.run(scenario)
+async def test_two_requests_of_one_inference_id_do_not_replace_each_other(world: World) -> None:
+    one = await world.accept(b"x", Inference_Id="mine")
+    two = await world.accept(b"x", Inference_Id="mine")
+    assert one.inference_id == two.inference_id == "mine"
+    assert one.output_location != two.output_location
 
 
-def test_the_caller_may_name_folder_and_file(world: World) -> None:
-    async def scenario() -> None:
-        reply = await world.accept(b"x", Filename="a.json", S3OutputPathExtension="/day/1/")
-        assert reply.output_location == "s3://box/out/day/1/a.json"
-
-    world.run(scenario)
+async def test_the_caller_may_name_folder_and_file(world: World) -> None:
+    reply = await world.accept(b"x", Filename="a.json", S3OutputPathExtension="/day/1/")
+    assert reply.output_location == "s3://box/out/day/1/a.json"
 
 
-def test_without_an_output_path_results_go_where_aws_puts_them(tmp_path: Any) -> None:
-    world = World(tmp_path, output={})
-
-    async def scenario() -> None:
-        reply = await world.accept(b"x")
-        assert reply.output_location.startswith("s3://sagemaker-us-east-1-000000000000/")
-        assert reply.failure_location is None
-
-    world.run(scenario)
+async def test_without_an_output_path_results_go_where_aws_puts_them(make: Make) -> None:
+    world = make(output={})
+    reply = await world.accept(b"x")
+    assert reply.output_location.startswith("s3://sagemaker-us-east-1-000000000000/")
+    assert reply.failure_location is None
 
 
 @pytest.mark.parametrize(
@@ -169,177 +155,135 @@ def test_without_an_output_path_results_go_where_aws_puts_them(tmp_path: Any) ->
         (b"x", {"Inference_Id": "x" * 65}, "'inferenceId'"),
     ],
 )
-def test_what_aws_refuses_is_refused(
+async def test_what_aws_refuses_is_refused(
     world: World, body: bytes, headers: Mapping[str, str], message: str
 ) -> None:
-    async def scenario() -> None:
-        with pytest.raises(ApiError, match=message) as caught:
-            await world.accept(body, **headers)
-        assert (caught.value.code, caught.value.status) == ("ValidationError", 400)
-        assert world.store.rows == {}
-
-    world.run(scenario)
+    with pytest.raises(ApiError, match=message) as caught:
+        await world.accept(body, **headers)
+    assert (caught.value.code, caught.value.status) == ("ValidationError", 400)
+    assert world.store.asyncs() == []
 
 
-def test_as_much_as_is_allowed_is_taken(world: World) -> None:
-    async def scenario() -> None:
-        await world.accept(b"x" * 128_000, RequestTTLSeconds="60", InvocationTimeoutSeconds="3600")
-        await world.settled()
-        assert world.transport.timeouts == [3600.0]
-
-    world.run(scenario)
+async def test_as_much_as_is_allowed_is_taken(world: World) -> None:
+    await world.accept(b"x" * 128_000, RequestTTLSeconds="60", InvocationTimeoutSeconds="3600")
+    await world.settled()
+    assert world.transport.timeouts == [3600.0]
 
 
-def test_only_asynchronous_endpoints_that_exist_take_requests(world: World) -> None:
+async def test_only_asynchronous_endpoints_that_exist_take_requests(world: World) -> None:
     world.fleet.add(live("real-time"))
-
-    async def scenario() -> None:
-        with pytest.raises(ApiError, match="Endpoint none of account 000000000000 not found"):
-            await world.queue.accept("none", {}, b"x")
-        with pytest.raises(ApiError, match="is not an asynchronous inference endpoint"):
-            await world.queue.accept("real-time", {}, b"x")
-
-    world.run(scenario)
+    with pytest.raises(ApiError, match="Endpoint none of account 000000000000 not found"):
+        await world.queue.accept("none", {}, b"x")
+    with pytest.raises(ApiError, match="is not an asynchronous inference endpoint"):
+        await world.queue.accept("real-time", {}, b"x")
 
 
 # --- processing ----------------------------------------------------------------------------------
 
 
-def test_an_input_in_s3_becomes_a_result_in_s3(world: World) -> None:
+async def test_an_input_in_s3_becomes_a_result_in_s3(world: World) -> None:
     world.objects.kept["s3://box/in"] = (b"1,2", "text/csv")
-
-    async def scenario() -> None:
-        reply = await world.accept(
-            InputLocation="s3://box/in", Accept="a/b", Custom_Attributes="c", Inference_Id="i"
+    reply = await world.accept(
+        InputLocation="s3://box/in", Accept="a/b", Custom_Attributes="c", Inference_Id="i"
+    )
+    await world.settled()
+    assert world.objects.kept[reply.output_location] == (b"<1,2>", "text/plain")
+    assert world.transport.calls == [
+        ContainerCall(
+            body=b"1,2",
+            headers={
+                "Content-Type": "text/csv",
+                "Accept": "a/b",
+                "X-Amzn-SageMaker-Custom-Attributes": "c",
+                "X-Amzn-SageMaker-Inference-Id": "i",
+            },
         )
-        await world.settled()
-        assert world.objects.kept[reply.output_location] == (b"<1,2>", "text/plain")
-        assert world.transport.calls == [
-            ContainerCall(
-                body=b"1,2",
-                headers={
-                    "Content-Type": "text/csv",
-                    "Accept": "a/b",
-                    "X-Amzn-SageMaker-Custom-Attributes": "c",
-                    "X-Amzn-SageMaker-Inference-Id": "i",
-                },
-            )
-        ]
-        assert world.transport.timeouts == [900.0]
-
-    world.run(scenario)
-    names = [
-        *("TimeInBacklog", "RequestDownloadLatency", "ModelLatency"),
-        *("ResponseUploadLatency", "InvocationsProcessed", "TotalProcessingTime"),
     ]
-    assert [event for event, _ in world.events.seen] == names
+    assert world.transport.timeouts == [900.0]
+    times = ("time_in_backlog", "request_download_latency", "model_latency")
+    for name in (*times, "response_upload_latency", "total_processing_time"):
+        assert world.meter.asynchronous_value(f"{name}_seconds_count") == 1, name
+    assert world.count("invocations_processed") == 1
 
 
-def test_an_inline_body_needs_no_input_in_s3(world: World) -> None:
-    async def scenario() -> None:
-        reply = await world.accept(b"\x00\xff", Content_Type="image/png")
-        await world.settled()
-        assert world.objects.kept[reply.output_location][0] == b"<\x00\xff>"
-        assert world.transport.calls[0].headers["Content-Type"] == "image/png"
-
-    world.run(scenario)
+async def test_an_inline_body_needs_no_input_in_s3(world: World) -> None:
+    reply = await world.accept(b"\x00\xff", Content_Type="image/png")
+    await world.settled()
+    assert world.objects.kept[reply.output_location][0] == b"<\x00\xff>"
+    assert world.transport.calls[0].headers["Content-Type"] == "image/png"
 
 
-def test_each_container_gets_as_many_at_a_time_as_configured(tmp_path: Any) -> None:
-    world = World(tmp_path, at_once=2, servers=[server("a"), server("b")])
+async def test_each_container_gets_as_many_at_a_time_as_configured(make: Make) -> None:
+    world = make(at_once=2, servers=[server("a"), server("b")])
 
     async def slow(_: ContainerCall) -> None:
         await world.clock.sleep(10.0)
 
     world.transport.answer = lambda call, timeout_s: slow(call)
-
-    async def scenario() -> None:
-        for number in range(10):
-            await world.accept(b"%d" % number)
-        await until(lambda: world.transport.busy == 4, clock=world.clock)
-        assert dict(world.queue.backlogs())["e"].size == 10
-        await world.settled()
-        assert world.transport.most == 4
-        assert sorted(call.body for call in world.transport.calls) == [
-            b"%d" % number for number in range(10)
-        ]
-
-    world.run(scenario)
+    for number in range(10):
+        await world.accept(b"%d" % number)
+    await until(lambda: world.transport.busy == 4, clock=world.clock)
+    assert dict(world.queue.backlogs())["e"].size == 10
+    await world.settled()
+    assert world.transport.most == 4
+    assert sorted(call.body for call in world.transport.calls) == [
+        b"%d" % number for number in range(10)
+    ]
     assert [one.in_flight for one in world.pool.servers] == [0, 0]
 
 
-def test_requests_wait_while_there_is_no_instance(world: World) -> None:
+async def test_requests_wait_while_there_is_no_instance(world: World) -> None:
     servers, world.pool.servers = world.pool.servers, []
-
-    async def scenario() -> None:
-        await world.accept(b"x")
-        await world.clock.advance(100.0)
-        assert world.transport.calls == []
-        backlog = dict(world.queue.backlogs())["e"]
-        assert (backlog.size, backlog.oldest_s) == (1, 100.0)
-        world.pool.servers = servers
-        await world.settled()
-        assert dict(world.queue.backlogs())["e"].size == 0
-
-    world.run(scenario)
-    (waited,) = world.events.seconds("TimeInBacklog")
+    await world.accept(b"x")
+    await world.clock.advance(100.0)
+    assert world.transport.calls == []
+    backlog = dict(world.queue.backlogs())["e"]
+    assert (backlog.size, backlog.oldest_s) == (1, 100.0)
+    world.pool.servers = servers
+    await world.settled()
+    assert dict(world.queue.backlogs())["e"].size == 0
+    waited = world.meter.asynchronous_value("time_in_backlog_seconds_sum")
     assert waited == pytest.approx(100.0, abs=1.0)
 
 
-def test_a_request_expires_in_the_queue(world: World) -> None:
+async def test_a_request_expires_in_the_queue(world: World) -> None:
     world.pool.servers = []
-
-    async def scenario() -> None:
-        long = await world.accept(b"x", RequestTTLSeconds="600")
-        short = await world.accept(b"x", RequestTTLSeconds="60")
-        await world.clock.advance(61.0)
-        await until(lambda: len(world.store.rows) == 1)
-        assert short.failure_location is not None
-        reason, _ = world.objects.kept[short.failure_location]
-        assert reason == b"ClientError: Request expired after 60 seconds in the queue."
-        assert long.failure_location not in world.objects.kept
-
-    world.run(scenario)
-    assert world.events.count("ExpiredRequests") == 1
-    assert world.events.count("InvocationFailures") == 1
+    long = await world.accept(b"x", RequestTTLSeconds="600")
+    short = await world.accept(b"x", RequestTTLSeconds="60")
+    await world.clock.advance(61.0)
+    await until(lambda: len(world.store.asyncs()) == 1)
+    assert world.reason(short) == (b"ClientError: Request expired after 60 seconds in the queue.")
+    assert long.failure_location not in world.objects.kept
+    assert world.count("expired_requests") == 1
+    assert world.count("invocation_failures") == 1
 
 
-def test_a_models_error_is_written_to_the_failure_path(world: World) -> None:
+async def test_a_models_error_is_written_to_the_failure_path(world: World) -> None:
     world.transport.answer = lambda call, timeout_s: ContainerAnswer(
         status=500, headers={}, body=b"boom"
     )
-
-    async def scenario() -> None:
-        reply = await world.accept(b"x")
-        await world.settled()
-        assert list(world.objects.kept) == [reply.failure_location]
-        assert reply.failure_location is not None
-        reason, kind = world.objects.kept[reply.failure_location]
-        text = 'ClientError: Received server error (500) from primary with message "boom". See http'
-        assert reason.decode().startswith(text)
-        assert kind == "text/plain"
-
-    world.run(scenario)
-    assert world.events.count("InvocationFailures") == 1
-    assert world.events.count("InvocationsProcessed") == 0
+    reply = await world.accept(b"x")
+    await world.settled()
+    assert list(world.objects.kept) == [reply.failure_location]
+    assert reply.failure_location is not None
+    reason, kind = world.objects.kept[reply.failure_location]
+    text = 'ClientError: Received server error (500) from primary with message "boom". See http'
+    assert reason.decode().startswith(text)
+    assert kind == "text/plain"
+    assert world.count("invocation_failures") == 1
+    assert world.count("invocations_processed") == 0
 
 
-def test_what_a_model_said_is_one_short_line_of_the_emulators_log(
+async def test_what_a_model_said_is_one_short_line_of_the_emulators_log(
     world: World, caplog: pytest.LogCaptureFixture
 ) -> None:
     said = b"boom\nWARNING face: another line\n" + b"x" * 60_000
     world.transport.answer = lambda call, timeout_s: ContainerAnswer(
         status=500, headers={}, body=said
     )
-
-    async def scenario() -> None:
-        reply = await world.accept(b"x")
-        await world.settled()
-        assert reply.failure_location is not None
-        reason, _ = world.objects.kept[reply.failure_location]
-        assert said in reason
-
-    world.run(scenario)
+    reply = await world.accept(b"x")
+    await world.settled()
+    assert said in world.reason(reply)
     (line,) = [one.getMessage() for one in caplog.records if "sagemaker logs" in one.getMessage()]
     assert "boom WARNING face: another line" in line
     assert "\n" not in line
@@ -354,55 +298,42 @@ def never(call: ContainerCall, timeout_s: float) -> Any:
     ("answer", "text"),
     [(never, "timed out while waiting"), (dies, "could not get a response from the e endpoint")],
 )
-def test_a_container_that_does_not_answer_is_asked_once(
+async def test_a_container_that_does_not_answer_is_asked_once(
     world: World, answer: Any, text: str
 ) -> None:
     world.transport.answer = answer
-
-    async def scenario() -> None:
-        reply = await world.accept(b"x")
-        await world.settled()
-        assert reply.failure_location is not None
-        assert text in world.objects.kept[reply.failure_location][0].decode()
-        assert len(world.transport.calls) == 1
-
-    world.run(scenario)
+    reply = await world.accept(b"x")
+    await world.settled()
+    assert text in world.reason(reply).decode()
+    assert len(world.transport.calls) == 1
 
 
-def test_what_could_not_be_sent_goes_to_another_container(tmp_path: Any) -> None:
-    world = World(tmp_path, servers=[server("a"), server("b")])
+async def test_what_could_not_be_sent_goes_to_another_container(make: Make) -> None:
+    world = make(servers=[server("a"), server("b")])
 
     def answer(call: ContainerCall, timeout_s: float) -> Any:
         if len(world.transport.calls) == 1:
             raise NotSentError
 
     world.transport.answer = answer
-
-    async def scenario() -> None:
-        reply = await world.accept(b"x")
-        await world.settled()
-        assert reply.output_location in world.objects.kept
-        assert [one.healthy for one in world.pool.servers] == [False, True]
-
-    world.run(scenario)
+    reply = await world.accept(b"x")
+    await world.settled()
+    assert reply.output_location in world.objects.kept
+    assert [one.healthy for one in world.pool.servers] == [False, True]
 
 
-def test_a_missing_input_is_a_failure_that_names_it(world: World) -> None:
-    async def scenario() -> None:
-        reply = await world.accept(InputLocation="s3://box/none")
-        await world.settled()
-        assert reply.failure_location is not None
-        assert b"s3://box/none" in world.objects.kept[reply.failure_location][0]
-        assert world.transport.calls == []
-
-    world.run(scenario)
-    assert world.events.count("RequestDownloadFailures") == 1
+async def test_a_missing_input_is_a_failure_that_names_it(world: World) -> None:
+    reply = await world.accept(InputLocation="s3://box/none")
+    await world.settled()
+    assert b"s3://box/none" in world.reason(reply)
+    assert world.transport.calls == []
+    assert world.count("request_download_failures") == 1
 
 
-def test_large_inputs_are_held_one_at_a_time(
-    tmp_path: Any, monkeypatch: pytest.MonkeyPatch
+async def test_large_inputs_are_held_one_at_a_time(
+    make: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    world = World(tmp_path, at_once=8)
+    world = make(at_once=8)
     world.objects.kept["s3://box/in"] = (b"large", "text/plain")
     monkeypatch.setattr(async_worker, "_LARGE", 4)
 
@@ -410,32 +341,24 @@ def test_large_inputs_are_held_one_at_a_time(
         await world.clock.sleep(10.0)
 
     world.transport.answer = lambda call, timeout_s: slow(call)
-
-    async def scenario() -> None:
-        for _ in range(5):
-            await world.accept(InputLocation="s3://box/in")
-        await world.settled()
-
-    world.run(scenario)
+    for _ in range(5):
+        await world.accept(InputLocation="s3://box/in")
+    await world.settled()
     assert len(world.transport.calls) == 5
     assert world.transport.most == 1
 
 
-def test_an_input_above_1_gb_is_not_even_read(
+async def test_an_input_above_1_gb_is_not_even_read(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert async_worker.PAYLOAD_BYTES == 1024**3
     monkeypatch.setattr(world.objects, "size", lambda uri: 1024**3 + 1)
-
-    async def scenario() -> None:
-        await world.accept(InputLocation="s3://box/in")
-        await world.settled()
-
-    world.run(scenario)
-    assert world.events.count("RequestDownloadFailures") == 1
+    await world.accept(InputLocation="s3://box/in")
+    await world.settled()
+    assert world.count("request_download_failures") == 1
 
 
-def test_a_result_outlives_an_s3_that_is_away_for_a_moment(world: World) -> None:
+async def test_a_result_outlives_an_s3_that_is_away_for_a_moment(world: World) -> None:
     refused: list[str] = []
 
     def refuse(verb: str, uri: str) -> None:
@@ -444,35 +367,26 @@ def test_a_result_outlives_an_s3_that_is_away_for_a_moment(world: World) -> None
             raise ObjectError("Unreachable", "nobody there.")
 
     world.objects.refuse = refuse
-
-    async def scenario() -> None:
-        reply = await world.accept(b"x")
-        await world.settled()
-        assert refused == [reply.output_location] * 3
-        assert world.objects.kept[reply.output_location][0] == b"<x>"
-        assert len(world.transport.calls) == 1
-
-    world.run(scenario)
+    reply = await world.accept(b"x")
+    await world.settled()
+    assert refused == [reply.output_location] * 3
+    assert world.objects.kept[reply.output_location][0] == b"<x>"
+    assert len(world.transport.calls) == 1
 
 
-def test_a_missing_bucket_is_not_waited_for(world: World) -> None:
+async def test_a_missing_bucket_is_not_waited_for(world: World) -> None:
     def refuse(verb: str, uri: str) -> None:
         if uri.startswith("s3://box/out"):
             raise ObjectError("NoSuchBucket", "Create the bucket.")
 
     world.objects.refuse = refuse
-
-    async def scenario() -> None:
-        reply = await world.accept(b"x")
-        await world.settled()
-        assert reply.failure_location is not None
-        assert b"Create the bucket" in world.objects.kept[reply.failure_location][0]
-
-    world.run(scenario)
-    assert world.events.count("ResponseUploadFailures") == 1
+    reply = await world.accept(b"x")
+    await world.settled()
+    assert b"Create the bucket" in world.reason(reply)
+    assert world.count("response_upload_failures") == 1
 
 
-def test_the_server_is_free_while_a_result_is_on_its_way(world: World) -> None:
+async def test_the_server_is_free_while_a_result_is_on_its_way(world: World) -> None:
     away = ["first"]
 
     def refuse(verb: str, uri: str) -> None:
@@ -480,132 +394,104 @@ def test_the_server_is_free_while_a_result_is_on_its_way(world: World) -> None:
             raise ObjectError("Unreachable", "nobody there.")
 
     world.objects.refuse = refuse
-
-    async def scenario() -> None:
-        await world.accept(b"1", Filename="first")
-        await world.accept(b"2", Filename="second")
-        await until(lambda: "s3://box/out/second" in world.objects.kept)
-        assert "s3://box/out/first" not in world.objects.kept
-        away.clear()
-        await world.settled()
-        assert "s3://box/out/first" in world.objects.kept
-
-    world.run(scenario)
+    await world.accept(b"1", Filename="first")
+    await world.accept(b"2", Filename="second")
+    await until(lambda: "s3://box/out/second" in world.objects.kept)
+    assert "s3://box/out/first" not in world.objects.kept
+    away.clear()
+    await world.settled()
+    assert "s3://box/out/first" in world.objects.kept
 
 
 # --- lives and deaths ----------------------------------------------------------------------------
 
 
-def test_a_killed_emulator_loses_no_accepted_request(tmp_path: Any) -> None:
-    before = World(tmp_path)
+async def test_a_killed_emulator_loses_no_accepted_request(make: Make) -> None:
+    before = make()
 
     async def hang(_: ContainerCall) -> None:
         await asyncio.sleep(3600)
 
     before.transport.answer = lambda call, timeout_s: hang(call)
-    replies: list[AcceptedReply] = []
-
-    async def killed() -> None:
-        replies.extend([await before.accept(b"%d" % number) for number in range(3)])
-        await until(lambda: before.transport.busy == 1)
-
-    before.run(killed)  # closing cancels what asks a model, as a kill would
-    assert len(before.store.rows) == 3
+    replies = [await before.accept(b"%d" % number) for number in range(3)]
+    await until(lambda: before.transport.busy == 1)
+    await before.queue.close()  # cancels what asks a model, as a kill would
+    assert len(before.store.asyncs()) == 3
     assert before.pool.servers[0].in_flight == 0
 
-    after = World(tmp_path, store=before.store)
-
-    async def goes_on() -> None:
-        await after.queue.start()
-        await after.settled()
-
-    after.run(goes_on)
+    after = make()
+    await after.queue.start()
+    await after.settled()
     assert {reply.output_location for reply in replies} == set(after.objects.kept)
 
 
-def test_a_result_that_was_in_s3_before_the_kill_is_not_made_again(tmp_path: Any) -> None:
-    world = World(tmp_path)
+async def test_a_result_that_was_in_s3_before_the_kill_is_not_made_again(make: Make) -> None:
+    world = make()
     world.pool.servers, servers = [], world.pool.servers
-
-    async def scenario() -> None:
-        reply = await world.accept(b"x")
-        await world.queue.close()
-        world.objects.kept[reply.output_location] = (b"made before", "")
-        world.pool.servers = servers
-        world.queue = world.made()
-        await world.queue.start()
-        await world.settled()
-        assert world.transport.calls == []
-        assert world.objects.kept[reply.output_location][0] == b"made before"
-
-    world.run(scenario)
-    assert world.events.count("InvocationsProcessed") == 1
+    reply = await world.accept(b"x")
+    await world.queue.close()
+    world.objects.kept[reply.output_location] = (b"made before", "")
+    world.pool.servers = servers
+    world.queue = world.made()
+    await world.queue.start()
+    await world.settled()
+    assert world.transport.calls == []
+    assert world.objects.kept[reply.output_location][0] == b"made before"
+    assert world.count("invocations_processed") == 1
 
 
-def test_closing_waits_for_results_on_their_way(world: World) -> None:
+async def test_closing_waits_for_results_on_their_way(world: World) -> None:
     go_on = threading.Event()
 
     def refuse(verb: str, uri: str) -> None:
         go_on.wait(5)
 
     world.objects.refuse = refuse
-
-    async def scenario() -> None:
-        reply = await world.accept(b"x")
-        await until(lambda: not world.transport.busy and bool(world.transport.calls))
-        asyncio.get_running_loop().call_later(0.05, go_on.set)
-        await world.queue.close()
-        assert reply.output_location in world.objects.kept
-        assert world.store.rows == {}
-
-    world.run(scenario)
+    reply = await world.accept(b"x")
+    await until(lambda: not world.transport.busy and bool(world.transport.calls))
+    asyncio.get_running_loop().call_later(0.05, go_on.set)
+    await world.queue.close()
+    assert reply.output_location in world.objects.kept
+    assert world.store.asyncs() == []
 
 
-def test_with_an_endpoint_goes_its_queue(world: World, caplog: pytest.LogCaptureFixture) -> None:
+async def test_with_an_endpoint_goes_its_queue(
+    world: World, caplog: pytest.LogCaptureFixture
+) -> None:
     world.pool.servers = []
-
-    async def scenario() -> None:
-        await world.accept(b"x")
-        world.fleet.lives.clear()
-        world.store.lives.clear()
-        await world.settled()
-
-    world.run(scenario)
+    await world.accept(b"x")
+    world.fleet.lives.clear()
+    world.store.delete_endpoint("e")
+    await world.settled()
     assert "Endpoint e was deleted" in caplog.text
     assert world.objects.kept == {}
 
 
-def test_an_endpoint_made_anew_does_not_inherit_the_queue(world: World) -> None:
+async def test_an_endpoint_made_anew_does_not_inherit_the_queue(world: World) -> None:
     servers, world.pool.servers = world.pool.servers, []
-
-    async def scenario() -> None:
-        await world.accept(b"old")
-        world.store.add_endpoint_named("e", created_at=world.clock.time() + 1)
-        world.pool.servers = servers
-        await world.clock.advance(2.0)
-        await world.accept(b"new")
-        await world.settled()
-        assert [call.body for call in world.transport.calls] == [b"new"]
-
-    world.run(scenario)
+    await world.accept(b"old")
+    world.store.delete_endpoint("e")
+    add_endpoint(world.store, "e", created_at=world.clock.time() + 1)
+    world.pool.servers = servers
+    await world.clock.advance(2.0)
+    await world.accept(b"new")
+    await world.settled()
+    assert [call.body for call in world.transport.calls] == [b"new"]
 
 
 @pytest.mark.parametrize("fails", [False, True])
-def test_notifications_go_to_the_log(
-    tmp_path: Any, caplog: pytest.LogCaptureFixture, *, fails: bool
+async def test_notifications_go_to_the_log(
+    make: Make, caplog: pytest.LogCaptureFixture, *, fails: bool
 ) -> None:
     topics = {"SuccessTopic": "arn:ok", "ErrorTopic": "arn:bad"}
     output = {"S3OutputPath": "s3://box/out", "NotificationConfig": topics}
-    world = World(tmp_path, output=output)
+    world = make(output=output)
     if fails:
         world.transport.answer = dies
 
-    async def scenario() -> None:
+    with caplog.at_level(logging.INFO):
         await world.accept(b"x", Content_Type="text/csv", Inference_Id="i")
         await world.settled()
-
-    with caplog.at_level(logging.INFO):
-        world.run(scenario)
     (said,) = [text for one in caplog.records if "SNS" in (text := one.getMessage())]
     assert said.startswith(f"SNS is not emulated. To arn:{'bad' if fails else 'ok'} would go: ")
     message = json.loads(said.partition("would go: ")[2])
@@ -626,23 +512,19 @@ def s3() -> Iterator[str]:
     mock.stop()
 
 
-def test_all_of_it_with_an_s3_that_is_not_a_stand_in(world: World, s3: str) -> None:
+async def test_all_of_it_with_an_s3_that_is_not_a_stand_in(world: World, s3: str) -> None:
     keys = {"aws_access_key_id": "test", "aws_secret_access_key": "test"}
     client = boto3.client("s3", endpoint_url=s3, region_name="us-east-1", **keys)
     client.create_bucket(Bucket="box")
     client.put_object(Bucket="box", Key="in", Body=b"1,2", ContentType="text/csv")
     world.queue = world.made(S3Objects(endpoint_url=s3))
+    good = await world.accept(InputLocation="s3://box/in")
+    bad = await world.accept(InputLocation="s3://box/none")
+    await world.settled()
 
-    async def scenario() -> None:
-        good = await world.accept(InputLocation="s3://box/in")
-        bad = await world.accept(InputLocation="s3://box/none")
-        await world.settled()
+    def read(uri: str | None) -> bytes:
+        key = str(uri).removeprefix("s3://box/")
+        return bytes(client.get_object(Bucket="box", Key=key)["Body"].read())
 
-        def read(uri: str | None) -> bytes:
-            key = str(uri).removeprefix("s3://box/")
-            return bytes(client.get_object(Bucket="box", Key=key)["Body"].read())
-
-        assert read(good.output_location) == b"<1,2>"
-        assert b"NoSuchKey" in read(bad.failure_location)
-
-    world.run(scenario)
+    assert read(good.output_location) == b"<1,2>"
+    assert b"NoSuchKey" in read(bad.failure_location)

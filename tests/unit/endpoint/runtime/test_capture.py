@@ -6,7 +6,8 @@ import json
 import logging
 import random
 import threading
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
@@ -18,6 +19,8 @@ from lab.endpoint.s3 import ObjectError
 from lab.endpoint.transport import ContainerAnswer, ContainerCall
 from tests.unit.endpoint.manualclock import ManualClock
 from tests.unit.endpoint.standins import FakeObjects, live, until
+
+pytestmark = pytest.mark.anyio
 
 AT = 1_645_032_349.312  # 2022-02-16T17:25:49.312Z
 HOUR = "s3://box/captured/e/v/2022/02/16/17/"
@@ -59,45 +62,36 @@ def put(
     )
 
 
-def during(
-    scenario: Callable[[S3Capture, ManualClock], Awaitable[None]],
-    objects: FakeObjects,
-    **over: Any,
-) -> S3Capture:
-    """Run with a capture that is started before and closed after."""
-    clock = ManualClock()
+@asynccontextmanager
+async def capturing(
+    objects: FakeObjects, clock: ManualClock | None = None, **over: Any
+) -> AsyncIterator[S3Capture]:
+    """A capture that is started before and closed after."""
+    clock = clock or ManualClock()
     capture = S3Capture(objects=objects, clock=clock, rng=random.Random(1), **over)
-
-    async def run() -> None:
-        await capture.start()
-        await scenario(capture, clock)
-        closing = asyncio.ensure_future(capture.close())
-        while not closing.done():
-            await clock.advance(0.5)
-            await asyncio.sleep(0.001)
-        await closing
-
-    asyncio.run(run())
-    return capture
+    await capture.start()
+    yield capture
+    closing = asyncio.ensure_future(capture.close())
+    while not closing.done():
+        await clock.advance(0.5)
+        await asyncio.sleep(0.001)
+    await closing
 
 
-def captured(
+async def captured(
     endpoint: LiveEndpoint, objects: FakeObjects | None = None, **over: Any
 ) -> list[dict[str, Any]]:
     """The lines that one request leaves."""
     objects = objects or FakeObjects()
-
-    async def one(capture: S3Capture, _: ManualClock) -> None:
+    async with capturing(objects) as capture:
         put(capture, endpoint, **over)
-
-    during(one, objects)
     return [
         json.loads(line) for data, _ in objects.kept.values() for line in data.decode().splitlines()
     ]
 
 
-def test_a_line_is_as_the_guide_shows_it() -> None:
-    (line,) = captured(live(capture=config()), inference_id="my-id")
+async def test_a_line_is_as_the_guide_shows_it() -> None:
+    (line,) = await captured(live(capture=config()), inference_id="my-id")
     event = line["eventMetadata"].pop("eventId")
     assert len(event) == 36
     assert line == {
@@ -120,14 +114,12 @@ def test_a_line_is_as_the_guide_shows_it() -> None:
     }
 
 
-def test_files_are_sorted_by_endpoint_variant_and_hour() -> None:
+async def test_files_are_sorted_by_endpoint_variant_and_hour() -> None:
     objects = FakeObjects()
 
-    async def three(capture: S3Capture, _: ManualClock) -> None:
+    async with capturing(objects) as capture:
         for at in (AT, AT + 1, AT + 3600):
             put(capture, live(capture=config()), at=at)
-
-    during(three, objects)
     lines = {uri: data.decode().count("\n") for uri, (data, _) in objects.kept.items()}
     assert len(lines) == 2
     first, second = sorted(lines)
@@ -148,8 +140,10 @@ def test_files_are_sorted_by_endpoint_variant_and_hour() -> None:
         ("application/json", b"\xff\xfe", "BASE64"),
     ],
 )
-def test_only_listed_content_types_are_kept_as_text(kind: str, body: bytes, encoding: str) -> None:
-    (line,) = captured(live(capture=config()), kind=kind, body=body)
+async def test_only_listed_content_types_are_kept_as_text(
+    kind: str, body: bytes, encoding: str
+) -> None:
+    (line,) = await captured(live(capture=config()), kind=kind, body=body)
     side = line["captureData"]["endpointInput"]
     assert side["encoding"] == encoding
     kept = side["data"]
@@ -157,8 +151,8 @@ def test_only_listed_content_types_are_kept_as_text(kind: str, body: bytes, enco
     assert side.get("observedContentType", "") == kind
 
 
-def test_without_listed_content_types_all_is_base64() -> None:
-    (line,) = captured(live(capture=config(CaptureContentTypeHeader=None)))
+async def test_without_listed_content_types_all_is_base64() -> None:
+    (line,) = await captured(live(capture=config(CaptureContentTypeHeader=None)))
     assert line["captureData"]["endpointInput"]["encoding"] == "BASE64"
 
 
@@ -170,58 +164,50 @@ def test_without_listed_content_types_all_is_base64() -> None:
         (["InputAndOutput"], {"endpointInput", "endpointOutput"}),
     ],
 )
-def test_only_the_sides_asked_for_are_kept(modes: list[str], sides: set[str]) -> None:
+async def test_only_the_sides_asked_for_are_kept(modes: list[str], sides: set[str]) -> None:
     options = [{"CaptureMode": mode} for mode in modes]
-    (line,) = captured(live(capture=config(CaptureOptions=options)))
+    (line,) = await captured(live(capture=config(CaptureOptions=options)))
     assert set(line["captureData"]) == sides
 
 
 @pytest.mark.parametrize(
     "off", [None, config(EnableCapture=False), config(InitialSamplingPercentage=0)]
 )
-def test_nothing_is_kept_when_capture_is_off(off: Mapping[str, Any] | None) -> None:
-    assert captured(live(capture=off)) == []
+async def test_nothing_is_kept_when_capture_is_off(off: Mapping[str, Any] | None) -> None:
+    assert await captured(live(capture=off)) == []
 
 
-def test_a_sample_is_a_share() -> None:
+async def test_a_sample_is_a_share() -> None:
     objects = FakeObjects()
 
-    async def many(capture: S3Capture, _: ManualClock) -> None:
-        for _n in range(1000):
+    async with capturing(objects) as capture:
+        for _ in range(1000):
             put(capture, live(capture=config(InitialSamplingPercentage=20)))
-
-    during(many, objects)
     count = sum(data.count(b"\n") for data, _ in objects.kept.values())
     assert 150 < count < 250
 
 
-def test_a_file_is_written_when_its_time_has_come() -> None:
-    objects = FakeObjects()
-
-    async def wait(capture: S3Capture, clock: ManualClock) -> None:
+async def test_a_file_is_written_when_its_time_has_come() -> None:
+    objects, clock = FakeObjects(), ManualClock()
+    async with capturing(objects, clock) as capture:
         put(capture, live(capture=config()))
         await clock.advance(59.0)
         await asyncio.sleep(0.01)
         assert objects.kept == {}
         await clock.advance(2.0)
         await until(lambda: len(objects.kept) == 1)
-
-    during(wait, objects)
     assert len(objects.kept) == 1
 
 
-def test_a_file_is_written_when_it_is_large_enough() -> None:
+async def test_a_file_is_written_when_it_is_large_enough() -> None:
     objects = FakeObjects()
-
-    async def fill(capture: S3Capture, _: ManualClock) -> None:
-        for _n in range(3):
+    async with capturing(objects, flush_bytes=4000) as capture:
+        for _ in range(3):
             put(capture, live(capture=config()), body=b"x" * 1000)
         await until(lambda: len(objects.kept) == 1)
 
-    during(fill, objects, flush_bytes=4000)
 
-
-def test_an_s3_that_hangs_costs_no_more_memory_than_allowed(
+async def test_an_s3_that_hangs_costs_no_more_memory_than_allowed(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     go_on = threading.Event()
@@ -230,22 +216,20 @@ def test_an_s3_that_hangs_costs_no_more_memory_than_allowed(
         go_on.wait(5)
 
     objects = FakeObjects(refuse=hang)
-
-    async def flood(capture: S3Capture, _: ManualClock) -> None:
-        for _n in range(100):
+    async with capturing(objects, flush_bytes=3000, held_bytes=15_300) as capture:
+        for _ in range(100):
             put(capture, live(capture=config()), body=b"x" * 1000)
         assert capture.dropped == 90
         go_on.set()
-
-    with caplog.at_level(logging.WARNING):
-        during(flood, objects, flush_bytes=3000, held_bytes=15_300)
     assert sum(data.count(b"\n") for data, _ in objects.kept.values()) == 10
     warnings = [record.getMessage() for record in caplog.records]
     assert len(warnings) == 2, "at the first and at the tenth"
     assert "too much waits to be written" in warnings[0]
 
 
-def test_a_failed_write_is_tried_again_and_then_given_up(caplog: pytest.LogCaptureFixture) -> None:
+async def test_a_failed_write_is_tried_again_and_then_given_up(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     tries: list[str] = []
 
     def refuse(verb: str, uri: str) -> None:
@@ -254,15 +238,17 @@ def test_a_failed_write_is_tried_again_and_then_given_up(caplog: pytest.LogCaptu
             raise ObjectError("NoSuchBucket", "no bucket")
 
     objects = FakeObjects(refuse=refuse)
-    assert len(captured(live(capture=config()), objects)) == 1
+    assert len(await captured(live(capture=config()), objects)) == 1
     assert len(tries) == 3
     with caplog.at_level(logging.WARNING):
-        assert len(captured(live("e2", capture=config()), objects)) == 1, "the one from before"
+        assert len(await captured(live("e2", capture=config()), objects)) == 1, (
+            "the one from before"
+        )
     assert len(tries) == 6
     assert "could not be written: no bucket" in caplog.text
 
 
-def test_closing_does_not_wait_for_an_s3_that_hangs(
+async def test_closing_does_not_wait_for_an_s3_that_hangs(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     go_on = threading.Event()
@@ -271,16 +257,15 @@ def test_closing_does_not_wait_for_an_s3_that_hangs(
         go_on.wait(5)
 
     monkeypatch.setattr(module, "_CLOSE_S", 0.05)
-
-    async def one(capture: S3Capture, _: ManualClock) -> None:
+    async with capturing(FakeObjects(refuse=hang)) as capture:
         put(capture, live(capture=config()))
-
-    capture = during(one, FakeObjects(refuse=hang))
     go_on.set()
     assert capture.dropped == 1
     assert "S3 was too slow" in caplog.text
 
 
-def test_a_broken_configuration_never_fails_a_request(caplog: pytest.LogCaptureFixture) -> None:
-    assert captured(live(capture={"DestinationS3Uri": "s3://box"})) == []
+async def test_a_broken_configuration_never_fails_a_request(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    assert await captured(live(capture={"DestinationS3Uri": "s3://box"})) == []
     assert "Data capture of e failed" in caplog.text

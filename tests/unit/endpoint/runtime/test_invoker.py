@@ -1,7 +1,10 @@
 import asyncio
+import base64
+import json
 import random
-from collections.abc import AsyncIterator
-from typing import TYPE_CHECKING, Any, cast
+from collections.abc import AsyncIterator, Callable, Mapping
+from functools import partial
+from typing import Any
 
 import pytest
 
@@ -9,24 +12,37 @@ from lab.endpoint.live import LaunchFailed, LiveVariant, NotReady, Setup, Thrott
 from lab.endpoint.protocol.errors import ApiError
 from lab.endpoint.records import EndpointKind
 from lab.endpoint.runtime.streaming import frames
+from lab.endpoint.store import SqliteStore
 from lab.endpoint.transport import ContainerAnswer, NotSentError, TransportError
 from tests.unit.endpoint.protocol.test_eventstream import parsed
-from tests.unit.endpoint.scene import OK, Scene, ScriptedPool, request, run
+from tests.unit.endpoint.scene import Scene, request
+from tests.unit.endpoint.standins import OK, FakePool, plan, server
 
-if TYPE_CHECKING:
-    from lab.endpoint.runtime.streaming import StreamReply
+pytestmark = pytest.mark.anyio
+
+Make = Callable[..., Scene]
+
+
+@pytest.fixture
+def make(store: SqliteStore) -> Make:
+    return partial(Scene, store)
+
+
+@pytest.fixture
+def scene(make: Make) -> Scene:
+    return make()
 
 
 def as_headers(name: str, value: str) -> dict[str, Any]:
     return {name: value}
 
 
-def refused(
+async def refused(
     scene: Scene, body: bytes = b"body", *, stream: bool = False, **headers: Any
 ) -> ApiError:
     call = scene.invoker.stream if stream else scene.invoker.invoke
     with pytest.raises(ApiError) as error:
-        run(lambda: call(request(body, **headers)))
+        await call(request(body, **headers))
     assert scene.pool.in_flight == 0
     return error.value
 
@@ -34,24 +50,21 @@ def refused(
 # --- what goes in and comes out ----------------------------------------------------------------
 
 
-def test_only_the_documented_headers_reach_the_container() -> None:
-    scene = Scene()
-    run(
-        lambda: scene.invoker.invoke(
-            request(
-                content_type="image/png",
-                accept="text/csv",
-                x_amzn_sagemaker_custom_attributes="trace=1",
-                x_amzn_sagemaker_inference_id="i1",
-                x_amzn_sagemaker_session_id="NEW_SESSION",
-                x_amzn_sagemaker_target_variant="AllTraffic",
-                authorization="AWS4-HMAC-SHA256 secret",
-                user_agent="Boto3",
-                x_forwarded_for="1.2.3.4",
-            )
+async def test_only_the_documented_headers_reach_the_container(scene: Scene) -> None:
+    await scene.invoker.invoke(
+        request(
+            content_type="image/png",
+            accept="text/csv",
+            x_amzn_sagemaker_custom_attributes="trace=1",
+            x_amzn_sagemaker_inference_id="i1",
+            x_amzn_sagemaker_session_id="NEW_SESSION",
+            x_amzn_sagemaker_target_variant="v",
+            authorization="AWS4-HMAC-SHA256 secret",
+            user_agent="Boto3",
+            x_forwarded_for="1.2.3.4",
         )
     )
-    ((_, call, timeout_s),) = scene.transport.calls
+    (call,) = scene.transport.calls
     assert call.body == b"body"
     assert call.headers == {
         "Content-Type": "image/png",
@@ -60,11 +73,11 @@ def test_only_the_documented_headers_reach_the_container() -> None:
         "X-Amzn-SageMaker-Inference-Id": "i1",
         "X-Amzn-SageMaker-Session-Id": "NEW_SESSION",
     }
-    assert timeout_s == 60
+    assert scene.transport.timeouts == [60]
 
 
-def test_only_the_documented_headers_come_back_and_the_variant_is_named() -> None:
-    scene = Scene(
+async def test_only_the_documented_headers_come_back_and_the_variant_is_named(make: Make) -> None:
+    scene = make(
         ContainerAnswer(
             status=201,
             headers={
@@ -78,60 +91,59 @@ def test_only_the_documented_headers_come_back_and_the_variant_is_named() -> Non
             body=b"1,2",
         )
     )
-    reply = run(lambda: scene.invoker.invoke(request()))
+    reply = await scene.invoker.invoke(request())
     assert reply.body == b"1,2"
     assert reply.headers == {
         "Content-Type": "text/csv",
         "X-Amzn-SageMaker-Custom-Attributes": "seen",
         "X-Amzn-SageMaker-New-Session-Id": "s; Expires=2027-01-01T00:00:00Z",
         "X-Amzn-SageMaker-Closed-Session-Id": "t",
-        "x-Amzn-Invoked-Production-Variant": "AllTraffic",
+        "x-Amzn-Invoked-Production-Variant": "v",
     }
 
 
-def test_a_streamed_request_takes_accept_from_the_services_own_header() -> None:
-    scene = Scene()
-    streamed(scene, accept="*/*", x_amzn_sagemaker_accept="text/csv", content_type="a/b")
-    assert scene.transport.calls[0][1].headers == {"Accept": "text/csv", "Content-Type": "a/b"}
-    assert scene.transport.calls[0][2] == 480
+async def test_a_streamed_request_takes_accept_from_the_services_own_header(scene: Scene) -> None:
+    await streamed(scene, accept="*/*", x_amzn_sagemaker_accept="text/csv", content_type="a/b")
+    assert scene.transport.calls[0].headers == {"Accept": "text/csv", "Content-Type": "a/b"}
+    assert scene.transport.timeouts == [480]
 
 
 # --- what is refused before a container sees it ------------------------------------------------
 
 
-def test_an_unknown_endpoint_is_not_found_in_the_account() -> None:
-    error = refused(Scene(), endpoint="other")
+async def test_an_unknown_endpoint_is_not_found_in_the_account(scene: Scene) -> None:
+    error = await refused(scene, endpoint="other")
     assert (error.code, error.status) == ("ValidationError", 400)
     assert error.message == "Endpoint other of account 000000000000 not found."
 
 
-def test_names_are_exact() -> None:
-    assert "not found" in str(refused(Scene(), endpoint="Eye"))
+async def test_names_are_exact(scene: Scene) -> None:
+    assert "not found" in str(await refused(scene, endpoint="Eye"))
 
 
-def test_a_serverless_endpoint_that_is_being_created_is_not_ready() -> None:
+async def test_a_serverless_endpoint_that_is_being_created_is_not_ready(scene: Scene) -> None:
     # Its configuration may be deleted by now: the endpoint has its own of what it was made of.
-    scene = Scene()
     scene.creating(serverless=True)
-    error = refused(scene)
+    error = await refused(scene)
     assert (error.code, error.status) == ("ModelNotReadyException", 429)
 
 
-def test_a_real_time_endpoint_that_is_being_created_is_not_found() -> None:
-    scene = Scene()
+async def test_a_real_time_endpoint_that_is_being_created_is_not_found(scene: Scene) -> None:
     scene.creating(serverless=False)
-    assert refused(scene).code == "ValidationError"
+    assert (await refused(scene)).code == "ValidationError"
 
 
-def test_an_asynchronous_endpoint_takes_no_other_calls() -> None:
-    error = refused(Scene(kind=EndpointKind.ASYNC))
+async def test_an_asynchronous_endpoint_takes_no_other_calls(make: Make) -> None:
+    error = await refused(make(kind=EndpointKind.ASYNC))
     assert error.code == "ValidationError"
     assert "InvokeEndpointAsync" in str(error)
 
 
 @pytest.mark.parametrize("name", ["-eye", "e" * 64, "e_e", "ä", ""])
-def test_a_name_that_the_model_does_not_allow_is_refused_as_aws_words_it(name: str) -> None:
-    error = refused(Scene(), endpoint=name)
+async def test_a_name_that_the_model_does_not_allow_is_refused_as_aws_words_it(
+    scene: Scene, name: str
+) -> None:
+    error = await refused(scene, endpoint=name)
     assert error.code == "ValidationError"
     assert "detected: Value '" in str(error)
     assert "at 'endpointName' failed to satisfy constraint: Member must" in str(error)
@@ -148,10 +160,14 @@ def test_a_name_that_the_model_does_not_allow_is_refused_as_aws_words_it(name: s
         ("x_amzn_sagemaker_session_id", "a b", "sessionId"),
     ],
 )
-def test_headers_are_held_to_the_services_model(header: str, value: str, member: str) -> None:
-    error = refused(Scene(), **as_headers(header, value))
+async def test_headers_are_held_to_the_services_model(
+    scene: Scene, header: str, value: str, member: str
+) -> None:
+    error = await refused(scene, **as_headers(header, value))
     assert error.code == "ValidationError"
     assert f"at '{member}' failed to satisfy constraint" in str(error)
+    # What a client calls a secret is not repeated.
+    assert (value in str(error).partition(" at ")[0]) is (member != "customAttributes")
 
 
 @pytest.mark.parametrize(
@@ -163,20 +179,20 @@ def test_headers_are_held_to_the_services_model(header: str, value: str, member:
         "x_amzn_sagemaker_enable_explanations",
     ],
 )
-def test_headers_of_other_kinds_of_endpoint_are_refused(header: str) -> None:
-    assert refused(Scene(), **as_headers(header, "x")).code == "ValidationError"
+async def test_headers_of_other_kinds_of_endpoint_are_refused(scene: Scene, header: str) -> None:
+    assert (await refused(scene, **as_headers(header, "x"))).code == "ValidationError"
 
 
-def test_a_serverless_request_beyond_4_mb_has_an_oversize_body() -> None:
-    scene = Scene(kind=EndpointKind.SERVERLESS)
-    run(lambda: scene.invoker.invoke(request(bytes(4 * 1024 * 1024))))
-    error = refused(scene, bytes(4 * 1024 * 1024 + 1))
+async def test_a_serverless_request_beyond_4_mb_has_an_oversize_body(make: Make) -> None:
+    scene = make(kind=EndpointKind.SERVERLESS)
+    await scene.invoker.invoke(request(bytes(4 * 1024 * 1024)))
+    error = await refused(scene, bytes(4 * 1024 * 1024 + 1))
     assert error.code == "ValidationError"
     assert error.message == "Request r-1 has oversize body."
 
 
-def test_a_real_time_request_beyond_the_configured_limit_is_a_bare_413() -> None:
-    error = refused(Scene(), bytes(25 * 1024 * 1024 + 1))
+async def test_a_real_time_request_beyond_the_configured_limit_is_a_bare_413(scene: Scene) -> None:
+    error = await refused(scene, bytes(25 * 1024 * 1024 + 1))
     assert (error.code, error.status) == ("413", 413)
     assert error.message == "HTTP content length exceeded 26214400 bytes."
 
@@ -185,8 +201,10 @@ def test_a_real_time_request_beyond_the_configured_limit_is_a_bare_413() -> None
 
 
 @pytest.mark.parametrize(("status", "side"), [(400, "client"), (503, "server"), (302, "server")])
-def test_anything_but_success_is_a_model_error_with_what_it_said(status: int, side: str) -> None:
-    error = refused(Scene(ContainerAnswer(status=status, headers={}, body=b"no such thing")))
+async def test_anything_but_success_is_a_model_error_with_what_it_said(
+    make: Make, status: int, side: str
+) -> None:
+    error = await refused(make(ContainerAnswer(status=status, headers={}, body=b"no such thing")))
     assert (error.code, error.status) == ("ModelError", 424)
     assert str(error.message).startswith(
         f'Received {side} error ({status}) from primary with message "no such thing". See '
@@ -197,198 +215,184 @@ def test_anything_but_success_is_a_model_error_with_what_it_said(status: int, si
         "OriginalStatusCode": status,
         "OriginalMessage": "no such thing",
         "LogStreamArn": "arn:aws:logs:us-east-1:000000000000:log-group:"
-        "/aws/sagemaker/Endpoints/eye:log-stream:AllTraffic/i-1",
+        "/aws/sagemaker/Endpoints/eye:log-stream:v/i-1",
     }
 
 
-def test_no_answer_in_time_is_a_model_error_of_status_0() -> None:
-    scene = Scene(TimeoutError())
-    error = refused(scene)
+async def test_no_answer_in_time_is_a_model_error_of_status_0(make: Make) -> None:
+    scene = make(TimeoutError())
+    error = await refused(scene)
     assert error.fields["OriginalStatusCode"] == 0
     assert "Your invocation timed out while waiting for a response from container primary" in str(
         error
     )
-    assert scene.counted.invocations[0]["model_status"] is None
+    assert scene.counted("invocation_model_errors_total") == 1
     assert scene.pool.servers[0].tainted
 
 
-def test_a_broken_connection_is_a_model_error_and_the_request_is_not_sent_again() -> None:
-    scene = Scene(TransportError("gone"), OK)
-    error = refused(scene)
+async def test_a_broken_connection_is_a_model_error_and_the_request_is_not_sent_again(
+    make: Make,
+) -> None:
+    scene = make(TransportError("gone"), OK)
+    error = await refused(scene)
     assert error.fields["OriginalStatusCode"] == 0
     assert "could not get a response from the eye endpoint" in str(error)
     assert len(scene.transport.calls) == 1
 
 
-def test_a_request_that_was_never_taken_goes_to_another_server() -> None:
-    scene = Scene(NotSentError("refused"), OK)
+async def test_a_request_that_was_never_taken_goes_to_another_server(make: Make) -> None:
+    scene = make(NotSentError("refused"), OK)
 
-    async def story() -> bytes:
-        asked = asyncio.create_task(scene.invoker.invoke(request()))
-        await scene.clock.advance(1)
-        return (await asked).body
-
-    assert run(story) == b"{}"
-    assert [address for address, _, _ in scene.transport.calls] == [
-        ("127.0.0.1", 8001),
-        ("127.0.0.1", 8002),
-    ]
+    asked = asyncio.create_task(scene.invoker.invoke(request()))
+    await scene.clock.advance(1)
+    assert (await asked).body == b"{}"
+    assert scene.transport.addresses == [("127.0.0.1", 8001), ("127.0.0.1", 8002)]
     assert scene.pool.in_flight == 0
 
 
-def test_servers_that_take_nothing_are_tried_for_60_s() -> None:
-    scene = Scene(NotSentError("refused"))
-
-    async def story() -> None:
-        asked = asyncio.create_task(scene.invoker.invoke(request()))
-        await scene.clock.advance(59)
-        assert not asked.done()
-        await scene.clock.advance(2)
-        with pytest.raises(ApiError, match="could not get a response"):
-            await asked
-
-    run(story)
+async def test_servers_that_take_nothing_are_tried_for_60_s(make: Make) -> None:
+    scene = make(NotSentError("refused"))
+    asked = asyncio.create_task(scene.invoker.invoke(request()))
+    await scene.clock.advance(59)
+    assert not asked.done()
+    await scene.clock.advance(2)
+    with pytest.raises(ApiError, match="could not get a response"):
+        await asked
     assert scene.pool.in_flight == 0
 
 
-def test_an_answer_beyond_the_limit_is_a_model_error() -> None:
-    scene = Scene(
+async def test_an_answer_beyond_the_limit_is_a_model_error(make: Make) -> None:
+    scene = make(
         ContainerAnswer(status=200, headers={}, body=bytes(5 << 20)), kind=EndpointKind.SERVERLESS
     )
-    assert refused(scene).code == "ModelError"
+    assert (await refused(scene)).code == "ModelError"
 
 
 # --- waiting for a server ----------------------------------------------------------------------
 
 
-def test_above_max_concurrency_the_client_is_throttled_with_a_null_message() -> None:
-    scene = Scene(kind=EndpointKind.SERVERLESS)
+async def test_above_max_concurrency_the_client_is_throttled_with_a_null_message(
+    make: Make,
+) -> None:
+    scene = make(kind=EndpointKind.SERVERLESS)
     scene.pool.now = [Throttled()]
-    error = refused(scene)
+    error = await refused(scene)
     assert (error.code, error.status, error.message) == ("ThrottlingException", 400, None)
-    assert scene.counted.throttles == [("eye", "AllTraffic")]
-    assert scene.counted.invocations == []
+    assert scene.counted("throttled_invocations_total") == 1
+    assert scene.counted("invocations_total") == 0
 
 
-def test_a_cold_start_is_waited_for_and_counted_as_setup() -> None:
-    scene = Scene(kind=EndpointKind.SERVERLESS)
+async def test_a_cold_start_is_waited_for_and_counted_as_setup(make: Make) -> None:
+    scene = make(kind=EndpointKind.SERVERLESS)
     scene.pool.now = [None]
     scene.pool.setup = Setup(total_s=3.0, phases_s={})
-    run(lambda: scene.invoker.invoke(request()))
-    assert scene.counted.invocations[0]["setup"] == scene.pool.setup
+    await scene.invoker.invoke(request())
+    assert scene.counted("cold_starts_total") == 1
+    assert scene.counted("model_setup_time_seconds_sum") == 3.0
 
 
-def test_a_cold_start_that_fails_is_a_model_error_with_the_cause() -> None:
-    scene = Scene(kind=EndpointKind.SERVERLESS)
+async def test_a_cold_start_that_fails_is_a_model_error_with_the_cause(make: Make) -> None:
+    scene = make(kind=EndpointKind.SERVERLESS)
     scene.pool.now = [None]
     scene.pool.late = LaunchFailed("exit code 3: no such model")
-    error = refused(scene)
+    error = await refused(scene)
     assert error.code == "ModelError"
     assert error.fields["OriginalMessage"] == "exit code 3: no such model"
 
 
-def test_a_real_time_request_waits_60_s_for_a_server_and_no_longer() -> None:
-    scene = Scene()
+async def test_a_real_time_request_waits_60_s_for_a_server_and_no_longer(scene: Scene) -> None:
     scene.pool.now = [None]
     scene.pool.never = True
-
-    async def story() -> None:
-        asked = asyncio.create_task(scene.invoker.invoke(request()))
-        await scene.clock.advance(59.9)
-        assert not asked.done()
-        await scene.clock.advance(0.2)
-        with pytest.raises(ApiError, match="could not get a response"):
-            await asked
-
-    run(story)
+    asked = asyncio.create_task(scene.invoker.invoke(request()))
+    await scene.clock.advance(59.9)
+    assert not asked.done()
+    await scene.clock.advance(0.2)
+    with pytest.raises(ApiError, match="could not get a response"):
+        await asked
 
 
-def test_a_serverless_variant_without_servers_is_not_ready() -> None:
-    scene = Scene(kind=EndpointKind.SERVERLESS)
+async def test_a_serverless_variant_without_servers_is_not_ready(make: Make) -> None:
+    scene = make(kind=EndpointKind.SERVERLESS)
     scene.pool.now = [None]
     scene.pool.late = NotReady()
-    assert refused(scene).code == "ModelNotReadyException"
+    assert (await refused(scene)).code == "ModelNotReadyException"
 
 
-def test_a_request_that_is_cancelled_while_it_waits_leaves_no_lease() -> None:
-    scene = Scene()
+async def test_a_request_that_is_cancelled_while_it_waits_leaves_no_lease(scene: Scene) -> None:
     scene.pool.now = [None]
     scene.pool.never = True
-
-    async def story() -> None:
-        asked = asyncio.create_task(scene.invoker.invoke(request()))
-        await asyncio.sleep(0)
-        await asyncio.sleep(0)
-        asked.cancel()
-        with pytest.raises(asyncio.CancelledError):
-            await asked
-
-    run(story)
+    asked = asyncio.create_task(scene.invoker.invoke(request()))
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    asked.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await asked
     assert scene.pool.in_flight == 0
 
 
 # --- shadows and capture -----------------------------------------------------------------------
 
 
-def test_a_shadow_gets_a_copy_and_its_answer_is_dropped() -> None:
-    scene = Scene(OK, ContainerAnswer(status=500, headers={}, body=b"shadow"))
-    assert scene.live is not None
-    shadow = ScriptedPool("shadow")
+async def test_a_shadow_gets_a_copy_and_its_answer_is_dropped(make: Make) -> None:
+    scene = make(OK, ContainerAnswer(status=500, headers={}, body=b"shadow"))
+    shadow = FakePool(plan=plan(name="shadow"), servers=[server("s")])
     scene.live.shadows = [LiveVariant(name="shadow", pool=shadow, weight=1.0)]
-
-    async def story() -> bytes:
-        reply = await scene.invoker.invoke(request())
-        for _ in range(10):
-            await asyncio.sleep(0)
-        return bytes(reply.body)
-
+    reply = await scene.invoker.invoke(request())
+    for _ in range(10):
+        await asyncio.sleep(0)
     # The copy may be sent first or second; the client gets a success or a ModelError by the
     # script's order, so let the shadow's own pool say that it was asked.
-    assert run(story) == b"{}"
-    assert (shadow.leased, shadow.released) == (1, 1)
-    assert {one["variant"] for one in scene.counted.invocations} == {"AllTraffic", "shadow"}
+    assert reply.body == b"{}"
+    assert (shadow.leased, shadow.in_flight) == (1, 0)
+    assert scene.counted("invocations_total") == scene.counted("invocations_total", "shadow") == 1
 
 
-def test_what_the_model_answered_is_captured_where_it_is_configured() -> None:
-    scene = Scene(capture={"EnableCapture": True})
-    run(lambda: scene.invoker.invoke(request(x_amzn_sagemaker_inference_id="i7")))
-    (captured,) = scene.counted.captured
-    assert captured["inference_id"] == "i7"
-    assert captured["request"].body == b"body"
-    assert captured["answer"] is OK
+async def test_what_the_model_answered_is_captured_where_it_is_configured(make: Make) -> None:
+    scene = make(
+        capture={
+            "InitialSamplingPercentage": 100,
+            "CaptureOptions": [{"CaptureMode": "InputAndOutput"}],
+            "DestinationS3Uri": "s3://box",
+        }
+    )
+    await scene.invoker.invoke(request(x_amzn_sagemaker_inference_id="i7"))
+    await scene.capture.close()
+    ((lines, _),) = scene.objects.kept.values()
+    captured = json.loads(lines)
+    assert captured["eventMetadata"]["inferenceId"] == "i7"
+    sides = captured["captureData"]
+    assert base64.b64decode(sides["endpointInput"]["data"]) == b"body"
+    assert base64.b64decode(sides["endpointOutput"]["data"]) == OK.body
 
 
 # --- streams -----------------------------------------------------------------------------------
 
 
-def streamed(
-    scene: Scene, **headers: str
-) -> tuple[dict[str, str], list[tuple[dict[str, str], bytes]]]:
-    async def story() -> tuple[dict[str, str], bytes]:
-        reply: StreamReply = await scene.invoker.stream(request(**cast("dict[str, Any]", headers)))
-        data = b"".join([frame async for frame in reply.frames])
-        await reply.close()
-        await reply.close()
-        return dict(reply.headers), data
-
-    headers_out, data = run(story)
+async def streamed(
+    scene: Scene, **headers: Any
+) -> tuple[Mapping[str, str], list[tuple[dict[str, str], bytes]]]:
+    reply = await scene.invoker.stream(request(**headers))
+    data = b"".join([frame async for frame in reply.frames])
+    await reply.close()
+    await reply.close()
     assert scene.pool.in_flight == 0
-    assert scene.transport.closed == 1
-    return headers_out, parsed(data)
+    assert scene.transport.streams_closed == 1
+    return reply.headers, parsed(data)
 
 
-def test_a_stream_comes_as_parts_that_add_up_to_what_the_model_sent() -> None:
-    scene = Scene(
+async def test_a_stream_comes_as_parts_that_add_up_to_what_the_model_sent(make: Make) -> None:
+    scene = make(
         ContainerAnswer(status=200, headers={"content-type": "text/event-stream"}, body=b"")
     )
     scene.transport.parts = [b"data: one\n\n", b"data: two\n\n", b"data: three\n\n"]
-    headers, found = streamed(scene)
+    headers, found = await streamed(scene)
     assert headers == {
         "X-Amzn-SageMaker-Content-Type": "text/event-stream",
-        "x-Amzn-Invoked-Production-Variant": "AllTraffic",
+        "x-Amzn-Invoked-Production-Variant": "v",
     }
     assert b"".join(payload for _, payload in found) == b"data: one\n\ndata: two\n\ndata: three\n\n"
-    assert scene.counted.invocations[0]["model_status"] == 200
+    assert scene.counted("invocations_total") == 1
+    assert scene.counted("invocation_model_errors_total") == 0
 
 
 @pytest.mark.parametrize(
@@ -399,51 +403,41 @@ def test_a_stream_comes_as_parts_that_add_up_to_what_the_model_sent() -> None:
         (KeyError("bug"), "InternalStreamFailure", b"KeyError"),
     ],
 )
-def test_a_stream_that_breaks_off_says_so_after_what_had_come(
-    failure: Exception, kind: str, code: bytes
+async def test_a_stream_that_breaks_off_says_so_after_what_had_come(
+    scene: Scene, failure: Exception, kind: str, code: bytes
 ) -> None:
-    scene = Scene()
     scene.transport.parts = [b"first", failure]
-    _, found = streamed(scene)
+    _, found = await streamed(scene)
     *parts, (headers, payload) = found
     assert b"".join(part for _, part in parts) == b"first"
     assert headers[":exception-type"] == kind
     assert code in payload
-    assert scene.counted.invocations[0]["model_status"] is None
+    assert scene.counted("invocation_model_errors_total") == 1
 
 
-def test_an_error_before_the_stream_is_an_ordinary_model_error() -> None:
-    scene = Scene(ContainerAnswer(status=500, headers={}, body=b"no"))
-    error = refused(scene, stream=True)
+async def test_an_error_before_the_stream_is_an_ordinary_model_error(make: Make) -> None:
+    scene = make(ContainerAnswer(status=500, headers={}, body=b"no"))
+    error = await refused(scene, stream=True)
     assert error.fields["OriginalStatusCode"] == 500
-    assert scene.transport.closed == 1
+    assert scene.transport.streams_closed == 1
 
 
-def test_a_stream_that_nobody_reads_gives_its_server_back() -> None:
-    scene = Scene()
-
-    async def story() -> None:
-        reply = await scene.invoker.stream(request())
-        await reply.close()
-
-    run(story)
+async def test_a_stream_that_nobody_reads_gives_its_server_back(scene: Scene) -> None:
+    reply = await scene.invoker.stream(request())
+    await reply.close()
     assert scene.pool.in_flight == 0
 
 
-def test_a_slow_model_does_not_keep_what_it_has_said_waiting() -> None:
+async def test_a_slow_model_does_not_keep_what_it_has_said_waiting() -> None:
     async def slow(end: asyncio.Event) -> AsyncIterator[bytes]:
         yield b"hello"
         await end.wait()
 
-    async def story() -> bytes:
-        end = asyncio.Event()
-        got = b""
-        framed: Any = frames(slow(end), rng=random.Random(1))
-        while got != b"hello":
-            ((_, payload),) = parsed((await anext(framed)).frame)
-            got += payload
-        end.set()
-        await framed.aclose()
-        return got
-
-    assert run(story) == b"hello"
+    end = asyncio.Event()
+    got = b""
+    framed: Any = frames(slow(end), rng=random.Random(1))
+    while got != b"hello":
+        ((_, payload),) = parsed((await anext(framed)).frame)
+        got += payload
+    end.set()
+    await framed.aclose()

@@ -18,9 +18,9 @@ from face.app import Face
 from face.transport import ContainerTransport
 from lab.endpoint.clock import SystemClock
 from lab.endpoint.emulator import compose
+from lab.endpoint.instances import Machine
 from lab.endpoint.live import Server, VariantPlan
 from lab.endpoint.log_files import LogFiles
-from lab.endpoint.plans import Machine
 from lab.endpoint.s3 import S3Objects
 from lab.endpoint.settings import EmulatorSettings
 from lab.endpoint.store import SqliteStore
@@ -79,7 +79,14 @@ class Container:
 class _Launcher(ScriptedLauncher):
     port = 0
 
+    def __init__(self, *args: Any, **named: Any) -> None:
+        super().__init__(*args, **named)
+        self.gate = threading.Event()
+        """Cleared, no launch gets on before it is set again."""
+        self.gate.set()
+
     async def launch(self, plan: VariantPlan, *, generation: int, server_id: str) -> Server:
+        await asyncio.to_thread(self.gate.wait)
         server = await super().launch(plan, generation=generation, server_id=server_id)
         return replace(server, address=("127.0.0.1", self.port))
 
