@@ -11,6 +11,7 @@ from lab.endpoint.clock import Clock
 from lab.endpoint.deploy.builder import Builder
 from lab.endpoint.deploy.deployer import DeploymentSite, FleetDeployer, InService, Plans
 from lab.endpoint.live import Launcher, LaunchFailed, LiveEndpoint, Server, VariantPlan
+from lab.endpoint.logged import logged
 from lab.endpoint.metrics.counters import Counters
 from lab.endpoint.pools.base import PoolContext
 from lab.endpoint.pools.provisioner import Provisioner
@@ -127,11 +128,9 @@ class EndpointFleet:
         return by_variant
 
     async def _adopted(self, trace: ServerRecord, plan: VariantPlan) -> Server | None:
-        try:
+        with logged(_LOG, "adopting %s of %s/%s", trace.id, trace.endpoint, trace.variant):
             return await self._launcher.adopt(trace, plan)
-        except Exception:  # noqa: BLE001 - it is swept and launched anew
-            _LOG.exception("adopting %s of %s/%s", trace.id, trace.endpoint, trace.variant)
-            return None
+        return None  # it is swept and launched anew
 
     # --- the work ----------------------------------------------------------------------------
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 
 from lab.endpoint.clock import Clock
 from lab.endpoint.live import Fleet, Launcher, Server, Vitals
+from lab.endpoint.logged import logged
 from lab.endpoint.store import SqliteStore
 
 _LOG = logging.getLogger(__name__)
@@ -86,10 +87,8 @@ class Sampler:
 
     async def _run(self) -> None:
         while True:
-            try:
+            with logged(_LOG, "A round of sampling the containers failed; the next goes on."):
                 await self.sample()
-            except Exception:  # noqa: BLE001 - gauges may be missing, the emulator goes on
-                _LOG.exception("A round of sampling the containers failed; the next goes on.")
             await self._clock.sleep(self._interval_s)
 
     async def sample(self) -> None:

@@ -5,6 +5,7 @@ from enum import StrEnum, unique
 from typing import Final
 
 from lab.endpoint.live import Death, Launcher, Server
+from lab.endpoint.logged import logged
 
 _LOG = logging.getLogger(__name__)
 
@@ -53,19 +54,15 @@ class Health:
         return Death(f"/ping did not answer 200 within 2 s {missed} times")
 
     async def _answers(self, server: Server) -> bool:
-        try:
+        with logged(_LOG, "pinging %s", server.id):
             return await self._launcher.ping(server)
-        except Exception:  # noqa: BLE001 - an engine's hiccup must not end the watch
-            _LOG.exception("pinging %s", server.id)
-            return False
+        return False
 
     async def death(self, server: Server) -> Death | None:
         """Why it no longer runs; None while it runs, or while the engine cannot say."""
-        try:
+        with logged(_LOG, "asking the engine after %s", server.id):
             return await self._launcher.died(server)
-        except Exception:  # noqa: BLE001 - an engine's hiccup must not end the watch
-            _LOG.exception("asking the engine after %s", server.id)
-            return None
+        return None
 
     def forget(self, server: Server) -> None:
         self._missed.pop(server.id, None)

@@ -21,6 +21,7 @@ from lab.endpoint.live import (
     NotReady,
     Throttled,
 )
+from lab.endpoint.logged import logged
 from lab.endpoint.metrics.gauges import Backlog
 from lab.endpoint.protocol.errors import validation_error
 from lab.endpoint.records import AsyncRecord, EndpointKind
@@ -148,7 +149,7 @@ class AsyncInference:
         """Begin requests as servers have room for them, until none waits."""
         while queue.waiting:
             queue.stirred.clear()
-            try:
+            with logged(_LOG, "The queue of endpoint %s failed; retrying.", queue.endpoint):
                 now = self._clock.monotonic()
                 if now >= queue.look_at:  # it may be long, and is stirred by every request
                     queue.look_at = now + _LOOK_S
@@ -157,8 +158,6 @@ class AsyncInference:
                 for row in list(islice(queue.waiting.values(), self._room(queue))):
                     queue.asking.add(row.id)
                     self._begin(queue, row, partial(self._process, queue, row))
-            except Exception:  # noqa: BLE001 - the queue outlives what was not foreseen
-                _LOG.exception("The queue of endpoint %s failed; retrying.", queue.endpoint)
             if queue.waiting:
                 await self._look_again(queue)
 
@@ -173,9 +172,9 @@ class AsyncInference:
         self, queue: _Queue, row: AsyncRecord, work: Callable[[], Awaitable[None]]
     ) -> None:
         try:
-            await work()
-        except Exception:  # noqa: BLE001 - it is in the store still, and the next life tries again
-            _LOG.exception("Asynchronous request %s could not be processed.", row.inference_id)
+            # It is in the store still, and the next life of the emulator tries again.
+            with logged(_LOG, "Asynchronous request %s was not processed.", row.inference_id):
+                await work()
         finally:
             queue.begun.pop(row.id, None)
             queue.asking.discard(row.id)
