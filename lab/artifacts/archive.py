@@ -7,8 +7,10 @@ import os
 import shutil
 import tarfile
 import zlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
+from tempfile import TemporaryDirectory
 from typing import IO, Final, cast
 
 from lab.errors import ArchiveError, DiskFullError
@@ -47,6 +49,19 @@ def sha256(file: Path) -> str:
     """The file's sum in hexadecimal."""
     with file.open("rb") as content:
         return hashlib.file_digest(content, "sha256").hexdigest()
+
+
+@contextmanager
+def unpacked(archive: Path) -> Iterator[Path]:
+    """The archive's content in a folder that any user may read; gone at the end of the block.
+
+    Beside it is room for other files that a container is to see. Raises ``ArchiveError``.
+    """
+    with TemporaryDirectory(prefix="inference-lab-", ignore_cleanup_errors=True) as folder:
+        # A container may run as another user than this one, and leave files of root's.
+        Path(folder).chmod(0o755)
+        extract(archive, Path(folder) / "model")
+        yield Path(folder) / "model"
 
 
 def extract(archive: Path, into: Path, *, most_bytes: int = MOST_BYTES) -> None:

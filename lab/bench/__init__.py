@@ -1,4 +1,5 @@
 """Benches of the service (``serving``) and of the emulator (``emulator``).
 
-Both send load in rounds, take the median over them, and print it beside a target.
+Both send load (``load``: closed or open loops) in rounds, take the median over them, and print it
+beside a target.
 """

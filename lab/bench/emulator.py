@@ -6,25 +6,22 @@ clients at once against a small ``MaxConcurrency``.
 """
 
 import random
-import socket
 import statistics
-import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
 from enum import StrEnum, unique
 from typing import Final
 
 from lab import wire
 from lab.bench.emulator_stage import CallTargets, Stage
+from lab.bench.load import ClosedLoop, Load, kept_alive
 from lab.errors import ContainerFailedError
 from lab.progress import Step
 
 _TIMEOUT_S: Final = 70.0
-_OK: Final = 200
-_THROTTLED: Final = 400
 
 
 @unique
@@ -166,8 +163,8 @@ def _clients(called: CallTargets) -> Iterator[Mapping[Arm, Callable[[], object]]
     with ExitStack() as stack:
 
         def client(address: tuple[str, int], prepared: bytes) -> Callable[[], object]:
-            connection = stack.enter_context(wire.connect(address, timeout_s=_TIMEOUT_S))
-            return lambda: _once(connection, prepared)
+            send = stack.enter_context(kept_alive(address, prepared, timeout_s=_TIMEOUT_S))
+            return lambda: _refuse_failed(send())
 
         yield {
             Arm.DIRECT: client(*called.direct),
@@ -176,9 +173,8 @@ def _clients(called: CallTargets) -> Iterator[Mapping[Arm, Callable[[], object]]
         }
 
 
-def _once(connection: socket.socket, prepared: bytes) -> None:
-    answer = wire.exchange(connection, prepared)
-    if answer.status != _OK:
+def _refuse_failed(answer: wire.Response) -> None:
+    if answer.status != 200:
         raise ContainerFailedError(f"A request was answered {answer.status}: {answer.body[:300]!r}")
 
 
@@ -192,35 +188,17 @@ def _timed(once: Callable[[], object]) -> float:
 
 
 def _load(called: CallTargets, options: EmulatorBenchOptions) -> LoadRound:
+    with Load(_kept_alive(called), ClosedLoop(clients=options.clients)) as load:
+        time.sleep(options.load_s)
+    answered = sum(answer.status == 200 for answer in load.results)
+    return LoadRound(requests=answered, errors=len(load.sent) - answered, seconds=load.seconds)
+
+
+def _kept_alive(
+    called: CallTargets,
+) -> Callable[[], AbstractContextManager[Callable[[], wire.Response]]]:
     address, prepared = called.emulator()
-    end = time.perf_counter() + options.load_s
-    statuses: Counter[int] = Counter()
-    lock = threading.Lock()
-
-    def client() -> None:
-        mine: Counter[int] = Counter()
-        with suppress(OSError), wire.connect(address, timeout_s=_TIMEOUT_S) as connection:
-            while time.perf_counter() < end:
-                mine[-1] += 1  # until it is answered
-                status = wire.exchange(connection, prepared).status
-                mine[-1] -= 1
-                mine[status] += 1
-        with lock:
-            statuses.update(mine)
-
-    begin = time.perf_counter()
-    _together(client, options.clients)
-    took = time.perf_counter() - begin
-    answered = statuses[_OK]
-    return LoadRound(requests=answered, errors=statuses.total() - answered, seconds=took)
-
-
-def _together(work: Callable[[], None], count: int) -> None:
-    threads = [threading.Thread(target=work, daemon=True) for _ in range(count)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    return lambda: kept_alive(address, prepared, timeout_s=_TIMEOUT_S)
 
 
 # --- cold starts ---------------------------------------------------------------------------------
@@ -251,41 +229,24 @@ def _bursts(stage: Stage, options: EmulatorBenchOptions) -> list[Burst]:
 
 def _burst(stage: Stage, clients: int, each: int, what: str, *, expected: int | None) -> Burst:
     before = stage.answered_by_containers() if what == "warm" else 0
-    address, prepared = stage.cold.emulator()
-    outcomes: Counter[str] = Counter()
-    lock = threading.Lock()
-    barrier = threading.Barrier(clients)
-
-    def client() -> None:
-        mine: Counter[str] = Counter()
-        try:
-            with wire.connect(address, timeout_s=_TIMEOUT_S) as connection:
-                barrier.wait()
-                for _ in range(each):
-                    mine[_outcome(wire.exchange(connection, prepared))] += 1
-        except (OSError, threading.BrokenBarrierError):
-            barrier.abort()
-        mine["lost"] += each - mine.total()
-        with lock:
-            outcomes.update(mine)
-
-    _together(client, clients)
+    arrivals = ClosedLoop(clients=clients, requests=clients * each)
+    with Load(_kept_alive(stage.cold), arrivals) as load:
+        load.wait()
+    outcomes = Counter(_outcome(answer) for answer in load.results)
     after = stage.answered_by_containers()
     return Burst(
         what=what,
         sent=clients * each,
         answered=outcomes["answered"],
         throttled=outcomes["throttled"],
-        lost=outcomes["lost"],
+        lost=clients * each - outcomes["answered"] - outcomes["throttled"],
         counted=None if after is None or before is None else after - before,
         expected=expected,
     )
 
 
 def _outcome(answer: wire.Response) -> str:
-    if answer.status == _OK:
+    if answer.status == 200:
         return "answered"
     kind = answer.headers.get("x-amzn-errortype", "")
-    if answer.status == _THROTTLED and kind == "ThrottlingException":
-        return "throttled"
-    return "lost"
+    return "throttled" if kind == "ThrottlingException" and answer.status == 400 else "lost"

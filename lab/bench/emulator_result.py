@@ -1,11 +1,9 @@
-"""What the endpoint bench found, in figures with intervals, and where it is kept."""
+"""What the endpoint bench found, in figures with intervals."""
 
-import json
 import statistics
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
-from pathlib import Path
-from typing import Any, Final
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
 
 from lab.bench.emulator import Arm, Burst, EmulatorBenchOptions, Measured
 from lab.bench.figures import Figure, figure_of
@@ -93,26 +91,6 @@ def summarise(measured: Measured, options: EmulatorBenchOptions) -> EmulatorResu
     )
 
 
-def save(
-    path: Path,
-    *,
-    options: EmulatorBenchOptions,
-    measured: Measured,
-    result: EmulatorResult,
-    on: Mapping[str, Any],
-) -> None:
-    """Write the rounds, their summary and what they were measured on as JSON."""
-    content = {
-        "schema": 1,
-        "measured": on,
-        "options": asdict(options),
-        "rounds": asdict(measured),
-        "summary": asdict(result) | {"reached": result.reached},
-    }
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(content, indent=2, default=str) + "\n")
-
-
 @dataclass(frozen=True, kw_only=True)
 class FigureRow:
     """A line of the table."""
@@ -130,8 +108,8 @@ def rows(result: EmulatorResult) -> Sequence[FigureRow]:
         FigureRow(
             what=f"overhead of a warm InvokeEndpoint, p50, {one.payload} payload",
             found=f"{_ms(one.through_p50_s)} by boto3, {_ms(one.direct_p50_s)} directly "
-            f"(emulator alone +{_with(one.emulator_s, 1e3, 2)} ms)",
-            figure=f"+{_with(one.overhead_s, 1e3, 2)} ms",
+            f"(emulator alone +{one.emulator_s.words(1e3, 2)} ms)",
+            figure=f"+{one.overhead_s.words(1e3, 2)} ms",
             promised=f"≤ {OVERHEAD_TARGET_S * 1e3:g} ms",
             reached=one.reached,
         )
@@ -141,7 +119,7 @@ def rows(result: EmulatorResult) -> Sequence[FigureRow]:
         FigureRow(
             what="small requests on one emulator process",
             found=f"{result.requests} requests, {result.errors} errors",
-            figure=f"{_with(result.rps, 1, 0)} /s",
+            figure=f"{result.rps.words(1, 0)} /s",
             promised=f"≥ {LOAD_TARGET_RPS:g} /s, no errors",
             reached=result.load_reached,
         )
@@ -152,7 +130,7 @@ def rows(result: EmulatorResult) -> Sequence[FigureRow]:
             what="cold start through the endpoint against one by hand",
             found=f"{result.cold_endpoint_s:.3f} s and {result.cold_direct_s:.3f} s; "
             f"{result.cold_ratio.verdict.value}",
-            figure=f"x {_with(cold, 1, 3)}",
+            figure=f"x {cold.words(1, 3)}",
             promised=f"≤ x {COLD_TARGET:.2f}",
             reached=result.cold_reached,
         )
@@ -185,11 +163,3 @@ def _overhead(payload: str, measured: Measured) -> OverheadResult:
 
 def _ms(seconds: float) -> str:
     return f"{seconds * 1e3:.2f} ms"
-
-
-def _with(figure: Figure, scale: float, digits: int) -> str:
-    text = f"{figure.value * scale:.{digits}f}"
-    if figure.interval is None or not figure.interval.confident:
-        return text
-    low, high = figure.interval.low * scale, figure.interval.high * scale
-    return f"{text} ({low:.{digits}f} to {high:.{digits}f})"

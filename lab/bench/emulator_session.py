@@ -2,16 +2,14 @@
 
 from contextlib import ExitStack
 from dataclasses import asdict
-from datetime import UTC, datetime
 from pathlib import Path
 
-from lab import paths
 from lab.bench.emulator import EmulatorBenchOptions, measure
-from lab.bench.emulator_result import EmulatorResult, save, summarise
+from lab.bench.emulator_result import EmulatorResult, summarise
 from lab.bench.emulator_stage import BenchSubject, staged
+from lab.bench.figures import keep
 from lab.endpoint.client import EmulatorClient
 from lab.engine.api import Engine
-from lab.host import host_facts
 from lab.lock import bench_lock
 from lab.progress import Progress
 
@@ -36,15 +34,17 @@ def run(
         with progress.step("Measuring the emulator") as step:
             measured = measure(stage, options, step)
     result = summarise(measured, options)
-    folder = paths.runs() / f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-endpoint-bench"
-    path = folder / "endpoint-bench.json"
-    on = {
-        "image": subject.image,
-        "floor": floor,
-        "memory_mb": subject.memory_mb,
-        "emulator": client.addresses.sagemaker,
-        "host": host_facts(),
-        "engine": asdict(engine.facts()),
-    }
-    save(path, options=options, measured=measured, result=result, on=on)
+    path = keep(
+        "endpoint-bench",
+        subject={
+            "image": subject.image,
+            "floor": floor,
+            "memory_mb": subject.memory_mb,
+            "emulator": client.addresses.sagemaker,
+        },
+        engine=engine,
+        options=options,
+        rounds=asdict(measured),
+        summary=asdict(result) | {"reached": result.reached},
+    )
     return result, path

@@ -1,11 +1,9 @@
 """What the endpoint bench measures on: endpoints of its own in a running emulator."""
 
 import os
-import shutil
-import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any, Final
@@ -23,8 +21,7 @@ from lab.endpoint.records import Status
 from lab.engine.api import ContainerSpec, Engine, Mount
 from lab.errors import ContainerFailedError, EndpointError
 from lab.spec import LABEL_OWNER, LABEL_ROLE, SERVERLESS_USER, EngineKind, Tier
-from lab.start.priority import raised_priority
-from lab.start.probe import probe
+from lab.start.serving import serving
 
 CONCURRENCY: Final = 2
 SMALL: Final = b'{"small": true}'
@@ -35,7 +32,6 @@ _READY_S: Final = 300.0
 _TIMEOUT_S: Final = 70.0
 _PROBE_S: Final = 0.01
 _COUNTER: Final = 'lab_inference_requests_total{status="200"}'
-_OK: Final = 200
 
 Address = tuple[str, int]
 
@@ -88,189 +84,154 @@ def staged(
     subject: BenchSubject, *, floor: str, client: EmulatorClient, engine: Engine
 ) -> Iterator[Stage]:
     """Make the endpoints, wait until they are in service, and delete them afterwards."""
-    made = _Made(client, f"bench-{os.getpid()}")
     instance = {"InstanceType": LARGE[engine.facts().platform], "InitialInstanceCount": 1}
-    try:
-        small = made.endpoint("floor", {"Image": floor}, instance)
-        container = {"Image": subject.image, "ModelDataUrl": subject.model_data}
-        real = made.endpoint("real", container, instance)
-        serverless = {
-            "ServerlessConfig": {
-                "MemorySizeInMB": subject.memory_mb,
-                "MaxConcurrency": CONCURRENCY,
-            }
-        }
-        cold = made.endpoint("cold", container, serverless)
-        made.in_service((small, real, cold))
-        caller = _Caller(client)
-        with tempfile.TemporaryDirectory(prefix="inference-lab-") as folder:
-            Path(folder).chmod(0o755)
-            yield Stage(
-                small=caller.called("small", small, SMALL, "application/json"),
-                real=caller.called("real", real, subject.payload, subject.content_type),
-                cold=caller.called("cold", cold, subject.payload, subject.content_type),
-                concurrency=CONCURRENCY,
-                scale_to_zero=lambda: client.scale_to_zero(cold),
-                direct_start=lambda: _start(subject, engine, Path(folder)),
-                answered_by_containers=lambda: _answered(client, cold),
-            )
-    finally:
-        made.delete()
-
-
-class _Made:
-    """Endpoints, configurations and models under one prefix."""
-
-    def __init__(self, client: EmulatorClient, prefix: str) -> None:
-        self._client = client
-        self._prefix = prefix
-        self._names: list[str] = []
-
-    def endpoint(self, what: str, container: Mapping[str, str], how: Mapping[str, Any]) -> str:
-        name = f"{self._prefix}-{what}"
-        self._names.append(name)
-        self._client.call(
-            "create_model",
-            ModelName=name,
-            PrimaryContainer=container,
-            ExecutionRoleArn="arn:aws:iam::000000000000:role/inference-lab",
-        )
-        variant = {"VariantName": _VARIANT, "ModelName": name, **how}
-        self._client.call(
-            "create_endpoint_config", EndpointConfigName=name, ProductionVariants=[variant]
-        )
-        self._client.call("create_endpoint", EndpointName=name, EndpointConfigName=name)
-        return name
-
-    def in_service(self, names: Sequence[str]) -> None:
-        for name in names:
-            described = self._settled(name)
+    limits = {"MemorySizeInMB": subject.memory_mb, "MaxConcurrency": CONCURRENCY}
+    container = {"Image": subject.image, "ModelDataUrl": subject.model_data}
+    with ExitStack() as stack:
+        small = _endpoint(client, stack, "floor", {"Image": floor}, instance)
+        real = _endpoint(client, stack, "real", container, instance)
+        cold = _endpoint(client, stack, "cold", container, {"ServerlessConfig": limits})
+        for name in (small, real, cold):
+            described = _settled(client, name)
             if described["EndpointStatus"] != Status.IN_SERVICE:
                 raise EndpointError(
                     f"{name} is {described['EndpointStatus']}: "
                     f"{described.get('FailureReason', 'it says no reason')}"
                 )
-
-    def delete(self) -> None:
-        for operation in ("endpoint", "endpoint_config", "model"):
-            member = "".join(word.capitalize() for word in operation.split("_")) + "Name"
-            for name in self._names:
-                with suppress(EndpointError):
-                    self._client.call(f"delete_{operation}", **{member: name})
-        for name in self._names:
-            with suppress(EndpointError):
-                self._settled(name)
-
-    def _settled(self, name: str) -> Mapping[str, Any]:
-        deadline = time.monotonic() + _READY_S
-        passing = {Status.CREATING, Status.DELETING, Status.UPDATING}
-        while time.monotonic() < deadline:
-            described = self._client.find("describe_endpoint", EndpointName=name)
-            if described is None:
-                return {"EndpointStatus": "gone"}
-            if described["EndpointStatus"] not in passing:
-                return described
-            time.sleep(_POLL_S)
-        raise EndpointError(f"{name} did not settle within {_READY_S:g} s.")
-
-
-class _Caller:
-    """Prepares requests for one emulator."""
-
-    def __init__(self, client: EmulatorClient) -> None:
-        self._client = client
-        self._base = client.addresses.sagemaker.rstrip("/")
-        self._region = client.addresses.region
-        parts = urlsplit(self._base)
-        self._address = (parts.hostname or "127.0.0.1", parts.port or 80)
-
-    def called(self, what: str, endpoint: str, body: bytes, content_type: str) -> CallTargets:
-        headers = {"Content-Type": content_type}
-        address = self._container(endpoint)
-        direct = wire.request("POST", "/invocations", host=address[0], body=body, headers=headers)
-        return CallTargets(
-            what=what,
-            direct=(address, direct),
-            emulator=lambda: (self._address, self._signed(endpoint, body, headers)),
-            boto3=lambda: self._client.invoke(endpoint, body, content_type),
+        yield Stage(
+            small=_targets(client, "small", small, SMALL, "application/json"),
+            real=_targets(client, "real", real, subject.payload, subject.content_type),
+            cold=_targets(client, "cold", cold, subject.payload, subject.content_type),
+            concurrency=CONCURRENCY,
+            scale_to_zero=lambda: client.scale_to_zero(cold),
+            direct_start=lambda: _start(subject, engine),
+            answered_by_containers=lambda: _answered(client, cold),
         )
 
-    def _container(self, endpoint: str) -> Address:
-        servers = self._client.servers(endpoint)
-        if not servers:
-            raise EndpointError(f"{endpoint} has no container, though it is in service.")
-        host, _, port = str(servers[0]["address"]).rpartition(":")
-        return host, int(port)
 
-    def _signed(self, endpoint: str, body: bytes, headers: Mapping[str, str]) -> bytes:
-        """Signed as boto3 would, so that the emulator does for it what it does for boto3."""
-        path = f"/endpoints/{endpoint}/invocations"
-        request = AWSRequest("POST", f"{self._base}{path}", headers=dict(headers), data=body)
-        key = os.environ.get("LAB_ACCESS_KEY_ID") or "test"
-        secret = os.environ.get("LAB_SECRET_ACCESS_KEY") or "test"
-        SigV4Auth(Credentials(key, secret), "sagemaker", self._region).add_auth(request)
-        host = urlsplit(self._base).netloc
-        return wire.request("POST", path, host=host, body=body, headers=dict(request.headers))
+def _endpoint(
+    client: EmulatorClient,
+    stack: ExitStack,
+    what: str,
+    container: Mapping[str, str],
+    how: Mapping[str, Any],
+) -> str:
+    """An endpoint with its configuration and model; the stack deletes them, and waits for it."""
+    name = f"bench-{os.getpid()}-{what}"
+
+    def remove(operation: str, **parameters: Any) -> None:
+        with suppress(EndpointError):
+            client.call(operation, **parameters)
+            if operation == "delete_endpoint":
+                _settled(client, name)
+
+    stack.callback(remove, "delete_model", ModelName=name)
+    client.call(
+        "create_model",
+        ModelName=name,
+        PrimaryContainer=container,
+        ExecutionRoleArn="arn:aws:iam::000000000000:role/inference-lab",
+    )
+    stack.callback(remove, "delete_endpoint_config", EndpointConfigName=name)
+    variant = {"VariantName": _VARIANT, "ModelName": name, **how}
+    client.call("create_endpoint_config", EndpointConfigName=name, ProductionVariants=[variant])
+    stack.callback(remove, "delete_endpoint", EndpointName=name)
+    client.call("create_endpoint", EndpointName=name, EndpointConfigName=name)
+    return name
 
 
-def _start(subject: BenchSubject, engine: Engine, folder: Path) -> float:
+def _settled(client: EmulatorClient, name: str) -> Mapping[str, Any]:
+    deadline = time.monotonic() + _READY_S
+    passing = {Status.CREATING, Status.DELETING, Status.UPDATING}
+    while time.monotonic() < deadline:
+        described = client.find("describe_endpoint", EndpointName=name)
+        if described is None:
+            return {"EndpointStatus": "gone"}
+        if described["EndpointStatus"] not in passing:
+            return described
+        time.sleep(_POLL_S)
+    raise EndpointError(f"{name} did not settle within {_READY_S:g} s.")
+
+
+def _targets(
+    client: EmulatorClient, what: str, endpoint: str, body: bytes, content_type: str
+) -> CallTargets:
+    servers = client.servers(endpoint)
+    if not servers:
+        raise EndpointError(f"{endpoint} has no container, though it is in service.")
+    address = _address(servers[0])
+    headers = {"Content-Type": content_type}
+    url = urlsplit(client.addresses.sagemaker.rstrip("/"))
+    emulator = (url.hostname or "127.0.0.1", url.port or 80)
+    return CallTargets(
+        what=what,
+        direct=(
+            address,
+            wire.request("POST", "/invocations", host=address[0], body=body, headers=headers),
+        ),
+        emulator=lambda: (emulator, _signed(client, endpoint, body, headers)),
+        boto3=lambda: client.invoke(endpoint, body, content_type),
+    )
+
+
+def _signed(
+    client: EmulatorClient, endpoint: str, body: bytes, headers: Mapping[str, str]
+) -> bytes:
+    """Signed as boto3 would, so that the emulator does for it what it does for boto3."""
+    base = client.addresses.sagemaker.rstrip("/")
+    path = f"/endpoints/{endpoint}/invocations"
+    request = AWSRequest("POST", f"{base}{path}", headers=dict(headers), data=body)
+    key = os.environ.get("LAB_ACCESS_KEY_ID") or "test"
+    secret = os.environ.get("LAB_SECRET_ACCESS_KEY") or "test"
+    SigV4Auth(Credentials(key, secret), "sagemaker", client.addresses.region).add_auth(request)
+    host = urlsplit(base).netloc
+    return wire.request("POST", path, host=host, body=body, headers=dict(request.headers))
+
+
+def _start(subject: BenchSubject, engine: Engine) -> float:
     """As ``lab coldstart`` does it, under a serverless container's conditions."""
     processes = engine.kind is EngineKind.PROCESS
     tier, facts = Tier(memory_mb=subject.memory_mb), engine.facts()
-    work = Path(tempfile.mkdtemp(dir=folder))
-    work.chmod(0o755)
-    scratch = work / "tmp"
-    scratch.mkdir()
-    scratch.chmod(0o1777)
-    begin = time.perf_counter()
-    archive.extract(subject.archive, work / "model")
-    spec = ContainerSpec(
-        image=subject.image,
-        model_dir=PurePosixPath(work / "model"),
-        mounts=() if processes else (Mount(source=str(scratch), target="/tmp", read_only=False),),  # noqa: S108
-        labels={LABEL_ROLE: "endpoint-bench", LABEL_OWNER: f"endpoint-bench-{os.getpid()}"},
-        publish=None,
-        memory_bytes=tier.memory_bytes,
-        cpus=None if tier.cpus is None else min(tier.cpus, float(facts.cpus)),
-        user=None if processes else SERVERLESS_USER,
+    headers = {"Content-Type": subject.content_type}
+    invocation = wire.request(
+        "POST", "/invocations", host="localhost", body=subject.payload, headers=headers
     )
-    container = engine.create(spec)
-    try:
-        container.start()
-        address = container.address()
-        with raised_priority():
-            seen = probe(
-                address,
-                interval_s=_PROBE_S,
-                give_up_at=time.monotonic() + _TIMEOUT_S,
-                gone=lambda: False,
-            )
-        if seen.ready_ns is None:
-            raise ContainerFailedError(f"A start by hand did not get ready: {seen.last_answer}.")
-        headers = {"Content-Type": subject.content_type}
-        request = wire.request(
-            "POST", "/invocations", host=address[0], body=subject.payload, headers=headers
+    begin = time.perf_counter()
+    with archive.unpacked(subject.archive) as model:
+        scratch = model.parent / "tmp"
+        scratch.mkdir()
+        scratch.chmod(0o1777)
+        tmp = Mount(source=str(scratch), target="/tmp", read_only=False)  # noqa: S108
+        spec = ContainerSpec(
+            image=subject.image,
+            model_dir=PurePosixPath(model),
+            mounts=() if processes else (tmp,),
+            labels={LABEL_ROLE: "endpoint-bench", LABEL_OWNER: f"endpoint-bench-{os.getpid()}"},
+            publish=None,
+            memory_bytes=tier.memory_bytes,
+            cpus=None if tier.cpus is None else min(tier.cpus, float(facts.cpus)),
+            user=None if processes else SERVERLESS_USER,
         )
-        with wire.connect(address, timeout_s=_TIMEOUT_S) as connection:
-            answer = wire.exchange(connection, request)
-        took = time.perf_counter() - begin
-        if answer.status != _OK:
-            raise ContainerFailedError(f"A start by hand answered {answer.status} to its payload.")
-        return took
-    finally:
-        container.remove()
-        shutil.rmtree(work, ignore_errors=True)
+        with (
+            serving(engine, spec, within_s=_TIMEOUT_S, interval_s=_PROBE_S) as served,
+            wire.connect(served.address, timeout_s=_TIMEOUT_S) as connection,
+        ):
+            answer = wire.exchange(connection, invocation)
+            took = time.perf_counter() - begin
+    if answer.status != 200:
+        raise ContainerFailedError(f"A start by hand answered {answer.status} to its payload.")
+    return took
 
 
 def _answered(client: EmulatorClient, endpoint: str) -> int | None:
     """The sum of the containers' own counters; None if one has none."""
     total = 0
     for server in client.servers(endpoint):
-        host, _, port = str(server["address"]).rpartition(":")
-        request = wire.request("GET", "/metrics", host=host)
+        address = _address(server)
         try:
-            with wire.connect((host, int(port)), timeout_s=5) as connection:
-                page = wire.exchange(connection, request).body.decode()
+            with wire.connect(address, timeout_s=5) as connection:
+                asked = wire.request("GET", "/metrics", host=address[0])
+                page = wire.exchange(connection, asked).body.decode()
         except OSError:
             return None
         lines = [line for line in page.splitlines() if line.startswith(_COUNTER)]
@@ -278,3 +239,8 @@ def _answered(client: EmulatorClient, endpoint: str) -> int | None:
             return None
         total += int(float(lines[0].split()[-1]))
     return total
+
+
+def _address(server: Mapping[str, Any]) -> Address:
+    host, _, port = str(server["address"]).rpartition(":")
+    return host, int(port)

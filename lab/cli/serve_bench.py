@@ -5,10 +5,14 @@ from contextlib import closing
 import typer
 from rich.table import Table
 
-from lab.bench.figures import Figure
-from lab.bench.serving import ServeBenchOptions
-from lab.bench.serving_result import OVERHEAD_TARGET_S, THROUGHPUT_TARGET, ServingResult
-from lab.bench.serving_session import ServingJob, run
+from lab.bench.serving import (
+    OVERHEAD_TARGET_S,
+    THROUGHPUT_TARGET,
+    ServeBenchOptions,
+    ServingJob,
+    ServingResult,
+    run,
+)
 from lab.cli.arguments import parse_platform
 from lab.cli.console import ConsoleProgress, out
 from lab.engine.select import open_engine
@@ -58,7 +62,7 @@ def _table(result: ServingResult, variant: str, clients: int, rounds: int) -> Ta
         "one client, p50",
         f"{result.http_p50_s * 1e3:.2f} ms",
         f"{result.inprocess_p50_s * 1e3:.2f} ms",
-        f"+{_with_interval(result.overhead_s, 1e3, 2)} ms",
+        f"+{result.overhead_s.words(1e3, 2)} ms",
         f"≤ {OVERHEAD_TARGET_S * 1e3:.1f} ms",
         _verdict(result.overhead_reached),
     )
@@ -66,19 +70,11 @@ def _table(result: ServingResult, variant: str, clients: int, rounds: int) -> Ta
         f"{clients} clients, requests/s",
         f"{result.http_rps:.1f}",
         f"{result.inprocess_rps:.1f}",
-        _with_interval(result.throughput_ratio, 1, 3),
+        result.throughput_ratio.words(1, 3),
         f"≥ {THROUGHPUT_TARGET:.2f}",
         _verdict(result.throughput_reached),
     )
     return table
-
-
-def _with_interval(figure: Figure, scale: float, digits: int) -> str:
-    text = f"{figure.value * scale:.{digits}f}"
-    if figure.interval is None or not figure.interval.confident:
-        return text
-    low, high = figure.interval.low * scale, figure.interval.high * scale
-    return f"{text} ({low:.{digits}f} to {high:.{digits}f})"
 
 
 def _verdict(reached: bool | None) -> str:

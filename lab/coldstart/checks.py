@@ -1,8 +1,8 @@
 """Proof that a start was as cold as its kind demands. Each check says what speaks against it."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 from lab.coldstart.pagecache import Dropped
 from lab.start.timeline import CLOCK_TICK_S
@@ -24,14 +24,6 @@ class ProcessIdentity:
     """When the engine says that it started."""
     process_ns: int | None
     """When its process says that it began; None for a foreign image."""
-
-    def evidence(self) -> Mapping[str, Any]:
-        return {
-            "container_id": self.container_id,
-            "pid": self.pid,
-            "started_ns": self.started_ns,
-            "process_ns": self.process_ns,
-        }
 
 
 def restarted(before: ProcessIdentity, now: ProcessIdentity) -> str | None:

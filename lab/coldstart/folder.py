@@ -46,7 +46,6 @@ class RunFolder:
         )
 
     def exists(self) -> bool:
-        """Whether it holds a run."""
         return (self.path / RUN_FILE).is_file()
 
     def run(self) -> Run:

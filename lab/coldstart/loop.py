@@ -1,18 +1,18 @@
 """Running trials in their order, keeping each sample, and stopping when there is no point."""
 
+import statistics
 import time
-from collections import Counter
-from collections.abc import Callable, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime
 from typing import Final
 
 from lab.coldstart.folder import RunFolder
-from lab.coldstart.pace import Pace, words
 from lab.coldstart.record import Cell, FailureKind, Outcome, Sample
 from lab.coldstart.schedule import Trial
-from lab.coldstart.trial import Executor
 from lab.errors import EngineError, LabError, RegistryError
 from lab.progress import Progress
+from lab.spec import FLOOR, StartKind
 from lab.units import format_seconds
 
 STOP_AFTER: Final = 3
@@ -32,6 +32,14 @@ _SURE: Final = frozenset(
     }
 )
 
+_GUESS_S: Final = {
+    StartKind.RESTART: 4.0,
+    StartKind.FRESH: 4.0,
+    StartKind.DISKCOLD: 7.0,
+    StartKind.PULL: 20.0,
+}
+"""Before the first trial of a kind has ended; the floor takes a second."""
+
 
 class InterruptedRunError(LabError):
     """Ctrl-C or SIGTERM: the samples so far are kept."""
@@ -41,7 +49,7 @@ class InterruptedRunError(LabError):
 
 def measure(
     trials: Sequence[Trial],
-    executor: Executor,
+    run_trial: Callable[[Trial], Sample],
     folder: RunFolder,
     progress: Progress,
     *,
@@ -62,7 +70,7 @@ def measure(
                 step.advance(number, len(rest))
                 step.detail(f"{number + 1} of {len(rest)}, {left}: {trial.cell}")
                 began = clock()
-                sample = loop.skip(trial) or executor.run(trial)
+                sample = loop.skip(trial) or run_trial(trial)
                 folder.append(sample)
                 if sample.outcome is not Outcome.SKIPPED:
                     loop.pace.learn(trial.cell, clock() - began)
@@ -147,3 +155,40 @@ def _tell(sample: Sample, progress: Progress) -> None:
                 f"Trial {sample.trial} ({sample.cell}): two clocks differ by "
                 f"{format_seconds(apart)}."
             )
+
+
+class Pace:
+    """Learns what a trial of each cell takes, preparation and cleaning up included."""
+
+    def __init__(self) -> None:
+        self._took: dict[Cell, list[float]] = defaultdict(list)
+
+    def learn(self, cell: Cell, seconds: float) -> None:
+        """A trial has ended."""
+        self._took[cell].append(seconds)
+
+    def left_s(self, rest: Iterable[Cell]) -> float:
+        """Seconds for these trials: the median of each cell's so far, of its kind's, or a guess."""
+        return sum(self._expect(cell) for cell in rest)
+
+    def _expect(self, cell: Cell) -> float:
+        own = self._took.get(cell)
+        if own:
+            return statistics.median(own)
+        alike = [
+            seconds
+            for other, took in self._took.items()
+            if other.start_kind is cell.start_kind
+            and (other.variant == FLOOR) == (cell.variant == FLOOR)
+            for seconds in took
+        ]
+        if alike:
+            return statistics.median(alike)
+        return 1.0 if cell.variant == FLOOR else _GUESS_S[cell.start_kind]
+
+
+def words(seconds: float) -> str:
+    """``40 s left`` or ``3 min left``: no more exact than a guess can be."""
+    if seconds < 90:
+        return f"{max(5, round(seconds / 5) * 5):.0f} s left"
+    return f"{seconds / 60:.0f} min left"

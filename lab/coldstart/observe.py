@@ -1,24 +1,32 @@
-"""Watching one container from ``start`` to its second prediction."""
+"""Watching one container from ``start`` to its second prediction, and asking what it went through.
+
+What goes wrong on the way is a ``TrialFailed`` that tells all that is known of it.
+"""
 
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Final, Self
 
-from lab.coldstart import autopsy
-from lab.coldstart.autopsy import INVOCATION_TIMEOUT_S
-from lab.coldstart.marks import TrialRecorder
-from lab.coldstart.trial import Subject
+from lab.coldstart.checks import ProcessIdentity
+from lab.coldstart.record import Failure, FailureKind
+from lab.coldstart.trial import Subject, TrialFailed, TrialRecorder
 from lab.engine.api import Container, ContainerState, EngineEvent, Usage
 from lab.errors import EngineError
 from lab.spec import Mark
+from lab.start import cause
+from lab.start.inside import logged_marks, look_inside, started_ns
 from lab.start.priority import raised_priority
 from lab.start.probe import Probes, probe
 from lab.start.timeline import Inside
-from lab.start.watch import StartWatch
+from lab.start.watch import POLL_S, StartWatch
 from lab.wire import Response, connect, exchange, request
 
-_REFUSED: Final = 300
+INVOCATION_TIMEOUT_S: Final = 60.0
+"""SageMaker's limit for ``/invocations``."""
+
+_BODY_EXCERPT: Final = 500
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,82 +50,179 @@ class Limits:
 class Observed:
     """What was seen of a container that answered; read after the predictions."""
 
+    identity: ProcessIdentity
     inside: Inside | None
-    state: ContainerState
     usage: Usage
-    events: Sequence[EngineEvent]
     second_prediction_s: float
     probes: Probes
 
 
-def start_and_predict(
-    container: Container, subject: Subject, limits: Limits, taking: TrialRecorder
-) -> tuple[Probes, float]:
+def observe(
+    container: Container,
+    subject: Subject,
+    recorder: TrialRecorder,
+    limits: Limits,
+    *,
+    process: bool,
+    offset_ns: int,
+) -> Observed:
+    """Start a container, predict twice, then ask whoever knows something about it.
+
+    ``process``: it is a plain process, which has no start of its own. ``offset_ns`` is by how much
+    the engine's clock is ahead of ours. Raises ``TrialFailed``.
+    """
+    try:
+        probes = _start_and_predict(container, subject, recorder, limits)
+    except TrialFailed:
+        _read_logged_marks(container, recorder, offset_ns)
+        raise
+    marks = recorder.marks
+    begin_ns = marks[Mark.START_BEGIN]
+    inside = look_inside(container, probes, begin_ns + offset_ns)
+    usage = container.usage()
+    inside = None if inside is None else inside.shifted(-offset_ns)
+    state = container.state()
+    events = container.events(begin_ns + offset_ns)
+    marks[Mark.STARTED] = (
+        begin_ns if process else _started_ns(state, events, inside, offset_ns=offset_ns)
+    )
+    if inside is not None:
+        marks |= inside.marks
+    return Observed(
+        identity=ProcessIdentity(
+            container_id=container.id,
+            pid=state.pid,
+            started_ns=state.started_at_ns,
+            process_ns=None if inside is None else inside.process_ns,
+        ),
+        inside=inside,
+        usage=usage,
+        second_prediction_s=(marks[Mark.SECOND_END] - marks[Mark.SECOND_BEGIN]) / 1e9,
+        probes=probes,
+    )
+
+
+def _start_and_predict(
+    container: Container, subject: Subject, recorder: TrialRecorder, limits: Limits
+) -> Probes:
     """Start a container, probe it until it is ready, and ask for two predictions at once.
 
-    Returns what the probes saw and the second prediction's seconds. Nothing but the lab's own few
-    instructions lies between ``/ping`` 200 and the first invocation. Raises ``TrialFailed``.
+    Nothing but the lab's own few instructions lies between ``/ping`` 200 and the first invocation.
     """
-    asked = _invocation(subject)
-    if Mark.START_BEGIN not in taking.marks:
-        taking.mark(Mark.START_BEGIN)
-    try:
-        container.start()
-        address = container.address()
-    except EngineError as error:
-        raise autopsy.not_started(container, error) from error
-    give_up_at = time.monotonic() + limits.ready_timeout_s
-    answers: list[Response] = []
-    broke: Exception | None = None
-    with StartWatch(container) as watch, raised_priority():
-        seen = probe(
-            address, interval_s=limits.probe_interval_s, give_up_at=give_up_at, gone=watch.gone
-        )
-        watch.stop()
-        if seen.ready_ns is not None:
-            try:
-                _predict(address, asked, answers, taking, limits.invocation_timeout_s)
-            except (OSError, ValueError) as error:
-                broke = error
-    if seen.accepting_ns is not None:
-        taking.marks[Mark.ACCEPTING] = seen.accepting_ns
-    if seen.ready_ns is None:
-        raise autopsy.not_ready(container, seen, limits.ready_timeout_s)
-    taking.marks[Mark.READY] = seen.ready_ns
-    for which, answer in zip(("first", "second"), answers, strict=False):
-        autopsy.check(container, answer, which, seen)
-    if broke is not None:
-        raise autopsy.no_answer(container, broke, seen, limits.invocation_timeout_s) from broke
-    taking.evidence["answer"] = autopsy.excerpt(answers[0])
-    return seen, (taking.marks[Mark.SECOND_END] - taking.marks[Mark.SECOND_BEGIN]) / 1e9
-
-
-def _invocation(subject: Subject) -> bytes:
-    return request(
+    invocation = request(
         "POST",
         "/invocations",
         host="localhost",
         body=subject.payload,
         headers={"Content-Type": subject.content_type, "Accept": "*/*", "Connection": "close"},
     )
+    if Mark.START_BEGIN not in recorder.marks:
+        recorder.mark(Mark.START_BEGIN)
+    try:
+        container.start()
+        address = container.address()
+    except EngineError as error:
+        raise TrialFailed(Failure.from_cause(cause.not_started(container, error))) from error
+    give_up_at = time.monotonic() + limits.ready_timeout_s
+    answers: list[Response] = []
+    broke: Exception | None = None
+    with StartWatch(container) as watch, raised_priority():
+        probes = probe(
+            address, interval_s=limits.probe_interval_s, give_up_at=give_up_at, gone=watch.gone
+        )
+        watch.stop()
+        if probes.ready_ns is not None:
+            try:
+                _predict(address, invocation, answers, recorder, limits.invocation_timeout_s)
+            except (OSError, ValueError) as error:
+                broke = error
+    if probes.accepting_ns is not None:
+        recorder.marks[Mark.ACCEPTING] = probes.accepting_ns
+    if probes.ready_ns is None:
+        why = cause.not_ready(container, probes, limits.ready_timeout_s)
+        raise TrialFailed(Failure.from_cause(why))
+    recorder.marks[Mark.READY] = probes.ready_ns
+    for which, answer in zip(("first", "second"), answers, strict=False):
+        if not _good(answer):
+            body = " ".join(_excerpt(answer).split()) or "(no body)"
+            said = f"The {which} invocation was answered {answer.status}: {body}"
+            raise TrialFailed(_invocation_failure(container, said, probes))
+    if broke is not None:
+        raise TrialFailed(_no_answer(container, broke, probes, limits)) from broke
+    recorder.evidence["answer"] = _excerpt(answers[0])
+    return probes
 
 
 def _predict(
     address: tuple[str, int],
-    asked: bytes,
+    invocation: bytes,
     answers: list[Response],
-    taking: TrialRecorder,
+    recorder: TrialRecorder,
     timeout_s: float,
 ) -> None:
-    taking.mark(Mark.PREDICT_BEGIN)
-    answers.append(_ask(address, asked, timeout_s))
-    taking.predicted()
-    if answers[0].status < _REFUSED:
-        taking.mark(Mark.SECOND_BEGIN)
-        answers.append(_ask(address, asked, timeout_s))
-        taking.mark(Mark.SECOND_END)
+    recorder.mark(Mark.PREDICT_BEGIN)
+    answers.append(_invoke(address, invocation, timeout_s))
+    recorder.predicted()
+    if _good(answers[0]):
+        recorder.mark(Mark.SECOND_BEGIN)
+        answers.append(_invoke(address, invocation, timeout_s))
+        recorder.mark(Mark.SECOND_END)
 
 
-def _ask(address: tuple[str, int], asked: bytes, timeout_s: float) -> Response:
+def _invoke(address: tuple[str, int], invocation: bytes, timeout_s: float) -> Response:
     with connect(address, timeout_s=timeout_s) as connection:
-        return exchange(connection, asked)
+        return exchange(connection, invocation)
+
+
+def _good(answer: Response) -> bool:
+    return 200 <= answer.status < 300
+
+
+def _excerpt(answer: Response) -> str:
+    return answer.body[:_BODY_EXCERPT].decode(errors="replace")
+
+
+def _no_answer(container: Container, error: Exception, probes: Probes, limits: Limits) -> Failure:
+    """An invocation broke off: the container may have died of it."""
+    time.sleep(POLL_S)  # a dying container is still running when its connection breaks
+    died = cause.death(
+        container, "during the first predictions", last_ping_status=probes.last_status
+    )
+    if died is not None:
+        return Failure.from_cause(died)
+    said = str(error) or type(error).__name__
+    if isinstance(error, TimeoutError):
+        said = f"no answer within {limits.invocation_timeout_s:g} s"
+    return _invocation_failure(container, f"An invocation failed: {said}", probes)
+
+
+def _invocation_failure(container: Container, message: str, probes: Probes) -> Failure:
+    return Failure(
+        kind=FailureKind.INVOCATION,
+        message=message,
+        last_ping_status=probes.last_status,
+        log_tail=cause.log_tail(container),
+    )
+
+
+def _started_ns(
+    state: ContainerState, events: Sequence[EngineEvent], inside: Inside | None, *, offset_ns: int
+) -> int:
+    found = started_ns(state, events, inside, offset_ns=offset_ns)
+    if found is None:
+        raise TrialFailed.of(FailureKind.ENGINE, "The engine does not say when it started.")
+    return found
+
+
+def _read_logged_marks(container: Container, recorder: TrialRecorder, offset_ns: int) -> None:
+    """The marks of a container that did not get there, from its log."""
+    begin_ns = recorder.marks[Mark.START_BEGIN]
+    with suppress(EngineError):
+        state = container.state()
+        inside = logged_marks(container.logs(tail=200), begin_ns + offset_ns)
+        times = [] if state.started_at_ns is None else [state.started_at_ns]
+        if inside is not None:
+            recorder.marks |= inside.shifted(-offset_ns).marks
+            times.append(inside.marks[Mark.INTERPRETER])
+        if times and min(times) - offset_ns >= begin_ns:
+            recorder.marks[Mark.STARTED] = min(times) - offset_ns

@@ -123,9 +123,8 @@ def _unknown_keys(path: Path, data: Mapping[str, Any], lines: Mapping[Location, 
         part = data if not at else data.get(str(at[0]))
         for key in part if isinstance(part, Mapping) else ():
             if key not in fields:
-                text = unknown("key", str(key), fields)
-                stop = "" if text.endswith("?") else "."
-                raise PlanError(f"{path}:{lines.get((*at, key), 1)}: {text}{stop}")
+                text = _sentence(unknown("key", str(key), fields))
+                raise PlanError(f"{path}:{lines.get((*at, key), 1)}: {text}")
 
 
 def _anchor_files(path: Path, data: Mapping[str, Any]) -> None:
@@ -141,32 +140,29 @@ def _anchor_files(path: Path, data: Mapping[str, Any]) -> None:
 def _plan_error(path: Path, detail: ErrorDetails, lines: Mapping[Location, int]) -> PlanError:
     location = tuple(detail["loc"])
     key = ".".join(str(part) for part in location if not isinstance(part, int) and part != "[key]")
-    line = 1
-    for size in range(len(location), -1, -1):
-        if location[:size] in lines and size:
-            line = lines[location[:size]]
-            break
-    message = _message(detail)
-    stop = "" if message.endswith("?") else "."
-    return PlanError(f"{path}:{line}: {key + ': ' if key else ''}{message}{stop}")
+    nearest = (location[:size] for size in range(len(location), 0, -1))
+    line = next((lines[at] for at in nearest if at in lines), 1)
+    return PlanError(f"{path}:{line}: {key + ': ' if key else ''}{_message(detail)}")
 
 
 def _flag_error(detail: ErrorDetails) -> UsageError:
     key = ".".join(str(part) for part in detail["loc"] if not isinstance(part, int))
-    message = _message(detail)
-    stop = "" if message.endswith("?") else "."
-    return UsageError(f"{key + ': ' if key else ''}{message}{stop}")
+    return UsageError(f"{key + ': ' if key else ''}{_message(detail)}")
+
+
+def _sentence(text: str) -> str:
+    return text if text.endswith("?") else f"{text}."
 
 
 def _message(detail: ErrorDetails) -> str:
     given = detail["input"]
     if detail["type"] == "value_error":
-        return str(detail["ctx"]["error"]).rstrip(".")
+        return _sentence(str(detail["ctx"]["error"]).rstrip("."))
     if detail["type"] == "enum":
         expected = str(detail["ctx"]["expected"]).replace(" or ", ", ").replace("'", "")
-        return unknown("value", str(given), expected.split(", "))
+        return _sentence(unknown("value", str(given), expected.split(", ")))
     if detail["type"] == "missing":
-        return "is missing"
+        return "is missing."
     text = detail["msg"]
     text = text[0].lower() + text[1:]
-    return text if isinstance(given, Mapping) else f"{text} (not {given!r})"
+    return _sentence(text if isinstance(given, Mapping) else f"{text} (not {given!r})")

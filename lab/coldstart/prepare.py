@@ -1,21 +1,23 @@
 """Making ready what a plan needs, and nothing else: engine, images, models, registry."""
 
+import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import asdict
+from typing import Final
 
 from lab import paths
 from lab.artifacts import build as models
 from lab.coldstart import pagecache
 from lab.coldstart.executor import ROLE_TRIAL, Bench, ContainerExecutor
-from lab.coldstart.leftovers import remove_leftovers, sweep
+from lab.coldstart.folder import RUN_FILE
 from lab.coldstart.observe import Limits
 from lab.coldstart.plan import Plan
 from lab.coldstart.record import ImageRecord
 from lab.coldstart.runner import Prepared
-from lab.coldstart.stock import cold_hosts
+from lab.coldstart.sites import cold_hosts
 from lab.coldstart.subjects import Subjects, check_own, ensure_own, resolve
-from lab.engine.api import ContainerSpec, Engine, EngineFacts
+from lab.engine.api import Container, ContainerSpec, Engine, EngineFacts
 from lab.engine.docker.engine import DockerEngine
 from lab.engine.emulation.qemu import Emulation, ensure_runs
 from lab.engine.registry.local import Registry
@@ -29,6 +31,8 @@ from lab.images.variants import image_ref
 from lab.progress import Progress
 from lab.spec import FLOOR, LABEL_OWNER, LABEL_ROLE, EngineKind, StartKind
 from lab.start.emulated import PATIENCE, emulated
+
+_ROLES: Final = (ROLE_TRIAL, "coldhost", "link")
 
 
 @contextmanager
@@ -74,7 +78,7 @@ def prepared(plan: Plan, run_id: str, progress: Progress) -> Iterator[Prepared]:
         executor = ContainerExecutor(bench, subjects.of)
         stack.callback(executor.close)
         yield Prepared(
-            executor=executor,
+            run_trial=executor.run,
             engine=asdict(facts),
             base_image=base,
             images=_image_records(subjects, engine, registry),
@@ -210,3 +214,37 @@ def _publish(engine: Engine, facts: EngineFacts, owner: str) -> int | None:
     finally:
         with suppress(EngineError):
             container.remove()
+
+
+# --- cleaning up ---------------------------------------------------------------------------------
+
+
+def sweep(engine: Engine, owner: str) -> int:
+    """Remove every container that carries this run's label; how many there were."""
+    return _remove(engine.containers({LABEL_OWNER: owner}))
+
+
+def remove_leftovers(engine: Engine, progress: Progress) -> None:
+    """Remove the containers and unpacked models of runs that were killed.
+
+    Call it only with the bench lock held: then no run of this machine is alive, and whatever
+    carries the label of a run that has a folder here is nobody's any more.
+    """
+    left = [
+        container
+        for role in _ROLES
+        for container in engine.containers({LABEL_ROLE: role})
+        if (owner := container.labels.get(LABEL_OWNER))
+        and (paths.runs() / owner / RUN_FILE).is_file()
+    ]
+    count = _remove(left)
+    shutil.rmtree(paths.cache() / "trials", ignore_errors=True)
+    if count:
+        progress.note(f"Removed {count} containers that a killed run had left behind.")
+
+
+def _remove(containers: Sequence[Container]) -> int:
+    for container in containers:
+        with suppress(EngineError):
+            container.remove()
+    return len(containers)

@@ -4,13 +4,15 @@ These are the files other tools read, so they change only with their schema.
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from enum import StrEnum, unique
-from typing import Any
+from typing import Any, Self
 
 from pydantic import Field
 
 from lab.schema import Frozen, Versioned
 from lab.spec import Mark, Phase, Platform, StartKind
+from lab.start.cause import Cause
 
 
 class Cell(Frozen):
@@ -59,6 +61,11 @@ class Failure(Frozen):
     exit_code: int | None = None
     last_ping_status: int | None = None
     log_tail: str = ""
+
+    @classmethod
+    def from_cause(cls, cause: Cause) -> Self:
+        """Why a container did not get ready, or has ended, as a failed trial."""
+        return cls.model_validate(asdict(cause))
 
 
 class Sample(Versioned):

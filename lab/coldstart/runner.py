@@ -1,8 +1,9 @@
 """A run from its plan to its last sample: locked, prepared, measured, cleaned up."""
 
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
@@ -14,7 +15,6 @@ from lab.coldstart.loop import InterruptedRunError, interrupted, measure
 from lab.coldstart.plan import Plan
 from lab.coldstart.record import FailureKind, ImageRecord, ModelRecord, Outcome, Run, Sample
 from lab.coldstart.schedule import Trial
-from lab.coldstart.trial import Executor
 from lab.errors import ContainerFailedError, UsageError
 from lab.host import host_facts
 from lab.lock import bench_lock
@@ -26,12 +26,13 @@ from lab.spec import StartKind
 class Prepared:
     """All that a plan needs, built and found."""
 
-    executor: Executor
+    run_trial: Callable[[Trial], Sample]
+    """A failure is a sample too: only what ends the run is raised."""
     engine: Mapping[str, Any]
     base_image: Mapping[str, Any]
     images: Sequence[ImageRecord]
     models: Sequence[ModelRecord]
-    notes: Sequence[str] = field(default=())
+    notes: Sequence[str] = ()
 
 
 _REMEDIES: Final = {
@@ -68,7 +69,7 @@ def run(plan: Plan, *, prepare: Prepare, progress: Progress, lock: Path | None =
         folder = RunFolder.create(_record(run_id, plan, trials, ready))
         for note in ready.notes:
             progress.note(note)
-        measure(trials, ready.executor, folder, progress)
+        measure(trials, ready.run_trial, folder, progress)
     return folder
 
 
@@ -98,30 +99,29 @@ def resume(
         with prepare(planned, record.id, progress) as ready:
             _refuse(folder, changed(record, ready))
             folder.point_latest()
-            measure(trials, ready.executor, folder, progress)
+            measure(trials, ready.run_trial, folder, progress)
     return folder
 
 
 def changed(record: Run, ready: Prepared) -> list[str]:
     """What is not as it was when the run began, in words."""
-    before = {f"image {one.variant} ({one.platform.arch})": _same(one) for one in record.images}
-    before |= {f"model {one.name} ({one.archive})": one.sha256 for one in record.models}
-    now = {f"image {one.variant} ({one.platform.arch})": _same(one) for one in ready.images}
-    now |= {f"model {one.name} ({one.archive})": one.sha256 for one in ready.models}
-    before["the engine"] = str(record.engine.get("kind"))
-    now["the engine"] = str(ready.engine.get("kind"))
-    return [
-        f"{what} was {_short(before.get(what))} and is {_short(now.get(what))}"
-        for what in (*before, *(what for what in now if what not in before))
-        if before.get(what) != now.get(what)
-    ]
+    return _differences(_contents(record), _contents(ready), _short)
+
+
+def _contents(of: Run | Prepared) -> Mapping[str, str]:
+    found = {
+        f"image {one.variant} ({one.platform.arch})": one.image_id or one.digest or one.ref
+        for one in of.images
+    }
+    found |= {f"model {one.name} ({one.archive})": one.sha256 for one in of.models}
+    return {**found, "the engine": str(of.engine.get("kind"))}
 
 
 def verdict(folder: RunFolder) -> ContainerFailedError | None:
     """The error for a variant that never once answered, or None."""
-    by_variant: dict[str, list[Sample]] = {}
+    by_variant = defaultdict[str, list[Sample]](list)
     for sample in folder.samples():
-        by_variant.setdefault(sample.cell.variant, []).append(sample)
+        by_variant[sample.cell.variant].append(sample)
     for variant, samples in by_variant.items():
         failed = [sample for sample in samples if sample.failure is not None]
         if not failed or any(sample.outcome is Outcome.OK for sample in samples):
@@ -183,19 +183,17 @@ def _record(run_id: str, plan: Plan, trials: Sequence[Trial], ready: Prepared) -
     )
 
 
-def _same(image: ImageRecord) -> str:
-    return image.image_id or image.digest or image.ref
-
-
 def _short(value: str | None) -> str:
     return "missing" if value is None else value.removeprefix("sha256:")[:12]
 
 
-def _differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
+def _differences(
+    before: Mapping[str, Any], now: Mapping[str, Any], show: Callable[[Any], str] = repr
+) -> list[str]:
     return [
-        f"{key} was {before.get(key)!r} and is {now.get(key)!r}"
-        for key in sorted({*before, *now})
-        if before.get(key) != now.get(key)
+        f"{what} was {show(before.get(what))} and is {show(now.get(what))}"
+        for what in dict.fromkeys((*before, *now))
+        if before.get(what) != now.get(what)
     ]
 
 

@@ -1,22 +1,22 @@
 """From a cell to what it starts: image, model archive, payload."""
 
 import hashlib
-import tempfile
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from lab.artifacts import store
-from lab.artifacts.archive import extract
+from lab.artifacts.archive import unpacked
 from lab.coldstart.plan import OwnImage, Plan
 from lab.coldstart.record import Cell, ModelRecord
 from lab.coldstart.schedule import cells
 from lab.coldstart.trial import Subject
-from lab.engine.api import Engine, ImageFacts
-from lab.errors import DiskFullError, EngineError, ImageNotFoundError, UsageError
+from lab.engine.api import Engine
+from lab.errors import UsageError
 from lab.images.variants import VARIANTS, image_ref
 from lab.progress import Progress
 from lab.spec import FLOOR, Platform, Runtime
+from lab.start.image import ensure_image
 
 Key = tuple[str, str, Platform]
 """Variant, model, platform: what a subject depends on."""
@@ -30,7 +30,6 @@ class Subjects:
     models: Sequence[ModelRecord]
 
     def of(self, cell: Cell) -> Subject:
-        """What a cell starts."""
         return self.by_key[cell.variant, cell.model, cell.platform]
 
 
@@ -84,10 +83,7 @@ def ensure_own(own: OwnImage, platform: Platform, engine: Engine, progress: Prog
     Raises ``ImageNotFoundError`` when it is nowhere, ``UsageError`` when it is for a processor
     that was not asked for.
     """
-    try:
-        facts = engine.image(own.image)
-    except ImageNotFoundError:
-        facts = _pulled(own.image, platform, engine, progress)
+    facts = ensure_image(own.image, platform, engine, progress)
     if facts.platform is not platform:
         raise UsageError(
             f"{own.image} is for {facts.platform}, and the plan says {platform}.",
@@ -104,22 +100,8 @@ def check_own(own: OwnImage) -> None:
     """
     own_subject(own)
     if own.model_data is not None:
-        with tempfile.TemporaryDirectory(prefix="inference-lab-check-") as folder:
-            extract(own.model_data, Path(folder))
-
-
-def _pulled(ref: str, platform: Platform, engine: Engine, progress: Progress) -> ImageFacts:
-    try:
-        with progress.step(f"Pull {ref}"):
-            engine.pull(ref, platform=platform)
-    except DiskFullError:
-        raise
-    except EngineError as error:
-        raise ImageNotFoundError(
-            f"The engine has no image {ref}. {error.what}",
-            remedy="Check its name, build it, or log in to its registry and pull it by hand.",
-        ) from error
-    return engine.image(ref)
+        with unpacked(own.model_data):
+            pass
 
 
 def _ours(variant: str, model: str, platform: Platform) -> tuple[Subject, ModelRecord]:
@@ -140,18 +122,9 @@ def _ours(variant: str, model: str, platform: Platform) -> tuple[Subject, ModelR
 
 def _floor(others: Sequence[Subject], platform: Platform) -> Subject:
     """The floor fetches the smallest archive of its model, and is asked the same."""
-    with_archive = [one for one in others if one.archive is not None]
-    like = min(with_archive, key=_archive_bytes) if with_archive else others[0]
-    return Subject(
-        image=image_ref(FLOOR, platform),
-        archive=like.archive,
-        payload=like.payload,
-        content_type=like.content_type,
-    )
-
-
-def _archive_bytes(subject: Subject) -> int:
-    return 0 if subject.archive is None else subject.archive.stat().st_size
+    sizes = {one.archive.stat().st_size: one for one in others if one.archive is not None}
+    like = sizes[min(sizes)] if sizes else others[0]
+    return replace(like, image=image_ref(FLOOR, platform))
 
 
 def _read(path: Path, what: str) -> bytes:

@@ -1,11 +1,14 @@
-"""What a trial starts, who runs it, and how it may end other than well."""
+"""A trial: what it starts, what it has left behind so far, and how it may end other than well."""
 
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Any
 
-from lab.coldstart.record import Failure, FailureKind, Sample
-from lab.coldstart.schedule import Trial
+from lab.coldstart.record import Failure, FailureKind
+from lab.spec import Mark
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -20,14 +23,36 @@ class Subject:
     content_type: str
 
 
-class Executor(Protocol):
-    """Runs trials, one at a time."""
+class TrialRecorder:
+    """What one trial has left behind so far; its marks are taken on two clocks."""
 
-    def run(self, trial: Trial) -> Sample:
-        """Run one. A failure is a sample too; only what ends the run is raised."""
+    def __init__(self) -> None:
+        self.marks: dict[Mark, int] = {}
+        self.evidence: dict[str, Any] = {}
+        self.pulled_layers: int | None = None
+        self._began: float | None = None
+        self.wall_s: float | None = None
 
-    def close(self) -> None:
-        """Remove everything that was kept between trials."""
+    def begin(self) -> None:
+        """The trial begins, on both clocks."""
+        self._began = time.monotonic()
+        self.mark(Mark.BEGIN)
+
+    def predicted(self) -> None:
+        """The first prediction is there: the trial's end, on both clocks."""
+        self.mark(Mark.PREDICTED)
+        if self._began is not None:
+            self.wall_s = time.monotonic() - self._began
+
+    def mark(self, mark: Mark) -> None:
+        self.marks[mark] = time.time_ns()
+
+    @contextmanager
+    def span(self, begin: Mark, end: Mark) -> Iterator[None]:
+        """Mark the beginning and the end of what happens inside."""
+        self.mark(begin)
+        yield
+        self.mark(end)
 
 
 class TrialFailed(Exception):  # noqa: N818 - an outcome, not an error of the lab

@@ -2,11 +2,10 @@
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
-from types import ModuleType
+from dataclasses import dataclass
 from typing import Final
 
-from lab.contract.model import Rule, RuleFinding, Verdict, Verdicts
+from lab.contract.model import Judged, Rule, RuleFinding, Tried, Verdict, Verdicts, rules
 from lab.contract.rules import (
     conditions,
     entrypoint,
@@ -19,25 +18,24 @@ from lab.contract.rules import (
     secrets,
     start,
     stop,
-    weight,
 )
-from lab.contract.running.session import CannotTry, NeverReady, Session
+from lab.contract.running.session import CannotTry, NeverReady, Session, Tries
 from lab.errors import LabError, UsageError
 from lab.progress import Progress
 
-Try = Callable[[Session], RuleFinding | Sequence[RuleFinding]]
-
-_SECTIONS: Final[Sequence[tuple[str, Sequence[ModuleType]]]] = (
-    ("Image", (image, manifest, entrypoint, secrets, weight)),
-    ("Start", (start,)),
-    ("Health", (ping,)),
-    ("Invocations", (invoke,)),
-    ("Surroundings", (conditions,)),
-    ("Stop", (stop,)),
-    ("Memory", (memory,)),
-    ("Capabilities", (kinds,)),
-)
-"""Headings, and the modules whose rules stand under them."""
+_TRIES: Final[Tries] = {
+    **image.TRIES,
+    **manifest.TRIES,
+    **entrypoint.TRIES,
+    **secrets.TRIES,
+    **start.TRIES,
+    **ping.TRIES,
+    **invoke.TRIES,
+    **conditions.TRIES,
+    **stop.TRIES,
+    **memory.TRIES,
+    **kinds.TRIES,
+}
 
 _SLOW: Final = frozenset({"Memory"})
 """Left out of a quick check."""
@@ -48,17 +46,16 @@ class RuleEntry:
     """A rule, how it is tried, and under which heading it is shown."""
 
     rule: Rule
-    attempt: Try
+    attempt: Callable[[Session], Tried]
     section: str
 
 
 def entries() -> Sequence[RuleEntry]:
     """Every rule, in the order in which they are tried and shown."""
     return [
-        RuleEntry(rule=rule, attempt=attempt, section=section)
-        for section, modules in _SECTIONS
-        for module in modules
-        for rule, attempt in module.RULES
+        RuleEntry(rule=rule, attempt=_TRIES[rule.id], section=section)
+        for section, under in rules().items()
+        for rule in under
     ]
 
 
@@ -82,7 +79,8 @@ def run(session: Session, wanted: Sequence[RuleEntry], progress: Progress) -> Ve
         for number, entry in enumerate(wanted):
             step.advance(number, len(wanted))
             step.detail(entry.rule.title)
-            session.findings.extend(attempt(entry, session))
+            found = attempt(entry, session)
+            session.findings += [] if found is None else [found]
     return Verdicts(
         image=session.subject.image,
         platform=session.subject.platform,
@@ -92,23 +90,34 @@ def run(session: Session, wanted: Sequence[RuleEntry], progress: Progress) -> Ve
     )
 
 
-def attempt(entry: RuleEntry, session: Session) -> Sequence[RuleFinding]:
-    """Try one rule. What goes wrong with the check itself is a skip, in its own words."""
+def attempt(entry: RuleEntry, session: Session) -> RuleFinding | None:
+    """Try one rule; None if it does not apply.
+
+    What goes wrong with the check itself is a skip, in its own words.
+    """
     begin = time.monotonic()
     try:
-        found = entry.attempt(session)
+        tried = entry.attempt(session)
     except CannotTry as error:
-        found = _skip(entry.rule, str(error))
+        tried = _skip(str(error))
     except NeverReady as error:
-        found = _skip(entry.rule, f"a container did not get ready: {error}")
+        tried = _skip(f"a container did not get ready: {error}")
     except LabError as error:
-        found = _skip(entry.rule, f"it cannot be tried here: {error.what}")
+        tried = _skip(f"it cannot be tried here: {error.what}")
     except Exception as error:  # noqa: BLE001 - one rule's bug must not cost the others' findings
-        found = _skip(entry.rule, f"the check itself failed: {type(error).__name__}: {error}")
-    several = [found] if isinstance(found, RuleFinding) else list(found)
-    took = (time.monotonic() - begin) / max(len(several), 1)
-    return [replace(one, section=entry.section, seconds=took) for one in several]
+        tried = _skip(f"the check itself failed: {type(error).__name__}: {error}")
+    if tried is None:
+        return None
+    verdict, seen, *data = tried
+    return RuleFinding(
+        rule=entry.rule,
+        verdict=verdict,
+        seen=seen,
+        data=data[0] if data else None,
+        section=entry.section,
+        seconds=time.monotonic() - begin,
+    )
 
 
-def _skip(rule: Rule, why: str) -> RuleFinding:
-    return RuleFinding(rule=rule, verdict=Verdict.SKIP, seen=" ".join(why.split()))
+def _skip(why: str) -> Judged:
+    return Verdict.SKIP, " ".join(why.split())

@@ -95,19 +95,13 @@ def fitness(findings: Sequence[RuleFinding]) -> Fitness:
     Batch and multi-model must have been asked for outright, since a sound server may be neither.
     """
     verdicts = {one.rule.id: one.verdict for one in findings}
-    spoiled = {
-        kind
-        for rule, verdict in verdicts.items()
-        if verdict is Verdict.FAIL
-        for kind in _SPOILS.get(rule, ())
-    }
     fit, unfit = [], []
     for kind in _ALL:
         asked = [
             verdicts[rule] for rule, of in _CAPABILITY.items() if of == kind if rule in verdicts
         ]
         tried = all(verdicts.get(rule) in _TRIED for rule in _NEEDED[kind])
-        if kind in spoiled or Verdict.FAIL in asked or Verdict.WARN in asked:
+        if spoilers(kind, findings) or Verdict.FAIL in asked or Verdict.WARN in asked:
             unfit.append(kind)
         elif tried and (Verdict.PASS in asked or (not asked and kind in _DEFAULT)):
             fit.append(kind)

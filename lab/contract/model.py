@@ -1,13 +1,19 @@
 """What a check of the hosting contract says, and about what."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum, unique
+from importlib import resources
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import Any, Final, TypeAlias
+
+import yaml
 
 from lab.engine.docker.engine import DockerEngine
 from lab.spec import Platform
+
+DOCS: Final = "https://docs.aws.amazon.com/sagemaker/latest/dg/"
+"""Where AWS's pages about it are."""
 
 
 @unique
@@ -22,7 +28,7 @@ class Verdict(StrEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class Rule:
-    """One rule of the contract."""
+    """One rule of the contract, as ``rules.yaml`` words it."""
 
     id: str
     """Short and stable, for JUnit and for people: ``sigterm``, ``ping-under-load``."""
@@ -34,6 +40,23 @@ class Rule:
     """What to change, imperative."""
     source: str
     """Which page or model says so."""
+
+
+def rules() -> Mapping[str, Sequence[Rule]]:
+    """Every rule under its heading, in the order in which they are tried and shown."""
+    text = resources.files("lab.contract").joinpath("rules.yaml").read_text(encoding="utf-8")
+    return {
+        section: [Rule(id=name, **words) for name, words in under.items()]
+        for section, under in yaml.safe_load(text)["rules"].items()
+    }
+
+
+Judged: TypeAlias = tuple[Verdict, str]
+"""How it went, and what was seen."""
+
+Tried: TypeAlias = Judged | tuple[Verdict, str, Any] | None
+"""The same, with figures and lists for programs where there are any; None where a rule does not
+apply."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -91,5 +114,4 @@ class Verdicts:
 
     @property
     def failed(self) -> bool:
-        """Whether any rule is broken."""
         return any(one.verdict is Verdict.FAIL for one in self.findings)

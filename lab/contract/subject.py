@@ -3,7 +3,7 @@
 import os
 import secrets
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
@@ -16,14 +16,16 @@ from lab.artifacts import build as models
 from lab.contenttype import guess
 from lab.contract.model import CheckedImage, RuleContext
 from lab.endpoint.instances import table
+from lab.engine.api import ImageFacts
 from lab.engine.docker.engine import DockerEngine
 from lab.engine.emulation.qemu import ensure_runs
-from lab.errors import EmulationError, EngineError, ImageNotFoundError, UsageError
+from lab.errors import EmulationError, ImageNotFoundError, UsageError
 from lab.images import build as images
 from lab.images.variants import VARIANTS, image_ref
 from lab.progress import Progress
 from lab.runfiles import read_bytes
 from lab.spec import Platform, Runtime
+from lab.start.image import ensure_image
 
 _VARIANT_LABEL: Final = "org.inference-lab.variant"
 _DEFAULT_TYPE: Final = "application/octet-stream"
@@ -45,18 +47,18 @@ class CheckRequest:
 
 @contextmanager
 def prepared(
-    wish: CheckRequest, engine: DockerEngine, progress: Progress
+    request: CheckRequest, engine: DockerEngine, progress: Progress
 ) -> Iterator[tuple[CheckedImage, RuleContext]]:
     """The subject with its model unpacked, in a folder that goes away afterwards.
 
     An image that the engine has not is pulled.
     """
-    instance = _instance(wish)
-    wish = _variant(wish, engine, progress)
-    payload = _payload(wish)
-    labels, platform = _image(wish, engine, progress)
+    instance = _instance(request)
+    request = _variant(request, engine, progress)
+    payload = _payload(request)
+    facts = _image(request, engine, progress)
     try:
-        ensure_runs(platform, engine, progress)
+        ensure_runs(facts.platform, engine, progress)
     except EmulationError as error:
         # What is judged without running it is judged all the same; the rest says why it is not.
         progress.note(error.what)
@@ -64,11 +66,11 @@ def prepared(
         work = Path(folder)
         # Whatever user the image runs as may pass; nobody else sees what is in it.
         work.chmod(0o711)
-        packed = _archive(wish, labels)
+        packed = _archive(request, facts.labels)
         subject = CheckedImage(
-            image=wish.image,
-            platform=platform,
-            model_dir=_unpacked(wish, packed, work),
+            image=request.image,
+            platform=facts.platform,
+            model_dir=_unpacked(request, packed, work),
             payload=None if payload is None else payload[0],
             content_type="application/json" if payload is None else payload[1],
             archive=packed,
@@ -79,9 +81,9 @@ def prepared(
         yield subject, RuleContext(engine=engine, native=native, owner=owner, work=work)
 
 
-def _instance(wish: CheckRequest) -> str | None:
+def _instance(request: CheckRequest) -> str | None:
     """The instance type's name, which there is."""
-    name = wish.instance_type
+    name = request.instance_type
     if name is None or name in table():
         return name
     near = get_close_matches(name, table(), n=1)
@@ -91,19 +93,19 @@ def _instance(wish: CheckRequest) -> str | None:
     )
 
 
-def _variant(wish: CheckRequest, engine: DockerEngine, progress: Progress) -> CheckRequest:
+def _variant(request: CheckRequest, engine: DockerEngine, progress: Progress) -> CheckRequest:
     """A variant of the lab's as the image of a platform, with a model that it can serve."""
-    found = VARIANTS.get(wish.image)
-    if found is None or _has(engine, wish.image):
-        return wish
-    platform = wish.platform or engine.facts().platform
+    found = VARIANTS.get(request.image)
+    if found is None or _has(engine, request.image):
+        return request
+    platform = request.platform or engine.facts().platform
     images.ensure([found.name], platform=platform, engine=engine, progress=progress)
-    model = wish.model_data
+    model = request.model_data
     if model is None and found.runtime is not None:
         model = store.models()[0]
     if model in store.models():
         models.ensure([model], engine=engine, progress=progress)
-    return replace(wish, image=image_ref(found.name, platform), model_data=model)
+    return replace(request, image=image_ref(found.name, platform), model_data=model)
 
 
 def _has(engine: DockerEngine, ref: str) -> bool:
@@ -114,72 +116,56 @@ def _has(engine: DockerEngine, ref: str) -> bool:
     return True
 
 
-def _image(
-    wish: CheckRequest, engine: DockerEngine, progress: Progress
-) -> tuple[dict[str, str], Platform]:
-    try:
-        facts = engine.image(wish.image)
-    except ImageNotFoundError:
-        try:
-            with progress.step(f"Pulling {wish.image}"):
-                engine.pull(wish.image, platform=wish.platform)
-        except EngineError as error:
-            raise ImageNotFoundError(
-                f"The engine has no image {wish.image}, and {error.what}",
-                remedy="Check the name (`docker images` lists what is here), or build it first.",
-            ) from error
-        facts = engine.image(wish.image)
-    if wish.platform is not None and facts.platform is not wish.platform:
+def _image(request: CheckRequest, engine: DockerEngine, progress: Progress) -> ImageFacts:
+    facts = ensure_image(request.image, request.platform, engine, progress)
+    if request.platform is not None and facts.platform is not request.platform:
         raise UsageError(
-            f"{wish.image} is here for {facts.platform}, not for {wish.platform}.",
-            remedy=f"Pull or build it for {wish.platform} first.",
+            f"{request.image} is here for {facts.platform}, not for {request.platform}.",
+            remedy=f"Pull or build it for {request.platform} first.",
         )
-    return dict(facts.labels), facts.platform
+    return facts
 
 
-def _payload(wish: CheckRequest) -> tuple[bytes, str] | None:
-    if wish.payload is None:
-        if wish.model_data in store.models():
-            known = store.payload(wish.model_data)
-            return known.path.read_bytes(), wish.content_type or known.content_type
+def _payload(request: CheckRequest) -> tuple[bytes, str] | None:
+    if request.payload is None:
+        if request.model_data in store.models():
+            known = store.payload(request.model_data)
+            return known.path.read_bytes(), request.content_type or known.content_type
         return None
-    body = read_bytes(wish.payload, remedy="Correct --payload.")
-    return body, wish.content_type or guess(wish.payload) or _DEFAULT_TYPE
+    body = read_bytes(request.payload, remedy="Correct --payload.")
+    return body, request.content_type or guess(request.payload) or _DEFAULT_TYPE
 
 
-def _archive(wish: CheckRequest, labels: dict[str, str]) -> Path | None:
-    if wish.model_data is None or Path(wish.model_data).is_dir():
+def _archive(request: CheckRequest, labels: Mapping[str, str]) -> Path | None:
+    model = request.model_data
+    if model is None or Path(model).is_dir():
         return None
-    if Path(wish.model_data).is_file():
-        return Path(wish.model_data)
-    if wish.model_data not in store.models():
+    if Path(model).is_file():
+        return Path(model)
+    if model not in store.models():
         names = ", ".join(store.models())
         raise UsageError(
-            f"{wish.model_data} is no archive, no folder and none of the lab's models.",
+            f"{model} is no archive, no folder and none of the lab's models.",
             remedy=f"Name a model.tar.gz, the folder that one unpacks to, or one of {names}.",
         )
     variant = VARIANTS.get(labels.get(_VARIANT_LABEL, ""))
     if variant is None:
-        choices = " or ".join(
-            str(store.folder(wish.model_data) / store.archive_name(runtime)) for runtime in Runtime
-        )
+        paths = (store.folder(model) / store.archive_name(runtime) for runtime in Runtime)
         raise UsageError(
-            f"{wish.image} is none of the lab's variants: which archive of {wish.model_data} it "
-            "takes is not known.",
-            remedy=f"Name the archive itself: --model-data {choices}.",
+            f"{request.image} is none of the lab's variants: which archive of {model} it takes is "
+            "not known.",
+            remedy=f"Name the archive itself: --model-data {' or '.join(map(str, paths))}.",
         )
-    if variant.runtime is None:
-        return None
-    return store.find(wish.model_data, variant.runtime).path
+    return None if variant.runtime is None else store.find(model, variant.runtime).path
 
 
-def _unpacked(wish: CheckRequest, packed: Path | None, work: Path) -> PurePosixPath | None:
+def _unpacked(request: CheckRequest, packed: Path | None, work: Path) -> PurePosixPath | None:
     # The folder above may be passed by everybody, so its name is not to be guessed.
     target = work / f"model-{secrets.token_hex(8)}"
     if packed is not None:
         archive.extract(packed, target)
-    elif wish.model_data is not None and Path(wish.model_data).is_dir():
-        shutil.copytree(wish.model_data, target)
+    elif request.model_data is not None and Path(request.model_data).is_dir():
+        shutil.copytree(request.model_data, target)
     else:
         return None
     for path in (target, *target.rglob("*")):

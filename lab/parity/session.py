@@ -1,29 +1,40 @@
 """A comparison from nothing: emulation, images, model, containers; all of it cleaned up."""
 
 import os
-import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
-from pathlib import Path
+from pathlib import Path, PurePosixPath
+from typing import Final
 
 from lab import paths
 from lab.artifacts import archive, build, store
-from lab.engine.api import Engine
+from lab.engine.api import ContainerSpec, Engine
 from lab.engine.emulation.qemu import ensure_runs
 from lab.errors import EngineError, UsageError
 from lab.host import host_facts
 from lab.images.build import ensure as ensure_images
 from lab.images.variants import image_ref, runtime_of, serving
-from lab.parity.compare import ModelAnswer, compare, summarise, words
+from lab.parity.compare import ModelAnswer, compare, parse, summarise, words
 from lab.parity.inputs import COUNT, ParityInput, choose
 from lab.parity.record import FILE, Bounds, Parity, ParityComparison, Side, save
-from lab.parity.served import Serving, ask
 from lab.progress import Progress
 from lab.runfiles import new_folder
-from lab.spec import EngineKind, Platform, Runtime
+from lab.spec import LABEL_OWNER, LABEL_ROLE, EngineKind, Platform, Runtime
 from lab.start.emulated import emulated, environment, patience
+from lab.start.serving import serving as started
+
+ROLE: Final = "parity"
+READY_S: Final = 300.0
+"""How long a native container may take to be ready. Emulated ones have longer."""
+REQUEST_S: Final = 120.0
+"""How long it may take to answer."""
+
+_ENV: Final = {
+    # Gunicorn and NGINX give up on a worker after 60 s: emulated TensorFlow takes longer to load.
+    "SAGEMAKER_MODEL_SERVER_TIMEOUT": "3600",
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,13 +80,15 @@ def run(job: ParityJob, engine: Engine, progress: Progress) -> tuple[Parity, Pat
         engine=asdict(facts),
     )
     path = paths.runs() / parity.id / FILE
-    with _folder(path.parent), tempfile.TemporaryDirectory(prefix="inference-lab-") as name:
-        Path(name).chmod(0o755)  # readable by whatever user the images run as
+    with _folder(path.parent), ExitStack() as stack:
         scene = _Scene(
             engine=engine,
             native=facts.platform,
             model=job.model,
-            model_dirs=_unpacked(job.model, set(runtimes.values()), Path(name)),
+            model_dirs={
+                runtime: stack.enter_context(archive.unpacked(store.find(job.model, runtime).path))
+                for runtime in sorted(set(runtimes.values()))
+            },
             inputs=inputs,
             tolerance=tolerance,
             owner=f"{parity.id}-{os.getpid()}",
@@ -140,23 +153,43 @@ class _Scene:
         progress: Progress,
         so_far: Callable[[Sequence[ModelAnswer]], str] = lambda _: "",
     ) -> Sequence[ModelAnswer]:
+        """Start a container and send it every input.
+
+        ``so_far`` makes words of the answers that have come, for whoever waits for the others.
+        """
+        image = image_ref(variant, platform)
+        longer = patience(platform, native=self.native)
+        spec = ContainerSpec(
+            image=image,
+            platform=platform,
+            model_dir=PurePosixPath(self.model_dirs[runtime]),
+            env={**_ENV, **environment(platform, native=self.native)},
+            labels={LABEL_ROLE: ROLE, LABEL_OWNER: self.owner},
+            publish=0,
+        )
         how = " (emulated)" if emulated(platform, native=self.native) else ""
-        with progress.step(f"Asking {variant} for {platform}{how}") as step:
-            return ask(
-                Serving(
-                    image=image_ref(variant, platform),
-                    platform=platform,
-                    model_dir=self.model_dirs[runtime],
-                    owner=self.owner,
-                    tolerance=self.tolerance,
-                    patience=patience(platform, native=self.native),
-                    env=environment(platform, native=self.native),
-                ),
-                self.inputs,
+        answers: list[ModelAnswer] = []
+        with (
+            progress.step(f"Asking {variant} for {platform}{how}") as step,
+            started(
                 self.engine,
-                step,
-                so_far=so_far,
-            )
+                spec,
+                within_s=READY_S * longer,
+                waiting=lambda seconds: step.detail(f"starting for {seconds:.0f} s"),
+            ) as served,
+        ):
+            for one in self.inputs:
+                step.detail(f"{len(answers)} of {len(self.inputs)} inputs{so_far(answers)}")
+                body = served.invoke(
+                    one.body,
+                    one.content_type,
+                    accept="application/json",
+                    name=one.name,
+                    timeout_s=REQUEST_S * longer,
+                )
+                answers.append(parse(body, self.tolerance, of=f"{one.name} by {image}"))
+                step.advance(len(answers), len(self.inputs))
+        return answers
 
     def _side(self, variant: str, platform: Platform) -> Side:
         ref = image_ref(variant, platform)
@@ -183,13 +216,3 @@ def _other(asked: Platform | None, native: Platform) -> Platform:
             remedy=f"Name the other one: --platform {other}.",
         )
     return asked or other
-
-
-def _unpacked(model: str, runtimes: set[Runtime], folder: Path) -> Mapping[Runtime, Path]:
-    """The model as each runtime has it, unpacked once for both platforms."""
-    made = {}
-    for runtime in sorted(runtimes):
-        into = folder / runtime.value
-        archive.extract(store.find(model, runtime).path, into)
-        made[runtime] = into
-    return made

@@ -3,22 +3,19 @@
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, ExitStack, nullcontext
 from dataclasses import dataclass
-from itertools import count
-from typing import Final, Self, TypeVar
+from itertools import cycle
+from typing import Final, Self
 
+from lab.bench.load import ClosedLoop, Load, OpenLoop, paced
 from lab.endpoint.client import EmulatorClient
 from lab.errors import EndpointError
 from lab.progress import Step
 
 _LOOK_S: Final = 0.25
-_END_S: Final = 70.0
-"""An invocation may take 60."""
 _AGAIN_S: Final = 0.3
 """Before a client that was turned away tries again."""
-
-_T = TypeVar("_T")
 
 Body = tuple[bytes, str]
 """What is sent, and its type."""
@@ -97,55 +94,52 @@ class Traffic:
     def steady(self, streams: Sequence[Stream], seconds: float, step: Step) -> Tally:
         """Every stream at its pace; one whose answers are slower than that sends less."""
         tally = Tally()
-
-        def follow(stream: Stream, stop: threading.Event) -> None:
-            begin = time.monotonic()
-            for number in count():
-                late = time.monotonic() - begin - number / stream.per_s
-                if stop.wait(max(0.0, -late)):
-                    return
-                begin += max(0.0, late)
-                self._send(stream.endpoint, _body(stream, number), tally)
-
-        return self._during([_bound(follow, one) for one in streams], seconds, tally, step)
+        with ExitStack() as stack:
+            loads = [
+                Load(
+                    self._sender(stream.endpoint, _bodies(stream), tally),
+                    OpenLoop(instants=paced(stream.per_s)),
+                )
+                for stream in streams
+            ]
+            for load in loads:
+                stack.enter_context(load)
+            for load in loads:
+                stack.callback(load.stop)  # all of them, before any is waited for
+            wait(seconds, step, tell=lambda: str(tally))
+        return tally
 
     def burst(
         self, endpoint: str, bodies: Sequence[Body], *, clients: int, seconds: float, step: Step
     ) -> Tally:
         """As many clients at once, each sending again as soon as it is answered."""
         tally = Tally()
-
-        def press(first: int, stop: threading.Event) -> None:
-            for number in count(first):
-                body = bodies[number % len(bodies)]
-                again_s = _AGAIN_S if self._send(endpoint, body, tally) else 0.0
-                if stop.wait(again_s):
-                    return
-
-        return self._during([_bound(press, one) for one in range(clients)], seconds, tally, step)
+        client = self._sender(endpoint, cycle(bodies), tally)
+        with Load(
+            client,
+            ClosedLoop(clients=clients),
+            pause_s=lambda throttled: _AGAIN_S if throttled else 0.0,
+        ):
+            wait(seconds, step, tell=lambda: str(tally))
+        return tally
 
     def once(self, endpoint: str, body: Body) -> Tally:
         tally = Tally()
         self._send(endpoint, body, tally)
         return tally
 
+    def _sender(
+        self, endpoint: str, bodies: Iterator[Body], tally: Tally
+    ) -> Callable[[], AbstractContextManager[Callable[[], bool]]]:
+        return lambda: nullcontext(lambda: self._send(endpoint, next(bodies), tally))
+
     def _send(self, endpoint: str, body: Body, tally: Tally) -> bool:
+        """Whether it was turned away above ``MaxConcurrency``."""
         try:
             self._client.invoke(endpoint, *body)
         except EndpointError as error:
             return tally.count(error)
         return tally.count(None)
-
-    def _during(
-        self,
-        work: Sequence[Callable[[threading.Event], None]],
-        seconds: float,
-        tally: Tally,
-        step: Step,
-    ) -> Tally:
-        with _threads(work):
-            wait(seconds, step, tell=lambda: str(tally))
-        return tally
 
 
 def wait(seconds: float, step: Step, *, tell: Callable[[], str] = str) -> None:
@@ -157,30 +151,7 @@ def wait(seconds: float, step: Step, *, tell: Callable[[], str] = str) -> None:
         time.sleep(min(_LOOK_S, seconds - passed))
 
 
-@contextmanager
-def _threads(work: Sequence[Callable[[threading.Event], None]]) -> Iterator[None]:
-    """Threads that are told to stop when the block is left, however it is, and are waited for."""
-    stop = threading.Event()
-    threads = [threading.Thread(target=one, args=(stop,), daemon=True) for one in work]
-    try:
-        for thread in threads:
-            thread.start()
-        yield
-    finally:
-        stop.set()
-        deadline = time.monotonic() + _END_S
-        for thread in threads:
-            if thread.ident is not None:
-                thread.join(max(0.0, deadline - time.monotonic()))
-
-
-def _bound(
-    follow: Callable[[_T, threading.Event], None], one: _T
-) -> Callable[[threading.Event], None]:
-    return lambda stop: follow(one, stop)
-
-
-def _body(stream: Stream, number: int) -> Body:
-    if stream.wrong and number % stream.wrong_every == stream.wrong_every - 1:
-        return stream.wrong[number // stream.wrong_every % len(stream.wrong)]
-    return stream.bodies[number % len(stream.bodies)]
+def _bodies(stream: Stream) -> Iterator[Body]:
+    wrong = cycle(stream.wrong)
+    for number, body in enumerate(cycle(stream.bodies), 1):
+        yield next(wrong) if stream.wrong and number % stream.wrong_every == 0 else body

@@ -1,5 +1,6 @@
 """Starting a container and seeing when, and why not, it is ready.
 
 Shared by benches, emulator and contract check: ``probe`` asks ``/ping``, ``timeline`` makes
-phases of marks, ``cause`` explains a failure.
+phases of marks, ``cause`` explains a failure, ``serving`` is all of it for whoever only needs a
+container that answers.
 """

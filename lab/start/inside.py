@@ -12,7 +12,6 @@ from lab.wire import connect, exchange, request
 
 _REPORT_TIMEOUT_S: Final = 5.0
 _LINE_KEY: Final = "lab_startup"
-_OK: Final = 200
 
 
 def look_inside(
@@ -26,7 +25,7 @@ def look_inside(
         asked = request("GET", "/startup", host=probes.address[0], headers={"Connection": "close"})
         with connect(probes.address, timeout_s=timeout_s) as connection:
             answer = exchange(connection, asked)
-        report = json.loads(answer.body) if answer.status == _OK else None
+        report = json.loads(answer.body) if answer.status == 200 else None
     except (OSError, ValueError):
         report = None
     found = inside_marks(report)
@@ -49,11 +48,6 @@ def logged_marks(log: str, since_ns: int) -> Inside | None:
     return None
 
 
-def started_event_ns(events: Iterable[EngineEvent]) -> int | None:
-    """When the engine's event says that it started."""
-    return next((event.at_ns for event in events if event.action == "start"), None)
-
-
 def started_ns(
     state: ContainerState,
     events: Iterable[EngineEvent],
@@ -69,9 +63,8 @@ def started_ns(
 
     ``offset_ns`` is by how much the engine's clock is ahead of ours; ``inside`` is on ours.
     """
-    times = [
-        at - offset_ns for at in (started_event_ns(events), state.started_at_ns) if at is not None
-    ]
+    event_ns = next((event.at_ns for event in events if event.action == "start"), None)
+    times = [at - offset_ns for at in (event_ns, state.started_at_ns) if at is not None]
     if inside is not None:
         times.append(inside.marks[Mark.INTERPRETER])
     return min(times, default=None)

@@ -24,8 +24,6 @@ CONNECT_TIMEOUT_S: Final = 0.25
 """SageMaker's limit for accepting a connection. A packet that was lost while the container's
 network came up would be sent again after a second only: a new attempt is sooner."""
 
-_OK: Final = 200
-
 
 @dataclass(kw_only=True)
 class Probes:
@@ -119,6 +117,6 @@ def _attempt(address: tuple[str, int], ping: bytes, seen: Probes, give_up_at: fl
         seen.accepting_ns = seen.accepting_ns or connected_ns
         seen.last_status = answer.status
         seen.last_error = ""
-        if answer.status == _OK:
+        if answer.status == 200:
             seen.ready_ns = answered_ns
     return connecting_s

@@ -21,7 +21,6 @@ class StartWatch:
         self._thread = threading.Thread(target=self._look, daemon=True, name="watch")
 
     def gone(self) -> bool:
-        """Whether it has ended."""
         return self._gone
 
     def stop(self) -> None:

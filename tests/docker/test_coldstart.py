@@ -13,14 +13,13 @@ import pytest
 from lab.coldstart import pagecache, runner
 from lab.coldstart.executor import Bench, ContainerExecutor
 from lab.coldstart.folder import RunFolder
-from lab.coldstart.marks import TrialRecorder
 from lab.coldstart.observe import Limits
 from lab.coldstart.plan import Plan
 from lab.coldstart.prepare import prepared
 from lab.coldstart.record import Cell, FailureKind, Outcome, Sample
 from lab.coldstart.schedule import Trial
-from lab.coldstart.stock import cold_hosts
-from lab.coldstart.trial import Subject
+from lab.coldstart.sites import cold_hosts
+from lab.coldstart.trial import Subject, TrialRecorder
 from lab.engine.coldhost.pulled import NotColdError
 from lab.engine.docker.engine import DockerEngine
 from lab.images.base import ensure_base
@@ -239,7 +238,7 @@ def test_a_pull_is_measured_on_a_cold_host_and_refused_on_a_warm_one(
         # Above 25 MB over this link: no machine is too busy for that, and none too fast.
         assert sample.phases_s[Phase.IMAGE_PULL] > 2
         assert sample.phases_s[Phase.IMAGE_PULL] > sample.phases_s[Phase.CREATE]
-        with cold.open(platform) as site:
+        with cold(platform) as site:
             site.engine.pull(sample.evidence["pulled_from"])
             with pytest.raises(NotColdError):
                 site.bring(subject, TrialRecorder())

@@ -1,25 +1,19 @@
 """After a push: whether the endpoint answers as the same container does on this machine."""
 
 import os
-import tempfile
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
-from http import HTTPStatus
 from pathlib import Path, PurePosixPath
 from typing import Final
 
-from lab import wire
-from lab.artifacts.archive import extract
+from lab.artifacts.archive import unpacked
 from lab.aws.answers import AnswerPayload, ExpectedAnswer, read_answer
 from lab.aws.invoke import ANSWER, Endpoint, patiently
 from lab.aws.model import AwsError
 from lab.engine.api import ContainerSpec, Engine
-from lab.errors import ContainerFailedError
 from lab.progress import Progress
 from lab.spec import LABEL_OWNER, LABEL_ROLE, EngineKind, Platform
-from lab.start.cause import death
-from lab.start.serving import Served, failed, serving
+from lab.start.serving import serving
 
 TOLERANCE: Final = 1e-3
 """The largest difference of a probability that processors of different makers may explain."""
@@ -124,44 +118,8 @@ def local_answer(
     Raises ``ContainerFailedError`` with the container's last lines, ``ArchiveError`` or an
     ``EngineError``.
     """
-    with (
-        progress.step(f"Ask {image} on this machine"),
-        _running(engine, image, archive, platform) as served,
-    ):
-        headers = {"Content-Type": payload.content_type, "Accept": ANSWER}
-        prepared = wire.request(
-            "POST", "/invocations", host=served.address[0], body=payload.body, headers=headers
-        )
-        try:
-            with wire.connect(served.address, timeout_s=_ANSWER_S) as connection:
-                answer = wire.exchange(connection, prepared)
-        except OSError as error:
-            cause = death(served.container, "while it was asked")
-            if cause is not None:
-                raise failed(image, cause) from error
-            raise ContainerFailedError(
-                f"On this machine {image} does not answer: {error}",
-                remedy="Check it with `lab contract check`.",
-            ) from error
-    if answer.status != HTTPStatus.OK:
-        raise ContainerFailedError(
-            f"On this machine {image} answered {answer.status} to {payload.name}: "
-            f"{answer.body[:300].decode(errors='replace')}",
-            remedy="Send what the model understands, with --payload.",
-        )
-    return answer.body
-
-
-@contextmanager
-def _running(
-    engine: Engine, image: str, archive: Path, platform: Platform | None
-) -> Iterator[Served]:
     processes = engine.kind is EngineKind.PROCESS
-    with tempfile.TemporaryDirectory(prefix="inference-lab-") as folder:
-        # The container may run as another user than this one.
-        Path(folder).chmod(0o755)
-        model = Path(folder) / "model"
-        extract(archive, model)
+    with progress.step(f"Ask {image} on this machine"), unpacked(archive) as model:
         spec = ContainerSpec(
             image=image,
             model_dir=PurePosixPath(model),
@@ -170,4 +128,10 @@ def _running(
             platform=None if processes else platform,
         )
         with serving(engine, spec, within_s=_READY_S) as served:
-            yield served
+            return served.invoke(
+                payload.body,
+                payload.content_type,
+                accept=ANSWER,
+                name=payload.name,
+                timeout_s=_ANSWER_S,
+            )

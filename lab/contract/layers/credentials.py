@@ -19,18 +19,6 @@ class Leak:
     """Whether it is a secret by its very form, and not only by its name or place."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class _Format:
-    what: str
-    marker: bytes
-    """Searched for first, in any case that occurs: a hundred times as fast as the pattern."""
-    pattern: re.Pattern[bytes]
-
-
-def _format(what: str, marker: str, pattern: str) -> _Format:
-    return _Format(what=what, marker=marker.encode(), pattern=re.compile(pattern.encode()))
-
-
 _BEFORE: Final = r"(?<![A-Za-z0-9+/_-])"
 _AFTER: Final = r"(?![A-Za-z0-9+/_-])"
 _KEY_PATTERN: Final = (
@@ -40,33 +28,36 @@ _KEY_PATTERN: Final = (
 )
 _KEY_VALUE: Final = r"\s{0,4}[\"']?\s{0,4}[:=]\s{0,4}[\"']?[A-Za-z0-9/+=]{40}(?![A-Za-z0-9/+=])"
 
-_FORMATS: Final = (
-    _format("a private key", "PRIVATE KEY", _KEY_PATTERN),
-    _format("an AWS access key", "AKIA", rf"{_BEFORE}AKIA[A-Z2-7]{{16}}{_AFTER}"),
-    _format("a temporary AWS access key", "ASIA", rf"{_BEFORE}ASIA[A-Z2-7]{{16}}{_AFTER}"),
-    _format(
-        "an AWS secret access key", "aws_secret_access_key", rf"aws_secret_access_key{_KEY_VALUE}"
-    ),
-    _format(
-        "an AWS secret access key", "AWS_SECRET_ACCESS_KEY", rf"AWS_SECRET_ACCESS_KEY{_KEY_VALUE}"
-    ),
-    *(
-        _format("a GitHub token", f"gh{kind}_", rf"{_BEFORE}gh{kind}_[A-Za-z0-9]{{36,255}}{_AFTER}")
-        for kind in "pousr"
-    ),
-    _format("a GitHub token", "github_pat_", rf"{_BEFORE}github_pat_[A-Za-z0-9_]{{60,255}}"),
-    _format("a GitLab token", "glpat-", rf"{_BEFORE}glpat-[A-Za-z0-9_-]{{20,}}"),
-    _format("a Slack token", "xox", rf"{_BEFORE}xox[abeprs]-[0-9]{{6,}}-[A-Za-z0-9-]{{10,}}"),
-    _format("a Hugging Face token", "hf_", rf"{_BEFORE}hf_[A-Za-z]{{34}}{_AFTER}"),
-    _format("a PyPI token", "pypi-AgE", rf"{_BEFORE}pypi-AgE[A-Za-z0-9_-]{{50,}}"),
-    _format("an npm token", "npm_", rf"{_BEFORE}npm_[A-Za-z0-9]{{36}}{_AFTER}"),
-    _format("a Docker Hub token", "dckr_pat_", rf"{_BEFORE}dckr_pat_[A-Za-z0-9_-]{{27}}"),
-    _format("an OpenAI key", "T3BlbkFJ", rf"{_BEFORE}sk-[A-Za-z0-9_-]{{20,}}T3BlbkFJ[\w-]{{20,}}"),
-    _format("an Anthropic key", "sk-ant-", rf"{_BEFORE}sk-ant-[a-z0-9]+-[A-Za-z0-9_-]{{80,}}"),
-    _format("a Google API key", "AIza", rf"{_BEFORE}AIza[0-9A-Za-z_-]{{35}}{_AFTER}"),
-    _format("a Stripe key", "_live_", rf"{_BEFORE}[sr]k_live_[0-9A-Za-z]{{24,}}"),
-    _format("an Azure storage key", "AccountKey=", r"AccountKey=[A-Za-z0-9+/]{86}=="),
+_FORMATS: Final = tuple(
+    (what, marker.encode(), re.compile(pattern.encode()))
+    for what, marker, pattern in (
+        ("a private key", "PRIVATE KEY", _KEY_PATTERN),
+        ("an AWS access key", "AKIA", rf"{_BEFORE}AKIA[A-Z2-7]{{16}}{_AFTER}"),
+        ("a temporary AWS access key", "ASIA", rf"{_BEFORE}ASIA[A-Z2-7]{{16}}{_AFTER}"),
+        *(
+            ("an AWS secret access key", name, rf"{name}{_KEY_VALUE}")
+            for name in ("aws_secret_access_key", "AWS_SECRET_ACCESS_KEY")
+        ),
+        *(
+            ("a GitHub token", f"gh{kind}_", rf"{_BEFORE}gh{kind}_[A-Za-z0-9]{{36,255}}{_AFTER}")
+            for kind in "pousr"
+        ),
+        ("a GitHub token", "github_pat_", rf"{_BEFORE}github_pat_[A-Za-z0-9_]{{60,255}}"),
+        ("a GitLab token", "glpat-", rf"{_BEFORE}glpat-[A-Za-z0-9_-]{{20,}}"),
+        ("a Slack token", "xox", rf"{_BEFORE}xox[abeprs]-[0-9]{{6,}}-[A-Za-z0-9-]{{10,}}"),
+        ("a Hugging Face token", "hf_", rf"{_BEFORE}hf_[A-Za-z]{{34}}{_AFTER}"),
+        ("a PyPI token", "pypi-AgE", rf"{_BEFORE}pypi-AgE[A-Za-z0-9_-]{{50,}}"),
+        ("an npm token", "npm_", rf"{_BEFORE}npm_[A-Za-z0-9]{{36}}{_AFTER}"),
+        ("a Docker Hub token", "dckr_pat_", rf"{_BEFORE}dckr_pat_[A-Za-z0-9_-]{{27}}"),
+        ("an OpenAI key", "T3BlbkFJ", rf"{_BEFORE}sk-[A-Za-z0-9_-]{{20,}}T3BlbkFJ[\w-]{{20,}}"),
+        ("an Anthropic key", "sk-ant-", rf"{_BEFORE}sk-ant-[a-z0-9]+-[A-Za-z0-9_-]{{80,}}"),
+        ("a Google API key", "AIza", rf"{_BEFORE}AIza[0-9A-Za-z_-]{{35}}{_AFTER}"),
+        ("a Stripe key", "_live_", rf"{_BEFORE}[sr]k_live_[0-9A-Za-z]{{24,}}"),
+        ("an Azure storage key", "AccountKey=", r"AccountKey=[A-Za-z0-9+/]{86}=="),
+    )
 )
+"""What it is, a part of it that is searched for first, a hundred times as fast as the pattern, and
+the pattern."""
 
 _PASSWORD_IN_URL: Final = re.compile(
     r"\b[a-z][a-z0-9+.-]{1,20}://[^\s/:@'\"$<{]*:(?P<secret>[^\s/:@'\"$<{%*][^\s/@'\"]*)@[\w\[]"
@@ -106,9 +97,9 @@ _STARS: Final = "***"
 def in_text(text: bytes) -> Sequence[Leak]:
     """The kinds of secrets in a text, each once."""
     found = {
-        one.what
-        for one in _FORMATS
-        if one.marker in text and any(_real(hit) for hit in one.pattern.finditer(text))
+        what
+        for what, marker, pattern in _FORMATS
+        if marker in text and any(_real(hit) for hit in pattern.finditer(text))
     }
     return [Leak(what=what) for what in sorted(found)]
 
@@ -161,8 +152,8 @@ def in_command(command: str) -> Sequence[Leak]:
 
 def redacted(text: str) -> str:
     """The text with everything hidden that might be a secret: for quoting commands."""
-    for one in _FORMATS:
-        text = one.pattern.sub(_STARS.encode(), text.encode()).decode(errors="replace")
+    for _, _, form in _FORMATS:
+        text = form.sub(_STARS.encode(), text.encode()).decode(errors="replace")
     for pattern in (_PASSWORD_IN_URL, _ENCODED_IN_URL):
         text = pattern.sub(lambda hit: hit[0].replace(hit["secret"], _STARS), text)
     # A token may stand where the user's name does.

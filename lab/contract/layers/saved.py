@@ -26,6 +26,8 @@ _LARGEST_JSON: Final = 8 * 1024 * 1024
 _TAR_MAGIC: Final = b"ustar"
 _TAR_MAGIC_AT: Final = 257
 _BLOCK: Final = 512
+_COMPRESSED: Final = (b"\x1f\x8b", b"\x28\xb5\x2f\xfd")
+"""How gzip and Zstandard begin."""
 _WHITEOUT: Final = ".wh."
 _OPAQUE: Final = ".wh..wh..opq"
 _ELF: Final = b"\x7fELF"
@@ -132,11 +134,11 @@ def read(chunks: Iterable[bytes]) -> Saved:
                 file = archive.extractfile(member) if member.isreg() else None
                 if file is None:
                     continue
-                head = _Head(file)
-                if head.starts_json and member.size <= _LARGEST_JSON:
-                    documents[member.name] = head.read(-1)
-                elif head.compressed or head.is_tar:
-                    layers[member.name] = _layer(head)
+                head: bytes = cast("Any", file).peek(_BLOCK)[:_BLOCK]
+                if head[:1] in {b"{", b"["} and member.size <= _LARGEST_JSON:
+                    documents[member.name] = file.read()
+                elif head.startswith(_COMPRESSED) or _is_tar(head):
+                    layers[member.name] = _layer(file)
     except tarfile.TarError as error:
         raise EngineError(f"What the engine saved of the image cannot be read: {error}.") from error
     return _assembled(documents, layers, aliases)
@@ -169,9 +171,14 @@ def _followed(name: str, aliases: Mapping[str, str]) -> str:
     return re.sub(r"^(\.\./)+", "", aliases[name])
 
 
-def _layer(content: "_Head") -> SavedLayer:
+def _is_tar(head: bytes) -> bool:
+    """Of an empty one all bytes are 0."""
+    return head[_TAR_MAGIC_AT:].startswith(_TAR_MAGIC) or not any(head)
+
+
+def _layer(content: IO[bytes]) -> SavedLayer:
     layer = SavedLayer()
-    with tarfile.open(fileobj=cast("Any", content), mode="r|*") as archive:
+    with tarfile.open(fileobj=content, mode="r|*") as archive:
         while (member := archive.next()) is not None:
             archive.members.clear()  # type: ignore[attr-defined]
             path = member.name.removeprefix("./").lstrip("/")
@@ -206,24 +213,3 @@ def _look(layer: SavedLayer, path: str, member: tarfile.TarInfo, archive: tarfil
             layer.executables[path] = int.from_bytes(content[18:20], "little")
     elif small:
         layer.leaks += [FileLeak(path=path, leak=leak) for leak in in_file(path, content)]
-
-
-class _Head:
-    """A file whose beginning has been looked at."""
-
-    def __init__(self, file: IO[bytes]) -> None:
-        self._file = file
-        self._rest = file.read(_BLOCK)
-        self.starts_json = self._rest[:1] in {b"{", b"["}
-        self.compressed = self._rest.startswith((b"\x1f\x8b", b"\x28\xb5\x2f\xfd"))
-        self.is_tar = self._rest[_TAR_MAGIC_AT:].startswith(_TAR_MAGIC) or not any(self._rest)
-
-    def read(self, size: int = -1) -> bytes:
-        """As of a file."""
-        if not self._rest:
-            return self._file.read(size)
-        if size < 0:
-            data, self._rest = self._rest + self._file.read(), b""
-            return data
-        data, self._rest = self._rest[:size], self._rest[size:]
-        return data + self._file.read(size - len(data)) if len(data) < size else data

@@ -14,38 +14,14 @@ _HEAD: Final = 2048
 Judge = Callable[[str], Sequence[Leak]]
 
 
-def _netrc(text: str) -> Sequence[Leak]:
-    found = re.search(r"\bpassword\s+(?!\$|<)\S+", text)
-    return [Leak(what="a .netrc with a password")] if found else []
-
-
-def _aws(text: str) -> Sequence[Leak]:
-    found = re.search(r"aws_secret_access_key\s*=\s*\S{16,}", text, re.IGNORECASE)
-    return [Leak(what="AWS credentials")] if found else []
-
-
-def _pypirc(text: str) -> Sequence[Leak]:
-    found = re.search(r"^\s*password\s*[:=]\s*(?!\$|<|%)\S+", text, re.MULTILINE)
-    return [Leak(what="a .pypirc with a password")] if found else []
-
-
-def _docker(text: str) -> Sequence[Leak]:
-    found = re.search(r'"(?:auth|identitytoken|password)"\s*:\s*"[^"]{4,}"', text)
-    return [Leak(what="a registry's credentials")] if found else []
+def _holding(pattern: str, what: str) -> Judge:
+    """A file that only is a finding when it holds something of this form."""
+    form = re.compile(pattern)
+    return lambda text: [Leak(what=what)] if form.search(text) else []
 
 
 def _git(text: str) -> Sequence[Leak]:
     return [*in_url(text)] or [Leak(what="a repository's history (.git)", sure=False)]
-
-
-def _npm(text: str) -> Sequence[Leak]:
-    found = re.search(r"_(?:authToken|auth|password)\s*=\s*(?!\$)\S{6,}", text)
-    return [Leak(what="an .npmrc with a token")] if found else []
-
-
-def _kube(text: str) -> Sequence[Leak]:
-    found = re.search(r"^\s*(?:token|client-key-data|password):\s*\S{6,}", text, re.MULTILINE)
-    return [Leak(what="a cluster's credentials")] if found else []
 
 
 def _env(text: str) -> Sequence[Leak]:
@@ -53,28 +29,44 @@ def _env(text: str) -> Sequence[Leak]:
     return found[:1] or ([Leak(what="an .env file", sure=False)] if text.strip() else [])
 
 
-def _huggingface(text: str) -> Sequence[Leak]:
-    return [Leak(what="a Hugging Face token")] if text.startswith("hf_") else []
-
-
 _FILES: Final[Sequence[tuple[re.Pattern[str], Judge]]] = tuple(
     (re.compile(rf"(?:.*/)?{pattern}"), judge)
     for pattern, judge in (
-        (r"\.aws/credentials", _aws),
-        (r"[._]netrc", _netrc),
-        (r"\.pypirc", _pypirc),
-        (r"\.docker/config\.json", _docker),
-        (r"\.dockercfg", _docker),
+        (
+            r"\.aws/credentials",
+            _holding(r"(?i)aws_secret_access_key\s*=\s*\S{16,}", "AWS credentials"),
+        ),
+        (
+            r"\.pypirc",
+            _holding(r"(?m)^\s*password\s*[:=]\s*(?!\$|<|%)\S+", "a .pypirc with a password"),
+        ),
+        (
+            r"(?:\.docker/config\.json|\.dockercfg)",
+            _holding(
+                r'"(?:auth|identitytoken|password)"\s*:\s*"[^"]{4,}"', "a registry's credentials"
+            ),
+        ),
         (r"\.git-credentials", in_url),
         (r"\.git/config", _git),
-        (r"\.npmrc", _npm),
-        (r"\.kube/config", _kube),
+        (
+            r"\.npmrc",
+            _holding(r"_(?:authToken|auth|password)\s*=\s*(?!\$)\S{6,}", "an .npmrc with a token"),
+        ),
+        (
+            r"\.kube/config",
+            _holding(
+                r"(?m)^\s*(?:token|client-key-data|password):\s*\S{6,}", "a cluster's credentials"
+            ),
+        ),
         (r"\.env(?:\.(?!example|sample|template|dist)[\w-]+)?", _env),
         (r"(?:pip\.conf|pip\.ini|uv\.toml|\.condarc|\.gitconfig|poetry\.toml)", in_url),
         (r"(?:requirements[\w.-]*\.(?:txt|in)|Pipfile(?:\.lock)?|direct_url\.json)", in_url),
         (r"etc/apt/(?:auth\.conf(?:\.d/.*)?|sources\.list(?:\.d/.*)?)", in_url),
-        (r"etc/apt/auth\.conf(?:\.d/.*)?", _netrc),
-        (r"\.(?:cache/huggingface|huggingface)/token", _huggingface),
+        (
+            r"(?:[._]netrc|etc/apt/auth\.conf(?:\.d/.*)?)",
+            _holding(r"\bpassword\s+(?!\$|<)\S+", "a .netrc with a password"),
+        ),
+        (r"\.(?:cache/huggingface|huggingface)/token", _holding(r"\Ahf_", "a Hugging Face token")),
     )
 )
 

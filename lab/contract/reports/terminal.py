@@ -11,9 +11,8 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from lab.contract import sources
 from lab.contract.fitness import fitness
-from lab.contract.model import Rule, RuleFinding, Verdict, Verdicts
+from lab.contract.model import DOCS, Rule, RuleFinding, Verdict, Verdicts
 from lab.units import format_seconds
 
 SYMBOLS: Final = {
@@ -59,7 +58,7 @@ def render_rules(rules: Sequence[tuple[str, Rule]]) -> RenderableType:
     for section, members in groupby(rules, key=lambda pair: pair[0]):
         table.add_row("", Text(section, "bold cyan"), "")
         for _, rule in members:
-            text = Text(rule.title).append(f"  {rule.source.removeprefix(sources.DOCS)}", "dim")
+            text = Text(rule.title).append(f"  {rule.source.removeprefix(DOCS)}", "dim")
             table.add_row("", rule.id, text)
     return table
 

@@ -1,5 +1,5 @@
-"""The rules, one module for each part of the contract.
+"""How the rules are tried, one module for each part of the contract.
 
-A rule needs a ``Rule``, a function that tries it on a session, and an entry in its module's
-``RULES``; ``stop`` is a good one to read first.
+A rule needs its words in ``rules.yaml``, a function that tries it on a session, and an entry in its
+module's ``TRIES``; ``stop`` is a good one to read first.
 """

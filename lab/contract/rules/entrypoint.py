@@ -4,51 +4,23 @@ They tell the cause; whether it does harm is tried on the running container (``s
 ``sigterm-arrives``, ``port``), so none of them fails.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import PurePosixPath
-from typing import Any, Final
+from typing import Final
 
-from lab.contract import sources
 from lab.contract.layers.credentials import redacted
-from lab.contract.model import Rule, RuleFinding, Verdict
-from lab.contract.running.session import Session, finding
+from lab.contract.model import Judged, Tried, Verdict
+from lab.contract.rules.start import BIND_LABEL
+from lab.contract.running.session import Session, Tries
 from lab.spec import PORT
 
 _SHELLS: Final = ("sh", "bash", "dash", "ash", "zsh")
 _INITS: Final = ("tini", "dumb-init", "docker-init", "catatonit")
 _ROOT: Final = ("", "0", "root")
-_BIND_LABEL: Final = "com.amazonaws.sagemaker.capabilities.accept-bind-to-port"
 _LONGEST: Final = 80
 
-ENTRY = Rule(
-    id="entry-point",
-    title="The entry point is in exec form, with no shell and no init before the program",
-    why="SageMaker runs `docker run IMAGE serve` and stops with SIGTERM to process 1: a shell "
-    "keeps the signal, an image with CMD only has no program to start, and AWS says that tini "
-    "is confused by the arguments `train` and `serve`.",
-    change='Write ENTRYPOINT ["python", "/opt/program/serve.py"] and let the program take the '
-    "argument `serve`.",
-    source=sources.INFERENCE_CODE,
-)
-USER = Rule(
-    id="user",
-    title="The image does not choose a user other than root",
-    why="Instances expect the container to run as root, and give it files that belong to root; "
-    "serverless chooses another user whatever the image says.",
-    change="Leave USER out, and make the image work as root and as any other user.",
-    source=sources.INFERENCE_CODE,
-)
-EXPOSED = Rule(
-    id="exposed-port",
-    title=f"The image says that it serves on port {PORT}",
-    why="SageMaker asks port 8080 whatever EXPOSE says; an image that names others only may "
-    "listen there only.",
-    change=f"EXPOSE {PORT}, and listen on it.",
-    source=sources.INFERENCE_CODE,
-)
 
-
-def judge_entry(entry: Sequence[str], command: Sequence[str]) -> tuple[Verdict, str]:
+def judge_entry(entry: Sequence[str], command: Sequence[str]) -> Judged:
     """Entrypoint and Cmd as the image has them."""
     if not entry:
         instead = f", which replaces CMD {_line(command)}" if command else ""
@@ -64,14 +36,14 @@ def judge_entry(entry: Sequence[str], command: Sequence[str]) -> tuple[Verdict, 
     return Verdict.PASS, _line(entry)
 
 
-def judge_user(user: str) -> tuple[Verdict, str]:
+def judge_user(user: str) -> Judged:
     """The image's USER."""
     if user.partition(":")[0] in _ROOT:
         return Verdict.PASS, "root"
     return Verdict.WARN, f"USER {user}: on instances files that SageMaker mounts belong to root"
 
 
-def judge_exposed(ports: Sequence[str], *, told: bool) -> tuple[Verdict, str]:
+def judge_exposed(ports: Sequence[str], *, told: bool) -> Judged:
     """The image's EXPOSE; ``told``: whether its label says that it listens where it is told."""
     aside = "; it also listens where SAGEMAKER_BIND_TO_PORT says" if told else ""
     if f"{PORT}/tcp" in ports:
@@ -86,26 +58,18 @@ def _line(words: Sequence[str]) -> str:
     return f"`{line[:_LONGEST]}`" + ("…" if len(line) > _LONGEST else "")
 
 
-def _entry(session: Session) -> RuleFinding:
+def _entry(session: Session) -> Tried:
     config = session.config()
-    verdict, seen = judge_entry(config.get("Entrypoint") or (), config.get("Cmd") or ())
-    return finding(ENTRY, verdict, seen)
+    return judge_entry(config.get("Entrypoint") or (), config.get("Cmd") or ())
 
 
-def _user(session: Session) -> RuleFinding:
-    verdict, seen = judge_user(str(session.config().get("User") or ""))
-    return finding(USER, verdict, seen)
+def _exposed(session: Session) -> Tried:
+    ports = list(session.config().get("ExposedPorts") or ())
+    return judge_exposed(ports, told=session.claims(BIND_LABEL))
 
 
-def _exposed(session: Session) -> RuleFinding:
-    config: Mapping[str, Any] = session.config()
-    told = (config.get("Labels") or {}).get(_BIND_LABEL) == "true"
-    verdict, seen = judge_exposed(list(config.get("ExposedPorts") or ()), told=told)
-    return finding(EXPOSED, verdict, seen)
-
-
-RULES: Sequence[tuple[Rule, Callable[[Session], RuleFinding]]] = (
-    (ENTRY, _entry),
-    (USER, _user),
-    (EXPOSED, _exposed),
-)
+TRIES: Tries = {
+    "entry-point": _entry,
+    "user": lambda session: judge_user(str(session.config().get("User") or "")),
+    "exposed-port": _exposed,
+}

@@ -1,14 +1,12 @@
-"""The rules about the image as a whole: its platform, its size, its layers."""
+"""The rules about the image as a whole: its platform, its size, its layers, its ballast."""
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Final
+from collections.abc import Mapping
+from typing import Final
 
-from lab.contract import sources
-from lab.contract.layers.saved import MACHINES, Saved, SavedLayer
-from lab.contract.model import Rule, RuleFinding, Verdict
-from lab.contract.rules.inspected import inspected, saved
-from lab.contract.running.session import CannotTry, Session, finding
+from lab.contract.layers.saved import MACHINES, MODEL_PLACE, Saved, SavedLayer
+from lab.contract.model import Judged, Tried, Verdict
+from lab.contract.running.session import CannotTry, Session, Tries
 from lab.endpoint.instances import InstanceType, table
 from lab.spec import Platform
 from lab.units import format_bytes
@@ -17,47 +15,12 @@ SIZE_LIMIT: Final = 10_737_418_240
 """As serverless says it: `Image size N is greater than supported size 10737418240`."""
 
 _CLOSE_CALL: Final = 0.8
-_MOST_LAYERS: Final = 127
 _MANY_LAYERS: Final = 100
-
-PLATFORM = Rule(
-    id="platform",
-    title="The image and the programs in it are for one processor that SageMaker has",
-    why="An image for another processor ends as `exec format error`, which SageMaker reports as a "
-    "failed ping. amd64 runs everywhere; arm64 on Graviton instances (ml.c7g, ml.m8g, ...) in "
-    "real time only: no batch instance is Graviton, and for serverless no page says it is taken.",
-    change="Build with `docker buildx build --platform linux/amd64`, on an Apple computer too, "
-    "and copy in programs built for the same.",
-    source=f"{sources.API_MODEL}: ProductionVariantInstanceType, TransformInstanceType",
-)
-INSTANCE = Rule(
-    id="instance-type",
-    title="The image is for the processor of the instance type",
-    why="SageMaker starts it all the same: it ends as `exec format error`, and the endpoint as "
-    "`did not pass the ping health check`.",
-    change="Build it with the `--platform` that is named, or choose an instance type of the "
-    "image's processor.",
-    source=f"{sources.API_MODEL}: ProductionVariantInstanceType",
-)
-SIZE = Rule(
-    id="image-size",
-    title="The image is under 10 GB unpacked",
-    why="Serverless (and Lambda) refuse a larger one: `Image size N is greater than supported "
-    "size 10737418240`. In real time it only takes long to pull.",
-    change="Install what serves and not what trains; use a second stage; "
-    "`lab images report` shows what is large.",
-    source=sources.SERVERLESS,
-)
-LAYERS = Rule(
-    id="layers",
-    title=f"The image has far fewer than {_MOST_LAYERS} layers",
-    why="Container engines cannot stack more than 127, and each is a request more when pulled.",
-    change="Join RUN steps that belong together.",
-    source=sources.LAB,
-)
+_NEGLIGIBLE: Final = 10_000_000
+_SHOWN: Final = 3
 
 
-def judge_instance(declared: Platform, instance: InstanceType) -> tuple[Verdict, str]:
+def judge_instance(declared: Platform, instance: InstanceType) -> Judged:
     """Whether an instance has the processor that the image is for."""
     if declared is instance.platform:
         return Verdict.PASS, f"{declared}, and {instance.name} is {instance.processor}"
@@ -73,7 +36,7 @@ def judge_platform(
     entry: str,
     *,
     instance: InstanceType | None = None,
-) -> tuple[Verdict, str]:
+) -> Judged:
     """What an image says it is for, and what its programs are for.
 
     ``programs``: path to ELF's number of the processor; ``entry``: the entry point's path;
@@ -97,7 +60,7 @@ def judge_platform(
     return Verdict.PASS, f"{declared}, and so are its programs" if kinds else str(declared)
 
 
-def judge_size(unpacked: int) -> tuple[Verdict, str]:
+def judge_size(unpacked: int) -> Judged:
     """The sum of the layers, unpacked."""
     said = f"{format_bytes(unpacked)} unpacked"
     if unpacked > SIZE_LIMIT:
@@ -107,10 +70,34 @@ def judge_size(unpacked: int) -> tuple[Verdict, str]:
     return Verdict.PASS, said
 
 
-def judge_layers(count: int) -> tuple[Verdict, str]:
+def judge_layers(count: int) -> Judged:
     """How many there are."""
     verdict = Verdict.WARN if count > _MANY_LAYERS else Verdict.PASS
     return verdict, f"{count} layer{'' if count == 1 else 's'}"
+
+
+def judge_leftovers(image: Saved) -> Judged:
+    """What was left behind, in whichever layer."""
+    counted: Counter[str] = Counter()
+    for layer in image.layers:
+        counted.update(layer.leftovers)
+    total = counted.total()
+    if total < _NEGLIGIBLE:
+        return Verdict.PASS, f"{format_bytes(total)}" if total else "none"
+    parts = ", ".join(f"{what} {format_bytes(size)}" for what, size in counted.most_common(_SHOWN))
+    return Verdict.WARN, f"{format_bytes(total)}: {parts}"
+
+
+def judge_model_data(image: Saved) -> Judged:
+    """A model in the image, where the mount hides it or elsewhere."""
+    hidden = sum(layer.under_mount for layer in image.layers)
+    if hidden:
+        return Verdict.WARN, f"{format_bytes(hidden)} in /{MODEL_PLACE}, hidden by the mount"
+    baked = [one for layer in image.layers for one in layer.models]
+    if not baked:
+        return Verdict.PASS, "no model in the image"
+    path, size = max(baked, key=lambda one: one[1])
+    return Verdict.WARN, f"baked in: {len(baked)}, the largest /{path} of {format_bytes(size)}"
 
 
 def programs_of(image: Saved) -> Mapping[str, int]:
@@ -128,49 +115,47 @@ def _take_away(found: dict[str, int], layer: SavedLayer) -> None:
         del found[path]
 
 
-def _platform(session: Session) -> RuleFinding:
+def _platform(session: Session) -> Tried:
     config = session.config()
     command = [*(config.get("Entrypoint") or ()), *(config.get("Cmd") or ())]
     declared = session.subject.platform
     try:
-        programs = programs_of(saved(session))
+        programs = programs_of(session.saved())
     except CannotTry:
         programs = {}  # what it declares can be judged all the same
     entry = str(command[0]) if command else ""
-    verdict, seen = judge_platform(declared, programs, entry, instance=_wanted(session))
-    return finding(PLATFORM, verdict, seen, {"declared": declared.value})
+    judged = judge_platform(declared, programs, entry, instance=_wanted(session))
+    return *judged, {"declared": declared.value}
 
 
-def _instance(session: Session) -> Sequence[RuleFinding]:
+def _instance(session: Session) -> Tried:
     """Nothing where no instance type was named."""
     wanted = _wanted(session)
     if wanted is None:
-        return ()
-    verdict, seen = judge_instance(session.subject.platform, wanted)
+        return None
     data = {"instance_type": wanted.name, "architecture": wanted.architecture}
-    return (finding(INSTANCE, verdict, seen, data),)
+    return *judge_instance(session.subject.platform, wanted), data
 
 
 def _wanted(session: Session) -> InstanceType | None:
     return table().get(session.subject.instance_type or "")
 
 
-def _size(session: Session) -> RuleFinding:
+def _size(session: Session) -> Tried:
     unpacked = session.where.engine.image(session.subject.image).unpacked_bytes
-    verdict, seen = judge_size(unpacked)
-    return finding(SIZE, verdict, seen, {"bytes": unpacked, "limit": SIZE_LIMIT})
+    return *judge_size(unpacked), {"bytes": unpacked, "limit": SIZE_LIMIT}
 
 
-def _layers(session: Session) -> RuleFinding:
-    record: Mapping[str, Any] = inspected(session)
-    count = len((record.get("RootFS") or {}).get("Layers") or ())
-    verdict, seen = judge_layers(count)
-    return finding(LAYERS, verdict, seen, {"layers": count})
+def _layers(session: Session) -> Tried:
+    count = len((session.inspected().get("RootFS") or {}).get("Layers") or ())
+    return *judge_layers(count), {"layers": count}
 
 
-RULES: Sequence[tuple[Rule, Callable[[Session], RuleFinding | Sequence[RuleFinding]]]] = (
-    (PLATFORM, _platform),
-    (INSTANCE, _instance),
-    (SIZE, _size),
-    (LAYERS, _layers),
-)
+TRIES: Tries = {
+    "platform": _platform,
+    "instance-type": _instance,
+    "image-size": _size,
+    "layers": _layers,
+    "leftovers": lambda session: judge_leftovers(session.saved()),
+    "model-data": lambda session: judge_model_data(session.saved()),
+}

@@ -1,74 +1,21 @@
 """The rules about ``/invocations``: time, size, headers, and what must not bring a server down."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Final
 
-from lab.contract import sources
-from lab.contract.model import Rule, RuleFinding, Verdict
+from lab.contract.model import Judged, Tried, Verdict
 from lab.contract.running import calls
 from lab.contract.running.calls import HttpCall, on
-from lab.contract.running.session import CannotTry, Running, Session, died, finding
+from lab.contract.running.session import CannotTry, Session, Tries, died
 from lab.wire import connect
 
 _MIB: Final = 1024 * 1024
 _CLOSE_CALL_S: Final = 30.0
-_SERVER_ERROR: Final = 500
-_TOO_LARGE: Final = 413
 _KEPT: Final = 5
 _CHUNK: Final = 4096
 _PATIENCE_S: Final = 15.0
-
-INVOCATION = Rule(
-    id="invocation",
-    title="An invocation is answered with 2xx within 60 s",
-    why="After 60 s SageMaker gives up, whatever the server's own time-outs are: ModelError, 424.",
-    change="Make the prediction faster, answer in a stream, or use an asynchronous endpoint.",
-    source=sources.INFERENCE_CODE,
-)
-UNKNOWN_HEADERS = Rule(
-    id="unknown-headers",
-    title="Unknown request headers are ignored",
-    why="SageMaker adds headers of its own, and more of them over time.",
-    change="Ignore headers that the server does not know, X-Amzn-SageMaker-* first of all.",
-    source=sources.INFERENCE_CODE,
-)
-CONTENT_TYPE = Rule(
-    id="content-type",
-    title="An unsupported content type is the client's error: 4xx",
-    why="A 5xx counts as the model's failure, raises alarms and hides the client's mistake.",
-    change="Answer 415 with the types that are supported.",
-    source=sources.LAB,
-)
-GARBAGE = Rule(
-    id="garbage",
-    title="A body that makes no sense is answered 4xx, and the server lives on",
-    why="One bad request must not cost the endpoint a container, nor look like a fault of it.",
-    change="Catch what parsing raises and answer 400 with what was wrong.",
-    source=sources.LAB,
-)
-KEEP_ALIVE = Rule(
-    id="keep-alive",
-    title="A connection may carry several requests",
-    why="A connection for each request costs time, and one closed at the wrong moment a request.",
-    change="Speak HTTP/1.1 with keep-alive, and close only what has been idle for over a minute.",
-    source=sources.LAB,
-)
-CHUNKED = Rule(
-    id="chunked",
-    title="A request body may come in chunks",
-    why="Batch transform with MaxPayloadInMB 0 sends bodies with Transfer-Encoding: chunked.",
-    change="Read chunked bodies, or keep MaxPayloadInMB above 0.",
-    source=sources.BATCH,
-)
-PATHS = Rule(
-    id="unknown-paths",
-    title="HEAD requests and unknown paths do not crash the server",
-    why="The platform asks for /execution-parameters and /models too; a crash is a failed start.",
-    change="Answer 404 or 405 to what the server does not know.",
-    source=sources.BATCH,
-)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,33 +23,19 @@ class PayloadSize:
     """A limit of SageMaker's for a request body."""
 
     mib: int
-    of: str
-    source: str
     needed: bool = True
     """Whether refusing it breaks the contract: of 6 and 25 MB AWS's own pages say both."""
 
     @property
-    def rule(self) -> Rule:
-        """That the server takes it."""
-        return Rule(
-            id=f"payload-{self.mib}mb",
-            title=f"A body of {self.mib} MB is taken ({self.of})",
-            why=f"SageMaker passes on up to {self.mib} MB; a server that refuses it earlier fails "
-            "requests that the endpoint accepts.",
-            change="Raise the server's own limit: client_max_body_size in nginx, "
-            "max_request_body_size and the like elsewhere.",
-            source=self.source,
-        )
+    def rule(self) -> str:
+        """The name of the rule that the server takes it."""
+        return f"payload-{self.mib}mb"
 
 
-SIZES: Final = (
-    PayloadSize(mib=4, of="serverless", source=sources.SERVERLESS_INVOKE),
-    PayloadSize(mib=6, of="real time", source=sources.RUNTIME_MODEL),
-    PayloadSize(mib=25, of="real time, newer pages", source=sources.INFERENCE_CODE, needed=False),
-)
+SIZES: Final = (PayloadSize(mib=4), PayloadSize(mib=6), PayloadSize(mib=25, needed=False))
 
 
-def judge_invocation(answer: HttpCall, *, emulated: bool = False) -> tuple[Verdict, str]:
+def judge_invocation(answer: HttpCall, *, emulated: bool = False) -> Judged:
     """One prediction against the 60 s, unless it was ``emulated``."""
     if not answer.good:
         said = f": {answer.said}" if answer.said else ""
@@ -113,44 +46,49 @@ def judge_invocation(answer: HttpCall, *, emulated: bool = False) -> tuple[Verdi
     return Verdict.PASS, answer.words
 
 
-def judge_size(
-    answer: HttpCall, size: PayloadSize, *, emulated: bool = False
-) -> tuple[Verdict, str]:
+def judge_size(answer: HttpCall, size: PayloadSize, *, emulated: bool = False) -> Judged:
     """A large body: any answer about its content will do, one about its size will not.
 
     ``emulated``: that nobody waited for the answer any longer says nothing.
     """
-    verdict = Verdict.FAIL if size.needed else Verdict.WARN
     if emulated and answer.late:
-        return Verdict.SKIP, f"{size.mib} MB: {answer.words}"
-    if answer.status is None or answer.status == _TOO_LARGE:
-        return verdict, f"{size.mib} MB: {answer.words}"
-    if answer.status >= _SERVER_ERROR:
-        return Verdict.WARN, f"{size.mib} MB: {answer.words}"
-    return Verdict.PASS, f"{size.mib} MB: {answer.words}"
+        verdict = Verdict.SKIP
+    elif answer.status is None or answer.status == 413:
+        verdict = Verdict.FAIL if size.needed else Verdict.WARN
+    else:
+        verdict = Verdict.WARN if answer.status >= 500 else Verdict.PASS
+    return verdict, f"{size.mib} MB: {answer.words}"
 
 
-def judge_refusal(answers: Sequence[tuple[str, HttpCall]], death: str) -> tuple[Verdict, str]:
-    """Requests that deserve a 4xx: no crash, no silence, and a 5xx only with a warning."""
+def judge_paths(answers: Sequence[tuple[str, HttpCall]], death: str) -> Judged:
+    """Anything but silence and death will do."""
     if death:
         return Verdict.FAIL, death
-    silent = [(what, one) for what, one in answers if one.status is None]
+    silent = [f"{what}: {one.words}" for what, one in answers if one.status is None]
     if silent:
-        return Verdict.FAIL, "; ".join(f"{what}: {one.words}" for what, one in silent)
-    blamed = [(what, one) for what, one in answers if (one.status or 0) >= _SERVER_ERROR]
-    if blamed:
-        return Verdict.WARN, "; ".join(f"{what}: {one.status}" for what, one in blamed)
+        return Verdict.FAIL, "; ".join(silent)
     return Verdict.PASS, "; ".join(f"{what}: {one.status}" for what, one in answers)
 
 
-def judge_same(plain: HttpCall, other: HttpCall, *, what: str) -> tuple[Verdict, str]:
+def judge_refusal(answers: Sequence[tuple[str, HttpCall]], death: str) -> Judged:
+    """Requests that deserve a 4xx: no crash, no silence, and a 5xx only with a warning."""
+    verdict, seen = judge_paths(answers, death)
+    if verdict is not Verdict.PASS:
+        return verdict, seen
+    blamed = [(what, one) for what, one in answers if (one.status or 0) >= 500]
+    if blamed:
+        return Verdict.WARN, "; ".join(f"{what}: {one.status}" for what, one in blamed)
+    return Verdict.PASS, seen
+
+
+def judge_same(plain: HttpCall, other: HttpCall, *, what: str) -> Judged:
     """Whether something that should not matter does not."""
     if other.status == plain.status:
         return Verdict.PASS, f"{other.status} with {what} as without"
-    return Verdict.FAIL, f"{plain.status} without {what}, with: {other.words} {other.said}".rstrip()
+    return Verdict.FAIL, f"{plain.status} without {what}, with: {other.words_and_body}"
 
 
-def judge_kept(answers: Sequence[HttpCall]) -> tuple[Verdict, str]:
+def judge_kept(answers: Sequence[HttpCall]) -> Judged:
     """Requests on one connection; the list ends where the connection did."""
     served = sum(one.status is not None for one in answers)
     if not served:
@@ -164,7 +102,7 @@ def judge_kept(answers: Sequence[HttpCall]) -> tuple[Verdict, str]:
     return Verdict.WARN, f"the server closes the connection after {served}"
 
 
-def judge_chunked(plain: HttpCall, chunked: HttpCall, death: str) -> tuple[Verdict, str]:
+def judge_chunked(plain: HttpCall, chunked: HttpCall, death: str) -> Judged:
     """A chunked body against the same with its length."""
     if death:
         return Verdict.FAIL, death
@@ -173,49 +111,37 @@ def judge_chunked(plain: HttpCall, chunked: HttpCall, death: str) -> tuple[Verdi
     return Verdict.WARN, f"{plain.status} with a length, with chunks: {chunked.words}"
 
 
-def judge_paths(answers: Sequence[tuple[str, HttpCall]], death: str) -> tuple[Verdict, str]:
-    """Anything but silence and death will do."""
-    if death:
-        return Verdict.FAIL, death
-    silent = [f"{what}: {one.words}" for what, one in answers if one.status is None]
-    if silent:
-        return Verdict.FAIL, "; ".join(silent)
-    return Verdict.PASS, "; ".join(f"{what}: {one.status}" for what, one in answers)
-
-
-def _invocation(session: Session) -> RuleFinding:
+def _invocation(session: Session) -> Tried:
     payload = session.subject.payload
     if payload is None:
         sample = session.sample()
-        verdict, seen = judge_invocation(sample.first, emulated=session.emulated)
-        said = session.timed(f"{seen} (the lab's own {sample.content_type})")
-        return finding(INVOCATION, verdict, said, {"seconds": sample.first.seconds})
-    try:
-        answer = session.sample().first
-    except CannotTry:
-        answer = session.base().invoke(payload, session.subject.content_type)
+        answer, aside = sample.first, f" (the lab's own {sample.content_type})"
+    else:
+        answered = session.sample_if_any()
+        kind = session.subject.content_type
+        answer = answered.first if answered else session.base().invoke(payload, kind)
+        aside = ""
     verdict, seen = judge_invocation(answer, emulated=session.emulated)
-    return finding(INVOCATION, verdict, session.timed(seen), {"seconds": answer.seconds})
+    return verdict, session.timed(seen + aside), {"seconds": answer.seconds}
 
 
-def _size(session: Session, size: PayloadSize) -> RuleFinding:
-    smaller = [f"payload-{one.mib}mb" for one in SIZES if one.mib < size.mib]
+def _size(session: Session, size: PayloadSize) -> Tried:
+    smaller = [one.rule for one in SIZES if one.mib < size.mib]
     broken = [one for one in smaller if session.verdict(one) is Verdict.FAIL]
     if broken:
         raise CannotTry(f"less is refused already: see {broken[0]}")
-    try:
-        sample = session.sample()
+    sample = session.sample_if_any()
+    if sample is not None:
         body, kind = padded(sample.body, sample.content_type, size.mib * _MIB), sample.content_type
-    except CannotTry:
+    else:
         body, kind = b"0" * (size.mib * _MIB), _content_type(session)
     base = session.base()
     verdict, seen = judge_size(base.invoke(body, kind), size, emulated=session.emulated)
-    death = _death(base)
-    said = f"{session.timed(seen)} {death}".rstrip()
-    return finding(size.rule, Verdict.FAIL if death else verdict, said)
+    death = died(base.container)
+    return Verdict.FAIL if death else verdict, f"{session.timed(seen)} {death}".rstrip()
 
 
-def _unknown_headers(session: Session) -> RuleFinding:
+def _unknown_headers(session: Session) -> Tried:
     sample = session.sample()
     headers = {
         "X-Amzn-SageMaker-Custom-Attributes": "trace_id=1",
@@ -225,28 +151,21 @@ def _unknown_headers(session: Session) -> RuleFinding:
         "X-Forwarded-For": "169.254.178.2",
     }
     base = session.base()
-    plain = base.invoke(sample.body, sample.content_type)
-    verdict, seen = judge_same(
-        plain,
-        base.invoke(sample.body, sample.content_type, headers=headers),
-        what=f"{len(headers)} unknown headers",
-    )
-    return finding(UNKNOWN_HEADERS, verdict, seen)
+    plain = base.predict(sample)
+    other = base.predict(sample, headers=headers)
+    return judge_same(plain, other, what=f"{len(headers)} unknown headers")
 
 
-def _wrong_type(session: Session) -> RuleFinding:
+def _wrong_type(session: Session) -> Tried:
     base = session.base()
-    try:
-        body = session.sample().body
-    except CannotTry:
-        body = session.subject.payload or b"hello"
+    sample = session.sample_if_any()
+    body = sample.body if sample else session.subject.payload or b"hello"
     kind = "application/x-not-yet-invented"
     answers = [(kind, base.invoke(body, kind, timeout_s=_PATIENCE_S))]
-    verdict, seen = judge_refusal(answers, _death(base))
-    return finding(CONTENT_TYPE, verdict, seen)
+    return judge_refusal(answers, died(base.container))
 
 
-def _garbage(session: Session) -> RuleFinding:
+def _garbage(session: Session) -> Tried:
     kind = _content_type(session)
     base = session.base()
     bodies = {
@@ -257,44 +176,41 @@ def _garbage(session: Session) -> RuleFinding:
     answers = [
         (what, base.invoke(body, kind, timeout_s=_PATIENCE_S)) for what, body in bodies.items()
     ]
-    death = _death(base)
+    death = died(base.container)
     if not death and not base.ping().good:
         death = f"afterwards: /ping {base.ping().words}"
-    verdict, seen = judge_refusal(answers, death)
-    return finding(GARBAGE, verdict, seen)
+    return judge_refusal(answers, death)
 
 
-def _keep_alive(session: Session) -> RuleFinding:
+def _keep_alive(session: Session) -> Tried:
     sample = session.sample()
     prepared = calls.post(sample.body, sample.content_type, close=False)
+    limit_s = calls.INVOCATION_LIMIT_S * session.patience
     answers: list[HttpCall] = []
     with connect(session.base().address, timeout_s=calls.CONNECT_TIMEOUT_S) as connection:
         while len(answers) < _KEPT:
-            answers.append(on(connection, prepared, timeout_s=_limit_s(session)))
+            answers.append(on(connection, prepared, timeout_s=limit_s))
             if not answers[-1].reusable:
                 break
-    verdict, seen = judge_kept(answers)
-    return finding(KEEP_ALIVE, verdict, seen)
+    return judge_kept(answers)
 
 
-def _chunked(session: Session) -> RuleFinding:
+def _chunked(session: Session) -> Tried:
     sample = session.sample()
     base = session.base()
-    plain = base.invoke(sample.body, sample.content_type)
+    plain = base.predict(sample)
     answer = base.call(in_chunks(sample.body, sample.content_type), timeout_s=_PATIENCE_S)
-    verdict, seen = judge_chunked(plain, answer, _death(base))
-    return finding(CHUNKED, verdict, seen)
+    return judge_chunked(plain, answer, died(base.container))
 
 
-def _paths(session: Session) -> RuleFinding:
+def _paths(session: Session) -> Tried:
     base = session.base()
     asked = (("HEAD", "/ping"), ("GET", "/"), ("GET", "/invocations"), ("GET", "/not/there?x=%ff"))
     answers = [
         (f"{method} {path}", base.get(path, method=method, timeout_s=_PATIENCE_S))
         for method, path in asked
     ]
-    verdict, seen = judge_paths(answers, _death(base))
-    return finding(PATHS, verdict, seen)
+    return judge_paths(answers, died(base.container))
 
 
 def padded(body: bytes, content_type: str, size: int) -> bytes:
@@ -317,27 +233,17 @@ def in_chunks(body: bytes, content_type: str) -> bytes:
 def _content_type(session: Session) -> str:
     if session.subject.payload is not None:
         return session.subject.content_type
-    try:
-        return session.sample().content_type
-    except CannotTry:
-        return "application/json"
+    sample = session.sample_if_any()
+    return sample.content_type if sample else "application/json"
 
 
-def _limit_s(session: Session) -> float:
-    return calls.INVOCATION_LIMIT_S * session.patience
-
-
-def _death(base: Running) -> str:
-    return died(base.container)
-
-
-RULES: Sequence[tuple[Rule, Callable[[Session], RuleFinding]]] = (
-    (INVOCATION, _invocation),
-    *((size.rule, partial(_size, size=size)) for size in SIZES),
-    (UNKNOWN_HEADERS, _unknown_headers),
-    (CONTENT_TYPE, _wrong_type),
-    (GARBAGE, _garbage),
-    (KEEP_ALIVE, _keep_alive),
-    (CHUNKED, _chunked),
-    (PATHS, _paths),
-)
+TRIES: Tries = {
+    "invocation": _invocation,
+    **{size.rule: partial(_size, size=size) for size in SIZES},
+    "unknown-headers": _unknown_headers,
+    "content-type": _wrong_type,
+    "garbage": _garbage,
+    "keep-alive": _keep_alive,
+    "chunked": _chunked,
+    "unknown-paths": _paths,
+}

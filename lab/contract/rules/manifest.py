@@ -1,13 +1,12 @@
 """The rule about the manifest: as what a registry holds the image, or would after a push."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Final
 
-from lab.contract.model import Rule, RuleFinding, Verdict
-from lab.contract.rules.inspected import inspected
-from lab.contract.running.session import Session, finding
+from lab.contract.model import Judged, Tried, Verdict
+from lab.contract.running.session import Session, Tries
 from lab.engine.docker.engine import DockerEngine
 from lab.engine.docker.errors import translated
 from lab.engine.registry.distribution import Distribution
@@ -26,18 +25,6 @@ _WORDS: Final = {
     OCI_INDEX: "an OCI index",
 }
 _IN_PARTS: Final = (DOCKER_LIST, OCI_INDEX)
-
-MANIFEST = Rule(
-    id="manifest",
-    title="The image is a Docker schema 2 manifest of one platform",
-    why="CreateModel answers `Unsupported manifest media type application/vnd.oci.image.index.v1"
-    "+json`, and Lambda likewise: OCI manifests and indexes are refused, and BuildKit makes an "
-    "index as soon as it attaches an attestation.",
-    change="Push with `docker buildx build --platform linux/amd64 --provenance=false --sbom=false "
-    "--output type=image,name=REPOSITORY:TAG,push=true,oci-mediatypes=false .` (for Graviton "
-    "linux/arm64, never both in one name).",
-    source="aws/amazon-sagemaker-feedback#180; aws/aws-lambda-roadmap#82",
-)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,16 +49,13 @@ class Held:
         return f"{kind} ({self.media_type})"
 
 
-def judge_manifest(
-    held: Held | None, *, origin: str | None, containerd: bool
-) -> tuple[Verdict, str]:
+def judge_manifest(held: Held | None, *, origin: str | None, containerd: bool) -> Judged:
     """``held``: what is known of it; ``origin``: where it was pulled from or pushed to, if it was;
     ``containerd``: whether the engine keeps and pushes manifests as they were made.
     """
-    if held is not None and held.media_type == DOCKER_MANIFEST:
-        return Verdict.PASS, f"{held.where} holds {held.words}"
     if held is not None:
-        return Verdict.FAIL, f"{held.where} holds {held.words}"
+        plain = held.media_type == DOCKER_MANIFEST
+        return Verdict.PASS if plain else Verdict.FAIL, f"{held.where} holds {held.words}"
     if origin is not None:
         return Verdict.WARN, (
             f"{origin} does not say what it holds: ask `docker buildx imagetools inspect --raw`"
@@ -84,22 +68,19 @@ def judge_manifest(
     )
 
 
-def _manifest(session: Session) -> RuleFinding:
+def _manifest(session: Session) -> Tried:
     engine = session.where.engine
-    record = inspected(session)
+    record = session.inspected()
     named = _places(record, session.subject.image)
-    held = next(
-        (one for place in named if (one := _asked(engine, place)) is not None),
-        None,
-    )
+    asked = (_asked(engine, place) for place in named)
+    held = next((one for one in asked if one is not None), None)
     held = held or _in_local_registry(engine, session.subject.image, record) or _stored(record)
     verdict, seen = judge_manifest(
         held,
         origin=named[0].partition("@")[0] if named else None,
         containerd=keeps_manifests(engine),
     )
-    data = None if held is None else {"media_type": held.media_type, "where": held.where}
-    return finding(MANIFEST, verdict, seen, data)
+    return verdict, seen, held and {"media_type": held.media_type, "where": held.where}
 
 
 def _places(record: Mapping[str, Any], ref: str) -> Sequence[str]:
@@ -115,12 +96,8 @@ def _asked(engine: DockerEngine, place: str) -> Held | None:
             said: Mapping[str, Any] = engine.client.inspect_distribution(place)
     except EngineError:
         return None
-    return _held(place.partition("@")[0], said)
-
-
-def _held(where: str, said: Mapping[str, Any]) -> Held:
     return Held(
-        where=where,
+        where=place.partition("@")[0],
         media_type=str((said.get("Descriptor") or {}).get("mediaType") or ""),
         architectures=[str(one.get("architecture", "")) for one in said.get("Platforms") or ()],
     )
@@ -153,4 +130,4 @@ def _stored(record: Mapping[str, Any]) -> Held | None:
     return Held(where="the engine, which pushes it as it is,", media_type=descriptor["mediaType"])
 
 
-RULES: Sequence[tuple[Rule, Callable[[Session], RuleFinding]]] = ((MANIFEST, _manifest),)
+TRIES: Tries = {"manifest": _manifest}

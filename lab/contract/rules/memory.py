@@ -1,13 +1,12 @@
 """The rules about memory: in which serverless tier it runs, and whether it stays there."""
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Final
 
-from lab.contract import sources
-from lab.contract.model import Rule, RuleFinding, Verdict
+from lab.contract.model import Judged, Tried, Verdict
 from lab.contract.rules.start import SERVERLESS_START_S, unready_words
 from lab.contract.running.session import (
     CannotTry,
@@ -15,8 +14,9 @@ from lab.contract.running.session import (
     NeverReady,
     Running,
     Session,
+    Tries,
     died,
-    finding,
+    once,
 )
 from lab.spec import SERVERLESS_TIERS, Tier
 from lab.units import format_bytes, format_seconds
@@ -28,25 +28,6 @@ _SEGMENTS: Final = 3
 _LEAK: Final = 1_000_000
 _SUSPECT: Final = 200_000
 _FULL: Final = 0.9
-
-TIERS: Final = Rule(
-    id="memory-tiers",
-    title="It starts and answers in every serverless memory tier, from 1024 MB on",
-    why="Serverless kills a container that needs more memory than its tier has, and gives a small "
-    "tier little CPU; larger tiers cost in proportion.",
-    change="Choose the tier that is named here; or hold one copy of the model only (one worker), "
-    "a smaller runtime, a quantised model.",
-    source=sources.SERVERLESS,
-)
-STEADY: Final = Rule(
-    id="memory-steady",
-    title="Memory does not grow with every invocation",
-    why="A container serves thousands of requests: one that keeps something of each is killed "
-    "sooner or later, with the requests that it holds.",
-    change="Find what each request leaves behind: a list that is appended to, a session or a "
-    "graph made for each request, a cache without a limit.",
-    source=sources.LAB,
-)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,7 +58,7 @@ class TierTrial:
         return said
 
 
-def judge_tiers(trials: Sequence[TierTrial]) -> tuple[Verdict, str]:
+def judge_tiers(trials: Sequence[TierTrial]) -> Judged:
     """The smallest tier in which it runs; those below it were tried, those above were not."""
     fits = [one for one in trials if not one.failure]
     if not fits:
@@ -91,7 +72,7 @@ def judge_tiers(trials: Sequence[TierTrial]) -> tuple[Verdict, str]:
     return Verdict.PASS, last.words
 
 
-def judge_growth(used: Sequence[int]) -> tuple[Verdict, str]:
+def judge_growth(used: Sequence[int]) -> Judged:
     """Bytes in use after each invocation: growth that goes on, once warm, is a leak."""
     count = len(used) - 1
     if count < _FEWEST:
@@ -109,29 +90,26 @@ def judge_growth(used: Sequence[int]) -> tuple[Verdict, str]:
     return Verdict.PASS, said
 
 
+@once
 def trials(session: Session) -> Sequence[TierTrial]:
     """The tiers that were tried, the smallest first; the last is the first in which it runs."""
-
-    def measure() -> Sequence[TierTrial]:
-        facts = session.where.engine.facts()
-        session.base()
-        made: list[TierTrial] = []
-        for tier in SERVERLESS_TIERS:
-            if (tier.memory_bytes or 0) > facts.memory_bytes:
-                break
-            made.append(_trial(session, tier, most_cpus=facts.cpus))
-            if not made[-1].failure:
-                break
-        if not made:
-            raise CannotTry("this machine has less memory than the smallest tier")
-        return made
-
-    return session.once("tiers", measure)
+    facts = session.where.engine.facts()
+    session.base()
+    made: list[TierTrial] = []
+    for tier in SERVERLESS_TIERS:
+        if (tier.memory_bytes or 0) > facts.memory_bytes:
+            break
+        made.append(_trial(session, tier, most_cpus=facts.cpus))
+        if not made[-1].failure:
+            break
+    if not made:
+        raise CannotTry("this machine has less memory than the smallest tier")
+    return made
 
 
 def _trial(session: Session, tier: Tier, *, most_cpus: int) -> TierTrial:
     limits = {"memory_bytes": tier.memory_bytes, "cpus": min(tier.cpus or 1.0, most_cpus)}
-    sample = _sample(session)
+    sample = session.sample_if_any()
     try:
         within_s = SERVERLESS_START_S * session.patience
         with session.running(within_s=within_s, **limits) as ready:
@@ -147,10 +125,10 @@ def _used(ready: Running, sample: CheckPayload | None, tier: Tier) -> TierTrial:
     for number in range(_INVOCATIONS if sample is not None else 0):
         if sample is None or time.monotonic() - begin > _ENOUGH_S:
             break
-        answer = ready.invoke(sample.body, sample.content_type)
+        answer = ready.predict(sample)
         killed = "" if answer.good else died(ready.container)
         if not answer.good:
-            said = killed or f"{answer.words} {answer.said}".rstrip()
+            said = killed or answer.words_and_body
             return TierTrial(
                 tier=tier, failure=f"at invocation {number + 1}: {said}", used=tuple(used)
             )
@@ -172,14 +150,7 @@ def _memory(ready: Running) -> list[int]:
     return [] if load is None else [load.memory_bytes]
 
 
-def _sample(session: Session) -> CheckPayload | None:
-    try:
-        return session.sample()
-    except CannotTry:
-        return None
-
-
-def _tiers(session: Session) -> RuleFinding:
+def _tiers(session: Session) -> Tried:
     made = trials(session)
     verdict, seen = _lenient(session, *judge_tiers(made))
     fits = [one for one in made if not one.failure]
@@ -198,18 +169,18 @@ def _tiers(session: Session) -> RuleFinding:
             for one in made
         ],
     }
-    return finding(TIERS, verdict, seen, data)
+    return verdict, seen, data
 
 
-def _steady(session: Session) -> RuleFinding:
+def _steady(session: Session) -> Tried:
     last = max(trials(session), key=lambda one: len(one.used))
-    if len(last.used) < _FEWEST and _sample(session) is None:
+    if len(last.used) < _FEWEST and session.sample_if_any() is None:
         raise CannotTry("there is no payload that this model answers")
     verdict, seen = _lenient(session, *judge_growth(last.used))
-    return finding(STEADY, verdict, f"{seen} in {last.tier.name} MB", {"used": list(last.used)})
+    return verdict, f"{seen} in {last.tier.name} MB", {"used": list(last.used)}
 
 
-def _lenient(session: Session, verdict: Verdict, seen: str) -> tuple[Verdict, str]:
+def _lenient(session: Session, verdict: Verdict, seen: str) -> Judged:
     """What is kept under emulation is kept; what is not may be for QEMU's own memory and pace."""
     if not session.emulated:
         return verdict, seen
@@ -217,7 +188,4 @@ def _lenient(session: Session, verdict: Verdict, seen: str) -> tuple[Verdict, st
     return Verdict.PASS if kept else Verdict.SKIP, f"{seen} (emulated: QEMU's memory included)"
 
 
-RULES: Sequence[tuple[Rule, Callable[[Session], RuleFinding]]] = (
-    (TIERS, _tiers),
-    (STEADY, _steady),
-)
+TRIES: Tries = {"memory-tiers": _tiers, "memory-steady": _steady}

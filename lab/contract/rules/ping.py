@@ -1,17 +1,16 @@
 """The rules about ``/ping`` and about connections: when idle, under load, and at the first 200."""
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from statistics import median
 from typing import Final
 
-from lab.contract import sources
-from lab.contract.model import Rule, RuleFinding, Verdict
+from lab.contract.model import Judged, Tried, Verdict
 from lab.contract.rules.start import Blame, blame, unready_words
 from lab.contract.running import calls
 from lab.contract.running.calls import HttpCall
 from lab.contract.running.load import CLIENTS, PingLoad, under_load
-from lab.contract.running.session import CannotTry, NeverReady, Session, finding
+from lab.contract.running.session import CannotTry, NeverReady, Session, Tries, once
 from lab.units import format_seconds
 
 PING_LIMIT_S: Final = 2.0
@@ -21,8 +20,6 @@ _PINGS: Final = 20
 _LOAD_S: Final = 5.0
 _QUICK_LOAD_S: Final = 2.0
 _STEADY: Final = 5
-_OK: Final = 200
-_SERVER_ERROR: Final = 500
 
 _CLOSE_CALL: Final = 0.5
 """Of a limit: beyond this it is kept here, and may not be on a smaller instance."""
@@ -30,56 +27,10 @@ _CLOSE_CALL: Final = 0.5
 _LAZY_S, _LAZY_TIMES = 2.0, 5.0
 _COOL_S, _COOL_TIMES = 0.25, 3.0
 
-PING = Rule(
-    id=Blame.PING,
-    title="/ping answers 200 within 2 s",
-    why="SageMaker waits 2 s for each ping; a container that fails them is replaced, and its "
-    "endpoint never gets in service.",
-    change="Answer GET /ping with 200 at once, from the state in memory; compute nothing in it.",
-    source=sources.INFERENCE_CODE,
-)
-PING_EMPTY = Rule(
-    id="ping-empty",
-    title="/ping answers with an empty body",
-    why="The contract says 200 and an empty body; what is sent is thrown away, every 5 s.",
-    change="Send no body with the 200.",
-    source=sources.INFERENCE_CODE,
-)
-PING_LOADED = Rule(
-    id="ping-loaded",
-    title="/ping does not answer 200 before the model is loaded",
-    why="Requests arrive right after the first 200: they fail, or wait for the model.",
-    change="Load the model before listening, or answer /ping with 503 until it is loaded.",
-    source=sources.INFERENCE_CODE,
-)
-PING_LOAD = Rule(
-    id="ping-load",
-    title="/ping answers 200 within 2 s while predictions run",
-    why="A server whose workers are all busy misses its pings, and is replaced just when it is "
-    "needed most.",
-    change="Answer /ping from a thread or process that predictions cannot occupy.",
-    source=sources.INFERENCE_CODE,
-)
-ACCEPT = Rule(
-    id="accept",
-    title="A connection is accepted within 250 ms, under load too",
-    why="SageMaker gives up connecting after 250 ms: the request is a ModelError.",
-    change="Keep accepting while predictions run: a longer listen backlog (1024 or more), and an "
-    "accept loop that is not the worker.",
-    source=sources.INFERENCE_CODE,
-)
-CONCURRENT = Rule(
-    id="concurrent",
-    title="Concurrent requests are all answered",
-    why="A real-time endpoint passes on as many requests at once as come in, and queues none.",
-    change="Serve several connections at once, and let requests wait their turn in the server.",
-    source=sources.INFERENCE_CODE,
-)
 
-
-def judge_pings(pings: Sequence[HttpCall], *, limit_s: float = PING_LIMIT_S) -> tuple[Verdict, str]:
+def judge_pings(pings: Sequence[HttpCall], *, limit_s: float = PING_LIMIT_S) -> Judged:
     """Whether all were answered 200 in time."""
-    wrong = [one for one in pings if one.status != _OK]
+    wrong = [one for one in pings if one.status != 200]
     slowest = max(pings, key=lambda one: one.seconds)
     late = sum(one.seconds > limit_s for one in pings)
     if wrong:
@@ -92,9 +43,7 @@ def judge_pings(pings: Sequence[HttpCall], *, limit_s: float = PING_LIMIT_S) -> 
     return Verdict.PASS, said
 
 
-def judge_accepts(
-    made: Sequence[HttpCall], *, limit_s: float = ACCEPT_LIMIT_S
-) -> tuple[Verdict, str]:
+def judge_accepts(made: Sequence[HttpCall], *, limit_s: float = ACCEPT_LIMIT_S) -> Judged:
     """Whether every connection was accepted in time."""
     times = [one.connect_s for one in made if one.connect_s is not None]
     refused = [one for one in made if one.connect_s is None]
@@ -107,7 +56,7 @@ def judge_accepts(
     return Verdict.PASS, said
 
 
-def judge_concurrent(load: PingLoad, *, emulated: bool = False) -> tuple[Verdict, str]:
+def judge_concurrent(load: PingLoad, *, emulated: bool = False) -> Judged:
     """Whether every invocation under load was answered with 2xx.
 
     ``emulated``: that nobody waited for some of the answers any longer says nothing.
@@ -126,16 +75,14 @@ def judge_concurrent(load: PingLoad, *, emulated: bool = False) -> tuple[Verdict
     )
 
 
-def judge_first(
-    first: HttpCall, steady: Sequence[HttpCall], *, emulated: bool = False
-) -> tuple[Verdict, str]:
+def judge_first(first: HttpCall, steady: Sequence[HttpCall], *, emulated: bool = False) -> Judged:
     """Whether the first invocation, right after the first 200, went as later ones do.
 
     ``emulated``: QEMU translates on the first way through, so only that it was answered counts.
     """
     usual = median(one.seconds for one in steady)
     said = f"first invocation {format_seconds(first.seconds)}, later ones {format_seconds(usual)}"
-    if first.status is None or first.status >= _SERVER_ERROR:
+    if first.status is None or first.status >= 500:
         return Verdict.FAIL, f"the first invocation after the first 200 failed: {first.words}"
     if emulated:
         return Verdict.PASS, said
@@ -147,88 +94,79 @@ def judge_first(
     return Verdict.PASS, said
 
 
-def _ping(session: Session) -> RuleFinding:
+def _ping(session: Session) -> Tried:
     try:
         session.start_base()
     except NeverReady as error:
         if blame(error.seen) is Blame.PING:
-            return finding(PING, Verdict.FAIL, unready_words(error))
+            return Verdict.FAIL, unready_words(error)
         raise CannotTry(f"the container does not get ready: see {blame(error.seen)}") from error
     pings = _idle_pings(session)
     verdict, seen = judge_pings(pings, limit_s=session.limit(PING_LIMIT_S))
-    data = {"seconds": [one.seconds for one in pings]}
-    return finding(PING, verdict, session.timed(seen), data)
+    return verdict, session.timed(seen), {"seconds": [one.seconds for one in pings]}
 
 
-def _ping_empty(session: Session) -> RuleFinding:
+def _ping_empty(session: Session) -> Tried:
     body = _idle_pings(session)[0].body
     if body:
-        return finding(PING_EMPTY, Verdict.WARN, f"{len(body)} bytes: {_excerpt(body)}")
-    return finding(PING_EMPTY, Verdict.PASS, "no body")
+        excerpt = " ".join(body[:60].decode(errors="replace").split())
+        return Verdict.WARN, f"{len(body)} bytes: {excerpt}"
+    return Verdict.PASS, "no body"
 
 
-def _ping_loaded(session: Session) -> RuleFinding:
+def _ping_loaded(session: Session) -> Tried:
     sample = session.sample()
     with session.running() as fresh:
-        first = fresh.invoke(sample.body, sample.content_type)
-        steady = [fresh.invoke(sample.body, sample.content_type) for _ in range(_STEADY)]
+        first = fresh.predict(sample)
+        steady = [fresh.predict(sample) for _ in range(_STEADY)]
     verdict, seen = judge_first(first, steady, emulated=session.emulated)
     data = {"first_s": first.seconds, "later_s": [one.seconds for one in steady]}
-    return finding(PING_LOADED, verdict, session.timed(seen), data)
+    return verdict, session.timed(seen), data
 
 
-def _ping_load(session: Session) -> RuleFinding:
+def _ping_load(session: Session) -> Tried:
     verdict, seen = judge_pings(_load(session).pings, limit_s=session.limit(PING_LIMIT_S))
-    return finding(PING_LOAD, verdict, session.timed(f"{seen} (with {CLIENTS} clients)"))
+    return verdict, session.timed(f"{seen} (with {CLIENTS} clients)")
 
 
-def _accept(session: Session) -> RuleFinding:
+def _accept(session: Session) -> Tried:
     try:
         made = [*_idle_pings(session), *_load(session).connections]
         aside = f" ({CLIENTS} clients)"
     except CannotTry:
         made, aside = list(_idle_pings(session)), " (idle: no payload to load it with)"
     verdict, seen = judge_accepts(made, limit_s=session.limit(ACCEPT_LIMIT_S))
-    return finding(ACCEPT, verdict, session.timed(seen + aside))
+    return verdict, session.timed(seen + aside)
 
 
-def _concurrent(session: Session) -> RuleFinding:
+def _concurrent(session: Session) -> Tried:
     verdict, seen = judge_concurrent(_load(session), emulated=session.emulated)
-    return finding(CONCURRENT, verdict, session.timed(seen))
+    return verdict, session.timed(seen)
 
 
+@once
 def _idle_pings(session: Session) -> Sequence[HttpCall]:
-    def measure() -> Sequence[HttpCall]:
-        base = session.base()
-        pings = []
-        for _ in range(_PINGS):
-            pings.append(base.ping())
-            time.sleep(0.02)
-        return pings
-
-    return session.once("idle-pings", measure)
+    base = session.base()
+    pings = []
+    for _ in range(_PINGS):
+        pings.append(base.ping())
+        time.sleep(0.02)
+    return pings
 
 
+@once
 def _load(session: Session) -> PingLoad:
-    def measure() -> PingLoad:
-        sample = session.sample()
-        prepared = calls.post(sample.body, sample.content_type)
-        return under_load(
-            session.base(), prepared, seconds=_QUICK_LOAD_S if session.quick else _LOAD_S
-        )
-
-    return session.once("load", measure)
+    sample = session.sample()
+    prepared = calls.post(sample.body, sample.content_type)
+    seconds = _QUICK_LOAD_S if session.quick else _LOAD_S
+    return under_load(session.base(), prepared, seconds=seconds)
 
 
-def _excerpt(body: bytes) -> str:
-    return " ".join(body[:60].decode(errors="replace").split())
-
-
-RULES: Sequence[tuple[Rule, Callable[[Session], RuleFinding]]] = (
-    (PING, _ping),
-    (PING_EMPTY, _ping_empty),
-    (PING_LOADED, _ping_loaded),
-    (PING_LOAD, _ping_load),
-    (ACCEPT, _accept),
-    (CONCURRENT, _concurrent),
-)
+TRIES: Tries = {
+    Blame.PING: _ping,
+    "ping-empty": _ping_empty,
+    "ping-loaded": _ping_loaded,
+    "ping-load": _ping_load,
+    "accept": _accept,
+    "concurrent": _concurrent,
+}

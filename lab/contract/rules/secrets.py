@@ -3,37 +3,16 @@
 What is reported is the kind of secret, the layer and the path: never the secret.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from lab.contract import sources
 from lab.contract.layers.credentials import Leak, in_command, in_variable
 from lab.contract.layers.saved import Saved
-from lab.contract.model import Rule, RuleFinding, Verdict
-from lab.contract.rules.inspected import saved
-from lab.contract.running.session import Session, finding
+from lab.contract.model import Judged, Tried, Verdict
+from lab.contract.running.session import Session, Tries
 
 _SHOWN: Final = 5
 _LONGEST: Final = 60
-
-IN_LAYERS = Rule(
-    id="secrets-layers",
-    title="No layer holds a secret, not even one that a later layer removes",
-    why="Whoever may pull the image can read every layer of it: what a later step deletes is "
-    "still there.",
-    change="Give it to the step that needs it with `RUN --mount=type=secret,id=...`, keep it out "
-    "of the context with .dockerignore, build again, and revoke it: it is known.",
-    source=sources.LAB,
-)
-IN_CONFIG = Rule(
-    id="secrets-config",
-    title="Environment, labels and build history hold no secret",
-    why="They are in the image's configuration, which anyone who may pull it can read; build "
-    "arguments stay in the history.",
-    change="Pass it when the container starts (CreateModel's Environment, Secrets Manager), or to "
-    "the build step with `RUN --mount=type=secret,id=...`; and revoke it: it is known.",
-    source=sources.LAB,
-)
 
 
 def judge_layers(image: Saved) -> tuple[Verdict, str, Sequence[Mapping[str, Any]]]:
@@ -56,9 +35,7 @@ def judge_layers(image: Saved) -> tuple[Verdict, str, Sequence[Mapping[str, Any]
     return verdict, seen, [where for _, where in found]
 
 
-def judge_config(
-    env: Sequence[str], labels: Mapping[str, str], history: Sequence[str]
-) -> tuple[Verdict, str]:
+def judge_config(env: Sequence[str], labels: Mapping[str, str], history: Sequence[str]) -> Judged:
     """What the configuration gives away. A variable is in the history too: it is told once."""
     found: list[tuple[Leak, str]] = []
     for entry in env:
@@ -76,7 +53,7 @@ def judge_config(
     return _judged(found, nothing="none")
 
 
-def _judged(found: Sequence[tuple[Leak, str]], *, nothing: str) -> tuple[Verdict, str]:
+def _judged(found: Sequence[tuple[Leak, str]], *, nothing: str) -> Judged:
     if not found:
         return Verdict.PASS, nothing
     ordered = sorted(found, key=lambda pair: not pair[0].sure)
@@ -100,20 +77,13 @@ def _place(where: Mapping[str, Any]) -> str:
     return f"{said} ({short}){still}"
 
 
-def _in_layers(session: Session) -> RuleFinding:
-    verdict, seen, places = judge_layers(saved(session))
-    return finding(IN_LAYERS, verdict, seen, places)
-
-
-def _in_config(session: Session) -> RuleFinding:
+def _in_config(session: Session) -> Tried:
     config = session.config()
-    verdict, seen = judge_config(
-        config.get("Env") or (), config.get("Labels") or {}, saved(session).history
-    )
-    return finding(IN_CONFIG, verdict, seen)
+    history = session.saved().history
+    return judge_config(config.get("Env") or (), config.get("Labels") or {}, history)
 
 
-RULES: Sequence[tuple[Rule, Callable[[Session], RuleFinding]]] = (
-    (IN_LAYERS, _in_layers),
-    (IN_CONFIG, _in_config),
-)
+TRIES: Tries = {
+    "secrets-layers": lambda session: judge_layers(session.saved()),
+    "secrets-config": _in_config,
+}

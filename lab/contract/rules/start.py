@@ -4,15 +4,12 @@ A container that does not get ready breaks one of them, and which is told from w
 """
 
 import re
-from collections.abc import Callable, Sequence
-from dataclasses import replace
 from enum import StrEnum, unique
-from typing import Final
+from typing import Any, Final
 
-from lab.contract import sources
-from lab.contract.model import Rule, RuleFinding, Verdict
+from lab.contract.model import Judged, Tried, Verdict
 from lab.contract.running.readiness import Unready
-from lab.contract.running.session import CannotTry, NeverReady, Session, finding
+from lab.contract.running.session import CannotTry, NeverReady, Session, Tries
 from lab.spec import PORT
 from lab.start.cause import CauseKind
 from lab.units import format_seconds
@@ -20,7 +17,7 @@ from lab.units import format_seconds
 SERVERLESS_START_S: Final = 180.0
 REAL_TIME_START_S: Final = 480.0
 
-_BIND_LABEL: Final = "com.amazonaws.sagemaker.capabilities.accept-bind-to-port"
+BIND_LABEL: Final = "com.amazonaws.sagemaker.capabilities.accept-bind-to-port"
 _OTHER_PORT: Final = 23123
 """Of the range that the platform was seen to hand out: 23000 to 23999."""
 
@@ -36,41 +33,6 @@ class Blame(StrEnum):
     PING = "ping"
     TIME = "start-time"
     ENGINE = "engine"
-
-
-SERVE = Rule(
-    id=Blame.SERVE,
-    title="The container starts as `docker run IMAGE serve`",
-    why="SageMaker replaces CMD with `serve`: an image without an entry point that takes it, or "
-    "one that exits, ends as `did not pass the ping health check`.",
-    change="Give the image an exec-form ENTRYPOINT whose program accepts the argument `serve` and "
-    "keeps running.",
-    source=sources.INFERENCE_CODE,
-)
-LISTEN = Rule(
-    id=Blame.PORT,
-    title=f"The server listens on port {PORT}, on all addresses",
-    why="SageMaker asks port 8080 of the container and no other; nothing there is a failed "
-    "health check.",
-    change=f"Bind the server to 0.0.0.0:{PORT}.",
-    source=sources.INFERENCE_CODE,
-)
-START_TIME = Rule(
-    id=Blame.TIME,
-    title="/ping answers 200 within 3 minutes of the start (8 for real time)",
-    why="The endpoint's creation fails when it takes longer; every scale-out waits for it.",
-    change="Load less before answering: a smaller image, a faster runtime, no downloads at start; "
-    "for real time ContainerStartupHealthCheckTimeoutInSeconds may be raised to 3600.",
-    source=sources.SERVERLESS_INVOKE,
-)
-BIND = Rule(
-    id="bind-to-port",
-    title="SAGEMAKER_BIND_TO_PORT is honoured where the image's label says so",
-    why="Containers of an inference pipeline share an instance, and each is told its own port.",
-    change="Listen on the port that SAGEMAKER_BIND_TO_PORT names, or drop the label "
-    f"{_BIND_LABEL}.",
-    source=sources.PIPELINE,
-)
 
 
 def blame(seen: Unready) -> Blame:
@@ -103,7 +65,7 @@ def unready_words(error: NeverReady) -> str:
     return "; ".join(parts)
 
 
-def judge_start_time(ready_s: float, *, emulated: bool = False) -> tuple[Verdict, str]:
+def judge_start_time(ready_s: float, *, emulated: bool = False) -> Judged:
     """A start against what serverless and real time allow; any will do under emulation."""
     took = format_seconds(ready_s)
     if emulated or ready_s <= SERVERLESS_START_S:
@@ -113,68 +75,64 @@ def judge_start_time(ready_s: float, *, emulated: bool = False) -> tuple[Verdict
     return Verdict.FAIL, f"ready after {took}: too late even for real time"
 
 
-def _serve(session: Session) -> RuleFinding:
+def _serve(session: Session) -> Tried:
     try:
         session.start_base()
     except NeverReady as error:
         if error.seen.kind is CauseKind.NEVER_READY:
-            return finding(SERVE, Verdict.PASS, f"runs (but see {blame(error.seen)})")
-        broken = _unready(SERVE, error)
+            return Verdict.PASS, f"runs (but see {blame(error.seen)})"
+        verdict, seen, data = _unready(Blame.SERVE, error)
         if session.subject.model_dir is None:
-            return replace(broken, seen=f"{broken.seen} (it was given no model: --model-data)")
-        return broken
-    return finding(SERVE, Verdict.PASS, "runs, and gets ready")
+            seen += " (it was given no model: --model-data)"
+        return verdict, seen, data
+    return Verdict.PASS, "runs, and gets ready"
 
 
-def _listen(session: Session) -> RuleFinding:
+def _listen(session: Session) -> Tried:
     try:
         session.start_base()
     except NeverReady as error:
         if error.seen.accepting:
-            return finding(LISTEN, Verdict.PASS, f"connections to {PORT} are accepted")
-        return _unready(LISTEN, error)
-    return finding(LISTEN, Verdict.PASS, f"answers on {PORT}")
+            return Verdict.PASS, f"connections to {PORT} are accepted"
+        return _unready(Blame.PORT, error)
+    return Verdict.PASS, f"answers on {PORT}"
 
 
-def _start_time(session: Session) -> RuleFinding:
+def _start_time(session: Session) -> Tried:
     try:
         ready_s = session.start_base().ready_s
     except NeverReady as error:
         if session.emulated and blame(error.seen) is Blame.TIME:
             raise CannotTry(session.timed(unready_words(error))) from error
-        return _unready(START_TIME, error)
+        return _unready(Blame.TIME, error)
     verdict, seen = judge_start_time(ready_s, emulated=session.emulated)
-    return finding(START_TIME, verdict, session.timed(seen), {"ready_s": ready_s})
+    return verdict, session.timed(seen), {"ready_s": ready_s}
 
 
-def _unready(rule: Rule, error: NeverReady) -> RuleFinding:
+def _unready(rule: Blame, error: NeverReady) -> tuple[Verdict, str, Any]:
     broken = blame(error.seen)
     if broken is Blame.ENGINE:
         raise CannotTry(str(error)) from error
-    if broken == rule.id:
-        data = {"exit_code": error.seen.exit_code, "log": error.seen.log_tail}
-        return finding(rule, Verdict.FAIL, unready_words(error), data)
-    raise CannotTry(f"the container does not get ready: see {broken}") from error
+    if broken is not rule:
+        raise CannotTry(f"the container does not get ready: see {broken}") from error
+    data = {"exit_code": error.seen.exit_code, "log": error.seen.log_tail}
+    return Verdict.FAIL, unready_words(error), data
 
 
-def _bind(session: Session) -> RuleFinding:
-    labels = session.config().get("Labels") or {}
-    if labels.get(_BIND_LABEL) != "true":
+def _bind(session: Session) -> Tried:
+    if not session.claims(BIND_LABEL):
         raise CannotTry("the image does not claim it (label accept-bind-to-port)")
+    env = {"SAGEMAKER_BIND_TO_PORT": str(_OTHER_PORT)}
     try:
-        with session.running(
-            env={"SAGEMAKER_BIND_TO_PORT": str(_OTHER_PORT)}, port=_OTHER_PORT
-        ) as ready:
-            return finding(BIND, Verdict.PASS, f"answers on {ready.address[1]} when told so")
+        with session.running(env=env, port=_OTHER_PORT) as ready:
+            return Verdict.PASS, f"answers on {ready.address[1]} when told so"
     except NeverReady as error:
-        return finding(
-            BIND, Verdict.FAIL, f"told {_OTHER_PORT}, it does not: {unready_words(error)}"
-        )
+        return Verdict.FAIL, f"told {_OTHER_PORT}, it does not: {unready_words(error)}"
 
 
-RULES: Sequence[tuple[Rule, Callable[[Session], RuleFinding]]] = (
-    (SERVE, _serve),
-    (LISTEN, _listen),
-    (START_TIME, _start_time),
-    (BIND, _bind),
-)
+TRIES: Tries = {
+    Blame.SERVE: _serve,
+    Blame.PORT: _listen,
+    Blame.TIME: _start_time,
+    "bind-to-port": _bind,
+}

@@ -1,17 +1,17 @@
 """The rules about stopping: SIGTERM, who gets it, how long it takes, what is lost."""
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Final
 
-from lab.contract import sources
-from lab.contract.model import Rule, RuleFinding, Verdict
+from lab.bench.load import Load
+from lab.contract.model import Judged, Tried, Verdict
 from lab.contract.running import calls, procfs
 from lab.contract.running.calls import HttpCall
-from lab.contract.running.load import Clients
-from lab.contract.running.session import CannotTry, Session, finding
+from lab.contract.running.load import clients
+from lab.contract.running.session import CannotTry, Session, Tries, once
 from lab.engine.docker.container import DockerContainer
 from lab.units import format_seconds
 
@@ -26,32 +26,6 @@ _UNDER_WAY_S: Final = 1.0
 _POLL_S: Final = 0.05
 _TICK_S: Final = 0.001
 _YOUNG: Final = 0.2
-_SERVER_ERROR: Final = 500
-
-ARRIVES = Rule(
-    id="sigterm-arrives",
-    title="SIGTERM reaches the server: process 1 is not a shell that keeps it",
-    why="A shell as process 1 does not pass SIGTERM on: the server works on until SIGKILL, and "
-    "what it was doing is lost.",
-    change='Write ENTRYPOINT in exec form (["python", "serve.py"]), and end a start script with '
-    '`exec "$@"`.',
-    source=sources.INFERENCE_CODE,
-)
-SIGTERM = Rule(
-    id="sigterm",
-    title="SIGTERM ends the container within 30 s",
-    why="Scale-in, updates and deletion send SIGTERM, and SIGKILL 30 s later.",
-    change="Handle SIGTERM (process 1 has no default handler: without one it is ignored): stop "
-    "accepting, finish, exit 0.",
-    source=sources.INFERENCE_CODE,
-)
-IN_FLIGHT = Rule(
-    id="in-flight",
-    title="Requests in flight when SIGTERM comes are finished",
-    why="Every scale-in and every update would fail some requests.",
-    change="On SIGTERM stop accepting, answer what was accepted, then exit.",
-    source=sources.INFERENCE_CODE,
-)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,7 +44,6 @@ class Stop:
 
     @property
     def shell(self) -> bool:
-        """Whether process 1 is a shell."""
         return bool(self.process_one) and (
             PurePosixPath((self.process_one or ("",))[0]).name.lstrip("-") in _SHELLS
         )
@@ -84,7 +57,7 @@ class Stop:
         return f"`{line[:80]}`" + ("…" if len(line) > 80 else "")
 
 
-def judge_arrives(stop: Stop) -> tuple[Verdict, str]:
+def judge_arrives(stop: Stop) -> Judged:
     """Whether a shell keeps the signal."""
     if stop.shell and stop.killed:
         return Verdict.FAIL, f"process 1 is {stop.words} and took SIGKILL to end"
@@ -97,20 +70,18 @@ def judge_arrives(stop: Stop) -> tuple[Verdict, str]:
     return Verdict.PASS, f"process 1 is {stop.words}"
 
 
-def judge_sigterm(stop: Stop) -> tuple[Verdict, str]:
+def judge_sigterm(stop: Stop) -> Judged:
     """Whether it ended in time, and well."""
     if stop.killed and stop.shell:
         return Verdict.SKIP, "the signal does not reach the server: see sigterm-arrives"
     if stop.killed:
-        return (
-            Verdict.FAIL,
-            f"still ran {stop.grace_s:g} s after SIGTERM; process 1 is {stop.words}",
-        )
+        said = f"still ran {stop.grace_s:g} s after SIGTERM; process 1 is {stop.words}"
+        return Verdict.FAIL, said
     said = f"ended {format_seconds(stop.took_s)} after SIGTERM with exit code {stop.exit_code}"
     return (Verdict.PASS if stop.exit_code in _CLEAN else Verdict.WARN), said
 
 
-def judge_in_flight(answers: Sequence[HttpCall], signalled_at: float) -> tuple[Verdict, str]:
+def judge_in_flight(answers: Sequence[HttpCall], signalled_at: float) -> Judged:
     """What became of the requests that were sent before the signal and answered after it.
 
     Requests sent later may be refused: SageMaker sends none to a container that it stops.
@@ -120,7 +91,7 @@ def judge_in_flight(answers: Sequence[HttpCall], signalled_at: float) -> tuple[V
         for one in answers
         if one.sent_at is not None and one.sent_at <= signalled_at < one.ended_at
     ]
-    lost = [one for one in flying if one.status is None or one.status >= _SERVER_ERROR]
+    lost = [one for one in flying if one.status is None or one.status >= 500]
     if not flying:
         return Verdict.PASS, "none was in flight: it answers too fast to be caught"
     if lost:
@@ -131,51 +102,46 @@ def judge_in_flight(answers: Sequence[HttpCall], signalled_at: float) -> tuple[V
     )
 
 
+@once
 def _stop(session: Session) -> Stop:
-    def measure() -> Stop:
-        with session.running() as ready:
-            one = procfs.process_one(ready.container)
-            grace_s = GRACE_S * session.patience
-            begin = time.monotonic()
-            ready.container.stop(grace_s=grace_s)
-            took = time.monotonic() - begin
-            return Stop(
-                process_one=one,
-                took_s=took,
-                exit_code=ready.container.state().exit_code,
-                grace_s=grace_s,
-            )
-
-    return session.once("stop", measure)
+    with session.running() as ready:
+        process_one = procfs.process_one(ready.container)
+        grace_s = GRACE_S * session.patience
+        begin = time.monotonic()
+        ready.container.stop(grace_s=grace_s)
+        return Stop(
+            process_one=process_one,
+            took_s=time.monotonic() - begin,
+            exit_code=ready.container.state().exit_code,
+            grace_s=grace_s,
+        )
 
 
-def _arrives(session: Session) -> RuleFinding:
+def _arrives(session: Session) -> Tried:
     stop = _stop(session)
-    verdict, seen = judge_arrives(stop)
-    return finding(ARRIVES, verdict, seen, {"process_one": stop.process_one})
+    return *judge_arrives(stop), {"process_one": stop.process_one}
 
 
-def _sigterm(session: Session) -> RuleFinding:
+def _sigterm(session: Session) -> Tried:
     stop = _stop(session)
     verdict, seen = judge_sigterm(stop)
-    data = {"seconds": stop.took_s, "exit_code": stop.exit_code}
-    return finding(SIGTERM, verdict, session.timed(seen), data)
+    return verdict, session.timed(seen), {"seconds": stop.took_s, "exit_code": stop.exit_code}
 
 
-def _in_flight(session: Session) -> RuleFinding:
+def _in_flight(session: Session) -> Tried:
     broken = [one for one in ("sigterm-arrives", "sigterm") if session.verdict(one) is Verdict.FAIL]
     if broken:
         raise CannotTry(f"it does not stop at SIGTERM: see {broken[0]}")
     # Twice the same decides: on a busy machine the signal may come before a request is taken from
     # the socket's queue, where no server can save it, or just after the answers.
-    tries: list[tuple[Verdict, str]] = []
+    tries: list[Judged] = []
     while not tries or tries[-1][0] not in [verdict for verdict, _ in tries[:-1]]:
         tries.append(judge_in_flight(*_stopped_under_way(session)))
     verdict, seen = tries[-1]
     if session.emulated and verdict is Verdict.FAIL:
         # A server waits for what is in flight as long as SageMaker does, not as QEMU needs.
         raise CannotTry(session.timed(seen))
-    return finding(IN_FLIGHT, verdict, session.timed(seen))
+    return verdict, session.timed(seen)
 
 
 def _stopped_under_way(session: Session) -> tuple[Sequence[HttpCall], float]:
@@ -184,27 +150,23 @@ def _stopped_under_way(session: Session) -> tuple[Sequence[HttpCall], float]:
     with session.running() as ready:
         prepared = calls.post(sample.body, sample.content_type)
         limit_s = calls.INVOCATION_LIMIT_S * session.patience
-        clients = Clients(ready.address, prepared, count=_CLIENTS, timeout_s=limit_s)
         terminate = procfs.terminator(ready.container)
-        clients.start()
-        try:
+        with clients(ready, prepared, count=_CLIENTS) as load:
             time.sleep(_UNDER_WAY_S)
-            _just_after_an_answer(clients, usual_s=sample.first.seconds, limit_s=limit_s)
+            _just_after_an_answer(load, usual_s=sample.first.seconds, limit_s=limit_s)
             signalled_at = time.monotonic()
             terminate()
             _wait_for_end(ready.container)
-        finally:
-            clients.stop()
-    return clients.answers, signalled_at
+    return load.results, signalled_at
 
 
-def _just_after_an_answer(clients: Clients, *, usual_s: float, limit_s: float) -> None:
+def _just_after_an_answer(load: Load[HttpCall], *, usual_s: float, limit_s: float) -> None:
     """Wait for a moment when requests are young: clients that are answered in step would otherwise
     all be answered just before the signal comes.
     """
-    seen = len(clients.answers)
+    seen = len(load.sent)
     give_up_at = time.monotonic() + limit_s
-    while len(clients.answers) == seen and time.monotonic() < give_up_at:
+    while len(load.sent) == seen and time.monotonic() < give_up_at:
         time.sleep(_TICK_S)
     time.sleep(usual_s * _YOUNG)
 
@@ -217,8 +179,4 @@ def _wait_for_end(container: DockerContainer) -> None:
         container.kill()
 
 
-RULES: Sequence[tuple[Rule, Callable[[Session], RuleFinding]]] = (
-    (ARRIVES, _arrives),
-    (SIGTERM, _sigterm),
-    (IN_FLIGHT, _in_flight),
-)
+TRIES: Tries = {"sigterm-arrives": _arrives, "sigterm": _sigterm, "in-flight": _in_flight}

@@ -18,8 +18,6 @@ CONNECT_TIMEOUT_S: Final = 5.0
 
 _PIECE: Final = 65536
 _TIMED_OUT: Final = "timed out"
-_REFUSED: Final = 300
-_OK: Final = 200
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,8 +43,7 @@ class HttpCall:
 
     @property
     def good(self) -> bool:
-        """Whether it was answered 2xx."""
-        return self.status is not None and _OK <= self.status < _REFUSED
+        return self.status is not None and 200 <= self.status < 300
 
     @property
     def late(self) -> bool:
@@ -60,6 +57,11 @@ class HttpCall:
         if self.status is None:
             return f"no answer after {took} ({self.error})"
         return f"{self.status} in {took}"
+
+    @property
+    def words_and_body(self) -> str:
+        """The same, with the beginning of the body."""
+        return f"{self.words} {self.said}".rstrip()
 
     @property
     def said(self) -> str:
@@ -96,7 +98,13 @@ def call(
     try:
         connection = connect(address, timeout_s=min(CONNECT_TIMEOUT_S, timeout_s))
     except OSError as error:
-        return _broken(error, begin, when="connecting")
+        ended = time.monotonic()
+        return HttpCall(
+            status=None,
+            seconds=ended - begin,
+            ended_at=ended,
+            error=f"connecting: {_reason(error)}",
+        )
     waited = time.monotonic() - begin
     with connection:
         took = handshake_s(connection)
@@ -108,30 +116,33 @@ def on(
     connection: socket.socket,
     prepared: bytes,
     *,
-    timeout_s: float = INVOCATION_LIMIT_S,
+    timeout_s: float,
     begin: float | None = None,
     connect_s: float | None = None,
 ) -> HttpCall:
     """Make one call on an open connection."""
     begin = time.monotonic() if begin is None else begin
-    sent_at = None
+    sent_at: float | None = None
+    answer: Response | None = None
+    reason = ""
     try:
         _send(connection, prepared, give_up_at=begin + timeout_s)
         sent_at = time.monotonic()
         connection.settimeout(max(0.001, begin + timeout_s - sent_at))
         answer = _answer(connection, prepared)
     except (OSError, ValueError) as error:
-        return _broken(error, begin, connect_s=connect_s, sent_at=sent_at)
+        reason = _reason(error)
     ended = time.monotonic()
     return HttpCall(
-        status=answer.status,
+        status=answer.status if answer else None,
         seconds=ended - begin,
         connect_s=connect_s,
         sent_at=sent_at,
         ended_at=ended,
-        headers=answer.headers,
-        body=answer.body,
-        reusable=answer.reusable,
+        headers=answer.headers if answer else {},
+        body=answer.body if answer else b"",
+        error=reason,
+        reusable=answer is not None and answer.reusable,
     )
 
 
@@ -164,27 +175,9 @@ def _send(connection: socket.socket, data: bytes, *, give_up_at: float) -> None:
                 return  # the answer may have come before the reset
 
 
-def _broken(
-    error: Exception,
-    begin: float,
-    *,
-    connect_s: float | None = None,
-    sent_at: float | None = None,
-    when: str = "",
-) -> HttpCall:
-    ended = time.monotonic()
-    what = _TIMED_OUT if isinstance(error, TimeoutError) else _plain(error)
-    return HttpCall(
-        status=None,
-        seconds=ended - begin,
-        connect_s=connect_s,
-        sent_at=sent_at,
-        ended_at=ended,
-        error=f"{when}: {what}" if when else what,
-    )
-
-
-def _plain(error: Exception) -> str:
+def _reason(error: Exception) -> str:
+    if isinstance(error, TimeoutError):
+        return _TIMED_OUT
     if isinstance(error, ClosedEarlyError):
         return "the server closed the connection"
     if isinstance(error, OSError) and error.strerror:

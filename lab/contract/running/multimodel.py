@@ -5,7 +5,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from lab.contract.running import calls
 from lab.contract.running.calls import HttpCall
 from lab.contract.running.session import CheckPayload, Running
 from lab.wire import request
@@ -83,11 +82,6 @@ def converse(running: Running, sample: CheckPayload | None) -> Sequence[ModelSte
         ask("GET", one, _NOT_FOUND)
         ask("POST", f"{one}/invoke", _NOT_FOUND, body=b"{}")
     return steps
-
-
-def answers_models(running: Running) -> HttpCall:
-    """``GET /models``, as SageMaker polls it beside ``/ping``."""
-    return running.call(calls.get("/models"), timeout_s=10.0)
 
 
 def _parsed(answer: HttpCall) -> Any:

@@ -13,15 +13,11 @@ from typing import Final
 
 from lab.engine.docker.container import DockerContainer
 from lab.errors import EngineError
+from lab.sockets import listening_sockets
 
 _PROC: Final = Path("/proc")
-_LISTENING: Final = "0A"
-_LOOPBACKS: Final = ("0100007F", "00000000000000000000000001000000")
-_FIELDS: Final = 4
 _QEMU: Final = "qemu-"
 _KEEPS_NAME: Final = "-binfmt-P"
-_DOCKER_DNS: Final = "0B00007F"
-"""127.0.0.11: the engine's own name server in the container's network."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,11 +33,17 @@ class Listening:
 
 
 def listening(container: DockerContainer, *, proc: Path = _PROC) -> Sequence[Listening] | None:
-    """The ports, lowest first; None where this machine does not see the container's processes."""
+    """The ports, lowest first, as loopback only where no other address is listened on.
+
+    None where this machine does not see the container's processes.
+    """
     process = _process(container, proc)
     if process is None:
         return None
-    return parse(_read(process / "net/tcp") + _read(process / "net/tcp6"))
+    ports: dict[int, bool] = {}
+    for one in listening_sockets(process / "net"):
+        ports[one.port] = ports.get(one.port, True) and one.address.is_loopback
+    return [Listening(port=port, loopback=only) for port, only in sorted(ports.items())]
 
 
 def process_one(container: DockerContainer, *, proc: Path = _PROC) -> Sequence[str] | None:
@@ -81,21 +83,6 @@ def terminator(container: DockerContainer) -> Callable[[], None]:
             container.kill("TERM")
 
     return terminate
-
-
-def parse(table: str) -> Sequence[Listening]:
-    """The listening sockets of ``/proc/net/tcp``: loopback only where no other address is."""
-    ports: dict[int, bool] = {}
-    for line in table.splitlines():
-        words = line.split()
-        if len(words) < _FIELDS or words[3] != _LISTENING:
-            continue
-        address, _, port = words[1].partition(":")
-        if address == _DOCKER_DNS:
-            continue
-        number = int(port, 16)
-        ports[number] = ports.get(number, True) and address in _LOOPBACKS
-    return [Listening(port=port, loopback=only) for port, only in sorted(ports.items())]
 
 
 def _process(container: DockerContainer, proc: Path) -> Path | None:

@@ -2,13 +2,13 @@
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Final
 
 from lab.contract.running import calls, procfs
 from lab.engine.docker.container import DockerContainer
 from lab.errors import EngineError
-from lab.start.cause import CauseKind, not_ready, not_started
+from lab.start.cause import Cause, not_ready, not_started
 from lab.start.probe import ATTEMPT_TIMEOUT_S, Probes, probe
 from lab.start.watch import StartWatch
 from lab.units import format_seconds
@@ -22,35 +22,28 @@ _PATIENT_PING_S: Final = 30.0
 _PATIENT_PINGS: Final = 3
 
 
-class NeverReady(Exception):  # noqa: N818 - an outcome
-    """A container did not get ready."""
-
-    def __init__(self, message: str, seen: "Unready") -> None:
-        super().__init__(message)
-        self.seen = seen
-
-
 @dataclass(frozen=True, kw_only=True)
-class Unready:
+class Unready(Cause):
     """What was seen of a container that did not get ready."""
 
-    kind: CauseKind
-    exit_code: int | None = None
-    last_ping_status: int | None = None
     accepting: bool = False
-    log_tail: str = ""
     listening: Sequence[procfs.Listening] | None = None
     """None where it cannot be seen."""
-    waited_s: float = 0.0
     slow_ping: bool = False
     """``/ping`` answers 200, but later than SageMaker waits."""
 
 
+class NeverReady(Exception):  # noqa: N818 - an outcome
+    """A container did not get ready."""
+
+    def __init__(self, seen: Unready) -> None:
+        super().__init__(seen.message)
+        self.seen = seen
+
+
 def refused(container: DockerContainer, error: EngineError) -> NeverReady:
     """The engine did not start it."""
-    cause = not_started(container, error)
-    seen = Unready(kind=cause.kind, exit_code=cause.exit_code, log_tail=cause.log_tail)
-    return NeverReady(cause.message, seen)
+    return NeverReady(Unready(**asdict(not_started(container, error))))
 
 
 def wait_until_ready(
@@ -84,18 +77,15 @@ def wait_until_ready(
             if watch.gone() or hopeless or time.monotonic() >= give_up_at:
                 break
     cause = not_ready(container, seen, round(waited))
+    if hopeless:
+        cause = replace(cause, message=hopeless.words)
     raise NeverReady(
-        hopeless.words if hopeless else cause.message,
         Unready(
-            kind=cause.kind,
-            exit_code=cause.exit_code,
-            last_ping_status=seen.last_status,
+            **asdict(cause),
             accepting=seen.accepting_ns is not None,
-            log_tail=cause.log_tail,
             listening=listening,
-            waited_s=waited,
             slow_ping=hopeless is not None and hopeless.slow_ping,
-        ),
+        )
     )
 
 

@@ -5,22 +5,24 @@ user, a writable root, a writable model, no limits, a network. So an image that 
 breaks one rule, and not all those that need a container. When even the base does not get ready,
 the rules about starting say why, and the others are skipped.
 
-A rule is a ``Rule`` and a function of the ``Session`` that returns a ``RuleFinding``, or more;
-a rule's module lists its pairs as ``RULES``. A function may raise ``CannotTry``: a skip, in words.
+A rule's words are in ``rules.yaml``. It is tried by a function of the ``Session`` that returns the
+verdict and what was seen, listed under the rule's name in its module's ``TRIES``. The function may
+raise ``CannotTry``: a skip, in words.
 """
 
 import math
 import shutil
-import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
+from functools import wraps
 from pathlib import Path
 from tempfile import mkdtemp
-from typing import Any, Final, TypeVar
+from typing import Any, Final, TypeAlias, TypeVar
 
-from lab.contract.model import CheckedImage, Rule, RuleContext, RuleFinding, Verdict
+from lab.contract.layers.saved import Saved, save
+from lab.contract.model import CheckedImage, RuleContext, RuleFinding, Tried, Verdict
 from lab.contract.running import calls
 from lab.contract.running.calls import HttpCall
 from lab.contract.running.payloads import CANDIDATES
@@ -35,7 +37,7 @@ from lab.start.cause import EXEC_FORMAT_ERROR, death
 from lab.start.emulated import NOT_JUDGED, emulated, environment, patience
 from lab.start.probe import Probes
 
-__all__ = ["CannotTry", "CheckPayload", "NeverReady", "Running", "Session", "died", "finding"]
+__all__ = ["CannotTry", "CheckPayload", "NeverReady", "Running", "Session", "Tries", "died", "once"]
 
 ROLE: Final = "contract-check"
 START_LIMIT_S: Final = 180.0
@@ -91,12 +93,17 @@ class Running:
         """Ask for one prediction on a connection of its own."""
         return self.call(calls.post(body, content_type, headers=headers), timeout_s=timeout_s)
 
+    def predict(
+        self, sample: "CheckPayload", *, headers: Mapping[str, str] | None = None
+    ) -> HttpCall:
+        """Ask for a prediction that the server is known to answer."""
+        return self.invoke(sample.body, sample.content_type, headers=headers)
+
     def call(self, prepared: bytes, *, timeout_s: float = calls.INVOCATION_LIMIT_S) -> HttpCall:
         """Send what was prepared on a connection of its own."""
         return calls.call(self.address, prepared, timeout_s=timeout_s * self.patience)
 
     def alive(self) -> bool:
-        """Whether it still runs."""
         try:
             return self.container.state().running
         except EngineError:
@@ -109,9 +116,28 @@ class CheckPayload:
 
     body: bytes
     content_type: str
-    given: bool
-    """Whether the user gave it; else it is one of the lab's own that happens to be understood."""
     first: HttpCall
+
+
+def once(measure: Callable[["Session"], _T]) -> Callable[["Session"], _T]:
+    """Measure once a check: rules that judge the same measurement share it.
+
+    A failure is kept and raised again.
+    """
+
+    @wraps(measure)
+    def shared(session: "Session") -> _T:
+        if measure not in session.measured:
+            try:
+                session.measured[measure] = measure(session)
+            except (CannotTry, NeverReady) as error:
+                session.measured[measure] = error
+        result: _T | CannotTry | NeverReady = session.measured[measure]
+        if isinstance(result, CannotTry | NeverReady):
+            raise result
+        return result
+
+    return shared
 
 
 class Session:
@@ -133,31 +159,11 @@ class Session:
         """Shorter loads, and no rule that takes long."""
         self.findings: list[RuleFinding] = []
         """Of the rules that ran before: a rule may build on them."""
+        self.measured: dict[Any, Any] = {}
+        """What was measured ``once``."""
         self._stack = ExitStack()
-        self._lock = threading.RLock()
-        self._locks: dict[str, threading.RLock] = {}
-        self._kept: dict[str, Any] = {}
         self._base: Running | None = None
         self._refusal: NeverReady | None = None
-
-    def once(self, key: str, make: Callable[[], _T]) -> _T:
-        """What ``make`` returns, made once a check: rules that judge the same measurement share it.
-
-        A failure is kept and raised again.
-        """
-        with self._lock:
-            own = self._locks.setdefault(key, threading.RLock())
-        with own:
-            if key not in self._kept:
-                try:
-                    self._kept[key] = make()
-                except (CannotTry, NeverReady) as error:
-                    self._kept[key] = error
-            kept = self._kept[key]
-        if isinstance(kept, CannotTry | NeverReady):
-            raise kept
-        made: _T = kept
-        return made
 
     @property
     def emulated(self) -> bool:
@@ -184,15 +190,27 @@ class Session:
         """What was seen of a rule about time, with a word about emulation."""
         return f"{seen} ({NOT_JUDGED})" if self.emulated else seen
 
+    @once
+    def inspected(self) -> Mapping[str, Any]:
+        """The engine's whole record of the image."""
+        with translated():
+            return dict(self.where.engine.client.inspect_image(self.subject.image))
+
     def config(self) -> Mapping[str, Any]:
         """The image's configuration as the engine has it: Entrypoint, Cmd, Labels, Env, User."""
+        return self.inspected().get("Config") or {}
 
-        def look() -> Mapping[str, Any]:
-            with translated():
-                seen = self.where.engine.client.inspect_image(self.subject.image)
-            return dict(seen.get("Config") or {})
+    def claims(self, label: str) -> bool:
+        """Whether the image's label of that name says ``true``."""
+        return (self.config().get("Labels") or {}).get(label) == "true"
 
-        return self.once("config", look)
+    @once
+    def saved(self) -> Saved:
+        """Every layer of the image, read through. Raises ``CannotTry`` when it cannot be had."""
+        try:
+            return save(self.where.engine, self.subject.image)
+        except EngineError as error:
+            raise CannotTry(f"the image's layers cannot be read: {error.what}") from error
 
     def verdict(self, rule_id: str) -> Verdict | None:
         """How a rule that ran before went; None if it did not run."""
@@ -211,22 +229,21 @@ class Session:
 
     def start_base(self) -> Running:
         """The same, for the rules about starting. Raises ``NeverReady``."""
-        with self._lock:
-            if self._refusal is not None:
-                raise self._refusal
-            if self.verdict("platform") is Verdict.FAIL:
-                raise CannotTry("its programs are for another processor: see platform")
-            if self._base is None or not self._base.alive():
-                try:
-                    self._base = self._stack.enter_context(
-                        self._started({}, within_s=self.start_limit_s)
-                    )
-                except NeverReady as error:
-                    self._refuse_foreign(error)
-                    if self._base is None:
-                        self._refusal = error
-                    raise
-            return self._base
+        if self._refusal is not None:
+            raise self._refusal
+        if self.verdict("platform") is Verdict.FAIL:
+            raise CannotTry("its programs are for another processor: see platform")
+        if self._base is None or not self._base.alive():
+            try:
+                self._base = self._stack.enter_context(
+                    self._started({}, within_s=self.start_limit_s)
+                )
+            except NeverReady as error:
+                self._refuse_foreign(error)
+                if self._base is None:
+                    self._refusal = error
+                raise
+        return self._base
 
     @contextmanager
     def running(self, *, within_s: float | None = None, **changes: Any) -> Iterator[Running]:
@@ -273,34 +290,35 @@ class Session:
         }
         return ContainerSpec(**fields)
 
+    @once
     def sample(self) -> CheckPayload:
         """A request that the server answers well: the user's, else the first of the lab's own.
 
         Raises ``CannotTry`` when there is none.
         """
-        return self.once("sample", self._find_sample)
+        given = self.subject.payload
+        tried = CANDIDATES if given is None else ((given, self.subject.content_type),)
+        for body, kind in tried:
+            answer = self.base().invoke(body, kind)
+            if answer.good:
+                return CheckPayload(body=body, content_type=kind, first=answer)
+            if given is not None:
+                raise CannotTry(f"the payload is answered with {answer.words}")
+        raise CannotTry("the lab has no payload that this model answers: give one with --payload")
 
+    def sample_if_any(self) -> CheckPayload | None:
+        """The same, but None when there is none."""
+        try:
+            return self.sample()
+        except CannotTry:
+            return None
+
+    @once
     def isolated_network(self) -> str:
         """The name of a network that leads nowhere, from which containers are reached all the same.
 
         Raises ``CannotTry`` where containers are not on a network of this machine.
         """
-        return self.once("network", self._make_network)
-
-    def close(self) -> None:
-        self._stack.close()
-
-    def _refuse_foreign(self, error: NeverReady) -> None:
-        """An image for the other platform that this machine cannot run breaks no rule by that."""
-        here = self.where.native
-        wrong = EXEC_FORMAT_ERROR in f"{error} {error.seen.log_tail}"
-        if wrong and here is not self.subject.platform:
-            raise CannotTry(
-                f"this machine ({here}) cannot run {self.subject.platform} images; "
-                "`lab doctor` says what emulation needs"
-            ) from error
-
-    def _make_network(self) -> str:
         engine = self.where.engine
         if not engine.bridged:
             raise CannotTry("containers of this engine cannot be reached without a published port")
@@ -316,6 +334,19 @@ class Session:
 
         self._stack.callback(remove)
         return name
+
+    def close(self) -> None:
+        self._stack.close()
+
+    def _refuse_foreign(self, error: NeverReady) -> None:
+        """An image for the other platform that this machine cannot run breaks no rule by that."""
+        here = self.where.native
+        wrong = EXEC_FORMAT_ERROR in f"{error} {error.seen.log_tail}"
+        if wrong and here is not self.subject.platform:
+            raise CannotTry(
+                f"this machine ({here}) cannot run {self.subject.platform} images; "
+                "`lab doctor` says what emulation needs"
+            ) from error
 
     @contextmanager
     def _model(self, changes: Mapping[str, Any]) -> Iterator[Sequence[Mount]]:
@@ -335,21 +366,6 @@ class Session:
         finally:
             # What a container wrote as root may not be ours to remove.
             shutil.rmtree(copy, ignore_errors=True)
-
-    def _find_sample(self) -> CheckPayload:
-        base = self.base()
-        if self.subject.payload is not None:
-            body, kind = self.subject.payload, self.subject.content_type
-            answer = base.invoke(body, kind)
-            if answer.good:
-                return CheckPayload(body=body, content_type=kind, given=True, first=answer)
-            raise CannotTry(f"the payload is answered with {answer.words}")
-        for body, kind in CANDIDATES:
-            answer = base.invoke(body, kind)
-            if answer.good:
-                return CheckPayload(body=body, content_type=kind, given=False, first=answer)
-            base = self.base()
-        raise CannotTry("the lab has no payload that this model answers: give one with --payload")
 
     @contextmanager
     def _started(self, changes: Mapping[str, Any], *, within_s: float) -> Iterator[Running]:
@@ -393,6 +409,5 @@ def _answers(container: DockerContainer) -> bool:
     return calls.call(address, calls.get("/ping"), timeout_s=_SETTLING_S).status is not None
 
 
-def finding(rule: Rule, verdict: Verdict, seen: str, data: Any = None) -> RuleFinding:
-    """Short for what every rule returns."""
-    return RuleFinding(rule=rule, verdict=verdict, seen=seen, data=data)
+Tries: TypeAlias = Mapping[str, Callable[[Session], Tried]]
+"""How rules are tried, by their names."""

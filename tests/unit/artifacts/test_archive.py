@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from lab.artifacts.archive import extract, extract_stream, pack, sha256
+from lab.artifacts.archive import extract, extract_stream, pack, sha256, unpacked
 from lab.errors import ArchiveError
 
 
@@ -243,3 +243,15 @@ def test_what_breaks_off_on_the_way_comes_through_as_it_is(tmp_path: Path) -> No
 
     with pytest.raises(LostError):
         extract_stream(parts(), tmp_path / "out", name="a.tar.gz")
+
+
+def test_what_is_unpacked_for_a_container_may_be_read_by_any_user_and_goes_away(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in" / "weights.bin").write_bytes(b"w")
+    pack(tmp_path / "in", tmp_path / "m.tar.gz")
+    with unpacked(tmp_path / "m.tar.gz") as model:
+        assert (model / "weights.bin").read_bytes() == b"w"
+        assert model.parent.stat().st_mode & 0o755 == 0o755
+    assert not model.parent.exists()

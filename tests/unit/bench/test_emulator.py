@@ -1,10 +1,7 @@
-import json
-from pathlib import Path
-
 import pytest
 
 from lab.bench.emulator import Arm, Burst, Cold, EmulatorBenchOptions, LoadRound, Measured, Overhead
-from lab.bench.emulator_result import rows, save, summarise
+from lab.bench.emulator_result import rows, summarise
 
 OPTIONS = EmulatorBenchOptions(rounds=8)
 
@@ -58,12 +55,3 @@ def test_the_table_says_figure_promise_and_verdict() -> None:
     assert [row.reached for row in found] == [True] * 4
     assert found[0].figure == "+1.20 (1.20 to 1.20) ms"
     assert found[2].figure == "x 1.050 (1.050 to 1.050)"
-
-
-def test_the_rounds_are_kept_with_their_summary(tmp_path: Path) -> None:
-    path = tmp_path / "runs/bench.json"
-    rounds = measured()
-    save(path, options=OPTIONS, measured=rounds, result=summarise(rounds, OPTIONS), on={"x": 1})
-    kept = json.loads(path.read_text())
-    assert kept["summary"]["reached"] is True
-    assert len(kept["rounds"]["colds"]) == 8

@@ -22,18 +22,18 @@ def subject(tmp_path: Path) -> BenchSubject:
 
 
 def test_a_start_by_hand_that_fails_says_what_was_last_seen(
-    subject: BenchSubject, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    subject: BenchSubject, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(emulator_stage, "_TIMEOUT_S", 0.5)
     engine = FakeEngine(Behaviour(answer=lambda: lambda method, path, body: (500, b"not well")))
-    with pytest.raises(ContainerFailedError, match=r"ready: /ping last answered 500\.$"):
-        emulator_stage._start(subject, engine, tmp_path)
+    with pytest.raises(
+        ContainerFailedError, match=r"x:1: Not ready within 0\.5 s: /ping last answered 500\."
+    ):
+        emulator_stage._start(subject, engine)
 
 
-def test_a_start_by_hand_is_timed_to_its_first_answer(
-    subject: BenchSubject, tmp_path: Path
-) -> None:
+def test_a_start_by_hand_is_timed_to_its_first_answer(subject: BenchSubject) -> None:
     engine = FakeEngine()
-    assert emulator_stage._start(subject, engine, tmp_path) > 0
+    assert emulator_stage._start(subject, engine) > 0
     assert len(engine.made) == 1
-    assert {path.name for path in tmp_path.iterdir()} == {"in", "m.tar.gz"}
+    assert engine.containers({}) == []

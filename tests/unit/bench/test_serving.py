@@ -1,18 +1,14 @@
 """The serve bench with scripted arms: exact numbers through rounds and ratios."""
 
-import json
 import socket
 import threading
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
 from lab.bench.load import Block, LoadTarget, run_block
-from lab.bench.serving import Arm, ServeBenchOptions, measure
-from lab.bench.serving_result import save, summarise
+from lab.bench.serving import Arm, ServeBenchOptions, measure, summarise
 from lab.errors import ContainerFailedError
-from lab.spec import Platform
 
 BLOCKS = {
     Arm.HTTP_SERIAL: Block(latencies_s=(0.010, 0.012, 0.090), requests_per_s=80),
@@ -127,19 +123,3 @@ def test_what_was_emulated_is_held_against_no_promise() -> None:
     native, emulated = summarise(rounds), summarise(rounds, emulated=True)
     assert (native.overhead_reached, native.throughput_reached) == (True, True)
     assert (emulated.overhead_reached, emulated.throughput_reached) == (None, None)
-
-
-def test_the_kept_file_says_that_it_was_emulated(tmp_path: Path) -> None:
-    options = ServeBenchOptions(rounds=2, requests=3, clients=8, seed=1)
-    rounds = measure(BLOCKS.__getitem__, options, lambda _: None)
-    result = summarise(rounds, emulated=True)
-    save(
-        tmp_path / "bench.json",
-        options=options,
-        rounds=rounds,
-        result=result,
-        measured={"platform": Platform.ARM64},
-    )
-    kept = json.loads((tmp_path / "bench.json").read_text())
-    assert kept["summary"]["emulated"] is True
-    assert kept["measured"] == {"platform": "linux/arm64"}

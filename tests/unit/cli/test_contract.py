@@ -33,10 +33,10 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
 
     @contextmanager
     def prepared(
-        wish: CheckRequest, engine: Any, progress: Any
+        request: CheckRequest, engine: Any, progress: Any
     ) -> Iterator[tuple[CheckedImage, Any]]:
-        asked.wish = wish
-        subject: Any = SimpleNamespace(image=wish.image, platform=Platform.AMD64)
+        asked.request = request
+        subject: Any = SimpleNamespace(image=request.image, platform=Platform.AMD64)
         yield subject, SimpleNamespace(engine=engine)
 
     def run(session: Any, wanted: Any, progress: Any) -> Verdicts:
@@ -84,7 +84,7 @@ def test_what_is_said_of_the_model_and_the_payload_is_passed_on(
 ) -> None:
     words = ["--model-data", "m.tar.gz", "--payload", "x.csv", "--platform", "linux/arm64"]
     assert main.run(["contract", "check", "me:1", *words]) == 0
-    assert asked.wish == CheckRequest(
+    assert asked.request == CheckRequest(
         image="me:1", model_data="m.tar.gz", payload=Path("x.csv"), platform=Platform.ARM64
     )
 

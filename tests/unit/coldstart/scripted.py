@@ -23,7 +23,6 @@ class ScriptedExecutor:
     ) -> None:
         self._script = script
         self.ran: list[Trial] = []
-        self.closed = False
 
     def run(self, trial: Trial) -> Sample:
         """Play the script's answer."""
@@ -39,10 +38,6 @@ class ScriptedExecutor:
             case _:
                 marks = {mark: EPOCH_NS + round(at * 1e9) for mark, at in played.items()}
                 return _sample(trial, Outcome.OK, marks=marks)
-
-    def close(self) -> None:
-        """Remember that it was closed."""
-        self.closed = True
 
 
 def _sample(

@@ -11,11 +11,10 @@ from pathlib import Path, PurePosixPath
 import pytest
 
 from lab.coldstart.executor import Bench, ContainerExecutor
-from lab.coldstart.marks import TrialRecorder
 from lab.coldstart.observe import Limits
 from lab.coldstart.record import Cell, FailureKind, Outcome, Sample
-from lab.coldstart.site import Placement, Site
-from lab.coldstart.trial import Subject
+from lab.coldstart.sites import Placement, Site
+from lab.coldstart.trial import Subject, TrialRecorder
 from lab.engine.api import ContainerSpec
 from lab.engine.coldhost.pulled import NotColdError
 from lab.errors import DiskFullError, ImageNotFoundError, RegistryError
@@ -135,7 +134,7 @@ def test_a_thread_may_wait_a_moment_between_two_marks_but_no_longer(
 ) -> None:
     def as_expected() -> bool:
         cold = Cold(FakeEngine(Behaviour(answer=lambda: ready_after(0.1))), idle_s=idle_s)
-        sample = start(replace(bench, cold=cold), cell(kind=StartKind.PULL))
+        sample = start(replace(bench, cold=cold.open), cell(kind=StartKind.PULL))
         return (sample.failure and sample.failure.kind) == failure
 
     assert once(as_expected)
@@ -472,21 +471,21 @@ class Cold:
         finally:
             self.closed += 1
 
-    def bring(self, subject: Subject, taking: TrialRecorder) -> Placement:
+    def bring(self, subject: Subject, recorder: TrialRecorder) -> Placement:
         time.sleep(self.idle_s)
-        with taking.span(Mark.PULL_BEGIN, Mark.PULL_END):
+        with recorder.span(Mark.PULL_BEGIN, Mark.PULL_END):
             time.sleep(0.03)
-            taking.mark(Mark.PULL_DOWNLOADED)
+            recorder.mark(Mark.PULL_DOWNLOADED)
             time.sleep(0.01)
-        with taking.span(Mark.FETCH_BEGIN, Mark.FETCH_END):
+        with recorder.span(Mark.FETCH_BEGIN, Mark.FETCH_END):
             time.sleep(0.01)
-        taking.pulled_layers = 4
+        recorder.pulled_layers = 4
         return Placement(image="registry/x", model_dir=PurePosixPath("/var/model"))
 
 
 def test_a_pull_is_measured_on_a_machine_of_its_own(bench: Bench) -> None:
     cold = Cold(FakeEngine())
-    sample = start(replace(bench, cold=cold), cell(kind=StartKind.PULL))
+    sample = start(replace(bench, cold=cold.open), cell(kind=StartKind.PULL))
     assert sample.outcome is Outcome.OK
     assert list(sample.phases_s)[:3] == [
         Phase.IMAGE_PULL,

@@ -5,8 +5,7 @@ import pytest
 
 from lab.coldstart import schedule
 from lab.coldstart.folder import RunFolder
-from lab.coldstart.loop import InterruptedRunError, measure
-from lab.coldstart.pace import Pace, words
+from lab.coldstart.loop import InterruptedRunError, Pace, measure, words
 from lab.coldstart.record import Failure, FailureKind, Outcome, Sample
 from lab.coldstart.schedule import Trial
 from lab.errors import DiskFullError, EngineError, RegistryError
@@ -31,7 +30,7 @@ def run(
     executor = ScriptedExecutor(
         lambda trial: GOOD if script is None else script[trial.index % len(script)]
     )
-    measure(trials, executor, folder, Silent())
+    measure(trials, executor.run, folder, Silent())
     return executor
 
 
@@ -93,7 +92,7 @@ def test_a_vanished_registry_ends_the_run_though_other_trials_succeed(folder: Ru
 
     executor = ScriptedExecutor(script)
     with pytest.raises(RegistryError, match="no route"):
-        measure(trials, executor, folder, Silent())
+        measure(trials, executor.run, folder, Silent())
     failed = [sample for sample in folder.samples() if sample.outcome is Outcome.FAILED]
     assert len(failed) == 3
 
@@ -109,7 +108,7 @@ def test_a_cell_that_can_never_start_is_not_waited_for_again(folder: RunFolder) 
     executor = ScriptedExecutor(
         lambda one: failure(FailureKind.OOM, "too big") if one.cell == cell("slim") else GOOD
     )
-    measure(trials, executor, folder, Silent())
+    measure(trials, executor.run, folder, Silent())
     slim = [sample for sample in folder.samples() if sample.cell == cell("slim")]
     assert [sample.outcome for sample in slim] == [Outcome.FAILED] * 2 + [Outcome.SKIPPED] * 4
     assert slim[-1].skipped == "failed 2 times and never succeeded: too big"
@@ -122,7 +121,7 @@ def test_what_is_given_up_under_emulation_is_labelled_as_what_failed_is(folder: 
             return super().run(trial).model_copy(update={"emulated": True})
 
     executor = Emulated(lambda _: failure(FailureKind.OOM))
-    measure(schedule.order(plan(repeats=3)), executor, folder, Silent())
+    measure(schedule.order(plan(repeats=3)), executor.run, folder, Silent())
     samples = folder.samples()
     assert {sample.outcome for sample in samples} == {Outcome.FAILED, Outcome.SKIPPED}
     assert all(sample.emulated for sample in samples)
@@ -136,7 +135,7 @@ def test_a_cell_that_has_succeeded_is_tried_to_the_end(folder: RunFolder) -> Non
         return failure(FailureKind.NEVER_READY) if bad else GOOD
 
     executor = ScriptedExecutor(script)
-    measure(trials, executor, folder, Silent())
+    measure(trials, executor.run, folder, Silent())
     assert len(executor.ran) == len(trials)
 
 

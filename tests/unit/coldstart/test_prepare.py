@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from lab.coldstart import leftovers, prepare, subjects
+from lab.coldstart import prepare, subjects
 from lab.coldstart.executor import ROLE_TRIAL
 from lab.coldstart.plan import OwnImage
 from lab.coldstart.record import Cell
@@ -230,7 +230,7 @@ def test_one_plan_is_native_on_a_machine_and_emulated_on_the_other(
     scene = Preparing(monkeypatch, FakeEngine(platform=machine))
     a_plan = plan(variants=["onnx"], models=[MOBILENET], platforms=["linux/arm64"])
     with prepare.prepared(a_plan, "a-run", Silent()) as ready:
-        sample = ready.executor.run(
+        sample = ready.run_trial(
             trial(
                 of=Cell(**{**cell().model_dump(), "model": MOBILENET, "platform": Platform.ARM64})
             )
@@ -266,7 +266,7 @@ def test_a_run_removes_its_own_containers_and_no_others() -> None:
     engine = FakeEngine()
     labelled(engine, "mine")
     labelled(engine, "other")
-    assert leftovers.sweep(engine, "mine") == 1
+    assert prepare.sweep(engine, "mine") == 1
     assert [one.removed for one in engine.made] == [True, False]
 
 
@@ -280,7 +280,7 @@ def test_what_a_killed_run_left_is_removed_at_the_next_start(home: Path) -> None
     labelled(engine, "registry", "registry")
     labelled(engine, "a-run-of-another-checkout")
     progress = Silent()
-    leftovers.remove_leftovers(engine, progress)
+    prepare.remove_leftovers(engine, progress)
     assert [one.removed for one in engine.made] == [True, True, False, False]
     assert progress.notes == ["Removed 2 containers that a killed run had left behind."]
     assert not (home / ".cache" / "trials").exists()

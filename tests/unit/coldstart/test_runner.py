@@ -39,7 +39,7 @@ class Ground:
     def _prepared(self) -> Iterator[Prepared]:
         try:
             yield Prepared(
-                executor=self.executor,
+                run_trial=self.executor.run,
                 engine={"kind": "docker"},
                 base_image={"source": "packages"},
                 images=[

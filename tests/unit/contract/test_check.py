@@ -6,14 +6,19 @@ from typing import Any
 
 import pytest
 
+from lab.contract import check
 from lab.contract.check import RuleEntry, attempt, chosen, entries, run
 from lab.contract.fitness import fitness
-from lab.contract.model import CheckedImage, RuleContext, RuleFinding, Verdict
+from lab.contract.layers.saved import MODEL_PLACE
+from lab.contract.model import CheckedImage, RuleContext, RuleFinding, Tried, Verdict
+from lab.contract.rules import kinds
+from lab.contract.rules.image import SIZE_LIMIT
+from lab.contract.rules.start import BIND_LABEL
 from lab.contract.running.readiness import Unready
-from lab.contract.running.session import CannotTry, NeverReady, Session
+from lab.contract.running.session import CannotTry, NeverReady, Session, once
 from lab.errors import EngineError, UsageError
 from lab.progress import Silent
-from lab.spec import Platform
+from lab.spec import PORT, SERVERLESS_USER, Platform
 from lab.start.cause import CauseKind
 from tests.unit.contract.makers import found, rule
 
@@ -33,12 +38,12 @@ def session(tmp_path: Path) -> Session:
     )
 
 
-def entry(tried: Callable[[Session], Any], name: str = "ping") -> RuleEntry:
+def entry(tried: Callable[[Session], Tried], name: str = "ping") -> RuleEntry:
     return RuleEntry(rule=rule(name), attempt=tried, section="Health")
 
 
-def raising(error: Exception) -> Callable[[Session], RuleFinding]:
-    def tried(_: Session) -> RuleFinding:
+def raising(error: Exception) -> Callable[[Session], Tried]:
+    def tried(_: Session) -> Tried:
         raise error
 
     return tried
@@ -51,7 +56,7 @@ def raising(error: Exception) -> Callable[[Session], RuleFinding]:
         (ZeroDivisionError("oops"), "the check itself failed: ZeroDivisionError: oops"),
         (EngineError("The engine\nhas gone."), "it cannot be tried here: The engine has gone."),
         (
-            NeverReady("It exited.", Unready(kind=CauseKind.EARLY_EXIT)),
+            NeverReady(Unready(kind=CauseKind.EARLY_EXIT, message="It exited.")),
             "a container did not get ready: It exited.",
         ),
     ],
@@ -59,12 +64,13 @@ def raising(error: Exception) -> Callable[[Session], RuleFinding]:
 def test_what_goes_wrong_with_a_check_is_a_skip_in_its_own_words(
     session: Session, error: Exception, said: str
 ) -> None:
-    (only,) = attempt(entry(raising(error)), session)
+    only = attempt(entry(raising(error)), session)
+    assert only is not None
     assert (only.verdict, only.seen, only.section) == (Verdict.SKIP, said, "Health")
 
 
 def test_ctrl_c_is_not_swallowed(session: Session) -> None:
-    def interrupted(_: Session) -> RuleFinding:
+    def interrupted(_: Session) -> Tried:
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
@@ -72,35 +78,43 @@ def test_ctrl_c_is_not_swallowed(session: Session) -> None:
 
 
 def test_rules_run_in_order_and_see_the_findings_before_them(session: Session) -> None:
-    def first(_: Session) -> list[RuleFinding]:
-        return [found("one", Verdict.FAIL), found("two", Verdict.PASS)]
+    def first(_: Session) -> Tried:
+        return Verdict.FAIL, "broken", {"bytes": 1}
 
-    def second(of: Session) -> RuleFinding:
+    def second(of: Session) -> Tried:
         assert of.verdict("one") is Verdict.FAIL
         assert of.verdict("unheard-of") is None
-        return found("three", Verdict.PASS)
+        return Verdict.PASS, "kept"
 
-    wanted = [entry(first, "one"), entry(raising(ValueError("x"))), entry(second, "three")]
+    wanted = [
+        entry(first, "one"),
+        entry(lambda _: None, "does-not-apply"),
+        entry(raising(ValueError("x"))),
+        entry(second, "three"),
+    ]
     verdicts = run(session, wanted, Silent())
-    assert [one.rule.id for one in verdicts.findings] == ["one", "two", "ping", "three"]
+    assert [one.rule.id for one in verdicts.findings] == ["one", "ping", "three"]
+    assert [one.data for one in verdicts.findings] == [{"bytes": 1}, None, None]
     assert verdicts.failed
 
 
 def test_a_measurement_is_made_once_and_so_is_its_failure(session: Session) -> None:
     made = []
 
-    def measure() -> int:
+    @once
+    def measure(_: Session) -> int:
         made.append(1)
         return 7
 
-    def refuse() -> int:
+    @once
+    def refuse(_: Session) -> int:
         made.append(2)
         raise CannotTry("no")
 
-    assert [session.once("a", measure), session.once("a", measure)] == [7, 7]
+    assert [measure(session), measure(session)] == [7, 7]
     for _ in range(2):
         with pytest.raises(CannotTry, match="no"):
-            session.once("b", refuse)
+            refuse(session)
     assert made == [1, 2]
 
 
@@ -109,6 +123,29 @@ def test_every_rule_has_a_name_of_its_own_and_says_all_of_it() -> None:
     assert len({one.id for one in rules}) == len(rules)
     for one in rules:
         assert all((one.title, one.why, one.change, one.source)), one.id
+
+
+def test_every_rule_is_tried_and_every_try_is_of_a_rule() -> None:
+    assert {one.rule.id for one in entries()} == set(check._TRIES)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("port", str(PORT)),
+        ("exposed-port", f"EXPOSE {PORT}"),
+        ("non-root", SERVERLESS_USER),
+        ("model-data", MODEL_PLACE.rstrip("/")),
+        ("bind-to-port", BIND_LABEL),
+        ("kind-multi-model", kinds.MULTI_MODEL_LABEL),
+        ("kind-bidirectional", kinds.STREAM_LABEL),
+        ("kind-bidirectional", kinds.STREAM_PATH),
+        ("image-size", str(SIZE_LIMIT)),
+    ],
+)
+def test_a_rule_s_words_name_what_is_tried(name: str, value: str) -> None:
+    (rule,) = (one.rule for one in entries() if one.rule.id == name)
+    assert value in f"{rule.title} {rule.why} {rule.change}"
 
 
 def test_only_the_rules_that_were_asked_for_run() -> None:

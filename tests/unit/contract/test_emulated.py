@@ -12,7 +12,7 @@ from lab.contract.model import CheckedImage, RuleContext, Verdict
 from lab.contract.reports.machine import as_json
 from lab.contract.rules import kinds
 from lab.contract.rules.conditions import judge_condition
-from lab.contract.rules.image import RULES, judge_instance, judge_platform
+from lab.contract.rules.image import TRIES, judge_instance, judge_platform
 from lab.contract.rules.invoke import SIZES, judge_invocation, judge_size
 from lab.contract.rules.ping import (
     ACCEPT_LIMIT_S,
@@ -38,9 +38,8 @@ from tests.unit.engine.fake import FakeEngine
 PASS, WARN, FAIL, SKIP = Verdict.PASS, Verdict.WARN, Verdict.FAIL, Verdict.SKIP
 AMD, ARM = Platform.AMD64, Platform.ARM64
 LATE = answered(None, seconds=300, error="timed out")
-TRY_INSTANCE: Any = {rule.id: attempt for rule, attempt in RULES}["instance-type"]
-
-TRY_SERVERLESS: Any = {rule.id: attempt for rule, attempt in kinds.RULES}["kind-serverless"]
+TRY_INSTANCE: Any = TRIES["instance-type"]
+TRY_SERVERLESS: Any = kinds.TRIES["kind-serverless"]
 
 
 def session(
@@ -130,7 +129,7 @@ def test_seconds_under_the_conditions_of_serverless_are_told_with_a_word_about_e
     monkeypatch.setattr(kinds, "spoilers", lambda *_: [])
     monkeypatch.setattr(kinds, "_tier", lambda _: SERVERLESS_TIERS[0])
     monkeypatch.setattr(kinds, "_all_at_once", lambda *_: (PASS, seen))
-    assert TRY_SERVERLESS(session(AMD, native)).seen == seen + aside
+    assert TRY_SERVERLESS(session(AMD, native)) == (PASS, seen + aside)
 
 
 def test_serverless_is_not_denied_for_what_may_be_qemus_memory_or_pace(
@@ -138,12 +137,12 @@ def test_serverless_is_not_denied_for_what_may_be_qemus_memory_or_pace(
 ) -> None:
     monkeypatch.setattr(kinds, "spoilers", lambda *_: [])
     monkeypatch.setattr(kinds, "_tier", lambda _: None)
-    assert TRY_SERVERLESS(session(AMD, AMD)).verdict is WARN
+    assert TRY_SERVERLESS(session(AMD, AMD))[0] is WARN
     with pytest.raises(CannotTry, match="memory-tiers"):
         TRY_SERVERLESS(session(AMD, ARM))
     monkeypatch.setattr(kinds, "_tier", lambda _: SERVERLESS_TIERS[0])
     monkeypatch.setattr(kinds, "_all_at_once", lambda *_: (WARN, "not with 1024 MB"))
-    assert TRY_SERVERLESS(session(AMD, AMD)).verdict is WARN
+    assert TRY_SERVERLESS(session(AMD, AMD))[0] is WARN
     with pytest.raises(CannotTry, match="emulated: time not judged"):
         TRY_SERVERLESS(session(AMD, ARM))
 
@@ -175,15 +174,15 @@ def test_an_image_is_held_against_the_instance_type_wherever_it_is_checked(
 ) -> None:
     assert judge_instance(image, table()[instance])[0] is verdict
     for native in Platform:
-        (finding,) = TRY_INSTANCE(session(image, native, instance_type=instance))
-        assert finding.verdict is verdict
-        assert instance in finding.seen
+        tried, seen, _ = TRY_INSTANCE(session(image, native, instance_type=instance))
+        assert tried is verdict
+        assert instance in seen
     if verdict is FAIL:
-        assert f"--platform {table()[instance].platform}" in finding.seen
+        assert f"--platform {table()[instance].platform}" in seen
 
 
 def test_without_an_instance_type_nothing_is_said_of_it() -> None:
-    assert list(TRY_INSTANCE(session(ARM, AMD))) == []
+    assert TRY_INSTANCE(session(ARM, AMD)) is None
 
 
 def test_arm64_on_graviton_is_no_warning_and_on_the_wrong_instance_not_fit() -> None:
@@ -227,8 +226,8 @@ def prepares(monkeypatch: pytest.MonkeyPatch) -> Prepares:
 
 
 def test_a_variant_s_name_is_its_image_for_the_platform(prepares: Prepares) -> None:
-    wish = CheckRequest(image="floor", platform=ARM)
-    with subject.prepared(wish, prepares.engine, Silent()) as (of, where):
+    request = CheckRequest(image="floor", platform=ARM)
+    with subject.prepared(request, prepares.engine, Silent()) as (of, where):
         assert (of.image, of.platform) == ("inference-lab/floor:arm64", ARM)
         assert where.native is AMD
     with subject.prepared(CheckRequest(image="floor"), prepares.engine, Silent()) as (of, _):
@@ -246,10 +245,10 @@ def test_without_emulation_the_rules_that_need_none_are_tried_all_the_same(
 
 
 def test_an_instance_type_that_there_is_not_is_named_with_the_nearest(prepares: Prepares) -> None:
-    wish = CheckRequest(image="floor", instance_type="ml.m6g.lagre")
+    request = CheckRequest(image="floor", instance_type="ml.m6g.lagre")
     with (
         pytest.raises(UsageError, match=r"no instance type ml\.m6g\.lagre") as caught,
-        subject.prepared(wish, prepares.engine, Silent()),
+        subject.prepared(request, prepares.engine, Silent()),
     ):
         pass
     assert "ml.m6g.large" in caught.value.remedy
@@ -257,5 +256,5 @@ def test_an_instance_type_that_there_is_not_is_named_with_the_nearest(prepares: 
 
 
 def test_programs_are_told_the_architecture_of_the_instance_type() -> None:
-    (one,) = TRY_INSTANCE(session(AMD, AMD, instance_type="ml.m5.large"))
-    assert one.data == {"instance_type": "ml.m5.large", "architecture": "x86_64"}
+    *_, data = TRY_INSTANCE(session(AMD, AMD, instance_type="ml.m5.large"))
+    assert data == {"instance_type": "ml.m5.large", "architecture": "x86_64"}

@@ -1,12 +1,13 @@
 """What each measurement comes to, in numbers: no container is needed to judge one."""
 
+from typing import Any
+
 import pytest
 
 from lab.contract.model import Verdict
 from lab.contract.rules.conditions import judge_condition
 from lab.contract.rules.invoke import (
     SIZES,
-    PayloadSize,
     in_chunks,
     judge_chunked,
     judge_invocation,
@@ -30,6 +31,10 @@ PASS, WARN, FAIL, SKIP = Verdict.PASS, Verdict.WARN, Verdict.FAIL, Verdict.SKIP
 NEVER = CauseKind.NEVER_READY
 
 
+def unready(kind: CauseKind, **seen: Any) -> Unready:
+    return Unready(kind=kind, message="It did not get ready.", **seen)
+
+
 @pytest.mark.parametrize(
     ("seconds", "verdict"), [(0.4, PASS), (180, PASS), (181, WARN), (480, WARN), (481, FAIL)]
 )
@@ -40,16 +45,16 @@ def test_a_start_is_held_against_serverless_and_real_time(seconds: float, verdic
 @pytest.mark.parametrize(
     ("seen", "expected"),
     [
-        (Unready(kind=CauseKind.ENGINE), Blame.ENGINE),
-        (Unready(kind=CauseKind.EARLY_EXIT, exit_code=1), Blame.SERVE),
-        (Unready(kind=CauseKind.OOM), Blame.SERVE),
-        (Unready(kind=NEVER, accepting=True, last_ping_status=404), Blame.PING),
-        (Unready(kind=NEVER, accepting=True, last_ping_status=503), Blame.TIME),
-        (Unready(kind=NEVER, accepting=True, slow_ping=True), Blame.PING),
-        (Unready(kind=NEVER, accepting=True, listening=()), Blame.TIME),
-        (Unready(kind=NEVER, listening=()), Blame.TIME),
-        (Unready(kind=NEVER, listening=None), Blame.PORT),
-        (Unready(kind=NEVER, listening=[Listening(port=5000, loopback=False)]), Blame.PORT),
+        (unready(CauseKind.ENGINE), Blame.ENGINE),
+        (unready(CauseKind.EARLY_EXIT, exit_code=1), Blame.SERVE),
+        (unready(CauseKind.OOM), Blame.SERVE),
+        (unready(NEVER, accepting=True, last_ping_status=404), Blame.PING),
+        (unready(NEVER, accepting=True, last_ping_status=503), Blame.TIME),
+        (unready(NEVER, accepting=True, slow_ping=True), Blame.PING),
+        (unready(NEVER, accepting=True, listening=()), Blame.TIME),
+        (unready(NEVER, listening=()), Blame.TIME),
+        (unready(NEVER, listening=None), Blame.PORT),
+        (unready(NEVER, listening=[Listening(port=5000, loopback=False)]), Blame.PORT),
     ],
 )
 def test_a_container_that_does_not_get_ready_breaks_one_rule(
@@ -114,8 +119,7 @@ def test_a_body_refused_for_its_size_fails_where_aws_agrees_with_itself() -> Non
 
 
 def test_sizes_are_rules_of_their_own() -> None:
-    assert [size.rule.id for size in SIZES] == ["payload-4mb", "payload-6mb", "payload-25mb"]
-    assert PayloadSize(mib=4, of="x", source="y").rule.source == "y"
+    assert [size.rule for size in SIZES] == ["payload-4mb", "payload-6mb", "payload-25mb"]
 
 
 def test_refusals_may_be_anything_but_silence_and_are_best_4xx() -> None:

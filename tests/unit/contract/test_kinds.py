@@ -105,7 +105,7 @@ def loader(*, forgets: bool = False) -> Iterator[Running]:
             thread.join()
 
 
-SAMPLE = CheckPayload(body=b"{}", content_type="application/json", given=True, first=answered(200))
+SAMPLE = CheckPayload(body=b"{}", content_type="application/json", first=answered(200))
 
 
 def test_a_server_that_loads_lists_invokes_and_unloads_is_multi_model_capable() -> None:

@@ -6,8 +6,7 @@ import pytest
 
 from lab.contract.layers.saved import read
 from lab.contract.model import Verdict
-from lab.contract.rules.image import programs_of
-from lab.contract.rules.weight import judge_leftovers, judge_model_data
+from lab.contract.rules.image import judge_leftovers, judge_model_data, programs_of
 from lab.errors import EngineError
 from tests.unit.contract.images import ELF_AMD64, in_chunks, saved
 

@@ -5,6 +5,7 @@ import pytest
 from lab.start.ports import listening
 
 HEAD = "  sl  local_address rem_address   st\n"
+REST = " 00000000:00000000 00:00000000 00000000 0 0 1\n"
 
 
 @pytest.fixture
@@ -15,12 +16,15 @@ def proc(tmp_path: Path) -> Path:
         (tmp_path / pid / "ns" / "net").symlink_to(network)
         (tmp_path / pid / "net" / "tcp").write_text(
             HEAD
-            + "   0: 0100007F:1388 00000000:0000 0A\n"
-            + "   1: 0B00007F:8F2D 00000000:0000 0A\n"
-            + "   2: 0100007F:1F90 0100007F:0050 01\n"
+            + "   0: 0100007F:1388 00000000:0000 0A"
+            + REST
+            + "   1: 0B00007F:8F2D 00000000:0000 0A"
+            + REST
+            + "   2: 0100007F:1F90 0100007F:0050 01"
+            + REST
         )
         (tmp_path / pid / "net" / "tcp6").write_text(
-            HEAD + "   0: 00000000000000000000000000000000:1F91 0:0 0A\n"
+            HEAD + "   0: 00000000000000000000000000000000:1F91 0:0 0A" + REST
         )
     return tmp_path
 

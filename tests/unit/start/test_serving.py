@@ -53,6 +53,32 @@ def test_one_that_cannot_be_started_is_an_error_with_the_engines_reason() -> Non
     assert engine.containers({}) == []
 
 
+def test_it_is_asked_and_what_is_not_a_200_is_an_error_with_the_answer() -> None:
+    with serving(FakeEngine(Behaviour(answer=lambda: ready_after(0))), SPEC, within_s=30) as served:
+        body = served.invoke(b"tea?", "text/plain", accept="*/*", name="tea", timeout_s=5)
+        assert body == b"echo tea?"
+
+    def only_tea(method: str, *_: object) -> tuple[int, bytes]:
+        return (200, b"") if method == "GET" else (415, b"only tea")
+
+    with (
+        pytest.raises(ContainerFailedError, match="lab/tea answered 415 to coffee: only tea"),
+        serving(FakeEngine(Behaviour(answer=lambda: only_tea)), SPEC, within_s=30) as served,
+    ):
+        served.invoke(b"coffee?", "text/plain", accept="*/*", name="coffee", timeout_s=5)
+
+
+def test_one_that_does_not_answer_is_told_with_its_last_words() -> None:
+    silent = Behaviour(
+        answer=lambda: lambda method, *_: (200, b"") if method == "GET" else None, log="hm"
+    )
+    with (
+        pytest.raises(ContainerFailedError, match=r"(?s)lab/tea did not answer to tea: .*hm"),
+        serving(FakeEngine(silent), SPEC, within_s=30) as served,
+    ):
+        served.invoke(b"tea?", "text/plain", accept="*/*", name="tea", timeout_s=5)
+
+
 def test_ctrl_c_before_the_container_is_known_here_leaves_none() -> None:
     class Interrupted(FakeEngine):
         def create(self, spec: ContainerSpec) -> FakeContainer:

@@ -5,13 +5,17 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
 
 import pytest
 
 from lab.contract.running import calls
 from lab.contract.running.payloads import CANDIDATES, png
-from lab.contract.running.procfs import parse
+from lab.contract.running.procfs import listening
+from lab.engine.api import ContainerSpec
 from lab.wire import connect
+from tests.unit.engine.fake import Behaviour, FakeContainer, FakeEngine
 
 
 @contextmanager
@@ -133,18 +137,28 @@ def test_a_head_request_does_not_wait_for_a_body() -> None:
 
 
 TABLE = """\
-  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid
-   0: 00000000:1F90 00000000:0000 0A 00000000:00000000 00:00000000 00000000     0
-   1: 0100007F:1388 00000000:0000 0A 00000000:00000000 00:00000000 00000000     0
-   2: 0B00007F:9F31 00000000:0000 0A 00000000:00000000 00:00000000 00000000     0
-   3: 0100007F:A000 0100007F:1F90 01 00000000:00000000 00:00000000 00000000     0
-   4: 0100007F:1F90 00000000:0000 0A 00000000:00000000 00:00000000 00000000     0
+  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid timeout inode
+   0: 00000000:1F90 00000000:0000 0A 00000000:00000000 00:00000000 00000000     0 0 1
+   1: 0100007F:1388 00000000:0000 0A 00000000:00000000 00:00000000 00000000     0 0 1
+   2: 0B00007F:9F31 00000000:0000 0A 00000000:00000000 00:00000000 00000000     0 0 1
+   3: 0100007F:A000 0100007F:1F90 01 00000000:00000000 00:00000000 00000000     0 0 1
+   4: 0100007F:1F90 00000000:0000 0A 00000000:00000000 00:00000000 00000000     0 0 1
 """
 
 
-def test_the_kernel_s_table_tells_the_ports_and_which_are_only_for_the_container() -> None:
-    assert [str(one) for one in parse(TABLE)] == ["127.0.0.1:5000", "8080"]
-    assert parse("") == []
+def test_the_kernel_s_table_tells_the_ports_and_which_are_only_for_the_container(
+    tmp_path: Path,
+) -> None:
+    of: Any = FakeContainer(
+        id="c1", spec=ContainerSpec(image="x"), does=Behaviour(), engine=FakeEngine()
+    )
+    assert listening(of, proc=tmp_path) is None
+    process = tmp_path / "100"
+    (process / "net").mkdir(parents=True)
+    (process / "cgroup").write_text("0::/docker/c1")
+    assert listening(of, proc=tmp_path) == []
+    (process / "net" / "tcp").write_text(TABLE)
+    assert [str(one) for one in listening(of, proc=tmp_path) or ()] == ["127.0.0.1:5000", "8080"]
 
 
 def test_the_lab_s_own_payloads_have_a_type_each() -> None:
