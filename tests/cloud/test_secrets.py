@@ -15,7 +15,7 @@ from lab.aws.measure.session import measure
 from lab.aws.measure.spending import rates_of
 from lab.aws.measure.task import MeasureOptions, Task, on_aws
 from lab.aws.model import DeploymentNames, PushTarget
-from lab.cli import main
+from lab.cli import console, main
 from lab.errors import LabError
 from tests.cloud.pushing import ENDPOINT, FULL, Pusher, carry, goods
 from tests.cloud.world import World
@@ -124,10 +124,14 @@ def test_a_measurements_folder_holds_no_account_id(
 
 
 def test_the_command_line_shows_no_key_and_only_the_terminal_the_account(
-    world: World, pusher: Pusher, capfd: pytest.CaptureFixture[str]
+    world: World,
+    pusher: Pusher,
+    capfd: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     pusher.push()
     world.faults.deny("cloudformation:DeleteStack")
+    monkeypatch.setattr(console, "_QUIET_STEP_S", -1.0)  # every step leaves its line
 
     code = main.run(["push", "destroy", "--endpoint", ENDPOINT, "--yes"])
 

@@ -20,7 +20,8 @@ def empty(s3: S3, bucket: str, progress: Progress) -> int:
     A bucket can only be deleted when it is empty. Raises ``AwsError``.
     """
     count = 0
-    with progress.step(f"Emptying the bucket {bucket}") as step:
+    # Redacted: a bucket's name holds the account's id.
+    with progress.step(f"Emptying the bucket {redacted(bucket)}") as step:
         # What is listed is removed, so the first page is always the next one.
         while found := _objects(s3("list_object_versions", Bucket=bucket)):
             answer = s3("delete_objects", Bucket=bucket, Delete={"Objects": found, "Quiet": True})
