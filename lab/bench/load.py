@@ -71,7 +71,7 @@ def paced(per_s: float) -> Iterator[float]:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Sent(Generic[T]):
+class SentRequest(Generic[T]):
     """One request; seconds since the load began."""
 
     due_s: float | None
@@ -98,7 +98,7 @@ class Load(Generic[T]):
         A client whose request raises an exception sends no more, and one that cannot connect keeps
         all from beginning. ``pause_s``: for how long a client waits after such a result.
         """
-        self.sent: list[Sent[T]] = []
+        self.sent: list[SentRequest[T]] = []
         self._client = client
         self._pause_s = pause_s
         self._stop = threading.Event()
@@ -166,7 +166,7 @@ class Load(Generic[T]):
                     result = send()
                     ended_s = self._now()
                     self.sent.append(
-                        Sent(due_s=due_s, sent_s=sent_s, ended_s=ended_s, result=result)
+                        SentRequest(due_s=due_s, sent_s=sent_s, ended_s=ended_s, result=result)
                     )
                     if pause_s := self._pause_s(result):
                         self._stop.wait(pause_s)
@@ -175,7 +175,9 @@ class Load(Generic[T]):
         except Exception as error:  # noqa: BLE001 - whoever reads the results judges it
             self._ready.abort()
             self.sent.append(
-                Sent(due_s=due_s, sent_s=sent_s, ended_s=self._now(), result=None, error=error)
+                SentRequest(
+                    due_s=due_s, sent_s=sent_s, ended_s=self._now(), result=None, error=error
+                )
             )
 
 

@@ -38,7 +38,7 @@ _INSIDE: Final = "/bench/payload"
 
 
 @unique
-class Arm(StrEnum):
+class ServingArm(StrEnum):
     """What a block measures."""
 
     HTTP_SERIAL = "http_serial"
@@ -79,22 +79,26 @@ class Round:
 
 
 def measure(
-    run_arm: Callable[[Arm], Block], options: ServeBenchOptions, on_round: Callable[[int], None]
+    run_arm: Callable[[ServingArm], Block],
+    options: ServeBenchOptions,
+    on_round: Callable[[int], None],
 ) -> Sequence[Round]:
     """Run ``rounds`` rounds after one that is thrown away as warm-up."""
     order = random.Random(options.seed)
     rounds = []
     for number in range(options.rounds + 1):
-        arms = list(Arm)
+        arms = list(ServingArm)
         order.shuffle(arms)
         blocks = {arm: run_arm(arm) for arm in arms}
         if number > 0:
             rounds.append(
                 Round(
-                    http_p50_s=statistics.median(blocks[Arm.HTTP_SERIAL].latencies_s),
-                    inprocess_p50_s=statistics.median(blocks[Arm.INPROCESS_SERIAL].latencies_s),
-                    http_rps=blocks[Arm.HTTP_CONCURRENT].requests_per_s,
-                    inprocess_rps=blocks[Arm.INPROCESS_CONCURRENT].requests_per_s,
+                    http_p50_s=statistics.median(blocks[ServingArm.HTTP_SERIAL].latencies_s),
+                    inprocess_p50_s=statistics.median(
+                        blocks[ServingArm.INPROCESS_SERIAL].latencies_s
+                    ),
+                    http_rps=blocks[ServingArm.HTTP_CONCURRENT].requests_per_s,
+                    inprocess_rps=blocks[ServingArm.INPROCESS_CONCURRENT].requests_per_s,
                 )
             )
         on_round(number)
@@ -103,18 +107,18 @@ def measure(
 
 def arms_of(
     container: Container, target: LoadTarget, inprocess: Sequence[str], options: ServeBenchOptions
-) -> Callable[[Arm], Block]:
+) -> Callable[[ServingArm], Block]:
     """How each arm is run against one container; ``inprocess`` is the command inside it."""
 
-    def run_arm(arm: Arm) -> Block:
+    def run_arm(arm: ServingArm) -> Block:
         match arm:
-            case Arm.HTTP_SERIAL:
+            case ServingArm.HTTP_SERIAL:
                 return run_block(target, requests=options.requests, clients=1)
-            case Arm.HTTP_CONCURRENT:
+            case ServingArm.HTTP_CONCURRENT:
                 return run_block(target, requests=options.requests, clients=options.clients)
-            case Arm.INPROCESS_SERIAL:
+            case ServingArm.INPROCESS_SERIAL:
                 return _run_inside(container, inprocess, options.requests, 1)
-            case Arm.INPROCESS_CONCURRENT:
+            case ServingArm.INPROCESS_CONCURRENT:
                 return _run_inside(container, inprocess, options.requests, options.clients)
 
     return run_arm
@@ -213,7 +217,7 @@ def run(job: ServingJob, engine: Engine, progress: Progress) -> tuple[ServingRes
 @contextmanager
 def _arms(
     job: ServingJob, runtime: Runtime, engine: Engine, platform: Platform
-) -> Iterator[Callable[[Arm], Block]]:
+) -> Iterator[Callable[[ServingArm], Block]]:
     payload = store.payload(job.model)
     native = engine.facts().platform
     longer = patience(platform, native=native)

@@ -36,7 +36,7 @@ _FAILURES: Final[tuple[tuple[type[LabError], FailureKind], ...]] = (
 
 
 @dataclass(frozen=True, kw_only=True)
-class Bench:
+class ColdStartBench:
     """What all trials of a run share."""
 
     engine: Engine
@@ -64,7 +64,7 @@ class _Kept:
 class ContainerExecutor:
     """Starts containers, one trial at a time."""
 
-    def __init__(self, bench: Bench, subject_of: Callable[[Cell], Subject]) -> None:
+    def __init__(self, bench: ColdStartBench, subject_of: Callable[[Cell], Subject]) -> None:
         self._bench = bench
         self._subject_of = subject_of
         self._kept: dict[Cell, _Kept] = {}

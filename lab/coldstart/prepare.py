@@ -9,7 +9,7 @@ from typing import Final
 from lab import paths
 from lab.artifacts import build as models
 from lab.coldstart import pagecache
-from lab.coldstart.executor import ROLE_TRIAL, Bench, ContainerExecutor
+from lab.coldstart.executor import ROLE_TRIAL, ColdStartBench, ContainerExecutor
 from lab.coldstart.folder import RUN_FILE
 from lab.coldstart.observe import Limits
 from lab.coldstart.plan import Plan
@@ -65,7 +65,7 @@ def prepared(plan: Plan, run_id: str, progress: Progress) -> Iterator[Prepared]:
                     progress=progress,
                 )
             )
-        bench = Bench(
+        bench = ColdStartBench(
             engine=engine,
             facts=facts,
             limits=Limits(probe_interval_s=plan.probe_interval, ready_timeout_s=plan.ready_timeout),

@@ -71,7 +71,7 @@ class Usage:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Load:
+class ContainerLoad:
     """What a running container uses now. Memory without what the kernel could drop at once."""
 
     memory_bytes: int
@@ -195,7 +195,7 @@ class Container(Protocol):
     def follow_logs(self, *, since_ns: int = 0) -> LogStream:
         """Both its streams from ``since_ns`` on, until it ends."""
 
-    def load(self) -> Load | None:
+    def load(self) -> ContainerLoad | None:
         """What it uses now, without waiting for a second sample; None when it does not run."""
 
     def usage(self) -> Usage:

@@ -97,11 +97,7 @@ class Traffic:
         with ExitStack() as stack:
             loads = [
                 Load(
-<<<<<<< HEAD
                     self._connect(stream.endpoint, _bodies(stream), tally),
-=======
-                    self._sender(stream.endpoint, _bodies(stream), tally),
->>>>>>> aws
                     OpenLoop(instants=paced(stream.per_s)),
                 )
                 for stream in streams
@@ -118,11 +114,7 @@ class Traffic:
     ) -> Tally:
         """As many clients at once, each sending again as soon as it is answered."""
         tally = Tally()
-<<<<<<< HEAD
         client = self._connect(endpoint, cycle(bodies), tally)
-=======
-        client = self._sender(endpoint, cycle(bodies), tally)
->>>>>>> aws
         with Load(
             client,
             ClosedLoop(clients=clients),
@@ -136,11 +128,7 @@ class Traffic:
         self._send(endpoint, body, tally)
         return tally
 
-<<<<<<< HEAD
     def _connect(
-=======
-    def _sender(
->>>>>>> aws
         self, endpoint: str, bodies: Iterator[Body], tally: Tally
     ) -> Callable[[], AbstractContextManager[Callable[[], bool]]]:
         return lambda: nullcontext(lambda: self._send(endpoint, next(bodies), tally))

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from lab.coldstart import pagecache, runner
-from lab.coldstart.executor import Bench, ContainerExecutor
+from lab.coldstart.executor import ColdStartBench, ContainerExecutor
 from lab.coldstart.folder import RunFolder
 from lab.coldstart.observe import Limits
 from lab.coldstart.plan import Plan
@@ -35,8 +35,8 @@ OWNER = "test-coldstart"
 
 
 @pytest.fixture
-def bench(engine: DockerEngine, tmp_path: Path) -> Iterator[Bench]:
-    yield Bench(
+def bench(engine: DockerEngine, tmp_path: Path) -> Iterator[ColdStartBench]:
+    yield ColdStartBench(
         engine=engine,
         facts=engine.facts(),
         limits=Limits(probe_interval_s=0.01, ready_timeout_s=60.0),
@@ -47,7 +47,12 @@ def bench(engine: DockerEngine, tmp_path: Path) -> Iterator[Bench]:
 
 
 def measure(
-    bench: Bench, ref: str, kind: StartKind = StartKind.FRESH, *, tier: str = "host", times: int = 1
+    bench: ColdStartBench,
+    ref: str,
+    kind: StartKind = StartKind.FRESH,
+    *,
+    tier: str = "host",
+    times: int = 1,
 ) -> list[Sample]:
     """The samples of one cell. A trial that a stall of the machine spoilt is made again."""
     cell = Cell(
@@ -84,7 +89,7 @@ def assert_good(sample: Sample) -> None:
 
 @pytest.mark.parametrize("kind", [StartKind.FRESH, StartKind.RESTART])
 def test_a_known_start_up_is_measured_to_within_the_error_bar(
-    bench: Bench, image: Callable[..., str], kind: StartKind
+    bench: ColdStartBench, image: Callable[..., str], kind: StartKind
 ) -> None:
     beyond_s = []
     for sample in measure(bench, image("marks", DELAY=f"{DELAY_S}"), kind, times=3):
@@ -104,7 +109,7 @@ def test_a_known_start_up_is_measured_to_within_the_error_bar(
 
 
 def test_an_image_without_marks_gets_every_phase_that_can_be_seen_from_outside(
-    bench: Bench, image: Callable[..., str]
+    bench: ColdStartBench, image: Callable[..., str]
 ) -> None:
     ref = image("good", DELAY=f"{DELAY_S}", READY_AFTER="0.3")
     (sample,) = measure(bench, ref)
@@ -123,7 +128,7 @@ def test_an_image_without_marks_gets_every_phase_that_can_be_seen_from_outside(
 
 
 def test_a_restart_is_the_same_container_with_a_new_process(
-    bench: Bench, image: Callable[..., str]
+    bench: ColdStartBench, image: Callable[..., str]
 ) -> None:
     samples = measure(bench, image("marks", DELAY="0.1"), StartKind.RESTART, times=3)
     assert len({sample.evidence["container_id"] for sample in samples}) == 1
@@ -133,12 +138,14 @@ def test_a_restart_is_the_same_container_with_a_new_process(
         assert Phase.CREATE not in sample.phases_s
 
 
-def test_fresh_starts_are_different_containers(bench: Bench, image: Callable[..., str]) -> None:
+def test_fresh_starts_are_different_containers(
+    bench: ColdStartBench, image: Callable[..., str]
+) -> None:
     samples = measure(bench, image("good"), times=2)
     assert len({sample.evidence["container_id"] for sample in samples}) == 2
 
 
-def test_a_tier_limits_the_container(bench: Bench, image: Callable[..., str]) -> None:
+def test_a_tier_limits_the_container(bench: ColdStartBench, image: Callable[..., str]) -> None:
     (sample,) = measure(bench, image("marks", DELAY="0.1"), tier="1024")
     assert_good(sample)
     assert sample.throttled_seconds is not None
@@ -146,7 +153,7 @@ def test_a_tier_limits_the_container(bench: Bench, image: Callable[..., str]) ->
 
 @pytest.mark.skipif(pagecache.why_not(local=True) is not None, reason="may not drop the page cache")
 def test_a_disk_cold_start_begins_with_an_empty_page_cache(
-    bench: Bench, image: Callable[..., str]
+    bench: ColdStartBench, image: Callable[..., str]
 ) -> None:
     (sample,) = measure(bench, image("good"), StartKind.DISKCOLD)
     assert_good(sample)
@@ -165,7 +172,7 @@ def test_a_disk_cold_start_begins_with_an_empty_page_cache(
     ],
 )
 def test_a_container_that_fails_says_why(
-    bench: Bench,
+    bench: ColdStartBench,
     image: Callable[..., str],
     mode: str,
     patience_s: float,
@@ -183,7 +190,7 @@ def test_a_container_that_fails_says_why(
 
 
 def test_a_container_that_runs_out_of_memory_says_so(
-    bench: Bench, image: Callable[..., str]
+    bench: ColdStartBench, image: Callable[..., str]
 ) -> None:
     (sample,) = measure(bench, image("oom"), tier="96")
     assert sample.failure is not None
@@ -193,21 +200,21 @@ def test_a_container_that_runs_out_of_memory_says_so(
 
 
 def test_an_image_without_serve_is_explained(
-    bench: Bench, engine: DockerEngine, platform: Platform, progress: Progress
+    bench: ColdStartBench, engine: DockerEngine, platform: Platform, progress: Progress
 ) -> None:
     (sample,) = measure(bench, ensure_base(platform, engine, progress).ref)
     assert sample.failure is not None
     assert "docker run IMAGE serve" in sample.failure.message
 
 
-def test_an_image_that_is_nowhere_is_a_failed_sample(bench: Bench) -> None:
+def test_an_image_that_is_nowhere_is_a_failed_sample(bench: ColdStartBench) -> None:
     (sample,) = measure(bench, "inference-lab-test/nowhere:1")
     assert sample.failure is not None
     assert "inference-lab-test/nowhere:1" in sample.failure.message
 
 
 def test_a_pull_is_measured_on_a_cold_host_and_refused_on_a_warm_one(
-    bench: Bench,
+    bench: ColdStartBench,
     image: Callable[..., str],
     built: Callable[[str], str],
     engine: DockerEngine,

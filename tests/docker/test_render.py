@@ -12,7 +12,7 @@ import pytest
 from lab.engine.docker.engine import DockerEngine
 from lab.observe.render import page
 from lab.observe.render.draw import DrawnBoard, DrawOptions, PanelState, draw
-from lab.observe.render.panels.views import Bars, Plot, Table, Tiles
+from lab.observe.render.panels.views import Bars, Plot, TableView, Tiles
 from lab.observe.render.prometheus import Prometheus
 from tests.docker import known
 from tests.timing import wait_until
@@ -145,7 +145,7 @@ def test_numbers_are_those_of_the_page(prometheus: Prometheus) -> None:
     assert isinstance(bars, Bars)
     found = [(one.name, one.value, one.share) for one in bars.bars]
     assert found == [("a.b", "2 GB", 100.0), ("c|d", "1 GB", 50.0)]
-    assert isinstance(table, Table)
+    assert isinstance(table, TableView)
     cells = [[cell.text for cell in row] for row in table.rows]
     assert cells == [["book", "c|d", "1000000000"], ["book", "a.b", "2000000000"]]
 

@@ -53,7 +53,7 @@ class MeasuredSubject(Frozen):
         return f"{self.variant}, {self.model}, {self.kind}, {size}"
 
 
-class Sent(Frozen):
+class SentPayload(Frozen):
     """What each request carried."""
 
     name: str
@@ -98,7 +98,7 @@ class AwsRun(Versioned):
     subject: MeasuredSubject
     options: Mapping[str, Any]
     rates: Rates
-    payload: Sent
+    payload: SentPayload
     client: Mapping[str, Any]
     """The machine that asked: its way to the region is in every total."""
     emulated: bool = False

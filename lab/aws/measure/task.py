@@ -10,7 +10,7 @@ from lab import __version__
 from lab.aws.access.session import AwsSession
 from lab.aws.answers import AnswerPayload
 from lab.aws.measure.folder import MeasureFolder
-from lab.aws.measure.record import AwsRun, MeasuredSubject, Protocol, Rates, Sent
+from lab.aws.measure.record import AwsRun, MeasuredSubject, Protocol, Rates, SentPayload
 from lab.aws.model import TAG_MODEL, TAG_VARIANT, AwsError, DeploymentNames, PushTarget, ServingKind
 from lab.aws.stack.cloudformation import CloudFormationStack
 from lab.endpoint.client import EmulatorClient
@@ -96,8 +96,8 @@ def _plain(options: Mapping[str, Any]) -> Mapping[str, Any]:
     return {**options, "protocols": [str(one) for one in options["protocols"]]}
 
 
-def _sent(payload: AnswerPayload) -> Sent:
-    return Sent(
+def _sent(payload: AnswerPayload) -> SentPayload:
+    return SentPayload(
         name=payload.name,
         content_type=payload.content_type,
         bytes=len(payload.body),

@@ -14,7 +14,7 @@ from lab.endpoint.records import Resource, ResourceKind
 _ENVIRONMENT_BYTES: Final = 32 * 1024
 
 
-class _Resources:
+class _ResourceTable:
     """What both have in common."""
 
     kind: ClassVar[ResourceKind]
@@ -66,7 +66,7 @@ class _Resources:
         return {}
 
 
-class Models(_Resources):
+class Models(_ResourceTable):
     """An image, a model archive and an environment, under a name."""
 
     kind = "model"
@@ -85,7 +85,7 @@ class Models(_Resources):
             return self._put(self._row(asked, body), asked)
 
 
-class EndpointConfigs(_Resources):
+class EndpointConfigs(_ResourceTable):
     """Which models are hosted how, under a name."""
 
     kind = "config"

@@ -36,7 +36,7 @@ Backlogs = Callable[[], Iterable[tuple[str, Backlog]]]
 """All queues, by endpoint."""
 
 
-class _Queue(NamedTuple):
+class _QueueGauge(NamedTuple):
     backlog: Backlog
     instances: int
 
@@ -132,7 +132,7 @@ _OOM_KILLS: Final[_Family[int]] = _Family(
     float,
     CounterMetricFamily,
 )
-_QUEUES: Final[Sequence[_Family[_Queue]]] = (
+_QUEUES: Final[Sequence[_Family[_QueueGauge]]] = (
     _Family(
         "async_approximate_backlog_size",
         "ApproximateBacklogSize: requests that wait or are processed.",
@@ -217,7 +217,7 @@ class Present(Collector):
         yield from _read((_OOM_KILLS,), VARIANT, kills)
         waiting = dict(self._backlogs())
         queues = [
-            ((live.name,), _Queue(waiting.get(live.name, Backlog()), _instances(live)))
+            ((live.name,), _QueueGauge(waiting.get(live.name, Backlog()), _instances(live)))
             for live in self._fleet.endpoints()
             if live.kind is EndpointKind.ASYNC
         ]

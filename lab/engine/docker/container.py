@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from docker.errors import APIError, NotFound
 
-from lab.engine.api import ContainerState, EngineEvent, Load, Usage
+from lab.engine.api import ContainerLoad, ContainerState, EngineEvent, Usage
 from lab.engine.docker.cgroup import oom_kills_of, usage_of
 from lab.engine.docker.client import parse_time
 from lab.engine.docker.errors import being_removed, translated
@@ -121,7 +121,7 @@ class DockerContainer:
             )
         return DockerLogStream(stream)
 
-    def load(self) -> Load | None:
+    def load(self) -> ContainerLoad | None:
         """What it uses now: one sample, where the engine by itself would take a second one."""
         with translated():
             stats: dict[str, Any] = self.client.stats(self.id, stream=False, one_shot=True)
@@ -186,7 +186,7 @@ def usage_from_stats(stats: Mapping[str, Any]) -> Usage:
     )
 
 
-def load_from_stats(stats: Mapping[str, Any]) -> Load | None:
+def load_from_stats(stats: Mapping[str, Any]) -> ContainerLoad | None:
     """Present use from Docker's statistics of either cgroup layout; None if it does not run.
 
     As ``docker stats`` has it: without the file pages that have not been used lately.
@@ -197,7 +197,7 @@ def load_from_stats(stats: Mapping[str, Any]) -> Load | None:
         return None
     detail = memory.get("stats") or {}
     idle = detail.get("total_inactive_file", detail.get("inactive_file", 0))
-    return Load(
+    return ContainerLoad(
         memory_bytes=max(0, memory["usage"] - idle),
         memory_limit_bytes=memory.get("limit", 0),
         cpu_seconds=cpu["total_usage"] / _NS,

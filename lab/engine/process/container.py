@@ -11,7 +11,7 @@ from pathlib import Path
 
 from pydantic import TypeAdapter, ValidationError
 
-from lab.engine.api import ContainerState, EngineEvent, Load, Usage
+from lab.engine.api import ContainerLoad, ContainerState, EngineEvent, Usage
 from lab.engine.process import memcg, proctree
 from lab.engine.process.logs import FileLogStream
 from lab.errors import CommandError, EngineError
@@ -153,7 +153,7 @@ class ProcessContainer:
         """
         return FileLogStream(self._log, runs=self._running, skip=bool(since_ns))
 
-    def load(self) -> Load | None:
+    def load(self) -> ContainerLoad | None:
         """What its session uses now, from ``/proc``."""
         if self._record.pid is None or not self._running():
             return None

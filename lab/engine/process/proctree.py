@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from lab.engine.api import Load, Usage
+from lab.engine.api import ContainerLoad, Usage
 from lab.host import read_text
 
 PROC: Final = Path("/proc")
@@ -89,7 +89,7 @@ def usage(leader: int, *, proc: Path = PROC) -> Usage:
     )
 
 
-def load(leader: int, *, memory_limit_bytes: int, proc: Path = PROC) -> Load | None:
+def load(leader: int, *, memory_limit_bytes: int, proc: Path = PROC) -> ContainerLoad | None:
     """What the session's living processes use now; None when there are none.
 
     Memory is each one's share of what it maps, so that shared pages count once.
@@ -98,7 +98,7 @@ def load(leader: int, *, memory_limit_bytes: int, proc: Path = PROC) -> Load | N
     if not members:
         return None
     threads = [_field(proc / str(m.pid) / "status", r"Threads:\s+(\d+)") for m in members]
-    return Load(
+    return ContainerLoad(
         memory_bytes=sum(_memory(proc / str(m.pid)) for m in members),
         memory_limit_bytes=memory_limit_bytes,
         cpu_seconds=sum(member.ticks for member in members) / os.sysconf("SC_CLK_TCK"),

@@ -54,7 +54,7 @@ def credential(
 
 
 @dataclass(frozen=True, kw_only=True)
-class Annotation:
+class GrafanaAnnotation:
     """A moment, or a span once it has an end. Seconds since the epoch."""
 
     text: str
@@ -75,13 +75,13 @@ class Annotator:
         # Neither a proxy nor a .netrc has a say in what goes to this machine's own Grafana.
         self._api.client.s.trust_env = False
 
-    def add(self, annotation: Annotation) -> int:
+    def add(self, annotation: GrafanaAnnotation) -> int:
         """Write one; its number. Raises ``EndpointError``."""
         with self._said():
             answer = self._api.annotations.add_annotation(**_times(annotation), **_body(annotation))
             return int(answer["id"])
 
-    def change(self, number: int, annotation: Annotation) -> None:
+    def change(self, number: int, annotation: GrafanaAnnotation) -> None:
         """Replace one. Raises ``EndpointError``."""
         with self._said():
             self._api.annotations.partial_update_annotation(
@@ -119,7 +119,7 @@ def bench(
 
     Never raises on its own account, and says so once when Grafana refuses.
     """
-    begun = Annotation(
+    begun = GrafanaAnnotation(
         text=f"Bench {plan} begins: {run}", tags=(Tag.LAB, Tag.BENCH, plan), begin=time.time()
     )
     where, number = find(env), None
@@ -134,7 +134,7 @@ def bench(
         how = "ended"
     finally:
         if where is not None and number is not None:
-            ended = Annotation(
+            ended = GrafanaAnnotation(
                 text=f"Bench {plan} {how}: {run}",
                 tags=begun.tags,
                 begin=begun.begin,
@@ -144,7 +144,7 @@ def bench(
                 where.change(number, ended)
 
 
-def _times(annotation: Annotation) -> dict[str, int | None]:
+def _times(annotation: GrafanaAnnotation) -> dict[str, int | None]:
     end = annotation.end
     return {
         "time_from": int(annotation.begin * 1000),
@@ -152,5 +152,5 @@ def _times(annotation: Annotation) -> dict[str, int | None]:
     }
 
 
-def _body(annotation: Annotation) -> dict[str, Any]:
+def _body(annotation: GrafanaAnnotation) -> dict[str, Any]:
     return {"text": annotation.text, "tags": [str(tag) for tag in annotation.tags]}

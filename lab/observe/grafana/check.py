@@ -1,6 +1,6 @@
 """The boards in a real Grafana: they load, and every panel's query finds something.
 
-Board files are read and variables filled in by the code that draws without Grafana
+GrafanaBoard files are read and variables filled in by the code that draws without Grafana
 (``lab.observe.render``); the queries themselves go through Grafana's own query API.
 """
 
@@ -13,7 +13,7 @@ from typing import Final
 
 from lab.errors import LabError
 from lab.observe.grafana.api import SOURCE, Grafana, GrafanaRefusedError
-from lab.observe.render.board import Board, Panel
+from lab.observe.render.board import GrafanaBoard, Panel
 from lab.observe.render.prometheus import Prometheus
 from lab.observe.render.timespan import Span, seconds_of
 from lab.observe.render.variables import Scope, resolve
@@ -38,7 +38,7 @@ class BoardFault:
 
 
 def check(
-    grafana: Grafana, prometheus: Prometheus, boards: Sequence[Board], *, since: str
+    grafana: Grafana, prometheus: Prometheus, boards: Sequence[GrafanaBoard], *, since: str
 ) -> Iterator[BoardFault]:
     """Every finding, as it is made. Raises ``NoGrafanaError`` before the first."""
     health = grafana.health()
@@ -60,7 +60,9 @@ def browser() -> str | None:
     return next((path for name in _BROWSERS if (path := shutil.which(name))), None)
 
 
-def screenshot(program: str, url: str, board: Board, into: Path, *, since: str) -> BoardFault:
+def screenshot(
+    program: str, url: str, board: GrafanaBoard, into: Path, *, since: str
+) -> BoardFault:
     """A picture of a whole board, as anyone on this machine sees it."""
     into.mkdir(parents=True, exist_ok=True)
     file = into / f"{board.uid}.png"
@@ -109,7 +111,7 @@ def _alerts(grafana: Grafana) -> Iterator[BoardFault]:
         yield BoardFault(what=what, good=wanted in names, seen=seen)
 
 
-def _board(grafana: Grafana, board: Board) -> BoardFault:
+def _board(grafana: Grafana, board: GrafanaBoard) -> BoardFault:
     try:
         said = grafana.get(f"/api/dashboards/uid/{board.uid}")
     except GrafanaRefusedError as error:
@@ -123,7 +125,7 @@ def _board(grafana: Grafana, board: Board) -> BoardFault:
 
 
 def _panels(
-    grafana: Grafana, prometheus: Prometheus, board: Board, since: str
+    grafana: Grafana, prometheus: Prometheus, board: GrafanaBoard, since: str
 ) -> Iterator[BoardFault]:
     now = time.time()
     span = Span(start=now - seconds_of(since.removeprefix("now-")), end=now)
@@ -136,7 +138,9 @@ def _panels(
         yield _panel(grafana, board, panel, scope, f"now-{panel.since}" if panel.since else since)
 
 
-def _panel(grafana: Grafana, board: Board, panel: Panel, scope: Scope, since: str) -> BoardFault:
+def _panel(
+    grafana: Grafana, board: GrafanaBoard, panel: Panel, scope: Scope, since: str
+) -> BoardFault:
     """A panel is good when no query is refused and one at least finds something."""
     what = f"{board.title} / {scope.words(panel.title)}"
     series = values = 0

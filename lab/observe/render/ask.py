@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from threading import Lock
 
 from lab.errors import UsageError
-from lab.observe.render.board import Annotation, Board, Panel, PanelQuery
+from lab.observe.render.board import Annotation, GrafanaBoard, Panel, PanelQuery
 from lab.observe.render.frames import Frame, from_answer, single_value
 from lab.observe.render.prometheus import Prometheus, QueryRefusedError, Series
 from lab.observe.render.timespan import QueryStep, Span, seconds_of
@@ -85,7 +85,7 @@ class Oracle:
         shown = transformed(single_value(frames), panel.source.get("transformations") or [])
         return QueryResult(frames=shown, asked=asked, span=span)
 
-    def events(self, board: Board, scope: Scope, *, span: Span) -> Sequence[AnnotationEvent]:
+    def events(self, board: GrafanaBoard, scope: Scope, *, span: Span) -> Sequence[AnnotationEvent]:
         """What the board's annotations find. Raises ``QueryRefusedError``."""
         found: list[AnnotationEvent] = []
         for annotation in board.annotations:

@@ -151,7 +151,7 @@ class BoardLink(_Part):
     url: str = ""
 
 
-class Board(_Part):
+class GrafanaBoard(_Part):
     """A dashboard."""
 
     uid: str
@@ -180,7 +180,7 @@ class Board(_Part):
         }
 
 
-def find(folder: Path, chosen: Sequence[str] = ()) -> Sequence[Board]:
+def find(folder: Path, chosen: Sequence[str] = ()) -> Sequence[GrafanaBoard]:
     """The boards of a folder in the order of their links, or those chosen by uid, title or file.
 
     Raises ``UsageError`` for a folder without boards, a name that none has, or a broken file.
@@ -204,7 +204,7 @@ def find(folder: Path, chosen: Sequence[str] = ()) -> Sequence[Board]:
     return found
 
 
-def _as_linked(boards: Sequence[Board]) -> Sequence[Board]:
+def _as_linked(boards: Sequence[GrafanaBoard]) -> Sequence[GrafanaBoard]:
     """As the boards' own links have them; a board does not link to itself, two do for all."""
     after: dict[str, set[str]] = {board.uid: set() for board in boards}
     for board in boards:
@@ -215,10 +215,10 @@ def _as_linked(boards: Sequence[Board]) -> Sequence[Board]:
     return sorted(boards, key=lambda board: (len(after[board.uid]), board.title))
 
 
-def read(file: Path) -> Board:
+def read(file: Path) -> GrafanaBoard:
     """A dashboard's file. Raises ``UsageError`` that names it when it is none."""
     try:
-        return Board.model_validate(json.loads(file.read_text(encoding="utf-8")))
+        return GrafanaBoard.model_validate(json.loads(file.read_text(encoding="utf-8")))
     except OSError as error:
         raise UsageError(f"{file} cannot be read: {error.strerror}.") from error
     except (ValueError, TypeError, AttributeError) as error:

@@ -9,7 +9,7 @@ from typing import Final
 
 from lab.errors import LabError, UsageError
 from lab.observe.render.ask import AnnotationEvent, Asked, Oracle
-from lab.observe.render.board import Board, Panel
+from lab.observe.render.board import GrafanaBoard, Panel
 from lab.observe.render.drawable import undrawn
 from lab.observe.render.panels import bars, curves, heat, numbers, table, words
 from lab.observe.render.panels.views import Sheet, View
@@ -76,7 +76,7 @@ class Drawn:
 class DrawnBoard:
     """A board on the page."""
 
-    board: Board
+    board: GrafanaBoard
     scope: Scope
     span: Span
     panels: Sequence[Drawn]
@@ -99,7 +99,7 @@ class EmptyPanelsError(LabError):
 
 
 def draw(
-    boards: Sequence[Board], prometheus: Prometheus, options: DrawOptions
+    boards: Sequence[GrafanaBoard], prometheus: Prometheus, options: DrawOptions
 ) -> Sequence[DrawnBoard]:
     """Ask all that the boards ask, and lay it out.
 
@@ -143,7 +143,7 @@ def _count(found: Sequence[str]) -> str:
     return f"{len(found)} panel{'s' * (len(found) != 1)}"
 
 
-def _refuse_unknown(boards: Sequence[Board], given: Mapping[str, Sequence[str]]) -> None:
+def _refuse_unknown(boards: Sequence[GrafanaBoard], given: Mapping[str, Sequence[str]]) -> None:
     known = {variable.name for board in boards for variable in board.variables}
     for name in given:
         if name not in known:
@@ -153,7 +153,12 @@ def _refuse_unknown(boards: Sequence[Board], given: Mapping[str, Sequence[str]])
 
 
 def _board(
-    board: Board, oracle: Oracle, pool: ThreadPoolExecutor, options: DrawOptions, *, now: float
+    board: GrafanaBoard,
+    oracle: Oracle,
+    pool: ThreadPoolExecutor,
+    options: DrawOptions,
+    *,
+    now: float,
 ) -> DrawnBoard:
     span = _span(board, options, now)
     scope = resolve(board, prometheus=oracle.prometheus, span=span, given=options.given)
@@ -166,7 +171,7 @@ def _board(
     return DrawnBoard(board=board, scope=scope, span=span, panels=list(pool.map(one, ordered)))
 
 
-def _span(board: Board, options: DrawOptions, now: float) -> Span:
+def _span(board: GrafanaBoard, options: DrawOptions, now: float) -> Span:
     if options.range:
         return Span(start=now - seconds_of(options.range), end=now)
     return Span(start=moment(board.since, now), end=moment(board.until, now))

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from typing import Final
 
 from lab.errors import UsageError
-from lab.observe.render.board import Board, Variable
+from lab.observe.render.board import GrafanaBoard, Variable
 from lab.observe.render.prometheus import Prometheus, QueryRefusedError
 from lab.observe.render.timespan import QueryStep, Span, duration_text
 
@@ -98,7 +98,7 @@ def escape(value: str) -> str:
 
 
 def resolve(
-    board: Board, *, prometheus: Prometheus, span: Span, given: Mapping[str, Sequence[str]]
+    board: GrafanaBoard, *, prometheus: Prometheus, span: Span, given: Mapping[str, Sequence[str]]
 ) -> Scope:
     """Fill all in, in their order: a variable's query may use those before it.
 
@@ -127,7 +127,7 @@ def parse_given(flags: Sequence[str]) -> Mapping[str, Sequence[str]]:
 
 
 def _options(
-    variable: Variable, *, prometheus: Prometheus, span: Span, scope: Scope, board: Board
+    variable: Variable, *, prometheus: Prometheus, span: Span, scope: Scope, board: GrafanaBoard
 ) -> Sequence[str] | None:
     """The values to choose from; None for a variable of a kind that is not read here."""
     query = scope.query(variable.query)

@@ -13,7 +13,7 @@ from prometheus_client import push_to_gateway
 from lab import tls
 from lab.errors import EndpointError, LabError
 from lab.observe.runs.exposition import JOB, registry
-from lab.observe.runs.readings import Bench, previous, read, readings
+from lab.observe.runs.readings import BenchReadings, previous, read, readings
 from lab.services import SERVICES
 
 URL: Final = "LAB_PUSHGATEWAY_URL"
@@ -38,7 +38,7 @@ def answers(url: str) -> bool:
         return False
 
 
-def push(folder: Path, *, url: str, runs: Path) -> Bench:
+def push(folder: Path, *, url: str, runs: Path) -> BenchReadings:
     """Replace what the Pushgateway has of the run's plan by this run, compared with ``runs``.
 
     Raises ``UsageError`` for a folder without a report, and ``EndpointError`` when the Pushgateway

@@ -30,7 +30,7 @@ class Reading:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Bench:
+class BenchReadings:
     """A run that has its report."""
 
     folder: Path
@@ -54,13 +54,13 @@ class Bench:
         return max((end_of(sample) for sample in self.samples), default=self.began)
 
 
-def read(folder: Path) -> Bench:
+def read(folder: Path) -> BenchReadings:
     """Read a run folder. Raises ``UsageError`` for one without a report, or of another schema."""
     summary, found = read_summary(folder), RunFolder(folder)
-    return Bench(folder=folder, run=found.run(), summary=summary, samples=found.samples())
+    return BenchReadings(folder=folder, run=found.run(), summary=summary, samples=found.samples())
 
 
-def readings(bench: Bench, *, previous: Bench | None = None) -> Iterator[Reading]:
+def readings(bench: BenchReadings, *, previous: BenchReadings | None = None) -> Iterator[Reading]:
     """The run's figures, without a time."""
     before = _medians(previous) if previous is not None else {}
     images: dict[tuple[str, str], Row] = {}
@@ -82,7 +82,7 @@ def readings(bench: Bench, *, previous: Bench | None = None) -> Iterator[Reading
     yield Reading(name="lab_bench_end_timestamp_seconds", value=bench.ended)
 
 
-def trials(bench: Bench) -> Iterator[Reading]:
+def trials(bench: BenchReadings) -> Iterator[Reading]:
     """Each start that counts, at the time when it ended; the warm-up block is not among them."""
     for sample in bench.samples:
         if sample.outcome is Outcome.OK and not sample.warm_up and sample.total_s is not None:
@@ -94,7 +94,7 @@ def trials(bench: Bench) -> Iterator[Reading]:
             )
 
 
-def previous(bench: Bench, root: Path) -> Bench | None:
+def previous(bench: BenchReadings, root: Path) -> BenchReadings | None:
     """The newest finished run before this one, of the same plan, on a machine like this one's."""
     for other in _others(bench, root):
         if other.finished and other.began < bench.began and comparable(other.run, bench.run):
@@ -102,7 +102,7 @@ def previous(bench: Bench, root: Path) -> Bench | None:
     return None
 
 
-def following(bench: Bench, root: Path) -> Bench | None:
+def following(bench: BenchReadings, root: Path) -> BenchReadings | None:
     """The run of the same plan that came next: from its end on, its figures are the newest."""
     after = [other for other in _others(bench, root) if other.began > bench.began]
     return min(after, key=lambda other: other.ended, default=None)
@@ -130,7 +130,7 @@ def cell_labels(cell: Cell, *, emulated: bool) -> Mapping[str, str]:
     }
 
 
-def run_labels(bench: Bench) -> Mapping[str, str]:
+def run_labels(bench: BenchReadings) -> Mapping[str, str]:
     """What is told of the run, once."""
     return {
         "run": bench.run.id,
@@ -178,7 +178,7 @@ def _figures(row: Row) -> Iterator[Reading]:
     yield Reading(name="lab_bench_failures", labels=labels, value=row.failures)
 
 
-def _others(bench: Bench, root: Path) -> Iterator[Bench]:
+def _others(bench: BenchReadings, root: Path) -> Iterator[BenchReadings]:
     """Runs of the same plan, newest first; what cannot be read is no run to compare with."""
     for path in sorted(root.glob(f"*/{SUMMARY_FILE}"), reverse=True):
         folder = path.parent
@@ -193,7 +193,7 @@ def _others(bench: Bench, root: Path) -> Iterator[Bench]:
             continue
 
 
-def _medians(bench: Bench) -> Mapping[tuple[Any, ...], float]:
+def _medians(bench: BenchReadings) -> Mapping[tuple[Any, ...], float]:
     return {_key(row): row.total_s.p50 for row in bench.summary.rows if row.total_s.p50 is not None}
 
 
@@ -201,7 +201,7 @@ def _key(row: Row) -> tuple[Any, ...]:
     return tuple(sorted(_labels(row).items()))
 
 
-def _same_link(bench: Bench, other: Bench | None, row: Row) -> bool:
+def _same_link(bench: BenchReadings, other: BenchReadings | None, row: Row) -> bool:
     """A pull over another bandwidth is another start."""
     if other is None or Phase.IMAGE_PULL not in row.phases_s:
         return other is not None

@@ -22,7 +22,15 @@ from lab.errors import CommandError, EndpointError, UsageError
 from lab.observe.render.prometheus import Prometheus
 from lab.observe.render.timespan import seconds_of
 from lab.observe.runs.exposition import openmetrics
-from lab.observe.runs.readings import Bench, Reading, following, previous, read, readings, trials
+from lab.observe.runs.readings import (
+    BenchReadings,
+    Reading,
+    following,
+    previous,
+    read,
+    readings,
+    trials,
+)
 from lab.process import run
 from lab.progress import Progress
 from lab.services import PROJECT, SERVICES
@@ -84,7 +92,7 @@ class DataFolder:
 class Replayed:
     """What became of a run."""
 
-    bench: Bench
+    bench: BenchReadings
     new: bool
     """False: it was there already."""
     samples: int = 0
@@ -97,7 +105,7 @@ def address(env: Mapping[str, str] = os.environ) -> str:
     return SERVICES["prometheus"].address(env)
 
 
-def history(bench: Bench, *, runs: Path) -> Sequence[Reading]:
+def history(bench: BenchReadings, *, runs: Path) -> Sequence[Reading]:
     """A run at its own times, none of them ahead of now.
 
     Which run it is, from its begin on; each start, as it ended; the figures, from its end on.
@@ -141,7 +149,7 @@ def _status(prometheus: Prometheus, of: str) -> Any:
     return prometheus.ask(f"/api/v1/status/{of}", method="GET")
 
 
-def _has(prometheus: Prometheus, bench: Bench) -> bool:
+def _has(prometheus: Prometheus, bench: BenchReadings) -> bool:
     """Whether the run was replayed: only then is it known at the time when it began."""
     query = f'lab_bench_run_info{{run="{bench.run.id}"}}'
     return bool(prometheus.instant(query, at=bench.began + 0.5))

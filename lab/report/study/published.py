@@ -27,7 +27,7 @@ IN_ALL: Final[Mapping[str, float]] = {MOBILENET: 2.13, VGG19: 2.04}
 """Image and memory optimisation together: 26.59 to 12.48 s and 22.63 to 11.07 s, as printed."""
 
 
-class PublishedImage(Frozen):
+class StudyImage(Frozen):
     """A step of the study's optimisation of its image."""
 
     step: str
@@ -79,7 +79,7 @@ class RealTime(Frozen):
         return 1000 * self.prediction_s / 3600 * self.usd_per_hour
 
 
-IMAGES: Final = packaged_rows("lab.report.study", "images.csv", PublishedImage)
+IMAGES: Final = packaged_rows("lab.report.study", "images.csv", StudyImage)
 SERVERLESS: Final = packaged_rows("lab.report.study", "serverless.csv", Serverless)
 REAL_TIME: Final = packaged_rows("lab.report.study", "real_time.csv", RealTime)
 

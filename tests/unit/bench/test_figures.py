@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, cast
 import pytest
 
 from lab.bench.figures import keep
-from lab.bench.serving import Arm, ServeBenchOptions, measure, summarise
+from lab.bench.serving import ServeBenchOptions, ServingArm, measure, summarise
 from lab.spec import Platform
 from tests.unit.bench.test_serving import BLOCKS
 from tests.unit.engine.fake import FakeEngine
@@ -22,7 +22,7 @@ def test_the_rounds_are_kept_with_their_summary_and_what_they_were_measured_on(
 ) -> None:
     monkeypatch.setenv("LAB_HOME", str(tmp_path))
     options = ServeBenchOptions(rounds=2, requests=3, clients=8, seed=1)
-    rounds = measure(lambda arm: BLOCKS[Arm(arm)], options, lambda _: None)
+    rounds = measure(lambda arm: BLOCKS[ServingArm(arm)], options, lambda _: None)
     path = keep(
         "serve-bench",
         subject={"platform": Platform.ARM64},

@@ -7,14 +7,14 @@ from collections.abc import Iterator
 import pytest
 
 from lab.bench.load import Block, LoadTarget, run_block
-from lab.bench.serving import Arm, ServeBenchOptions, measure, summarise
+from lab.bench.serving import ServeBenchOptions, ServingArm, measure, summarise
 from lab.errors import ContainerFailedError
 
 BLOCKS = {
-    Arm.HTTP_SERIAL: Block(latencies_s=(0.010, 0.012, 0.090), requests_per_s=80),
-    Arm.INPROCESS_SERIAL: Block(latencies_s=(0.011, 0.009, 0.011), requests_per_s=95),
-    Arm.HTTP_CONCURRENT: Block(latencies_s=(0.05,), requests_per_s=120),
-    Arm.INPROCESS_CONCURRENT: Block(latencies_s=(0.05,), requests_per_s=125),
+    ServingArm.HTTP_SERIAL: Block(latencies_s=(0.010, 0.012, 0.090), requests_per_s=80),
+    ServingArm.INPROCESS_SERIAL: Block(latencies_s=(0.011, 0.009, 0.011), requests_per_s=95),
+    ServingArm.HTTP_CONCURRENT: Block(latencies_s=(0.05,), requests_per_s=120),
+    ServingArm.INPROCESS_CONCURRENT: Block(latencies_s=(0.05,), requests_per_s=125),
 }
 
 
@@ -26,9 +26,9 @@ def test_a_round_compares_the_medians_of_its_own_blocks() -> None:
 
 
 def test_the_first_round_is_warm_up_and_thrown_away() -> None:
-    ran: list[Arm] = []
+    ran: list[ServingArm] = []
 
-    def run_arm(arm: Arm) -> Block:
+    def run_arm(arm: ServingArm) -> Block:
         ran.append(arm)
         return BLOCKS[arm]
 
@@ -36,14 +36,14 @@ def test_the_first_round_is_warm_up_and_thrown_away() -> None:
         run_arm, ServeBenchOptions(rounds=3, requests=3, clients=8, seed=1), lambda _: None
     )
     assert len(rounds) == 3
-    assert len(ran) == 4 * len(Arm)
+    assert len(ran) == 4 * len(ServingArm)
 
 
 def test_every_round_runs_every_arm_in_an_order_that_the_seed_decides() -> None:
-    def order(seed: int) -> list[Arm]:
-        ran: list[Arm] = []
+    def order(seed: int) -> list[ServingArm]:
+        ran: list[ServingArm] = []
 
-        def run_arm(arm: Arm) -> Block:
+        def run_arm(arm: ServingArm) -> Block:
             ran.append(arm)
             return BLOCKS[arm]
 
@@ -55,7 +55,7 @@ def test_every_round_runs_every_arm_in_an_order_that_the_seed_decides() -> None:
     first = order(1)
     assert first == order(1)
     assert first != order(2)
-    assert all(set(first[at : at + 4]) == set(Arm) for at in range(0, len(first), 4))
+    assert all(set(first[at : at + 4]) == set(ServingArm) for at in range(0, len(first), 4))
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ from pathlib import Path, PurePosixPath
 
 import pytest
 
-from lab.coldstart.executor import Bench, ContainerExecutor
+from lab.coldstart.executor import ColdStartBench, ContainerExecutor
 from lab.coldstart.observe import Limits
 from lab.coldstart.record import Cell, FailureKind, Outcome, Sample
 from lab.coldstart.sites import Placement, Site
@@ -42,12 +42,12 @@ def consistent(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def bench(tmp_path: Path) -> Bench:
+def bench(tmp_path: Path) -> ColdStartBench:
     return on(FakeEngine(), tmp_path)
 
 
-def on(engine: FakeEngine, tmp_path: Path, *, patience_s: float = 60) -> Bench:
-    return Bench(
+def on(engine: FakeEngine, tmp_path: Path, *, patience_s: float = 60) -> ColdStartBench:
+    return ColdStartBench(
         engine=engine,
         facts=engine.facts(),
         limits=Limits(probe_interval_s=0.01, ready_timeout_s=patience_s),
@@ -60,7 +60,7 @@ def never_ready() -> Answer:
     return lambda *_: (500, b"")
 
 
-def start(bench: Bench, of: Cell | None = None, *, subject: Subject = SUBJECT) -> Sample:
+def start(bench: ColdStartBench, of: Cell | None = None, *, subject: Subject = SUBJECT) -> Sample:
     executor = ContainerExecutor(bench, lambda _: subject)
     try:
         return executor.run(trial(of=of))
@@ -68,7 +68,7 @@ def start(bench: Bench, of: Cell | None = None, *, subject: Subject = SUBJECT) -
         executor.close()
 
 
-def made(bench: Bench) -> FakeEngine:
+def made(bench: ColdStartBench) -> FakeEngine:
     assert isinstance(bench.engine, FakeEngine)
     return bench.engine
 
@@ -82,7 +82,7 @@ def archive(tmp_path: Path, name: str = "model.json") -> Path:
     return path
 
 
-def test_a_fresh_start_is_measured_from_outside(bench: Bench) -> None:
+def test_a_fresh_start_is_measured_from_outside(bench: ColdStartBench) -> None:
     sample = start(bench)
     assert sample.outcome is Outcome.OK
     assert sample.failure is None
@@ -112,7 +112,7 @@ def once(seen: Callable[[], bool]) -> bool:
 
 
 @pytest.mark.usefixtures("consistent")
-def test_the_phases_add_up_to_within_the_sample_s_own_error_bar(bench: Bench) -> None:
+def test_the_phases_add_up_to_within_the_sample_s_own_error_bar(bench: ColdStartBench) -> None:
     def adds_up() -> bool:
         sample = start(bench)
         assert sample.wall_s is not None
@@ -130,7 +130,7 @@ def test_the_phases_add_up_to_within_the_sample_s_own_error_bar(bench: Bench) ->
     ("idle_s", "failure"), [(0.005, None), (0.5, FailureKind.INCONSISTENT)], ids=["5 ms", "0.5 s"]
 )
 def test_a_thread_may_wait_a_moment_between_two_marks_but_no_longer(
-    bench: Bench, idle_s: float, failure: FailureKind | None
+    bench: ColdStartBench, idle_s: float, failure: FailureKind | None
 ) -> None:
     def as_expected() -> bool:
         cold = Cold(FakeEngine(Behaviour(answer=lambda: ready_after(0.1))), idle_s=idle_s)
@@ -141,7 +141,7 @@ def test_a_thread_may_wait_a_moment_between_two_marks_but_no_longer(
 
 
 def test_garbage_is_collected_before_a_trial_and_not_during_it(
-    bench: Bench, monkeypatch: pytest.MonkeyPatch
+    bench: ColdStartBench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     seen: list[str] = []
     monkeypatch.setattr(gc, "collect", lambda: seen.append("collected"))
@@ -162,7 +162,7 @@ def on_arm64(kind: StartKind = StartKind.FRESH) -> Cell:
 
 @pytest.mark.parametrize("kind", [StartKind.FRESH, StartKind.RESTART])
 def test_a_start_of_another_platform_s_image_is_labelled_emulated(
-    bench: Bench, kind: StartKind
+    bench: ColdStartBench, kind: StartKind
 ) -> None:
     sample = start(bench, on_arm64(kind))
     assert Mark.PREDICTED in sample.marks
@@ -197,7 +197,9 @@ def test_limits_of_predictions_grow_like_those_of_starts() -> None:
     assert limits.probe_interval_s == 0.01
 
 
-def test_the_container_is_gone_after_the_trial_and_bears_the_run_s_name(bench: Bench) -> None:
+def test_the_container_is_gone_after_the_trial_and_bears_the_run_s_name(
+    bench: ColdStartBench,
+) -> None:
     start(bench)
     (container,) = made(bench).made
     assert container.removed
@@ -344,7 +346,7 @@ def test_the_last_ping_status_is_kept(tmp_path: Path) -> None:
     ],
 )
 def test_what_the_engine_refuses_is_a_sample(
-    bench: Bench, error: Exception, kind: FailureKind
+    bench: ColdStartBench, error: Exception, kind: FailureKind
 ) -> None:
     made(bench).fails = error
     sample = start(bench)
@@ -353,7 +355,7 @@ def test_what_the_engine_refuses_is_a_sample(
     assert sample.failure.message == str(error)
 
 
-def test_a_full_disk_ends_the_run(bench: Bench) -> None:
+def test_a_full_disk_ends_the_run(bench: ColdStartBench) -> None:
     made(bench).fails = DiskFullError("full")
     with pytest.raises(DiskFullError):
         start(bench)
@@ -369,14 +371,14 @@ def test_ctrl_c_in_the_middle_leaves_no_container(tmp_path: Path) -> None:
     assert [one.removed for one in engine.made] == [True]
 
 
-def test_a_kind_that_cannot_be_measured_is_skipped_with_the_reason(bench: Bench) -> None:
+def test_a_kind_that_cannot_be_measured_is_skipped_with_the_reason(bench: ColdStartBench) -> None:
     unable = replace(bench, unable={StartKind.PULL: "no container"})
     sample = start(unable, cell(kind=StartKind.PULL))
     assert (sample.outcome, sample.skipped) == (Outcome.SKIPPED, "no container")
     assert made(bench).made == []
 
 
-def test_a_tier_limits_memory_and_cpu_up_to_the_host_s(bench: Bench) -> None:
+def test_a_tier_limits_memory_and_cpu_up_to_the_host_s(bench: ColdStartBench) -> None:
     start(bench, cell(tier="1024"))
     start(bench, cell(tier="6144"))
     start(bench, cell(tier="host"))
@@ -385,7 +387,7 @@ def test_a_tier_limits_memory_and_cpu_up_to_the_host_s(bench: Bench) -> None:
 
 
 def test_the_model_is_unpacked_for_the_trial_and_gone_after_it(
-    bench: Bench, tmp_path: Path
+    bench: ColdStartBench, tmp_path: Path
 ) -> None:
     subject = replace(SUBJECT, archive=archive(tmp_path))
     sample = start(bench, subject=subject)
@@ -397,7 +399,7 @@ def test_the_model_is_unpacked_for_the_trial_and_gone_after_it(
     assert not bench.work.exists()
 
 
-def test_a_hostile_archive_is_a_failure_of_the_model(bench: Bench, tmp_path: Path) -> None:
+def test_a_hostile_archive_is_a_failure_of_the_model(bench: ColdStartBench, tmp_path: Path) -> None:
     subject = replace(SUBJECT, archive=archive(tmp_path, "../../evil"))
     sample = start(bench, subject=subject)
     assert sample.failure is not None
@@ -405,7 +407,7 @@ def test_a_hostile_archive_is_a_failure_of_the_model(bench: Bench, tmp_path: Pat
     assert not (tmp_path / "evil").exists()
 
 
-def test_a_restart_starts_the_same_container_again(bench: Bench) -> None:
+def test_a_restart_starts_the_same_container_again(bench: ColdStartBench) -> None:
     executor = ContainerExecutor(bench, lambda _: SUBJECT)
     restart = cell(kind=StartKind.RESTART)
     samples = [executor.run(trial(index, restart)) for index in range(3)]
@@ -420,7 +422,7 @@ def test_a_restart_starts_the_same_container_again(bench: Bench) -> None:
     assert container.removed
 
 
-def test_each_cell_keeps_a_container_of_its_own(bench: Bench) -> None:
+def test_each_cell_keeps_a_container_of_its_own(bench: ColdStartBench) -> None:
     executor = ContainerExecutor(bench, lambda _: SUBJECT)
     for variant in ("slim", "onnx", "slim"):
         executor.run(trial(0, cell(variant, StartKind.RESTART)))
@@ -442,7 +444,7 @@ def test_a_restart_that_was_none_fails_and_the_next_begins_anew(tmp_path: Path) 
 
 
 def test_a_container_that_was_there_before_is_not_fresh(
-    bench: Bench, monkeypatch: pytest.MonkeyPatch
+    bench: ColdStartBench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     engine = made(bench)
     before = engine.create(ContainerSpec(image="x"))
@@ -483,7 +485,7 @@ class Cold:
         return Placement(image="registry/x", model_dir=PurePosixPath("/var/model"))
 
 
-def test_a_pull_is_measured_on_a_machine_of_its_own(bench: Bench) -> None:
+def test_a_pull_is_measured_on_a_machine_of_its_own(bench: ColdStartBench) -> None:
     cold = Cold(FakeEngine())
     sample = start(replace(bench, cold=cold.open), cell(kind=StartKind.PULL))
     assert sample.outcome is Outcome.OK
@@ -507,6 +509,6 @@ def test_processes_have_no_create_and_no_start(tmp_path: Path) -> None:
     assert list(sample.phases_s) == [Phase.BOOT, Phase.READY, Phase.FIRST_PREDICTION]
 
 
-def test_a_foreign_platform_is_labelled_emulated(bench: Bench) -> None:
+def test_a_foreign_platform_is_labelled_emulated(bench: ColdStartBench) -> None:
     arm = cell().model_copy(update={"platform": Platform.ARM64})
     assert start(bench, arm).emulated

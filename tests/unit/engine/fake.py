@@ -8,13 +8,13 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 
 from lab.engine.api import (
+    ContainerLoad,
     ContainerSpec,
     ContainerState,
     EngineEvent,
     EngineFacts,
     ImageFacts,
     LayerEvent,
-    Load,
     LogLine,
     LogStream,
     Usage,
@@ -135,8 +135,8 @@ class FakeContainer:
     def follow_logs(self, *, since_ns: int = 0) -> LogStream:
         return FakeLogStream(self.logs(tail=1000), since_ns)
 
-    def load(self) -> Load | None:
-        return Load(memory_bytes=5, memory_limit_bytes=10, cpu_seconds=0.5, threads=2)
+    def load(self) -> ContainerLoad | None:
+        return ContainerLoad(memory_bytes=5, memory_limit_bytes=10, cpu_seconds=0.5, threads=2)
 
     def usage(self) -> Usage:
         return Usage(peak_memory_bytes=7, cpu_seconds=0.5, throttled_seconds=0.1, read_bytes=3)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from lab.engine.api import ContainerSpec, Load, Mount
+from lab.engine.api import ContainerLoad, ContainerSpec, Mount
 from lab.engine.docker.cgroup import oom_kills_of
 from lab.engine.docker.container import load_from_stats
 from lab.engine.docker.engine import DockerEngine
@@ -56,7 +56,7 @@ def test_present_memory_is_without_idle_file_pages_in_both_layouts(idle: str) ->
         "cpu_stats": {"cpu_usage": {"total_usage": 2_500_000_000}},
         "pids_stats": {"current": 4},
     }
-    assert load_from_stats(stats) == Load(
+    assert load_from_stats(stats) == ContainerLoad(
         memory_bytes=70, memory_limit_bytes=1000, cpu_seconds=2.5, threads=4
     )
     assert load_from_stats({"memory_stats": {}, "cpu_stats": {}}) is None

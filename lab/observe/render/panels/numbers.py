@@ -8,7 +8,7 @@ from typing import Any
 from lab.observe.render import colours, quantities
 from lab.observe.render.frames import FieldKind
 from lab.observe.render.panels import plot
-from lab.observe.render.panels.views import Bar, Bars, Plot, Sheet, StatTile, Tiles
+from lab.observe.render.panels.views import Bars, BarView, Plot, Sheet, StatTile, Tiles
 from lab.observe.render.settings import Look, look_of
 
 
@@ -92,7 +92,7 @@ def bar_gauge(sheet: Sheet) -> Bars:
     """A bar for each number."""
     return Bars(
         bars=[
-            Bar(
+            BarView(
                 name=one.look.name,
                 value=one.text,
                 share=share(one.value, one.low, one.high),

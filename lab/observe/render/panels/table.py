@@ -5,21 +5,21 @@ from datetime import UTC, datetime
 
 from lab.observe.render.frames import Field, FieldKind, Value
 from lab.observe.render.panels.numbers import share
-from lab.observe.render.panels.views import Column, Sheet, Table, TableCell
+from lab.observe.render.panels.views import Column, Sheet, TableCell, TableView
 from lab.observe.render.settings import Look, look_of
 from lab.observe.render.transform import sorted_by
 
 
-def table(sheet: Sheet) -> Table:
+def table(sheet: Sheet) -> TableView:
     """The first frame that has rows."""
     frame = next((one for one in sheet.answer.frames if one.rows), None)
     if frame is None:
-        return Table(columns=[], rows=[])
+        return TableView(columns=[], rows=[])
     for rule in reversed(sheet.panel.options.get("sortBy") or []):
         frame = sorted_by(frame, str(rule.get("displayName")), down=bool(rule.get("desc")))
     shown = [(one, look_of(sheet.panel, one)) for one in frame.fields]
     cells = [_cells(one, look) for one, look in shown]
-    return Table(
+    return TableView(
         columns=[
             Column(name=look.name, numeric=one.kind is FieldKind.NUMBER) for one, look in shown
         ],

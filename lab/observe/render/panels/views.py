@@ -55,7 +55,7 @@ class Tiles:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Bar:
+class BarView:
     """A bar gauge's bar."""
 
     name: str
@@ -69,7 +69,7 @@ class Bar:
 class Bars:
     """A bar gauge."""
 
-    bars: Sequence[Bar]
+    bars: Sequence[BarView]
     kind: str = "bars"
 
 
@@ -92,7 +92,7 @@ class Column:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Table:
+class TableView:
     """Rows of cells."""
 
     columns: Sequence[Column]
@@ -108,4 +108,4 @@ class Words:
     kind: str = "words"
 
 
-View = Plot | Tiles | Bars | Table | Words
+View = Plot | Tiles | Bars | TableView | Words

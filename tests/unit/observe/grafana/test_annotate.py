@@ -8,7 +8,7 @@ import pytest
 
 from lab.errors import EndpointError
 from lab.observe.grafana import annotate
-from lab.observe.grafana.annotate import Annotation, Annotator
+from lab.observe.grafana.annotate import Annotator, GrafanaAnnotation
 from lab.observe.grafana.secret import NAME
 from lab.observe.names import Tag
 from lab.progress import Silent
@@ -88,7 +88,7 @@ def test_a_refusal_is_a_note_and_the_bench_goes_on(status: int, said: Any) -> No
 @pytest.mark.parametrize("answer", [b"<html>", b"", json.dumps([]).encode()])
 def test_what_is_not_grafana_is_refused(answer: bytes) -> None:
     with standing_in(lambda _: (200, answer)) as server, pytest.raises(EndpointError):
-        Annotator(server.url, "x").add(Annotation(text="t", tags=(), begin=1.0))
+        Annotator(server.url, "x").add(GrafanaAnnotation(text="t", tags=(), begin=1.0))
 
 
 def test_without_a_grafana_nothing_is_said() -> None:
@@ -103,7 +103,7 @@ def test_without_a_grafana_nothing_is_said() -> None:
 def test_a_grafana_under_a_path_is_reached() -> None:
     with standing_in(lambda _: (200, CREATED)) as server:
         number = Annotator(f"{server.url}/grafana", "x").add(
-            Annotation(text="t", tags=(Tag.LAB,), begin=1.0)
+            GrafanaAnnotation(text="t", tags=(Tag.LAB,), begin=1.0)
         )
         assert number == 1
         assert server.asked[0].path == "/grafana/api/annotations"
@@ -115,7 +115,9 @@ def test_the_stacks_own_grafana_is_written_to_with_the_password_it_was_given(
     (tmp_path / NAME).write_text("secret\n")
     assert annotate.credential({}, folder=tmp_path) == ("admin", "secret")
     with standing_in(grafana) as server:
-        Annotator(server.url, ("admin", "secret")).add(Annotation(text="t", tags=(), begin=1.0))
+        Annotator(server.url, ("admin", "secret")).add(
+            GrafanaAnnotation(text="t", tags=(), begin=1.0)
+        )
         basic = base64.b64encode(b"admin:secret").decode()
         assert server.asked[0].headers["Authorization"] == f"Basic {basic}"
 

@@ -12,7 +12,7 @@ from lab.errors import UsageError
 from lab.observe.grafana import check
 from lab.observe.grafana.api import Grafana, NoGrafanaError
 from lab.observe.grafana.check import BoardFault
-from lab.observe.render.board import Board, find
+from lab.observe.render.board import GrafanaBoard, find
 from lab.observe.render.prometheus import Prometheus
 from lab.paths import ROOT
 from tests.unit.observe.standins import Asked, standing_in
@@ -99,13 +99,13 @@ def prometheus() -> Prometheus:
     return Prometheus("http://prometheus", transport=httpx.MockTransport(answer))
 
 
-def board(**panel: Any) -> Board:
+def board(**panel: Any) -> GrafanaBoard:
     made = {**BOARD["panels"][0], **panel}  # type: ignore[index]
-    return Board.model_validate({**BOARD, "panels": [made]})
+    return GrafanaBoard.model_validate({**BOARD, "panels": [made]})
 
 
 def findings(
-    answers: Recorded, *, boards: Sequence[Board] | None = None, secret: Any = None
+    answers: Recorded, *, boards: Sequence[GrafanaBoard] | None = None, secret: Any = None
 ) -> tuple[dict[str, BoardFault], list[Asked]]:
     with standing_in(answers) as server, Grafana(server.url, secret) as grafana:
         found = check.check(grafana, prometheus(), boards or [board()], since="now-1h")

@@ -8,7 +8,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import httpx
 
-from lab.observe.render.board import Board
+from lab.observe.render.board import GrafanaBoard
 from lab.observe.render.prometheus import Prometheus
 
 NOW = 1_700_000_000.0
@@ -95,10 +95,10 @@ def panel(kind: str, *exprs: str, **more: Any) -> dict[str, Any]:
     }
 
 
-def board(*panels: Mapping[str, Any], **more: Any) -> Board:
+def board(*panels: Mapping[str, Any], **more: Any) -> GrafanaBoard:
     """A board of these panels, through JSON as from a file."""
     document = {"uid": "lab-test", "title": "Test", "panels": list(panels), **more}
-    return Board.model_validate(json.loads(json.dumps(document)))
+    return GrafanaBoard.model_validate(json.loads(json.dumps(document)))
 
 
 def instant(kind: str = "time_series") -> dict[str, Any]:

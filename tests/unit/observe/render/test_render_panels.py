@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from lab.observe.render.draw import Drawn, DrawnBoard, DrawOptions, PanelState, draw
-from lab.observe.render.panels.views import Bars, Plot, Table, Tiles, Words
+from lab.observe.render.panels.views import Bars, Plot, TableView, Tiles, Words
 from lab.observe.render.panels.words import markdown
 from lab.observe.render.prometheus import PrometheusError
 from tests.unit.observe.render.recorded import NOW, Record, board, instant, panel
@@ -212,7 +212,7 @@ def test_a_table_has_units_and_bars_in_its_cells() -> None:
               transformations=[{"id": "organize", "options": organize}],
               options={"sortBy": [{"displayName": "Memory", "desc": True}]}),
     ).view  # fmt: skip
-    assert isinstance(view, Table)
+    assert isinstance(view, TableView)
     assert [(one.name, one.numeric) for one in view.columns] == [("job", False), ("Memory", True)]
     assert [[cell.text for cell in row] for row in view.rows] == [["b", "2 GB"], ["a", "1 GB"]]
     assert [row[1].share for row in view.rows] == [100.0, 50.0]

@@ -11,7 +11,7 @@ from lab.errors import UsageError
 from lab.observe.names import BENCH
 from lab.observe.runs import push
 from lab.observe.runs import readings as bench
-from lab.observe.runs.readings import Bench, Reading
+from lab.observe.runs.readings import BenchReadings, Reading
 from lab.report.formats.write import write_report
 from lab.services import SERVICES
 from lab.spec import FLOOR, Phase, StartKind
@@ -45,7 +45,7 @@ def run(
     return folder
 
 
-def told(one: Bench, *, runs: Path) -> list[Reading]:
+def told(one: BenchReadings, *, runs: Path) -> list[Reading]:
     return list(bench.readings(one, previous=bench.previous(one, runs)))
 
 

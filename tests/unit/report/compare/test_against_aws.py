@@ -16,7 +16,7 @@ from lab.aws.measure.record import (
     MetricReading,
     MetricsFile,
     Protocol,
-    Sent,
+    SentPayload,
 )
 from lab.aws.model import PushTarget, ServingKind
 from lab.coldstart import record
@@ -72,7 +72,7 @@ def measurement(
             subject=subject,
             options={"warm_pause_s": 5.0, "cold_idle_s": 900.0},
             rates={"second_usd": 4e-5, "hour_usd": 0.0, "byte_usd": 0.0, "metric_usd": 0.0},
-            payload=Sent(name="x.png", content_type="image/png", bytes=1, sha256="a"),
+            payload=SentPayload(name="x.png", content_type="image/png", bytes=1, sha256="a"),
             client={},
         )
     )
