@@ -1,7 +1,7 @@
 """What a request carries and what its answer says, as far as two answers can be compared."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,17 +23,17 @@ class AnswerPayload:
 
 @dataclass(frozen=True, kw_only=True)
 class ExpectedAnswer:
-    """What the model said of each picture of a request."""
+    """What the model said of each input of a request."""
 
-    grades: Sequence[int]
-    """The class of the largest probability, a picture each."""
-    probabilities: Sequence[Sequence[float]]
+    best: Sequence[int]
+    """The place of the largest score, an input each: of a classifier, the class."""
+    scores: Sequence[Sequence[float]]
     prediction_s: float | None
     """By the container's own clock, where it says so."""
 
 
 def payload_of(model: str, path: Path | None, *, content_type: str | None = None) -> AnswerPayload:
-    """The file, or without one the picture that was drawn with the model.
+    """The file, or without one what a real client sends, as the model's card says.
 
     Raises ``UsageError`` for a file that cannot be read or whose type cannot be told.
     """
@@ -54,19 +54,28 @@ def read_answer(body: bytes) -> ExpectedAnswer | None:
         seconds: Any = None
         rows: Sequence[Any]
         if isinstance(said, dict):
-            rows = [one["probabilities"] for one in said["predictions"]]
+            rows = [_scores(one) for one in said["predictions"]]
             seconds = said.get("prediction_seconds")
         else:
             rows = _rows(said)
         found = [[float(number) for number in row] for row in rows]
-    except (ValueError, TypeError, KeyError):
+    except (ValueError, TypeError, KeyError, AttributeError, StopIteration):
         return None
     if not found or not all(found):
         return None
     return ExpectedAnswer(
-        grades=[row.index(max(row)) for row in found],
-        probabilities=found,
+        best=[row.index(max(row)) for row in found],
+        scores=found,
         prediction_s=None if seconds is None else float(seconds),
+    )
+
+
+def _scores(prediction: Mapping[str, Any]) -> Sequence[float]:
+    """The first list of fractions of a prediction, whatever its task calls it."""
+    return next(
+        value
+        for value in prediction.values()
+        if isinstance(value, list) and any(isinstance(one, float) for one in value)
     )
 
 

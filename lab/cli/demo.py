@@ -71,7 +71,7 @@ def _where(chapters: Sequence[Chapter]) -> str:
     minutes = int((time.time() - chapters[0].began) / 60) + 2
     return (
         "Grafana does not run here. Draw the same boards as one page:\n"
-        f"  .venv/bin/lab observe render --range {minutes}m\n{alerts}"
+        f"  lab observe render --range {minutes}m\n{alerts}"
     )
 
 

@@ -208,7 +208,7 @@ def check_grafana(
     if wrong:
         raise LabError(
             f"{wrong} of {total} checks of Grafana at {address} failed.",
-            remedy=f"No data: run `make demo` first. Else see `docker logs {PROJECT}-grafana`.",
+            remedy=f"No data: run `lab demo` first. Else see `docker logs {PROJECT}-grafana`.",
         )
     out.print(f"All {total} checks passed.", highlight=False)
 

@@ -20,7 +20,7 @@ def emulator() -> Iterator["EmulatorClient"]:
 
     addresses = Addresses.find()
     if addresses is None:
-        raise EndpointError("No emulator is known here.", remedy="Start the lab: `make up`.")
+        raise EndpointError("No emulator is known here.", remedy="Start the lab: `lab up`.")
     with closing(EmulatorClient(addresses)) as client:
         yield client
 

@@ -233,9 +233,9 @@ def _say(done: Deployment, answer: Verified | None, back: str, *, wrote: bool) -
     print_line(f"{name} in {done.region} {what}.")
     if answer is not None:
         said = "the same bytes"
-        if answer.grades is not None:
-            grades = ", ".join(str(grade) for grade in answer.grades)
-            said = f"grade {grades}, at most {answer.difference:.1g} apart"
+        if answer.best is not None:
+            best = ", ".join(map(str, answer.best))
+            said = f"best score number {best}, at most {answer.difference:.1g} apart"
         print_line(f"Asked about {answer.payload}, it answers as the container does here: {said}.")
     print_line(f"Take it away: {back}")
 

@@ -111,7 +111,7 @@ curl (no signature needed):
 curl -H 'Content-Type: {stack.content_type}' --data-binary @{stack.payload} \\
     {_url(stack, name)}
 
-Without any of them: .venv/bin/lab endpoint invoke {name} --payload {stack.payload}"""
+Without any of them: lab endpoint invoke {name} --payload {stack.payload}"""
 
 
 def _url(stack: Stack, name: str) -> str:
@@ -123,7 +123,7 @@ def _complain(endpoints: Sequence[SeededEndpoint]) -> None:
     for one in bad:
         fail(
             f"{one.name} is {one.status}: {one.reason or 'no reason is known'}",
-            f"See `lab endpoint logs {one.name}`; `make up` makes what failed anew.",
+            f"See `lab endpoint logs {one.name}`; `lab up` makes what failed anew.",
         )
     if any(one.status != Status.IN_SERVICE or not one.answers for one in bad):
         raise typer.Exit(_FAILED)

@@ -30,7 +30,7 @@ ASSUMED: Final = Work(
     seconds=0.5,  # Warm, between the study's two models at 2048 MB.
     request_bytes=100_000,
     response_bytes=500,
-    source="assumed: nothing was measured here; `make coldstart-bench` measures it",
+    source="assumed: nothing was measured here; `lab coldstart run` measures it",
 )
 
 

@@ -165,7 +165,7 @@ class EmulatorClient:
         except httpx.HTTPError as error:
             raise EndpointError(
                 f"{self.addresses.sagemaker}{path} does not answer: {error}.",
-                remedy="Start the lab: `make up`.",
+                remedy="Start the lab: `lab up`.",
             ) from error
 
     def _call(
@@ -243,7 +243,7 @@ def _translated(operation: str) -> Iterator[None]:
         ) from error
     except BotoCoreError as error:
         raise EndpointError(
-            f"{operation}: {error}.".replace("..", "."), remedy="Start the lab: `make up`."
+            f"{operation}: {error}.".replace("..", "."), remedy="Start the lab: `lab up`."
         ) from error
 
 

@@ -1,4 +1,4 @@
-"""What ``make up`` wants of a machine beyond what the benches want."""
+"""What ``lab up`` wants of a machine beyond what the benches want."""
 
 import os
 from collections.abc import Mapping, Sequence
@@ -47,7 +47,7 @@ def reachable_engine() -> CheckResult:
     """Whether the emulator can share the engine's socket and a folder with it."""
     found = search().found
     if found is None:
-        return ok("none answers yet: `make up` starts one, or the services as processes")
+        return ok("none answers yet: `lab up` starts one, or the services as processes")
     try:
         return ok(f"shares {socket_of(found.address)} with the emulator")
     except LabError as error:

@@ -91,7 +91,7 @@ def targets(client: EmulatorClient) -> Sequence[DemoEndpoint]:
     Raises ``EndpointError`` when there is none, or no emulator.
     """
     if not client.healthy():
-        raise EndpointError("No emulator answers.", remedy="Start the lab: `make up`.")
+        raise EndpointError("No emulator answers.", remedy="Start the lab: `lab up`.")
     found = []
     for model in store.models():
         for kind in seed.KINDS:
@@ -103,7 +103,7 @@ def targets(client: EmulatorClient) -> Sequence[DemoEndpoint]:
                 held_out = [_body(one) for one in store.held_out(model)[:_HELD_OUT]]
                 shifted = [_body(one) for one in (*store.shifted(model), store.payload(model))]
             except UsageError as error:
-                raise EndpointError(error.what, remedy="Bring it up to date: `make up`.") from error
+                raise EndpointError(error.what, remedy="Bring it up to date: `lab up`.") from error
             found.append(
                 DemoEndpoint(
                     name=name,
@@ -116,7 +116,7 @@ def targets(client: EmulatorClient) -> Sequence[DemoEndpoint]:
             )
     if not found:
         raise EndpointError(
-            "None of the endpoints of `lab up` is in service.", remedy="Make them: `make up`."
+            "None of the endpoints of `lab up` is in service.", remedy="Make them: `lab up`."
         )
     return found
 
@@ -270,5 +270,5 @@ def _has(http: httpx.Client, name: str) -> bool:
     except (httpx.HTTPError, ValueError, KeyError) as error:
         raise EndpointError(
             f"Prometheus at {http.base_url} does not answer: {error}",
-            remedy="Start it with the lab: `make up`.",
+            remedy="Start it with the lab: `lab up`.",
         ) from error

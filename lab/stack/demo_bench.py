@@ -62,9 +62,7 @@ def provide(progress: Progress, *, may_run: bool) -> str:
     try:
         if folder is None:
             if not may_run:
-                return (
-                    f"There is no bench yet: {BOARDS} stay empty. Make one: `make coldstart-bench`."
-                )
+                return f"There is no bench yet: {BOARDS} stay empty. Make one: `lab coldstart run`."
             progress.note(_ONCE)
             folder = _made(progress)
         bench = push.push(folder, url=url, runs=paths.runs())

@@ -40,7 +40,7 @@ def refuse_taken(
         variables = " ".join(f"{service.variable}=PORT" for service, _ in faults)
         raise PortTakenError(
             f"{said[0].upper()}{said[1:]}.",
-            remedy=f"Stop it, or choose another port: {variables} make up.",
+            remedy=f"Stop it, or choose another port: {variables} lab up.",
         )
 
 

@@ -1,4 +1,4 @@
-"""`make up` as a user meets it: twice, interrupted, stopped, forgotten.
+"""`lab up` as a user meets it: twice, interrupted, stopped, forgotten.
 
 With names of its own on the engine, so that a lab that runs already is left alone.
 """

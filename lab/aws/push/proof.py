@@ -16,7 +16,7 @@ from lab.spec import LABEL_OWNER, LABEL_ROLE, EngineKind, Platform
 from lab.start.serving import serving
 
 TOLERANCE: Final = 1e-3
-"""The largest difference of a probability that processors of different makers may explain."""
+"""The largest difference of a score that processors of different makers may explain."""
 
 _SHOWN: Final = 200
 _ROLE: Final = "push"
@@ -31,10 +31,11 @@ class Verified:
     """Two answers that are the same."""
 
     payload: str
-    grades: Sequence[int] | None
-    """A picture each; None for answers that are not the lab's, which are compared byte by byte."""
+    best: Sequence[int] | None
+    """The place of the best score, an input each; None for answers that are not the lab's, which
+    are compared byte by byte."""
     difference: float
-    """The largest of a probability; 0 for equal bytes."""
+    """The largest of a score; 0 for equal bytes."""
 
 
 class DifferentAnswerError(AwsError):
@@ -44,7 +45,7 @@ class DifferentAnswerError(AwsError):
 def verify(
     endpoint: Endpoint, *, payload: AnswerPayload, expected: bytes, progress: Progress
 ) -> Verified:
-    """Ask the endpoint and compare: same grades, probabilities within ``TOLERANCE``.
+    """Ask the endpoint and compare: the same place of the best score, scores within ``TOLERANCE``.
 
     ``expected`` is what the container answers on this machine. Raises ``DifferentAnswerError``,
     ``NotNowError`` or what the call raises.
@@ -55,30 +56,31 @@ def verify(
     if there is None or here is None:
         if said != expected:
             raise _different(endpoint, f"{said[:_SHOWN]!r}, and {expected[:_SHOWN]!r} here")
-        return Verified(payload=payload.name, grades=None, difference=0.0)
+        return Verified(payload=payload.name, best=None, difference=0.0)
     difference = _difference(there, here)
     if difference is None:
         raise _different(
             endpoint,
             f"{_shape(there)}, and {_shape(here)} here: another model or another version",
         )
-    if list(there.grades) != list(here.grades):
+    if list(there.best) != list(here.best):
         raise _different(
             endpoint,
-            f"grade {_words(there.grades)}, and {_words(here.grades)} here "
+            f"the best score is number {_words(there.best)}, and {_words(here.best)} here "
             f"(largest difference {difference:.2g})",
         )
     if difference > TOLERANCE:
         raise _different(
-            endpoint, f"the same grade, but {difference:.2g} off (at most {TOLERANCE:g} is fair)"
+            endpoint,
+            f"the same best score, but {difference:.2g} off (at most {TOLERANCE:g} is fair)",
         )
-    return Verified(payload=payload.name, grades=there.grades, difference=difference)
+    return Verified(payload=payload.name, best=there.best, difference=difference)
 
 
 def _difference(there: ExpectedAnswer, here: ExpectedAnswer) -> float | None:
     """The largest difference of two numbers in the same place; None for another shape."""
-    pairs = list(zip(there.probabilities, here.probabilities, strict=False))
-    if len(there.probabilities) != len(here.probabilities):
+    pairs = list(zip(there.scores, here.scores, strict=False))
+    if len(there.scores) != len(here.scores):
         return None
     if any(len(one) != len(other) for one, other in pairs):
         return None
@@ -97,11 +99,11 @@ def _different(endpoint: Endpoint, how: str) -> DifferentAnswerError:
 
 
 def _shape(answer: ExpectedAnswer) -> str:
-    return f"{len(answer.probabilities)} x {len(answer.probabilities[0])} numbers"
+    return f"{len(answer.scores)} x {len(answer.scores[0])} numbers"
 
 
-def _words(grades: Sequence[int]) -> str:
-    return ", ".join(str(one) for one in grades)
+def _words(places: Sequence[int]) -> str:
+    return ", ".join(str(one) for one in places)
 
 
 def local_answer(

@@ -68,7 +68,7 @@ class ColdPlace:
         if not isinstance(engine, DockerEngine) or self._cold_image is None:
             raise EngineError(
                 "A cold pull needs a Docker Engine and the cold host's image.",
-                remedy="`make up` builds it; or leave out the tag inference-lab:pull.",
+                remedy="`lab up` builds it; or leave out the tag inference-lab:pull.",
             )
         found = self._context.images.resolve(self._plan.image)
         self._platform = found.facts.platform

@@ -229,7 +229,7 @@ class EngineLauncher:
             if plan.model_data is not None and not plan.compressed:
                 return "Uncompressed model data cannot be used on a serverless endpoint."
         if plan.pull_cold and self._cold_image is None:
-            return "There is no cold host here: `make up` builds its image on a Docker Engine."
+            return "There is no cold host here: `lab up` builds its image on a Docker Engine."
         if plan.model_data is not None and plan.compressed:
             try:
                 self._objects.size(plan.model_data)

@@ -116,7 +116,7 @@ class Grafana:
     def _nobody(self, why: str) -> NoGrafanaError:
         return NoGrafanaError(
             f"No Grafana answers at {self.url}: nothing was checked. ({why})",
-            remedy="`make up` starts it where its image can be had; or say where one is with --url."
+            remedy="`lab up` starts it where its image can be had; or say where one is with --url."
             " Without one: `lab observe render --require-data`.",
         )
 

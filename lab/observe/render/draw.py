@@ -135,7 +135,7 @@ def refuse_empty(drawn: Sequence[DrawnBoard]) -> None:
     if found:
         raise EmptyPanelsError(
             "\n  ".join([f"{_count(found)} without data.", *found]),
-            remedy="Make some (make demo), or look further back: --range 24h.",
+            remedy="Make some (lab demo), or look further back: --range 24h.",
         )
 
 

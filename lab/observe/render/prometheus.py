@@ -95,7 +95,7 @@ class Prometheus:
         except (httpx.HTTPError, httpx.InvalidURL) as error:
             raise PrometheusError(
                 f"Prometheus does not answer at {self.url}: {str(error) or type(error).__name__}.",
-                remedy="Start the stack (make up), or say where it is: --prometheus URL.",
+                remedy="Start the stack (lab up), or say where it is: --prometheus URL.",
             ) from error
         try:
             document = answer.json()

@@ -48,7 +48,7 @@ def push(folder: Path, *, url: str, runs: Path) -> BenchReadings:
     if not answers(url):
         raise EndpointError(
             f"No Pushgateway answers at {url}.",
-            remedy=f"Start it with `make up`, or say where it is: {URL}=http://HOST:PORT.",
+            remedy=f"Start it with `lab up`, or say where it is: {URL}=http://HOST:PORT.",
         )
     told = registry(readings(bench, previous=previous(bench, runs)))
     try:

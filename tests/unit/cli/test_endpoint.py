@@ -154,7 +154,7 @@ def test_without_an_emulator_the_way_to_start_one_is_said(
 ) -> None:
     monkeypatch.delenv("AWS_ENDPOINT_URL_SAGEMAKER")
     assert main.run(["endpoint", "list"]) == 10
-    assert "make up" in capsys.readouterr().err
+    assert "lab up" in capsys.readouterr().err
     monkeypatch.setenv("AWS_ENDPOINT_URL_SAGEMAKER", "http://127.0.0.1:1")
     assert main.run(["endpoint", "list"]) == 10
-    assert "make up" in capsys.readouterr().err
+    assert "lab up" in capsys.readouterr().err

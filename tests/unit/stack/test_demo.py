@@ -104,7 +104,7 @@ def test_without_an_emulator_or_an_endpoint_in_service_it_says_what_to_do() -> N
     for emulator in (gone, none, creating):
         with pytest.raises(EndpointError) as said:
             demo.targets(emulator)
-        assert "make up" in said.value.remedy
+        assert "lab up" in said.value.remedy
 
 
 def test_a_model_without_samples_is_to_be_brought_up_to_date(
@@ -146,7 +146,7 @@ def test_without_a_pushgateway_or_a_bench_it_says_which_boards_stay_empty(
         monkeypatch.setenv("LAB_PUSHGATEWAY_URL", server.url)
         said = demo_bench.provide(Silent(), may_run=False)
         assert "lab-coldstart and lab-compare stay empty" in said
-        assert "make coldstart-bench" in said
+        assert "lab coldstart run" in said
     assert "No Pushgateway answers" in demo_bench.provide(Silent(), may_run=False)
 
 

@@ -28,7 +28,7 @@ def test_who_holds_a_port_is_named_with_the_variable_that_changes_it(listener: i
     assert f"Port {listener} of endpoint is taken by " in refused.value.what
     assert "(process " in refused.value.what
     assert "s3" not in refused.value.what
-    assert "LAB_ENDPOINT_PORT=PORT make up" in refused.value.remedy
+    assert "LAB_ENDPOINT_PORT=PORT lab up" in refused.value.remedy
 
 
 def test_free_ports_are_no_fault() -> None:

@@ -27,7 +27,7 @@ def checked(there: bytes, here: bytes = HERE) -> Any:
 
 def test_the_same_answer_is_the_same_whatever_its_clock_says() -> None:
     found = checked(answer(0.1, 0.7, 0.2, seconds=9.0))
-    assert list(found.grades) == [1]
+    assert list(found.best) == [1]
     assert found.difference == 0.0
 
 
@@ -39,8 +39,8 @@ def test_what_another_processor_rounds_otherwise_is_the_same() -> None:
 @pytest.mark.parametrize(
     ("there", "why"),
     [
-        (answer(0.7, 0.1, 0.2), "grade 0, and 1 here"),
-        (answer(0.1, 0.69, 0.21), "the same grade, but 0.01 off"),
+        (answer(0.7, 0.1, 0.2), "number 0, and 1 here"),
+        (answer(0.1, 0.69, 0.21), "the same best score, but 0.01 off"),
         (answer(0.1, 0.9), "1 x 2 numbers, and 1 x 3 numbers here"),
         (b"<html>", "<html>"),
     ],
@@ -50,13 +50,13 @@ def test_another_answer_is_told_with_what_differs(there: bytes, why: str) -> Non
         checked(there)
 
 
-def test_close_probabilities_of_another_grade_are_another_answer() -> None:
-    with pytest.raises(DifferentAnswerError, match="grade 0, and 1 here"):
+def test_close_scores_with_another_best_one_are_another_answer() -> None:
+    with pytest.raises(DifferentAnswerError, match="number 0, and 1 here"):
         checked(answer(0.5002, 0.4998), answer(0.4999, 0.5001))
 
 
 def test_a_foreign_model_s_answer_is_compared_byte_by_byte() -> None:
-    assert checked(b"cat", b"cat").grades is None
+    assert checked(b"cat", b"cat").best is None
     with pytest.raises(DifferentAnswerError):
         checked(b"cat", b"dog")
 
@@ -64,13 +64,20 @@ def test_a_foreign_model_s_answer_is_compared_byte_by_byte() -> None:
 def test_bare_rows_of_numbers_are_an_answer() -> None:
     found = read_answer(b"[[0.1, 0.9], [0.8, 0.2]]")
     assert found is not None
-    assert list(found.grades) == [1, 0]
+    assert list(found.best) == [1, 0]
     single = read_answer(b"[0.1, 0.9]")
     assert single is not None
-    assert list(single.grades) == [1]
+    assert list(single.best) == [1]
     assert read_answer(b"[]") is None
     assert read_answer(b"{}") is None
     assert read_answer(b'{"predictions": [{"probabilities": "x"}]}') is None
+    assert read_answer(b'{"predictions": [1]}') is None
+
+
+def test_a_prediction_s_scores_are_found_whatever_its_task_calls_them() -> None:
+    found = read_answer(b'{"predictions": [{"items": [7, 3], "scores": [0.75, 0.25]}]}')
+    assert found is not None
+    assert found.scores == [[0.75, 0.25]]
 
 
 def test_an_endpoint_that_still_starts_is_asked_again() -> None:

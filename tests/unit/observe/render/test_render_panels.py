@@ -331,5 +331,5 @@ def test_a_panel_whose_variable_is_not_read_is_told() -> None:
 def test_no_prometheus_is_an_error_that_says_what_to_do() -> None:
     from lab.observe.render.prometheus import Prometheus
 
-    with pytest.raises(PrometheusError, match="make up"):
+    with pytest.raises(PrometheusError, match="lab up"):
         draw([board()], Prometheus("http://127.0.0.1:9"), DrawOptions())
