@@ -21,6 +21,7 @@ import pytest
 from lab.engine.docker.engine import DockerEngine
 from lab.services import SERVICES
 from lab.spec import LABEL
+from tests.ports import free_port
 from tests.timing import wait_until
 
 MOBILENET = "retinopathy-mobilenet"
@@ -79,13 +80,7 @@ class Lab:
 
 @pytest.fixture(scope="module")
 def lab(mobilenet: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
-    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in SERVICES]
-    taken = {
-        one.variable: str(sock.getsockname()[1])
-        for one, sock in zip(SERVICES.values(), sockets, strict=True)
-    }
-    for sock in sockets:
-        sock.close()
+    taken = {one.variable: str(free_port()) for one in SERVICES.values()}
     state = str(tmp_path_factory.mktemp("state") / "state")
     project = f"inference-lab-test-{secrets.token_hex(4)}"
     made = Lab({**taken, "LAB_STATE": state, "LAB_PROJECT": project})
