@@ -46,7 +46,7 @@ def build(
 
 @app.command("list")
 def list_models() -> None:
-    """Show every model: how well it grades, and what its archives weigh (sha256: the ONNX one)."""
+    """Show every model: how good it is, and what its archives weigh (sha256: the ONNX one)."""
     out.print(_table())
 
 
@@ -83,24 +83,33 @@ def _table() -> Table:
     table = Table(
         title="Models", title_justify="left", box=None, pad_edge=False, collapse_padding=True
     )
-    for name in ("model", "data", "parameters", "kappa", "right", "ONNX", "TF", "sha256"):
-        left = name in {"model", "data", "sha256"}
-        table.add_column(name, justify="left" if left else "right", no_wrap=True)
+    for name in (
+        "model",
+        "data",
+        "parameters",
+        "quality",
+        *(one.value for one in Runtime),
+        "sha256",
+    ):
+        left = name in {"model", "data", "quality", "sha256"}
+        table.add_column(name, justify="left" if left else "right", no_wrap=name != "quality")
     for model in store.models():
         if not _built(model):
             table.add_row(model, "not built")
             continue
         card = store.card(model)
+        sums = card["sha256"]
+        names = [store.archive_name(one) for one in (Runtime.ONNX, Runtime.TENSORFLOW)]
         table.add_row(
             model,
-            card["training"]["origin"],
-            f"{card['parameters']:,}",
-            f"{card['metrics']['qwk']:.3f}",
-            f"{card['metrics']['accuracy']:.1%}",
-            *(
-                format_bytes(store.find(model, runtime).bytes)
-                for runtime in (Runtime.ONNX, Runtime.TENSORFLOW)
+            card.get("training", {}).get("origin", ""),
+            f"{card.get('parameters', 0):,}",
+            ", ".join(
+                f"{name} {value:.3g}"
+                for name, value in card.get("metrics", {}).items()
+                if isinstance(value, float)
             ),
-            store.find(model, Runtime.ONNX).sha256[:8],
+            *(format_bytes(card["bytes"][name]) if name in sums else "-" for name in names),
+            next(sums[name][:8] for name in names if name in sums),
         )
     return table
