@@ -1,7 +1,9 @@
 """``lab models``: build, list and verify."""
 
+from collections.abc import Mapping
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import typer
 from rich.table import Table
@@ -92,7 +94,7 @@ def _table() -> Table:
         "sha256",
     ):
         left = name in {"model", "data", "quality", "sha256"}
-        table.add_column(name, justify="left" if left else "right", no_wrap=name != "quality")
+        table.add_column(name, justify="left" if left else "right", no_wrap=True)
     for model in store.models():
         if not _built(model):
             table.add_row(model, "not built")
@@ -104,12 +106,14 @@ def _table() -> Table:
             model,
             card.get("training", {}).get("origin", ""),
             f"{card.get('parameters', 0):,}",
-            ", ".join(
-                f"{name} {value:.3g}"
-                for name, value in card.get("metrics", {}).items()
-                if isinstance(value, float)
-            ),
+            _quality(card.get("metrics", {})),
             *(format_bytes(card["bytes"][name]) if name in sums else "-" for name in names),
             next(sums[name][:8] for name in names if name in sums),
         )
     return table
+
+
+def _quality(metrics: Mapping[str, Any]) -> str:
+    """The first figure: by what the model is judged."""
+    figures = ((name, value) for name, value in metrics.items() if isinstance(value, float))
+    return next((f"{name} {value:.3g}" for name, value in figures), "")
