@@ -19,7 +19,10 @@ _HARMLESS = {
     "true",
     "false",
     "no-such-program",
+    "pip",
+    "pip3",
     "promtool",
+    "setpriv",
 }
 """What tests start on purpose, besides this interpreter and programs that they made."""
 _running: list[str] = []
