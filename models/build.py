@@ -17,9 +17,9 @@ from typing import Any, Final
 
 import numpy as np
 
-from models.common.built import Built, Order, say
+from models.common.built import BuildOrder, Built, say
 from models.common.reference import reference
-from models.common.served import Served
+from models.common.served import ServedModel
 
 SCHEMA: Final = 2
 TOOLS: Final = ("tensorflow-cpu", "keras", "tf2onnx", "onnx", "onnxruntime", "numpy")
@@ -41,10 +41,10 @@ def main() -> None:
         help="none: use the weights in the repository; head, all: train that again",
     )
     options = parser.parse_args()
-    build(Order(name=options.model, out=options.out, data=options.data, train=options.train))
+    build(BuildOrder(name=options.model, out=options.out, data=options.data, train=options.train))
 
 
-def build(order: Order) -> None:
+def build(order: BuildOrder) -> None:
     """Leave the card, ``model.json``, the models, their task and samples in ``order.out``."""
     folder = f"models.{order.name.replace('-', '_')}"
     module = importlib.import_module(f"{folder}.model")
@@ -55,11 +55,11 @@ def build(order: Order) -> None:
     finish(order, module.build(order))
 
 
-def finish(order: Order, built: Built) -> None:
+def finish(order: BuildOrder, built: Built) -> None:
     """Check what was built, and describe it."""
     say("checking")
     description = describe(order.name, built)
-    served = Served(order.out, description)
+    served = ServedModel(order.out, description)
     held_out = sorted((order.out / built.samples.held_out).iterdir())
     batches = served.decoded([*held_out])
     answers = served.answers("onnx", batches)
@@ -101,7 +101,7 @@ def describe(name: str, built: Built) -> dict[str, Any]:
     }
 
 
-def apart(served: Served, batches: Any, answers: Any) -> float:
+def apart(served: ServedModel, batches: Any, answers: Any) -> float:
     """By how much the SavedModel's first answers differ from the ONNX model's, at most."""
     some = slice(PARITY_INPUTS)
     theirs = served.stacked(served.answers("tensorflow", batches[some]))

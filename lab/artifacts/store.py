@@ -45,7 +45,7 @@ class Payload:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Tolerance:
+class AnswerTolerance:
     """By how much two platforms' answers to the same input may differ."""
 
     label: str
@@ -108,9 +108,9 @@ def content(folder: Path, runtime: Runtime) -> Sequence[str]:
     return [DESCRIPTION, SERVED[runtime], *([CODE] if (folder / CODE).is_dir() else [])]
 
 
-def tolerance(model: str) -> Tolerance:
+def tolerance(model: str) -> AnswerTolerance:
     """How alike answers must be. Raises ``UsageError`` when the model is not built."""
-    return Tolerance(**_of(model, "tolerance"))
+    return AnswerTolerance(**_of(model, "tolerance"))
 
 
 def payload(model: str) -> Payload:

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from lab.artifacts.store import Tolerance
+from lab.artifacts.store import AnswerTolerance
 from lab.errors import LabError
 from lab.parity.record import Bounds, InputResult, ParityComparison, Side
 
@@ -30,7 +30,7 @@ class ModelAnswer:
     scores: Sequence[float]
 
 
-def parse(body: bytes, tolerance: Tolerance, *, of: str) -> ModelAnswer:
+def parse(body: bytes, tolerance: AnswerTolerance, *, of: str) -> ModelAnswer:
     """An answer from its JSON; ``of`` says what was asked. Raises ``ParityError``."""
     try:
         content: Mapping[str, Any] = json.loads(body)

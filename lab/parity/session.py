@@ -120,7 +120,7 @@ class _Scene:
     model: str
     model_dirs: Mapping[Runtime, Path]
     inputs: Sequence[ParityInput]
-    tolerance: store.Tolerance
+    tolerance: store.AnswerTolerance
     owner: str
 
     def compare(
@@ -201,7 +201,7 @@ class _Scene:
         )
 
 
-def _bounds(tolerance: store.Tolerance) -> Bounds:
+def _bounds(tolerance: store.AnswerTolerance) -> Bounds:
     return Bounds(
         max_abs_difference=tolerance.max_abs_difference, least_agreement=tolerance.least_agreement
     )

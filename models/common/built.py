@@ -12,7 +12,7 @@ def say(text: str) -> None:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Order:
+class BuildOrder:
     """What to build."""
 
     name: str
@@ -26,7 +26,7 @@ class Order:
 
 @dataclass(frozen=True, kw_only=True)
 class Samples:
-    """Request bodies in ``Order.out``, whose names end in what they are."""
+    """Request bodies in ``BuildOrder.out``, whose names end in what they are."""
 
     payload: str
     """One file: what a real client sends."""

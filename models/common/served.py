@@ -15,7 +15,7 @@ from app.settings import Settings
 _TYPES: Final = {".npy": "application/x-npy"}
 
 
-class Served:
+class ServedModel:
     """What lies in ``folder`` and is described by ``description``, ``model.json``'s content."""
 
     def __init__(self, folder: Path, description: Mapping[str, Any]) -> None:

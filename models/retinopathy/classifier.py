@@ -11,7 +11,7 @@ import numpy as np
 import tensorflow as tf
 
 from models.common import export
-from models.common.built import Built, Order, Samples, Tolerance, say
+from models.common.built import BuildOrder, Built, Samples, Tolerance, say
 from models.retinopathy import data, fundus, metrics, network, samples, stored, train
 from models.retinopathy.network import Architecture
 from models.retinopathy.weights import load_imagenet
@@ -51,7 +51,7 @@ class Grader(tf.Module):
         return {"probabilities": self.model(self._preprocess(image), training=False)}
 
 
-def build(architecture: Architecture, order: Order) -> Built:
+def build(architecture: Architecture, order: BuildOrder) -> Built:
     """Leave the models and samples; what was trained is left as ``weights.npz``, too."""
     began = time.monotonic()
     how = "all" if order.data else order.train

@@ -3,7 +3,7 @@
 import keras
 import tensorflow as tf
 
-from models.common.built import Built, Order
+from models.common.built import BuildOrder, Built
 from models.retinopathy import classifier
 from models.retinopathy.network import Architecture
 
@@ -32,6 +32,6 @@ ARCHITECTURE = Architecture(
 )
 
 
-def build(order: Order) -> Built:
+def build(order: BuildOrder) -> Built:
     """Leave what is served in ``order.out``."""
     return classifier.build(ARCHITECTURE, order)

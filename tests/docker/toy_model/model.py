@@ -6,12 +6,12 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper
 
-from models.common.built import Built, Order, Samples, Tolerance
+from models.common.built import BuildOrder, Built, Samples, Tolerance
 
 SHAPE = ["n", 3]
 
 
-def build(order: Order) -> Built:
+def build(order: BuildOrder) -> Built:
     """Leave ``model.onnx`` and samples in ``order.out``."""
     graph = helper.make_graph(
         [helper.make_node("Softmax", ["numbers"], ["shares"], axis=1)],

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from lab.artifacts.store import Tolerance
+from lab.artifacts.store import AnswerTolerance
 from lab.parity.compare import (
     ModelAnswer,
     ParityError,
@@ -23,7 +23,7 @@ SIDES = (
     Side(platform=Platform.AMD64, image="lab/x:amd64", image_id="sha256:a", emulated=False),
     Side(platform=Platform.ARM64, image="lab/x:arm64", image_id="sha256:b", emulated=True),
 )
-TOLERANCE = Tolerance(
+TOLERANCE = AnswerTolerance(
     label="grade", scores="probabilities", max_abs_difference=1e-3, least_agreement=0.99
 )
 BOUNDS = Bounds(max_abs_difference=1e-3, least_agreement=0.99)
