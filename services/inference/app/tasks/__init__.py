@@ -104,7 +104,7 @@ def task_class(card: "Card", model_dir: str) -> "type[Task]":
         names: dict[str, object] = {"__name__": "task", "__file__": path}
         # Not by an import: that would leave bytecode in the model's folder.
         exec(compile(source, path, "exec"), names)  # noqa: S102  # see above
-        found = names["Task"]
+        found = names.get("Task")
     except OSError as error:
         raise StartError(
             f"The task {card.task!r} is not the service's own ({_OWN}), and {path} cannot be read: "

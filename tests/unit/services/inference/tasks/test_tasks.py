@@ -55,7 +55,7 @@ def test_a_task_that_nobody_has_is_named_with_the_place_where_it_would_be(tmp_pa
     [
         ("def", "cannot be loaded: SyntaxError"),
         ("import no_such_module", "cannot be loaded: ModuleNotFoundError"),
-        ("x = 1", "cannot be loaded: KeyError: 'Task'"),
+        ("x = 1", "must define a class Task"),
         ("Task = 1", "must define a class Task"),
     ],
 )
