@@ -37,12 +37,16 @@ def open_client(address: str, *, timeout_s: float) -> Any:
             with socket.socket(socket.AF_UNIX) as probe:
                 probe.settimeout(timeout_s)
                 probe.connect(address.removeprefix(_UNIX))
-        return APIClient(
+        client = APIClient(
             base_url=address,
             version="auto",
             timeout=max(1, round(timeout_s)),
             tls=_tls(address),
         )
+        if address.startswith(_UNIX):
+            # Else every request looks through the whole environment for a proxy that no socket has.
+            client.trust_env = False
+        return client
 
 
 def _tls(address: str) -> TLSConfig | bool:
