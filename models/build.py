@@ -63,8 +63,10 @@ def finish(order: BuildOrder, built: Built) -> None:
     held_out = sorted((order.out / built.samples.held_out).iterdir())
     batches = served.decoded([*held_out])
     answers = served.answers("onnx", batches)
-    if not any(float(one.std(axis=0).max()) > SAME for one in served.stacked(answers)):
+    outputs = served.stacked(answers)
+    if not any(float(one.std(axis=0).max()) > SAME for one in outputs):
         sys.exit("The model answers the same to every held-out input.")
+    metrics = built.judge(outputs)
     parity: Mapping[str, Any] = {}
     if (order.out / "saved_model").is_dir():
         parity = {"max_abs_difference": apart(served, batches, answers), "n": PARITY_INPUTS}
@@ -82,6 +84,7 @@ def finish(order: BuildOrder, built: Built) -> None:
             "samples": asdict(built.samples),
             "tolerance": asdict(built.tolerance),
             **built.card,
+            "metrics": metrics,
             "parity": parity,
             "sha256": {"weights": built.weights_sha256},
             "versions": {"python": platform.python_version()} | dict(filter(all, map(tool, TOOLS))),

@@ -6,7 +6,7 @@ local registry, which holds whatever a run's trials are to pull.
 
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Protocol, TypeAlias
@@ -120,8 +120,7 @@ def cold_hosts(
     ``native`` is the engine's own platform. Raises ``RegistryError``, ``DiskFullError``, ...
     """
     helper = image_ref("coldhost", native)
-    registry = Registry.ensure(engine, image_ref("registry", native), progress)
-    try:
+    with closing(Registry.ensure(engine, image_ref("registry", native), progress)) as registry:
         archives = _fill(registry, engine, list(subjects), progress)
         with Link(engine, registry, bandwidth, image=helper, owner=owner) as link:
 
@@ -134,8 +133,6 @@ def cold_hosts(
                     link.check()
 
             yield cold_site, registry
-    finally:
-        registry.close()
 
 
 def _fill(

@@ -145,7 +145,7 @@ def _build(name: str, recipe: VenvRecipe, folder: Path, mark: str, step: Step) -
         folder.mkdir(parents=True)
         if recipe.requirements:
             _install(recipe, folder, step)
-        if name in VARIANTS and recipe.requirements and not recipe.venv:
+        if recipe.requirements and not recipe.venv:
             _keep_library(folder)
         image = {
             "variant": name,

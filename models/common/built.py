@@ -1,9 +1,11 @@
 """What a model's folder is asked for, and what it gives."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from numpy.typing import NDArray
 
 
 def say(text: str) -> None:
@@ -63,5 +65,8 @@ class Built:
     tolerance: Tolerance
     labels: tuple[str, ...] = ()
     card: Mapping[str, Any]
-    """What else the card says: ``training``, ``metrics``, ``parameters``."""
+    """What else the card says: ``training``, ``parameters``."""
+    judge: Callable[[Sequence[NDArray[Any]]], Mapping[str, Any]] = lambda _: {}
+    """The card's ``metrics``, of each output for all held-out inputs in the order of their names.
+    Ends the build when the model is worth nothing."""
     weights_sha256: str = ""

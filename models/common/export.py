@@ -2,21 +2,18 @@
 
 import hashlib
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import keras
 import numpy as np
 import onnx
-import onnxruntime
 import tensorflow as tf
 import tf2onnx
-from numpy.typing import NDArray
 from tensorflow.core.protobuf import saved_model_pb2
 
 OPSET: Final = 17
-AT_ONCE: Final = 16
 
 
 def save_tensorflow(module: tf.Module, folder: Path) -> None:
@@ -76,17 +73,6 @@ def rename(graph: onnx.GraphProto) -> None:
     del graph.initializer[:]
     graph.initializer.extend(kept)
     del graph.value_info[:]
-
-
-def run_onnx(file: Path, inputs: Mapping[str, NDArray[Any]]) -> Sequence[NDArray[Any]]:
-    """What the ONNX model on disk answers, some inputs at a time."""
-    session = onnxruntime.InferenceSession(str(file), providers=["CPUExecutionProvider"])
-    count = len(next(iter(inputs.values())))
-    parts = [
-        session.run(None, {name: one[at : at + AT_ONCE] for name, one in inputs.items()})
-        for at in range(0, count, AT_ONCE)
-    ]
-    return [np.concatenate(output) for output in zip(*parts, strict=True)]
 
 
 def weights_sha256(model: keras.Model) -> str:

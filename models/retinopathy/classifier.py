@@ -9,6 +9,7 @@ from typing import Any, Final
 import keras
 import numpy as np
 import tensorflow as tf
+from numpy.typing import NDArray
 
 from models.common import export
 from models.common.built import BuildOrder, Built, Samples, Tolerance, say
@@ -19,6 +20,8 @@ from models.retinopathy.weights import load_imagenet
 SEED: Final = 20190907
 WEIGHTS: Final = "weights.npz"
 SMALLEST_KAPPA: Final = 0.6
+LEAST_SPREAD: Final = 0.05
+"""Of a grade's probability over the held-out pictures: below it, the pictures hardly count."""
 LABELS: Final = ("no DR", "mild", "moderate", "severe", "proliferative")
 STATEMENTS: Final = {
     "drawn": "Trained and tested on eyes drawn by this project. Not a medical device.",
@@ -90,29 +93,23 @@ def build(architecture: Architecture, order: BuildOrder) -> Built:
         keep(networks, training, order.out / WEIGHTS)
         training["weights"] = "retrained"
     training |= {"held_out": len(held_out.grades), "seed": SEED}
-    samples.write(order.out / "samples", held_out, seed=SEED)
-    return exported(architecture, networks, held_out, training, order.out)
+    sent = samples.write(order.out / "samples", held_out, seed=SEED)
+    return exported(architecture, networks, held_out.grades[sent], training, order.out)
 
 
 def exported(
     architecture: Architecture,
     networks: Networks,
-    held_out: data.Pictures,
+    grades: NDArray[np.int64],
     training: dict[str, Any],
     out: Path,
 ) -> Built:
-    """Write both models, and see what they are worth on the held-out pictures."""
+    """Write both models; ``grades`` are those of the held-out pictures as they lie there."""
     grader = Grader(architecture, networks)
     say("exporting")
     export.save_tensorflow(grader, out / "saved_model")
     say("converting")
     export.save_onnx(grader, out / "model.onnx", inputs=["image"], outputs=["probabilities"])
-    (answers,) = export.run_onnx(out / "model.onnx", {"image": held_out.images})
-    table = metrics.confusion(held_out.grades, answers.argmax(axis=1), fundus.GRADES)
-    kappa = metrics.quadratic_weighted_kappa(table)
-    say(f"kappa {kappa:.3f}, accuracy {metrics.accuracy(table):.3f}")
-    if kappa < SMALLEST_KAPPA:
-        sys.exit(f"quadratic weighted kappa is {kappa:.3f}, below {SMALLEST_KAPPA}")
     return Built(
         task="image-classification",
         inputs=(
@@ -138,14 +135,26 @@ def exported(
         card={
             "parameters": architecture.parameters,
             "training": training,
-            "metrics": {
-                "qwk": round(kappa, 4),
-                "accuracy": round(metrics.accuracy(table), 4),
-                "confusion": table.tolist(),
-            },
         },
+        judge=lambda outputs: judged(grades, outputs[0]),
         weights_sha256=export.weights_sha256(grader.model),
     )
+
+
+def judged(grades: NDArray[np.int64], answers: NDArray[np.float32]) -> dict[str, Any]:
+    """How well the held-out pictures were graded; a model that is worth nothing ends the build."""
+    if float(answers.std(axis=0).max()) < LEAST_SPREAD:
+        sys.exit("the model's answers hardly depend on the image")
+    table = metrics.confusion(grades, answers.argmax(axis=1), fundus.GRADES)
+    kappa = metrics.quadratic_weighted_kappa(table)
+    say(f"kappa {kappa:.3f}, accuracy {metrics.accuracy(table):.3f}")
+    if kappa < SMALLEST_KAPPA:
+        sys.exit(f"quadratic weighted kappa is {kappa:.3f}, below {SMALLEST_KAPPA}")
+    return {
+        "qwk": round(kappa, 4),
+        "accuracy": round(metrics.accuracy(table), 4),
+        "confusion": table.tolist(),
+    }
 
 
 def stored_weights(

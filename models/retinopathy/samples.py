@@ -14,10 +14,11 @@ PHOTO_SIDE: Final = 1024
 SHIFTED: Final = 12
 
 
-def write(folder: Path, held_out: Pictures, *, seed: int) -> None:
+def write(folder: Path, held_out: Pictures, *, seed: int) -> list[int]:
     """A picture of each grade, one the size that a camera takes, all held-out ones, shifted ones.
 
-    Sent to the model, the held-out ones look like its reference: traffic without drift.
+    Sent to the model, the held-out ones look like its reference: traffic without drift. Returned
+    is in which order they lie there, by their places in ``held_out``.
     """
     for name in ("held-out", "shifted"):
         (folder / name).mkdir(parents=True, exist_ok=True)
@@ -35,6 +36,7 @@ def write(folder: Path, held_out: Pictures, *, seed: int) -> None:
         Image.fromarray(held_out.images[index]).save(folder / f"grade-{grade}.png")
     photo = fundus.draw(2, seed - 1, PHOTO_SIDE)
     Image.fromarray(photo.image).save(folder / "photo-size.jpg", quality=90)
+    return order
 
 
 def by_turns(grades: NDArray[np.int64]) -> list[int]:

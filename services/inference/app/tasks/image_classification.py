@@ -120,6 +120,7 @@ class ImageClassification:
         columns = len(labels)
         numbers = memoryview(outputs[0]).cast("f").tolist()
         rows = [numbers[at : at + columns] for at in range(0, len(numbers), columns)]
+        grades = [row.index(max(row)) for row in rows]
         if kind == _NPY:
             body = npy.write(outputs[0], len(rows), columns)
         elif kind == _CSV:
@@ -131,29 +132,31 @@ class ImageClassification:
             value = {
                 "predictions": [
                     {
-                        "grade": (grade := row.index(max(row))),
+                        "grade": grade,
                         "label": labels[grade],
                         "probabilities": [float(f"{number:.9g}") for number in row],
                     }
-                    for row in rows
+                    for grade, row in zip(grades, rows, strict=True)
                 ],
                 "prediction_seconds": round(prediction_s, 6),
                 "model": self._card.name,
             }
             body = json.dumps(value, separators=(",", ":")).encode()
-        return body, [self._noted(batch, place, row) for place, row in enumerate(rows)]
+        return body, [
+            self._noted(batch, place, grade, row[grade])
+            for place, (grade, row) in enumerate(zip(grades, rows, strict=True))
+        ]
 
-    def _noted(self, batch: Batch, place: int, row: "Sequence[float]") -> dict[str, float]:
+    def _noted(self, batch: Batch, place: int, grade: int, confidence: float) -> dict[str, float]:
         ((_, pixels),) = batch.tensors
         if batch.count > 1:
             size = len(pixels) // batch.count
             pixels = pixels[place * size : (place + 1) * size]
         brightness, contrast = light(pixels, self._width, self._height)
-        top = max(row)
         return {
             **batch.noted[place],
-            "grade": row.index(top),
-            "confidence": top,
+            "grade": grade,
+            "confidence": confidence,
             "brightness": brightness,
             "contrast": contrast,
         }
