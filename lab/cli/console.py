@@ -4,6 +4,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 from rich.console import Console
 from rich.markup import escape
@@ -71,6 +72,11 @@ class ConsoleProgress:
     def note(self, text: str) -> None:
         """Print a line that stays."""
         err.print(f"[cyan]•[/cyan] {escape(text)}", highlight=False)
+
+
+def program() -> str:
+    """What starts this command again, for a line to copy: in a checkout it is on nobody's PATH."""
+    return sys.argv[0] if Path(sys.argv[0]).name == "lab" else "lab"
 
 
 def print_line(text: str) -> None:

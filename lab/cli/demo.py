@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import typer
 from rich.table import Table
 
-from lab.cli.console import ConsoleProgress, out, print_line
+from lab.cli.console import ConsoleProgress, out, print_line, program
 from lab.cli.opened import emulator
 from lab.errors import EndpointError
 from lab.observe.grafana import annotate
@@ -71,7 +71,7 @@ def _where(chapters: Sequence[Chapter]) -> str:
     minutes = int((time.time() - chapters[0].began) / 60) + 2
     return (
         "Grafana does not run here. Draw the same boards as one page:\n"
-        f"  lab observe render --range {minutes}m\n{alerts}"
+        f"  {program()} observe render --range {minutes}m\n{alerts}"
     )
 
 

@@ -8,7 +8,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from lab.artifacts import store
-from lab.cli.console import ConsoleProgress, fail, out, print_line
+from lab.cli.console import ConsoleProgress, fail, out, print_line, program
 from lab.endpoint.records import Status
 from lab.engine.select import open_engine
 from lab.images.variants import DEFAULT
@@ -111,7 +111,7 @@ curl (no signature needed):
 curl -H 'Content-Type: {stack.content_type}' --data-binary @{stack.payload} \\
     {_url(stack, name)}
 
-Without any of them: lab endpoint invoke {name} --payload {stack.payload}"""
+Without any of them: {program()} endpoint invoke {name} --payload {stack.payload}"""
 
 
 def _url(stack: Stack, name: str) -> str:

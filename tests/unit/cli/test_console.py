@@ -49,3 +49,18 @@ def test_a_log_is_told_now_and_then_how_far_it_is_and_for_how_long(
     with console.ConsoleProgress().step("Teach") as step:
         step.detail("step 3/7")
     assert re.fullmatch(r"  … Teach: step 3/7 \(after [0-9.]+ ms\)\n", written.getvalue())
+
+
+@pytest.mark.parametrize(
+    ("started", "said"),
+    [
+        (".venv/bin/lab", ".venv/bin/lab"),
+        ("/x/lab/__main__.py", "lab"),
+        ("/usr/bin/lab", "/usr/bin/lab"),
+    ],
+)
+def test_a_line_to_copy_starts_the_command_as_it_was_started(
+    monkeypatch: pytest.MonkeyPatch, started: str, said: str
+) -> None:
+    monkeypatch.setattr("sys.argv", [started, "up"])
+    assert console.program() == said
