@@ -86,7 +86,7 @@ class Containers:
             Started(
                 service=SERVICES["endpoint"],
                 url=SERVICES["endpoint"].url(env),
-                origin="this checkout",
+                origin="the lab itself",
             )
         ]
         if self._settings.foreign_s3:

@@ -77,7 +77,7 @@ class Processes:
         }
         mark = fingerprint(target("endpoint"), base="")
         self._start(service, _argv("endpoint"), {**_env("endpoint"), **own}, mark=mark)
-        self._row("endpoint", url=service.url(settings.env), origin="a process: this checkout")
+        self._row("endpoint", url=service.url(settings.env), origin="a process: the lab itself")
         for name, program in _WATCHERS.items():
             self._watch(name, program)
         for name, why in _ABSENT.items():
