@@ -19,6 +19,7 @@ FAINT: Final = "@faint"
 
 _DAY = 86400.0
 _MINUTES = 300.0
+_PREFIXES = ("n", "µ", "m", "", "k", "M", "G")
 
 
 def safe(text: str) -> str:
@@ -54,15 +55,23 @@ def value_axis(look: Look | None, most: float) -> dict[str, Any]:
         return {"fixedrange": True}
     log = (look.custom.get("scaleDistribution") or {}).get("type") == "log"
     included = look.custom.get("axisSoftMax")
+    form = tick_format(look.unit, most)
     return {
-        **tick_format(look.unit, most),
-        "type": "log" if log else "linear",
+        **form,
+        **(_log_scale(str(form["ticksuffix"])) if log else {"type": "linear"}),
         "rangemode": "tozero" if look.custom.get("axisSoftMin") == 0 else "normal",
         "autorangeoptions": {} if included is None else {"include": included},
         "nticks": 7,
         "exponentformat": "SI",
         "fixedrange": True,
     }
+
+
+def _log_scale(unit: str) -> Mapping[str, Any]:
+    """Plotly leaves the unit out between the powers of ten: its labels are replaced."""
+    numbers = [digit * size for size in (1, 10, 100) for digit in range(1, 10)]
+    bare = [f"{number}{prefix}" for number in numbers for prefix in _PREFIXES]
+    return {"type": "log", "tickformat": "~s", "labelalias": {one: one + unit for one in bare}}
 
 
 def layout(**parts: Any) -> dict[str, Any]:

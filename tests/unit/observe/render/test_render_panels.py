@@ -115,6 +115,13 @@ def test_a_log_axis_is_plotlys() -> None:
     assert view.figure["layout"]["yaxis"]["type"] == "log"
 
 
+def test_a_log_axis_has_its_unit_between_the_powers_of_ten_too() -> None:
+    custom = {"scaleDistribution": {"type": "log", "log": 10}}
+    view = plot(TWO, panel("timeseries", "x", defaults={"unit": "s", "custom": custom}))
+    said = view.figure["layout"]["yaxis"]["labelalias"]
+    assert [said[bare] for bare in ("500µ", "20m", "5")] == ["500µs", "20ms", "5s"]
+
+
 def tile(record: Record, **more: Any) -> Any:
     view = only(record, panel("stat", "x", query=instant(), **more)).view
     assert isinstance(view, Tiles)
