@@ -3,9 +3,9 @@
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
-from lab.contract.model import Judged, Rule, RuleFinding, Tried, Verdict, Verdicts, rules
+from lab.contract.model import Judged, Rule, RuleFinding, Told, Tried, Verdict, Verdicts, rules
 from lab.contract.rules import (
     conditions,
     entrypoint,
@@ -108,15 +108,24 @@ def attempt(entry: RuleEntry, session: Session) -> RuleFinding | None:
         tried = _skip(f"the check itself failed: {type(error).__name__}: {error}")
     if tried is None:
         return None
-    verdict, seen, *data = tried
+    told = _told(tried)
     return RuleFinding(
         rule=entry.rule,
-        verdict=verdict,
-        seen=seen,
-        data=data[0] if data else None,
+        verdict=told.verdict,
+        seen=told.seen,
+        data=told.data,
+        cure=told.change,
+        log=told.log,
         section=entry.section,
         seconds=time.monotonic() - begin,
     )
+
+
+def _told(tried: Told | Judged | tuple[Verdict, str, Any]) -> Told:
+    if isinstance(tried, Told):
+        return tried
+    verdict, seen, *data = tried
+    return Told(verdict=verdict, seen=seen, data=data[0] if data else None)
 
 
 def _skip(why: str) -> Judged:

@@ -54,7 +54,22 @@ def rules() -> Mapping[str, Sequence[Rule]]:
 Judged: TypeAlias = tuple[Verdict, str]
 """How it went, and what was seen."""
 
-Tried: TypeAlias = Judged | tuple[Verdict, str, Any] | None
+
+@dataclass(frozen=True, kw_only=True)
+class Told:
+    """What was seen, with what this image needs: a cure that fits, the log that shows the cause."""
+
+    verdict: Verdict
+    seen: str
+    data: Any = None
+    """The same for machines: figures, lists."""
+    change: str = ""
+    """What to change, imperative; empty where the rule's own words fit."""
+    log: str = ""
+    """The container's last lines, as ``lab.start.cause`` picks them."""
+
+
+Tried: TypeAlias = Judged | tuple[Verdict, str, Any] | Told | None
 """The same, with figures and lists for programs where there are any; None where a rule does not
 apply."""
 
@@ -68,10 +83,19 @@ class RuleFinding:
     seen: str
     data: Any = None
     """The same for machines: figures, lists."""
+    cure: str = ""
+    """What to change in this image, where that is known better than the rule's words say."""
+    log: str = ""
+    """The container's last lines where they show the cause."""
     section: str = ""
     """Under which heading it is shown; set by whoever runs the rules."""
     seconds: float = 0.0
     """How long it took to try."""
+
+    @property
+    def change(self) -> str:
+        """What to change, imperative."""
+        return self.cure or self.rule.change
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -84,14 +84,13 @@ def _outcome(case: ET.Element, one: RuleFinding) -> None:
 
 def _advice(one: RuleFinding) -> str:
     rule = one.rule
-    return "\n".join(
-        (
-            f"rule: {rule.title}",
-            f"why: {rule.why}",
-            f"change: {rule.change}",
-            f"source: {rule.source}",
-        )
-    )
+    lines = [
+        f"rule: {rule.title}",
+        f"why: {rule.why}",
+        f"change: {one.change}",
+        f"source: {rule.source}",
+    ]
+    return _NOT_XML.sub("�", "\n".join([*lines, f"log:\n{one.log}"] if one.log else lines))
 
 
 def _finding(one: RuleFinding) -> Mapping[str, Any]:
@@ -103,8 +102,9 @@ def _finding(one: RuleFinding) -> Mapping[str, Any]:
         "verdict": one.verdict,
         "seen": one.seen,
         "why": rule.why,
-        "change": rule.change,
+        "change": one.change,
         "source": rule.source,
+        "log": one.log,
         "seconds": round(one.seconds, 3),
         "data": one.data,
     }

@@ -98,7 +98,9 @@ def _details(one: RuleFinding) -> Iterator[RenderableType]:
     table.add_column("", overflow="fold")
     table.add_row("seen", Text(one.seen))
     table.add_row("why", Text(one.rule.why))
-    table.add_row("change", Text(one.rule.change, "bold"))
+    table.add_row("change", Text(one.change, "bold"))
+    if one.log:
+        table.add_row("log", Text(one.log))
     table.add_row("source", Text(one.rule.source, "dim"))
     yield Padding(table, (0, 0, 0, 2))
 

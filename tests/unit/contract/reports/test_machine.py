@@ -86,6 +86,7 @@ def test_json_holds_everything() -> None:
         "source": "a page",
         "seconds": 0.5,
         "data": None,
+        "log": "",
     }
 
 
