@@ -11,6 +11,9 @@ PLAN ?= default
 PLATFORMS ?=
 # Further flags for the command behind a target, e.g. ARGS="--bandwidth 200Mbit".
 ARGS ?=
+# An image of yours, and a file that it can be asked to predict on.
+IMAGE ?=
+PAYLOAD ?=
 # Only some tests: flags for pytest, e.g. TESTS="tests/unit -k stats". Empty: all of the first ring.
 TESTS ?=
 
@@ -25,6 +28,11 @@ setup: ## Make the virtual environment that the tool runs in
 .PHONY: setup-test
 setup-test:
 	@scripts/setup test
+
+.PHONY: try
+try: setup ## Try an image of yours: make try IMAGE=my-model:3 PAYLOAD=request.json
+	@test -n "$(IMAGE)" || { echo 'make try needs IMAGE=..., and PAYLOAD=FILE if there is one' >&2; exit 2; }
+	@$(LAB) try $(IMAGE) $(if $(PAYLOAD),--payload $(PAYLOAD)) $(ARGS)
 
 .PHONY: up
 up: setup ## Start the SageMaker look-alike on 127.0.0.1, with two endpoints

@@ -14,6 +14,7 @@ from lab.cli.console import fail
 from lab.errors import LabError
 
 _VERBS: Final = {
+    "try": "Try an image: does it start and answer, how long, how big, what to mend first.",
     "up": "Start the SageMaker look-alike, with two endpoints for each model.",
     "down": "Stop it; with --all, forget it.",
     "demo": "Traffic for the dashboards: steady, burst, idle, cold, shifted.",
@@ -31,6 +32,9 @@ _VERBS: Final = {
     "clean": "Remove what the lab made on this machine.",
 }
 
+_MODULES: Final = {"try": "first_look"}
+"""Where a verb's name cannot be a module's."""
+
 
 class _LazyGroup(TyperGroup):
     """Lists every verb, imports one."""
@@ -45,7 +49,8 @@ class _LazyGroup(TyperGroup):
         del ctx
         if cmd_name not in _VERBS:
             return None
-        module = importlib.import_module(f"lab.cli.{cmd_name.replace('-', '_')}")
+        name = _MODULES.get(cmd_name, cmd_name.replace("-", "_"))
+        module = importlib.import_module(f"lab.cli.{name}")
         command = typer.main.get_command(module.app)
         command.name = cmd_name
         command.help = command.help or _VERBS[cmd_name]

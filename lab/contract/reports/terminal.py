@@ -42,7 +42,7 @@ def render(verdicts: Verdicts) -> RenderableType:
     for verdict in _DETAILED:
         for one in verdicts.findings:
             if one.verdict is verdict and not _lack(one):
-                parts += ["", *_details(one)]
+                parts += ["", *details(one)]
     parts += ["", _summary(verdicts)]
     return Lines(*parts)
 
@@ -90,7 +90,8 @@ def _grid() -> Table:
     return table
 
 
-def _details(one: RuleFinding) -> Iterator[RenderableType]:
+def details(one: RuleFinding) -> Iterator[RenderableType]:
+    """A finding in full: seen, why, what to change, who says so, the log."""
     symbol, style = SYMBOLS[one.verdict]
     yield Text(f"{symbol} ", style).append(one.rule.title, "bold").append(f"  {one.rule.id}", "dim")
     table = Table(box=None, pad_edge=False, show_header=False)

@@ -245,6 +245,10 @@ class Session:
                 raise
         return self._base
 
+    def base_if_ready(self) -> Running | None:
+        """The container that rules share, if one is ready: none is started for it."""
+        return self._base
+
     @contextmanager
     def running(self, *, within_s: float | None = None, **changes: Any) -> Iterator[Running]:
         """A container of its own, ready, that differs from the base in ``changes``: fields of
