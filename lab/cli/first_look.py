@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from lab.cli.arguments import parse_platform
-from lab.cli.console import ConsoleProgress, out, program
+from lab.cli.console import ConsoleProgress, out, print_line, program
 from lab.cli.contract import BROKEN
 from lab.cli.flags import flags
 from lab.cli.opened import containers_of
@@ -70,7 +70,10 @@ def try_image(options: TryOptions) -> None:
         ):
             seen = look(session, progress)
     payload = None if options.payload is None else str(options.payload)
-    out.print(render(seen, payload=payload, more=_more(options)))
+    out.print(render(seen, payload=payload))
+    out.print("\n[bold cyan]What says more[/bold cyan]")
+    for command, says in _more(options):
+        print_line(f"  {command}\n      {says}")
     if seen.verdicts.failed:
         raise typer.Exit(BROKEN)
 

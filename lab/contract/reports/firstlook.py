@@ -1,6 +1,6 @@
 """The first look at an image on one screen."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import PurePosixPath
 
 from rich.console import Group as Lines
@@ -18,12 +18,12 @@ from lab.units import format_bytes, format_seconds
 _COMMAND = 60
 
 
-def render(look: FirstLook, *, payload: str | None, more: Sequence[tuple[str, str]]) -> Lines:
-    """All of it; ``payload`` is the file's name, ``more`` are commands and what each says."""
+def render(look: FirstLook, *, payload: str | None) -> Lines:
+    """All of it; ``payload`` is the file's name."""
     title = Text(look.verdicts.image, "bold").append(f"  {look.verdicts.platform}", "dim")
     if look.verdicts.emulated:
         title.append("  emulated: how long anything takes is not judged", "yellow")
-    return Lines(title, "", _facts(look, payload), "", *_mend(look), "", *_more(more))
+    return Lines(title, "", _facts(look, payload), "", *_mend(look))
 
 
 def _facts(look: FirstLook, payload: str | None) -> Table:
@@ -87,9 +87,3 @@ def _mend(look: FirstLook) -> Iterator[RenderableType]:
     yield from details(first)
     if others:
         yield Text(f"Not well either: {', '.join(one.rule.id for one in others)}", "dim")
-
-
-def _more(more: Sequence[tuple[str, str]]) -> Iterator[RenderableType]:
-    yield Text("What says more", "bold cyan")
-    for command, says in more:
-        yield Text(f"  {command}", "bold").append(f"\n      {says}", "dim")
