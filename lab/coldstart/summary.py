@@ -121,6 +121,11 @@ class RatioFigures(Frozen):
     method: Method
     verdict: RatioVerdict
 
+    @property
+    def shown(self) -> bool:
+        """Whether there is a ratio to speak of: no sentence has one where no difference shows."""
+        return self.verdict in (RatioVerdict.DIFFERENT, RatioVerdict.LIKELY)
+
 
 def ratio_fields(found: Ratio) -> dict[str, Any]:
     """The same, of samples."""

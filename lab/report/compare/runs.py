@@ -1,5 +1,6 @@
 """Two runs, cell by cell: what changed, and what else differs between them."""
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
@@ -57,16 +58,17 @@ class RunComparison(Frozen):
 
     @property
     def text(self) -> str:
-        shown = [
-            one
-            for one in self.changes
-            if one.verdict in (RatioVerdict.DIFFERENT, RatioVerdict.LIKELY)
-        ]
+        shown = [one for one in self.changes if one.shown]
         slower = sum(one.ratio > 1 for one in shown)
+        count = Counter(one.verdict for one in self.changes)
         told = (
             f"Of {len(self.changes)} cells in both runs, {len(shown) - slower} got quicker, "
-            f"{slower} got slower, and {len(self.changes) - len(shown)} show no difference."
+            f"{slower} got slower, and {count[RatioVerdict.SAME]} show no difference."
         )
+        if count[RatioVerdict.LIKELY]:
+            told += f" Of the changes {count[RatioVerdict.LIKELY]} are likely only: few samples."
+        if count[RatioVerdict.UNKNOWN]:
+            told += f" {count[RatioVerdict.UNKNOWN]} have too few samples to tell."
         if self.different_machines:
             told += " The runs are of different machines: that is in every ratio."
         return told
