@@ -7,7 +7,7 @@ report is one of these numbers.
 from collections.abc import Mapping, Sequence
 from enum import StrEnum, unique
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Self
 
 from lab.coldstart.record import Cell
 from lab.errors import UsageError
@@ -70,6 +70,9 @@ class Row(Cell):
     image_unpacked_bytes: int | None
     emulated: bool
     """Under QEMU: such seconds stand in the table of emulated rows and nowhere else."""
+    reference: bool = False
+    """Measured to compare with: the floor, and the lab's variants beside a user's image. No finding
+    is about it."""
 
     @property
     def cell(self) -> Cell:
@@ -90,6 +93,8 @@ class Against(StrEnum):
     """``baseline`` over a variant: what packaging is worth."""
     FLOOR = "floor"
     """A variant over the floor: what is left to gain."""
+    REFERENCE = "reference"
+    """A user's image over a variant of the lab's that was measured beside it."""
     SMALLEST = "smallest"
     """A variant (the baseline aside, see above) over the one with the smallest image."""
     BYTES = "bytes"
@@ -158,6 +163,24 @@ class Comparison(RatioFigures):
     platform: Platform
     tier: str | None = None
     start_kind: StartKind | None = None
+
+    def turned(self) -> Self:
+        """The same with the denominator above the line."""
+
+        def over(pair: Pair | None) -> Pair | None:
+            return None if pair is None else (1 / pair[1], 1 / pair[0])
+
+        return self.model_copy(
+            update={
+                "ratio": 1 / self.ratio,
+                "ci95": over(self.ci95),
+                "interval": over(self.interval),
+                "numerator": self.denominator,
+                "denominator": self.numerator,
+                "model": self.denominator_model,
+                "denominator_model": self.model,
+            }
+        )
 
 
 @unique

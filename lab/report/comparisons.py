@@ -1,7 +1,7 @@
 """The ratios that a run can answer for, each with its interval."""
 
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import pairwise
+from itertools import pairwise, product
 
 from lab.coldstart.summary import Against, Comparison, Quantity, Row, ratio_fields
 from lab.images.variants import BASELINE
@@ -35,23 +35,30 @@ def smallest_image(measured: Iterable[MeasuredRow]) -> str | None:
 
 def _totals(group: Group, seed: int) -> Iterator[Comparison]:
     for kind in group.kinds:
-        members = group.of(kind)
-        own = [one for one in members if one.row.variant != FLOOR]
-        floor = next((one for one in members if one.row.variant == FLOOR), None)
-        base = next((one for one in own if one.row.variant == BASELINE), None)
-        least = next((one for one in own if one.row.variant == smallest_image(own)), None)
-        if base:
-            for one in own:
-                if one is not base:
-                    yield _total(Against.BASELINE, base, one, seed)
-        if floor:
-            for one in own:
-                yield _total(Against.FLOOR, one, floor, seed)
-        if least:
-            for one in own:
-                # Never twice: what the baseline is over the smallest has been said above.
-                if one is not least and one is not base:
-                    yield _total(Against.SMALLEST, one, least, seed)
+        for against, over, under in _pairs(group.of(kind)):
+            yield _total(against, over, under, seed)
+
+
+def _pairs(members: Sequence[MeasuredRow]) -> Iterator[tuple[Against, MeasuredRow, MeasuredRow]]:
+    variants = [one for one in members if one.row.variant != FLOOR]
+    own = [one for one in variants if not one.row.reference]
+    beside = [one for one in variants if one.row.reference]
+    for pair in product(own, beside):
+        yield Against.REFERENCE, *pair
+    # What packaging is worth is said of the lab's own variants.
+    steps = beside or own
+    base = next((one for one in steps if one.row.variant == BASELINE), None)
+    if base:
+        yield from ((Against.BASELINE, base, one) for one in steps if one is not base)
+    for floor in members:
+        if floor.row.variant == FLOOR:
+            yield from ((Against.FLOOR, one, floor) for one in variants)
+    least = None if beside else smallest_image(own)
+    for small in own:
+        if small.row.variant == least:
+            # Never twice: what the baseline is over the smallest has been said above.
+            others = (one for one in own if one is not small and one is not base)
+            yield from ((Against.SMALLEST, one, small) for one in others)
 
 
 def _total(against: Against, over: MeasuredRow, under: MeasuredRow, seed: int) -> Comparison:
@@ -77,13 +84,15 @@ def _bytes(measured: Sequence[MeasuredRow]) -> Iterator[Comparison]:
     for platform in platforms:
         here = [one for one in measured if one.row.platform is platform]
         rows = {one.row.variant: one.row for one in here if one.row.variant != FLOOR}
-        least = smallest_image(here)
-        for quantity in (Quantity.COMPRESSED, Quantity.UNPACKED):
-            under = getattr(rows[least], quantity) if least else None
-            for variant, row in rows.items():
-                size = getattr(row, quantity)
-                if least and under and size and variant != least:
-                    yield _exact(quantity, (variant, least), size / under, platform)
+        beside = [row for row in rows.values() if row.reference]
+        below = beside or [row for row in rows.values() if row.variant == smallest_image(here)]
+        for quantity, over, under in product(
+            (Quantity.COMPRESSED, Quantity.UNPACKED), rows.values(), below
+        ):
+            sizes = getattr(over, quantity), getattr(under, quantity)
+            if all(sizes) and over not in below:
+                pair = over.variant, under.variant
+                yield _exact(quantity, pair, sizes[0] / sizes[1], platform)
 
 
 def _platforms(measured: Sequence[MeasuredRow]) -> Iterator[Comparison]:

@@ -105,6 +105,11 @@ class Document:
         return Lines(*parts, *(Text(f"• {note}", "dim") for note in self.notes))
 
 
+def code(text: str) -> str:
+    """Words of a program for a cell in Markdown, whatever signs are in them."""
+    return f"`` {text} ``" if "`" in text else f"`{text}`"
+
+
 def section(title: str, body: str, *, level: int = 2) -> Sequence[str]:
     """A heading and what stands under it, or nothing at all without the latter."""
     return [f"{'#' * level} {title}", body] if body else []

@@ -1,6 +1,6 @@
 """The one-sentence answer."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from typing import Final
 
 from lab.coldstart.summary import Against, Comparison, Headline, Quantity, Row
@@ -16,7 +16,7 @@ from lab.report.words import (
     tier,
     times,
 )
-from lab.spec import FLOOR, StartKind
+from lab.spec import StartKind
 from lab.stats.ratios import RatioVerdict
 
 When = Mapping[StartKind, str]
@@ -40,31 +40,30 @@ def headline(
 ) -> Headline:
     """What the run found, of its first model and tier that has samples to say it with."""
     when = _WHEN if container else _BARE
-    found = groups([one for one in measured if one.row.n and not one.row.emulated])
-    if not found:
-        return _nothing([one.row for one in measured])
-    # The floor alone is spoken of where nothing else was measured.
-    group = next((one for one in found if any(map(_own, one.members))), found[0])
+    # The floor alone is spoken of where nothing else was planned.
+    own = [one for one in measured if not one.row.reference] or measured
+    usable = [one for one in measured if one.row.n and not one.row.emulated]
+    group = next((one for one in groups(usable) if any(m in own for m in one.members)), None)
+    if group is None:
+        return _nothing([one.row for one in (own if usable else measured)], named=bool(usable))
     rows = [one.row for one in group.members]
-    own = [one.row for one in group.members if _own(one)] or rows
-    variants = list(dict.fromkeys(row.variant for row in own))
-    pair = _pair(own, variants)
+    here = [one.row for one in group.members if one in own]
+    variants = list(dict.fromkeys(row.variant for row in here))
+    pair = _pair(here, variants)
     if pair is None:
-        return _single([row for row in own if row.variant == variants[0]], rows, when)
-    return _versus(pair, own, comparisons, when)
+        first = [row for row in here if row.variant == variants[0]]
+        return _single(first, rows, comparisons, when)
+    return _versus(pair, here, comparisons, when)
 
 
-def _own(one: MeasuredRow) -> bool:
-    return one.row.variant != FLOOR
-
-
-def _nothing(rows: Sequence[Row]) -> Headline:
+def _nothing(rows: Sequence[Row], *, named: bool) -> Headline:
     failures = sum(row.failures for row in rows)
     skipped = sum(row.skipped for row in rows)
+    of = f" of {', '.join(dict.fromkeys(row.variant for row in rows))}" if named else ""
     if any(row.n and row.emulated for row in rows):
         text = "Only emulated timings were taken: they say that it starts, not how fast."
     elif failures:
-        text = f"No start succeeded: {plural(failures, 'trial')} failed."
+        text = f"No start{of} succeeded: {plural(failures, 'trial')} failed."
     elif skipped:
         text = f"Nothing was measured: {plural(skipped, 'trial')} skipped."
     else:
@@ -76,12 +75,17 @@ def _nothing(rows: Sequence[Row]) -> Headline:
     return Headline(text=text, detail=detail.strip())
 
 
-def _single(here: Sequence[Row], timed: Sequence[Row], when: When) -> Headline:
-    row = min(here, key=lambda row: TELLING.index(row.start_kind))
+def _single(
+    here: Sequence[Row], timed: Sequence[Row], comparisons: Sequence[Comparison], when: When
+) -> Headline:
+    by_kind = {row.start_kind: row for row in here}
+    row, *others = [by_kind[kind] for kind in _told(by_kind)]
     text = (
         f"{row.variant} answers its first prediction {seconds(row.total_s.p50)} "
-        f"after a start {when[row.start_kind]}."
+        f"after a start {when[row.start_kind]}"
     )
+    for other in others:
+        text += f", {seconds(other.total_s.p50)} {when[other.start_kind]}"
     details = []
     if row.phases_s:
         phase, longest = max(row.phases_s.items(), key=lambda item: item[1])
@@ -90,7 +94,31 @@ def _single(here: Sequence[Row], timed: Sequence[Row], when: When) -> Headline:
     floor = floor_of(row, timed)
     if floor is not None and floor is not row:
         details.append(f"The engine alone takes {seconds(floor.total_s.p50)}.")
-    return Headline(text=text, detail=" ".join(details))
+    details += [
+        _beside(one, f"{other.variant} ({seconds(other.total_s.p50)})")
+        for other in timed
+        for one in _between(other.variant, row.variant, comparisons)
+        if one.against is Against.REFERENCE
+        and (other.start_kind, other.group[1:]) == (row.start_kind, row.group[1:])
+        and (one.start_kind, one.platform, one.tier) == (row.start_kind, *row.group[1:])
+        and (one.model, one.denominator_model) == (other.model, row.model)
+    ]
+    return Headline(text=f"{text}.", detail=" ".join(details))
+
+
+def _beside(one: Comparison, reference: str) -> str:
+    """Of a reference over the image that the run is about."""
+    if one.shown:
+        return f"It is ready {_times(one)} than {reference}: {ratio_interval(one)}."
+    if one.verdict is RatioVerdict.SAME:
+        return f"No difference shown from {reference}."
+    return f"Too few samples to tell it from {reference}."
+
+
+def _told(kinds: Container[StartKind]) -> Sequence[StartKind]:
+    """The kinds of start to speak of: fresh ones and pulls, of others the most telling."""
+    there = [kind for kind in TELLING if kind in kinds]
+    return [kind for kind in there if kind in (StartKind.FRESH, StartKind.PULL)] or there[:1]
 
 
 def _pair(here: Sequence[Row], variants: Sequence[str]) -> tuple[str, str] | None:
@@ -115,48 +143,44 @@ def _versus(
     slow, quick = pair
     models = {row.model for row in here}
     found = {
-        one.start_kind: (one, turned)
-        for one, turned in _between(slow, quick, comparisons)
-        if one.model in models and (one.platform, one.tier) == here[0].group[1:]
+        one.start_kind: one
+        for one in _between(slow, quick, comparisons)
+        if one.start_kind and one.model in models
+        if (one.platform, one.tier) == here[0].group[1:]
     }
-    sentences: list[tuple[StartKind, Comparison, bool]] = []
-    for kind in TELLING:
-        if kind in found and (kind in (StartKind.FRESH, StartKind.PULL) or not sentences):
-            sentences.append((kind, *found[kind]))
-    if not sentences:
-        return _single([row for row in here if row.variant == quick], here, when)
-    kind, one, turned = sentences[0]
-    if one.verdict is RatioVerdict.SAME:
-        text = f"No difference shown between {slow} and {quick} {when[kind]}"
+    if not found:
+        return _single([row for row in here if row.variant == quick], here, comparisons, when)
+    told = [found[kind] for kind in _told(found)]
+    first, *others = [(one, when[one.start_kind]) for one in told if one.start_kind]
+    one, start = first
+    if one.shown:
+        text = f"{quick} is ready {_times(one)} than {slow} {start}{_sure(one)}"
+    elif one.verdict is RatioVerdict.SAME:
+        text = f"No difference shown between {slow} and {quick} {start}"
     else:
-        times_ = _times(one, turned=turned)
-        text = f"{quick} is ready {times_} than {slow} {when[kind]}{_sure(one)}"
-    for kind, one, turned in sentences[1:]:
-        if one.verdict is RatioVerdict.SAME:
-            text += f"; no difference shown {when[kind]}"
-        else:
-            text += f", {_times(one, turned=turned)} {when[kind]}{_sure(one)}"
-    return Headline(text=text + ".", detail=_detail(pair, here, [s[1] for s in sentences]))
+        text = f"Too few samples to tell {slow} and {quick} apart {start}"
+    for one, start in others:
+        text += f", {_times(one)} {start}{_sure(one)}" if one.shown else f"; {one.verdict} {start}"
+    return Headline(text=text + ".", detail=_detail(pair, here, told))
 
 
-def _between(
-    slow: str, quick: str, comparisons: Iterable[Comparison]
-) -> Iterable[tuple[Comparison, bool]]:
+def _between(over: str, under: str, comparisons: Iterable[Comparison]) -> Iterator[Comparison]:
+    """What is known of two variants' totals, the first over the second whichever way it stood."""
     for one in comparisons:
         if one.quantity is Quantity.TOTAL and one.against is not Against.TIER:
-            if (one.numerator, one.denominator) == (slow, quick):
-                yield one, False
-            elif (one.numerator, one.denominator) == (quick, slow):
-                yield one, True
+            if (one.numerator, one.denominator) == (over, under):
+                yield one
+            elif (one.numerator, one.denominator) == (under, over):
+                yield one.turned()
 
 
-def _times(one: Comparison, *, turned: bool) -> str:
-    ratio = 1 / one.ratio if turned else one.ratio
-    return f"{times(ratio)} sooner" if ratio >= 1 else f"{times(1 / ratio)} later"
+def _times(one: Comparison) -> str:
+    sooner = one.ratio >= 1
+    return f"{times(one.ratio)} sooner" if sooner else f"{times(1 / one.ratio)} later"
 
 
 def _sure(one: Comparison) -> str:
-    return " (few samples)" if one.verdict in (RatioVerdict.UNKNOWN, RatioVerdict.LIKELY) else ""
+    return " (few samples)" if one.verdict is RatioVerdict.LIKELY else ""
 
 
 def _detail(pair: tuple[str, str], here: Sequence[Row], told: Sequence[Comparison]) -> str:

@@ -5,6 +5,7 @@ from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, TypeVar
 
+from lab.coldstart.plan import variant_name
 from lab.coldstart.record import Cell, ImageRecord, Outcome, Run, Sample
 from lab.coldstart.summary import Pair, Row, Spread
 from lab.images.variants import serving
@@ -61,16 +62,34 @@ def gather(recorded: Recorded) -> Sequence[MeasuredRow]:
     named = [str(model) for model in planned] if isinstance(planned, list | tuple) else []
     names = dict.fromkeys([*named, *sorted(cell.model for cell in by_cell)])
     models = {name: place for place, name in enumerate(names)}
+    beside = references(recorded.run)
     return [
         _measure(
             by_cell[cell],
             cell,
             images.get((cell.variant, cell.platform)),
             native=native,
+            reference=cell.variant in beside,
             place=place,
         )
         for place, cell in enumerate(sorted(by_cell, key=lambda cell: _order(cell, models)))
     ]
+
+
+def references(run: Run) -> Container[str]:
+    """The variants that a run measures only to compare with, which it never gives advice on.
+
+    The floor always; where the run is about an image of the user's, all variants of the lab's.
+    """
+    variants = {cell.variant for _, cell in run.order}
+    own = run.plan.get("own")
+    if isinstance(own, Mapping):
+        mine = {variant_name(str(own.get("image")))} & variants
+    elif "own" in run.plan:
+        mine = set()
+    else:  # An old run, whose plan does not say: what is not the lab's is the user's.
+        mine = variants - {*VARIANT_ORDER, FLOOR}
+    return variants - mine if mine else {FLOOR}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -94,6 +113,11 @@ class Group:
         """The start kinds that were planned, least cold first."""
         there = {one.row.start_kind for one in self.members}
         return [kind for kind in StartKind if kind in there]
+
+    @property
+    def own(self) -> Sequence[MeasuredRow]:
+        """What the run is about: all rows that are no references."""
+        return [one for one in self.members if not one.row.reference]
 
     def of(self, kind: StartKind) -> Sequence[MeasuredRow]:
         """The rows of one start kind, in the order of the summary."""
@@ -193,6 +217,7 @@ def _measure(
     image: ImageRecord | None,
     *,
     native: object,
+    reference: bool,
     place: int,
 ) -> MeasuredRow:
     by_outcome = {kind: [one for one in samples if one.outcome is kind] for kind in Outcome}
@@ -223,6 +248,7 @@ def _measure(
         image_compressed_bytes=image.compressed_bytes if image else None,
         image_unpacked_bytes=image.unpacked_bytes if image else None,
         emulated=_emulated(samples, cell, native),
+        reference=reference,
     )
     return MeasuredRow(
         place=place, row=row, counted=counted, warm_up=warm_up, failed=failed, skipped=skipped

@@ -12,6 +12,7 @@ from lab.report.findings import find
 from lab.report.headline import headline
 from lab.report.load import Recorded, load
 from lab.report.rows import MeasuredRow, container, gather
+from lab.report.study import published
 from lab.report.targets import targets
 from lab.spec import Phase
 
@@ -56,7 +57,7 @@ def results(recorded: Recorded) -> Results:
         headline=headline(measured, comparisons, container=container(run)),
         rows=rows,
         comparisons=comparisons,
-        targets=targets(rows, comparisons),
+        targets=targets(rows, comparisons) if published.repeated(rows) else [],
         findings=find(recorded, measured),
     )
     return Results(recorded=recorded, measured=measured, summary=summary)
@@ -84,7 +85,10 @@ def _csv_line(row: Row, engine: str) -> Mapping[str, object]:
     return {
         **dict(row.cell),
         "engine": engine,
-        **{key: getattr(row, key) for key in ("emulated", "n", "failures", "skipped", "warm_up")},
+        **{
+            key: getattr(row, key)
+            for key in ("emulated", "reference", "n", "failures", "skipped", "warm_up")
+        },
         "outliers": len(row.outliers),
         **quantiles,
         "total_min_s": spread.min,

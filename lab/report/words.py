@@ -45,6 +45,12 @@ EMULATED_WHY: Final = (
     "plot."
 )
 
+SIGNS: Final = {RatioVerdict.SAME: "=", RatioVerdict.UNKNOWN: "?"}
+"""What a narrow column has in place of a ratio that shows no difference."""
+
+COMMAND_WIDTH: Final = 160
+"""Of a command in a table of layers."""
+
 _TEN = 9.95
 _HUNDRED = 99.5
 
@@ -91,6 +97,16 @@ def percent(share: float) -> str:
     return f"{share * 100:.0f} %" if abs(share) >= 0.0095 else f"{share * 100:.1f} %"
 
 
+def ratio_or_sign(one: RatioFigures) -> str:
+    """``7.42x``; where no difference is shown, a sign in its place."""
+    return times(one.ratio) if one.shown else SIGNS[one.verdict]
+
+
+def name_of(row: Row) -> str:
+    """The variant's, and that it is there to compare with."""
+    return f"{row.variant} (reference)" if row.reference else row.variant
+
+
 def ratio_interval(one: RatioFigures) -> str:
     """The interval as the tables print it, with its coverage when that is not 95 %."""
     if one.interval is None:
@@ -114,6 +130,11 @@ def median_interval(row: Row) -> str:
 def tier(name: str) -> str:
     """``2048 MB``, or ``all memory of the host``."""
     return f"{name} MB" if name.isdecimal() else "no limit"
+
+
+def shortened(text: str, width: int) -> str:
+    """The beginning of a longer text."""
+    return text if len(text) <= width else f"{text[: width - 1]}…"
 
 
 def plural(count: int, noun: str) -> str:

@@ -9,22 +9,26 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
+from lab import paths
+from lab.cli.coldstart import app
 from lab.coldstart import pagecache, runner
 from lab.coldstart.executor import ColdStartBench, ContainerExecutor
 from lab.coldstart.folder import RunFolder
 from lab.coldstart.observe import Limits
-from lab.coldstart.plan import Plan
+from lab.coldstart.plan import Plan, variant_name
 from lab.coldstart.prepare import prepared
 from lab.coldstart.record import Cell, FailureKind, Outcome, Sample
 from lab.coldstart.schedule import Trial
 from lab.coldstart.sites import cold_hosts
+from lab.coldstart.summary import read_summary
 from lab.coldstart.trial import Subject, TrialRecorder
 from lab.engine.coldhost.pulled import NotColdError
 from lab.engine.docker.engine import DockerEngine
 from lab.images.base import ensure_base
 from lab.progress import Progress
-from lab.spec import LABEL_OWNER, Mark, Phase, Platform, StartKind
+from lab.spec import FLOOR, LABEL_OWNER, Mark, Phase, Platform, StartKind
 from lab.start.timeline import allowed
 from tests.timing import PATIENCE_S, wait_until
 
@@ -290,6 +294,45 @@ def test_an_image_of_the_user_s_is_measured_as_well_as_ours(
     assert record.bandwidth_bits_per_s == 1_000_000_000
     assert engine.containers({LABEL_OWNER: record.id}) == []
     assert not (home / ".cache" / "trials").exists()
+
+
+def test_the_report_of_a_user_s_image_is_about_it_and_gives_its_reference_no_advice(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    image: Callable[..., str],
+    built: Callable[[str], str],
+    mobilenet: str,
+) -> None:
+    ref = image("good", DELAY="0.3")
+    built("onnx-slim")
+    (tmp_path / "artifacts").symlink_to(paths.artifacts())  # the model is there already
+    monkeypatch.setenv("LAB_HOME", str(tmp_path))
+    (tmp_path / "question.txt").write_text("tea?")
+    own = ["--image", ref, "--payload", str(tmp_path / "question.txt"), "--against", "onnx-slim"]
+    words = ["run", *own, "--model", mobilenet, "--start", "fresh", "--repeats", "1"]
+    for _ in range(3):
+        said = CliRunner().invoke(app, words, catch_exceptions=False)
+        folder = RunFolder.find("latest").path
+        summary = read_summary(folder)
+        if all(row.n for row in summary.rows):  # else the machine stalled
+            break
+    assert said.exit_code == 0, said.output
+    mine = variant_name(ref)
+    assert {row.variant for row in summary.rows if not row.reference} == {mine}
+    assert {row.variant for row in summary.rows if row.reference} == {"onnx-slim", FLOOR}
+    assert summary.headline.text.startswith(f"{mine} answers its first prediction")
+    assert summary.findings
+    for one in summary.findings:
+        for reference in ("onnx-slim", FLOOR, mobilenet):
+            assert reference not in " ".join([one.title, one.seen, *one.cells])
+    page, text = ((folder / name).read_text() for name in ("report.html", "report.md"))
+    for told in (page, text, said.output):
+        for about_us in ("Graviton", "published study", "Figures to reach"):
+            assert about_us not in told
+    assert page.index('id="findings"') < page.index('id="layers"') < page.index('id="samples"')
+    (recorded,) = [one for one in RunFolder(folder).run().images if one.variant == mine]
+    section = text.split(f"### Layers of {mine}")[1].split("\n#")[0]
+    assert section.count("\n| `") == len(recorded.layers) > 1
 
 
 def test_ctrl_c_keeps_the_samples_removes_the_containers_and_resume_goes_on(

@@ -11,11 +11,16 @@ from lab.report.rows import MeasuredRow
 Rule = Callable[[Recorded, Sequence[MeasuredRow]], Iterable[Finding]]
 
 RULES: Final[Sequence[Rule]] = (*samples.RULES, *machine.RULES, *boot.RULES, *sizes.RULES)
+"""Are shown what the run is about: a reference is given no advice, and no doubt is about it."""
+RULES_OF_ALL: Final[Sequence[Rule]] = (boot.floor, samples.drifting)
+"""Need every row, and name none that is a reference."""
 
 
 def find(recorded: Recorded, measured: Sequence[MeasuredRow]) -> Sequence[Finding]:
     """All findings: by severity, and within one by the seconds at stake."""
-    found = [finding for rule in RULES for finding in rule(recorded, measured)]
+    own = [one for one in measured if not one.row.reference]
+    shown = [(rule, own) for rule in RULES] + [(rule, measured) for rule in RULES_OF_ALL]
+    found = [finding for rule, rows in shown for finding in rule(recorded, rows)]
     return sorted(
         found,
         key=lambda one: (list(Severity).index(one.severity), -(one.stake_s or 0.0)),

@@ -79,7 +79,7 @@ def floor(_: Recorded, measured: Sequence[MeasuredRow]) -> Iterator[Finding]:
     pairs = [
         (row.total_s.p50, least.total_s.p50, row)
         for row in rows
-        if row.variant != FLOOR and row.total_s.p50 and not row.emulated
+        if not row.reference and row.total_s.p50 and not row.emulated
         if (least := floor_of(row, rows)) and least.total_s.p50
     ]
     if not pairs:
@@ -169,5 +169,4 @@ RULES: Final = (
         stake=_lazy_s,
         seen=_lazy_seen,
     ),
-    floor,
 )

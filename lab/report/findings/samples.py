@@ -223,7 +223,6 @@ RULES: Final = (
     failures,
     skipped,
     few,
-    drifting,
     outlying,
     noisy,
     probing,

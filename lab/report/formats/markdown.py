@@ -3,7 +3,8 @@
 from lab.report import words
 from lab.report.document import section
 from lab.report.formats import tables
-from lab.report.study import graviton, published_out
+from lab.report.page.view import images
+from lab.report.study import graviton, published, published_out
 from lab.report.summary import Results
 
 
@@ -19,27 +20,26 @@ def to_markdown(results: Results) -> str:
             f"{summary.run.recorded} of {summary.run.planned} trials, seed {summary.run.seed}."
         ),
     ]
-    for table in (
-        tables.totals(summary),
-        tables.phases(summary),
-        tables.ratios(summary),
-        tables.targets(summary.targets),
-    ):
+    for table in (tables.totals(summary), tables.phases(summary)):
         parts += section(f"{table.title}{aside}", table.to_markdown())
     findings = []
     for one in summary.findings:
         stake = "" if one.stake_s is None else f" ({words.seconds(one.stake_s)} at stake)"
         findings.append(f"- **{one.title}**{stake}: {one.seen} {one.why} *{one.remedy}*")
     parts += section(f"Findings{aside}", "\n\n".join(findings))
+    for table in (tables.image_sizes(results), tables.sizes_by_platform(summary)):
+        parts += section(f"{table.title}{aside}", table.to_markdown())
+    for image in images(results):
+        table = tables.layers(image)
+        parts += section(f"Layers of {table.title}{aside}", table.to_markdown(), level=3)
+    for table in (tables.ratios(summary), tables.targets(summary.targets)):
+        parts += section(f"{table.title}{aside}", table.to_markdown())
     emulated = tables.emulated(summary.rows)
     if emulated.rows:
         body = f"{words.EMULATED_WHY}\n\n{emulated.to_markdown()}"
         parts += section(f"{emulated.title}{aside}", body)
-    for table in (
-        tables.image_sizes(results),
-        tables.sizes_by_platform(summary),
-        tables.study(summary),
-    ):
-        parts += section(f"{table.title}{aside}", table.to_markdown())
-    parts += section(graviton.TITLE, published_out.document().body(level=3))
+    if published.repeated(summary.rows):
+        study = tables.study(summary)
+        parts += section(f"{study.title}{aside}", study.to_markdown())
+        parts += section(graviton.TITLE, published_out.document().body(level=3))
     return "\n\n".join(parts) + "\n"

@@ -6,11 +6,12 @@ from typing import Final
 from rich.table import Column
 from rich.text import Text
 
+from lab.coldstart.record import ImageRecord
 from lab.coldstart.summary import Against, Goal, Quantity, Reached, Row, Summary
 from lab.report import words
-from lab.report.document import Cell, Table, left, right
+from lab.report.document import Cell, Table, code, left, right
 from lab.report.page.figures import lookup
-from lab.report.page.view import images, platform_sizes
+from lab.report.page.view import images, layer_share, platform_sizes
 from lab.report.study import published
 from lab.report.summary import Results
 from lab.report.targets import worth_showing
@@ -140,6 +141,23 @@ def image_sizes(results: Results) -> Table:
     )
 
 
+def layers(image: ImageRecord) -> Table:
+    """An image's layers, the oldest first, each with the command that made it."""
+    return Table(
+        title=f"{image.variant}, {image.platform}",
+        columns=["made by", "compressed", "unpacked", "share"],
+        rows=[
+            [
+                code(words.shortened(layer.created_by, words.COMMAND_WIDTH)),
+                words.count_bytes(layer.compressed_bytes),
+                words.count_bytes(layer.unpacked_bytes),
+                words.percent(layer_share(layer, image)),
+            ]
+            for layer in image.layers
+        ],
+    )
+
+
 def sizes_by_platform(summary: Summary) -> Table:
     """Image bytes: exact, emulated or not. Nothing when there is but one platform."""
     document = summary.model_dump(mode="json", by_alias=True)
@@ -186,7 +204,7 @@ def study(summary: Summary) -> Table:
 
 def _cell(row: Row) -> Sequence[str]:
     return [
-        *(f" {row.variant}", row.model, row.platform, words.tier(row.tier)),
+        *(f" {words.name_of(row)}", row.model, row.platform, words.tier(row.tier)),
         words.KINDS[row.start_kind],
     ]
 

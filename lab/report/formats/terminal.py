@@ -15,6 +15,7 @@ from lab.coldstart.summary import (
     Finding,
     Row,
     Severity,
+    Summary,
 )
 from lab.images.variants import BASELINE
 from lab.report.comparisons import smallest_image
@@ -25,14 +26,15 @@ from lab.report.summary import summarise
 from lab.report.words import (
     KINDS,
     PHASES,
+    SIGNS,
     count_bytes,
     median_interval,
     percent,
     plural,
+    ratio_or_sign,
     seconds,
-    times,
 )
-from lab.spec import PHASE_COLOURS, Phase, StartKind
+from lab.spec import FLOOR, PHASE_COLOURS, Phase, StartKind
 
 _BAR = 16
 _FINDINGS = 4
@@ -47,11 +49,13 @@ def summary_table(run_dir: Path) -> RenderableType:
     summary = results.summary
     aside = "" if summary.run.container else " — no container"
     parts: list[RenderableType] = []
-    for group in groups(results.native):
-        parts += [_group_table(group, summary.comparisons, aside).to_terminal(), ""]
+    shown_tables = [_group_table(one, summary.comparisons, aside) for one in groups(results.native)]
+    for table in shown_tables:
+        parts += [table.to_terminal(), ""]
     shown = [phase for phase in Phase if any(phase in one.row.phases_s for one in results.native)]
     if shown:
         parts += [_legend(shown), ""]
+    parts += [Text(note, "dim") for note in _notes(summary, shown_tables)]
     for table in (tables.emulated(summary.rows), tables.sizes_by_platform(summary)):
         parts += _titled(table, aside)
     parts += [Text(summary.headline.text, style="bold"), Text(summary.headline.detail, "dim")]
@@ -79,10 +83,10 @@ def _group_table(group: Group, comparisons: Sequence[Comparison], aside: str) ->
         rows.append([Text(KINDS[kind], "bold cyan"), "", "", "", said, "", ""])
         rows += [
             [
-                f" {row.variant}",
+                Text(f" {row.variant}", "dim" if row.reference else ""),
                 count_bytes(row.image_compressed_bytes or row.image_unpacked_bytes),
                 _trials(row),
-                "skipped" if row.skipped and not row.n else seconds(row.total_s.p50),
+                _median(row),
                 median_interval(row).removesuffix(f" ({coverage})"),
                 ratios.get((row.variant, row.model, row.start_kind), ""),
                 _bar(row, longest),
@@ -111,6 +115,12 @@ def _common_coverage(rows: Sequence[Row]) -> str | None:
     return only if only not in {"", percent(0)} else None
 
 
+def _median(row: Row) -> str:
+    if row.n or not (row.failures or row.skipped):
+        return seconds(row.total_s.p50)
+    return "failed" if row.failures else "skipped"
+
+
 def _trials(row: Row) -> Text:
     text = Text(str(row.n))
     return text.append(f" ✗{row.failures}", "bold red") if row.failures else text
@@ -120,17 +130,35 @@ def _ratios(
     group: Group, comparisons: Sequence[Comparison]
 ) -> tuple[str, Mapping[tuple[str, str | None, StartKind | None], str]]:
     """What the ratio column divides or is divided by, and each row's ratio, if it has one."""
-    baseline = any(one.row.variant == BASELINE for one in group.members)
-    against = Against.BASELINE if baseline else Against.SMALLEST
+    variants = {one.row.variant for one in group.own}
+    least = smallest_image(group.own)
+    if {one.row.variant for one in group.members} - variants - {FLOOR}:
+        over, heading = variants, "yours /"
+    elif BASELINE in variants:
+        over, heading = {BASELINE}, "baseline /"
+    else:
+        over, heading = set(), f"/ {least}" if least and len(variants) > 1 else ""
+    against = (Against.REFERENCE, Against.BASELINE) if over else (Against.SMALLEST,)
     found: dict[tuple[str, str | None, StartKind | None], str] = {}
     for one in comparisons:
-        if one.against is against and (one.platform, one.tier) == (group.platform, group.tier):
-            mine = (
-                (one.denominator, one.denominator_model) if baseline else (one.numerator, one.model)
-            )
-            found.setdefault((*mine, one.start_kind), times(one.ratio))
-    least = smallest_image(group.members)
-    return "baseline /" if baseline else f"/ {least}" if least else "", found
+        if one.against in against and (one.platform, one.tier) == (group.platform, group.tier):
+            if over and one.numerator not in over:
+                continue
+            mine = (one.denominator, one.denominator_model) if over else (one.numerator, one.model)
+            found.setdefault((*mine, one.start_kind), ratio_or_sign(one))
+    return heading, found
+
+
+def _notes(summary: Summary, told: Sequence[Table]) -> Sequence[str]:
+    """What the tables' signs and dim rows mean, of those that there are."""
+    beside = dict.fromkeys(row.variant for row in summary.rows if row.reference)
+    cells = {str(cell) for table in told for row in table.rows for cell in row}
+    signs = [f"{sign}  {verdict}" for verdict, sign in SIGNS.items() if sign in cells]
+    return [
+        *([f"Measured to compare with: {', '.join(beside)}."] if beside else []),
+        *signs,
+        *([""] if beside or signs else []),
+    ]
 
 
 def _bar(row: Row, longest: float) -> Text:

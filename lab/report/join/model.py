@@ -10,6 +10,7 @@ from typing import Any
 
 from lab.coldstart.summary import Comparison, Finding, Headline, RatioFigures, Row
 from lab.report.compare.runs import Difference
+from lab.report.study import published
 from lab.schema import Frozen, Versioned
 from lab.spec import Platform, StartKind
 
@@ -102,3 +103,8 @@ class Joined(Versioned):
     def container(self) -> bool:
         """Whether every run used containers."""
         return all(run.container for run in self.runs)
+
+    @property
+    def repeats_study(self) -> bool:
+        """Whether any run repeated the published study, whose figures then stand beside."""
+        return any(published.repeated(run.rows) for run in self.runs)

@@ -55,7 +55,8 @@ def to_markdown(joined: Joined) -> str:
         parts += section(f"{emulated.title}{aside}", body)
     sizes = _sizes(joined)
     parts += section(f"{sizes.title}{aside}", sizes.to_markdown())
-    parts += section(graviton.TITLE, published_out.document().body(level=3))
+    if joined.repeats_study:
+        parts += section(graviton.TITLE, published_out.document().body(level=3))
     first = joined.runs[0]
     for run in joined.runs:
         differences = Table(

@@ -12,6 +12,7 @@ from lab.report import words
 from lab.report.page import view
 from lab.report.page.facts import facts
 from lab.report.page.figures import Figures
+from lab.report.rows import VARIANT_ORDER
 from lab.report.study import graviton, published, published_out
 from lab.report.summary import Results
 from lab.report.targets import worth_showing
@@ -55,6 +56,10 @@ def render(results: Results) -> str:
     summary = results.summary
     groups = view.group_views(results)
     native = [one.row for one in results.native]
+    images = view.images(results)
+    beside = {row.variant for row in summary.rows if row.reference}
+    foreign = [one for one in images if one.variant not in (*beside, *VARIANT_ORDER)]
+    theirs = dict.fromkeys(one.ref for one in foreign)
     own = [row for row in summary.rows if row.variant != FLOOR]
     probes = [row.probe_interval_s for row in native if row.probe_interval_s]
     return page(
@@ -63,17 +68,23 @@ def render(results: Results) -> str:
         summary=summary,
         run=results.recorded.run,
         groups=groups,
+        measured=any(row.n for row in own if not row.reference),
         timed=any(group.waterfalls or group.strips for group in groups),
+        sized=any(group.sizes for group in groups),
         memory=view.memory_plots(results),
         tiles=view.tiles(results),
-        images=view.images(results),
+        images=images,
+        beside=beside,
+        about=", ".join(theirs) or f"plan {results.recorded.run.plan_name}",
+        layer_share=view.layer_share,
         byte_ratios=view.byte_ratios(summary.comparisons),
         platform_sizes=view.platform_sizes(summary),
         platforms=list(Platform),
         quantities=(Quantity.COMPRESSED, Quantity.UNPACKED),
-        study=published.beside(summary),
+        study=published.beside(summary) if published.repeated(summary.rows) else [],
         facts=facts(results),
         show_targets=worth_showing(summary.targets),
+        first=view.first_to_mend(summary.findings),
         severities=view.SEVERITIES,
         reached=Reached.YES,
         missed=Reached.NO,

@@ -56,7 +56,7 @@ def sizes(group: Group) -> Sequence[Scatter]:
     for kind in group.kinds:
         rows = [one.row for one in group.of(kind) if one.row.n and one.row.total_s.p50]
         known = [(size, row) for row in rows if (size := _size(row, rows)) is not None]
-        if len(known) < 2:
+        if sum(row.variant != FLOOR for _, row in known) < 2:
             continue
         x = linear(max(size for size, _ in known), megabytes_label, wanted=4)
         y = linear(max(highest(row) for _, row in known), seconds_label)

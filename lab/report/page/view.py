@@ -4,8 +4,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from lab.coldstart.record import ImageRecord
-from lab.coldstart.summary import Against, Comparison, Quantity, Severity, Summary
+from lab.coldstart.record import ImageRecord, Layer
+from lab.coldstart.summary import Against, Comparison, Finding, Quantity, Severity, Summary
 from lab.report.page.scatter import Scatter, memory, sizes
 from lab.report.page.strips import Strips, strips
 from lab.report.page.waterfall import Waterfall, waterfalls
@@ -13,6 +13,7 @@ from lab.report.rows import Group, MeasuredRow, groups
 from lab.report.summary import Results
 from lab.report.words import KINDS, median_interval
 from lab.spec import FLOOR, Phase, Platform, StartKind
+from lab.stats.ratios import RatioVerdict
 
 SEVERITIES: Final[Mapping[Severity, str]] = {
     Severity.SERIOUS: "Serious",
@@ -20,6 +21,7 @@ SEVERITIES: Final[Mapping[Severity, str]] = {
     Severity.HINT: "Good to know",
 }
 _RATIOS: Final = (
+    (Against.REFERENCE, "Your image over what was measured beside it"),
     (Against.BASELINE, "What packaging is worth: baseline over each variant"),
     (Against.SMALLEST, "Against the variant with the smallest image"),
     (Against.FLOOR, "Over the floor: a container that only answers"),
@@ -80,13 +82,15 @@ def memory_plots(results: Results) -> Sequence[Scatter]:
 def tiles(results: Results) -> Sequence[Tile]:
     """The few figures that a reader takes away, of the first group that has any."""
     for group in groups([one for one in results.native if one.row.n]):
-        own = [one for one in group.members if one.row.variant != FLOOR]
+        own = group.own
         if own:
             where = {one.row.group for one in own}
             comparisons = {
                 place: one
                 for place, one in enumerate(results.summary.comparisons)
                 if (one.model, one.platform, one.tier) in where
+                and one.numerator in {mine.row.variant for mine in own}
+                and one.shown
             }
             return [*_quickest(own)[:2], *_widest(comparisons, own), *_smallest(own)[:1]]
     return []
@@ -112,7 +116,10 @@ def _quickest(own: Sequence[MeasuredRow]) -> Sequence[Tile]:
 
 
 def _widest(comparisons: Mapping[int, Comparison], own: Sequence[MeasuredRow]) -> Iterator[Tile]:
-    """The largest ratio of variants for each kind of start, and how near the floor is."""
+    """The largest ratio of variants for each kind of start, and how near the floor is.
+
+    None is among them that shows no difference.
+    """
 
     def of(kind: StartKind, *against: Against) -> list[int]:
         return [
@@ -132,13 +139,15 @@ def _widest(comparisons: Mapping[int, Comparison], own: Sequence[MeasuredRow]) -
         )
 
     for kind in (StartKind.FRESH, StartKind.PULL):
-        ratios = of(kind, Against.BASELINE, Against.SMALLEST)
+        ratios = of(kind, Against.REFERENCE, Against.BASELINE, Against.SMALLEST)
         if ratios:
             place = max(ratios, key=lambda place: comparisons[place].ratio)
             yield tile(place, kind, comparisons[place].verdict)
     for place in of(StartKind.FRESH, Against.FLOOR):
         if comparisons[place].numerator == own[-1].row.variant:
-            yield tile(place, StartKind.FRESH, "how near to the floor, which only answers")
+            few = comparisons[place].verdict is RatioVerdict.LIKELY
+            note = "how near to the floor, which only answers" + ": few samples" * few
+            yield tile(place, StartKind.FRESH, note)
             return
 
 
@@ -151,29 +160,53 @@ def _smallest(own: Sequence[MeasuredRow]) -> Sequence[Tile]:
         known = [one for one in own if getattr(one.row, key)]
         if known:
             least = min(known, key=lambda one: int(getattr(one.row, key)))
+            images = {one.row.variant for one in own}
             found.append(
                 Tile(
                     label=f"{least.row.variant}, image",
                     path=f"/rows/{least.place}/{key}",
                     form="bytes",
-                    note=f"{word}, the smallest measured",
+                    note=word + ", the smallest measured" * (len(images) > 1),
                 )
             )
     return found
 
 
 def images(results: Results) -> Sequence[ImageRecord]:
-    """The measured images, the variant with the largest first, the floor last."""
+    """The measured images: what the run is about first, the largest of those, the floor last."""
     found = results.recorded.run.images
+    beside = {row.variant for row in results.summary.rows if row.reference}
     largest: dict[str, int] = {}
     for image in found:
         largest[image.variant] = max(image.unpacked_bytes, largest.get(image.variant, 0))
 
-    def place(image: ImageRecord) -> tuple[bool, int, str, str]:
+    def place(image: ImageRecord) -> tuple[bool, bool, int, str, str]:
         floor = image.variant == FLOOR
-        return floor, -largest[image.variant], image.variant, image.platform
+        return (
+            floor,
+            image.variant in beside,
+            -largest[image.variant],
+            image.variant,
+            image.platform,
+        )
 
     return sorted(found, key=place)
+
+
+def layer_share(layer: Layer, image: ImageRecord) -> float:
+    """A layer's part of its image: of the compressed bytes if they are known."""
+    if layer.compressed_bytes is not None and image.compressed_bytes:
+        return layer.compressed_bytes / image.compressed_bytes
+    return layer.unpacked_bytes / image.unpacked_bytes if image.unpacked_bytes else 0.0
+
+
+def first_to_mend(findings: Sequence[Finding]) -> int | None:
+    """The place of what a reader should look at first: what is serious, or costs most seconds."""
+    for place, one in enumerate(findings):
+        serious = one.severity is Severity.SERIOUS
+        if serious or (one.severity is Severity.WARNING and one.stake_s):
+            return place
+    return None
 
 
 def byte_ratios(comparisons: Sequence[Comparison]) -> Mapping[str, Mapping[Quantity, int]]:

@@ -4,11 +4,12 @@ The CSV files beside this module say where their figures are from. Its seconds a
 of AWS in 2023 and of another container, so only ratios are ever set beside ours.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import product
 from typing import Final
 
-from lab.coldstart.summary import Against, Comparison, Pair, Quantity, Summary
+from lab.coldstart.summary import Against, Comparison, Pair, Quantity, Row, Summary
+from lab.images.variants import BASELINE, serving
 from lab.schema import Frozen, packaged_rows
 from lab.spec import Platform, StartKind
 
@@ -93,6 +94,19 @@ class PublishedComparison(Frozen):
     ours_is: str
     ours: float | None
     ci95: Pair | None = None
+
+
+def repeated(rows: Iterable[Row]) -> bool:
+    """Whether a run measured the study's models in the lab's variants: else it is not about them.
+
+    Beside a user's image the variants are references, unless a ratio of the study is among them.
+    """
+    ours = {
+        row.variant: row.reference
+        for row in rows
+        if row.variant in serving() and row.model in NAMES
+    }
+    return not all(ours.values()) or (BASELINE in ours and len(ours) > 1)
 
 
 def beside(summary: Summary) -> Sequence[PublishedComparison]:

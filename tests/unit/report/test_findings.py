@@ -166,7 +166,7 @@ def test_skipped_kinds_are_told_with_their_reason() -> None:
 
     one = found(Script(edit=skip))[FindingKind.SKIPPED]
     assert one.title == "Not measured here: pull"
-    assert "55 trials skipped: no privileges" in one.seen
+    assert "44 trials skipped: no privileges" in one.seen
 
 
 def test_clock_doubts_are_told() -> None:
