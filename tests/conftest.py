@@ -1,6 +1,7 @@
 """Every test knows its kind by its folder."""
 
 import gc
+import os
 import signal
 import tempfile
 from collections.abc import Iterator
@@ -12,7 +13,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis.database import DirectoryBasedExampleDatabase
 
-from lab import tls
+from lab import busy, tls
 
 _HERE = Path(__file__).parent
 _ORDER = ("unit", "cloud", "docker", "browser")
@@ -40,6 +41,8 @@ def pytest_configure(config: pytest.Config) -> None:
         settings.load_profile("quick")
     # A shell ignores Ctrl-C for what it starts in the background, and some tests press it.
     signal.signal(signal.SIGINT, signal.default_int_handler)
+    # Tests run beside each other: each other's work is neither judged nor waited for.
+    os.environ.setdefault(busy.VARIABLE, "ignore")
     _trust_once()
 
 

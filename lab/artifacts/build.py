@@ -20,6 +20,7 @@ from lab.errors import BuildError, UsageError
 from lab.images.build import ensure as ensure_images
 from lab.images.hostfiles import ca_bundle, pip_settings
 from lab.images.variants import image_ref
+from lab.lock import heavy_work
 from lab.progress import Progress, Step
 from lab.spec import LABEL_OWNER, LABEL_ROLE, EngineKind, Runtime
 
@@ -60,7 +61,7 @@ def ensure(
 
     if not any(map(due, models)):
         return
-    with _alone(progress):
+    with heavy_work("A model build", progress), _alone(progress):
         for left in engine.containers(_labels()):  # by a command that was killed
             left.remove()
         for model in models:

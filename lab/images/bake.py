@@ -16,6 +16,7 @@ from lab.errors import BuildError, CommandError, DiskFullError, EngineError
 from lab.images.hostfiles import host_files
 from lab.images.targets import BAKE_FILE, COMPILED_ACROSS
 from lab.images.variants import bake_definition
+from lab.lock import heavy_work
 from lab.paths import ROOT
 from lab.process import run, stream
 from lab.progress import Progress, Step
@@ -51,6 +52,7 @@ def bake(
         ensure_runs(platform, engine, progress)
     title = f"Building {', '.join(targets)}"
     with (
+        heavy_work(title, progress),
         host_files() as files,
         tempfile.TemporaryDirectory(prefix="inference-lab-") as folder,
         progress.step(title) as step,

@@ -23,6 +23,7 @@ from lab.host import this_machine
 from lab.images.bake import bake, client
 from lab.images.hostfiles import KEYRING, SUITE, apt_lines, host_sources, public_sources
 from lab.images.pins import Pin, pull_first
+from lab.lock import heavy_work
 from lab.process import run, stream
 from lab.progress import Progress
 from lab.spec import LABEL, LABEL_ROLE, Platform
@@ -136,6 +137,7 @@ def _from_packages(ref: str, platform: Platform, engine: DockerEngine, progress:
     sources = host_sources()
     labels = _labels("packages", f"{SUITE} from {sources[0].uri}")
     with (
+        heavy_work("Building the base image", progress),
         _work() as folder,
         progress.step("Building the base image from Debian's packages") as step,
     ):

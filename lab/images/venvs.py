@@ -18,6 +18,7 @@ from lab import paths
 from lab.errors import BuildError, CommandError, DiskFullError, UsageError
 from lab.images.hostfiles import pip_settings, uv_toml
 from lab.images.variants import VARIANTS, Variant, serving
+from lab.lock import heavy_work
 from lab.process import run, stream
 from lab.progress import Progress, Step
 from lab.spec import FLOOR
@@ -59,7 +60,8 @@ def ensure(names: Sequence[str], *, progress: Progress) -> None:
         folder = paths.cache() / "venvs" / name
         mark = _mark(recipe)
         if _made_from(folder) != mark:
-            with progress.step(f"Building the environment of {name} (no container)") as step:
+            title = f"Building the environment of {name} (no container)"
+            with heavy_work(title, progress), progress.step(title) as step:
                 _build(name, recipe, folder, mark, step)
 
 
