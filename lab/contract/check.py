@@ -1,10 +1,12 @@
 """All rules, in order: each tried, each isolated from the failures of the others and its own."""
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Final
 
+from lab import busy
 from lab.contract.model import Judged, Rule, RuleFinding, Told, Tried, Verdict, Verdicts, rules
 from lab.contract.rules import (
     conditions,
@@ -21,6 +23,7 @@ from lab.contract.rules import (
 )
 from lab.contract.running.session import CannotTry, NeverReady, Session, Tries
 from lab.errors import LabError, UsageError
+from lab.lock import heavy_work
 from lab.progress import Progress
 
 _TRIES: Final[Tries] = {
@@ -39,6 +42,8 @@ _TRIES: Final[Tries] = {
 
 _SLOW: Final = frozenset({"Memory"})
 """Left out of a quick check."""
+
+_BAD: Final = frozenset({Verdict.FAIL, Verdict.WARN})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,8 +79,11 @@ def chosen(only: Sequence[str], *, quick: bool, among: Sequence[RuleEntry]) -> S
 
 def run(session: Session, wanted: Sequence[RuleEntry], progress: Progress) -> Verdicts:
     """Try the rules on the session's image; the caller closes the session."""
-    begin = time.monotonic()
-    with progress.step(f"Checking {session.subject.image}") as step:
+    with (
+        watched(session, f"The contract check of {session.subject.image}", progress),
+        progress.step(f"Checking {session.subject.image}") as step,
+    ):
+        begin = time.monotonic()
         for number, entry in enumerate(wanted):
             step.advance(number, len(wanted))
             step.detail(entry.rule.title)
@@ -90,25 +98,36 @@ def run(session: Session, wanted: Sequence[RuleEntry], progress: Progress) -> Ve
     )
 
 
+@contextmanager
+def watched(session: Session, what: str, progress: Progress) -> Iterator[None]:
+    """Try rules in this block: no bench of the lab's measures meanwhile, and whether others kept
+    the machine busy is looked at and said.
+    """
+    with heavy_work(what, progress):
+        session.begin()
+        taken = session.watching()
+        yield
+        use = taken()
+        if use is not None:
+            progress.note(f"The machine was busy: {busy.told(use)}. What took long is not judged.")
+
+
 def attempt(entry: RuleEntry, session: Session) -> RuleFinding | None:
     """Try one rule; None if it does not apply.
 
-    What goes wrong with the check itself is a skip, in its own words.
+    What goes wrong with the check itself is a skip, in its own words; so is what is broken by the
+    clock alone while others kept the machine busy.
     """
     begin = time.monotonic()
-    try:
-        tried = entry.attempt(session)
-    except CannotTry as error:
-        tried = _skip(str(error))
-    except NeverReady as error:
-        tried = _skip(f"a container did not get ready: {error}")
-    except LabError as error:
-        tried = _skip(f"it cannot be tried here: {error.what}")
-    except Exception as error:  # noqa: BLE001 - one rule's bug must not cost the others' findings
-        tried = _skip(f"the check itself failed: {type(error).__name__}: {error}")
-    if tried is None:
+    session.about_time = False
+    taken = session.watching()
+    told = _try(entry, session)
+    if told is not None and told.verdict in _BAD and session.about_time:
+        use = taken()
+        if use is not None:
+            told = _without_time(told, entry, session, busy.told(use))
+    if told is None:
         return None
-    told = _told(tried)
     return RuleFinding(
         rule=entry.rule,
         verdict=told.verdict,
@@ -119,6 +138,30 @@ def attempt(entry: RuleEntry, session: Session) -> RuleFinding | None:
         section=entry.section,
         seconds=time.monotonic() - begin,
     )
+
+
+def _without_time(told: Told, entry: RuleEntry, session: Session, by: str) -> Told:
+    """What a broken rule comes to when no time is judged: itself, or a skip."""
+    with session.lenient():
+        again = _try(entry, session)
+    if again is not None and again.verdict in _BAD:
+        return told
+    seen = f"{told.seen} ({busy.NOT_JUDGED}; {by})"
+    return Told(verdict=Verdict.SKIP, seen=seen, data=told.data)
+
+
+def _try(entry: RuleEntry, session: Session) -> Told | None:
+    try:
+        tried = entry.attempt(session)
+    except CannotTry as error:
+        tried = _skip(str(error))
+    except NeverReady as error:
+        tried = _skip(f"a container did not get ready: {error}")
+    except LabError as error:
+        tried = _skip(f"it cannot be tried here: {error.what}")
+    except Exception as error:  # noqa: BLE001 - one rule's bug must not cost the others' findings
+        tried = _skip(f"the check itself failed: {type(error).__name__}: {error}")
+    return None if tried is None else _told(tried)
 
 
 def _told(tried: Told | Judged | tuple[Verdict, str, Any]) -> Told:

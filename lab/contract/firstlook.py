@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from statistics import median
 from typing import Final
 
-from lab.contract.check import attempt, entries
+from lab.contract.check import attempt, entries, watched
 from lab.contract.model import RuleFinding, Verdict, Verdicts
 from lab.contract.running.session import CannotTry, NeverReady, Session
 from lab.images.sizes import LayerSize, image_record
@@ -73,14 +73,17 @@ class FirstLook:
 
 def look(session: Session, progress: Progress, *, within_s: float = WITHIN_S) -> FirstLook:
     """Try what matters most, for about so long; the caller closes the session."""
-    begin = time.monotonic()
     subject = session.subject
     record = image_record(
         session.where.engine, None, subject.image, subject.platform, ref=subject.image
     )
     untried = []
     by_name = {entry.rule.id: entry for entry in entries()}
-    with progress.step(f"Trying {subject.image}") as step:
+    with (
+        watched(session, f"A first look at {subject.image}", progress),
+        progress.step(f"Trying {subject.image}") as step,
+    ):
+        begin = time.monotonic()
         for number, name in enumerate((*_ALWAYS, *_AS_TIME_ALLOWS)):
             step.advance(number, len(_ALWAYS) + len(_AS_TIME_ALLOWS))
             step.detail(by_name[name].rule.title)

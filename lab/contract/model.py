@@ -123,6 +123,8 @@ class RuleContext:
     owner: str
     """Label of everything that a check makes."""
     work: Path
+    here: bool = False
+    """Whether the engine is of this machine, whose other work then shows."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -77,8 +77,17 @@ def prepared(
             instance_type=instance,
         )
         owner = f"contract-{os.getpid()}-{secrets.token_hex(3)}"
-        native = engine.facts().platform
-        yield subject, RuleContext(engine=engine, native=native, owner=owner, work=work)
+        machine = engine.facts()
+        yield (
+            subject,
+            RuleContext(
+                engine=engine,
+                native=machine.platform,
+                owner=owner,
+                work=work,
+                here=machine.here,
+            ),
+        )
 
 
 def _instance(request: CheckRequest) -> str | None:

@@ -155,6 +155,13 @@ class EngineFacts:
     notes: Sequence[str] = ()
     """What is degraded, in words: printed and recorded."""
 
+    @property
+    def here(self) -> bool:
+        """Whether its containers run on this machine's own kernel, which then shows its work."""
+        return self.kind is EngineKind.PROCESS or (
+            self.address.startswith("unix://") and "desktop" not in " ".join(self.notes).lower()
+        )
+
 
 class Container(Protocol):
     """One container. Every method raises an ``EngineError`` that says what the engine answered."""

@@ -21,6 +21,7 @@ from pathlib import Path
 from tempfile import mkdtemp
 from typing import Any, Final, TypeAlias, TypeVar
 
+from lab import busy
 from lab.contract.layers.saved import Saved, save
 from lab.contract.model import CheckedImage, RuleContext, RuleFinding, Tried, Verdict
 from lab.contract.running import calls
@@ -161,14 +162,21 @@ class Session:
         """Of the rules that ran before: a rule may build on them."""
         self.measured: dict[Any, Any] = {}
         """What was measured ``once``."""
+        self.about_time = False
+        """Whether what is tried asked if time is judged: set by ``emulated``."""
+        self._lenient = False
+        self._began: busy.Reading | None = None
         self._stack = ExitStack()
         self._base: Running | None = None
         self._refusal: NeverReady | None = None
 
     @property
     def emulated(self) -> bool:
-        """Whether the image runs under emulation, so that how long it takes is not judged."""
-        return emulated(self.subject.platform, native=self.where.native)
+        """Whether how long it takes is not judged: it runs under emulation, or the machine was so
+        busy that it is tried again without.
+        """
+        self.about_time = True
+        return self._lenient or emulated(self.subject.platform, native=self.where.native)
 
     @property
     def patience(self) -> float:
@@ -188,7 +196,45 @@ class Session:
 
     def timed(self, seen: str) -> str:
         """What was seen of a rule about time, with a word about emulation."""
-        return f"{seen} ({NOT_JUDGED})" if self.emulated else seen
+        if not self.emulated:
+            return seen
+        return f"{seen} ({busy.NOT_JUDGED if self._lenient else NOT_JUDGED})"
+
+    @contextmanager
+    def lenient(self) -> Iterator[None]:
+        """Judge no time, as under emulation."""
+        self._lenient = True
+        try:
+            yield
+        finally:
+            self._lenient = False
+
+    def begin(self) -> None:
+        """The check begins, after whatever it had to wait for."""
+        self._began = self._now()
+
+    def watching(self) -> Callable[[], busy.MachineUse | None]:
+        """From now on; what it returns says what others took of the machine meanwhile, if that
+        was too much: since now, or since the check began.
+        """
+        since = self._now()
+
+        def taken() -> busy.MachineUse | None:
+            now = self._now()
+            if now is None:
+                return None
+            with suppress(EngineError):
+                ours = [
+                    one.id for one in self.where.engine.containers({LABEL_OWNER: self.where.owner})
+                ]
+                uses = [busy.between(begin, now, ours=ours) for begin in (since, self._began)]
+                return next((use for use in uses if busy.disturbed(use)), None)
+            return None
+
+        return taken
+
+    def _now(self) -> busy.Reading | None:
+        return busy.read() if self.where.here else None
 
     @once
     def inspected(self) -> Mapping[str, Any]:
