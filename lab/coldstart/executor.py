@@ -74,7 +74,7 @@ class ContainerExecutor:
 
     def run(self, trial: Trial) -> Sample:
         """Run one trial. Raises only what ends the run: a full disk, Ctrl-C, a bug."""
-        recorder = TrialRecorder()
+        recorder = TrialRecorder(here=self._bench.facts.here)
         began = datetime.now(UTC).isoformat(timespec="milliseconds")
         observed: Observed | None = None
         failure: Failure | None = None
@@ -122,6 +122,8 @@ class ContainerExecutor:
             throttled_seconds=usage.throttled_seconds,
             read_bytes=usage.read_bytes,
             pulled_layers=recorder.pulled_layers,
+            boot=recorder.boot,
+            machine=recorder.machine,
             evidence=recorder.evidence,
         )
 
@@ -232,14 +234,25 @@ class ContainerExecutor:
         self, container: Container, subject: Subject, recorder: TrialRecorder, cell: Cell
     ) -> Observed:
         longer = patience(cell.platform, native=self._bench.facts.platform)
-        return observe(
-            container,
-            subject,
-            recorder,
-            self._bench.limits.times(longer),
-            process=self._processes,
-            offset_ns=self._offset_ns,
-        )
+        try:
+            return observe(
+                container,
+                subject,
+                recorder,
+                self._bench.limits.times(longer),
+                process=self._processes,
+                offset_ns=self._offset_ns,
+            )
+        finally:
+            recorder.look(self._ours(container) if self._bench.facts.here else ())
+
+    def _ours(self, container: Container) -> Sequence[str]:
+        """The containers of a trial: a cold host's own are within it, the registry serves it."""
+        found = [container.id]
+        with suppress(EngineError):
+            for labels in ({LABEL_OWNER: self._bench.owner}, {LABEL_ROLE: "registry"}):
+                found += [one.id for one in self._bench.engine.containers(labels)]
+        return found
 
     def _refuse_inconsistent(self, recorder: TrialRecorder, observed: Observed) -> None:
         why = timeline.inconsistencies(

@@ -16,6 +16,7 @@ from lab.engine.api import Container, ContainerState, EngineEvent, Usage
 from lab.errors import EngineError
 from lab.spec import Mark
 from lab.start import cause
+from lab.start.boot import BootWatch
 from lab.start.inside import logged_marks, look_inside, started_ns
 from lab.start.priority import raised_priority
 from lab.start.probe import Probes, probe
@@ -71,12 +72,14 @@ def observe(
     ``process``: it is a plain process, which has no start of its own. ``offset_ns`` is by how much
     the engine's clock is ahead of ours. Raises ``TrialFailed``.
     """
+    seen = BootWatch(container_id=container.id)
     try:
-        probes = _start_and_predict(container, subject, recorder, limits)
+        probes = _start_and_predict(container, subject, recorder, limits, seen)
     except TrialFailed:
         _read_logged_marks(container, recorder, offset_ns)
         raise
     marks = recorder.marks
+    seen.list_processes()
     begin_ns = marks[Mark.START_BEGIN]
     inside = look_inside(container, probes, begin_ns + offset_ns)
     usage = container.usage()
@@ -88,6 +91,10 @@ def observe(
     )
     if inside is not None:
         marks |= inside.marks
+    else:
+        recorder.boot = seen.boot(
+            probes, started_ns=marks[Mark.STARTED], ready_ns=marks[Mark.READY]
+        )
     return Observed(
         identity=ProcessIdentity(
             container_id=container.id,
@@ -103,7 +110,11 @@ def observe(
 
 
 def _start_and_predict(
-    container: Container, subject: Subject, recorder: TrialRecorder, limits: Limits
+    container: Container,
+    subject: Subject,
+    recorder: TrialRecorder,
+    limits: Limits,
+    boot: BootWatch,
 ) -> Probes:
     """Start a container, probe it until it is ready, and ask for two predictions at once.
 
@@ -126,7 +137,7 @@ def _start_and_predict(
     give_up_at = time.monotonic() + limits.ready_timeout_s
     answers: list[Response] = []
     broke: Exception | None = None
-    with StartWatch(container) as watch, raised_priority():
+    with StartWatch(container, boot) as watch, raised_priority():
         probes = probe(
             address, interval_s=limits.probe_interval_s, give_up_at=give_up_at, gone=watch.gone
         )

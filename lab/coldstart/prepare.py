@@ -84,6 +84,7 @@ def prepared(plan: Plan, run_id: str, progress: Progress) -> Iterator[Prepared]:
             images=_image_records(subjects, engine, registry),
             models=subjects.models,
             notes=notes(plan, facts, unable, emulations),
+            here=facts.here,
         )
 
 
@@ -92,10 +93,7 @@ def impossible(plan: Plan, facts: EngineFacts) -> dict[StartKind, str]:
     reasons: dict[StartKind, str] = {}
     if facts.kind is EngineKind.PROCESS:
         reasons[StartKind.PULL] = "no container: there is no image to pull"
-    local = facts.kind is EngineKind.PROCESS or (
-        facts.address.startswith("unix://") and "desktop" not in " ".join(facts.notes).lower()
-    )
-    why_not = pagecache.why_not(local=local)
+    why_not = pagecache.why_not(local=facts.here)
     if why_not is not None:
         reasons[StartKind.DISKCOLD] = why_not
     return {kind: why for kind, why in reasons.items() if kind in plan.start_kinds}

@@ -8,10 +8,12 @@ from dataclasses import asdict
 from enum import StrEnum, unique
 from typing import Any, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
+from lab import busy
 from lab.schema import Frozen, Versioned
-from lab.spec import Mark, Phase, Platform, StartKind
+from lab.spec import Mark, Phase, Platform, StartKind, Tier
+from lab.start.boot import Boot
 from lab.start.cause import Cause
 
 
@@ -99,6 +101,11 @@ class Sample(Versioned):
     throttled_seconds: float | None = None
     read_bytes: int | None = None
     pulled_layers: int | None = None
+    boot: Boot | None = None
+    """What was seen of a container that tells nothing of itself."""
+    machine: busy.MachineUse | None = None
+    """What the machine did beside it, from its beginning to its second prediction; None for an
+    engine on another machine, and in runs before it was looked at."""
     evidence: Mapping[str, Any] = Field(default_factory=dict)
     """What proves that the start was as cold as its kind demands."""
 
@@ -106,6 +113,25 @@ class Sample(Versioned):
     def warm_up(self) -> bool:
         """Whether the trial is of the first block."""
         return self.block == 0
+
+    @property
+    def disturbed(self) -> bool:
+        """Whether others took so much of the machine that its times say nothing."""
+        tier = Tier(memory_mb=int(self.cell.tier) if self.cell.tier.isdecimal() else None)
+        return busy.disturbed(self.machine, quota_cpus=tier.cpus)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _one_boot(cls, values: Any) -> Any:
+        """Before ``boot`` went on to the first 200, what came after the port had opened was told
+        apart as ``ready``.
+        """
+        phases = values.get("phases_s") if isinstance(values, dict) else None
+        if isinstance(phases, dict) and Phase.BOOT in phases and Phase.READY in phases:
+            whole = phases[Phase.BOOT] + phases[Phase.READY]
+            rest = {name: seconds for name, seconds in phases.items() if name != Phase.READY}
+            values = values | {"phases_s": rest | {Phase.BOOT: whole}}
+        return values
 
 
 class Layer(Frozen):

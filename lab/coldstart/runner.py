@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
-from lab import __version__, paths
+from lab import __version__, busy, paths
 from lab.coldstart import schedule
 from lab.coldstart.folder import RunFolder
 from lab.coldstart.loop import InterruptedRunError, interrupted, measure
@@ -33,7 +33,12 @@ class Prepared:
     images: Sequence[ImageRecord]
     models: Sequence[ModelRecord]
     notes: Sequence[str] = ()
+    here: bool = False
+    """Whether the engine is of this machine."""
 
+
+_LOOK_S: Final = 0.5
+"""How long a machine is looked at before a run."""
 
 _REMEDIES: Final = {
     FailureKind.ENGINE: "See `lab doctor`.",
@@ -69,6 +74,7 @@ def run(plan: Plan, *, prepare: Prepare, progress: Progress, lock: Path | None =
         folder = RunFolder.create(_record(run_id, plan, trials, ready))
         for note in ready.notes:
             progress.note(note)
+        _tell_if_busy(ready, progress)
         measure(trials, ready.run_trial, folder, progress)
     return folder
 
@@ -99,8 +105,18 @@ def resume(
         with prepare(planned, record.id, progress) as ready:
             _refuse(folder, changed(record, ready))
             folder.point_latest()
+            _tell_if_busy(ready, progress)
             measure(trials, ready.run_trial, folder, progress)
     return folder
+
+
+def _tell_if_busy(ready: Prepared, progress: Progress) -> None:
+    use = busy.watch(_LOOK_S) if ready.here else None
+    if use is not None and busy.disturbed(use):
+        progress.note(
+            f"This machine is busy: {busy.told(use)}. What is measured now says little of the "
+            "images; stop the other work, and start again."
+        )
 
 
 def changed(record: Run, ready: Prepared) -> list[str]:

@@ -14,6 +14,7 @@ from lab.errors import UsageError
 from lab.runfiles import parse, read_bytes
 from lab.schema import Frozen, Versioned
 from lab.spec import Phase, Platform, StartKind
+from lab.start.boot import Boot
 from lab.stats.ratios import Method, Ratio, RatioVerdict
 
 SUMMARY_FILE: Final = "summary.json"
@@ -73,6 +74,21 @@ class Row(Cell):
     reference: bool = False
     """Measured to compare with: the floor, and the lab's variants beside a user's image. No finding
     is about it."""
+    disturbed: int = 0
+    """How many of the ``n`` trials ran while others took much of the machine."""
+    boot: Boot | None = None
+    """What was seen of a container that tells nothing of itself, in the trial whose ``boot`` is
+    nearest to the median."""
+
+    @property
+    def busy(self) -> bool:
+        """Whether most of its trials were disturbed: what rests on time is then not judged."""
+        return 2 * self.disturbed > self.n
+
+    @property
+    def timed(self) -> bool:
+        """Whether its seconds say something of the image."""
+        return not self.emulated and not self.busy
 
     @property
     def cell(self) -> Cell:

@@ -1,14 +1,16 @@
 """A trial: what it starts, what it has left behind so far, and how it may end other than well."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from lab import busy
 from lab.coldstart.record import Failure, FailureKind
 from lab.spec import Mark
+from lab.start.boot import Boot
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,17 +28,29 @@ class Subject:
 class TrialRecorder:
     """What one trial has left behind so far; its marks are taken on two clocks."""
 
-    def __init__(self) -> None:
+    boot: Boot | None = None
+    machine: busy.MachineUse | None = None
+
+    def __init__(self, *, here: bool = False) -> None:
+        """``here``: the engine is of this machine, so what else this does is looked at."""
         self.marks: dict[Mark, int] = {}
         self.evidence: dict[str, Any] = {}
         self.pulled_layers: int | None = None
+        self._here = here
+        self._before: busy.Reading | None = None
         self._began: float | None = None
         self.wall_s: float | None = None
 
     def begin(self) -> None:
         """The trial begins, on both clocks."""
+        self._before = busy.read() if self._here else None
         self._began = time.monotonic()
         self.mark(Mark.BEGIN)
+
+    def look(self, ours: Collection[str]) -> None:
+        """See what the machine did since the beginning; ``ours`` are the trial's containers."""
+        if self._before is not None:
+            self.machine = busy.between(self._before, busy.read(), ours=ours)
 
     def predicted(self) -> None:
         """The first prediction is there: the trial's end, on both clocks."""

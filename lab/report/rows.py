@@ -12,6 +12,7 @@ from lab.images.variants import serving
 from lab.report.load import Recorded
 from lab.report.words import tier
 from lab.spec import FLOOR, Phase, Platform, StartKind
+from lab.start.boot import Boot
 from lab.stats.diagnostics import outliers, relative_spread
 from lab.stats.quantiles import interval, median, quantile, supported
 
@@ -249,10 +250,18 @@ def _measure(
         image_unpacked_bytes=image.unpacked_bytes if image else None,
         emulated=_emulated(samples, cell, native),
         reference=reference,
+        disturbed=sum(sample.disturbed for sample in counted),
+        boot=_typical_boot(counted),
     )
     return MeasuredRow(
         place=place, row=row, counted=counted, warm_up=warm_up, failed=failed, skipped=skipped
     )
+
+
+def _typical_boot(counted: Sequence[Sample]) -> Boot | None:
+    told = [(sample.phases_s.get(Phase.BOOT, 0.0), sample.boot) for sample in counted]
+    seen = sorted(((taken, boot) for taken, boot in told if boot), key=lambda pair: pair[0])
+    return seen[len(seen) // 2][1] if seen else None
 
 
 def _emulated(samples: Sequence[Sample], cell: Cell, native: object) -> bool:

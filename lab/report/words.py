@@ -31,7 +31,7 @@ PHASE_MEANING: Final = {
     Phase.MODEL_FETCH: "model.tar.gz is fetched and unpacked, as SageMaker does",
     Phase.CREATE: "the engine makes the container",
     Phase.START: "the engine starts it, up to the first instruction of process 1",
-    Phase.BOOT: "everything inside a container that tells nothing, until its port accepts",
+    Phase.BOOT: "everything inside a container that tells nothing, until /ping answers 200",
     Phase.INTERPRETER: "Python starts",
     Phase.IMPORTS: "the server's libraries are imported",
     Phase.MODEL_LOAD: "the model is loaded, and warmed up with one inference",

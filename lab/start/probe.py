@@ -12,7 +12,7 @@ before the container behind them listens.
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 from lab.wire import WireError, connect, exchange, request
@@ -23,6 +23,16 @@ ATTEMPT_TIMEOUT_S: Final = 2.0
 CONNECT_TIMEOUT_S: Final = 0.25
 """SageMaker's limit for accepting a connection. A packet that was lost while the container's
 network came up would be sent again after a second only: a new attempt is sooner."""
+
+
+@dataclass(kw_only=True)
+class Refusal:
+    """Answers other than 200, one after the other, that were alike."""
+
+    status: int | None
+    """None: accepted, and not answered in time."""
+    first_ns: int
+    last_ns: int
 
 
 @dataclass(kw_only=True)
@@ -44,6 +54,16 @@ class Probes:
     """By how much ``accepting`` or ``ready`` may have been seen late: the longer of the gaps
     before the probes that saw them, with what it took to connect. Of the time before a first
     probe nothing is known."""
+
+    refusals: list[Refusal] = field(default_factory=list)
+
+    def refused(self, status: int | None, asked_ns: int) -> None:
+        """It answered, and not 200, what it was asked at ``asked_ns``."""
+        now_ns = time.time_ns()
+        if self.refusals and self.refusals[-1].status == status:
+            self.refusals[-1].last_ns = now_ns
+        else:
+            self.refusals.append(Refusal(status=status, first_ns=asked_ns, last_ns=now_ns))
 
     @property
     def last_answer(self) -> str:
@@ -105,6 +125,7 @@ def _attempt(address: tuple[str, int], ping: bytes, seen: Probes, give_up_at: fl
                 answer = exchange(connection, ping)
             except TimeoutError:
                 seen.accepting_ns = seen.accepting_ns or connected_ns
+                seen.refused(None, connected_ns)
                 raise
             answered_ns = time.time_ns()
     except (WireError, ConnectionError, ValueError) as error:
@@ -119,4 +140,6 @@ def _attempt(address: tuple[str, int], ping: bytes, seen: Probes, give_up_at: fl
         seen.last_error = ""
         if answer.status == 200:
             seen.ready_ns = answered_ns
+        else:
+            seen.refused(answer.status, connected_ns)
     return connecting_s

@@ -40,10 +40,8 @@ _INSIDE: Final = (
     (Phase.SERVE, (Mark.ACCEPTING,)),
     (Phase.READY, (Mark.READY,)),
 )
-_OUTSIDE: Final = (
-    (Phase.BOOT, (Mark.ACCEPTING,)),
-    (Phase.READY, (Mark.READY,)),
-)
+_OUTSIDE: Final = ((Phase.BOOT, (Mark.ACCEPTING, Mark.READY)),)
+"""That a port is open says little of a container that tells nothing: see ``lab.start.boot``."""
 
 
 @dataclass(frozen=True, kw_only=True)

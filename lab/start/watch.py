@@ -5,6 +5,7 @@ from typing import Final, Self
 
 from lab.engine.api import Container
 from lab.errors import EngineError
+from lab.start.boot import BootWatch
 
 POLL_S: Final = 0.25
 """How often the engine is asked whether the container still runs: gently, since each question
@@ -14,8 +15,10 @@ takes the engine a millisecond of processor time that the container could have u
 class StartWatch:
     """Asks in a thread of its own, from entering the block to ``stop`` or the block's end."""
 
-    def __init__(self, container: Container) -> None:
+    def __init__(self, container: Container, boot: BootWatch | None = None) -> None:
+        """``boot`` looks at what runs in it as often, and once more at ``stop``."""
         self._container = container
+        self._boot = boot
         self._done = threading.Event()
         self._gone = False
         self._thread = threading.Thread(target=self._look, daemon=True, name="watch")
@@ -38,10 +41,15 @@ class StartWatch:
     def _look(self) -> None:
         while not self._done.wait(POLL_S):
             try:
-                if not self._container.state().running:
+                state = self._container.state()
+                if not state.running:
                     self._gone = True
+                elif self._boot is not None and not self._done.is_set():
+                    self._boot.look(state.pid)
             except EngineError:
                 # The engine is gone or the container removed: whoever asks next will say so.
                 self._gone = True
             if self._gone:
                 return
+        if self._boot is not None:
+            self._boot.count()

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from lab import paths
+from lab import busy, paths
 from lab.cli.coldstart import app
 from lab.coldstart import pagecache, runner
 from lab.coldstart.executor import ColdStartBench, ContainerExecutor
@@ -26,10 +26,12 @@ from lab.coldstart.summary import read_summary
 from lab.coldstart.trial import Subject, TrialRecorder
 from lab.engine.coldhost.pulled import NotColdError
 from lab.engine.docker.engine import DockerEngine
+from lab.host import usable_cpus
 from lab.images.base import ensure_base
 from lab.progress import Progress
 from lab.spec import FLOOR, LABEL_OWNER, Mark, Phase, Platform, StartKind
 from lab.start.timeline import allowed
+from tests.docker import known
 from tests.timing import PATIENCE_S, wait_until
 
 pytestmark = pytest.mark.docker
@@ -122,13 +124,68 @@ def test_an_image_without_marks_gets_every_phase_that_can_be_seen_from_outside(
         Phase.CREATE,
         Phase.START,
         Phase.BOOT,
-        Phase.READY,
         Phase.FIRST_PREDICTION,
     ]
-    assert sample.phases_s[Phase.BOOT] >= DELAY_S
     assert sample.probe_interval_s is not None
-    assert sample.phases_s[Phase.READY] >= 0.25 - sample.probe_interval_s
+    assert sample.phases_s[Phase.BOOT] >= DELAY_S + 0.25 - sample.probe_interval_s
+    assert sample.boot is not None
+    assert sample.boot.port_open_s is not None
+    assert sample.boot.port_open_s >= DELAY_S
     assert sample.evidence["answer"] == '{"bytes": 4}'
+
+
+@pytest.fixture
+def front(engine: DockerEngine, platform: Platform, progress: Progress) -> Iterator[str]:
+    """A front server that answers 502 until its child has ended, a second and a half later."""
+    base = ensure_base(platform, engine, progress).ref
+    server = known.SERVER.parent / "front.py"
+    ref = known.make(engine, base, "front", {"LOADS": "1.5"}, server=server)
+    yield ref
+    known.remove(engine, ref)
+
+
+def test_boot_goes_on_behind_a_front_server_and_says_what_came_up(
+    bench: ColdStartBench, front: str
+) -> None:
+    (sample,) = measure(bench, front)
+    assert_good(sample)
+    boot = sample.boot
+    assert boot is not None
+    assert Phase.READY not in sample.phases_s
+    assert boot.port_open_s is not None
+    assert sample.phases_s[Phase.BOOT] >= boot.port_open_s + 1.5
+    refused = next(one for one in boot.answers if one.status == 502)
+    assert boot.port_open_s <= refused.from_s < refused.until_s <= sample.phases_s[Phase.BOOT]
+    assert boot.cpu_seconds is not None
+    assert sample.cpu_seconds is not None
+    assert 0.2 <= boot.cpu_seconds <= sample.cpu_seconds
+    came = {one.name: one for one in boot.processes}
+    assert came.keys() == {"python3", "sleep"}
+    assert came["python3"].first_s <= boot.port_open_s <= came["sleep"].first_s + 0.02
+
+
+def test_other_work_on_the_machine_is_seen_named_and_spoils_the_trial(
+    bench: ColdStartBench, image: Callable[..., str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ref = image("good", DELAY=f"{DELAY_S}")
+    monkeypatch.delenv(busy.VARIABLE, raising=False)
+    burn = "import time\nend = time.monotonic() + 120\nwhile time.monotonic() < end: pass"
+    # Their parent ends at once: what this process starts would be the lab's own.
+    orphan = 'for one in $(seq "$2"); do "$0" -c "$1" >/dev/null 2>&1 & echo $!; done'
+    words = ["sh", "-c", orphan, sys.executable, burn, str(2 * usable_cpus())]
+    burners = subprocess.run(words, text=True, capture_output=True, check=True).stdout.split()
+    try:
+        (sample,) = measure(bench, ref)
+    finally:
+        for pid in burners:
+            os.kill(int(pid), signal.SIGKILL)
+    assert_good(sample)
+    assert sample.machine is not None
+    assert sample.disturbed
+    assert sample.machine.taken > 0.3
+    assert any(name.startswith("python") for name in sample.machine.who)
+    assert sample.cpu_seconds is not None
+    assert sample.machine.others_s <= sample.machine.wall_s * sample.machine.cpus
 
 
 def test_a_restart_is_the_same_container_with_a_new_process(

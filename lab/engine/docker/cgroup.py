@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -39,6 +40,46 @@ def usage_of(
             if found is not None:
                 return found
     return _read_v1(root, groups)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ContainerGroup:
+    """The files of a container's cgroup, found once and read often."""
+
+    folder: Path
+    """With its processes: v2's only one, or that of v1's ``cpuacct``."""
+    throttling: Path
+    """``cpu.stat``."""
+
+    def cpu(self) -> tuple[float | None, float | None]:
+        """CPU seconds used, and seconds throttled, since it started."""
+        stat = _pairs(self.throttling)
+        throttled = _scaled(stat.get("throttled_time"), 1e-9)
+        if "usage_usec" in stat:
+            return stat["usage_usec"] * 1e-6, _scaled(stat.get("throttled_usec"), 1e-6)
+        return _scaled(_number(self.folder / "cpuacct.usage"), 1e-9), throttled
+
+    def pids(self) -> Sequence[int]:
+        """Its processes, by this machine's numbers."""
+        return [int(pid) for pid in (_text(self.folder / "cgroup.procs") or "").split()]
+
+
+def group_of(
+    container_id: str, pid: int | None, *, root: Path = ROOT, proc: Path = _PROC
+) -> ContainerGroup | None:
+    """The cgroup of the container with that id, as ``usage_of`` finds it; None if not seen."""
+    groups = _of_process(container_id, pid, proc) or _by_name(container_id, root)
+    if "" in groups:
+        for mount in (root, root / "unified"):
+            folder = mount / groups[""].lstrip("/")
+            if (folder / "cpu.stat").exists():
+                return ContainerGroup(folder=folder, throttling=folder / "cpu.stat")
+    if "cpuacct" not in groups:
+        return None
+    return ContainerGroup(
+        folder=root / "cpuacct" / groups["cpuacct"].lstrip("/"),
+        throttling=root / "cpu" / groups.get("cpu", "-").lstrip("/") / "cpu.stat",
+    )
 
 
 def oom_kills_of(container_id: str, *, root: Path = ROOT) -> int | None:

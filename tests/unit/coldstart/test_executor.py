@@ -90,13 +90,15 @@ def test_a_fresh_start_is_measured_from_outside(bench: ColdStartBench) -> None:
         Phase.CREATE,
         Phase.START,
         Phase.BOOT,
-        Phase.READY,
         Phase.FIRST_PREDICTION,
     ]
     assert sample.total_s is not None
     assert sample.wall_s is not None
     assert 0.2 <= sample.total_s <= sample.wall_s
-    assert sample.phases_s[Phase.READY] > 0.1
+    assert sample.phases_s[Phase.BOOT] > 0.1
+    assert sample.boot is not None
+    assert sample.boot.port_open_s is not None
+    assert sample.boot.port_open_s < sample.phases_s[Phase.BOOT]
     assert sample.second_prediction_s is not None
     assert sample.evidence["answer"] == "echo hello"
     assert sample.evidence["container_id"] == "c0"
@@ -506,7 +508,7 @@ def test_a_pull_is_measured_on_a_machine_of_its_own(bench: ColdStartBench) -> No
 def test_processes_have_no_create_and_no_start(tmp_path: Path) -> None:
     sample = start(on(FakeEngine(kind=EngineKind.PROCESS), tmp_path))
     assert sample.outcome is Outcome.OK
-    assert list(sample.phases_s) == [Phase.BOOT, Phase.READY, Phase.FIRST_PREDICTION]
+    assert list(sample.phases_s) == [Phase.BOOT, Phase.FIRST_PREDICTION]
 
 
 def test_a_foreign_platform_is_labelled_emulated(bench: ColdStartBench) -> None:

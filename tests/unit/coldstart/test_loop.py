@@ -41,7 +41,7 @@ def test_trials_run_in_their_order_and_each_leaves_a_sample(folder: RunFolder) -
     sample = folder.samples()[0]
     assert sample.total_s == 1.0
     assert sample.warm_up
-    assert sample.phases_s[Phase.BOOT] == 0.5
+    assert sample.phases_s[Phase.BOOT] == pytest.approx(0.6)
     assert sample.second_prediction_s == pytest.approx(0.01)
 
 

@@ -81,7 +81,6 @@ async def test_a_server_answers_and_tells_how_it_came_up(scene: Scene) -> None:
         Phase.CREATE,
         Phase.START,
         Phase.BOOT,
-        Phase.READY,
     ]
     assert sum(phases.values()) == pytest.approx(server.setup.total_s, abs=0.05)
     vitals = await scene.launcher.vitals(server)
