@@ -227,6 +227,7 @@ class FindingKind(StrEnum):
     OUTLIERS = "outliers"
     NOISE = "noise"
     FEW_SAMPLES = "few_samples"
+    BUSY = "busy"
     CLOCK = "clock"
     PROBE = "probe"
     EMULATED = "emulated"

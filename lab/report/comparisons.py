@@ -13,9 +13,10 @@ from lab.stats.ratios import Method, RatioVerdict, ratio_of_medians
 def compare(measured: Sequence[MeasuredRow], *, seed: int) -> Sequence[Comparison]:
     """All comparisons within the run, in the order in which the report tells them.
 
-    Emulated timings are left out: they say nothing of the machine that they emulate.
+    Emulated timings are left out: they say nothing of the machine that they emulate. So are those
+    of a machine that was busy with other work.
     """
-    usable = [one for one in measured if one.row.n and not one.row.emulated]
+    usable = [one for one in measured if one.row.n and one.row.timed]
     totals: list[Comparison] = []
     for group in groups(usable):
         # A user's own image stands in several groups: each of its ratios is told once.

@@ -42,7 +42,7 @@ def headline(
     when = _WHEN if container else _BARE
     # The floor alone is spoken of where nothing else was planned.
     own = [one for one in measured if not one.row.reference] or measured
-    usable = [one for one in measured if one.row.n and not one.row.emulated]
+    usable = [one for one in measured if one.row.n and one.row.timed]
     group = next((one for one in groups(usable) if any(m in own for m in one.members)), None)
     if group is None:
         return _nothing([one.row for one in (own if usable else measured)], named=bool(usable))
@@ -62,6 +62,8 @@ def _nothing(rows: Sequence[Row], *, named: bool) -> Headline:
     of = f" of {', '.join(dict.fromkeys(row.variant for row in rows))}" if named else ""
     if any(row.n and row.emulated for row in rows):
         text = "Only emulated timings were taken: they say that it starts, not how fast."
+    elif any(row.n and row.busy for row in rows):
+        text = "The machine was busy with other work: its times say nothing of the images."
     elif failures:
         text = f"No start{of} succeeded: {plural(failures, 'trial')} failed."
     elif skipped:

@@ -91,7 +91,7 @@ def _rows(run: Path, cells: tuple[str, str, Platform]) -> Iterator[tuple[Row, fl
     for row in summary.rows:
         seconds = row.second_prediction_s.p50
         same = (row.variant, row.model, row.platform) == cells
-        if same and not row.emulated and seconds is not None:
+        if same and row.timed and seconds is not None:
             yield row, seconds
 
 

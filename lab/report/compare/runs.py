@@ -97,6 +97,8 @@ def compare_runs(first: Results, second: Results) -> RunComparison:
     emulated = _emulated(first) | _emulated(second)
     if not common:
         left_out = " Emulated cells are left out." if emulated else ""
+        if any(one.row.n and one.row.busy for one in (*first.measured, *second.measured)):
+            left_out += " So are those that were measured on a busy machine."
         raise UsageError(
             f"{before.id} and {after.id} have no measured cell in common. "
             f"The first has {_list(old)}; the second has {_list(new)}.{left_out}",
@@ -117,7 +119,7 @@ def compare_runs(first: Results, second: Results) -> RunComparison:
 
 
 def _cells(results: Results) -> Mapping[Cell, MeasuredRow]:
-    return {one.row.cell: one for one in results.measured if one.row.n and not one.row.emulated}
+    return {one.row.cell: one for one in results.measured if one.row.n and one.row.timed}
 
 
 def _emulated(results: Results) -> dict[Cell, None]:

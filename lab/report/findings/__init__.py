@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable, Sequence
 from typing import Final
 
-from lab.coldstart.summary import Finding, Severity
+from lab.coldstart.summary import Finding, FindingKind, Severity
 from lab.report.findings import boot, machine, samples, sizes
 from lab.report.load import Recorded
 from lab.report.rows import MeasuredRow
@@ -12,16 +12,23 @@ Rule = Callable[[Recorded, Sequence[MeasuredRow]], Iterable[Finding]]
 
 RULES: Final[Sequence[Rule]] = (*samples.RULES, *machine.RULES, *boot.RULES, *sizes.RULES)
 """Are shown what the run is about: a reference is given no advice, and no doubt is about it."""
-RULES_OF_ALL: Final[Sequence[Rule]] = (boot.floor, samples.drifting)
+RULES_OF_ALL: Final[Sequence[Rule]] = (boot.floor, samples.drifting, machine.busy)
 """Need every row, and name none that is a reference."""
 
 
 def find(recorded: Recorded, measured: Sequence[MeasuredRow]) -> Sequence[Finding]:
-    """All findings: by severity, and within one by the seconds at stake."""
+    """All findings: by severity, and within one by the seconds at stake.
+
+    A busy machine comes first of its like: it may be what the others come of.
+    """
     own = [one for one in measured if not one.row.reference]
     shown = [(rule, own) for rule in RULES] + [(rule, measured) for rule in RULES_OF_ALL]
     found = [finding for rule, rows in shown for finding in rule(recorded, rows)]
     return sorted(
         found,
-        key=lambda one: (list(Severity).index(one.severity), -(one.stake_s or 0.0)),
+        key=lambda one: (
+            list(Severity).index(one.severity),
+            one.kind is not FindingKind.BUSY,
+            -(one.stake_s or 0.0),
+        ),
     )

@@ -56,7 +56,7 @@ class WorstRule:
         found = [
             (taken, one.row)
             for one in measured
-            if one.row.n and not one.row.emulated and (taken := self.stake(one.row)) is not None
+            if one.row.n and one.row.timed and (taken := self.stake(one.row)) is not None
         ]
         found.sort(key=lambda pair: -pair[0])
         worst: dict[str, Row] = {}
@@ -79,7 +79,7 @@ def floor(_: Recorded, measured: Sequence[MeasuredRow]) -> Iterator[Finding]:
     pairs = [
         (row.total_s.p50, least.total_s.p50, row)
         for row in rows
-        if not row.reference and row.total_s.p50 and not row.emulated
+        if not row.reference and row.total_s.p50 and row.timed
         if (least := floor_of(row, rows)) and least.total_s.p50
     ]
     if not pairs:

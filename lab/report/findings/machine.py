@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 from typing import Final
 
+from lab.busy import told
 from lab.coldstart.record import Sample
 from lab.coldstart.summary import Finding, Row, Severity
 from lab.report.findings.texts import finding
@@ -73,6 +74,32 @@ def capped(recorded: Recorded, measured: Sequence[MeasuredRow]) -> Iterator[Find
         seen=f"{tier(tiers[-1])} stands for {asked:.2f} vCPU (memory / 1769 MB, Lambda's "
         f"documented ratio; AWS publishes none for SageMaker serverless); here are {there:g}.",
         cells=rows,
+    )
+
+
+def busy(_: Recorded, measured: Sequence[MeasuredRow]) -> Iterator[Finding]:
+    """Others took much of the machine: the report's first finding, for it spoils the others."""
+    trials = [
+        (sample.machine, sample, one.row)
+        for one in measured
+        if not one.row.emulated
+        for sample in (*one.counted, *one.failed)
+        if sample.machine is not None
+    ]
+    bad = [trial for trial in trials if trial[1].disturbed]
+    if not bad:
+        return
+    use, worst, _row = max(bad, key=lambda trial: trial[0].taken)
+    own = [row for *_rest, row in bad if not row.reference]
+    lost = list(dict.fromkeys(str(row.cell) for row in own if row.n and row.busy))
+    most = bool(lost) or 2 * len(bad) > len(trials)
+    yield finding(
+        "busy" if most else "busy_partly",
+        title=f"The machine was busy in {len(bad)} of {plural(len(trials), 'trial')}: "
+        + ("figures of time say nothing" if most else "medians bear it"),
+        seen=f"In trial {worst.trial} {told(use)}; the load was {use.load:g}."
+        + (f" Not judged: {', '.join(lost)}." if lost else ""),
+        cells=own,
     )
 
 

@@ -37,6 +37,10 @@ _REMEDIES: Final = {
 }
 
 
+_BY_THE_CLOCK: Final = {FailureKind.NEVER_READY, FailureKind.INVOCATION, FailureKind.PULL}
+_QUIET: Final = "Run again when nothing else runs here, before anything is changed. "
+
+
 def incomplete(recorded: Recorded, _: Sequence[MeasuredRow]) -> Iterator[Finding]:
     """The run was cut short."""
     planned, made = len(recorded.run.order), len(recorded.samples)
@@ -70,13 +74,17 @@ def failures(_: Recorded, measured: Sequence[MeasuredRow]) -> Iterator[Finding]:
             continue
         code = "" if last.exit_code is None else f" Exit code {last.exit_code}."
         ping = "" if last.last_ping_status is None else f" Last /ping: {last.last_ping_status}."
+        busy = sum(sample.disturbed for sample in bad)
+        first = _QUIET if busy and kind in _BY_THE_CLOCK else ""
         log = " / ".join(last.log_tail.strip().splitlines()[-_LOG_LINES:])
         yield finding(
             "failures_emulated" if bad[-1].emulated else "failures",
-            remedy=_REMEDIES[kind],
+            remedy=first + _REMEDIES[kind],
             title=f"{variant}: {len(bad)} of {plural(tried[variant], 'trial')} failed "
             f"({kind.replace('_', ' ')})",
-            seen=f"{last.message}{code}{ping}" + (f" It last said: {log}" if log else ""),
+            seen=f"{last.message}{code}{ping}"
+            + (f" The machine was busy in {busy} of them." if busy else "")
+            + (f" It last said: {log}" if log else ""),
             cells=[sample.cell for sample in bad],
         )
 
@@ -132,7 +140,7 @@ def drifting(recorded: Recorded, measured: Sequence[MeasuredRow]) -> Iterator[Fi
     points = [
         (sample.trial, (sample.total_s or 0.0) / one.row.total_s.p50)
         for one in measured
-        if one.row.total_s.p50 and not one.row.emulated
+        if one.row.total_s.p50 and one.row.timed
         for sample in one.counted
         if sample.total_s
     ]
@@ -147,13 +155,13 @@ def drifting(recorded: Recorded, measured: Sequence[MeasuredRow]) -> Iterator[Fi
         f"{'longer' if slower else 'less'} than the first, each against its own row's median "
         f"(Spearman {moved.rho:+.2f}, p = {moved.p:.2g}).",
         stake_s=abs(moved.change)
-        * median([m.row.total_s.p50 or 0.0 for m in measured if m.row.n and not m.row.emulated]),
+        * median([m.row.total_s.p50 or 0.0 for m in measured if m.row.n and m.row.timed]),
     )
 
 
 def outlying(_: Recorded, measured: Sequence[MeasuredRow]) -> Iterator[Finding]:
     """Trials far from their row's median; all of them count."""
-    rows = [one for one in measured if one.row.outliers and not one.row.emulated]
+    rows = [one for one in measured if one.row.outliers and one.row.timed]
     if not rows:
         return
     far = [
@@ -180,7 +188,7 @@ def noisy(_: Recorded, measured: Sequence[MeasuredRow]) -> Iterator[Finding]:
         for one in measured
         if (one.row.total_s.relative_spread or 0.0) >= NOISE
         and one.row.n >= ENOUGH
-        and not one.row.emulated
+        and one.row.timed
     ]
     if not rows:
         return
@@ -202,7 +210,7 @@ def probing(_: Recorded, measured: Sequence[MeasuredRow]) -> Iterator[Finding]:
         one.row
         for one in measured
         if one.row.total_s.p50
-        and not one.row.emulated
+        and one.row.timed
         and (one.row.probe_interval_s or 0.0) > PROBE_SHARE * one.row.total_s.p50
     ]
     if not rows:

@@ -32,7 +32,7 @@ def bytes_and_time(_: Recorded, measured: Sequence[MeasuredRow]) -> Iterator[Fin
             row.start_kind is StartKind.PULL
             and row.image_compressed_bytes
             and row.total_s.p50
-            and not row.emulated
+            and row.timed
         ):
             point = (row.image_compressed_bytes / 1e8, _pulling(row))
             by_group.setdefault(row.group, []).append(point)

@@ -88,7 +88,7 @@ def _group_table(group: Group, comparisons: Sequence[Comparison], aside: str) ->
                 _trials(row),
                 _median(row),
                 median_interval(row).removesuffix(f" ({coverage})"),
-                ratios.get((row.variant, row.model, row.start_kind), ""),
+                "busy" if row.busy else ratios.get((row.variant, row.model, row.start_kind), ""),
                 _bar(row, longest),
             ]
             for row in members

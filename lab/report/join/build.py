@@ -50,7 +50,7 @@ def native(one: Results) -> Mapping[Key, MeasuredRow]:
     return {
         (row.model, row.tier, row.start_kind, row.variant): measured
         for measured in one.measured
-        if (row := measured.row).n and not row.emulated
+        if (row := measured.row).n and row.timed
     }
 
 

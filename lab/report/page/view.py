@@ -81,7 +81,7 @@ def memory_plots(results: Results) -> Sequence[Scatter]:
 
 def tiles(results: Results) -> Sequence[Tile]:
     """The few figures that a reader takes away, of the first group that has any."""
-    for group in groups([one for one in results.native if one.row.n]):
+    for group in groups([one for one in results.native if one.row.n and one.row.timed]):
         own = group.own
         if own:
             where = {one.row.group for one in own}
