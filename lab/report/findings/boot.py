@@ -4,11 +4,12 @@ A rule looks at every row, keeps each variant's worst, and tells them all in one
 rows are left out.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 from lab.coldstart.summary import Finding, Row
+from lab.report.boots import cure, story
 from lab.report.findings.texts import finding
 from lab.report.load import Recorded
 from lab.report.rows import MeasuredRow, floor_of
@@ -24,6 +25,8 @@ THROTTLED: Final = 0.5
 LAZY: Final = 5.0
 """First prediction over second from which something was left to the first request."""
 OPAQUE: Final = 0.6
+LONG_S: Final = 1.0
+"""From which a phase is spoken of that has a length only where something is wrong."""
 
 BEFORE: Final = (
     Phase.IMAGE_PULL,
@@ -51,6 +54,8 @@ class WorstRule:
     stake: Callable[[Row], float | None]
     """Seconds that could be had back; None when the row is nothing to speak of."""
     seen: Callable[[Row, Recorded], str]
+    values: Callable[[Row, Recorded], Mapping[str, Any]] = lambda *_: {}
+    """What is filled into the remedy, of the row with the most at stake."""
 
     def __call__(self, recorded: Recorded, measured: Sequence[MeasuredRow]) -> Iterator[Finding]:
         found = [
@@ -70,6 +75,7 @@ class WorstRule:
                 seen="\n".join(f"{v}: {self.seen(row, recorded)}" for v, row in worst.items()),
                 stake_s=most,
                 cells=[row for _, row in found],
+                **self.values(first, recorded),
             )
 
 
@@ -104,6 +110,13 @@ def _opaque_s(row: Row) -> float | None:
     boot = row.phases_s.get(Phase.BOOT, 0.0)
     lasting = boot >= MATTERS_S and boot >= OPAQUE * own(row)
     return boot if lasting and row.variant != FLOOR else None
+
+
+def _long(row: Row, *phases: Phase) -> float | None:
+    """Seconds of phases that are no container's own or seldom any length, if they are most."""
+    taken = sum(row.phases_s.get(phase, 0.0) for phase in phases)
+    lasting = taken >= LONG_S and taken >= DOMINATES * (row.total_s.p50 or 0.0)
+    return taken if lasting and row.variant != FLOOR else None
 
 
 def _throttled_s(row: Row) -> float | None:
@@ -147,12 +160,14 @@ RULES: Final = (
     ),
     WorstRule(
         name="boot_opaque",
-        title="{stake} of boot cannot be told apart: {variants}",
+        title="{stake} until /ping answers 200, in one phase: {variants}",
         stake=_opaque_s,
         seen=lambda row, _: (
             "imports, model load and server start are one phase of "
-            f"{seconds(row.phases_s[Phase.BOOT])} ({start_of(row)})."
+            f"{seconds(row.phases_s[Phase.BOOT])} ({start_of(row)})"
+            + (f": {story(row)}." if row.boot else ".")
         ),
+        values=lambda row, _: {"cure": f"{told} " if (told := cure(row)) else ""},
     ),
     WorstRule(
         name="throttled",
@@ -168,5 +183,20 @@ RULES: Final = (
         title="The first prediction does the start's work: {variants}",
         stake=_lazy_s,
         seen=_lazy_seen,
+    ),
+    WorstRule(
+        name="model_fetch_dominates",
+        title="Fetching the model is {stake} of a start: {variants}",
+        stake=lambda row: _long(row, Phase.MODEL_FETCH),
+        seen=lambda row, _: f"{seconds(row.phases_s[Phase.MODEL_FETCH])} ({start_of(row)}).",
+    ),
+    WorstRule(
+        name="ready_dominates",
+        title="{stake} pass between a loaded model and /ping 200: {variants}",
+        stake=lambda row: _long(row, Phase.SERVE, Phase.READY),
+        seen=lambda row, _: (
+            f"{seconds(row.phases_s.get(Phase.SERVE))} until the port accepts, "
+            f"{seconds(row.phases_s.get(Phase.READY))} more until it is ready ({start_of(row)})."
+        ),
     ),
 )

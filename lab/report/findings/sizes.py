@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from statistics import linear_regression
 from typing import Final
 
-from lab.coldstart.record import Run
+from lab.coldstart.record import ImageRecord, Layer, Run
 from lab.coldstart.summary import Finding, Row
 from lab.report.findings.boot import WorstRule
 from lab.report.findings.texts import finding
@@ -16,11 +16,14 @@ from lab.units import format_rate
 
 PULL_DOMINATES: Final = 0.5
 MATTERS_S: Final = 0.5
+LONG_S: Final = 5.0
+"""Seconds of getting an image that are worth a word however long the rest takes."""
 FULL_LINK: Final = 0.7
 """Share of the link's speed from which the link is said to be the limit."""
 
 _COMMAND_WIDTH = 90
 _FEWEST = 3
+_NAMED = 3
 
 
 def bytes_and_time(_: Recorded, measured: Sequence[MeasuredRow]) -> Iterator[Finding]:
@@ -63,7 +66,7 @@ def _pulling(row: Row) -> float:
 def _dominating(row: Row) -> float | None:
     taken = _pulling(row)
     whole = row.total_s.p50 or 0.0
-    lasting = taken >= MATTERS_S and taken >= PULL_DOMINATES * whole
+    lasting = taken >= MATTERS_S and (taken >= PULL_DOMINATES * whole or taken >= LONG_S)
     return taken if lasting and row.variant != FLOOR else None
 
 
@@ -77,23 +80,43 @@ def _pull_seen(row: Row, recorded: Recorded) -> str:
     )
 
 
-def _largest_layer(row: Row, run: Run) -> str:
+def _image(row: Row, run: Run) -> ImageRecord | None:
     cell = (row.variant, row.platform)
-    image = next((one for one in run.images if (one.variant, one.platform) == cell), None)
+    return next((one for one in run.images if (one.variant, one.platform) == cell), None)
+
+
+def _size(layer: Layer) -> int:
+    return layer.compressed_bytes or layer.unpacked_bytes
+
+
+def _command(layer: Layer) -> str:
+    command = " ".join(layer.created_by.split()) or "no command known"
+    return command if len(command) <= _COMMAND_WIDTH else command[: _COMMAND_WIDTH - 1] + "…"
+
+
+def _layers(row: Row, recorded: Recorded) -> str:
+    """Where the bytes are, for a remedy: the largest layers with their commands."""
+    image = _image(row, recorded.run)
+    largest = sorted(image.layers if image else (), key=_size, reverse=True)[:_NAMED]
+    told = "; ".join(
+        f"{count_bytes(_size(one))} by {_command(one)}" for one in largest if _size(one)
+    )
+    return f" Begin with the largest layers of {row.variant}: {told}." if told else ""
+
+
+def _largest_layer(row: Row, run: Run) -> str:
+    image = _image(row, run)
     if image is None or not image.layers:
         return ""
-    largest = max(image.layers, key=lambda layer: layer.compressed_bytes or layer.unpacked_bytes)
-    size = largest.compressed_bytes or largest.unpacked_bytes
+    largest = max(image.layers, key=_size)
+    size = _size(largest)
     whole = (
         image.compressed_bytes
         if largest.compressed_bytes and image.compressed_bytes
         else image.unpacked_bytes
     )
-    command = " ".join(largest.created_by.split())
-    if len(command) > _COMMAND_WIDTH:
-        command = command[: _COMMAND_WIDTH - 1] + "…"
     share = percent(size / whole) if whole else "most"
-    return f" Largest layer, {count_bytes(size)} or {share}: {command}."
+    return f" Largest layer, {count_bytes(size)} or {share}: {_command(largest)}."
 
 
 def _link(row: Row, run: Run) -> str:
@@ -114,9 +137,10 @@ def _larger_part(row: Row) -> str:
 RULES: Final = (
     WorstRule(
         name=_larger_part,
-        title="Getting the image is most of a pull start: {variants}",
+        title="Getting the image takes {stake} of a pull start: {variants}",
         stake=_dominating,
         seen=_pull_seen,
+        values=lambda row, recorded: {"layers": _layers(row, recorded)},
     ),
     bytes_and_time,
 )

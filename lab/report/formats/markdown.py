@@ -20,7 +20,7 @@ def to_markdown(results: Results) -> str:
             f"{summary.run.recorded} of {summary.run.planned} trials, seed {summary.run.seed}."
         ),
     ]
-    for table in (tables.totals(summary), tables.phases(summary)):
+    for table in (tables.totals(summary), tables.phases(summary), tables.boots(summary)):
         parts += section(f"{table.title}{aside}", table.to_markdown())
     findings = []
     for one in summary.findings:

@@ -8,6 +8,7 @@ from rich.text import Text
 
 from lab.coldstart.record import ImageRecord
 from lab.coldstart.summary import Against, Goal, Quantity, Reached, Row, Summary
+from lab.report import boots as seen
 from lab.report import words
 from lab.report.document import Cell, Table, code, left, right
 from lab.report.page.figures import lookup
@@ -15,7 +16,7 @@ from lab.report.page.view import images, layer_share, platform_sizes
 from lab.report.study import published
 from lab.report.summary import Results
 from lab.report.targets import worth_showing
-from lab.spec import Phase, Platform
+from lab.spec import FLOOR, Phase, Platform
 
 _CELL: Final = ("variant", "model", "platform", "tier", "start")
 
@@ -26,13 +27,14 @@ def totals(summary: Summary) -> Table:
         title="Start to first prediction",
         columns=[
             *(*_CELL, "n", "failed", "skipped", "p50", "interval"),
-            *("2nd prediction", "peak memory", "compressed", "unpacked"),
+            *("2nd prediction", "CPU", "throttled", "peak memory", "compressed", "unpacked"),
         ],
         rows=[
             [
                 *(*_cell(row), str(row.n), str(row.failures), str(row.skipped)),
                 *(words.seconds(row.total_s.p50), words.median_interval(row)),
                 words.seconds(row.second_prediction_s.p50),
+                *(words.seconds(row.cpu_s), words.seconds(row.throttled_s)),
                 words.count_bytes(row.peak_memory_bytes),
                 words.count_bytes(row.image_compressed_bytes),
                 words.count_bytes(row.image_unpacked_bytes),
@@ -53,6 +55,29 @@ def phases(summary: Summary) -> Table:
         rows=[
             [*_cell(row), *(words.seconds(row.phases_s.get(phase)) for phase in shown)]
             for row in rows
+        ],
+    )
+
+
+def boots(summary: Summary) -> Table:
+    """Of starts that tell nothing of themselves, what was seen from outside."""
+    return Table(
+        title="Inside boot, as seen from outside",
+        columns=[
+            *(*_CELL, words.PHASES[Phase.BOOT], "port open", left("before 200")),
+            *("CPU", "throttled", left("processes")),
+        ],
+        rows=[
+            [
+                *(*_cell(row), words.seconds(row.phases_s.get(Phase.BOOT))),
+                words.seconds(row.boot.port_open_s),
+                seen.answers(row.boot) or words.NOTHING,
+                words.seconds(row.boot.cpu_seconds),
+                words.seconds(row.boot.throttled_seconds),
+                seen.processes(row.boot) or words.NOTHING,
+            ]
+            for row in summary.rows
+            if row.boot is not None and row.n and not row.emulated and row.variant != FLOOR
         ],
     )
 

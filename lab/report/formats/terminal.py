@@ -18,6 +18,7 @@ from lab.coldstart.summary import (
     Summary,
 )
 from lab.images.variants import BASELINE
+from lab.report.boots import story
 from lab.report.comparisons import smallest_image
 from lab.report.document import Cell, Table, right
 from lab.report.formats import tables
@@ -33,6 +34,7 @@ from lab.report.words import (
     plural,
     ratio_or_sign,
     seconds,
+    tier,
 )
 from lab.spec import FLOOR, PHASE_COLOURS, Phase, StartKind
 
@@ -55,6 +57,7 @@ def summary_table(run_dir: Path) -> RenderableType:
     shown = [phase for phase in Phase if any(phase in one.row.phases_s for one in results.native)]
     if shown:
         parts += [_legend(shown), ""]
+    parts += _boots([one.row for one in results.native])
     parts += [Text(note, "dim") for note in _notes(summary, shown_tables)]
     for table in (tables.emulated(summary.rows), tables.sizes_by_platform(summary)):
         parts += _titled(table, aside)
@@ -180,6 +183,16 @@ def _legend(shown: Sequence[Phase]) -> Text:
     for phase in shown:
         text.append("█ ", PHASE_COLOURS[phase].either).append(f"{PHASES[phase]}  ", "dim")
     return text
+
+
+def _boots(rows: Sequence[Row]) -> Iterator[RenderableType]:
+    told = [row for row in rows if row.variant != FLOOR and row.n and story(row)]
+    for row in told:
+        taken = seconds(row.phases_s.get(Phase.BOOT))
+        text = Text(f"boot of {row.variant}, {KINDS[row.start_kind]}, {tier(row.tier)}: {taken}. ")
+        yield text.append(story(row), "dim")
+    if told:
+        yield ""
 
 
 def _findings(findings: Sequence[Finding]) -> Iterator[RenderableType]:

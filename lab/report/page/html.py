@@ -8,7 +8,7 @@ import jinja2
 from pydantic import BaseModel
 
 from lab.coldstart.summary import Quantity, Reached
-from lab.report import words
+from lab.report import boots, words
 from lab.report.page import view
 from lab.report.page.facts import facts
 from lab.report.page.figures import Figures
@@ -35,6 +35,7 @@ def _environment() -> jinja2.Environment:
     )
     environment.globals |= {
         "words": words,
+        "boots": boots,
         "phases": list(Phase),
         "phase_colours": PHASE_COLOURS,
         "published": published,

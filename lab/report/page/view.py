@@ -42,6 +42,8 @@ class GroupView:
     ratios: Mapping[str, Mapping[str, Mapping[StartKind, int]]]
     """The places of comparisons: by why they are made, ``numerator / denominator``, start kind."""
     kinds: Sequence[StartKind]
+    boots: Sequence[MeasuredRow]
+    """Rows of which more is known of ``boot`` than how long it took."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,6 +71,7 @@ def group_views(results: Results) -> Sequence[GroupView]:
             strips=strips(group),
             ratios=_ratios(results.summary.comparisons, group),
             kinds=[kind for kind in group.kinds if any(one.row.n for one in group.of(kind))],
+            boots=[one for one in group.members if one.row.boot and one.row.variant != FLOOR],
         )
         for group in groups(results.native)
     ]

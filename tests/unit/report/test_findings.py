@@ -1,13 +1,20 @@
+import io
+import json
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import pytest
+from rich.console import Console
 
 from lab.coldstart.record import FailureKind, Sample
 from lab.coldstart.summary import Finding, FindingKind, Severity
 from lab.report.findings.texts import texts
+from lab.report.formats import terminal
+from lab.report.formats.markdown import to_markdown
+from lab.report.page.html import render
 from lab.report.summary import results
 from lab.spec import Phase, Platform, StartKind
+from lab.start.boot import Boot, CameUp, PingAnswer
 from tests.unit.report import synthetic
 from tests.unit.report.synthetic import Script
 from tests.unit.report.test_rows import own_run, recorded, result
@@ -221,3 +228,100 @@ def test_every_finding_says_what_why_and_what_to_do() -> None:
 def test_findings_survive_a_run_without_samples() -> None:
     assert recorded(Script(stop_after=0)).samples == []
     assert set(found(Script(stop_after=0))) == {FindingKind.INCOMPLETE}
+
+
+FRONT = Boot(
+    port_open_s=0.3,
+    answers=(PingAnswer(status=502, from_s=0.3, until_s=59.8),),
+    cpu_seconds=41.0,
+    throttled_seconds=3.0,
+    processes=(
+        CameUp(name="nginx", count=3, first_s=0.1, last_s=0.1),
+        CameUp(name="gunicorn", count=5, first_s=0.4, last_s=2.1),
+    ),
+)
+
+
+def front(boot: Boot = FRONT, seconds: float = 59.8) -> Script:
+    """Somebody's image, whose front server opens its port at once."""
+
+    def edit(sample: Sample) -> Sample:
+        longer = with_phase(Phase.BOOT, seconds)(sample)
+        return longer.model_copy(update={"boot": boot})
+
+    return Script(variants=("me-srv",), kinds=(FRESH,), edit=edit)
+
+
+def test_a_start_behind_a_front_server_is_told_with_all_that_was_seen_of_it() -> None:
+    one = found(front())[FindingKind.BOOT_OPAQUE]
+    assert one.stake_s == pytest.approx(59.8)
+    assert one.title == "59.8 s until /ping answers 200, in one phase: me-srv"
+    assert (
+        "port open after 300 ms; /ping answered 502 until 59.8 s; 41.0 s of CPU, 3.00 s throttled; "
+        "came up: nginx x3 at 100 ms, gunicorn x5 at 400 ms to 2.10 s." in one.seen
+    )
+    assert "what stands behind it is (of 2 programs: nginx, gunicorn)" in one.remedy
+    assert "About one core is busy all along" in one.remedy
+
+
+def test_a_start_that_waits_is_told_from_one_that_computes() -> None:
+    idle = FRONT.model_copy(update={"answers": (), "cpu_seconds": 1.0, "throttled_seconds": 0.0})
+    assert "waits otherwise" in found(front(idle))[FindingKind.BOOT_OPAQUE].remedy
+    held = FRONT.model_copy(update={"throttled_seconds": 40.0})
+    assert "CPU quota holds it back" in found(front(held))[FindingKind.BOOT_OPAQUE].remedy
+    unknown = found(front(Boot()))[FindingKind.BOOT_OPAQUE]
+    assert unknown.remedy.startswith("Print the lab_startup line")
+
+
+def test_every_form_of_the_report_shows_what_was_seen_and_the_cpu_seconds() -> None:
+    shown = result(front())
+    out = io.StringIO()
+    Console(file=out, width=300).print(*terminal._boots([one.row for one in shown.native]))
+    assert "boot of me-srv, fresh, 2048 MB: 59.8 s. port open after 300 ms" in out.getvalue()
+    markdown = to_markdown(shown)
+    assert "## Inside boot, as seen from outside" in markdown
+    assert "/ping answered 502 until 59.8 s | 41.0 s | 3.00 s | nginx x3 at 100 ms" in markdown
+    page = render(shown)
+    assert 'data-path="/rows/0/boot/cpu_seconds" value="41.0"' in page
+    assert 'data-path="/rows/0/cpu_s"' in page
+    assert "gunicorn x5 at 400 ms to 2.10 s" in page
+
+
+def test_long_unpacking_is_found_beside_a_start_that_is_longer_and_names_the_layers() -> None:
+    def unpacks(sample: Sample) -> Sample:
+        return with_phase(Phase.IMAGE_UNPACK, 34.0)(front().edit(sample))
+
+    script = Script(variants=("me-srv",), kinds=(StartKind.PULL,), edit=unpacks)
+    one = found(script)[FindingKind.PULL_DOMINATES]
+    assert one.title.startswith("Getting the image takes 3")
+    assert "Unpacking is the larger part" in one.remedy
+    assert "Begin with the largest layers of me-srv: " in one.remedy
+    run, _ = synthetic.make(script)
+    largest = max(run.images[0].layers, key=lambda layer: layer.compressed_bytes or 0)
+    assert f" by {largest.created_by[:40]}" in one.remedy
+
+
+@pytest.mark.parametrize(
+    ("phase", "said"),
+    [
+        (Phase.MODEL_FETCH, "Fetching the model is 20.0 s of a start: onnx"),
+        (Phase.READY, "20.0 s pass between a loaded model and /ping 200: onnx"),
+    ],
+)
+def test_no_phase_is_most_of_a_start_without_a_word(phase: Phase, said: str) -> None:
+    titles = [
+        one.title for one in result(one_variant(edit=with_phase(phase, 20.0))).summary.findings
+    ]
+    assert any(title.startswith(said[:20]) for title in titles), titles
+
+
+def test_a_run_of_before_is_read_with_the_phases_of_now() -> None:
+    (sample, *_) = synthetic.make(front())[1]
+    old = sample.model_dump(mode="json", by_alias=True, exclude={"boot", "machine"})
+    old["phases_s"] |= {"boot": 2.5, "ready": 59.5}
+    read = Sample.model_validate_json(json.dumps(old))
+    assert read.phases_s[Phase.BOOT] == 62.0
+    assert Phase.READY not in read.phases_s
+    assert (read.boot, read.machine, read.disturbed) == (None, None, False)
+    old["phases_s"] = {"interpreter": 0.1, "ready": 0.2}
+    assert Sample.model_validate_json(json.dumps(old)).phases_s[Phase.READY] == 0.2
