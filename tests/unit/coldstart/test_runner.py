@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from lab import busy
 from lab.coldstart import runner
 from lab.coldstart.folder import RunFolder
 from lab.coldstart.loop import InterruptedRunError
@@ -24,9 +25,12 @@ Script = Callable[[Trial], Mapping[Mark, float] | Failure | str | BaseException]
 class Ground:
     """Prepares a run for a scripted executor, and remembers that it was cleared."""
 
-    def __init__(self, script: Script = lambda _: GOOD, *, image: str = "sha256:aaaa") -> None:
+    def __init__(
+        self, script: Script = lambda _: GOOD, *, image: str = "sha256:aaaa", here: bool = False
+    ) -> None:
         self.executor = ScriptedExecutor(script)
         self.image = image
+        self.here = here
         self.sha256 = "cccc"
         self.cleared = 0
 
@@ -40,6 +44,7 @@ class Ground:
         try:
             yield Prepared(
                 run_trial=self.executor.run,
+                here=self.here,
                 engine={"kind": "docker"},
                 base_image={"source": "packages"},
                 images=[
@@ -167,6 +172,24 @@ def test_two_benches_at_once_are_refused(lock: Path) -> None:
         pytest.raises(BusyError, match=r"The run first \(process \d+\) is measuring"),
     ):
         runner.run(plan(), prepare=Ground(), progress=Silent(), lock=lock)
+
+
+def test_a_run_that_begins_beside_other_work_says_so_and_by_whom(
+    lock: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    use = busy.MachineUse(
+        wall_s=0.5, cpus=2, busy_s=0.9, others_s=0.8, steal_s=0, load=3, who=("cc1", "stress")
+    )
+    monkeypatch.setattr(busy, "watch", lambda _: use)
+    ground, said = Ground(here=True), Silent()
+    runner.run(plan(), prepare=ground, progress=said, lock=lock)
+    (note,) = [one for one in said.notes if "busy" in one]
+    assert note.startswith("This machine is busy: others took 80 % of its 2 CPUs (cc1, stress).")
+    for quiet in (use.model_copy(update={"others_s": 0.05}), None):
+        monkeypatch.setattr(busy, "watch", lambda _, quiet=quiet: quiet)
+        said = Silent()
+        runner.run(plan(), prepare=Ground(here=True), progress=said, lock=lock)
+        assert not [one for one in said.notes if "busy" in one]
 
 
 def test_a_lock_whose_holder_died_is_no_lock(lock: Path) -> None:
