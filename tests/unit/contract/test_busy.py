@@ -1,5 +1,6 @@
 """A check beside other work: what is broken by the clock alone is not judged."""
 
+import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,9 +11,10 @@ from lab import busy
 from lab.busy import MachineUse, Reading
 from lab.contract.check import RuleEntry, attempt
 from lab.contract.model import CheckedImage, Judged, RuleContext, RuleFinding, Verdict
+from lab.contract.rules.ping import judge_accepts, judge_pings
 from lab.contract.running.session import Session
 from lab.spec import Platform
-from tests.unit.contract.makers import rule
+from tests.unit.contract.makers import answered, rule
 from tests.unit.engine.fake import FakeEngine
 
 PASS, WARN, FAIL, SKIP = Verdict.PASS, Verdict.WARN, Verdict.FAIL, Verdict.SKIP
@@ -75,6 +77,15 @@ def test_what_is_broken_by_more_than_the_clock_stays_broken(
     assert (found.verdict, found.seen) == (FAIL, "answered 500")
     no_time: Callable[[Session], Judged] = lambda _: (FAIL, "no such path")  # noqa: E731
     assert judged(session, no_time).verdict is FAIL
+
+
+def test_that_nobody_waited_any_longer_says_nothing_where_no_time_is_judged() -> None:
+    late = answered(None, seconds=10, connect_s=None, error="timed out")
+    refused_at_once = answered(None, seconds=0.1, connect_s=None, error="Connection refused")
+    for judge in (judge_pings, judge_accepts):
+        assert judge([late])[0] is FAIL
+        assert judge([late], limit_s=math.inf)[0] is SKIP
+        assert judge([late, refused_at_once], limit_s=math.inf)[0] is FAIL
 
 
 def test_on_a_quiet_machine_a_slow_image_is_slow(
