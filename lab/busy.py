@@ -29,9 +29,9 @@ NOT_JUDGED: Final = "the machine was busy: time not judged"
 SHARE: Final = 0.2
 """Of the machine's CPU time from which others are said to have disturbed a measurement.
 
-On two idle cores others take under 2 % of a trial, a program that is busy for a twentieth of its
-time takes 2.5 %; one that is always busy takes 50 %. Below a fifth a start of one thread still
-finds a free core nearly always, and what is left is within the spread of quiet trials.
+On two cores a program that is busy for a twentieth of its time takes 2.5 %, one that always is
+takes 50 %. Below a fifth a start of one thread still finds a free core nearly always, and what it
+loses is within the spread of quiet trials.
 """
 
 LEAST_S: Final = 0.1

@@ -87,7 +87,7 @@ def _csv_line(row: Row, engine: str) -> Mapping[str, object]:
         "engine": engine,
         **{
             key: getattr(row, key)
-            for key in ("emulated", "reference", "n", "failures", "skipped", "warm_up")
+            for key in ("emulated", "reference", "n", "failures", "skipped", "warm_up", "disturbed")
         },
         "outliers": len(row.outliers),
         **quantiles,

@@ -11,6 +11,7 @@ from lab.coldstart.summary import Against, FindingKind, Quantity, Severity
 from lab.report.formats.markdown import to_markdown
 from lab.report.formats.terminal import summary_table
 from lab.report.page.html import render
+from lab.report.summary import to_csv
 from lab.spec import Phase, StartKind
 from tests.unit.report import synthetic
 from tests.unit.report.synthetic import Script
@@ -98,6 +99,8 @@ def test_every_form_of_the_report_shows_it(tmp_path: Path) -> None:
     for page in (to_markdown(result(beside(1.0))), render(result(beside(1.0)))):
         assert "The machine was busy in 50 of 50 trials" in page
         assert "sooner" not in page
+    assert "10</data> beside other work" in render(result(beside(1.0)))
+    assert to_csv(result(beside(0.3)).summary).splitlines()[0].count("disturbed") == 1
 
 
 def test_a_start_that_waits_is_not_taken_for_a_phase_that_dominates() -> None:
