@@ -20,7 +20,6 @@ import httpx
 import pytest
 
 from lab.contract.check import chosen, entries, run
-from lab.contract.layers.saved import save
 from lab.contract.model import RuleFinding, Verdict
 from lab.contract.reports.machine import as_json
 from lab.contract.running.session import START_LIMIT_S, Session
@@ -29,6 +28,7 @@ from lab.engine.docker.engine import DockerEngine
 from lab.engine.registry.local import Registry
 from lab.engine.registry.manifests import OCI_INDEX, OCI_MANIFEST
 from lab.images.base import ensure_base
+from lab.images.layers.saved import save
 from lab.images.variants import VARIANTS
 from lab.process import run as run_program
 from lab.progress import Progress, Silent

@@ -11,11 +11,11 @@ from typing import Any
 
 import pytest
 
-from lab.contract.layers.saved import MACHINES
 from lab.engine.docker.engine import DockerEngine
 from lab.engine.emulation import qemu
 from lab.images.base import ensure_base
 from lab.images.build import ensure
+from lab.images.layers.saved import MACHINES
 from lab.images.sizes import image_record
 from lab.progress import Progress, Silent
 from lab.spec import FLOOR, LABEL, LABEL_ROLE, Platform

@@ -8,10 +8,10 @@ from collections.abc import Sequence
 from pathlib import PurePosixPath
 from typing import Final
 
-from lab.contract.layers.credentials import redacted
 from lab.contract.model import Judged, Tried, Verdict
 from lab.contract.rules.start import BIND_LABEL
 from lab.contract.running.session import Session, Tries
+from lab.images.layers.credentials import redacted
 from lab.spec import PORT
 
 _SHELLS: Final = ("sh", "bash", "dash", "ash", "zsh")

@@ -4,10 +4,10 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import Final
 
-from lab.contract.layers.saved import MACHINES, MODEL_PLACE, Saved, SavedLayer
 from lab.contract.model import Judged, Tried, Verdict
 from lab.contract.running.session import CannotTry, Session, Tries
 from lab.endpoint.instances import InstanceType, table
+from lab.images.layers.saved import MACHINES, MODEL_PLACE, Saved, SavedLayer
 from lab.spec import Platform
 from lab.units import format_bytes
 

@@ -6,10 +6,10 @@ What is reported is the kind of secret, the layer and the path: never the secret
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from lab.contract.layers.credentials import Leak, in_command, in_variable
-from lab.contract.layers.saved import Saved
 from lab.contract.model import Judged, Tried, Verdict
 from lab.contract.running.session import Session, Tries
+from lab.images.layers.credentials import Leak, in_command, in_variable
+from lab.images.layers.saved import Saved
 
 _SHOWN: Final = 5
 _LONGEST: Final = 60

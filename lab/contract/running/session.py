@@ -22,7 +22,6 @@ from tempfile import mkdtemp
 from typing import Any, Final, TypeAlias, TypeVar
 
 from lab import busy
-from lab.contract.layers.saved import Saved, save
 from lab.contract.model import CheckedImage, RuleContext, RuleFinding, Tried, Verdict
 from lab.contract.running import calls
 from lab.contract.running.calls import HttpCall
@@ -33,6 +32,7 @@ from lab.engine.docker.container import DockerContainer
 from lab.engine.docker.engine import MODEL_DIR
 from lab.engine.docker.errors import translated
 from lab.errors import EngineError
+from lab.images.layers.saved import Saved, save
 from lab.spec import LABEL, LABEL_OWNER, LABEL_ROLE, PORT
 from lab.start.cause import EXEC_FORMAT_ERROR, death
 from lab.start.emulated import NOT_JUDGED, emulated, environment, patience

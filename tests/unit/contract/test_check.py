@@ -9,7 +9,6 @@ import pytest
 from lab.contract import check
 from lab.contract.check import RuleEntry, attempt, chosen, entries, run
 from lab.contract.fitness import fitness
-from lab.contract.layers.saved import MODEL_PLACE
 from lab.contract.model import CheckedImage, RuleContext, RuleFinding, Tried, Verdict
 from lab.contract.rules import kinds
 from lab.contract.rules.image import SIZE_LIMIT
@@ -17,6 +16,7 @@ from lab.contract.rules.start import BIND_LABEL
 from lab.contract.running.readiness import Unready
 from lab.contract.running.session import CannotTry, NeverReady, Session, once
 from lab.errors import EngineError, UsageError
+from lab.images.layers.saved import MODEL_PLACE
 from lab.progress import Silent
 from lab.spec import PORT, SERVERLESS_USER, Platform
 from lab.start.cause import CauseKind

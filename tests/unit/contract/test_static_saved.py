@@ -4,11 +4,11 @@ import tracemalloc
 
 import pytest
 
-from lab.contract.layers.saved import read
 from lab.contract.model import Verdict
 from lab.contract.rules.image import judge_leftovers, judge_model_data, programs_of
 from lab.errors import EngineError
-from tests.unit.contract.images import ELF_AMD64, in_chunks, saved
+from lab.images.layers.saved import read
+from tests.unit.images.layers.archives import ELF_AMD64, in_chunks, saved
 
 
 @pytest.mark.parametrize("older", [False, True])

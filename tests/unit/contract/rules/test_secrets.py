@@ -6,12 +6,12 @@ from collections.abc import Mapping
 
 import pytest
 
-from lab.contract.layers.credentials import in_command, in_text, in_url, in_variable, redacted
-from lab.contract.layers.saved import Saved, SavedLayer, read
-from lab.contract.layers.secretfiles import in_file
 from lab.contract.model import Verdict
 from lab.contract.rules.secrets import judge_config, judge_layers
-from tests.unit.contract.images import in_chunks, saved
+from lab.images.layers.credentials import in_command, in_text, in_url, in_variable, redacted
+from lab.images.layers.saved import Saved, SavedLayer, read
+from lab.images.layers.secretfiles import in_file
+from tests.unit.images.layers.archives import in_chunks, saved
 
 UPPER = string.ascii_uppercase + "234567"
 BASE64 = string.ascii_letters + string.digits + "+/"

@@ -11,13 +11,13 @@ from contextlib import closing
 from dataclasses import dataclass, field
 from typing import IO, Any, Final, cast
 
-from lab.contract.layers.credentials import Leak, redacted
-from lab.contract.layers.secretfiles import LARGEST_READ, in_file
 from lab.engine.docker.client import open_client
 from lab.engine.docker.engine import DockerEngine
 from lab.engine.docker.errors import translated
 from lab.engine.docker.tar import tar_of
 from lab.errors import EngineError
+from lab.images.layers.credentials import Leak, redacted
+from lab.images.layers.secretfiles import LARGEST_READ, in_file
 from lab.images.sizes import one_line
 
 MODEL_PLACE: Final = "opt/ml/model/"

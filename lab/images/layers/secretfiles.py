@@ -4,7 +4,7 @@ import re
 from collections.abc import Callable, Sequence
 from typing import Final
 
-from lab.contract.layers.credentials import Leak, assignments, in_text, in_url, in_variable
+from lab.images.layers.credentials import Leak, assignments, in_text, in_url, in_variable
 
 LARGEST_READ: Final = 1024 * 1024
 """Files above this are not read: secrets are small, and images are not."""
