@@ -8,9 +8,10 @@ from dataclasses import asdict
 from enum import StrEnum, unique
 from typing import Any, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from lab import busy
+from lab.images.layers.credentials import redacted
 from lab.schema import Frozen, Versioned
 from lab.spec import Mark, Phase, Platform, StartKind, Tier
 from lab.start.boot import Boot
@@ -140,6 +141,12 @@ class Layer(Frozen):
     compressed_bytes: int | None
     unpacked_bytes: int
     created_by: str
+
+    @field_validator("created_by")
+    @classmethod
+    def _told(cls, command: str) -> str:
+        """Runs of earlier versions may hold secrets of the build."""
+        return redacted(command)
 
 
 class ImageRecord(Frozen):

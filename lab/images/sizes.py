@@ -12,6 +12,7 @@ from lab.engine.docker.errors import translated
 from lab.engine.docker.tar import tar_of
 from lab.engine.registry.local import Registry, place_of
 from lab.errors import RegistryError
+from lab.images.layers.credentials import redacted
 from lab.images.variants import image_ref
 from lab.spec import LABEL, Platform
 
@@ -114,7 +115,12 @@ def _changes_files(entry: dict[str, Any]) -> bool:
 
 
 def _command(entry: dict[str, Any]) -> str:
-    return one_line(str(entry.get("CreatedBy") or entry.get("Comment") or "")) or "imported"
+    return quoted(str(entry.get("CreatedBy") or entry.get("Comment") or "")) or "imported"
+
+
+def quoted(command: str) -> str:
+    """A step of an image's history as it may be shown: nothing that might be a secret is left."""
+    return one_line(redacted(command))
 
 
 def one_line(command: str) -> str:

@@ -11,7 +11,7 @@ from typing import Final
 from lab.contract.model import Judged, Tried, Verdict
 from lab.contract.rules.start import BIND_LABEL
 from lab.contract.running.session import Session, Tries
-from lab.images.layers.credentials import redacted
+from lab.images.layers.credentials import redacted_words
 from lab.spec import PORT
 
 _SHELLS: Final = ("sh", "bash", "dash", "ash", "zsh")
@@ -54,7 +54,7 @@ def judge_exposed(ports: Sequence[str], *, told: bool) -> Judged:
 
 
 def _line(words: Sequence[str]) -> str:
-    line = redacted(" ".join(words))
+    line = redacted_words(words)
     return f"`{line[:_LONGEST]}`" + ("…" if len(line) > _LONGEST else "")
 
 

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from lab.contract.model import Judged, Tried, Verdict
 from lab.contract.running.session import Session, Tries
-from lab.images.layers.credentials import Leak, in_command, in_variable
+from lab.images.layers.credentials import Leak, in_command, in_variable, redacted
 from lab.images.layers.saved import Saved
 
 _SHOWN: Final = 5
@@ -22,7 +22,7 @@ def judge_layers(image: Saved) -> tuple[Verdict, str, Sequence[Mapping[str, Any]
         for one in layer.leaks:
             where = {
                 "what": one.leak.what,
-                "path": f"/{one.path}",
+                "path": redacted(f"/{one.path}"),
                 "layer": number,
                 "layers": len(image.layers),
                 "made_by": layer.command,
@@ -40,9 +40,11 @@ def judge_config(env: Sequence[str], labels: Mapping[str, str], history: Sequenc
     found: list[tuple[Leak, str]] = []
     for entry in env:
         name, _, value = entry.partition("=")
-        found += [(leak, f"{leak.what}: ENV {name}") for leak in in_variable(name, value)]
+        found += [(leak, f"{leak.what}: ENV {redacted(name)}") for leak in in_variable(name, value)]
     for name, value in labels.items():
-        found += [(leak, f"{leak.what}: LABEL {name}") for leak in in_variable(name, value)]
+        found += [
+            (leak, f"{leak.what}: LABEL {redacted(name)}") for leak in in_variable(name, value)
+        ]
     for number, command in enumerate(history, 1):
         if command.split(" ", 1)[0] in {"ENV", "LABEL"} or "#(nop) ENV" in command:
             continue

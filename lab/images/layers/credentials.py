@@ -4,7 +4,8 @@ Nothing here returns the secret itself, only what kind it is: findings go into C
 """
 
 import re
-from collections.abc import Iterator, Sequence
+import shlex
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Final
@@ -79,7 +80,9 @@ _SECRET_PAIRS: Final = (
     ("AUTH", "KEY"),
     ("ENCRYPTION", "KEY"),
 )
-_PUBLIC_WORDS: Final = frozenset({"ID", "FILE", "PATH", "URL", "URI", "NAME", "DIR", "ARN", "TYPE"})
+_PUBLIC_WORDS: Final = frozenset(
+    {"ID", "FILE", "PATH", "URL", "URI", "NAME", "DIR", "ARN", "TYPE", "STDIN"}
+)
 """Last words of names that only say where a secret is, or of which kind."""
 
 _HARMLESS: Final = re.compile(
@@ -92,6 +95,41 @@ _ASSIGNED: Final = re.compile(
 )
 _SHORTEST: Final = 6
 _STARS: Final = "***"
+
+# What is hidden, which is more than what is found.
+_KEY_BLOCK: Final = re.compile(
+    r"-----BEGIN [A-Z ]*PRIVATE KEY.*?(?:-----END [A-Z ]*PRIVATE KEY[A-Z ]*-----|\Z)", re.DOTALL
+)
+_CUT_SHORT: Final = re.compile(
+    r"(?:AKIA|ASIA|gh[pousr]_|github_pat_|glpat-|xox[abeprs]-|hf_|pypi-|npm_|dckr_pat_|sk-|AIza"
+    r"|[sr]k_live_|AccountKey=)[\w+/=-]*(?=(?:…|\.\.\.)\Z)"
+)
+"""What another's excerpt has left of a token."""
+_USER_IN_URL: Final = re.compile(
+    # Up to the last @ of the word, which a password may hold; but a port is none.
+    r"://(?P<user>[^\s/:@'\"]*:(?!\d+(?:/|\s|$))[^\s'\"]*|[^\s/:@'\"]{12,})@"
+)
+_LIKE_A_TOKEN: Final = 12
+_VALUE: Final = r"""(?:"(?:\\.|[^"\\])*(?:"|\Z)|'[^']*(?:'|\Z)|(?:\\.|[^\s"'\\])+)+"""
+_NAME: Final = (
+    r"(?<![\w.])(?P<name>(?=[\w.-]{0,80}(?i:pass|secret|token|key|credential))[A-Za-z_][\w.-]*)"
+)
+_THEN: Final = rf"(?P<value>{_VALUE})"
+_NAMED: Final = re.compile(rf"(?P<before>{_NAME}=){_THEN}")
+_FLAG: Final = re.compile(rf"(?P<before>(?<!\S)--?{_NAME}[ \t=]+(?!-)){_THEN}")
+_FIELD: Final = re.compile(rf"(?P<before>{_NAME}[\"']?(?:\s*:\s*|[ \t]+)(?![&|;<>=-])){_THEN}")
+"""Of YAML and JSON, of a .netrc, of ``npm config set NAME VALUE``."""
+_AUTHORIZATION: Final = re.compile(
+    r"(?i)(\b(?:authorization\s*:\s*(?:[a-z]+\s+)?|bearer\s+|[\"'](?:auth|identitytoken)[\"']\s*:\s*))"
+    r"[^\s,}]+"
+)
+_LOGIN: Final = re.compile(rf"((?<!\S)(?:-u|--user)[ =]?[^\s:\"'=]+:){_VALUE}")
+_SETS: Final = re.compile(r"(?:/bin/sh -c #\(nop\)\s+)?(?:ENV|ARG|LABEL|RUN (?P<arguments>\|\d+)) ")
+_SHELL: Final = re.compile(r" /(?:usr/)?bin/\w*sh (?:-[\w-]+ (?:pipefail )?)*-\w*c ")
+_SECRET_NAME: Final = re.compile(
+    r"PASS(?:WORD|WD|PHRASE)|SECRET|TOKEN(?!I)|APIKEY|CREDENTIAL"
+    r"|(?:API|ACCESS|PRIVATE|AUTH|ENCRYPTION|ACCOUNT)_?KEY"
+)
 
 
 def in_text(text: bytes) -> Sequence[Leak]:
@@ -129,7 +167,7 @@ def in_variable(name: str, value: str) -> Sequence[Leak]:
 
 def names_a_secret(name: str) -> bool:
     """Whether a variable's name says that its value is a secret: ``DB_PASSWORD``, ``API_KEY``."""
-    words = [word for word in re.split(r"[^A-Z0-9]+", _separated(name).upper()) if word]
+    words = _words(name)
     if not words or words[-1] in _PUBLIC_WORDS:
         return False
     pairs = set(pairwise(words))
@@ -151,20 +189,70 @@ def in_command(command: str) -> Sequence[Leak]:
 
 
 def redacted(text: str) -> str:
-    """The text with everything hidden that might be a secret: for quoting commands."""
-    for _, _, form in _FORMATS:
-        text = form.sub(_STARS.encode(), text.encode()).decode(errors="replace")
-    for pattern in (_PASSWORD_IN_URL, _ENCODED_IN_URL):
-        text = pattern.sub(lambda hit: hit[0].replace(hit["secret"], _STARS), text)
+    """The text with everything hidden that might be a secret: for quoting commands.
+
+    It hides more than ``in_command`` finds, and where it cannot be told where a secret ends, all
+    that follows. Cut it afterwards, never before: half a secret is not known as one.
+    """
+    text = _KEY_BLOCK.sub(_STARS, text)
+    for _, _, known in _FORMATS:
+        text = known.sub(_STARS.encode(), text.encode()).decode(errors="replace")
+    text = _CUT_SHORT.sub(_STARS, text)
     # A token may stand where the user's name does.
-    text = re.sub(r"(://)[^\s/@:'\"]{12,}(@)", rf"\1{_STARS}\2", text)
+    text = _USER_IN_URL.sub(lambda hit: f"://{_user(hit['user'])}@", text)
+    text = _AUTHORIZATION.sub(rf"\1{_STARS}", text)
+    text = _LOGIN.sub(rf"\1{_STARS}", text)
+    text = _unquoted(text)
+    for form, secret in (
+        (_NAMED, _may_name_a_secret),
+        (_FLAG, _may_name_a_secret),
+        (_FIELD, names_a_secret),
+    ):
+        text = _without_values(form, secret, text)
+    text = re.sub(rf"{re.escape(_STARS)}[^\s\"'@,;&|)]+", _STARS, text)
+    return f"{text.split(maxsplit=1)[0]} {_STARS}" if in_command(text) else text
+
+
+def redacted_words(words: Sequence[str]) -> str:
+    """The same of a command in words, of which each may hold blanks; on one line."""
+    said = shlex.join(words)
+    hidden = redacted(said)
+    return " ".join(words) if hidden == said else hidden
+
+
+def _user(user: str) -> str:
+    name, colon, _ = user.partition(":")
+    return f"{name}:{_STARS}" if colon and len(name) < _LIKE_A_TOKEN else _STARS
+
+
+def _unquoted(text: str) -> str:
+    """A step that sets variables has lost their quotes: where a value ends cannot be told."""
+    step = _SETS.match(text)
+    if step is None:
+        return text
+    shell = _SHELL.search(text)
+    end = shell.start() if shell and step["arguments"] else len(text)
+    for hit in _NAMED.finditer(text, step.end(), end):
+        if _may_name_a_secret(hit["name"]):
+            return f"{text[: hit.start('value')]}{_STARS}{text[end:]}"
+    return text
+
+
+def _without_values(form: re.Pattern[str], secret: Callable[[str], bool], text: str) -> str:
+    """Values after names that are secret, also where they are in the value of another."""
 
     def hide(hit: re.Match[str]) -> str:
-        if not names_a_secret(hit["name"]) or not hit["value"]:
-            return hit[0]
-        return f"{hit['name']}={_STARS}"
+        if secret(hit["name"]):
+            return f"{hit['before']}{_STARS}"
+        return f"{hit['before']}{_without_values(form, secret, hit['value'])}"
 
-    return _ASSIGNED.sub(hide, text)
+    return form.sub(hide, text)
+
+
+def _may_name_a_secret(name: str) -> bool:
+    words = _words(name)
+    public = not words or words[-1] in _PUBLIC_WORDS
+    return not public and _SECRET_NAME.search("_".join(words)) is not None
 
 
 def _real(hit: re.Match[bytes]) -> bool:
@@ -175,6 +263,7 @@ def _real(hit: re.Match[bytes]) -> bool:
     return len(set(text[-16:])) >= _FEWEST_DISTINCT
 
 
-def _separated(name: str) -> str:
-    """``dbPassword`` as ``db_Password``."""
-    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name)
+def _words(name: str) -> Sequence[str]:
+    """``dbPassword`` is ``DB`` and ``PASSWORD``."""
+    separated = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name)
+    return [word for word in re.split(r"[^A-Z0-9]+", separated.upper()) if word]

@@ -16,9 +16,9 @@ from lab.engine.docker.engine import DockerEngine
 from lab.engine.docker.errors import translated
 from lab.engine.docker.tar import tar_of
 from lab.errors import EngineError
-from lab.images.layers.credentials import Leak, redacted
+from lab.images.layers.credentials import Leak
 from lab.images.layers.secretfiles import LARGEST_READ, in_file
-from lab.images.sizes import one_line
+from lab.images.sizes import quoted
 
 MODEL_PLACE: Final = "opt/ml/model/"
 
@@ -159,8 +159,8 @@ def _assembled(
     ordered = [layers.get(name, SavedLayer()) for name in names]
     made = [step for step in config.get("history") or () if not step.get("empty_layer")]
     for layer, step in zip(ordered, made, strict=False):
-        command = one_line(str(step.get("created_by") or step.get("comment") or ""))
-        layer.command = redacted(command) or "imported"
+        command = str(step.get("created_by") or step.get("comment") or "")
+        layer.command = quoted(command) or "imported"
     return Saved(config=config, layers=ordered)
 
 
