@@ -13,12 +13,15 @@ from rich.table import Table
 
 from lab.cli.arguments import parse_platform, parse_platforms
 from lab.cli.console import ConsoleProgress, err, out, print_line
+from lab.cli.layer_tables import inside_tables
 from lab.cli.opened import containers_of
-from lab.engine.api import Engine, find_image
+from lab.engine.api import Engine, ImageFacts, find_image
 from lab.engine.docker.engine import DockerEngine
 from lab.engine.select import open_engine
 from lab.errors import ImageNotFoundError, UsageError
 from lab.images.build import ensure
+from lab.images.layers.inside import Inside, as_data, inside
+from lab.images.layers.saved import LookFor, save
 from lab.images.publish import Published, join, local_registry
 from lab.images.sizes import ImageSize, image_record
 from lab.images.sizes import contents as contents_of
@@ -30,6 +33,7 @@ from lab.parity.session import ParityJob
 from lab.parity.session import run as run_parity
 from lab.progress import Progress
 from lab.spec import Platform
+from lab.start.image import ensure_image
 from lab.units import format_bytes
 
 app = typer.Typer(no_args_is_help=True, help="The variants' images: build them, weigh them.")
@@ -73,8 +77,11 @@ def build(
 
 @app.command()
 def report(
-    variants: list[str] | None = typer.Argument(
-        None, help="Which variants; all that are built if none."
+    names: list[str] | None = typer.Argument(
+        None,
+        metavar="[VARIANT|IMAGE]...",
+        help="Variants, all that are built if none; or any images, pulled if the engine has them "
+        "not.",
     ),
     platform: str | None = typer.Option(
         None, "--platform", help="linux/amd64 or linux/arm64; the engine's own by default."
@@ -84,29 +91,47 @@ def report(
         "--push/--no-push",
         help="Push to the local registry, which knows the compressed sizes.",
     ),
-    contents: bool = typer.Option(False, "--contents", help="Also show what takes the space."),
+    contents: bool = typer.Option(
+        False, "--contents", help="Also show what takes the space in a variant."
+    ),
     as_json: bool = typer.Option(False, "--json", help="Print it as JSON, in bytes."),
 ) -> None:
-    """Show what each image weighs, layer by layer, and which command made each layer."""
+    """Show what each image weighs, layer by layer, and which command made each layer.
+
+    Of an image that is not one of the lab's variants every layer is read: its largest files and
+    packages, what a later layer hides or removes, what its build left over.
+    """
     asked = None if platform is None else parse_platform(platform)
+    others = [name for name in names or () if name not in VARIANTS]
+    ours = [name for name in names or () if name in VARIANTS]
     progress = ConsoleProgress()
     with closing(open_engine(progress)) as engine:
-        chosen = asked or engine.facts().platform
-        names = _built(variants, chosen, engine)
-        sizes = _sizes(names, chosen, engine, progress, push=push)
-        inside = _contents(names, chosen, engine, progress) if contents else {}
+        found = _found_inside(others, asked, engine, progress)
+        sizes: Sequence[ImageSize] = ()
+        takes: Mapping[str, Mapping[str, int]] = {}
+        if ours or not others:
+            chosen = asked or engine.facts().platform
+            shown = _built(ours, chosen, engine)
+            sizes = _sizes(shown, chosen, engine, progress, push=push)
+            takes = _contents(shown, chosen, engine, progress) if contents else {}
     if as_json:
-        rows = [{**asdict(size), "contents": inside.get(size.variant)} for size in sizes]
+        rows = [
+            *({**asdict(size), "contents": takes.get(size.variant)} for size in sizes),
+            *({**_identity(facts), **as_data(one)} for facts, one in found),
+        ]
         typer.echo(json.dumps({"images": rows}, indent=2))
         return
-    out.print(_sizes_table(sizes))
+    if sizes:
+        out.print(_sizes_table(sizes))
     for size in sizes:
         if size.layers:
             out.print(f"\n[bold]{size.ref}[/bold], bottom layer first")
             out.print(_layers(size))
-        if size.variant in inside:
+        if size.variant in takes:
             out.print(f"What takes the space in {size.variant}, unpacked")
-            out.print(_largest(inside[size.variant]))
+            out.print(_largest(takes[size.variant]))
+    for facts, one in found:
+        out.print(inside_tables(facts.ref, one))
 
 
 @app.command()
@@ -215,6 +240,35 @@ def _contents(
         with progress.step(f"Looking into {name}"):
             found[name] = contents_of(engine, image_ref(name, platform))
     return found
+
+
+def _found_inside(
+    refs: Sequence[str], platform: Platform | None, engine: Engine, progress: Progress
+) -> Sequence[tuple[ImageFacts, Inside]]:
+    if not refs:
+        return ()
+    docker = containers_of(
+        engine,
+        f"{refs[0]} is none of the lab's variants ({', '.join(VARIANTS)}), and an image's "
+        "layers are in a container engine: there is none here.",
+    )
+    found = []
+    for ref in refs:
+        facts = ensure_image(ref, platform, docker, progress)
+        with progress.step(f"Reading the layers of {ref}"):
+            image = save(docker, ref, LookFor(secrets=False, packages=True))
+        found.append((facts, inside(image)))
+    return found
+
+
+def _identity(facts: ImageFacts) -> Mapping[str, object]:
+    return {
+        "variant": None,
+        "ref": facts.ref,
+        "platform": facts.platform,
+        "digest": facts.digest,
+        "image_id": facts.image_id,
+    }
 
 
 def _built_table(

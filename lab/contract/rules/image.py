@@ -2,11 +2,12 @@
 
 from collections import Counter
 from collections.abc import Mapping
-from typing import Final
+from typing import Any, Final
 
-from lab.contract.model import Judged, Tried, Verdict
+from lab.contract.model import Judged, Told, Tried, Verdict
 from lab.contract.running.session import CannotTry, Session, Tries
 from lab.endpoint.instances import InstanceType, table
+from lab.images.layers.leftovers import Leftover, leftovers
 from lab.images.layers.saved import MACHINES, MODEL_PLACE, Saved, SavedLayer
 from lab.spec import Platform
 from lab.units import format_bytes
@@ -17,7 +18,10 @@ SIZE_LIMIT: Final = 10_737_418_240
 _CLOSE_CALL: Final = 0.8
 _MANY_LAYERS: Final = 100
 _NEGLIGIBLE: Final = 10_000_000
-_SHOWN: Final = 3
+_SHOWN: Final = 4
+_WORTH_A_WORD: Final = 0.05
+"""Of all that is left, so much is named."""
+_LONGEST: Final = 60
 
 
 def judge_instance(declared: Platform, instance: InstanceType) -> Judged:
@@ -76,16 +80,55 @@ def judge_layers(count: int) -> Judged:
     return verdict, f"{count} layer{'' if count == 1 else 's'}"
 
 
-def judge_leftovers(image: Saved) -> Judged:
-    """What was left behind, in whichever layer."""
-    counted: Counter[str] = Counter()
-    for layer in image.layers:
-        counted.update(layer.leftovers)
-    total = counted.total()
+def judge_leftovers(image: Saved) -> Told:
+    """What was left behind, in whichever layer: where, by which command, and how to keep it out."""
+    found = leftovers(image)
+    total = sum(one.size for one in found)
+    data = [_left(one) for one in found]
     if total < _NEGLIGIBLE:
-        return Verdict.PASS, f"{format_bytes(total)}" if total else "none"
-    parts = ", ".join(f"{what} {format_bytes(size)}" for what, size in counted.most_common(_SHOWN))
-    return Verdict.WARN, f"{format_bytes(total)}: {parts}"
+        said = format_bytes(total) if total else "none"
+        return Told(verdict=Verdict.PASS, seen=said, data=data)
+    shown = [one for one in found if one.size >= total * _WORTH_A_WORD][:_SHOWN]
+    by_layer: dict[int, list[Leftover]] = {}
+    for one in shown:
+        by_layer.setdefault(one.layer, []).append(one)
+    places = [
+        f"layer {number}, `{_short(of[0].command)}`: {', '.join(map(_place, of))}"
+        for number, of in sorted(by_layer.items())
+    ]
+    rest = total - sum(one.size for one in shown)
+    more = [f"elsewhere {format_bytes(rest)}"] if rest else []
+    changes = dict.fromkeys(one.change for one in shown)
+    advice = "; ".join(changes)
+    return Told(
+        verdict=Verdict.WARN,
+        seen=f"{format_bytes(total)}: {'; '.join([*places, *more])}",
+        data=data,
+        change=f"{advice[0].upper()}{advice[1:]}.",
+    )
+
+
+def _place(one: Leftover) -> str:
+    gone = (
+        "" if one.gone_in is None else f", removed in layer {one.gone_in} and pulled all the same"
+    )
+    return f"{one.folder} {format_bytes(one.size)} ({one.kind.name}{gone})"
+
+
+def _left(one: Leftover) -> Mapping[str, Any]:
+    return {
+        "what": one.kind.name,
+        "path": one.folder,
+        "bytes": one.size,
+        "layer": one.layer,
+        "made_by": one.command,
+        "removed_by_layer": one.gone_in,
+        "change": one.change,
+    }
+
+
+def _short(command: str) -> str:
+    return command if len(command) <= _LONGEST else f"{command[: _LONGEST - 1]}…"
 
 
 def judge_model_data(image: Saved) -> Judged:

@@ -1,11 +1,11 @@
-"""An image's layers as they are saved, read once from a stream: nothing is unpacked, and memory
-does not grow with the image. Files that a later layer removed are in it: that is the point.
+"""An image's layers as they are saved, read once from a stream: nothing is unpacked, and of files
+memory holds no more than their names. Those that a later layer removed are in it: that is the
+point.
 """
 
 import json
 import re
 import tarfile
-from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
@@ -16,7 +16,9 @@ from lab.engine.docker.engine import DockerEngine
 from lab.engine.docker.errors import translated
 from lab.engine.docker.tar import tar_of
 from lab.errors import EngineError
+from lab.images.layers.ballast import kind_of
 from lab.images.layers.credentials import Leak
+from lab.images.layers.packages import LARGEST_LIST, Package, by_package, is_list, listed
 from lab.images.layers.secretfiles import LARGEST_READ, in_file
 from lab.images.sizes import quoted
 
@@ -46,19 +48,6 @@ _MODEL_FILE: Final = re.compile(
     r"|data-\d+-of-\d+)"
 )
 _NO_MODEL: Final = re.compile(r"(?:.*/)?(?:site|dist)-packages/.*|usr/.*|lib.*/.*|var/.*")
-_LEFT: Final = tuple(
-    (re.compile(pattern), what)
-    for pattern, what in (
-        (r"(?:root|home/[^/]+)/\.cache/pip/.*", "pip's cache"),
-        (r"(?:root|home/[^/]+)/\.cache/(?:uv|pypoetry|conda)/.*", "a package manager's cache"),
-        (r"(?:.*/)?(?:conda|miniconda3?|mambaforge)/pkgs/.*", "conda's packages"),
-        (r"var/lib/apt/lists/.*", "apt's lists"),
-        (r"var/cache/(?:apt|yum|dnf|apk)/.*", "the package manager's archives"),
-        (r"usr/(?:lib/gcc|libexec/gcc)/.*", "the compiler"),
-        (r"(?:.*/)?\.git/.*", "a repository's history (.git)"),
-        (r"(?:var/)?tmp/.*", "temporary files"),
-    )
-)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,7 +67,12 @@ class SavedLayer:
     """Paths of lower layers that this one takes away."""
     emptied: set[str] = field(default_factory=set)
     """Folders of lower layers of which this one takes away everything."""
-    leftovers: Counter[str] = field(default_factory=Counter)
+    files: dict[str, int] = field(default_factory=dict)
+    """Bytes by path. Links have none: of a file with several names one counts."""
+    packages: Mapping[Package, int] = field(default_factory=dict)
+    """Bytes by package, where these were asked for."""
+    compressed_bytes: int | None = None
+    """None where the engine keeps layers unpacked."""
     models: list[tuple[str, int]] = field(default_factory=list)
     under_mount: int = 0
     """Bytes in ``/opt/ml/model``."""
@@ -111,16 +105,27 @@ class Saved:
         return None
 
 
-def save(engine: DockerEngine, ref: str) -> Saved:
+@dataclass(frozen=True, kw_only=True)
+class LookFor:
+    """What is read of the files beside their sizes."""
+
+    secrets: bool = True
+    packages: bool = False
+
+
+_SECRETS: Final = LookFor()
+
+
+def save(engine: DockerEngine, ref: str, look: LookFor = _SECRETS) -> Saved:
     """Read an image of the engine's. Seconds for a large one, minutes on a busy machine. Raises
     ``EngineError``.
     """
     engine.image(ref)
     with closing(open_client(engine.address, timeout_s=_PATIENCE_S)) as client, translated():
-        return read(client.get_image(ref, chunk_size=_READ))
+        return read(client.get_image(ref, chunk_size=_READ), look)
 
 
-def read(chunks: Iterable[bytes]) -> Saved:
+def read(chunks: Iterable[bytes], look: LookFor = _SECRETS) -> Saved:
     """Read what ``docker save`` writes, whether in the older or in OCI's layout."""
     layers: dict[str, SavedLayer] = {}
     documents: dict[str, bytes] = {}
@@ -138,7 +143,9 @@ def read(chunks: Iterable[bytes]) -> Saved:
                 if head[:1] in {b"{", b"["} and member.size <= _LARGEST_JSON:
                     documents[member.name] = file.read()
                 elif head.startswith(_COMPRESSED) or _is_tar(head):
-                    layers[member.name] = _layer(file)
+                    layer = layers[member.name] = _layer(file, look)
+                    if head.startswith(_COMPRESSED):
+                        layer.compressed_bytes = member.size
     except tarfile.TarError as error:
         raise EngineError(f"What the engine saved of the image cannot be read: {error}.") from error
     return _assembled(documents, layers, aliases)
@@ -176,38 +183,66 @@ def _is_tar(head: bytes) -> bool:
     return head[_TAR_MAGIC_AT:].startswith(_TAR_MAGIC) or not any(head)
 
 
-def _layer(content: IO[bytes]) -> SavedLayer:
+def _layer(content: IO[bytes], look: LookFor) -> SavedLayer:
     layer = SavedLayer()
+    owners: dict[str, Package] = {}
     with tarfile.open(fileobj=content, mode="r|*") as archive:
         while (member := archive.next()) is not None:
             archive.members.clear()  # type: ignore[attr-defined]
-            path = member.name.removeprefix("./").lstrip("/")
+            path = _path(member.name)
             folder, _, name = path.rpartition("/")
             if name == _OPAQUE:
                 layer.emptied.add(folder)
             elif name.startswith(_WHITEOUT):
                 layer.removed.add(f"{folder}/{name[4:]}".lstrip("/"))
-            elif member.isreg() and member.size:
-                _look(layer, path, member, archive)
+            elif member.islnk():
+                _link(layer, path, _path(member.linkname))
+            elif not member.isdir():
+                layer.files[path] = member.size
+                if member.isreg() and member.size:
+                    _look(layer, path, member, archive, look, owners)
+    if look.packages:
+        layer.packages = by_package(layer.files, owners)
     return layer
 
 
-def _look(layer: SavedLayer, path: str, member: tarfile.TarInfo, archive: tarfile.TarFile) -> None:
-    for pattern, what in _LEFT:
-        if pattern.fullmatch(path):
-            layer.leftovers[what] += member.size
-            break
+def _path(name: str) -> str:
+    return name.removeprefix("./").lstrip("/")
+
+
+def _link(layer: SavedLayer, path: str, target: str) -> None:
+    """Another name for a file: what is in a cache under one name and in use under another is not
+    left over.
+    """
+    size = layer.files.get(target, 0)
+    in_use = size and kind_of(target) is not None and kind_of(path) is None
+    layer.files[path] = size if in_use else 0
+    if in_use:
+        layer.files[target] = 0
+
+
+def _look(
+    layer: SavedLayer,
+    path: str,
+    member: tarfile.TarInfo,
+    archive: tarfile.TarFile,
+    look: LookFor,
+    owners: dict[str, Package],
+) -> None:
     if path.startswith(MODEL_PLACE):
         layer.under_mount += member.size
     elif member.size >= _LARGE_MODEL and _MODEL_FILE.fullmatch(path) and not _NO_MODEL.match(path):
         layer.models.append((path, member.size))
-    small = member.size <= LARGEST_READ
-    if not small and not member.mode & _EXECUTABLE:
+    lists = look.packages and member.size <= LARGEST_LIST and is_list(path)
+    small = look.secrets and member.size <= LARGEST_READ
+    if not lists and not small and not member.mode & _EXECUTABLE:
         return
     file = archive.extractfile(member)
     if file is None:
         return
-    content = file.read(-1 if small else _ELF_HEAD)
+    content = file.read(-1 if small or lists else _ELF_HEAD)
+    if lists:
+        owners |= listed(path, content)
     if content.startswith(_ELF):
         if member.mode & _EXECUTABLE and len(content) >= _ELF_HEAD:
             layer.executables[path] = int.from_bytes(content[18:20], "little")

@@ -1,5 +1,6 @@
 """``lab images push`` and ``parity`` as a user types them, on figures that are written here."""
 
+import json
 from collections.abc import Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,13 +11,16 @@ import pytest
 
 from lab.cli import images, main
 from lab.cli.arguments import parse_platforms
+from lab.engine.api import ImageFacts
 from lab.engine.docker.engine import DockerEngine
 from lab.errors import ImageNotFoundError, UsageError
+from lab.images.layers.saved import LookFor, Saved, read
 from lab.images.publish import Published, PublishedImage
 from lab.parity.compare import ModelAnswer, compare, summarise
 from lab.parity.record import Bounds, Parity, ParityComparison, Side
 from lab.parity.session import ParityJob
 from lab.spec import Platform
+from tests.unit.images.layers.archives import in_chunks, saved
 
 ONNX = {"inference-lab/onnx:amd64", "inference-lab/onnx:arm64", "inference-lab/slim:amd64"}
 
@@ -109,6 +113,42 @@ def test_a_platform_that_the_lab_does_not_know_is_told_with_those_it_does(typed:
     with pytest.raises(UsageError, match=typed) as caught:
         parse_platforms([f"linux/amd64,{typed}"])
     assert "linux/amd64, linux/arm64" in caught.value.remedy
+
+
+def test_an_image_that_is_not_the_labs_is_reported_layer_by_layer(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    facts = ImageFacts(
+        ref="me:1",
+        image_id="sha256:1",
+        digest=None,
+        platform=Platform.AMD64,
+        unpacked_bytes=1,
+        labels={},
+    )
+    layer = {"var/cache/apt/archives/x.deb": bytes(2_000_000)}
+    command = "RUN |1 DB_PASSWORD=hunter2hunter2 /bin/sh -c apt-get install -y x"
+    read_as: list[LookFor] = []
+
+    def save(_: Any, ref: str, look: LookFor) -> Saved:
+        read_as.append(look)
+        return read(in_chunks(saved([layer], commands=[command]), 65536), look)
+
+    monkeypatch.setattr(images, "open_engine", lambda _: Holds())
+    monkeypatch.setattr(images, "ensure_image", lambda *_: facts)
+    monkeypatch.setattr(images, "save", save)
+    assert main.run(["images", "report", "me:1"]) == 0
+    shown = capsys.readouterr().out
+    assert "RUN apt-get install -y x" in shown
+    assert "/var/cache/apt/archives" in shown
+    assert "apt-get clean" in shown
+    assert main.run(["images", "report", "me:1", "--json"]) == 0
+    told = capsys.readouterr().out
+    (row,) = json.loads(told)["images"]
+    assert (row["ref"], row["variant"], row["unpacked_bytes"]) == ("me:1", None, 2_000_000)
+    assert row["layers"][0]["leftovers"][0]["what"] == "apt's archives"
+    assert "hunter2" not in shown + told
+    assert {look.packages for look in read_as} == {True}
 
 
 def test_a_report_for_a_platform_that_there_is_not_asks_no_engine(

@@ -57,11 +57,33 @@ def test_leftovers_count_in_whichever_layer_they_are() -> None:
         {"var/lib/apt/lists/x": bytes(9_000_000)},
         {"root/.cache/pip/y": bytes(9_000_000), "var/lib/apt/.wh.lists": b""},
     ]
-    verdict, seen = judge_leftovers(read(in_chunks(saved(layers), 65536)))
-    assert verdict is Verdict.WARN
-    assert "apt's lists" in seen
-    assert "pip's cache" in seen
-    assert judge_leftovers(read(in_chunks(saved([{"tmp/x": b"1"}]))))[0] is Verdict.PASS
+    commands = ["RUN apt-get update && apt-get install -y curl", "RUN pip install numpy && true"]
+    told = judge_leftovers(read(in_chunks(saved(layers, commands=commands), 65536)))
+    assert told.verdict is Verdict.WARN
+    assert (
+        "layer 1, `RUN apt-get update && apt-get install -y curl`: /var/lib/apt/lists 9.0 MB"
+        in (told.seen)
+    )
+    assert "(apt's lists, removed in layer 2 and pulled all the same)" in told.seen
+    assert "/root/.cache/pip 9.0 MB (pip's cache)" in told.seen
+    assert "rm -rf /var/lib/apt/lists/*` in layer 1's own step" in told.change
+    assert "--no-cache-dir" in told.change
+    assert [one["layer"] for one in told.data] == [1, 2]
+    little = judge_leftovers(read(in_chunks(saved([{"tmp/x": b"1"}]))))
+    assert (little.verdict, little.seen) == (Verdict.PASS, "1 B")
+
+
+def test_what_the_step_does_already_is_not_advised() -> None:
+    step = "RUN apt-get update && apt-get install -y nginx && rm -rf /var/lib/apt/lists/*"
+    layer = {"var/cache/apt/archives/nginx.deb": bytes(12_000_000)}
+    told = judge_leftovers(read(in_chunks(saved([layer], commands=[step]), 65536)))
+    assert "/var/cache/apt/archives 12.0 MB" in told.seen
+    assert told.change == "Run `apt-get clean` in layer 1's step."
+
+
+def test_python_s_compiled_files_are_no_ballast() -> None:
+    layer = {"opt/app/__pycache__/serve.cpython-313.pyc": bytes(20_000_000)}
+    assert judge_leftovers(read(in_chunks(saved([layer]), 65536))).seen == "none"
 
 
 def test_a_model_in_the_image_is_told_and_one_under_the_mount_too() -> None:
