@@ -14,6 +14,13 @@ LABEL_ROLE: Final = "org.inference-lab.role"
 LABEL_OWNER: Final = "org.inference-lab.owner"
 """Which run (its id) or service made it, so that a cancelled command removes only its own."""
 
+LABEL_PROCESS: Final = "org.inference-lab.process"
+"""Which process made what must not outlive it: what a killed one left is nobody's."""
+
+LABEL_NAME: Final = "org.inference-lab.name"
+"""A container's own name. Containers have their image's labels, and images those of what they are
+built on: one that the lab did not make does not bear its own name there."""
+
 FLOOR: Final = "floor"
 """The variant that does nothing but answer: what the engine itself costs."""
 

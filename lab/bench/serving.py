@@ -21,6 +21,7 @@ from lab.artifacts import archive, build, store
 from lab.bench.figures import Figure, figure_of, keep
 from lab.bench.load import TIMEOUT_S, Block, LoadTarget, run_block
 from lab.engine.api import Container, ContainerSpec, Engine, Mount
+from lab.engine.docker.owned import sweep
 from lab.engine.emulation.qemu import ensure_runs
 from lab.errors import ContainerFailedError, EngineError
 from lab.images.build import ensure as ensure_images
@@ -192,6 +193,7 @@ def run(job: ServingJob, engine: Engine, progress: Progress) -> tuple[ServingRes
         )
     native = engine.facts().platform
     platform = job.platform or native
+    sweep(engine, progress)
     ensure_runs(platform, engine, progress)
     build.ensure([job.model], engine=engine, progress=progress)
     ensure_images([job.variant], platform=platform, engine=engine, progress=progress)

@@ -1,6 +1,6 @@
 """``lab contract``: whether an image keeps SageMaker's hosting contract."""
 
-from contextlib import closing
+from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import Final
 
@@ -15,6 +15,7 @@ from lab.contract.reports.machine import as_json, as_junit
 from lab.contract.reports.terminal import render, render_rules
 from lab.contract.running.session import START_LIMIT_S, Session
 from lab.contract.subject import CheckRequest, prepared
+from lab.engine.interrupt import uninterrupted
 from lab.engine.select import open_engine
 from lab.start.emulated import PATIENCE
 
@@ -22,6 +23,7 @@ BROKEN: Final = 9
 """The exit code when a rule is broken."""
 
 _STDOUT: Final = "-"
+_INTERRUPTED: Final = 130
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -71,7 +73,8 @@ def check(  # noqa: PLR0913, PLR0917 - each is a flag
     """Try every rule of the contract on the running image.
 
     Each says what was seen; one that is broken, why it matters and what to change. The exit code
-    is 9 when a rule is broken, and 0 with warnings.
+    is 9 when a rule is broken, and 0 with warnings. Ctrl-C prints what is known by then; the exit
+    code is then 130.
     """
     wanted = chosen(only, quick=quick, among=entries())
     request = CheckRequest(
@@ -83,18 +86,25 @@ def check(  # noqa: PLR0913, PLR0917 - each is a flag
         content_type=content_type,
     )
     progress = ConsoleProgress()
-    with closing(open_engine(progress)) as engine:
-        docker = containers_of(
-            engine, "The contract is tried on a running image, and there is no container here."
-        )
-        with (
-            prepared(request, docker, progress) as (subject, where),
-            closing(Session(subject, where, start_limit_s=start_limit, quick=quick)) as session,
-        ):
-            verdicts = run(session, wanted, progress)
-    _write(verdicts, json_to, junit_to)
-    if json_to != _STDOUT:
-        out.print(render(verdicts))
+    with ExitStack() as second_signal:
+        with closing(open_engine(progress)) as engine:
+            docker = containers_of(
+                engine, "The contract is tried on a running image, and there is no container here."
+            )
+            with (
+                prepared(request, docker, progress) as (subject, where),
+                closing(Session(subject, where, start_limit_s=start_limit, quick=quick)) as session,
+            ):
+                verdicts = run(session, wanted, progress)
+                if verdicts.cut_short:
+                    # Another Ctrl-C waits until the containers are gone and the findings written.
+                    second_signal.enter_context(uninterrupted())
+                    progress.note("Cut short: removing its containers, then what is known.")
+        _write(verdicts, json_to, junit_to)
+        if json_to != _STDOUT:
+            out.print(render(verdicts))
+    if verdicts.cut_short:
+        raise typer.Exit(_INTERRUPTED)
     if verdicts.failed:
         raise typer.Exit(BROKEN)
 

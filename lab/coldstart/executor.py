@@ -18,6 +18,7 @@ from lab.coldstart.sites import ColdSites, LocalSite, Placement, Site
 from lab.coldstart.trial import Subject, TrialFailed, TrialRecorder, TrialSkipped
 from lab.engine.api import Container, ContainerSpec, Engine, EngineFacts, Usage
 from lab.engine.coldhost.pulled import NotColdError
+from lab.engine.docker.owned import of_this_process
 from lab.errors import ArchiveError, DiskFullError, EngineError, LabError, RegistryError
 from lab.spec import HOST_TIER, LABEL, LABEL_OWNER, LABEL_ROLE, EngineKind, Mark, StartKind, Tier
 from lab.start import timeline
@@ -68,6 +69,7 @@ class ContainerExecutor:
         self._bench = bench
         self._subject_of = subject_of
         self._kept: dict[Cell, _Kept] = {}
+        self._process = of_this_process()
         self._processes = bench.facts.kind is EngineKind.PROCESS
         self._offset_ns = round(bench.facts.clock_offset_s * 1e9)
         self._slack_s = bench.facts.clock_error_s + bench.limits.probe_interval_s
@@ -286,7 +288,12 @@ class ContainerExecutor:
         return ContainerSpec(
             image=placement.image,
             env=environment(cell.platform, native=self._bench.facts.platform),
-            labels={LABEL: "true", LABEL_ROLE: ROLE_TRIAL, LABEL_OWNER: self._bench.owner},
+            labels={
+                LABEL: "true",
+                LABEL_ROLE: ROLE_TRIAL,
+                LABEL_OWNER: self._bench.owner,
+                **self._process,
+            },
             model_dir=placement.model_dir,
             publish=publish,
             memory_bytes=tier.memory_bytes,

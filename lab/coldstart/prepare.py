@@ -19,7 +19,9 @@ from lab.coldstart.sites import cold_hosts
 from lab.coldstart.subjects import Subjects, check_own, ensure_own, resolve
 from lab.engine.api import Container, ContainerSpec, Engine, EngineFacts
 from lab.engine.docker.engine import DockerEngine
+from lab.engine.docker.owned import of_this_process, remove_owned, sweep
 from lab.engine.emulation.qemu import Emulation, ensure_runs
+from lab.engine.interrupt import uninterrupted
 from lab.engine.registry.local import Registry
 from lab.engine.select import open_engine
 from lab.errors import EngineError, UsageError
@@ -45,7 +47,7 @@ def prepared(plan: Plan, run_id: str, progress: Progress) -> Iterator[Prepared]:
         engine = open_engine(progress)
         stack.callback(engine.close)
         remove_leftovers(engine, progress)
-        stack.callback(sweep, engine, run_id)
+        stack.callback(remove_all_of, engine, run_id, progress)
         facts = engine.facts()
         emulations = _emulations(plan, engine, facts, progress)
         unable = impossible(plan, facts)
@@ -199,7 +201,7 @@ def _publish(engine: Engine, facts: EngineFacts, owner: str) -> int | None:
     container = engine.create(
         ContainerSpec(
             image=image_ref(FLOOR, facts.platform),
-            labels={LABEL_ROLE: ROLE_TRIAL, LABEL_OWNER: owner},
+            labels={LABEL_ROLE: ROLE_TRIAL, LABEL_OWNER: owner, **of_this_process()},
         )
     )
     try:
@@ -217,9 +219,11 @@ def _publish(engine: Engine, facts: EngineFacts, owner: str) -> int | None:
 # --- cleaning up ---------------------------------------------------------------------------------
 
 
-def sweep(engine: Engine, owner: str) -> int:
-    """Remove every container that carries this run's label; how many there were."""
-    return _remove(engine.containers({LABEL_OWNER: owner}))
+def remove_all_of(engine: Engine, owner: str, progress: Progress) -> None:
+    """Remove every container that carries this run's label; say what could not be."""
+    with uninterrupted():
+        for line in remove_owned(engine, {LABEL_OWNER: owner}):
+            progress.note(line)
 
 
 def remove_leftovers(engine: Engine, progress: Progress) -> None:
@@ -228,6 +232,7 @@ def remove_leftovers(engine: Engine, progress: Progress) -> None:
     Call it only with the bench lock held: then no run of this machine is alive, and whatever
     carries the label of a run that has a folder here is nobody's any more.
     """
+    sweep(engine, progress)
     left = [
         container
         for role in _ROLES

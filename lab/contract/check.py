@@ -78,23 +78,35 @@ def chosen(only: Sequence[str], *, quick: bool, among: Sequence[RuleEntry]) -> S
 
 
 def run(session: Session, wanted: Sequence[RuleEntry], progress: Progress) -> Verdicts:
-    """Try the rules on the session's image; the caller closes the session."""
-    with (
-        watched(session, f"The contract check of {session.subject.image}", progress),
-        progress.step(f"Checking {session.subject.image}") as step,
-    ):
-        begin = time.monotonic()
-        for number, entry in enumerate(wanted):
-            step.advance(number, len(wanted))
-            step.detail(entry.rule.title)
-            found = attempt(entry, session)
-            session.findings += [] if found is None else [found]
+    """Try the rules on the session's image; the caller closes the session.
+
+    Ctrl-C and SIGTERM cut it short: what is known by then is returned, and says so.
+    """
+    begin = time.monotonic()
+    tried = 0
+    cut_short = False
+    try:
+        with (
+            watched(session, f"The contract check of {session.subject.image}", progress),
+            progress.step(f"Checking {session.subject.image}") as step,
+        ):
+            begin = time.monotonic()
+            for entry in wanted:
+                step.advance(tried, len(wanted))
+                step.detail(entry.rule.title)
+                found = attempt(entry, session)
+                session.findings += [] if found is None else [found]
+                tried += 1
+    except KeyboardInterrupt:
+        cut_short = True
     return Verdicts(
         image=session.subject.image,
         platform=session.subject.platform,
         findings=tuple(session.findings),
         seconds=time.monotonic() - begin,
         emulated=session.emulated,
+        untried=tuple(entry.rule for entry in wanted[tried:]),
+        cut_short=cut_short,
     )
 
 

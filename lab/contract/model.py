@@ -137,6 +137,9 @@ class Verdicts:
     seconds: float = 0.0
     emulated: bool = False
     """Whether the image ran under emulation: rules about time were not judged."""
+    untried: Sequence[Rule] = ()
+    """Where Ctrl-C or SIGTERM cut the check short: the rules that it had not got to."""
+    cut_short: bool = False
 
     @property
     def failed(self) -> bool:

@@ -18,13 +18,15 @@ from lab.contract.model import CheckedImage, RuleContext
 from lab.endpoint.instances import table
 from lab.engine.api import ImageFacts
 from lab.engine.docker.engine import DockerEngine
+from lab.engine.docker.owned import remove_owned, sweep
 from lab.engine.emulation.qemu import ensure_runs
+from lab.engine.interrupt import uninterrupted
 from lab.errors import EmulationError, ImageNotFoundError, UsageError
 from lab.images import build as images
 from lab.images.variants import VARIANTS, image_ref
 from lab.progress import Progress
 from lab.runfiles import read_bytes
-from lab.spec import Platform, Runtime
+from lab.spec import LABEL_OWNER, Platform, Runtime
 from lab.start.image import ensure_image
 
 _VARIANT_LABEL: Final = "org.inference-lab.variant"
@@ -54,6 +56,7 @@ def prepared(
     An image that the engine has not is pulled.
     """
     instance = _instance(request)
+    sweep(engine, progress)
     request = _variant(request, engine, progress)
     payload = _payload(request)
     facts = _image(request, engine, progress)
@@ -78,16 +81,23 @@ def prepared(
         )
         owner = f"contract-{os.getpid()}-{secrets.token_hex(3)}"
         machine = engine.facts()
-        yield (
-            subject,
-            RuleContext(
-                engine=engine,
-                native=machine.platform,
-                owner=owner,
-                work=work,
-                here=machine.here,
-            ),
-        )
+        try:
+            yield (
+                subject,
+                RuleContext(
+                    engine=engine,
+                    native=machine.platform,
+                    owner=owner,
+                    work=work,
+                    here=machine.here,
+                ),
+            )
+        finally:
+            # By the label: Ctrl-C may have come before a container was known, and an engine that
+            # is busy may have failed to remove one.
+            with uninterrupted():
+                for line in remove_owned(engine, {LABEL_OWNER: owner}):
+                    progress.note(line)
 
 
 def _instance(request: CheckRequest) -> str | None:

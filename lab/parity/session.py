@@ -11,6 +11,7 @@ from typing import Final
 from lab import paths
 from lab.artifacts import archive, build, store
 from lab.engine.api import ContainerSpec, Engine
+from lab.engine.docker.owned import sweep
 from lab.engine.emulation.qemu import ensure_runs
 from lab.errors import EngineError, UsageError
 from lab.host import host_facts
@@ -64,6 +65,7 @@ def run(job: ParityJob, engine: Engine, progress: Progress) -> tuple[Parity, Pat
         )
     facts = engine.facts()
     other = _other(job.platform, facts.platform)
+    sweep(engine, progress)
     build.ensure([job.model], engine=engine, progress=progress)
     inputs = choose(job.model, job.count, job.payloads)
     tolerance = store.tolerance(job.model)

@@ -3,10 +3,11 @@
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from lab.engine.api import Container, ContainerSpec, Engine
+from lab.engine.docker.owned import of_this_process, remove_owned
 from lab.engine.interrupt import uninterrupted
 from lab.errors import ContainerFailedError, EngineError
 from lab.start.cause import Cause, death, log_tail, not_ready, not_started
@@ -71,6 +72,7 @@ def serving(
     is ready; ``waiting`` is told, while it starts, for how many seconds. Raises
     ``ContainerFailedError`` with its last log lines.
     """
+    spec = replace(spec, labels={**spec.labels, **of_this_process()})
     try:
         container = engine.create(spec)
         address = _ready(container, spec.image, within_s, interval_s, waiting)
@@ -78,8 +80,9 @@ def serving(
     finally:
         # By its labels: Ctrl-C may have come before the container was known here.
         with uninterrupted():
-            for left in engine.containers(spec.labels):
-                left.remove()
+            left = remove_owned(engine, spec.labels)
+        if left:
+            raise EngineError(" ".join(left))
 
 
 def _failed(image: str, cause: Cause) -> ContainerFailedError:

@@ -27,7 +27,10 @@ def as_json(verdicts: Verdicts) -> str:
             "platform": verdicts.platform,
             "emulated": verdicts.emulated,
             "failed": verdicts.failed,
-            "fit": list(able.fit),
+            "cut_short": verdicts.cut_short,
+            "untried": [rule.id for rule in verdicts.untried],
+            # A rule that was not got to might have spoilt it.
+            "fit": [] if verdicts.cut_short else list(able.fit),
             "unfit": list(able.unfit),
             "counts": {verdict.value: counts[verdict] for verdict in Verdict},
             "seconds": round(verdicts.seconds, 3),
@@ -43,16 +46,20 @@ def as_junit(verdicts: Verdicts) -> str:
     """One suite with a case for every rule. A warning is a passed case with its words as output."""
     counts = Counter(one.verdict for one in verdicts.findings)
     aside = f" ({NOT_JUDGED})" if verdicts.emulated else ""
+    aside += " (cut short)" if verdicts.cut_short else ""
     totals = {
         "name": f"contract of {verdicts.image}{aside}",
-        "tests": str(len(verdicts.findings)),
+        "tests": str(len(verdicts.findings) + len(verdicts.untried)),
         "failures": str(counts[Verdict.FAIL]),
         "errors": "0",
-        "skipped": str(counts[Verdict.SKIP]),
+        "skipped": str(counts[Verdict.SKIP] + len(verdicts.untried)),
         "time": f"{verdicts.seconds:.3f}",
     }
     root = ET.Element("testsuites", totals)
     suite = ET.SubElement(root, "testsuite", totals)
+    if verdicts.cut_short:
+        properties = ET.SubElement(suite, "properties")
+        ET.SubElement(properties, "property", {"name": "cut_short", "value": "true"})
     for one in verdicts.findings:
         case = ET.SubElement(
             suite,
@@ -64,6 +71,9 @@ def as_junit(verdicts: Verdicts) -> str:
             },
         )
         _outcome(case, one)
+    for rule in verdicts.untried:
+        case = ET.SubElement(suite, "testcase", {"classname": "contract", "name": rule.id})
+        ET.SubElement(case, "skipped", {"message": "the check was cut short before it"})
     ET.indent(root)
     return ET.tostring(root, encoding="unicode", xml_declaration=True) + "\n"
 

@@ -116,5 +116,10 @@ def _summary(verdicts: Verdicts) -> Text:
     if lacking:
         text.append(f"{lacking} lacking · ", "dim")
     text.append(f"{format_seconds(verdicts.seconds)}\n", "dim")
+    if verdicts.cut_short:
+        left = len(verdicts.untried)
+        count = "a rule was" if left == 1 else f"{left} rules were"
+        words = f"cut short: {count} not tried, so what it is fit for is not known"
+        return text.append(words[0].upper() + words[1:], "bold yellow")
     words = fitness(verdicts.findings).words
     return text.append(words[0].upper() + words[1:], "bold")

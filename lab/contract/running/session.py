@@ -31,6 +31,8 @@ from lab.engine.api import ContainerSpec, Mount
 from lab.engine.docker.container import DockerContainer
 from lab.engine.docker.engine import MODEL_DIR
 from lab.engine.docker.errors import translated
+from lab.engine.docker.owned import of_this_process
+from lab.engine.interrupt import uninterrupted
 from lab.errors import EngineError
 from lab.images.layers.saved import Saved, save
 from lab.spec import LABEL, LABEL_OWNER, LABEL_ROLE, PORT
@@ -317,7 +319,8 @@ class Session:
             try:
                 yield container
             finally:
-                with suppress(EngineError):
+                # What a busy engine does not remove is removed in the end, by its owner's label.
+                with uninterrupted(), suppress(EngineError):
                     container.remove()
 
     def _spec(self, changes: Mapping[str, Any], model: Sequence[Mount]) -> ContainerSpec:
@@ -336,6 +339,7 @@ class Session:
                 **changes.get("labels", {}),
                 LABEL_ROLE: ROLE,
                 LABEL_OWNER: self.where.owner,
+                **of_this_process(),
             },
         }
         return ContainerSpec(**fields)
@@ -375,7 +379,9 @@ class Session:
         name = f"inference-lab-{self.where.owner}"
         with translated():
             made = engine.client.create_network(
-                name, internal=True, labels={LABEL: "true", LABEL_OWNER: self.where.owner}
+                name,
+                internal=True,
+                labels={LABEL: "true", LABEL_OWNER: self.where.owner, **of_this_process()},
             )
 
         def remove() -> None:

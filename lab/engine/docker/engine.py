@@ -1,5 +1,6 @@
 """A Docker Engine, through its SDK's low-level client."""
 
+import platform
 import secrets
 import time
 from collections.abc import Mapping, Sequence
@@ -15,7 +16,7 @@ from lab.engine.docker.container import DockerContainer
 from lab.engine.docker.errors import transfer_failed, translated
 from lab.engine.interrupt import uninterrupted
 from lab.errors import EngineError
-from lab.spec import LABEL, EngineKind, Platform
+from lab.spec import LABEL, LABEL_NAME, LABEL_OWNER, EngineKind, Platform
 
 MODEL_DIR: Final = "/opt/ml/model"
 """Where SageMaker puts the unpacked model."""
@@ -57,6 +58,11 @@ class DockerEngine:
             raise
         self.bridged = reach is None and _is_here(address, self._info)
         """Whether its containers, and folders shared with them, may be reached from here."""
+
+    @property
+    def local(self) -> bool:
+        """Whether it is surely this machine's own, and no other's whose socket is reached here."""
+        return self.bridged and self._info.get("Name") == platform.node()
 
     def facts(self) -> EngineFacts:
         with translated():
@@ -103,7 +109,7 @@ class DockerEngine:
     def create(self, spec: ContainerSpec) -> DockerContainer:
         """Make a container: one call to the engine and nothing else, for it is measured."""
         name = spec.name or f"inference-lab-{secrets.token_hex(4)}"
-        labels = {**spec.labels, LABEL: "true"}
+        labels = {**spec.labels, LABEL: "true", LABEL_NAME: name}
         config = self._config(spec, labels)
         platform = None if spec.platform is None else spec.platform.value
         # Uninterrupted, or one could come into being after all that carry its labels were removed.
@@ -115,7 +121,7 @@ class DockerEngine:
         wanted = [f"{key}={value}" for key, value in {**labels, LABEL: "true"}.items()]
         with translated():
             found = self.client.containers(all=True, filters={"label": wanted})
-        return [
+        containers = [
             self._container(
                 entry["Id"],
                 name=entry["Names"][0].lstrip("/") if entry.get("Names") else entry["Id"][:12],
@@ -124,6 +130,7 @@ class DockerEngine:
             )
             for entry in found
         ]
+        return [one for one in containers if made_by_the_lab(one.name, one.labels)]
 
     def image(self, ref: str) -> ImageFacts:
         with translated():
@@ -230,6 +237,16 @@ class DockerEngine:
             for port, outside in ports.items()
         }
         return config
+
+
+def made_by_the_lab(name: str, labels: Mapping[str, str]) -> bool:
+    """Whether the lab made a container, and did not only make what its image is built on.
+
+    Those of earlier versions bear no name, but an owner, which no image has.
+    """
+    if LABEL_NAME not in labels:
+        return LABEL_OWNER in labels
+    return labels[LABEL_NAME] == name
 
 
 def _pull_failed(ref: str, answer: str) -> EngineError:

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -15,7 +16,7 @@ from lab.contract.model import CheckedImage, Verdict, Verdicts
 from lab.contract.subject import CheckRequest
 from lab.engine.docker.engine import DockerEngine
 from lab.spec import Platform
-from tests.unit.contract.makers import found, verdicts
+from tests.unit.contract.makers import found, rule, verdicts
 
 
 class Told(DockerEngine):
@@ -87,6 +88,19 @@ def test_what_is_said_of_the_model_and_the_payload_is_passed_on(
     assert asked.request == CheckRequest(
         image="me:1", model_data="m.tar.gz", payload=Path("x.csv"), platform=Platform.ARM64
     )
+
+
+def test_a_check_that_is_cut_short_is_written_everywhere_and_is_130(
+    asked: SimpleNamespace, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    asked.answer = replace(
+        verdicts(found("serve", Verdict.FAIL)), cut_short=True, untried=[rule("ping")]
+    )
+    words = ["--json", str(tmp_path / "c.json"), "--junit", str(tmp_path / "c.xml")]
+    assert main.run(["contract", "check", "me:1", *words]) == 130
+    assert json.loads((tmp_path / "c.json").read_text())["cut_short"] is True
+    assert "cut_short" in (tmp_path / "c.xml").read_text()
+    assert "Cut short: a rule was not tried" in capsys.readouterr().out
 
 
 def test_a_rule_that_there_is_not_is_the_user_s_mistake(

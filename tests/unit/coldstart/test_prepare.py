@@ -266,7 +266,7 @@ def test_a_run_removes_its_own_containers_and_no_others() -> None:
     engine = FakeEngine()
     labelled(engine, "mine")
     labelled(engine, "other")
-    assert prepare.sweep(engine, "mine") == 1
+    prepare.remove_all_of(engine, "mine", Silent())
     assert [one.removed for one in engine.made] == [True, False]
 
 

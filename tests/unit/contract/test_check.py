@@ -77,6 +77,23 @@ def test_ctrl_c_is_not_swallowed(session: Session) -> None:
         attempt(entry(interrupted), session)
 
 
+def test_what_is_known_when_the_check_is_cut_short_is_returned_and_says_so(
+    session: Session,
+) -> None:
+    def interrupted(_: Session) -> Tried:
+        raise KeyboardInterrupt
+
+    wanted = [
+        entry(lambda _: (Verdict.FAIL, "broken"), "one"),
+        entry(interrupted, "two"),
+        entry(lambda _: (Verdict.PASS, "kept"), "three"),
+    ]
+    verdicts = run(session, wanted, Silent())
+    assert [one.rule.id for one in verdicts.findings] == ["one"]
+    assert verdicts.cut_short
+    assert [one.id for one in verdicts.untried] == ["two", "three"]
+
+
 def test_rules_run_in_order_and_see_the_findings_before_them(session: Session) -> None:
     def first(_: Session) -> Tried:
         return Verdict.FAIL, "broken", {"bytes": 1}

@@ -12,6 +12,7 @@ from lab.engine.docker.engine import DockerEngine
 from lab.engine.docker.logs import MOST_BYTES, lines_of
 from lab.engine.docker.reach import in_container
 from lab.engine.process.logs import FileLogStream
+from lab.spec import LABEL_OWNER
 from tests.unit.engine.fakedocker import FakeDocker
 
 STAMP = b"2026-11-21T12:00:00.000000007Z "
@@ -125,7 +126,7 @@ def test_tmp_on_the_disk_takes_the_place_of_the_one_in_memory(docker: FakeDocker
 def test_a_program_in_a_container_of_the_engine_knows_it(
     docker: FakeDocker, tmp_path: Path
 ) -> None:
-    ours = [{"Id": "c0ffee", "Names": ["/endpoint"], "Labels": {}}]
+    ours = [{"Id": "c0ffee", "Names": ["/endpoint"], "Labels": {LABEL_OWNER: "stack"}}]
     docker.answer("GET", "/containers/json", ours)
     engine = DockerEngine(docker.address)
     mounts = tmp_path / "mountinfo"

@@ -9,7 +9,7 @@ from rich.console import Console
 from lab.contract.model import Verdict, Verdicts
 from lab.contract.reports.machine import as_json, as_junit
 from lab.contract.reports.terminal import render
-from tests.unit.contract.makers import found, verdicts
+from tests.unit.contract.makers import found, rule, verdicts
 
 MIXED = verdicts(
     found("serve", Verdict.PASS, "runs"),
@@ -120,3 +120,21 @@ def test_junit_survives_what_a_container_logs() -> None:
     text = as_junit(verdicts(found("serve", Verdict.FAIL, "\x1b[31mno <model> & \x00")))
     (failure,) = ET.fromstring(text).iter("failure")  # noqa: S314 - our own
     assert failure.get("message") == "�[31mno <model> & �"
+
+
+def test_a_check_that_was_cut_short_says_so_everywhere() -> None:
+    whole = replace(
+        verdicts(found("ping", Verdict.PASS)), cut_short=True, untried=[rule("sigterm")]
+    )
+    said = json.loads(as_json(whole))
+    assert (said["cut_short"], said["untried"], said["fit"]) == (True, ["sigterm"], [])
+    xml = as_junit(whole)
+    assert 'name="cut_short" value="true"' in xml
+    assert 'tests="2"' in xml
+    assert "(cut short)" in xml
+    assert "the check was cut short before it" in xml
+    console = Console(width=100)
+    with console.capture() as captured:
+        console.print(render(whole))
+    assert "Cut short: a rule was not tried" in captured.get()
+    assert json.loads(as_json(verdicts(found("ping", Verdict.PASS))))["cut_short"] is False

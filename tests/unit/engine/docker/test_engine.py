@@ -12,7 +12,7 @@ from lab.errors import (
     PortTakenError,
     RegistryError,
 )
-from lab.spec import LABEL, Platform
+from lab.spec import LABEL, LABEL_NAME, LABEL_OWNER, Platform
 from tests.unit.engine.fakedocker import INFO, FakeDocker
 
 CREATE = "/containers/create"
@@ -67,7 +67,8 @@ def test_the_spec_reaches_the_engine_whole(engine: DockerEngine, docker: FakeDoc
     assert asked["Cmd"] == ["serve"]
     assert asked["Env"] == ["A=b"]
     assert asked["User"] == "1234"
-    assert asked["Labels"] == {"role": "trial", LABEL: "true"}
+    name = asked["Labels"][LABEL_NAME]
+    assert asked["Labels"] == {"role": "trial", LABEL: "true", LABEL_NAME: name}
     assert (host["Memory"], host["MemorySwap"]) == (1024**3, 1024**3)
     assert host["NanoCpus"] == 500_000_000
     assert host["NetworkMode"] == "inference-lab"
@@ -311,3 +312,18 @@ def test_an_unknown_architecture_is_refused_by_name(docker: FakeDocker) -> None:
 def test_no_engine_at_the_address_is_an_engine_error(tmp_path: Path) -> None:
     with pytest.raises(EngineError):
         DockerEngine(f"unix://{tmp_path}/none.sock")
+
+
+def test_only_containers_that_the_lab_made_are_the_labs(
+    engine: DockerEngine, docker: FakeDocker
+) -> None:
+    inherited = {LABEL: "true", "org.inference-lab.role": "base"}
+    seen = {
+        "made": {**inherited, LABEL_NAME: "made"},
+        "of-an-earlier-version": {**inherited, LABEL_OWNER: "a-run"},
+        "a-users-own-of-our-base": inherited,
+        "of-an-image-committed-from-ours": {**inherited, LABEL_NAME: "made", LABEL_OWNER: "a-run"},
+    }
+    rows = [{"Id": name, "Names": [f"/{name}"], "Labels": of} for name, of in seen.items()]
+    docker.answer("GET", "/containers/json", rows)
+    assert [one.name for one in engine.containers({})] == ["made", "of-an-earlier-version"]
