@@ -2,6 +2,7 @@
 
 import functools
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 
 from lab.engine.api import Engine, ImageFacts, find_image
 from lab.engine.docker.engine import DockerEngine
@@ -10,6 +11,7 @@ from lab.engine.emulation.qemu import ensure_runs
 from lab.errors import EngineError
 from lab.images import thirdparty, venvs
 from lab.images.base import ensure_base
+from lab.images.names import keep_as_replaced
 from lab.images.targets import COMPILED_ACROSS, LABEL_FINGERPRINT, BuildTarget, fingerprint, target
 from lab.images.thirdparty import Provenance
 from lab.progress import Progress
@@ -86,12 +88,14 @@ def _mark(facts: ImageFacts | None) -> str | None:
 def _forget(engine: DockerEngine, replaced: Sequence[ImageFacts]) -> None:
     """Remove the images that lost their names to new ones, unless something still uses them.
 
-    Without force: the engine refuses for one that a container was made from.
+    Without force: the engine refuses for one that a container was made from, which gets a name by
+    which `lab clean` knows it.
     """
     for facts in replaced:
-        try:
-            with translated():
-                if not engine.client.inspect_image(facts.image_id)["RepoTags"]:
-                    engine.client.remove_image(facts.image_id)
-        except EngineError:
-            continue
+        with suppress(EngineError):
+            try:
+                with translated():
+                    if not engine.client.inspect_image(facts.image_id)["RepoTags"]:
+                        engine.client.remove_image(facts.image_id)
+            except EngineError:
+                keep_as_replaced(engine, facts.image_id)

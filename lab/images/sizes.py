@@ -6,15 +6,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from lab.engine.api import Engine
+from lab.engine.api import ContainerSpec, Engine
 from lab.engine.docker.engine import DockerEngine
 from lab.engine.docker.errors import translated
+from lab.engine.docker.owned import of_this_process
 from lab.engine.docker.tar import tar_of
 from lab.engine.registry.local import Registry, place_of
 from lab.errors import RegistryError
 from lab.images.layers.credentials import redacted
 from lab.images.variants import image_ref
-from lab.spec import LABEL, Platform
+from lab.spec import Platform
 
 _RULES: Final = (
     # (what a path looks like, what it is counted as); the first that fits counts.
@@ -153,15 +154,14 @@ def contents(engine: DockerEngine, ref: str) -> Mapping[str, int]:
     """
     engine.image(ref)
     counted: Counter[str] = Counter()
-    with translated():
-        made = engine.client.create_container(ref, command=["serve"], labels={LABEL: "true"})
-        try:
-            with tar_of(engine.client.export(made["Id"])) as archive:
-                for member in archive:
-                    if member.isfile() and member.size:
-                        counted[belongs_to(member.name)] += member.size
-        finally:
-            engine.client.remove_container(made["Id"], v=True)
+    made = engine.create(ContainerSpec(image=ref, labels=of_this_process()))
+    try:
+        with translated(), tar_of(engine.client.export(made.id)) as archive:
+            for member in archive:
+                if member.isfile() and member.size:
+                    counted[belongs_to(member.name)] += member.size
+    finally:
+        made.remove()
     return dict(counted.most_common())
 
 

@@ -1,42 +1,83 @@
-"""Remove what carries the lab's label from an engine, and nothing else."""
+"""Remove what the lab made from an engine, and nothing else."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Final
 
 from docker.errors import NotFound
 
 from lab.engine.docker.engine import DockerEngine
 from lab.engine.docker.errors import translated
+from lab.engine.docker.owned import remove_owned
 from lab.errors import EngineError
 from lab.spec import LABEL
 
-_OURS = {"label": [f"{LABEL}=true"]}
+_NO_NAME: Final = "<none>:<none>"
+_PATIENCE_S: Final = 30.0
+_OURS: Final = {"label": [f"{LABEL}=true"]}
 
 
-def remove_all(engine: DockerEngine) -> Mapping[str, int]:
-    """Remove the lab's containers, images, networks and volumes; how many of each there were.
+@dataclass(frozen=True, kw_only=True)
+class Removed:
+    """What was removed, and what was not, in words."""
 
-    Build caches stay: they carry no label, so they cannot be told from the user's own.
+    containers: int
+    images: int
+    networks: int
+    volumes: int
+    kept: Sequence[str]
+
+
+def remove_all(engine: DockerEngine, names: Callable[[str], bool]) -> Removed:
+    """Remove the lab's containers, networks, volumes and images.
+
+    Images and containers have the labels of what they are built on and made from, so that a label
+    alone proves nothing: ``names`` says which image names are the lab's, and only these go, never
+    by force. What else bears the label stays, and is told. Build caches stay: they carry no label.
     """
-    containers = engine.containers({})
-    for container in containers:
-        container.remove()
-    client = engine.client
+    containers = len(engine.containers({}))
     with translated():
-        images = client.images(filters=_OURS)
-        for image in images:
-            client.remove_image(image["Id"], force=True)
-        networks = client.networks(filters=_OURS)
-        for network in networks:
-            client.remove_network(network["Id"])
-        volumes = client.volumes(filters=_OURS)["Volumes"] or []
-        for volume in volumes:
-            client.remove_volume(volume["Name"])
-    return {
-        "containers": len(containers),
-        "images": len(images),
-        "networks": len(networks),
-        "volumes": len(volumes),
-    }
+        networks = engine.client.networks(filters=_OURS)
+    kept = list(remove_owned(engine, {}, within_s=_PATIENCE_S))
+    with translated():
+        still = engine.client.networks(filters=_OURS)
+        volumes = [one["Name"] for one in engine.client.volumes(filters=_OURS)["Volumes"] or []]
+    kept_volumes = remove_stores(engine, networks=(), volumes=volumes)
+    images, kept_images = _remove_images(engine, names)
+    return Removed(
+        containers=containers - len(engine.containers({})),
+        images=images,
+        networks=len(networks) - len(still),
+        volumes=len(volumes) - len(kept_volumes),
+        kept=[*kept, *kept_volumes, *kept_images],
+    )
+
+
+def _remove_images(engine: DockerEngine, names: Callable[[str], bool]) -> tuple[int, Sequence[str]]:
+    """How many names were taken away, and what stays."""
+    with translated():
+        images = engine.client.images(filters=_OURS)
+    count, nameless = 0, 0
+    kept = []
+    for image in images:
+        tags = [one for one in image.get("RepoTags") or () if one != _NO_NAME]
+        nameless += not tags
+        for tag in filter(names, tags):
+            try:
+                with translated():
+                    # By its name: other names of the image stay, and so does it with them.
+                    engine.client.remove_image(tag, noprune=True)
+                count += 1
+            except EngineError as error:
+                kept.append(f"{tag} stays: {error.what}")
+    if nameless:
+        many = f"{nameless} images without a name stay"
+        kept.append(
+            f"{'An image without a name stays' if nameless == 1 else many}: whether the lab's or "
+            "built on one of the lab's, cannot be told. See "
+            f"`docker images --filter dangling=true --filter label={LABEL}=true`."
+        )
+    return count, kept
 
 
 def remove_stores(
