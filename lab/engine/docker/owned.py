@@ -22,6 +22,7 @@ from lab.spec import LABEL, LABEL_PROCESS
 PATIENCE_S: Final = 300.0
 """For an engine that is too busy to remove a container at once."""
 
+_UNREACHABLE_S: Final = 10.0
 _PAUSES_S: Final = (0.0, 0.2, 1.0, 3.0)
 _BOOT: Final = Path("/proc/sys/kernel/random/boot_id")
 _NAMESPACE: Final = Path("/proc/self/ns/pid")
@@ -65,11 +66,19 @@ def remove_owned(
 
     What is still there after so long is returned in words, with the command that removes it.
     """
-    give_up_at = time.monotonic() + within_s
+    begin = time.monotonic()
     pauses = iter(_PAUSES_S)
     while True:
-        left = [*_containers_left(engine, labels), *_networks_left(engine, labels)]
-        if not left or time.monotonic() >= give_up_at:
+        patience_s = within_s
+        try:
+            left = [*_containers_left(engine, labels), *_networks_left(engine, labels)]
+        except EngineError as error:
+            # It is gone rather than busy.
+            patience_s = min(within_s, _UNREACHABLE_S)
+            words = " ".join(f"--filter label={name}={value}" for name, value in labels.items())
+            listing = f"`{_docker(engine)} ps --all {words}`"
+            left = [f"Whether containers are left cannot be told: {error.what} See {listing}."]
+        if not left or time.monotonic() >= begin + patience_s:
             return left
         sleep(next(pauses, _PAUSES_S[-1]))
 
@@ -90,14 +99,8 @@ def sweep(engine: Engine, progress: Progress) -> None:
 
 def _containers_left(engine: Engine, labels: Mapping[str, str]) -> Sequence[str]:
     """Try each once; what may still be there."""
-    try:
-        found = engine.containers(labels)
-    except EngineError as error:
-        command = " ".join(f"--filter label={name}={value}" for name, value in labels.items())
-        listing = f"`{_docker(engine)} ps --all {command}`"
-        return [f"Whether containers are left cannot be told: {error.what} See {listing}."]
     left = []
-    for container in found:
+    for container in engine.containers(labels):
         said = "The engine has not done it yet."
         try:
             container.remove()
@@ -114,19 +117,16 @@ def _networks_left(engine: Engine, labels: Mapping[str, str]) -> Sequence[str]:
     left: list[str] = []
     if not isinstance(engine, DockerEngine):
         return left
-    try:
-        for network in _networks(engine, labels):
-            name = network["Name"]
-            try:
-                with translated():
-                    engine.client.remove_network(network["Id"])
-            except EngineError as error:
-                left.append(
-                    f"The network {name} could not be removed: {error.what} Remove it: "
-                    f"`{_docker(engine)} network rm {name}`."
-                )
-    except EngineError:
-        return []  # as its containers: said already
+    for network in _networks(engine, labels):
+        name = network["Name"]
+        try:
+            with translated():
+                engine.client.remove_network(network["Id"])
+        except EngineError as error:
+            left.append(
+                f"The network {name} could not be removed: {error.what} Remove it: "
+                f"`{_docker(engine)} network rm {name}`."
+            )
     return left
 
 
