@@ -27,6 +27,9 @@ FLOOR: Final = "floor"
 PORT: Final = 8080
 """Where SageMaker expects the container to listen."""
 
+MODEL_DIR: Final = "/opt/ml/model"
+"""Where SageMaker puts the unpacked model."""
+
 MB_PER_VCPU: Final = 1769
 """Lambda's documented ratio. AWS publishes none for SageMaker serverless; it is used for lack of
 a better one, and every table that depends on it says so."""

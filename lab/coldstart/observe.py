@@ -212,7 +212,7 @@ def _invocation_failure(container: Container, message: str, probes: Probes) -> F
         kind=FailureKind.INVOCATION,
         message=message,
         last_ping_status=probes.last_status,
-        log_tail=cause.log_tail(container),
+        log_tail=cause.log_excerpt(container),
     )
 
 

@@ -4,7 +4,6 @@ These are the files other tools read, so they change only with their schema.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
 from enum import StrEnum, unique
 from typing import Any, Self
 
@@ -64,11 +63,25 @@ class Failure(Frozen):
     exit_code: int | None = None
     last_ping_status: int | None = None
     log_tail: str = ""
+    """What its log shows: the error first, then its last lines, without the lab's requests."""
+    cause: str = ""
+    """What it died of, as ``lab.start.deaths`` names it; empty where that is not known."""
+    cure: str = ""
+    """What to change in the image, imperative."""
 
     @classmethod
     def from_cause(cls, cause: Cause) -> Self:
         """Why a container did not get ready, or has ended, as a failed trial."""
-        return cls.model_validate(asdict(cause))
+        found = cause.explanation
+        return cls(
+            kind=FailureKind(cause.kind),
+            message=cause.message,
+            exit_code=cause.exit_code,
+            last_ping_status=cause.last_ping_status,
+            log_tail=cause.log,
+            cause="" if found is None else found.kind,
+            cure=cause.cure,
+        )
 
 
 class Sample(Versioned):

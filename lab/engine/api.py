@@ -2,11 +2,23 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import PurePosixPath
-from typing import Protocol
+from itertools import islice
+from pathlib import Path, PurePosixPath
+from typing import Final, Protocol
 
 from lab.errors import ImageNotFoundError
 from lab.spec import PORT, EngineKind, Platform
+
+HEAD_BYTES: Final = 4096
+_MOST_FILES: Final = 1000
+
+
+def files_below(folder: Path) -> Sequence[str] | None:
+    """The files below a folder, sorted; None when it is not here."""
+    if not folder.is_dir():
+        return None
+    files = (path for path in folder.rglob("*") if not path.is_dir())
+    return sorted(str(path.relative_to(folder)) for path in islice(files, _MOST_FILES))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -213,6 +225,16 @@ class Container(Protocol):
 
     def execute(self, command: Sequence[str]) -> tuple[int, str]:
         """Run a command inside; its exit code and output."""
+
+    def mounted(self, folder: str) -> Sequence[str] | None:
+        """The files of what is mounted at a folder, as paths below it; none where nothing is
+        mounted, None where that cannot be seen from here."""
+
+    def head(self, path: str) -> bytes:
+        """The first bytes of a file in it, whether it runs or not."""
+
+    def disk_free(self) -> int | None:
+        """Bytes that are free on the disk that containers write to; None when it is not here."""
 
 
 class Engine(Protocol):

@@ -1,23 +1,29 @@
-"""Why a container did not get ready, or has ended: exit code, OOM or not, its last words."""
+"""Why a container did not get ready, or has ended: exit code, OOM or not, what its log shows."""
 
+import re
+from contextlib import suppress
 from dataclasses import dataclass
 from enum import StrEnum, unique
 from typing import Final
 
 from lab.engine.api import Container
 from lab.errors import EngineError
+from lab.spec import MODEL_DIR
+from lab.start.explain import Explanation, Known, excerpt, explain
 from lab.start.probe import Probes
 
-LOG_LINES: Final = 25
+LOG_LINES: Final = 2000
+"""How far back an error is looked for: behind a front server, each probe that meets no worker
+leaves two lines."""
+
 EXEC_FORMAT_ERROR: Final = "exec format error"
 """The kernel's words for a program of another processor."""
 
-OTHER_PROCESSOR: Final = (
-    "The image is for another processor than this machine's, which takes emulation: see "
-    "`lab doctor`."
-)
 _IMAGE_S_FAULT: Final = ("OCI runtime create failed", "exec:", EXEC_FORMAT_ERROR)
 """In an engine's refusal to start a container: the image names no program that can run."""
+
+_ENGINE_S_WORDS: Final = re.compile(r"^The engine refused: .*?(?=exec: )")
+"""Of those only the runtime's last ones say anything."""
 
 
 @unique
@@ -36,17 +42,23 @@ class Cause:
 
     kind: CauseKind
     message: str
+    """One line, which names the real error where that is known."""
     exit_code: int | None = None
     last_ping_status: int | None = None
-    log_tail: str = ""
+    log: str = ""
+    """What its log shows: the error first, then its last lines, without the lab's requests."""
+    explanation: Explanation | None = None
+    """None of a container that lives, where nothing in its log looks like an error."""
+
+    @property
+    def cure(self) -> str:
+        """What to change, imperative; empty where that is not known."""
+        return "" if self.explanation is None else self.explanation.cure
 
 
-def log_tail(container: Container) -> str:
-    """The last lines, or nothing when the engine cannot say."""
-    try:
-        return container.logs(tail=LOG_LINES)
-    except EngineError:
-        return ""
+def log_excerpt(container: Container) -> str:
+    """What to show of its log, or nothing when the engine cannot say."""
+    return excerpt(_log(container))
 
 
 def not_started(container: Container, error: EngineError) -> Cause:
@@ -57,31 +69,38 @@ def not_started(container: Container, error: EngineError) -> Cause:
     died = death(container, "at once")
     if died is not None:
         return died
-    hint = ""
-    if '"serve"' in error.what:
-        hint = (
-            " SageMaker starts every container as `docker run IMAGE serve`: give the image an "
-            "exec-form ENTRYPOINT, or a program named serve on its PATH."
-        )
-    elif EXEC_FORMAT_ERROR in error.what:
-        hint = f" {OTHER_PROCESSOR}"
     image = any(sign in error.what for sign in _IMAGE_S_FAULT)
+    log = _log(container)
+    found = explain(log, refusal=error.what) if image else None
+    said = _ENGINE_S_WORDS.sub("", error.what)
     return Cause(
         kind=CauseKind.EARLY_EXIT if image else CauseKind.ENGINE,
-        message=f"The container could not be started: {error.what}{hint}",
-        log_tail=log_tail(container),
+        message="The container could not be started: "
+        + (said if found is None else f"{found.what} ({said.rstrip('.')})."),
+        log=excerpt(log, found),
+        explanation=found,
     )
 
 
 def not_ready(container: Container, seen: Probes, timeout_s: float) -> Cause:
     """The probes gave up: it died, or never answered 200."""
     died = death(container, "before it was ready", last_ping_status=seen.last_status)
-    return died or Cause(
+    if died is not None:
+        return died
+    log = _log(container)
+    found = explain(log, known=_known(container))
+    return Cause(
         kind=CauseKind.NEVER_READY,
-        message=f"Not ready within {timeout_s:g} s: {seen.last_answer}.",
+        message=with_error(f"Not ready within {timeout_s:g} s: {seen.last_answer}", found),
         last_ping_status=seen.last_status,
-        log_tail=log_tail(container),
+        log=excerpt(log, found),
+        explanation=found,
     )
+
+
+def with_error(seen: str, found: Explanation | None) -> str:
+    """What was seen of a container that lives, and the error that its log shows."""
+    return f"{seen}." if found is None else f"{seen}; its log shows why: {found.words}."
 
 
 def death(container: Container, when: str, *, last_ping_status: int | None = None) -> Cause | None:
@@ -93,18 +112,43 @@ def death(container: Container, when: str, *, last_ping_status: int | None = Non
     )
     if state.started_at_ns is None or (state.running and not killed):
         return None
-    if killed:
-        what = "The container ran out of memory" + (" and was killed" if not state.running else "")
-        kind = CauseKind.OOM
-    else:
-        what, kind = "The container exited", CauseKind.EARLY_EXIT
     code = "" if state.exit_code is None else f" with code {state.exit_code}"
-    said = log_tail(container)
-    hint = f" {OTHER_PROCESSOR}" if EXEC_FORMAT_ERROR in said else ""
+    log = _log(container)
+    found = explain(log, exit_code=state.exit_code, oom_killed=killed, known=_known(container))
+    if killed:
+        gone = " and was killed" if not state.running else ""
+        message = f"The container ran out of memory{gone} {when}{code}."
+    else:
+        why = "" if found is None else f": {found.words.rstrip('.')}"
+        message = f"The container exited {when}{code}{why}."
     return Cause(
-        kind=kind,
-        message=f"{what} {when}{code}.{hint}",
+        kind=CauseKind.OOM if killed else CauseKind.EARLY_EXIT,
+        message=message,
         exit_code=state.exit_code,
         last_ping_status=last_ping_status,
-        log_tail=said,
+        log=excerpt(log, found),
+        explanation=found,
     )
+
+
+def _log(container: Container) -> str:
+    try:
+        return container.logs(tail=LOG_LINES)
+    except EngineError:
+        return ""
+
+
+def _known(container: Container) -> Known:
+    """What the engine can say of it beside its log."""
+
+    def head(path: str) -> bytes:
+        try:
+            return container.head(path)
+        except EngineError:
+            return b""
+
+    files, free = None, None
+    with suppress(EngineError):
+        files = container.mounted(MODEL_DIR)
+        free = container.disk_free()
+    return Known(model_files=files, disk_free_bytes=free, head=head)

@@ -10,7 +10,7 @@ from lab.engine.api import Container, ContainerSpec, Engine
 from lab.engine.docker.owned import of_this_process, remove_owned
 from lab.engine.interrupt import uninterrupted
 from lab.errors import ContainerFailedError, EngineError
-from lab.start.cause import Cause, death, log_tail, not_ready, not_started
+from lab.start.cause import Cause, death, log_excerpt, not_ready, not_started
 from lab.start.priority import raised_priority
 from lab.start.probe import probe
 from lab.start.watch import StartWatch
@@ -43,7 +43,7 @@ class Served:
             cause = death(self.container, f"at {name}")
             if cause is not None:
                 raise _failed(self.image, cause) from error
-            log = log_tail(self.container)
+            log = log_excerpt(self.container)
             raise ContainerFailedError(
                 f"{self.image} did not answer to {name}: {error}\n{log}".rstrip(),
                 remedy="Check it with `lab contract check`.",
@@ -88,8 +88,8 @@ def serving(
 def _failed(image: str, cause: Cause) -> ContainerFailedError:
     """The error that tells a cause with what the container said last."""
     return ContainerFailedError(
-        f"{image}: {cause.message}\n{cause.log_tail}".rstrip(),
-        remedy=f"Try its start: `lab contract check {image} --only serve`.",
+        f"{image}: {cause.message}\n{cause.log}".rstrip(),
+        remedy=f"{cause.cure} Try its start: `lab contract check {image} --only serve`.".strip(),
     )
 
 

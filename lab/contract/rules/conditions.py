@@ -5,9 +5,9 @@ from functools import partial
 from typing import Any
 
 from lab.contract.model import Judged, Tried, Verdict
-from lab.contract.rules.start import unready_words
+from lab.contract.rules.start import dead, unready
 from lab.contract.running.calls import HttpCall
-from lab.contract.running.session import CannotTry, NeverReady, Session, Tries
+from lab.contract.running.session import CannotTry, NeverReady, Session, Tries, cause_of_death
 from lab.spec import SERVERLESS_USER
 from lab.units import format_seconds
 
@@ -37,14 +37,15 @@ def _under(session: Session, changes: Callable[[Session], dict[str, Any]]) -> Tr
             sample = session.sample_if_any()
             answer = None if sample is None else ready.predict(sample)
             if answer is not None and not answer.good and not ready.alive():
-                tail = ready.container.logs(tail=1).strip()
-                return Verdict.FAIL, f"it exits at the first invocation: {tail}"
+                cause = cause_of_death(ready.container)
+                if cause is not None:
+                    return dead(cause, seen=f"at the first invocation: {cause.message.rstrip('.')}")
             verdict, seen = judge_condition(
                 ready.ready_s, base.ready_s, answer, emulated=session.emulated
             )
             return verdict, session.timed(seen), {"ready_s": ready.ready_s}
     except NeverReady as error:
-        return Verdict.FAIL, unready_words(error)
+        return unready(error)
 
 
 def _read_only_model(session: Session) -> dict[str, Any]:

@@ -3,15 +3,15 @@
 A container that does not get ready breaks one of them, and which is told from what was seen.
 """
 
-import re
+from dataclasses import replace
 from enum import StrEnum, unique
-from typing import Any, Final
+from typing import Final
 
-from lab.contract.model import Judged, Tried, Verdict
+from lab.contract.model import Judged, Told, Tried, Verdict
 from lab.contract.running.readiness import Unready
 from lab.contract.running.session import CannotTry, NeverReady, Session, Tries
 from lab.spec import PORT
-from lab.start.cause import CauseKind
+from lab.start.cause import Cause, CauseKind
 from lab.units import format_seconds
 
 SERVERLESS_START_S: Final = 180.0
@@ -53,16 +53,38 @@ def blame(seen: Unready) -> Blame:
 def unready_words(error: NeverReady) -> str:
     """What was seen of a container that did not get ready, in one line."""
     seen = error.seen
-    # Of the engine's words only the runtime's last ones say anything.
-    parts = [re.sub(r"The engine refused: .*?(?=exec: )", "", str(error).rstrip("."))]
+    parts = [str(error).rstrip(".")]
     if seen.kind is CauseKind.NEVER_READY and seen.listening and not seen.accepting:
         words = ", ".join(str(one) for one in seen.listening)
         if words not in parts[0]:
             parts.append(f"it listens on {words}")
-    last = [line.strip() for line in seen.log_tail.splitlines() if line.strip()]
-    if last:
+    last = [line.strip() for line in seen.log.splitlines() if line.strip()]
+    if last and seen.explanation is None:
         parts.append(f"last line of its log: {last[-1][:_LOG_WORDS]}")
     return "; ".join(parts)
+
+
+def unready(error: NeverReady, *, seen: str = "") -> Told:
+    """The finding of a rule that a container broke which did not get ready: the error by its name,
+    the cure that fits it, and the log that shows it. ``seen`` is said instead of the usual words.
+    """
+    return dead(error.seen, seen=seen or unready_words(error))
+
+
+def dead(cause: Cause, *, seen: str = "") -> Told:
+    """The same of one that died in the midst of a rule."""
+    found = cause.explanation
+    return Told(
+        verdict=Verdict.FAIL,
+        seen=seen or cause.message.rstrip("."),
+        data={
+            "cause": None if found is None else found.kind,
+            "exit_code": cause.exit_code,
+            "log": cause.log,
+        },
+        change=cause.cure,
+        log=cause.log,
+    )
 
 
 def judge_start_time(ready_s: float, *, emulated: bool = False) -> Judged:
@@ -81,10 +103,10 @@ def _serve(session: Session) -> Tried:
     except NeverReady as error:
         if error.seen.kind is CauseKind.NEVER_READY:
             return Verdict.PASS, f"runs (but see {blame(error.seen)})"
-        verdict, seen, data = _unready(Blame.SERVE, error)
+        told = _unready(Blame.SERVE, error)
         if session.subject.model_dir is None:
-            seen += " (it was given no model: --model-data)"
-        return verdict, seen, data
+            told = replace(told, seen=f"{told.seen} (it was given no model: --model-data)")
+        return told
     return Verdict.PASS, "runs, and gets ready"
 
 
@@ -109,14 +131,13 @@ def _start_time(session: Session) -> Tried:
     return verdict, session.timed(seen), {"ready_s": ready_s}
 
 
-def _unready(rule: Blame, error: NeverReady) -> tuple[Verdict, str, Any]:
+def _unready(rule: Blame, error: NeverReady) -> Told:
     broken = blame(error.seen)
     if broken is Blame.ENGINE:
         raise CannotTry(str(error)) from error
     if broken is not rule:
         raise CannotTry(f"the container does not get ready: see {broken}") from error
-    data = {"exit_code": error.seen.exit_code, "log": error.seen.log_tail}
-    return Verdict.FAIL, unready_words(error), data
+    return unready(error)
 
 
 def _bind(session: Session) -> Tried:
@@ -127,7 +148,7 @@ def _bind(session: Session) -> Tried:
         with session.running(env=env, port=_OTHER_PORT) as ready:
             return Verdict.PASS, f"answers on {ready.address[1]} when told so"
     except NeverReady as error:
-        return Verdict.FAIL, f"told {_OTHER_PORT}, it does not: {unready_words(error)}"
+        return unready(error, seen=f"told {_OTHER_PORT}, it does not: {unready_words(error)}")
 
 
 TRIES: Tries = {

@@ -2,13 +2,13 @@
 
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from typing import Final
 
 from lab.contract.running import calls, procfs
 from lab.engine.docker.container import DockerContainer
 from lab.errors import EngineError
-from lab.start.cause import Cause, not_ready, not_started
+from lab.start.cause import Cause, not_ready, not_started, with_error
 from lab.start.probe import ATTEMPT_TIMEOUT_S, Probes, probe
 from lab.start.watch import StartWatch
 from lab.units import format_seconds
@@ -43,7 +43,7 @@ class NeverReady(Exception):  # noqa: N818 - an outcome
 
 def refused(container: DockerContainer, error: EngineError) -> NeverReady:
     """The engine did not start it."""
-    return NeverReady(Unready(**asdict(not_started(container, error))))
+    return NeverReady(Unready(**vars(not_started(container, error))))
 
 
 def wait_until_ready(
@@ -78,10 +78,10 @@ def wait_until_ready(
                 break
     cause = not_ready(container, seen, round(waited))
     if hopeless:
-        cause = replace(cause, message=hopeless.words)
+        cause = replace(cause, message=with_error(hopeless.words, cause.explanation))
     raise NeverReady(
         Unready(
-            **asdict(cause),
+            **vars(cause),
             accepting=seen.accepting_ns is not None,
             listening=listening,
             slow_ping=hopeless is not None and hopeless.slow_ping,

@@ -29,14 +29,13 @@ from lab.contract.running.payloads import CANDIDATES
 from lab.contract.running.readiness import NeverReady, refused, wait_until_ready
 from lab.engine.api import ContainerSpec, Mount
 from lab.engine.docker.container import DockerContainer
-from lab.engine.docker.engine import MODEL_DIR
 from lab.engine.docker.errors import translated
 from lab.engine.docker.owned import of_this_process
 from lab.engine.interrupt import uninterrupted
 from lab.errors import EngineError
 from lab.images.layers.saved import Saved, save
-from lab.spec import LABEL, LABEL_OWNER, LABEL_ROLE, PORT
-from lab.start.cause import EXEC_FORMAT_ERROR, death
+from lab.spec import LABEL, LABEL_OWNER, LABEL_ROLE, MODEL_DIR, PORT
+from lab.start.cause import EXEC_FORMAT_ERROR, Cause, death
 from lab.start.emulated import NOT_JUDGED, emulated, environment, patience
 from lab.start.probe import Probes
 
@@ -397,7 +396,7 @@ class Session:
     def _refuse_foreign(self, error: NeverReady) -> None:
         """An image for the other platform that this machine cannot run breaks no rule by that."""
         here = self.where.native
-        wrong = EXEC_FORMAT_ERROR in f"{error} {error.seen.log_tail}"
+        wrong = EXEC_FORMAT_ERROR in f"{error} {error.seen.log}"
         if wrong and here is not self.subject.platform:
             raise CannotTry(
                 f"this machine ({here}) cannot run {self.subject.platform} images; "
@@ -442,7 +441,13 @@ class Session:
 
 
 def died(container: DockerContainer) -> str:
-    """Why a container is gone, in words; empty if it lives.
+    """Why a container is gone, in words; empty if it lives."""
+    cause = cause_of_death(container)
+    return "" if cause is None else cause.message
+
+
+def cause_of_death(container: DockerContainer) -> Cause | None:
+    """Why a container is gone; None if it lives.
 
     The engine hears of a death a little later than its clients: one that does not answer is given
     the time.
@@ -450,10 +455,8 @@ def died(container: DockerContainer) -> str:
     give_up_at = time.monotonic() + _SETTLING_S
     while True:
         cause = death(container, "after this")
-        if cause is not None:
-            return cause.message
-        if time.monotonic() >= give_up_at or _answers(container):
-            return ""
+        if cause is not None or time.monotonic() >= give_up_at or _answers(container):
+            return cause
         time.sleep(_SETTLING_S / 20)
 
 

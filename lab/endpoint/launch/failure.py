@@ -6,26 +6,13 @@ from typing import Final
 from lab.endpoint.live import LaunchFailed, VariantPlan
 from lab.endpoint.records import EndpointKind
 from lab.spec import PORT
-from lab.start.cause import EXEC_FORMAT_ERROR, OTHER_PROCESSOR, Cause, CauseKind
+from lab.start.cause import Cause, CauseKind
 from lab.start.probe import Probes
 
 MOST: Final = 850
 """Characters: a ``FailureReason`` takes 1,024, and AWS's own sentence comes first."""
 
 _LEAST_LOG: Final = 300
-_HINTS: Final = (
-    (EXEC_FORMAT_ERROR, OTHER_PROCESSOR),
-    (
-        "permission denied",
-        "Serverless containers do not run as root: `chmod -R o+rX` what they read.",
-    ),
-    (
-        "read-only file system",
-        "Only /tmp can be written in a serverless container, and /opt/ml/model nowhere.",
-    ),
-    ("address already in use", f"Something else in the container holds port {PORT}."),
-    ("no space left on device", "The disk is full: free some space."),
-)
 
 
 def explain(
@@ -43,7 +30,7 @@ def explain(
         parts.append(f"It listens on {', '.join(listens)}: it has to listen on 0.0.0.0:{PORT}.")
     parts += _hints(cause, plan)
     message = " ".join(" ".join(part.split()) for part in parts)
-    return LaunchFailed(with_log(message, cause.log_tail))
+    return LaunchFailed(with_log(message, cause.log))
 
 
 def with_log(message: str, log: str) -> str:
@@ -69,15 +56,7 @@ def _hints(cause: Cause, plan: VariantPlan) -> list[str]:
             "MemorySizeInMB" if plan.kind is EndpointKind.SERVERLESS else "a larger instance type"
         )
         return [f"{have}Give it more memory ({more}), or load less: workers each load a copy."]
-    log = f"{cause.message}\n{cause.log_tail}".lower()
-    serverless_only = {"permission denied", "read-only file system"}
-    return [
-        hint
-        for sign, hint in _HINTS
-        if sign in log
-        and hint not in cause.message
-        and (plan.kind is EndpointKind.SERVERLESS or sign not in serverless_only)
-    ]
+    return [cause.cure]
 
 
 def _until_then(probes: Probes) -> str:

@@ -160,7 +160,7 @@ class RunningContainers:
             return self._gone(server_id, running)
         message = found.message if found else "The container does not run."
         return Death(
-            with_log(running.killed_for or message, found.log_tail if found else ""),
+            with_log(running.killed_for or message, found.log if found else ""),
             oom_killed=found is not None and found.kind is CauseKind.OOM,
         )
 

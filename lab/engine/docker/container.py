@@ -1,19 +1,29 @@
 """A container of a Docker Engine."""
 
+import shutil
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
 from docker.errors import APIError, NotFound
 
-from lab.engine.api import ContainerLoad, ContainerState, EngineEvent, Usage
+from lab.engine.api import (
+    HEAD_BYTES,
+    ContainerLoad,
+    ContainerState,
+    EngineEvent,
+    Usage,
+    files_below,
+)
 from lab.engine.docker.cgroup import oom_kills_of, usage_of
 from lab.engine.docker.client import parse_time
 from lab.engine.docker.errors import being_removed, translated
 from lab.engine.docker.logs import DockerLogStream
 from lab.engine.docker.reach import connected
+from lab.engine.docker.tar import tar_of
 from lab.errors import EngineError
 
 _NS: Final = 1_000_000_000
@@ -161,6 +171,36 @@ class DockerContainer:
             output: bytes = self.client.exec_start(run)
             code = self.client.exec_inspect(run)["ExitCode"]
         return int(code), output.decode(errors="replace")
+
+    def mounted(self, folder: str) -> Sequence[str] | None:
+        for mount in self._inspect().get("Mounts") or ():
+            if mount.get("Destination") == folder:
+                return files_below(Path(mount.get("Source") or "/nowhere"))
+        try:
+            with translated():
+                stream, _ = self.client.get_archive(self.id, folder)
+                stream.close()
+        except EngineError:
+            return ()
+        return None  # it is in the image, and to list it would mean to read it all
+
+    def head(self, path: str) -> bytes:
+        with translated():
+            stream, _ = self.client.get_archive(self.id, path)
+            with closing(stream), tar_of(stream) as packed:
+                member = packed.next()
+                file = None if member is None else packed.extractfile(member)
+                return b"" if file is None else file.read(HEAD_BYTES)
+
+    def disk_free(self) -> int | None:
+        if not self.bridged:
+            return None  # the engine may be another machine's
+        with translated():
+            root = Path(self.client.info().get("DockerRootDir") or "/nowhere")
+        try:
+            return shutil.disk_usage(root).free
+        except OSError:
+            return None
 
     def _inspect(self) -> dict[str, Any]:
         with translated():

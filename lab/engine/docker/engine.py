@@ -16,10 +16,7 @@ from lab.engine.docker.container import DockerContainer
 from lab.engine.docker.errors import transfer_failed, translated
 from lab.engine.interrupt import uninterrupted
 from lab.errors import EngineError
-from lab.spec import LABEL, LABEL_NAME, LABEL_OWNER, EngineKind, Platform
-
-MODEL_DIR: Final = "/opt/ml/model"
-"""Where SageMaker puts the unpacked model."""
+from lab.spec import LABEL, LABEL_NAME, LABEL_OWNER, MODEL_DIR, EngineKind, Platform
 
 _TMP: Final = "/tmp"  # noqa: S108  # inside the container
 _TMPFS: Final = "rw,exec,nosuid,nodev,size=512m,mode=1777"

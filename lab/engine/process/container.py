@@ -11,7 +11,14 @@ from pathlib import Path
 
 from pydantic import TypeAdapter, ValidationError
 
-from lab.engine.api import ContainerLoad, ContainerState, EngineEvent, Usage
+from lab.engine.api import (
+    HEAD_BYTES,
+    ContainerLoad,
+    ContainerState,
+    EngineEvent,
+    Usage,
+    files_below,
+)
 from lab.engine.process import memcg, proctree
 from lab.engine.process.logs import FileLogStream
 from lab.errors import CommandError, EngineError
@@ -181,6 +188,21 @@ class ProcessContainer:
         except CommandError as error:
             raise EngineError(f"{self.name}: {error.what}") from error
         return done.code, done.stdout + done.stderr
+
+    def mounted(self, folder: str) -> Sequence[str] | None:
+        """The model's files: a process finds them where it is told, whatever ``folder`` is."""
+        source = self._record.env.get("LAB_MODEL_DIR")
+        return files_below(Path(source)) if source else ()
+
+    def head(self, path: str) -> bytes:
+        try:
+            with (self._folder / path).open("rb") as file:
+                return file.read(HEAD_BYTES)
+        except OSError as error:
+            raise EngineError(f"{self.name}: {path} cannot be read: {error}.") from error
+
+    def disk_free(self) -> int | None:
+        return shutil.disk_usage(self._folder).free
 
     @property
     def _log(self) -> Path:

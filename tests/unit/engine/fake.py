@@ -37,6 +37,7 @@ class Behaviour:
     """Whether it can still be found once it has exited."""
     oom: bool = False
     log: str = ""
+    model_files: Sequence[str] | None = None
     marks: Sequence[float] = ()
     """Logged as the start-up line's marks: seconds after the start."""
     refuses: str = ""
@@ -151,6 +152,15 @@ class FakeContainer:
 
     def execute(self, command: Sequence[str]) -> tuple[int, str]:
         return 0, ""
+
+    def mounted(self, folder: str) -> Sequence[str] | None:
+        return self.does.model_files
+
+    def head(self, path: str) -> bytes:
+        raise EngineError(f"there is no {path}.")
+
+    def disk_free(self) -> int | None:
+        return None
 
 
 class FakeEngine:
