@@ -208,11 +208,14 @@ def _no_answer(container: Container, error: Exception, probes: Probes, limits: L
 
 
 def _invocation_failure(container: Container, message: str, probes: Probes) -> Failure:
+    log, found = cause.logged(container)
     return Failure(
         kind=FailureKind.INVOCATION,
-        message=message,
+        message=message if found is None else f"{message}; its log shows why: {found.words}",
         last_ping_status=probes.last_status,
-        log_tail=cause.log_excerpt(container),
+        log_tail=log,
+        cause="" if found is None else found.kind,
+        cure="" if found is None else found.cure,
     )
 
 

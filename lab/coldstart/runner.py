@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from lab import __version__, busy, paths
-from lab.coldstart import schedule
+from lab.coldstart import advice, schedule
 from lab.coldstart.folder import RunFolder
 from lab.coldstart.loop import InterruptedRunError, interrupted, measure
 from lab.coldstart.plan import Plan
@@ -148,7 +148,9 @@ def verdict(folder: RunFolder) -> ContainerFailedError | None:
         log = f"\n{last.log_tail.rstrip()}" if last.log_tail.strip() else ""
         return ContainerFailedError(
             f"{variant} never answered in {len(failed)} trials. {last.message}{log}",
-            remedy=_REMEDIES[last.kind],
+            remedy=advice.remedy(
+                last, _REMEDIES[last.kind], plan=folder.run().plan, cell=failed[-1].cell
+            ),
         )
     return None
 

@@ -228,7 +228,8 @@ class Container(Protocol):
 
     def mounted(self, folder: str) -> Sequence[str] | None:
         """The files of what is mounted at a folder, as paths below it; none where nothing is
-        mounted, None where that cannot be seen from here."""
+        mounted, None where that cannot be seen from here.
+        """
 
     def head(self, path: str) -> bytes:
         """The first bytes of a file in it, whether it runs or not."""

@@ -56,9 +56,11 @@ class Cause:
         return "" if self.explanation is None else self.explanation.cure
 
 
-def log_excerpt(container: Container) -> str:
-    """What to show of its log, or nothing when the engine cannot say."""
-    return excerpt(_log(container))
+def logged(container: Container) -> tuple[str, Explanation | None]:
+    """What to show of the log of one that lives, and the error in it, if there is one."""
+    log = _log(container)
+    found = explain(log, known=_known(container))
+    return excerpt(log, found), found
 
 
 def not_started(container: Container, error: EngineError) -> Cause:
@@ -87,13 +89,12 @@ def not_ready(container: Container, seen: Probes, timeout_s: float) -> Cause:
     died = death(container, "before it was ready", last_ping_status=seen.last_status)
     if died is not None:
         return died
-    log = _log(container)
-    found = explain(log, known=_known(container))
+    log, found = logged(container)
     return Cause(
         kind=CauseKind.NEVER_READY,
         message=with_error(f"Not ready within {timeout_s:g} s: {seen.last_answer}", found),
         last_ping_status=seen.last_status,
-        log=excerpt(log, found),
+        log=log,
         explanation=found,
     )
 

@@ -24,7 +24,7 @@ class UsualDeath:
     signs: tuple[str, ...] = ()
     """Regular expressions; one has to be found in a line."""
     within: str = ""
-    """What has to be found in the same traceback, too."""
+    """What has to be found in the same traceback, or else the whole log, too."""
     signals: tuple[int, ...] = ()
     """Signals that process 1 died of, which say the same without a word in the log."""
     codes: tuple[int, ...] = ()
@@ -50,6 +50,7 @@ EXCEPTION: Final = UsualDeath(
     what="{line}",
     cure=f"Mend what the log's error names; {_SHOW}.",
 )
+ERROR_LINE: Final = UsualDeath(kind="error", what="{line}", cure=EXCEPTION.cure)
 UNKNOWN: Final = UsualDeath(
     kind="unknown",
     what="it does not say why; its log ends with: {line}",
@@ -90,8 +91,10 @@ CRLF: Final = UsualDeath(
     signs=(
         r"(?:env|exec): .*\\r['\"]?: No such file",
         r"(?P<path>\S+): (?:\S*/)?\S*(?:\\r|\^M): bad interpreter",
-        r"(?P<path>[^\s:]*): (?:line )?\d+: .*(?:\\r|\^M)['\"]?: "
-        r"(?:not found|command not found|No such file|invalid option)",
+        (
+            r"(?P<path>[^\s:]*): (?:line )?\d+: .*(?:\\r|\^M)['\"]?: "
+            r"(?:not found|command not found|No such file|invalid option)"
+        ),
         r"(?P<path>[^\s:]*): \d+: set: Illegal option -$",
         r"\\r['\"]?: (?:command not found|No such file or directory)",
     ),
@@ -117,11 +120,15 @@ MODEL_FILE: Final = UsualDeath(
     cure="Put the file into model.tar.gz under that very name, at its top level, or look for the "
     "name that is there (SageMaker unpacks the archive into /opt/ml/model).",
     signs=(
-        rf"(?:No such file|not found|NotFound|does not exist|doesn't exist|ENOENT|NoSuchFile"
-        rf"|NO_SUCHFILE|[Nn]o file named|[Cc]annot open|[Uu]nable to open|FileNotFound).*?"
-        rf"(?P<path>{MODEL_DIR}(?:/[^\s'\",:;)\]}}]*)?)",
-        rf"(?P<path>{MODEL_DIR}(?:/[^\s'\",:;)\]}}]*)?).*?"
-        r"(?:No such file|not found|does not exist|doesn't exist|cannot be opened|FileNotFound)",
+        (
+            rf"(?:No such file|not found|NotFound|does not exist|doesn't exist|ENOENT|NoSuchFile"
+            rf"|NO_SUCHFILE|[Nn]o file named|[Cc]annot open|[Uu]nable to open|FileNotFound).*?"
+            rf"(?P<path>{MODEL_DIR}(?:/[^\s'\",:;)\]}}]*)?)"
+        ),
+        (
+            rf"(?P<path>{MODEL_DIR}(?:/[^\s'\",:;)\]}}]*)?).*?"
+            r"(?:No such file|not found|does not exist|doesn't exist|cannot be opened|FileNotFound)"
+        ),
     ),
 )
 NO_MODEL: Final = UsualDeath(
@@ -132,12 +139,12 @@ NO_MODEL: Final = UsualDeath(
 )
 SHM: Final = UsualDeath(
     kind="shm_full",
-    what="/dev/shm is full, which has 64 MB on SageMaker",
+    what="/dev/shm is full, which has 64 MB on SageMaker",  # noqa: S108
     cure="Use less shared memory: no DataLoader workers (num_workers=0), "
     "torch.multiprocessing.set_sharing_strategy('file_system'), a smaller "
     "--shm-default-byte-size for Triton; put files into /tmp. SageMaker has no setting for it.",
     signs=(
-        r"/dev/shm.*No space left",
+        r"/dev/shm.*No space left",  # noqa: S108
         r"No space left.*/dev/shm",
         r"killed by signal: Bus error",
         r"(?:insufficient|out of|increase the) shared memory",
@@ -183,7 +190,7 @@ DEATHS: Final[tuple[UsualDeath, ...]] = (
             r"exec: \"(?P<path>[^\"]+)\": permission denied",
             r"^exec (?P<path>\S+): permission denied",
             r"^(?:\S*/)?(?:ba|da|z)?sh: (?:line )?(?:\d+: )?(?P<path>/\S+): Permission denied",
-            r"^env: ['‘]?(?P<path>[^'’:]+)['’]?: Permission denied",
+            r"^env: '?(?P<path>[^':]+)'?: Permission denied",
         ),
     ),
     UsualDeath(
@@ -229,9 +236,11 @@ DEATHS: Final[tuple[UsualDeath, ...]] = (
         signs=(
             r"exec: \"(?P<name>[^\"]+)\": (?:executable file not found|stat \S+: no such file)",
             r"^(?:\S+: )?(?:line )?\d+: (?:exec: )?(?P<name>[^\s:]+): (?:command )?not found$",
-            r"^(?:\S*/)?(?:ba|da|z)?sh: (?:line )?(?:\d+: )?(?:exec: )?(?P<name>[^\s:]+): "
-            r"(?:command )?not found$",
-            r"^(?:env|exec): ['‘\"]?(?P<name>[^'’\":\\]+)['’\"]?: No such file or directory",
+            (
+                r"^(?:\S*/)?(?:ba|da|z)?sh: (?:line )?(?:\d+: )?(?:exec: )?(?P<name>[^\s:]+): "
+                r"(?:command )?not found$"
+            ),
+            r"^(?:env|exec): ['\"]?(?P<name>[^'\":\\]+)['\"]?: No such file or directory",
             r"can't find command '(?P<name>[^']+)'",
             r"spawn (?P<name>\S+) ENOENT",
             r"Cannot run program \"(?P<name>[^\"]+)\"",
@@ -274,6 +283,7 @@ DEATHS: Final[tuple[UsualDeath, ...]] = (
         kind="out_of_memory",
         what="a worker was killed, most likely for want of memory",
         cure=KERNEL_OOM.cure,
+        within=r"(?s)\A(?!.*WORKER TIMEOUT)",
         signs=(r"was sent SIGKILL!?.*", r"terminated by signal (?:9|SIGKILL)", r"^Killed$"),
     ),
     SHM,
@@ -360,7 +370,7 @@ DEATHS: Final[tuple[UsualDeath, ...]] = (
         cure="Start from a newer distribution (Debian 12 has glibc 2.36), or build on the one "
         "that the image has; a wheel has to be one for manylinux.",
         signs=(
-            r"version [`'‘](?P<name>(?:GLIBC|GLIBCXX|CXXABI|GOMP)_[\d.]+)['’] not found",
+            r"version [`'](?P<name>(?:GLIBC|GLIBCXX|CXXABI|GOMP)_[\d.]+)' not found",
             r"Error relocating .*: (?P<name>\S+): symbol not found",
         ),
     ),
@@ -383,8 +393,10 @@ DEATHS: Final[tuple[UsualDeath, ...]] = (
         signs=(
             r"ModuleNotFoundError: No module named '(?P<name>[^']+)'",
             r"ImportError: No module named '?(?P<name>[\w.]+)'?",
-            r"(?:Error while finding module specification|No module named) "
-            r"(?:for )?'?(?P<name>[\w.]+)'?",
+            (
+                r"(?:Error while finding module specification|No module named) "
+                r"(?:for )?'?(?P<name>[\w.]+)'?"
+            ),
             r"Could not import module \"(?P<name>[^\"]+)\"",
             r"Could not import '(?P<name>[^']+)'",
         ),
@@ -470,8 +482,10 @@ DEATHS: Final[tuple[UsualDeath, ...]] = (
         cure="Start one server only on port 8080: one behind NGINX listens on a socket or another "
         "port, and what is started again has to wait until the first has ended.",
         signs=(
-            r"[Aa]ddress already in use|\bEADDRINUSE\b|[Ff]ailed to create server"
-            r"|[Pp]ort \d+ (?:was|is) already in use|errno 98\b",
+            (
+                r"[Aa]ddress already in use|\bEADDRINUSE\b|[Ff]ailed to create server"
+                r"|[Pp]ort \d+ (?:was|is) already in use|errno 98\b"
+            ),
         ),
     ),
     UsualDeath(
@@ -481,11 +495,14 @@ DEATHS: Final[tuple[UsualDeath, ...]] = (
         "stay offline (HF_HUB_OFFLINE=1, TRANSFORMERS_OFFLINE=1): an endpoint may have no "
         "network, and what it fetches is fetched again at every start.",
         signs=(
-            r"Temporary failure in name resolution|Name or service not known|NameResolutionError"
-            r"|getaddrinfo|\bENOTFOUND\b|\bEAI_AGAIN\b|UnknownHostException|gaierror"
-            r"|[Cc]ould ?n[o']t resolve host|host not found in upstream"
-            r"|[Nn]etwork is unreachable|\bENETUNREACH\b|No address associated with hostname"
-            r"|couldn't connect to '?https?://|dial tcp: lookup ",
+            (
+                r"Temporary failure in name resolution|Name or service not known"
+                r"|NameResolutionError"
+                r"|getaddrinfo|\bENOTFOUND\b|\bEAI_AGAIN\b|UnknownHostException|gaierror"
+                r"|[Cc]ould ?n[o']t resolve host|host not found in upstream"
+                r"|[Nn]etwork is unreachable|\bENETUNREACH\b|No address associated with hostname"
+                r"|couldn't connect to '?https?://|dial tcp: lookup "
+            ),
         ),
     ),
     # --- files -----------------------------------------------------------------------------------
@@ -516,10 +533,12 @@ DEATHS: Final[tuple[UsualDeath, ...]] = (
             r"Permission denied: '(?P<path>[^']+)'",
             r"permission denied, \w+ '(?P<path>[^']+)'",
             r"AccessDeniedException: (?P<path>\S+)",
-            r"(?:open|read|create|access|cd|mkdir|to)\b.{0,20}?['\"‘]?(?P<path>/[^\s'\"’:()]+)"
-            r"['\"’]?.{0,12}[Pp]ermission denied",
-            r"['\"‘ ](?P<path>/[^\s'\"’:()]+)['\"’]?: [Pp]ermission denied",
-            r"(?P<path>/[^\s'\"’:()]+)['\"’]?(?:: | \().{0,12}[Pp]ermission denied",
+            (
+                r"(?:open|read|create|access|cd|mkdir|to)\b.{0,20}?['\"]?(?P<path>/[^\s'\":()]+)"
+                r"['\"]?.{0,12}[Pp]ermission denied"
+            ),
+            r"['\" ](?P<path>/[^\s'\":()]+)['\"]?: [Pp]ermission denied",
+            r"(?P<path>/[^\s'\":()]+)['\"]?(?:: | \().{0,12}[Pp]ermission denied",
         ),
     ),
     UsualDeath(
@@ -542,8 +561,10 @@ DEATHS: Final[tuple[UsualDeath, ...]] = (
             r"(?:NoSuchFileException|FileNotFoundException): (?P<path>[^\s(]+)",
             r"can't open file '(?P<path>[^']+)'",
             r"[Cc]annot open (?:compressed )?file '(?P<path>[^']+)'.*No such file",
-            r"(?P<path>/[^\s'\"’:()]+)['\"’]?(?:: | \(| failed \(2: )"
-            r".{0,12}[Nn]o such file or directory",
+            (
+                r"(?P<path>/[^\s'\":()]+)['\"]?(?:: | \(| failed \(2: )"
+                r".{0,12}[Nn]o such file or directory"
+            ),
             r"open\(\) \"(?P<path>[^\"]+)\" failed \(2: ",
         ),
     ),
@@ -573,7 +594,7 @@ DEATHS: Final[tuple[UsualDeath, ...]] = (
         "'import app'`, `uvicorn app:app` without --workers).",
         signs=(
             r"Worker failed to boot",
-            r"Child process \[\d+\] died",
+            r"Child process \[\d+\] (?:died|failed to start)",
             r"[Bb]ackend worker (?:process )?(?:died|error|exited)",
             r"Worker (?:disconnected|exited|died)",
             r"worker process \d+ exited (?:on signal|with (?:fatal )?(?:code|code [1-9]))",

@@ -18,6 +18,7 @@ from lab.start.logtext import SERIOUS, Block, Line, LogText
 _LINE_CHARS: Final = 300
 _LISTED: Final = 8
 _ROOMY: Final = 2**30
+_QUOTES: Final = str.maketrans("\u2018\u2019", "''")
 _SIGNALLED: Final = 128
 """What a shell, and so an engine, adds to the number of a signal in an exit code."""
 
@@ -112,7 +113,8 @@ def _in_block(text: LogText, rows: Iterable[UsualDeath]) -> _Hit | None:
     rows = list(rows)
     whole = "\n".join(block.lines)
     found = _match(block.headlines, rows, whole=whole)
-    return found or _match([line.strip() for line in block.lines], rows, whole=whole)
+    # Of the rest what stands first: what follows are an error's own fields.
+    return found or _match([line.strip() for line in reversed(block.lines)], rows, whole=whole)
 
 
 def _in_loose(text: LogText, rows: Iterable[UsualDeath], *, alive: bool) -> _Hit | None:
@@ -133,8 +135,9 @@ def _in_loose(text: LogText, rows: Iterable[UsualDeath], *, alive: bool) -> _Hit
 
 
 def _last_match(lines: Sequence[Line], rows: Sequence[UsualDeath]) -> _Hit | None:
+    whole = "\n".join(line.text for line in lines)
     for line in reversed(lines):
-        found = _match([line.text.strip()], rows)
+        found = _match([line.text.strip()], rows, whole=whole)
         if found is not None:
             return found
     return None
@@ -147,7 +150,7 @@ def _match(lines: Sequence[str], rows: Iterable[UsualDeath], *, whole: str = "")
             continue
         for line in reversed(lines):
             for sign in row.signs:
-                found = re.search(sign, line)
+                found = re.search(sign, line.translate(_QUOTES))
                 if found is not None:
                     return row, _groups(found), line
     return None
@@ -174,7 +177,9 @@ def _by_its_end(text: LogText, signal: int | None, exit_code: int | None) -> _Hi
         return (deaths.ENDED if exit_code == 0 else deaths.SILENT), {}, ""
     if exit_code == 0 and not grave and aftermath is None:
         return deaths.ENDED, {}, ""
-    last = grave or own or list(text.loose)
+    if grave:
+        return deaths.ERROR_LINE, {}, grave[-1].text.strip()
+    last = own or list(text.loose)
     line = last[-1].text.strip() if last else aftermath.headline if aftermath else ""
     return deaths.UNKNOWN, {}, line
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Final
 
+DIVIDER: Final = "--- its last lines:"
 TAIL_LINES: Final = 20
 BLOCK_LINES: Final = 40
 _LINE_CHARS: Final = 500
@@ -24,8 +25,10 @@ _REQUESTS: Final = tuple(
     for pattern in (
         # NGINX, Apache, Gunicorn, Uvicorn, Werkzeug, http.server, Hypercorn, aiohttp, morgan, Ray,
         # Tomcat, Jetty, Multi Model Server, TorchServe, DJL
-        rf"\b{_METHOD}\s+\"?{_PATH}\"?(?:\s+(?:HTTP/)?\d(?:\.\d)?)?\"?(?:\s+-+>?|:)?\s+"
-        rf"(?:{_STATUS}|OK\b)",
+        (
+            rf"\b{_METHOD}\s+\"?{_PATH}\"?(?:\s+(?:HTTP/)?\d(?:\.\d)?)?\"?(?:\s+-+>?|:)?\s+"
+            rf"(?:{_STATUS}|OK\b)"
+        ),
         rf"(?:^|[\s:|]){_STATUS}\b.{{0,60}}[\s|]{_METHOD}\s+\"?{_PATH}\"?(?:\s|$)",  # Tornado, Gin
         rf"\bmethod={_METHOD},\s*path={_PATH}.*?(?:status=)?{_STATUS}",  # BentoML
         rf"\b{_METHOD} \"{_PATH}\", parameters=",  # Spring
@@ -38,12 +41,15 @@ _BLAMED: Final = re.compile(r"\[(?:error|crit|alert|emerg)\]")
 
 _ANSI: Final = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 _TRACEBACK: Final = re.compile(r"Traceback \(most recent call last\):")
+_GROUP: Final = re.compile(r"^\s*\+ Exception Group ")
+_BAR: Final = re.compile(r"^\s*[|+](?:-[-+ \d]*| ?)")
 _FRAME: Final = re.compile(r'^\s*File ".+", line \d+')
 _CHAIN: Final = re.compile(
     r"^(?:During handling of the above exception|The above exception was the direct cause)"
 )
 _AT: Final = re.compile(
     r"^\s+(?:at \S|\.\.\. \d+ (?:more|common frames)|(?:Caused by|Suppressed): )|^Caused by: "
+    r"|^Emitted '"
 )
 _NAMES_ERROR: Final = re.compile(r"(?:Error|Exception|Throwable)\b")
 _R_ERROR: Final = re.compile(r"^Error(?: in .+)?\s?:")
@@ -58,7 +64,8 @@ _BACK: Final = 15
 
 _AFTERMATH: Final = re.compile(
     r"^(?:SystemExit|KeyboardInterrupt|GeneratorExit|(?:asyncio\.(?:exceptions\.)?)?CancelledError"
-    r"|BrokenPipeError|ConnectionResetError|(?:gunicorn\.errors\.)?HaltServer"
+    r"|(?:.*\]\s|java\.lang\.)InterruptedException|BrokenPipeError|ConnectionResetError"
+    r"|(?:gunicorn\.errors\.)?HaltServer"
     r"|(?:subprocess\.)?CalledProcessError|.*\bWorkerLaunchException"
     r"|.*[Ss]ee (?:the )?(?:root cause|stack trace|error)s? above)"
 )
@@ -69,7 +76,9 @@ SERIOUS: Final = re.compile(
     r"(?:Error|Exception)\b|\b[Ff]ailed\b|\bcannot\b|\bcan't\b|\b[Dd]ied\b",
     re.IGNORECASE,
 )
-_MILD: Final = re.compile(r"\b(?:warn(?:ing)?|info|debug|notice)\b|Warning:|^[IW]\d{4} ", re.I)
+_MILD: Final = re.compile(
+    r"\b(?:warn(?:ing)?|info|debug|notice)\b|Warning:|^[IW]\d{4} ", re.IGNORECASE
+)
 
 
 @dataclass(frozen=True)
@@ -188,7 +197,7 @@ def excerpt(log: str, *, first: str = "") -> str:
     tail = _tail(text.loose, without=set(head))
     if not head or not tail:
         return "\n".join(head or tail)
-    return "\n".join([*head, "--- its last lines:", *tail])
+    return "\n".join([*head, DIVIDER, *tail])
 
 
 def _tail(loose: Sequence[Line], *, without: set[str]) -> list[str]:
@@ -248,7 +257,9 @@ def _blocks(lines: Sequence[Line]) -> Iterator[Block]:
     while at < len(lines):
         text = lines[at].text
         block: tuple[int, int, list[str]] | None = None
-        if _TRACEBACK.search(text) or _FRAME.match(text):
+        if _GROUP.match(text):
+            block = _group(lines, at)
+        elif _TRACEBACK.search(text) or _FRAME.match(text):
             block = _python(lines, at)
         elif _AT.match(text) or _RUBY_FROM.match(text):
             block = _stack(lines, at, free)
@@ -268,43 +279,47 @@ def _python(lines: Sequence[Line], begin: int) -> tuple[int, int, list[str]]:
     """A traceback, whatever stands before each of its lines, with those it was chained to."""
     found = _TRACEBACK.search(lines[begin].text)
     width = 0 if found is None else found.start()
-    prefix = lines[begin].text[:width]
-    grouped = prefix.strip() in {"+", "+ Exception Group", "Exception Group"}
-    if grouped:
-        width, prefix = 0, ""
     held = [lines[begin].text[width:]]
     end, raised = begin, False
-    for at in range(begin + 1, len(lines)):
-        text = lines[at].text
-        if _shape(text[:width]) != _shape(prefix):
-            if raised or at - end > _BACK:
-                break
-            continue
-        body = text[width:]
-        if grouped:
-            body = re.sub(r"^\s*[|+] ?", "", body) if re.match(r"^\s*[|+]", body) else body
+    for at, body in _same_source(lines, begin, width):
         if not body.strip():
-            if _chained(lines, at, width):
-                raised = False
-                held.append("")
-                continue
-            if raised:
+            if raised and not _chained(lines, at, width):
                 break
             held.append("")
             continue
-        if _CHAIN.match(body) or _TRACEBACK.match(body):
-            if raised and not _CHAIN.match(body):
-                break
-            raised = False
-        elif not body[0].isspace():
-            if raised:
-                break
-            raised = True
+        chained = bool(_CHAIN.match(body))
+        named = not body[0].isspace() and not chained
+        if raised and named:
+            break
+        raised = (raised and not chained) or (named and not _TRACEBACK.match(body))
         held.append(body)
         end = at
-    while held and not held[-1].strip():
+    while not held[-1].strip():
         held.pop()
     return begin, end, held
+
+
+def _group(lines: Sequence[Line], begin: int) -> tuple[int, int, list[str]]:
+    """An exception group, without the bars at its left."""
+    end = begin
+    while end + 1 < len(lines) and _BAR.match(lines[end + 1].text):
+        end += 1
+    return begin, end, [_BAR.sub("", line.text) for line in lines[begin : end + 1]]
+
+
+def _same_source(lines: Sequence[Line], begin: int, width: int) -> Iterator[tuple[int, str]]:
+    """What follows without the prefix of the first line: of a logger's lines those that carry the
+    like.
+    """
+    like = _shape(lines[begin].text[:width])
+    last = begin
+    for at in range(begin + 1, len(lines)):
+        text = lines[at].text
+        if _shape(text[:width]) == like:
+            last = at
+            yield at, text[width:]
+        elif at - last > _BACK:
+            return
 
 
 def _chained(lines: Sequence[Line], at: int, width: int) -> bool:

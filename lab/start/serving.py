@@ -10,7 +10,7 @@ from lab.engine.api import Container, ContainerSpec, Engine
 from lab.engine.docker.owned import of_this_process, remove_owned
 from lab.engine.interrupt import uninterrupted
 from lab.errors import ContainerFailedError, EngineError
-from lab.start.cause import Cause, death, log_excerpt, not_ready, not_started
+from lab.start.cause import Cause, death, logged, not_ready, not_started
 from lab.start.priority import raised_priority
 from lab.start.probe import probe
 from lab.start.watch import StartWatch
@@ -43,7 +43,7 @@ class Served:
             cause = death(self.container, f"at {name}")
             if cause is not None:
                 raise _failed(self.image, cause) from error
-            log = log_excerpt(self.container)
+            log, _ = logged(self.container)
             raise ContainerFailedError(
                 f"{self.image} did not answer to {name}: {error}\n{log}".rstrip(),
                 remedy="Check it with `lab contract check`.",

@@ -22,6 +22,7 @@ from lab.aws.model import (
     tag_list,
 )
 from lab.aws.stack import changes, removal, template
+from lab.aws.stack.events import LOG_LINES, MEND, container_said
 from lab.aws.stack.inventory import KINDS
 from lab.aws.stack.state import refuse_other_hosting
 from lab.aws.stack.template import TemplateResource
@@ -31,7 +32,6 @@ from lab.progress import Progress
 
 POLL_S: Final = 0.25
 WAIT_S: Final = 900.0
-LOG_LINES: Final = 20
 
 _PARTS: Final = ("Bucket", "Model", "EndpointConfig", "Endpoint")
 """Of the template, what the emulator has."""
@@ -160,20 +160,17 @@ class LocalStack:
                 self._client.call("add_tags", ResourceArn=seen["EndpointArn"], Tags=tag_list(order))
             return
         # The logs go with the containers, and these with the endpoint.
-        what = self._failure(seen, still=still)
+        what, cure = self._failure(seen, still=still)
         if not still:
             self._delete_endpoint(progress)
         self._tidy()
-        raise AwsError(
-            what, remedy="Mend the cause and push again; `lab push destroy` removes everything."
-        )
+        raise AwsError(what, remedy=f"{cure}{MEND}")
 
-    def _failure(self, seen: Mapping[str, Any], *, still: bool) -> str:
+    def _failure(self, seen: Mapping[str, Any], *, still: bool) -> tuple[str, str]:
         reason = str(seen.get("FailureReason", "The emulator gave no reason."))
-        lines = self._emulated.last_lines(LOG_LINES)
-        logs = ["The container's last lines:", *(f"  {line}" for line in lines)] if lines else []
+        logs, cure = container_said(self._emulated.last_lines(LOG_LINES))
         left = "What was served before still is." if still else "It was taken back."
-        return "\n".join(["The endpoint could not be deployed.", f"  {reason}", *logs, left])
+        return "\n".join(["The endpoint could not be deployed.", f"  {reason}", *logs, left]), cure
 
     def _settled(self, progress: Progress) -> Mapping[str, Any] | None:
         seen = self._emulated.own_endpoint()

@@ -21,7 +21,7 @@ from lab.aws.model import (
     tags,
 )
 from lab.aws.stack import changes, removal, template
-from lab.aws.stack.events import Follower, log_group, log_tail, now
+from lab.aws.stack.events import MEND, Follower, container_said, log_group, log_tail, now
 from lab.aws.stack.inventory import SCALED, inventory, resources
 from lab.aws.stack.state import StackState
 from lab.aws.stack.watch import POLL_S, WAIT_S, StackWatch, token
@@ -258,8 +258,5 @@ class CloudFormationStack:
             lines = log_tail(self._aws, self.names.endpoint, started)
         except CallError as error:
             lines = [f"(not to be had: {error.what})"]
-        logs = ["The container's last lines:", *(f"  {line}" for line in lines)] if lines else []
-        return AwsError(
-            "\n".join([what, *causes, *logs, left]),
-            remedy="Mend the cause and push again; `lab push destroy` removes everything.",
-        )
+        logs, cure = container_said(lines)
+        return AwsError("\n".join([what, *causes, *logs, left]), remedy=f"{cure}{MEND}")

@@ -7,8 +7,10 @@ from typing import Any, Final
 
 from lab.aws.access.errors import redacted
 from lab.aws.access.session import AwsSession
+from lab.start.explain import excerpt, explain
 
-LOG_LINES: Final = 20
+LOG_LINES: Final = 2000
+MEND: Final = "Mend the cause and push again; `lab push destroy` removes everything."
 
 _CANCELLED: Final = ("cancelled", "rolled back", "rollback requested")
 _STACK: Final = "AWS::CloudFormation::Stack"
@@ -91,7 +93,10 @@ class Follower:
 def log_tail(
     aws: AwsSession, endpoint: str, since: datetime, *, lines: int = LOG_LINES
 ) -> Sequence[str]:
-    """The last lines that an endpoint's containers wrote since a time; none without logs."""
+    """The last lines that an endpoint's containers wrote since a time; none without logs.
+
+    So many that an error is among them which SageMaker's own pings have pushed far up.
+    """
     asked: dict[str, Any] = {
         "logGroupName": log_group(endpoint),
         "startTime": int((since - _SKEW).timestamp() * 1000),
@@ -103,6 +108,19 @@ def log_tail(
             break
         asked["nextToken"] = page["nextToken"]
     return [redacted(str(row["message"]).rstrip()) for row in found]
+
+
+def container_said(lines: Sequence[str]) -> tuple[Sequence[str], str]:
+    """What to tell of containers' lines: the error first, its cause by name, then the last lines.
+
+    And the cure that fits, with a space behind it; empty where no cause shows.
+    """
+    log = "\n".join(lines)
+    found = explain(log)
+    shown = [f"  {line}" for line in excerpt(log, found).splitlines() if line.strip()]
+    cause = [] if found is None else [f"Why, by the container's log: {found.words}."]
+    told = [*cause, "The container's own lines:", *shown] if shown else []
+    return told, "" if found is None else f"{found.cure} "
 
 
 def log_group(endpoint: str) -> str:

@@ -7,6 +7,7 @@ from lab.endpoint.live import LaunchFailed, VariantPlan
 from lab.endpoint.records import EndpointKind
 from lab.spec import PORT
 from lab.start.cause import Cause, CauseKind
+from lab.start.logtext import DIVIDER
 from lab.start.probe import Probes
 
 MOST: Final = 850
@@ -37,7 +38,8 @@ def with_log(message: str, log: str) -> str:
     """A message and as many of the last lines as there is room for, the newest whole."""
     room = max(_LEAST_LOG, MOST - len(message))
     lines: list[str] = []
-    for line in reversed([line.rstrip() for line in log.splitlines() if line.strip()]):
+    said = (line.rstrip() for line in log.splitlines() if line.strip() and line != DIVIDER)
+    for line in reversed(list(said)):
         short = line if len(line) <= _LEAST_LOG else f"{line[: _LEAST_LOG - 3]}..."
         if sum(len(one) + 3 for one in lines) + len(short) > room:
             break

@@ -158,9 +158,9 @@ class RunningContainers:
             found = cause.death(running.container, "while it was in service")
         except EngineError:
             return self._gone(server_id, running)
-        message = found.message if found else "The container does not run."
+        message = f"{found.message} {found.cure}" if found else "The container does not run."
         return Death(
-            with_log(running.killed_for or message, found.log if found else ""),
+            with_log(running.killed_for or message.rstrip(), found.log if found else ""),
             oom_killed=found is not None and found.kind is CauseKind.OOM,
         )
 

@@ -192,7 +192,7 @@ class Launch:
     def _not_ready(self, running: RunningContainer, probes: Probes) -> LaunchFailed:
         container = running.container
         if running.killed_for is not None:
-            return LaunchFailed(with_log(running.killed_for, cause.log_excerpt(container)))
+            return LaunchFailed(with_log(running.killed_for, cause.logged(container)[0]))
         listens: Sequence[str] = ()
         with suppress(EngineError):
             listens = listening(container.state().pid)

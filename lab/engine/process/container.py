@@ -191,6 +191,7 @@ class ProcessContainer:
 
     def mounted(self, folder: str) -> Sequence[str] | None:
         """The model's files: a process finds them where it is told, whatever ``folder`` is."""
+        del folder
         source = self._record.env.get("LAB_MODEL_DIR")
         return files_below(Path(source)) if source else ()
 

@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import Final
 
+from lab.coldstart.advice import remedy
 from lab.coldstart.record import FailureKind, Sample
 from lab.coldstart.summary import Finding
 from lab.report.findings.texts import finding
@@ -55,9 +56,9 @@ def incomplete(recorded: Recorded, _: Sequence[MeasuredRow]) -> Iterator[Finding
     )
 
 
-def failures(_: Recorded, measured: Sequence[MeasuredRow]) -> Iterator[Finding]:
+def failures(recorded: Recorded, measured: Sequence[MeasuredRow]) -> Iterator[Finding]:
     """Failed trials, by variant and cause."""
-    groups: dict[tuple[str, FailureKind], list[Sample]] = {}
+    groups: dict[tuple[str, FailureKind, str], list[Sample]] = {}
     tried: Counter[str] = Counter()
     for one in measured:
         # A failure under emulation may be QEMU's: it is told, and told apart.
@@ -67,8 +68,9 @@ def failures(_: Recorded, measured: Sequence[MeasuredRow]) -> Iterator[Finding]:
         tried[name] += one.row.n + one.row.failures + one.row.warm_up
         for sample in one.failed:
             if sample.failure:
-                groups.setdefault((name, sample.failure.kind), []).append(sample)
-    for (variant, kind), bad in groups.items():
+                failure = sample.failure
+                groups.setdefault((name, failure.kind, failure.cause), []).append(sample)
+    for (variant, kind, _), bad in groups.items():
         last = bad[-1].failure
         if last is None:
             continue
@@ -76,10 +78,11 @@ def failures(_: Recorded, measured: Sequence[MeasuredRow]) -> Iterator[Finding]:
         ping = "" if last.last_ping_status is None else f" Last /ping: {last.last_ping_status}."
         busy = sum(sample.disturbed for sample in bad)
         first = _QUIET if busy and kind in _BY_THE_CLOCK else ""
-        log = " / ".join(last.log_tail.strip().splitlines()[-_LOG_LINES:])
+        log = "" if last.cause else " / ".join(last.log_tail.strip().splitlines()[-_LOG_LINES:])
+        advice = remedy(last, _REMEDIES[kind], plan=recorded.run.plan, cell=bad[-1].cell)
         yield finding(
             "failures_emulated" if bad[-1].emulated else "failures",
-            remedy=first + _REMEDIES[kind],
+            remedy=first + advice,
             title=f"{variant}: {len(bad)} of {plural(tried[variant], 'trial')} failed "
             f"({kind.replace('_', ' ')})",
             seen=f"{last.message}{code}{ping}"

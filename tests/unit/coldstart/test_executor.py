@@ -22,6 +22,7 @@ from lab.spec import LABEL_OWNER, EngineKind, Mark, Phase, Platform, StartKind
 from lab.start import timeline
 from tests.unit.coldstart.builders import cell, trial
 from tests.unit.engine.fake import Behaviour, FakeEngine
+from tests.unit.start.death_logs import BEHIND_NGINX, UVICORN_WORKERS
 from tests.unit.start.servers import Answer, Reply, ready_after
 
 SUBJECT = Subject(image="x", archive=None, payload=b"hello", content_type="text/plain")
@@ -258,12 +259,12 @@ def test_another_clock_is_corrected(tmp_path: Path) -> None:
         (
             Behaviour(exit_code=3, log="no such file: weights.bin"),
             FailureKind.EARLY_EXIT,
-            "The container exited before it was ready with code 3.",
+            "The container exited before it was ready with code 3: it does not say why",
         ),
         (
             Behaviour(exit_code=1, lingers=False, log="bad option"),
             FailureKind.EARLY_EXIT,
-            "The container exited at once with code 1.",
+            "The container exited at once with code 1: it does not say why; its log ends with: bad",
         ),
         (
             Behaviour(refuses="failed to create endpoint on network bridge"),
@@ -302,12 +303,12 @@ def test_another_clock_is_corrected(tmp_path: Path) -> None:
         (
             Behaviour(refuses='exec: "serve": executable file not found in $PATH'),
             FailureKind.EARLY_EXIT,
-            'The container could not be started: exec: "serve": executable file not found',
+            "The container could not be started: there is no program called serve",
         ),
         (
             Behaviour(refuses="exec /serve: exec format error"),
             FailureKind.EARLY_EXIT,
-            "The container could not be started: exec /serve: exec format error The image is for",
+            "The container could not be started: a program of it is for another processor",
         ),
     ],
 )
@@ -327,9 +328,43 @@ def test_a_start_that_fails_says_why(
 
 
 def test_a_missing_serve_is_explained(tmp_path: Path) -> None:
-    sample = start(on(FakeEngine(Behaviour(refuses='exec: "serve": not found')), tmp_path))
+    refuses = 'exec: "serve": executable file not found in $PATH'
+    sample = start(on(FakeEngine(Behaviour(refuses=refuses)), tmp_path))
     assert sample.failure is not None
-    assert "SageMaker starts every container as `docker run IMAGE serve`" in sample.failure.message
+    assert sample.failure.cause == "serve_not_found"
+    assert "SageMaker starts every container as `docker run IMAGE serve`" in sample.failure.cure
+
+
+def test_a_traceback_above_the_last_lines_is_named_with_its_cure(tmp_path: Path) -> None:
+    sample = start(on(FakeEngine(Behaviour(exit_code=0, log=BEHIND_NGINX)), tmp_path))
+    failure = sample.failure
+    assert failure is not None
+    assert failure.cause == "missing_module"
+    assert "No module named 'packaging'" in failure.message
+    assert "pip install packaging" in failure.cure
+    assert failure.log_tail.startswith("Traceback")
+    assert "GET /ping" not in failure.log_tail
+
+
+def test_a_server_whose_workers_die_behind_it_is_explained_too(tmp_path: Path) -> None:
+    does = Behaviour(answer=never_ready, log=UVICORN_WORKERS)
+    sample = start(on(FakeEngine(does), tmp_path, patience_s=0.6))
+    failure = sample.failure
+    assert failure is not None
+    assert failure.kind is FailureKind.NEVER_READY
+    assert (
+        "/ping last answered 500; its log shows why: the Python module xgboost" in failure.message
+    )
+    assert failure.cause == "missing_module"
+
+
+def test_a_model_one_folder_down_is_found(tmp_path: Path) -> None:
+    log = "FileNotFoundError: [Errno 2] No such file or directory: '/opt/ml/model/model.pkl'"
+    does = Behaviour(exit_code=1, log=log, model_files=["export/model.pkl"])
+    failure = start(on(FakeEngine(does), tmp_path)).failure
+    assert failure is not None
+    assert failure.cause == "archive_depth"
+    assert "tar -C export" in failure.cure
 
 
 def test_the_last_ping_status_is_kept(tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ from lab.errors import EngineError, ImageNotFoundError
 from lab.spec import LABEL, LABEL_OWNER, LABEL_ROLE, EngineKind, Phase, Platform
 from tests.unit.endpoint.launching import GB, PLAN, REAL_TIME, Scene
 from tests.unit.engine.fake import Behaviour, FakeContainer, FakeEngine
+from tests.unit.start.death_logs import BEHIND_NGINX
 from tests.unit.start.servers import Answer, Reply, ready_after
 
 pytestmark = pytest.mark.anyio
@@ -187,7 +188,15 @@ async def test_an_uncompressed_model_is_fetched_as_it_is(scene: Scene) -> None:
     [
         (
             Behaviour(exit_code=3, log="ValueError: no weights"),
-            "code 3. It had not begun to listen on its port. Last log lines: ValueError: no",
+            "code 3: ValueError: no weights. It had not begun to listen on its port.",
+        ),
+        (
+            Behaviour(exit_code=0, log=BEHIND_NGINX),
+            "Install it (`RUN pip install packaging`, pinned in its requirements)",
+        ),
+        (
+            Behaviour(exit_code=1, log="OSError: [Errno 28] No space left on device"),
+            "in /dev/shm, which has 64 MB",
         ),
         (Behaviour(exit_code=137, oom=True), "ran out of memory"),
         (
@@ -198,7 +207,7 @@ async def test_an_uncompressed_model_is_fetched_as_it_is(scene: Scene) -> None:
         (Behaviour(refuses='exec: "serve": executable file not found'), "`docker run IMAGE serve`"),
         (
             Behaviour(exit_code=1, log="exec /serve: exec format error"),
-            "for another processor than this machine's",
+            "a program of it is for another processor",
         ),
         (
             Behaviour(exit_code=1, log="PermissionError: Permission denied: '/srv'"),
@@ -206,7 +215,7 @@ async def test_an_uncompressed_model_is_fetched_as_it_is(scene: Scene) -> None:
         ),
         (
             Behaviour(exit_code=1, log="OSError: Read-only file system: '/srv'"),
-            "Only /tmp can be written",
+            "Let it write to /tmp only",
         ),
     ],
 )
