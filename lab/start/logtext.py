@@ -71,6 +71,9 @@ _AFTERMATH: Final = re.compile(
 )
 """Exceptions that follow from a death rather than bring it."""
 
+_ASIDE: Final = re.compile(r"^Exception (?:ignored|(?:occurred|happened) during processing of)")
+"""What stands above an exception that ends nothing: Python's, of a request or at the very end."""
+
 SERIOUS: Final = re.compile(
     r"\b(?:error|err|fatal|critical|crit|emerg|severe|panic|abort(?:ed)?)\b|"
     r"(?:Error|Exception)\b|\b[Ff]ailed\b|\bcannot\b|\bcan't\b|\b[Dd]ied\b",
@@ -106,6 +109,8 @@ class Block:
     begin: int
     end: int
     lines: Sequence[str]
+    above: str = ""
+    """The line before it."""
 
     @property
     def headlines(self) -> Sequence[str]:
@@ -132,7 +137,8 @@ class Block:
     @property
     def aftermath(self) -> bool:
         """Whether it only follows from something else."""
-        return bool(_AFTERMATH.match(self.headline)) or not self.headlines
+        aside = _ASIDE.match(self.above)
+        return bool(aside or _AFTERMATH.match(self.headline)) or not self.headlines
 
     @property
     def shape(self) -> str:
@@ -271,7 +277,8 @@ def _blocks(lines: Sequence[Line]) -> Iterator[Block]:
             at += 1
             continue
         begin, end, held = block
-        yield Block(lines[begin].at, lines[end].at, held)
+        above = lines[begin - 1].text if begin else ""
+        yield Block(lines[begin].at, lines[end].at, held, above)
         at = free = end + 1
 
 

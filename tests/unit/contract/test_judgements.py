@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from lab.contract.model import Verdict
+from lab.contract.model import Told, Verdict
 from lab.contract.rules.conditions import judge_condition
 from lab.contract.rules.invoke import (
     SIZES,
@@ -20,11 +20,13 @@ from lab.contract.rules.invoke import (
 )
 from lab.contract.rules.ping import judge_accepts, judge_concurrent, judge_first, judge_pings
 from lab.contract.rules.start import Blame, blame, judge_start_time
+from lab.contract.rules.start import unready as told_of
 from lab.contract.rules.stop import Stop, judge_arrives, judge_in_flight, judge_sigterm
 from lab.contract.running.load import PingLoad
 from lab.contract.running.procfs import Listening
-from lab.contract.running.readiness import Unready
+from lab.contract.running.readiness import NeverReady, Unready
 from lab.start.cause import CauseKind
+from lab.start.explain import Explanation
 from tests.unit.contract.makers import answered
 
 PASS, WARN, FAIL, SKIP = Verdict.PASS, Verdict.WARN, Verdict.FAIL, Verdict.SKIP
@@ -61,6 +63,24 @@ def test_a_container_that_does_not_get_ready_breaks_one_rule(
     seen: Unready, expected: Blame
 ) -> None:
     assert blame(seen) is expected
+
+
+def test_a_death_is_told_with_its_cause_a_cure_that_fits_and_its_log() -> None:
+    found = Explanation(kind="missing_module", what="x is missing", line="", cure="Install it.")
+    died = unready(CauseKind.EARLY_EXIT, exit_code=1, log="Traceback\nlast", explanation=found)
+    assert told_of(NeverReady(died)) == Told(
+        verdict=FAIL,
+        seen="It did not get ready",
+        data={"cause": "missing_module", "exit_code": 1, "log": "Traceback\nlast"},
+        change="Install it.",
+        log="Traceback\nlast",
+    )
+
+
+def test_a_death_that_nothing_explains_is_told_with_its_last_line() -> None:
+    told = told_of(NeverReady(unready(NEVER, log="one\ntwo")))
+    assert told.seen == "It did not get ready; last line of its log: two"
+    assert told.change == ""
 
 
 def test_pings_must_all_be_200_and_within_2_s() -> None:

@@ -160,6 +160,27 @@ def test_failures_are_grouped_by_variant_and_cause_and_come_first() -> None:
     assert first.seen.endswith("a / b / last")
 
 
+def test_a_failure_of_a_known_cause_brings_its_cure_and_names_the_command() -> None:
+    def spoil(sample: Sample) -> Sample:
+        if sample.cell.variant != "slim":
+            return sample
+        said = "The container exited with code 1: the Python module x is not in the image."
+        return synthetic.failed(
+            sample,
+            FailureKind.EARLY_EXIT,
+            said,
+            cause="missing_module",
+            cure="Install it.",
+            log_tail="Traceback",
+        )
+
+    first = result(Script(kinds=(FRESH,), edit=spoil)).summary.findings[0]
+    assert first.kind is FindingKind.FAILURES
+    assert "the Python module x" in first.seen
+    assert first.remedy.startswith("Install it. `lab contract check slim --model-data ")
+    assert "--only serve` tries it on its own." in first.remedy
+
+
 def test_findings_are_ordered_by_severity_then_by_seconds() -> None:
     findings = result().summary.findings
     order = [(list(Severity).index(one.severity), -(one.stake_s or 0.0)) for one in findings]

@@ -107,8 +107,8 @@ ACCESS = [
         'HTTP/1.1" 200 3'
     ),
     (
-        '2020-07-30 14:49:31,633 [INFO ] epollEventLoopGroup-3-5 ACCESS_LOG - /127.0.0.1:43006 "GET '
-        '/models HTTP/1.1" 200 3'
+        "2020-07-30 14:49:31,633 [INFO ] epollEventLoopGroup-3-5 ACCESS_LOG - /127.0.0.1:43006 "
+        '"GET /models HTTP/1.1" 200 3'
     ),
     "INFO:tornado.access:200 GET /ping (172.17.0.1) 0.55ms",
     '[GIN] 2024/10/06 - 10:00:00 | 200 |      1.2µs |      172.17.0.1 | GET      "/ping"',
@@ -194,3 +194,15 @@ def test_signals_are_told_by_a_shell_s_codes_and_by_python_s() -> None:
         found = explain("loading", exit_code=code)
         assert found is not None
         assert found.kind == "segfault"
+
+
+def test_what_python_reports_aside_ended_nothing() -> None:
+    log = BEHIND_NGINX + (
+        "Exception occurred during processing of request from ('172.17.0.1', 51234)\n"
+        "Traceback (most recent call last):\n"
+        '  File "/usr/lib/python3.13/socketserver.py", line 697, in process_request_thread\n'
+        "ValueError: I/O operation on closed file.\n"
+    )
+    found = explain(log, exit_code=0)
+    assert found is not None
+    assert found.kind == "missing_module"

@@ -5,7 +5,8 @@ from datetime import UTC, datetime
 from typing import Any
 
 from lab.aws.access.session import AwsSession
-from lab.aws.stack.events import Follower, log_tail
+from lab.aws.stack.events import Follower, container_said, log_tail
+from tests.unit.start.death_logs import BEHIND_NGINX
 
 AT = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -78,3 +79,16 @@ def test_the_last_lines_come_from_the_last_page() -> None:
     aws = Pages(size=10)
     aws.rows = [{"message": f"line {number}\n"} for number in range(25)]
     assert log_tail(aws, "eyes", AT, lines=3) == ["line 22", "line 23", "line 24"]
+
+
+def test_of_a_container_s_lines_the_error_comes_first_with_its_cure() -> None:
+    lines, cure = container_said(BEHIND_NGINX.splitlines())
+    assert lines[0].startswith("Why, by the container's log: the Python module packaging")
+    assert lines[2].strip() == "Traceback (most recent call last):"
+    assert not [line for line in lines if "GET /ping" in line]
+    assert "pip install packaging" in cure
+
+
+def test_without_lines_nothing_is_told() -> None:
+    assert container_said([]) == ([], "")
+    assert container_said(["loading"]) == (["The container's own lines:", "  loading"], "")
