@@ -7,7 +7,7 @@ from statistics import median
 from typing import Final
 
 from lab.contract.model import Judged, Tried, Verdict
-from lab.contract.rules.start import Blame, blame, unready_words
+from lab.contract.rules.start import Blame, blame, unready
 from lab.contract.running import calls
 from lab.contract.running.calls import HttpCall
 from lab.contract.running.load import CLIENTS, PingLoad, under_load
@@ -104,7 +104,7 @@ def _ping(session: Session) -> Tried:
         session.start_base()
     except NeverReady as error:
         if blame(error.seen) is Blame.PING:
-            return Verdict.FAIL, unready_words(error)
+            return unready(error)
         raise CannotTry(f"the container does not get ready: see {blame(error.seen)}") from error
     pings = _idle_pings(session)
     verdict, seen = judge_pings(pings, limit_s=session.limit(PING_LIMIT_S))

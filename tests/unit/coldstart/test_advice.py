@@ -58,6 +58,6 @@ def test_no_check_says_more_of_the_engine_or_the_floor() -> None:
 def test_the_cure_that_is_known_stands_for_the_general_one() -> None:
     dead = Failure(kind=FailureKind.EARLY_EXIT, message="It exited.")
     known = dead.model_copy(update={"cure": "Install it."})
-    where = {"plan": {"own": None}, "cell": cell("onnx", "eyes")}
-    assert remedy(dead, "Run it by hand.", **where).startswith("Run it by hand. `lab contract")
-    assert remedy(known, "Run it by hand.", **where).startswith("Install it. `lab contract")
+    for failure, said in ((dead, "Run it by hand."), (known, "Install it.")):
+        told = remedy(failure, "Run it by hand.", plan={"own": None}, cell=cell("onnx", "eyes"))
+        assert told.startswith(f"{said} `lab contract check onnx")

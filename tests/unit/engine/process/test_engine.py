@@ -18,7 +18,7 @@ from lab.engine.process import memcg, proctree
 from lab.engine.process.container import ProcessContainer, Record
 from lab.engine.process.engine import ProcessEngine
 from lab.errors import EngineError, ImageNotFoundError, PortTakenError
-from lab.spec import LABEL, EngineKind
+from lab.spec import LABEL, MODEL_DIR, EngineKind
 from tests.timing import wait_until
 
 pytestmark = pytest.mark.usefixtures("real_processes")
@@ -116,6 +116,18 @@ def test_it_sees_the_image_s_and_the_spec_s_environment_and_no_other(
     assert str(("SAGEMAKER_BIND_TO_PORT", str(container.address()[1]))) in said
     assert "SECRET" not in said
     assert "<stderr>" in said
+
+
+def test_what_is_known_of_a_process_beside_its_log(engine: ProcessEngine, tmp_path: Path) -> None:
+    (tmp_path / "export").mkdir()
+    (tmp_path / "export" / "model.pkl").write_bytes(b"1")
+    with_model = engine.create(replace(_spec("env"), model_dir=PurePosixPath(tmp_path)))
+    assert with_model.mounted(MODEL_DIR) == ["export/model.pkl"]
+    assert engine.create(_spec("env")).mounted(MODEL_DIR) == ()
+    assert with_model.head(str(tmp_path / "export" / "model.pkl")) == b"1"
+    with pytest.raises(EngineError, match="nothing cannot be read"):
+        with_model.head("/nothing")
+    assert (with_model.disk_free() or 0) > 0
 
 
 def test_stopping_ends_the_children_too(engine: ProcessEngine) -> None:
