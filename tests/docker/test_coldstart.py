@@ -265,7 +265,7 @@ def test_an_image_without_serve_is_explained(
 ) -> None:
     (sample,) = measure(bench, ensure_base(platform, engine, progress).ref)
     assert sample.failure is not None
-    assert "docker run IMAGE serve" in sample.failure.message
+    assert "docker run IMAGE serve" in sample.failure.cure
 
 
 def test_an_image_that_is_nowhere_is_a_failed_sample(bench: ColdStartBench) -> None:
