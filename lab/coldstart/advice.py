@@ -4,7 +4,7 @@ import shlex
 from collections.abc import Mapping
 from typing import Any, Final
 
-from lab.coldstart.plan import OwnImage
+from lab.coldstart.plan import variant_name
 from lab.coldstart.record import Cell, Failure, FailureKind
 from lab.spec import FLOOR
 
@@ -31,10 +31,12 @@ def check_command(kind: FailureKind, *, plan: Mapping[str, Any], cell: Cell) -> 
     rules = _RULES.get(kind)
     if rules is None or cell.variant == FLOOR:
         return ""
-    own = None if plan.get("own") is None else OwnImage.model_validate(plan["own"])
-    if own is not None and own.variant == cell.variant:
-        words = [own.image, "--payload", str(own.payload), "--content-type", own.content_type]
-        words += [] if own.model_data is None else ["--model-data", str(own.model_data)]
+    own = plan.get("own")
+    if own is not None and variant_name(own["image"]) == cell.variant:
+        words = [own["image"]]
+        for key in ("payload", "content_type", "model_data"):
+            if own.get(key):
+                words += [f"--{key.replace('_', '-')}", str(own[key])]
     else:
         words = [cell.variant, "--model-data", cell.model]
     only = [word for rule in rules for word in ("--only", rule)]

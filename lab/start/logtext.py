@@ -15,7 +15,7 @@ TAIL_LINES: Final = 20
 BLOCK_LINES: Final = 40
 _LINE_CHARS: Final = 500
 _REPEATS: Final = 3
-"""Lines alike but for their figures are said once when there are more."""
+"""Errors alike but for their figures are said once when there are more."""
 
 _METHOD: Final = r"(?:GET|POST|HEAD|PUT|DELETE|OPTIONS|PATCH)"
 _PATH: Final = r"/(?:ping|startup|invocations|execution-parameters|models)\b[^\s\"',]*"
@@ -215,7 +215,7 @@ def _tail(loose: Sequence[Line], *, without: set[str]) -> list[str]:
         text = _short(line.text)
         if line.text.strip() in without or shape in said:
             continue
-        if many[shape] > _REPEATS:
+        if many[shape] > _REPEATS and (line.asked or SERIOUS.search(text)):
             said.add(shape)
             text += f" ({many[shape]} times)"
         found.insert(0, text)

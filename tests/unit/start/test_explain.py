@@ -68,8 +68,8 @@ def test_what_respawned_workers_repeat_is_said_once() -> None:
 
 
 def test_a_log_without_an_error_is_its_last_lines() -> None:
-    log = "\n".join(f"step {chr(97 + at)}" for at in range(26))
-    assert excerpt(log).splitlines() == [f"step {chr(97 + at)}" for at in range(6, 26)]
+    log = "\n".join(f"step {at}" for at in range(26))
+    assert excerpt(log).splitlines() == [f"step {at}" for at in range(6, 26)]
     assert excerpt("") == ""
 
 

@@ -119,12 +119,13 @@ def test_it_sees_the_image_s_and_the_spec_s_environment_and_no_other(
 
 
 def test_what_is_known_of_a_process_beside_its_log(engine: ProcessEngine, tmp_path: Path) -> None:
-    (tmp_path / "export").mkdir()
-    (tmp_path / "export" / "model.pkl").write_bytes(b"1")
-    with_model = engine.create(replace(_spec("env"), model_dir=PurePosixPath(tmp_path)))
+    model = tmp_path / "model"
+    (model / "export").mkdir(parents=True)
+    (model / "export" / "model.pkl").write_bytes(b"1")
+    with_model = engine.create(replace(_spec("env"), model_dir=PurePosixPath(model)))
     assert with_model.mounted(MODEL_DIR) == ["export/model.pkl"]
     assert engine.create(_spec("env")).mounted(MODEL_DIR) == ()
-    assert with_model.head(str(tmp_path / "export" / "model.pkl")) == b"1"
+    assert with_model.head(str(model / "export" / "model.pkl")) == b"1"
     with pytest.raises(EngineError, match="nothing cannot be read"):
         with_model.head("/nothing")
     assert (with_model.disk_free() or 0) > 0
