@@ -70,6 +70,9 @@ ENDED: Final = UsualDeath(
     "`exec gunicorn ...` without --daemon, `nginx -g 'daemon off;'`, `wait` for what a script "
     "put into the background.",
 )
+VAGUE: Final = frozenset(row.kind for row in (EXCEPTION, ERROR_LINE, UNKNOWN, SILENT, ENDED))
+"""Kinds that only name an error."""
+
 NO_INTERPRETER: Final = UsualDeath(
     kind="no_interpreter",
     what="{path} is there, but {interpreter}, which runs it, is not in the image",

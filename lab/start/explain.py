@@ -37,6 +37,11 @@ class Explanation:
     """What to change, imperative."""
 
     @property
+    def vague(self) -> bool:
+        """Whether it names the error and knows no more of it."""
+        return self.kind in deaths.VAGUE
+
+    @property
     def words(self) -> str:
         """What happened, with the line that shows it."""
         return self.what if self.line in self.what else f"{self.what} ({self.line})"

@@ -34,6 +34,7 @@ _REQUESTS: Final = tuple(
         rf"\b{_METHOD} \"{_PATH}\", parameters=",  # Spring
         rf'^\{{.*"(?:url|uri|path|request_uri|request_path)":\s*"{_PATH}"',  # pino, JSON logs
         r'^\{.*"msg":\s*"request completed"',
+        r"^\S+ - - \[[^]]+\] code \d+, message ",  # http.server, before its own
     )
 )
 _BLAMED: Final = re.compile(r"\[(?:error|crit|alert|emerg)\]")

@@ -125,6 +125,7 @@ def test_the_contract_check_names_the_error_and_a_cure_that_fits(
     assert seen in one.seen
     assert "\n" not in one.seen
     assert change in one.change
+    assert "(it was given no model" not in one.seen
     assert "ENTRYPOINT" not in one.change
     assert "GET /ping" not in one.log
 

@@ -104,7 +104,8 @@ def _serve(session: Session) -> Tried:
         if error.seen.kind is CauseKind.NEVER_READY:
             return Verdict.PASS, f"runs (but see {blame(error.seen)})"
         told = _unready(Blame.SERVE, error)
-        if session.subject.model_dir is None:
+        found = error.seen.explanation
+        if session.subject.model_dir is None and (found is None or found.vague):
             told = replace(told, seen=f"{told.seen} (it was given no model: --model-data)")
         return told
     return Verdict.PASS, "runs, and gets ready"

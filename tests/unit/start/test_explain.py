@@ -18,6 +18,11 @@ def test_a_usual_death_is_known_by_its_log(one: DeathLog) -> None:
     assert "{" not in found.cure.replace("${", "")
 
 
+def test_an_error_that_is_only_named_is_told_from_one_that_is_known() -> None:
+    vague = {one.kind for one in LOGS if (found := one.explain()) is not None and found.vague}
+    assert vague == {"exception", "error", "unknown", "silent", "ended"}
+
+
 def test_every_kind_has_a_log_that_shows_it() -> None:
     shown = {one.kind for one in LOGS}
     # A GPU's memory, a program that aborts or is stopped: no more to them than the row says.
@@ -101,6 +106,7 @@ ACCESS = [
     '::ffff:172.17.0.1 - - [06/Oct/2024:10:00:00 +0000] "GET /ping HTTP/1.1" 200 2 "-" "-"',
     "::ffff:172.17.0.1 - GET /ping HTTP/1.1 200 2 - 0.412 ms",
     "GET /ping 200 1.234 ms - 2",
+    "172.17.0.1 - - [06/Oct/2024 10:00:00] code 501, message Unsupported method ('POST')",
     "\x1b[0mGET /ping \x1b[32m200\x1b[0m 1.234 ms - 2\x1b[0m",
     (
         '2019-05-13 19:23:58,384 [INFO ] pool-1-thread-5 ACCESS_LOG - /172.17.0.1:40906 "GET /ping '
