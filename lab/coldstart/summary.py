@@ -219,6 +219,7 @@ class FindingKind(StrEnum):
     BOOT_OPAQUE = "boot_opaque"
     THROTTLED = "throttled"
     LAZY_MODEL = "lazy_model"
+    SLOW_FIRST_REQUEST = "slow_first_request"
     BYTES_AND_TIME = "bytes_and_time"
     FLOOR_SHARE = "floor_share"
     MEMORY = "memory"

@@ -14,7 +14,8 @@ from lab.report.findings.texts import finding
 from lab.report.load import Recorded
 from lab.report.rows import MeasuredRow, floor_of
 from lab.report.words import percent, seconds, start_of, times
-from lab.spec import FLOOR, Phase
+from lab.spec import FLOOR, HOST_TIER, Phase, Tier
+from lab.start.firstrequest import FIRST_REQUEST_LINES, FirstRequest, judge_first_request
 
 DOMINATES: Final = 0.4
 """Share of the container's own start from which one phase is said to dominate it."""
@@ -22,8 +23,6 @@ MATTERS_S: Final = 0.15
 """Below this, nobody would act."""
 THROTTLED: Final = 0.5
 """Share of the container's own start spent waiting for the CPU quota."""
-LAZY: Final = 5.0
-"""First prediction over second from which something was left to the first request."""
 OPAQUE: Final = 0.6
 LONG_S: Final = 1.0
 """From which a phase is spoken of that has a length only where something is wrong."""
@@ -124,19 +123,29 @@ def _throttled_s(row: Row) -> float | None:
     return waited if waited >= MATTERS_S and waited >= THROTTLED * own(row) else None
 
 
-def _lazy_s(row: Row) -> float | None:
-    first = row.phases_s.get(Phase.FIRST_PREDICTION, 0.0)
-    second = row.second_prediction_s.p50
-    if not second or first < LAZY * second or first - second < MATTERS_S:
+def _first_request_s(row: Row, kind: FirstRequest) -> float | None:
+    """Seconds more than the second, where the first request went like that."""
+    first, second = row.phases_s.get(Phase.FIRST_PREDICTION, 0.0), row.second_prediction_s.p50
+    if not second:
         return None
-    return first - second
+    cpus = None if row.tier == HOST_TIER.name else Tier(memory_mb=int(row.tier)).cpus
+    return first - second if judge_first_request(first, second, cpus=cpus) is kind else None
 
 
-def _lazy_seen(row: Row, _: Recorded) -> str:
+def _first_request_seen(row: Row, _: Recorded) -> str:
     first, second = row.phases_s[Phase.FIRST_PREDICTION], row.second_prediction_s.p50 or 0.0
     return (
         f"{seconds(first)} for the first prediction, {seconds(second)} for the second, "
         f"{times(first / second)} ({start_of(row)})."
+    )
+
+
+def _first_request(name: str, kind: FirstRequest) -> WorstRule:
+    return WorstRule(
+        name=name,
+        title=f"{FIRST_REQUEST_LINES[kind]}: {{variants}}",
+        stake=lambda row: _first_request_s(row, kind),
+        seen=_first_request_seen,
     )
 
 
@@ -178,12 +187,8 @@ RULES: Final = (
             f"start of {seconds(own(row))} ({start_of(row)})."
         ),
     ),
-    WorstRule(
-        name="lazy_model",
-        title="The first prediction does the start's work: {variants}",
-        stake=_lazy_s,
-        seen=_lazy_seen,
-    ),
+    _first_request("lazy_model", FirstRequest.WAITED),
+    _first_request("slow_first_request", FirstRequest.SLOW),
     WorstRule(
         name="model_fetch_dominates",
         title="Fetching the model is {stake} of a start: {variants}",

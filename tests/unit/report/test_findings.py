@@ -93,14 +93,26 @@ def test_cpu_throttling_is_found_and_capped_by_the_start() -> None:
     assert "more memory" in one.remedy
 
 
-def test_a_lazy_model_is_found_by_its_second_prediction() -> None:
-    def lazy(sample: Sample) -> Sample:
-        slow = with_phase(Phase.FIRST_PREDICTION, 2.0)(sample)
+def first_request(first_s: float) -> Callable[[Sample], Sample]:
+    def edit(sample: Sample) -> Sample:
+        slow = with_phase(Phase.FIRST_PREDICTION, first_s)(sample)
         return slow.model_copy(update={"second_prediction_s": 0.02})
 
-    one = found(one_variant(edit=lazy))[FindingKind.LAZY_MODEL]
-    assert one.stake_s == pytest.approx(1.98)
+    return edit
+
+
+def test_a_lazy_model_is_found_by_its_second_prediction() -> None:
+    one = found(one_variant(edit=first_request(4.0)))[FindingKind.LAZY_MODEL]
+    assert one.stake_s == pytest.approx(3.98)
     assert "/ping" in one.remedy
+
+
+def test_a_frameworks_warm_up_is_not_called_a_ping_before_the_model_was_ready() -> None:
+    findings = found(one_variant(edit=first_request(1.0)))
+    assert FindingKind.LAZY_MODEL not in findings
+    one = findings[FindingKind.SLOW_FIRST_REQUEST]
+    assert one.title.startswith("The first request was slow (framework warm-up): ")
+    assert one.stake_s == pytest.approx(0.98)
 
 
 def test_a_peak_near_the_tier_is_serious() -> None:
