@@ -18,7 +18,16 @@ from lab.progress import Progress
 
 WITHIN_S: Final = 60.0
 
-_ALWAYS: Final = ("image-size", "entry-point", "serve", "port", "start-time", "ping", "invocation")
+_ALWAYS: Final = (
+    "image-size",
+    "entry-point",
+    "serve",
+    "port",
+    "start-time",
+    "ping",
+    "invocation",
+    "keeps-running",
+)
 _AS_TIME_ALLOWS: Final = (
     "ping-loaded",
     "payload-4mb",

@@ -67,6 +67,10 @@ class Told:
     """What to change, imperative; empty where the rule's own words fit."""
     log: str = ""
     """The container's last lines, as ``lab.start.cause`` picks them."""
+    not_for: Sequence[str] = ()
+    """Kinds of endpoint that this costs, where that depends on what was seen."""
+    up_to_bytes: int | None = None
+    """The largest body that is taken, where that is less than an endpoint passes on."""
 
 
 Tried: TypeAlias = Judged | tuple[Verdict, str, Any] | Told | None
@@ -87,6 +91,10 @@ class RuleFinding:
     """What to change in this image, where that is known better than the rule's words say."""
     log: str = ""
     """The container's last lines where they show the cause."""
+    not_for: Sequence[str] = ()
+    """Kinds of endpoint that this costs, where that depends on what was seen."""
+    up_to_bytes: int | None = None
+    """The largest body that is taken, where that is less than an endpoint passes on."""
     section: str = ""
     """Under which heading it is shown; set by whoever runs the rules."""
     seconds: float = 0.0

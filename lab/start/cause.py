@@ -63,6 +63,13 @@ def logged(container: Container) -> tuple[str, Explanation | None]:
     return excerpt(log, found), found
 
 
+def errors_of(container: Container) -> tuple[Explanation | None, str]:
+    """Of a container that lives: the error that its log shows, if one does, and what to show."""
+    log = _log(container)
+    found = explain(log, known=_known(container))
+    return found, excerpt(log, found)
+
+
 def not_started(container: Container, error: EngineError) -> Cause:
     """The engine did not start it, or it was gone before it could be found.
 

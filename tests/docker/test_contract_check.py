@@ -6,6 +6,7 @@ family; all of them by all rules in ``make test-long``.
 
 import json
 import random
+import re
 import secrets
 import string
 import tempfile
@@ -20,6 +21,7 @@ import httpx
 import pytest
 
 from lab.contract.check import chosen, entries, run
+from lab.contract.fitness import fitness
 from lab.contract.model import RuleFinding, Verdict
 from lab.contract.reports.machine import as_json
 from lab.contract.running.session import START_LIMIT_S, Session
@@ -41,7 +43,7 @@ FOLDER = Path(__file__).parent / "contract_images"
 REPOSITORY = "inference-lab-test/contract"
 Built = Callable[[str], str]
 AT_ONCE = 6
-ABOUT_PACE = ("ping", "ping-loaded", "ping-load", "accept")
+ABOUT_PACE = ("ping", "ping-loaded", "workers-loaded", "ping-load", "accept")
 """Rules that a machine may break by a stall of its own."""
 FAMILY = {entry.rule.id: entry.section for entry in entries()}
 
@@ -89,10 +91,19 @@ CASES = [
     Case(target="deaf-to-port", rule="bind-to-port"),
     server("slow-ping", "ping"),
     server("early-ping", "ping-loaded", thorough=True),
+    server("loads-late", "ping-loaded", thorough=True),
+    server("worker-late", "workers-loaded"),
     server("blocked-ping", "ping-load"),
+    server("full-backlog", "accept"),
     server("few-at-once", "concurrent"),
     server("always-500", "invocation"),
-    server("small-bodies", "payload-6mb"),
+    server("refuses-all", "invocation"),
+    server("dies-later", "keeps-running", thorough=True),
+    server("worker-dies", "keeps-running"),
+    server("small-bodies", "payload-6mb", verdict=Verdict.WARN),
+    server("large-answer", "answer-size"),
+    server("starts-once", "second-start"),
+    server("locks-model", "side-by-side", verdict=Verdict.WARN),
     server("strict-headers", "unknown-headers"),
     server("dies-on-garbage", "garbage", thorough=True),
     server("dies-on-chunks", "chunked"),
@@ -105,6 +116,7 @@ CASES = [
     Case(target="writes-root", rule="read-only-root", thorough=True),
     server("ignores-sigterm", "sigterm"),
     server("drops-requests", "in-flight", thorough=True),
+    server("drops-quick", "in-flight"),
     server("leaks", "memory-steady", memory=True, thorough=True),
     server("large", "memory-tiers", memory=True, verdict=Verdict.WARN),
     Case(target="wrong-platform", rule="platform", thorough=True),
@@ -117,6 +129,7 @@ CASES = [
 ]
 SOUND = Case(target="sound", rule="", memory=True)
 MULTI_MODEL = Case(target="multi-model", rule="")
+SERVE_ON_PATH = Case(target="serve-on-path", rule="")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -252,7 +265,7 @@ def images(
 ) -> Iterator[Images]:
     floor = built(FLOOR)
     made = Images(engine, ensure_base(platform, engine, progress).ref, floor)
-    made.bake([SOUND, MULTI_MODEL, *CASES])
+    made.bake([SOUND, MULTI_MODEL, SERVE_ON_PATH, *CASES])
     yield made
     made.forget()
 
@@ -324,6 +337,81 @@ def test_a_multi_model_server_is_told_so(
     findings = under_way[str(check)].result()
     assert named(findings, Verdict.FAIL) == {}
     assert "kind-multi-model" in named(findings, Verdict.PASS)
+
+
+def case(behaviour: str) -> Case:
+    return next(one for one in CASES if one.behaviour == behaviour)
+
+
+def test_an_image_that_loads_its_model_after_the_first_200_is_judged_warm(
+    checks: Checks, images: Images
+) -> None:
+    only = ["ping-loaded", "invocation", "payload-4mb", "model-read-only"]
+    findings = checks.own(images.build(case("loads-late")), only=only)
+    seen = named(findings, Verdict.FAIL)["ping-loaded"]
+    assert re.search(
+        r"answered 500 for [\d.]+ s after the first 200 of /ping: .*not there yet", seen
+    )
+    assert set(named(findings, Verdict.PASS)) == set(only[1:])
+
+
+def test_what_every_body_meets_is_no_limit_of_size(checks: Checks, images: Images) -> None:
+    only = ["invocation", "payload-4mb", "payload-6mb"]
+    findings = checks.own(images.build(case("refuses-all")), only=only)
+    broken = {one.rule.id: one for one in findings if one.verdict is Verdict.FAIL}
+    assert "for its size" in broken["invocation"].change
+    skipped = named(findings, Verdict.SKIP)
+    assert all("see invocation" in skipped[rule] for rule in only[1:]), skipped
+
+
+def test_one_that_dies_later_is_told_once_with_the_log_that_shows_it(
+    checks: Checks, images: Images
+) -> None:
+    only = ["invocation", "keeps-running", "payload-4mb", "garbage", "in-flight", "kind-serverless"]
+    findings = checks.own(images.build(case("dies-later")), only=only)
+    (broken,) = (one for one in findings if one.verdict is Verdict.FAIL)
+    assert broken.rule.id == "keeps-running"
+    assert broken.seen.startswith("at invocation 3 of this container: ")
+    assert "the third is one too many" in broken.log
+    skipped = named(findings, Verdict.SKIP)
+    assert all("see keeps-running" in skipped[rule] for rule in ("payload-4mb", "garbage"))
+    assert fitness(findings).unfit == ("real time", "serverless", "batch", "multi-model")
+
+
+def test_one_that_takes_5_mb_is_fit_up_to_5_mb(checks: Checks, images: Images) -> None:
+    only = [
+        *("ping", "concurrent", "invocation", "payload-4mb", "payload-6mb"),
+        *("non-root", "read-only-root", "kind-real-time", "kind-batch"),
+    ]
+    findings = checks.own(images.build(case("small-bodies")), only=only)
+    assert named(findings, Verdict.WARN)["payload-6mb"].endswith("it takes 5 MB")
+    able = fitness(findings)
+    assert able.words == "fit for: real time up to 5 MB, serverless, batch up to 5 MB"
+
+
+def test_a_full_backlog_has_one_finding(checks: Checks, images: Images) -> None:
+    findings = checks.own(
+        images.build(case("full-backlog")), only=["ping-load", "accept", "concurrent"]
+    )
+    assert set(named(findings, Verdict.FAIL)) == {"accept"}
+
+
+@pytest.mark.parametrize(
+    ("behaviour", "verdict"), [("drops-quick", Verdict.FAIL), ("answers-quick", Verdict.PASS)]
+)
+def test_a_request_is_in_flight_however_quick_the_answers_are(
+    checks: Checks, images: Images, behaviour: str, verdict: Verdict
+) -> None:
+    made = Case(target="broken", behaviour=behaviour, rule="in-flight")
+    findings = checks.own(images.build(made), only=["in-flight"])
+    assert "half of it sent before SIGTERM" in named(findings, verdict)["in-flight"]
+
+
+def test_a_program_called_serve_is_as_good_as_an_entry_point(
+    checks: Checks, images: Images
+) -> None:
+    findings = checks.own(images.build(SERVE_ON_PATH), only=["entry-point", "serve"])
+    assert set(named(findings, Verdict.PASS)) == {"entry-point", "serve"}
 
 
 def test_no_finding_holds_the_secret_itself(checks: Checks, images: Images) -> None:

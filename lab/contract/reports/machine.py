@@ -32,6 +32,7 @@ def as_json(verdicts: Verdicts) -> str:
             # A rule that was not got to might have spoilt it.
             "fit": [] if verdicts.cut_short else list(able.fit),
             "unfit": list(able.unfit),
+            "up_to_bytes": dict(able.up_to),
             "counts": {verdict.value: counts[verdict] for verdict in Verdict},
             "seconds": round(verdicts.seconds, 3),
             "findings": [_finding(one) for one in verdicts.findings],

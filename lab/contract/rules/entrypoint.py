@@ -9,8 +9,8 @@ from pathlib import PurePosixPath
 from typing import Final
 
 from lab.contract.model import Judged, Tried, Verdict
-from lab.contract.rules.start import BIND_LABEL
-from lab.contract.running.session import Session, Tries
+from lab.contract.rules.start import BIND_LABEL, Blame, blame
+from lab.contract.running.session import CannotTry, NeverReady, Session, Tries
 from lab.images.layers.credentials import redacted_words
 from lab.spec import PORT
 
@@ -20,8 +20,15 @@ _ROOT: Final = ("", "0", "root")
 _LONGEST: Final = 80
 
 
-def judge_entry(entry: Sequence[str], command: Sequence[str]) -> Judged:
-    """Entrypoint and Cmd as the image has them."""
+def judge_entry(
+    entry: Sequence[str], command: Sequence[str], *, serves: bool | None = None
+) -> Judged:
+    """Entrypoint and Cmd as the image has them; ``serves``: whether a program ``serve`` is there.
+
+    None: nobody looked.
+    """
+    if not entry and serves:
+        return Verdict.PASS, "none: SageMaker executes the program `serve`, which is on the PATH"
     if not entry:
         instead = f", which replaces CMD {_line(command)}" if command else ""
         return Verdict.WARN, f"there is none: the container executes `serve` itself{instead}"
@@ -60,7 +67,19 @@ def _line(words: Sequence[str]) -> str:
 
 def _entry(session: Session) -> Tried:
     config = session.config()
-    return judge_entry(config.get("Entrypoint") or (), config.get("Cmd") or ())
+    entry, command = config.get("Entrypoint") or (), config.get("Cmd") or ()
+    return judge_entry(entry, command, serves=None if entry else _has_serve(session))
+
+
+def _has_serve(session: Session) -> bool | None:
+    """Whether a program of that name was started."""
+    try:
+        session.start_base()
+    except CannotTry:
+        return None
+    except NeverReady as error:
+        return None if blame(error.seen) is Blame.ENGINE else '"serve"' not in str(error)
+    return True
 
 
 def _exposed(session: Session) -> Tried:

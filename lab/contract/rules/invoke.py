@@ -1,38 +1,52 @@
 """The rules about ``/invocations``: time, size, headers, and what must not bring a server down."""
 
+import re
 from collections.abc import Sequence
-from dataclasses import dataclass
-from functools import partial
 from typing import Final
 
-from lab.contract.model import Judged, Tried, Verdict
+from lab.contract.model import Judged, Told, Tried, Verdict
 from lab.contract.running import calls
 from lab.contract.running.calls import HttpCall, on
-from lab.contract.running.session import CannotTry, Session, Tries, died
+from lab.contract.running.session import NotAnswered, Session, Tries, died
+from lab.units import format_seconds
 from lab.wire import connect
 
-_MIB: Final = 1024 * 1024
 _CLOSE_CALL_S: Final = 30.0
 _KEPT: Final = 5
 _CHUNK: Final = 4096
 _PATIENCE_S: Final = 15.0
-
-
-@dataclass(frozen=True, kw_only=True)
-class PayloadSize:
-    """A limit of SageMaker's for a request body."""
-
-    mib: int
-    needed: bool = True
-    """Whether refusing it breaks the contract: of 6 and 25 MB AWS's own pages say both."""
-
-    @property
-    def rule(self) -> str:
-        """The name of the rule that the server takes it."""
-        return f"payload-{self.mib}mb"
-
-
-SIZES: Final = (PayloadSize(mib=4), PayloadSize(mib=6), PayloadSize(mib=25, needed=False))
+_EXCERPT: Final = 2000
+_TYPES: Final = 4
+_TYPE: Final = re.compile(r"\b(?:application|audio|image|multipart|text|video)/[\w.+-]+")
+_CREDENTIALS: Final = "Let /invocations be asked without credentials: SageMaker sends none."
+_FRONT: Final = (
+    "Let the front server (NGINX and the like) reach the program behind it: compare the address "
+    "that it asks with the one where that listens, and see in the log whether it runs."
+)
+_CUT_OFF: Final = (
+    "Find in the container's log what ended the process that was to answer, and mend it; a request "
+    "that fails deserves an answer with 4xx or 5xx."
+)
+_CURES: Final = {
+    3: (
+        "Answer POST /invocations itself (a route without the slash at its end, no https): "
+        "SageMaker follows no redirect, and the caller gets this page as the prediction."
+    ),
+    401: _CREDENTIALS,
+    403: _CREDENTIALS,
+    404: "Answer POST /invocations: the server does not know that path.",
+    405: "Accept the method POST at /invocations.",
+    413: (
+        "Raise the server's own limit (client_max_body_size in nginx, max_request_body_size and "
+        "the like elsewhere): it refuses a payload of {size} bytes for its size."
+    ),
+    5: (
+        "Mend the error that the container's log shows; if it is the payload that the model cannot "
+        "take, answer 400 with the reason, and give another with --payload."
+    ),
+    502: _FRONT,
+    504: _FRONT,
+}
 
 
 def judge_invocation(answer: HttpCall, *, emulated: bool = False) -> Judged:
@@ -44,20 +58,6 @@ def judge_invocation(answer: HttpCall, *, emulated: bool = False) -> Judged:
     if answer.seconds > _CLOSE_CALL_S and not emulated:
         return Verdict.WARN, f"{answer.words}, more than half of what is allowed"
     return Verdict.PASS, answer.words
-
-
-def judge_size(answer: HttpCall, size: PayloadSize, *, emulated: bool = False) -> Judged:
-    """A large body: any answer about its content will do, one about its size will not.
-
-    ``emulated``: that nobody waited for the answer any longer says nothing.
-    """
-    if emulated and answer.late:
-        verdict = Verdict.SKIP
-    elif answer.status is None or answer.status == 413:
-        verdict = Verdict.FAIL if size.needed else Verdict.WARN
-    else:
-        verdict = Verdict.WARN if answer.status >= 500 else Verdict.PASS
-    return verdict, f"{size.mib} MB: {answer.words}"
 
 
 def judge_paths(answers: Sequence[tuple[str, HttpCall]], death: str) -> Judged:
@@ -111,34 +111,63 @@ def judge_chunked(plain: HttpCall, chunked: HttpCall, death: str) -> Judged:
     return Verdict.WARN, f"{plain.status} with a length, with chunks: {chunked.words}"
 
 
+def cure_of(answer: HttpCall, *, content_type: str, size: int) -> str:
+    """What to change about an invocation that is answered like this; empty: it takes too long."""
+    if answer.late:
+        return ""
+    if answer.status is None:
+        return _CUT_OFF
+    known = _CURES.get(answer.status) or _CURES.get(answer.status // 100)
+    if known is not None:
+        return known.format(size=size)
+    types = types_said(answer, besides=content_type)
+    taken = f"; the server says that it takes {', '.join(types)}" if types else ""
+    return (
+        f"Give a payload that the model takes, and its type ({content_type} was sent), with "
+        f"--payload FILE --content-type TYPE{taken}."
+    )
+
+
+def types_said(answer: HttpCall, *, besides: str) -> Sequence[str]:
+    """The content types that an answer names as supported."""
+    said = " ".join(answer.headers.get(name, "") for name in ("accept", "accept-post"))
+    said += " " + answer.body[:_EXCERPT].decode(errors="replace")
+    found = dict.fromkeys(one.rstrip(".") for one in _TYPE.findall(said))
+    return [one for one in found if one != besides.partition(";")[0].strip()][:_TYPES]
+
+
 def _invocation(session: Session) -> Tried:
-    payload = session.subject.payload
-    if payload is None:
-        sample = session.sample()
-        answer, aside = sample.first, f" (the lab's own {sample.content_type})"
-    else:
-        answered = session.sample_if_any()
-        kind = session.subject.content_type
-        answer = answered.first if answered else session.base().invoke(payload, kind)
-        aside = ""
+    aside = ""
+    try:
+        sample = session.answered()
+        answer, kind, size = sample.answer, sample.content_type, len(sample.body)
+        if session.subject.payload is None:
+            aside = f" (the lab's own {kind})"
+    except NotAnswered as error:
+        return _not_answered(session, error)
     verdict, seen = judge_invocation(answer, emulated=session.emulated)
-    return verdict, session.timed(seen + aside), {"seconds": answer.seconds}
+    return verdict, session.timed(seen + aside), {"seconds": answer.seconds, "bytes": size}
 
 
-def _size(session: Session, size: PayloadSize) -> Tried:
-    smaller = [one.rule for one in SIZES if one.mib < size.mib]
-    broken = [one for one in smaller if session.verdict(one) is Verdict.FAIL]
-    if broken:
-        raise CannotTry(f"less is refused already: see {broken[0]}")
-    sample = session.sample_if_any()
-    if sample is not None:
-        body, kind = padded(sample.body, sample.content_type, size.mib * _MIB), sample.content_type
-    else:
-        body, kind = b"0" * (size.mib * _MIB), _content_type(session)
-    base = session.base()
-    verdict, seen = judge_size(base.invoke(body, kind), size, emulated=session.emulated)
-    death = died(base.container)
-    return Verdict.FAIL if death else verdict, f"{session.timed(seen)} {death}".rstrip()
+def _not_answered(session: Session, error: NotAnswered) -> Tried:
+    answer = error.answers[-1]
+    kind, size = session.subject.content_type, len(session.subject.payload or b"")
+    verdict, seen = judge_invocation(answer, emulated=session.emulated)
+    asked_s = answer.ended_at - error.answers[0].ended_at
+    if len(error.answers) > 1:
+        seen += f" (asked {len(error.answers)} times in {format_seconds(asked_s)})"
+    if error.death is not None:
+        seen = f"{error.death.message} {seen}"
+    elif error.shown is not None:
+        seen += f"; its log shows why: {error.shown.words}"
+    cure = error.shown.cure if error.shown is not None else ""
+    return Told(
+        verdict=verdict,
+        seen=session.timed(seen),
+        data={"seconds": answer.seconds, "status": answer.status},
+        change=cure or cure_of(answer, content_type=kind, size=size),
+        log=error.log,
+    )
 
 
 def _unknown_headers(session: Session) -> Tried:
@@ -157,6 +186,7 @@ def _unknown_headers(session: Session) -> Tried:
 
 
 def _wrong_type(session: Session) -> Tried:
+    session.outlive_requests()
     base = session.base()
     sample = session.sample_if_any()
     body = sample.body if sample else session.subject.payload or b"hello"
@@ -166,7 +196,8 @@ def _wrong_type(session: Session) -> Tried:
 
 
 def _garbage(session: Session) -> Tried:
-    kind = _content_type(session)
+    session.outlive_requests()
+    kind = session.content_type()
     base = session.base()
     bodies = {
         "nothing": b"",
@@ -213,12 +244,6 @@ def _paths(session: Session) -> Tried:
     return judge_paths(answers, died(base.container))
 
 
-def padded(body: bytes, content_type: str, size: int) -> bytes:
-    """A body made as large as wanted, with what its reader is likely to ignore."""
-    filler = b" " if "json" in content_type else b"\n" if "text" in content_type else b"\0"
-    return body + filler * (size - len(body))
-
-
 def in_chunks(body: bytes, content_type: str) -> bytes:
     """An invocation with a chunked body, prepared."""
     head = (
@@ -230,16 +255,8 @@ def in_chunks(body: bytes, content_type: str) -> bytes:
     return head.encode() + chunks + b"0\r\n\r\n"
 
 
-def _content_type(session: Session) -> str:
-    if session.subject.payload is not None:
-        return session.subject.content_type
-    sample = session.sample_if_any()
-    return sample.content_type if sample else "application/json"
-
-
 TRIES: Tries = {
     "invocation": _invocation,
-    **{size.rule: partial(_size, size=size) for size in SIZES},
     "unknown-headers": _unknown_headers,
     "content-type": _wrong_type,
     "garbage": _garbage,

@@ -9,8 +9,17 @@ import secrets
 from collections.abc import Sequence
 from typing import Any, Final
 
-from lab.contract.fitness import REAL_TIME, SERVERLESS, fitness, spoilers
-from lab.contract.model import Judged, Tried, Verdict
+from lab.contract.fitness import (
+    BATCH,
+    MULTI_MODEL,
+    REAL_TIME,
+    SERVERLESS,
+    body_words,
+    limit_of,
+    spoilers,
+    untried,
+)
+from lab.contract.model import Judged, Told, Tried, Verdict
 from lab.contract.rules.memory import trials
 from lab.contract.rules.start import SERVERLESS_START_S, unready_words
 from lab.contract.running.calls import HttpCall
@@ -27,6 +36,7 @@ STREAM_PATH: Final = "/invocations-bidirectional-stream"
 _SWITCHING: Final = b"101"
 _STRATEGIES: Final = ("MULTI_RECORD", "SINGLE_RECORD")
 _MOST_MB: Final = 100
+_MEND: Final = "Mend the rules that are named; they say how."
 _PATIENCE_S: Final = 10.0
 
 
@@ -76,30 +86,56 @@ def judge_models(steps: Sequence[ModelStep], *, labelled: bool) -> Judged:
     return Verdict.WARN, f"no label, and {'; '.join(wrong)}"
 
 
-def _real_time(session: Session) -> Tried:
-    broken = spoilers(REAL_TIME, session.findings)
+def _not(broken: Sequence[str]) -> Told:
+    return Told(verdict=Verdict.WARN, seen=f"not: see {', '.join(broken)}", change=_MEND)
+
+
+def _lacks(session: Session, kind: str) -> Told | None:
+    """The verdict of a kind that the findings so far rule out, as the last line says it, too.
+
+    Raises ``CannotTry`` when what must be known of it was not tried.
+    """
+    broken = spoilers(kind, session.findings)
     if broken:
-        return Verdict.WARN, f"not: see {', '.join(broken)}"
+        return _not(broken)
     session.base()
-    if REAL_TIME not in fitness(session.findings).fit:
-        raise CannotTry("not enough was tried to say so")
+    missing = untried(kind, session.findings)
+    if missing:
+        raise CannotTry(f"not enough was tried to say so: {', '.join(missing)}")
+    return None
+
+
+def _up_to(session: Session, kind: str) -> str:
+    """For bodies of which size, where that is not for all that it passes on."""
+    limit = limit_of(kind, session.findings)
+    return "" if limit is None else f", for bodies of up to {body_words(limit)}"
+
+
+def _real_time(session: Session) -> Tried:
+    lacking = _lacks(session, REAL_TIME)
+    if lacking is not None:
+        return lacking
     arm = session.subject.platform is Platform.ARM64
-    return Verdict.PASS, "yes, on Graviton instances (ml.c7g, ml.m8g, ...)" if arm else "yes"
+    yes = "yes, on Graviton instances (ml.c7g, ml.m8g, ...)" if arm else "yes"
+    return Verdict.PASS, yes + _up_to(session, REAL_TIME)
 
 
 def _serverless(session: Session) -> Tried:
-    broken = spoilers(SERVERLESS, session.findings)
-    tier = None if broken else _tier(session)
-    if broken or tier is None:
-        seen = f"not: see {', '.join(broken) or 'memory-tiers'}"
-        if not broken and session.emulated:
-            raise CannotTry(seen)  # QEMU's memory is in it, and its pace
-        return Verdict.WARN, seen
+    lacking = _lacks(session, SERVERLESS)
+    if lacking is not None:
+        return lacking
+    tier = _tier(session)
+    if tier is None:
+        if session.emulated:
+            raise CannotTry("not: see memory-tiers")  # QEMU's memory is in it, and its pace
+        return _not(["memory-tiers"])
     if session.subject.platform is Platform.ARM64:
         return Verdict.WARN, "arm64: no page says that serverless takes it"
     verdict, seen = _all_at_once(session, tier)
     if session.emulated and verdict is not Verdict.PASS:
         raise CannotTry(session.timed(seen))  # likewise
+    if verdict is Verdict.PASS:
+        seen += _up_to(session, SERVERLESS)
     return verdict, session.timed(seen)
 
 
@@ -118,7 +154,7 @@ def _all_at_once(session: Session, tier: Tier) -> Judged:
         with session.running(within_s=within_s, **conditions) as ready:
             said = f"yes, with {with_what}: ready after {format_seconds(ready.ready_s)}"
             if sample is None:
-                return Verdict.PASS, f"{said} (no payload: not invoked)"
+                return Verdict.PASS, f"{said}{session.unasked}"
             answer = ready.predict(sample)
     except NeverReady as error:
         return Verdict.WARN, f"not with {with_what}: {unready_words(error)}"
@@ -137,10 +173,18 @@ def _tier(session: Session) -> Tier | None:
 def _batch(session: Session) -> Tried:
     if session.subject.platform is Platform.ARM64:
         return Verdict.WARN, "arm64: no instance for batch transform is Graviton"
-    return judge_parameters(session.base().get("/execution-parameters", timeout_s=_PATIENCE_S))
+    lacking = _lacks(session, BATCH)
+    if lacking is not None:
+        return lacking
+    answer = session.base().get("/execution-parameters", timeout_s=_PATIENCE_S)
+    verdict, seen = judge_parameters(answer)
+    return verdict, seen + (_up_to(session, BATCH) if verdict is Verdict.PASS else "")
 
 
 def _multi_model(session: Session) -> Tried:
+    broken = spoilers(MULTI_MODEL, session.findings)
+    if broken:
+        return _not(broken)
     labelled = session.claims(MULTI_MODEL_LABEL)
     if not labelled:
         # SageMaker polls it beside /ping.
@@ -160,7 +204,7 @@ def _multi_model(session: Session) -> Tried:
 
 
 def _streams(session: Session) -> Tried:
-    answer = session.sample().first
+    answer = session.sample().answer
     chunked = "chunked" in answer.headers.get("transfer-encoding", "").lower()
     seen = "its answer comes in chunks" if chunked else "its answer comes in one piece"
     return Verdict.PASS, seen, {"chunked": chunked}

@@ -4,7 +4,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Final
+from typing import Any, Final
 
 from lab.contract.model import Judged, Tried, Verdict
 from lab.contract.rules.start import SERVERLESS_START_S, unready_words
@@ -108,7 +108,10 @@ def trials(session: Session) -> Sequence[TierTrial]:
 
 
 def _trial(session: Session, tier: Tier, *, most_cpus: int) -> TierTrial:
-    limits = {"memory_bytes": tier.memory_bytes, "cpus": min(tier.cpus or 1.0, most_cpus)}
+    limits: dict[str, Any] = {
+        "memory_bytes": tier.memory_bytes,
+        "cpus": min(tier.cpus or 1.0, most_cpus),
+    }
     sample = session.sample_if_any()
     try:
         within_s = SERVERLESS_START_S * session.patience
@@ -174,8 +177,8 @@ def _tiers(session: Session) -> Tried:
 
 def _steady(session: Session) -> Tried:
     last = max(trials(session), key=lambda one: len(one.used))
-    if len(last.used) < _FEWEST and session.sample_if_any() is None:
-        raise CannotTry("there is no payload that this model answers")
+    if len(last.used) < _FEWEST:
+        session.sample()  # says why there is nothing to ask it with
     verdict, seen = _lenient(session, *judge_growth(last.used))
     return verdict, f"{seen} in {last.tier.name} MB", {"used": list(last.used)}
 

@@ -46,6 +46,9 @@ def blame(seen: Unready) -> Blame:
     if seen.last_ping_status is not None:
         # A 5xx may be a server that is still loading its model; nothing else is.
         return Blame.TIME if seen.last_ping_status >= 500 else Blame.PING
+    if any(one.port == PORT and not one.loopback for one in seen.listening or ()):
+        # It is there, and either not at its work yet or closes what it is asked.
+        return Blame.TIME if seen.accepting else Blame.PING
     elsewhere = seen.listening is None or bool(seen.listening)
     return Blame.PORT if elsewhere and not seen.accepting else Blame.TIME
 
@@ -85,6 +88,18 @@ def dead(cause: Cause, *, seen: str = "") -> Told:
         change=cause.cure,
         log=cause.log,
     )
+
+
+_VAGUE: Final = frozenset({"exception", "error", "unknown", "silent", "ended"})
+"""Kinds of an explanation that only name the error."""
+
+
+def own_cure(told: Told) -> Told:
+    """The same, with the rule's own cure where the log's error is known by its line only: what
+    this rule changed is why it came.
+    """
+    kind = told.data.get("cause") if isinstance(told.data, dict) else None
+    return replace(told, change="") if kind in _VAGUE else told
 
 
 def judge_start_time(ready_s: float, *, emulated: bool = False) -> Judged:
@@ -146,7 +161,7 @@ def _bind(session: Session) -> Tried:
         raise CannotTry("the image does not claim it (label accept-bind-to-port)")
     env = {"SAGEMAKER_BIND_TO_PORT": str(_OTHER_PORT)}
     try:
-        with session.running(env=env, port=_OTHER_PORT) as ready:
+        with session.running(as_it_is=True, env=env, port=_OTHER_PORT) as ready:
             return Verdict.PASS, f"answers on {ready.address[1]} when told so"
     except NeverReady as error:
         return unready(error, seen=f"told {_OTHER_PORT}, it does not: {unready_words(error)}")

@@ -1,5 +1,7 @@
 """The rules about stopping: SIGTERM, who gets it, how long it takes, what is lost."""
 
+import select
+import socket
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,6 +16,7 @@ from lab.contract.running.load import clients
 from lab.contract.running.session import CannotTry, Session, Tries, once
 from lab.engine.docker.container import DockerContainer
 from lab.units import format_seconds
+from lab.wire import connect
 
 GRACE_S: Final = 30.0
 """After SIGTERM; then SageMaker sends SIGKILL."""
@@ -26,6 +29,12 @@ _UNDER_WAY_S: Final = 1.0
 _POLL_S: Final = 0.05
 _TICK_S: Final = 0.001
 _YOUNG: Final = 0.2
+_CATCHABLE_S: Final = 0.1
+"""Answers that take less are over, or not begun, when a signal comes."""
+_SETTLE_S: Final = 0.3
+_TAKEN_WITHIN_S: Final = 10.0
+_MOST_OF_HALF: Final = 32_768
+"""Of a body, so that it goes into a socket that nobody reads yet."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -102,9 +111,17 @@ def judge_in_flight(answers: Sequence[HttpCall], signalled_at: float) -> Judged:
     )
 
 
+def judge_half_sent(answer: HttpCall) -> Judged:
+    """What became of a request of which half was sent before the signal, and half after it."""
+    how = "1 in flight, half of it sent before SIGTERM and half after it"
+    if answer.good:
+        return Verdict.PASS, f"{how}: answered {answer.status}"
+    return Verdict.FAIL, f"{how}, was lost: {answer.words}"
+
+
 @once
 def _stop(session: Session) -> Stop:
-    with session.running() as ready:
+    with session.running(as_it_is=True) as ready:
         process_one = procfs.process_one(ready.container)
         grace_s = GRACE_S * session.patience
         begin = time.monotonic()
@@ -132,16 +149,61 @@ def _in_flight(session: Session) -> Tried:
     broken = [one for one in ("sigterm-arrives", "sigterm") if session.verdict(one) is Verdict.FAIL]
     if broken:
         raise CannotTry(f"it does not stop at SIGTERM: see {broken[0]}")
+    if session.verdict("accept") is Verdict.FAIL:
+        raise CannotTry("what waits to be accepted is lost with the queue: see accept")
+    # A quick answer is caught by chance only: such a request is kept in flight by its own body.
+    usual_s = session.sample().answer.seconds
+    slow = session.patience > 1 or (session.endurance().usual_s or usual_s) >= _CATCHABLE_S
     # Twice the same decides: on a busy machine the signal may come before a request is taken from
     # the socket's queue, where no server can save it, or just after the answers.
     tries: list[Judged] = []
     while not tries or tries[-1][0] not in [verdict for verdict, _ in tries[:-1]]:
-        tries.append(judge_in_flight(*_stopped_under_way(session)))
+        tries.append(
+            judge_in_flight(*_stopped_under_way(session))
+            if slow
+            else judge_half_sent(_stopped_half_way(session))
+        )
     verdict, seen = tries[-1]
+    if not slow:
+        return verdict, seen
     if session.emulated and verdict is Verdict.FAIL:
         # A server waits for what is in flight as long as SageMaker does, not as QEMU needs.
         raise CannotTry(session.timed(seen))
     return verdict, session.timed(seen)
+
+
+def _stopped_half_way(session: Session) -> HttpCall:
+    """A request whose body was under way when SIGTERM came, and what came of it.
+
+    Raises ``CannotTry`` where no program took it, or where it was answered before it was complete.
+    """
+    sample = session.sample()
+    prepared = calls.post(sample.body, sample.content_type)
+    begin = len(prepared) - len(sample.body)
+    cut = begin + min(len(sample.body) // 2, _MOST_OF_HALF)
+    with session.running() as ready:
+        terminate = procfs.terminator(ready.container)
+        with connect(ready.address, timeout_s=calls.CONNECT_TIMEOUT_S) as connection:
+            connection.sendall(prepared[:cut])
+            _until_taken(ready.container, connection)
+            time.sleep(_SETTLE_S)
+            if select.select([connection], [], [], 0)[0]:
+                raise CannotTry("a request is answered, or cut off, before all of it was sent")
+            terminate()
+            time.sleep(_SETTLE_S)
+            rest = prepared[cut:]
+            answer = calls.on(connection, rest, timeout_s=calls.INVOCATION_LIMIT_S)
+        _wait_for_end(ready.container)
+    return answer
+
+
+def _until_taken(container: DockerContainer, connection: socket.socket) -> None:
+    port = connection.getsockname()[1]
+    give_up_at = time.monotonic() + _TAKEN_WITHIN_S
+    while procfs.taken(container, port) is False:
+        if time.monotonic() >= give_up_at:
+            raise CannotTry(f"no request was accepted within {_TAKEN_WITHIN_S:g} s")
+        time.sleep(_POLL_S)
 
 
 def _stopped_under_way(session: Session) -> tuple[Sequence[HttpCall], float]:
@@ -153,7 +215,7 @@ def _stopped_under_way(session: Session) -> tuple[Sequence[HttpCall], float]:
         terminate = procfs.terminator(ready.container)
         with clients(ready, prepared, count=_CLIENTS) as load:
             time.sleep(_UNDER_WAY_S)
-            _just_after_an_answer(load, usual_s=sample.first.seconds, limit_s=limit_s)
+            _just_after_an_answer(load, usual_s=sample.answer.seconds, limit_s=limit_s)
             signalled_at = time.monotonic()
             terminate()
             _wait_for_end(ready.container)

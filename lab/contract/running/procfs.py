@@ -17,6 +17,7 @@ from lab.sockets import listening_sockets
 
 _PROC: Final = Path("/proc")
 _QEMU: Final = "qemu-"
+_ESTABLISHED: Final = "01"
 _KEEPS_NAME: Final = "-binfmt-P"
 
 
@@ -54,6 +55,14 @@ def process_one(container: DockerContainer, *, proc: Path = _PROC) -> Sequence[s
     return emulated(_read(process / "cmdline").rstrip("\0").split("\0")) or None
 
 
+def processes(container: DockerContainer) -> int | None:
+    """How many processes it has; None where the engine cannot say."""
+    try:
+        return container.processes()
+    except EngineError:
+        return None
+
+
 def emulated(words: Sequence[str]) -> Sequence[str]:
     """A command line as the program itself sees it.
 
@@ -83,6 +92,24 @@ def terminator(container: DockerContainer) -> Callable[[], None]:
             container.kill("TERM")
 
     return terminate
+
+
+def taken(container: DockerContainer, port: int, *, proc: Path = _PROC) -> bool | None:
+    """Whether a program in the container has accepted the connection from that port of ours.
+
+    Until then it waits in the kernel's queue, and no program knows of it. None where it cannot be
+    seen.
+    """
+    process = _process(container, proc)
+    if process is None:
+        return None
+    rows = [
+        line.split()
+        for table in ("tcp", "tcp6")
+        for line in _read(process / "net" / table).splitlines()[1:]
+    ]
+    from_us = [row for row in rows if row[2].endswith(f":{port:04X}") and row[3] == _ESTABLISHED]
+    return any(row[9] != "0" for row in from_us) if from_us else None
 
 
 def _process(container: DockerContainer, proc: Path) -> Path | None:

@@ -8,7 +8,7 @@ from typing import Final
 from lab.contract.running import calls, procfs
 from lab.engine.docker.container import DockerContainer
 from lab.errors import EngineError
-from lab.start.cause import Cause, not_ready, not_started, with_error
+from lab.start.cause import Cause, CauseKind, not_ready, not_started, with_error
 from lab.start.probe import ATTEMPT_TIMEOUT_S, Probes, probe
 from lab.start.watch import StartWatch
 from lab.units import format_seconds
@@ -77,8 +77,9 @@ def wait_until_ready(
             if watch.gone() or hopeless or time.monotonic() >= give_up_at:
                 break
     cause = not_ready(container, seen, round(waited))
-    if hopeless:
-        cause = replace(cause, message=with_error(hopeless.words, cause.explanation))
+    words = hopeless.words if hopeless else _closing(seen, listening, port, round(waited))
+    if words and cause.kind is CauseKind.NEVER_READY:
+        cause = replace(cause, message=with_error(words, cause.explanation))
     raise NeverReady(
         Unready(
             **vars(cause),
@@ -122,6 +123,19 @@ def _hopeless(
     )
     elsewhere = f"it listens on {words} and answers /ping there, not on {port}"
     return _Hopeless(elsewhere) if answers else None
+
+
+def _closing(
+    seen: Probes, listening: Sequence[procfs.Listening] | None, port: int, waited_s: float
+) -> str:
+    """Of a server that is there and closes what it is asked; empty of any other."""
+    there = any(one.port == port and not one.loopback for one in listening or ())
+    if not there or seen.accepting_ns is not None or seen.last_status is not None:
+        return ""
+    return (
+        f"Not ready within {waited_s:g} s: it listens on {port}, and closes every connection "
+        f"without an answer ({seen.last_error.rstrip('.')})"
+    )
 
 
 def _slow_ping(address: tuple[str, int]) -> _Hopeless | None:

@@ -14,8 +14,8 @@ import math
 import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass
+from contextlib import ExitStack, contextmanager, nullcontext, suppress
+from dataclasses import dataclass, replace
 from functools import wraps
 from pathlib import Path
 from tempfile import mkdtemp
@@ -24,6 +24,7 @@ from typing import Any, Final, TypeAlias, TypeVar
 from lab import busy
 from lab.contract.model import CheckedImage, RuleContext, RuleFinding, Tried, Verdict
 from lab.contract.running import calls
+from lab.contract.running.asking import AskingPatience, Endurance, Warming, ask_until_good, endure
 from lab.contract.running.calls import HttpCall
 from lab.contract.running.payloads import CANDIDATES
 from lab.contract.running.readiness import NeverReady, refused, wait_until_ready
@@ -35,11 +36,22 @@ from lab.engine.interrupt import uninterrupted
 from lab.errors import EngineError
 from lab.images.layers.saved import Saved, save
 from lab.spec import LABEL, LABEL_OWNER, LABEL_ROLE, MODEL_DIR, PORT
-from lab.start.cause import EXEC_FORMAT_ERROR, Cause, death
+from lab.start.cause import EXEC_FORMAT_ERROR, Cause, death, errors_of
 from lab.start.emulated import NOT_JUDGED, emulated, environment, patience
+from lab.start.explain import Explanation
 from lab.start.probe import Probes
 
-__all__ = ["CannotTry", "CheckPayload", "NeverReady", "Running", "Session", "Tries", "died", "once"]
+__all__ = [
+    "CannotTry",
+    "CheckPayload",
+    "NeverReady",
+    "NotAnswered",
+    "Running",
+    "Session",
+    "Tries",
+    "died",
+    "once",
+]
 
 ROLE: Final = "contract-check"
 START_LIMIT_S: Final = 180.0
@@ -48,6 +60,16 @@ START_LIMIT_S: Final = 180.0
 _PATIENCE_S: Final = 30.0
 _PATIENCE: Final = 5
 _SETTLING_S: Final = 2.0
+_ERROR: Final = 500
+_STEADY_S, _QUICK_STEADY_S = 30.0, 15.0
+"""For how long an error is asked again that shows no sign of becoming an answer."""
+_QUICK_LOADING_S: Final = 60.0
+_ENOUGH_S, _QUICK_ENOUGH_S = 20.0, 8.0
+_COLD_S: Final = 1.0
+"""A first answer slower than this is asked for again: it may be the only slow one."""
+_INVOCATION: Final = b"POST /invocations "
+_STRETCH: Final = 1.5
+"""A container under a condition may take so much longer for its model than the base."""
 
 _T = TypeVar("_T")
 
@@ -67,14 +89,20 @@ class Running:
         ready_s: float,
         probes: Probes,
         patience: float = 1.0,
+        heard: Callable[[bytes, HttpCall], None] = lambda *_: None,
     ) -> None:
+        """``heard`` is told of every call: what was sent, and what came of it."""
         self.container = container
         self.address = address
         self.ready_s = ready_s
         """From the order to start to the first 200."""
+        self.ready_at = time.monotonic()
         self.probes = probes
         self.patience = patience
         """What every time-out is multiplied by: for an emulated container, that is slow."""
+        self.invocations = 0
+        """How many it was sent."""
+        self._heard = heard
 
     def ping(self, *, timeout_s: float = 10.0) -> HttpCall:
         """Ask ``/ping``, with more patience than SageMaker has."""
@@ -103,13 +131,32 @@ class Running:
 
     def call(self, prepared: bytes, *, timeout_s: float = calls.INVOCATION_LIMIT_S) -> HttpCall:
         """Send what was prepared on a connection of its own."""
-        return calls.call(self.address, prepared, timeout_s=timeout_s * self.patience)
+        answer = calls.call(self.address, prepared, timeout_s=timeout_s * self.patience)
+        self.invocations += prepared.startswith(_INVOCATION)
+        self._heard(prepared, answer)
+        return answer
 
     def alive(self) -> bool:
         try:
             return self.container.state().running
         except EngineError:
             return False
+
+    def cpu_s(self) -> float | None:
+        """The processor's seconds that it has used; None where nobody can tell."""
+        try:
+            load = self.container.load()
+        except EngineError:
+            return None
+        return None if load is None else load.cpu_seconds
+
+    def until_good(
+        self, body: bytes, content_type: str, patience: AskingPatience
+    ) -> Sequence[HttpCall]:
+        """Ask until it is answered well, as long as there is hope that it will be."""
+        return ask_until_good(
+            lambda: self.invoke(body, content_type), patience, cpu_s=self.cpu_s, alive=self.alive
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -119,6 +166,42 @@ class CheckPayload:
     body: bytes
     content_type: str
     first: HttpCall
+    """The first good answer, which may have taken longer than any other."""
+    answer: HttpCall
+    """What a warm server answers."""
+    warming: Warming
+    """What it answered before that."""
+
+
+class NotAnswered(CannotTry):
+    """The payload is not answered well: ``invocation`` says so, and what needs it is skipped."""
+
+    def __init__(self, answers: Sequence[HttpCall], container: DockerContainer) -> None:
+        self.answers = answers
+        self.death = cause_of_death(container, "at an invocation")
+        self.shown, self.log = _shown(self.death, answers[-1], container)
+        """The error that the log shows, and the log."""
+        what = "the payload is not answered well" if not self.death else "it dies at an invocation"
+        super().__init__(f"{what}: see invocation")
+
+
+def _shown(
+    death: Cause | None, answer: HttpCall, container: DockerContainer
+) -> tuple[Explanation | None, str]:
+    if death is not None:
+        return death.explanation, death.log
+    if answer.status is None or answer.status >= _ERROR:
+        return errors_of(container)
+    return None, ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class LargestAnswer:
+    """The largest answer to an invocation in the whole check."""
+
+    asked_bytes: int = 0
+    """Of the request, with its headers."""
+    said_bytes: int = 0
 
 
 def once(measure: Callable[["Session"], _T]) -> Callable[["Session"], _T]:
@@ -163,6 +246,10 @@ class Session:
         """Of the rules that ran before: a rule may build on them."""
         self.measured: dict[Any, Any] = {}
         """What was measured ``once``."""
+        self.largest = LargestAnswer()
+        self.late_s = 0.0
+        """For how long it was seen to answer with errors after the first 200: then every container
+        of it is given the time."""
         self.about_time = False
         """Whether what is tried asked if time is judged: set by ``emulated``."""
         self._lenient = False
@@ -259,10 +346,14 @@ class Session:
         except EngineError as error:
             raise CannotTry(f"the image's layers cannot be read: {error.what}") from error
 
+    def finding(self, rule_id: str) -> RuleFinding | None:
+        """What a rule that ran before has seen; None if it did not run."""
+        return next((one for one in reversed(self.findings) if one.rule.id == rule_id), None)
+
     def verdict(self, rule_id: str) -> Verdict | None:
-        """How a rule that ran before went; None if it did not run."""
-        found = [one.verdict for one in self.findings if one.rule.id == rule_id]
-        return found[-1] if found else None
+        """How it went; None if it did not run."""
+        found = self.finding(rule_id)
+        return None if found is None else found.verdict
 
     def base(self) -> Running:
         """The container that rules share, ready and alive: a new one if a rule killed the last.
@@ -285,6 +376,7 @@ class Session:
                 self._base = self._stack.enter_context(
                     self._started({}, within_s=self.start_limit_s)
                 )
+                self.wait_for_model(self._base)
             except NeverReady as error:
                 self._refuse_foreign(error)
                 if self._base is None:
@@ -297,23 +389,46 @@ class Session:
         return self._base
 
     @contextmanager
-    def running(self, *, within_s: float | None = None, **changes: Any) -> Iterator[Running]:
+    def running(
+        self, *, within_s: float | None = None, as_it_is: bool = False, **changes: Any
+    ) -> Iterator[Running]:
         """A container of its own, ready, that differs from the base in ``changes``: fields of
         ``ContainerSpec``. ``model_dir`` replaces the writable copy of the model; ``labels`` and
         ``mounts`` are added to the base's.
 
-        It is waited for some times longer than the base took, unless ``within_s`` says how long.
-        Raises ``NeverReady``, or ``CannotTry`` when the base does not get ready either.
+        It is waited for some times longer than the base took, unless ``within_s`` says how long;
+        of an image that loads its model after the first 200 also until it is loaded, unless it is
+        wanted ``as_it_is``. Raises ``NeverReady``, or ``CannotTry`` when the base does not get
+        ready either.
         """
-        base = self.base()
-        limit_s = min(self.start_limit_s, _PATIENCE_S + _PATIENCE * base.ready_s)
+        limit_s = self.another_s()
         with self._started(changes, within_s=limit_s if within_s is None else within_s) as ready:
+            if not as_it_is:
+                self.wait_for_model(ready)
             yield ready
+
+    def another_s(self) -> float:
+        """How long a container beside the base is waited for. Raises ``CannotTry`` as it does."""
+        return min(self.start_limit_s, _PATIENCE_S + _PATIENCE * self.base().ready_s)
+
+    def wait_for_model(self, ready: Running) -> None:
+        """Of an image that loads its model after the first 200: until it is loaded."""
+        sample = self.sample_if_any() if self.late_s else None
+        if sample is None:
+            return
+        # Of several workers each loads by itself: one that answers says nothing of the others.
+        time.sleep(max(0.0, ready.ready_at + _STRETCH * self.late_s - time.monotonic()))
+        endure(
+            lambda: ready.until_good(sample.body, sample.content_type, self.asking)[-1],
+            death=lambda: None if ready.alive() else cause_of_death(ready.container, "then"),
+            steady_s=self.asking.steady_s,
+            enough_s=_ENOUGH_S,
+        )
 
     @contextmanager
     def created(self, **changes: Any) -> Iterator[DockerContainer]:
         """The same, not yet started."""
-        with self._model(changes) as model:
+        with nullcontext(()) if "model_dir" in changes else self.model_copy() as model:
             container = self.where.engine.create(self._spec(changes, model))
             try:
                 yield container
@@ -343,28 +458,139 @@ class Session:
         }
         return ContainerSpec(**fields)
 
+    @property
+    def asking(self) -> AskingPatience:
+        """How long an invocation that is answered with an error is tried again."""
+        loading_s, steady_s = (
+            (_QUICK_LOADING_S, _QUICK_STEADY_S)
+            if self.quick
+            else (
+                self.start_limit_s,
+                _STEADY_S,
+            )
+        )
+        return AskingPatience(
+            loading_s=min(loading_s, self.start_limit_s), steady_s=steady_s * self.patience
+        )
+
     @once
-    def sample(self) -> CheckPayload:
+    def answered(self) -> CheckPayload:
         """A request that the server answers well: the user's, else the first of the lab's own.
 
-        Raises ``CannotTry`` when there is none.
+        Right after the first 200 it may be answered with errors, and is asked again. Raises
+        ``NotAnswered`` for the user's, ``CannotTry`` when none of the lab's is answered.
         """
         given = self.subject.payload
-        tried = CANDIDATES if given is None else ((given, self.subject.content_type),)
-        for body, kind in tried:
-            answer = self.base().invoke(body, kind)
-            if answer.good:
-                return CheckPayload(body=body, content_type=kind, first=answer)
-            if given is not None:
-                raise CannotTry(f"the payload is answered with {answer.words}")
-        raise CannotTry("the lab has no payload that this model answers: give one with --payload")
+        if given is None:
+            return self._lab_payload()
+        base = self.base()
+        kind = self.subject.content_type
+        answers = base.until_good(given, kind, self.asking)
+        if not answers[-1].good:
+            raise NotAnswered(answers, base.container)
+        return self._payload(given, kind, answers, base)
+
+    def _lab_payload(self) -> CheckPayload:
+        begin = time.monotonic()
+        while True:
+            errors = 0
+            for body, kind in CANDIDATES:
+                base = self.base()
+                answer = base.invoke(body, kind)
+                if answer.good:
+                    return self._payload(body, kind, [answer], base)
+                errors += answer.status is None or answer.status >= 500
+            # One that says 4xx to some of them has its model; nobody knows of one that says 500.
+            if errors < len(CANDIDATES) or time.monotonic() > begin + self.asking.steady_s / 3:
+                raise CannotTry(
+                    "the lab has no payload that this model answers: give one with --payload"
+                )
+            time.sleep(1)
+
+    def _payload(
+        self, body: bytes, kind: str, answers: Sequence[HttpCall], base: Running
+    ) -> CheckPayload:
+        bad, answer = answers[:-1], answers[-1]
+        if bad or answer.seconds > _COLD_S:
+            # How it answers when it is warm is what the rules build on.
+            again = base.invoke(body, kind)
+            answer = again if again.good else answer
+        warming = Warming(ready_at=base.ready_at, bad=bad)
+        self.heard_late(warming)
+        return CheckPayload(
+            body=body, content_type=kind, first=answers[-1], answer=answer, warming=warming
+        )
+
+    @once
+    def endurance(self) -> Endurance:
+        """What came of asking the same again and again."""
+        sample, base = self.answered(), self.base()
+        before = base.invocations
+        seen = endure(
+            lambda: base.predict(sample),
+            death=lambda: cause_of_death(base.container, "at an invocation"),
+            steady_s=self.asking.steady_s,
+            enough_s=(_QUICK_ENOUGH_S if self.quick else _ENOUGH_S) * self.patience,
+        )
+        self.heard_late(Warming(ready_at=base.ready_at, bad=seen.unsettled))
+        return replace(seen, before=before)
+
+    def heard_late(self, warming: Warming) -> None:
+        """Remember for how long it answered with errors."""
+        self.late_s = max(self.late_s, warming.seconds)
+
+    @once
+    def sample(self) -> CheckPayload:
+        """The same, of a server that goes on answering.
+
+        Raises ``CannotTry`` when there is none, with a pointer to the rule that says why.
+        """
+        sample = self.answered()
+        if self.endurance().broken:
+            raise CannotTry("it does not go on answering: see keeps-running")
+        return sample
 
     def sample_if_any(self) -> CheckPayload | None:
-        """The same, but None when there is none."""
+        """The same, but None when there is none: ``unasked`` says why."""
         try:
             return self.sample()
         except CannotTry:
             return None
+
+    @property
+    def unasked(self) -> str:
+        """Why there is nothing to invoke it with, in brackets; nothing where there is."""
+        try:
+            self.sample()
+        except CannotTry as error:
+            return f" (not invoked: {error})"
+        return ""
+
+    def content_type(self) -> str:
+        """Of a body that is no payload: as the user's, or as what the server was seen to take."""
+        if self.subject.payload is not None:
+            return self.subject.content_type
+        sample = self.sample_if_any()
+        return sample.content_type if sample else "application/json"
+
+    def outlive_requests(self) -> None:
+        """Raises ``CannotTry`` where requests are the death of it, whatever is in them."""
+        try:
+            self.answered()
+        except NotAnswered as error:
+            if error.death is not None:
+                raise
+            return
+        except CannotTry:
+            return
+        if self.endurance().broken:
+            raise CannotTry("it does not go on answering: see keeps-running")
+
+    def _hear(self, prepared: bytes, answer: HttpCall) -> None:
+        if answer.good and prepared.startswith(_INVOCATION):
+            said = len(answer.body)
+            if said > self.largest.said_bytes:
+                self.largest = LargestAnswer(asked_bytes=len(prepared), said_bytes=said)
 
     @once
     def isolated_network(self) -> str:
@@ -404,11 +630,11 @@ class Session:
             ) from error
 
     @contextmanager
-    def _model(self, changes: Mapping[str, Any]) -> Iterator[Sequence[Mount]]:
-        """A copy of the model that everybody may write to, for one container only: what one
+    def model_copy(self) -> Iterator[Sequence[Mount]]:
+        """A copy of the model that everybody may write to: for one container only, since what one
         leaves behind must not be in the way of the next, which may run as somebody else.
         """
-        if self.subject.model_dir is None or "model_dir" in changes:
+        if self.subject.model_dir is None:
             yield ()
             return
         copy = Path(mkdtemp(prefix="model-", dir=self.where.work))
@@ -425,28 +651,45 @@ class Session:
     @contextmanager
     def _started(self, changes: Mapping[str, Any], *, within_s: float) -> Iterator[Running]:
         with self.created(**changes) as container:
-            begin = time.monotonic()
-            try:
+            yield self.started(container, within_s=within_s, port=changes.get("port", PORT))
+
+    def started(
+        self,
+        container: DockerContainer,
+        *,
+        within_s: float,
+        port: int = PORT,
+        begin: float | None = None,
+    ) -> Running:
+        """A container once it is ready; it is started unless it was at ``begin``.
+
+        Raises ``NeverReady``.
+        """
+        begun = time.monotonic() if begin is None else begin
+        try:
+            if begin is None:
                 container.start()
-                address = container.address()
-            except EngineError as error:
-                raise refused(container, error) from error
-            probes = wait_until_ready(
-                container, address, port=changes.get("port", PORT), begin=begin, within_s=within_s
-            )
-            ready_s = time.monotonic() - begin
-            yield Running(
-                container, address, ready_s=ready_s, probes=probes, patience=self.patience
-            )
+            address = container.address()
+        except EngineError as error:
+            raise refused(container, error) from error
+        probes = wait_until_ready(container, address, port=port, begin=begun, within_s=within_s)
+        return Running(
+            container,
+            address,
+            ready_s=time.monotonic() - begun,
+            probes=probes,
+            patience=self.patience,
+            heard=self._hear,
+        )
 
 
 def died(container: DockerContainer) -> str:
     """Why a container is gone, in words; empty if it lives."""
-    cause = cause_of_death(container)
+    cause = cause_of_death(container, "after this")
     return "" if cause is None else cause.message
 
 
-def cause_of_death(container: DockerContainer) -> Cause | None:
+def cause_of_death(container: DockerContainer, when: str) -> Cause | None:
     """Why a container is gone; None if it lives.
 
     The engine hears of a death a little later than its clients: one that does not answer is given
@@ -454,7 +697,7 @@ def cause_of_death(container: DockerContainer) -> Cause | None:
     """
     give_up_at = time.monotonic() + _SETTLING_S
     while True:
-        cause = death(container, "after this")
+        cause = death(container, when)
         if cause is not None or time.monotonic() >= give_up_at or _answers(container):
             return cause
         time.sleep(_SETTLING_S / 20)

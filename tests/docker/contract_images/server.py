@@ -1,8 +1,10 @@
 """A model server that keeps the hosting contract, less the one thing that ``BREAK`` names.
 
 Standard library only. ``serve`` as argument, port 8080, a prediction takes ``WORK`` seconds.
+With ``worker-...`` two processes share the port.
 """
 
+import fcntl
 import json
 import os
 import select
@@ -17,14 +19,21 @@ from pathlib import Path
 from types import SimpleNamespace
 
 BREAK = os.environ.get("BREAK", "")
-WORK = float(os.environ.get("WORK", "0.03"))
+WORK = {
+    "drops-requests": 0.15,
+    "drops-quick": 0.003,
+    "answers-quick": 0.003,
+    "full-backlog": 0.3,
+}.get(BREAK, 0.03)
 MIB = 1024 * 1024
+LATE_S = 5.0
 LEAKED_AT_A_TIME = 24 * MIB
 MOST_LEAKED = 1600 * MIB
 
-state = SimpleNamespace(accepted=0, in_flight=0, loaded_at=0.0, latest=0.0)
+state = SimpleNamespace(accepted=0, in_flight=0, loaded_at=0.0, latest=0.0, predicted=0)
 changed = threading.Condition()
 kept: list[bytes] = []
+held: list[int] = []
 models: dict[str, str] = {}
 
 
@@ -77,6 +86,10 @@ class Handler(BaseHTTPRequestHandler):
             self.answer(413)
         elif BREAK == "strict-headers" and "X-Amzn-SageMaker-Not-Yet-Invented" in self.headers:
             self.answer(500, {"error": "what is this header?"})
+        elif BREAK == "refuses-all":
+            self.answer(413)
+        elif BREAK in {"loads-late", "worker-late"} and time.monotonic() < state.loaded_at:
+            self.answer(500, {"error": "the model is not there yet"})
         elif BREAK == "always-500":
             self.answer(500, {"error": "no"})
         elif self.headers.get("Content-Type") != "application/json":
@@ -94,10 +107,16 @@ class Handler(BaseHTTPRequestHandler):
                 os._exit(3)
             self.answer(400, {"error": "not JSON"})
             return
+        if BREAK in {"dies-later", "worker-dies"}:
+            state.predicted += 1
+            if state.predicted == 3:
+                sys.stderr.write("MemoryError: the third is one too many\n")
+                os._exit(7)
         time.sleep(max(WORK, state.loaded_at - time.monotonic()))
         if BREAK == "leaks" and len(kept) * LEAKED_AT_A_TIME < MOST_LEAKED:
             kept.append(b"x" * LEAKED_AT_A_TIME)
-        self.answer(200, {"bytes": len(body)})
+        more = {"scores": "9" * (5 * MIB)} if BREAK == "large-answer" else {}
+        self.answer(200, {"bytes": len(body), **more})
 
     def ping(self) -> None:
         if BREAK == "slow-ping":
@@ -189,7 +208,23 @@ class Server(socketserver.ThreadingTCPServer):
         pass  # a client that hung up
 
 
-def finish(server: Server) -> None:
+class OneByOne(socketserver.TCPServer):
+    """Answers one after the other, and lets next to none wait."""
+
+    allow_reuse_address = True
+    request_queue_size = 1
+
+    def process_request(
+        self, request: socket.socket | tuple[bytes, socket.socket], client_address: object
+    ) -> None:
+        count("accepted", 1)
+        super().process_request(request, client_address)
+
+    def handle_error(self, *_: object) -> None:
+        pass
+
+
+def finish(server: socketserver.TCPServer) -> None:
     """Accept what waits and no more, answer it, and end."""
     server.shutdown()
     while select.select([server], [], [], 0)[0]:
@@ -213,11 +248,45 @@ def start() -> None:
     if BREAK == "needs-network":
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
             probe.connect(("192.0.2.1", 443))  # nothing is sent: it only needs a route
+    if BREAK == "starts-once":
+        Path("/tmp/started").mkdir()
+    if BREAK == "locks-model":
+        held.append(os.open("/opt/ml/model/weights.json", os.O_RDONLY))
+        fcntl.flock(held[0], fcntl.LOCK_EX | fcntl.LOCK_NB)
     if BREAK == "large":
         kept.append(b"x" * (1100 * MIB))
     if BREAK == "slow-start":
         time.sleep(120)
-    state.loaded_at = time.monotonic() + (4 if BREAK == "early-ping" else 0)
+    late_s = {"early-ping": 4, "loads-late": LATE_S}.get(BREAK, 0)
+    state.loaded_at = time.monotonic() + late_s
+
+
+def share(server: socketserver.TCPServer) -> None:
+    """Two processes answer; this one only keeps them."""
+    workers: list[int] = []
+    server.socket.settimeout(0)  # both are woken, and one finds nothing to accept
+
+    def end(*_: object) -> None:
+        for one in workers:
+            os.kill(one, signal.SIGTERM)
+        for one in workers:
+            os.waitpid(one, 0)
+        os._exit(0)
+
+    for number in (0, 1):
+        workers.append(os.fork())
+        if not workers[-1]:
+            state.loaded_at += LATE_S * (BREAK == "worker-late" and number)
+            return
+    signal.signal(signal.SIGTERM, end)
+    while True:
+        gone, _ = os.wait()
+        workers.remove(gone)
+        workers.append(os.fork())
+        if not workers[-1]:
+            signal.signal(signal.SIGTERM, signal.SIG_DFL)
+            state.predicted = 0
+            return
 
 
 def main() -> None:
@@ -227,10 +296,13 @@ def main() -> None:
         port = 8000
     if BREAK == "deaf-to-port":
         port = 8080
-    server = Server(("", port), Handler)
+    kind = OneByOne if BREAK == "full-backlog" else Server
+    server = kind(("", port), Handler)
+    if BREAK.startswith("worker-"):
+        share(server)
 
     def stop(*_: object) -> None:
-        if BREAK == "drops-requests":
+        if BREAK.startswith("drops-"):
             os._exit(0)
         if BREAK != "ignores-sigterm":
             threading.Thread(target=finish, args=(server,)).start()

@@ -1,6 +1,7 @@
 """Rules run in order, and none of them can spoil the check."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -186,6 +187,48 @@ def test_an_image_is_fit_for_what_was_tried_and_held() -> None:
     assert fitness(passed(*REAL_TIME)).words == "fit for: real time"
     assert fitness(passed(*REAL_TIME, *SERVERLESS)).fit == ("real time", "serverless")
     assert fitness(passed("serve")).words == "not enough was tried to say what it is fit for"
+
+
+def limited(name: str, up_to: int, verdict: Verdict = Verdict.WARN) -> RuleFinding:
+    return replace(found(name, verdict), up_to_bytes=up_to)
+
+
+def test_a_limit_of_size_leaves_an_image_fit_up_to_it() -> None:
+    five = 5 * 1024 * 1024
+    needed = passed(*REAL_TIME[:-1], *SERVERLESS, "kind-batch")
+    able = fitness([*needed, limited("payload-6mb", five)])
+    assert able.words == "fit for: real time up to 5 MB, serverless, batch up to 5 MB"
+    one = fitness(
+        [
+            *passed(*REAL_TIME[:-1], *SERVERLESS[:-1]),
+            limited("payload-4mb", 1024 * 1024, Verdict.FAIL),
+            found("payload-6mb", Verdict.SKIP),
+        ]
+    )
+    assert one.words == "fit for: real time up to 1 MB, serverless up to 1 MB"
+
+
+def test_an_answer_that_is_too_large_costs_the_kinds_that_its_finding_names() -> None:
+    large = replace(found("answer-size", Verdict.FAIL), not_for=["serverless"])
+    assert fitness([*passed(*REAL_TIME, *SERVERLESS), large]).words == (
+        "fit for: real time; not for: serverless"
+    )
+
+
+@pytest.mark.parametrize(
+    ("kind", "name"), [("batch", "kind-batch"), ("multi-model", "kind-multi-model")]
+)
+def test_a_kind_is_never_both_promised_and_denied(
+    session: Session, monkeypatch: pytest.MonkeyPatch, kind: str, name: str
+) -> None:
+    monkeypatch.setattr(Session, "base", lambda _: None)
+    session.findings = [*passed("ping", "concurrent"), found("invocation", Verdict.FAIL)]
+    asked = next(one for one in entries() if one.rule.id == name)
+    finding = attempt(asked, session)
+    assert finding is not None
+    assert (finding.verdict, finding.seen) == (Verdict.WARN, "not: see invocation")
+    assert "Mend the rules" in finding.change
+    assert kind in fitness([*session.findings, finding]).unfit
 
 
 def test_a_broken_rule_costs_the_kinds_that_need_it() -> None:

@@ -13,7 +13,7 @@ from lab.contract.reports.machine import as_json
 from lab.contract.rules import kinds
 from lab.contract.rules.conditions import judge_condition
 from lab.contract.rules.image import TRIES, judge_instance, judge_platform
-from lab.contract.rules.invoke import SIZES, judge_invocation, judge_size
+from lab.contract.rules.invoke import judge_invocation
 from lab.contract.rules.ping import (
     ACCEPT_LIMIT_S,
     PING_LIMIT_S,
@@ -22,6 +22,7 @@ from lab.contract.rules.ping import (
     judge_first,
     judge_pings,
 )
+from lab.contract.rules.sizes import SIZES, judge_size
 from lab.contract.rules.start import judge_start_time
 from lab.contract.rules.stop import Stop, judge_sigterm
 from lab.contract.running.load import PingLoad
@@ -85,7 +86,7 @@ def test_what_is_not_about_time_is_judged_all_the_same() -> None:
     assert judge_accepts([refused], limit_s=limit_s)[0] is FAIL
     assert judge_invocation(answered(500), emulated=True)[0] is FAIL
     assert judge_first(answered(503), [answered()], emulated=True)[0] is FAIL
-    assert judge_size(answered(413), SIZES[0], emulated=True)[0] is FAIL
+    assert judge_size(answered(413), SIZES[0], emulated=True).verdict is WARN
     assert judge_condition(1, 1, answered(500), emulated=True)[0] is FAIL
     mixed = PingLoad(clients=8, seconds=2.0, invocations=[LATE, answered(503)])
     assert judge_concurrent(mixed, emulated=True)[0] is FAIL
@@ -97,7 +98,7 @@ def test_an_answer_that_nobody_waited_for_says_nothing_under_emulation() -> None
     assert judge_concurrent(load)[0] is FAIL
     assert judge_invocation(LATE, emulated=True)[0] is SKIP
     assert judge_invocation(LATE)[0] is FAIL
-    assert judge_size(LATE, SIZES[0], emulated=True)[0] is SKIP
+    assert judge_size(LATE, SIZES[0], emulated=True).verdict is SKIP
     assert judge_condition(1, 1, LATE, emulated=True)[0] is SKIP
 
 
@@ -126,7 +127,7 @@ def test_seconds_under_the_conditions_of_serverless_are_told_with_a_word_about_e
     native: Platform, aside: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     seen = "yes: ready after 20.0 s"
-    monkeypatch.setattr(kinds, "spoilers", lambda *_: [])
+    monkeypatch.setattr(kinds, "_lacks", lambda *_: None)
     monkeypatch.setattr(kinds, "_tier", lambda _: SERVERLESS_TIERS[0])
     monkeypatch.setattr(kinds, "_all_at_once", lambda *_: (PASS, seen))
     assert TRY_SERVERLESS(session(AMD, native)) == (PASS, seen + aside)
@@ -135,9 +136,9 @@ def test_seconds_under_the_conditions_of_serverless_are_told_with_a_word_about_e
 def test_serverless_is_not_denied_for_what_may_be_qemus_memory_or_pace(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(kinds, "spoilers", lambda *_: [])
+    monkeypatch.setattr(kinds, "_lacks", lambda *_: None)
     monkeypatch.setattr(kinds, "_tier", lambda _: None)
-    assert TRY_SERVERLESS(session(AMD, AMD))[0] is WARN
+    assert TRY_SERVERLESS(session(AMD, AMD)).verdict is WARN
     with pytest.raises(CannotTry, match="memory-tiers"):
         TRY_SERVERLESS(session(AMD, ARM))
     monkeypatch.setattr(kinds, "_tier", lambda _: SERVERLESS_TIERS[0])

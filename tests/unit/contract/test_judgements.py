@@ -6,8 +6,9 @@ import pytest
 
 from lab.contract.model import Told, Verdict
 from lab.contract.rules.conditions import judge_condition
+from lab.contract.rules.entrypoint import judge_entry
 from lab.contract.rules.invoke import (
-    SIZES,
+    cure_of,
     in_chunks,
     judge_chunked,
     judge_invocation,
@@ -15,20 +16,46 @@ from lab.contract.rules.invoke import (
     judge_paths,
     judge_refusal,
     judge_same,
-    judge_size,
-    padded,
+    types_said,
 )
-from lab.contract.rules.ping import judge_accepts, judge_concurrent, judge_first, judge_pings
+from lab.contract.rules.lasting import judge_endurance, judge_under_load
+from lab.contract.rules.ping import (
+    judge_accepts,
+    judge_concurrent,
+    judge_first,
+    judge_loaded_pings,
+    judge_pings,
+    judge_workers,
+)
+from lab.contract.rules.sizes import (
+    SIZES,
+    alike,
+    judge_answer,
+    judge_size,
+    largest_taken,
+    padded,
+    refused,
+)
 from lab.contract.rules.start import Blame, blame, judge_start_time
 from lab.contract.rules.start import unready as told_of
-from lab.contract.rules.stop import Stop, judge_arrives, judge_in_flight, judge_sigterm
+from lab.contract.rules.stop import (
+    Stop,
+    judge_arrives,
+    judge_half_sent,
+    judge_in_flight,
+    judge_sigterm,
+)
+from lab.contract.running.asking import Endurance
+from lab.contract.running.calls import HttpCall
 from lab.contract.running.load import PingLoad
 from lab.contract.running.procfs import Listening
 from lab.contract.running.readiness import NeverReady, Unready
-from lab.start.cause import CauseKind
+from lab.contract.running.session import LargestAnswer
+from lab.start.cause import Cause, CauseKind
 from lab.start.explain import Explanation
 from tests.unit.contract.makers import answered
 
+MIB = 1024 * 1024
 PASS, WARN, FAIL, SKIP = Verdict.PASS, Verdict.WARN, Verdict.FAIL, Verdict.SKIP
 NEVER = CauseKind.NEVER_READY
 
@@ -57,6 +84,8 @@ def test_a_start_is_held_against_serverless_and_real_time(seconds: float, verdic
         (unready(NEVER, listening=()), Blame.TIME),
         (unready(NEVER, listening=None), Blame.PORT),
         (unready(NEVER, listening=[Listening(port=5000, loopback=False)]), Blame.PORT),
+        (unready(NEVER, listening=[Listening(port=8080, loopback=True)]), Blame.PORT),
+        (unready(NEVER, listening=[Listening(port=8080, loopback=False)]), Blame.PING),
     ],
 )
 def test_a_container_that_does_not_get_ready_breaks_one_rule(
@@ -108,7 +137,13 @@ def test_a_first_invocation_that_waits_for_the_model_is_told_from_a_cool_one() -
     assert judge_first(answered(seconds=0.5), steady)[0] is WARN
     assert judge_first(answered(seconds=3), steady) == (
         FAIL,
-        "first invocation 3.00 s, later ones 20.0 ms: it waited for the model",
+        (
+            "first invocation 3.00 s, later ones 20.0 ms: the first request waited for the model: "
+            "/ping answered 200 before it was loaded"
+        ),
+    )
+    assert judge_first(answered(seconds=0.5), steady)[1].endswith(
+        "the first request was slow (framework warm-up)"
     )
     assert judge_first(answered(503), steady)[0] is FAIL
     assert judge_first(answered(seconds=12), [answered(seconds=11)])[0] is PASS
@@ -128,14 +163,90 @@ def test_an_invocation_is_held_against_60_s() -> None:
     assert judge_invocation(answered(None, seconds=60))[0] is FAIL
 
 
-def test_a_body_refused_for_its_size_fails_where_aws_agrees_with_itself() -> None:
+def test_a_body_refused_for_its_size_is_told_with_what_is_taken() -> None:
     serverless, real_time, newer = SIZES
-    for size in (serverless, real_time):
-        assert judge_size(answered(413), size)[0] is FAIL
-        assert judge_size(answered(None), size)[0] is FAIL
-        assert judge_size(answered(400), size)[0] is PASS
-        assert judge_size(answered(500), size)[0] is WARN
-    assert judge_size(answered(413), newer) == (WARN, "25 MB: 413 in 10.0 ms")
+    told = judge_size(answered(413), real_time, takes=5 * MIB)
+    assert (told.verdict, told.up_to_bytes) == (WARN, 5 * MIB)
+    assert told.seen == "6 MB: 413 in 10.0 ms; it takes 5 MB"
+    closed = judge_size(answered(None), serverless, takes=MIB)
+    assert (closed.verdict, closed.up_to_bytes) == (FAIL, MIB)
+    assert "without an answer" in closed.change
+    assert judge_size(answered(413), newer, takes=10 * MIB).up_to_bytes is None
+    assert judge_size(answered(400), serverless).verdict is PASS
+    failed = judge_size(answered(500), serverless)
+    assert (failed.verdict, failed.up_to_bytes) == (WARN, None)
+
+
+@pytest.mark.parametrize(
+    ("headers", "cure"),
+    [
+        ({"server": "nginx/1.26"}, "client_max_body_size"),
+        ({"x-powered-by": "Express"}, "express.json({limit"),
+        ({}, ""),
+    ],
+)
+def test_the_limit_to_raise_is_that_of_the_server_that_refuses(
+    headers: dict[str, str], cure: str
+) -> None:
+    change = judge_size(answered(413, headers=headers), SIZES[0], takes=MIB).change
+    assert (cure in change) if cure else change == ""
+
+
+def test_a_slow_answer_to_a_large_body_is_not_called_a_limit_of_size() -> None:
+    late = answered(None, seconds=60, error="timed out")
+    told = judge_size(late, SIZES[0])
+    assert (told.verdict, told.up_to_bytes) == (FAIL, None)
+    assert "No limit of size is in the way" in told.change
+
+
+def test_a_body_that_is_refused_as_a_small_one_is_has_nothing_to_do_with_size() -> None:
+    assert alike(answered(413), answered(413))
+    assert alike(answered(500), answered(500))
+    assert alike(answered(None), answered(None))
+    assert not alike(answered(200), answered(413))
+    assert not alike(answered(400), answered(400))  # an answer about what is in it
+
+
+def test_spaces_after_json_change_nothing_so_that_any_4xx_is_about_the_size() -> None:
+    assert refused(answered(400), harmless=True)
+    assert not refused(answered(400), harmless=False)
+    assert refused(answered(413), harmless=False)
+    assert not refused(answered(None, error="timed out"), harmless=True)
+
+
+@pytest.mark.parametrize(
+    ("limit", "low", "high", "found"),
+    [
+        (5 * MIB, 4 * MIB, 6 * MIB, 5 * MIB),
+        (MIB, 30, 4 * MIB, MIB),
+        (10 * MIB + 7, 6 * MIB, 25 * MIB, 10 * MIB),
+        (100 * 1024, 30, 4 * MIB, 64 * 1024),
+        (100, 30, 4 * MIB, 1024),
+    ],
+)
+def test_the_largest_body_is_found_with_few_requests(
+    limit: int, low: int, high: int, found: int
+) -> None:
+    asked: list[int] = []
+
+    def taken(size: int) -> bool:
+        asked.append(size)
+        return size <= limit
+
+    assert largest_taken(taken, low=low, high=high) == found
+    assert len(asked) <= 12
+
+
+def test_the_size_of_an_answer_costs_the_kinds_whose_limit_it_exceeds() -> None:
+    none = LargestAnswer()
+    assert judge_answer(100, none).verdict is PASS
+    five = judge_answer(5 * MIB, none)
+    assert (five.verdict, five.not_for) == (FAIL, ["serverless"])
+    assert five.seen == "5.0 MB, more than 4 MB, the limit of serverless"
+    assert judge_answer(26 * MIB, none).not_for == ["serverless", "real time", "multi-model"]
+    grown = judge_answer(100, LargestAnswer(asked_bytes=4 * MIB, said_bytes=5 * MIB))
+    assert (grown.verdict, grown.not_for) == (WARN, ())
+    assert "grows with the request" in grown.seen
 
 
 def test_sizes_are_rules_of_their_own() -> None:
@@ -224,3 +335,109 @@ def test_only_requests_sent_before_the_signal_and_not_yet_answered_count() -> No
         "1 in flight, all answered within 200 ms of SIGTERM",
     )
     assert judge_in_flight([before, flying, lost], 10.0)[0] is FAIL
+
+
+# --- cures ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("answer", "cure"),
+    [
+        (answered(None, seconds=60, error="timed out"), ""),
+        (answered(None), "what ended the process"),
+        (answered(500), "the container's log"),
+        (answered(502), "front server"),
+        (answered(413), "30 bytes for its size"),
+        (answered(404), "does not know that path"),
+        (answered(405), "POST"),
+        (answered(401), "without credentials"),
+        (answered(307), "follows no redirect"),
+        (answered(400), "--payload FILE --content-type TYPE"),
+        (answered(415, body=b'{"supported": ["text/csv"]}'), "takes text/csv"),
+    ],
+)
+def test_the_cure_of_an_invocation_fits_what_was_answered(answer: HttpCall, cure: str) -> None:
+    said = cure_of(answer, content_type="application/json", size=30)
+    assert (cure in said) if cure else said == ""
+
+
+def test_the_types_that_a_server_says_it_takes_are_found_wherever_it_says_so() -> None:
+    said = answered(415, body=b"only text/csv or image/png.", headers={"accept": "text/csv, */*"})
+    assert types_said(said, besides="application/json") == ["text/csv", "image/png"]
+    assert types_said(answered(400, body=b"application/json"), besides="application/json") == []
+
+
+# --- going on ------------------------------------------------------------------------------------
+
+
+def test_a_server_that_ends_after_some_invocations_is_told_by_which() -> None:
+    kept = Endurance(answers=[answered()] * 20, in_a_row=20)
+    assert judge_endurance(kept) == (PASS, "20 identical invocations in a row")
+    died = Cause(kind=CauseKind.EARLY_EXIT, message="The container exited with code 7.")
+    gone = Endurance(answers=[answered(), answered(None)], death=died, before=1)
+    assert judge_endurance(gone) == (
+        FAIL,
+        "at invocation 3 of this container: The container exited with code 7.",
+    )
+    worker = Endurance(answers=[answered(), answered(None, error="closed")])
+    assert "the container lives on" in judge_endurance(worker)[1]
+    flaky = Endurance(answers=[answered(), answered(500), answered(), answered(500)])
+    assert judge_endurance(flaky)[1].startswith("2 of 4 identical invocations failed: 500")
+    late = Endurance(answers=[answered(None, error="timed out")])
+    assert judge_endurance(late, emulated=True)[0] is SKIP
+
+
+def test_one_that_does_not_outlive_the_load_is_told_so() -> None:
+    load = PingLoad(clients=8, seconds=2.0, invocations=[answered()] * 30)
+    assert judge_under_load(load) == (PASS, "30 from 8 clients")
+    load.death = Cause(kind=CauseKind.OOM, message="It ran out of memory.")
+    assert judge_under_load(load)[0] is FAIL
+
+
+# --- workers, backlog, signals -------------------------------------------------------------------
+
+
+def test_a_worker_without_its_model_is_told_from_a_limit_of_concurrency() -> None:
+    late = [answered(500, body=b"no model"), answered(), answered(500), answered()]
+    verdict, seen = judge_workers(late, [answered()] * 8, processes=3)
+    assert verdict is FAIL
+    assert seen.startswith("2 of the first 4 requests failed, between others that did not")
+    assert "of its 3 processes some had not loaded the model yet" in seen
+    busy = [answered(503), answered()]
+    assert judge_workers(busy, busy, processes=3)[0] is PASS
+
+
+def test_a_worker_that_loads_at_its_first_request_is_found_by_its_time() -> None:
+    early = [answered(seconds=0.02)] * 6 + [answered(seconds=4.0)]
+    later = [answered(seconds=0.03)] * 8
+    assert judge_workers(early, later, processes=3)[0] is FAIL
+    assert judge_workers(early, later, processes=3, emulated=True)[0] is PASS
+    queued = [answered(seconds=4.0)] * 8
+    assert judge_workers(queued, queued, processes=3)[0] is PASS
+
+
+def test_a_full_backlog_is_told_once() -> None:
+    missed = answered(None, seconds=5, connect_s=None, error="connecting: timed out")
+    slow = answered(seconds=1.1, connect_s=1.05)
+    load = PingLoad(clients=8, seconds=5.0, pings=[missed, slow, slow, answered()])
+    assert judge_loaded_pings(load)[0] is SKIP
+    assert "see accept" in judge_loaded_pings(load)[1]
+    assert judge_accepts(load.connections)[0] is FAIL
+    blocked = PingLoad(clients=8, seconds=5.0, pings=[answered(), answered(seconds=3.0)])
+    assert judge_loaded_pings(blocked)[0] is FAIL
+    load.invocations = [answered(), missed]
+    assert judge_concurrent(load)[0] is SKIP
+
+
+def test_a_request_that_was_half_sent_at_sigterm_must_be_answered() -> None:
+    assert judge_half_sent(answered())[0] is PASS
+    verdict, seen = judge_half_sent(answered(None, error="the server closed the connection"))
+    assert verdict is FAIL
+    assert "half of it sent before SIGTERM" in seen
+    assert judge_half_sent(answered(503))[0] is FAIL
+
+
+def test_no_entry_point_but_a_program_called_serve_is_a_documented_way() -> None:
+    assert judge_entry([], [], serves=True)[0] is PASS
+    assert judge_entry([], ["python3", "app.py"], serves=False)[0] is WARN
+    assert judge_entry([], [])[0] is WARN

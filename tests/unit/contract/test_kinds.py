@@ -12,6 +12,7 @@ import pytest
 from lab.contract.model import Verdict
 from lab.contract.rules.kinds import judge_models, judge_parameters, parameters_wrong
 from lab.contract.running import calls
+from lab.contract.running.asking import Warming
 from lab.contract.running.calls import HttpCall
 from lab.contract.running.multimodel import converse
 from lab.contract.running.session import CheckPayload, Running
@@ -105,7 +106,13 @@ def loader(*, forgets: bool = False) -> Iterator[Running]:
             thread.join()
 
 
-SAMPLE = CheckPayload(body=b"{}", content_type="application/json", first=answered(200))
+SAMPLE = CheckPayload(
+    body=b"{}",
+    content_type="application/json",
+    first=answered(200),
+    answer=answered(200),
+    warming=Warming(ready_at=0.0),
+)
 
 
 def test_a_server_that_loads_lists_invokes_and_unloads_is_multi_model_capable() -> None:
