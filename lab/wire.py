@@ -80,7 +80,8 @@ def exchange(connection: socket.socket, prepared: bytes) -> Response:
     Raises ``WireError`` when the server closes early or answers something that is not HTTP, and
     ``TimeoutError`` when the socket's time is up.
     """
-    connection.sendall(prepared)
+    if prepared:  # else a reset that came meanwhile would be raised before what came ahead of it
+        connection.sendall(prepared)
     head, rest = _read_head(connection)
     status, headers = _parse_head(head)
     asked = headers.get("connection", "").lower()

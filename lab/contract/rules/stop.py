@@ -182,6 +182,7 @@ def _stopped_half_way(session: Session) -> HttpCall:
     begin = len(prepared) - len(sample.body)
     cut = begin + min(len(sample.body) // 2, _MOST_OF_HALF)
     with session.running() as ready:
+        ready.predict(sample)  # whatever the first one waits for is another rule's
         terminate = procfs.terminator(ready.container)
         with connect(ready.address, timeout_s=calls.CONNECT_TIMEOUT_S) as connection:
             connection.sendall(prepared[:cut])
@@ -210,6 +211,7 @@ def _stopped_under_way(session: Session) -> tuple[Sequence[HttpCall], float]:
     """Every call to a container that gets SIGTERM among them, and when it came."""
     sample = session.sample()
     with session.running() as ready:
+        ready.predict(sample)
         prepared = calls.post(sample.body, sample.content_type)
         limit_s = calls.INVOCATION_LIMIT_S * session.patience
         terminate = procfs.terminator(ready.container)

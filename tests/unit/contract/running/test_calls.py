@@ -99,6 +99,17 @@ def test_a_refusal_that_comes_before_the_body_is_sent_is_heard() -> None:
     assert made.status == 413
 
 
+def test_a_refusal_is_heard_though_the_server_hangs_up_on_the_rest_of_the_body() -> None:
+    def talk(connection: socket.socket) -> None:
+        connection.recv(100)
+        connection.sendall(b"HTTP/1.1 413 Too Large\r\nContent-Length: 0\r\n\r\n")
+
+    body = calls.post(b"0" * 3_000_000, "application/json")
+    for _ in range(20):
+        with server(talk) as address:  # it leaves the body unread, which resets the connection
+            assert calls.call(address, body).status == 413
+
+
 def test_a_connection_closed_without_an_answer_is_a_result() -> None:
     with server(lambda connection: connection.recv(65536)) as address:
         made = calls.call(address, calls.get("/ping"))
