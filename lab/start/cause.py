@@ -65,8 +65,10 @@ def logged(container: Container) -> tuple[str, Explanation | None]:
 
 def errors_of(container: Container) -> tuple[Explanation | None, str]:
     """Of a container that lives: the error that its log shows, if one does, and what to show."""
-    log = _log(container)
-    found = explain(log, known=_known(container))
+    log, known = _log(container), _known(container)
+    # What stands before a request that was answered well may be why others are not: /ping says
+    # little of the model.
+    found = explain(log, known=known) or explain(excerpt(log), known=known)
     return found, excerpt(log, found)
 
 

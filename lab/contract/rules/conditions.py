@@ -60,7 +60,7 @@ def _under(session: Session, changes: Callable[[Session], dict[str, Any]]) -> Tr
             shown, log = errors_of(ready.container)
             if shown is None:
                 return replace(told, log=log)
-            seen = f"{told.seen}; its log shows why: {shown.words}"
+            seen = f"{told.seen}; its log shows: {shown.words}"
             data = {"ready_s": ready.ready_s, "cause": shown.kind}
             return own_cure(replace(told, seen=seen, data=data, change=shown.cure, log=log))
     except NeverReady as error:

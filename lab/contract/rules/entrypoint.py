@@ -33,6 +33,8 @@ def judge_entry(
         instead = f", which replaces CMD {_line(command)}" if command else ""
         return Verdict.WARN, f"there is none: the container executes `serve` itself{instead}"
     name = PurePosixPath(entry[0]).name
+    if name in _SHELLS and entry[1:2] == ["-c"] and " ".join(entry[2:3]).startswith("exec "):
+        return Verdict.PASS, f"{_line(entry)}: the shell replaces itself; `serve` is not passed on"
     if name in _SHELLS and "-c" in entry[1:3]:
         return Verdict.WARN, (
             f"shell form: {_line(entry)}; the argument `serve` is lost, and so is SIGTERM unless "

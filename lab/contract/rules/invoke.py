@@ -159,7 +159,7 @@ def _not_answered(session: Session, error: NotAnswered) -> Tried:
     if error.death is not None:
         seen = f"{error.death.message} {seen}"
     elif error.shown is not None:
-        seen += f"; its log shows why: {error.shown.words}"
+        seen += f"; its log shows: {error.shown.words}"
     cure = error.shown.cure if error.shown is not None else ""
     return Told(
         verdict=verdict,

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from statistics import median
 from typing import Final
 
-from lab.contract.model import Judged, Tried, Verdict
+from lab.contract.model import Judged, Told, Tried, Verdict
 from lab.contract.rules.start import Blame, blame, unready
 from lab.contract.running import procfs
 from lab.contract.running.asking import Warming
@@ -22,6 +22,7 @@ ACCEPT_LIMIT_S: Final = 0.25
 
 _PINGS: Final = 20
 _STEADY: Final = 5
+_WARM_UP: Final = "Run one inference after loading the model, before /ping answers 200."
 _WAVE: Final = 3
 """Requests of each client, to find every worker."""
 _SLOW_S: Final = 0.25
@@ -195,8 +196,23 @@ def _ping_loaded(session: Session) -> Tried:
     if seen.warming.bad:
         return _not_loaded(session, seen.warming)
     verdict, said = judge_first(seen.first[0], seen.steady, emulated=session.emulated)
-    data = {"first_s": seen.first[0].seconds, "later_s": [one.seconds for one in seen.steady]}
-    return verdict, session.timed(said), data
+    if verdict is Verdict.FAIL and _several_wait(seen, emulated=session.emulated):
+        raise CannotTry("several workers load at their first request: see workers-loaded")
+    return Told(
+        verdict=verdict,
+        seen=session.timed(said),
+        data={"first_s": seen.first[0].seconds, "later_s": [one.seconds for one in seen.steady]},
+        change=_WARM_UP if verdict is Verdict.WARN else "",
+    )
+
+
+def _several_wait(seen: _Beginning, *, emulated: bool) -> bool:
+    """Whether others than the first waited, too: each worker loads for itself."""
+    rest = [*seen.steady, *seen.wave]
+    return bool(seen.later) and (
+        judge_workers(rest, seen.later, processes=seen.processes, emulated=emulated)[0]
+        is Verdict.FAIL
+    )
 
 
 def _not_loaded(session: Session, warming: Warming) -> Tried:
@@ -221,7 +237,7 @@ def _workers_loaded(session: Session) -> Tried:
     tries: list[Judged] = []
     for begin in (_beginning, _begin):
         seen = begin(session)
-        early = [*seen.steady, *seen.wave]
+        early = [*seen.first, *seen.steady, *seen.wave]
         tries.append(
             judge_workers(early, seen.later, processes=seen.processes, emulated=session.emulated)
         )

@@ -68,6 +68,7 @@ def test_what_is_not_pushed_yet_depends_on_the_engine() -> None:
     [
         (["/usr/bin/python3", "/serve.py"], [], Verdict.PASS, "python3"),
         (["/bin/sh", "-c", "python3 serve.py"], [], Verdict.WARN, "shell form"),
+        (["sh", "-c", "exec python3 serve.py", "sh"], [], Verdict.PASS, "replaces itself"),
         (["/entry.sh"], [], Verdict.PASS, "entry.sh"),
         (["/bin/bash", "/entry.sh"], [], Verdict.PASS, "entry.sh"),
         ([], ["python3", "serve.py"], Verdict.WARN, "`python3 serve.py`"),
