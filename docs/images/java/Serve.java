@@ -4,6 +4,7 @@ import com.sun.net.httpserver.HttpExchange;
 import com.sun.net.httpserver.HttpServer;
 import java.io.IOException;
 import java.net.InetSocketAddress;
+import java.net.URI;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -49,8 +50,11 @@ public class Serve {
         String port = System.getenv().getOrDefault("SAGEMAKER_BIND_TO_PORT", "8080");
         server.bind(new InetSocketAddress(Integer.parseInt(port)), 1024);
         Runtime.getRuntime().addShutdownHook(new Thread(() -> stop(pool))); // SIGTERM
-        if (System.getenv("WARM_UP_ONLY") != null) System.exit(0); // while the image is built
         server.start();
+        if (System.getenv("WARM_UP_ONLY") != null) { // while the image is built
+            URI.create("http://127.0.0.1:" + port + "/ping").toURL().openStream().close();
+            System.exit(0);
+        }
     }
 
     static void stop(ExecutorService pool) {
