@@ -21,6 +21,7 @@ up <- scan("/proc/uptime", n = 1, quiet = TRUE)
 marks["process"] <- now() + (since_boot - up) * 1e9
 cat(sprintf('{"lab_startup": {"schema": 1, "marks": {%s}}}\n',
             paste0('"', names(marks), '": ', sprintf("%.0f", marks), collapse = ", ")))
+flush(stdout()) # into a pipe, R would keep it back
 
 answer <- function(status, content = NULL) {
   list(status = status, headers = list("Content-Type" = "application/json"),
