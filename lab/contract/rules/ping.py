@@ -264,7 +264,7 @@ def _begin(session: Session) -> _Beginning:
             together(fresh, sample, requests=requests) if requests else () for _ in range(2)
         )
     warming = Warming(ready_at=fresh.ready_at, bad=first[:-1] if first[-1].good else first)
-    session.heard_late(warming)
+    session.loads_late = session.loads_late or bool(warming.bad)
     return _Beginning(
         first=first, warming=warming, steady=steady, wave=wave, later=later, processes=processes
     )

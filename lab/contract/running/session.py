@@ -247,9 +247,11 @@ class Session:
         self.measured: dict[Any, Any] = {}
         """What was measured ``once``."""
         self.largest = LargestAnswer()
-        self.late_s = 0.0
-        """For how long it was seen to answer with errors after the first 200: then every container
-        of it is given the time."""
+        self.loads_late = False
+        """Whether it was seen to answer with errors after the first 200, and then no longer: then
+        every container of it is given the time."""
+        self._unsettled_s = 0.0
+        """For how long some of its workers did, and others did not."""
         self.about_time = False
         """Whether what is tried asked if time is judged: set by ``emulated``."""
         self._lenient = False
@@ -413,11 +415,14 @@ class Session:
 
     def wait_for_model(self, ready: Running) -> None:
         """Of an image that loads its model after the first 200: until it is loaded."""
-        sample = self.sample_if_any() if self.late_s else None
+        sample = self.sample_if_any() if self.loads_late else None
         if sample is None:
             return
+        if not self._unsettled_s:
+            ready.until_good(sample.body, sample.content_type, self.asking)
+            return
         # Of several workers each loads by itself: one that answers says nothing of the others.
-        time.sleep(max(0.0, ready.ready_at + _STRETCH * self.late_s - time.monotonic()))
+        time.sleep(max(0.0, ready.ready_at + _STRETCH * self._unsettled_s - time.monotonic()))
         endure(
             lambda: ready.until_good(sample.body, sample.content_type, self.asking)[-1],
             death=lambda: None if ready.alive() else cause_of_death(ready.container, "then"),
@@ -516,7 +521,7 @@ class Session:
             again = base.invoke(body, kind)
             answer = again if again.good else answer
         warming = Warming(ready_at=base.ready_at, bad=bad)
-        self.heard_late(warming)
+        self.loads_late = self.loads_late or bool(bad)
         return CheckPayload(
             body=body, content_type=kind, first=answers[-1], answer=answer, warming=warming
         )
@@ -532,12 +537,9 @@ class Session:
             steady_s=self.asking.steady_s,
             enough_s=(_QUICK_ENOUGH_S if self.quick else _ENOUGH_S) * self.patience,
         )
-        self.heard_late(Warming(ready_at=base.ready_at, bad=seen.unsettled))
+        self._unsettled_s = Warming(ready_at=base.ready_at, bad=seen.unsettled).seconds
+        self.loads_late = self.loads_late or bool(seen.unsettled)
         return replace(seen, before=before)
-
-    def heard_late(self, warming: Warming) -> None:
-        """Remember for how long it answered with errors."""
-        self.late_s = max(self.late_s, warming.seconds)
 
     @once
     def sample(self) -> CheckPayload:
