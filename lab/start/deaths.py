@@ -509,6 +509,23 @@ DEATHS: Final[tuple[UsualDeath, ...]] = (
         ),
     ),
     # --- files -----------------------------------------------------------------------------------
+    *(
+        UsualDeath(
+            kind=kind,
+            what=f"NGINX may not write {{path}}: {why}",
+            cure="Let NGINX write to /tmp only, in nginx.conf: `pid /tmp/nginx.pid;`, in its http "
+            "block `client_body_temp_path /tmp/body; proxy_temp_path /tmp/proxy; "
+            "fastcgi_temp_path /tmp/fastcgi; uwsgi_temp_path /tmp/uwsgi; "
+            "scgi_temp_path /tmp/scgi;`, and its logs to /dev/stdout and /dev/stderr.",
+            signs=(
+                rf"\[(?:emerg|alert)\].*(?:mkdir|open)\(\) \"(?P<path>[^\"]+)\" failed \({errno}:",
+            ),
+        )
+        for kind, why, errno in (
+            ("permission_denied", "it does not run as root", 13),
+            ("read_only", "all but /tmp is read-only", 30),
+        )
+    ),
     UsualDeath(
         kind="read_only",
         what="it writes where nothing can be written",
