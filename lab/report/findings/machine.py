@@ -108,12 +108,19 @@ def clock(recorded: Recorded, measured: Sequence[MeasuredRow]) -> Iterator[Findi
     engine = recorded.run.engine
     offset = _number(engine.get("clock_offset_s"))
     error = _number(engine.get("clock_error_s"))
-    if max(abs(offset), error) > CLOCK_S:
+    if abs(offset) <= CLOCK_S < error:
+        yield finding(
+            "clock_unsure",
+            title=f"The engine's clock is known to {seconds(error)} only",
+            seen="It agrees with ours within that: the answer to the question took so long.",
+            stake_s=error,
+        )
+    elif abs(offset) > CLOCK_S:
         yield finding(
             "clock",
             title="The engine's clock is not ours",
             seen=f"It differs by {seconds(offset)}, known to {seconds(error)}.",
-            stake_s=max(abs(offset), error),
+            stake_s=abs(offset),
         )
     torn = [
         (abs(sum(sample.phases_s.values()) / sample.wall_s - 1), sample)

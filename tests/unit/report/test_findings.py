@@ -212,6 +212,9 @@ def test_skipped_kinds_are_told_with_their_reason() -> None:
 def test_clock_doubts_are_told() -> None:
     script = one_variant(engine={"clock_offset_s": 0.2, "clock_error_s": 0.001})
     assert found(script)[FindingKind.CLOCK].stake_s == 0.2
+    unsure = found(one_variant(engine={"clock_error_s": 0.0086}))[FindingKind.CLOCK]
+    assert unsure.title == "The engine's clock is known to 8.6 ms only"
+    assert "Synchronise" not in unsure.remedy
     torn = found(one_variant(edit=changed(wall_s=5.0)))[FindingKind.CLOCK]
     assert torn.severity is Severity.SERIOUS
 
