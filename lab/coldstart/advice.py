@@ -13,6 +13,7 @@ _RULES: Final[Mapping[FailureKind, tuple[str, ...]]] = {
     FailureKind.OOM: ("serve",),
     FailureKind.NEVER_READY: ("serve", "port", "ping", "start-time"),
     FailureKind.INVOCATION: ("invocation",),
+    FailureKind.TOO_EARLY: ("ping-loaded",),
 }
 """Which rules of the contract try what failed."""
 

@@ -28,6 +28,7 @@ _SURE: Final = frozenset(
         FailureKind.OOM,
         FailureKind.NEVER_READY,
         FailureKind.INVOCATION,
+        FailureKind.TOO_EARLY,
         FailureKind.MODEL,
     }
 )

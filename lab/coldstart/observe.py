@@ -17,17 +17,26 @@ from lab.errors import EngineError
 from lab.spec import Mark
 from lab.start import cause
 from lab.start.boot import BootWatch
+from lab.start.firstrequest import LOAD_FIRST
 from lab.start.inside import logged_marks, look_inside, started_ns
 from lab.start.priority import raised_priority
 from lab.start.probe import Probes, probe
 from lab.start.timeline import Inside
 from lab.start.watch import POLL_S, StartWatch
+from lab.units import format_seconds
 from lab.wire import Response, connect, exchange, request
 
 INVOCATION_TIMEOUT_S: Final = 60.0
 """SageMaker's limit for ``/invocations``."""
 
 _BODY_EXCERPT: Final = 500
+
+_LATE_S: Final = 10.0
+"""How long a server that answers 5xx right after its first 200 is asked again without a sign that
+it still loads."""
+_LATE_POLL_S: Final = 0.5
+_LOADS_CPU: Final = 0.2
+"""Cores in use between two questions, which are such a sign."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -153,11 +162,15 @@ def _start_and_predict(
         why = cause.not_ready(container, probes, limits.ready_timeout_s)
         raise TrialFailed(Failure.from_cause(why))
     recorder.marks[Mark.READY] = probes.ready_ns
-    for which, answer in zip(("first", "second"), answers, strict=False):
-        if not _good(answer):
-            body = " ".join(_excerpt(answer).split()) or "(no body)"
-            said = f"The {which} invocation was answered {answer.status}: {body}"
-            raise TrialFailed(_invocation_failure(container, said, probes))
+    refused = next((answer for answer in answers if not _good(answer)), None)
+    if refused is not None:
+        which = ("first", "second")[answers.index(refused)]
+        body = " ".join(_excerpt(refused).split()) or "(no body)"
+        said = f"The {which} invocation was answered {refused.status}: {body}"
+        late_s = _late_s(refused, container, address, invocation, limits)
+        if late_s is not None:
+            raise TrialFailed(_too_early(container, said, late_s, probes))
+        raise TrialFailed(_invocation_failure(container, said, probes))
     if broke is not None:
         raise TrialFailed(_no_answer(container, broke, probes, limits)) from broke
     recorder.evidence["answer"] = _excerpt(answers[0])
@@ -216,6 +229,54 @@ def _invocation_failure(container: Container, message: str, probes: Probes) -> F
         log_tail=log,
         cause="" if found is None else found.kind,
         cure="" if found is None else found.cure,
+    )
+
+
+def _late_s(
+    refused: Response,
+    container: Container,
+    address: tuple[str, int],
+    invocation: bytes,
+    limits: Limits,
+) -> float | None:
+    """After how many seconds a server that answered 5xx does answer; None if it goes on so."""
+    if refused.status < 500:
+        return None
+    begin = quiet_at = time.monotonic()
+    used_s = _cpu_s(container)
+    while time.monotonic() < min(quiet_at + _LATE_S, begin + limits.ready_timeout_s):
+        time.sleep(_LATE_POLL_S)
+        now_s = _cpu_s(container)
+        if now_s - used_s > _LOADS_CPU * _LATE_POLL_S:
+            quiet_at = time.monotonic()
+        try:
+            answer = _invoke(address, invocation, limits.invocation_timeout_s)
+        except (OSError, ValueError):
+            return None
+        if _good(answer):
+            return time.monotonic() - begin
+        if answer.status < 500:
+            return None
+        used_s = _cpu_s(container)
+    return None
+
+
+def _cpu_s(container: Container) -> float:
+    try:
+        load = container.load()
+    except EngineError:
+        return 0.0
+    return 0.0 if load is None else load.cpu_seconds
+
+
+def _too_early(container: Container, said: str, late_s: float, probes: Probes) -> Failure:
+    return Failure(
+        kind=FailureKind.TOO_EARLY,
+        message=f"{said}; {format_seconds(late_s)} later it was answered well: /ping said 200 "
+        "before the model was loaded",
+        last_ping_status=probes.last_status,
+        log_tail=cause.logged(container)[0],
+        cure=LOAD_FIRST,
     )
 
 

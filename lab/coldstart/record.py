@@ -52,6 +52,8 @@ class FailureKind(StrEnum):
     OOM = "oom"
     NEVER_READY = "never_ready"
     INVOCATION = "invocation"
+    TOO_EARLY = "too_early"
+    """``/ping`` said 200, and invocations were answered with errors until later."""
     INCONSISTENT = "inconsistent"
 
 

@@ -20,6 +20,7 @@ from lab.host import host_facts
 from lab.lock import bench_lock
 from lab.progress import Progress
 from lab.spec import StartKind
+from lab.start.firstrequest import LOAD_FIRST
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,6 +51,7 @@ _REMEDIES: Final = {
     FailureKind.NEVER_READY: "It must listen on port 8080 and answer GET /ping with 200; a slow "
     "one may need --ready-timeout (at most 8min).",
     FailureKind.INVOCATION: "Check that payload and content type are what the model expects.",
+    FailureKind.TOO_EARLY: LOAD_FIRST,
     FailureKind.INCONSISTENT: "Look at the clock of the engine's machine: see `lab doctor`.",
 }
 

@@ -5,6 +5,8 @@ the contract check and by a bench's report.
 from enum import StrEnum, unique
 from typing import Final
 
+LOAD_FIRST: Final = "Load the model before listening, or answer /ping with 503 until it is loaded."
+
 WAITED_S, WAITED_TIMES = 2.0, 5.0
 """From here on more than a framework's warm-up was left to the first request."""
 SLOW_S, SLOW_TIMES = 0.25, 3.0

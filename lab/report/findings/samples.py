@@ -12,6 +12,7 @@ from lab.report.load import Recorded
 from lab.report.rows import MeasuredRow
 from lab.report.words import percent, plural, seconds
 from lab.spec import StartKind
+from lab.start.firstrequest import LOAD_FIRST
 from lab.stats.diagnostics import drift
 from lab.stats.quantiles import median, samples_for
 from lab.stats.ratios import ENOUGH
@@ -34,6 +35,7 @@ _REMEDIES: Final = {
     FailureKind.NEVER_READY: "See what /ping answers and whether the server listens on the port "
     "that SAGEMAKER_BIND_TO_PORT names.",
     FailureKind.INVOCATION: "Check that payload and content type are what the model expects.",
+    FailureKind.TOO_EARLY: LOAD_FIRST,
     FailureKind.INCONSISTENT: "Its marks contradict each other: check the clocks, then report it.",
 }
 

@@ -1,5 +1,6 @@
 import gc
 import io
+import itertools
 import json
 import tarfile
 import time
@@ -59,6 +60,17 @@ def on(engine: FakeEngine, tmp_path: Path, *, patience_s: float = 60) -> ColdSta
 
 def never_ready() -> Answer:
     return lambda *_: (500, b"")
+
+
+def loads_late() -> Answer:
+    """Says that it is ready, and answers the second prediction at the earliest."""
+    invocations = itertools.count()
+
+    def answer(method: str, *_: object) -> tuple[int, bytes]:
+        early = method != "GET" and next(invocations) == 0
+        return (500, b"still loading") if early else (200, b"")
+
+    return answer
 
 
 def start(bench: ColdStartBench, of: Cell | None = None, *, subject: Subject = SUBJECT) -> Sample:
@@ -294,6 +306,11 @@ def test_another_clock_is_corrected(tmp_path: Path) -> None:
             ),
             FailureKind.INVOCATION,
             "The first invocation was answered 415: only tea here",
+        ),
+        (
+            Behaviour(answer=loads_late),
+            FailureKind.TOO_EARLY,
+            "The first invocation was answered 500: still loading; ",
         ),
         (
             Behaviour(answer=lambda: lambda method, *_: (200, b"") if method == "GET" else None),
