@@ -254,7 +254,7 @@ DEATHS: Final[tuple[UsualDeath, ...]] = (
         what="the program {name}, which it starts, is not in the image",
         cure="Install {name} in the image, or call it by its whole path.",
         signs=(r"No such file or directory: '(?P<name>[^']+)'",),
-        within=r"subprocess\.py|_execute_child|os\.exec",
+        within=r"(?<!_)subprocess\.py|_execute_child|os\.exec",
     ),
     # --- memory and disk -------------------------------------------------------------------------
     UsualDeath(

@@ -68,6 +68,7 @@ _AFTERMATH: Final = re.compile(
     r"|(?:.*\]\s|java\.lang\.)InterruptedException|BrokenPipeError|ConnectionResetError"
     r"|(?:gunicorn\.errors\.)?HaltServer"
     r"|(?:subprocess\.)?CalledProcessError|.*\bWorkerLaunchException"
+    r"|(?:\w+\.)*\w*(?:Error|Exception): .*\b[Ww]orkers?\b.*\b(?:failed to|died|exited|crashed)\b"
     r"|.*[Ss]ee (?:the )?(?:root cause|stack trace|error)s? above)"
 )
 """Exceptions that follow from a death rather than bring it."""

@@ -12,6 +12,7 @@ from lab.contract.running.readiness import Unready
 from lab.contract.running.session import CannotTry, NeverReady, Session, Tries
 from lab.spec import PORT
 from lab.start.cause import Cause, CauseKind
+from lab.start.deaths import VAGUE
 from lab.units import format_seconds
 
 SERVERLESS_START_S: Final = 180.0
@@ -90,8 +91,8 @@ def dead(cause: Cause, *, seen: str = "") -> Told:
     )
 
 
-_VAGUE: Final = frozenset({"exception", "error", "unknown", "silent", "ended"})
-"""Kinds of an explanation that only name the error."""
+_BY_PACE: Final = frozenset({"worker_timeout", "illegal_instruction", "exec_format"})
+"""Kinds that a slow machine, or emulation, may bring about."""
 
 
 def own_cure(told: Told) -> Told:
@@ -99,7 +100,7 @@ def own_cure(told: Told) -> Told:
     this rule changed is why it came.
     """
     kind = told.data.get("cause") if isinstance(told.data, dict) else None
-    return replace(told, change="") if kind in _VAGUE else told
+    return replace(told, change="") if kind in VAGUE else told
 
 
 def judge_start_time(ready_s: float, *, emulated: bool = False) -> Judged:
@@ -140,11 +141,18 @@ def _start_time(session: Session) -> Tried:
     try:
         ready_s = session.start_base().ready_s
     except NeverReady as error:
-        if session.emulated and blame(error.seen) is Blame.TIME:
+        by_time = blame(error.seen) is Blame.TIME and not _by_itself(error)
+        if session.emulated and by_time:
             raise CannotTry(session.timed(unready_words(error))) from error
         return _unready(Blame.TIME, error)
     verdict, seen = judge_start_time(ready_s, emulated=session.emulated)
     return verdict, session.timed(seen), {"ready_s": ready_s}
+
+
+def _by_itself(error: NeverReady) -> bool:
+    """Whether its log shows why it never gets ready, however long it is given."""
+    found = error.seen.explanation
+    return found is not None and found.kind not in VAGUE | _BY_PACE
 
 
 def _unready(rule: Blame, error: NeverReady) -> Told:

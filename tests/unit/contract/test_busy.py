@@ -10,10 +10,14 @@ import pytest
 from lab import busy
 from lab.busy import MachineUse, Reading
 from lab.contract.check import RuleEntry, attempt
-from lab.contract.model import CheckedImage, Judged, RuleContext, RuleFinding, Verdict
+from lab.contract.model import CheckedImage, Judged, RuleContext, RuleFinding, Tried, Verdict
+from lab.contract.rules import start
 from lab.contract.rules.ping import judge_accepts, judge_pings
-from lab.contract.running.session import Session
+from lab.contract.running.readiness import NeverReady, Unready
+from lab.contract.running.session import Running, Session
 from lab.spec import Platform
+from lab.start.cause import CauseKind
+from lab.start.explain import Explanation
 from tests.unit.contract.makers import answered, rule
 from tests.unit.engine.fake import FakeEngine
 
@@ -40,7 +44,7 @@ def session(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Session:
     )
 
 
-def judged(session: Session, tried: Callable[[Session], Judged]) -> RuleFinding:
+def judged(session: Session, tried: Callable[[Session], Tried]) -> RuleFinding:
     found = attempt(RuleEntry(rule=rule("ping"), attempt=tried, section="Health"), session)
     assert found is not None
     return found
@@ -105,3 +109,25 @@ def test_what_was_disturbed_since_the_check_began_is_not_judged_either(
     monkeypatch.setattr(busy, "between", lambda *_, **__: next(uses))
     session.begin()
     assert judged(session, slow).verdict is SKIP
+
+
+@pytest.mark.parametrize(
+    ("kind", "verdict"), [("model_file", FAIL), ("worker_timeout", SKIP), ("exception", SKIP)]
+)
+def test_a_server_that_never_gets_ready_is_broken_beside_other_work_if_its_log_says_why(
+    session: Session, monkeypatch: pytest.MonkeyPatch, kind: str, verdict: Verdict
+) -> None:
+    def never(_: Session) -> Running:
+        why = Explanation(kind=kind, what="model.pkl is not there", line="", cure="Pack it.")
+        seen = Unready(
+            kind=CauseKind.NEVER_READY,
+            message="Not ready within 45 s: /ping last answered 500",
+            explanation=why,
+            last_ping_status=500,
+            accepting=True,
+        )
+        raise NeverReady(seen)
+
+    monkeypatch.setattr(busy, "between", lambda *_, **__: BUSY)
+    monkeypatch.setattr(Session, "start_base", never)
+    assert judged(session, start.TRIES["start-time"]).verdict is verdict
