@@ -208,7 +208,8 @@ DEATHS: Final[tuple[UsualDeath, ...]] = (
         kind="serve_not_found",
         what="there is no program called serve, and no entry point that takes the word",
         cure="SageMaker starts every container as `docker run IMAGE serve`: give the image an "
-        "exec-form ENTRYPOINT, or a program named serve on its PATH.",
+        "exec-form ENTRYPOINT, or a program named serve on its PATH; one that is there lacks its "
+        "run bit (`RUN chmod +x`).",
         signs=(
             r"exec: \"(?:\S*/)?serve\": executable file not found",
             r"exec: \"(?:\S*/)?serve\": stat \S+: no such file",
