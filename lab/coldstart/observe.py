@@ -16,6 +16,7 @@ from lab.engine.api import Container, ContainerState, EngineEvent, Usage
 from lab.errors import EngineError
 from lab.spec import Mark
 from lab.start import cause
+from lab.start.asking import AskingPatience, ask_until_good, cpu_seconds
 from lab.start.boot import BootWatch
 from lab.start.firstrequest import LOAD_FIRST
 from lab.start.inside import logged_marks, look_inside, started_ns
@@ -34,9 +35,6 @@ _BODY_EXCERPT: Final = 500
 _LATE_S: Final = 10.0
 """How long a server that answers 5xx right after its first 200 is asked again without a sign that
 it still loads."""
-_LATE_POLL_S: Final = 0.5
-_LOADS_CPU: Final = 0.2
-"""Cores in use between two questions, which are such a sign."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -232,6 +230,15 @@ def _invocation_failure(container: Container, message: str, probes: Probes) -> F
     )
 
 
+@dataclass(frozen=True, kw_only=True)
+class _Asked:
+    """What came of asking once more."""
+
+    status: int | None = None
+    good: bool = False
+    late: bool = False
+
+
 def _late_s(
     refused: Response,
     container: Container,
@@ -242,31 +249,24 @@ def _late_s(
     """After how many seconds a server that answered 5xx does answer; None if it goes on so."""
     if refused.status < 500:
         return None
-    begin = quiet_at = time.monotonic()
-    used_s = _cpu_s(container)
-    while time.monotonic() < min(quiet_at + _LATE_S, begin + limits.ready_timeout_s):
-        time.sleep(_LATE_POLL_S)
-        now_s = _cpu_s(container)
-        if now_s - used_s > _LOADS_CPU * _LATE_POLL_S:
-            quiet_at = time.monotonic()
+
+    def ask() -> _Asked:
         try:
             answer = _invoke(address, invocation, limits.invocation_timeout_s)
+        except TimeoutError:
+            return _Asked(late=True)
         except (OSError, ValueError):
-            return None
-        if _good(answer):
-            return time.monotonic() - begin
-        if answer.status < 500:
-            return None
-        used_s = _cpu_s(container)
-    return None
+            return _Asked()
+        return _Asked(status=answer.status, good=_good(answer))
 
-
-def _cpu_s(container: Container) -> float:
-    try:
-        load = container.load()
-    except EngineError:
-        return 0.0
-    return 0.0 if load is None else load.cpu_seconds
+    begin = time.monotonic()
+    answers = ask_until_good(
+        ask,
+        AskingPatience(loading_s=limits.ready_timeout_s, steady_s=_LATE_S),
+        cpu_s=lambda: cpu_seconds(container),
+        alive=lambda: container.state().running,
+    )
+    return time.monotonic() - begin if answers[-1].good else None
 
 
 def _too_early(container: Container, said: str, late_s: float, probes: Probes) -> Failure:

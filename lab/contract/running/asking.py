@@ -1,7 +1,6 @@
-"""Asking the same again: until a server that still loads answers, and whether it goes on answering.
+"""Whether a server goes on answering the same, and what it answered before it was warm.
 
-A server may say 200 to ``/ping`` and answer invocations with errors until its model is there; one
-of several workers may still load; and a process may die at its third request. Each is one cause.
+One of several workers may still load, and a process may die at its third request.
 """
 
 import time
@@ -17,74 +16,7 @@ COUNT: Final = 20
 """So many answers in a row are a server that goes on answering."""
 
 _FEWEST: Final = 2
-_LOADING: Final = frozenset({408, 425, 429, 502, 503, 504})
-"""Statuses that say: later. A 500 may mean it, too, but mostly is a fault."""
-
-_LATE_AT_MOST: Final = 2
 _FIRST_PAUSE_S: Final = 0.1
-_LONGEST_PAUSE_S: Final = 1.0
-_LOADS_CPU: Final = 0.2
-"""Cores in use while nothing is asked, from which something is being loaded."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class AskingPatience:
-    """How long a server that answers with errors is asked again."""
-
-    loading_s: float
-    """While it shows signs of loading: as long as a start may take."""
-    steady_s: float
-    """While it shows none."""
-
-
-def worth_asking_again(
-    answers: Sequence[HttpCall], *, asked_s: float, unchanged_s: float, patience: AskingPatience
-) -> bool:
-    """Whether the last answer may be another one later.
-
-    ``unchanged_s``: for how long there was no sign of loading: another answer, CPU in use.
-    """
-    last = answers[-1]
-    if last.good or (last.status is not None and last.status < 500 and last.status not in _LOADING):
-        return False  # what is wrong with the request stays wrong
-    if last.late:
-        return sum(one.late for one in answers) < _LATE_AT_MOST
-    if asked_s >= patience.loading_s:
-        return False
-    return last.status in _LOADING or unchanged_s < patience.steady_s
-
-
-def ask_until_good(
-    ask: Callable[[], HttpCall],
-    patience: AskingPatience,
-    *,
-    cpu_s: Callable[[], float | None],
-    alive: Callable[[], bool],
-) -> Sequence[HttpCall]:
-    """Every answer up to the first good one, or to the one at which it is given up.
-
-    ``cpu_s``: the processor's seconds that the container has used; None where nobody can tell.
-    """
-    begin = sign_at = time.monotonic()
-    answers: list[HttpCall] = []
-    pause_s = _FIRST_PAUSE_S
-    while True:
-        answers.append(ask())
-        now = time.monotonic()
-        if len(answers) > 1 and answers[-1].status != answers[-2].status:
-            sign_at = now
-        again = worth_asking_again(
-            answers, asked_s=now - begin, unchanged_s=now - sign_at, patience=patience
-        )
-        if not again or not alive():
-            return answers
-        used_s, paused_at = cpu_s(), time.monotonic()
-        time.sleep(pause_s)
-        after_s = cpu_s()
-        if used_s is not None and after_s is not None:
-            wall_s = time.monotonic() - paused_at
-            sign_at = time.monotonic() if after_s - used_s > _LOADS_CPU * wall_s else sign_at
-        pause_s = min(_LONGEST_PAUSE_S, pause_s * 1.5)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -24,7 +24,7 @@ from typing import Any, Final, TypeAlias, TypeVar
 from lab import busy
 from lab.contract.model import CheckedImage, RuleContext, RuleFinding, Tried, Verdict
 from lab.contract.running import calls
-from lab.contract.running.asking import AskingPatience, Endurance, Warming, ask_until_good, endure
+from lab.contract.running.asking import Endurance, Warming, endure
 from lab.contract.running.calls import HttpCall
 from lab.contract.running.payloads import CANDIDATES
 from lab.contract.running.readiness import NeverReady, refused, wait_until_ready
@@ -36,6 +36,7 @@ from lab.engine.interrupt import uninterrupted
 from lab.errors import EngineError
 from lab.images.layers.saved import Saved, save
 from lab.spec import LABEL, LABEL_OWNER, LABEL_ROLE, MODEL_DIR, PORT
+from lab.start.asking import AskingPatience, ask_until_good, cpu_seconds
 from lab.start.cause import EXEC_FORMAT_ERROR, Cause, death, errors_of
 from lab.start.emulated import NOT_JUDGED, emulated, environment, patience
 from lab.start.explain import Explanation
@@ -142,20 +143,15 @@ class Running:
         except EngineError:
             return False
 
-    def cpu_s(self) -> float | None:
-        """The processor's seconds that it has used; None where nobody can tell."""
-        try:
-            load = self.container.load()
-        except EngineError:
-            return None
-        return None if load is None else load.cpu_seconds
-
     def until_good(
         self, body: bytes, content_type: str, patience: AskingPatience
     ) -> Sequence[HttpCall]:
         """Ask until it is answered well, as long as there is hope that it will be."""
         return ask_until_good(
-            lambda: self.invoke(body, content_type), patience, cpu_s=self.cpu_s, alive=self.alive
+            lambda: self.invoke(body, content_type),
+            patience,
+            cpu_s=lambda: cpu_seconds(self.container),
+            alive=self.alive,
         )
 
 

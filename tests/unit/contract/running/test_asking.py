@@ -5,16 +5,10 @@ from collections.abc import Callable, Iterable
 
 import pytest
 
-from lab.contract.running import asking
-from lab.contract.running.asking import (
-    COUNT,
-    AskingPatience,
-    Warming,
-    ask_until_good,
-    endure,
-    worth_asking_again,
-)
+from lab.contract.running.asking import COUNT, Warming, endure
 from lab.contract.running.calls import HttpCall
+from lab.start import asking
+from lab.start.asking import AskingPatience, ask_until_good, worth_asking_again
 from lab.start.cause import Cause, CauseKind
 from tests.unit.contract.makers import answered
 
