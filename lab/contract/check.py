@@ -23,7 +23,9 @@ from lab.contract.rules import (
     start,
     stop,
 )
-from lab.contract.running.session import CannotTry, NeverReady, Session, Tries
+from lab.contract.running.container import CannotTry
+from lab.contract.running.readiness import NeverReady
+from lab.contract.running.session import Session, Tries
 from lab.errors import LabError, UsageError
 from lab.lock import heavy_work
 from lab.progress import Progress

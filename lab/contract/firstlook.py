@@ -12,7 +12,9 @@ from typing import Final
 
 from lab.contract.check import attempt, entries, watched
 from lab.contract.model import RuleFinding, Verdict, Verdicts
-from lab.contract.running.session import CannotTry, NeverReady, Session
+from lab.contract.running.container import CannotTry
+from lab.contract.running.readiness import NeverReady
+from lab.contract.running.session import Session
 from lab.images.sizes import LayerSize, image_record
 from lab.progress import Progress
 

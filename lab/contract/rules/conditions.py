@@ -8,7 +8,9 @@ from typing import Any
 from lab.contract.model import Judged, Told, Tried, Verdict
 from lab.contract.rules.start import dead, own_cure, unready
 from lab.contract.running.calls import HttpCall
-from lab.contract.running.session import CannotTry, NeverReady, Session, Tries, cause_of_death
+from lab.contract.running.container import CannotTry, cause_of_death
+from lab.contract.running.readiness import NeverReady
+from lab.contract.running.session import Session, Tries
 from lab.spec import SERVERLESS_USER
 from lab.start.cause import errors_of
 from lab.units import format_seconds

@@ -10,7 +10,9 @@ from typing import Final
 
 from lab.contract.model import Judged, Tried, Verdict
 from lab.contract.rules.start import BIND_LABEL, Blame, blame
-from lab.contract.running.session import CannotTry, NeverReady, Session, Tries
+from lab.contract.running.container import CannotTry
+from lab.contract.running.readiness import NeverReady
+from lab.contract.running.session import Session, Tries
 from lab.images.layers.credentials import redacted_words
 from lab.spec import PORT
 

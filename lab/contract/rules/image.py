@@ -5,7 +5,8 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from lab.contract.model import Judged, Told, Tried, Verdict
-from lab.contract.running.session import CannotTry, Session, Tries
+from lab.contract.running.container import CannotTry
+from lab.contract.running.session import Session, Tries
 from lab.endpoint.instances import InstanceType, table
 from lab.images.layers.leftovers import Leftover, leftovers
 from lab.images.layers.saved import MACHINES, MODEL_PLACE, Saved, SavedLayer

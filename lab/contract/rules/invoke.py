@@ -7,7 +7,8 @@ from typing import Final
 from lab.contract.model import Judged, Told, Tried, Verdict
 from lab.contract.running import calls
 from lab.contract.running.calls import HttpCall, on
-from lab.contract.running.session import NotAnswered, Session, Tries, died
+from lab.contract.running.container import NotAnswered, died
+from lab.contract.running.session import Session, Tries
 from lab.units import format_seconds
 from lab.wire import connect
 

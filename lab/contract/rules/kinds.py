@@ -23,8 +23,10 @@ from lab.contract.model import Judged, Told, Tried, Verdict
 from lab.contract.rules.memory import trials
 from lab.contract.rules.start import SERVERLESS_START_S, unready_words
 from lab.contract.running.calls import HttpCall
+from lab.contract.running.container import CannotTry
 from lab.contract.running.multimodel import PLACE, ModelStep, converse
-from lab.contract.running.session import CannotTry, NeverReady, Session, Tries
+from lab.contract.running.readiness import NeverReady
+from lab.contract.running.session import Session, Tries
 from lab.engine.api import Mount
 from lab.spec import SERVERLESS_TIERS, SERVERLESS_USER, Platform, Tier
 from lab.units import format_seconds

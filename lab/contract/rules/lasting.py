@@ -8,15 +8,10 @@ from typing import Any, Final
 from lab.contract.model import Judged, Told, Tried, Verdict
 from lab.contract.rules.start import own_cure, unready, unready_words
 from lab.contract.running.asking import Endurance
+from lab.contract.running.container import CannotTry, Running, cause_of_death
 from lab.contract.running.load import PingLoad, loaded
-from lab.contract.running.session import (
-    CannotTry,
-    NeverReady,
-    Running,
-    Session,
-    Tries,
-    cause_of_death,
-)
+from lab.contract.running.readiness import NeverReady
+from lab.contract.running.session import Session, Tries
 from lab.start.cause import CauseKind, errors_of
 from lab.units import format_seconds
 

@@ -8,16 +8,9 @@ from typing import Any, Final
 
 from lab.contract.model import Judged, Tried, Verdict
 from lab.contract.rules.start import SERVERLESS_START_S, unready_words
-from lab.contract.running.session import (
-    CannotTry,
-    CheckPayload,
-    NeverReady,
-    Running,
-    Session,
-    Tries,
-    died,
-    once,
-)
+from lab.contract.running.container import CannotTry, CheckPayload, Running, died
+from lab.contract.running.readiness import NeverReady
+from lab.contract.running.session import Session, Tries, once
 from lab.spec import SERVERLESS_TIERS, Tier
 from lab.units import format_bytes, format_seconds
 

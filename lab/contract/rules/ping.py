@@ -12,8 +12,10 @@ from lab.contract.rules.start import Blame, blame, unready
 from lab.contract.running import procfs
 from lab.contract.running.asking import Warming
 from lab.contract.running.calls import HttpCall
+from lab.contract.running.container import CannotTry
 from lab.contract.running.load import CLIENTS, PingLoad, loaded, together
-from lab.contract.running.session import CannotTry, NeverReady, Session, Tries, once
+from lab.contract.running.readiness import NeverReady
+from lab.contract.running.session import Session, Tries, once
 from lab.start.firstrequest import FirstRequest, judge_first_request
 from lab.units import format_seconds
 

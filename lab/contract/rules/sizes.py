@@ -12,14 +12,8 @@ from lab.contract.fitness import MULTI_MODEL, REAL_TIME, SERVERLESS, body_words
 from lab.contract.model import RuleFinding, Told, Tried, Verdict
 from lab.contract.rules.start import dead
 from lab.contract.running.calls import HttpCall
-from lab.contract.running.session import (
-    CannotTry,
-    LargestAnswer,
-    NotAnswered,
-    Session,
-    Tries,
-    cause_of_death,
-)
+from lab.contract.running.container import CannotTry, LargestAnswer, NotAnswered, cause_of_death
+from lab.contract.running.session import Session, Tries
 from lab.start.cause import errors_of
 from lab.units import format_bytes
 

@@ -8,8 +8,9 @@ from enum import StrEnum, unique
 from typing import Final
 
 from lab.contract.model import Judged, Told, Tried, Verdict
-from lab.contract.running.readiness import Unready
-from lab.contract.running.session import CannotTry, NeverReady, Session, Tries
+from lab.contract.running.container import CannotTry
+from lab.contract.running.readiness import NeverReady, Unready
+from lab.contract.running.session import Session, Tries
 from lab.spec import PORT
 from lab.start.cause import Cause, CauseKind
 from lab.start.deaths import VAGUE

@@ -12,8 +12,9 @@ from lab.bench.load import Load
 from lab.contract.model import Judged, Tried, Verdict
 from lab.contract.running import calls, procfs
 from lab.contract.running.calls import HttpCall
+from lab.contract.running.container import CannotTry
 from lab.contract.running.load import clients
-from lab.contract.running.session import CannotTry, Session, Tries, once
+from lab.contract.running.session import Session, Tries, once
 from lab.engine.docker.container import DockerContainer
 from lab.units import format_seconds
 from lab.wire import connect

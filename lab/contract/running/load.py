@@ -9,7 +9,8 @@ from typing import Final
 from lab.bench.load import ClosedLoop, Load
 from lab.contract.running import calls
 from lab.contract.running.calls import HttpCall
-from lab.contract.running.session import CheckPayload, Running, Session, cause_of_death, once
+from lab.contract.running.container import CheckPayload, Running, cause_of_death
+from lab.contract.running.session import Session, once
 from lab.start.cause import Cause
 
 CLIENTS: Final = 8

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from lab.contract.running.calls import HttpCall
-from lab.contract.running.session import CheckPayload, Running
+from lab.contract.running.container import CheckPayload, Running
 from lab.wire import request
 
 NAME: Final = "lab-contract-model"

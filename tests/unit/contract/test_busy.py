@@ -13,8 +13,9 @@ from lab.contract.check import RuleEntry, attempt
 from lab.contract.model import CheckedImage, Judged, RuleContext, RuleFinding, Tried, Verdict
 from lab.contract.rules import start
 from lab.contract.rules.ping import judge_accepts, judge_pings
+from lab.contract.running.container import Running
 from lab.contract.running.readiness import NeverReady, Unready
-from lab.contract.running.session import Running, Session
+from lab.contract.running.session import Session
 from lab.spec import Platform
 from lab.start.cause import CauseKind
 from lab.start.explain import Explanation

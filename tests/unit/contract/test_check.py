@@ -14,8 +14,9 @@ from lab.contract.model import CheckedImage, RuleContext, RuleFinding, Tried, Ve
 from lab.contract.rules import kinds
 from lab.contract.rules.image import SIZE_LIMIT
 from lab.contract.rules.start import BIND_LABEL
-from lab.contract.running.readiness import Unready
-from lab.contract.running.session import CannotTry, NeverReady, Session, once
+from lab.contract.running.container import CannotTry
+from lab.contract.running.readiness import NeverReady, Unready
+from lab.contract.running.session import Session, once
 from lab.errors import EngineError, UsageError
 from lab.images.layers.saved import MODEL_PLACE
 from lab.progress import Silent

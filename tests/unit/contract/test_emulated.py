@@ -25,9 +25,10 @@ from lab.contract.rules.ping import (
 from lab.contract.rules.sizes import SIZES, judge_size
 from lab.contract.rules.start import judge_start_time
 from lab.contract.rules.stop import Stop, judge_sigterm
+from lab.contract.running.container import CannotTry
 from lab.contract.running.load import PingLoad
 from lab.contract.running.procfs import emulated as as_the_program_sees_it
-from lab.contract.running.session import START_LIMIT_S, CannotTry, Session
+from lab.contract.running.session import START_LIMIT_S, Session
 from lab.contract.subject import CheckRequest
 from lab.endpoint.instances import table
 from lab.errors import EmulationError, UsageError

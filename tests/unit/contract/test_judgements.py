@@ -47,10 +47,10 @@ from lab.contract.rules.stop import (
 )
 from lab.contract.running.asking import Endurance
 from lab.contract.running.calls import HttpCall
+from lab.contract.running.container import LargestAnswer
 from lab.contract.running.load import PingLoad
 from lab.contract.running.procfs import Listening
 from lab.contract.running.readiness import NeverReady, Unready
-from lab.contract.running.session import LargestAnswer
 from lab.start.cause import Cause, CauseKind
 from lab.start.explain import Explanation
 from tests.unit.contract.makers import answered

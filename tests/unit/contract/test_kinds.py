@@ -14,8 +14,8 @@ from lab.contract.rules.kinds import judge_models, judge_parameters, parameters_
 from lab.contract.running import calls
 from lab.contract.running.asking import Warming
 from lab.contract.running.calls import HttpCall
+from lab.contract.running.container import CheckPayload, Running
 from lab.contract.running.multimodel import converse
-from lab.contract.running.session import CheckPayload, Running
 
 
 def answered(status: int | None, body: bytes = b"") -> HttpCall:
