@@ -18,6 +18,7 @@ from lab.bench.emulator_session import run
 from lab.bench.emulator_stage import BenchSubject
 from lab.cli.arguments import save
 from lab.cli.console import ConsoleProgress, out, print_line
+from lab.cli.endpoint_record import record, replay_recording
 from lab.cli.opened import emulator
 from lab.contenttype import content_type_of
 from lab.engine.select import open_engine
@@ -145,6 +146,10 @@ def bench(
         table.add_row(row.what, row.found, row.figure, row.promised, verdict)
     out.print(table)
     print_line(f"All rounds are in {path}")
+
+
+app.command()(record)
+app.command("replay")(replay_recording)
 
 
 def _measured(

@@ -11,6 +11,7 @@ import boto3
 import boto3.exceptions
 import botocore.session
 from botocore.config import Config
+from botocore.credentials import Credentials
 from botocore.exceptions import (
     BotoCoreError,
     ClientError,
@@ -162,6 +163,24 @@ class AwsSession:
                 if isinstance(inner, (ClientError, BotoCoreError)):
                     raise inner from None
                 raise
+
+    def credentials(self) -> Credentials:
+        """To sign with. Raises ``CallError`` where there are none."""
+        with self.translating("Finding credentials"):
+            found = self._core.get_credentials()
+            if found is None:
+                raise NoCredentialsError
+            return found
+
+    def own_address(self, service: str) -> str:
+        """AWS's own URL of a service, whatever ``AWS_ENDPOINT_URL`` says."""
+        with self.translating(f"Setting up {service}", service=service):
+            own = Config(ignore_configured_endpoint_urls=True)
+            client = self._boto.client(service, config=own)
+            try:
+                return str(client.meta.endpoint_url)
+            finally:
+                client.close()
 
     def close(self) -> None:
         """Let go of the connections."""
