@@ -9,6 +9,7 @@ import pytest
 
 from lab.engine.docker.engine import DockerEngine
 from tests.docker.endpoint.site import BUCKET, INSTANCE_TYPE, Emulator, Site
+from tests.fidelity import OURS, fidelity
 
 pytestmark = pytest.mark.docker
 
@@ -23,6 +24,12 @@ def lines(site: Site, endpoint: str) -> list[dict[str, Any]]:
     return found
 
 
+@fidelity(
+    "Data capture",
+    "What was captured is in S3 at the latest when the emulator ends.",
+    OURS,
+    "AWS's own service does not end",
+)
 def test_requests_and_answers_are_found_in_s3_at_the_latest_when_the_emulator_ends(
     engine: DockerEngine, s3_url: str, network: str, obedient: str, tmp_path: Any
 ) -> None:

@@ -9,6 +9,7 @@ from lab.engine.docker import clean
 from lab.engine.docker.engine import DockerEngine
 from lab.spec import LABEL_ROLE
 from tests.docker.endpoint.site import Site, answered, serverless
+from tests.fidelity import OURS, fidelity
 
 
 @pytest.fixture(scope="module")
@@ -23,6 +24,12 @@ def env(engine: DockerEngine) -> Iterator[Mapping[str, str]]:
     assert not clean.remove_stores(engine, networks=[project], volumes=[registry])
 
 
+@fidelity(
+    "Serverless",
+    "The tag inference-lab:pull=cold on a configuration pulls the image, too, at every cold start.",
+    OURS,
+    "AWS does not say what of an image a host keeps",
+)
 def test_an_endpoint_that_asks_for_it_pulls_its_image_at_every_cold_start(
     site: Site, engine: DockerEngine, built: Callable[[str], str], env: Mapping[str, str]
 ) -> None:

@@ -19,6 +19,7 @@ from tests.docker.endpoint.site import (
     realtime,
     serverless,
 )
+from tests.fidelity import DOCUMENTED, OURS, SEEN, fidelity
 
 
 def refused(call: Any, **arguments: Any) -> tuple[str, str]:
@@ -38,6 +39,12 @@ def owner_of(engine: DockerEngine, endpoint: str) -> str:
     return container.labels[LABEL_OWNER]
 
 
+@fidelity(
+    "DescribeEndpoint",
+    "EndpointStatus goes from Creating to InService, and boto3's waiters end.",
+    DOCUMENTED,
+    "https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_DescribeEndpoint.html",
+)
 def test_an_endpoint_lives_from_create_to_delete(site: Site, engine: DockerEngine) -> None:
     name = site.endpoint(site.config(realtime(site.model())))
     seen = site.describe(name)
@@ -64,6 +71,12 @@ def test_an_endpoint_lives_from_create_to_delete(site: Site, engine: DockerEngin
     )
 
 
+@fidelity(
+    "CreateEndpointConfig",
+    "A name that is taken is refused: Cannot create already existing endpoint configuration.",
+    SEEN,
+    "https://github.com/awslabs/spot-tagging-bot-for-digital-assets/issues/2",
+)
 def test_names_are_taken_once(site: Site) -> None:
     model = site.model()
     code, message = refused(
@@ -100,6 +113,12 @@ def test_a_wrong_name_is_refused_in_the_words_of_aws(site: Site) -> None:
     )
 
 
+@fidelity(
+    "ListEndpoints",
+    "Lists are newest first, ten a page, sorted and filtered as asked.",
+    DOCUMENTED,
+    "botocore: ListEndpointsInput",
+)
 def test_lists_are_paged_and_sorted(site: Site) -> None:
     mark = uuid.uuid4().hex[:6]
     names = [f"paged-{mark}-{number}" for number in range(7)]
@@ -114,6 +133,19 @@ def test_lists_are_paged_and_sorted(site: Site) -> None:
     assert seen == [names[:3], names[3:6], names[6:]]
 
 
+@fidelity(
+    "AddTags",
+    "Tags are added, replaced by key, listed and deleted by the ARN of their resource.",
+    DOCUMENTED,
+    "https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_AddTags.html",
+)
+@fidelity("DeleteTags", "Keys that are not there are no error.", OURS, "AWS documents none")
+@fidelity(
+    "ListTags",
+    "Tags are listed by the ARN of a model, a configuration or an endpoint.",
+    DOCUMENTED,
+    "https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_ListTags.html",
+)
 def test_tags_are_kept_and_taken_away(site: Site) -> None:
     arn = site.sagemaker.describe_model(ModelName=site.model())["ModelArn"]
     site.sagemaker.add_tags(
@@ -123,6 +155,12 @@ def test_tags_are_kept_and_taken_away(site: Site) -> None:
     assert site.sagemaker.list_tags(ResourceArn=arn)["Tags"] == [{"Key": "b", "Value": "2"}]
 
 
+@fidelity(
+    "UpdateEndpoint",
+    "While an endpoint is Creating, Updating or Deleting it cannot be changed.",
+    DOCUMENTED,
+    "https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_UpdateEndpoint.html",
+)
 def test_an_endpoint_that_is_being_made_can_neither_be_updated_nor_taken_twice(
     site: Site, engine: DockerEngine
 ) -> None:
@@ -187,6 +225,12 @@ def test_an_archive_that_is_not_there_fails_the_endpoint(site: Site) -> None:
     site.delete(name)
 
 
+@fidelity(
+    "Serverless",
+    "Containers of serverless endpoints do not run as root.",
+    SEEN,
+    "https://github.com/huggingface/text-embeddings-inference/issues/609",
+)
 def test_serverless_containers_are_not_root_and_know_their_memory(
     site: Site, engine: DockerEngine
 ) -> None:

@@ -8,10 +8,17 @@ from lab.endpoint.instances import LARGE
 from lab.engine.docker.engine import DockerEngine
 from lab.spec import FLOOR, Platform
 from tests.docker.endpoint.site import Site, realtime, serverless
+from tests.fidelity import OURS, SEEN, fidelity
 
 pytestmark = [pytest.mark.docker, pytest.mark.xdist_group("registry")]
 
 
+@fidelity(
+    "Containers",
+    "An image for another processor than the instance type's fails with exec format error.",
+    SEEN,
+    "https://github.com/aws-samples/aws-lex-conv-faq/issues/8",
+)
 def test_an_image_for_another_processor_fails_as_on_sagemaker_though_it_would_run_here(
     site: Site, platform: Platform, foreign: Platform, built: Callable[[str], str]
 ) -> None:
@@ -43,6 +50,12 @@ def test_a_fitting_image_runs_emulated_and_the_endpoint_says_so(
     site.delete(name)
 
 
+@fidelity(
+    "Serverless",
+    "Serverless endpoints run x86-64 images only.",
+    OURS,
+    "no page of AWS's says that they take another",
+)
 def test_serverless_has_x86_64(
     site: Site, platform: Platform, foreign: Platform, foreign_image: Callable[[str], str]
 ) -> None:

@@ -9,6 +9,7 @@ from lab.endpoint.instances import (
     serverless_note,
     table,
 )
+from tests.fidelity import ABSENT, OURS, fidelity
 from tests.unit.endpoint.controlled import MODEL
 
 SMALL = Machine(cpus=2, memory_bytes=6 * GIB)
@@ -37,6 +38,13 @@ def test_the_table_says_what_aws_says(
     assert (row.architecture, row.accelerator) == (architecture, accelerator)
 
 
+@fidelity(
+    "Limits",
+    "An instance type gets its memory and processors as far as this machine has them; "
+    "DescribeEndpoint says what it does not have.",
+    ABSENT,
+    "https://aws.amazon.com/sagemaker/pricing/",
+)
 def test_an_instance_is_capped_by_the_machine_which_is_said() -> None:
     compute = instance_compute("ml.m5.xlarge", SMALL)
     assert (compute.cpus, compute.memory_bytes) == (2.0, 6 * GIB)
@@ -58,6 +66,12 @@ def test_a_type_that_nobody_knows_gets_the_whole_machine() -> None:
     assert "not in the lab's table" in (instance_note("ml.x9.large", SMALL) or "")
 
 
+@fidelity(
+    "Serverless",
+    "A tier gets memory / 1769 MB of a vCPU, Lambda's documented ratio, and 5 GB of disk.",
+    OURS,
+    "AWS publishes no table for serverless inference",
+)
 def test_a_serverless_tier_gets_lambdas_share_of_a_cpu_and_5_gb_of_disk() -> None:
     compute = serverless_compute(2048, SMALL)
     assert compute.cpus == pytest.approx(1.158, abs=0.001)

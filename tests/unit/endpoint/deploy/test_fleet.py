@@ -5,11 +5,18 @@ import pytest
 
 from lab.endpoint.live import LaunchFailed, NotReady, Throttled
 from lab.endpoint.records import EndpointKind, Status
+from tests.fidelity import DOCUMENTED, OURS, SEEN, fidelity
 from tests.unit.endpoint.fleet_scene import FleetScene, plan, serverless
 
 pytestmark = pytest.mark.anyio
 
 
+@fidelity(
+    "Containers",
+    "An endpoint is InService when every container of every variant has answered /ping with 200.",
+    DOCUMENTED,
+    "https://docs.aws.amazon.com/sagemaker/latest/dg/your-algorithms-inference-code.html",
+)
 async def test_an_endpoint_is_in_service_when_all_its_servers_answer(scene: FleetScene) -> None:
     config = scene.config("one", plan(initial_count=2), DataCaptureConfig={})
     scene.create("shop", config)
@@ -83,6 +90,12 @@ async def test_a_configuration_that_is_gone_fails_the_endpoint(scene: FleetScene
     assert "it was deleted" in str(scene.record("shop").failure_reason)
 
 
+@fidelity(
+    "Routing",
+    "A shadow variant gets copies of requests, and its answers go to nobody.",
+    DOCUMENTED,
+    "https://docs.aws.amazon.com/sagemaker/latest/dg/shadow-tests.html",
+)
 async def test_variants_and_shadows_have_pools_of_their_own(scene: FleetScene) -> None:
     config = scene.config(
         "one",
@@ -103,6 +116,12 @@ async def test_variants_and_shadows_have_pools_of_their_own(scene: FleetScene) -
     assert set(scene.record("shop").variants) == {"A", "B", "S"}
 
 
+@fidelity(
+    "DeleteEndpoint",
+    "A deleted endpoint takes no more requests; those under way end.",
+    OURS,
+    "AWS documents neither",
+)
 async def test_deleting_takes_no_more_requests_and_lets_those_under_way_end(
     scene: FleetScene,
 ) -> None:
@@ -123,6 +142,12 @@ async def test_deleting_takes_no_more_requests_and_lets_those_under_way_end(
     assert not scene.fleet._workers
 
 
+@fidelity(
+    "DeleteEndpoint",
+    "The name of a deleted endpoint may be used again at once.",
+    OURS,
+    "AWS says only that deletion takes a moment",
+)
 async def test_a_name_may_be_used_again_at_once(scene: FleetScene) -> None:
     await scene.created("shop", scene.config("one", plan()))
     scene.delete("shop")
@@ -151,6 +176,12 @@ async def test_deleting_while_creating_cancels_the_launches(scene: FleetScene) -
     scene.consistent()
 
 
+@fidelity(
+    "Updates",
+    "An update loses no request: the old fleet serves until the new one does.",
+    DOCUMENTED,
+    "https://docs.aws.amazon.com/sagemaker/latest/dg/deployment-guardrails-blue-green.html",
+)
 async def test_an_update_loses_no_request(scene: FleetScene) -> None:
     await scene.created("shop", scene.config("one", plan(initial_count=2)))
     scene.config("two", plan(image="model:2"))
@@ -178,6 +209,13 @@ async def test_an_update_loses_no_request(scene: FleetScene) -> None:
     scene.consistent()
 
 
+@fidelity(
+    "Updates",
+    "An update that fails leaves the old fleet in service, with its configuration and a "
+    "FailureReason.",
+    SEEN,
+    "https://github.com/hashicorp/terraform-provider-aws/issues/40048",
+)
 async def test_an_update_that_fails_leaves_the_old_fleet_and_says_why(scene: FleetScene) -> None:
     await scene.created("shop", scene.config("one", plan()))
     seen: list[Status] = []
@@ -302,6 +340,12 @@ async def test_a_variant_that_an_update_drops_passes_on_who_waits_for_it(scene: 
     assert lease.server.variant == "New"
 
 
+@fidelity(
+    "UpdateEndpointWeightsAndCapacities",
+    "Weights and counts change without another configuration; the status is Updating meanwhile.",
+    DOCUMENTED,
+    "https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_UpdateEndpointWeightsAndCapacities.html",
+)
 async def test_weights_change_at_once_and_counts_when_the_servers_answer(scene: FleetScene) -> None:
     await scene.created("shop", scene.config("one", plan("A", initial_count=2), plan("B")))
     scene.scale("shop", A=(0.0, 1), B=(2.0, 3))

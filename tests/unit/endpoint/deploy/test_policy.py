@@ -13,6 +13,7 @@ from lab.endpoint.deploy.policy import (
     states,
 )
 from lab.endpoint.records import EndpointRecord, Status, VariantState
+from tests.fidelity import ABSENT, DOCUMENTED, fidelity
 from tests.unit.endpoint.fleet_scene import plan, serverless
 
 
@@ -33,11 +34,23 @@ def _record(**changes: Any) -> EndpointRecord:
     return replace(row, **changes)
 
 
+@fidelity(
+    "Updates",
+    "Without a DeploymentConfig an update is blue/green, all traffic at once.",
+    DOCUMENTED,
+    "https://docs.aws.amazon.com/sagemaker/latest/dg/deployment-guardrails-blue-green-all-at-once.html",
+)
 def test_without_a_policy_all_traffic_goes_over_at_once() -> None:
     assert policy({}, instances=2).shares == (1.0,)
     assert policy({}, instances=2).wait_s == 0
 
 
+@fidelity(
+    "Updates",
+    "A canary gets its share first, and the rest after WaitIntervalInSeconds.",
+    DOCUMENTED,
+    "https://docs.aws.amazon.com/sagemaker/latest/dg/deployment-guardrails-blue-green-canary.html",
+)
 def test_a_canary_goes_first() -> None:
     canary = policy(
         _blue_green(
@@ -61,6 +74,12 @@ def test_a_canary_may_be_counted_in_instances() -> None:
     assert policy(_blue_green(routing), instances=1).shares == (1.0,)
 
 
+@fidelity(
+    "Updates",
+    "Linear shifting goes in equal steps up to all of the traffic.",
+    DOCUMENTED,
+    "https://docs.aws.amazon.com/sagemaker/latest/dg/deployment-guardrails-blue-green-linear.html",
+)
 @pytest.mark.parametrize(
     ("percent", "steps"), [(10, 10), (20, 5), (25, 4), (30, 4), (33, 3), (50, 2)]
 )
@@ -73,6 +92,13 @@ def test_linear_steps_end_at_all_of_it(percent: int, steps: int) -> None:
     assert shares[-1] == 1.0
 
 
+@fidelity(
+    "Updates",
+    "A rolling update shifts traffic batch by batch; the new fleet is built whole beside "
+    "the old one, where AWS builds it batch by batch.",
+    ABSENT,
+    "https://docs.aws.amazon.com/sagemaker/latest/dg/deployment-guardrails-rolling.html",
+)
 def test_a_rolling_update_is_shifted_batch_by_batch() -> None:
     rolling = {
         "RollingUpdatePolicy": {
@@ -88,11 +114,23 @@ def test_an_update_takes_weights_and_counts_from_the_new_configuration() -> None
     assert (new.initial_count, new.weight) == (1, 1.0)
 
 
+@fidelity(
+    "Updates",
+    "RetainAllVariantProperties keeps weights, counts and data capture.",
+    DOCUMENTED,
+    "botocore: UpdateEndpointInput.RetainAllVariantProperties",
+)
 def test_an_update_may_retain_them() -> None:
     [new] = retained([plan()], _record(retain={"RetainAllVariantProperties": True}))
     assert (new.initial_count, new.weight) == (4, 3.0)
 
 
+@fidelity(
+    "Updates",
+    "ExcludeRetainedVariantProperties takes them from the new configuration.",
+    DOCUMENTED,
+    "botocore: UpdateEndpointInput.ExcludeRetainedVariantProperties",
+)
 def test_what_is_excluded_is_not_retained() -> None:
     retain = {
         "RetainAllVariantProperties": True,

@@ -12,6 +12,7 @@ from lab.endpoint.metrics.gauges import Backlog
 from lab.endpoint.metrics.sampler import Sampler
 from lab.endpoint.records import EndpointKind, Status
 from lab.endpoint.store import SqliteStore
+from tests.fidelity import ABSENT, DOCUMENTED, fidelity
 from tests.unit.endpoint.manualclock import ManualClock
 from tests.unit.endpoint.standins import (
     FakeFleet,
@@ -95,6 +96,12 @@ def invoke(metrics: Counters, endpoint: str = "e", **over: Any) -> None:
     metrics.invocation(endpoint, "v", **{**given, **over})
 
 
+@fidelity(
+    "Metrics",
+    "Invocations, ModelLatency and OverheadLatency are counted for each variant.",
+    DOCUMENTED,
+    "https://docs.aws.amazon.com/sagemaker/latest/dg/monitoring-cloudwatch.html",
+)
 def test_a_success_is_counted_and_timed(scene: Scene) -> None:
     invoke(scene.metrics)
     assert scene.value("invocations_total", **E_V) == 1
@@ -132,6 +139,13 @@ def test_errors_are_the_models(
     assert scene.value("model_latency_seconds_count", **E_V) == 0
 
 
+@fidelity(
+    "Metrics",
+    "A serverless cold start is ModelSetupTime: getting the compute, the model and the "
+    "container ready.",
+    DOCUMENTED,
+    "https://docs.aws.amazon.com/sagemaker/latest/dg/serverless-endpoints-monitoring.html",
+)
 def test_a_cold_start_is_counted_with_its_setup(scene: Scene) -> None:
     scene.metrics.started("e", "v", setup(2.0))
     invoke(scene.metrics, setup=setup(2.0), overhead_s=2.1)
@@ -153,6 +167,12 @@ def test_throttles_failed_starts_and_replacements_are_counted(scene: Scene) -> N
     assert scene.value("container_oom_kills_total", **E_V) == 1
 
 
+@fidelity(
+    "Metrics",
+    "Metrics of asynchronous endpoints have the endpoint's name as their only dimension.",
+    DOCUMENTED,
+    "https://docs.aws.amazon.com/sagemaker/latest/dg/async-inference-monitor.html",
+)
 def test_asynchronous_events_have_the_endpoint_only(scene: Scene) -> None:
     for event in ASYNC_COUNTERS:
         scene.metrics.asynchronous("e", event)
@@ -163,6 +183,13 @@ def test_asynchronous_events_have_the_endpoint_only(scene: Scene) -> None:
     assert scene.value("async_time_in_backlog_seconds_sum", endpoint="e") == 7.0
 
 
+@fidelity(
+    "Metrics",
+    "CloudWatch itself is absent: its metrics are at /metrics under Prometheus's names, "
+    "each with CloudWatch's own in its help.",
+    ABSENT,
+    "https://docs.aws.amazon.com/sagemaker/latest/dg/monitoring-cloudwatch.html",
+)
 def test_every_help_text_says_what_cloudwatch_calls_it(scene: Scene) -> None:
     helps = [family.documentation for family in scene.metrics.registry.collect()]
     for name in ("Invocations", "Invocation4XXErrors", "InvocationModelErrors", "ModelLatency"):
@@ -198,6 +225,13 @@ def test_what_the_pools_hold_shows_at_once(scene: Scene) -> None:
     assert len(leases) == 3
 
 
+@fidelity(
+    "Metrics",
+    "What exceeds the provisioned concurrency is counted as "
+    "ServerlessProvisionedConcurrencySpilloverInvocations.",
+    DOCUMENTED,
+    "https://docs.aws.amazon.com/sagemaker/latest/dg/serverless-endpoints-monitoring.html",
+)
 def test_what_exceeds_provisioned_concurrency_spills_over(scene: Scene) -> None:
     one = scene.fleet.add(
         live(kind=EndpointKind.SERVERLESS, servers=[server("a"), server("b")], max_concurrency=4)
@@ -223,6 +257,12 @@ def test_series_of_deleted_endpoints_disappear_and_others_stay(scene: Scene) -> 
     assert scene.value("invocations_total", endpoint="gone", variant="v") == 1
 
 
+@fidelity(
+    "Metrics",
+    "HasBacklogWithoutCapacity is 1 while requests wait and no instance runs.",
+    DOCUMENTED,
+    "https://docs.aws.amazon.com/sagemaker/latest/dg/async-inference-autoscale.html",
+)
 def test_a_queue_without_instances_is_a_backlog_without_capacity(scene: Scene) -> None:
     waiting = Backlog(size=3, oldest_s=12.0)
     scene.backlogs = [("e", waiting), ("deleted", waiting)]

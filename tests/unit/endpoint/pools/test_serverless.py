@@ -4,11 +4,19 @@ from typing import Any
 import pytest
 
 from lab.endpoint.live import LaunchFailed, Lease, NotReady, Throttled
+from tests.fidelity import ABSENT, DOCUMENTED, OURS, fidelity
 from tests.unit.endpoint.fleet_scene import PoolScene
 
 pytestmark = pytest.mark.anyio
 
 
+@fidelity(
+    "Serverless",
+    "Creating an endpoint starts one container to see that it works, and keeps it for the "
+    "idle time.",
+    OURS,
+    "AWS says only that creation fails for a container that does not start",
+)
 async def test_one_container_is_launched_to_see_that_it_works(scene: PoolScene) -> None:
     pool = await scene.started(scene.serverless(5))
     [server] = pool.servers
@@ -48,6 +56,12 @@ async def test_a_container_that_may_still_work_on_a_lost_request_is_given_to_nob
     assert lease.server.id not in scene.launcher.containers
 
 
+@fidelity(
+    "Serverless",
+    "A container takes one request at a time; another request has another container.",
+    DOCUMENTED,
+    "https://docs.aws.amazon.com/sagemaker/latest/dg/serverless-endpoints.html",
+)
 async def test_a_container_takes_one_request_at_a_time(scene: PoolScene) -> None:
     pool = await scene.started(scene.serverless(2))
     first = pool.try_acquire()
@@ -66,6 +80,12 @@ async def test_a_container_takes_one_request_at_a_time(scene: PoolScene) -> None
     assert pool.try_acquire().server is first.server
 
 
+@fidelity(
+    "Serverless",
+    "Above MaxConcurrency a request is refused with ThrottlingException at once.",
+    DOCUMENTED,
+    "https://docs.aws.amazon.com/sagemaker/latest/dg/serverless-endpoints.html",
+)
 @pytest.mark.parametrize("warm", [0, 1])
 @pytest.mark.parametrize("trying", [True, False])
 async def test_of_fifty_requests_against_a_concurrency_of_two_exactly_48_are_throttled(
@@ -153,6 +173,12 @@ async def test_a_request_cancelled_in_the_instant_its_container_comes_gives_it_b
     assert pool.try_acquire() is not None
 
 
+@fidelity(
+    "Serverless",
+    "A container that is idle for LAB_IDLE_S (600 s) goes, so that the next request starts cold.",
+    OURS,
+    "AWS publishes no figure",
+)
 async def test_idle_containers_go_after_the_idle_time_and_not_before(scene: PoolScene) -> None:
     pool = await scene.started(scene.serverless(2))
     await scene.clock.advance(300)
@@ -168,6 +194,12 @@ async def test_idle_containers_go_after_the_idle_time_and_not_before(scene: Pool
     assert not scene.store.servers()
 
 
+@fidelity(
+    "Serverless",
+    "Of idle containers the one used last is used next.",
+    OURS,
+    "AWS publishes nothing",
+)
 async def test_the_container_used_last_is_used_next_so_that_the_others_go(scene: PoolScene) -> None:
     pool = await scene.started(scene.serverless(2))
     first = pool.try_acquire()
@@ -183,6 +215,12 @@ async def test_the_container_used_last_is_used_next_so_that_the_others_go(scene:
     assert pool.servers == (first.server,)
 
 
+@fidelity(
+    "Serverless",
+    "Provisioned concurrency stays warm.",
+    DOCUMENTED,
+    "https://docs.aws.amazon.com/sagemaker/latest/dg/serverless-endpoints.html",
+)
 async def test_provisioned_concurrency_stays_warm_and_the_rest_does_not(
     scene: PoolScene,
 ) -> None:
@@ -209,6 +247,12 @@ async def test_provisioned_concurrency_that_died_is_launched_again(scene: PoolSc
     assert scene.losses == (1, 0)
 
 
+@fidelity(
+    "Serverless",
+    "`lab endpoint cool` drops idle containers; nothing of AWS's does.",
+    ABSENT,
+    "AWS has no such call",
+)
 async def test_a_cold_start_on_demand(scene: PoolScene) -> None:
     pool = await scene.started(scene.serverless(2))
     assert await pool.scale_to_zero() == 1

@@ -12,6 +12,7 @@ from lab.endpoint.protocol.eventstream import (
     model_stream_error,
     payload_part,
 )
+from tests.fidelity import DOCUMENTED, SEEN, fidelity
 
 
 def parsed(data: bytes) -> list[tuple[dict[str, str], bytes]]:
@@ -20,6 +21,12 @@ def parsed(data: bytes) -> list[tuple[dict[str, str], bytes]]:
     return [(dict(message.headers), message.payload) for message in buffer]
 
 
+@fidelity(
+    "Streams",
+    "An answer comes as application/vnd.amazon.eventstream in PayloadPart messages.",
+    DOCUMENTED,
+    "botocore: ResponseStream",
+)
 @given(st.lists(st.binary(max_size=300), max_size=5))
 def test_botocore_reads_back_every_part(payloads: list[bytes]) -> None:
     found = parsed(b"".join(payload_part(payload) for payload in payloads))
@@ -32,6 +39,12 @@ def test_botocore_reads_back_every_part(payloads: list[bytes]) -> None:
         }
 
 
+@fidelity(
+    "Streams",
+    "A stream that breaks off ends with ModelStreamError and its ErrorCode.",
+    DOCUMENTED,
+    "botocore: ModelStreamError",
+)
 def test_botocore_reads_a_broken_stream_as_an_exception() -> None:
     ((headers, payload),) = parsed(model_stream_error("It broke.", StreamCode.BROKEN))
     assert headers[":message-type"] == "exception"
@@ -61,6 +74,12 @@ def test_no_part_and_nothing_held_back_is_larger_than_64_kib(seed: int) -> None:
     assert max(map(len, parts)) <= 65536
 
 
+@fidelity(
+    "Streams",
+    "Parts are not aligned with what the model wrote: the emulator cuts them anew, at random.",
+    SEEN,
+    "https://github.com/strands-agents/harness-sdk/issues/4035",
+)
 def test_parts_are_not_aligned_with_the_models_chunks() -> None:
     cutter = Rechunker(random.Random(7))
     chunks = [f"data: {number}\n\n".encode() for number in range(50)]

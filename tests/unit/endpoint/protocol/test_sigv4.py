@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from lab.endpoint.protocol.errors import ApiError
 from lab.endpoint.protocol.sigv4 import Signed, Verifier, parse
+from tests.fidelity import DOCUMENTED, OURS, fidelity
 
 KEYS = {"AKIDEXAMPLE": "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY"}
 PATH = "/endpoints/eye/invocations"
@@ -105,6 +106,12 @@ def test_what_was_changed_after_signing_is_refused(change: Callable[[Signed], Si
     assert "does not match the signature you provided" in str(error)
 
 
+@fidelity(
+    "Limits",
+    "With LAB_ACCESS_KEY_ID set, signatures are verified as AWS does; without, any is admitted.",
+    OURS,
+    "the lab is on loopback, and a plain curl is to work",
+)
 def test_another_secret_is_refused() -> None:
     assert refusal(signed(key=("AKIDEXAMPLE", "wrong"))).code == "InvalidSignatureException"
 
@@ -118,6 +125,12 @@ def test_another_region_or_service_is_refused() -> None:
     assert "correct service: 'sagemaker'" in str(refusal(signed(service="s3")))
 
 
+@fidelity(
+    "Limits",
+    "A signature is good for five minutes before and after.",
+    DOCUMENTED,
+    "https://docs.aws.amazon.com/IAM/latest/UserGuide/signature-v4-troubleshooting.html",
+)
 def test_an_old_signature_has_expired_and_one_of_the_future_is_not_yet_current() -> None:
     now = time.time()
     assert "Signature expired" in str(refusal(signed(), now=now + 400))

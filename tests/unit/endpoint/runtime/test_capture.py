@@ -17,6 +17,7 @@ from lab.endpoint.runtime import capture as module
 from lab.endpoint.runtime.capture import S3Capture
 from lab.endpoint.s3 import ObjectError
 from lab.endpoint.transport import ContainerAnswer, ContainerCall
+from tests.fidelity import DOCUMENTED, OURS, fidelity
 from tests.unit.endpoint.manualclock import ManualClock
 from tests.unit.endpoint.standins import FakeObjects, live, until
 
@@ -90,6 +91,13 @@ async def captured(
     ]
 
 
+@fidelity(
+    "Data capture",
+    "A line holds captureData with endpointInput and endpointOutput, eventMetadata with "
+    "eventId and inferenceTime, and eventVersion 0.",
+    DOCUMENTED,
+    "https://docs.aws.amazon.com/sagemaker/latest/dg/model-monitor-data-capture-endpoint.html",
+)
 async def test_a_line_is_as_the_guide_shows_it() -> None:
     (line,) = await captured(live(capture=config()), inference_id="my-id")
     event = line["eventMetadata"].pop("eventId")
@@ -114,6 +122,12 @@ async def test_a_line_is_as_the_guide_shows_it() -> None:
     }
 
 
+@fidelity(
+    "Data capture",
+    "Files lie below DESTINATION/ENDPOINT/VARIANT/yyyy/mm/dd/hh.",
+    DOCUMENTED,
+    "https://docs.aws.amazon.com/sagemaker/latest/dg/model-monitor-data-capture-endpoint.html",
+)
 async def test_files_are_sorted_by_endpoint_variant_and_hour() -> None:
     objects = FakeObjects()
 
@@ -129,6 +143,12 @@ async def test_files_are_sorted_by_endpoint_variant_and_hour() -> None:
     assert (lines[first], lines[second]) == (2, 1)
 
 
+@fidelity(
+    "Data capture",
+    "Payloads of a listed CSV or JSON content type are written as text, all others in base64.",
+    DOCUMENTED,
+    "botocore: CaptureContentTypeHeader",
+)
 @pytest.mark.parametrize(
     ("kind", "body", "encoding"),
     [
@@ -156,6 +176,12 @@ async def test_without_listed_content_types_all_is_base64() -> None:
     assert line["captureData"]["endpointInput"]["encoding"] == "BASE64"
 
 
+@fidelity(
+    "Data capture",
+    "CaptureMode says whether the input, the output or both are kept.",
+    DOCUMENTED,
+    "botocore: CaptureOption",
+)
 @pytest.mark.parametrize(
     ("modes", "sides"),
     [
@@ -177,6 +203,12 @@ async def test_nothing_is_kept_when_capture_is_off(off: Mapping[str, Any] | None
     assert await captured(live(capture=off)) == []
 
 
+@fidelity(
+    "Data capture",
+    "InitialSamplingPercentage is the share of requests that is kept.",
+    DOCUMENTED,
+    "botocore: DataCaptureConfig",
+)
 async def test_a_sample_is_a_share() -> None:
     objects = FakeObjects()
 
@@ -187,6 +219,12 @@ async def test_a_sample_is_a_share() -> None:
     assert 150 < count < 250
 
 
+@fidelity(
+    "Data capture",
+    "A file is written after some seconds, or when it is large enough.",
+    OURS,
+    "AWS publishes neither the time nor the size",
+)
 async def test_a_file_is_written_when_its_time_has_come() -> None:
     objects, clock = FakeObjects(), ManualClock()
     async with capturing(objects, clock) as capture:
@@ -264,6 +302,12 @@ async def test_closing_does_not_wait_for_an_s3_that_hangs(
     assert "S3 was too slow" in caplog.text
 
 
+@fidelity(
+    "Data capture",
+    "A capture that cannot be written never fails a request.",
+    DOCUMENTED,
+    "https://docs.aws.amazon.com/sagemaker/latest/dg/model-monitor-data-capture.html",
+)
 async def test_a_broken_configuration_never_fails_a_request(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
