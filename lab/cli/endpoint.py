@@ -145,6 +145,7 @@ def bench(
         verdict = "[green]reached[/green]" if row.reached else "[yellow]not reached[/yellow]"
         table.add_row(row.what, row.found, row.figure, row.promised, verdict)
     out.print(table)
+    print_line("Each endpoint had one instance, or none: no routing strategy was measured.")
     print_line(f"All rounds are in {path}")
 
 

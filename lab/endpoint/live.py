@@ -40,7 +40,12 @@ class VariantPlan:
     shadow: bool
     startup_timeout_s: float
     download_timeout_s: float
-    routing: str = "LEAST_OUTSTANDING_REQUESTS"
+    routing: str = "RANDOM"
+    """``RoutingStrategy``: how an instance is chosen."""
+    prefix_bytes: int = 0
+    """``PREFIX_AWARE`` only: of a request's body, what decides."""
+    prefix_at_once: int = 0
+    """``PREFIX_AWARE`` only: requests that an instance has when the next one goes elsewhere."""
     pull_cold: bool = False
     """The image is pulled too, on a machine that has never seen it."""
 
@@ -149,6 +154,10 @@ class Throttled(Exception):  # noqa: N818 - an outcome
 
 class NotReady(Exception):  # noqa: N818 - an outcome
     """No container can answer yet."""
+
+
+class ServerGone(Exception):  # noqa: N818 - an outcome
+    """The server that was asked for is not, or no longer, one of the pool's."""
 
 
 @dataclass(kw_only=True)

@@ -20,6 +20,11 @@ PULL_TAG: Final = "inference-lab:pull"
 """On an endpoint configuration: ``cold`` pulls the image too, on a machine that never saw it."""
 
 _NOWHERE: Final = "The lab does not emulate this; on SageMaker it may work."
+_KV_AWARE: Final = (
+    "The lab does not read containers' KV caches: with the routing strategy KV_AWARE every request "
+    "goes where SageMaker sends one that no cache knows, to the instance with the least "
+    "outstanding requests."
+)
 _DOWNLOAD_TIMEOUT_S: Final = 3600.0
 """``ModelDataDownloadTimeoutInSeconds`` unless it is given: the longest that may be."""
 
@@ -36,6 +41,11 @@ def kind_of(config: Body) -> EndpointKind:
 def variants_of(config: Body) -> Sequence[Mapping[str, Any]]:
     """The production variants, then the shadows."""
     return (*config["ProductionVariants"], *shadows_of(config))
+
+
+def routing_of(variant: Mapping[str, Any]) -> str:
+    """Its ``RoutingStrategy``: random, unless another is asked for."""
+    return str(variant.get("RoutingConfig", {}).get("RoutingStrategy", "RANDOM"))
 
 
 def shadows_of(config: Body) -> Sequence[Mapping[str, Any]]:
@@ -108,7 +118,7 @@ def variant_plans(
 
 
 def notes(config: Body, machine: Machine) -> Mapping[str, str]:
-    """By variant, the limits SageMaker enforces and this machine does not."""
+    """By variant, the limits SageMaker enforces and this machine does not, and the like."""
     found = {}
     for variant in variants_of(config):
         note = None
@@ -116,8 +126,9 @@ def notes(config: Body, machine: Machine) -> Mapping[str, str]:
             note = serverless_note(serverless["MemorySizeInMB"], machine)
         elif instance := variant.get("InstanceType"):
             note = instance_note(instance, machine)
-        if note is not None:
-            found[variant["VariantName"]] = note
+        routed = _KV_AWARE if routing_of(variant) == "KV_AWARE" else None
+        if said := " ".join(each for each in (note, routed) if each):
+            found[variant["VariantName"]] = said
     return found
 
 
@@ -146,6 +157,7 @@ def _plan(
             variant.get("ContainerStartupHealthCheckTimeoutInSeconds", settings.startup_timeout_s)
         )
         download = float(variant.get("ModelDataDownloadTimeoutInSeconds", _DOWNLOAD_TIMEOUT_S))
+    prefix = variant.get("RoutingConfig", {}).get("PrefixAwareRoutingConfig", {})
     isolated = model.body.get("EnableNetworkIsolation") or config.get("EnableNetworkIsolation")
     return VariantPlan(
         endpoint=endpoint,
@@ -165,9 +177,9 @@ def _plan(
         shadow=shadow,
         startup_timeout_s=startup,
         download_timeout_s=download,
-        routing=variant.get("RoutingConfig", {}).get(
-            "RoutingStrategy", "LEAST_OUTSTANDING_REQUESTS"
-        ),
+        routing=routing_of(variant),
+        prefix_bytes=prefix.get("PrefixLength", 0),
+        prefix_at_once=prefix.get("ConcurrencyThreshold", 0),
         pull_cold=origin.tags.get(PULL_TAG) == "cold",
     )
 

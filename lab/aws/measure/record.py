@@ -41,6 +41,8 @@ class MeasuredSubject(Frozen):
     memory_mb: int | None = None
     instance_type: str | None = None
     instances: int = 1
+    routing: str | None = None
+    """SageMaker's strategy, where there are several instances to choose from."""
     image_digest: str | None = None
     """``sha256:...`` without the repository, whose name holds the account's id."""
 
@@ -50,7 +52,8 @@ class MeasuredSubject(Frozen):
             if self.kind is ServingKind.SERVERLESS
             else str(self.instance_type)
         )
-        return f"{self.variant}, {self.model}, {self.kind}, {size}"
+        several = f", {self.instances} instances routed {self.routing}" if self.routing else ""
+        return f"{self.variant}, {self.model}, {self.kind}, {size}{several}"
 
 
 class SentPayload(Frozen):

@@ -15,6 +15,7 @@ from lab.aws.model import TAG_MODEL, TAG_VARIANT, AwsError, DeploymentNames, Pus
 from lab.aws.stack.cloudformation import CloudFormationStack
 from lab.endpoint.client import EmulatorClient
 from lab.endpoint.instances import platform_of
+from lab.endpoint.plans import routing_of
 from lab.errors import UsageError
 from lab.host import host_facts
 from lab.spec import Platform
@@ -128,6 +129,7 @@ def on_aws(aws: AwsSession, names: DeploymentNames) -> MeasuredSubject:
         raise _nothing(names)
     said = state.parameters
     serverless = said["Hosting"] == ServingKind.SERVERLESS.value
+    instances = 1 if serverless else int(said["InstanceCount"])
     return MeasuredSubject(
         endpoint=names.endpoint,
         variant=state.tags.get(TAG_VARIANT, ""),
@@ -138,7 +140,8 @@ def on_aws(aws: AwsSession, names: DeploymentNames) -> MeasuredSubject:
         platform=platform_of(None if serverless else said["InstanceType"]),
         memory_mb=int(said["MemorySizeInMB"]) if serverless else None,
         instance_type=None if serverless else said["InstanceType"],
-        instances=1 if serverless else int(said["InstanceCount"]),
+        instances=instances,
+        routing=routing_of({}) if instances > 1 else None,  # the stack's template asks for none
         image_digest=said["ImageUri"].partition("@")[2] or None,
     )
 
@@ -157,6 +160,7 @@ def on_emulator(client: EmulatorClient, names: DeploymentNames) -> MeasuredSubje
     )
     hosted = config["ProductionVariants"][0]
     serverless = hosted.get("ServerlessConfig")
+    instances = int(hosted.get("InitialInstanceCount") or 1)
     return MeasuredSubject(
         endpoint=names.endpoint,
         variant=tags[TAG_VARIANT],
@@ -167,7 +171,8 @@ def on_emulator(client: EmulatorClient, names: DeploymentNames) -> MeasuredSubje
         platform=platform_of(hosted.get("InstanceType")),
         memory_mb=None if serverless is None else int(serverless["MemorySizeInMB"]),
         instance_type=hosted.get("InstanceType"),
-        instances=int(hosted.get("InitialInstanceCount") or 1),
+        instances=instances,
+        routing=routing_of(hosted) if instances > 1 else None,
     )
 
 

@@ -118,6 +118,7 @@ def _instance_problems(variant: Mapping[str, Any], config: Body) -> Iterator[str
         yield f"Specify InstanceType or ServerlessConfig for production variant {name}."
     if "InitialInstanceCount" not in variant:
         yield f"InitialInstanceCount is required for production variant {name}."
+    yield from _routing_problems(variant)
     component = "ModelName" not in variant
     if "ManagedInstanceScaling" in variant and not component:
         yield "ManagedInstanceScaling is only supported for inference component endpoints."
@@ -126,6 +127,18 @@ def _instance_problems(variant: Mapping[str, Any], config: Body) -> Iterator[str
             f"ModelName is required for production variant {name}, or ExecutionRoleArn for an "
             "endpoint with inference components."
         )
+
+
+def _routing_problems(variant: Mapping[str, Any]) -> Iterator[str]:
+    routing: Mapping[str, Any] = variant.get("RoutingConfig", {})
+    key, name = "PrefixAwareRoutingConfig", variant["VariantName"]
+    if routing.get("RoutingStrategy") != "PREFIX_AWARE":
+        if key in routing:
+            yield f"{key} is only supported with PREFIX_AWARE for production variant {name}."
+        return
+    for needed in ("PrefixLength", "ConcurrencyThreshold"):
+        if needed not in routing.get(key, {}):
+            yield f"{key}.{needed} is required with PREFIX_AWARE for production variant {name}."
 
 
 def _serverless_problems(

@@ -8,6 +8,7 @@ from typing import Final
 from lab.endpoint.live import Death, LaunchFailed, Lease, Server, VariantPlan
 from lab.endpoint.pools.base import BasePool, PoolContext, backoff_s, wait_for
 from lab.endpoint.pools.health import ServerHealth
+from lab.endpoint.records import EndpointKind
 
 _YOUNG_S: Final = 60.0
 """A server lost before this age counts as a failed attempt: the next one has to wait."""
@@ -27,7 +28,8 @@ class RealTimePool(BasePool):
         super().__init__(plan, generation=generation, context=context)
         self._wanted = plan.initial_count
         self._rng = rng
-        self._at_random = plan.routing == "RANDOM"
+        # From a queue, who has room gets the next one: chance would leave servers idle.
+        self._at_random = plan.routing == "RANDOM" and plan.kind is not EndpointKind.ASYNC
         self._ready: list[Server] = []
         self._doubtful: list[Server] = []
         self._examined: dict[Server, asyncio.Task[None]] = {}
@@ -48,7 +50,7 @@ class RealTimePool(BasePool):
     # --- leases ------------------------------------------------------------------------------
 
     def try_acquire(self) -> Lease | None:
-        """The server with the fewest requests (or any, when routed at random)."""
+        """Any server; with least outstanding requests asked for, the one with the fewest."""
         other = self._successor()
         if other is not None:
             return other.try_acquire()

@@ -5,13 +5,15 @@ import pytest
 
 from lab.endpoint.instances import GIB
 from lab.endpoint.live import LaunchFailed, VariantPlan
-from lab.endpoint.plans import kind_of, plans_of, stored, variant_plans
+from lab.endpoint.plans import kind_of, notes, plans_of, stored, variant_plans
 from lab.endpoint.records import EndpointKind, EndpointRecord, Origin, Resource, Status
 from lab.endpoint.settings import EmulatorSettings
 from lab.endpoint.store import SqliteStore
+from tests.fidelity import ABSENT, fidelity
 from tests.unit.endpoint.controlled import MACHINE, instance, serverless
 
 SETTINGS = EmulatorSettings(state=Path("/state"))
+LEAST = "LEAST_OUTSTANDING_REQUESTS"
 CONTAINER = {"Image": "image", "Mode": "SingleModel", "ModelDataUrl": "s3://b/model.tar.gz"}
 
 
@@ -39,6 +41,44 @@ def plans(
             machine=MACHINE,
         )
     )
+
+
+@pytest.mark.parametrize(
+    ("asked", "routing"),
+    [
+        ({}, "RANDOM"),
+        ({"RoutingConfig": {"RoutingStrategy": "LEAST_OUTSTANDING_REQUESTS"}}, LEAST),
+    ],
+)
+def test_requests_are_routed_at_random_unless_the_configuration_says_otherwise(
+    asked: dict[str, Any], routing: str
+) -> None:
+    (plan,) = plans(instance(**asked))
+    assert plan.routing == routing
+
+
+def test_a_prefix_aware_variant_knows_what_decides() -> None:
+    prefix = {"PrefixLength": 2048, "ConcurrencyThreshold": 3}
+    (plan,) = plans(
+        instance(
+            RoutingConfig={"RoutingStrategy": "PREFIX_AWARE", "PrefixAwareRoutingConfig": prefix}
+        )
+    )
+    assert (plan.prefix_bytes, plan.prefix_at_once) == (2048, 3)
+
+
+@fidelity(
+    "Routing",
+    "KV_AWARE routes as LEAST_OUTSTANDING_REQUESTS does, as AWS does where no cache is known; "
+    "DescribeEndpoint says so while the endpoint is created.",
+    ABSENT,
+    "botocore: ProductionVariantRoutingConfig.RoutingStrategy",
+)
+def test_what_the_lab_does_instead_of_kv_aware_routing_is_said() -> None:
+    variant = instance(RoutingConfig={"RoutingStrategy": "KV_AWARE"})
+    said = notes({"ProductionVariants": [variant]}, MACHINE)
+    assert "least outstanding requests" in said[variant["VariantName"]]
+    assert notes({"ProductionVariants": [instance()]}, MACHINE) == {}
 
 
 def test_a_real_time_variant_gets_its_instance_and_its_time_outs() -> None:

@@ -7,6 +7,7 @@ import pytest
 from moto.server import ThreadedMotoServer
 
 from lab.aws.emulator.target import LocalStack
+from lab.aws.measure.task import on_emulator
 from lab.aws.model import Action, AwsError, CloudResource, DeploymentNames, Kept
 from lab.aws.stack.template import is_release
 from lab.endpoint.addresses import Addresses
@@ -87,6 +88,18 @@ def test_a_change_serves_another_release_and_removes_the_one_before(
     for kind in before:
         assert len(before[kind]) == len(after[kind]) == 1
         assert before[kind] != after[kind]
+
+
+@pytest.mark.parametrize(
+    ("instances", "said"),
+    [(1, "real-time, ml.m5.large"), (2, "real-time, ml.m5.large, 2 instances routed RANDOM")],
+)
+def test_a_measurement_of_several_instances_says_how_they_were_routed(
+    stack: LocalStack, client: EmulatorClient, instances: int, said: str
+) -> None:
+    pushed(stack, real_time(instances=instances, max_instances=instances))
+    subject = on_emulator(client, NAMES)
+    assert str(subject) == f"onnx, retina, {said}"
 
 
 def test_serverless_does_not_become_real_time(stack: LocalStack) -> None:

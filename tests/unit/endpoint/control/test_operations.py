@@ -392,6 +392,23 @@ def test_models_and_configurations_in_use_can_be_deleted_and_the_endpoint_lives_
         ([{"VariantName": "v", "ModelName": "m"}], {}, "Specify InstanceType or Serverless"),
         ([instance(ManagedInstanceScaling={"Status": "ENABLED"})], {}, "only supported for"),
         ([instance(InstanceType="ml.m7g.large")], {}, "Member must satisfy enum value set: [ml."),
+        (
+            [instance(RoutingConfig={"RoutingStrategy": "PREFIX_AWARE"})],
+            {},
+            "PrefixAwareRoutingConfig.PrefixLength is required with PREFIX_AWARE",
+        ),
+        (
+            [
+                instance(
+                    RoutingConfig={
+                        "RoutingStrategy": "RANDOM",
+                        "PrefixAwareRoutingConfig": {"PrefixLength": 1024},
+                    }
+                )
+            ],
+            {},
+            "PrefixAwareRoutingConfig is only supported with PREFIX_AWARE",
+        ),
     ],
 )
 def test_configurations_that_break_a_rule_are_refused(

@@ -1,11 +1,17 @@
 import asyncio
+from collections import Counter
+from itertools import pairwise
 
 import pytest
 
-from lab.endpoint.live import LaunchFailed, NotReady
+from lab.endpoint.live import LaunchFailed, NotReady, ServerGone
+from lab.endpoint.records import EndpointKind
+from tests.fidelity import DOCUMENTED, OURS, SEEN, fidelity
 from tests.unit.endpoint.fleet_scene import PoolScene
 
 pytestmark = pytest.mark.anyio
+
+LEAST = "LEAST_OUTSTANDING_REQUESTS"
 
 
 async def test_all_instances_are_launched_at_the_same_time(scene: PoolScene) -> None:
@@ -42,8 +48,71 @@ async def test_one_instance_that_fails_takes_the_others_with_it(scene: PoolScene
     assert not scene.store.servers()
 
 
+async def drawn(scene: PoolScene, **plan: object) -> list[str]:
+    """The instances of 400 requests, one after the other."""
+    pool = await scene.started(scene.real_time(2, **plan))
+    found = []
+    for _ in range(400):
+        lease = pool.try_acquire()
+        found.append(lease.server.id)
+        lease.release()
+    return found
+
+
+@fidelity(
+    "Routing",
+    "Without a RoutingConfig each request goes to an instance that is drawn at random.",
+    SEEN,
+    "https://aws.amazon.com/blogs/machine-learning/"
+    "minimize-real-time-inference-latency-by-using-amazon-sagemaker-routing-strategies/",
+)
+async def test_an_instance_is_drawn_at_random_where_nothing_is_asked_for(scene: PoolScene) -> None:
+    found = await drawn(scene)
+    assert min(Counter(found).values()) > 150
+    again = sum(one == two for one, two in pairwise(found))
+    assert 150 < again < 250
+
+
+async def test_requests_one_by_one_alternate_only_where_the_fewest_are_asked_for(
+    scene: PoolScene,
+) -> None:
+    found = await drawn(scene, routing=LEAST)
+    assert not any(one == two for one, two in pairwise(found))
+
+
+@fidelity(
+    "Routing",
+    "RANDOM is the same as no RoutingConfig.",
+    DOCUMENTED,
+    "botocore: ProductionVariantRoutingConfig.RoutingStrategy",
+)
+async def test_random_may_be_asked_for(scene: PoolScene) -> None:
+    other = PoolScene(scene.store)
+    asked, default = await drawn(scene, routing="RANDOM"), await drawn(other)
+    names = dict(zip(asked, default, strict=True))
+    assert [names[one] for one in asked] == default
+    await other.close()
+
+
+@fidelity(
+    "Routing",
+    "An asynchronous request goes to an instance with room, whatever the RoutingConfig.",
+    OURS,
+    "a queue is emptied as fast as there is room: chance would leave instances idle",
+)
+async def test_asynchronous_requests_go_where_there_is_room(scene: PoolScene) -> None:
+    pool = await scene.started(scene.real_time(4, kind=EndpointKind.ASYNC, routing="RANDOM"))
+    assert len({pool.try_acquire().server for _ in range(4)}) == 4
+
+
+@fidelity(
+    "Routing",
+    "LEAST_OUTSTANDING_REQUESTS sends each request to the instance with the fewest under way.",
+    DOCUMENTED,
+    "botocore: ProductionVariantRoutingConfig.RoutingStrategy",
+)
 async def test_requests_go_to_the_instance_with_the_fewest(scene: PoolScene) -> None:
-    pool = await scene.started(scene.real_time(3))
+    pool = await scene.started(scene.real_time(3, routing=LEAST))
     leases = [pool.try_acquire() for _ in range(6)]
     assert [one.in_flight for one in pool.servers] == [2, 2, 2]
     gone = leases[0].server
@@ -54,7 +123,7 @@ async def test_requests_go_to_the_instance_with_the_fewest(scene: PoolScene) -> 
 
 
 async def test_equals_share_a_load_of_one_request_at_a_time(scene: PoolScene) -> None:
-    pool = await scene.started(scene.real_time(3))
+    pool = await scene.started(scene.real_time(3, routing=LEAST))
     used = set()
     for _ in range(3):
         lease = pool.try_acquire()
