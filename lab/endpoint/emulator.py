@@ -93,6 +93,7 @@ class Emulator:
                 "address": f"{server.address[0]}:{server.address[1]}",
                 "in_flight": server.in_flight,
                 "healthy": server.healthy,
+                "suspect": server.suspect,
                 "emulated": server.emulated,
                 "setup_s": None if server.setup is None else server.setup.total_s,
                 "phases_s": {}

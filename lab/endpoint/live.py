@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from enum import StrEnum, unique
 from typing import Any, Protocol
 
 from lab.endpoint.instances import Compute
@@ -77,9 +78,51 @@ class Server:
     idle_since: float = 0.0
     """Monotonic; meaningful while ``in_flight`` is 0."""
     healthy: bool = True
+    suspect: bool = False
+    """Its ``/ping`` is late or not 200: it gets a request only where there is no better one."""
     tainted: bool = False
     """A request ran out of time in it, and may still be worked on: not to be used again where a
     container takes one request at a time."""
+    heard_at: float = 0.0
+    """Monotonic: when it last answered anything, ``/ping`` or a request."""
+    limit_s: float = 0.0
+    """The longest that a request may take of those it was given since it last was idle."""
+    left_until: float = 0.0
+    """Monotonic: until when it may go on with requests whose callers went away."""
+
+    def heard(self, now: float) -> None:
+        """It answered."""
+        self.heard_at = now
+        if self.in_flight == 0 and now >= self.left_until:
+            self.limit_s = 0.0
+
+    def asked(self, limit_s: float) -> None:
+        """It is given a request that may take so long."""
+        self.limit_s = max(self.limit_s, limit_s)
+
+    def left(self, *, until: float) -> None:
+        """A request's caller went away; it may work on it until then."""
+        self.left_until = max(self.left_until, until)
+
+    def may_be_busy(self, now: float) -> bool:
+        """Whether it may have so much to do that its ``/ping`` has to wait.
+
+        Not for ever: one that has answered nothing for as long as any of its requests may take
+        hangs, however many more it was given meanwhile.
+        """
+        at_work = self.in_flight > 0 or now < self.left_until
+        return at_work and now < self.heard_at + self.limit_s
+
+
+@unique
+class Ping(StrEnum):
+    """What came of asking ``/ping`` once."""
+
+    WELL = "answered 200"
+    LATE = "did not answer within 2 s"
+    """Nothing came: it hangs, or its only worker is busy."""
+    SICK = "did not answer 200"
+    """Another status, no HTTP, or a connection that was refused or closed."""
 
 
 class LaunchFailed(Exception):  # noqa: N818 - an outcome
@@ -132,7 +175,7 @@ class Launcher(Protocol):
     async def sweep(self, keep: Sequence[str]) -> None:
         """Remove this emulator's containers but those whose server ids are in ``keep``."""
 
-    async def ping(self, server: Server) -> bool:
+    async def ping(self, server: Server) -> Ping:
         """Whether ``/ping`` answers 200 within 2 s."""
 
     async def died(self, server: Server) -> Death | None:

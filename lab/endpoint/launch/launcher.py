@@ -13,7 +13,16 @@ from lab.endpoint.launch.local import ContainerPlace, LaunchContext, LocalPlace
 from lab.endpoint.launch.model import download_failure
 from lab.endpoint.launch.running import RunningContainers
 from lab.endpoint.launch.start import Launch
-from lab.endpoint.live import Address, Death, LaunchFailed, Server, Setup, VariantPlan, Vitals
+from lab.endpoint.live import (
+    Address,
+    Death,
+    LaunchFailed,
+    Ping,
+    Server,
+    Setup,
+    VariantPlan,
+    Vitals,
+)
 from lab.endpoint.log_files import LogFiles
 from lab.endpoint.records import EndpointKind, ServerRecord
 from lab.endpoint.s3 import ObjectError, S3Objects
@@ -115,7 +124,7 @@ class EngineLauncher:
             emulated=await self._in(self._questions, lambda: self._emulated(plan)),
             idle_since=self._clock.monotonic(),
         )
-        if not await self.ping(server):
+        if await self.ping(server) is not Ping.WELL:
             return None
         running = self._running.track(record.id, plan, container)
         running.log.start()
@@ -134,7 +143,7 @@ class EngineLauncher:
         kept = {*keep, *self._running.ids, *self._starting}
         await self._in(self._stops, lambda: self._running.sweep(kept))
 
-    async def ping(self, server: Server) -> bool:
+    async def ping(self, server: Server) -> Ping:
         try:
             async with asyncio.timeout(_PING_S):
                 reader, writer = await asyncio.open_connection(*server.address)
@@ -143,9 +152,12 @@ class EngineLauncher:
                     words = (await reader.readline()).split()
                 finally:
                     writer.close()
-        except (OSError, TimeoutError, ValueError):
-            return False
-        return len(words) > 1 and words[0].startswith(b"HTTP/1.") and words[1] == b"200"
+        except TimeoutError:
+            return Ping.LATE
+        except (OSError, ValueError):
+            return Ping.SICK
+        well = len(words) > 1 and words[0].startswith(b"HTTP/1.") and words[1] == b"200"
+        return Ping.WELL if well else Ping.SICK
 
     async def died(self, server: Server) -> Death | None:
         return await self._in(self._questions, lambda: self._running.death(server.id))

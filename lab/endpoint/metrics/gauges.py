@@ -84,6 +84,11 @@ _ENDPOINTS: Final[Sequence[_Family[EndpointRecord]]] = (
 _VARIANTS: Final[Sequence[_Family[LiveVariant]]] = (
     _Family("containers", "Containers that answer /ping.", lambda v: len(v.pool.servers)),
     _Family(
+        "containers_suspect",
+        "Containers whose /ping is late or not 200: busy with a long request, or ill.",
+        lambda v: sum(server.suspect for server in v.pool.servers),
+    ),
+    _Family(
         "containers_emulated",
         "Containers whose processor is emulated: no time of theirs is one of real hardware.",
         lambda v: sum(server.emulated for server in v.pool.servers),

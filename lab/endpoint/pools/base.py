@@ -89,7 +89,7 @@ class BasePool(ABC):
         self._provisioner = context.provisioner
         self._clock = context.clock
         self._settings = context.settings
-        self._health = Health(context.launcher)
+        self._health = Health(context.launcher, context.clock)
         self._work = Background()
         """Ends with the pool."""
         self._stops = Background()

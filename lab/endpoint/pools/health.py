@@ -4,7 +4,8 @@ import logging
 from enum import StrEnum, unique
 from typing import Final
 
-from lab.endpoint.live import Death, Launcher, Server
+from lab.endpoint.clock import Clock
+from lab.endpoint.live import Death, Launcher, Ping, Server
 from lab.endpoint.logged import logged
 
 _LOG = logging.getLogger(__name__)
@@ -19,44 +20,51 @@ class ServerHealth(StrEnum):
 
     HEALTHY = "healthy"
     SUSPECT = "suspect"
-    """It runs, and its ``/ping`` is not 200: used only when there is no better one."""
+    """It runs, and its ``/ping`` is late or not 200: used only when there is no better one."""
 
 
 class Health:
     """Examines the servers of one pool, and remembers the pings that they missed."""
 
-    def __init__(self, launcher: Launcher) -> None:
+    def __init__(self, launcher: Launcher, clock: Clock) -> None:
         self._launcher = launcher
+        self._clock = clock
         self._missed: dict[str, int] = {}
 
     async def examine(self, server: Server, *, periodic: bool) -> ServerHealth | Death:
         """Ping, and look at the container when that fails.
 
-        ``Death`` when it no longer runs, or has been doubtful for too long.
+        ``Death`` when it no longer runs, or has been doubtful for too long. A ``/ping`` that is
+        late is no sign of illness while its only worker may be busy with a request: SageMaker says
+        nothing of that, and to replace such a server would lose the same long request over and
+        over. Another answer than 200 is one at any time.
 
         Only the ``periodic`` ones are counted: a burst of failed requests, each of which has the
         server looked at, is not several missed pings.
         """
-        if await self._answers(server):
+        said = await self._ping(server)
+        now = self._clock.monotonic()
+        if said is Ping.WELL:
             self._missed.pop(server.id, None)
+            server.heard(now)
             return ServerHealth.HEALTHY
         death = await self.death(server)
         if death is not None:
             self.forget(server)
             return death
-        if not periodic:
+        if not periodic or (said is Ping.LATE and server.may_be_busy(now)):
             return ServerHealth.SUSPECT
         missed = self._missed.get(server.id, 0) + 1
         self._missed[server.id] = missed
         if missed < MISSES:
             return ServerHealth.SUSPECT
         self.forget(server)
-        return Death(f"/ping did not answer 200 within 2 s {missed} times")
+        return Death(f"/ping {said}, {missed} times in a row")
 
-    async def _answers(self, server: Server) -> bool:
+    async def _ping(self, server: Server) -> Ping:
         with logged(_LOG, "pinging %s", server.id):
             return await self._launcher.ping(server)
-        return False
+        return Ping.SICK
 
     async def death(self, server: Server) -> Death | None:
         """Why it no longer runs; None while it runs, or while the engine cannot say."""

@@ -144,9 +144,12 @@ class RealTimePool(BasePool):
         for task in tuple(self._replacements)[: max(0, self._have - count)]:
             self._replacements.discard(task)
             task.cancel()
-        # The doubtful go first, then those with the least to do.
-        leaving = sorted(self._ready, key=lambda server: server.in_flight)
-        leaving = [*self._doubtful, *self._examined, *leaving]
+        # The doubtful go first, unless they are only busy, then those with the least to do.
+        now = self._clock.monotonic()
+        leaving = sorted(
+            (*self._doubtful, *self._examined, *self._ready),
+            key=lambda each: (each in self._ready or each.may_be_busy(now), each.in_flight),
+        )
         for server in leaving[: max(0, self._have - count)]:
             self._discard(server)
         self._refill()
@@ -171,12 +174,13 @@ class RealTimePool(BasePool):
 
     def _add(self, server: Server) -> None:
         self._since[server] = self._clock.monotonic()
+        server.heard(self._clock.monotonic())
         self._settle(server, self._ready)
 
     def _settle(self, server: Server, among: list[Server]) -> None:
         """Put it where it belongs, and let those who wait have it."""
         self._withhold(server)
-        server.healthy = True
+        server.healthy, server.suspect = True, among is self._doubtful
         among.append(server)
         self._wake()
 

@@ -209,8 +209,10 @@ class Worker:
         where = wording.Where.of(self._settings, row.endpoint, held.variant, held.server)
         status = 0
         began = self._clock.monotonic()
+        held.server.asked(timeout_s)
         try:
             answer = await self._transport.invoke(held.server.address, call, timeout_s=timeout_s)
+            held.server.heard(self._clock.monotonic())
         except NotSentError:
             raise
         except TimeoutError:

@@ -162,6 +162,7 @@ class Invoker:
         answer, lease = await self._send(
             exchange,
             lambda address: self._transport.stream(address, exchange.call, timeout_s=timeout_s),
+            timeout_s,
         )
         if not _succeeded(answer.status):
             try:
@@ -228,6 +229,7 @@ class Invoker:
         answer, lease = await self._send(
             exchange,
             lambda address: self._transport.invoke(address, exchange.call, timeout_s=timeout_s),
+            timeout_s,
         )
         try:
             self._count(exchange, lease, model_status=answer.status)
@@ -245,15 +247,16 @@ class Invoker:
         return answer
 
     async def _send(
-        self, exchange: _Exchange, send: Callable[[Address], Awaitable[_T]]
+        self, exchange: _Exchange, send: Callable[[Address], Awaitable[_T]], timeout_s: float
     ) -> tuple[_T, Lease]:
         """Send to a server, and to another only if nothing at all could be sent to this one."""
         deadline = self._clock.monotonic() + self._settings.invocation_timeout_s
         while True:
             lease = await self._acquire(exchange, deadline)
             exchange.sent = self._clock.monotonic()
+            lease.server.asked(timeout_s)
             try:
-                return await send(lease.server.address), lease
+                answer = await send(lease.server.address)
             except NotSentError as error:
                 lease.release()
                 lease.server.healthy = False
@@ -276,8 +279,12 @@ class Invoker:
                 raise self._no_answer(exchange, lease) from error
             except BaseException:
                 lease.server.tainted = True
+                lease.server.left(until=exchange.sent + timeout_s)
                 lease.release()
                 raise
+            else:
+                lease.server.heard(self._clock.monotonic())
+                return answer, lease
 
     async def _acquire(self, exchange: _Exchange, deadline: float) -> Lease:
         pool = exchange.variant.pool

@@ -5,8 +5,12 @@ opened), ``sleep`` (seconds before the answer), ``status``, ``say`` (the body to
 (exit code, at once), ``hang`` (never answers), ``close`` (hangs up without an answer), ``garbage``
 (answers what is no HTTP), ``stream`` (chunks to send; ``hold`` waits after the first) with
 ``pause`` between them and ``break`` (hangs up in the middle), ``sick`` (``/ping`` is 500 from now
-on), ``eat`` (MB). Otherwise it says what it got. ``FAIL`` in the environment makes the start fail,
+on), ``eat`` (MB), ``head`` (headers of the answer, by name). Otherwise it says what it
+got. ``FAIL`` in the environment makes the start fail,
 ``GATE`` keeps ``/ping`` at 500 until the gate of that name is open.
+
+``SINGLE`` lets ``/ping`` wait until no request is worked on, as a server with one worker does:
+each that waits is held in front of the gate ``ping``.
 
 Whoever is beside it asks ``GET /open/NAME`` to open a gate for good, and ``GET /held`` for a line
 with the gate's name for each request that waits.
@@ -19,12 +23,14 @@ import socket
 import sys
 import threading
 import time
+from collections.abc import Mapping
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
 FAIL = os.environ.get("FAIL", "")
 GATE = os.environ.get("GATE", "")
+SINGLE = os.environ.get("SINGLE", "")
 STATE = {"count": 0, "sick": False, "at_once": 0, "most_at_once": 0}
 LOCK = threading.Lock()
 EATEN = []
@@ -54,6 +60,13 @@ def open_gate(gate: str) -> None:
         MOVED.notify_all()
 
 
+def wait_for_worker() -> None:
+    with MOVED:
+        HELD.append("ping")
+        MOVED.wait_for(lambda: not STATE["at_once"])
+        HELD.remove("ping")
+
+
 def say(line: str) -> None:
     sys.stdout.write(line + "\n")
     sys.stdout.flush()
@@ -67,6 +80,8 @@ class Handler(BaseHTTPRequestHandler):
         sick = STATE["sick"] or FAIL == "ping"
         shut = GATE and GATE not in OPEN
         what, _, gate = self.path.removeprefix("/").partition("/")
+        if what == "ping" and SINGLE:
+            wait_for_worker()
         if what == "ping":
             self.answer(500 if sick or shut else 200, b"not well" if sick else b"")
         elif what == "open":
@@ -94,6 +109,8 @@ class Handler(BaseHTTPRequestHandler):
         with LOCK:
             STATE["at_once"] -= self.counted
         self.counted = False
+        with MOVED:
+            MOVED.notify_all()
 
     def obey(self, body: bytes) -> None:
         order = ordered(body)
@@ -120,7 +137,7 @@ class Handler(BaseHTTPRequestHandler):
         else:
             said = order["say"] if "say" in order else json.dumps(self.seen(body, order))
             self.ended()
-            self.answer(order.get("status", 200), said.encode())
+            self.answer(order.get("status", 200), said.encode(), order.get("head", {}))
 
     def seen(self, body: bytes, order: dict[str, Any]) -> dict[str, Any]:
         return {
@@ -165,8 +182,10 @@ class Handler(BaseHTTPRequestHandler):
         else:
             self.wfile.write(b"0\r\n\r\n")
 
-    def answer(self, status: int, data: bytes) -> None:
+    def answer(self, status: int, data: bytes, head: Mapping[str, str] | None = None) -> None:
         self.send_response(status)
+        for name, value in (head or {}).items():
+            self.send_header(name, value)
         self.send_header("Content-Length", str(len(data)))
         self.send_header("Content-Type", "application/json")
         if "X-Amzn-SageMaker-Custom-Attributes" in self.headers:

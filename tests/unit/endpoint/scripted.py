@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from lab.endpoint.clock import Clock
-from lab.endpoint.live import Death, LaunchFailed, Server, Setup, VariantPlan, Vitals
+from lab.endpoint.live import Death, LaunchFailed, Ping, Server, Setup, VariantPlan, Vitals
 from lab.endpoint.records import ServerRecord
 from lab.spec import Phase
 
@@ -24,7 +24,7 @@ class ScriptedContainer:
     port: int
     image: str = ""
     ready: bool = False
-    well: bool = True
+    ping: Ping = Ping.WELL
     death: Death | None = None
 
 
@@ -70,11 +70,15 @@ class ScriptedLauncher:
 
     def sicken(self, server_id: str) -> None:
         """Let it run on and answer ``/ping`` with 500."""
-        self.containers[server_id].well = False
+        self.containers[server_id].ping = Ping.SICK
+
+    def stall(self, server_id: str) -> None:
+        """Let it run on and take no notice of ``/ping``, as a busy worker does."""
+        self.containers[server_id].ping = Ping.LATE
 
     def heal(self, server_id: str) -> None:
         """Let it answer again."""
-        self.containers[server_id].well = True
+        self.containers[server_id].ping = Ping.WELL
 
     def after_kill(self, clock: Clock) -> "ScriptedLauncher":
         """The same engine as the emulator's next life finds it."""
@@ -122,7 +126,9 @@ class ScriptedLauncher:
     async def adopt(self, record: ServerRecord, plan: VariantPlan) -> Server | None:
         """A container that is ready, alive and well."""
         container = self.containers.get(record.id)
-        if container is None or not container.ready or container.death or not container.well:
+        if container is None or not container.ready or container.death:
+            return None
+        if container.ping is not Ping.WELL:
             return None
         return _server(container, None)
 
@@ -138,10 +144,10 @@ class ScriptedLauncher:
             del self.containers[server_id]
             self.stopped.append(server_id)
 
-    async def ping(self, server: Server) -> bool:
-        """Whether it is alive and well."""
+    async def ping(self, server: Server) -> Ping:
+        """As it was told, as long as it lives."""
         container = self.containers.get(server.id)
-        return container is not None and container.death is None and container.well
+        return Ping.SICK if container is None or container.death else container.ping
 
     async def died(self, server: Server) -> Death | None:
         """What it died of."""

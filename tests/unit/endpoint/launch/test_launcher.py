@@ -1,4 +1,5 @@
 import asyncio
+import socket
 import time
 from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
@@ -8,7 +9,8 @@ from typing import Any
 import pytest
 
 from lab.endpoint.instances import Compute
-from lab.endpoint.live import LaunchFailed, Server
+from lab.endpoint.launch import launcher
+from lab.endpoint.live import LaunchFailed, Ping, Server
 from lab.endpoint.records import EndpointKind, ServerRecord
 from lab.engine.api import ContainerSpec, Engine, ImageFacts, LayerEvent
 from lab.errors import EngineError, ImageNotFoundError
@@ -73,7 +75,7 @@ def spec_of(scene: Scene) -> ContainerSpec:
 
 async def test_a_server_answers_and_tells_how_it_came_up(scene: Scene) -> None:
     server = await scene.launch()
-    assert await scene.launcher.ping(server)
+    assert await scene.launcher.ping(server) is Ping.WELL
     assert await scene.launcher.died(server) is None
     assert server.setup is not None
     phases = server.setup.phases_s
@@ -291,11 +293,22 @@ async def test_a_server_that_ended_says_why(scene: Scene, does: Behaviour) -> No
     assert said is not None
     assert "exited while it was in service with code 1" in said.reason
     assert not said.oom_killed
-    assert not await scene.launcher.ping(server)
+    assert await scene.launcher.ping(server) is Ping.SICK
     await scene.launcher.stop(server)
 
 
-async def test_a_hung_server_does_not_answer_pings(scene: Scene, does: Behaviour) -> None:
+async def test_a_server_that_takes_a_ping_and_says_nothing_is_late(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(launcher, "_PING_S", 0.05)
+    server = await scene.launch()
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        server.address = silent.getsockname()
+        assert await scene.launcher.ping(server) is Ping.LATE
+    await scene.launcher.stop(server)
+
+
+async def test_a_sick_server_does_not_answer_pings_with_200(scene: Scene, does: Behaviour) -> None:
     server = await scene.launch()
     answers = {"/ping": (500, b"")}
     scene.engine_made[0].kill()
@@ -306,7 +319,7 @@ async def test_a_hung_server_does_not_answer_pings(scene: Scene, does: Behaviour
     does.answer = lambda: reply
     scene.engine_made[0].start()
     server.address = scene.engine_made[0].address()
-    assert not await scene.launcher.ping(server)
+    assert await scene.launcher.ping(server) is Ping.SICK
     await scene.launcher.stop(server)
 
 
@@ -364,7 +377,7 @@ async def test_two_emulators_leave_each_other_s_containers_alone(
     ours, theirs = make(engine), make(engine, "other", owner="them")
     server = await theirs.launch()
     await ours.launcher.sweep([])
-    assert await theirs.launcher.ping(server)
+    assert await theirs.launcher.ping(server) is Ping.WELL
     assert await ours.launcher.adopt(record(server), PLAN) is None
     await theirs.launcher.stop(server)
 

@@ -182,6 +182,123 @@ async def test_an_instance_that_pings_badly_is_spared_then_replaced(scene: PoolS
     assert scene.losses == (1, 0)
 
 
+# --- busy, or hung -----------------------------------------------------------------------------
+
+
+@fidelity(
+    "Containers",
+    "An instance whose /ping is late while a request is under way is not replaced before that "
+    "request's own limit is over; it is suspect meanwhile, and others are preferred.",
+    OURS,
+    "AWS documents 2 s for an attempt and nothing of a busy worker; to replace it would lose the "
+    "same long request again and again",
+)
+async def test_a_busy_worker_whose_ping_is_late_keeps_its_request(scene: PoolScene) -> None:
+    pool = await scene.started(scene.real_time(2, kind=EndpointKind.ASYNC))
+    lease = pool.try_acquire()
+    lease.server.asked(900)
+    scene.launcher.stall(lease.server.id)
+    await scene.clock.advance(890)
+    assert lease.server in pool.servers
+    assert lease.server.suspect
+    assert lease.server not in {pool.try_acquire().server for _ in range(4)}
+    assert scene.losses == (0, 0)
+    lease.server.heard(scene.clock.monotonic())
+    lease.release()
+    scene.launcher.heal(lease.server.id)
+    await scene.clock.advance(5)
+    assert not lease.server.suspect
+    assert lease.server in {pool.try_acquire().server for _ in range(9)}
+
+
+@fidelity(
+    "Containers",
+    "An instance that answers nothing for as long as a request may take hangs, and is replaced, "
+    "however many requests it was given meanwhile.",
+    OURS,
+    "otherwise a steady flow of requests would keep a dead instance in service",
+)
+async def test_a_hung_worker_is_replaced_though_requests_keep_coming(scene: PoolScene) -> None:
+    pool = await scene.started(scene.real_time())
+    [hung] = pool.servers
+    scene.launcher.stall(hung.id)
+    for second in range(90):
+        if hung in pool.servers:
+            lease = pool.try_acquire()
+            lease.server.asked(60)
+            assert second < 80
+        await scene.clock.advance(1)
+    assert hung not in pool.servers
+    assert scene.losses == (1, 0)
+
+
+async def test_a_worker_that_works_off_a_queue_is_busy_for_as_long_as_it_answers(
+    scene: PoolScene,
+) -> None:
+    pool = await scene.started(scene.real_time())
+    [server] = pool.servers
+    scene.launcher.stall(server.id)
+    for _ in range(20):
+        lease, following = pool.try_acquire(), pool.try_acquire()
+        server.asked(60)
+        await scene.clock.advance(50)
+        server.heard(scene.clock.monotonic())
+        lease.release()
+        following.release()
+    assert pool.servers == (server,)
+
+
+async def test_what_a_worker_does_for_a_caller_that_has_gone_is_waited_for(
+    scene: PoolScene,
+) -> None:
+    pool = await scene.started(scene.real_time())
+    lease = pool.try_acquire()
+    lease.server.asked(60)
+    lease.server.left(until=scene.clock.monotonic() + 60)
+    lease.release()
+    scene.launcher.stall(lease.server.id)
+    await scene.clock.advance(50)
+    assert pool.servers == (lease.server,)
+    await scene.clock.advance(30)
+    assert lease.server not in pool.servers
+
+
+@fidelity(
+    "Containers",
+    "An instance that answers /ping with another status than 200 is replaced after three times, "
+    "busy or not.",
+    OURS,
+    "an answer is not a late one; AWS documents that such an instance is replaced, not when",
+)
+async def test_a_busy_worker_that_says_it_is_ill_is_replaced(scene: PoolScene) -> None:
+    pool = await scene.started(scene.real_time())
+    lease = pool.try_acquire()
+    lease.server.asked(900)
+    scene.launcher.sicken(lease.server.id)
+    await scene.clock.advance(15)
+    assert lease.server not in pool.servers
+
+
+async def test_an_idle_worker_that_hangs_is_replaced_after_three_pings(scene: PoolScene) -> None:
+    pool = await scene.started(scene.real_time())
+    [server] = pool.servers
+    scene.launcher.stall(server.id)
+    await scene.clock.advance(14)
+    assert pool.servers == (server,)
+    await scene.clock.advance(1)
+    assert server not in pool.servers
+
+
+async def test_shrinking_spares_a_busy_worker_whose_ping_is_late(scene: PoolScene) -> None:
+    pool = await scene.started(scene.real_time(2))
+    lease = pool.try_acquire()
+    lease.server.asked(900)
+    scene.launcher.stall(lease.server.id)
+    await scene.clock.advance(5)
+    await pool.resize(1)
+    assert pool.servers == (lease.server,)
+
+
 async def test_an_instance_that_recovers_is_kept(scene: PoolScene) -> None:
     pool = await scene.started(scene.real_time())
     [server] = pool.servers

@@ -230,6 +230,21 @@ async def test_no_answer_in_time_is_a_model_error_of_status_0(make: Make) -> Non
     assert scene.pool.servers[0].tainted
 
 
+async def test_a_server_is_busy_for_as_long_as_its_request_may_take(scene: Scene) -> None:
+    never: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+    scene.transport.answer = lambda *_: never
+    asked = asyncio.create_task(scene.invoker.invoke(request()))
+    await scene.clock.advance(59)
+    busy, idle = (one.may_be_busy(scene.clock.monotonic()) for one in scene.pool.servers)
+    assert (busy, idle) == (True, False)
+    # Its caller goes away: it may go on with the request until the time for that is over.
+    asked.cancel()
+    await asyncio.wait({asked})
+    first = scene.pool.servers[0]
+    assert first.may_be_busy(59.9)
+    assert not first.may_be_busy(60)
+
+
 async def test_a_broken_connection_is_a_model_error_and_the_request_is_not_sent_again(
     make: Make,
 ) -> None:
