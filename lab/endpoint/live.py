@@ -233,6 +233,12 @@ class Pool(Protocol):
         Raises ``Throttled``, ``NotReady`` or ``LaunchFailed``.
         """
 
+    def hold(self, server_id: str) -> Lease | None:
+        """That very server; None while it is being looked at, and it is not known whether it lives.
+
+        Raises ``ServerGone``.
+        """
+
     @property
     def in_flight(self) -> int:
         """Requests that hold or wait for a server."""

@@ -6,7 +6,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from lab.endpoint.live import Lease, LiveEndpoint, LiveVariant, Pool, Server, VariantPlan
+from lab.endpoint.live import (
+    Lease,
+    LiveEndpoint,
+    LiveVariant,
+    Pool,
+    Server,
+    ServerGone,
+    VariantPlan,
+)
 from lab.endpoint.pools.realtime import RealTimePool
 from lab.endpoint.pools.serverless import ServerlessPool
 from lab.endpoint.records import Body
@@ -89,6 +97,13 @@ class BlendedPool:
     async def acquire(self) -> Lease:
         pool, self._next = self._next or self._draw(), None
         return await pool.acquire()
+
+    def hold(self, server_id: str) -> Lease | None:
+        """Of the old pool's too: its sessions go on for as long as it does."""
+        try:
+            return self._new.hold(server_id)
+        except ServerGone:
+            return self._old.hold(server_id)
 
     def _draw(self) -> Pool:
         return self._new if self._rng.random() < self._share else self._old

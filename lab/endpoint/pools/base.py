@@ -8,7 +8,17 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from lab.endpoint.clock import Clock
-from lab.endpoint.live import Death, Launcher, Lease, NotReady, Pool, Server, Setup, VariantPlan
+from lab.endpoint.live import (
+    Death,
+    Launcher,
+    Lease,
+    NotReady,
+    Pool,
+    Server,
+    ServerGone,
+    Setup,
+    VariantPlan,
+)
 from lab.endpoint.pools.health import Health
 from lab.endpoint.pools.provisioner import Provisioner
 from lab.endpoint.records import EndpointKind
@@ -120,6 +130,10 @@ class BasePool(ABC):
 
     @abstractmethod
     async def acquire(self) -> Lease: ...
+
+    def hold(self, server_id: str) -> Lease | None:
+        """None of its servers can be asked for by name."""
+        raise ServerGone(server_id)
 
     # --- its life ----------------------------------------------------------------------------
 

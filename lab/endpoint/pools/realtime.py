@@ -5,7 +5,7 @@ import random
 from collections.abc import Sequence
 from typing import Final
 
-from lab.endpoint.live import Death, LaunchFailed, Lease, Server, VariantPlan
+from lab.endpoint.live import Death, LaunchFailed, Lease, Server, ServerGone, VariantPlan
 from lab.endpoint.pools.base import BasePool, PoolContext, backoff_s, wait_for
 from lab.endpoint.pools.health import ServerHealth
 from lab.endpoint.records import EndpointKind
@@ -70,6 +70,18 @@ class RealTimePool(BasePool):
             left_s = deadline - self._clock.monotonic()
             if left_s <= 0 or not await self._wait(left_s):
                 raise self._not_ready()
+
+    def hold(self, server_id: str) -> Lease | None:
+        """Sick or well: what it knows, no other server does."""
+        server = next((each for each in self._members() if each.id == server_id), None)
+        if server is None:
+            raise ServerGone(server_id)
+        if server in self._examined:
+            return None
+        if not server.healthy:
+            self._examine_now(server)
+            return None
+        return self._lease(server)
 
     async def _wait(self, seconds: float) -> bool:
         waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()

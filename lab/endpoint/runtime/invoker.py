@@ -15,13 +15,14 @@ from lab.endpoint.live import (
     LiveEndpoint,
     LiveVariant,
     NotReady,
+    ServerGone,
     Throttled,
 )
 from lab.endpoint.metrics.counters import Counters
 from lab.endpoint.plans import kind_of, origin
 from lab.endpoint.protocol.errors import ApiError, model_not_ready, throttling, validation_error
 from lab.endpoint.records import EndpointKind, Status
-from lab.endpoint.runtime import limits, routing, wording
+from lab.endpoint.runtime import limits, routing, sessions, wording
 from lab.endpoint.runtime.capture import S3Capture
 from lab.endpoint.runtime.streaming import EXCERPT, StreamedExchange, StreamReply, read_some
 from lab.endpoint.settings import EmulatorSettings
@@ -63,6 +64,8 @@ _RETURNED_STREAM: Final = {
     "x-amzn-sagemaker-custom-attributes": "X-Amzn-SageMaker-Custom-Attributes",
 }
 _VARIANT: Final = "x-Amzn-Invoked-Production-Variant"
+_SESSION: Final = "x-amzn-sagemaker-session-id"
+_PREFIX_AWARE: Final = "x-amzn-sagemaker-prefix-aware-id"
 
 _UNSUPPORTED: Final = {
     "x-amzn-sagemaker-target-model": "TargetModel is only for multi-model endpoints",
@@ -108,6 +111,10 @@ class _Exchange:
     live: LiveEndpoint
     variant: LiveVariant
     call: ContainerCall
+    session: sessions.Session | None = None
+    """Which fixes the server."""
+    server: str = ""
+    """That it was sent to last."""
     sent: float = 0.0
 
 
@@ -134,6 +141,7 @@ class Invoker:
         self._clock = clock
         self._settings = settings
         self._rng = random
+        self._sessions = sessions.Sessions(clock)
         self._shadows: set[asyncio.Task[None]] = set()
         for operation in (limits.INVOKE, limits.STREAM):
             limits.headers_of(operation)  # read from botocore now, not with the first request
@@ -151,7 +159,7 @@ class Invoker:
                 inference_id=request.headers.get("x-amzn-sagemaker-inference-id"),
                 at=self._clock.time(),
             )
-        headers = _picked(answer.headers, _RETURNED)
+        headers = {**_picked(answer.headers, _RETURNED), **self._heard(exchange, answer.headers)}
         headers[_VARIANT] = exchange.variant.name
         return InvokeReply(headers=headers, body=answer.body)
 
@@ -172,6 +180,7 @@ class Invoker:
                 await answer.close()
             self._count(exchange, lease, model_status=answer.status)
             raise self._model_refused(exchange, lease, answer.status, body)
+        self._heard(exchange, answer.headers)
         headers = _picked(answer.headers, _RETURNED_STREAM)
         headers[_VARIANT] = exchange.variant.name
         streamed = StreamedExchange(
@@ -206,11 +215,13 @@ class Invoker:
             len(request.body), live.kind, request_id=request.id, settings=self._settings
         )
         target = request.headers.get("x-amzn-sagemaker-target-variant")
-        variant = routing.choose(live, target, self._rng)
+        session_id = request.headers.get(_SESSION)
+        session = self._sessions.find(live, session_id, target)
+        variant = routing.choose(live, target, self._rng, session)
         call = ContainerCall(body=request.body, headers=_picked(request.headers, forwarded))
-        if live.shadows:
+        if live.shadows and session_id is None:  # a shadow has its own sessions, and nobody's ear
             self._copy_to_shadows(live, variant, call)
-        return _Exchange(request=request, live=live, variant=variant, call=call)
+        return _Exchange(request=request, live=live, variant=variant, call=call, session=session)
 
     def _not_live(self, name: str) -> ApiError:
         record = self._store.endpoint(name)
@@ -253,7 +264,7 @@ class Invoker:
         deadline = self._clock.monotonic() + self._settings.invocation_timeout_s
         while True:
             lease = await self._acquire(exchange, deadline)
-            exchange.sent = self._clock.monotonic()
+            exchange.sent, exchange.server = self._clock.monotonic(), lease.server.id
             lease.server.asked(timeout_s)
             try:
                 answer = await send(lease.server.address)
@@ -289,7 +300,9 @@ class Invoker:
     async def _acquire(self, exchange: _Exchange, deadline: float) -> Lease:
         pool = exchange.variant.pool
         try:
-            lease = pool.try_acquire()
+            if exchange.session is not None:
+                return await self._held(exchange, exchange.session, deadline)
+            lease = self._by_prefix(exchange) or pool.try_acquire()
             if lease is None:
                 lease = await self._wait(exchange, deadline)
         except Throttled:
@@ -312,6 +325,34 @@ class Invoker:
                 self._where(exchange, None), status=0, message=failed.reason
             ) from failed
         return lease
+
+    async def _held(self, exchange: _Exchange, session: sessions.Session, deadline: float) -> Lease:
+        """The session's own server, and no other."""
+        try:
+            while (lease := exchange.variant.pool.hold(session.server)) is None:
+                if self._clock.monotonic() >= deadline:
+                    raise NotReady
+                await self._clock.sleep(_RETRY_S)
+        except ServerGone:
+            raise sessions.refused(
+                exchange.live.name, session.id, f"ended with its instance {session.server}"
+            ) from None
+        return lease
+
+    def _by_prefix(self, exchange: _Exchange) -> Lease | None:
+        pool, tenant = exchange.variant.pool, exchange.request.headers.get(_PREFIX_AWARE, "")
+        chosen = routing.by_prefix(pool, exchange.call.body, tenant)
+        return None if chosen is None else pool.hold(chosen)
+
+    def _heard(self, exchange: _Exchange, answer: Mapping[str, str]) -> Mapping[str, str]:
+        """Sessions that a container has opened or closed."""
+        return self._sessions.heard(
+            exchange.live,
+            exchange.variant,
+            exchange.server,
+            asked=exchange.request.headers.get(_SESSION),
+            answer=answer,
+        )
 
     async def _wait(self, exchange: _Exchange, deadline: float) -> Lease:
         pool = exchange.variant.pool

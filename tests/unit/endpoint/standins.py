@@ -17,6 +17,7 @@ from lab.endpoint.live import (
     LiveEndpoint,
     LiveVariant,
     Server,
+    ServerGone,
     Setup,
     VariantPlan,
     Vitals,
@@ -107,6 +108,12 @@ class FakePool:
         if self.late is not None:
             raise self.late
         return self._lease(self.servers[0])
+
+    def hold(self, server_id: str) -> Lease | None:
+        for one in self.servers:
+            if one.id == server_id:
+                return self._lease(one) if one.healthy else None
+        raise ServerGone(server_id)
 
     def _lease(self, chosen: Server) -> Lease:
         chosen.in_flight += 1

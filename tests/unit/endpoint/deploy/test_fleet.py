@@ -3,7 +3,7 @@ from collections import Counter
 
 import pytest
 
-from lab.endpoint.live import LaunchFailed, NotReady, Throttled
+from lab.endpoint.live import LaunchFailed, NotReady, ServerGone, Throttled
 from lab.endpoint.records import EndpointKind, Status
 from tests.fidelity import DOCUMENTED, OURS, SEEN, fidelity
 from tests.unit.endpoint.fleet_scene import FleetScene, plan, serverless
@@ -249,6 +249,19 @@ async def test_an_update_that_meets_a_bug_leaves_the_old_fleet(scene: FleetScene
     assert scene.lease("shop").server.healthy
 
 
+def held(scene: FleetScene, server_id: str) -> str:
+    lease = scene.variant("shop").pool.hold(server_id)
+    assert lease is not None
+    lease.release()
+    return lease.server.id
+
+
+@fidelity(
+    "Updates",
+    "A session goes on with its instance of the old fleet for as long as that gets traffic.",
+    OURS,
+    "AWS says nothing of it; the instance still has what it remembers",
+)
 async def test_a_canary_gets_its_share_before_the_rest_goes_over(scene: FleetScene) -> None:
     await scene.created("shop", scene.config("one", plan()))
     deployment = {
@@ -271,11 +284,16 @@ async def test_a_canary_gets_its_share_before_the_rest_goes_over(scene: FleetSce
 
     await scene.clock.advance(0.5)
     assert share() == 0
+    [known] = [one.id for one in scene.variant("shop").pool.servers]
     await scene.clock.advance(50)
     assert share() == pytest.approx(0.2, abs=0.06)
-    assert len(scene.variant("shop").pool.servers) == 2
+    [new] = {one.id for one in scene.variant("shop").pool.servers} - {known}
+    # Who is bound to an instance of either fleet finds it.
+    assert [held(scene, one) for one in (known, new)] == [known, new]
     await scene.clock.advance(100)
     assert share() == 1
+    with pytest.raises(ServerGone):
+        held(scene, known)
     assert scene.record("shop").status is Status.UPDATING
     assert len(scene.launcher.running) == 2
     await scene.clock.advance(150)

@@ -299,6 +299,41 @@ async def test_shrinking_spares_a_busy_worker_whose_ping_is_late(scene: PoolScen
     assert pool.servers == (lease.server,)
 
 
+# --- one instance by name ----------------------------------------------------------------------
+
+
+async def test_an_instance_may_be_asked_for_by_name_sick_or_well(scene: PoolScene) -> None:
+    pool = await scene.started(scene.real_time(3))
+    wanted = pool.servers[1]
+    scene.launcher.sicken(wanted.id)
+    await scene.clock.advance(5)
+    assert {pool.hold(wanted.id).server for _ in range(9)} == {wanted}
+
+
+async def test_an_instance_that_could_not_be_reached_is_looked_at_before_it_is_held(
+    scene: PoolScene,
+) -> None:
+    pool = await scene.started(scene.real_time(2))
+    well, dead = pool.servers
+    well.healthy = dead.healthy = False
+    scene.launcher.kill(dead.id)
+    assert pool.hold(well.id) is pool.hold(dead.id) is None
+    await scene.clock.advance(0)
+    assert pool.hold(well.id).server is well
+    with pytest.raises(ServerGone):
+        pool.hold(dead.id)
+
+
+async def test_an_instance_that_leaves_cannot_be_held(scene: PoolScene) -> None:
+    pool = await scene.started(scene.real_time())
+    lease = pool.try_acquire()
+    await pool.resize(0)
+    assert lease.server.id in scene.launcher.containers
+    with pytest.raises(ServerGone):
+        pool.hold(lease.server.id)
+    lease.release()
+
+
 async def test_an_instance_that_recovers_is_kept(scene: PoolScene) -> None:
     pool = await scene.started(scene.real_time())
     [server] = pool.servers

@@ -3,6 +3,7 @@ import base64
 import json
 import random
 from collections.abc import AsyncIterator, Callable, Mapping
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -313,6 +314,22 @@ async def test_a_cold_start_that_fails_is_a_model_error_with_the_cause(make: Mak
     error = await refused(scene)
     assert error.code == "ModelError"
     assert error.fields["OriginalMessage"] == "exit code 3: no such model"
+
+
+async def test_requests_of_one_prefix_go_to_one_server_and_on_to_another_when_it_is_busy(
+    scene: Scene,
+) -> None:
+    scene.pool.plan = replace(scene.pool.plan, prefix_bytes=1024, prefix_at_once=1)
+    ids = [f"tenant-{number}" for number in range(20)]
+    for each in ids * 2:
+        await scene.invoker.invoke(request(x_amzn_sagemaker_prefix_aware_id=each))
+    asked = scene.transport.addresses
+    assert asked[:20] == asked[20:]
+    assert len(set(asked)) == 2
+    busy = scene.pool.servers[asked[0][1] - 8001]
+    busy.in_flight = 1
+    await scene.invoker.invoke(request(x_amzn_sagemaker_prefix_aware_id=ids[0]))
+    assert asked[-1] != asked[0]
 
 
 async def test_a_real_time_request_waits_60_s_for_a_server_and_no_longer(scene: Scene) -> None:
