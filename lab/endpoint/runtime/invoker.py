@@ -187,7 +187,7 @@ class Invoker:
             answer,
             lease,
             self._rng,
-            lambda status: self._count(exchange, lease, model_status=status),
+            lambda status: self._stream_ended(exchange, lease, status),
         )
         return StreamReply(headers=headers, frames=streamed.frames(), close=streamed.close)
 
@@ -389,6 +389,12 @@ class Invoker:
             overhead_s=max(0.0, now - exchange.request.received - model_s),
             setup=lease.setup,
         )
+
+    def _stream_ended(self, exchange: _Exchange, lease: Lease, status: int | None) -> None:
+        """``status`` is None unless it was read to its end."""
+        if status is None:
+            lease.server.left(until=exchange.sent + self._settings.stream_timeout_s)
+        self._count(exchange, lease, model_status=status)
 
     def _where(self, exchange: _Exchange, lease: Lease | None) -> wording.Where:
         server = None if lease is None else lease.server

@@ -447,6 +447,16 @@ async def test_a_stream_that_breaks_off_says_so_after_what_had_come(
     assert scene.counted("invocation_model_errors_total") == 1
 
 
+async def test_a_server_may_be_busy_with_a_stream_whose_caller_went_away(scene: Scene) -> None:
+    scene.transport.parts = [b"first", b"second"]
+    reply = await scene.invoker.stream(request())
+    await anext(reply.frames)
+    await reply.close()
+    assert scene.pool.in_flight == 0
+    assert scene.pool.servers[0].may_be_busy(479)
+    assert not scene.pool.servers[0].may_be_busy(480)
+
+
 async def test_an_error_before_the_stream_is_an_ordinary_model_error(make: Make) -> None:
     scene = make(ContainerAnswer(status=500, headers={}, body=b"no"))
     error = await refused(scene, stream=True)
