@@ -4,6 +4,7 @@ import json
 import time
 import uuid
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
 from typing import Any
 
@@ -12,7 +13,7 @@ from botocore.exceptions import ClientError
 
 from lab.engine.docker.engine import DockerEngine
 from tests.docker.endpoint.site import Beside, Site, answered, realtime, serverless
-from tests.fidelity import OURS, SEEN, fidelity
+from tests.fidelity import DOCUMENTED, OURS, fidelity
 from tests.timing import wait_until
 
 pytestmark = pytest.mark.docker
@@ -89,6 +90,9 @@ def test_the_least_busy_instance_is_chosen_where_that_is_asked_for(site: Site) -
     name = site.endpoint(site.config(realtime(site.model(), count=2, **LEAST)))
     instances, repeats = in_a_row(site, name)
     assert (len(instances), repeats) == (2, 0)
+    with ThreadPoolExecutor(2) as callers:
+        answers = list(callers.map(lambda _: answered(site.invoke(name)), range(60)))
+    assert {one["most_at_once"] for one in answers} == {1}  # two callers never meet
     assert site.describe(name)["ProductionVariants"][0]["RoutingConfig"] == LEAST["RoutingConfig"]
     site.delete(name)
 
@@ -181,8 +185,8 @@ def test_serverless_endpoints_have_no_sessions(site: Site) -> None:
 @fidelity(
     "InvokeEndpoint",
     "InvokedProductionVariant names the variant that answered.",
-    SEEN,
-    "https://docs.aws.amazon.com/sagemaker/latest/dg/model-ab-testing.html",
+    DOCUMENTED,
+    "botocore: InvokeEndpointOutput.InvokedProductionVariant",
 )
 def test_a_variant_of_weight_0_is_reached_by_its_name_only(site: Site) -> None:
     model = site.model()

@@ -150,6 +150,13 @@ async def test_a_lease_is_released_once(scene: PoolScene) -> None:
     assert pool.in_flight == pool.servers[0].in_flight == 0
 
 
+@fidelity(
+    "Containers",
+    "An instance whose container died is replaced by another, which starts anew.",
+    OURS,
+    "AWS restores instances that fail, and does not say whether the container or the instance is "
+    "new; a new one has nothing of what the first left behind",
+)
 @pytest.mark.parametrize("oom_killed", [True, False])
 async def test_a_dead_instance_is_replaced(scene: PoolScene, oom_killed: bool) -> None:  # noqa: FBT001
     pool = await scene.started(scene.real_time(2))
@@ -345,6 +352,12 @@ async def test_an_instance_that_recovers_is_kept(scene: PoolScene) -> None:
     assert pool.servers == (server,)
 
 
+@fidelity(
+    "Routing",
+    "An instance whose /ping fails gets a request only where there is no better one.",
+    OURS,
+    "AWS documents that such an instance gets none; with one instance, a wait would help nobody",
+)
 async def test_a_sick_instance_answers_when_there_is_no_other(scene: PoolScene) -> None:
     pool = await scene.started(scene.real_time())
     scene.launcher.sicken(pool.servers[0].id)
@@ -379,6 +392,12 @@ async def test_an_instance_that_was_suspected_and_is_well_goes_on(scene: PoolSce
     assert scene.losses == (0, 0)
 
 
+@fidelity(
+    "Routing",
+    "Where no instance answers, a request waits for one as long as an invocation may take.",
+    OURS,
+    "AWS says nothing of it; a replacement is often there in time",
+)
 async def test_a_request_waits_for_an_instance_as_long_as_an_invocation_may_take(
     scene: PoolScene,
 ) -> None:
@@ -442,6 +461,12 @@ async def test_growing_that_fails_leaves_as_many_as_before(scene: PoolScene) -> 
     assert len(pool.servers) == len(scene.launcher.containers) == pool.wanted == 1
 
 
+@fidelity(
+    "Routing",
+    "Scaling in lets requests end, and takes the instances with the least to do.",
+    OURS,
+    "AWS does not say which ones go",
+)
 async def test_shrinking_lets_requests_end_and_takes_the_instances_with_the_least_to_do(
     scene: PoolScene,
 ) -> None:

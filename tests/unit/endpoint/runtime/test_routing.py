@@ -56,6 +56,12 @@ def test_a_weight_of_0_gets_nothing() -> None:
     assert shares(endpoint({"a": 0.0, "b": 1.0, "c": 0.0})) == {"b": 1.0}
 
 
+@fidelity(
+    "Routing",
+    "Weights that are all 0 share evenly.",
+    OURS,
+    "AWS refuses to set them; an even share is what equal weights mean elsewhere",
+)
 def test_weights_that_are_all_0_share_evenly() -> None:
     assert shares(endpoint({"a": 0.0, "b": 0.0}))["a"] == pytest.approx(0.5, abs=0.03)
 

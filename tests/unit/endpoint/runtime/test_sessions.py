@@ -329,8 +329,8 @@ async def test_a_session_that_has_expired_when_it_opens_is_refused(make: Make) -
 @fidelity(
     "Routing",
     "Only an answer to NEW_SESSION opens a session.",
-    DOCUMENTED,
-    "https://docs.aws.amazon.com/sagemaker/latest/dg/stateful-sessions.html",
+    OURS,
+    "the developer guide opens them so, and says nothing of ids that nobody asked for",
 )
 async def test_a_session_that_nobody_asked_for_is_not_opened(make: Make) -> None:
     scene = make(opens(), OK)
