@@ -130,7 +130,7 @@ def _endpoint(
         "create_model",
         ModelName=name,
         PrimaryContainer=container,
-        ExecutionRoleArn="arn:aws:iam::000000000000:role/inference-lab",
+        ExecutionRoleArn=f"arn:aws:iam::{client.addresses.account}:role/inference-lab",
     )
     stack.callback(remove, "delete_endpoint_config", EndpointConfigName=name)
     variant = {"VariantName": _VARIANT, "ModelName": name, **how}

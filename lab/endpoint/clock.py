@@ -9,7 +9,7 @@ class Clock(Protocol):
     """What tells the time and waits. Seconds everywhere."""
 
     def time(self) -> float:
-        """Seconds since the epoch: for time stamps that a client sees."""
+        """Seconds since the epoch, whole milliseconds: for time stamps that a client sees."""
 
     def monotonic(self) -> float:
         """Seconds from an arbitrary beginning, never set back: for durations and deadlines."""
@@ -22,7 +22,7 @@ class SystemClock:
     """The machine's own."""
 
     def time(self) -> float:
-        return time.time()
+        return time.time_ns() // 1_000_000 / 1000
 
     def monotonic(self) -> float:
         return time.monotonic()

@@ -10,6 +10,7 @@ from typing import Any
 from prometheus_client import CollectorRegistry
 
 from lab.endpoint.clock import Clock, SystemClock
+from lab.endpoint.control.artifacts import LOOK_S, Artifacts, FoundArtifacts
 from lab.endpoint.control.operations import Control
 from lab.endpoint.deploy.fleet import EndpointFleet
 from lab.endpoint.instances import Machine
@@ -146,6 +147,12 @@ def assemble(
         objects=objects,
         logs=logs,
         launcher=launcher,
+        artifacts=FoundArtifacts(
+            engine=engine,
+            objects=S3Objects(endpoint_url=s3_endpoint, region=settings.region, read_s=LOOK_S),
+            registry=settings.registry,
+            region=settings.region,
+        ),
         machine=Machine(cpus=facts.cpus, memory_bytes=facts.memory_bytes, platform=facts.platform),
         transport=transport,
         registry=registry,
@@ -160,6 +167,7 @@ def compose(  # noqa: PLR0913 - all keyword-only
     objects: S3Objects,
     logs: LogFiles,
     launcher: Launcher,
+    artifacts: Artifacts,
     machine: Machine,
     transport: Transport,
     registry: CollectorRegistry,
@@ -209,6 +217,7 @@ def compose(  # noqa: PLR0913 - all keyword-only
             clock=clock,
             settings=settings,
             machine=machine,
+            artifacts=artifacts,
         ),
         invoker=Invoker(
             fleet=fleet,

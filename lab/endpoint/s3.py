@@ -138,9 +138,13 @@ class S3Objects:
     Blocking, and safe to use from several threads. Every method raises ``ObjectError``.
     """
 
-    def __init__(self, *, endpoint_url: str | None, region: str | None = None) -> None:
+    def __init__(
+        self, *, endpoint_url: str | None, region: str | None = None, read_s: float = _READ_S
+    ) -> None:
+        """``read_s`` is how long an answer may be silent."""
         self._endpoint_url = endpoint_url or os.environ.get("AWS_ENDPOINT_URL_S3") or None
         self._region = region
+        self._read_s = read_s
         self._lock = threading.Lock()
         self._made: Any = None
 
@@ -236,6 +240,16 @@ class S3Objects:
                         raise refused.ClientError(missing, "HeadBucket") from error
                 raise
 
+    def first(self, uri: str) -> None:
+        """That there is an object below a prefix: ``NoSuchKey`` if not."""
+        location = self._location(uri)
+        with self._translating(f"Listing {location}"):
+            found = self._client().list_objects_v2(
+                Bucket=location.bucket, Prefix=location.key, MaxKeys=1
+            )
+        if not found.get("Contents"):
+            raise ObjectError("NoSuchKey", f"{location}: no object below this prefix.")
+
     def _location(self, uri: str) -> S3Location:
         return parse_uri(uri, endpoint_url=self._endpoint_url)
 
@@ -267,7 +281,7 @@ class S3Objects:
             endpoint_url=self._endpoint_url,
             config=Config(
                 connect_timeout=_CONNECT_S,
-                read_timeout=_READ_S,
+                read_timeout=self._read_s,
                 retries={"mode": "standard", "total_max_attempts": 2},
                 max_pool_connections=32,
                 # Look-alikes know neither buckets as host names nor the newer checksums.

@@ -27,6 +27,8 @@ class EmulatorSettings:
     ping_interval_s: float = 5.0
     """How often containers are asked how they are, and the engine what they use."""
     probe_interval_s: float = 0.01
+    max_instances: int = 20
+    """Of all endpoints together: what stands for an account's quotas. AWS begins with 20, too."""
     access_keys: Mapping[str, str] = field(default_factory=dict)
     """Access key id to secret: when there are any, signatures are verified."""
     registry: str | None = None

@@ -260,6 +260,12 @@ class Engine(Protocol):
     def image(self, ref: str) -> ImageFacts:
         """An image that the engine has. Raises ``ImageNotFoundError``."""
 
+    def media_type(self, ref: str) -> str:
+        """Of the manifest that a registry has under that name; nothing is pulled.
+
+        Raises ``EngineError`` where there is none, and where no registry answers.
+        """
+
     def pull(self, ref: str, *, platform: Platform | None = None) -> Sequence[LayerEvent]:
         """Pull an image and return the pull's own events, oldest first.
 

@@ -17,6 +17,7 @@ MODEL: Final = "retinopathy-mobilenet"
 """Of which there are endpoints unless others are asked for: the quickest to build."""
 _PASSED_ON: Final = (
     "LAB_IDLE_S",
+    "LAB_MAX_INSTANCES",
     "LAB_REALTIME_PAYLOAD_MB",
     "LAB_ACCESS_KEY_ID",
     "LAB_SECRET_ACCESS_KEY",

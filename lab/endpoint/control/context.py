@@ -22,8 +22,9 @@ _NOUNS: Final[Mapping[Kind, tuple[str, str]]] = {
     "endpoint": ("endpoint", "endpoint"),
 }
 _ARN: Final = re.compile(
-    r"arn:aws[a-z-]*:sagemaker:([a-z0-9-]*):([0-9]{12}):(model|endpoint-config|endpoint)"
-    r"/([a-zA-Z0-9-]+)"
+    r"arn:aws[a-z-]*:sagemaker:([a-z0-9-]*):([0-9]{12}):(?:(model|endpoint-config|endpoint)"
+    r"/([a-zA-Z0-9-]+)|.+)",
+    re.DOTALL,
 )
 
 
@@ -47,9 +48,21 @@ class Arns:
         return "aws"
 
     def parse(self, arn: str) -> tuple[Kind, str] | None:
-        """What an ARN names; None unless it is one of this account and region."""
+        """What an ARN names; None for what the lab does not have.
+
+        Raises ``ApiError`` for another region and for another account.
+        """
         found = _ARN.fullmatch(arn)
-        if found is None or (found[1], found[2]) != (self.region, self.account):
+        if found is None:
+            return None
+        if found[1] != self.region:
+            raise validation_exception(f"ARN should be scoped to correct region: {self.region}")
+        if found[2] != self.account:
+            raise ApiError(
+                "AccessDeniedException",
+                f"The lab has the account {self.account} only, and {arn} is of another.",
+            )
+        if found[3] is None:
             return None
         return next(kind for kind, (noun, _) in _NOUNS.items() if noun == found[3]), found[4]
 
@@ -63,6 +76,7 @@ class ControlContext:
     clock: Clock
     names: Arns
     machine: Machine
+    most_instances: int
 
     def missing(self, kind: Kind, name: str) -> ApiError:
         """There is none of that name."""

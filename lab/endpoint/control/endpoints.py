@@ -7,7 +7,7 @@ from typing import Any, Final
 from lab.endpoint.control.context import ControlContext
 from lab.endpoint.control.describe import described
 from lab.endpoint.control.paging import page
-from lab.endpoint.control.rules import check_deployment, check_quota, check_weights, initial_counts
+from lab.endpoint.control.rules import check_deployment, check_quota, check_weights, initial_count
 from lab.endpoint.control.tags import tags_of
 from lab.endpoint.plans import kind_of, shadows_of, stored
 from lab.endpoint.protocol.errors import ApiError, validation_exception
@@ -34,7 +34,7 @@ class Endpoints:
         with context.store.transaction():
             config = context.resource("config", asked["EndpointConfigName"])
             check_deployment(deployment, serverless=kind_of(config.body) is EndpointKind.SERVERLESS)
-            check_quota(config.body, initial_counts(config.body))
+            check_quota(context, name, initial_count(config.body))
             row = EndpointRecord(
                 name=name,
                 arn=context.names.arn("endpoint", name),
@@ -111,7 +111,7 @@ class Endpoints:
             if deployment is None:
                 deployment = row.deployment if asked.get("RetainDeploymentConfig") else {}
             check_deployment(deployment, serverless=kind is EndpointKind.SERVERLESS)
-            check_quota(config.body, initial_counts(config.body))
+            check_quota(context, row.name, initial_count(config.body))
             # The fleet keeps what it retained of an earlier configuration under keys of its own.
             retain = {key: value for key, value in row.retain.items() if key not in _RETAIN}
             retain |= {key: asked[key] for key in _RETAIN if key in asked}
@@ -137,7 +137,13 @@ class Endpoints:
         def changed(row: EndpointRecord) -> EndpointRecord:
             config = self._context.config_of(row, row.config_name)
             wanted = dict(row.variants)
-            names = {each["VariantName"] for each in asked["DesiredWeightsAndCapacities"]}
+            listed = [each["VariantName"] for each in asked["DesiredWeightsAndCapacities"]]
+            names = set(listed)
+            if twice := sorted(name for name in names if listed.count(name) > 1):
+                raise validation_exception(
+                    f'DesiredWeightsAndCapacities names the variant "{twice[0]}" more than once: '
+                    "name each once."
+                )
             if unknown := sorted(names - set(wanted)):
                 raise validation_exception(
                     f'The variant name(s) "{", ".join(unknown)}" is/are not present within '
@@ -148,8 +154,7 @@ class Endpoints:
                 wanted[name] = _wanted(wanted[name], each, _variant(config, name), config)
             shadows = {v["VariantName"] for v in shadows_of(config)} if config else set()
             check_weights([s.weight for name, s in wanted.items() if name not in shadows])
-            if config is not None:
-                check_quota(config, {name: state.count for name, state in wanted.items()})
+            check_quota(self._context, row.name, sum(state.count for state in wanted.values()))
             return replace(
                 row,
                 status=Status.UPDATING,

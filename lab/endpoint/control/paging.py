@@ -45,10 +45,10 @@ def page(
 
     kept.sort(key=key, reverse=descending)
     if (token := asked.get("NextToken")) is not None:
-        last = _last(token, asked)
+        last = _last(token, member, asked)
         kept = [row for row in kept if (key(row) < last if descending else key(row) > last)]
     found = kept[: asked.get("MaxResults", DEFAULT_RESULTS)]
-    more = _sealed([_query(asked), *key(found[-1])]) if len(kept) > len(found) else None
+    more = _sealed([_query(member, asked), *key(found[-1])]) if len(kept) > len(found) else None
     return _answer(member, [summary(row) for row in found], more)
 
 
@@ -59,12 +59,12 @@ def offset_page(
     start = 0
     if (token := asked.get("NextToken")) is not None:
         match _opened(token):
-            case [str(query), int(start)] if query == _query(asked) and start >= 0:
+            case [str(query), int(start)] if query == _query(member, asked) and start >= 0:
                 pass
             case _:
                 raise _invalid()
     end = start + asked.get("MaxResults", default)
-    more = _sealed([_query(asked), end]) if end < len(rows) else None
+    more = _sealed([_query(member, asked), end]) if end < len(rows) else None
     return _answer(member, rows[start:end], more)
 
 
@@ -83,8 +83,10 @@ _FILTERS: Final[Mapping[str, Callable[[Any, Any], bool]]] = {
 }
 
 
-def _query(asked: Mapping[str, Any]) -> str:
-    return json.dumps({k: v for k, v in asked.items() if k not in _PAGING}, sort_keys=True)
+def _query(member: str, asked: Mapping[str, Any]) -> str:
+    """What a token is good for: this operation, with these filters and this order."""
+    kept = {k: v for k, v in asked.items() if k not in _PAGING}
+    return json.dumps([member, kept], sort_keys=True)
 
 
 def _sealed(content: Sequence[Any]) -> str:
@@ -98,10 +100,12 @@ def _opened(token: str) -> Any:
         raise _invalid() from None
 
 
-def _last(token: str, asked: Mapping[str, Any]) -> SortKey:
+def _last(token: str, member: str, asked: Mapping[str, Any]) -> SortKey:
     by_time = asked.get("SortBy", "CreationTime") == "CreationTime"
     match _opened(token):
-        case [str(query), float() | int() | str() as value, str(name)] if query == _query(asked):
+        case [str(query), float() | int() | str() as value, str(name)] if query == _query(
+            member, asked
+        ):
             if isinstance(value, str) is not by_time and not isinstance(value, bool):
                 return value, name
     raise _invalid()
@@ -109,5 +113,6 @@ def _last(token: str, asked: Mapping[str, Any]) -> SortKey:
 
 def _invalid() -> Exception:
     return validation_exception(
-        "Invalid NextToken: use the token of the previous page with the same filters and order."
+        "Invalid NextToken: use the token of the previous page of the same operation, with the "
+        "same filters and order."
     )

@@ -1,8 +1,14 @@
 """Models and endpoint configurations: made, described, listed and deleted, but never changed."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, Final
 
+from lab.endpoint.control import unemulated
+from lab.endpoint.control.artifacts import (
+    Artifacts,
+    check_image_name,
+    check_role,
+)
 from lab.endpoint.control.context import ControlContext
 from lab.endpoint.control.paging import page
 from lab.endpoint.control.rules import check_config
@@ -72,10 +78,20 @@ class Models(_ResourceTable):
     kind = "model"
     member = "Model"
 
+    def __init__(
+        self, context: ControlContext, artifacts: Artifacts, *, registry: str | None
+    ) -> None:
+        super().__init__(context)
+        self._artifacts = artifacts
+        self._registry = registry
+
     def create(self, asked: Mapping[str, Any]) -> Mapping[str, Any]:
-        """Remember it. Nothing is looked at yet: neither the image nor the archive."""
+        """Remember it, once its image and its data have been found. Waits for both."""
         containers = _containers(asked)
         _check(containers)
+        unemulated.check_model(asked, containers)
+        self._check_names(asked, containers)
+        self._look(asked, containers)
         body = {"EnableNetworkIsolation": False, **asked}
         if "PrimaryContainer" in body:
             body["PrimaryContainer"] = containers[0]
@@ -83,6 +99,27 @@ class Models(_ResourceTable):
             body["Containers"] = containers
         with self._context.store.transaction():
             return self._put(self._row(asked, body), asked)
+
+    def _check_names(
+        self, asked: Mapping[str, Any], containers: Sequence[Mapping[str, Any]]
+    ) -> None:
+        name = asked["ModelName"]
+        if self._context.store.resource(self.kind, name) is not None:
+            raise self._context.taken(self.kind, name)
+        tags_of(asked.get("Tags", ()))
+        check_role(asked.get("ExecutionRoleArn"), self._context.names)
+        for container in containers:
+            check_image_name(container["Image"], self._context.names, self._registry)
+
+    def _look(self, asked: Mapping[str, Any], containers: Sequence[Mapping[str, Any]]) -> None:
+        role = asked.get("ExecutionRoleArn", "")
+        for container in containers:
+            self._artifacts.check_image(container["Image"])
+            source = container.get("ModelDataSource", {}).get("S3DataSource", {})
+            uri = container.get("ModelDataUrl") or source.get("S3Uri")
+            if uri:
+                prefix = source.get("S3DataType") == "S3Prefix"
+                self._artifacts.check_data(uri, prefix=prefix, role=role)
 
 
 class EndpointConfigs(_ResourceTable):
@@ -97,6 +134,9 @@ class EndpointConfigs(_ResourceTable):
         for key in ("ProductionVariants", "ShadowProductionVariants"):
             if key in body:
                 body[key] = [{"InitialVariantWeight": 1.0, **variant} for variant in body[key]]
+        if "DataCaptureConfig" in body:
+            body["DataCaptureConfig"] = {"EnableCapture": True, **body["DataCaptureConfig"]}
+        check_role(asked.get("ExecutionRoleArn"), self._context.names)
         row = self._row(asked, body)
         names = [variant["ModelName"] for variant in variants_of(body) if "ModelName" in variant]
         with self._context.store.transaction():
@@ -104,6 +144,7 @@ class EndpointConfigs(_ResourceTable):
                 raise self._context.taken(self.kind, row.name)
             models = {name: self._context.resource("model", name) for name in names}
             check_config(row.body, models)
+            unemulated.check_config(row.body)
             return self._put(row, asked)
 
 
@@ -125,6 +166,12 @@ def _containers(body: Mapping[str, Any]) -> list[dict[str, Any]]:
 def _check(containers: list[dict[str, Any]]) -> None:
     length = 0
     for container in containers:
+        source = container.get("ModelDataSource", {}).get("S3DataSource", {})
+        if (source.get("S3DataType"), source.get("CompressionType")) == ("S3Prefix", "Gzip"):
+            raise validation_exception(
+                "CompressionType Gzip is only supported with S3DataType S3Object: it is one "
+                "archive, not a prefix."
+            )
         if ("Image" in container) is ("ModelPackageName" in container):
             raise validation_exception(
                 "Specify one of either Image and Model Data URL or ModelPackageName in container "

@@ -3,16 +3,15 @@
 Sentences seen on AWS are used as they are there; the others say the documented rule.
 """
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
+from lab.endpoint.control.context import ControlContext
 from lab.endpoint.plans import shadows_of, variants_of
 from lab.endpoint.protocol.errors import ApiError, validation_exception
-from lab.endpoint.records import Body, Resource
+from lab.endpoint.records import Body, EndpointRecord, Resource, Status
 from lab.spec import SERVERLESS_TIERS
-
-INSTANCES: Final = 100
-"""Of one variant. The lab's own: on AWS it differs by account, type and region."""
 
 _HALF: Final = 50
 _LINEAR_LEAST: Final = 10
@@ -32,6 +31,9 @@ _ON_INSTANCES_ONLY: Final = (
     "CoreDumpConfig",
     "EnableSSMAccess",
 )
+_OWN_DISK: Final = re.compile(r"ml\.(?:[a-z]+\d+[a-z]*d[a-z]*|g\d.*|p[345].*|trn.*|inf.*)\.")
+"""Types whose instances have a disk of their own, and so take no volume."""
+
 _NOT_SERVERLESS: Final = (
     "DataCaptureConfig",
     "VpcConfig",
@@ -62,28 +64,38 @@ def check_weights(weights: Sequence[float]) -> None:
         )
 
 
-def check_quota(config: Body, counts: Mapping[str, int]) -> None:
+def check_quota(context: ControlContext, name: str, wanted: int) -> None:
     """Refuse more instances than an account has: without a quota, a slip of a digit would have the
-    machine start a million containers. ``counts`` by variant. Raises ``ApiError``.
+    machine start a million containers. ``wanted`` of the endpoint ``name``. Raises ``ApiError``.
     """
-    for variant in variants_of(config):
-        count = counts.get(variant["VariantName"], 0)
-        if "ServerlessConfig" not in variant and count > INSTANCES:
-            raise ApiError(
-                "ResourceLimitExceeded",
-                f"The account-level service limit '{variant.get('InstanceType')} for endpoint "
-                f"usage' is {INSTANCES} Instances, with current utilization of 0 Instances and a "
-                f"request delta of {count} Instances. Please use AWS Service Quotas to request an "
-                "increase for this quota.",
-            )
+    rows = context.store.endpoints()
+    used = {row.name: _instances(row, context) for row in rows}
+    delta, total = wanted - used.get(name, 0), sum(used.values())
+    if delta > 0 and total + delta > context.most_instances:
+        raise ApiError(
+            "ResourceLimitExceeded",
+            "The account-level service limit 'Number of instances across active endpoints' is "
+            f"{context.most_instances} Instances, with current utilization of {total} Instances "
+            f"and a request delta of {delta} Instances. Please use AWS Service Quotas to request "
+            "an increase for this quota. If AWS Service Quotas is not available, contact AWS "
+            "support to request an increase for this quota. The lab's limit is LAB_MAX_INSTANCES.",
+        )
 
 
-def initial_counts(config: Body) -> Mapping[str, int]:
-    """Instances that a configuration begins with, by variant."""
-    return {
-        variant["VariantName"]: variant.get("InitialInstanceCount", 0)
-        for variant in variants_of(config)
-    }
+def initial_count(config: Body) -> int:
+    """Instances that a configuration begins with."""
+    return sum(variant.get("InitialInstanceCount", 0) for variant in variants_of(config))
+
+
+def _instances(row: EndpointRecord, context: ControlContext) -> int:
+    """What an endpoint has, or is to have."""
+    if row.status is Status.FAILED:
+        return 0
+    coming = row.pending_config or (row.config_name if row.status is Status.CREATING else None)
+    config = None if coming is None else context.config_of(row, coming)
+    if config is not None:
+        return initial_count(config)
+    return sum(state.count for state in (row.pending or row.variants).values())
 
 
 def _config_problems(config: Body, models: Mapping[str, Resource]) -> Iterator[str]:
@@ -119,6 +131,11 @@ def _instance_problems(variant: Mapping[str, Any], config: Body) -> Iterator[str
     if "InitialInstanceCount" not in variant:
         yield f"InitialInstanceCount is required for production variant {name}."
     yield from _routing_problems(variant)
+    if "VolumeSizeInGB" in variant and _OWN_DISK.match(variant.get("InstanceType", "")):
+        yield (
+            "VolumeSize parameter is not allowed for the selected Instance type "
+            f"{variant['InstanceType']}"
+        )
     component = "ModelName" not in variant
     if "ManagedInstanceScaling" in variant and not component:
         yield "ManagedInstanceScaling is only supported for inference component endpoints."
@@ -172,21 +189,13 @@ def _serverless_problems(
 
 
 def _serverless_model_problems(model: Body) -> Iterator[str]:
-    containers = model.get("Containers") or [model["PrimaryContainer"]]
-    if len(containers) > 1:
-        yield "Models with several containers are not supported for serverless endpoints."
-    for container in containers:
-        if container.get("Mode") == "MultiModel":
-            yield "Multi-model containers are not supported for serverless endpoints."
+    # What CreateModel refuses itself, such as several containers, need not be looked for here.
+    for container in model.get("Containers") or [model["PrimaryContainer"]]:
         if "ModelDataSource" in container:
             yield (
                 "Model with containers that use ModelDataSource is not supported for serverless "
                 "endpoints."
             )
-        if container.get("ImageConfig", {}).get("RepositoryAccessMode") == "Vpc":
-            yield "Private Docker registries are not supported for serverless endpoints."
-    if "VpcConfig" in model:
-        yield "Models with a VpcConfig are not supported for serverless endpoints."
     if model.get("EnableNetworkIsolation"):
         yield "Models with network isolation are not supported for serverless endpoints."
 

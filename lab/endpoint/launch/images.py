@@ -46,7 +46,7 @@ def _is_for(plan: VariantPlan, image: Platform) -> str:
 SERVERLESS_MOST_BYTES: Final = 10_737_418_240
 """AWS refuses larger images for serverless endpoints."""
 
-_ECR: Final = re.compile(
+ECR: Final = re.compile(
     r"(?P<account>\d{12})\.dkr\.ecr(?:-fips)?\.(?P<region>[a-z0-9-]+)\.amazonaws\.com(?:\.cn)?/"
     r"(?P<place>.+)"
 )
@@ -88,7 +88,7 @@ class ImageResolver:
         self._known.pop(image, None)
 
     def _find(self, image: str) -> Found:
-        ecr = _ECR.fullmatch(image)
+        ecr = ECR.fullmatch(image)
         place = ecr["place"] if ecr else image
         for ref in dict.fromkeys((image, place)):
             found = self._here(ref)

@@ -143,6 +143,11 @@ class DockerEngine:
             labels=(seen.get("Config") or {}).get("Labels") or {},
         )
 
+    def media_type(self, ref: str) -> str:
+        with translated():
+            described = self.client.inspect_distribution(ref)["Descriptor"]
+        return str(described["mediaType"])
+
     def pull(self, ref: str, *, platform: Platform | None = None) -> Sequence[LayerEvent]:
         repository, tag = parse_repository_tag(ref)
         wanted = None if platform is None else platform.value

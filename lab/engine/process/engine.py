@@ -115,6 +115,9 @@ class ProcessEngine:
             labels={},
         )
 
+    def media_type(self, ref: str) -> str:
+        raise EngineError(f"{ref} is in no registry: no container here.", remedy=_NEED_DOCKER)
+
     def pull(self, ref: str, *, platform: Platform | None = None) -> Sequence[LayerEvent]:
         del platform
         raise EngineError(f"{ref} cannot be pulled: no container here.", remedy=_NEED_DOCKER)

@@ -1,7 +1,9 @@
 """The control plane: JSON 1.1, one path, the operation in a header."""
 
+import asyncio
 import json
 import logging
+from collections.abc import Sequence
 from http import HTTPStatus
 from typing import Any, Final
 
@@ -10,12 +12,14 @@ from fastapi import APIRouter, Request, Response
 from face.answers import control_error, control_headers, internal_error, request_id
 from face.requests import Disconnected, TooLarge, body_of, headers_of
 from lab.endpoint.clock import Clock
-from lab.endpoint.control.operations import Control
+from lab.endpoint.control.operations import WAITS, Control
 from lab.endpoint.protocol.errors import ApiError
 from lab.endpoint.protocol.sigv4 import Signed, Verifier
 
 _TARGET: Final = "SageMaker."
 _BODY_BYTES: Final = 4 * 1024 * 1024
+_NOTE: Final = "x-lab-note"
+_ALSO: Final = " | "
 
 _log = logging.getLogger("face")
 
@@ -23,13 +27,14 @@ _log = logging.getLogger("face")
 def control_router(control: Control, verifier: Verifier, clock: Clock) -> APIRouter:
     """``POST /`` with ``X-Amz-Target: SageMaker.<operation>``."""
     router = APIRouter()
+    said: set[str] = set()
 
     @router.post("/")
     async def call(request: Request) -> Response:
         number = request_id()
         headers = control_headers(number)
         try:
-            answer = await _call(request, control, verifier, clock)
+            answer, notes = await _call(request, control, verifier, clock)
         except ApiError as error:
             return Response(control_error(error), status_code=error.status, headers=headers)
         except Disconnected:
@@ -38,12 +43,20 @@ def control_router(control: Control, verifier: Verifier, clock: Clock) -> APIRou
             _log.exception("Request %s failed", number)
             bug = internal_error()
             return Response(control_error(bug), status_code=bug.status, headers=headers)
+        if notes:
+            headers[_NOTE] = _ALSO.join(notes).encode("ascii", "replace").decode()
+            for note in sorted(set(notes) - said):
+                _log.warning("%s", note)
+            said.update(notes)
         return Response(json.dumps(answer).encode() if answer else b"{}", headers=headers)
 
     return router
 
 
-async def _call(request: Request, control: Control, verifier: Verifier, clock: Clock) -> Any:
+async def _call(
+    request: Request, control: Control, verifier: Verifier, clock: Clock
+) -> tuple[Any, Sequence[str]]:
+    """The answer, and what is to be said beside it."""
     headers = headers_of(request.scope)
     try:
         body = await body_of(request.receive, limit=_BODY_BYTES)
@@ -64,7 +77,12 @@ async def _call(request: Request, control: Control, verifier: Verifier, clock: C
     target = headers.get("x-amz-target", "")
     if not target.startswith(_TARGET):
         raise ApiError("UnknownOperationException", None)
-    return control.call(target.removeprefix(_TARGET), _parsed(body))
+    operation, asked = target.removeprefix(_TARGET), _parsed(body)
+    if operation in WAITS:
+        answer = await asyncio.to_thread(control.call, operation, asked)
+    else:
+        answer = control.call(operation, asked)
+    return answer, control.notes(operation, asked)
 
 
 def _parsed(body: bytes) -> dict[str, Any]:

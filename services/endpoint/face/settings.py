@@ -36,6 +36,7 @@ def read(env: Mapping[str, str] = os.environ) -> FaceSettings:
         realtime_payload_bytes=round(_number(env, "LAB_REALTIME_PAYLOAD_MB", 25) * _MB),
         idle_s=_number(env, "LAB_IDLE_S", 600),
         ping_interval_s=_number(env, "LAB_PING_S", 5),
+        max_instances=_whole(env, "LAB_MAX_INSTANCES", 20),
         access_keys=_keys(env),
         registry=env.get("LAB_REGISTRY") or None,
     )
@@ -69,6 +70,13 @@ def _number(env: Mapping[str, str], name: str, default: float) -> float:
     if not 0 < value < float("inf"):
         raise UsageError(f"{name}={text} is not a number above 0.", remedy=f"Correct {name}.")
     return value
+
+
+def _whole(env: Mapping[str, str], name: str, default: int) -> int:
+    text = env.get(name) or str(default)
+    if not text.isascii() or not text.isdigit() or not int(text):
+        raise UsageError(f"{name}={text} is not a whole number above 0.", remedy=f"Correct {name}.")
+    return int(text)
 
 
 def _port(env: Mapping[str, str]) -> int:

@@ -10,6 +10,7 @@ from lab.engine.docker.engine import DockerEngine
 from lab.spec import LABEL_OWNER
 from tests.docker.endpoint.site import (
     ACCOUNT,
+    BUCKET,
     REGION,
     ROLE,
     Beside,
@@ -206,18 +207,34 @@ def test_a_failed_start_says_why_in_one_message(
     site.delete(name)
 
 
-def test_an_image_that_nobody_has_fails_the_endpoint(site: Site) -> None:
-    name = site.endpoint(site.config(realtime(site.model("inference-lab/nobody:none"))), wait=False)
+@fidelity(
+    "CreateEndpoint",
+    "An image that went after CreateModel fails the endpoint, whose FailureReason names it.",
+    SEEN,
+    "https://github.com/aws/sagemaker-tensorflow-training-toolkit/issues/294",
+)
+def test_an_image_that_is_gone_by_then_fails_the_endpoint(site: Site, engine: DockerEngine) -> None:
+    gone = f"inference-lab/gone-{uuid.uuid4().hex[:8]}:1"
+    engine.client.tag(site.image, *gone.split(":"))
+    model = site.model(gone)
+    engine.client.remove_image(gone, noprune=True)
+    name = site.endpoint(site.config(realtime(model)), wait=False)
     seen = site.settled(name)
-    assert (seen["EndpointStatus"], "inference-lab/nobody:none" in seen["FailureReason"]) == (
-        "Failed",
-        True,
-    )
+    assert (seen["EndpointStatus"], gone in seen["FailureReason"]) == ("Failed", True)
     site.delete(name)
 
 
-def test_an_archive_that_is_not_there_fails_the_endpoint(site: Site) -> None:
+@fidelity(
+    "CreateEndpoint",
+    "Model data that went after CreateModel fails the endpoint, whose FailureReason names it.",
+    DOCUMENTED,
+    "https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_DescribeEndpoint.html",
+)
+def test_an_archive_that_is_gone_by_then_fails_the_endpoint(site: Site) -> None:
+    place = {"Bucket": BUCKET, "Key": "nothing/model.tar.gz"}
+    site.s3.put_object(**place, Body=b"")
     model = site.model(data="s3://models/nothing/model.tar.gz")
+    site.s3.delete_object(**place)
     name = site.endpoint(site.config(realtime(model)), wait=False)
     seen = site.settled(name)
     assert seen["EndpointStatus"] == "Failed"

@@ -20,7 +20,7 @@ from lab.endpoint.deploy.policy import states
 from lab.endpoint.instances import Machine
 from lab.endpoint.live import LaunchFailed
 from lab.endpoint.plans import plans_of
-from lab.endpoint.protocol.errors import ApiError
+from lab.endpoint.protocol.errors import ApiError, validation_exception
 from lab.endpoint.records import EndpointRecord, Status
 from lab.endpoint.settings import EmulatorSettings
 from lab.endpoint.store import SqliteStore
@@ -77,12 +77,33 @@ class WorkingFleet(FakeFleet):
         )
 
 
+class FakeArtifacts:
+    """Has everything but what is named here."""
+
+    def __init__(self) -> None:
+        self.missing: set[str] = set()
+        self.looked_for: list[str] = []
+
+    def check_image(self, image: str) -> None:
+        self._check(image, f"Requested image {image} not found.")
+
+    def check_data(self, uri: str, *, prefix: bool, role: str) -> None:
+        del prefix, role
+        self._check(uri, f"Could not find model data at {uri}.")
+
+    def _check(self, what: str, otherwise: str) -> None:
+        self.looked_for.append(what)
+        if what in self.missing:
+            raise validation_exception(otherwise)
+
+
 class Plane:
     """All of it."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, **settings: Any) -> None:
         self.clock = ManualClock()
-        self.settings = EmulatorSettings(state=folder, account=ACCOUNT)
+        self.settings = EmulatorSettings(state=folder, account=ACCOUNT, **settings)
+        self.artifacts = FakeArtifacts()
         self.store = SqliteStore(folder / "state.sqlite3")
         self.fleet = WorkingFleet(self.store, self.settings)
         self.control = Control(
@@ -91,6 +112,7 @@ class Plane:
             clock=self.clock,
             settings=self.settings,
             machine=MACHINE,
+            artifacts=self.artifacts,
         )
         self.client = client(self.control)
 

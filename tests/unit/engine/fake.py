@@ -19,7 +19,7 @@ from lab.engine.api import (
     LogStream,
     Usage,
 )
-from lab.errors import EngineError
+from lab.errors import EngineError, ImageNotFoundError
 from lab.spec import EngineKind, Platform
 from tests.unit.start.servers import Answer, ready_when_asked, serving
 
@@ -218,6 +218,9 @@ class FakeEngine:
             unpacked_bytes=1,
             labels={},
         )
+
+    def media_type(self, ref: str) -> str:
+        raise ImageNotFoundError(f"{ref} is in no registry")
 
     def pull(self, ref: str, *, platform: Platform | None = None) -> Sequence[LayerEvent]:
         return []

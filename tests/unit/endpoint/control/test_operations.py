@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError, WaiterError
 
+from tests.fidelity import DOCUMENTED, OURS, SEEN, fidelity
 from tests.unit.endpoint.controlled import ARN, Plane, instance, serverless
 
 
@@ -33,6 +34,12 @@ def refused(message: str, code: str = "ValidationException") -> Iterator[None]:
     assert message in error["Message"]
 
 
+@fidelity(
+    "DescribeModel",
+    "A model is described as it was made, with what was left out at its default.",
+    DOCUMENTED,
+    "botocore: DescribeModelOutput",
+)
 def test_a_model_is_described_as_it_was_made_with_its_defaults(plane: Plane) -> None:
     arn = plane.client.create_model(
         ModelName="Net",
@@ -50,6 +57,26 @@ def test_a_model_is_described_as_it_was_made_with_its_defaults(plane: Plane) -> 
     assert found["CreationTime"].timestamp() == plane.clock.time()
 
 
+@fidelity(
+    "CreateModel",
+    'A name that is taken is refused: `Cannot create already existing model "arn:...".`.',
+    SEEN,
+    "https://github.com/awslabs/spot-tagging-bot-for-digital-assets/issues/2 (of "
+    "CreateEndpointConfig)",
+)
+@fidelity(
+    "CreateEndpointConfig",
+    "A name that is taken is refused: `Cannot create already existing endpoint configuration "
+    '"arn:...".`.',
+    SEEN,
+    "https://github.com/awslabs/spot-tagging-bot-for-digital-assets/issues/2",
+)
+@fidelity(
+    "CreateEndpoint",
+    "A name that is taken is refused, in whatever case it is written.",
+    DOCUMENTED,
+    "botocore: CreateEndpointInput.EndpointName",
+)
 def test_duplicates_are_refused_in_awss_words(hosted: Plane) -> None:
     with refused(f'Cannot create already existing model "{ARN}:model/m".'):
         hosted.given_model()
@@ -99,6 +126,25 @@ def test_duplicates_are_refused_in_awss_words(hosted: Plane) -> None:
             f'Could not find model "{ARN}:model/gone".',
         ),
     ],
+)
+@fidelity(
+    "CreateEndpoint",
+    "A configuration that is not there is refused: `Could not find endpoint configuration "
+    '"arn:...".`.',
+    SEEN,
+    "https://github.com/hashicorp/terraform-provider-aws/issues/40048",
+)
+@fidelity(
+    "DeleteEndpoint",
+    'An endpoint that is not there is refused: `Could not find endpoint "arn:...".`.',
+    SEEN,
+    "https://github.com/aws/amazon-sagemaker-examples/issues/2402",
+)
+@fidelity(
+    "CreateEndpointConfig",
+    'A model that is not there is refused: `Could not find model "arn:...".`.',
+    SEEN,
+    "https://github.com/aws/sagemaker-python-sdk/issues/2112 (of CreateEndpoint)",
 )
 def test_what_is_not_there_is_named_by_its_arn(
     hosted: Plane, call: Callable[[Any], Any], message: str
@@ -156,6 +202,13 @@ def test_botocores_waiters_end_as_on_aws(hosted: Plane) -> None:
 
 
 @pytest.mark.parametrize("status", ["Creating", "Updating", "Deleting"])
+@fidelity(
+    "DeleteEndpoint",
+    "An endpoint that is being created, updated or deleted cannot be deleted: `Cannot update "
+    'in-progress endpoint "arn:...".`.',
+    SEEN,
+    "https://github.com/aws/amazon-sagemaker-examples/issues/3432",
+)
 def test_an_endpoint_under_way_can_be_neither_changed_nor_deleted(
     hosted: Plane, status: str
 ) -> None:
@@ -178,21 +231,6 @@ def test_an_endpoint_under_way_can_be_neither_changed_nor_deleted(
         )
     with refused(message):
         hosted.client.delete_endpoint(EndpointName="n")
-
-
-def test_more_instances_than_a_quota_allows_are_never_begun(hosted: Plane) -> None:
-    hosted.given_config("many", instance(InitialInstanceCount=1_000_000_000))
-    message = "service limit 'ml.m5.large for endpoint usage' is 100 Instances"
-    with refused(message, "ResourceLimitExceeded"):
-        hosted.client.create_endpoint(EndpointName="n", EndpointConfigName="many")
-    with refused(message, "ResourceLimitExceeded"):
-        hosted.client.update_endpoint(EndpointName="e", EndpointConfigName="many")
-    with refused("request delta of 101 Instances", "ResourceLimitExceeded"):
-        hosted.client.update_endpoint_weights_and_capacities(
-            EndpointName="e",
-            DesiredWeightsAndCapacities=[{"VariantName": "v", "DesiredInstanceCount": 101}],
-        )
-    assert hosted.client.describe_endpoint(EndpointName="e")["EndpointStatus"] == "InService"
 
 
 def test_a_failed_endpoint_can_only_be_deleted(hosted: Plane) -> None:
@@ -279,6 +317,13 @@ def test_weights_and_counts_are_desired_before_they_are_current(hosted: Plane) -
         ({"VariantName": "v", "ServerlessUpdateConfig": {"MaxConcurrency": 2}}, "not serverless"),
     ],
 )
+@fidelity(
+    "UpdateEndpointWeightsAndCapacities",
+    "Unknown variants, no instance at all, weights that sum to 0 and serverless settings of an "
+    "instance are refused.",
+    DOCUMENTED,
+    "botocore: DesiredWeightAndCapacity",
+)
 def test_weights_and_counts_that_make_no_sense_are_refused(
     hosted: Plane, wanted: dict[str, Any], message: str
 ) -> None:
@@ -342,6 +387,18 @@ def test_everything_a_configuration_adds_is_described(plane: Plane) -> None:
     )
 
 
+@fidelity(
+    "DeleteModel",
+    "A model that an endpoint uses can be deleted, and the endpoint lives on.",
+    DOCUMENTED,
+    "botocore: DeleteModel",
+)
+@fidelity(
+    "DeleteEndpointConfig",
+    "A configuration that an endpoint uses can be deleted, and the endpoint lives on.",
+    DOCUMENTED,
+    "botocore: DeleteEndpointConfig",
+)
 def test_models_and_configurations_in_use_can_be_deleted_and_the_endpoint_lives_on(
     hosted: Plane,
 ) -> None:
@@ -391,6 +448,11 @@ def test_models_and_configurations_in_use_can_be_deleted_and_the_endpoint_lives_
         ([instance(InitialVariantWeight=0)], {}, "must be greater than 0"),
         ([{"VariantName": "v", "ModelName": "m"}], {}, "Specify InstanceType or Serverless"),
         ([instance(ManagedInstanceScaling={"Status": "ENABLED"})], {}, "only supported for"),
+        (
+            [instance(InstanceType="ml.m5d.large", VolumeSizeInGB=8)],
+            {},
+            "VolumeSize parameter is not allowed for the selected Instance type ml.m5d.large",
+        ),
         ([instance(InstanceType="ml.m7g.large")], {}, "Member must satisfy enum value set: [ml."),
         (
             [instance(RoutingConfig={"RoutingStrategy": "PREFIX_AWARE"})],
@@ -411,6 +473,20 @@ def test_models_and_configurations_in_use_can_be_deleted_and_the_endpoint_lives_
         ),
     ],
 )
+@fidelity(
+    "CreateEndpointConfig",
+    "What the service model's documentation forbids of variants, shadows, weights and "
+    "serverless settings is refused when the configuration is made.",
+    DOCUMENTED,
+    "botocore: CreateEndpointConfigInput, ProductionVariant",
+)
+@fidelity(
+    "CreateEndpointConfig",
+    "An instance with a disk of its own takes no VolumeSizeInGB: `VolumeSize parameter is not "
+    "allowed for the selected Instance type ...`.",
+    SEEN,
+    "https://github.com/autogluon/autogluon-cloud/pull/50",
+)
 def test_configurations_that_break_a_rule_are_refused(
     plane: Plane, variants: list[dict[str, Any]], more: dict[str, Any], message: str
 ) -> None:
@@ -423,8 +499,13 @@ def test_configurations_that_break_a_rule_are_refused(
     ("model", "message"),
     [
         ({"EnableNetworkIsolation": True}, "network isolation"),
-        ({"VpcConfig": {"Subnets": ["a"], "SecurityGroupIds": ["b"]}}, "VpcConfig"),
     ],
+)
+@fidelity(
+    "CreateEndpointConfig",
+    "A model with network isolation cannot be serverless.",
+    DOCUMENTED,
+    "https://docs.aws.amazon.com/sagemaker/latest/dg/serverless-endpoints.html",
 )
 def test_serverless_refuses_models_that_it_cannot_host(
     plane: Plane, model: dict[str, Any], message: str
@@ -455,6 +536,13 @@ def test_serverless_refuses_models_that_it_cannot_host(
         ),
     ],
 )
+@fidelity(
+    "CreateModel",
+    "One of PrimaryContainer and Containers, one of Image and ModelPackageName, and at most 32 "
+    "KB of Environment.",
+    DOCUMENTED,
+    "botocore: CreateModelInput, ContainerDefinition.Environment",
+)
 def test_models_that_break_a_rule_are_refused(
     plane: Plane, asked: dict[str, Any], message: str | None
 ) -> None:
@@ -480,6 +568,13 @@ def test_models_that_break_a_rule_are_refused(
         ),
     ],
 )
+@fidelity(
+    "UpdateEndpoint",
+    "A canary is at most half of a variant, a linear step a tenth to a half, and each goes with "
+    "its own type of routing only.",
+    DOCUMENTED,
+    "botocore: TrafficRoutingConfig",
+)
 def test_deployments_that_break_a_rule_are_refused(
     hosted: Plane, policy: dict[str, Any], message: str
 ) -> None:
@@ -493,6 +588,18 @@ def test_deployments_that_break_a_rule_are_refused(
         )
 
 
+@fidelity(
+    "AddTags",
+    "A resource has at most 50 tags, none of which begins with `aws:`.",
+    DOCUMENTED,
+    "botocore: TagList, TagKey",
+)
+@fidelity(
+    "DeleteTags",
+    "Keys that the resource has not are ignored.",
+    OURS,
+    "AWS publishes nothing",
+)
 def test_tags_are_added_changed_listed_and_taken_away(hosted: Plane) -> None:
     arn = f"{ARN}:endpoint/e"
     hosted.client.add_tags(ResourceArn=arn, Tags=[{"Key": "a", "Value": "1"}])
@@ -524,6 +631,13 @@ def test_tags_given_at_creation_go_with_the_resource(plane: Plane) -> None:
     assert plane.client.list_tags(ResourceArn=arn)["Tags"] == []
 
 
+@fidelity(
+    "ListModels",
+    "Pages hold 10 rows unless MaxResults says otherwise, newest first, and rows that come and "
+    "go between two pages shift nothing.",
+    DOCUMENTED,
+    "botocore: ListEndpointsInput.MaxResults",
+)
 def test_lists_are_paged_by_botocores_paginators_while_rows_come_and_go(plane: Plane) -> None:
     for number in range(25):
         plane.given_model(f"m-{number:02}")
@@ -544,6 +658,13 @@ def test_lists_are_paged_by_botocores_paginators_while_rows_come_and_go(plane: P
 
 
 @pytest.mark.anyio
+@fidelity(
+    "ListEndpoints",
+    "CreationTimeAfter includes its own instant; CreationTimeBefore and the LastModifiedTime "
+    "filters do not.",
+    DOCUMENTED,
+    "botocore: ListEndpointsInput",
+)
 async def test_lists_are_filtered_by_name_time_and_status(hosted: Plane) -> None:
     start = hosted.clock.time()
     await hosted.clock.advance(100)

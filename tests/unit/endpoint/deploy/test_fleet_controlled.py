@@ -11,7 +11,7 @@ from lab.endpoint.deploy.fleet import EndpointFleet
 from lab.endpoint.plans import plans_of
 from lab.endpoint.settings import EmulatorSettings
 from lab.endpoint.store import SqliteStore
-from tests.unit.endpoint.controlled import MACHINE, client, instance, serverless
+from tests.unit.endpoint.controlled import MACHINE, FakeArtifacts, client, instance, serverless
 from tests.unit.endpoint.manualclock import ManualClock
 from tests.unit.endpoint.scripted import ScriptedLauncher
 from tests.unit.endpoint.standins import Metered
@@ -41,6 +41,7 @@ class _Life:
             clock=self.clock,
             settings=settings,
             machine=MACHINE,
+            artifacts=FakeArtifacts(),
         )
         self.client = client(control)
 

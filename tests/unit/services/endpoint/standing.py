@@ -24,6 +24,7 @@ from lab.endpoint.log_files import LogFiles
 from lab.endpoint.s3 import S3Objects
 from lab.endpoint.settings import EmulatorSettings
 from lab.endpoint.store import SqliteStore
+from tests.unit.endpoint.controlled import FakeArtifacts
 from tests.unit.endpoint.scripted import ScriptedLauncher
 
 ROLE = "arn:aws:iam::000000000000:role/lab"
@@ -156,6 +157,7 @@ def standing(folder: Path, **settings: Any) -> Iterator[Standing]:
             objects=S3Objects(endpoint_url="http://127.0.0.1:9", region="us-east-1"),
             logs=LogFiles(folder / "logs"),
             launcher=launcher,
+            artifacts=FakeArtifacts(),
             machine=Machine(cpus=4, memory_bytes=8 << 30),
             transport=ContainerTransport(),
             registry=registry,
