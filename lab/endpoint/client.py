@@ -248,4 +248,8 @@ def _translated(operation: str) -> Iterator[None]:
 
 
 def _refused(path: str, answer: httpx.Response) -> EndpointError:
-    return EndpointError(f"{path}: {answer.status_code}: {answer.text.strip() or 'no reason'}")
+    try:
+        return EndpointError(str(answer.json()["message"]))
+    except (ValueError, KeyError, TypeError):
+        said = answer.text.strip() or "no reason"
+        return EndpointError(f"{path}: {answer.status_code}: {said}")

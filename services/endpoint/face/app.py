@@ -56,6 +56,15 @@ class Face:
             await self._rest(scope, receive, send)
 
 
+def _refusal(request: Request, error: HTTPException) -> str:
+    if request.url.path.startswith("/_lab/") and error.detail != HTTPStatus.NOT_FOUND.phrase:
+        return str(error.detail)
+    return (
+        f"{error.detail}: {request.method} {request.url.path}. SageMaker is asked by POST / with "
+        "X-Amz-Target, its runtime by POST /endpoints/NAME/invocations."
+    )
+
+
 def _is_private(scope: Scope) -> bool:
     path: str = scope.get("path", "")
     return scope["type"] != "http" or path.startswith(("/_lab/", "/metrics"))
@@ -79,8 +88,8 @@ def _rest(
     app.include_router(private_router(emulator, registry, started=started, stopping=stopping))
 
     @app.exception_handler(HTTPException)
-    async def refused(_request: Request, error: HTTPException) -> Response:
-        unknown = ApiError("UnknownOperationException", str(error.detail))
+    async def refused(request: Request, error: HTTPException) -> Response:
+        unknown = ApiError("UnknownOperationException", _refusal(request, error))
         headers = control_headers(request_id())
         return Response(control_error(unknown), status_code=error.status_code, headers=headers)
 

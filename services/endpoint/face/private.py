@@ -74,7 +74,11 @@ def _known(emulator: Emulator, name: str, *, logs_too: bool = False) -> None:
         return
     if logs_too and _NAME.fullmatch(name) and emulator.logs.streams(name):
         return  # logs outlive their endpoint, as in CloudWatch
-    raise HTTPException(HTTPStatus.NOT_FOUND, f"There is no endpoint {name}.")
+    names = ", ".join(row.name for row in emulator.store.endpoints())
+    raise HTTPException(
+        HTTPStatus.NOT_FOUND,
+        f"There is no endpoint {name}. {f'There are: {names}.' if names else 'There is none.'}",
+    )
 
 
 async def _follow(

@@ -5,6 +5,7 @@ import logging
 from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Final
+from urllib.parse import quote, unquote
 
 from face.answers import (
     Receive,
@@ -70,11 +71,23 @@ class RuntimeApi:
             await send_rest_error(send, internal_error(), request)
 
     async def _answer(self, scope: Scope, receive: Receive, send: Send, request: str) -> None:
-        name, _, operation = scope["path"][len(PREFIX) :].partition("/")
+        # Of what was sent: in the decoded path a slash of the name's is like any other.
+        sent = scope.get("raw_path") or quote(scope["path"]).encode()
+        raw_name, _, operation = sent.decode("latin-1").removeprefix(PREFIX).partition("/")
+        name = unquote(raw_name)
         if operation not in _OPERATIONS:
-            raise ApiError("UnknownOperationException", None, status=HTTPStatus.NOT_FOUND)
+            raise ApiError(
+                "UnknownOperationException",
+                f"SageMaker's runtime has no {scope['path']}, only /endpoints/NAME/ with "
+                f"{', '.join(sorted(_OPERATIONS))}. A slash in a name is sent as %2F.",
+                status=HTTPStatus.NOT_FOUND,
+            )
         if scope["method"] != "POST":
-            raise ApiError("UnknownOperationException", None, status=HTTPStatus.METHOD_NOT_ALLOWED)
+            raise ApiError(
+                "UnknownOperationException",
+                f"SageMaker's runtime takes POST, not {scope['method']}.",
+                status=HTTPStatus.METHOD_NOT_ALLOWED,
+            )
         headers = headers_of(scope)
         asynchronous = operation == "async-invocations"
         try:

@@ -42,7 +42,8 @@ class _Emulator(http.server.BaseHTTPRequestHandler):
         if self.path.startswith("/_lab/endpoints/grader/logs?lines=7&follow=false"):
             self._say(200, LOGS)
         else:
-            self._say(404, "There is no endpoint x.")
+            said = "There is no endpoint x. There are: grader."
+            self._say(404, json.dumps({"__type": "UnknownOperationException", "message": said}))
 
     def _say(self, status: int, text: str, error: str = "") -> None:
         self.send_response(status)
@@ -137,7 +138,9 @@ def test_an_endpoint_that_is_not_there_is_an_error_with_its_own_exit_code(
     assert main.run(["endpoint", "describe", "x"]) == 10
     assert "Could not find endpoint" in capsys.readouterr().err
     assert main.run(["endpoint", "logs", "x"]) == 10
-    assert "There is no endpoint x." in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert "There is no endpoint x. There are: grader." in said
+    assert "{" not in said
 
 
 @pytest.mark.parametrize("url", ["emulator", "emulator:8800", "http://[", "http://x:abc"])

@@ -19,8 +19,9 @@ from face.answers import encoded
 from face.settings import read
 from lab.endpoint.log_files import LogFiles
 from lab.errors import UsageError
+from tests.fidelity import DOCUMENTED, OURS, fidelity
 from tests.timing import wait_until
-from tests.unit.services.endpoint.standing import Standing, standing
+from tests.unit.services.endpoint.standing import ROLE, Standing, standing
 
 PATH = "/endpoints/eye/invocations"
 
@@ -153,7 +154,7 @@ def test_a_client_that_goes_away_leaves_no_lease(lab: Standing) -> None:
         ("GET", PATH, 405),
         ("POST", "/endpoints/eye/other", 404),
         ("POST", "/endpoints/", 404),
-        ("POST", "/endpoints/eye%2Fx/invocations", 404),
+        ("POST", "/endpoints/eye%2Fx/invocations", 400),
         ("GET", "/", 405),
         ("GET", "/nothing", 404),
         ("POST", "/", 404),
@@ -167,7 +168,91 @@ def test_what_is_not_there_is_refused_in_json(
 ) -> None:
     answer = httpx.request(method, url(lab, path))
     assert answer.status_code in {status, 400}
-    answer.json()
+    said = answer.json()
+    assert said.keys() & {"message", "Message", "detail"}
+
+
+@fidelity(
+    "InvokeEndpoint",
+    "A name with a slash is a ValidationError that names the pattern, as for every other name.",
+    DOCUMENTED,
+    "botocore: sagemaker-runtime EndpointName",
+)
+@fidelity(
+    "InvokeEndpointWithResponseStream",
+    "A name with a slash is a ValidationError for a stream as for InvokeEndpoint.",
+    DOCUMENTED,
+    "botocore: sagemaker-runtime EndpointName",
+)
+@fidelity(
+    "InvokeEndpointAsync",
+    "A name with a slash is a ValidationError for an asynchronous call as for InvokeEndpoint.",
+    DOCUMENTED,
+    "botocore: sagemaker-runtime EndpointName",
+)
+@pytest.mark.parametrize(
+    ("operation", "asked"),
+    [
+        ("invoke_endpoint", {"Body": b""}),
+        ("invoke_endpoint_with_response_stream", {"Body": b""}),
+        ("invoke_endpoint_async", {"InputLocation": "s3://b/k"}),
+    ],
+)
+def test_a_name_with_a_slash_is_refused_with_words(
+    lab: Standing, operation: str, asked: dict[str, object]
+) -> None:
+    call = getattr(lab.client("sagemaker-runtime"), operation)
+    with pytest.raises(ClientError) as caught:
+        call(EndpointName="eye/x", **asked)
+    error = caught.value.response["Error"]
+    assert error["Code"] == "ValidationError"
+    assert "Value 'eye/x' at 'endpointName' failed to satisfy constraint" in error["Message"]
+
+
+@fidelity(
+    "Other services",
+    "A path that no operation has is a 404 that says which there are.",
+    OURS,
+    "AWS answers UnknownOperationException without words",
+)
+def test_an_unknown_path_says_which_there_are(lab: Standing) -> None:
+    said = httpx.post(url(lab, "/eye/invocations")).json()["message"]
+    assert "POST /eye/invocations" in said
+    assert "POST /endpoints/NAME/invocations" in said
+    said = httpx.post(url(lab, "/endpoints/eye/x/invocations")).json()["Message"]
+    assert "/endpoints/eye/x/invocations" in said
+    assert "%2F" in said
+
+
+def test_logs_of_an_unknown_endpoint_name_those_that_exist(lab: Standing) -> None:
+    said = httpx.get(url(lab, "/_lab/endpoints/none/logs")).json()["message"]
+    assert said == "There is no endpoint none. There are: eye, spark."
+
+
+def test_what_only_the_lab_takes_is_said_in_the_answer_and_once_in_the_log(
+    lab: Standing, caplog: pytest.LogCaptureFixture
+) -> None:
+    sagemaker = lab.client("sagemaker")
+    answers = [
+        sagemaker.create_model(
+            ModelName=f"said{number}", PrimaryContainer={"Image": "said"}, ExecutionRoleArn=ROLE
+        )
+        for number in range(2)
+    ]
+    note = "The image said has a local name; AWS takes names of Amazon ECR's only."
+    for answer in answers:
+        assert answer["ResponseMetadata"]["HTTPHeaders"]["x-lab-note"] == note
+    assert [record.getMessage() for record in caplog.records].count(note) == 1
+    assert "x-lab-note" not in sagemaker.list_models()["ResponseMetadata"]["HTTPHeaders"]
+
+
+@pytest.mark.parametrize("text", ["0", "-1", "1.5", "many", "\u0663"])
+def test_a_ceiling_of_instances_is_a_whole_number(tmp_path: Path, text: str) -> None:
+    env = {"LAB_STATE": str(tmp_path)}
+    assert read(env).emulator.max_instances == 20
+    assert read({**env, "LAB_MAX_INSTANCES": "3"}).emulator.max_instances == 3
+    with pytest.raises(UsageError, match="LAB_MAX_INSTANCES"):
+        read({**env, "LAB_MAX_INSTANCES": text})
 
 
 def test_the_private_api_answers(lab: Standing) -> None:
