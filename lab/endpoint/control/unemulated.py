@@ -47,7 +47,6 @@ _VARIANT: Final[_Table] = {
     "CapacityReservationConfig": _ANY,
     "CoreDumpConfig": _ANY,
     "EnableSSMAccess": _ANY,
-    "RoutingConfig.RoutingStrategy": frozenset({"PREFIX_AWARE", "KV_AWARE"}),
 }
 
 _IGNORED: Final[Mapping[str, str]] = {

@@ -315,11 +315,6 @@ def test_a_model_that_is_not_emulated_is_refused_when_it_is_made(
         ),
         ({"CoreDumpConfig": {"DestinationS3Uri": "s3://b/c"}}, {}, "CoreDumpConfig"),
         ({"EnableSSMAccess": True}, {}, "EnableSSMAccess"),
-        (
-            {"RoutingConfig": {"RoutingStrategy": "KV_AWARE"}},
-            {},
-            "RoutingConfig.RoutingStrategy KV_AWARE",
-        ),
         ({"InstanceType": "ml.g5.xlarge"}, {}, "ml.g5.xlarge, which has an accelerator"),
         ({"ModelName": None}, {"ExecutionRoleArn": ROLE}, "inference components"),
     ],
