@@ -4,6 +4,13 @@ The command line prints ``what`` and ``remedy`` and exits with ``exit_code``; a 
 only ever shown for a bug.
 """
 
+import errno
+import os
+import re
+from typing import Final
+
+_FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT})
+
 
 class LabError(Exception):
     """Something a user can act on. ``remedy`` is one imperative sentence, or empty."""
@@ -71,6 +78,10 @@ class ArchiveError(LabError):
     exit_code = 5
 
 
+class ArchiveTooLargeError(ArchiveError):
+    """A ``model.tar.gz`` unpacks to more than there is room for."""
+
+
 class ContainerFailedError(LabError):
     """A container did not get ready, or died: exit code, OOM kill or not, its last log lines."""
 
@@ -101,3 +112,19 @@ class EndpointError(LabError):
         super().__init__(what, remedy=remedy)
         self.code = code
         self.model_status = model_status
+
+
+def without_numbers(said: str) -> str:
+    """An operating system's words without the numbers of its errors."""
+    return re.sub(r"\[Errno -?\d+\] ", "", said)
+
+
+def refused_by_disk(error: OSError, what: str) -> LabError:
+    """What a file system refused, without the error's number and without a path of this machine.
+
+    ``what`` is a sentence without its full stop.
+    """
+    if error.errno in _FULL:
+        return DiskFullError(f"The disk is full: {what}.", remedy="Free some space and try again.")
+    said = os.strerror(error.errno) if error.errno else type(error).__name__
+    return LabError(f"{what}: the lab's file system said: {said}.")

@@ -2,13 +2,14 @@ import gzip
 import io
 import os
 import tarfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from lab.artifacts.archive import extract, extract_stream, pack, sha256, unpacked
 from lab.errors import ArchiveError
+from tests.fidelity import DOCUMENTED, OURS, fidelity
 
 
 def folder_of(place: Path) -> Path:
@@ -88,20 +89,15 @@ def test_only_the_names_asked_for_are_packed(tmp_path: Path) -> None:
         ([a_file("../evil")], "../evil"),
         ([a_file("good/../../evil")], "good/../../evil"),
         ([a_file("/etc/evil")], "/etc/evil"),
-        ([a_file("C:evil")], "C:evil"),
-        ([a_file("..\\evil")], "..\\\\evil"),
-        ([a_link("way", "../..")], "way"),
-        ([a_link("way", "/etc")], "way"),
+        ([a_file("/")], "'/'"),
+        ([a_file(".")], "'.'"),
+        ([a_file("inside/../still-inside")], "inside/../still-inside"),
         ([a_link("way", "../outside", tarfile.LNKTYPE)], "way"),
         ([a_link("way", "/etc/passwd", tarfile.LNKTYPE)], "way"),
         ([a_node("null", tarfile.CHRTYPE)], "null"),
         ([a_node("disk", tarfile.BLKTYPE)], "disk"),
         ([a_node("pipe", tarfile.FIFOTYPE)], "pipe"),
-        # A link that stays inside by its text, but not once an earlier link is followed.
-        (
-            [a_node("sub", tarfile.DIRTYPE), a_link("sub/up", ".."), a_link("far", "sub/up/../x")],
-            "far",
-        ),
+        ([a_node("odd", b"Z")], "odd"),
     ],
 )
 def test_a_hostile_member_is_refused_by_name_and_nothing_is_written_outside(
@@ -130,29 +126,58 @@ def test_a_file_never_lands_behind_a_link_that_was_there_before(tmp_path: Path) 
     assert not list((tmp_path / "outside").iterdir())
 
 
-def test_a_second_member_replaces_a_link_instead_of_writing_through_it(tmp_path: Path) -> None:
+@fidelity(
+    "Model data",
+    "An archive with a symbolic link is not extracted; the lab names the link and the remedy.",
+    DOCUMENTED,
+    "https://repost.aws/knowledge-center/sagemaker-endpoint-creation-fail",
+)
+@pytest.mark.parametrize("to", ["../../blobs/ab12", "/etc/passwd", "nothing", "."])
+def test_a_symbolic_link_is_refused_with_its_name_and_the_remedy(tmp_path: Path, to: str) -> None:
     archive = hostile(
-        tmp_path / "a.tar.gz", a_file("real"), a_link("name", "real"), a_file("name", 9)
+        tmp_path / "a.tar.gz", a_file("blobs/ab12"), a_link("snapshots/1/model.bin", to)
+    )
+
+    with pytest.raises(ArchiveError) as caught:
+        extract(archive, tmp_path / "model")
+
+    assert f"'snapshots/1/model.bin' is a symbolic link to '{to}'" in caught.value.what
+    assert "tar --dereference" in caught.value.remedy
+
+
+@fidelity(
+    "Model data",
+    "A hard link in an archive is extracted: it is the file that it names.",
+    OURS,
+    "No report of AWS's refusing one was found, and GNU tar makes them of two names of one file.",
+)
+def test_a_hard_link_is_the_file_that_it_names(tmp_path: Path) -> None:
+    archive = hostile(
+        tmp_path / "a.tar.gz",
+        a_file("./versions/1/model.onnx"),
+        a_link("same.onnx", "versions//1/model.onnx", tarfile.LNKTYPE),
+        a_link("same.onnx", "./same.onnx", tarfile.LNKTYPE),
+        a_link("versions/1/model.onnx", "versions/1/model.onnx", tarfile.LNKTYPE),
+    )
+
+    extract(archive, tmp_path / "model")
+
+    assert (tmp_path / "model" / "versions" / "1" / "model.onnx").read_bytes() == b"xxxx"
+    assert (tmp_path / "model" / "same.onnx").read_bytes() == b"xxxx"
+
+
+def test_a_later_file_does_not_write_through_a_hard_link(tmp_path: Path) -> None:
+    archive = hostile(
+        tmp_path / "a.tar.gz",
+        a_file("real"),
+        a_link("name", "real", tarfile.LNKTYPE),
+        a_file("name", 9),
     )
 
     extract(archive, tmp_path / "model")
 
     assert (tmp_path / "model" / "real").stat().st_size == 4
-    assert not (tmp_path / "model" / "name").is_symlink()
-
-
-def test_links_that_stay_inside_are_kept(tmp_path: Path) -> None:
-    archive = hostile(
-        tmp_path / "a.tar.gz",
-        a_file("versions/1/model.onnx"),
-        a_link("model.onnx", "versions/1/model.onnx"),
-        a_link("same.onnx", "versions/1/model.onnx", tarfile.LNKTYPE),
-    )
-
-    extract(archive, tmp_path / "model")
-
-    assert (tmp_path / "model" / "model.onnx").read_bytes() == b"xxxx"
-    assert (tmp_path / "model" / "same.onnx").read_bytes() == b"xxxx"
+    assert (tmp_path / "model" / "name").stat().st_size == 9
 
 
 def test_a_bomb_is_stopped_before_it_is_written(tmp_path: Path) -> None:
@@ -164,49 +189,31 @@ def test_a_bomb_is_stopped_before_it_is_written(tmp_path: Path) -> None:
     assert not (tmp_path / "model" / "huge").exists()
 
 
-def cut_off(archive: Path) -> None:
-    archive.write_bytes(archive.read_bytes()[:-200])
-
-
-def not_a_tar(archive: Path) -> None:
-    archive.write_bytes(gzip.compress(b"this is no tar"))
-
-
-def not_gzip(archive: Path) -> None:
-    archive.write_bytes(b"PK\x03\x04 nonsense")
-
-
-def nothing(archive: Path) -> None:
-    archive.write_bytes(b"")
-
-
-def one_bit(archive: Path) -> None:
-    content = bytearray(archive.read_bytes())
-    content[len(content) // 2] ^= 1
-    archive.write_bytes(content)
-
-
-@pytest.mark.parametrize("damage", [cut_off, not_a_tar, not_gzip, nothing, one_bit])
-def test_a_damaged_archive_is_named(tmp_path: Path, damage: Callable[[Path], None]) -> None:
-    pack(folder_of(tmp_path / "in"), tmp_path / "model.tar.gz")
-    damage(tmp_path / "model.tar.gz")
-
-    with pytest.raises(ArchiveError, match=r"model\.tar\.gz"):
-        extract(tmp_path / "model.tar.gz", tmp_path / "out")
-
-
 def test_an_archive_that_is_not_there_is_named(tmp_path: Path) -> None:
     with pytest.raises(ArchiveError, match=r"gone\.tar\.gz does not exist"):
         extract(tmp_path / "gone.tar.gz", tmp_path / "out")
 
 
-def test_nobody_gets_special_rights_from_an_archive(tmp_path: Path) -> None:
-    member = a_file("tool")
-    member.mode = 0o6777
+@fidelity(
+    "Model data",
+    "Of a member's mode only whether its owner may run it is kept: 0755 or 0644, folders 0755.",
+    OURS,
+    "AWS does not say which user owns what it extracts; whoever the image runs as may read it.",
+)
+@pytest.mark.parametrize(("mode", "kept"), [(0o6777, 0o755), (0, 0o644), (0o400, 0o644)])
+def test_nobody_gets_special_rights_from_an_archive(tmp_path: Path, mode: int, kept: int) -> None:
+    member = a_file("folder/tool")
+    member.mode = mode
+    folder = a_node("folder", tarfile.DIRTYPE)
+    folder.mode = 0
+    before = os.umask(0o077)
+    try:
+        extract(hostile(tmp_path / "a.tar.gz", folder, member), tmp_path / "model")
+    finally:
+        os.umask(before)
 
-    extract(hostile(tmp_path / "a.tar.gz", member), tmp_path / "model")
-
-    assert (tmp_path / "model" / "tool").stat().st_mode & 0o7777 == 0o755
+    assert (tmp_path / "model" / "folder").stat().st_mode & 0o7777 == 0o755
+    assert (tmp_path / "model" / "folder" / "tool").stat().st_mode & 0o7777 == kept
 
 
 @pytest.mark.parametrize("size", [1, 7, 100_000])
