@@ -25,7 +25,8 @@ class VariantPlan:
     image: str
     """As the model names it: a local name, or an ECR address."""
     model_data: str | None
-    """``s3://bucket/key`` of a ``model.tar.gz``, or a prefix ending in ``/`` when uncompressed."""
+    """``s3://bucket/key`` of a ``model.tar.gz``; when uncompressed of a file, or a prefix ending in
+    ``/``."""
     compressed: bool
     env: Mapping[str, str]
     hostname: str | None
@@ -47,6 +48,8 @@ class VariantPlan:
     """``PREFIX_AWARE`` only: of a request's body, what decides."""
     prefix_at_once: int = 0
     """``PREFIX_AWARE`` only: requests that an instance has when the next one goes elsewhere."""
+    etag: str | None = None
+    """What the object's must be, where the model says so."""
     pull_cold: bool = False
     """The image is pulled too, on a machine that has never seen it."""
 
@@ -131,6 +134,13 @@ class LaunchFailed(Exception):  # noqa: N818 - an outcome
     def __init__(self, reason: str) -> None:
         super().__init__(reason)
         self.reason = reason
+
+
+class DataFailed(LaunchFailed):
+    """There was nothing to start: the model's data did not come, or are not what they should be.
+
+    ``reason`` begins with AWS's own words.
+    """
 
 
 @dataclass(frozen=True)

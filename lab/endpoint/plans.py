@@ -12,6 +12,7 @@ from lab.endpoint.instances import (
     table,
 )
 from lab.endpoint.live import LaunchFailed, VariantPlan
+from lab.endpoint.modeldata import data_problem
 from lab.endpoint.records import Body, EndpointKind, EndpointRecord, Origin, Resource
 from lab.endpoint.settings import EmulatorSettings
 from lab.endpoint.store import SqliteStore
@@ -144,7 +145,7 @@ def _plan(
     name, config = variant["VariantName"], origin.config.body
     model = _model(name, variant, origin.models)
     container = _container(name, model.body)
-    data, compressed = _data(name, container)
+    data, compressed, etag = _data(name, container)
     serverless = variant.get("ServerlessConfig")
     if serverless is not None:
         compute = serverless_compute(serverless["MemorySizeInMB"], machine)
@@ -166,6 +167,7 @@ def _plan(
         image=container["Image"],
         model_data=data,
         compressed=compressed,
+        etag=etag,
         env=dict(container.get("Environment", {})),
         hostname=container.get("ContainerHostname"),
         isolated=bool(isolated),
@@ -222,23 +224,13 @@ def _instance_type(variant: str, body: Mapping[str, Any]) -> str:
     return name
 
 
-def _data(variant: str, container: Mapping[str, Any]) -> tuple[str | None, bool]:
-    """Where the model lies, and whether it is an archive."""
+def _data(variant: str, container: Mapping[str, Any]) -> tuple[str | None, bool, str | None]:
+    """Where the model lies, whether it is an archive, and the ETag that it must have."""
     source = container.get("ModelDataSource", {}).get("S3DataSource")
     if source is None:
-        url = container.get("ModelDataUrl")
-        return url, True
-    if "ManifestS3Uri" in source:
-        raise _refuse(variant, "has model data that a manifest lists (ManifestS3Uri).")
-    uri = source["S3Uri"]
-    match source["S3DataType"], source["CompressionType"]:
-        case "S3Object", "Gzip":
-            return uri, True
-        case "S3Prefix", "None":
-            return uri if uri.endswith("/") else f"{uri}/", False
-        case kind, compression:
-            raise _refuse(
-                variant,
-                f"has model data of type {kind} with compression {compression}; the lab takes "
-                "S3Object with Gzip, and S3Prefix with None.",
-            )
+        return container.get("ModelDataUrl"), True, None
+    problem = data_problem(source)
+    if problem is not None:
+        raise LaunchFailed(f"Production variant {variant}: {problem}")
+    etag = source.get("ETag")
+    return source["S3Uri"], source["CompressionType"] == "Gzip", etag and etag.strip('"')

@@ -1,17 +1,13 @@
-"""S3 through boto3: the only location in the emulator that knows it.
-
-Everything S3 or the way to it can say becomes an ``ObjectError`` that names the location, what was
-said and what to do next.
-"""
+"""S3 through boto3: the only location in the emulator that knows it."""
 
 import os
 import re
 import threading
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
-from typing import Any, Final
+from pathlib import Path
+from typing import Any
 from urllib.parse import unquote, urlsplit
 
 import boto3
@@ -19,23 +15,16 @@ import botocore.session
 from botocore import exceptions as refused
 from botocore.config import Config
 
-UNREACHABLE: Final = "Unreachable"
-"""``ObjectError.code`` when nobody answered: the one that may pass by itself."""
+from lab.endpoint.s3_errors import CHANGED, UNREACHABLE, ObjectError, translating
+
+__all__ = ["CHANGED", "UNREACHABLE", "Coming", "ObjectError", "S3Location", "S3Objects"]
 
 _PART = 1024 * 1024
 _CONNECT_S = 3.0
 _READ_S = 60.0
 _AMAZON = re.compile(
-    r"^(?:(?P<bucket>.+)\.)?s3(?:[.-](?:dualstack\.)?[a-z0-9-]+)?\.amazonaws\.com(?:\.cn)?$"
+    r"^(?:(?P<bucket>.+)\.)?s3(?:-fips)?(?:[.-](?:dualstack\.)?[a-z0-9-]+)?\.amazonaws\.com(?:\.cn)?$"
 )
-
-
-class ObjectError(Exception):
-    """S3 refused: ``NoSuchKey``, ``NoSuchBucket``, ``AccessDenied``, or could not be reached."""
-
-    def __init__(self, code: str, message: str) -> None:
-        super().__init__(message)
-        self.code = code
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,62 +63,37 @@ def parse_uri(uri: str, *, endpoint_url: str | None = None) -> S3Location:
     )
 
 
-_KEY: Final = ("NoSuchKey", "Upload the object, or correct the key.")
-_DENIED: Final = ("AccessDenied", "Allow these credentials to do that, or use others.")
-_REGION: Final = ("PermanentRedirect", "Set the region to the bucket's own.")
-_BUSY: Final = ("SlowDown", "Try again later.")
-_BROKEN: Final = ("InternalError", "Try again later.")
-_DOWN: Final = (UNREACHABLE, "Start it, or set AWS_ENDPOINT_URL_S3 to one that runs.")
+@dataclass(frozen=True, kw_only=True)
+class Stored:
+    """An object, as a listing tells of it."""
 
-_ANSWERED: Final[Mapping[str, tuple[str, str]]] = {
-    # What S3 answers with, by its own code: our code (S3's name of it), and what to do next.
-    **dict.fromkeys(("NoSuchKey", "NotFound", "404"), _KEY),
-    **dict.fromkeys(("AccessDenied", "AllAccessDisabled", "Forbidden", "403"), _DENIED),
-    **dict.fromkeys(("PermanentRedirect", "AuthorizationHeaderMalformed"), _REGION),
-    **dict.fromkeys(("SlowDown", "ServiceUnavailable", "503"), _BUSY),
-    **dict.fromkeys(("InternalError", "500"), _BROKEN),
-    "NoSuchBucket": ("NoSuchBucket", "Create the bucket, or correct its name."),
-    "InvalidBucketName": ("NoSuchBucket", "Correct the bucket's name."),
-    "InvalidAccessKeyId": ("AccessDenied", "Set AWS_ACCESS_KEY_ID to a key this S3 knows."),
-    "SignatureDoesNotMatch": ("AccessDenied", "Set AWS_SECRET_ACCESS_KEY to that key's secret."),
-    "ExpiredToken": ("AccessDenied", "Get new temporary credentials."),
-    "EntityTooLarge": ("EntityTooLarge", "Send a smaller object."),
-}
-
-_RAISED: Final[tuple[tuple[type[Exception], str, str], ...]] = (
-    # What botocore raises when there was no answer, most specific first; the last takes the rest.
-    (refused.NoCredentialsError, "AccessDenied", "Set AWS_ACCESS_KEY_ID and its secret."),
-    (refused.PartialCredentialsError, "AccessDenied", "Set the credentials that are missing."),
-    (refused.CredentialRetrievalError, "AccessDenied", "See to where credentials come from."),
-    (refused.ProfileNotFound, "AccessDenied", "Set AWS_PROFILE to a profile that exists."),
-    (refused.SSLError, UNREACHABLE, "Trust its certificate authority (AWS_CA_BUNDLE)."),
-    (refused.ProxyConnectionError, UNREACHABLE, "See to the proxy (HTTPS_PROXY, NO_PROXY)."),
-    (refused.HTTPClientError, *_DOWN),
-    (refused.ConnectionError, *_DOWN),
-    (refused.IncompleteReadError, UNREACHABLE, "Try again: the connection ended too soon."),
-    (refused.ParamValidationError, "InvalidURI", "Write s3://BUCKET/KEY."),
-    (refused.BotoCoreError, "InternalError", "Check the AWS configuration."),
-)
+    key: str
+    etag: str
 
 
-@contextmanager
-def _translating(doing: str, endpoint: str) -> Iterator[None]:
-    try:
-        yield
-    except refused.ClientError as error:
-        details = error.response.get("Error", {})
-        own_code = str(details.get("Code", ""))
-        code, remedy = _ANSWERED.get(own_code, (own_code or "InternalError", "See what S3 said."))
-        words = details.get("Message") or own_code
-        raise ObjectError(
-            code, f"{doing}: S3 at {endpoint} said {code} ({words}). {remedy}"
-        ) from error
-    except refused.BotoCoreError as error:
-        code, remedy = next(
-            (code, remedy) for kind, code, remedy in _RAISED if isinstance(error, kind)
-        )
-        what = f"S3 at {endpoint} cannot be reached: " if code == UNREACHABLE else ""
-        raise ObjectError(code, f"{doing}: {what}{error}. {remedy}".replace("..", ".")) from error
+class Coming(Iterator[bytes]):
+    """An object on its way: its parts, and what it is."""
+
+    def __init__(self, answer: Any, *, doing: str, endpoint: str) -> None:
+        self.etag = str(answer.get("ETag", "")).strip('"')
+        self._body = answer["Body"]
+        self._parts = self._body.iter_chunks(_PART)
+        self._doing, self._endpoint = doing, endpoint
+
+    def __next__(self) -> bytes:
+        with translating(self._doing, self._endpoint):
+            part: bytes | None = next(self._parts, None)
+        if part is None:
+            raise StopIteration
+        return part
+
+    def stop(self) -> None:
+        """Break off what another thread reads: that ends at once."""
+        with suppress(Exception):  # it has ended, or will when the connection does
+            self._body._raw_stream.shutdown()  # noqa: SLF001 - there is no other way
+
+    def close(self) -> None:
+        self._body.close()
 
 
 class S3Objects:
@@ -148,86 +112,81 @@ class S3Objects:
         self._lock = threading.Lock()
         self._made: Any = None
 
-    def download(self, uri: str, into: Path) -> str:
+    def download(self, uri: str, into: Path, *, etag: str | None = None) -> str:
         """One object into a file, which appears only when it is whole; its ETag."""
-        location = self._location(uri)
         part = into.with_name(f".{into.name}.{threading.get_ident()}.part")
         into.parent.mkdir(parents=True, exist_ok=True)
         try:
-            with self._translating(f"Downloading {location}"):
-                answer = self._client().get_object(Bucket=location.bucket, Key=location.key)
-                with part.open("wb") as file:
-                    for chunk in answer["Body"].iter_chunks(_PART):
-                        file.write(chunk)
+            with self.open(uri, etag=etag) as coming, part.open("wb") as file:
+                for chunk in coming:
+                    file.write(chunk)
             part.replace(into)
         finally:
             part.unlink(missing_ok=True)
-        return str(answer["ETag"]).strip('"')
+        return coming.etag
 
     @contextmanager
-    def open(self, uri: str) -> Iterator[Iterator[bytes]]:
-        """One object as a stream of parts of at most 1 MiB."""
-        location = self._location(uri)
-        doing = f"Downloading {location}"
-        with self._translating(doing):
-            body = self._client().get_object(Bucket=location.bucket, Key=location.key)["Body"]
+    def open(self, uri: str, *, etag: str | None = None) -> Iterator["Coming"]:
+        """One object as a stream of parts of at most 1 MiB.
 
-        def parts() -> Iterator[bytes]:
-            with self._translating(doing):
-                yield from body.iter_chunks(_PART)
-
+        With ``etag`` only if it has that one, else ``ObjectError`` (``CHANGED``).
+        """
+        location = self.location(uri)
+        wanted = {} if etag is None else {"IfMatch": f'"{etag}"'}
+        with self._translating(f"Downloading {location}"):
+            answer = self._client().get_object(Bucket=location.bucket, Key=location.key, **wanted)
+        coming = Coming(answer, doing=f"Downloading {location}", endpoint=self._endpoint)
         try:
-            yield parts()
+            if etag not in {None, coming.etag}:  # a look-alike that knows no conditions
+                raise ObjectError(CHANGED, f"{location} has the ETag {coming.etag}, not {etag}.")
+            yield coming
         finally:
-            body.close()
+            coming.close()
 
-    def download_prefix(self, uri: str, into: Path) -> None:
-        """Every object below a prefix, as files below a folder."""
-        location = self._location(uri)
-        found = 0
+    def listing(self, uri: str) -> Sequence["Stored"]:
+        """Every object whose key begins with a prefix, in S3's order; none is an error."""
+        location = self.location(uri)
         with self._translating(f"Listing {location}"):
             pages = self._client().get_paginator("list_objects_v2")
-            keys = [
-                str(row["Key"])
+            found = [
+                Stored(key=str(row["Key"]), etag=str(row["ETag"]).strip('"'))
                 for page in pages.paginate(Bucket=location.bucket, Prefix=location.key)
                 for row in page.get("Contents", ())
             ]
-        for key in keys:
-            relative = PurePosixPath(key.removeprefix(location.key).lstrip("/"))
-            if key.endswith("/") or not relative.parts:
-                continue  # a console's "folder"
-            if ".." in relative.parts:
-                raise ObjectError(
-                    "InvalidURI", f"{location}: the key {key!r} leads out of the folder."
-                )
-            self.download(str(S3Location(bucket=location.bucket, key=key)), into / relative)
-            found += 1
         if not found:
             raise ObjectError(
                 "NoSuchKey", f"{location}: no object below this prefix. Upload them, or correct it."
             )
+        return found
 
     def read(self, uri: str) -> tuple[bytes, str]:
-        location = self._location(uri)
+        location = self.location(uri)
         with self._translating(f"Reading {location}"):
             answer = self._client().get_object(Bucket=location.bucket, Key=location.key)
             return bytes(answer["Body"].read()), str(answer.get("ContentType", ""))
 
     def write(self, uri: str, data: bytes, *, content_type: str = "") -> None:
         """One object, replacing one of the same key."""
-        location = self._location(uri)
+        location = self.location(uri)
         kind = {"ContentType": content_type} if content_type else {}
         with self._translating(f"Writing {location}"):
             self._client().put_object(Bucket=location.bucket, Key=location.key, Body=data, **kind)
 
     def size(self, uri: str) -> int:
-        location = self._location(uri)
+        return int(self._head(uri)["ContentLength"])
+
+    def etag(self, uri: str) -> str:
+        return str(self._head(uri)["ETag"]).strip('"')
+
+    def location(self, uri: str) -> S3Location:
+        return parse_uri(uri, endpoint_url=self._endpoint_url)
+
+    def _head(self, uri: str) -> Any:
+        location = self.location(uri)
         client = self._client()
         with self._translating(f"Reading {location}"):
             try:
-                return int(
-                    client.head_object(Bucket=location.bucket, Key=location.key)["ContentLength"]
-                )
+                return client.head_object(Bucket=location.bucket, Key=location.key)
             except refused.ClientError as error:
                 # An answer to HEAD has no body that says which of the two is missing.
                 if error.response.get("Error", {}).get("Code") != "404":
@@ -242,7 +201,7 @@ class S3Objects:
 
     def first(self, uri: str) -> None:
         """That there is an object below a prefix: ``NoSuchKey`` if not."""
-        location = self._location(uri)
+        location = self.location(uri)
         with self._translating(f"Listing {location}"):
             found = self._client().list_objects_v2(
                 Bucket=location.bucket, Prefix=location.key, MaxKeys=1
@@ -250,13 +209,12 @@ class S3Objects:
         if not found.get("Contents"):
             raise ObjectError("NoSuchKey", f"{location}: no object below this prefix.")
 
-    def _location(self, uri: str) -> S3Location:
-        return parse_uri(uri, endpoint_url=self._endpoint_url)
+    @property
+    def _endpoint(self) -> str:
+        return self._endpoint_url or "AWS"
 
-    @contextmanager
-    def _translating(self, doing: str) -> Iterator[None]:
-        with _translating(doing, self._endpoint_url or "AWS"):
-            yield
+    def _translating(self, doing: str) -> AbstractContextManager[None]:
+        return translating(doing, self._endpoint)
 
     def _client(self) -> Any:
         with self._lock:

@@ -6,6 +6,7 @@ is ECR. What the launch measures is the pull, the fetch, and the start. On a col
 in memory, and network isolation is not kept.
 """
 
+import math
 import shutil
 import threading
 from collections.abc import Mapping
@@ -13,11 +14,10 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Final
 
-from lab.artifacts.archive import pack
+from lab.artifacts.archive import MOST_BYTES, extract, pack
 from lab.endpoint.launch.local import LaunchContext, container_spec
-from lab.endpoint.launch.model import Deadline, download_failure
-from lab.endpoint.live import Address, LaunchFailed, VariantPlan
-from lab.endpoint.s3 import ObjectError
+from lab.endpoint.launch.model import Deadline, failures, fetch
+from lab.endpoint.live import Address, VariantPlan
 from lab.engine.api import Container, ContainerSpec, Engine
 from lab.engine.coldhost.host import MODEL, ROLE, ColdHost, cold_host
 from lab.engine.docker.engine import DockerEngine
@@ -152,15 +152,17 @@ class ColdPlace:
         if uri is None:
             return None
         self._folder.mkdir(parents=True, exist_ok=True)
-        archive = self._folder / "model.tar.gz"
-        try:
-            if self._plan.compressed:
-                self._context.objects.download(uri, archive)
-            else:
-                self._context.objects.download_prefix(uri, self._folder / "plain")
-                pack(self._folder / "plain", archive)
-        except ObjectError as error:
-            raise LaunchFailed(download_failure(uri, error)) from error
+        archive, plain = self._folder / "model.tar.gz", self._folder / "plain"
+        if self._plan.compressed:
+            with failures(uri):
+                self._context.objects.download(uri, archive, etag=self._plan.etag)
+                # What unpacks it on the cold host knows fewer reasons to refuse it.
+                most = self._plan.compute.disk_bytes or MOST_BYTES
+                extract(archive, plain, most_bytes=most)
+        else:
+            patient = Deadline(at=math.inf, cancelled=threading.Event(), what="")
+            fetch(self._context.objects, self._plan, plain, patient)
+            pack(plain, archive)
         blob = registry.put_archive(archive)
         shutil.rmtree(self._folder, ignore_errors=True)
         return blob

@@ -242,7 +242,7 @@ class EngineLauncher:
                 return "Uncompressed model data cannot be used on a serverless endpoint."
         if plan.pull_cold and self._cold_image is None:
             return "There is no cold host here: `lab up` builds its image on a Docker Engine."
-        if plan.model_data is not None and plan.compressed:
+        if plan.model_data is not None and not plan.model_data.endswith("/"):
             try:
                 self._objects.size(plan.model_data)
             except ObjectError as error:

@@ -1,72 +1,24 @@
 """A model's data from S3 into the folder that becomes ``/opt/ml/model``."""
 
-import queue
+import shutil
 import threading
 import time
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Final
 
 from lab.artifacts.archive import MOST_BYTES, extract_stream
-from lab.endpoint.live import LaunchFailed, VariantPlan
-from lab.endpoint.s3 import ObjectError, S3Objects
-from lab.errors import ArchiveError, DiskFullError
+from lab.endpoint.launch.ahead import Ahead, Check, awaited, write_all
+from lab.endpoint.live import DataFailed, VariantPlan
+from lab.endpoint.modeldata import file_name, laid_out
+from lab.endpoint.s3 import CHANGED, ObjectError, S3Location, S3Objects, Stored
+from lab.errors import ArchiveError, ArchiveTooLargeError, LabError, refused_by_disk
 
-_PARTS: Final = 8
-_POLL_S: Final = 0.1
-
-
-@contextmanager
-def prefetch(parts: Iterable[bytes]) -> Iterator[Iterator[bytes]]:
-    """The same parts, read by another thread that has ended when the block does.
-
-    What reading raises is raised where the parts are taken.
-    """
-    held: queue.Queue[bytes | Exception | None] = queue.Queue(_PARTS)
-    enough = threading.Event()
-    thread = threading.Thread(target=_read, args=(parts, held, enough), daemon=True, name="ahead")
-    thread.start()
-    try:
-        yield _taken(held)
-    finally:
-        enough.set()
-        thread.join()
-
-
-def _read(
-    parts: Iterable[bytes], held: "queue.Queue[bytes | Exception | None]", enough: threading.Event
-) -> None:
-    try:
-        for part in parts:
-            if not _put(held, part, enough):
-                return
-    except Exception as error:  # noqa: BLE001 - handed over to whoever takes the parts
-        _put(held, error, enough)
-    else:
-        _put(held, None, enough)
-
-
-def _put(
-    held: "queue.Queue[bytes | Exception | None]",
-    what: bytes | Exception | None,
-    enough: threading.Event,
-) -> bool:
-    """Whether it was taken in: not when nobody wants any more."""
-    while not enough.is_set():
-        try:
-            held.put(what, timeout=_POLL_S)
-        except queue.Full:
-            continue
-        return True
-    return False
-
-
-def _taken(held: "queue.Queue[bytes | Exception | None]") -> Iterator[bytes]:
-    while (part := held.get()) is not None:
-        if isinstance(part, Exception):
-            raise part
-        yield part
+ARCHIVE: Final = "The archive"
+"""What errors call it: its URL is said before."""
 
 
 class Cancelled(Exception):  # noqa: N818 - an outcome
@@ -83,61 +35,188 @@ class Deadline:
         self._what = what
 
     def check(self) -> None:
-        """Raise ``Cancelled``, or ``LaunchFailed`` when the time is up."""
+        """Raise ``Cancelled``, or ``DataFailed`` when the time is up."""
         if self._cancelled.is_set():
             raise Cancelled
         if time.monotonic() > self.at:
-            raise LaunchFailed(self._what)
+            raise DataFailed(self._what)
 
 
 def fetch(objects: S3Objects, plan: VariantPlan, into: Path, until: Deadline) -> None:
-    """Fetch it, an archive being unpacked as it comes in. Raises ``LaunchFailed``."""
-    uri = plan.model_data
-    if uri is None:
-        return
-    try:
-        if plan.compressed:
-            with objects.open(uri) as coming, prefetch(coming) as parts:
-                most = plan.compute.disk_bytes or MOST_BYTES
-                extract_stream(_checked(parts, until), into, name=uri, most_bytes=most)
+    """Fetch what a variant's model names, if it names anything. Raises ``DataFailed``."""
+    if plan.model_data is not None:
+        bring(
+            ModelData(uri=plan.model_data, compressed=plan.compressed, etag=plan.etag),
+            into,
+            objects=objects,
+            check=until.check,
+            most_bytes=plan.compute.disk_bytes or MOST_BYTES,
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelData:
+    """Where a model lies, as ``VariantPlan`` says it."""
+
+    uri: str
+    compressed: bool
+    etag: str | None = None
+
+
+def bring(
+    data: ModelData,
+    into: Path,
+    *,
+    objects: S3Objects,
+    check: Check,
+    most_bytes: int = MOST_BYTES,
+) -> None:
+    """Fetch it into a folder, an archive being unpacked as it comes in.
+
+    What is overwritten meanwhile is fetched anew, once. Raises ``DataFailed``, and what ``check``
+    does, which is asked all the time whether to go on.
+    """
+    one = _Fetch(data, into, objects, check, most_bytes)
+    with failures(data.uri):
+        into.mkdir(parents=True, exist_ok=True)
+        try:
+            one.run()
+        except (ArchiveError, ObjectError) as error:
+            if not one.changed(error):
+                raise
+            _empty(into)
+            try:
+                one.run()
+            except (ArchiveError, ObjectError) as again:
+                if not one.changed(again):
+                    raise
+                raise ObjectError(
+                    CHANGED,
+                    f"{data.uri} was overwritten while the lab fetched it, twice. Give each "
+                    "version a key of its own.",
+                ) from again
+        # To whatever user the image runs as, though the emulator's umask may be strict.
+        into.chmod(0o755)
+
+
+class _Fetch:
+    """One model's data on their way into one folder."""
+
+    def __init__(
+        self, data: ModelData, into: Path, objects: S3Objects, check: Check, most_bytes: int
+    ) -> None:
+        self._data = data
+        self._into = into
+        self._objects = objects
+        self._check = check
+        self._most_bytes = most_bytes
+        self._seen: str | None = None
+        """The ETag, or that there was a listing: what is otherwise later, has changed."""
+
+    def run(self) -> None:
+        """Raises ``ObjectError``, ``LabError`` and what the check does."""
+        self._seen = None
+        if self._data.compressed:
+            self._unpack()
+        elif self._data.uri.endswith("/"):
+            self._write_all()
         else:
-            objects.download_prefix(uri, into)
-            _not_empty(into, uri)
+            self._write_one()
+
+    def changed(self, error: Exception) -> bool:
+        """Whether that may be why it failed: something is otherwise than at the beginning."""
+        if self._data.etag is not None or self._seen is None:
+            return False
+        if isinstance(error, ObjectError) and error.code in {CHANGED, "NoSuchKey"}:
+            return True
+        if self._data.uri.endswith("/"):
+            return False
+        with suppress(ObjectError):
+            now = awaited(lambda: self._objects.etag(self._data.uri), self._check)
+            return now != self._seen
+        return False
+
+    def _unpack(self) -> None:
+        with self._ahead() as parts:
+            extract_stream(parts, self._into, name=ARCHIVE, most_bytes=self._most_bytes)
+
+    def _write_one(self) -> None:
+        name = file_name(self._objects.location(self._data.uri).key)
+        with self._ahead() as parts, (self._into / name).open("xb") as file:
+            for part in parts:
+                file.write(part)
+        (self._into / name).chmod(0o644)
+
+    @contextmanager
+    def _ahead(self) -> Iterator[Ahead]:
+        opened = partial(self._objects.open, self._data.uri, etag=self._data.etag)
+        with Ahead(opened, self._check) as ahead:
+            try:
+                yield ahead
+            finally:
+                self._seen = ahead.etag
+
+    def _write_all(self) -> None:
+        found = self._listing()
+        self._seen = "listed"
+        prefix = self._objects.location(self._data.uri)
+        paths = laid_out(prefix, [one.key for one in found])
+        for folder in sorted({above for path in paths.values() for above in path.parents}):
+            (self._into / folder).mkdir(exist_ok=True)
+            (self._into / folder).chmod(0o755)
+        files = []
+        for key, path in paths.items():
+            uri = str(S3Location(bucket=prefix.bucket, key=key))
+            files.append((self._into / path, partial(self._objects.open, uri)))
+        write_all(files, self._check)
+        # Two listings, not a listing and answers: look-alikes may write an ETag in two ways.
+        if self._listing() != found:
+            raise ObjectError(CHANGED, f"What lies below {prefix} changed meanwhile.")
+
+    def _listing(self) -> Sequence[Stored]:
+        return awaited(lambda: self._objects.listing(self._data.uri), self._check)
+
+
+@contextmanager
+def failures(uri: str) -> Iterator[None]:
+    """What goes wrong with model data, as ``DataFailed``: in AWS's words, and then the lab's."""
+    try:
+        yield
     except ObjectError as error:
-        raise LaunchFailed(download_failure(uri, error)) from error
-    except ArchiveError as error:
-        raise LaunchFailed(
-            f'Failed to extract model data archive from URL "{uri}". Please ensure that the '
-            f"object located at the URL is a valid tar.gz archive. {error}"
+        raise DataFailed(download_failure(uri, error)) from error
+    except ArchiveTooLargeError as error:
+        raise DataFailed(
+            f"{_not_extracted(uri)} The model data archive is too large. Please reduce the size of "
+            f"the model data archive or move to an instance type with more memory. {error}"
         ) from error
-    except DiskFullError as error:
-        raise LaunchFailed(str(error)) from error
-    _readable(into)
+    except ArchiveError as error:
+        raise DataFailed(
+            f"{_not_extracted(uri)} Please ensure that the object located at the URL is a valid "
+            f"tar.gz archive. {error}"
+        ) from error
+    except LabError as error:
+        raise DataFailed(str(error)) from error
+    except OSError as error:
+        found = refused_by_disk(error, f"The model data at {uri} could not be written")
+        raise DataFailed(str(found)) from error
+
+
+def _not_extracted(uri: str) -> str:
+    return f'Failed to extract model data archive for container "container_1" from URL "{uri}".'
 
 
 def download_failure(uri: str, error: ObjectError) -> str:
     """AWS's words, and what S3 said."""
     return (
-        f'Failed to download model data from URL: "{uri}". Please ensure that there is an object '
-        "located at the URL and that the role passed to CreateModel has permissions to download "
-        f"the model. {error}"
+        f'Failed to download model data for container "container_1" from URL: "{uri}". Please '
+        "ensure that there is an object located at the URL and that the role passed to CreateModel "
+        f"has permissions to download the object. {error}"
     )
 
 
-def _not_empty(into: Path, uri: str) -> None:
-    if not any(into.iterdir()):
-        raise ObjectError("NoSuchKey", f"There is no object below {uri}.")
-
-
-def _checked(parts: Iterable[bytes], until: Deadline) -> Iterator[bytes]:
-    for part in parts:
-        until.check()
-        yield part
-
-
-def _readable(folder: Path) -> None:
-    """To whatever user the image runs as, though the emulator's umask may be strict."""
-    folder.chmod(0o755)
-    for path in folder.rglob("*"):
-        if not path.is_symlink():
-            path.chmod(0o755 if path.is_dir() else path.stat().st_mode & 0o777 | 0o444)
+def _empty(folder: Path) -> None:
+    for path in folder.iterdir():
+        if path.is_dir():
+            shutil.rmtree(path)
+        else:
+            path.unlink()

@@ -16,7 +16,7 @@ from lab.endpoint.launch.running import RunningContainer
 from lab.endpoint.live import Address, LaunchFailed, Setup, VariantPlan
 from lab.endpoint.records import EndpointKind
 from lab.engine.api import Container
-from lab.errors import EngineError, ImageNotFoundError, LabError
+from lab.errors import EngineError, ImageNotFoundError, LabError, refused_by_disk
 from lab.spec import EngineKind, Mark
 from lab.start import cause, emulated, timeline
 from lab.start.inside import look_inside, started_ns
@@ -81,6 +81,9 @@ class Launch:
                 self.running.log.start()
             failed = isinstance(error, LaunchFailed)
             self.undo(note=f"The container did not get ready: {error}" if failed else None)
+            if isinstance(error, OSError):
+                found = refused_by_disk(error, "The container could not be started")
+                raise LaunchFailed(str(found)) from error
             if isinstance(error, LabError):
                 raise LaunchFailed(" ".join(str(error).split())) from error
             raise
@@ -148,7 +151,7 @@ class Launch:
             at=fetched_by,
             cancelled=self._cancelled,
             what=f"The model data at {self._plan.model_data} was not downloaded and unpacked "
-            "in time.",
+            f"in time: {self._fetch_limit()}.",
         )
         create: Callable[[], Container] = partial(self.place.engine.create, spec)
         if self._plan.model_data is not None:
@@ -163,6 +166,11 @@ class Launch:
         self.container = container = create()
         self._mark(Mark.CREATE_END)
         return container
+
+    def _fetch_limit(self) -> str:
+        if self._plan.kind is EndpointKind.SERVERLESS:
+            return f"a serverless container has {self._startup_s:g} s until it is ready"
+        return f"ModelDataDownloadTimeoutInSeconds is {self._plan.download_timeout_s:g}"
 
     def _until_ready(self, running: RunningContainer, deadline: float) -> tuple[Address, Probes]:
         container = running.container

@@ -10,7 +10,14 @@ from docker.utils.socket import STDOUT, frames_iter
 
 from lab.engine.docker.engine import DockerEngine
 from lab.engine.docker.errors import translated
-from lab.errors import ArchiveError, DiskFullError, EngineError, LabError, RegistryError
+from lab.errors import (
+    ArchiveError,
+    DiskFullError,
+    EngineError,
+    LabError,
+    RegistryError,
+    without_numbers,
+)
 
 _COMMAND: Final = ("python3", "/opt/coldhost/fetch.py")
 _REMEDIES: Final[dict[str, tuple[type[LabError], str]]] = {
@@ -45,7 +52,8 @@ class Fetcher:
         answer = self._next()
         if "error" in answer:
             kind, remedy = _REMEDIES.get(answer["kind"], (EngineError, ""))
-            raise kind(f"The model cannot be fetched: {answer['error']}.", remedy=remedy)
+            said = without_numbers(answer["error"])
+            raise kind(f"The model cannot be fetched: {said}.", remedy=remedy)
         return int(answer["begin_ns"]), int(answer["end_ns"])
 
     def close(self) -> None:

@@ -1,6 +1,8 @@
 """What an emulator's parts have around them in tests: containers, a fleet, an S3, metrics."""
 
 import asyncio
+import hashlib
+import io
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -8,6 +10,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from botocore.response import StreamingBody
 from prometheus_client import CollectorRegistry
 
 from lab.endpoint.instances import Compute
@@ -24,7 +27,7 @@ from lab.endpoint.live import (
 )
 from lab.endpoint.metrics.counters import Counters
 from lab.endpoint.records import EndpointKind, EndpointRecord, Status
-from lab.endpoint.s3 import ObjectError, S3Objects
+from lab.endpoint.s3 import CHANGED, Coming, ObjectError, S3Location, S3Objects, Stored, parse_uri
 from lab.endpoint.store import SqliteStore
 from lab.endpoint.transport import ContainerAnswer, ContainerCall, StreamAnswer, TransportError
 from lab.spec import Phase
@@ -240,20 +243,35 @@ class FakeObjects(S3Objects):
         with self.lock:
             self.kept[uri] = (data, content_type)
 
-    def download(self, uri: str, into: Path) -> str:
+    def download(self, uri: str, into: Path, *, etag: str | None = None) -> str:
         into.parent.mkdir(parents=True, exist_ok=True)
-        into.write_bytes(self.read(uri)[0])
-        return "etag"
+        with self.open(uri, etag=etag) as coming:
+            into.write_bytes(b"".join(coming))
+        return coming.etag
 
-    def download_prefix(self, uri: str, into: Path) -> None:
-        for key in self.kept:
-            if key.startswith(uri):
-                self.download(key, into / key.removeprefix(uri))
+    def location(self, uri: str) -> S3Location:
+        return parse_uri(uri)
+
+    def etag(self, uri: str) -> str:
+        return hashlib.md5(self.read(uri)[0], usedforsecurity=False).hexdigest()
+
+    def listing(self, uri: str) -> Sequence[Stored]:
+        bucket = parse_uri(uri).bucket
+        found = [key for key in sorted(self.kept) if key.startswith(uri)]
+        if not found:
+            raise ObjectError("NoSuchKey", f"There is no object below {uri}.")
+        return [
+            Stored(key=key.removeprefix(f"s3://{bucket}/"), etag=self.etag(key)) for key in found
+        ]
 
     @contextmanager
-    def open(self, uri: str) -> Iterator[Iterator[bytes]]:
+    def open(self, uri: str, *, etag: str | None = None) -> Iterator[Coming]:
         data, _ = self.read(uri)
-        yield (data[at : at + 100] for at in range(0, len(data), 100))
+        now = self.etag(uri)
+        if etag not in {None, now}:
+            raise ObjectError(CHANGED, f"{uri} has the ETag {now}, not {etag}.")
+        body = StreamingBody(io.BytesIO(data), len(data))
+        yield Coming({"ETag": now, "Body": body}, doing=f"Downloading {uri}", endpoint="memory")
 
 
 def echo(call: ContainerCall, timeout_s: float) -> Any:

@@ -153,13 +153,26 @@ def test_isolation_comes_from_the_model_or_the_configuration() -> None:
             {
                 "ModelDataSource": {
                     "S3DataSource": {
-                        "S3Uri": "s3://b/k",
+                        "S3Uri": "s3://b/k/",
                         "S3DataType": "S3Prefix",
                         "CompressionType": "None",
                     }
                 }
             },
             "s3://b/k/",
+            False,
+        ),
+        (
+            {
+                "ModelDataSource": {
+                    "S3DataSource": {
+                        "S3Uri": "s3://b/deep/model.onnx",
+                        "S3DataType": "S3Object",
+                        "CompressionType": "None",
+                    }
+                }
+            },
+            "s3://b/deep/model.onnx",
             False,
         ),
     ],
@@ -190,13 +203,13 @@ def test_model_data_is_found_where_it_lies(
                     "ModelDataSource": {
                         "S3DataSource": {
                             "S3Uri": "s3://b/k",
-                            "S3DataType": "S3Object",
-                            "CompressionType": "None",
+                            "S3DataType": "S3Prefix",
+                            "CompressionType": "Gzip",
                         }
                     },
                 }
             },
-            "S3Object with Gzip, and S3Prefix with None",
+            "The lab refuses S3DataType S3Prefix with CompressionType Gzip, as SageMaker does",
         ),
     ],
 )

@@ -11,8 +11,9 @@ import botocore.exceptions
 import pytest
 from moto.server import ThreadedMotoServer
 
-from lab.endpoint import s3 as module
-from lab.endpoint.s3 import UNREACHABLE, ObjectError, S3Location, S3Objects, parse_uri
+from lab.endpoint import s3_errors as module
+from lab.endpoint.s3 import CHANGED, UNREACHABLE, ObjectError, S3Location, S3Objects, parse_uri
+from tests.timing import wait_until
 
 
 @pytest.fixture(scope="module")
@@ -81,38 +82,74 @@ def test_a_big_object_comes_in_parts(objects: S3Objects) -> None:
         next(parts)  # and the rest is not waited for
 
 
-def test_a_prefix_becomes_a_folder(objects: S3Objects, tmp_path: Path) -> None:
-    for key in ("m/", "m/config", "m/1/weights"):
-        objects.write(f"s3://box/{key}", key.encode())
-    objects.download_prefix("s3://box/m/", tmp_path)
-    files = {
-        str(f.relative_to(tmp_path)): f.read_bytes() for f in tmp_path.rglob("*") if f.is_file()
-    }
-    assert files == {"config": b"m/config", "1/weights": b"m/1/weights"}
+def test_a_prefix_is_listed_page_by_page(objects: S3Objects) -> None:
+    keys = [f"m/{n:04}" for n in range(1001)]
+    for key in keys:
+        objects.write(f"s3://box/{key}", b"x")
+    found = objects.listing("s3://box/m/")
+    assert [one.key for one in found] == keys
+    assert {one.etag for one in found} == {objects.etag("s3://box/m/0000")}
 
 
-def test_an_empty_prefix_is_an_error(objects: S3Objects, tmp_path: Path) -> None:
+@pytest.mark.parametrize("key", ["a+b %20?c#d", "\u00fc/\u0065\u0301", "a//b", "'\"&<"])
+def test_a_key_is_listed_and_read_as_it_is(objects: S3Objects, client: Any, key: str) -> None:
+    client.put_object(Bucket="box", Key=f"odd/{key}", Body=b"x")
+    assert f"odd/{key}" in [one.key for one in objects.listing("s3://box/odd/")]
+    assert objects.read(f"s3://box/odd/{key}")[0] == b"x"
+
+
+def test_an_empty_prefix_is_an_error(objects: S3Objects) -> None:
     with pytest.raises(ObjectError, match="no object below this prefix") as caught:
-        objects.download_prefix("s3://box/nothing/", tmp_path)
+        objects.listing("s3://box/nothing/")
     assert caught.value.code == "NoSuchKey"
 
 
-def test_a_key_that_leads_out_of_the_folder_is_refused(
-    objects: S3Objects, client: Any, tmp_path: Path
+def test_an_object_is_read_only_with_the_etag_that_was_asked_for(
+    objects: S3Objects, tmp_path: Path
 ) -> None:
-    client.put_object(Bucket="box", Key="evil/../../out", Body=b"x")
-    with pytest.raises(ObjectError, match="leads out of the folder"):
-        objects.download_prefix("s3://box/evil/", tmp_path)
+    objects.write("s3://box/fixed", b"one")
+    first = objects.etag("s3://box/fixed")
+    with objects.open("s3://box/fixed", etag=first) as coming:
+        assert (coming.etag, b"".join(coming)) == (first, b"one")
+    objects.write("s3://box/fixed", b"two")
+    with pytest.raises(ObjectError) as caught:
+        objects.download("s3://box/fixed", tmp_path / "x", etag=first)
+    assert caught.value.code == CHANGED
+    assert not list(tmp_path.iterdir())
 
 
-def test_a_key_with_many_slashes_is_no_absolute_path(
-    objects: S3Objects, client: Any, tmp_path: Path
-) -> None:
-    out = tmp_path / "out"
-    client.put_object(Bucket="box", Key=f"sly//{out}", Body=b"x")
-    objects.download_prefix("s3://box/sly/", tmp_path / "in")
-    assert not out.exists()
-    assert (tmp_path / "in" / str(out).lstrip("/")).read_bytes() == b"x"
+def test_a_read_in_another_thread_can_be_broken_off() -> None:
+    head = b"HTTP/1.1 200 OK\r\nContent-Length: 3000000\r\nETag: x\r\n\r\nshort"
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def answer() -> None:
+            connection, _address = server.accept()
+            connection.recv(65536)
+            connection.sendall(head)  # and then nothing, for ever
+            held.append(connection)
+
+        held: list[socket.socket] = []
+        threading.Thread(target=answer, daemon=True).start()
+        objects = S3Objects(endpoint_url=f"http://127.0.0.1:{server.getsockname()[1]}")
+        with objects.open("s3://box/x") as coming:
+            ended: list[Exception] = []
+
+            def read() -> None:
+                try:
+                    list(coming)
+                except ObjectError as error:
+                    ended.append(error)
+
+            reader = threading.Thread(target=read)
+            reader.start()
+
+            def stopped() -> bool:
+                coming.stop()
+                return not reader.is_alive()
+
+            wait_until(stopped)
+        assert ended
+        held[0].close()
 
 
 @pytest.mark.parametrize(
@@ -187,6 +224,10 @@ def test_an_answer_that_ends_too_soon_is_an_error_and_no_file(tmp_path: Path) ->
         ("https://dotted.box.s3-eu-west-1.amazonaws.com/a", "dotted.box", "a"),
         ("https://s3.us-west-2.amazonaws.com/box/a/b", "box", "a/b"),
         ("https://box.s3.cn-north-1.amazonaws.com.cn/a", "box", "a"),
+        ("https://box.s3.dualstack.us-east-1.amazonaws.com/a", "box", "a"),
+        ("https://s3-fips.us-gov-west-1.amazonaws.com/box/a", "box", "a"),
+        ("https://box.s3.amazonaws.com/a+b%23c%3Fd%25%C3%BC?versionId=1", "box", "a+b#c?d%\u00fc"),
+        ("s3://dotted.box/a//b/./c", "dotted.box", "a//b/./c"),
         ("http://127.0.0.1:9000/box/a", "box", "a"),
     ],
 )
@@ -212,7 +253,7 @@ def test_every_error_of_botocore_is_translated() -> None:
     assert len(kinds) > 50
     for kind in kinds:
         error = kind.__new__(kind)
-        with pytest.raises(ObjectError) as caught, module._translating("Reading x", "http://s3"):
+        with pytest.raises(ObjectError) as caught, module.translating("Reading x", "http://s3"):
             raise error
         assert caught.value.code in {
             "AccessDenied",
@@ -227,7 +268,7 @@ def test_an_unknown_code_of_s3_is_passed_on() -> None:
     said = {"Error": {"Code": "TeaPot", "Message": "short and stout"}}
     with (
         pytest.raises(ObjectError, match="short and stout") as caught,
-        module._translating("Reading x", "http://s3"),
+        module.translating("Reading x", "http://s3"),
     ):
         raise botocore.exceptions.ClientError(said, "GetObject")
     assert caught.value.code == "TeaPot"

@@ -181,7 +181,9 @@ async def test_an_uncompressed_model_is_fetched_as_it_is(scene: Scene) -> None:
     found = scene.state / "servers" / "s-1" / "model" / "code" / "a.py"
     assert found.read_text() == "pass"
     await scene.launcher.stop(server)
-    with pytest.raises(LaunchFailed, match="no object below s3://models/none/"):
+    with pytest.raises(
+        LaunchFailed, match=r"Failed to download .*no object below s3://models/none/"
+    ):
         await scene.launch(replace(plan, model_data="s3://models/none/"))
 
 
