@@ -41,7 +41,8 @@ def check(  # noqa: PLR0913, PLR0917 - each is a flag
     model_data: str | None = typer.Option(
         None,
         "--model-data",
-        help="A model.tar.gz, the folder that one unpacks to, or the name of a lab model.",
+        help="A model.tar.gz, here or at s3://; the folder that one unpacks to; or a lab model's "
+        "name.",
     ),
     payload: Path | None = typer.Option(None, help="A request body that the model can answer."),
     content_type: str | None = typer.Option(

@@ -40,7 +40,10 @@ class TryOptions:
     ] = None
     model_data: Annotated[
         str | None,
-        typer.Option(help="A model.tar.gz, the folder that one unpacks to, or a lab model's name."),
+        typer.Option(
+            help="A model.tar.gz, here or at s3://; the folder that one unpacks to; or a lab "
+            "model's name."
+        ),
     ] = None
     platform: Annotated[
         str | None, typer.Option(help="What it must be for: linux/amd64 or linux/arm64.")
@@ -96,7 +99,8 @@ def _more(options: TryOptions) -> Sequence[tuple[str, str]]:
         (("contract", "check", image, *given), f"all {len(entries())} rules, in some minutes"),
         (("images", "report", image), "what its bytes are, layer by layer"),
     ]
-    if image not in VARIANTS and options.payload is not None:
+    here = not (options.model_data or "").startswith("s3://")
+    if image not in VARIANTS and options.payload is not None and here:
         measure = ("coldstart", "run", "--image", image, *given)
         lines.insert(1, (measure, "where the seconds of its start go, trial by trial"))
     return [(shlex.join((program(), *words)), says) for words, says in lines]

@@ -16,12 +16,15 @@ from lab.artifacts import build as models
 from lab.contenttype import guess
 from lab.contract.model import CheckedImage, RuleContext
 from lab.endpoint.instances import table
+from lab.endpoint.launch.model import ModelData, bring
+from lab.endpoint.live import LaunchFailed
+from lab.endpoint.s3 import S3Objects
 from lab.engine.api import ImageFacts
 from lab.engine.docker.engine import DockerEngine
 from lab.engine.docker.owned import remove_owned, sweep
 from lab.engine.emulation.qemu import ensure_runs
 from lab.engine.interrupt import uninterrupted
-from lab.errors import EmulationError, ImageNotFoundError, UsageError
+from lab.errors import ArchiveError, EmulationError, ImageNotFoundError, UsageError
 from lab.images import build as images
 from lab.images.variants import VARIANTS, image_ref
 from lab.progress import Progress
@@ -41,7 +44,8 @@ class CheckRequest:
     """Its reference; or a variant of the lab's, which is built, and serves a model of the lab's."""
     platform: Platform | None = None
     model_data: str | None = None
-    """An archive, an unpacked folder, or the name of one of the lab's models."""
+    """An archive, an unpacked folder, what lies at ``s3://``, or the name of a model of the lab's.
+    """
     payload: Path | None = None
     content_type: str | None = None
     instance_type: str | None = None
@@ -56,24 +60,31 @@ def prepared(
     An image that the engine has not is pulled.
     """
     instance = _instance(request)
-    sweep(engine, progress)
-    request = _variant(request, engine, progress)
-    payload = _payload(request)
-    facts = _image(request, engine, progress)
-    try:
-        ensure_runs(facts.platform, engine, progress)
-    except EmulationError as error:
-        # What is judged without running it is judged all the same; the rest says why it is not.
-        progress.note(error.what)
     with TemporaryDirectory(prefix="inference-lab-", ignore_cleanup_errors=True) as folder:
         work = Path(folder)
         # Whatever user the image runs as may pass; nobody else sees what is in it.
         work.chmod(0o711)
-        packed = _archive(request, facts.labels)
+        # That may be passed by everybody, so the name is not to be guessed.
+        model = work / f"model-{secrets.token_hex(8)}"
+        # First: it takes a second, and what SageMaker refuses is not worth an image.
+        packed = _own_model(request.model_data, model)
+        sweep(engine, progress)
+        request = _variant(request, engine, progress)
+        payload = _payload(request)
+        facts = _image(request, engine, progress)
+        try:
+            ensure_runs(facts.platform, engine, progress)
+        except EmulationError as error:
+            # What is judged without running it is judged all the same; the rest says why it is not.
+            progress.note(error.what)
+        if request.model_data in store.models() and not model.exists():
+            packed = _lab_model(request, facts.labels)
+            if packed is not None:
+                archive.extract(packed, model)
         subject = CheckedImage(
             image=request.image,
             platform=facts.platform,
-            model_dir=_unpacked(request, packed, work),
+            model_dir=_readable(model) if model.exists() else None,
             payload=None if payload is None else payload[0],
             content_type="application/json" if payload is None else payload[1],
             archive=packed,
@@ -155,18 +166,41 @@ def _payload(request: CheckRequest) -> tuple[bytes, str] | None:
     return body, request.content_type or guess(request.payload) or _DEFAULT_TYPE
 
 
-def _archive(request: CheckRequest, labels: Mapping[str, str]) -> Path | None:
-    model = request.model_data
-    if model is None or Path(model).is_dir():
+def _own_model(given: str | None, into: Path) -> Path | None:
+    """Unpack what is not one of the lab's models; its archive, if it has one on this machine."""
+    if given is None:
         return None
-    if Path(model).is_file():
-        return Path(model)
-    if model not in store.models():
+    path = Path(given)
+    if given.startswith("s3://"):
+        data = ModelData(uri=given, compressed=not given.endswith("/"))
+        try:
+            bring(data, into, objects=S3Objects(endpoint_url=None), check=lambda: None)
+        except LaunchFailed as error:
+            raise ArchiveError(error.reason) from error
+    elif path.is_dir():
+        try:
+            shutil.copytree(path, into)
+        except shutil.Error as error:
+            raise UsageError(
+                f"{path} cannot be copied: {error.args[0][0][0]} cannot be read, or is a link to "
+                "nothing.",
+                remedy="Correct or remove it.",
+            ) from error
+    elif path.is_file():
+        archive.extract(path, into)
+        return path
+    elif given not in store.models():
         names = ", ".join(store.models())
         raise UsageError(
-            f"{model} is no archive, no folder and none of the lab's models.",
+            f"{given} is no archive, no folder and none of the lab's models.",
             remedy=f"Name a model.tar.gz, the folder that one unpacks to, or one of {names}.",
         )
+    return None
+
+
+def _lab_model(request: CheckRequest, labels: Mapping[str, str]) -> Path | None:
+    """The archive of one of the lab's models that the image takes."""
+    model = str(request.model_data)
     variant = VARIANTS.get(labels.get(_VARIANT_LABEL, ""))
     if variant is None:
         paths = (store.folder(model) / store.archive_name(runtime) for runtime in Runtime)
@@ -178,16 +212,9 @@ def _archive(request: CheckRequest, labels: Mapping[str, str]) -> Path | None:
     return None if variant.runtime is None else store.find(model, variant.runtime).path
 
 
-def _unpacked(request: CheckRequest, packed: Path | None, work: Path) -> PurePosixPath | None:
-    # The folder above may be passed by everybody, so its name is not to be guessed.
-    target = work / f"model-{secrets.token_hex(8)}"
-    if packed is not None:
-        archive.extract(packed, target)
-    elif request.model_data is not None and Path(request.model_data).is_dir():
-        shutil.copytree(request.model_data, target)
-    else:
-        return None
-    for path in (target, *target.rglob("*")):
+def _readable(model: Path) -> PurePosixPath:
+    """To any user."""
+    for path in (model, *model.rglob("*")):
         if not path.is_symlink():
             path.chmod(path.stat().st_mode | (0o555 if path.is_dir() else 0o444))
-    return PurePosixPath(target)
+    return PurePosixPath(model)
