@@ -13,6 +13,7 @@ from lab.endpoint.control.context import ControlContext
 from lab.endpoint.control.paging import page
 from lab.endpoint.control.rules import check_config
 from lab.endpoint.control.tags import tags_of
+from lab.endpoint.modeldata import data_problem
 from lab.endpoint.plans import variants_of
 from lab.endpoint.protocol.errors import validation_exception
 from lab.endpoint.records import Resource, ResourceKind
@@ -90,6 +91,7 @@ class Models(_ResourceTable):
         containers = _containers(asked)
         _check(containers)
         unemulated.check_model(asked, containers)
+        _check_sources(containers)
         self._check_names(asked, containers)
         self._look(asked, containers)
         body = {"EnableNetworkIsolation": False, **asked}
@@ -163,15 +165,17 @@ def _containers(body: Mapping[str, Any]) -> list[dict[str, Any]]:
     return [{"Mode": "SingleModel", **container} for container in found]
 
 
+def _check_sources(containers: Sequence[Mapping[str, Any]]) -> None:
+    for container in containers:
+        source = container.get("ModelDataSource", {}).get("S3DataSource")
+        problem = source and data_problem(source)
+        if problem:
+            raise validation_exception(problem)
+
+
 def _check(containers: list[dict[str, Any]]) -> None:
     length = 0
     for container in containers:
-        source = container.get("ModelDataSource", {}).get("S3DataSource", {})
-        if (source.get("S3DataType"), source.get("CompressionType")) == ("S3Prefix", "Gzip"):
-            raise validation_exception(
-                "CompressionType Gzip is only supported with S3DataType S3Object: it is one "
-                "archive, not a prefix."
-            )
         if ("Image" in container) is ("ModelPackageName" in container):
             raise validation_exception(
                 "Specify one of either Image and Model Data URL or ModelPackageName in container "

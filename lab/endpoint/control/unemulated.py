@@ -28,7 +28,6 @@ _CONTAINER: Final[_Table] = {
     "ImageConfig.RepositoryAuthConfig": _ANY,
     "ModelDataSource.S3DataSource.ManifestS3Uri": _ANY,
     "ModelDataSource.S3DataSource.ManifestEtag": _ANY,
-    "ModelDataSource.S3DataSource.ETag": _ANY,
     "ModelDataSource.S3DataSource.HubAccessConfig": _ANY,
 }
 _CONFIG: Final[_Table] = {
