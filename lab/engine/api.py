@@ -10,6 +10,10 @@ from lab.errors import ImageNotFoundError
 from lab.spec import PORT, EngineKind, Platform
 
 HEAD_BYTES: Final = 4096
+SHM_BYTES: Final = 64 * 2**20
+"""Of every container's ``/dev/shm``, whatever the engine's default is: what SageMaker has."""
+STOP_SIGNAL: Final = "SIGTERM"
+"""What ``stop`` sends, whatever the image's ``STOPSIGNAL`` is: the one that SageMaker documents."""
 _MOST_FILES: Final = 1000
 
 
@@ -194,7 +198,7 @@ class Container(Protocol):
         """Start it, and return as soon as the engine says so."""
 
     def stop(self, *, grace_s: float = 30.0) -> None:
-        """SIGTERM, then SIGKILL after ``grace_s``. No error if it has stopped already."""
+        """``STOP_SIGNAL``, then SIGKILL after ``grace_s``. No error if it has stopped already."""
 
     def kill(self, signal: str = "KILL") -> None:
         """Send a signal to process 1."""
@@ -208,8 +212,8 @@ class Container(Protocol):
     def state(self) -> ContainerState:
         """What the engine knows of it now."""
 
-    def logs(self, *, tail: int = 50) -> str:
-        """The last lines of both its streams."""
+    def logs(self, *, tail: int = 50, since_ns: int = 0) -> str:
+        """The last lines of both its streams, of what it said from ``since_ns`` on."""
 
     def follow_logs(self, *, since_ns: int = 0) -> LogStream:
         """Both its streams from ``since_ns`` on, until it ends."""

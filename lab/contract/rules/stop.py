@@ -24,6 +24,7 @@ GRACE_S: Final = 30.0
 
 _KILLED: Final = 137
 _CLEAN: Final = (0, 143)
+_TERM: Final = ("TERM", "15", "")
 _SHELLS: Final = ("sh", "bash", "dash", "ash", "zsh", "busybox")
 _CLIENTS: Final = 4
 _UNDER_WAY_S: Final = 1.0
@@ -91,6 +92,13 @@ def judge_sigterm(stop: Stop) -> Judged:
     return (Verdict.PASS if stop.exit_code in _CLEAN else Verdict.WARN), said
 
 
+def other_signal(stop_signal: str | None) -> str:
+    """A word about an image's ``STOPSIGNAL`` that is not what SageMaker sends."""
+    if stop_signal is None or stop_signal.removeprefix("SIG") in _TERM:
+        return ""
+    return f" (its STOPSIGNAL {stop_signal} is not sent: SageMaker documents SIGTERM)"
+
+
 def judge_in_flight(answers: Sequence[HttpCall], signalled_at: float) -> Judged:
     """What became of the requests that were sent before the signal and answered after it.
 
@@ -143,6 +151,7 @@ def _arrives(session: Session) -> Tried:
 def _sigterm(session: Session) -> Tried:
     stop = _stop(session)
     verdict, seen = judge_sigterm(stop)
+    seen += other_signal(session.config().get("StopSignal"))
     return verdict, session.timed(seen), {"seconds": stop.took_s, "exit_code": stop.exit_code}
 
 

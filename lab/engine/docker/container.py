@@ -50,7 +50,7 @@ class DockerContainer:
             self.client.start(self.id)
 
     def stop(self, *, grace_s: float = 30.0) -> None:
-        """SIGTERM, then SIGKILL after ``grace_s`` (whole seconds, rounded up)."""
+        """As it was made: SIGTERM, then SIGKILL after ``grace_s`` (whole seconds, rounded up)."""
         with translated():
             self.client.stop(self.id, timeout=int(-(-grace_s // 1)))
 
@@ -111,9 +111,12 @@ class DockerContainer:
             oom_killed=oom,
         )
 
-    def logs(self, *, tail: int = 50) -> str:
+    def logs(self, *, tail: int = 50, since_ns: int = 0) -> str:
+        since = since_ns / _NS if since_ns else None
         with translated():
-            text: bytes = self.client.logs(self.id, stdout=True, stderr=True, tail=tail)
+            text: bytes = self.client.logs(
+                self.id, stdout=True, stderr=True, tail=tail, since=since
+            )
         return text.decode(errors="replace")
 
     def follow_logs(self, *, since_ns: int = 0) -> DockerLogStream:

@@ -10,7 +10,15 @@ from urllib.parse import urlsplit
 from docker.errors import APIError, NotFound
 from docker.utils import parse_repository_tag
 
-from lab.engine.api import ContainerSpec, EngineFacts, ImageFacts, LayerEvent, Mount
+from lab.engine.api import (
+    SHM_BYTES,
+    STOP_SIGNAL,
+    ContainerSpec,
+    EngineFacts,
+    ImageFacts,
+    LayerEvent,
+    Mount,
+)
 from lab.engine.docker.client import open_client, parse_time
 from lab.engine.docker.container import DockerContainer
 from lab.engine.docker.errors import transfer_failed, translated
@@ -205,6 +213,7 @@ class DockerEngine:
             "Privileged": spec.privileged,
             "CapAdd": list(spec.cap_add),
             "Mounts": [_mount(mount) for mount in _mounts(spec)],
+            "ShmSize": SHM_BYTES,
             # Whatever the engine's default is: the last log lines must be readable.
             "LogConfig": {"Type": "json-file", "Config": {"max-size": "20m"}},
         }
@@ -222,6 +231,7 @@ class DockerEngine:
             "Cmd": list(spec.command),
             "Env": [f"{key}={value}" for key, value in spec.env.items()],
             "Labels": dict(labels),
+            "StopSignal": STOP_SIGNAL,
             "HostConfig": host,
         }
         if spec.user is not None:

@@ -53,6 +53,8 @@ class Record:
     born: int = 0
     started_at_ns: int | None = None
     cgroup: Path | None = None
+    log_begin: int = 0
+    """Where in its log the newest start begins."""
 
     def save(self, folder: Path) -> None:
         """Write it, whole or not at all."""
@@ -98,7 +100,7 @@ class ProcessContainer:
         self._group = memcg.make(self.id, self._record.memory_bytes)
         if self._group is None and self._record.memory_bytes is not None:
             raise EngineError(f"{self.name}: its memory limit cannot be set any more.")
-        begun = time.time_ns()
+        begun, written = time.time_ns(), self._written()
         try:
             self._child = self._run_in_thread(self._spawn)
         except CommandError as error:
@@ -110,6 +112,7 @@ class ProcessContainer:
             born=proctree.born(self._child.pid),
             started_at_ns=begun,
             cgroup=self._group.folder if self._group else None,
+            log_begin=written,
         )
         self._record.save(self._folder)
         self._events.append(EngineEvent(action="start", at_ns=begun))
@@ -146,19 +149,25 @@ class ProcessContainer:
             oom_killed=self._group is not None and self._group.oom_killed(),
         )
 
-    def logs(self, *, tail: int = 50) -> str:
+    def logs(self, *, tail: int = 50, since_ns: int = 0) -> str:
+        """Of one that was started more than once, ``since_ns`` leaves out the starts before."""
         try:
-            text = self._log.read_text(encoding="utf-8", errors="replace")
+            raw = self._log.read_bytes()
         except FileNotFoundError:
             return ""
+        text = raw[self._record.log_begin if since_ns else 0 :].decode(errors="replace")
         return "".join(text.splitlines(keepends=True)[-tail:])
 
     def follow_logs(self, *, since_ns: int = 0) -> FileLogStream:
         """Both its streams until it ends; a line that is there already is stamped as it is read.
 
-        A process keeps no stamps, so ``since_ns`` is taken for the whole: 0 or nothing older.
+        A process keeps no stamps: ``since_ns`` is 0 for the whole, else this start's, or the end.
         """
-        return FileLogStream(self._log, runs=self._running, skip=bool(since_ns))
+        begin = 0
+        if since_ns:
+            fresh = since_ns <= (self._record.started_at_ns or 0)
+            begin = self._record.log_begin if fresh else self._written()
+        return FileLogStream(self._log, runs=self._running, begin=begin)
 
     def load(self) -> ContainerLoad | None:
         """What its session uses now, from ``/proc``."""
@@ -208,6 +217,12 @@ class ProcessContainer:
     @property
     def _log(self) -> Path:
         return self._folder / "log"
+
+    def _written(self) -> int:
+        try:
+            return self._log.stat().st_size
+        except FileNotFoundError:
+            return 0
 
     def _spawn(self) -> Process:
         """Start it; called in the starter's thread, whose CPUs the process inherits."""

@@ -165,7 +165,7 @@ class ProcessEngine:
     def _degraded(self) -> Sequence[str]:
         notes = [
             "No container: a virtual environment stands for the image; nothing is pulled.",
-            "The file system and the network are the machine's own.",
+            "The file system, /dev/shm and the network are the machine's own.",
             "CPU quotas are rounded up to whole CPUs.",
         ]
         if not self._limits_memory:

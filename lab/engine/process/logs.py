@@ -15,11 +15,11 @@ _MOST_BYTES: Final = 256 * 1024
 class FileLogStream:
     """Lines until the process has ended and all is read, or the stream is closed."""
 
-    def __init__(self, path: Path, *, runs: Callable[[], bool], skip: bool = False) -> None:
-        """``skip`` passes over what is there already."""
+    def __init__(self, path: Path, *, runs: Callable[[], bool], begin: int = 0) -> None:
+        """``begin`` is how many bytes of it are passed over."""
         self._path = path
         self._runs = runs
-        self._skip = skip
+        self._begin = begin
         self._closed = threading.Event()
 
     def __iter__(self) -> Iterator[LogLine]:
@@ -27,8 +27,7 @@ class FileLogStream:
             if self._closed.wait(_POLL_S) or not self._runs():
                 return
         with self._path.open("rb") as file:
-            if self._skip:
-                file.seek(0, 2)
+            file.seek(self._begin)
             yield from self._lines(file)
 
     def close(self) -> None:

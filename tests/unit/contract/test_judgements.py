@@ -44,6 +44,7 @@ from lab.contract.rules.stop import (
     judge_half_sent,
     judge_in_flight,
     judge_sigterm,
+    other_signal,
 )
 from lab.contract.running.asking import Endurance
 from lab.contract.running.calls import HttpCall
@@ -322,6 +323,11 @@ def test_the_exit_code_of_a_stop_is_clean_or_a_warning() -> None:
     assert judge_sigterm(stop(0))[0] is PASS
     assert judge_sigterm(stop(143))[0] is PASS
     assert judge_sigterm(stop(1))[0] is WARN
+
+
+def test_an_image_s_own_stop_signal_is_said_to_be_none_of_sagemaker_s() -> None:
+    assert [other_signal(one) for one in (None, "", "SIGTERM", "TERM", "15")] == [""] * 5
+    assert "STOPSIGNAL SIGQUIT is not sent" in other_signal("SIGQUIT")
 
 
 def test_only_requests_sent_before_the_signal_and_not_yet_answered_count() -> None:

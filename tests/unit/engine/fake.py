@@ -33,6 +33,8 @@ class Behaviour:
     """Done to its end when the container is started: exit code and log."""
     exit_code: int | None = None
     """Exited at once, with this."""
+    ends: Sequence[tuple[int, str]] = ()
+    """Its first starts end so, one after the other: exit code, and what it says."""
     lingers: bool = True
     """Whether it can still be found once it has exited."""
     oom: bool = False
@@ -52,9 +54,8 @@ class Behaviour:
 class FakeLogStream:
     """All there is at once, and the end."""
 
-    def __init__(self, text: str, since_ns: int) -> None:
-        now = time.time_ns()
-        self._lines = [] if since_ns else [LogLine(at_ns=now, text=one) for one in text.split("\n")]
+    def __init__(self, lines: Sequence[LogLine], since_ns: int) -> None:
+        self._lines = [line for line in lines if line.at_ns > since_ns]
 
     def __iter__(self) -> Iterator[LogLine]:
         return iter([line for line in self._lines if line.text])
@@ -72,6 +73,8 @@ class FakeContainer:
     name: str = "fake"
     starts: list[int] = field(default_factory=list)
     stops: int = 0
+    ended: list[LogLine] = field(default_factory=list)
+    """What it said in starts that ended, stamped."""
     removed: bool = False
     _server: AbstractContextManager[tuple[str, int]] | None = None
     _address: tuple[str, int] = ("127.0.0.1", 9)
@@ -85,7 +88,10 @@ class FakeContainer:
             raise EngineError(self.does.refuses)
         if not self.starts or self.does.started_again:
             self.starts.append(time.time_ns() + self.does.clock_ahead_ns)
-        if self.does.work is not None:
+        if self._ends is not None:
+            _, said = self._ends
+            self.ended += [LogLine(at_ns=time.time_ns(), text=one) for one in said.splitlines()]
+        elif self.does.work is not None:
             self.does.exit_code, self.does.log = self.does.work()
         elif self.does.exit_code is None:
             self._server = serving(self.does.answer())
@@ -102,6 +108,12 @@ class FakeContainer:
         self._end()
         self.removed = True
 
+    @property
+    def _ends(self) -> tuple[int, str] | None:
+        """How the newest start ends, if it is one of those."""
+        count = len(self.starts)
+        return self.does.ends[count - 1] if 0 < count <= len(self.does.ends) else None
+
     def _end(self) -> None:
         server, self._server = self._server, None
         if server is not None:
@@ -117,13 +129,20 @@ class FakeContainer:
             running=self._server is not None,
             pid=100 + len(self.starts),
             started_at_ns=self.starts[-1] if self.starts else None,
-            exit_code=self.does.exit_code,
+            exit_code=self.does.exit_code if self._ends is None else self._ends[0],
             oom_killed=self.does.oom,
         )
 
-    def logs(self, *, tail: int = 50) -> str:
-        lines = [*self.does.log.splitlines(), *self._startup_line()]
+    def logs(self, *, tail: int = 50, since_ns: int = 0) -> str:
+        lines = [line.text for line in self._lines() if line.at_ns > since_ns]
         return "\n".join(lines[-tail:])
+
+    def _lines(self) -> list[LogLine]:
+        if self._ends is not None:
+            return self.ended
+        at_ns = self.starts[-1] if self.does.ends and self.starts else time.time_ns()
+        now = [*self.does.log.splitlines(), *self._startup_line()]
+        return [*self.ended, *(LogLine(at_ns=at_ns, text=text) for text in now)]
 
     def _startup_line(self) -> list[str]:
         if not self.does.marks or not self.starts:
@@ -134,7 +153,7 @@ class FakeContainer:
         return [json.dumps({"lab_startup": report}), "INFO serving"]
 
     def follow_logs(self, *, since_ns: int = 0) -> LogStream:
-        return FakeLogStream(self.logs(tail=1000), since_ns)
+        return FakeLogStream(self._lines(), since_ns)
 
     def load(self) -> ContainerLoad | None:
         return ContainerLoad(memory_bytes=5, memory_limit_bytes=10, cpu_seconds=0.5, threads=2)

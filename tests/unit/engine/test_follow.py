@@ -108,7 +108,7 @@ def test_following_ends_when_it_is_told_to(tmp_path: Path) -> None:
     assert next(lines).text == "first"
     stream.close()
     assert list(lines) == []
-    assert list(FileLogStream(log, runs=lambda: False, skip=True)) == []
+    assert list(FileLogStream(log, runs=lambda: False, begin=6)) == []
 
 
 def test_tmp_on_the_disk_takes_the_place_of_the_one_in_memory(docker: FakeDocker) -> None:

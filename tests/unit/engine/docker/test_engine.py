@@ -34,6 +34,16 @@ def test_creating_a_container_is_one_call_to_the_engine(
     assert [(method, path) for method, path, _ in docker.asked] == [("POST", CREATE)]
 
 
+def test_every_container_has_the_shared_memory_and_the_stop_signal_of_sagemaker(
+    engine: DockerEngine, docker: FakeDocker
+) -> None:
+    # Not the engine's default, which a daemon's settings may raise, nor the image's STOPSIGNAL.
+    engine.create(ContainerSpec(image="x:1"))
+    (asked,) = docker.asked_for("POST", CREATE)
+    assert asked["HostConfig"]["ShmSize"] == 67_108_864
+    assert asked["StopSignal"] == "SIGTERM"
+
+
 def test_starting_a_container_is_one_call_to_the_engine(
     engine: DockerEngine, docker: FakeDocker
 ) -> None:

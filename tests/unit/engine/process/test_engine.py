@@ -160,6 +160,9 @@ def test_a_process_can_be_started_again_and_its_port_stays(engine: ProcessEngine
     assert first.started_at_ns is not None
     assert second.started_at_ns is not None
     assert second.started_at_ns > first.started_at_ns
+    assert container.logs(since_ns=second.started_at_ns).count("listening") == 1
+    stream = container.follow_logs(since_ns=first.started_at_ns)
+    assert next(iter(stream)).text == "listening"
     actions = [event.action for event in container.events(0)]
     assert actions == ["create", "start", "die", "start"]
 
