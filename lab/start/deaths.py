@@ -140,6 +140,26 @@ NO_MODEL: Final = UsualDeath(
     cure="Give it its model: --model-data model.tar.gz here, ModelDataUrl on SageMaker; or copy "
     "the model into the image elsewhere than under /opt/ml/model.",
 )
+THREADS: Final = UsualDeath(
+    kind="threads",
+    what="it may start no further thread or process",
+    cure="Start fewer: OMP_NUM_THREADS, OPENBLAS_NUM_THREADS and MKL_NUM_THREADS (each worker "
+    "starts so many), fewer workers, one pool instead of a thread for each request. SageMaker "
+    "publishes no limit; here it is the engine's. At the very first thread it is a Docker older "
+    "than 20.10.10 under a new distribution.",
+    signs=(
+        r"can't start new thread",
+        r"pthread_create.*(?:failed|Resource temporarily unavailable|EAGAIN)",
+        r"unable to create (?:new )?native thread|Failed to start thread",
+        r"failed to create new OS thread|fatal error: newosproc",
+        r"Thread creation failed|libgomp: .*[Tt]hread",
+        r"fork.{0,40}Resource temporarily unavailable|[Cc]annot fork\b|can't fork\b",
+        r"(?:clone|uv_thread_create|spawn)\b.*(?:EAGAIN|Resource temporarily unavailable)",
+        r"(?:_fork_exec|os\.fork|_execute_child|start_new_thread).*Resource temporarily",
+        r"BlockingIOError: \[Errno 11\] Resource temporarily unavailable",
+        r"system_error.*Resource temporarily unavailable|what\(\): +Resource temporarily",
+    ),
+)
 SHM: Final = UsualDeath(
     kind="shm_full",
     what="/dev/shm is full, which has 64 MB on SageMaker",  # noqa: S108
@@ -151,10 +171,24 @@ SHM: Final = UsualDeath(
         r"No space left.*/dev/shm",
         r"killed by signal: Bus error",
         r"(?:insufficient|out of|increase the) shared memory",
-        r"(?:open|create|resize|write|map|truncate)\w* (?:the )?shared memory",
+        r"shared memory (?:pool|segment|key)\b.*(?:size|/dev/shm|/nccl-)",
+        r"--shm-size\b",
+        r"unable to (?:write to|mmap .* from|allocate shared memory \(shm\) for) file </torch_",
+        (
+            r"(?:open|create|creating|resize|write|map|truncate|initiali[sz]e|allocate)\w* "
+            r"(?:the )?shared memory(?!.*Too many open files)"
+        ),
+    ),
+)
+BUS_ERROR: Final = UsualDeath(
+    kind="bus_error",
+    what="it crashed with a bus error (SIGBUS): most often /dev/shm is full, which has 64 MB on "
+    "SageMaker; else a file that it had mapped became shorter",
+    cure=f"{SHM.cure} A model file that is mapped (mmap) must not be written anew meanwhile.",
+    signs=(
         r"^(?:\S+: )?(?:line )?(?:\d+: )?(?:\d+ )?Bus error",
         r"Fatal Python error: Bus error",
-        r"was sent SIGBUS",
+        r"\bSIGBUS\b",
     ),
     signals=(7,),
 )
@@ -265,6 +299,7 @@ DEATHS: Final[tuple[UsualDeath, ...]] = (
         "larger GPU.",
         signs=(r"CUDA out of memory|CUDA_ERROR_OUT_OF_MEMORY|cuda\.OutOfMemoryError",),
     ),
+    THREADS,
     UsualDeath(
         kind="out_of_memory",
         what="Java's heap is used up",
@@ -292,6 +327,7 @@ DEATHS: Final[tuple[UsualDeath, ...]] = (
     ),
     SHM,
     SPACE,
+    BUS_ERROR,
     UsualDeath(
         kind="out_of_memory",
         what="it got no more memory",
@@ -310,7 +346,8 @@ DEATHS: Final[tuple[UsualDeath, ...]] = (
         kind="open_files",
         what="too many files or sockets are open",
         cure="Close what is opened for each request, keep fewer connections, or raise the limit "
-        "in the entry point (`ulimit -n 65535`).",
+        "in the entry point (`ulimit -n 65535`): SageMaker publishes none, and here it is the "
+        "engine's. For torch's workers: set_sharing_strategy('file_system').",
         signs=(r"[Tt]oo many open files|\bEMFILE\b|Errno 24\b",),
     ),
     # --- processors and drivers ------------------------------------------------------------------
@@ -626,9 +663,27 @@ DEATHS: Final[tuple[UsualDeath, ...]] = (
         weak=True,
     ),
     UsualDeath(
+        kind="arithmetic",
+        what="it crashed with an arithmetic error (SIGFPE): a whole number was divided by zero",
+        cure="Look at what was loaded last, most often native code that meets an empty input or a "
+        "number of processors of 0; PYTHONFAULTHANDLER=1 makes Python say where.",
+        signs=(r"[Ff]loating point exception", r"\bSIGFPE\b"),
+        signals=(8,),
+    ),
+    UsualDeath(
+        kind="bad_call",
+        what="it made a system call that containers may not make (SIGSYS)",
+        cure="Let it do without: sandboxes, io_uring and tracing are closed in a container, as "
+        "they are on SageMaker.",
+        signs=(r"[Bb]ad system call", r"\bSIGSYS\b"),
+        signals=(31,),
+    ),
+    UsualDeath(
         kind="abort",
-        what="it aborted itself",
-        cure="Look at the last lines of its log, where what aborted says why.",
+        what="it aborted itself (SIGABRT): a library gave up, most often over an error that its "
+        "log shows or for want of memory",
+        cure="Look at the last lines of its log, where what aborted says why; "
+        "PYTHONFAULTHANDLER=1 makes Python say where.",
         signals=(6,),
         weak=True,
     ),
@@ -739,3 +794,21 @@ LIBRARIES: Final[Mapping[str, str]] = {
     "libzmq": "libzmq5",
 }
 """Debian's packages of shared libraries that images often lack."""
+
+IN_THE_IMAGE: Final = frozenset(
+    {
+        "crlf",
+        "exec_format",
+        "illegal_instruction",
+        "libc_too_old",
+        "missing_library",
+        "missing_module",
+        "no_interpreter",
+        "no_run_bit",
+        "program_not_found",
+        "serve_argument",
+        "serve_not_found",
+        "wrong_app",
+    }
+)
+"""Kinds that no further start of the same container can mend."""

@@ -25,10 +25,9 @@ def test_an_error_that_is_only_named_is_told_from_one_that_is_known() -> None:
 
 def test_every_kind_has_a_log_that_shows_it() -> None:
     shown = {one.kind for one in LOGS}
-    # A GPU's memory, a program that aborts or is stopped: no more to them than the row says.
+    # A GPU's memory, a program that is stopped: no more to them than the row says.
     assert {row.kind for row in DEATHS} - shown == {
         "gpu_out_of_memory",
-        "abort",
         "stopped",
     }
 
