@@ -37,7 +37,7 @@ pytestmark = pytest.mark.docker
 FOLDER = Path(__file__).parent / "death_images"
 REPOSITORY = "inference-lab-test/deaths"
 OWNER = "test-deaths"
-SERVERS = ("behind-nginx", "workers", "model", "shm", "port")
+SERVERS = ("behind-nginx", "workers", "model", "shm", "port", "once")
 STARTS = ("serve", "port", "ping", "start-time")
 PATIENCE_S = 20.0
 
@@ -146,6 +146,15 @@ def test_an_archive_that_is_laid_out_one_folder_too_deep_is_told_so(
     assert one.data["cause"] == "archive_depth"
     assert "/opt/ml/model/export/model.json" in one.seen
     assert "tar -C export -czf model.tar.gz ." in one.change
+
+
+def test_the_contract_check_says_what_a_second_start_comes_to(
+    engine: DockerEngine, death: Image
+) -> None:
+    one = broken(checked(engine, death("once")))
+    assert one.rule.id == "serve"
+    assert "the first start fails" in one.seen
+    assert "started again in the same container, as SageMaker does, it gets ready" in one.seen
 
 
 def test_a_full_dev_shm_is_not_taken_for_a_full_disk(engine: DockerEngine, death: Image) -> None:

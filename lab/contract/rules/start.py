@@ -3,6 +3,7 @@
 A container that does not get ready breaks one of them, and which is told from what was seen.
 """
 
+from contextlib import suppress
 from dataclasses import replace
 from enum import StrEnum, unique
 from typing import Final
@@ -13,7 +14,7 @@ from lab.contract.running.readiness import NeverReady, Unready
 from lab.contract.running.session import Session, Tries
 from lab.spec import PORT
 from lab.start.cause import Cause, CauseKind
-from lab.start.deaths import VAGUE
+from lab.start.deaths import IN_THE_IMAGE, VAGUE
 from lab.units import format_seconds
 
 SERVERLESS_START_S: Final = 180.0
@@ -24,6 +25,7 @@ _OTHER_PORT: Final = 23123
 """Of the range that the platform was seen to hand out: 23000 to 23999."""
 
 _LOG_WORDS: Final = 300
+_TRY_S: Final = 30.0
 
 
 @unique
@@ -124,8 +126,26 @@ def _serve(session: Session) -> Tried:
         found = error.seen.explanation
         if session.subject.model_dir is None and (found is None or found.vague):
             told = replace(told, seen=f"{told.seen} (it was given no model: --model-data)")
+        if found is None or found.kind not in IN_THE_IMAGE:
+            told = replace(told, seen=f"{told.seen}{_second_try(session)}")
         return told
     return Verdict.PASS, "runs, and gets ready"
+
+
+def _second_try(session: Session) -> str:
+    """A word about a start after one that failed, in the same container, as SageMaker makes it."""
+    with session.created() as container, suppress(NeverReady):
+        try:
+            session.started(container, within_s=_TRY_S * session.patience)
+        except NeverReady as error:
+            if error.seen.kind is CauseKind.NEVER_READY:
+                return ""
+            session.started(container, within_s=_TRY_S * session.patience)
+            return (
+                "; started again in the same container, as SageMaker does, it gets ready: "
+                "endpoints come up late, and so does each of their instances"
+            )
+    return ""
 
 
 def _listen(session: Session) -> Tried:

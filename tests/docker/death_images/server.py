@@ -30,6 +30,13 @@ class Front(BaseHTTPRequestHandler):
         asked.release()
 
 
+class Well(BaseHTTPRequestHandler):
+    def do_GET(self) -> None:
+        self.send_response(200)
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
+
 def front() -> None:
     server = ThreadingHTTPServer(("", 8080), Front)
     threading.Thread(target=server.serve_forever, daemon=True).start()
@@ -58,6 +65,11 @@ if CASE == "shm":
     with Path("/dev/shm/weights").open("wb") as out:
         for _ in range(100):
             out.write(bytes(1 << 20))
+if CASE == "once":
+    if not Path("/first").exists():
+        Path("/first").touch()
+        raise SystemExit("the first start fails")
+    ThreadingHTTPServer(("", 8080), Well).serve_forever()
 if CASE == "port":
     held = [socket.create_server(("", 8080)) for _ in range(2)]
 raise SystemExit(f"there is no case {CASE}")
