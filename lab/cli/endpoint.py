@@ -2,7 +2,8 @@
 
 import json
 import sys
-from collections.abc import Mapping
+import time
+from collections.abc import Mapping, Sequence
 from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
@@ -21,6 +22,8 @@ from lab.cli.console import ConsoleProgress, out, print_line
 from lab.cli.endpoint_record import record, replay_recording
 from lab.cli.opened import emulator
 from lab.contenttype import content_type_of
+from lab.endpoint.client import EmulatorClient
+from lab.endpoint.records import Status
 from lab.engine.select import open_engine
 from lab.images.build import ensure
 from lab.images.variants import DEFAULT, image_ref
@@ -31,6 +34,7 @@ from lab.stack.settings import StackSettings
 
 app = typer.Typer(no_args_is_help=True, help="The endpoints that `lab up` and boto3 make.")
 
+_POLL_S = 0.1
 _NAME = typer.Argument(..., help="The endpoint's name.")
 
 
@@ -41,6 +45,8 @@ def list_endpoints(
     """Show every endpoint and its status."""
     with emulator() as client:
         found = client.endpoints()
+        coming = () if as_json else found
+        troubles = {row["EndpointName"]: _troubles(row, client) for row in coming}
     if as_json:
         typer.echo(_json({"Endpoints": found}))
         return
@@ -51,6 +57,22 @@ def list_endpoints(
         changed = row["LastModifiedTime"].astimezone(UTC)
         table.add_row(row["EndpointName"], row["EndpointStatus"], f"{changed:%Y-%m-%d %H:%M:%S}Z")
     out.print(table)
+    for name, said in troubles.items():
+        for one in said:
+            out.print(f"{name}: {one}", highlight=False, markup=False, soft_wrap=True)
+
+
+def _is_coming(name: str, client: EmulatorClient) -> bool:
+    seen = client.call("describe_endpoint", EndpointName=name)
+    status = Status(seen["EndpointStatus"])
+    return status.under_way and status is not Status.DELETING
+
+
+def _troubles(row: Mapping[str, Any], client: EmulatorClient) -> Sequence[str]:
+    if not Status(row["EndpointStatus"]).under_way:
+        return ()
+    described = client.find("describe_endpoint", EndpointName=row["EndpointName"])
+    return () if described is None else client.troubles(described)
 
 
 @app.command()
@@ -112,8 +134,14 @@ def logs(
 
 @app.command()
 def delete(name: str = _NAME) -> None:
-    """Delete an endpoint; its configuration and its model stay, as on AWS."""
+    """Delete an endpoint; its configuration and its model stay, as on AWS.
+
+    AWS refuses that while it is being made or changed: here that is given up first.
+    """
     with emulator() as client:
+        while _is_coming(name, client):
+            client.give_up(name)
+            time.sleep(_POLL_S)
         client.call("delete_endpoint", EndpointName=name)
     out.print(f"{name} is being deleted.", highlight=False)
 

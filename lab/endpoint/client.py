@@ -16,6 +16,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from lab import tls
 from lab.awserrors import is_absent
 from lab.endpoint.addresses import S3, SAGEMAKER, Addresses, checked
+from lab.endpoint.live import STARTED_AGAIN
 from lab.errors import EndpointError
 
 _CONNECT_S: Final = 3.0
@@ -72,6 +73,17 @@ class EmulatorClient:
         """Every endpoint's summary, by name."""
         found = self.every("list_endpoints", "Endpoints")
         return sorted(found, key=lambda row: str(row["EndpointName"]))
+
+    @staticmethod
+    def troubles(described: Mapping[str, Any]) -> Sequence[str]:
+        """Of what ``describe_endpoint`` answers: why containers have to be started again."""
+        pending = described.get("PendingDeploymentSummary") or {}
+        variants = [
+            *pending.get("ProductionVariants", ()),
+            *pending.get("ShadowProductionVariants", ()),
+        ]
+        said = [str(one.get("StatusMessage", "")) for v in variants for one in v["VariantStatus"]]
+        return [one for one in said if one.startswith(STARTED_AGAIN)]
 
     # --- the runtime -----------------------------------------------------------------------------
 
@@ -146,6 +158,10 @@ class EmulatorClient:
     def scale_to_zero(self, endpoint: str) -> None:
         """Drop its idle serverless containers, so that the next request is a cold start."""
         self._private("POST", f"/_lab/endpoints/{endpoint}/scale-to-zero")
+
+    def give_up(self, endpoint: str) -> None:
+        """Wait no longer for containers of it that are not ready: it fails, or rolls back."""
+        self._private("POST", f"/_lab/endpoints/{endpoint}/give-up")
 
     def metrics(self) -> str:
         """CloudWatch's metrics as the emulator counts them, in Prometheus's format."""

@@ -105,6 +105,10 @@ class Emulator:
             for server in variant.pool.servers
         ]
 
+    def give_up(self, endpoint: str) -> None:
+        """Wait no longer for containers of it that are not ready: what waits for them fails."""
+        self.launcher.give_up(endpoint)
+
     async def scale_to_zero(self, endpoint: str) -> int:
         """Stop the idle containers of a serverless endpoint, so that the next start is cold."""
         pools = [one.pool for one in self._variants(endpoint)]

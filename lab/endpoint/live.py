@@ -3,13 +3,16 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum, unique
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 from lab.endpoint.instances import Compute
 from lab.endpoint.records import EndpointKind, ServerRecord
 from lab.spec import Phase
 
 Address = tuple[str, int]
+
+STARTED_AGAIN: Final = "The container is started again and again"
+"""How a variant's ``StatusMessage`` begins whose container ends before it is ready."""
 
 
 # --- what runs ---------------------------------------------------------------------------------
@@ -129,11 +132,15 @@ class Ping(StrEnum):
 
 
 class LaunchFailed(Exception):  # noqa: N818 - an outcome
-    """A container did not get ready; ``reason`` says why in one message, log lines included."""
+    """A container did not get ready; ``reason`` says why in one message, log lines included.
 
-    def __init__(self, reason: str) -> None:
+    ``refused``: the engine would not start it at all, for the image names no program that can run.
+    """
+
+    def __init__(self, reason: str, *, refused: bool = False) -> None:
         super().__init__(reason)
         self.reason = reason
+        self.refused = refused
 
 
 class DataFailed(LaunchFailed):
@@ -193,6 +200,12 @@ class Launcher(Protocol):
 
     async def vitals(self, server: Server) -> Vitals | None:
         """Its use of resources; None when the engine cannot say."""
+
+    def troubles(self, endpoint: str) -> Mapping[str, str]:
+        """Of launches under way: by variant, why its container has to be started again."""
+
+    def give_up(self, endpoint: str) -> None:
+        """Let its launches fail that wait for a container, as when their time was over."""
 
     async def close(self) -> None:
         """Let go of the engine; containers stay."""
@@ -295,3 +308,6 @@ class Fleet(Protocol):
 
     def endpoints(self) -> Sequence[LiveEndpoint]:
         """All that take requests, for metrics and discovery."""
+
+    def troubles(self, endpoint: str) -> Mapping[str, str]:
+        """Of servers that are coming: by variant, why its container has to be started again."""

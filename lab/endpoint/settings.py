@@ -24,6 +24,11 @@ class EmulatorSettings:
     """After which an idle serverless container is removed: AWS publishes no figure."""
     startup_timeout_s: float = 480.0
     serverless_startup_timeout_s: float = 180.0
+    start_tries: int | None = None
+    """How often a container that ends before it is ready is started; None is as AWS does: until
+    the limit for its start is over."""
+    start_pause_s: float = 0.5
+    """Before the second start; before each further one twice as long."""
     ping_interval_s: float = 5.0
     """How often containers are asked how they are, and the engine what they use."""
     probe_interval_s: float = 0.01

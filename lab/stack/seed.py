@@ -9,7 +9,7 @@ import hashlib
 import json
 import re
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
@@ -92,7 +92,7 @@ def endpoints(
     waiting = [name for name, (state, _, _) in changed.items() if state == "changed"]
     if waiting:
         with progress.step(f"Starting {', '.join(waiting)}") as step:
-            _settled(waiting, client, step)
+            _settled(waiting, client, step, note=progress.note)
     rows = []
     for name, (state, one, kind) in changed.items():
         seen = _described(name, one.archive.model, kind, client)
@@ -168,13 +168,26 @@ def _endpoint(name: str, kind: str, config: str, client: EmulatorClient, progres
     return "changed"
 
 
-def _settled(names: Sequence[str], client: EmulatorClient, step: Step | None) -> None:
-    """Until none of them is on its way. Raises ``EndpointError`` after ten minutes."""
+def _settled(
+    names: Sequence[str],
+    client: EmulatorClient,
+    step: Step | None,
+    note: Callable[[str], None] = lambda _: None,
+) -> None:
+    """Until none of them is on its way. Raises ``EndpointError`` after ten minutes.
+
+    ``note`` is told once of each that has to be started again.
+    """
     deadline = time.monotonic() + _WAIT_S
+    told: set[str] = set()
     left = list(names)
     while True:
         seen = {name: client.find("describe_endpoint", EndpointName=name) for name in left}
         statuses = {name: row["EndpointStatus"] for name, row in seen.items() if row}
+        for name, row in seen.items():
+            if row and name not in told and (said := client.troubles(row)):
+                told.add(name)
+                note(f"{name}: {said[0]}")
         left = [name for name, status in statuses.items() if Status(status).under_way]
         if not left:
             return

@@ -18,6 +18,7 @@ MODEL: Final = "retinopathy-mobilenet"
 _PASSED_ON: Final = (
     "LAB_IDLE_S",
     "LAB_MAX_INSTANCES",
+    "LAB_START_TRIES",
     "LAB_REALTIME_PAYLOAD_MB",
     "LAB_ACCESS_KEY_ID",
     "LAB_SECRET_ACCESS_KEY",

@@ -56,9 +56,9 @@ class Cause:
         return "" if self.explanation is None else self.explanation.cure
 
 
-def logged(container: Container) -> tuple[str, Explanation | None]:
+def logged(container: Container, *, since_ns: int = 0) -> tuple[str, Explanation | None]:
     """What to show of the log of one that lives, and the error in it, if there is one."""
-    log = _log(container)
+    log = _log(container, since_ns)
     found = explain(log, known=_known(container))
     return excerpt(log, found), found
 
@@ -72,12 +72,12 @@ def errors_of(container: Container) -> tuple[Explanation | None, str]:
     return found, excerpt(log, found)
 
 
-def not_started(container: Container, error: EngineError) -> Cause:
+def not_started(container: Container, error: EngineError, *, since_ns: int = 0) -> Cause:
     """The engine did not start it, or it was gone before it could be found.
 
     An image that cannot run is told from an engine that fails.
     """
-    died = death(container, "at once")
+    died = death(container, "at once", since_ns=since_ns)
     if died is not None:
         return died
     image = any(sign in error.what for sign in _IMAGE_S_FAULT)
@@ -93,12 +93,13 @@ def not_started(container: Container, error: EngineError) -> Cause:
     )
 
 
-def not_ready(container: Container, seen: Probes, timeout_s: float) -> Cause:
+def not_ready(container: Container, seen: Probes, timeout_s: float, *, since_ns: int = 0) -> Cause:
     """The probes gave up: it died, or never answered 200."""
-    died = death(container, "before it was ready", last_ping_status=seen.last_status)
+    when = "before it was ready"
+    died = death(container, when, last_ping_status=seen.last_status, since_ns=since_ns)
     if died is not None:
         return died
-    log, found = logged(container)
+    log, found = logged(container, since_ns=since_ns)
     return Cause(
         kind=CauseKind.NEVER_READY,
         message=with_error(f"Not ready within {timeout_s:g} s: {seen.last_answer}", found),
@@ -113,8 +114,13 @@ def with_error(seen: str, found: Explanation | None) -> str:
     return f"{seen}." if found is None else f"{seen}; its log shows why: {found.words}."
 
 
-def death(container: Container, when: str, *, last_ping_status: int | None = None) -> Cause | None:
-    """Why the container is gone, or lost a process for lack of memory; None if it lives well."""
+def death(
+    container: Container, when: str, *, last_ping_status: int | None = None, since_ns: int = 0
+) -> Cause | None:
+    """Why the container is gone, or lost a process for lack of memory; None if it lives well.
+
+    ``since_ns``, by the engine's clock, leaves out what earlier starts of it logged.
+    """
     state = container.state()
     killed = state.oom_killed or (
         state.started_at_ns is not None
@@ -123,7 +129,7 @@ def death(container: Container, when: str, *, last_ping_status: int | None = Non
     if state.started_at_ns is None or (state.running and not killed):
         return None
     code = "" if state.exit_code is None else f" with code {state.exit_code}"
-    log = _log(container)
+    log = _log(container, since_ns)
     found = explain(log, exit_code=state.exit_code, oom_killed=killed, known=_known(container))
     if killed:
         gone = " and was killed" if not state.running else ""
@@ -141,9 +147,9 @@ def death(container: Container, when: str, *, last_ping_status: int | None = Non
     )
 
 
-def _log(container: Container) -> str:
+def _log(container: Container, since_ns: int = 0) -> str:
     try:
-        return container.logs(tail=LOG_LINES)
+        return container.logs(tail=LOG_LINES, since_ns=since_ns)
     except EngineError:
         return ""
 

@@ -47,7 +47,7 @@ class Bench:
         self.objects = objects or FakeObjects()
         self.engine = DockerEngine(address)
         self.logs = LogFiles(state / "logs")
-        self.settings = EmulatorSettings(state=state, network=NETWORK)
+        self.settings = EmulatorSettings(state=state, network=NETWORK, start_tries=1)
         self.launcher = EngineLauncher(
             engine=self.engine,
             objects=self.objects,

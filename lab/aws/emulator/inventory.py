@@ -110,8 +110,12 @@ class Emulated:
     def waited(self, progress: Progress) -> Mapping[str, Any] | None:
         """It, once nothing is under way; None when it is gone. Raises ``AwsError``."""
         deadline = time.monotonic() + self.wait_s
+        told = False
         try:
             while (seen := self.endpoint()) and Status(seen["EndpointStatus"]).under_way:
+                if not told and (said := self.client.troubles(seen)):
+                    told = True
+                    progress.note(f"{self.names.endpoint}: {said[0]}")
                 if time.monotonic() > deadline:
                     raise AwsError(
                         f"{self.names.endpoint} is still {seen['EndpointStatus']} "

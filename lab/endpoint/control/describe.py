@@ -21,6 +21,7 @@ _AS_CONFIGURED: Final = (
     "MetricsConfig",
     "CrossRegionTrafficConfig",
 )
+_LONGEST_MESSAGE: Final = 1024
 _OF_VARIANT: Final = ("RoutingConfig", "ManagedInstanceScaling")
 
 
@@ -107,9 +108,13 @@ def _coming(
     row: EndpointRecord, config_name: str, variant: Mapping[str, Any], context: ControlContext
 ) -> dict[str, Any]:
     status: dict[str, Any] = {"Status": "Creating", "StartTime": row.modified_at}
-    note = context.notes(row, config_name).get(variant["VariantName"])
-    if note is not None:
-        status["StatusMessage"] = note
+    name = variant["VariantName"]
+    said = (
+        context.fleet.troubles(row.name).get(name),
+        context.notes(row, config_name).get(name),
+    )
+    if message := " ".join(one for one in said if one):
+        status["StatusMessage"] = message[:_LONGEST_MESSAGE]
     found = {
         "VariantName": variant["VariantName"],
         "DeployedImages": _images(row, config_name, variant, context),

@@ -18,12 +18,16 @@ _LONGEST: Final = 1024
 """Characters of a ``FailureReason``."""
 
 
-def failure_reason(variant: str, cause: str) -> str:
+def failure_reason(variant: str, failed: LaunchFailed) -> str:
     """AWS's sentence, which says nothing, and the cause, which AWS keeps to itself."""
-    return shortened(
-        f"The primary container for production variant {variant} did not pass the ping health "
-        f"check. Please check CloudWatch logs for this endpoint. {cause}"
+    sentence = (
+        "CannotStartContainerError. Please ensure the model container for variant "
+        f"{variant} starts correctly when invoked with 'docker run <image> serve'."
+        if failed.refused
+        else f"The primary container for production variant {variant} did not pass the ping "
+        "health check. Please check CloudWatch logs for this endpoint."
     )
+    return shortened(f"{sentence} {failed.reason}")
 
 
 def shortened(reason: str) -> str:
@@ -87,7 +91,7 @@ async def _explained(pool: ServerPool, work: Awaitable[None]) -> None:
     except DataFailed as failed:
         raise LaunchFailed(shortened(failed.reason)) from failed
     except LaunchFailed as failed:
-        raise LaunchFailed(failure_reason(pool.plan.name, failed.reason)) from failed
+        raise LaunchFailed(failure_reason(pool.plan.name, failed)) from failed
 
 
 class Capacity:

@@ -76,6 +76,9 @@ class EndpointFleet:
         sites = (worker.site for worker in self._workers.values())
         return [site.live for site in sites if site.live is not None]
 
+    def troubles(self, endpoint: str) -> Mapping[str, str]:
+        return self._launcher.troubles(endpoint)
+
     # --- the beginning -----------------------------------------------------------------------
 
     async def start(self) -> None:

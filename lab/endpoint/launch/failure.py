@@ -22,16 +22,21 @@ def explain(
     *,
     probes: Probes | None = None,
     listens: Sequence[str] = (),
+    verdict: str = "",
 ) -> LaunchFailed:
-    """The failure with everything that is known: last ping, port, exit code, OOM, last lines."""
+    """The failure with everything that is known: last ping, port, exit code, OOM, last lines.
+
+    ``verdict`` is what became of all its starts.
+    """
     parts = [cause.message]
     if probes is not None and probes.last_answer not in cause.message:
         parts.append(_until_then(probes))
     if listens and probes is not None and probes.accepting_ns is None:
         parts.append(f"It listens on {', '.join(listens)}: it has to listen on 0.0.0.0:{PORT}.")
-    parts += _hints(cause, plan)
-    message = " ".join(" ".join(part.split()) for part in parts)
-    return LaunchFailed(with_log(message, cause.log))
+    parts += [*_hints(cause, plan), verdict]
+    message = " ".join(" ".join(part.split()) for part in parts if part)
+    refused = cause.kind is CauseKind.EARLY_EXIT and cause.exit_code is None
+    return LaunchFailed(with_log(message, cause.log), refused=refused)
 
 
 def with_log(message: str, log: str) -> str:

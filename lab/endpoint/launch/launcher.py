@@ -1,7 +1,7 @@
 """Makes and removes model containers on a real engine: the emulator's ``Launcher``."""
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from typing import Final, TypeVar
@@ -70,6 +70,9 @@ class EngineLauncher:
             engine=engine, owner=owner, logs=logs, folder=self._folder
         )
         self._starting: dict[str, Launch] = {}
+        self._proven: set[tuple[str, str, int]] = set()
+        """Of which endpoint, variant and generation one has been ready: it is in service."""
+        self._troubles: dict[str, tuple[VariantPlan, str]] = {}
         self._without_report: set[str] = set()
         self._known_facts: EngineFacts | None = None
         self._runs_within: bool | None = None
@@ -90,9 +93,11 @@ class EngineLauncher:
             raise
         finally:
             del self._starting[server_id]
+            self._troubles.pop(server_id, None)
         running = start.running
         assert running is not None  # noqa: S101 - run has returned
         self._running.add(server_id, running)
+        self._proven.add((plan.endpoint, plan.name, generation))
         return Server(
             id=server_id,
             endpoint=plan.endpoint,
@@ -129,6 +134,7 @@ class EngineLauncher:
         running = self._running.track(record.id, plan, container)
         running.log.start()
         self._running.add(record.id, running)
+        self._proven.add((record.endpoint, record.variant, record.generation))
         return server
 
     async def stop(self, server: Server, *, grace_s: float = 30.0) -> None:
@@ -165,6 +171,15 @@ class EngineLauncher:
     async def vitals(self, server: Server) -> Vitals | None:
         return await self._in(self._questions, lambda: self._running.vitals(server.id))
 
+    def troubles(self, endpoint: str) -> Mapping[str, str]:
+        found = tuple(self._troubles.values())
+        return {plan.name: said for plan, said in found if plan.endpoint == endpoint}
+
+    def give_up(self, endpoint: str) -> None:
+        for start in tuple(self._starting.values()):
+            if start.endpoint == endpoint:
+                start.give_up()
+
     async def close(self) -> None:
         await self._in(self._stops, self._running.close)
         for pool in (self._starts, self._helpers, self._stops, self._questions):
@@ -179,6 +194,10 @@ class EngineLauncher:
 
     def _start(self, plan: VariantPlan, generation: int, server_id: str) -> Launch:
         place = self._place(plan, server_id)
+
+        def tell(status: str) -> None:
+            self._troubles[server_id] = plan, status
+
         return Launch(
             plan,
             place=place,
@@ -187,7 +206,10 @@ class EngineLauncher:
             check_architecture=lambda: self._check_architecture(plan, server_id),
             track=lambda made: self._running.track(server_id, plan, made, place),
             helper=self._helpers,
-            probe_interval_s=self._settings.probe_interval_s,
+            settings=self._settings,
+            tell=tell,
+            waited_for=plan.kind is EndpointKind.SERVERLESS
+            and (plan.endpoint, plan.name, generation) in self._proven,
             offset_ns=lambda: round(self._facts().clock_offset_s * 1e9),
             without_report=self._without_report,
         )

@@ -22,13 +22,23 @@ class LogFollower:
         self._closed = threading.Event()
         self._stream: LogStream | None = None
         self._thread: threading.Thread | None = None
-        self._newest_ns = 0
+        # The file keeps milliseconds: what was filed last must not come a second time.
+        self._newest_ns = writer.last_ns and writer.last_ns + 999_999
 
     def start(self) -> None:
         """Begin, with everything that was not filed yet; nothing happens the second time."""
         if self._thread is None:
             self._thread = threading.Thread(target=self._follow, daemon=True, name="filing")
             self._thread.start()
+
+    def settle(self) -> None:
+        """The container has ended: file what it said last. ``start`` follows its next start."""
+        self.start()
+        thread = self._thread
+        if thread is not None:
+            thread.join(_DRAIN_S)
+            if not thread.is_alive():
+                self._thread = None
 
     def note(self, text: str) -> None:
         """A line of the platform's own among the container's."""
@@ -52,30 +62,25 @@ class LogFollower:
         self._writer.close()
 
     def _follow(self) -> None:
-        # The file keeps milliseconds: what was filed last must not come a second time.
-        filed_ns = self._writer.last_ns and self._writer.last_ns + 999_999
         misses = 0
         while not self._closed.is_set() and misses < _MISSES:
             try:
                 # Asked first: what it said last is then read below.
                 ended = not self._container.state().running
-                self._stream = self._container.follow_logs(since_ns=filed_ns)
+                self._stream = self._container.follow_logs(since_ns=self._newest_ns)
                 misses = 0
-                filed_ns = self._file(self._stream, filed_ns)
+                self._file(self._stream, self._newest_ns)
             except EngineError:
                 # The engine broke off, or the container has been silent for long: once more.
                 misses, ended = misses + 1, False
-                filed_ns = max(filed_ns, self._newest_ns)
             if ended or self._closed.wait(_AGAIN_S):
                 return
 
-    def _file(self, stream: LogStream, after_ns: int) -> int:
-        """File what is newer; when the newest of it was said."""
-        self._newest_ns = after_ns
+    def _file(self, stream: LogStream, after_ns: int) -> None:
+        """File what is newer."""
         for line in stream:
             if self._closed.is_set():
                 break
             if line.at_ns > after_ns:
                 self._writer.write(line.text, at_ns=line.at_ns)
                 self._newest_ns = max(self._newest_ns, line.at_ns)
-        return self._newest_ns

@@ -39,6 +39,8 @@ class RunningContainer:
     """None for one that was adopted."""
     killed_for: str | None = None
     """Why the platform itself killed it."""
+    since_ns: int = 0
+    """After the end of a start that failed, by the engine's clock; 0 where there was none."""
 
 
 class RunningContainers:
@@ -155,7 +157,9 @@ class RunningContainers:
         try:
             if running.container.state().running:
                 return None
-            found = cause.death(running.container, "while it was in service")
+            found = cause.death(
+                running.container, "while it was in service", since_ns=running.since_ns
+            )
         except EngineError:
             return self._gone(server_id, running)
         message = f"{found.message} {found.cure}" if found else "The container does not run."

@@ -62,6 +62,12 @@ def private_router(
         _known(emulator, name)
         return JSONResponse({"stopped": await emulator.scale_to_zero(name)})
 
+    @router.post("/_lab/endpoints/{name}/give-up")
+    async def give_up(name: str) -> Response:
+        _known(emulator, name)
+        emulator.give_up(name)
+        return JSONResponse({})
+
     @router.get("/metrics")
     async def metrics() -> Response:
         return Response(generate_latest(registry), media_type=CONTENT_TYPE_LATEST)

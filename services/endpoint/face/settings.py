@@ -36,9 +36,10 @@ def read(env: Mapping[str, str] = os.environ) -> FaceSettings:
         realtime_payload_bytes=round(_number(env, "LAB_REALTIME_PAYLOAD_MB", 25) * _MB),
         idle_s=_number(env, "LAB_IDLE_S", 600),
         ping_interval_s=_number(env, "LAB_PING_S", 5),
-        max_instances=_whole(env, "LAB_MAX_INSTANCES", 20),
+        max_instances=_count(env, "LAB_MAX_INSTANCES") or 20,
         access_keys=_keys(env),
         registry=env.get("LAB_REGISTRY") or None,
+        start_tries=_count(env, "LAB_START_TRIES"),
     )
     return FaceSettings(
         emulator=emulator,
@@ -72,10 +73,14 @@ def _number(env: Mapping[str, str], name: str, default: float) -> float:
     return value
 
 
-def _whole(env: Mapping[str, str], name: str, default: int) -> int:
-    text = env.get(name) or str(default)
-    if not text.isascii() or not text.isdigit() or not int(text):
-        raise UsageError(f"{name}={text} is not a whole number above 0.", remedy=f"Correct {name}.")
+def _count(env: Mapping[str, str], name: str) -> int | None:
+    text = env.get(name)
+    if not text:
+        return None
+    if not text.isascii() or not text.isdigit() or int(text) == 0:
+        raise UsageError(
+            f"{name}={text} is not a whole number above 0.", remedy=f"Correct or unset {name}."
+        )
     return int(text)
 
 

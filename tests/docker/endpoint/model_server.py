@@ -5,8 +5,8 @@ opened), ``sleep`` (seconds before the answer), ``status``, ``say`` (the body to
 (exit code, at once), ``hang`` (never answers), ``close`` (hangs up without an answer), ``garbage``
 (answers what is no HTTP), ``stream`` (chunks to send; ``hold`` waits after the first) with
 ``pause`` between them and ``break`` (hangs up in the middle), ``sick`` (``/ping`` is 500 from now
-on), ``eat`` (MB), ``head`` (headers of the answer, by name). Otherwise it says what it
-got. ``FAIL`` in the environment makes the start fail,
+on), ``eat`` (MB), ``head`` (headers of the answer, by name). Otherwise it says what it got.
+``FAIL`` in the environment makes the start fail, once only with ``once`` and ``once-in-tmp``,
 ``GATE`` keeps ``/ping`` at 500 until the gate of that name is open.
 
 ``SINGLE`` lets ``/ping`` wait until no request is worked on, as a server with one worker does:
@@ -215,6 +215,13 @@ if FAIL == "exit":
 if FAIL == "oom":
     while True:
         EATEN.append(bytearray(b"x" * 16 * 1024 * 1024))
+FIRST = Path({"once": "/first", "once-in-tmp": "/tmp/first"}.get(FAIL, "/"))
+if not FIRST.exists():
+    FIRST.touch()
+    sys.exit("the first start fails")
+if FAIL == "shm":
+    with Path("/dev/shm/weights").open("wb") as out:
+        out.writelines(bytes(1 << 20) for _ in range(100))
 if FAIL == "silent":
     time.sleep(3600)
 signal.signal(signal.SIGTERM, stop)

@@ -69,6 +69,7 @@ class Emulator:
                     "LAB_REGION": REGION,
                     "LAB_PING_S": "1",
                     "LAB_MAX_INSTANCES": "200",
+                    "LAB_START_TRIES": "1",
                     "LAB_NETWORK": self.network,
                     "DOCKER_HOST": self.engine,
                     "AWS_ENDPOINT_URL_S3": self.s3,

@@ -18,6 +18,7 @@ from lab.engine.docker.engine import DockerEngine
 from lab.errors import EngineError
 from lab.paths import ROOT
 from tests.docker.endpoint.site import ROLE, Beside, Site, answered, realtime, serverless
+from tests.fidelity import OURS, fidelity
 from tests.timing import wait_until
 
 
@@ -95,6 +96,15 @@ def test_an_update_that_fails_leaves_the_endpoint_as_it_was(
     site.delete(name)
 
 
+@fidelity(
+    "Containers",
+    "A container that ends while it is in service fails the requests that it has, and a new one "
+    "takes its place.",
+    OURS,
+    "AWS documents that unhealthy instances are replaced, and not whether the container that ended "
+    "is started again: https://docs.aws.amazon.com/sagemaker/latest/dg/"
+    "your-algorithms-inference-code.html",
+)
 def test_a_container_that_dies_costs_its_own_request_and_is_replaced(
     site: Site, engine: DockerEngine
 ) -> None:

@@ -180,6 +180,13 @@ def test_an_endpoint_that_is_being_made_can_neither_be_updated_nor_taken_twice(
     site.delete(name)
 
 
+@fidelity(
+    "Containers",
+    "The FailureReason of an endpoint whose container does not get ready begins with AWS's "
+    "sentence about the ping health check; the cause that follows is the lab's.",
+    DOCUMENTED,
+    "https://repost.aws/knowledge-center/sagemaker-endpoint-creation-fail",
+)
 @pytest.mark.parametrize(
     ("fail", "words"),
     [

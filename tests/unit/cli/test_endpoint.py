@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from lab.cli import main
+from lab.endpoint.live import STARTED_AGAIN
 
 LOGS = "AllTraffic/i-0a starting\nAllTraffic/i-0a ready\n"
 
@@ -18,6 +19,7 @@ class _Emulator(http.server.BaseHTTPRequestHandler):
 
     protocol_version = "HTTP/1.1"
     bodies: list[bytes]
+    given_up: list[str]
 
     def do_POST(self) -> None:
         body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
@@ -26,7 +28,13 @@ class _Emulator(http.server.BaseHTTPRequestHandler):
         if operation == "ListEndpoints":
             row = {"EndpointName": "grader", "EndpointStatus": "InService", "EndpointArn": "arn"}
             times = {"CreationTime": 1.8e9, "LastModifiedTime": 1.8e9}
-            self._say(200, json.dumps({"Endpoints": [{**row, **times}]}))
+            coming = {**row, "EndpointName": "coming", "EndpointStatus": "Creating"}
+            self._say(200, json.dumps({"Endpoints": [{**row, **times}, {**coming, **times}]}))
+        elif operation == "DescribeEndpoint" and json.loads(body)["EndpointName"] == "coming":
+            self._say(200, json.dumps(self._coming()))
+        elif self.path == "/_lab/endpoints/coming/give-up":
+            self.given_up.append("coming")
+            self._say(200, "{}")
         elif operation == "DescribeEndpoint":
             what = 'Could not find endpoint "arn".'
             self._say(400, json.dumps({"__type": "ValidationException", "message": what}))
@@ -37,6 +45,15 @@ class _Emulator(http.server.BaseHTTPRequestHandler):
             self._say(424, json.dumps({**error, "OriginalStatusCode": 500}), "ModelError")
         else:
             self._say(200, "{}")
+
+    def _coming(self) -> dict[str, object]:
+        status = [{"Status": "Creating", "StatusMessage": f"{STARTED_AGAIN}: no weights."}]
+        variants = [{"VariantName": "v", "VariantStatus": status}]
+        return {
+            "EndpointName": "coming",
+            "EndpointStatus": "Failed" if self.given_up else "Creating",
+            "PendingDeploymentSummary": {"ProductionVariants": variants},
+        }
 
     def do_GET(self) -> None:
         if self.path.startswith("/_lab/endpoints/grader/logs?lines=7&follow=false"):
@@ -59,7 +76,7 @@ class _Emulator(http.server.BaseHTTPRequestHandler):
 
 @pytest.fixture(autouse=True)
 def bodies(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[list[bytes]]:
-    handler = type("Fresh", (_Emulator,), {"bodies": []})
+    handler = type("Fresh", (_Emulator,), {"bodies": [], "given_up": []})
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
         server.daemon_threads = True
         thread = threading.Thread(target=server.serve_forever, args=(0.01,))
@@ -77,7 +94,24 @@ def test_endpoints_are_listed(capsys: pytest.CaptureFixture[str]) -> None:
     assert main.run(["endpoint", "list"]) == 0
     assert "grader" in capsys.readouterr().out
     assert main.run(["endpoint", "list", "--json"]) == 0
-    assert json.loads(capsys.readouterr().out)["Endpoints"][0]["EndpointStatus"] == "InService"
+    rows = json.loads(capsys.readouterr().out)["Endpoints"]
+    assert [row["EndpointStatus"] for row in rows] == ["Creating", "InService"]
+
+
+def test_why_an_endpoint_takes_so_long_stands_below_the_list(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert main.run(["endpoint", "list"]) == 0
+    assert f"coming: {STARTED_AGAIN}: no weights." in capsys.readouterr().out
+
+
+def test_an_endpoint_that_is_coming_is_given_up_before_it_is_deleted(
+    capsys: pytest.CaptureFixture[str], bodies: list[bytes]
+) -> None:
+    assert main.run(["endpoint", "delete", "coming"]) == 0
+    assert "coming is being deleted" in capsys.readouterr().out
+    told = [body for body in bodies if b"coming" in body or not body]
+    assert told[-3:] == [b"", *[b'{"EndpointName": "coming"}'] * 2]
 
 
 def test_a_file_is_sent_and_the_answer_printed(

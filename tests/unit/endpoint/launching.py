@@ -49,8 +49,15 @@ class Scene:
     """A launcher on an engine."""
 
     def __init__(
-        self, engine: Engine, tmp_path: Path, *, owner: str = "me", state: Path | None = None
+        self,
+        engine: Engine,
+        tmp_path: Path,
+        *,
+        owner: str = "me",
+        state: Path | None = None,
+        tries: int | None = 1,
     ) -> None:
+        """``tries``: how often a container is started that ends before it is ready."""
         self.engine = engine
         self.state = state or tmp_path / "state"
         self.objects = FakeObjects()
@@ -60,7 +67,7 @@ class Scene:
         self.launcher = EngineLauncher(
             engine=engine,
             objects=self.objects,
-            settings=EmulatorSettings(state=self.state),
+            settings=EmulatorSettings(state=self.state, start_tries=tries, start_pause_s=0.01),
             owner=owner,
             clock=SystemClock(),
             logs=self.logs,

@@ -54,6 +54,8 @@ class ScriptedLauncher:
         self.most: dict[str, int] = {}
         """The most containers that a variant had at a time."""
         self._refusals: dict[str, list[LaunchFailed]] = {}
+        self.trouble: dict[str, str] = {}
+        """By variant, why its container has to be started again."""
         self.closed = False
 
     # --- orders ------------------------------------------------------------------------------
@@ -153,6 +155,14 @@ class ScriptedLauncher:
         """What it died of."""
         container = self.containers.get(server.id)
         return Death("it is gone") if container is None else container.death
+
+    def troubles(self, endpoint: str) -> Mapping[str, str]:
+        """What it was told to say, of every endpoint."""
+        del endpoint
+        return self.trouble
+
+    def give_up(self, endpoint: str) -> None:
+        """Nothing waits without an end."""
 
     async def vitals(self, server: Server) -> Vitals | None:
         """Nothing to see."""

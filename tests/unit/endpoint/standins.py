@@ -135,6 +135,7 @@ class FakeFleet:
 
     lives: dict[str, LiveEndpoint] = field(default_factory=dict)
     kicked: list[str] = field(default_factory=list)
+    trouble: dict[str, Mapping[str, str]] = field(default_factory=dict)
 
     def reconcile(self, endpoint: str) -> None:
         self.kicked.append(endpoint)
@@ -144,6 +145,9 @@ class FakeFleet:
 
     def endpoints(self) -> Sequence[LiveEndpoint]:
         return tuple(self.lives.values())
+
+    def troubles(self, endpoint: str) -> Mapping[str, str]:
+        return self.trouble.get(endpoint, {})
 
     def add(self, live: LiveEndpoint) -> LiveEndpoint:
         self.lives[live.name] = live

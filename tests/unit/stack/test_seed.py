@@ -9,6 +9,7 @@ import pytest
 from lab.artifacts.store import Archive, Payload
 from lab.endpoint.client import EmulatorClient, Reply
 from lab.endpoint.instances import LARGE, table
+from lab.endpoint.live import STARTED_AGAIN
 from lab.errors import EndpointError
 from lab.progress import Silent
 from lab.spec import Platform, Runtime
@@ -31,6 +32,7 @@ class FakeEmulator(EmulatorClient):
         self.fails: str | None = None
         self.refuses = ""
         self.cold: list[str] = []
+        self.starts_again: dict[str, str] = {}
 
     def call(self, operation: str, **parameters: Any) -> Mapping[str, Any]:
         self.calls.append(operation)
@@ -58,6 +60,10 @@ class FakeEmulator(EmulatorClient):
         if row["EndpointStatus"] == "Creating" and row["asked"] > 1:
             row["EndpointStatus"] = "Failed" if self.fails else "InService"
             row["FailureReason"] = self.fails
+        if row["EndpointStatus"] == "Creating" and name in self.starts_again:
+            said = [{"StatusMessage": self.starts_again[name]}]
+            pending = {"ProductionVariants": [{"VariantStatus": said}]}
+            return {**row, "PendingDeploymentSummary": pending}
         return dict(row)
 
     def invoke(self, endpoint: str, body: bytes, content_type: str, **_: str) -> Reply:
@@ -221,6 +227,18 @@ def test_why_an_endpoint_failed_reaches_the_user(tmp_path: Path, emulator: FakeE
     assert rows[0].status == "Failed"
     assert rows[0].reason == emulator.fails
     assert emulator.invoked == []
+
+
+def test_whoever_waits_is_told_once_why_a_container_is_started_again(
+    tmp_path: Path, emulator: FakeEmulator
+) -> None:
+    emulator.starts_again = {
+        "grader-realtime": f"{STARTED_AGAIN}: no weights.",
+        "grader-serverless": "This machine is smaller.",
+    }
+    progress = Silent()
+    made(served(tmp_path), emulator, progress)
+    assert progress.notes == [f"grader-realtime: {STARTED_AGAIN}: no weights."]
 
 
 def test_an_endpoint_in_service_that_does_not_answer_is_told_from_one_that_does(

@@ -1,6 +1,7 @@
 """A push to an emulator whose containers are played: made, kept, changed, taken away."""
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import pytest
@@ -12,8 +13,10 @@ from lab.aws.model import Action, AwsError, CloudResource, DeploymentNames, Kept
 from lab.aws.stack.template import is_release
 from lab.endpoint.addresses import Addresses
 from lab.endpoint.client import EmulatorClient
+from lab.endpoint.live import STARTED_AGAIN
 from lab.errors import UsageError
 from lab.progress import Silent
+from tests.timing import wait_until
 from tests.unit.aws.orders import artifacts, pushed, real_time, serverless
 from tests.unit.services.endpoint.standing import Standing, standing
 
@@ -159,3 +162,21 @@ def test_an_endpoint_that_is_never_ready_is_told_with_its_status(
         lab.launcher.gate.set()
     assert any("goes on with" in note for note in progress.notes)
     LocalStack(client, NAMES, poll_s=0.01).destroy(Silent())
+
+
+def test_whoever_pushes_is_told_why_a_container_is_started_again(
+    lab: Standing, stack: LocalStack
+) -> None:
+    order, progress = real_time(), Silent()
+    lab.launcher.trouble = {"AllTraffic": f"{STARTED_AGAIN}: no weights."}
+    lab.launcher.gate.clear()
+    stack.prepare(order, progress)
+    with ThreadPoolExecutor(1) as pool:
+        pushing = pool.submit(stack.deploy, order, artifacts(NAMES), progress)
+        try:
+            wait_until(lambda: any(STARTED_AGAIN in note for note in progress.notes))
+        finally:
+            lab.launcher.trouble = {}
+            lab.launcher.gate.set()
+        assert pushing.result().changed
+    assert sum(STARTED_AGAIN in note for note in progress.notes) == 1

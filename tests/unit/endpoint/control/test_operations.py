@@ -186,6 +186,23 @@ def test_a_machine_that_is_too_small_is_said_to_be_while_the_endpoint_is_created
     assert "2 of 16 vCPU and 8 GiB of 64 GiB" in coming["VariantStatus"][0]["StatusMessage"]
 
 
+def test_why_a_container_is_started_again_is_said_while_the_endpoint_is_created(
+    plane: Plane,
+) -> None:
+    plane.given_model()
+    plane.given_config("big", instance(InstanceType="ml.m5.4xlarge"))
+    plane.client.create_endpoint(EndpointName="e", EndpointConfigName="big")
+    (variant,) = plane.client.describe_endpoint_config(EndpointConfigName="big")[
+        "ProductionVariants"
+    ]
+    plane.fleet.trouble["e"] = {variant["VariantName"]: "It ended: no weights."}
+    found = plane.client.describe_endpoint(EndpointName="e")
+    (coming,) = found["PendingDeploymentSummary"]["ProductionVariants"]
+    said = coming["VariantStatus"][0]["StatusMessage"]
+    assert said.startswith("It ended: no weights. ")
+    assert "of 16 vCPU" in said
+
+
 def test_botocores_waiters_end_as_on_aws(hosted: Plane) -> None:
     quick = {"Delay": 0, "MaxAttempts": 2}
     hosted.client.get_waiter("endpoint_in_service").wait(EndpointName="e", WaiterConfig=quick)

@@ -12,8 +12,9 @@ from lab.endpoint.deploy.policy import (
     retained,
     states,
 )
+from lab.endpoint.live import LaunchFailed
 from lab.endpoint.records import EndpointRecord, Status, VariantState
-from tests.fidelity import ABSENT, DOCUMENTED, fidelity
+from tests.fidelity import ABSENT, DOCUMENTED, SEEN, fidelity
 from tests.unit.endpoint.fleet_scene import plan, serverless
 
 
@@ -169,10 +170,24 @@ def test_capture_is_retained_with_the_rest_and_through_a_restart() -> None:
 
 
 def test_a_reason_says_what_aws_says_and_then_why() -> None:
-    reason = failure_reason("Blue", "exit code 1")
+    reason = failure_reason("Blue", LaunchFailed("exit code 1"))
     assert reason == (
         "The primary container for production variant Blue did not pass the ping health check. "
         "Please check CloudWatch logs for this endpoint. exit code 1"
+    )
+
+
+@fidelity(
+    "Containers",
+    "Of an image whose program the engine cannot start, FailureReason begins with "
+    "CannotStartContainerError; it is not tried again.",
+    SEEN,
+    "https://github.com/aws-samples/comfyui-on-amazon-sagemaker/issues/2",
+)
+def test_of_a_container_that_cannot_be_started_aws_says_something_else() -> None:
+    assert failure_reason("Blue", LaunchFailed("no serve", refused=True)) == (
+        "CannotStartContainerError. Please ensure the model container for variant Blue starts "
+        "correctly when invoked with 'docker run <image> serve'. no serve"
     )
 
 

@@ -15,6 +15,7 @@ from lab.endpoint.records import EndpointKind, ServerRecord
 from lab.engine.api import ContainerSpec, Engine, ImageFacts, LayerEvent
 from lab.errors import EngineError, ImageNotFoundError
 from lab.spec import LABEL, LABEL_OWNER, LABEL_ROLE, EngineKind, Phase, Platform
+from tests.fidelity import DOCUMENTED, SEEN, fidelity
 from tests.unit.endpoint.launching import GB, PLAN, REAL_TIME, Scene
 from tests.unit.engine.fake import Behaviour, FakeContainer, FakeEngine
 from tests.unit.start.death_logs import BEHIND_NGINX
@@ -112,6 +113,13 @@ async def test_a_process_has_neither_create_nor_start(does: Behaviour, make: Mak
     await scene.launcher.stop(server)
 
 
+@fidelity(
+    "Serverless",
+    "A container does not run as root, and can write nowhere but below /tmp.",
+    SEEN,
+    "https://github.com/mlflow/mlflow/issues/5544 "
+    "https://docs.aws.amazon.com/sagemaker/latest/dg/serverless-endpoints-troubleshooting.html",
+)
 async def test_a_serverless_container_gets_what_aws_gives_it(scene: Scene) -> None:
     await scene.launcher.stop(await scene.launch())
     spec = spec_of(scene)
@@ -123,6 +131,13 @@ async def test_a_serverless_container_gets_what_aws_gives_it(scene: Scene) -> No
     assert str(spec.model_dir).endswith("servers/s-1/model")
 
 
+@fidelity(
+    "Containers",
+    "On an instance a container runs as root where its image names no other user, and may write "
+    "anywhere but into /opt/ml/model.",
+    DOCUMENTED,
+    "https://docs.aws.amazon.com/sagemaker/latest/dg/your-algorithms-inference-code.html",
+)
 async def test_a_real_time_container_is_root_and_may_write(scene: Scene) -> None:
     await scene.launcher.stop(await scene.launch(replace(REAL_TIME, hostname="model")))
     spec = spec_of(scene)
@@ -325,6 +340,12 @@ async def test_a_sick_server_does_not_answer_pings_with_200(scene: Scene, does: 
     await scene.launcher.stop(server)
 
 
+@fidelity(
+    "Serverless",
+    "A container has 5 GB of disk, whatever its memory is; one that writes more is killed here.",
+    DOCUMENTED,
+    "https://docs.aws.amazon.com/sagemaker/latest/dg/serverless-endpoints.html",
+)
 async def test_a_server_that_writes_too_much_is_killed(scene: Scene, does: Behaviour) -> None:
     scene.launcher._running._disks._every_s = 0.02
     plan = replace(PLAN, compute=Compute(memory_bytes=None, cpus=None, disk_bytes=100_000))

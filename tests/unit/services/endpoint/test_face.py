@@ -384,6 +384,20 @@ def test_a_header_carries_any_place_in_s3_and_no_second_header() -> None:
     assert headers[0] == (b"x-place", b"s3://b/%E4%B8%AD%0D%0AX-Other: %3F\xe9")
 
 
+@pytest.mark.parametrize(("text", "tries"), [("", None), ("1", 1), ("12", 12)])
+def test_how_often_a_container_is_started_can_be_set(
+    tmp_path: Path, text: str, tries: int | None
+) -> None:
+    env = {"LAB_STATE": str(tmp_path), "LAB_START_TRIES": text}
+    assert read(env).emulator.start_tries == tries
+
+
+@pytest.mark.parametrize("text", ["0", "-1", "1.5", "often"])
+def test_a_number_of_starts_that_is_none_is_named(tmp_path: Path, text: str) -> None:
+    with pytest.raises(UsageError, match=f"LAB_START_TRIES={text} is not a whole number above 0"):
+        read({"LAB_STATE": str(tmp_path), "LAB_START_TRIES": text})
+
+
 def test_a_secret_that_is_no_text_is_named(tmp_path: Path) -> None:
     (tmp_path / "key").write_bytes(b"\xff\xfe")
     env = {
