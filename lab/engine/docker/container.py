@@ -3,7 +3,7 @@
 import shutil
 import time
 from collections.abc import Mapping, Sequence
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
@@ -22,7 +22,7 @@ from lab.engine.docker.cgroup import oom_kills_of, usage_of
 from lab.engine.docker.client import parse_time
 from lab.engine.docker.errors import being_removed, translated
 from lab.engine.docker.logs import DockerLogStream
-from lab.engine.docker.reach import connected
+from lab.engine.docker.reach import connected, in_some_container
 from lab.engine.docker.tar import tar_of
 from lab.errors import EngineError
 
@@ -205,10 +205,11 @@ class DockerContainer:
             return None  # the engine may be another machine's
         with translated():
             root = Path(self.client.info().get("DockerRootDir") or "/nowhere")
-        try:
-            return shutil.disk_usage(root).free
-        except OSError:
-            return None
+        # A container of the engine does not see that folder, and its own root lies on that disk.
+        for place in (root, Path("/")) if in_some_container() else (root,):
+            with suppress(OSError):
+                return shutil.disk_usage(place).free
+        return None
 
     def _inspect(self) -> dict[str, Any]:
         with translated():

@@ -11,6 +11,7 @@ from lab.host import read_text
 
 _MOUNTS: Final = Path("/proc/self/mountinfo")
 _ROUTES: Final = Path("/proc/net/route")
+_MOUNTED: Final = "/containers/"
 _UP: Final = 0x1
 _GATEWAY: Final = 0x2
 
@@ -21,7 +22,12 @@ def in_container(engine: Engine, *, mounts: Path = _MOUNTS) -> bool:
     An engine mounts files of its own, from a folder named after the container, into each.
     """
     seen = read_text(mounts) or ""
-    return "/containers/" in seen and any(one.id in seen for one in engine.containers({}))
+    return _MOUNTED in seen and any(one.id in seen for one in engine.containers({}))
+
+
+def in_some_container(*, mounts: Path = _MOUNTS) -> bool:
+    """Whether this program runs in a container of whatever engine."""
+    return _MOUNTED in (read_text(mounts) or "")
 
 
 def connected(address: str, *, routes: Path = _ROUTES) -> bool:

@@ -1,4 +1,5 @@
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path, PurePosixPath
 
 import pytest
@@ -42,6 +43,19 @@ def test_every_container_has_the_shared_memory_and_the_stop_signal_of_sagemaker(
     (asked,) = docker.asked_for("POST", CREATE)
     assert asked["HostConfig"]["ShmSize"] == 67_108_864
     assert asked["StopSignal"] == "SIGTERM"
+
+
+@pytest.mark.parametrize("within", [True, False])
+def test_the_engine_s_disk_is_known_from_one_of_its_containers_too(
+    docker: FakeDocker, monkeypatch: pytest.MonkeyPatch, *, within: bool
+) -> None:
+    # Only then is a full /dev/shm told from a full disk.
+    docker.answer("POST", CREATE, {"Id": "c0ffee", "Warnings": []}, status=201)
+    docker.answer("GET", "/info", {**INFO, "DockerRootDir": "/not/seen/from/here"})
+    monkeypatch.setattr("lab.engine.docker.container.in_some_container", lambda: within)
+    with closing(DockerEngine(docker.address)) as engine:
+        free = engine.create(ContainerSpec(image="x:1")).disk_free()
+    assert (free is not None) is within
 
 
 def test_starting_a_container_is_one_call_to_the_engine(
