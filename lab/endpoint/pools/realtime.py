@@ -38,6 +38,8 @@ class RealTimePool(BasePool):
         self._waiters: list[asyncio.Future[None]] = []
         self._turn = 0
         self._failures = 0
+        self._failed: LaunchFailed | None = None
+        """Why there is nobody, as far as it is known."""
 
     @property
     def servers(self) -> Sequence[Server]:
@@ -67,6 +69,8 @@ class RealTimePool(BasePool):
             server = self._choose()
             if server is not None:
                 return self._lease(server)
+            if self._failed is not None and not self._members():
+                raise self._failed  # which a caller is better off to know than to wait
             left_s = deadline - self._clock.monotonic()
             if left_s <= 0 or not await self._wait(left_s):
                 raise self._not_ready()
@@ -185,6 +189,7 @@ class RealTimePool(BasePool):
         self._wake()
 
     def _add(self, server: Server) -> None:
+        self._failed = None
         self._since[server] = self._clock.monotonic()
         server.heard(self._clock.monotonic())
         self._settle(server, self._ready)
@@ -258,8 +263,10 @@ class RealTimePool(BasePool):
         while True:
             try:
                 server = await self._launch()
-            except LaunchFailed:
+            except LaunchFailed as failed:
                 self._failures += 1
+                self._failed = failed
+                self._wake()
                 await self._clock.sleep(backoff_s(self._failures))
                 continue
             task = asyncio.current_task()
