@@ -148,10 +148,13 @@ def _config(
 def _endpoint(name: str, kind: str, config: str, client: EmulatorClient, progress: Progress) -> str:
     """Make or update it: ``changed``, ``same``, or ``kept`` when a user has made it their own."""
     seen = client.find("describe_endpoint", EndpointName=name)
-    if seen is not None and seen["EndpointStatus"] == Status.FAILED:
-        progress.note(f"{name} had failed: making it anew.")
+    why = None if seen is None else _why_anew(name, config, seen, client)
+    if why is not None:
+        progress.note(f"{name} {why}: making it anew.")
         client.call("delete_endpoint", EndpointName=name)
-    under_way = seen is not None and seen["EndpointStatus"] != Status.IN_SERVICE
+    under_way = why is not None or (
+        seen is not None and seen["EndpointStatus"] != Status.IN_SERVICE
+    )
     if under_way:  # an earlier command was interrupted, or we have just deleted it
         _settled([name], client, None)
         seen = client.find("describe_endpoint", EndpointName=name)
@@ -166,6 +169,22 @@ def _endpoint(name: str, kind: str, config: str, client: EmulatorClient, progres
         return "kept"
     client.call("update_endpoint", EndpointName=name, EndpointConfigName=config)
     return "changed"
+
+
+def _why_anew(
+    name: str, config: str, seen: Mapping[str, Any], client: EmulatorClient
+) -> str | None:
+    """Why an update would not do: AWS makes none of these."""
+    if seen["EndpointStatus"] == Status.FAILED:
+        return "had failed"
+    mine = re.fullmatch(rf"{re.escape(name)}-[0-9a-f]{{8}}", seen["EndpointConfigName"])
+    if mine and seen["EndpointConfigName"] != config:
+        there = client.find(
+            "describe_endpoint_config", EndpointConfigName=seen["EndpointConfigName"]
+        )
+        if there is None and seen["EndpointStatus"] == Status.IN_SERVICE:
+            return "has lost its configuration"
+    return None
 
 
 def _settled(

@@ -96,7 +96,9 @@ class Endpoints:
                     "Cannot update endpoint with the currently in use endpoint configuration "
                     f'"{config.arn}".'
                 )
-            before = self._context.config_of(row, row.config_name)
+            if context.store.resource("config", row.config_name) is None:
+                raise _without_config(context, row)
+            before = context.config_of(row, row.config_name)
             kind = kind_of(config.body)
             if (
                 kind is EndpointKind.SERVERLESS
@@ -189,6 +191,16 @@ class Endpoints:
             raise self._context.missing("endpoint", name)
         self._context.fleet.reconcile(name)
         return row
+
+
+def _without_config(context: ControlContext, row: EndpointRecord) -> ApiError:
+    """AWS's sentence names the old configuration, though the new one exists, and says no more."""
+    return validation_exception(
+        f"{context.missing('config', row.config_name).message} The lab adds: this is the "
+        "configuration that the endpoint serves now, and it was deleted; SageMaker updates no "
+        "endpoint whose configuration is gone. Make one of that name again (it need not be the "
+        "same) and update then, or delete the endpoint and create it anew."
+    )
 
 
 def _in_progress(row: EndpointRecord) -> ApiError:

@@ -1,6 +1,6 @@
 """What is made the first time, the second time, and after an interruption."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -74,6 +74,9 @@ class FakeEmulator(EmulatorClient):
 
     def servers(self, endpoint: str) -> list[Mapping[str, Any]]:
         return [] if endpoint in self.cold else [{"server": "i-1"}]
+
+    def changes(self) -> Mapping[str, Sequence[str]]:
+        return {}
 
     def ensure_bucket(self, bucket: str) -> bool:
         self.buckets.append(bucket)
@@ -208,6 +211,19 @@ def test_an_endpoint_that_had_failed_is_made_anew(tmp_path: Path, emulator: Fake
     rows = made(served(tmp_path), emulator, progress)
     assert rows[0].status == "InService"
     assert progress.notes == ["grader-realtime had failed: making it anew."]
+
+
+def test_an_endpoint_whose_configuration_was_deleted_is_made_anew_when_it_has_to_change(
+    tmp_path: Path, emulator: FakeEmulator
+) -> None:
+    made(served(tmp_path), emulator)
+    gone = emulator.made["endpoint"]["grader-realtime"]["EndpointConfigName"]
+    del emulator.made["endpoint_config"][gone]
+    progress = Silent()
+    rows = made(served(tmp_path, image_id="sha256:2"), emulator, progress)
+    assert rows[0].status == "InService"
+    assert progress.notes == ["grader-realtime has lost its configuration: making it anew."]
+    assert emulator.made["endpoint"]["grader-realtime"]["EndpointConfigName"] != gone
 
 
 def test_an_endpoint_that_the_user_has_given_another_configuration_is_left_alone(

@@ -426,9 +426,9 @@ def test_models_and_configurations_in_use_can_be_deleted_and_the_endpoint_lives_
         hosted.client.describe_endpoint(EndpointName="e")["ProductionVariants"]
         == (before["ProductionVariants"])
     )
-    hosted.given_model()
-    hosted.given_config("d")
-    hosted.client.update_endpoint(EndpointName="e", EndpointConfigName="d")
+    hosted.client.update_endpoint_weights_and_capacities(
+        EndpointName="e", DesiredWeightsAndCapacities=[{"VariantName": "v", "DesiredWeight": 2}]
+    )
 
 
 @pytest.mark.parametrize(
