@@ -6,7 +6,7 @@ from enum import StrEnum, unique
 from typing import Any, Final, Protocol
 
 from lab.endpoint.instances import Compute
-from lab.endpoint.records import EndpointKind, ServerRecord
+from lab.endpoint.records import EndpointKind, Pin, ServerRecord
 from lab.spec import Phase
 
 Address = tuple[str, int]
@@ -55,6 +55,13 @@ class VariantPlan:
     """What the object's must be, where the model says so."""
     pull_cold: bool = False
     """The image is pulled too, on a machine that has never seen it."""
+    pin: Pin | None = None
+    """What the image and the model data were when they were deployed; None before that."""
+
+    @property
+    def image_id(self) -> str:
+        """What tells its image from another that came to bear the same name."""
+        return self.image if self.pin is None else self.pin.image_id
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -171,6 +178,16 @@ class Vitals:
     disk_bytes: int | None = None
 
 
+@dataclass(frozen=True)
+class Drift:
+    """A name that no longer stands for what an endpoint was deployed with."""
+
+    now: str
+    """What it stands for: two of these are the same change if this is the same."""
+    text: str
+    """For people, in one line."""
+
+
 class Launcher(Protocol):
     """Makes and removes servers. Blocking work happens in threads of its own."""
 
@@ -182,6 +199,15 @@ class Launcher(Protocol):
 
     async def check(self, plan: VariantPlan) -> str | None:
         """Why this plan can never run (no such image, too large, ...); None if it may."""
+
+    async def pin(self, plan: VariantPlan) -> Pin:
+        """What its image and its model data are now. Raises ``LaunchFailed``."""
+
+    async def retain(self, pins: Sequence[Pin]) -> None:
+        """Keep the images and model data of these, and let go of those kept for others."""
+
+    async def drift(self, plan: VariantPlan) -> Sequence[Drift]:
+        """What its names stand for now, where that is not what it was deployed with."""
 
     async def adopt(self, record: ServerRecord, plan: VariantPlan) -> Server | None:
         """A server of an earlier life if it still runs and answers ``/ping``; else None."""

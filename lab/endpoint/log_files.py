@@ -22,6 +22,9 @@ MOST_BYTES: Final = 10 * 1024 * 1024
 MOST_STREAMS: Final = 500
 """Of one variant; the oldest give way. CloudWatch keeps all."""
 
+OF_THE_LAB: Final = "lab"
+"""The stream of what the lab has to say of a variant, beside those of its containers."""
+
 _POLL_S: Final = 0.25
 _BLOCK: Final = 64 * 1024
 _NS: Final = 1_000_000_000

@@ -183,6 +183,7 @@ def _plan(
         prefix_bytes=prefix.get("PrefixLength", 0),
         prefix_at_once=prefix.get("ConcurrencyThreshold", 0),
         pull_cold=origin.tags.get(PULL_TAG) == "cold",
+        pin=origin.pins.get(name),
     )
 
 

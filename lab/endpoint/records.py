@@ -5,7 +5,7 @@ Times are seconds since the epoch, as the JSON protocol sends them.
 
 import dataclasses
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum, unique
 from typing import Any, Literal, TypeVar
@@ -53,6 +53,23 @@ class Resource:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Pin:
+    """What a variant was deployed with: its names were resolved once, whatever they mean by now."""
+
+    image_id: str
+    """The image's id in the engine, ``sha256:...``."""
+    resolved_image: str
+    """``REGISTRY/REPOSITORY@sha256:...``"""
+    pull_from: str | None = None
+    """Its name in a registry, by digest; None for one that only the engine has."""
+    resolved_at: float
+    data_etag: str | None = None
+    """Of the model's object; of a prefix, a digest of its objects' keys and ETags."""
+    data_bytes: int = 0
+    """Of the model's object."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Origin:
     """An endpoint configuration with its models and tags, as they were at one instant."""
 
@@ -60,6 +77,8 @@ class Origin:
     models: Mapping[str, Resource]
     """Those that there were, by name."""
     tags: Mapping[str, str]
+    pins: Mapping[str, Pin] = field(default_factory=dict)
+    """What its variants' names stand for, by variant, once that was resolved."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -103,6 +122,15 @@ class EndpointRecord:
     origins: Mapping[str, Origin] = field(default_factory=dict)
     """Its configurations as they were when it was told to use them, by name: they may be deleted,
     or made anew under the same name, while it lives."""
+
+    @property
+    def pins(self) -> Sequence[Pin]:
+        """Of what it serves, and of what it is being updated to."""
+        if self.status is Status.FAILED:
+            return ()
+        names = {self.config_name, self.pending_config}
+        known = [origin for name, origin in self.origins.items() if name in names]
+        return [pin for origin in known for pin in origin.pins.values()]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -158,9 +186,18 @@ def from_json(kind: type[Record], text: str) -> Record:
     return kind(**values)
 
 
-def _origin(config: Body, models: Mapping[str, Body], tags: Mapping[str, str]) -> Origin:
-    found = {name: Resource(**model) for name, model in models.items()}
-    return Origin(config=Resource(**config), models=found, tags=tags)
+def _origin(
+    config: Body,
+    models: Mapping[str, Body],
+    tags: Mapping[str, str],
+    pins: Mapping[str, Mapping[str, Any]] | None = None,
+) -> Origin:
+    return Origin(
+        config=Resource(**config),
+        models={name: Resource(**model) for name, model in models.items()},
+        tags=tags,
+        pins={name: Pin(**pin) for name, pin in (pins or {}).items()},
+    )
 
 
 def _states(values: Mapping[str, Mapping[str, Any]]) -> dict[str, VariantState]:

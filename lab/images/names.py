@@ -4,6 +4,7 @@ from typing import Final
 
 from lab.engine.docker.engine import DockerEngine
 from lab.engine.docker.errors import translated
+from lab.engine.docker.held import HELD
 from lab.images.base import base_ref
 from lab.images.targets import TARGETS
 from lab.images.variants import image_ref
@@ -25,7 +26,7 @@ _OWN: Final = frozenset(
 
 def is_own_name(ref: str) -> bool:
     """Whether an image of this name is one that the lab named."""
-    return ref in _OWN or ref.startswith(f"{_REPLACED}:")
+    return ref in _OWN or ref.startswith((f"{_REPLACED}:", f"{HELD}:"))
 
 
 def keep_as_replaced(engine: DockerEngine, image_id: str) -> None:

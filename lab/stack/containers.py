@@ -6,6 +6,7 @@ from typing import Final
 from lab.artifacts.build import trainer
 from lab.engine.docker import clean
 from lab.engine.docker.engine import DockerEngine
+from lab.engine.docker.held import hold
 from lab.engine.registry.local import NAME as REGISTRY
 from lab.engine.registry.local import NETWORK, ensure_volume, make_way
 from lab.images import build, thirdparty
@@ -114,6 +115,9 @@ class Containers:
     def forget(self) -> Sequence[str]:
         """After ``stop``: the registry if a bench left it, networks and volumes; what stays."""
         make_way(self._engine, LABEL_PROJECT)
+        mine = identity(self._settings.state)
+        if mine is not None:
+            hold(self._engine, mine, ())  # what its endpoints were deployed with
         return clean.remove_stores(
             self._engine, networks=(NETWORK, ISOLATED_NETWORK), volumes=VOLUMES
         )

@@ -50,8 +50,9 @@ def make(
 
 
 def remove(engine: DockerEngine, ref: str) -> None:
-    """Forget the image."""
-    engine.client.remove_image(ref, force=True)
+    """Forget the image, by all its names: endpoints may hold it by one of their own."""
+    for name in engine.client.inspect_image(ref)["RepoTags"]:
+        engine.client.remove_image(name, force=True)
 
 
 @contextmanager

@@ -155,13 +155,18 @@ def _images(
     if found is None:
         return []
     model = found.body
+    pin = made_from.pins.get(variant["VariantName"]) if made_from else None
+    resolved = (
+        {}
+        if pin is None
+        else {
+            "ResolvedImage": pin.resolved_image,
+            "ResolutionTime": pin.resolved_at,
+        }
+    )
     containers = model.get("Containers") or [model.get("PrimaryContainer", {})]
     return [
-        {
-            "SpecifiedImage": container["Image"],
-            "ResolvedImage": container["Image"],
-            "ResolutionTime": row.created_at,
-        }
+        {"SpecifiedImage": container["Image"], **resolved}
         for container in containers
         if "Image" in container
     ]

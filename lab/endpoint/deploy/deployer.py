@@ -10,8 +10,9 @@ from typing import Any
 from lab.endpoint.clock import Clock
 from lab.endpoint.deploy import policy as deploy_policy
 from lab.endpoint.deploy.builder import Builder, Capacity, shortened
+from lab.endpoint.deploy.pinning import Pinning
 from lab.endpoint.deploy.views import Deployed, ServerPool, blended, deployed
-from lab.endpoint.live import LaunchFailed, LiveEndpoint, Server, VariantPlan
+from lab.endpoint.live import LaunchFailed, LiveEndpoint, Pool, Server, VariantPlan
 from lab.endpoint.pools.base import Background
 from lab.endpoint.records import EndpointRecord, Resource, Status, VariantState
 from lab.endpoint.store import SqliteStore
@@ -57,12 +58,14 @@ class FleetDeployer:
         store: SqliteStore,
         plans: Plans,
         builder: Builder,
+        pinning: Pinning,
         clock: Clock,
         rng: random.Random,
     ) -> None:
         self._store = store
         self._plans = plans
         self._builder = builder
+        self._pinning = pinning
         self._clock = clock
         self._rng = rng
 
@@ -104,6 +107,7 @@ class FleetDeployer:
         try:
             config, plans = self._plans(record, record.config_name)
             await self._builder.check(plans)
+            plans = await self._pinning.pinned(record.name, config.name, plans)
             pools = self._builder.pools(plans, generation)
             await self._builder.start(pools)
         except LaunchFailed as failed:
@@ -219,6 +223,7 @@ class FleetDeployer:
             config.body, None if old is None else old.live.capture, record
         )
         await self._builder.check(plans)
+        plans = await self._pinning.pinned(record.name, config.name, plans)
         pools = self._builder.pools(plans, generation)
         await self._builder.start(pools)
         new = deployed(
@@ -268,7 +273,11 @@ class FleetDeployer:
             return
         for name, pool in old.pools.items():
             site.retiring.add(pool)
-            site.background.start(_retired(site, pool, new.successor(name)))
+            site.background.start(self._replaced(site, pool, new.successor(name)))
+
+    async def _replaced(self, site: DeploymentSite, pool: ServerPool, successor: Pool) -> None:
+        await _retired(site, pool, successor)
+        await self._pinning.let_go()
 
     async def _roll_back(self, site: DeploymentSite, reason: str) -> None:
         self._change(
@@ -282,6 +291,7 @@ class FleetDeployer:
 
     async def _rolled_back(self, site: DeploymentSite, reason: str | None) -> None:
         self.give_up(site, reason or "The update was rolled back.")
+        await self._pinning.let_go()
 
     # --- weights and capacities --------------------------------------------------------------
 
@@ -323,6 +333,7 @@ class FleetDeployer:
                 site.background.start(_retired(site, pool, None))
         await site.background.wait()
         self._store.delete_endpoint(record.name)
+        await self._pinning.let_go()
 
     # --- the store ---------------------------------------------------------------------------
 

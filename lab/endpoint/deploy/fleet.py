@@ -10,6 +10,7 @@ from functools import partial
 from lab.endpoint.clock import Clock
 from lab.endpoint.deploy.builder import Builder
 from lab.endpoint.deploy.deployer import DeploymentSite, FleetDeployer, InService, Plans
+from lab.endpoint.deploy.pinning import Pinning
 from lab.endpoint.live import Launcher, LaunchFailed, LiveEndpoint, Server, VariantPlan
 from lab.endpoint.logged import logged
 from lab.endpoint.metrics.counters import Counters
@@ -56,10 +57,12 @@ class EndpointFleet:
         context = PoolContext(
             provisioner=provisioner, launcher=launcher, clock=clock, settings=settings
         )
+        self._pinning = Pinning(store=store, launcher=launcher)
         self._deployer = FleetDeployer(
             store=store,
             plans=plans,
             builder=Builder(launcher=launcher, context=context, rng=rng),
+            pinning=self._pinning,
             clock=clock,
             rng=rng,
         )
@@ -103,6 +106,7 @@ class EndpointFleet:
                     known[record.name],
                     adopted.get(record.name, {}),
                 )
+        await self._pinning.let_go()
         for record in records:
             self.reconcile(record.name)
 

@@ -70,7 +70,7 @@ class ColdPlace:
                 "A cold pull needs a Docker Engine and the cold host's image.",
                 remedy="`lab up` builds it; or leave out the tag inference-lab:pull.",
             )
-        found = self._context.images.resolve(self._plan.image)
+        found = self._context.images.of(self._plan)
         self._platform = found.facts.platform
         with _FILLING:
             registry = self._registry(engine)
@@ -153,15 +153,16 @@ class ColdPlace:
             return None
         self._folder.mkdir(parents=True, exist_ok=True)
         archive, plain = self._folder / "model.tar.gz", self._folder / "plain"
+        models, say = self._context.models, self._context.say
         if self._plan.compressed:
             with failures(uri):
-                self._context.objects.download(uri, archive, etag=self._plan.etag)
+                models.archive(self._plan, say).download(uri, archive, etag=self._plan.etag)
                 # What unpacks it on the cold host knows fewer reasons to refuse it.
                 most = self._plan.compute.disk_bytes or MOST_BYTES
                 extract(archive, plain, most_bytes=most)
         else:
             patient = Deadline(at=math.inf, cancelled=threading.Event(), what="")
-            fetch(self._context.objects, self._plan, plain, patient)
+            models.fetch(self._plan, plain, patient, say)
             pack(plain, archive)
         blob = registry.put_archive(archive)
         shutil.rmtree(self._folder, ignore_errors=True)

@@ -2,15 +2,16 @@
 
 import re
 import threading
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final
 
 from lab.endpoint.instances import table
 from lab.endpoint.live import VariantPlan
-from lab.endpoint.records import EndpointKind
+from lab.endpoint.records import EndpointKind, Pin
 from lab.engine.api import Engine, ImageFacts
 from lab.errors import EngineError, ImageNotFoundError, LabError
-from lab.spec import Platform
+from lab.spec import EngineKind, Platform
 from lab.start.cause import EXEC_FORMAT_ERROR
 
 
@@ -60,6 +61,28 @@ class Found:
     facts: ImageFacts
 
 
+def _place(image: str) -> str:
+    """Where an image lies in its registry, if that is ECR; else its name."""
+    ecr = ECR.fullmatch(image)
+    return ecr["place"] if ecr else image
+
+
+def resolved_image(specified: str, facts: ImageFacts) -> str:
+    """``REGISTRY/REPOSITORY@sha256:...``: by the registry's digest, or by the id of an image that
+    no registry has.
+    """
+    if specified.startswith("sha256:"):
+        return facts.image_id
+    return f"{repository_of(specified)}@{facts.digest or facts.image_id}"
+
+
+def repository_of(image: str) -> str:
+    """Its name without tag and digest."""
+    name = image.partition("@")[0]
+    head, colon, tag = name.rpartition(":")
+    return head if colon and "/" not in tag else name
+
+
 class ImageResolver:
     """Looks here, then in the local registry, then elsewhere. Blocking; safe in threads."""
 
@@ -83,13 +106,48 @@ class ImageResolver:
                 self._known[image] = self._find(image)
             return self._known[image]
 
-    def forget(self, image: str) -> None:
+    def of(self, plan: VariantPlan) -> Found:
+        """What the plan was deployed with; what its image's name stands for if it was not yet.
+
+        Raises ``ImageNotFoundError`` as ``resolve`` does, and when what was deployed is gone. A
+        process is started by its name, whatever was installed under that meanwhile.
+        """
+        if plan.pin is None or self._engine.kind is EngineKind.PROCESS:
+            return self.resolve(plan.image)
+        image_id = plan.pin.image_id
+        with self._lock:
+            if image_id not in self._known:
+                self._known[image_id] = self._deployed(plan.image, plan.pin)
+            return self._known[image_id]
+
+    def forget(self, plan: VariantPlan) -> None:
         """It was removed or has changed: look again."""
-        self._known.pop(image, None)
+        for name in (plan.image, plan.image_id):
+            self._known.pop(name, None)
+
+    def meant(self, image: str) -> str | None:
+        """The id of the image that a name stands for in this engine by now; None if of none."""
+        place = _place(image)
+        names = [image, place, *([f"{self._registry}/{place}"] if self._registry else ())]
+        found = next((one for one in map(self._here, names) if one is not None), None)
+        return None if found is None else found.facts.image_id
+
+    def _deployed(self, image: str, pin: Pin) -> Found:
+        found = self._here(pin.image_id)
+        if found is None and pin.pull_from is not None:
+            with suppress(EngineError):
+                self._engine.pull(pin.pull_from)
+            found = self._here(pin.image_id)
+        if found is None:
+            raise ImageNotFoundError(
+                f"The image {image} that this endpoint was deployed with ({pin.image_id}) is gone "
+                "from the engine.",
+                remedy="Update the endpoint: that deploys what the image's name stands for now.",
+            )
+        return found
 
     def _find(self, image: str) -> Found:
-        ecr = ECR.fullmatch(image)
-        place = ecr["place"] if ecr else image
+        place = _place(image)
         for ref in dict.fromkeys((image, place)):
             found = self._here(ref)
             if found is not None:
@@ -105,7 +163,7 @@ class ImageResolver:
             found = self._here(ref)
             if found is not None:
                 return found
-        also = f" Nor has it {place}." if ecr else ""
+        also = f" Nor has it {place}." if place != image else ""
         raise ImageNotFoundError(
             f"Requested image {image} not found. The engine does not have it.{also} "
             f"Pulling it failed: {'; '.join(tried)}",

@@ -4,18 +4,22 @@ import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from functools import partial
 from typing import Final, TypeVar
 
 from lab.endpoint.clock import Clock
+from lab.endpoint.launch.archives import ARCHIVES, KeptModels
 from lab.endpoint.launch.cold import ColdPlace
 from lab.endpoint.launch.images import ImageResolver, one_line, refusal, too_large
 from lab.endpoint.launch.local import ContainerPlace, LaunchContext, LocalPlace
 from lab.endpoint.launch.model import download_failure
+from lab.endpoint.launch.pins import Pins
 from lab.endpoint.launch.running import RunningContainers
 from lab.endpoint.launch.start import Launch
 from lab.endpoint.live import (
     Address,
     Death,
+    Drift,
     LaunchFailed,
     Ping,
     Server,
@@ -23,13 +27,14 @@ from lab.endpoint.live import (
     VariantPlan,
     Vitals,
 )
-from lab.endpoint.log_files import LogFiles
-from lab.endpoint.records import EndpointKind, ServerRecord
+from lab.endpoint.log_files import OF_THE_LAB, LogFiles
+from lab.endpoint.records import EndpointKind, Pin, ServerRecord
 from lab.endpoint.s3 import ObjectError, S3Objects
 from lab.endpoint.settings import EmulatorSettings
 from lab.engine.api import Container, Engine, EngineFacts
 from lab.engine.docker.reach import in_container
 from lab.errors import EngineError, LabError
+from lab.spec import EngineKind
 from lab.start.cause import EXEC_FORMAT_ERROR
 from lab.start.emulated import emulated
 
@@ -66,6 +71,18 @@ class EngineLauncher:
         self._cold_image = cold_image
         self._folder = settings.state / SERVERS
         self._images = ImageResolver(engine, registry=settings.registry)
+        self._models = KeptModels(
+            objects, settings.state / ARCHIVES, shared=engine.kind is not EngineKind.PROCESS
+        )
+        self._models.begin()
+        self._pins = Pins(
+            engine=engine,
+            images=self._images,
+            objects=objects,
+            models=self._models,
+            owner=owner,
+            clock=clock,
+        )
         self._running = RunningContainers(
             engine=engine, owner=owner, logs=logs, folder=self._folder
         )
@@ -88,8 +105,11 @@ class EngineLauncher:
         self._starting[server_id] = start
         try:
             address, setup = await self._run(start)
-        except BaseException:
+        except BaseException as error:
             self._running.untrack(server_id)
+            if isinstance(error, LaunchFailed) and start.running is None:
+                # Beside the containers' own streams: there would be a new one with each attempt.
+                self._say(plan, OF_THE_LAB, f"[platform] No container was started: {error.reason}")
             raise
         finally:
             del self._starting[server_id]
@@ -112,6 +132,15 @@ class EngineLauncher:
 
     async def check(self, plan: VariantPlan) -> str | None:
         return await self._in(self._starts, lambda: self._check(plan))
+
+    async def pin(self, plan: VariantPlan) -> Pin:
+        return await self._in(self._starts, lambda: self._pins.resolve(plan))
+
+    async def retain(self, pins: Sequence[Pin]) -> None:
+        await self._in(self._stops, lambda: self._pins.retain(pins))
+
+    async def drift(self, plan: VariantPlan) -> Sequence[Drift]:
+        return await self._in(self._starts, lambda: self._pins.drift(plan))
 
     async def adopt(self, record: ServerRecord, plan: VariantPlan) -> Server | None:
         found = await self._in(self._questions, lambda: self._find(record, plan))
@@ -219,9 +248,10 @@ class EngineLauncher:
         context = LaunchContext(
             engine=self._engine,
             images=self._images,
-            objects=self._objects,
+            models=self._models,
             settings=self._settings,
             within=self._within(),
+            say=partial(self._say, plan, server_id),
         )
         if plan.pull_cold:
             return ColdPlace(plan, context, folder, owner=self._owner, cold_image=self._cold_image)
@@ -250,9 +280,9 @@ class EngineLauncher:
     # --- in threads ----------------------------------------------------------------------------
 
     def _check(self, plan: VariantPlan) -> str | None:
-        self._images.forget(plan.image)
+        self._images.forget(plan)
         try:
-            found = self._images.resolve(plan.image)
+            found = self._images.of(plan)
             self._facts()
         except LabError as error:
             return one_line(error)
@@ -271,10 +301,15 @@ class EngineLauncher:
                 return download_failure(plan.model_data, error)
         return None
 
+    def _say(self, plan: VariantPlan, server_id: str, text: str) -> None:
+        writer = self._logs.writer(plan.endpoint, plan.name, server_id)
+        writer.write(text)
+        writer.close()
+
     def _emulated(self, plan: VariantPlan) -> bool:
         """Whether a server that runs has another processor than the machine."""
         with suppress(EngineError):
-            platform = self._images.resolve(plan.image).facts.platform
+            platform = self._images.of(plan).facts.platform
             return emulated(platform, native=self._facts().platform)
         return False
 
@@ -284,15 +319,12 @@ class EngineLauncher:
         Raises ``LaunchFailed``, and files what SageMaker would file, for an image that is not for
         the processor of its instance.
         """
-        platform = self._images.resolve(plan.image).facts.platform
+        platform = self._images.of(plan).facts.platform
         machine = self._facts().platform
         why = refusal(plan, platform, machine=machine)
         if why is None:
             return emulated(platform, native=machine)
-        writer = self._logs.writer(plan.endpoint, plan.name, server_id)
-        writer.write(f"exec serve: {EXEC_FORMAT_ERROR}")
-        writer.write(f"[platform] The container was not started: {why}")
-        writer.close()
+        self._say(plan, server_id, f"exec serve: {EXEC_FORMAT_ERROR}")
         raise LaunchFailed(why)
 
     def _find(self, record: ServerRecord, plan: VariantPlan) -> tuple[Container, Address] | None:

@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Final, Protocol
 
+from lab.endpoint.launch.archives import KeptModels, Say
 from lab.endpoint.launch.images import ImageResolver
-from lab.endpoint.launch.model import Deadline, fetch
+from lab.endpoint.launch.model import Deadline
 from lab.endpoint.live import Address, VariantPlan
 from lab.endpoint.records import EndpointKind
-from lab.endpoint.s3 import S3Objects
 from lab.endpoint.settings import EmulatorSettings
 from lab.engine.api import Container, ContainerSpec, Engine, Mount
 from lab.engine.docker.engine import DockerEngine
@@ -27,10 +27,12 @@ class LaunchContext:
 
     engine: Engine
     images: ImageResolver
-    objects: S3Objects
+    models: KeptModels
     settings: EmulatorSettings
     within: bool
     """Whether the emulator runs in a container of the engine."""
+    say: Say
+    """Into the log of the container that is to come."""
 
 
 class ContainerPlace(Protocol):
@@ -95,13 +97,13 @@ class LocalPlace:
 
     def image(self, marks: dict[Mark, int]) -> str:
         del marks
-        return self._context.images.resolve(self._plan.image).ref
+        return self._context.images.of(self._plan).ref
 
     def forget_image(self) -> None:
-        self._context.images.forget(self._plan.image)
+        self._context.images.forget(self._plan)
 
     def fetch(self, until: Deadline) -> None:
-        fetch(self._context.objects, self._plan, self._model, until)
+        self._context.models.fetch(self._plan, self._model, until, self._context.say)
 
     def spec(self, image: str, labels: Mapping[str, str], name: str) -> ContainerSpec:
         """Real time as on an instance: root, writable. Serverless: neither."""
@@ -116,7 +118,7 @@ class LocalPlace:
             mounts=(tmp,) if self._own_tmp else (),
             network=self._network,
             publish=self._publish,
-            platform=self._context.images.resolve(plan.image).facts.platform,
+            platform=self._context.images.of(plan).facts.platform,
             processes=self._processes,
         )
 

@@ -300,10 +300,10 @@ class Launch:
         with suppress(EngineError):
             started = started_ns(container.state(), (), None, offset_ns=offset_ns)
             inside = None
-            if self._plan.image not in self._without_report:
+            if self._plan.image_id not in self._without_report:
                 inside = look_inside(container, probes, begin_ns, timeout_s=_REPORT_TIMEOUT_S)
             if inside is None:
-                self._without_report.add(self._plan.image)
+                self._without_report.add(self._plan.image_id)
             else:
                 inside = inside.shifted(-offset_ns)
                 self._marks |= inside.marks

@@ -8,6 +8,7 @@ from docker.errors import NotFound
 
 from lab.engine.docker.engine import DockerEngine
 from lab.engine.docker.errors import translated
+from lab.engine.docker.held import HELD
 from lab.engine.docker.owned import remove_owned
 from lab.errors import EngineError
 from lab.spec import LABEL
@@ -56,7 +57,9 @@ def remove_all(engine: DockerEngine, names: Callable[[str], bool]) -> Removed:
 def _remove_images(engine: DockerEngine, names: Callable[[str], bool]) -> tuple[int, Sequence[str]]:
     """How many names were taken away, and what stays."""
     with translated():
-        images = engine.client.images(filters=_OURS)
+        # What endpoints were deployed with may be anybody's; the name they hold it by is the lab's.
+        found = [*engine.client.images(filters=_OURS), *engine.client.images(name=HELD)]
+    images = {image["Id"]: image for image in found}.values()
     count, nameless = 0, 0
     kept = []
     for image in images:

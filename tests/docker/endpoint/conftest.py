@@ -1,14 +1,17 @@
 """An emulator per module, on the real engine, with a model container that obeys its requests."""
 
 import secrets
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import pytest
 from moto.server import ThreadedMotoServer
 
+from lab.endpoint.emulator import STORE_FILE
+from lab.endpoint.store import SqliteStore
 from lab.engine.docker import clean
 from lab.engine.docker.engine import DockerEngine
+from lab.engine.docker.held import hold
 from lab.images.base import ensure_base
 from lab.progress import Progress
 from lab.spec import Platform
@@ -16,6 +19,9 @@ from tests.docker import known
 from tests.docker.endpoint.site import BUCKET, Emulator, Site
 
 _SERVER = Path(__file__).parent / "model_server.py"
+
+Build = Callable[[int], str]
+"""Builds a tag anew, with that version in its environment; its name."""
 
 
 @pytest.fixture(scope="session")
@@ -25,6 +31,20 @@ def obedient(engine: DockerEngine, platform: Platform, progress: Progress) -> It
     # A name of its own: other test processes make and remove theirs meanwhile.
     ref = known.make(engine, base, f"obedient-{secrets.token_hex(4)}", server=_SERVER)
     yield ref
+    known.remove(engine, ref)
+
+
+@pytest.fixture
+def build(engine: DockerEngine, obedient: str) -> Iterator[Build]:
+    name = f"drift-{secrets.token_hex(4)}"
+    ref = ""
+
+    def built(number: int) -> str:
+        nonlocal ref
+        ref = known.make(engine, obedient, name, {"VERSION": str(number)}, server=_SERVER)
+        return ref
+
+    yield built
     known.remove(engine, ref)
 
 
@@ -74,6 +94,14 @@ def emulator(
     one.start()
     yield one
     assert one.stop() == 0, one.log.read_text()
+    let_go(engine, one)
+
+
+def let_go(engine: DockerEngine, emulator: Emulator) -> None:
+    """Of the images that endpoints were deployed with which no test has deleted."""
+    store = SqliteStore(emulator.state / STORE_FILE)
+    hold(engine, store.identity(), ())
+    store.close()
 
 
 @pytest.fixture(scope="module")

@@ -19,6 +19,7 @@ from lab.endpoint.pools.serverless import ServerlessPool
 from lab.endpoint.records import (
     EndpointKind,
     EndpointRecord,
+    Origin,
     Resource,
     ServerRecord,
     Status,
@@ -193,7 +194,9 @@ class FleetScene:
         if isinstance(plans, Exception):
             raise plans
         assert config is not None
-        return config, [replace(one, endpoint=record.name) for one in plans]
+        known = record.origins.get(config_name)
+        pins = {} if known is None else known.pins
+        return config, [replace(one, endpoint=record.name, pin=pins.get(one.name)) for one in plans]
 
     def config(self, name: str, *plans: VariantPlan, **body: Any) -> str:
         self.plans[name] = plans
@@ -202,8 +205,13 @@ class FleetScene:
         )
         return name
 
+    def _origin(self, config: str) -> dict[str, Origin]:
+        found = self.store.resource("config", config)
+        return {} if found is None else {config: Origin(config=found, models={}, tags={})}
+
     def create(self, name: str, config: str, **changes: Any) -> None:
-        add_endpoint(self.store, name, status=Status.CREATING, config_name=config, **changes)
+        made = {"config_name": config, "origins": self._origin(config), **changes}
+        add_endpoint(self.store, name, status=Status.CREATING, **made)
         self.fleet.reconcile(name)
 
     def change(self, name: str, **changes: Any) -> None:
@@ -211,7 +219,8 @@ class FleetScene:
         self.fleet.reconcile(name)
 
     def update(self, name: str, config: str, **changes: Any) -> None:
-        self.change(name, status=Status.UPDATING, pending_config=config, **changes)
+        origins = {**self.record(name).origins, **self._origin(config)}
+        self.change(name, status=Status.UPDATING, pending_config=config, origins=origins, **changes)
 
     def scale_serverless(self, name: str, *, limit: int, provisioned: int) -> None:
         state = self.record(name).variants["AllTraffic"]

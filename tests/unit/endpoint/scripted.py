@@ -8,8 +8,17 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from lab.endpoint.clock import Clock
-from lab.endpoint.live import Death, LaunchFailed, Ping, Server, Setup, VariantPlan, Vitals
-from lab.endpoint.records import ServerRecord
+from lab.endpoint.live import (
+    Death,
+    Drift,
+    LaunchFailed,
+    Ping,
+    Server,
+    Setup,
+    VariantPlan,
+    Vitals,
+)
+from lab.endpoint.records import Pin, ServerRecord
 from lab.spec import Phase
 
 
@@ -53,6 +62,10 @@ class ScriptedLauncher:
         """What ``check`` says, by image."""
         self.most: dict[str, int] = {}
         """The most containers that a variant had at a time."""
+        self.means: dict[str, str] = {}
+        """What an image's name stands for; itself unless it is here."""
+        self.retained: Sequence[str] = ()
+        """Ids of the images that were kept last."""
         self._refusals: dict[str, list[LaunchFailed]] = {}
         self.trouble: dict[str, str] = {}
         """By variant, why its container has to be started again."""
@@ -85,7 +98,9 @@ class ScriptedLauncher:
     def after_kill(self, clock: Clock) -> "ScriptedLauncher":
         """The same engine as the emulator's next life finds it."""
         kept = {key: replace(value) for key, value in self.containers.items()}
-        return ScriptedLauncher(clock, launch_s=self.launch_s, containers=kept)
+        next_life = ScriptedLauncher(clock, launch_s=self.launch_s, containers=kept)
+        next_life.means = dict(self.means)
+        return next_life
 
     @property
     def running(self) -> Sequence[ScriptedContainer]:
@@ -102,7 +117,7 @@ class ScriptedLauncher:
             variant=plan.name,
             generation=generation,
             port=next(self._ports),
-            image=plan.image,
+            image=self._id(plan.image) if plan.pin is None else plan.pin.image_id,
         )
         self.launched.append(server_id)
         self.containers[server_id] = container
@@ -124,6 +139,25 @@ class ScriptedLauncher:
     async def check(self, plan: VariantPlan) -> str | None:
         """What ``unfit`` says of its image."""
         return self.unfit.get(plan.image)
+
+    async def pin(self, plan: VariantPlan) -> Pin:
+        """What the image's name stands for."""
+        found = self._id(plan.image)
+        return Pin(image_id=found, resolved_image=f"x@{found}", resolved_at=self._clock.time())
+
+    async def retain(self, pins: Sequence[Pin]) -> None:
+        """Remembers them."""
+        self.retained = sorted({pin.image_id for pin in pins})
+
+    async def drift(self, plan: VariantPlan) -> Sequence[Drift]:
+        """Of the image."""
+        now = self._id(plan.image)
+        if plan.pin is None or plan.pin.image_id == now:
+            return ()
+        return [Drift(now, f"{plan.image} is {now} by now")]
+
+    def _id(self, image: str) -> str:
+        return self.means.get(image, image)
 
     async def adopt(self, record: ServerRecord, plan: VariantPlan) -> Server | None:
         """A container that is ready, alive and well."""

@@ -9,7 +9,7 @@ from lab.endpoint.plans import kind_of, notes, plans_of, stored, variant_plans
 from lab.endpoint.records import EndpointKind, EndpointRecord, Origin, Resource, Status
 from lab.endpoint.settings import EmulatorSettings
 from lab.endpoint.store import SqliteStore
-from tests.fidelity import ABSENT, fidelity
+from tests.fidelity import ABSENT, OURS, fidelity
 from tests.unit.endpoint.controlled import MACHINE, instance, serverless
 
 SETTINGS = EmulatorSettings(state=Path("/state"))
@@ -220,6 +220,14 @@ def test_what_is_not_emulated_is_said_plainly(asked: dict[str, Any], said: str) 
     assert said in caught.value.reason
 
 
+@fidelity(
+    "Versions",
+    "An endpoint keeps the configuration, the models and the tags that it was made from, whatever "
+    "is deleted or changed later.",
+    OURS,
+    "AWS says only that a configuration in use must not be deleted, and that one may lose sight of "
+    "the instance type.",
+)
 def test_an_endpoint_keeps_what_it_was_made_from(store: SqliteStore) -> None:
     config = resource("c", {"ProductionVariants": [instance()]})
     store.put("model", resource("m", {"PrimaryContainer": CONTAINER}))

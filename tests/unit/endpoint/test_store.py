@@ -14,6 +14,7 @@ from lab.endpoint.records import (
     AsyncRecord,
     EndpointRecord,
     Origin,
+    Pin,
     Resource,
     ServerRecord,
     Status,
@@ -24,6 +25,7 @@ from lab.errors import BusyError, LabError
 
 MODEL = Resource(name="m", arn="arn:m", created_at=3.0, body={"X": {"Y": ["é"]}})
 CONFIG = Resource(name="c", arn="arn:c", created_at=2.0, body={"ProductionVariants": []})
+PIN = Pin(image_id="sha256:1", resolved_image="m@sha256:1", resolved_at=2.5, data_etag="e")
 ENDPOINT = EndpointRecord(
     name="Ep",
     arn="arn:ep",
@@ -36,7 +38,7 @@ ENDPOINT = EndpointRecord(
     deployment={"A": [1]},
     variants={"v": VariantState(name="v", weight=1.0, count=2, max_concurrency=4)},
     generation=7,
-    origins={"c": Origin(config=CONFIG, models={"m": MODEL}, tags={"k": "v"})},
+    origins={"c": Origin(config=CONFIG, models={"m": MODEL}, tags={"k": "v"}, pins={"v": PIN})},
 )
 
 
@@ -136,12 +138,13 @@ def test_a_row_of_another_version_is_read_with_defaults_and_without_what_is_unkn
     store.close()
     with sqlite3.connect(path) as db:
         db.execute(
-            "UPDATE endpoint SET row = json_set(json_remove(row, '$.generation'), '$.future', 1,"
-            " '$.variants.v.future', 1)"
+            "UPDATE endpoint SET row = json_set(json_remove(row, '$.generation', "
+            "'$.origins.c.pins'), '$.future', 1, '$.variants.v.future', 1)"
         )
     db.close()
     again = SqliteStore(path)
-    assert again.endpoint("Ep") == replace(ENDPOINT, generation=0)
+    unpinned = {"c": replace(ENDPOINT.origins["c"], pins={})}
+    assert again.endpoint("Ep") == replace(ENDPOINT, generation=0, origins=unpinned)
     again.close()
 
 

@@ -197,6 +197,10 @@ class FakeEngine:
         self.platform = platform
         self.foreign: dict[str, Platform] = {}
         """Images that are for another platform than the engine's own."""
+        self.ids: dict[str, str] = {}
+        """What an image's name stands for; ``sha256:1`` unless it is here."""
+        self.gone: set[str] = set()
+        """Names and ids of images that it does not have."""
         self.made: list[FakeContainer] = []
         self.fails: BaseException | None = None
         self._ids = itertools.count()
@@ -219,6 +223,8 @@ class FakeEngine:
     def create(self, spec: ContainerSpec) -> FakeContainer:
         if self.fails is not None:
             raise self.fails
+        if spec.image in self.gone:
+            raise ImageNotFoundError(f"no {spec.image}")
         made = FakeContainer(id=f"c{next(self._ids)}", spec=spec, does=self.does, engine=self)
         self.made.append(made)
         return made
@@ -229,9 +235,11 @@ class FakeEngine:
         ]
 
     def image(self, ref: str) -> ImageFacts:
+        if ref in self.gone:
+            raise ImageNotFoundError(f"no {ref}")
         return ImageFacts(
             ref=ref,
-            image_id="sha256:1",
+            image_id=ref if ref.startswith("sha256:") else self.ids.get(ref, "sha256:1"),
             digest=None,
             platform=self.foreign.get(ref, self.platform),
             unpacked_bytes=1,

@@ -37,3 +37,4 @@ def test_a_name_that_a_user_gave_is_none(name: str) -> None:
 
 def test_an_image_that_lost_its_name_to_a_newer_one_has_one_of_the_labs() -> None:
     assert is_own_name("inference-lab/replaced:0123456789ab")
+    assert is_own_name("inference-lab/deployed:0123456789ab-0123456789ab")

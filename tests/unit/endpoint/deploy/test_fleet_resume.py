@@ -7,6 +7,7 @@ import pytest
 
 from lab.endpoint.live import LaunchFailed
 from lab.endpoint.records import Status
+from tests.fidelity import OURS, fidelity
 from tests.unit.endpoint.fleet_scene import FleetScene, plan, serverless
 
 pytestmark = pytest.mark.anyio
@@ -111,6 +112,13 @@ async def test_a_kill_at_any_instant_is_survived(scene: FleetScene, story: Story
         life.consistent()
 
 
+@fidelity(
+    "Containers",
+    "The emulator's next life goes on with the containers that still answer, and replaces the "
+    "others.",
+    OURS,
+    "SageMaker has no such thing as its own restart.",
+)
 async def test_servers_that_still_answer_are_adopted_and_not_launched_again(
     scene: FleetScene,
 ) -> None:

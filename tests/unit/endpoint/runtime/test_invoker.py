@@ -15,6 +15,7 @@ from lab.endpoint.records import EndpointKind
 from lab.endpoint.runtime.streaming import frames
 from lab.endpoint.store import SqliteStore
 from lab.endpoint.transport import ContainerAnswer, NotSentError, TransportError
+from tests.fidelity import DOCUMENTED, fidelity
 from tests.unit.endpoint.protocol.test_eventstream import parsed
 from tests.unit.endpoint.scene import Scene, request
 from tests.unit.endpoint.standins import OK, FakePool, plan, server
@@ -122,6 +123,13 @@ async def test_names_are_exact(scene: Scene) -> None:
     assert "not found" in str(await refused(scene, endpoint="Eye"))
 
 
+@fidelity(
+    "Serverless",
+    "A serverless endpoint that is being created answers ModelNotReadyException (429), also when "
+    "its configuration was deleted meanwhile.",
+    DOCUMENTED,
+    "https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_runtime_InvokeEndpoint.html",
+)
 async def test_a_serverless_endpoint_that_is_being_created_is_not_ready(scene: Scene) -> None:
     # Its configuration may be deleted by now: the endpoint has its own of what it was made of.
     scene.creating(serverless=True)
