@@ -45,10 +45,11 @@ def list_endpoints(
     """Show every endpoint and its status."""
     with emulator() as client:
         found = client.endpoints()
+        changes = client.changes()
         coming = () if as_json else found
         troubles = {row["EndpointName"]: _troubles(row, client) for row in coming}
     if as_json:
-        typer.echo(_json({"Endpoints": found}))
+        typer.echo(_json({"Endpoints": found, "Changes": changes}))
         return
     table = Table(box=None, pad_edge=False)
     for heading in ("endpoint", "status", "changed"):
@@ -57,9 +58,9 @@ def list_endpoints(
         changed = row["LastModifiedTime"].astimezone(UTC)
         table.add_row(row["EndpointName"], row["EndpointStatus"], f"{changed:%Y-%m-%d %H:%M:%S}Z")
     out.print(table)
-    for name, said in troubles.items():
-        for one in said:
-            out.print(f"{name}: {one}", highlight=False, markup=False, soft_wrap=True)
+    for name, lines in (*troubles.items(), *changes.items()):
+        for line in lines:
+            print_line(f"{name}: {line}")
 
 
 def _is_coming(name: str, client: EmulatorClient) -> bool:
@@ -84,10 +85,12 @@ def describe(name: str = _NAME) -> None:
             "describe_endpoint_config", EndpointConfigName=endpoint["EndpointConfigName"]
         )
         servers = client.servers(name)
+        changes = client.changes().get(name, ())
     parts: Mapping[str, Any] = {
         "Endpoint": _bare(endpoint),
         "EndpointConfig": None if config is None else _bare(config),
         "Containers": servers,
+        "Changes": changes,
     }
     typer.echo(_json(parts))
 

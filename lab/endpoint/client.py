@@ -155,6 +155,11 @@ class EmulatorClient:
         rows: Sequence[Mapping[str, Any]] = self._private("GET", path).json()
         return rows
 
+    def changes(self) -> Mapping[str, Sequence[str]]:
+        """By endpoint, in words, what it was deployed with and its names mean no more."""
+        found: Mapping[str, Sequence[str]] = self._private("GET", "/_lab/changes").json()
+        return found
+
     def scale_to_zero(self, endpoint: str) -> None:
         """Drop its idle serverless containers, so that the next request is a cold start."""
         self._private("POST", f"/_lab/endpoints/{endpoint}/scale-to-zero")

@@ -13,6 +13,7 @@ from lab.endpoint.clock import Clock, SystemClock
 from lab.endpoint.control.artifacts import LOOK_S, Artifacts, FoundArtifacts
 from lab.endpoint.control.operations import Control
 from lab.endpoint.deploy.fleet import EndpointFleet
+from lab.endpoint.deploy.versions import VersionWatch
 from lab.endpoint.instances import Machine
 from lab.endpoint.launch.launcher import EngineLauncher
 from lab.endpoint.live import Launcher, LiveVariant
@@ -33,6 +34,8 @@ from lab.engine.api import Engine
 
 STORE_FILE = "emulator.sqlite3"
 LOGS_FOLDER = "logs"
+_VERSIONS_EVERY = 12
+"""Rounds of pings between two looks at what has changed behind the endpoints."""
 
 
 @dataclass(kw_only=True)
@@ -50,6 +53,7 @@ class Emulator:
     capture: S3Capture
     transport: Transport
     sampler: Sampler
+    versions: VersionWatch
     logs: LogFiles
 
     async def start(self) -> None:
@@ -57,6 +61,7 @@ class Emulator:
         await self.fleet.start()
         await self.capture.start()
         await self.sampler.start()
+        await self.versions.start()
         await self.asynchronous.start()
 
     async def close(self, *, stop_servers: bool = True) -> None:
@@ -68,6 +73,7 @@ class Emulator:
             self.asynchronous.close,
             self.invoker.close,
             self.sampler.close,
+            self.versions.close,
             lambda: self.fleet.close(stop_servers=stop_servers),
             self.capture.close,
             self.launcher.close,
@@ -237,5 +243,13 @@ def compose(  # noqa: PLR0913 - all keyword-only
         capture=capture,
         transport=transport,
         sampler=sampler,
+        versions=VersionWatch(
+            store=store,
+            fleet=fleet,
+            launcher=launcher,
+            clock=clock,
+            logs=logs,
+            every_s=_VERSIONS_EVERY * settings.ping_interval_s,
+        ),
         logs=logs,
     )

@@ -102,6 +102,9 @@ def up(settings: StackSettings, engine: Engine, progress: Progress) -> Stack:
                 *seed.endpoints(served, settings.bucket, role, client, progress),
                 *seed.untouched(before, client),
             ]
+            for name, changes in client.changes().items():
+                for change in changes:
+                    progress.note(f"{name}: {change}")
         finally:
             client.close()
         return Stack(

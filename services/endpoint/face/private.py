@@ -57,6 +57,10 @@ def private_router(
         _known(emulator, name)
         return JSONResponse(emulator.servers(name))
 
+    @router.get("/_lab/changes")
+    async def changes() -> Response:
+        return JSONResponse(await emulator.versions.changes())
+
     @router.post("/_lab/endpoints/{name}/scale-to-zero")
     async def scale_to_zero(name: str) -> Response:
         _known(emulator, name)

@@ -58,6 +58,8 @@ class _Emulator(http.server.BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         if self.path.startswith("/_lab/endpoints/grader/logs?lines=7&follow=false"):
             self._say(200, LOGS)
+        elif self.path == "/_lab/changes":
+            self._say(200, json.dumps({"grader": ["x:1 is another image by now."]}))
         else:
             said = "There is no endpoint x. There are: grader."
             self._say(404, json.dumps({"__type": "UnknownOperationException", "message": said}))
@@ -92,7 +94,7 @@ def bodies(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[list[byt
 
 def test_endpoints_are_listed(capsys: pytest.CaptureFixture[str]) -> None:
     assert main.run(["endpoint", "list"]) == 0
-    assert "grader" in capsys.readouterr().out
+    assert "grader: x:1 is another image by now." in capsys.readouterr().out
     assert main.run(["endpoint", "list", "--json"]) == 0
     rows = json.loads(capsys.readouterr().out)["Endpoints"]
     assert [row["EndpointStatus"] for row in rows] == ["Creating", "InService"]
