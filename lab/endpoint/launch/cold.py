@@ -16,7 +16,7 @@ from typing import Final
 
 from lab.artifacts.archive import MOST_BYTES, extract, pack
 from lab.endpoint.launch.local import LaunchContext, container_spec
-from lab.endpoint.launch.model import Deadline, failures, fetch
+from lab.endpoint.launch.model import Deadline, failures
 from lab.endpoint.live import Address, VariantPlan
 from lab.engine.api import Container, ContainerSpec, Engine
 from lab.engine.coldhost.host import MODEL, ROLE, ColdHost, cold_host

@@ -38,6 +38,21 @@ def private_router(
     async def targets() -> Response:
         return JSONResponse(scrape_targets(emulator.fleet, emulator.store))
 
+    @router.get("/_lab/changes")
+    async def changes() -> Response:
+        return JSONResponse(await emulator.versions.changes())
+
+    @router.get("/metrics")
+    async def metrics() -> Response:
+        return Response(generate_latest(registry), media_type=CONTENT_TYPE_LATEST)
+
+    _endpoint_routes(router, emulator, stopping)
+    return router
+
+
+def _endpoint_routes(router: APIRouter, emulator: Emulator, stopping: asyncio.Event) -> None:
+    """What is asked of one endpoint."""
+
     @router.get("/_lab/endpoints/{name}/logs")
     async def logs(
         name: str,
@@ -57,10 +72,6 @@ def private_router(
         _known(emulator, name)
         return JSONResponse(emulator.servers(name))
 
-    @router.get("/_lab/changes")
-    async def changes() -> Response:
-        return JSONResponse(await emulator.versions.changes())
-
     @router.post("/_lab/endpoints/{name}/scale-to-zero")
     async def scale_to_zero(name: str) -> Response:
         _known(emulator, name)
@@ -71,12 +82,6 @@ def private_router(
         _known(emulator, name)
         emulator.give_up(name)
         return JSONResponse({})
-
-    @router.get("/metrics")
-    async def metrics() -> Response:
-        return Response(generate_latest(registry), media_type=CONTENT_TYPE_LATEST)
-
-    return router
 
 
 def _known(emulator: Emulator, name: str, *, logs_too: bool = False) -> None:
