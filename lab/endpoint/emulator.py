@@ -201,6 +201,7 @@ def compose(  # noqa: PLR0913 - all keyword-only
             meter=metrics,
             clock=clock,
             settings=settings,
+            logs=logs,
         )
     )
     capture = S3Capture(objects=objects, clock=clock)
@@ -238,6 +239,7 @@ def compose(  # noqa: PLR0913 - all keyword-only
             clock=clock,
             settings=settings,
             random=random.Random(),
+            logs=logs,
         ),
         asynchronous=asynchronous,
         capture=capture,

@@ -1,7 +1,7 @@
 """What lives while the emulator runs: servers, pools, variants, endpoints, and who makes them."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum, unique
 from typing import Any, Final, Protocol
 
@@ -96,6 +96,10 @@ class Server:
     tainted: bool = False
     """A request ran out of time in it, and may still be worked on: not to be used again where a
     container takes one request at a time."""
+    death: "Death | None" = None
+    """What it was replaced for: by then the engine may know it no more."""
+    redirects: set[int] = field(default_factory=set)
+    """Statuses from 300 to 399 with which it answered: each is logged once."""
     heard_at: float = 0.0
     """Monotonic: when it last answered anything, ``/ping`` or a request."""
     limit_s: float = 0.0
@@ -291,6 +295,13 @@ class Pool(Protocol):
     @property
     def in_flight(self) -> int:
         """Requests that hold or wait for a server."""
+
+    @property
+    def last_failure(self) -> str | None:
+        """Why the last launch in the background failed; None once one succeeded."""
+
+    async def autopsy(self, server: Server) -> str | None:
+        """Why a server that broke off no longer runs; None if it still does after a moment."""
 
 
 @dataclass(kw_only=True)

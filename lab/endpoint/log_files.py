@@ -24,6 +24,8 @@ MOST_STREAMS: Final = 500
 
 OF_THE_LAB: Final = "lab"
 """The stream of what the lab has to say of a variant, beside those of its containers."""
+DATA_LOG: Final = "data-log"
+"""The stream for what no container says; AWS has one of that name for asynchronous inference."""
 
 _POLL_S: Final = 0.25
 _BLOCK: Final = 64 * 1024
@@ -81,6 +83,12 @@ class LogFiles:
         if not path.exists():
             _make_room(folder)
         return LogWriter(path, most_bytes=self._most_bytes)
+
+    def note(self, endpoint: str, variant: str, text: str) -> None:
+        """A line of the platform's own, in the variant's stream ``data-log``."""
+        writer = self.writer(endpoint, variant, DATA_LOG)
+        writer.write(text)
+        writer.close()
 
     def streams(self, endpoint: str) -> Sequence[tuple[str, str]]:
         """Variant and server id of each stream, those written to last at the end."""

@@ -2,9 +2,12 @@
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Final, Protocol
 
 from lab.endpoint.live import Address
+
+BODILESS: Final = (204, 304)
+"""Statuses of answers that have no body, whatever their headers say."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -14,6 +17,8 @@ class ContainerCall:
     body: bytes
     headers: Mapping[str, str]
     """Those that SageMaker lets through, and no others."""
+    most_bytes: int = 1024**3
+    """Of an answer's body; of a larger one not much more is read."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,6 +28,16 @@ class ContainerAnswer:
     status: int
     headers: Mapping[str, str]
     body: bytes
+    """No longer than what was allowed, and a part more if there was too much."""
+    head_bytes: int = 0
+    """What its headers took on the wire."""
+    broken: "TransportError | TimeoutError | None" = None
+    """Why the body is not whole; None when it is."""
+
+    @property
+    def sized(self) -> bool:
+        """Whether it said beforehand how long it would be."""
+        return "content-length" in self.headers
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,12 +54,18 @@ class TransportError(Exception):
     """The container closed early, was not there, or did not speak HTTP."""
 
 
+class UnreadableError(TransportError):
+    """What it answered is not HTTP, or more of it than is read."""
+
+
 class NotSentError(TransportError):
     """Not a byte of the request can have been taken: another server may get it."""
 
 
 class Transport(Protocol):
-    """HTTP to the containers. Raises ``TransportError`` or ``TimeoutError``."""
+    """HTTP to the containers. Raises ``TransportError`` or ``TimeoutError`` while there is no
+    status; once there is, an answer that breaks off says so itself.
+    """
 
     async def invoke(
         self, address: Address, call: ContainerCall, *, timeout_s: float

@@ -87,6 +87,13 @@ class BlendedPool:
     def in_flight(self) -> int:
         return self._old.in_flight + self._new.in_flight
 
+    @property
+    def last_failure(self) -> str | None:
+        return self._new.last_failure or self._old.last_failure
+
+    async def autopsy(self, server: Server) -> str | None:
+        return await self._new.autopsy(server)  # both ask the same engine
+
     def try_acquire(self) -> Lease | None:
         pool = self._draw()
         lease = pool.try_acquire()

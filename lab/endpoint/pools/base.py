@@ -27,6 +27,7 @@ from lab.endpoint.settings import EmulatorSettings
 _LOG = logging.getLogger(__name__)
 
 _ASYNCHRONOUS_S: Final = 3600.0
+_AUTOPSY_S: Final = 1.0
 LONGEST_BACKOFF_S: Final = 60.0
 
 
@@ -108,6 +109,7 @@ class BasePool(ABC):
         self._waiting = 0
         self._watchers: list[asyncio.Future[None]] = []
         self._next_pool: Pool | None = None
+        self._last_failure: str | None = None
         self._retired = False
         self._closed = False
 
@@ -120,6 +122,22 @@ class BasePool(ABC):
     @property
     def in_flight(self) -> int:
         return self._leased + self._waiting
+
+    @property
+    def last_failure(self) -> str | None:
+        return self._last_failure
+
+    async def autopsy(self, server: Server) -> str | None:
+        """Why it no longer runs. The engine takes a moment to notice; that is waited for."""
+        give_up_at = self._clock.monotonic() + _AUTOPSY_S
+        while True:
+            death = await self._health.death(server)
+            death = server.death or death  # what it was replaced for says more than "removed"
+            if death is not None:
+                return death.reason
+            if self._clock.monotonic() >= give_up_at:
+                return None
+            await self._clock.sleep(_AUTOPSY_S / 20)
 
     @property
     @abstractmethod
@@ -287,6 +305,7 @@ class BasePool(ABC):
 
     def _replace_lost(self, server: Server, death: Death) -> None:
         """It is dead or as good as dead: its requests fail by themselves."""
+        server.death = death
         self._remove(server)
         self._health.forget(server)
         self._provisioner.replaced(server, death)
@@ -299,7 +318,7 @@ class BasePool(ABC):
         return self._next_pool
 
     def _not_ready(self) -> NotReady:
-        return NotReady(
-            f"No container of variant {self._plan.name} of endpoint {self._plan.endpoint} "
-            "can answer."
-        )
+        plan = self._plan
+        none = f"no container of variant {plan.name} of endpoint {plan.endpoint} is in service."
+        failed = f" The last start failed: {self._last_failure}" if self._last_failure else ""
+        return NotReady(none + failed)

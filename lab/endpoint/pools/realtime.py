@@ -60,7 +60,10 @@ class RealTimePool(BasePool):
         return None if server is None else self._lease(server)
 
     async def acquire(self) -> Lease:
-        """The same, waiting for a server as long as an invocation may take."""
+        """The same, waiting for a server as long as an invocation may take.
+
+        Not when there is none and the last attempt to start one has failed.
+        """
         deadline = self._clock.monotonic() + self._settings.invocation_timeout_s
         while True:
             other = self._successor()
@@ -69,10 +72,9 @@ class RealTimePool(BasePool):
             server = self._choose()
             if server is not None:
                 return self._lease(server)
-            if self._failed is not None and not self._members():
-                raise self._failed  # which a caller is better off to know than to wait
             left_s = deadline - self._clock.monotonic()
-            if left_s <= 0 or not await self._wait(left_s):
+            hopeless = self._last_failure is not None and not self._members()
+            if hopeless or left_s <= 0 or not await self._wait(left_s):
                 raise self._not_ready()
 
     def hold(self, server_id: str) -> Lease | None:
@@ -189,7 +191,7 @@ class RealTimePool(BasePool):
         self._wake()
 
     def _add(self, server: Server) -> None:
-        self._failed = None
+        self._last_failure = None
         self._since[server] = self._clock.monotonic()
         server.heard(self._clock.monotonic())
         self._settle(server, self._ready)
@@ -265,7 +267,7 @@ class RealTimePool(BasePool):
                 server = await self._launch()
             except LaunchFailed as failed:
                 self._failures += 1
-                self._failed = failed
+                self._last_failure = failed.reason
                 self._wake()
                 await self._clock.sleep(backoff_s(self._failures))
                 continue

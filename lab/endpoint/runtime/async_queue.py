@@ -228,9 +228,15 @@ class AsyncInference:
     async def _expired(self, row: AsyncRecord) -> None:
         self._meter.asynchronous(row.endpoint, "ExpiredRequests")
         ttl_s = round(row.expires_at - row.accepted_at)
-        await self._worker.fail(
-            row, f"ClientError: Request expired after {ttl_s} seconds in the queue."
-        )
+        said = f"The lab: the request expired after {ttl_s} seconds in the queue."
+        known = self._last_failure(row.endpoint)
+        await self._worker.fail(row, RequestFailed(said, known=known))
+
+    def _last_failure(self, endpoint: str) -> str:
+        """Why no instance comes, if that is known."""
+        live = self._fleet.live(endpoint)
+        found = (one.pool.last_failure for one in live.variants) if live else ()
+        return next(filter(None, found), "")
 
     def _room(self, queue: _Queue) -> int:
         live = self._fleet.live(queue.endpoint)
@@ -246,11 +252,12 @@ class AsyncInference:
         """A server with room, waited for until the request expires."""
         while (found := self._take(queue)) is None:
             if self._store.endpoint(queue.endpoint) is None:
-                raise RequestFailed(f"ClientError: Endpoint {queue.endpoint} was deleted.")
+                raise RequestFailed(f"The lab: endpoint {queue.endpoint} was deleted.")
             if self._clock.time() >= row.expires_at:
                 self._meter.asynchronous(row.endpoint, "ExpiredRequests")
                 raise RequestFailed(
-                    "ClientError: Request expired before an instance could take it."
+                    "The lab: the request expired before an instance could take it.",
+                    known=self._last_failure(row.endpoint),
                 )
             await self._clock.sleep(_LOOK_S)
         live, variant, lease = found

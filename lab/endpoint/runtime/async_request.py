@@ -11,8 +11,11 @@ from lab.endpoint.protocol.errors import validation_error
 from lab.endpoint.records import AsyncRecord
 from lab.endpoint.runtime import limits
 from lab.endpoint.settings import EmulatorSettings
+from lab.endpoint.transport import ContainerAnswer
 
 OPERATION: Final = "InvokeEndpointAsync"
+INCLUDED_BYTES: Final = 128 * 1024
+"""Of an answer that a notification includes."""
 INLINE_BYTES: Final = 128_000
 """Of a body in the call itself (botocore: ``AsyncBodyBlob``)."""
 DEFAULT_AT_ONCE: Final = 4
@@ -91,31 +94,73 @@ def at_once(live: LiveEndpoint) -> int:
 
 def topic(live: LiveEndpoint | None, *, failed: bool) -> str | None:
     """Where its endpoint wants a notification to go, if anywhere."""
+    return _notifications(live).get("ErrorTopic" if failed else "SuccessTopic")
+
+
+def _notifications(live: LiveEndpoint | None) -> Mapping[str, Any]:
     config = as_mapping(live.asynchronous if live else None)
-    topics = as_mapping(as_mapping(config.get("OutputConfig")).get("NotificationConfig"))
-    return topics.get("ErrorTopic" if failed else "SuccessTopic")
+    return as_mapping(as_mapping(config.get("OutputConfig")).get("NotificationConfig"))
+
+
+def _present(members: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in members.items() if value is not None}
+
+
+def _embedded(body: bytes) -> Mapping[str, str]:
+    """Text as it is, anything else in base64. Ours: AWS publishes no form."""
+    try:
+        return {"content": body.decode(), "encoding": "UTF-8"}
+    except UnicodeDecodeError:
+        return {"content": base64.b64encode(body).decode(), "encoding": "BASE64"}
+
+
+def includes_answer(live: LiveEndpoint | None, *, failed: bool) -> bool:
+    """Whether its notification has the model's answer in it."""
+    notifications = _notifications(live)
+    wanted = "ERROR_NOTIFICATION_TOPIC" if failed else "SUCCESS_NOTIFICATION_TOPIC"
+    return wanted in (notifications.get("IncludeInferenceResponseIn") or ())
 
 
 def notice(
-    row: AsyncRecord, *, region: str, now: float, kind: str = "", reason: str | None = None
+    row: AsyncRecord,
+    *,
+    region: str,
+    now: float,
+    answer: ContainerAnswer | None,
+    included: bool,
+    reason: str | None = None,
 ) -> Mapping[str, Any]:
-    """The message of a notification: of a result of content type ``kind``, or of a failure."""
-    outcome: Mapping[str, Any] = (
-        {"failureReason": reason}
-        if reason is not None
-        else {"responseParameters": {"contentType": kind, "outputLocation": row.request["output"]}}
-    )
+    """The message of a notification: of a result, or of a failure with its ``reason``.
+
+    What is not known is left out, as AWS does. ``included``: a small ``answer`` is in it.
+    """
+    said: dict[str, Any] = {}
+    if answer is not None:
+        said["contentType"] = answer.headers.get("content-type")
+    if reason is None:
+        said["outputLocation"] = row.request["output"]
+    else:
+        said["failureLocation"] = row.request["failure"]
+    if included and answer is not None and len(answer.body) <= INCLUDED_BYTES:
+        said["responseBody"] = _embedded(answer.body)
+    # The prefix is in AWS's example of a notification, and nowhere else.
+    failure = {} if reason is None else {"failureReason": f"ClientError: {reason}"}
+    said = _present(said)
     return {
         "awsRegion": region,
         "eventTime": _stamp(now),
         "receivedTime": _stamp(row.accepted_at),
         "invocationStatus": "Completed" if reason is None else "Failed",
-        "requestParameters": {
-            "contentType": row.request["content_type"],
-            "endpointName": row.endpoint,
-            "inputLocation": row.request["input"],
-        },
-        **outcome,
+        **failure,
+        "requestParameters": _present(
+            {
+                "accept": row.request["accept"],
+                "contentType": row.request["content_type"],
+                "endpointName": row.endpoint,
+                "inputLocation": row.request["input"],
+            }
+        ),
+        **({"responseParameters": said} if said else {}),
         "inferenceId": row.inference_id,
         "eventVersion": "1.0",
         "eventSource": "aws:sagemaker",

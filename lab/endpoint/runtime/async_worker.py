@@ -12,6 +12,7 @@ from typing import Any, Final, TypeVar
 
 from lab.endpoint.clock import Clock
 from lab.endpoint.live import Fleet, LiveEndpoint, LiveVariant, Server
+from lab.endpoint.log_files import LogFiles
 from lab.endpoint.metrics.counters import Counters
 from lab.endpoint.records import AsyncRecord
 from lab.endpoint.runtime import async_request, wording
@@ -25,6 +26,7 @@ from lab.endpoint.transport import (
     NotSentError,
     Transport,
     TransportError,
+    UnreadableError,
 )
 
 _LOG = logging.getLogger(__name__)
@@ -32,7 +34,15 @@ _T = TypeVar("_T")
 
 PAYLOAD_BYTES: Final = 1024**3
 """Of an input, and of a result, in S3."""
+HEAD_BYTES: Final = 4096
+"""Of an answer's headers; seen on AWS for asynchronous invocations only."""
 
+_REDIRECTS = 300
+_ERRORS = 400
+_SIZED = (
+    "the answer was chunked, or ended with the connection: answer with a whole body and its length"
+    " (no streaming response, no middleware that compresses as it goes)"
+)
 _THREADS = 16
 _LARGE: Final = 32 * 1024**2
 """Inputs above this are held one at a time; 16 of those below fit into half a GB."""
@@ -46,7 +56,17 @@ _PASSING = frozenset({"Unreachable", "SlowDown", "InternalError"})
 
 
 class RequestFailed(Exception):  # noqa: N818 - an outcome
-    """A request came to nothing; says why as AWS's failure messages do."""
+    """A request came to nothing; says why as AWS's failure messages do.
+
+    ``answer`` is what the model said, if it did; ``known`` what the lab knows beside AWS's words.
+    """
+
+    def __init__(
+        self, reason: str, *, answer: ContainerAnswer | None = None, known: str = ""
+    ) -> None:
+        super().__init__(reason)
+        self.answer = answer
+        self.known = known
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,6 +93,7 @@ class AsyncContext:
     meter: Counters
     clock: Clock
     settings: EmulatorSettings
+    logs: LogFiles
 
 
 class Worker:
@@ -86,6 +107,7 @@ class Worker:
         self._meter = context.meter
         self._clock = context.clock
         self._settings = context.settings
+        self._logs = context.logs
         self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="async-s3")
         self._one_large = asyncio.Lock()
 
@@ -109,9 +131,9 @@ class Worker:
             await self._upload(row, answer)
         except RequestFailed as failed:
             past_model()
-            await self.fail(row, str(failed))
+            await self.fail(row, failed)
         else:
-            self.succeeded(row, kind=answer.headers.get("content-type", ""))
+            self.succeeded(row, answer=answer)
 
     async def is_done(self, row: AsyncRecord) -> bool:
         """Whether an earlier life brought the result to S3 and died before it could say so."""
@@ -123,19 +145,23 @@ class Worker:
             return True
         return False
 
-    def succeeded(self, row: AsyncRecord, *, kind: str = "") -> None:
+    def succeeded(self, row: AsyncRecord, *, answer: ContainerAnswer | None = None) -> None:
         self._store.delete_async(row.id)
         now = self._clock.time()
         self._meter.asynchronous(row.endpoint, "InvocationsProcessed")
         self._meter.asynchronous(row.endpoint, "TotalProcessingTime", now - row.accepted_at)
-        self._notify(row, now, kind=kind)
+        self._notify(row, now, answer=answer)
 
-    async def fail(self, row: AsyncRecord, reason: str) -> None:
+    async def fail(self, row: AsyncRecord, failed: RequestFailed) -> None:
         """Write the reason where the endpoint wants failures, and forget the request."""
+        reason = str(failed)
         # As AWS words it in the endpoint's log stream "data-log".
         # On one line: the model's own words are in it.
         line = " ".join(reason[:_LOGGED].split())
-        _LOG.warning("[sagemaker logs] [%s] %s", row.inference_id, line)
+        self._log(row, f"[sagemaker logs] [{row.inference_id}] {line}")
+        if failed.known:
+            known = wording.knows(failed.known)
+            self._log(row, f"[platform] [{row.inference_id}]{known}")
         location = row.request["failure"]
         if location is not None:
             try:
@@ -144,7 +170,7 @@ class Worker:
                 _LOG.warning("The failure of %s could not be written. %s", row.inference_id, error)
         self._store.delete_async(row.id)
         self._meter.asynchronous(row.endpoint, "InvocationFailures")
-        self._notify(row, self._clock.time(), reason=reason)
+        self._notify(row, self._clock.time(), answer=failed.answer, reason=reason)
 
     # --- the input ---------------------------------------------------------------------------
 
@@ -163,7 +189,9 @@ class Worker:
             "X-Amzn-SageMaker-Inference-Id": row.inference_id,
         }
         return ContainerCall(
-            body=body, headers={name: text for name, text in headers.items() if text}
+            body=body,
+            headers={name: text for name, text in headers.items() if text},
+            most_bytes=PAYLOAD_BYTES,
         )
 
     async def _download(
@@ -182,7 +210,7 @@ class Worker:
             found = await self._in_thread(lambda: self._objects.read(uri))
         except ObjectError as error:
             self._meter.asynchronous(row.endpoint, "RequestDownloadFailures")
-            raise RequestFailed(f"ClientError: Unable to download the input. {error}") from error
+            raise RequestFailed(f"The lab could not download the input. {error}") from error
         self._time(row, "RequestDownloadLatency", began)
         return found
 
@@ -206,27 +234,43 @@ class Worker:
         self, row: AsyncRecord, call: ContainerCall, held: HeldServer
     ) -> ContainerAnswer:
         timeout_s = float(row.request["timeout_s"])
-        where = wording.Where.of(self._settings, row.endpoint, held.variant, held.server)
-        status = 0
+        container = held.variant.pool.plan.hostname or wording.PRIMARY
         began = self._clock.monotonic()
         held.server.asked(timeout_s)
         try:
             answer = await self._transport.invoke(held.server.address, call, timeout_s=timeout_s)
             held.server.heard(self._clock.monotonic())
+            if answer.broken is not None and answer.status < _ERRORS:
+                raise answer.broken
         except NotSentError:
             raise
-        except TimeoutError:
-            message = wording.timed_out(where.container)
-        except TransportError:
-            message = wording.no_answer(row.endpoint)
-        else:
-            self._time(row, "ModelLatency", began)
-            status = answer.status
-            if 200 <= status < 300:
-                return answer
-            message = answer.body[:EXCERPT].decode("utf-8", "replace")
-        error = wording.model_error(where, status=status, message=message)
-        raise RequestFailed(f"ClientError: {error.message}")
+        except TimeoutError as error:
+            raise RequestFailed(wording.timed_out(container)) from error
+        except UnreadableError as error:
+            raise RequestFailed(wording.unreadable(container, str(error))) from error
+        except TransportError as error:
+            known = await held.variant.pool.autopsy(held.server) or str(error)
+            raise RequestFailed(wording.connection_reset(row.endpoint), known=known) from error
+        self._time(row, "ModelLatency", began)
+        self._check(answer, container)
+        if answer.status >= _REDIRECTS:
+            line = wording.redirected(answer.status, answer.headers.get("location", ""))
+            self._log(row, f"[platform] [{row.inference_id}] {line}")
+        return answer
+
+    def _check(self, answer: ContainerAnswer, container: str) -> None:
+        """Whether it is a result. Raises ``RequestFailed``."""
+        if answer.broken is not None:
+            said = f"{wording.received_part(container, answer.status)}."
+            raise RequestFailed(said, answer=answer)
+        if not 200 <= answer.status < _ERRORS:
+            body = answer.body[:EXCERPT].decode("utf-8", "replace")
+            said = wording.received(container, answer.status, body)
+            raise RequestFailed(said, answer=answer)
+        if answer.head_bytes > HEAD_BYTES:
+            raise RequestFailed(wording.long_head(container, HEAD_BYTES))
+        if not answer.sized:
+            raise RequestFailed(wording.no_length(container), known=_SIZED)
 
     # --- the outcome -------------------------------------------------------------------------
 
@@ -237,7 +281,7 @@ class Worker:
             await self._put(str(row.request["output"]), answer.body, kind)
         except ObjectError as error:
             self._meter.asynchronous(row.endpoint, "ResponseUploadFailures")
-            raise RequestFailed(f"ClientError: Unable to upload the result. {error}") from error
+            raise RequestFailed(f"The lab could not upload the result. {error}") from error
         self._time(row, "ResponseUploadLatency", began)
 
     async def _put(self, uri: str, data: bytes, kind: str) -> None:
@@ -258,15 +302,34 @@ class Worker:
             wait_s *= 2
 
     def _notify(
-        self, row: AsyncRecord, now: float, *, kind: str = "", reason: str | None = None
+        self,
+        row: AsyncRecord,
+        now: float,
+        *,
+        answer: ContainerAnswer | None,
+        reason: str | None = None,
     ) -> None:
         """There is no SNS here: say in the log what would have been published."""
-        topic = async_request.topic(self._fleet.live(row.endpoint), failed=reason is not None)
+        live = self._fleet.live(row.endpoint)
+        topic = async_request.topic(live, failed=reason is not None)
         if topic:
             message: Any = async_request.notice(
-                row, region=self._settings.region, now=now, kind=kind, reason=reason
+                row,
+                region=self._settings.region,
+                now=now,
+                answer=answer,
+                included=async_request.includes_answer(live, failed=reason is not None),
+                reason=reason,
             )
-            _LOG.info("SNS is not emulated. To %s would go: %s", topic, json.dumps(message))
+            said = json.dumps(message, separators=(",", ":"))
+            self._log(row, f"[platform] SNS is not emulated. To {topic} would go: {said}")
+
+    def _log(self, row: AsyncRecord, line: str) -> None:
+        """In the endpoint's log while it is there, and in the emulator's own."""
+        _LOG.info("%s: %s", row.endpoint, line)
+        live = self._fleet.live(row.endpoint)
+        if live is not None:
+            self._logs.note(row.endpoint, live.variants[0].name, line)
 
     def _time(self, row: AsyncRecord, event: str, began: float) -> None:
         self._meter.asynchronous(row.endpoint, event, self._clock.monotonic() - began)

@@ -15,9 +15,11 @@ from lab.endpoint.live import (
     LiveEndpoint,
     LiveVariant,
     NotReady,
+    Server,
     ServerGone,
     Throttled,
 )
+from lab.endpoint.log_files import LogFiles
 from lab.endpoint.metrics.counters import Counters
 from lab.endpoint.plans import kind_of, origin
 from lab.endpoint.protocol.errors import ApiError, model_not_ready, throttling, validation_error
@@ -31,6 +33,7 @@ from lab.endpoint.transport import (
     ContainerAnswer,
     ContainerCall,
     NotSentError,
+    StreamAnswer,
     Transport,
     TransportError,
 )
@@ -39,6 +42,7 @@ _T = TypeVar("_T")
 
 _RETRY_S: Final = 0.05
 """Between attempts to reach a container that a request could not be sent to."""
+_REDIRECTS: Final = 300
 _SHADOWS_AT_ONCE: Final = 64
 """Copies under way; more are dropped, so that a slow shadow cannot exhaust the emulator."""
 
@@ -121,7 +125,7 @@ class _Exchange:
 class Invoker:
     """The hot path: on the event loop, and waiting for nothing but containers."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - all keyword-only
         self,
         *,
         fleet: Fleet,
@@ -132,6 +136,7 @@ class Invoker:
         clock: Clock,
         settings: EmulatorSettings,
         random: random.Random,
+        logs: LogFiles,
     ) -> None:
         self._fleet = fleet
         self._store = store
@@ -141,6 +146,7 @@ class Invoker:
         self._clock = clock
         self._settings = settings
         self._rng = random
+        self._logs = logs
         self._sessions = sessions.Sessions(clock)
         self._shadows: set[asyncio.Task[None]] = set()
         for operation in (limits.INVOKE, limits.STREAM):
@@ -174,12 +180,13 @@ class Invoker:
         )
         if not _succeeded(answer.status):
             try:
-                body = await read_some(answer)
+                body, whole = await read_some(answer)
             finally:
                 lease.release()
                 await answer.close()
             self._count(exchange, lease, model_status=answer.status)
-            raise self._model_refused(exchange, lease, answer.status, body)
+            raise self._model_refused(exchange, lease, answer.status, body, whole=whole)
+        self._note_redirect(exchange, lease.server, answer)
         self._heard(exchange, answer.headers)
         headers = _picked(answer.headers, _RETURNED_STREAM)
         headers[_VARIANT] = exchange.variant.name
@@ -188,6 +195,7 @@ class Invoker:
             lease,
             self._rng,
             lambda status: self._stream_ended(exchange, lease, status),
+            container=self._where(exchange, lease).container,
         )
         return StreamReply(headers=headers, frames=streamed.frames(), close=streamed.close)
 
@@ -218,7 +226,11 @@ class Invoker:
         session_id = request.headers.get(_SESSION)
         session = self._sessions.find(live, session_id, target)
         variant = routing.choose(live, target, self._rng, session)
-        call = ContainerCall(body=request.body, headers=_picked(request.headers, forwarded))
+        call = ContainerCall(
+            body=request.body,
+            headers=_picked(request.headers, forwarded),
+            most_bytes=limits.payload_limit(live.kind, self._settings),
+        )
         if live.shadows and session_id is None:  # a shadow has its own sessions, and nobody's ear
             self._copy_to_shadows(live, variant, call)
         return _Exchange(request=request, live=live, variant=variant, call=call, session=session)
@@ -238,23 +250,33 @@ class Invoker:
     async def _exchange(self, exchange: _Exchange) -> ContainerAnswer:
         timeout_s = self._settings.invocation_timeout_s
         answer, lease = await self._send(
-            exchange,
-            lambda address: self._transport.invoke(address, exchange.call, timeout_s=timeout_s),
-            timeout_s,
+            exchange, lambda address: self._ask(address, exchange, timeout_s), timeout_s
         )
         try:
             self._count(exchange, lease, model_status=answer.status)
+            if isinstance(answer.broken, TimeoutError):
+                lease.server.tainted = True
             if not _succeeded(answer.status):
-                raise self._model_refused(exchange, lease, answer.status, answer.body)
-            limit = limits.payload_limit(exchange.live.kind, self._settings)
+                whole = answer.broken is None
+                raise self._model_refused(exchange, lease, answer.status, answer.body, whole=whole)
+            self._note_redirect(exchange, lease.server, answer)
+            limit = exchange.call.most_bytes
             if len(answer.body) > limit:
                 raise wording.model_error(
                     self._where(exchange, lease),
                     status=answer.status,
-                    message=wording.oversize_answer(len(answer.body), limit),
+                    message=wording.oversize_answer(limit),
                 )
         finally:
             lease.release()
+        return answer
+
+    async def _ask(
+        self, address: Address, exchange: _Exchange, timeout_s: float
+    ) -> ContainerAnswer:
+        answer = await self._transport.invoke(address, exchange.call, timeout_s=timeout_s)
+        if answer.broken is not None and _succeeded(answer.status):
+            raise answer.broken  # half a prediction is none
         return answer
 
     async def _send(
@@ -273,7 +295,7 @@ class Invoker:
                 lease.server.healthy = False
                 if self._clock.monotonic() >= deadline:
                     self._count(exchange, lease, model_status=None)
-                    raise self._no_answer(exchange, lease) from error
+                    raise await self._broke_off(exchange, lease, error) from error
                 await self._clock.sleep(_RETRY_S)
             except TimeoutError as error:
                 lease.server.tainted = True
@@ -287,7 +309,7 @@ class Invoker:
             except TransportError as error:
                 lease.release()
                 self._count(exchange, lease, model_status=None)
-                raise self._no_answer(exchange, lease) from error
+                raise await self._broke_off(exchange, lease, error) from error
             except BaseException:
                 lease.server.tainted = True
                 lease.server.left(until=exchange.sent + timeout_s)
@@ -308,10 +330,10 @@ class Invoker:
         except Throttled:
             self._meter.throttled(exchange.live.name, exchange.variant.name)
             raise throttling() from None
-        except NotReady:
+        except NotReady as why:
             if exchange.live.kind is EndpointKind.SERVERLESS:
                 raise model_not_ready(wording.NOT_READY) from None
-            raise self._no_answer(exchange, None) from None
+            raise self._no_answer(exchange, None, str(why)) from None
         except LaunchFailed as failed:
             self._meter.invocation(
                 exchange.live.name,
@@ -321,9 +343,7 @@ class Invoker:
                 overhead_s=self._clock.monotonic() - exchange.request.received,
                 setup=None,
             )
-            raise wording.model_error(
-                self._where(exchange, None), status=0, message=failed.reason
-            ) from failed
+            raise self._no_answer(exchange, None, failed.reason) from failed
         return lease
 
     async def _held(self, exchange: _Exchange, session: sessions.Session, deadline: float) -> Lease:
@@ -373,7 +393,8 @@ class Invoker:
             waiting.cancel()
             await asyncio.wait({waiting})
         if waiting.cancelled():
-            raise NotReady
+            waited = f"{self._settings.invocation_timeout_s:g} s"
+            raise NotReady(f"no container came into service within {waited}")
         return waiting.result()
 
     # --- what is said of it ------------------------------------------------------------------
@@ -401,15 +422,35 @@ class Invoker:
         return wording.Where.of(self._settings, exchange.live.name, exchange.variant, server)
 
     def _model_refused(
-        self, exchange: _Exchange, lease: Lease, status: int, body: bytes
+        self, exchange: _Exchange, lease: Lease, status: int, body: bytes, *, whole: bool
     ) -> ApiError:
+        where = self._where(exchange, lease)
         message = body[:EXCERPT].decode("utf-8", "replace")
-        return wording.model_error(self._where(exchange, lease), status=status, message=message)
+        if not whole:
+            return wording.cut_off(where, status=status, came=message)
+        return wording.model_error(where, status=status, message=message)
 
-    def _no_answer(self, exchange: _Exchange, lease: Lease | None) -> ApiError:
+    async def _broke_off(
+        self, exchange: _Exchange, lease: Lease, error: TransportError
+    ) -> ApiError:
+        died = await exchange.variant.pool.autopsy(lease.server)
+        return self._no_answer(exchange, lease, died or str(error))
+
+    def _no_answer(self, exchange: _Exchange, lease: Lease | None, known: str) -> ApiError:
+        message = wording.no_answer(exchange.live.name)
         return wording.model_error(
-            self._where(exchange, lease), status=0, message=wording.no_answer(exchange.live.name)
+            self._where(exchange, lease), status=0, message=message, known=known
         )
+
+    def _note_redirect(
+        self, exchange: _Exchange, server: Server, answer: ContainerAnswer | StreamAnswer
+    ) -> None:
+        """Log it once for each server: the caller gets a success."""
+        if answer.status < _REDIRECTS or answer.status in server.redirects:
+            return
+        server.redirects.add(answer.status)
+        line = wording.redirected(answer.status, answer.headers.get("location", ""))
+        self._logs.note(exchange.live.name, exchange.variant.name, f"[platform] {line}")
 
     # --- streams and shadows -----------------------------------------------------------------
 
@@ -445,4 +486,5 @@ def _give_back(waiting: "asyncio.Future[Lease]") -> None:
 
 
 def _succeeded(status: int) -> bool:
-    return 200 <= status < 300
+    """AWS has a ``ModelError`` for 4xx and 5xx only; a redirect's page is what the caller gets."""
+    return 200 <= status < 400

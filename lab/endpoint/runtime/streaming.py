@@ -40,17 +40,21 @@ class StreamedExchange:
         lease: Lease,
         rng: random.Random,
         count: Callable[[int | None], None],
+        *,
+        container: str,
     ) -> None:
         self._answer = answer
         self._lease = lease
         self._rng = rng
         self._count = count
+        self._container = container
         self._whole = False
         self._closed = False
 
     async def frames(self) -> AsyncIterator[bytes]:
         """What goes over the wire."""
-        async with aclosing(frames(self._answer.parts, rng=self._rng)) as framed:
+        framing = frames(self._answer.parts, rng=self._rng, container=self._container)
+        async with aclosing(framing) as framed:
             async for one in framed:
                 self._whole = one.whole
                 if one.frame:
@@ -65,8 +69,8 @@ class StreamedExchange:
         await self._answer.close()
 
 
-async def read_some(answer: StreamAnswer) -> bytes:
-    """The beginning of an error's body; a model that breaks off in it has still answered."""
+async def read_some(answer: StreamAnswer) -> tuple[bytes, bool]:
+    """The beginning of an error's body, and whether the model did not break off in it."""
     parts: list[bytes] = []
     size = 0
     try:
@@ -76,8 +80,8 @@ async def read_some(answer: StreamAnswer) -> bytes:
             if size >= EXCERPT:
                 break
     except (TransportError, TimeoutError):
-        pass
-    return b"".join(parts)
+        return b"".join(parts), False
+    return b"".join(parts), True
 
 
 HOLD_S: Final = 0.02
@@ -92,7 +96,7 @@ class Framed(NamedTuple):
 
 
 async def frames(
-    parts: AsyncIterator[bytes], *, rng: random.Random
+    parts: AsyncIterator[bytes], *, rng: random.Random, container: str
 ) -> AsyncGenerator[Framed, None]:
     """The frames of a stream. Never raises: how it broke off is the last frame."""
     cutter = Rechunker(rng)
@@ -103,7 +107,7 @@ async def frames(
     except Exception as error:  # noqa: BLE001 - told to the client as AWS would
         for part in cutter.flush():
             yield Framed(payload_part(part), whole=False)
-        yield Framed(_last_words(error), whole=False)
+        yield Framed(_last_words(error, container), whole=False)
     else:
         yield Framed(b"", whole=True)
 
@@ -131,14 +135,17 @@ async def _cut(parts: AsyncIterator[bytes], cutter: Rechunker) -> AsyncGenerator
         yield part
 
 
-def _last_words(error: Exception) -> bytes:
+def _last_words(error: Exception, container: str) -> bytes:
+    """AWS's sentence where it is known; the others say whose they are."""
     match error:
         case TimeoutError():
             return model_stream_error(
-                "The model did not end its stream in the time that an invocation may take.",
+                f"Your model {container} did not complete sending the inference response in the "
+                "allotted time.",
                 StreamCode.TIME_EXCEEDED,
             )
         case TransportError():
-            return model_stream_error(f"The model's stream broke off: {error}", StreamCode.BROKEN)
+            said = f"The lab: the model's stream broke off: {error}."
+            return model_stream_error(said, StreamCode.BROKEN)
         case _:
-            return internal_stream_failure(f"The stream could not be passed on: {error!r}")
+            return internal_stream_failure(f"The lab could not pass the stream on: {error!r}")

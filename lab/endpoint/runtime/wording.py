@@ -65,15 +65,57 @@ class Where:
         return f"/aws/sagemaker/Endpoints/{self.endpoint}"
 
 
-def model_error(where: Where, *, status: int, message: str) -> ApiError:
-    """``ModelError``: the container's status (0: none came) and what it, or we, have to say."""
-    side = "client" if status in _CLIENT_ERRORS else "server"
+def model_error(where: Where, *, status: int, message: str, known: str = "") -> ApiError:
+    """``ModelError``: the container's status (0: none came) and what it, or we, have to say.
+
+    What the lab has ``known`` beside that comes after all that is AWS's.
+    """
+    return _model_error(where, status, received(where.container, status, message), message, known)
+
+
+def cut_off(where: Where, *, status: int, came: str) -> ApiError:
+    """``ModelError``: a status of 400 or more, and a body of which only so much came."""
+    return _model_error(where, status, received_part(where.container, status), came, "")
+
+
+def _model_error(where: Where, status: int, said: str, original: str, known: str) -> ApiError:
     return as_model_error(
-        f'Received {side} error ({status}) from {where.container} with message "{message}". '
-        f"See {where.logs} for more information.",
+        f"{said}. See {where.logs} for more information.{knows(known)}",
         original_status=status,
-        original=message,
+        original=original,
         log_stream=where.log_stream,
+    )
+
+
+def received(container: str, status: int, message: str) -> str:
+    """A container's fault, as AWS's logs have it."""
+    return f'{_received(container, status)} with message "{message}"'
+
+
+def received_part(container: str, status: int) -> str:
+    """The same when its body broke off."""
+    return f"{_received(container, status)} and could not load the entire response body"
+
+
+def _received(container: str, status: int) -> str:
+    side = "client" if status in _CLIENT_ERRORS else "server"
+    return f"Received {side} error ({status}) from {container}"
+
+
+def knows(known: str) -> str:
+    """What AWS would not say, to be told from what it does; begins with a space."""
+    if not known:
+        return ""
+    first = known[0].lower() if known.startswith(("The ", "It ", "/")) else known[0]
+    return f" The lab knows more: {first}{known[1:].rstrip('.')}."
+
+
+def redirected(status: int, location: str) -> str:
+    """For the log: what the caller is not told."""
+    to = f" (Location: {location})" if location else ""
+    return (
+        f"/invocations answers {status}{to}: SageMaker follows no redirect, the caller gets this "
+        "page as the prediction."
     )
 
 
@@ -95,8 +137,36 @@ def no_answer(endpoint: str) -> str:
     )
 
 
-def oversize_answer(size: int, limit: int) -> str:
+def oversize_answer(limit: int) -> str:
     """Ours: AWS's own words for it are not known."""
+    return f"The lab: the model's answer is larger than the {limit} bytes that are passed on."
+
+
+# --- asynchronous invocations: as the data log and the failure objects have them ----------------
+
+
+def connection_reset(endpoint: str) -> str:
+    """The container closed the connection, or died."""
+    return f"Connection reset by peer for the {endpoint} endpoint. Please retry."
+
+
+def no_length(container: str) -> str:
+    """Its answer was chunked, or ended with the connection."""
     return (
-        f"The model's answer of {size} bytes exceeds the {limit} bytes that the endpoint returns."
+        f"The response from container {container} did not specify the required Content-Length "
+        "header"
     )
+
+
+def long_head(container: str, limit: int) -> str:
+    """Its headers are too long."""
+    return (
+        f"Response received from the {container} container has headers with length greater than "
+        f"{limit} bytes. Reduce the length of your container's response headers and update your "
+        "endpoint."
+    )
+
+
+def unreadable(container: str, why: str) -> str:
+    """Ours: AWS's own words for it are not known."""
+    return f"The lab could not read the answer of container {container}: {why}."

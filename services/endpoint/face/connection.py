@@ -12,16 +12,29 @@ import socket
 import struct
 from collections import deque
 from collections.abc import AsyncGenerator
+from contextlib import suppress
 from typing import Final
 
 import httptools
 
-from lab.endpoint.transport import ContainerAnswer, NotSentError, TransportError
+from lab.endpoint.transport import (
+    BODILESS,
+    ContainerAnswer,
+    NotSentError,
+    TransportError,
+    UnreadableError,
+)
 
 _RESET_WITHIN_S: Final = 0.1
 _BUFFERED: Final = 1 << 20
+HEAD_BYTES: Final = 64 * 1024
+"""Of an answer's headers, those before it (``100 Continue``) included. AWS publishes no limit for
+real time; whoever sends more is not listened to any longer."""
+_HEAD_WORDS: Final = f"{HEAD_BYTES // 1024} KB"
+_READ_AT_ONCE: Final = 65536
 _INFORMATIONAL: Final = range(100, 200)
 _TCP_INFO_BYTES: Final = 128
+_AROUND: Final = len(": \r\n")
 _ACKED_AT: Final = 120  # tcpi_bytes_acked in linux/tcp.h
 _TCP_CLOSE: Final = 7  # tcpi_state, the first byte
 
@@ -37,6 +50,7 @@ class Connection(asyncio.Protocol):
         self._parser = httptools.HttpResponseParser(self)
         self._transport: asyncio.Transport | None = None
         self._lost = False
+        self._closed = False
         self._delivered_at_end: bool | None = None
         self.idle_since = 0.0
         self._reset()
@@ -47,13 +61,17 @@ class Connection(asyncio.Protocol):
         self._timer: asyncio.TimerHandle | None = None
         self._acked_before = 0
         self._answering = False
+        self._most_bytes = 0
+        self._head_read = 0
+        self._head_bytes = 0
+        self._headed = False
         self._status = 0
         self._headers: dict[str, str] = {}
         self._parts: deque[bytes] = deque()
         self._buffered = 0
         self._ended = False
         self._reusable = False
-        self._error: Exception | None = None
+        self._error: TransportError | TimeoutError | None = None
         self._wake: asyncio.Future[None] | None = None
         self._streaming = False
 
@@ -62,7 +80,9 @@ class Connection(asyncio.Protocol):
     @property
     def fit(self) -> bool:
         """Whether an idle connection may carry another request, as far as can be seen now."""
-        if self._lost or self._transport is None or self._transport.is_closing():
+        if self._lost or self._answering or self._transport is None:
+            return False
+        if self._transport.is_closing():
             return False
         # The end may have come without the loop having been told yet; data would be nobody's.
         return not self._poll.poll(0)
@@ -74,18 +94,30 @@ class Connection(asyncio.Protocol):
             return False
         return self._transport.get_write_buffer_size() == 0
 
-    async def whole(self, head: bytes, body: bytes, *, timeout_s: float) -> ContainerAnswer:
-        """Send, and wait for the whole answer."""
+    async def whole(
+        self, head: bytes, body: bytes, *, timeout_s: float, most_bytes: int
+    ) -> ContainerAnswer:
+        """Send, and wait for the whole answer: for no more than a part above ``most_bytes``."""
         self._send(head, body, timeout_s)
+        self._most_bytes = most_bytes
         self._done = self._loop.create_future()
+        broken: TransportError | TimeoutError | None = None
         try:
             await self._done
-        except TransportError as error:
-            raise await self._judged(error) from None
+        except (TransportError, TimeoutError) as error:
+            if not self._headed:
+                raise await self._judged(error) from None
+            broken = error
         finally:
             self._stop_timer()
         body = self._parts[0] if len(self._parts) == 1 else b"".join(self._parts)
-        return ContainerAnswer(status=self._status, headers=self._headers, body=body)
+        return ContainerAnswer(
+            status=self._status,
+            headers=self._headers,
+            body=body,
+            head_bytes=self._head_bytes,
+            broken=broken,
+        )
 
     async def begin(
         self, head: bytes, body: bytes, *, timeout_s: float
@@ -124,6 +156,7 @@ class Connection(asyncio.Protocol):
     def close(self) -> None:
         """At once, whatever is under way."""
         self._stop_timer()
+        self._closed = True
         if self._transport is not None:
             self._transport.abort()
 
@@ -139,13 +172,21 @@ class Connection(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         self._answering = True
+        if self._ended or (self._head is None and self._done is None):
+            self._reusable = False  # nobody's, before or after the connection is idle again
+            return
+        if not self._headed:
+            self._head_read += len(data)
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserUpgrade:
-            self._fail(TransportError("it answered with another protocol than HTTP"))
+            self._fail(UnreadableError("it answered with another protocol than HTTP"))
         except httptools.HttpParserError as error:
             self._reusable = False
-            self._fail(TransportError(f"it did not answer in HTTP: {error}"))
+            self._fail(UnreadableError(f"it did not answer in HTTP: {error}"))
+        if not self._headed and self._head_read > HEAD_BYTES:
+            self._fail(UnreadableError(f"the headers of its answer are longer than {_HEAD_WORDS}"))
+            self.close()
 
     def eof_received(self) -> bool:
         """End an answer without a length. True: the socket stays open, to be asked things."""
@@ -157,41 +198,61 @@ class Connection(asyncio.Protocol):
         return True
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Fail what is under way."""
+        """Fail what is under way, once all that had come is read."""
         self._lost = True
+        self._drain()
         # Only now: after this the socket is closed and knows nothing any more.
         self._delivered_at_end = self._delivered()
         self._fail(TransportError(self._where(f"broke the connection ({exc})")), reset=True)
 
     # --- the parser's callbacks ------------------------------------------------------------------
 
+    def on_message_begin(self) -> None:
+        """Refuse a second answer to one request: nobody knows whose it is."""
+        if self._ended:
+            self._reusable = False
+
     def on_header(self, name: bytes, value: bytes) -> None:
-        """Keep a header; a repeated one is a list."""
+        """Keep a header; a repeated one is a list. What comes after the body is dropped."""
+        if self._headed:
+            return
+        self._head_bytes += len(name) + len(value) + _AROUND
         key, text = name.decode("latin-1").lower(), value.decode("latin-1")
         had = self._headers.get(key)
         self._headers[key] = text if had is None else f"{had}, {text}"
 
     def on_headers_complete(self) -> None:
         """Tell who waits for the head."""
+        if self._ended:
+            return
         self._status = self._parser.get_status_code()
-        if self._status not in _INFORMATIONAL and self._head is not None and not self._head.done():
+        self._headed = self._status not in _INFORMATIONAL
+        if self._headed and self._head is not None and not self._head.done():
             self._head.set_result(None)
 
     def on_body(self, body: bytes) -> None:
         """Keep a part, and hold the container back when the reader is slow."""
-        self._parts.append(body)
-        if not self._streaming:
+        if self._ended or self._error is not None:
             return
+        self._parts.append(body)
         self._buffered += len(body)
+        if not self._streaming:
+            if self._buffered > self._most_bytes:
+                self._end()
+                self.close()
+            return
         if self._buffered > _BUFFERED and self._transport is not None:
             self._transport.pause_reading()
         self._notify()
 
     def on_message_complete(self) -> None:
-        """End the answer, unless it was only ``100 Continue``."""
-        if self._status in _INFORMATIONAL:
+        """End the answer, unless it was only ``100 Continue`` or ``103 Early Hints``."""
+        if self._ended:
+            return
+        if not self._headed:
             self._status = 0
             self._headers = {}
+            self._head_bytes = 0
             return
         self._reusable = self._parser.should_keep_alive()
         self._end()
@@ -208,6 +269,19 @@ class Connection(asyncio.Protocol):
         else:
             self._transport.writelines((head, body))
 
+    def _drain(self) -> None:
+        """Read what is in the kernel's buffer still.
+
+        Who refuses a large body answers, and closes without reading it: the reset meets our
+        sending before we have read the answer.
+        """
+        with suppress(OSError):
+            while not (self._closed or self._ended or self._error):
+                data = self._socket.recv(_READ_AT_ONCE, socket.MSG_DONTWAIT)
+                if not data:
+                    return
+                self.data_received(data)
+
     def _expire(self) -> None:
         self._fail(TimeoutError("no whole answer in time"))
         self.close()
@@ -218,7 +292,7 @@ class Connection(asyncio.Protocol):
             self._timer = None
 
     def _until_close(self) -> bool:
-        if "content-length" in self._headers:
+        if "content-length" in self._headers and self._status not in BODILESS:
             return False
         return "chunked" not in self._headers.get("transfer-encoding", "").lower()
 
@@ -228,7 +302,7 @@ class Connection(asyncio.Protocol):
             self._done.set_result(None)
         self._notify()
 
-    def _fail(self, error: Exception, *, reset: bool = False) -> None:
+    def _fail(self, error: TransportError | TimeoutError, *, reset: bool = False) -> None:
         if self._ended or self._error is not None:
             return
         if reset and not self._answering and self._delivered_at_end is False:
@@ -243,9 +317,9 @@ class Connection(asyncio.Protocol):
         if self._wake is not None and not self._wake.done():
             self._wake.set_result(None)
 
-    async def _judged(self, error: TransportError) -> TransportError:
+    async def _judged(self, error: TransportError | TimeoutError) -> Exception:
         """The same failure, or ``NotSentError`` once it is certain that nothing was taken."""
-        if self._answering or isinstance(error, NotSentError):
+        if self._answering or isinstance(error, NotSentError | TimeoutError):
             return error
         deadline = self._loop.time() + _RESET_WITHIN_S
         while self._loop.time() < deadline:

@@ -1,8 +1,9 @@
 """The runtime API's three operations, on bare ASGI: this is the path that is measured."""
 
+import asyncio
 import json
 import logging
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from http import HTTPStatus
 from typing import Final
 from urllib.parse import quote, unquote
@@ -111,10 +112,12 @@ class RuntimeApi:
             reply = await self._invoker.invoke(asked)
             await send_whole(send, 200, encoded(reply.headers, request), reply.body)
         else:
-            await self._stream(send, asked)
+            await self._stream(receive, send, asked)
 
-    async def _stream(self, send: Send, asked: Request) -> None:
+    async def _stream(self, receive: Receive, send: Send, asked: Request) -> None:
         reply = await self._invoker.stream(asked)
+        # Nobody is told that a model speaks to nobody: it is let go when its reader leaves.
+        left = asyncio.ensure_future(_gone(receive, reply.close))
         try:
             headers = encoded(reply.headers, asked.id)
             headers.append((b"content-type", CONTENT_TYPE.encode()))
@@ -127,6 +130,7 @@ class RuntimeApi:
             _log.exception("The answer to %s broke off", asked.id)
             raise Disconnected from None
         finally:
+            left.cancel()
             await reply.close()
 
     async def _accept(
@@ -155,6 +159,13 @@ class RuntimeApi:
         except ApiError as error:
             return error
         return internal_error()  # unreachable: nothing larger than the largest limit is allowed
+
+
+async def _gone(receive: Receive, then: Callable[[], Awaitable[None]]) -> None:
+    """Wait until the client has gone away."""
+    while (await receive())["type"] != "http.disconnect":
+        pass
+    await then()
 
 
 def _signed(scope: Scope, headers: Mapping[str, str], body: bytes) -> Signed:

@@ -32,7 +32,9 @@ class ContainerTransport:
         while True:
             connection, fresh = await self._connected(address)
             try:
-                answer = await connection.whole(head, call.body, timeout_s=timeout_s)
+                answer = await connection.whole(
+                    head, call.body, timeout_s=timeout_s, most_bytes=call.most_bytes
+                )
             except NotSentError:
                 connection.close()
                 if fresh:
@@ -148,4 +150,6 @@ def _head(address: Address, call: ContainerCall) -> bytes:
         f"Content-Length: {len(call.body)}",
         *(f"{name}: {value}" for name, value in call.headers.items()),
     ]
+    if "Accept" not in call.headers:
+        lines.append("Accept: */*")  # as the platform's HTTP client does of its own accord
     return ("\r\n".join(lines) + "\r\n\r\n").encode("latin-1")

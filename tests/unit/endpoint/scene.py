@@ -17,6 +17,7 @@ from tests.unit.endpoint.standins import (
     FakeObjects,
     FakeTransport,
     Metered,
+    Noted,
     add_endpoint,
     live,
     played,
@@ -40,6 +41,7 @@ class Scene:
         self.meter = Metered()
         self.clock = ManualClock()
         self.objects = FakeObjects()
+        self.logs = Noted()
         self.capture = S3Capture(objects=self.objects, clock=self.clock)
         self.fleet = FakeFleet()
         servers = [server(f"i-{number}", endpoint="eye") for number in (1, 2)]
@@ -56,6 +58,7 @@ class Scene:
             clock=self.clock,
             settings=EmulatorSettings(state=Path("/nonexistent")),
             random=random.Random(3),
+            logs=self.logs,
         )
 
     def creating(self, *, serverless: bool) -> None:

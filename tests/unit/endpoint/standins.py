@@ -25,6 +25,7 @@ from lab.endpoint.live import (
     VariantPlan,
     Vitals,
 )
+from lab.endpoint.log_files import LogFiles
 from lab.endpoint.metrics.counters import Counters
 from lab.endpoint.records import EndpointKind, EndpointRecord, Status
 from lab.endpoint.s3 import CHANGED, Coming, ObjectError, S3Location, S3Objects, Stored, parse_uri
@@ -34,7 +35,9 @@ from lab.spec import Phase
 from tests.unit.endpoint.manualclock import ManualClock
 
 OUTPUT = {"S3OutputPath": "s3://box/out/", "S3FailurePath": "s3://box/failures"}
-OK = ContainerAnswer(status=200, headers={"content-type": "application/json"}, body=b"{}")
+OK = ContainerAnswer(
+    status=200, headers={"content-type": "application/json", "content-length": "2"}, body=b"{}"
+)
 
 _PLAN = VariantPlan(
     endpoint="e",
@@ -91,6 +94,9 @@ class FakePool:
     """``acquire`` waits for ever."""
     setup: Setup | None = None
     leased: int = 0
+    last_failure: str | None = None
+    died: str | None = None
+    """What its servers are said to have died of."""
 
     @property
     def in_flight(self) -> int:
@@ -117,6 +123,9 @@ class FakePool:
             if one.id == server_id:
                 return self._lease(one) if one.healthy else None
         raise ServerGone(server_id)
+
+    async def autopsy(self, server: Server) -> str | None:
+        return self.died
 
     def _lease(self, chosen: Server) -> Lease:
         chosen.in_flight += 1
@@ -220,6 +229,17 @@ class Metered(Counters):
         return value(self.registry, f"async_{name}", endpoint="e") or 0.0
 
 
+class Noted(LogFiles):
+    """Logs of which only the platform's own lines are kept, in memory."""
+
+    def __init__(self) -> None:
+        super().__init__(Path("/nonexistent"))
+        self.lines: list[str] = []
+
+    def note(self, endpoint: str, variant: str, text: str) -> None:
+        self.lines.append(f"{endpoint}/{variant} {text}")
+
+
 def value(registry: CollectorRegistry, name: str, **labels: str) -> float | None:
     return registry.get_sample_value(f"sagemaker_{name}", labels)
 
@@ -279,9 +299,9 @@ class FakeObjects(S3Objects):
 
 
 def echo(call: ContainerCall, timeout_s: float) -> Any:
-    return ContainerAnswer(
-        status=200, headers={"content-type": "text/plain"}, body=b"<" + call.body + b">"
-    )
+    body = b"<" + call.body + b">"
+    headers = {"content-type": "text/plain", "content-length": str(len(body))}
+    return ContainerAnswer(status=200, headers=headers, body=body)
 
 
 def played(*script: ContainerAnswer | BaseException) -> Callable[[ContainerCall, float], Any]:
@@ -348,6 +368,8 @@ class FakeTransport:
             if isinstance(part, BaseException):
                 raise part
             yield part
+        if answer.broken is not None:
+            raise answer.broken
 
     async def close(self) -> None: ...
 

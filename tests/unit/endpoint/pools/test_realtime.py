@@ -575,3 +575,71 @@ async def test_resuming_takes_what_there_is_and_launches_the_rest_in_the_backgro
     assert len(pool.servers) == 2
     await pool.close(stop_servers=True)
     assert not scene.launcher.containers
+
+
+# --- what is known of a failure ------------------------------------------------------------------
+
+
+@fidelity(
+    "Containers",
+    "A call to a variant without an instance is answered at once with the cause when the last "
+    "start failed.",
+    OURS,
+    "waiting 60 s for what will not come tells nobody anything",
+)
+async def test_nobody_waits_for_an_instance_whose_start_has_failed(scene: PoolScene) -> None:
+    pool = await scene.started(scene.real_time())
+    scene.launcher.refuse("AllTraffic", "the model data is gone", times=100)
+    scene.launcher.kill(pool.servers[0].id)
+    await scene.clock.advance(5)
+    waiting = asyncio.ensure_future(pool.acquire())
+    await scene.clock.advance(10)
+    with pytest.raises(NotReady, match="The last start failed: the model data is gone"):
+        await waiting
+    with pytest.raises(NotReady, match="the model data is gone"):
+        await pool.acquire()
+    assert pool.last_failure == "the model data is gone"
+
+
+async def test_a_failure_is_forgotten_once_a_start_succeeds(scene: PoolScene) -> None:
+    pool = await scene.started(scene.real_time())
+    scene.launcher.refuse("AllTraffic", "S3 was away")
+    scene.launcher.kill(pool.servers[0].id)
+    await scene.clock.advance(60)
+    assert pool.last_failure is None
+    assert (await pool.acquire()).server in pool.servers
+
+
+async def test_others_answer_while_a_start_fails(scene: PoolScene) -> None:
+    pool = await scene.started(scene.real_time(2))
+    scene.launcher.refuse("AllTraffic", "no", times=100)
+    scene.launcher.kill(pool.servers[0].id)
+    await scene.clock.advance(20)
+    assert pool.last_failure == "no"
+    assert (await pool.acquire()).server in pool.servers
+
+
+async def test_the_engine_is_given_a_moment_to_notice_a_death(scene: PoolScene) -> None:
+    pool = await scene.started(scene.real_time())
+    asked = asyncio.ensure_future(pool.autopsy(pool.servers[0]))
+    await scene.clock.advance(0.3)
+    assert not asked.done()
+    scene.launcher.kill(pool.servers[0].id, "exit code 3")
+    await scene.clock.advance(0.3)
+    assert await asked == "exit code 3"
+
+
+async def test_of_one_that_lives_on_nothing_is_said(scene: PoolScene) -> None:
+    pool = await scene.started(scene.real_time())
+    asked = asyncio.ensure_future(pool.autopsy(pool.servers[0]))
+    await scene.clock.advance(2)
+    assert await asked is None
+
+
+async def test_what_a_server_was_replaced_for_is_known_when_it_is_gone(scene: PoolScene) -> None:
+    pool = await scene.started(scene.real_time())
+    gone = pool.servers[0]
+    scene.launcher.kill(gone.id, "exit code 3")
+    await scene.clock.advance(10)
+    assert gone not in pool.servers
+    assert await pool.autopsy(gone) == "exit code 3"

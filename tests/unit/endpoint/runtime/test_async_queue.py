@@ -1,11 +1,8 @@
 """Asynchronous inference: accepted at once, processed in turn, never lost."""
 
 import asyncio
-import json
-import logging
 import threading
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
-from pathlib import Path
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import boto3
@@ -13,97 +10,23 @@ import pytest
 from moto.server import ThreadedMotoServer
 
 from lab.endpoint.protocol.errors import ApiError
-from lab.endpoint.records import EndpointKind
 from lab.endpoint.runtime import async_worker
-from lab.endpoint.runtime.async_queue import AcceptedReply, AsyncInference
-from lab.endpoint.runtime.async_worker import AsyncContext
 from lab.endpoint.s3 import ObjectError, S3Objects
-from lab.endpoint.settings import EmulatorSettings
-from lab.endpoint.store import SqliteStore
-from lab.endpoint.transport import ContainerAnswer, ContainerCall, NotSentError
-from tests.unit.endpoint.manualclock import ManualClock
+from lab.endpoint.transport import (
+    ContainerCall,
+    NotSentError,
+)
+from tests.unit.endpoint.async_scene import World
 from tests.unit.endpoint.standins import (
-    FakeFleet,
-    FakeObjects,
-    FakeTransport,
-    Metered,
     add_endpoint,
-    dies,
     live,
-    pool_of,
     server,
     until,
 )
 
 pytestmark = pytest.mark.anyio
 
-PREFIX = "X-Amzn-SageMaker-"
-
-
-class World:
-    """An emulator's asynchronous half, with containers and an S3 that are made of memory."""
-
-    def __init__(self, store: SqliteStore, tmp: Path, **of_live: Any) -> None:
-        self.clock = ManualClock()
-        self.store = store
-        self.fleet = FakeFleet()
-        self.transport = FakeTransport()
-        self.objects = FakeObjects()
-        self.meter = Metered()
-        self.settings = EmulatorSettings(state=tmp)
-        add_endpoint(store, "e")
-        self.live = self.fleet.add(live(**{"kind": EndpointKind.ASYNC, "at_once": 1, **of_live}))
-        self.pool = pool_of(self.live)
-        self.queue = self.made()
-
-    def made(self, objects: S3Objects | None = None) -> AsyncInference:
-        context = AsyncContext(
-            store=self.store,
-            fleet=self.fleet,
-            transport=self.transport,
-            objects=objects or self.objects,
-            meter=self.meter,
-            clock=self.clock,
-            settings=self.settings,
-        )
-        return AsyncInference(context)
-
-    async def accept(self, body: bytes = b"", **headers: str) -> AcceptedReply:
-        named = {PREFIX + name.replace("_", "-"): value for name, value in headers.items()}
-        return await self.queue.accept("e", named, body)
-
-    async def settled(self) -> None:
-        await until(lambda: not self.store.asyncs(), clock=self.clock)
-        await asyncio.sleep(0)
-
-    def count(self, name: str) -> float:
-        return self.meter.asynchronous_value(f"{name}_total")
-
-    def reason(self, reply: AcceptedReply) -> bytes:
-        """What was written to the request's failure path."""
-        assert reply.failure_location is not None
-        return self.objects.kept[reply.failure_location][0]
-
-
 Make = Callable[..., World]
-
-
-@pytest.fixture
-async def make(store: SqliteStore, tmp_path: Path) -> AsyncIterator[Make]:
-    worlds: list[World] = []
-
-    def made(**of_live: Any) -> World:
-        worlds.append(World(store, tmp_path, **of_live))
-        return worlds[-1]
-
-    yield made
-    for world in worlds:
-        await world.queue.close()
-
-
-@pytest.fixture
-async def world(make: Make) -> World:
-    return make()
 
 
 # --- accepting -----------------------------------------------------------------------------------
@@ -252,60 +175,10 @@ async def test_a_request_expires_in_the_queue(world: World) -> None:
     short = await world.accept(b"x", RequestTTLSeconds="60")
     await world.clock.advance(61.0)
     await until(lambda: len(world.store.asyncs()) == 1)
-    assert world.reason(short) == (b"ClientError: Request expired after 60 seconds in the queue.")
+    assert world.reason(short) == (b"The lab: the request expired after 60 seconds in the queue.")
     assert long.failure_location not in world.objects.kept
     assert world.count("expired_requests") == 1
     assert world.count("invocation_failures") == 1
-
-
-async def test_a_models_error_is_written_to_the_failure_path(world: World) -> None:
-    world.transport.answer = lambda call, timeout_s: ContainerAnswer(
-        status=500, headers={}, body=b"boom"
-    )
-    reply = await world.accept(b"x")
-    await world.settled()
-    assert list(world.objects.kept) == [reply.failure_location]
-    assert reply.failure_location is not None
-    reason, kind = world.objects.kept[reply.failure_location]
-    text = 'ClientError: Received server error (500) from primary with message "boom". See http'
-    assert reason.decode().startswith(text)
-    assert kind == "text/plain"
-    assert world.count("invocation_failures") == 1
-    assert world.count("invocations_processed") == 0
-
-
-async def test_what_a_model_said_is_one_short_line_of_the_emulators_log(
-    world: World, caplog: pytest.LogCaptureFixture
-) -> None:
-    said = b"boom\nWARNING face: another line\n" + b"x" * 60_000
-    world.transport.answer = lambda call, timeout_s: ContainerAnswer(
-        status=500, headers={}, body=said
-    )
-    reply = await world.accept(b"x")
-    await world.settled()
-    assert said in world.reason(reply)
-    (line,) = [one.getMessage() for one in caplog.records if "sagemaker logs" in one.getMessage()]
-    assert "boom WARNING face: another line" in line
-    assert "\n" not in line
-    assert len(line) < 2_100
-
-
-def never(call: ContainerCall, timeout_s: float) -> Any:
-    raise TimeoutError
-
-
-@pytest.mark.parametrize(
-    ("answer", "text"),
-    [(never, "timed out while waiting"), (dies, "could not get a response from the e endpoint")],
-)
-async def test_a_container_that_does_not_answer_is_asked_once(
-    world: World, answer: Any, text: str
-) -> None:
-    world.transport.answer = answer
-    reply = await world.accept(b"x")
-    await world.settled()
-    assert text in world.reason(reply).decode()
-    assert len(world.transport.calls) == 1
 
 
 async def test_what_could_not_be_sent_goes_to_another_container(make: Make) -> None:
@@ -477,30 +350,6 @@ async def test_an_endpoint_made_anew_does_not_inherit_the_queue(world: World) ->
     await world.accept(b"new")
     await world.settled()
     assert [call.body for call in world.transport.calls] == [b"new"]
-
-
-@pytest.mark.parametrize("fails", [False, True])
-async def test_notifications_go_to_the_log(
-    make: Make, caplog: pytest.LogCaptureFixture, *, fails: bool
-) -> None:
-    topics = {"SuccessTopic": "arn:ok", "ErrorTopic": "arn:bad"}
-    output = {"S3OutputPath": "s3://box/out", "NotificationConfig": topics}
-    world = make(output=output)
-    if fails:
-        world.transport.answer = dies
-
-    with caplog.at_level(logging.INFO):
-        await world.accept(b"x", Content_Type="text/csv", Inference_Id="i")
-        await world.settled()
-    (said,) = [text for one in caplog.records if "SNS" in (text := one.getMessage())]
-    assert said.startswith(f"SNS is not emulated. To arn:{'bad' if fails else 'ok'} would go: ")
-    message = json.loads(said.partition("would go: ")[2])
-    assert message["invocationStatus"] == ("Failed" if fails else "Completed")
-    assert message["inferenceId"] == "i"
-    assert message["eventName"] == "InferenceResult"
-    assert message["requestParameters"]["endpointName"] == "e"
-    assert ("failureReason" in message) is fails
-    assert ("responseParameters" in message) is not fails
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ from lab.endpoint.records import EndpointKind
 from lab.endpoint.runtime.streaming import frames
 from lab.endpoint.store import SqliteStore
 from lab.endpoint.transport import ContainerAnswer, NotSentError, TransportError
-from tests.fidelity import DOCUMENTED, fidelity
+from tests.fidelity import DOCUMENTED, OURS, SEEN, fidelity
 from tests.unit.endpoint.protocol.test_eventstream import parsed
 from tests.unit.endpoint.scene import Scene, request
 from tests.unit.endpoint.standins import OK, FakePool, plan, server
@@ -209,7 +209,22 @@ async def test_a_real_time_request_beyond_the_configured_limit_is_a_bare_413(sce
 # --- what the model does -----------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("status", "side"), [(400, "client"), (503, "server"), (302, "server")])
+@fidelity(
+    "Answers",
+    "4xx and 5xx of a container are a ModelError (424) with its status and what it said.",
+    DOCUMENTED,
+    "botocore: ModelError of sagemaker-runtime",
+)
+@fidelity(
+    "Answers",
+    "Statuses below 200 and from 600 on are a server's fault.",
+    OURS,
+    "no page says what AWS makes of them",
+)
+@pytest.mark.parametrize(
+    ("status", "side"),
+    [(400, "client"), (499, "client"), (503, "server"), (0, "server"), (600, "server")],
+)
 async def test_anything_but_success_is_a_model_error_with_what_it_said(
     make: Make, status: int, side: str
 ) -> None:
@@ -257,11 +272,126 @@ async def test_a_server_is_busy_for_as_long_as_its_request_may_take(scene: Scene
 async def test_a_broken_connection_is_a_model_error_and_the_request_is_not_sent_again(
     make: Make,
 ) -> None:
-    scene = make(TransportError("gone"), OK)
+    scene = make(TransportError("The container hung up"), OK)
     error = await refused(scene)
     assert error.fields["OriginalStatusCode"] == 0
     assert "could not get a response from the eye endpoint" in str(error)
+    assert str(error.message).endswith(" The lab knows more: the container hung up.")
     assert len(scene.transport.calls) == 1
+
+
+@fidelity(
+    "Answers",
+    "What the lab knows beside AWS's sentence comes last in the Message, and is not in "
+    "OriginalMessage.",
+    OURS,
+    "programs that match AWS's words still do; people see the cause",
+)
+async def test_a_container_that_died_is_told_with_its_cause_after_all_that_is_awss(
+    make: Make,
+) -> None:
+    scene = make(TransportError("gone"))
+    scene.pool.died = "The container exited with code 3."
+    error = await refused(scene)
+    assert str(error.message).endswith(
+        "/aws/sagemaker/Endpoints/eye in account 000000000000 for more information."
+        " The lab knows more: the container exited with code 3."
+    )
+    assert error.fields["OriginalMessage"].endswith("with more CPU capacity or memory.")
+
+
+@fidelity(
+    "Answers",
+    "A redirect (300 to 399) is a success with the redirect's own body; it is not followed.",
+    SEEN,
+    "https://github.com/aws/amazon-sagemaker-examples/issues/3238",
+)
+@fidelity(
+    "Metrics",
+    "A redirect counts in InvocationModelErrors, as what is not 2XX, and in no other error metric.",
+    DOCUMENTED,
+    "https://docs.aws.amazon.com/sagemaker/latest/dg/monitoring-cloudwatch.html",
+)
+@pytest.mark.parametrize("status", [300, 304, 307, 399])
+async def test_a_redirects_page_is_the_prediction_and_the_log_says_so_once(
+    make: Make, status: int
+) -> None:
+    scene = make(
+        ContainerAnswer(
+            status=status,
+            headers={"content-type": "text/html", "location": "/invocations/"},
+            body=b"moved, see there",
+        )
+    )
+    for _ in range(4):
+        reply = await scene.invoker.invoke(request())
+    assert reply.body == b"moved, see there"
+    assert reply.headers["Content-Type"] == "text/html"
+    assert "location" not in {name.lower() for name in reply.headers}
+    (line,) = scene.logs.lines
+    assert line == (
+        f"eye/v [platform] /invocations answers {status} (Location: /invocations/): SageMaker "
+        "follows no redirect, the caller gets this page as the prediction."
+    )
+    assert scene.counted("invocation_model_errors_total") == 4
+    assert scene.counted("invocation_5xx_errors_total") == 0
+
+
+@fidelity(
+    "Answers",
+    "When an error's body breaks off, status and class survive: `Received client error (413) from "
+    "primary and could not load the entire response body.`",
+    SEEN,
+    "https://github.com/huggingface/notebooks/issues/274",
+)
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize(
+    ("status", "side", "metric"),
+    [(413, "client", "invocation_4xx_errors"), (500, "server", "invocation_5xx_errors")],
+)
+async def test_an_error_that_breaks_off_keeps_its_status_and_its_class(
+    make: Make, status: int, side: str, metric: str, *, stream: bool
+) -> None:
+    cut = TransportError("cut")
+    scene = make(ContainerAnswer(status=status, headers={}, body=b"too lar", broken=cut))
+    error = await refused(scene, stream=stream)
+    assert str(error.message).startswith(
+        f"Received {side} error ({status}) from primary and could not load the entire response "
+        "body. See https://us-east-1.console.aws.amazon.com/"
+    )
+    assert error.fields["OriginalStatusCode"] == status
+    assert error.fields["OriginalMessage"] == "too lar"
+    assert scene.counted(f"{metric}_total") == 1
+
+
+@fidelity(
+    "Answers",
+    "A success that breaks off in its body is no success: status 0, as if nothing had come.",
+    OURS,
+    "half a prediction is none; AWS publishes nothing",
+)
+async def test_half_a_prediction_is_none(make: Make) -> None:
+    cut = TransportError("The container closed the connection in the middle of its answer")
+    scene = make(ContainerAnswer(status=200, headers={}, body=b"half", broken=cut))
+    error = await refused(scene)
+    assert error.fields["OriginalStatusCode"] == 0
+    assert "could not get a response" in error.fields["OriginalMessage"]
+    assert "in the middle of its answer" in str(error.message)
+    assert scene.counted("invocation_model_errors_total") == 1
+    assert scene.counted("invocation_4xx_errors_total") == 0
+
+
+async def test_a_prediction_that_never_ends_ran_out_of_time(make: Make) -> None:
+    scene = make(ContainerAnswer(status=200, headers={}, body=b"half", broken=TimeoutError()))
+    error = await refused(scene)
+    assert "timed out while waiting" in str(error)
+    assert scene.pool.servers[0].tainted
+
+
+async def test_no_more_of_an_answer_is_read_than_is_passed_on(make: Make) -> None:
+    scene = make(kind=EndpointKind.SERVERLESS)
+    await scene.invoker.invoke(request())
+    assert scene.transport.calls[0].most_bytes == 4 * 1024 * 1024
 
 
 async def test_a_request_that_was_never_taken_goes_to_another_server(make: Make) -> None:
@@ -321,7 +451,8 @@ async def test_a_cold_start_that_fails_is_a_model_error_with_the_cause(make: Mak
     scene.pool.late = LaunchFailed("exit code 3: no such model")
     error = await refused(scene)
     assert error.code == "ModelError"
-    assert error.fields["OriginalMessage"] == "exit code 3: no such model"
+    assert str(error.message).endswith(" The lab knows more: exit code 3: no such model.")
+    assert "exit code" not in error.fields["OriginalMessage"]
 
 
 async def test_requests_of_one_prefix_go_to_one_server_and_on_to_another_when_it_is_busy(
@@ -435,16 +566,34 @@ async def test_a_stream_comes_as_parts_that_add_up_to_what_the_model_sent(make: 
     assert scene.counted("invocation_model_errors_total") == 0
 
 
+@fidelity(
+    "Streams",
+    "A stream that runs out of time ends with ModelStreamError, ModelInvocationTimeExceeded, and "
+    "AWS's sentence.",
+    SEEN,
+    "https://github.com/aws/sagemaker-python-sdk/issues/1119",
+)
+@fidelity(
+    "Streams",
+    "A stream that breaks off ends with ModelStreamError, StreamBroken, in the lab's words.",
+    DOCUMENTED,
+    "botocore: ModelStreamError of sagemaker-runtime",
+)
 @pytest.mark.parametrize(
-    ("failure", "kind", "code"),
+    ("failure", "kind", "code", "says"),
     [
-        (TransportError("reset"), "ModelStreamError", b"StreamBroken"),
-        (TimeoutError(), "ModelStreamError", b"ModelInvocationTimeExceeded"),
-        (KeyError("bug"), "InternalStreamFailure", b"KeyError"),
+        (TransportError("reset"), "ModelStreamError", b"StreamBroken", b"The lab: the model's"),
+        (
+            TimeoutError(),
+            "ModelStreamError",
+            b"ModelInvocationTimeExceeded",
+            b"Your model primary did not complete sending the inference response in the allotted",
+        ),
+        (KeyError("bug"), "InternalStreamFailure", b"KeyError", b"The lab could not pass"),
     ],
 )
 async def test_a_stream_that_breaks_off_says_so_after_what_had_come(
-    scene: Scene, failure: Exception, kind: str, code: bytes
+    scene: Scene, failure: Exception, kind: str, code: bytes, says: bytes
 ) -> None:
     scene.transport.parts = [b"first", failure]
     _, found = await streamed(scene)
@@ -452,6 +601,7 @@ async def test_a_stream_that_breaks_off_says_so_after_what_had_come(
     assert b"".join(part for _, part in parts) == b"first"
     assert headers[":exception-type"] == kind
     assert code in payload
+    assert says in payload
     assert scene.counted("invocation_model_errors_total") == 1
 
 
@@ -485,7 +635,7 @@ async def test_a_slow_model_does_not_keep_what_it_has_said_waiting() -> None:
 
     end = asyncio.Event()
     got = b""
-    framed: Any = frames(slow(end), rng=random.Random(1))
+    framed: Any = frames(slow(end), rng=random.Random(1), container="primary")
     while got != b"hello":
         ((_, payload),) = parsed((await anext(framed)).frame)
         got += payload

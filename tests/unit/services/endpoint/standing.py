@@ -35,6 +35,8 @@ class Container:
 
     def __init__(self) -> None:
         self.seen: list[tuple[dict[str, str], bytes]] = []
+        self.left = threading.Event()
+        """Whoever read an endless stream has gone."""
 
     async def __call__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
@@ -66,6 +68,14 @@ class Container:
             for part in asked["parts"]:
                 writer.write(f"{len(part):x}\r\n{part}\r\n".encode())
                 await writer.drain()
+            while asked.get("endless"):
+                writer.write(b"1\r\n.\r\n")
+                try:
+                    await writer.drain()
+                    await asyncio.sleep(0.005)
+                except ConnectionError:
+                    self.left.set()
+                    raise
             if asked.get("cut"):
                 writer.close()
                 raise ConnectionError

@@ -20,7 +20,7 @@ from face.settings import read
 from lab.endpoint.log_files import LogFiles
 from lab.errors import UsageError
 from tests.fidelity import DOCUMENTED, OURS, fidelity
-from tests.timing import wait_until
+from tests.timing import PATIENCE_S, wait_until
 from tests.unit.services.endpoint.standing import ROLE, Standing, standing
 
 PATH = "/endpoints/eye/invocations"
@@ -103,6 +103,31 @@ def test_boto3_raises_when_the_stream_breaks_off_after_what_had_come(lab: Standi
             got += event["PayloadPart"]["Bytes"]
     answer["Body"].close()  # botocore does not, and the socket would be somebody's warning later
     assert got == b"first"
+
+
+@fidelity(
+    "Streams",
+    "A stream whose reader goes away is ended: the container's connection is closed.",
+    OURS,
+    "it would hold its server for 8 minutes for nobody",
+)
+def test_a_stream_whose_reader_goes_away_is_ended(lab: Standing) -> None:
+    runtime = lab.client("sagemaker-runtime")
+    body = json.dumps({"parts": ["first"], "endless": True})
+    answer = runtime.invoke_endpoint_with_response_stream(EndpointName="eye", Body=body)
+    next(iter(answer["Body"]))
+    answer["Body"].close()
+    assert lab.container.left.wait(PATIENCE_S)
+
+
+@pytest.mark.parametrize("status", [302, 307])
+def test_boto3_gets_the_page_of_a_redirect(lab: Standing, status: int) -> None:
+    answer = invoke(lab, status=status, say="moved", headers={"Location": "/elsewhere"})
+    assert answer["Body"] == b"moved"
+    assert answer["ResponseMetadata"]["HTTPStatusCode"] == 200  # type: ignore[index]
+    said = httpx.get(url(lab, "/_lab/endpoints/eye/logs")).text
+    assert "AllTraffic/data-log " in said
+    assert f"[platform] /invocations answers {status} (Location: /elsewhere)" in said
 
 
 def test_a_container_that_hangs_up_is_a_model_error_and_is_asked_once(lab: Standing) -> None:
