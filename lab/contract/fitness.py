@@ -8,13 +8,14 @@ from lab.contract.model import RuleFinding, Verdict
 
 REAL_TIME: Final = "real time"
 SERVERLESS: Final = "serverless"
+ASYNCHRONOUS: Final = "asynchronous"
 BATCH: Final = "batch"
 MULTI_MODEL: Final = "multi-model"
 
-_ALL: Final = (REAL_TIME, SERVERLESS, BATCH, MULTI_MODEL)
+_ALL: Final = (REAL_TIME, SERVERLESS, ASYNCHRONOUS, BATCH, MULTI_MODEL)
 _DEFAULT: Final = (REAL_TIME, SERVERLESS)
 _TRIED: Final = (Verdict.PASS, Verdict.WARN)
-_INSTANCES: Final = (REAL_TIME, BATCH, MULTI_MODEL)
+_INSTANCES: Final = (REAL_TIME, ASYNCHRONOUS, BATCH, MULTI_MODEL)
 
 _SPOILS: Final[Mapping[str, Sequence[str]]] = {
     "serve": _ALL,
@@ -35,7 +36,7 @@ _SPOILS: Final[Mapping[str, Sequence[str]]] = {
     "payload-4mb": _ALL,
     "payload-6mb": _INSTANCES,
     "platform": _ALL,
-    "instance-type": (REAL_TIME,),
+    "instance-type": (REAL_TIME, ASYNCHRONOUS),
     "manifest": _ALL,
     "image-size": (SERVERLESS,),
 }
@@ -44,6 +45,7 @@ _SPOILS: Final[Mapping[str, Sequence[str]]] = {
 _NEEDED: Final[Mapping[str, Sequence[str]]] = {
     REAL_TIME: ("ping", "invocation", "concurrent", "payload-6mb"),
     SERVERLESS: ("ping", "invocation", "non-root", "read-only-root", "payload-4mb"),
+    ASYNCHRONOUS: ("ping", "invocation"),
     BATCH: ("ping", "invocation"),
     MULTI_MODEL: ("ping",),
 }
@@ -61,6 +63,7 @@ _MIB: Final = 1024 * 1024
 _CAPABILITY: Final[Mapping[str, str]] = {
     "kind-real-time": REAL_TIME,
     "kind-serverless": SERVERLESS,
+    "kind-asynchronous": ASYNCHRONOUS,
     "kind-batch": BATCH,
     "kind-multi-model": MULTI_MODEL,
 }
@@ -138,7 +141,8 @@ def limit_of(kind: str, findings: Sequence[RuleFinding]) -> int | None:
 def fitness(findings: Sequence[RuleFinding]) -> Fitness:
     """What the findings come to: a kind takes that all it needs was tried and nothing of it broke.
 
-    Batch and multi-model must have been asked for outright, since a sound server may be neither.
+    Asynchronous, batch and multi-model must have been asked for outright, since a sound server
+    may be none of them.
     """
     verdicts = {one.rule.id: one.verdict for one in findings}
     fit, unfit = [], []

@@ -6,6 +6,8 @@ from typing import Final, Protocol
 
 from lab.endpoint.live import Address
 
+ASYNC_HEAD_BYTES: Final = 4096
+"""Of an answer's headers; seen on AWS, and for asynchronous invocations only."""
 BODILESS: Final = (204, 304)
 """Statuses of answers that have no body, whatever their headers say."""
 

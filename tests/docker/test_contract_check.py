@@ -98,6 +98,7 @@ CASES = [
     server("few-at-once", "concurrent"),
     server("always-500", "invocation"),
     server("refuses-all", "invocation"),
+    server("redirects", "invocation"),
     server("dies-later", "keeps-running", thorough=True),
     server("worker-dies", "keeps-running"),
     server("small-bodies", "payload-6mb", verdict=Verdict.WARN),
@@ -124,6 +125,8 @@ CASES = [
     Case(target="secret-argument", rule="secrets-config", token=True),
     Case(target="secret-deleted", rule="secrets-layers", thorough=True),
     Case(target="chooses-user", rule="user", verdict=Verdict.WARN),
+    server("no-length", "kind-asynchronous", verdict=Verdict.WARN),
+    server("long-headers", "kind-asynchronous", verdict=Verdict.WARN),
     Case(target="only-label-multi-model", rule="kind-multi-model", thorough=True),
     Case(target="only-label-bidirectional", rule="kind-bidirectional"),
 ]

@@ -9,6 +9,7 @@ from lab.contract.running import calls
 from lab.contract.running.calls import HttpCall, on
 from lab.contract.running.container import NotAnswered, died
 from lab.contract.running.session import Session, Tries
+from lab.endpoint.runtime.wording import redirected
 from lab.units import format_seconds
 from lab.wire import connect
 
@@ -30,8 +31,8 @@ _CUT_OFF: Final = (
 )
 _CURES: Final = {
     3: (
-        "Answer POST /invocations itself (a route without the slash at its end, no https): "
-        "SageMaker follows no redirect, and the caller gets this page as the prediction."
+        "Answer POST /invocations itself: a route without the slash at its end, no prefix, no "
+        "redirect to https."
     ),
     401: _CREDENTIALS,
     403: _CREDENTIALS,
@@ -52,6 +53,9 @@ _CURES: Final = {
 
 def judge_invocation(answer: HttpCall, *, emulated: bool = False) -> Judged:
     """One prediction against the 60 s, unless it was ``emulated``."""
+    if answer.redirects:
+        location = answer.headers.get("location", "")
+        return Verdict.FAIL, redirected(answer.status or 0, location).rstrip(".")
     if not answer.good:
         said = f": {answer.said}" if answer.said else ""
         slow = emulated and answer.late

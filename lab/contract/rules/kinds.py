@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 from lab.contract.fitness import (
+    ASYNCHRONOUS,
     BATCH,
     MULTI_MODEL,
     REAL_TIME,
@@ -27,6 +28,8 @@ from lab.contract.running.container import CannotTry
 from lab.contract.running.multimodel import PLACE, ModelStep, converse
 from lab.contract.running.readiness import NeverReady
 from lab.contract.running.session import Session, Tries
+from lab.endpoint.runtime.wording import PRIMARY, long_head, no_length
+from lab.endpoint.transport import ASYNC_HEAD_BYTES
 from lab.engine.api import Mount
 from lab.spec import SERVERLESS_TIERS, SERVERLESS_USER, Platform, Tier
 from lab.units import format_seconds
@@ -39,6 +42,12 @@ _SWITCHING: Final = b"101"
 _STRATEGIES: Final = ("MULTI_RECORD", "SINGLE_RECORD")
 _MOST_MB: Final = 100
 _MEND: Final = "Mend the rules that are named; they say how."
+_SIZED: Final = (
+    "Answer with a whole body and its Content-Length: no streaming response where nothing is "
+    "streamed, no middleware that compresses as it goes, no server of HTTP/1.0 that ends by "
+    "closing."
+)
+_SHORT: Final = "Leave out of the answer's headers what is no header: debugging, the result itself."
 _PATIENCE_S: Final = 10.0
 
 
@@ -74,6 +83,17 @@ def parameters_wrong(said: Any) -> str:
     if clients * payload > _MOST_MB:
         return f"MaxConcurrentTransforms x MaxPayloadInMB is {clients * payload}, above {_MOST_MB}"
     return ""
+
+
+def judge_result(answer: HttpCall) -> Told:
+    """Whether an answer can be a result in S3."""
+    if "content-length" not in answer.headers:
+        said, change = no_length(PRIMARY), _SIZED
+    elif answer.head_bytes > ASYNC_HEAD_BYTES:
+        said, change = long_head(PRIMARY, ASYNC_HEAD_BYTES), _SHORT
+    else:
+        return Told(verdict=Verdict.PASS, seen="yes")
+    return Told(verdict=Verdict.WARN, seen=f"not: {said.rstrip('.')}", change=change)
 
 
 def judge_models(steps: Sequence[ModelStep], *, labelled: bool) -> Judged:
@@ -172,6 +192,16 @@ def _tier(session: Session) -> Tier | None:
     return next((one.tier for one in trials(session) if not one.failure), None)
 
 
+def _asynchronous(session: Session) -> Tried:
+    told = judge_result(session.sample().answer)
+    if told.verdict is not Verdict.PASS:
+        return told
+    lacking = _lacks(session, ASYNCHRONOUS)
+    if lacking is not None:
+        return lacking
+    return told.verdict, told.seen + _up_to(session, ASYNCHRONOUS)
+
+
 def _batch(session: Session) -> Tried:
     if session.subject.platform is Platform.ARM64:
         return Verdict.WARN, "arm64: no instance for batch transform is Graviton"
@@ -240,6 +270,7 @@ def _handshake(address: tuple[str, int]) -> bytes:
 TRIES: Tries = {
     "kind-real-time": _real_time,
     "kind-serverless": _serverless,
+    "kind-asynchronous": _asynchronous,
     "kind-batch": _batch,
     "kind-multi-model": _multi_model,
     "kind-streaming": _streams,

@@ -46,6 +46,16 @@ class HttpCall:
         return self.status is not None and 200 <= self.status < 300
 
     @property
+    def redirects(self) -> bool:
+        """Whether it sends the caller elsewhere, where SageMaker does not go."""
+        return self.status is not None and 300 <= self.status < 400
+
+    @property
+    def head_bytes(self) -> int:
+        """What its headers took on the wire, but for those that it repeats."""
+        return sum(len(f"{name}: {value}\r\n") for name, value in self.headers.items())
+
+    @property
     def late(self) -> bool:
         """Whether nobody waited for its answer any longer."""
         return self.status is None and self.error.endswith(_TIMED_OUT)

@@ -366,6 +366,8 @@ class Session:
                 answer = base.invoke(body, kind)
                 if answer.good:
                     return self._payload(body, kind, [answer], base)
+                if answer.redirects:  # whatever it is asked
+                    raise NotAnswered([answer], base.container)
                 errors += answer.status is None or answer.status >= 500
             # One that says 4xx to some of them has its model; nobody knows of one that says 500.
             if errors < len(CANDIDATES) or time.monotonic() > begin + self.asking.steady_s / 3:

@@ -21,6 +21,7 @@ from lab.endpoint.s3 import ObjectError, S3Objects
 from lab.endpoint.settings import EmulatorSettings
 from lab.endpoint.store import SqliteStore
 from lab.endpoint.transport import (
+    ASYNC_HEAD_BYTES,
     ContainerAnswer,
     ContainerCall,
     NotSentError,
@@ -34,8 +35,6 @@ _T = TypeVar("_T")
 
 PAYLOAD_BYTES: Final = 1024**3
 """Of an input, and of a result, in S3."""
-HEAD_BYTES: Final = 4096
-"""Of an answer's headers; seen on AWS for asynchronous invocations only."""
 
 _REDIRECTS = 300
 _ERRORS = 400
@@ -267,8 +266,8 @@ class Worker:
             body = answer.body[:EXCERPT].decode("utf-8", "replace")
             said = wording.received(container, answer.status, body)
             raise RequestFailed(said, answer=answer)
-        if answer.head_bytes > HEAD_BYTES:
-            raise RequestFailed(wording.long_head(container, HEAD_BYTES))
+        if answer.head_bytes > ASYNC_HEAD_BYTES:
+            raise RequestFailed(wording.long_head(container, ASYNC_HEAD_BYTES))
         if not answer.sized:
             raise RequestFailed(wording.no_length(container), known=_SIZED)
 

@@ -185,8 +185,7 @@ class Connection(asyncio.Protocol):
             self._reusable = False
             self._fail(UnreadableError(f"it did not answer in HTTP: {error}"))
         if not self._headed and self._head_read > HEAD_BYTES:
-            self._fail(UnreadableError(f"the headers of its answer are longer than {_HEAD_WORDS}"))
-            self.close()
+            self._refuse_head()
 
     def eof_received(self) -> bool:
         """End an answer without a length. True: the socket stays open, to be asked things."""
@@ -224,6 +223,9 @@ class Connection(asyncio.Protocol):
     def on_headers_complete(self) -> None:
         """Tell who waits for the head."""
         if self._ended:
+            return
+        if self._head_bytes > HEAD_BYTES:
+            self._refuse_head()
             return
         self._status = self._parser.get_status_code()
         self._headed = self._status not in _INFORMATIONAL
@@ -281,6 +283,10 @@ class Connection(asyncio.Protocol):
                 if not data:
                     return
                 self.data_received(data)
+
+    def _refuse_head(self) -> None:
+        self._fail(UnreadableError(f"the headers of its answer are longer than {_HEAD_WORDS}"))
+        self.close()
 
     def _expire(self) -> None:
         self._fail(TimeoutError("no whole answer in time"))

@@ -25,6 +25,7 @@ WORK = {
     "answers-quick": 0.003,
     "full-backlog": 0.3,
 }.get(BREAK, 0.03)
+ALWAYS = {"refuses-all": 413, "always-500": 500, "redirects": 307}
 MIB = 1024 * 1024
 LATE_S = 5.0
 LEAKED_AT_A_TIME = 24 * MIB
@@ -86,12 +87,10 @@ class Handler(BaseHTTPRequestHandler):
             self.answer(413)
         elif BREAK == "strict-headers" and "X-Amzn-SageMaker-Not-Yet-Invented" in self.headers:
             self.answer(500, {"error": "what is this header?"})
-        elif BREAK == "refuses-all":
-            self.answer(413)
+        elif BREAK in ALWAYS:
+            self.answer(ALWAYS[BREAK], {"error": "no"}, Location="/invocations/")
         elif BREAK in {"loads-late", "worker-late"} and time.monotonic() < state.loaded_at:
             self.answer(500, {"error": "the model is not there yet"})
-        elif BREAK == "always-500":
-            self.answer(500, {"error": "no"})
         elif self.headers.get("Content-Type") != "application/json":
             self.answer(500 if BREAK == "type-500" else 415, {"supported": ["application/json"]})
         elif BREAK == "few-at-once" and state.in_flight > 6:
@@ -116,7 +115,8 @@ class Handler(BaseHTTPRequestHandler):
         if BREAK == "leaks" and len(kept) * LEAKED_AT_A_TIME < MOST_LEAKED:
             kept.append(b"x" * LEAKED_AT_A_TIME)
         more = {"scores": "9" * (5 * MIB)} if BREAK == "large-answer" else {}
-        self.answer(200, {"bytes": len(body), **more})
+        debugging = {"Debug": "x" * 5000} if BREAK == "long-headers" else {}
+        self.answer(200, {"bytes": len(body), **more}, **debugging)
 
     def ping(self) -> None:
         if BREAK == "slow-ping":
@@ -161,12 +161,18 @@ class Handler(BaseHTTPRequestHandler):
         self.rfile.readline()
         return b"".join(parts)
 
-    def answer(self, status: int, content: object = None) -> None:
+    def answer(self, status: int, content: object = None, **headers: str) -> None:
         data = b"" if content is None else json.dumps(content).encode()
         self.send_response(status)
         if data:
             self.send_header("Content-Type", "application/json")
-        self.send_header("Content-Length", str(len(data)))
+        for name, value in headers.items():
+            self.send_header(name, value)
+        if BREAK == "no-length" and data:
+            self.send_header("Transfer-Encoding", "chunked")
+            data = b"%x\r\n%s\r\n0\r\n\r\n" % (len(data), data)
+        else:
+            self.send_header("Content-Length", str(len(data)))
         self.end_headers()
         self.wfile.write(data)
 

@@ -54,6 +54,7 @@ from lab.contract.running.procfs import Listening
 from lab.contract.running.readiness import NeverReady, Unready
 from lab.start.cause import Cause, CauseKind
 from lab.start.explain import Explanation
+from tests.fidelity import OURS, fidelity
 from tests.unit.contract.makers import answered
 
 MIB = 1024 * 1024
@@ -343,6 +344,22 @@ def test_only_requests_sent_before_the_signal_and_not_yet_answered_count() -> No
     assert judge_in_flight([before, flying, lost], 10.0)[0] is FAIL
 
 
+@fidelity(
+    "Answers",
+    "`lab contract check` fails an image whose /invocations redirects: the page would be taken for "
+    "a prediction.",
+    OURS,
+    "AWS says nothing, and answers with success",
+)
+def test_a_redirect_is_told_with_where_it_points_and_what_becomes_of_it() -> None:
+    answer = answered(307, body=b"moved", headers={"location": "/invocations/"})
+    seen = (
+        "/invocations answers 307 (Location: /invocations/): SageMaker follows no redirect, the "
+        "caller gets this page as the prediction"
+    )
+    assert judge_invocation(answer) == (FAIL, seen)
+
+
 # --- cures ---------------------------------------------------------------------------------------
 
 
@@ -357,7 +374,7 @@ def test_only_requests_sent_before_the_signal_and_not_yet_answered_count() -> No
         (answered(404), "does not know that path"),
         (answered(405), "POST"),
         (answered(401), "without credentials"),
-        (answered(307), "follows no redirect"),
+        (answered(307), "Answer POST /invocations itself"),
         (answered(400), "--payload FILE --content-type TYPE"),
         (answered(415, body=b'{"supported": ["text/csv"]}'), "takes text/csv"),
     ],

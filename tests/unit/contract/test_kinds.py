@@ -10,7 +10,12 @@ from typing import Any, cast
 import pytest
 
 from lab.contract.model import Verdict
-from lab.contract.rules.kinds import judge_models, judge_parameters, parameters_wrong
+from lab.contract.rules.kinds import (
+    judge_models,
+    judge_parameters,
+    judge_result,
+    parameters_wrong,
+)
 from lab.contract.running import calls
 from lab.contract.running.asking import Warming
 from lab.contract.running.calls import HttpCall
@@ -138,3 +143,27 @@ def test_nobody_there_is_a_step_that_failed() -> None:
     steps = converse(running, SAMPLE)
     assert [step.good for step in steps] == [False]
     assert calls.call(running.address, calls.get("/models")).status is None
+
+
+@pytest.mark.parametrize(
+    ("headers", "seen"),
+    [
+        ({"content-length": "2"}, "yes"),
+        (
+            {"transfer-encoding": "chunked"},
+            "not: The response from container primary did not specify the required Content-Length",
+        ),
+        ({}, "not: The response from container primary did not specify the required"),
+        (
+            {"content-length": "2", "debug": "a" * 5000},
+            "not: Response received from the primary container has headers with length greater",
+        ),
+    ],
+)
+def test_an_asynchronous_endpoint_takes_answers_that_say_how_long_they_are(
+    headers: dict[str, str], seen: str
+) -> None:
+    told = judge_result(HttpCall(status=200, seconds=0.01, headers=headers))
+    assert told.seen.startswith(seen)
+    assert told.verdict is (Verdict.PASS if seen == "yes" else Verdict.WARN)
+    assert bool(told.change) is (seen != "yes")

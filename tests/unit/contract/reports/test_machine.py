@@ -49,7 +49,7 @@ def test_the_terminal_shows_a_line_for_each_rule_and_details_of_what_is_not_well
         "  source  a page",
         "",
         "1 passed · 1 warned · 1 failed · 1 skipped · 2.00 s",
-        "Not for: real time, serverless, batch, multi-model",
+        "Not for: real time, serverless, asynchronous, batch, multi-model",
     ]
 
 

@@ -252,11 +252,12 @@ def test_headers_up_to_the_limit_are_read_and_measured() -> None:
 @pytest.mark.parametrize(
     "wire",
     [
+        b"HTTP/1.1 200 OK\r\nX-Debug: " + b"a" * 70_000 + b"\r\nContent-Length: 0\r\n\r\n",
         b"HTTP/1.1 200 OK\r\nX-Debug: " + b"a" * (1 << 20),
         b"HTTP/1.1 200 OK\r\n" + b"X-Debug: aaaaaaaaaaaa\r\n" * 50_000,
         b"HTTP/1.1 103 Early Hints\r\n\r\n" * 50_000,
     ],
-    ids=["one", "many", "before"],
+    ids=["ended", "one", "many", "before"],
 )
 def test_longer_headers_are_not_listened_to(wire: bytes) -> None:
     assert len(wire) > HEAD_BYTES
