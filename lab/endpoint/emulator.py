@@ -229,6 +229,7 @@ def compose(  # noqa: PLR0913 - all keyword-only
             settings=settings,
             machine=machine,
             artifacts=artifacts,
+            announce=asynchronous.announce,
         ),
         invoker=Invoker(
             fleet=fleet,

@@ -19,6 +19,9 @@ from lab.endpoint.store import SqliteStore
 
 Operation = Callable[[Mapping[str, Any]], Mapping[str, Any]]
 
+_ANNOUNCED: Final = frozenset(
+    {"CreateEndpoint", "UpdateEndpoint", "UpdateEndpointWeightsAndCapacities"}
+)
 UNKNOWN: Final = "UnknownOperationException"
 
 WAITS: Final = frozenset({"CreateModel"})
@@ -54,7 +57,10 @@ class Control:
         settings: EmulatorSettings,
         machine: Machine,
         artifacts: Artifacts,
+        announce: Callable[[str], None] | None = None,
     ) -> None:
+        """``announce`` is told of an endpoint that was made or changed."""
+        self._announce = announce
         context = ControlContext(
             store=store,
             fleet=fleet,
@@ -96,7 +102,11 @@ class Control:
         perform = self._operations.get(operation)
         if perform is None:
             raise self._unknown(operation)
-        return perform(validate(operation, body))
+        asked = validate(operation, body)
+        answer = perform(asked)
+        if self._announce is not None and operation in _ANNOUNCED:
+            self._announce(asked["EndpointName"])
+        return answer
 
     def notes(self, operation: str, body: object) -> Sequence[str]:
         """What is to be said of a request that was answered: what makes no difference here, and

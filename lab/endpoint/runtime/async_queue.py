@@ -23,6 +23,7 @@ from lab.endpoint.live import (
 )
 from lab.endpoint.logged import logged
 from lab.endpoint.metrics.gauges import Backlog
+from lab.endpoint.plans import origin
 from lab.endpoint.protocol.errors import validation_error
 from lab.endpoint.records import AsyncRecord, EndpointKind
 from lab.endpoint.runtime import async_request, routing
@@ -73,6 +74,7 @@ class AsyncInference:
         self._meter = context.meter
         self._clock = context.clock
         self._settings = context.settings
+        self._logs = context.logs
         self._rng = random.Random()
         self._worker = Worker(context)
         self._queues: dict[str, _Queue] = {}
@@ -133,6 +135,16 @@ class AsyncInference:
             output_location=str(row.request["output"]),
             failure_location=row.request["failure"],
         )
+
+    def announce(self, endpoint: str) -> None:
+        """Log the test notification that AWS sends for an endpoint that was made or changed."""
+        row = self._store.endpoint(endpoint)
+        made_from = origin(row, row.pending_config or row.config_name, self._store) if row else None
+        config = made_from.config.body if made_from else {}
+        for topic in async_request.topics(config.get("AsyncInferenceConfig")):
+            variant = config["ProductionVariants"][0]["VariantName"]
+            line = async_request.unpublished(topic, async_request.TEST_NOTICE)
+            self._logs.note(endpoint, variant, line)
 
     # --- the queue ---------------------------------------------------------------------------
 

@@ -1,8 +1,9 @@
 """An asynchronous invocation as it is asked for, remembered and reported on."""
 
 import base64
+import json
 import uuid
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, Final
 
@@ -21,6 +22,13 @@ INLINE_BYTES: Final = 128_000
 DEFAULT_AT_ONCE: Final = 4
 """Requests at a time per container when ``MaxConcurrentInvocationsPerInstance`` is not given:
 "SageMaker chooses an optimal value", and publishes none."""
+
+TEST_NOTICE: Final[Mapping[str, Any]] = {
+    "eventVersion": "1.0",
+    "eventSource": "aws:sagemaker",
+    "eventName": "TestNotification",
+}
+"""After an endpoint was made or changed, to every topic."""
 
 _PREFIX = "x-amzn-sagemaker-"
 
@@ -92,14 +100,28 @@ def at_once(live: LiveEndpoint) -> int:
     return int(client.get("MaxConcurrentInvocationsPerInstance") or DEFAULT_AT_ONCE)
 
 
+def topics(asynchronous: Any) -> Sequence[str]:
+    """All of an ``AsyncInferenceConfig``, each once."""
+    found = _notifications(asynchronous)
+    named = (found.get("SuccessTopic"), found.get("ErrorTopic"))
+    return list(dict.fromkeys(one for one in named if one))
+
+
+def unpublished(topic: str, message: Mapping[str, Any]) -> str:
+    """The line of a log that stands for a notification: there is no SNS here."""
+    said = json.dumps(message, separators=(",", ":"))
+    return f"[platform] SNS is not emulated. To {topic} would go: {said}"
+
+
 def topic(live: LiveEndpoint | None, *, failed: bool) -> str | None:
     """Where its endpoint wants a notification to go, if anywhere."""
-    return _notifications(live).get("ErrorTopic" if failed else "SuccessTopic")
+    config = live.asynchronous if live else None
+    return _notifications(config).get("ErrorTopic" if failed else "SuccessTopic")
 
 
-def _notifications(live: LiveEndpoint | None) -> Mapping[str, Any]:
-    config = as_mapping(live.asynchronous if live else None)
-    return as_mapping(as_mapping(config.get("OutputConfig")).get("NotificationConfig"))
+def _notifications(asynchronous: Any) -> Mapping[str, Any]:
+    output = as_mapping(as_mapping(asynchronous).get("OutputConfig"))
+    return as_mapping(output.get("NotificationConfig"))
 
 
 def _present(members: Mapping[str, Any]) -> dict[str, Any]:
@@ -116,7 +138,7 @@ def _embedded(body: bytes) -> Mapping[str, str]:
 
 def includes_answer(live: LiveEndpoint | None, *, failed: bool) -> bool:
     """Whether its notification has the model's answer in it."""
-    notifications = _notifications(live)
+    notifications = _notifications(live.asynchronous if live else None)
     wanted = "ERROR_NOTIFICATION_TOPIC" if failed else "SUCCESS_NOTIFICATION_TOPIC"
     return wanted in (notifications.get("IncludeInferenceResponseIn") or ())
 

@@ -2,7 +2,6 @@
 
 import asyncio
 import base64
-import json
 import logging
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -320,8 +319,7 @@ class Worker:
                 included=async_request.includes_answer(live, failed=reason is not None),
                 reason=reason,
             )
-            said = json.dumps(message, separators=(",", ":"))
-            self._log(row, f"[platform] SNS is not emulated. To {topic} would go: {said}")
+            self._log(row, async_request.unpublished(topic, message))
 
     def _log(self, row: AsyncRecord, line: str) -> None:
         """In the endpoint's log while it is there, and in the emulator's own."""

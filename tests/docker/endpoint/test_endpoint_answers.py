@@ -274,6 +274,20 @@ def test_an_asynchronous_refusal_that_breaks_off_keeps_its_status(site: Site, wa
     )
 
 
+@fidelity(
+    "CreateEndpoint",
+    "An asynchronous endpoint with topics has a TestNotification sent to each; here it is a line "
+    "of its log.",
+    DOCUMENTED,
+    "https://docs.aws.amazon.com/sagemaker/latest/dg/async-inference-check-predictions.html",
+)
+def test_topics_are_tried_when_an_endpoint_is_made(site: Site, waiting: str) -> None:
+    shown = logs(site, waiting)
+    for topic in (NOTES["SuccessTopic"], NOTES["ErrorTopic"]):
+        assert f'To {topic} would go: {{"eventVersion":"1.0"' in shown
+    assert '"eventName":"TestNotification"' in shown
+
+
 # --- deaths, and what is said of them ------------------------------------------------------------
 
 

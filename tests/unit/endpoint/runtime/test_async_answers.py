@@ -6,10 +6,11 @@ from typing import Any
 
 import pytest
 
+from lab.endpoint.records import Origin, Resource
 from lab.endpoint.transport import ContainerAnswer, ContainerCall, TransportError, UnreadableError
 from tests.fidelity import ABSENT, DOCUMENTED, OURS, SEEN, fidelity
 from tests.unit.endpoint.async_scene import World
-from tests.unit.endpoint.standins import dies
+from tests.unit.endpoint.standins import add_endpoint, dies
 
 pytestmark = pytest.mark.anyio
 
@@ -312,3 +313,32 @@ async def test_the_answer_stays_out_of_a_notification_that_does_not_ask_for_it(m
     await world.accept(b"x")
     await world.settled()
     assert "responseBody" not in notice(world)["responseParameters"]
+
+
+@fidelity(
+    "Asynchronous",
+    "CreateEndpoint, UpdateEndpoint and UpdateEndpointWeightsAndCapacities send a TestNotification "
+    "to each topic.",
+    DOCUMENTED,
+    "https://docs.aws.amazon.com/sagemaker/latest/dg/async-inference-check-predictions.html",
+)
+@pytest.mark.parametrize(
+    ("topics", "lines"), [(TOPICS, 2), ({"SuccessTopic": "arn:ok", "ErrorTopic": "arn:ok"}, 1)]
+)
+async def test_each_topic_is_tried_once(
+    world: World, topics: Mapping[str, str], lines: int
+) -> None:
+    body = {
+        "ProductionVariants": [{"VariantName": "v"}],
+        "AsyncInferenceConfig": {"OutputConfig": {"NotificationConfig": topics}},
+    }
+    config = Resource(name="c", arn="arn", created_at=0.0, body=body)
+    made_from = {"c": Origin(config=config, models={}, tags={})}
+    add_endpoint(world.store, "made", config_name="c", origins=made_from)
+    world.queue.announce("made")
+    world.queue.announce("never-made")
+    assert len(world.logs.lines) == lines
+    assert world.logs.lines[0] == (
+        "made/v [platform] SNS is not emulated. To arn:ok would go: "
+        '{"eventVersion":"1.0","eventSource":"aws:sagemaker","eventName":"TestNotification"}'
+    )
