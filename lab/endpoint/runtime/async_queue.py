@@ -26,7 +26,7 @@ from lab.endpoint.metrics.gauges import Backlog
 from lab.endpoint.plans import origin
 from lab.endpoint.protocol.errors import validation_error
 from lab.endpoint.records import AsyncRecord, EndpointKind
-from lab.endpoint.runtime import async_request, routing
+from lab.endpoint.runtime import async_request, routing, wording
 from lab.endpoint.runtime.async_worker import AsyncContext, HeldServer, RequestFailed, Worker
 
 _LOG = logging.getLogger(__name__)
@@ -121,10 +121,7 @@ class AsyncInference:
                 f"Endpoint {endpoint_name} of account {self._settings.account} not found."
             )
         if live.kind is not EndpointKind.ASYNC:
-            raise validation_error(
-                f"Endpoint {endpoint_name} is not an asynchronous inference endpoint and cannot "
-                f"be called with {async_request.OPERATION}. Use InvokeEndpoint."
-            )
+            raise wording.other_kind(live, self._settings, use="InvokeEndpoint")
         row = async_request.record(
             live, headers, body, now=self._clock.time(), settings=self._settings
         )

@@ -71,19 +71,6 @@ _VARIANT: Final = "x-Amzn-Invoked-Production-Variant"
 _SESSION: Final = "x-amzn-sagemaker-session-id"
 _PREFIX_AWARE: Final = "x-amzn-sagemaker-prefix-aware-id"
 
-_UNSUPPORTED: Final = {
-    "x-amzn-sagemaker-target-model": "TargetModel is only for multi-model endpoints",
-    "x-amzn-sagemaker-target-container-hostname": (
-        "TargetContainerHostname is only for endpoints that call their containers directly"
-    ),
-    "x-amzn-sagemaker-inference-component": (
-        "InferenceComponentName is only for endpoints with inference components"
-    ),
-    "x-amzn-sagemaker-enable-explanations": (
-        "EnableExplanations is only for endpoints with an ExplainerConfig"
-    ),
-}
-
 
 @dataclass(kw_only=True, slots=True)
 class Request:
@@ -213,12 +200,9 @@ class Invoker:
         if live is None:
             raise self._not_live(request.endpoint)
         if live.kind is EndpointKind.ASYNC:
-            raise validation_error(
-                f"Endpoint {live.name} is an asynchronous inference endpoint and cannot be "
-                f"called with {operation}. Use InvokeEndpointAsync."
-            )
-        for name in request.headers.keys() & _UNSUPPORTED.keys():
-            raise validation_error(f"{_UNSUPPORTED[name]}, and endpoint {live.name} is not one.")
+            raise wording.other_kind(live, self._settings, use="InvokeEndpointAsync")
+        for name in request.headers.keys() & wording.UNSUPPORTED.keys():
+            raise wording.unsupported(name, live.name)
         limits.check_size(
             len(request.body), live.kind, request_id=request.id, settings=self._settings
         )

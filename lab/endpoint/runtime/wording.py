@@ -3,9 +3,10 @@
 from dataclasses import dataclass
 from typing import Final
 
-from lab.endpoint.live import LiveVariant, Server
-from lab.endpoint.protocol.errors import ApiError
+from lab.endpoint.live import LiveEndpoint, LiveVariant, Server
+from lab.endpoint.protocol.errors import ApiError, validation_error
 from lab.endpoint.protocol.errors import model_error as as_model_error
+from lab.endpoint.records import EndpointKind
 from lab.endpoint.settings import EmulatorSettings
 
 PRIMARY: Final = "primary"
@@ -16,6 +17,28 @@ NOT_READY: Final = (
     "multi-model endpoint is still downloading or loading the target model. Wait and try your "
     "request again."
 )
+
+UNSUPPORTED: Final = {
+    "x-amzn-sagemaker-target-model": (
+        "Endpoint {endpoint} is not a multi-model endpoint and does not support target model "
+        "header."
+    ),
+    "x-amzn-sagemaker-inference-component": (
+        "Inference Component Name header is not allowed for endpoints to which you dont plan to "
+        "deploy inference components. Please remove the Inference Component Name header and try "
+        "again."
+    ),
+    "x-amzn-sagemaker-target-container-hostname": (
+        "The lab: TargetContainerHostname is only for endpoints that call their containers "
+        "directly, and endpoint {endpoint} is not one."
+    ),
+    "x-amzn-sagemaker-enable-explanations": (
+        "The lab: EnableExplanations is only for endpoints with an ExplainerConfig, and endpoint "
+        "{endpoint} has none."
+    ),
+}
+"""Headers of endpoints that are not emulated; AWS's sentences where they are known."""
+_CODES: Final = {"x-amzn-sagemaker-target-model": "TARGET_MODEL_HEADER_NOT_SUPPORTED"}
 
 _CLIENT_ERRORS: Final = range(400, 500)
 
@@ -63,6 +86,23 @@ class Where:
     @property
     def _group(self) -> str:
         return f"/aws/sagemaker/Endpoints/{self.endpoint}"
+
+
+def unsupported(header: str, endpoint: str) -> ApiError:
+    """``ValidationError``: a header of another kind of endpoint."""
+    error = validation_error(UNSUPPORTED[header].format(endpoint=endpoint))
+    if header in _CODES:
+        error.fields["ErrorCode"] = _CODES[header]
+    return error
+
+
+def other_kind(live: LiveEndpoint, settings: EmulatorSettings, *, use: str) -> ApiError:
+    """``ValidationError``: called as if it were asynchronous, or were not."""
+    kind = "asynchronous" if live.kind is EndpointKind.ASYNC else "not asynchronous"
+    return validation_error(
+        f"Endpoint {live.name} of account {settings.account} does not support this inference type."
+        + knows(f"it is {kind}, use {use}")
+    )
 
 
 def model_error(where: Where, *, status: int, message: str, known: str = "") -> ApiError:

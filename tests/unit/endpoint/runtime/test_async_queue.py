@@ -97,7 +97,7 @@ async def test_only_asynchronous_endpoints_that_exist_take_requests(world: World
     world.fleet.add(live("real-time"))
     with pytest.raises(ApiError, match="Endpoint none of account 000000000000 not found"):
         await world.queue.accept("none", {}, b"x")
-    with pytest.raises(ApiError, match="is not an asynchronous inference endpoint"):
+    with pytest.raises(ApiError, match="does not support this inference type"):
         await world.queue.accept("real-time", {}, b"x")
 
 

@@ -142,10 +142,20 @@ async def test_a_real_time_endpoint_that_is_being_created_is_not_found(scene: Sc
     assert (await refused(scene)).code == "ValidationError"
 
 
+@fidelity(
+    "InvokeEndpoint",
+    "An asynchronous endpoint `does not support this inference type`, and a synchronous one not "
+    "InvokeEndpointAsync.",
+    SEEN,
+    "public programs fall back from one operation to the other on these words",
+)
 async def test_an_asynchronous_endpoint_takes_no_other_calls(make: Make) -> None:
     error = await refused(make(kind=EndpointKind.ASYNC))
     assert error.code == "ValidationError"
-    assert "InvokeEndpointAsync" in str(error)
+    assert error.message == (
+        "Endpoint eye of account 000000000000 does not support this inference type. The lab knows "
+        "more: it is asynchronous, use InvokeEndpointAsync."
+    )
 
 
 @pytest.mark.parametrize("name", ["-eye", "e" * 64, "e_e", "ä", ""])
@@ -179,17 +189,43 @@ async def test_headers_are_held_to_the_services_model(
     assert (value in str(error).partition(" at ")[0]) is (member != "customAttributes")
 
 
+@fidelity(
+    "InvokeEndpoint",
+    "TargetModel on an endpoint of one model: `Endpoint NAME is not a multi-model endpoint and "
+    "does not support target model header.`, ErrorCode TARGET_MODEL_HEADER_NOT_SUPPORTED.",
+    SEEN,
+    "https://github.com/aws/amazon-sagemaker-examples/issues/1216",
+)
+@fidelity(
+    "InvokeEndpoint",
+    "InferenceComponentName on an endpoint without components: `Inference Component Name header is "
+    "not allowed ...`",
+    SEEN,
+    "https://github.com/BerriAI/litellm/pull/37766",
+)
 @pytest.mark.parametrize(
-    "header",
+    ("header", "message"),
     [
-        "x_amzn_sagemaker_target_model",
-        "x_amzn_sagemaker_target_container_hostname",
-        "x_amzn_sagemaker_inference_component",
-        "x_amzn_sagemaker_enable_explanations",
+        (
+            "x_amzn_sagemaker_target_model",
+            "Endpoint eye is not a multi-model endpoint and does not support target model header.",
+        ),
+        ("x_amzn_sagemaker_target_container_hostname", "The lab: TargetContainerHostname is only"),
+        (
+            "x_amzn_sagemaker_inference_component",
+            "Inference Component Name header is not allowed for endpoints to which you dont plan",
+        ),
+        ("x_amzn_sagemaker_enable_explanations", "The lab: EnableExplanations is only"),
     ],
 )
-async def test_headers_of_other_kinds_of_endpoint_are_refused(scene: Scene, header: str) -> None:
-    assert (await refused(scene, **as_headers(header, "x"))).code == "ValidationError"
+async def test_headers_of_other_kinds_of_endpoint_are_refused(
+    scene: Scene, header: str, message: str
+) -> None:
+    error = await refused(scene, **as_headers(header, "x"))
+    assert error.code == "ValidationError"
+    assert str(error.message).startswith(message)
+    code = error.fields.get("ErrorCode")
+    assert (code == "TARGET_MODEL_HEADER_NOT_SUPPORTED") is header.endswith("target_model")
 
 
 async def test_a_serverless_request_beyond_4_mb_has_an_oversize_body(make: Make) -> None:

@@ -398,7 +398,7 @@ def test_who_follows_logs_and_goes_away_is_not_read_for_any_longer(
             ended.set()
 
     monkeypatch.setattr(LogFiles, "follow", followed)
-    path = url(lab, "/_lab/endpoints/eye/logs?follow=true")
+    path = url(lab, "/_lab/endpoints/eye/logs?follow=true&lines=0")
     with httpx.stream("GET", path) as answer:
         assert answer.status_code == 200
     assert ended.wait(30)
