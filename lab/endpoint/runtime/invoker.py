@@ -4,6 +4,7 @@ import asyncio
 import random
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Final, TypeVar
 
 from lab.endpoint.clock import Clock
@@ -183,6 +184,7 @@ class Invoker:
             self._rng,
             lambda status: self._stream_ended(exchange, lease, status),
             container=self._where(exchange, lease).container,
+            autopsy=partial(exchange.variant.pool.autopsy, lease.server),
         )
         return StreamReply(headers=headers, frames=streamed.frames(), close=streamed.close)
 

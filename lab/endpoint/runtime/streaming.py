@@ -5,6 +5,7 @@ import random
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass
+from functools import partial
 from typing import Final, NamedTuple
 
 from lab.endpoint.live import Lease
@@ -16,6 +17,9 @@ from lab.endpoint.protocol.eventstream import (
     payload_part,
 )
 from lab.endpoint.transport import StreamAnswer, TransportError
+
+Autopsy = Callable[[], Awaitable[str | None]]
+"""Why the container that broke off no longer runs; None when it does."""
 
 EXCERPT: Final = 64 * 1024
 """Bytes of a model's error that are repeated in ours."""
@@ -42,19 +46,18 @@ class StreamedExchange:
         count: Callable[[int | None], None],
         *,
         container: str,
+        autopsy: Autopsy,
     ) -> None:
         self._answer = answer
         self._lease = lease
-        self._rng = rng
         self._count = count
-        self._container = container
+        self._framing = partial(frames, rng=rng, container=container, autopsy=autopsy)
         self._whole = False
         self._closed = False
 
     async def frames(self) -> AsyncIterator[bytes]:
         """What goes over the wire."""
-        framing = frames(self._answer.parts, rng=self._rng, container=self._container)
-        async with aclosing(framing) as framed:
+        async with aclosing(self._framing(self._answer.parts)) as framed:
             async for one in framed:
                 self._whole = one.whole
                 if one.frame:
@@ -96,7 +99,7 @@ class Framed(NamedTuple):
 
 
 async def frames(
-    parts: AsyncIterator[bytes], *, rng: random.Random, container: str
+    parts: AsyncIterator[bytes], *, rng: random.Random, container: str, autopsy: Autopsy
 ) -> AsyncGenerator[Framed, None]:
     """The frames of a stream. Never raises: how it broke off is the last frame."""
     cutter = Rechunker(rng)
@@ -107,7 +110,8 @@ async def frames(
     except Exception as error:  # noqa: BLE001 - told to the client as AWS would
         for part in cutter.flush():
             yield Framed(payload_part(part), whole=False)
-        yield Framed(_last_words(error, container), whole=False)
+        died = await autopsy() if isinstance(error, TransportError) else None
+        yield Framed(_last_words(error, container, died), whole=False)
     else:
         yield Framed(b"", whole=True)
 
@@ -135,7 +139,7 @@ async def _cut(parts: AsyncIterator[bytes], cutter: Rechunker) -> AsyncGenerator
         yield part
 
 
-def _last_words(error: Exception, container: str) -> bytes:
+def _last_words(error: Exception, container: str, died: str | None) -> bytes:
     """AWS's sentence where it is known; the others say whose they are."""
     match error:
         case TimeoutError():
@@ -145,7 +149,7 @@ def _last_words(error: Exception, container: str) -> bytes:
                 StreamCode.TIME_EXCEEDED,
             )
         case TransportError():
-            said = f"The lab: the model's stream broke off: {error}."
+            said = f"The lab: the model's stream broke off: {died or error}".rstrip(".") + "."
             return model_stream_error(said, StreamCode.BROKEN)
         case _:
             return internal_stream_failure(f"The lab could not pass the stream on: {error!r}")

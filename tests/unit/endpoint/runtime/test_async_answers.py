@@ -77,14 +77,14 @@ def unreadable(call: ContainerCall, timeout_s: float) -> Any:
 @fidelity(
     "Asynchronous",
     "A container that closes the connection or dies is `Connection reset by peer for the NAME "
-    "endpoint. Please retry.`",
+    "endpoint. Please retry.`, bare.",
     SEEN,
     "https://github.com/deepjavalibrary/djl-serving/issues/2648",
 )
 @fidelity(
     "Asynchronous",
     "An error's body that breaks off is `Received client error (413) from primary and could not "
-    "load the entire response body.`",
+    "load the entire response body.`, bare.",
     SEEN,
     "https://github.com/huggingface/notebooks/issues/274",
 )

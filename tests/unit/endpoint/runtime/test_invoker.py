@@ -199,7 +199,7 @@ async def test_headers_are_held_to_the_services_model(
 @fidelity(
     "InvokeEndpoint",
     "InferenceComponentName on an endpoint without components: `Inference Component Name header is "
-    "not allowed ...`",
+    "not allowed ...`, in AWS's words.",
     SEEN,
     "https://github.com/BerriAI/litellm/pull/37766",
 )
@@ -376,7 +376,7 @@ async def test_a_redirects_page_is_the_prediction_and_the_log_says_so_once(
 @fidelity(
     "Answers",
     "When an error's body breaks off, status and class survive: `Received client error (413) from "
-    "primary and could not load the entire response body.`",
+    "primary and could not load the entire response body.`, bare.",
     SEEN,
     "https://github.com/huggingface/notebooks/issues/274",
 )
@@ -651,6 +651,13 @@ async def test_a_server_may_be_busy_with_a_stream_whose_caller_went_away(scene: 
     assert not scene.pool.servers[0].may_be_busy(480)
 
 
+async def test_a_stream_that_breaks_off_says_what_the_container_died_of(scene: Scene) -> None:
+    scene.transport.parts = [b"first", TransportError("reset")]
+    scene.pool.died = "The container exited with code 3."
+    _, found = await streamed(scene)
+    assert b'broke off: The container exited with code 3."' in found[-1][1]
+
+
 async def test_an_error_before_the_stream_is_an_ordinary_model_error(make: Make) -> None:
     scene = make(ContainerAnswer(status=500, headers={}, body=b"no"))
     error = await refused(scene, stream=True)
@@ -671,7 +678,11 @@ async def test_a_slow_model_does_not_keep_what_it_has_said_waiting() -> None:
 
     end = asyncio.Event()
     got = b""
-    framed: Any = frames(slow(end), rng=random.Random(1), container="primary")
+
+    async def alive() -> None:
+        return None
+
+    framed: Any = frames(slow(end), rng=random.Random(1), container="primary", autopsy=alive)
     while got != b"hello":
         ((_, payload),) = parsed((await anext(framed)).frame)
         got += payload

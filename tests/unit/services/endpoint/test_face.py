@@ -120,6 +120,34 @@ def test_a_stream_whose_reader_goes_away_is_ended(lab: Standing) -> None:
     assert lab.container.left.wait(PATIENCE_S)
 
 
+@fidelity(
+    "Headers",
+    "Without a Content-Type or custom attributes of the container's, the caller gets none.",
+    OURS,
+    "no page says that AWS makes them up",
+)
+def test_what_the_container_does_not_say_is_not_made_up(lab: Standing) -> None:
+    answer = invoke(lab, say="hello")
+    assert "ContentType" not in answer
+    assert "CustomAttributes" not in answer
+
+
+@fidelity(
+    "Headers",
+    "Custom attributes of an answer are passed on as they are, longer than 1,024 or not in ASCII.",
+    OURS,
+    "AWS documents the limits, and not what becomes of an answer that breaks them",
+)
+@pytest.mark.parametrize("value", ["a" * 2000, "caf\u00e9"])
+def test_an_answer_s_custom_attributes_are_passed_on_as_they_are(lab: Standing, value: str) -> None:
+    headers = {"X-Amzn-SageMaker-Custom-Attributes": value}
+    raw = json.dumps({"say": "x", "headers": headers}, ensure_ascii=True)
+    answer = httpx.post(url(lab, PATH), content=raw)
+    found = dict(answer.headers.raw)
+    name = next(one for one in found if one.lower() == b"x-amzn-sagemaker-custom-attributes")
+    assert found[name].decode() == value
+
+
 @pytest.mark.parametrize("status", [302, 307])
 def test_boto3_gets_the_page_of_a_redirect(lab: Standing, status: int) -> None:
     answer = invoke(lab, status=status, say="moved", headers={"Location": "/elsewhere"})
