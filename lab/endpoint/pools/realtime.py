@@ -38,7 +38,6 @@ class RealTimePool(BasePool):
         self._waiters: list[asyncio.Future[None]] = []
         self._turn = 0
         self._failures = 0
-        self._failed: LaunchFailed | None = None
         """Why there is nobody, as far as it is known."""
 
     @property

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from lab.endpoint.live import LaunchFailed
+from lab.endpoint.live import NotReady
 from lab.endpoint.store import SqliteStore
 from tests.fidelity import OURS, fidelity
 from tests.unit.endpoint.fleet_scene import PoolScene
@@ -31,9 +31,9 @@ async def test_whoever_waits_is_told_why_as_soon_as_it_is_known(store: SqliteSto
     await scene.clock.advance(0.5)
     assert not waiting.done()
     await scene.clock.advance(1)
-    with pytest.raises(LaunchFailed, match=WHY):
+    with pytest.raises(NotReady, match=WHY):
         await waiting
-    with pytest.raises(LaunchFailed, match=WHY):
+    with pytest.raises(NotReady, match=WHY):
         await pool.acquire()
     await scene.clock.advance(10)
     (await pool.acquire()).release()
