@@ -4,8 +4,10 @@ import io
 import json
 import tarfile
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
+
+from docker.errors import ImageNotFound
 
 from lab.engine.api import ContainerSpec, Mount
 from lab.engine.docker.engine import DockerEngine
@@ -52,7 +54,8 @@ def make(
 def remove(engine: DockerEngine, ref: str) -> None:
     """Forget the image, by all its names: endpoints may hold it by one of their own."""
     for name in engine.client.inspect_image(ref)["RepoTags"]:
-        engine.client.remove_image(name, force=True)
+        with suppress(ImageNotFound):  # whoever deployed it lets go of it meanwhile
+            engine.client.remove_image(name, force=True)
 
 
 @contextmanager
