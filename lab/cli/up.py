@@ -96,6 +96,8 @@ def how_to(stack: Stack, *, with_keys: bool) -> str:
 For programs in this shell:
 export AWS_ENDPOINT_URL_SAGEMAKER={where.sagemaker}
 export AWS_ENDPOINT_URL_SAGEMAKER_RUNTIME={where.sagemaker}
+export AWS_ENDPOINT_URL_STS={where.sagemaker}
+export AWS_ENDPOINT_URL_IAM={where.sagemaker}
 export AWS_ENDPOINT_URL_S3={where.s3}
 export AWS_DEFAULT_REGION={where.region}
 {keys}

@@ -138,6 +138,7 @@ def environment(
         "LAB_ACCOUNT": settings.account,
         **settings.passed_on,
         "LAB_ALERT_URL": env.get("LAB_ALERT_URL") or _NOWHERE,
+        "LAB_S3_URL": settings.addresses.s3,
         "LAB_S3_INSIDE": foreign or "http://s3:5000",
         "LAB_S3_SESSION_TOKEN": "",
         **(users if foreign else own),

@@ -74,6 +74,7 @@ class Processes:
             # Named here though inherited too: another value starts it anew.
             **settings.passed_on,
             "AWS_ENDPOINT_URL_S3": settings.addresses.s3,
+            "LAB_S3_URL": settings.addresses.s3,
         }
         mark = fingerprint(target("endpoint"), base="")
         self._start(service, _argv("endpoint"), {**_env("endpoint"), **own}, mark=mark)

@@ -93,10 +93,16 @@ class Verifier:
     """Admits requests: all whose signature can be read, or all whose signature is right."""
 
     def __init__(
-        self, keys: Mapping[str, str], *, region: str, refused_status: int = HTTPStatus.FORBIDDEN
+        self,
+        keys: Mapping[str, str],
+        *,
+        region: str,
+        service: str = SERVICE,
+        refused_status: int = HTTPStatus.FORBIDDEN,
     ) -> None:
         self._keys = dict(keys)
         self._region = region
+        self._service = service
         self._refused = refused_status
 
     @property
@@ -132,8 +138,10 @@ class Verifier:
             raise self._invalid(
                 f"Credential should be scoped to a valid region, not '{by.region}'."
             )
-        if by.service != SERVICE:
-            raise self._invalid(f"Credential should be scoped to correct service: '{SERVICE}'.")
+        if by.service != self._service:
+            raise self._invalid(
+                f"Credential should be scoped to correct service: '{self._service}'."
+            )
         unsigned = {"host"} - set(by.signed_headers)
         if unsigned:
             raise self._invalid(

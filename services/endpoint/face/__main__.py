@@ -67,9 +67,10 @@ async def _serve(settings: FaceSettings, engine: Engine) -> None:
             cold_image=_cold_image(engine),
         )
         ready, stopping = asyncio.Event(), asyncio.Event()
-        server = _Server(
-            _config(Face(emulator, registry, started=ready, stopping=stopping), settings)
+        face = Face(
+            emulator, registry, started=ready, stopping=stopping, s3_endpoint=settings.s3_outside
         )
+        server = _Server(_config(face, settings))
         _on_signals(server, stopping)
         serving = asyncio.create_task(server.serve(sockets=[sock]))
         try:

@@ -1,4 +1,5 @@
-"""Errors and successes as ASGI sends them, in the two protocols that AWS speaks here.
+"""Errors and successes as ASGI sends them: in the two protocols that SageMaker speaks, and in those
+of its neighbours.
 
 The one place where an ``ApiError`` becomes bytes.
 """
@@ -7,8 +8,10 @@ import json
 import re
 import uuid
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+from enum import Enum
 from typing import Any, Final
 from urllib.parse import quote
+from xml.sax.saxutils import escape
 
 from lab.endpoint.protocol.errors import ApiError
 
@@ -55,6 +58,54 @@ async def send_rest_error(send: Send, error: ApiError, request: str) -> None:
 def control_error(error: ApiError) -> bytes:
     """JSON 1.1, the control plane's: everything in the body."""
     return json.dumps({"__type": error.code, "message": error.message, **error.fields}).encode()
+
+
+class Speech(Enum):
+    """The protocols of AWS's services; the value is the content type of an error."""
+
+    JSON_1_0 = "application/x-amz-json-1.0"
+    JSON_1_1 = "application/x-amz-json-1.1"
+    REST_JSON = "application/json"
+    CBOR = "application/cbor"
+    QUERY = "text/xml"
+    EC2 = "text/xml;charset=UTF-8"
+    REST_XML = "application/xml"
+
+
+def spoken_error(error: ApiError, speech: Speech, request: str) -> tuple[Headers, bytes]:
+    """An error in a caller's own protocol, with its headers."""
+    headers = [
+        (b"content-type", speech.value.encode()),
+        (b"x-amzn-requestid", request.encode()),
+    ]
+    if speech is Speech.CBOR:
+        headers.append((b"smithy-protocol", b"rpc-v2-cbor"))
+        return headers, _cbor({"__type": error.code, "message": error.message or ""})
+    if speech in {Speech.JSON_1_0, Speech.JSON_1_1}:
+        return headers, control_error(error)
+    if speech is Speech.REST_JSON:
+        headers.append((b"x-amzn-errortype", error.code.encode()))
+        return headers, json.dumps({"message": error.message}).encode()
+    said = f"<Code>{error.code}</Code><Message>{escape(error.message or '')}</Message>"
+    text = {
+        Speech.QUERY: f"<ErrorResponse><Error><Type>Sender</Type>{said}</Error>"
+        f"<RequestId>{request}</RequestId></ErrorResponse>",
+        Speech.EC2: f"<Response><Errors><Error>{said}</Error></Errors>"
+        f"<RequestID>{request}</RequestID></Response>",
+        Speech.REST_XML: f"<Error>{said}<RequestId>{request}</RequestId></Error>",
+    }[speech]
+    return headers, f'<?xml version="1.0" encoding="UTF-8"?>\n{text}'.encode()
+
+
+def _cbor(members: Mapping[str, str]) -> bytes:
+    """A map of fewer than 24 texts (RFC 8949): more is not said in it here."""
+
+    def text(value: str) -> bytes:
+        said = value.encode()
+        return b"\x79" + len(said).to_bytes(2, "big") + said
+
+    parts = [text(part) for pair in members.items() for part in pair]
+    return bytes([0xA0 + len(members)]) + b"".join(parts)
 
 
 def control_headers(request: str) -> dict[str, str]:

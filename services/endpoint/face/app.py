@@ -12,6 +12,7 @@ from starlette.requests import Request
 
 from face.answers import Receive, Scope, Send, control_error, control_headers, request_id
 from face.control import control_router
+from face.neighbours import Neighbours
 from face.private import private_router
 from face.runtime import PREFIX, RuntimeApi
 from lab.endpoint.emulator import Emulator
@@ -29,8 +30,12 @@ class Face:
         *,
         started: asyncio.Event | None = None,
         stopping: asyncio.Event | None = None,
+        s3_endpoint: str | None = None,
     ) -> None:
-        """Calls of AWS's API wait until ``started`` is set; None is a face that answers at once."""
+        """Calls of AWS's API wait until ``started`` is set; None is a face that answers at once.
+
+        ``s3_endpoint`` is where programs on this machine find S3, for those that look for it here.
+        """
         if started is None:
             started = asyncio.Event()
             started.set()
@@ -44,6 +49,7 @@ class Face:
             clock=emulator.clock,
             settings=settings,
         )
+        self._neighbours = Neighbours(settings, emulator.clock, s3=s3_endpoint)
         self._rest = _rest(emulator, registry, started.is_set, stopping or asyncio.Event())
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -52,6 +58,8 @@ class Face:
             await self._started.wait()
         if scope["type"] == "http" and scope["path"].startswith(PREFIX):
             await self._runtime(scope, receive, send)
+        elif not _is_private(scope) and self._neighbours.meant(scope):
+            await self._neighbours(scope, receive, send)
         else:
             await self._rest(scope, receive, send)
 

@@ -21,6 +21,8 @@ class FaceSettings:
     bind: str
     port: int
     s3_endpoint: str | None
+    s3_outside: str | None
+    """Where programs on this machine find the same S3; None: where the lab's own is."""
     grace_s: float
     """How long requests in flight may take once the face is told to stop."""
 
@@ -46,6 +48,7 @@ def read(env: Mapping[str, str] = os.environ) -> FaceSettings:
         bind=env.get("LAB_BIND") or "127.0.0.1",
         port=_port(env),
         s3_endpoint=env.get("AWS_ENDPOINT_URL_S3") or env.get("AWS_ENDPOINT_URL") or None,
+        s3_outside=env.get("LAB_S3_URL") or None,
         grace_s=_number(env, "LAB_GRACE_S", 30),
     )
 

@@ -100,6 +100,8 @@ def test_each_way_to_invoke_can_be_pasted() -> None:
     said = verb.how_to(stack(), with_keys=True)
     assert "export AWS_ENDPOINT_URL_SAGEMAKER=http://127.0.0.1:8800\n" in said
     assert "export AWS_ENDPOINT_URL_SAGEMAKER_RUNTIME=http://127.0.0.1:8800\n" in said
+    assert "export AWS_ENDPOINT_URL_STS=http://127.0.0.1:8800\n" in said
+    assert "export AWS_ENDPOINT_URL_IAM=http://127.0.0.1:8800\n" in said
     assert "export AWS_ENDPOINT_URL_S3=http://127.0.0.1:9000\n" in said
     assert "aws --endpoint-url http://127.0.0.1:8800 sagemaker-runtime invoke-endpoint" in said
     assert 'boto3.client("sagemaker-runtime")' in said
