@@ -57,6 +57,7 @@ class Identity:
             ("sts", "AssumeRole"): self._assume,
             ("sts", "GetSessionToken"): self._token,
             ("iam", "GetRole"): self._role,
+            ("iam", "SimulatePrincipalPolicy"): self._simulate,
         }
 
     def knows(self, service: str) -> bool:
@@ -122,6 +123,20 @@ class Identity:
         )
         return f"<Role>{role}</Role>"
 
+    def _simulate(self, form: Form, _key_id: str) -> str:
+        """Every action on every resource is allowed: so it is when it is called here."""
+        resources = _members(form, "ResourceArns") or ["*"]
+        results = [
+            f"<member>{_xml(EvalActionName=one, EvalResourceName=where, EvalDecision='allowed')}"
+            "</member>"
+            for one in _members(form, "ActionNames")
+            for where in resources
+        ]
+        return (
+            f"<EvaluationResults>{''.join(results)}</EvaluationResults>"
+            "<IsTruncated>false</IsTruncated>"
+        )
+
     def _credentials(self, form: Form, key_id: str) -> str:
         """The caller's own keys under a new token: the only ones whose signatures verify."""
         seconds = form.get("DurationSeconds", "")
@@ -133,6 +148,14 @@ class Identity:
             Expiration=_at(self._clock.time() + lives),
         )
         return f"<Credentials>{made}</Credentials>"
+
+
+def _members(form: Form, name: str) -> list[str]:
+    """A list as the query protocol has it: ``Name.member.1``, counted from 1."""
+    found: list[str] = []
+    while (one := form.get(f"{name}.member.{len(found) + 1}")) is not None:
+        found.append(one)
+    return found
 
 
 def _xml(**members: str) -> str:

@@ -85,7 +85,7 @@ _SERVICES: Final[Mapping[str, tuple[str, str]]] = MappingProxyType(
         "lambda": ("Lambda", "Call the endpoint from your function's code as a plain program."),
         "kms": ("KMS", "Nothing is encrypted here: leave KmsKeyId out."),
         "ec2": ("EC2", "There are no VPCs or instances here: leave VpcConfig out."),
-        "iam": ("IAM", "Every role is taken, and only GetRole is answered."),
+        "iam": ("IAM", "Every role may do all: GetRole and SimulatePrincipalPolicy are answered."),
         "sts": (
             "STS",
             "GetCallerIdentity, AssumeRole and GetSessionToken are answered; any keys do here.",

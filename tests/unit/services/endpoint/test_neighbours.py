@@ -164,6 +164,28 @@ def test_the_caller_is_a_session_of_a_role_that_iam_knows(lab: Standing) -> None
 
 @fidelity(
     "Other services",
+    "SimulatePrincipalPolicy finds every action of every role allowed.",
+    OURS,
+    "ModelBuilder of SageMaker's SDK 3 asks it of the execution role before it makes a model.",
+)
+def test_every_role_may_do_everything(lab: Standing) -> None:
+    simulated = (
+        lab.client("iam")
+        .get_paginator("simulate_principal_policy")
+        .paginate(
+            PolicySourceArn="arn:aws:iam::000000000000:role/any",
+            ActionNames=["sagemaker:CreateModel", "s3:GetObject"],
+        )
+    )
+    results = [result for page in simulated for result in page["EvaluationResults"]]
+    assert [(one["EvalActionName"], one["EvalDecision"]) for one in results] == [
+        ("sagemaker:CreateModel", "allowed"),
+        ("s3:GetObject", "allowed"),
+    ]
+
+
+@fidelity(
+    "Other services",
     "AssumeRole answers with the role's own account and the session's name in the caller's ARN.",
     DOCUMENTED,
     "https://docs.aws.amazon.com/STS/latest/APIReference/API_AssumeRole.html",
