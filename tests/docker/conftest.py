@@ -33,7 +33,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @contextmanager
-def _alone(what: str) -> Iterator[None]:
+def alone(what: str) -> Iterator[None]:
     """While one process makes something, the others wait, and then find it made."""
     with (Path(tempfile.gettempdir()) / f"inference-lab-tests-{what}.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
@@ -47,7 +47,7 @@ def progress() -> Progress:
 
 @pytest.fixture(scope="session")
 def engine(progress: Progress) -> Iterator[DockerEngine]:
-    with _alone("engine"):
+    with alone("engine"):
         found = open_engine(progress)
     if not isinstance(found, DockerEngine):
         pytest.skip("no container engine can be had here: only processes")
@@ -65,7 +65,7 @@ def built(engine: DockerEngine, platform: Platform, progress: Progress) -> Calla
     """Build an image of the lab's if need be, and say its name."""
 
     def build_one(target: str) -> str:
-        with _alone("images"):
+        with alone("images"):
             ensure([target], platform=platform, engine=engine, progress=progress)
         return image_ref(target, platform)
 
@@ -86,7 +86,7 @@ def foreign_image(
 
     def build_one(target: str) -> str:
         ensure_runs(foreign, engine, progress)
-        with _alone("images"):
+        with alone("images"):
             ensure([target], platform=foreign, engine=engine, progress=progress)
         return image_ref(target, foreign)
 
@@ -96,7 +96,7 @@ def foreign_image(
 @pytest.fixture(scope="session")
 def mobilenet(engine: DockerEngine, progress: Progress) -> str:
     """The name of a model that is built."""
-    with _alone("models"):
+    with alone("models"):
         build.ensure([MOBILENET], engine=engine, progress=progress)
     return MOBILENET
 

@@ -15,6 +15,7 @@ from lab.engine.docker.engine import DockerEngine
 from lab.images.variants import image_ref
 from lab.spec import LABEL_ROLE, Platform, Runtime
 from tests.docker.endpoint.site import BUCKET, REGION, Site, answered, realtime, serverless
+from tests.fidelity import DOCUMENTED, fidelity
 
 _PHOTOGRAPHS = Path(__file__).parents[4] / "shared/data"
 
@@ -55,6 +56,12 @@ def test_the_endpoint_grades_the_picture_as_its_container_does(
     site.delete(name)
 
 
+@fidelity(
+    "Clients",
+    "The AWS command line sends a picture as it is and is answered what the container answers.",
+    DOCUMENTED,
+    "https://docs.aws.amazon.com/cli/latest/userguide/cli-usage-parameters-file.html",
+)
 def test_the_aws_command_line_meets_the_same_endpoint(
     site: Site, model: str, picture: bytes, tmp_path: Path
 ) -> None:
