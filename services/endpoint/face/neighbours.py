@@ -184,12 +184,12 @@ class Neighbours:
             await _refuse(send, error, speech, number, head=scope["method"] == "HEAD")
             return
         except TooLarge:
-            error = ApiError(
+            large = ApiError(
                 "RequestEntityTooLargeException",
                 "Request is too large.",
                 status=HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
             )
-            await _refuse(send, error, speech, number, head=False)
+            await _refuse(send, large, speech, number, head=False)
             return
         kind: Headers = [
             (b"content-type", b"text/xml"),

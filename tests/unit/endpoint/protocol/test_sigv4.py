@@ -48,8 +48,8 @@ def changed(request: Signed, **changes: object) -> Signed:
     return Signed(**{name: changes.get(name, getattr(request, name)) for name in members})  # type: ignore[arg-type]
 
 
-def verifier(**more: int) -> Verifier:
-    return Verifier(KEYS, region="us-east-1", **more)
+def verifier(*, refused_status: int = 403) -> Verifier:
+    return Verifier(KEYS, region="us-east-1", refused_status=refused_status)
 
 
 def refusal(request: Signed, *, by: Verifier | None = None, now: float | None = None) -> ApiError:
