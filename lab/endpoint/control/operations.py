@@ -93,6 +93,11 @@ class Control:
             "DeleteTags": tags.delete,
         }
 
+    @property
+    def emulated(self) -> Sequence[str]:
+        """The operations that there are, by name."""
+        return sorted(self._operations)
+
     def call(self, operation: str, body: object) -> Mapping[str, Any]:
         """The answer's members; times as seconds since the epoch. Raises ``ApiError``.
 
@@ -122,7 +127,7 @@ class Control:
     def _unknown(self, operation: str) -> ApiError:
         if knows(operation):
             instead = _INSTEAD.get(operation)
-            emulated = f"It emulates {', '.join(sorted(self._operations))}."
+            emulated = f"It emulates {', '.join(self.emulated)}."
             return ApiError(
                 UNKNOWN,
                 f"The lab does not emulate {operation} of SageMaker. {instead or emulated}",

@@ -259,8 +259,7 @@ def test_a_model_that_is_not_emulated_is_refused_when_it_is_made(
 @fidelity(
     "CreateEndpointConfig",
     "KMS keys, a VpcConfig, explainers, cross-Region traffic, instance pools, accelerators, "
-    "capacity reservations, core dumps, SSM access, prefix- and cache-aware routing and inference "
-    "components are refused by name.",
+    "capacity reservations, core dumps, SSM access and inference components are refused by name.",
     ABSENT,
     "botocore: CreateEndpointConfigInput, ProductionVariant",
 )
