@@ -189,7 +189,7 @@ class Neighbours:
                 "Request is too large.",
                 status=HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
             )
-            await _refuse(send, large, speech, number, head=False)
+            await _refuse(send, large, Speech.QUERY, number, head=False)
             return
         kind: Headers = [
             (b"content-type", b"text/xml"),
