@@ -11,6 +11,9 @@ ROOT = _BUNDLE if _BUNDLE.is_dir() else _PACKAGE.parent
 """The folder of ``services``, ``models`` and ``requirements``: what images and models are built
 from. Nothing is written there."""
 
+IN_CHECKOUT = ROOT != _BUNDLE
+"""Whether a person may be standing in it."""
+
 SERVICES = ROOT / "services"
 MODELS = ROOT / "models"
 REQUIREMENTS = ROOT / "requirements"
@@ -25,7 +28,7 @@ def home() -> Path:
     """
     if given := os.environ.get("LAB_HOME"):
         return Path(given)
-    if ROOT != _BUNDLE:
+    if IN_CHECKOUT:
         return ROOT
     data = os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share"
     return Path(data) / "inference-lab"

@@ -1,6 +1,8 @@
 """``lab up``: the stack, seeded, and how to use it."""
 
-from collections.abc import Sequence
+import os
+import shlex
+from collections.abc import Mapping, Sequence
 from contextlib import closing
 
 import typer
@@ -10,8 +12,12 @@ from rich.table import Table
 from lab.artifacts import store
 from lab.cli.console import ConsoleProgress, fail, out, print_line, program
 from lab.endpoint.records import Status
+from lab.engine.api import Engine
+from lab.engine.docker.engine import DockerEngine
+from lab.engine.install.locate import candidates
 from lab.engine.select import open_engine
 from lab.images.variants import DEFAULT
+from lab.paths import IN_CHECKOUT, ROOT
 from lab.services import Started
 from lab.stack.seed import SeededEndpoint
 from lab.stack.session import Stack
@@ -40,11 +46,14 @@ def up(
     progress = ConsoleProgress()
     with closing(open_engine(progress)) as engine:
         stack = start(settings, engine, progress)
+        watching = to_watch(engine)
     out.print(services_table(stack.services))
     out.print()
     out.print(endpoint_lines(stack), highlight=False, soft_wrap=True)
     out.print()
     print_line(how_to(stack, with_keys=not settings.env.get("AWS_ACCESS_KEY_ID")))
+    if watching:
+        print_line(f"\n{watching}")
     _complain([one for one in stack.endpoints if one.model in models])
 
 
@@ -114,6 +123,15 @@ curl -H 'Content-Type: {stack.content_type}' --data-binary @{stack.payload} \\
     {_url(stack, name)}
 
 Without any of them: {program()} endpoint invoke {name} --payload {stack.payload}"""
+
+
+def to_watch(engine: Engine, env: Mapping[str, str] = os.environ) -> str | None:
+    """What `docker compose` has to be told before it finds the services; None without it."""
+    if not IN_CHECKOUT or not isinstance(engine, DockerEngine):
+        return None
+    asked = next(candidates(env)).address
+    first = "" if asked == engine.address else f"export DOCKER_HOST={shlex.quote(engine.address)}; "
+    return f"What runs, and its logs, in {ROOT}:\n{first}docker compose ps; docker compose logs"
 
 
 def _url(stack: Stack, name: str) -> str:

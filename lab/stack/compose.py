@@ -10,11 +10,12 @@ from lab.engine.docker.engine import DockerEngine
 from lab.engine.install.packages import Tool, advice, ensure, has
 from lab.engine.select import Choice, choice
 from lab.errors import CommandError, EndpointError, EngineError, UsageError
-from lab.paths import ROOT
+from lab.paths import IN_CHECKOUT, ROOT
 from lab.process import run, stream
 from lab.progress import Progress
 from lab.services import PROJECT, SERVICES
 from lab.spec import Platform
+from lab.stack import dotenv
 from lab.stack.settings import StackSettings
 
 FILE: Final = ROOT / "compose.yaml"
@@ -65,6 +66,14 @@ class Compose:
         with progress.step("Stopping the stack") as step:
             stream(
                 [*_command(), "down", "--timeout", str(_STOP_S)], on_line=step.detail, env=self._env
+            )
+
+    def leave_variables(self, progress: Progress) -> None:
+        """For ``docker compose ps`` and ``logs``, typed in the checkout."""
+        if IN_CHECKOUT and dotenv.write(self._env) is None:
+            progress.note(
+                f"{ROOT / dotenv.NAME} is not the lab's to write: `docker compose ps`, typed "
+                "there, will not know the stack's variables."
             )
 
     def run_once(self, service: str, program: str, *words: str) -> None:

@@ -16,7 +16,7 @@ from lab.observe.grafana import secret
 from lab.progress import Progress
 from lab.services import ISOLATED_NETWORK, PROJECT, SERVICES, Started
 from lab.spec import LABEL_OWNER, LABEL_ROLE
-from lab.stack import ports
+from lab.stack import dotenv, ports
 from lab.stack.compose import LABEL_PROJECT, Compose, have_compose
 from lab.stack.identity import identity
 from lab.stack.settings import StackSettings
@@ -79,6 +79,7 @@ class Containers:
     def start_rest(self) -> None:
         """The emulator, and what watches it."""
         self._compose.up(["endpoint", *self._watchers()], self._progress)
+        self._compose.leave_variables(self._progress)
 
     def started(self) -> Sequence[Started]:
         """What runs, and what it was made from."""
@@ -102,6 +103,7 @@ class Containers:
         """Stop everything, model containers included; how many of those Compose had not stopped."""
         have_compose(self._progress)
         self._compose.down(self._progress)
+        dotenv.remove(self._settings.state)
         mine = identity(self._settings.state)
         left = (
             self._engine.containers({LABEL_ROLE: _ROLE, LABEL_OWNER: mine})

@@ -8,6 +8,7 @@ import pytest
 from lab.cli import main
 from lab.cli import up as verb
 from lab.endpoint.addresses import Addresses
+from lab.engine.docker.engine import DockerEngine
 from lab.errors import PortTakenError
 from lab.services import SERVICES, Started
 from lab.stack.seed import SeededEndpoint
@@ -108,6 +109,21 @@ def test_each_way_to_invoke_can_be_pasted() -> None:
     assert "curl -H 'Content-Type: image/jpeg' --data-binary @/photo.jpg" in said
     assert "AWS_ACCESS_KEY_ID=test" in said
     assert "AWS_ACCESS_KEY_ID" not in verb.how_to(stack(), with_keys=False)
+
+
+def test_what_compose_needs_to_be_told_is_said_where_its_client_would_ask_elsewhere(
+    tmp_path: Path,
+) -> None:
+    engine = DockerEngine.__new__(DockerEngine)
+    engine.address = "unix:///run/private/docker.sock"
+    home = {"DOCKER_CONFIG": str(tmp_path)}
+    said = verb.to_watch(engine, home)
+    assert said is not None
+    assert "export DOCKER_HOST=unix:///run/private/docker.sock; docker compose ps" in said
+    told = verb.to_watch(engine, {**home, "DOCKER_HOST": engine.address})
+    assert told is not None
+    assert "export" not in told
+    assert verb.to_watch(FakeEngine()) is None
 
 
 @pytest.mark.parametrize(
