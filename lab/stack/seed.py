@@ -64,6 +64,8 @@ def upload(
 ) -> None:
     """Have the bucket and every archive in S3."""
     client.ensure_bucket(bucket)
+    # SeaweedFS reads nothing for some seconds after it was killed; what is written waits for it.
+    client.s3("put_object", Bucket=bucket, Key=f"{_PREFIX}/awake", Body=b"x")
     for one in archives:
         with progress.step(f"Archive of {one.model} in S3"):
             client.upload(one.path, bucket, key_of(one))

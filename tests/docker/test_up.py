@@ -14,15 +14,20 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
+import boto3
 import httpx
 import pytest
 
+from lab.endpoint.instances import LARGE
 from lab.engine.docker.engine import DockerEngine
+from lab.host import this_machine
+from lab.paths import IN_CHECKOUT, ROOT
 from lab.services import SERVICES
 from lab.spec import LABEL
 from tests.ports import free_port
-from tests.timing import wait_until
+from tests.timing import PATIENCE_S, wait_until
 
 MOBILENET = "retinopathy-mobilenet"
 REALTIME, SERVERLESS = f"{MOBILENET}-realtime", f"{MOBILENET}-serverless"
@@ -59,6 +64,29 @@ class Lab:
             errors="replace",
             check=False,
         )
+
+    def client(self, service: str) -> Any:
+        where = "S3" if service == "s3" else "ENDPOINT"
+        return boto3.client(
+            service,
+            endpoint_url=f"http://127.0.0.1:{self.env[f'LAB_{where}_PORT']}",
+            region_name="us-east-1",
+            aws_access_key_id="test",
+            aws_secret_access_key="test",
+        )
+
+    def in_service(self, endpoint: str) -> None:
+        waiter = self.client("sagemaker").get_waiter("endpoint_in_service")
+        waiter.wait(
+            EndpointName=endpoint, WaiterConfig={"Delay": 1, "MaxAttempts": int(PATIENCE_S)}
+        )
+
+    def instances(self, endpoint: str, count: int) -> None:
+        self.client("sagemaker").update_endpoint_weights_and_capacities(
+            EndpointName=endpoint,
+            DesiredWeightsAndCapacities=[{"VariantName": "all", "DesiredInstanceCount": count}],
+        )
+        self.in_service(endpoint)
 
     def interrupt_up(self, after: str) -> None:
         """Begin, and press Ctrl-C when it has said so."""
@@ -188,6 +216,80 @@ def test_stopping_keeps_the_endpoints_and_starting_brings_them_back(
     assert json.loads(lab("endpoint", "invoke", SERVERLESS, "--payload", str(payload)))
     # And what Prometheus knew before.
     assert _scrapes(lab, began) == known > 0
+
+
+def test_an_endpoint_of_the_users_own_survives_it_with_its_archive_and_its_queue(
+    lab: Lab, payload: Path
+) -> None:
+    sagemaker, s3 = lab.client("sagemaker"), lab.client("s3")
+    name = "mine"
+    s3.create_bucket(Bucket=name)
+    seeded = sagemaker.list_models(NameContains=MOBILENET)["Models"][0]["ModelName"]
+    container = sagemaker.describe_model(ModelName=seeded)["PrimaryContainer"]
+    bucket, _, key = container["ModelDataUrl"].removeprefix("s3://").partition("/")
+    s3.copy_object(Bucket=name, Key="model.tar.gz", CopySource=f"{bucket}/{key}")
+    s3.put_object(Bucket=name, Key="photo", Body=payload.read_bytes())
+    sagemaker.create_model(
+        ModelName=name,
+        PrimaryContainer={"Image": container["Image"], "ModelDataUrl": f"s3://{name}/model.tar.gz"},
+        ExecutionRoleArn=sagemaker.describe_model(ModelName=seeded)["ExecutionRoleArn"],
+    )
+    variant = {
+        "VariantName": "all",
+        "ModelName": name,
+        "InstanceType": LARGE[this_machine()],
+        "InitialInstanceCount": 1,
+    }
+    output = {"OutputConfig": {"S3OutputPath": f"s3://{name}/out"}}
+    for kind, more in (("now", {}), ("later", {"AsyncInferenceConfig": output})):
+        sagemaker.create_endpoint_config(
+            EndpointConfigName=f"{name}-{kind}", ProductionVariants=[variant], **more
+        )
+        sagemaker.create_endpoint(
+            EndpointName=f"{name}-{kind}", EndpointConfigName=f"{name}-{kind}"
+        )
+    for kind in ("now", "later"):
+        lab.in_service(f"{name}-{kind}")
+    lab.instances(f"{name}-later", 0)
+    accepted = lab.client("sagemaker-runtime").invoke_endpoint_async(
+        EndpointName=f"{name}-later", InputLocation=f"s3://{name}/photo", ContentType="image/jpeg"
+    )
+    lab("down")
+    said = lab.run("up")
+    assert said.returncode == 0, said.stderr
+    assert f"s3://{name}" not in said.stderr  # nothing is missing
+    described = sagemaker.describe_endpoint(EndpointName=f"{name}-now")
+    assert described["EndpointStatus"] == "InService"
+    wait_until(
+        lambda: (
+            lab.run("endpoint", "invoke", f"{name}-now", "--payload", str(payload)).returncode == 0
+        ),
+        otherwise=lambda: lab("endpoint", "logs", f"{name}-now"),
+    )
+    lab.instances(f"{name}-later", 1)
+    place = accepted["OutputLocation"].removeprefix(f"s3://{name}/")
+    answer = wait_until(
+        lambda: s3.get_object(Bucket=name, Key=place),
+        despite=s3.exceptions.NoSuchKey,
+        otherwise=lambda: lab("endpoint", "logs", f"{name}-later"),
+    )
+    assert json.loads(answer["Body"].read())["predictions"]
+    for kind in ("now", "later"):
+        sagemaker.delete_endpoint(EndpointName=f"{name}-{kind}")
+
+
+@pytest.mark.skipif(not IN_CHECKOUT, reason="a wheel has no folder to type in")
+def test_compose_typed_in_the_checkout_finds_what_runs(lab: Lab, engine: DockerEngine) -> None:
+    bare = {name: value for name, value in lab.env.items() if not name.startswith("LAB_")}
+    env = {**bare, "DOCKER_HOST": engine.address}
+
+    def compose(*words: str) -> str:
+        done = ["docker", "compose", *words]
+        return subprocess.check_output(done, cwd=ROOT, env=env, text=True)
+
+    running = compose("ps", "--format", "{{.Name}}").split()
+    assert {f"{lab.project}-endpoint", f"{lab.project}-s3"} <= set(running)
+    assert "Answering on http://" in compose("logs", "endpoint")
 
 
 def _scrapes(lab: Lab, at: float) -> float:

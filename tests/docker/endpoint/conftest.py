@@ -50,7 +50,7 @@ def build(engine: DockerEngine, obedient: str) -> Iterator[Build]:
 
 @pytest.fixture(scope="session")
 def s3_url() -> Iterator[str]:
-    """moto's server, as in the stack."""
+    """moto's server: every key as it was written, in memory."""
     server = ThreadedMotoServer(ip_address="127.0.0.1", port=0)
     server.start()
     host, port = server.get_host_and_port()
