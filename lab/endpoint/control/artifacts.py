@@ -125,7 +125,7 @@ class FoundArtifacts:
         try:
             return answer.result(timeout=LOOK_S)
         except EngineError as error:
-            tried.append(f"{ref}: {error.what.rstrip(".")}")
+            tried.append(f"{ref}: {error.what.rstrip('.')}")
         except TimeoutError:
             tried.append(f"{ref}: its registry did not answer within {LOOK_S:g} s")
         return None

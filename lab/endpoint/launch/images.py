@@ -158,7 +158,7 @@ class ImageResolver:
             try:
                 self._engine.pull(ref)
             except EngineError as error:
-                tried.append(f"{ref}: {error.what.rstrip(".")}")
+                tried.append(f"{ref}: {error.what.rstrip('.')}")
                 continue
             found = self._here(ref)
             if found is not None:

@@ -2,7 +2,6 @@ import hashlib
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import Any
 
 import pytest
 from botocore.auth import SigV4Auth
