@@ -19,6 +19,7 @@ from lab.engine.select import open_engine
 from lab.images.variants import DEFAULT
 from lab.paths import IN_CHECKOUT, ROOT
 from lab.services import Started
+from lab.stack import sdk
 from lab.stack.seed import SeededEndpoint
 from lab.stack.session import Stack
 from lab.stack.session import up as start
@@ -109,7 +110,8 @@ export AWS_ENDPOINT_URL_STS={where.sagemaker}
 export AWS_ENDPOINT_URL_IAM={where.sagemaker}
 export AWS_ENDPOINT_URL_S3={where.s3}
 export AWS_DEFAULT_REGION={where.region}
-{keys}
+{keys}export {sdk.VARIABLE}={shlex.quote(str(stack.sdk_settings))}   # SageMaker's SDKs: a bucket
+
 AWS CLI (before version 2.13 it does not know the variables above, hence the first flag):
 aws --endpoint-url {where.sagemaker} sagemaker-runtime invoke-endpoint --endpoint-name {name} \\
     --content-type {stack.content_type} --body fileb://{stack.payload} answer.json

@@ -22,7 +22,7 @@ from lab.images.variants import image_ref
 from lab.progress import Progress
 from lab.services import Started
 from lab.spec import Runtime
-from lab.stack import identity, seed
+from lab.stack import identity, sdk, seed
 from lab.stack.containers import Containers
 from lab.stack.processes import Processes
 from lab.stack.seed import SeededEndpoint, SeededModel
@@ -66,6 +66,8 @@ class Stack:
     payload: Path
     """A picture to send."""
     content_type: str
+    sdk_settings: Path
+    """For SageMaker's Python SDKs."""
 
 
 def backend_for(engine: Engine, settings: StackSettings, progress: Progress) -> Backend:
@@ -113,6 +115,7 @@ def up(settings: StackSettings, engine: Engine, progress: Progress) -> Stack:
             endpoints=endpoints,
             payload=served[0].payload.path,
             content_type=served[0].payload.content_type,
+            sdk_settings=sdk.save(settings.state, bucket=settings.bucket),
         )
 
 

@@ -30,6 +30,7 @@ def stack(*endpoints: SeededEndpoint) -> Stack:
         endpoints=endpoints or [endpoint()],
         payload=Path("/photo.jpg"),
         content_type="image/jpeg",
+        sdk_settings=Path("/state/sagemaker-sdk.yaml"),
     )
 
 
@@ -104,6 +105,7 @@ def test_each_way_to_invoke_can_be_pasted() -> None:
     assert "export AWS_ENDPOINT_URL_STS=http://127.0.0.1:8800\n" in said
     assert "export AWS_ENDPOINT_URL_IAM=http://127.0.0.1:8800\n" in said
     assert "export AWS_ENDPOINT_URL_S3=http://127.0.0.1:9000\n" in said
+    assert "export SAGEMAKER_USER_CONFIG_OVERRIDE=/state/sagemaker-sdk.yaml " in said
     assert "aws --endpoint-url http://127.0.0.1:8800 sagemaker-runtime invoke-endpoint" in said
     assert 'boto3.client("sagemaker-runtime")' in said
     assert "curl -H 'Content-Type: image/jpeg' --data-binary @/photo.jpg" in said

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from lab.process import run
+from lab.stack import sdk
 from tests.docker.endpoint.clients import environments
 from tests.docker.endpoint.clients.environments import environment, on_the_path
 from tests.docker.endpoint.site import ACCOUNT, BUCKET, INSTANCE_TYPE, REGION, ROLE, Emulator
@@ -24,24 +25,8 @@ Run = Callable[..., Any]
 
 @pytest.fixture(scope="session")
 def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The user's: empty but for the SDKs' own settings file.
-
-    Without a bucket in it they ask STS for the account first, at AWS's own address, whatever
-    `AWS_ENDPOINT_URL_STS` says.
-    """
-    home = tmp_path_factory.mktemp("home")
-    settings = home / ".config/sagemaker/config.yaml"
-    settings.parent.mkdir(parents=True)
-    settings.write_text(
-        "SchemaVersion: '1.0'\n"
-        "SageMaker:\n"
-        "  PythonSDK:\n"
-        "    Modules:\n"
-        "      TelemetryOptOut: true\n"
-        "      Session:\n"
-        f"        DefaultS3Bucket: sagemaker-{REGION}-{ACCOUNT}\n"
-    )
-    return home
+    """The user's: empty."""
+    return tmp_path_factory.mktemp("home")
 
 
 @pytest.fixture(scope="module")
@@ -54,6 +39,7 @@ def user(home: Path, emulator: Emulator) -> Mapping[str, str]:
         "AWS_ACCESS_KEY_ID": "test",
         "AWS_SECRET_ACCESS_KEY": "test",
         "AWS_DEFAULT_REGION": REGION,
+        sdk.VARIABLE: str(sdk.save(home / "state", bucket=f"sagemaker-{REGION}-{ACCOUNT}")),
         "AWS_ENDPOINT_URL_S3": emulator.s3,
         **{f"AWS_ENDPOINT_URL_{name}": emulator.url for name in here},
     }
