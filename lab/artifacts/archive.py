@@ -10,7 +10,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import IO, Final, cast
 
-from lab.artifacts.gunzip import Gunzip, UnreadableError, is_tar, what_is
+from lab.artifacts.gunzip import PACK, Gunzip, UnreadableError, is_tar, what_is
 from lab.artifacts.members import Header, Members, shown
 from lab.errors import ArchiveError, ArchiveTooLargeError, refused_by_disk
 from lab.units import format_bytes
@@ -108,7 +108,7 @@ def _reading(stream: Gunzip, name: str) -> Iterator[None]:
     except (UnreadableError, *_TARFILE_RAISES) as error:
         found = error if isinstance(error, UnreadableError) else _tar_damaged(stream)
         if stream.head and not is_tar(stream.head):
-            what, remedy = what_is(stream.head) or ("no tar archive", found.remedy)
+            what, remedy = what_is(stream.head) or ("no tar archive", PACK)
             found = UnreadableError(f"Inside its gzip it is {what}.", remedy)
         raise ArchiveError(
             f"{name} is not a whole gzipped tar archive. {found.what}", remedy=found.remedy

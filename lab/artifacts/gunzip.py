@@ -12,7 +12,7 @@ _GZIP: Final = 16 + zlib.MAX_WBITS
 """To ``zlib``: a gzip header comes before, a checksum after."""
 
 _MAGIC: Final = b"\x1f\x8b"
-_PACK: Final = "Pack it as `tar -czf model.tar.gz -C FOLDER .` does."
+PACK: Final = "Pack it as `tar -czf model.tar.gz -C FOLDER .` does."
 _AGAIN: Final = "Pack and upload it again, and compare its sha256."
 _AS_IT_IS: Final = (
     "Put it into a tar.gz, or deploy it as it is: ModelDataSource with S3DataType S3Object and "
@@ -21,21 +21,21 @@ _AS_IT_IS: Final = (
 
 _KINDS: Final[Mapping[bytes, tuple[str, str]]] = {
     # What a file begins with: what it is, and what to do.
-    b"PK\x03\x04": ("a zip archive", _PACK),
-    b"PK\x05\x06": ("an empty zip archive", _PACK),
-    b"BZh": ("compressed with bzip2", _PACK),
-    b"\xfd7zXZ\x00": ("compressed with xz", _PACK),
-    b"\x28\xb5\x2f\xfd": ("compressed with Zstandard", _PACK),
-    b"\x04\x22\x4d\x18": ("compressed with LZ4", _PACK),
-    b"\x1f\x9d": ("compressed with compress (.Z)", _PACK),
-    b"LZIP": ("compressed with lzip", _PACK),
-    b"7z\xbc\xaf\x27\x1c": ("a 7-Zip archive", _PACK),
-    b"Rar!": ("a RAR archive", _PACK),
-    b"070701": ("a cpio archive", _PACK),
-    b"070702": ("a cpio archive", _PACK),
-    b"070707": ("a cpio archive", _PACK),
-    b"\xc7\x71": ("a cpio archive", _PACK),
-    b"!<arch>\n": ("an ar archive", _PACK),
+    b"PK\x03\x04": ("a zip archive", PACK),
+    b"PK\x05\x06": ("an empty zip archive", PACK),
+    b"BZh": ("compressed with bzip2", PACK),
+    b"\xfd7zXZ\x00": ("compressed with xz", PACK),
+    b"\x28\xb5\x2f\xfd": ("compressed with Zstandard", PACK),
+    b"\x04\x22\x4d\x18": ("compressed with LZ4", PACK),
+    b"\x1f\x9d": ("compressed with compress (.Z)", PACK),
+    b"LZIP": ("compressed with lzip", PACK),
+    b"7z\xbc\xaf\x27\x1c": ("a 7-Zip archive", PACK),
+    b"Rar!": ("a RAR archive", PACK),
+    b"070701": ("a cpio archive", PACK),
+    b"070702": ("a cpio archive", PACK),
+    b"070707": ("a cpio archive", PACK),
+    b"\xc7\x71": ("a cpio archive", PACK),
+    b"!<arch>\n": ("an ar archive", PACK),
     b"GGUF": ("a GGUF file", _AS_IT_IS),
     b"\x89HDF\r\n\x1a\n": ("an HDF5 file", _AS_IT_IS),
     b"version https://git-lfs": (
@@ -72,9 +72,11 @@ def what_is(head: bytes) -> tuple[str, str] | None:
     if not head:
         return "empty", _AGAIN
     if head.startswith(_MAGIC):
-        return "compressed with gzip again", _PACK
+        return "compressed with gzip again", PACK
     if is_tar(head):
         return "a plain tar archive, not compressed", "Compress it: `gzip model.tar`."
+    if head[8:10] == b'{"':  # after the length of that JSON, in eight bytes
+        return "a safetensors file", _AS_IT_IS
     text = head.removeprefix(b"\xef\xbb\xbf").lstrip().lower()
     for magic, found in _KINDS.items():
         if head.startswith(magic) or text.startswith(magic):
@@ -165,7 +167,7 @@ def _no_gzip(head: bytes) -> UnreadableError:
     found = what_is(head)
     if found is None:
         begin = head[:8].hex(" ")
-        return UnreadableError(f"It is not compressed with gzip (it begins with {begin}).", _PACK)
+        return UnreadableError(f"It is not compressed with gzip (it begins with {begin}).", PACK)
     return UnreadableError(f"It is {found[0]}.", found[1])
 
 

@@ -15,6 +15,9 @@ NAME_BYTES: Final = 255
 PATH_BYTES: Final = 4095 - len("/opt/ml/model/")
 """The longest path below the model's folder that a program in the container can open."""
 
+DEEPEST: Final = 256
+"""Levels of a path. Linux has no limit; what deletes them goes down by recursion."""
+
 _CHUNK: Final = 1024 * 1024
 _MOST_HEADER_BYTES: Final = 1024 * 1024
 _EXTENDED: Final = frozenset({b"x", b"g", b"X", b"L", b"K"})
@@ -27,6 +30,9 @@ _PREFIX_AT: Final = 345
 _OLD_GNU: Final = b"ustar  \0"
 _SHOWN: Final = 120
 _CAREFUL: Final = "Do not use this archive: it is hostile or was packed wrongly."
+_RELATIVE: Final = (
+    "Pack it as `tar -czf model.tar.gz -C FOLDER .` does. If others packed it, it may be hostile."
+)
 _RENAME: Final = "Rename it, and pack the archive again."
 
 
@@ -109,11 +115,11 @@ class Members:
     def _path(self, member: tarfile.TarInfo, name: str) -> str:
         """A member's name without what adds nothing; empty for the model's folder itself."""
         if name.startswith("/"):
-            raise self._refusal(member, f"has an absolute path ({shown(name)})", remedy=_CAREFUL)
+            raise self._refusal(member, f"has an absolute path ({shown(name)})", remedy=_RELATIVE)
         parts = [part for part in name.split("/") if part not in {"", "."}]
         if ".." in parts:
             raise self._refusal(
-                member, "would be written or lead outside the model's folder", remedy=_CAREFUL
+                member, "would be written or lead outside the model's folder", remedy=_RELATIVE
             )
         for part in parts:
             # A blank name is odd, and a file system takes it.
@@ -122,6 +128,10 @@ class Members:
                 raise self._refusal(
                     member, f"cannot be written: {shown(part)} {problem}", remedy=_RENAME
                 )
+        if len(parts) > DEEPEST:
+            raise self._refusal(
+                member, f"is {len(parts)} levels deep; the lab unpacks {DEEPEST}", remedy=_RENAME
+            )
         path = "/".join(parts)
         if len(os.fsencode(path)) > PATH_BYTES:
             raise self._refusal(

@@ -25,12 +25,14 @@ class ObjectError(Exception):
         self.code = code
 
 
+_UNFIT: Final = "S3 has no bucket or object of such a name"
 _KEY: Final = ("NoSuchKey", "Upload the object, or correct the key.")
 _DENIED: Final = ("AccessDenied", "Allow these credentials to do that, or use others.")
 _REGION: Final = ("PermanentRedirect", "Set the region to the bucket's own.")
 _BUSY: Final = ("SlowDown", "Try again later.")
 _BROKEN: Final = ("InternalError", "Try again later.")
 _BROKE: Final = (UNREACHABLE, "Try again: the connection ended too soon.")
+_OTHER: Final = (CHANGED, "Its ETag is another: correct the one named, or see who writes it.")
 _DOWN: Final = (UNREACHABLE, "Start it, or set AWS_ENDPOINT_URL_S3 to one that runs.")
 
 _ANSWERED: Final[Mapping[str, tuple[str, str]]] = {
@@ -45,7 +47,7 @@ _ANSWERED: Final[Mapping[str, tuple[str, str]]] = {
     "InvalidAccessKeyId": ("AccessDenied", "Set AWS_ACCESS_KEY_ID to a key this S3 knows."),
     "SignatureDoesNotMatch": ("AccessDenied", "Set AWS_SECRET_ACCESS_KEY to that key's secret."),
     "ExpiredToken": ("AccessDenied", "Get new temporary credentials."),
-    **dict.fromkeys(("PreconditionFailed", "412"), (CHANGED, "See who writes it.")),
+    **dict.fromkeys(("PreconditionFailed", "412"), _OTHER),
     "EntityTooLarge": ("EntityTooLarge", "Send a smaller object."),
 }
 
@@ -84,5 +86,6 @@ def translating(doing: str, endpoint: str) -> Iterator[None]:
             ((code, remedy) for kind, code, remedy in _RAISED if isinstance(error, kind)), _BROKE
         )
         what = f"S3 at {endpoint} cannot be reached: " if code == UNREACHABLE else ""
-        said = without_numbers(str(error))
+        unfit = isinstance(error, refused.ParamValidationError)
+        said = _UNFIT if unfit else without_numbers(str(error))
         raise ObjectError(code, f"{doing}: {what}{said}. {remedy}".replace("..", ".")) from error

@@ -79,22 +79,12 @@ def bring(
     one = _Fetch(data, into, objects, check, most_bytes)
     with failures(data.uri):
         into.mkdir(parents=True, exist_ok=True)
-        try:
-            one.run()
-        except (ArchiveError, ObjectError) as error:
-            if not one.changed(error):
-                raise
-            _empty(into)
-            try:
-                one.run()
-            except (ArchiveError, ObjectError) as again:
-                if not one.changed(again):
-                    raise
-                raise ObjectError(
-                    CHANGED,
-                    f"{data.uri} was overwritten while the lab fetched it, twice. Give each "
-                    "version a key of its own.",
-                ) from again
+        if not one.run() and not one.run():
+            raise ObjectError(
+                CHANGED,
+                f"{data.uri} was overwritten while the lab fetched it, twice. Give each version a "
+                "key of its own.",
+            )
         # To whatever user the image runs as, though the emulator's umask may be strict.
         into.chmod(0o755)
 
@@ -113,9 +103,22 @@ class _Fetch:
         self._seen: str | None = None
         """The ETag, or that there was a listing: what is otherwise later, has changed."""
 
-    def run(self) -> None:
-        """Raises ``ObjectError``, ``LabError`` and what the check does."""
+    def run(self) -> bool:
+        """Into the empty folder; False if it was overwritten meanwhile.
+
+        Raises ``ObjectError``, ``LabError`` and what the check does.
+        """
         self._seen = None
+        _empty(self._into)
+        try:
+            self._fetch()
+        except (ArchiveError, ObjectError) as error:
+            if not self._changed(error):
+                raise
+            return False
+        return True
+
+    def _fetch(self) -> None:
         if self._data.compressed:
             self._unpack()
         elif self._data.uri.endswith("/"):
@@ -123,7 +126,7 @@ class _Fetch:
         else:
             self._write_one()
 
-    def changed(self, error: Exception) -> bool:
+    def _changed(self, error: Exception) -> bool:
         """Whether that may be why it failed: something is otherwise than at the beginning."""
         if self._data.etag is not None or self._seen is None:
             return False

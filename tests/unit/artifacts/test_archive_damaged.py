@@ -38,6 +38,7 @@ def zipped() -> bytes:
 
 TAR = tar()
 WHOLE = gzip.compress(TAR)
+SAFETENSORS = (64).to_bytes(8, "little") + b'{"weight":{"dtype":"F32","shape":[1],'
 LFS = (
     b"version https://git-lfs.github.com/spec/v1\n"
     b"oid sha256:4d7a214614ab2935c943f9e0ff69d22eadbb8f32b1258daaa5e2ca24d17e2393\nsize 12345\n"
@@ -67,10 +68,14 @@ LFS = (
         (b'<?xml version="1.0"?><Error>', "It is an XML document"),
         (b'{"message": "Forbidden"}', "It is JSON"),
         (b"GGUF\x03", "It is a GGUF file. Put it into a tar.gz, or deploy it as it is: Model"),
+        (
+            SAFETENSORS,
+            "It is a safetensors file. Put it into a tar.gz, or deploy it",
+        ),
         (b"\x08\x07\x12", "It is not compressed with gzip (it begins with 08 07 12)."),
         (gzip.compress(b""), "Inside its gzip it is empty."),
         (gzip.compress(b"weights"), "Inside its gzip it is no tar archive."),
-        (gzip.compress(b"weights" * 1000), "Inside its gzip it is no tar archive."),
+        (gzip.compress(b"weights" * 1000), "Inside its gzip it is no tar archive. Pack it as `tar"),
         (gzip.compress(zipped()), "Inside its gzip it is a zip archive."),
         (gzip.compress(WHOLE), "Inside its gzip it is compressed with gzip again."),
         (gzip.compress(LFS), "Inside its gzip it is a Git LFS pointer"),

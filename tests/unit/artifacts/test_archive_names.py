@@ -64,6 +64,7 @@ NFC, NFD = (unicodedata.normalize(form, "modèle") for form in ("NFC", "NFD"))
         "modell-\U0001f916",
         "x" * 255,
         "/".join(["f" * 200] * 15),
+        "/".join("f" * 256),
         "-rf",
         "~",
         "*?[a]",
@@ -129,6 +130,7 @@ def test_an_archive_without_files_is_unpacked(tmp_path: Path, names: tuple[str, 
     [
         ("x" * 256, "is 256 bytes long; 255 is the most"),
         ("ü" * 128, "is 256 bytes long; 255 is the most"),
+        ("/".join("f" * 257), "is 257 levels deep; the lab unpacks 256"),
         ("/".join(["f" * 200] * 21), "has a path of more than 4081 bytes"),
     ],
 )

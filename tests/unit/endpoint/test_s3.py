@@ -246,6 +246,14 @@ def test_any_other_place_is_refused(uri: str) -> None:
     assert caught.value.code == "InvalidURI"
 
 
+def test_a_name_that_s3_has_not_is_said_in_one_line() -> None:
+    with pytest.raises(ObjectError) as caught:
+        S3Objects(endpoint_url="http://127.0.0.1:1").etag("s3://bucket")
+    assert str(caught.value) == (
+        "Reading s3://bucket/: S3 has no bucket or object of such a name. Write s3://BUCKET/KEY."
+    )
+
+
 def test_every_error_of_botocore_is_translated() -> None:
     kinds = [botocore.exceptions.BotoCoreError]
     for kind in kinds:
