@@ -9,7 +9,7 @@ import typer
 from lab.cli.arguments import parse_platform, save
 from lab.cli.console import ConsoleProgress, out
 from lab.cli.opened import containers_of
-from lab.contract.check import chosen, entries, run
+from lab.contract.check import chosen, entries, refused, run
 from lab.contract.model import Verdicts
 from lab.contract.reports.machine import as_json, as_junit
 from lab.contract.reports.terminal import render, render_rules
@@ -17,6 +17,7 @@ from lab.contract.running.session import START_LIMIT_S, Session
 from lab.contract.subject import CheckRequest, prepared
 from lab.engine.interrupt import uninterrupted
 from lab.engine.select import open_engine
+from lab.errors import ArchiveError
 from lab.start.emulated import PATIENCE
 
 BROKEN: Final = 9
@@ -92,15 +93,20 @@ def check(  # noqa: PLR0913, PLR0917 - each is a flag
             docker = containers_of(
                 engine, "The contract is tried on a running image, and there is no container here."
             )
-            with (
-                prepared(request, docker, progress) as (subject, where),
-                closing(Session(subject, where, start_limit_s=start_limit, quick=quick)) as session,
-            ):
-                verdicts = run(session, wanted, progress)
-                if verdicts.cut_short:
-                    # Another Ctrl-C waits until the containers are gone and the findings written.
-                    second_signal.enter_context(uninterrupted())
-                    progress.note("Cut short: removing its containers, then what is known.")
+            try:
+                with (
+                    prepared(request, docker, progress) as (subject, where),
+                    closing(
+                        Session(subject, where, start_limit_s=start_limit, quick=quick)
+                    ) as session,
+                ):
+                    verdicts = run(session, wanted, progress)
+                    if verdicts.cut_short:
+                        # Another Ctrl-C waits until the containers are gone and this is written.
+                        second_signal.enter_context(uninterrupted())
+                        progress.note("Cut short: removing its containers, then what is known.")
+            except ArchiveError as error:
+                verdicts = refused(image, request.platform, error, wanted)
         _write(verdicts, json_to, junit_to)
         if json_to != _STDOUT:
             out.print(render(verdicts))

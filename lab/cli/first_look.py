@@ -14,12 +14,14 @@ from lab.cli.console import ConsoleProgress, out, print_line, program
 from lab.cli.contract import BROKEN
 from lab.cli.flags import flags
 from lab.cli.opened import containers_of
-from lab.contract.check import entries
+from lab.contract.check import entries, refused
 from lab.contract.firstlook import look
+from lab.contract.reports import terminal
 from lab.contract.reports.firstlook import render
 from lab.contract.running.session import Session
 from lab.contract.subject import CheckRequest, prepared
 from lab.engine.select import open_engine
+from lab.errors import ArchiveError
 from lab.images.variants import VARIANTS
 
 app = typer.Typer(rich_markup_mode=None, pretty_exceptions_enable=False)
@@ -67,11 +69,15 @@ def try_image(options: TryOptions) -> None:
     progress = ConsoleProgress()
     with closing(open_engine(progress)) as engine:
         docker = containers_of(engine, "An image is tried by running it: there is no container.")
-        with (
-            prepared(request, docker, progress) as (subject, where),
-            closing(Session(subject, where, quick=True)) as session,
-        ):
-            seen = look(session, progress)
+        try:
+            with (
+                prepared(request, docker, progress) as (subject, where),
+                closing(Session(subject, where, quick=True)) as session,
+            ):
+                seen = look(session, progress)
+        except ArchiveError as error:
+            out.print(terminal.render(refused(options.image, request.platform, error, ())))
+            raise typer.Exit(BROKEN) from error
     payload = None if options.payload is None else str(options.payload)
     out.print(render(seen, payload=payload))
     out.print("\n[bold cyan]What says more[/bold cyan]")

@@ -26,9 +26,10 @@ from lab.contract.rules import (
 from lab.contract.running.container import CannotTry
 from lab.contract.running.readiness import NeverReady
 from lab.contract.running.session import Session, Tries
-from lab.errors import LabError, UsageError
+from lab.errors import ArchiveError, LabError, UsageError
 from lab.lock import heavy_work
 from lab.progress import Progress
+from lab.spec import Platform
 
 _TRIES: Final[Tries] = {
     **image.TRIES,
@@ -81,6 +82,22 @@ def chosen(only: Sequence[str], *, quick: bool, among: Sequence[RuleEntry]) -> S
     if only:
         return [entry for entry in among if entry.rule.id in only]
     return [entry for entry in among if not (quick and entry.section in _SLOW)]
+
+
+def refused(
+    image: str, platform: Platform | None, error: ArchiveError, wanted: Sequence[RuleEntry]
+) -> Verdicts:
+    """What comes of model data that SageMaker does not take: nothing was started for it."""
+    (entry,) = (one for one in entries() if one.rule.id == start.MODEL_ARCHIVE)
+    finding = RuleFinding(
+        rule=entry.rule,
+        verdict=Verdict.FAIL,
+        seen=error.what,
+        cure=error.remedy,
+        section=entry.section,
+    )
+    untried = tuple(one.rule for one in wanted if one.rule.id != entry.rule.id)
+    return Verdicts(image=image, platform=platform, findings=(finding,), untried=untried)
 
 
 def run(session: Session, wanted: Sequence[RuleEntry], progress: Progress) -> Verdicts:

@@ -140,13 +140,14 @@ class Verdicts:
     """The whole check."""
 
     image: str
-    platform: Platform
+    platform: Platform | None
+    """None where the image was not looked at, for its model data are refused."""
     findings: Sequence[RuleFinding]
     seconds: float = 0.0
     emulated: bool = False
     """Whether the image ran under emulation: rules about time were not judged."""
     untried: Sequence[Rule] = ()
-    """Where Ctrl-C or SIGTERM cut the check short: the rules that it had not got to."""
+    """The rules that were not got to: Ctrl-C or SIGTERM cut it short, or model data are refused."""
     cut_short: bool = False
 
     @property

@@ -378,7 +378,13 @@ def test_one_that_dies_later_is_told_once_with_the_log_that_shows_it(
     assert "the third is one too many" in broken.log
     skipped = named(findings, Verdict.SKIP)
     assert all("see keeps-running" in skipped[rule] for rule in ("payload-4mb", "garbage"))
-    assert fitness(findings).unfit == ("real time", "serverless", "batch", "multi-model")
+    assert fitness(findings).unfit == (
+        "real time",
+        "serverless",
+        "asynchronous",
+        "batch",
+        "multi-model",
+    )
 
 
 def test_one_that_takes_5_mb_is_fit_up_to_5_mb(checks: Checks, images: Images) -> None:

@@ -20,7 +20,7 @@ _COMMAND = 60
 
 def render(look: FirstLook, *, payload: str | None) -> Lines:
     """All of it; ``payload`` is the file's name."""
-    title = Text(look.verdicts.image, "bold").append(f"  {look.verdicts.platform}", "dim")
+    title = Text(look.verdicts.image, "bold").append(f"  {look.verdicts.platform or ''}", "dim")
     if look.verdicts.emulated:
         title.append("  emulated: how long anything takes is not judged", "yellow")
     return Lines(title, "", _facts(look, payload), "", *_mend(look))

@@ -30,7 +30,7 @@ def as_json(verdicts: Verdicts) -> str:
             "cut_short": verdicts.cut_short,
             "untried": [rule.id for rule in verdicts.untried],
             # A rule that was not got to might have spoilt it.
-            "fit": [] if verdicts.cut_short else list(able.fit),
+            "fit": [] if verdicts.cut_short or verdicts.untried else list(able.fit),
             "unfit": list(able.unfit),
             "up_to_bytes": dict(able.up_to),
             "counts": {verdict.value: counts[verdict] for verdict in Verdict},
@@ -72,9 +72,10 @@ def as_junit(verdicts: Verdicts) -> str:
             },
         )
         _outcome(case, one)
+    why = "the check was cut short before it" if verdicts.cut_short else "nothing was started"
     for rule in verdicts.untried:
         case = ET.SubElement(suite, "testcase", {"classname": "contract", "name": rule.id})
-        ET.SubElement(case, "skipped", {"message": "the check was cut short before it"})
+        ET.SubElement(case, "skipped", {"message": why})
     ET.indent(root)
     return ET.tostring(root, encoding="unicode", xml_declaration=True) + "\n"
 

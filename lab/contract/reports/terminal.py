@@ -35,7 +35,7 @@ _DETAILED: Final = (Verdict.FAIL, Verdict.WARN)
 
 def render(verdicts: Verdicts) -> RenderableType:
     """The whole of it."""
-    title = Text(verdicts.image, "bold").append(f"  {verdicts.platform}", "dim")
+    title = Text(verdicts.image, "bold").append(f"  {verdicts.platform or ''}", "dim")
     if verdicts.emulated:
         title.append("  emulated: how long anything takes is not judged", "yellow")
     parts: list[RenderableType] = [title, _lines(verdicts.findings)]
@@ -116,10 +116,11 @@ def _summary(verdicts: Verdicts) -> Text:
     if lacking:
         text.append(f"{lacking} lacking · ", "dim")
     text.append(f"{format_seconds(verdicts.seconds)}\n", "dim")
-    if verdicts.cut_short:
-        left = len(verdicts.untried)
+    left = len(verdicts.untried)
+    if verdicts.cut_short or left:
         count = "a rule was" if left == 1 else f"{left} rules were"
-        words = f"cut short: {count} not tried, so what it is fit for is not known"
+        why = "cut short" if verdicts.cut_short else "nothing was started"
+        words = f"{why}: {count} not tried, so what it is fit for is not known"
         return text.append(words[0].upper() + words[1:], "bold yellow")
     words = fitness(verdicts.findings).words
     return text.append(words[0].upper() + words[1:], "bold")

@@ -6,6 +6,7 @@ A container that does not get ready breaks one of them, and which is told from w
 from contextlib import suppress
 from dataclasses import replace
 from enum import StrEnum, unique
+from pathlib import Path
 from typing import Final
 
 from lab.contract.model import Judged, Told, Tried, Verdict
@@ -21,6 +22,7 @@ SERVERLESS_START_S: Final = 180.0
 REAL_TIME_START_S: Final = 480.0
 
 BIND_LABEL: Final = "com.amazonaws.sagemaker.capabilities.accept-bind-to-port"
+MODEL_ARCHIVE: Final = "model-archive"
 _OTHER_PORT: Final = 23123
 """Of the range that the platform was seen to hand out: 23000 to 23999."""
 
@@ -196,7 +198,20 @@ def _bind(session: Session) -> Tried:
         return unready(error, seen=f"told {_OTHER_PORT}, it does not: {unready_words(error)}")
 
 
+def _model_archive(session: Session) -> Tried:
+    """What is refused, never gets here: ``lab.contract.check.refused`` says so."""
+    subject = session.subject
+    if subject.archive is None or subject.model_dir is None:
+        return None
+    seen = f"{subject.archive.name} is unpacked"
+    top = list(Path(subject.model_dir).iterdir())
+    if len(top) == 1 and top[0].is_dir():
+        seen += f"; all of it is in one folder: /opt/ml/model/{top[0].name}"
+    return Verdict.PASS, seen
+
+
 TRIES: Tries = {
+    MODEL_ARCHIVE: _model_archive,
     Blame.SERVE: _serve,
     Blame.PORT: _listen,
     Blame.TIME: _start_time,

@@ -1,6 +1,7 @@
 """``lab contract`` as a user types it, on findings that are written here."""
 
 import json
+import tarfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -11,11 +12,13 @@ from typing import Any
 import pytest
 
 from lab.cli import contract as verb
-from lab.cli import main
+from lab.cli import first_look, main
+from lab.contract.check import entries
 from lab.contract.model import CheckedImage, Verdict, Verdicts
-from lab.contract.subject import CheckRequest
+from lab.contract.subject import CheckRequest, prepared
 from lab.engine.docker.engine import DockerEngine
 from lab.spec import Platform
+from tests.fidelity import OURS, fidelity
 from tests.unit.contract.makers import found, rule, verdicts
 
 
@@ -101,6 +104,55 @@ def test_a_check_that_is_cut_short_is_written_everywhere_and_is_130(
     assert json.loads((tmp_path / "c.json").read_text())["cut_short"] is True
     assert "cut_short" in (tmp_path / "c.xml").read_text()
     assert "Cut short: a rule was not tried" in capsys.readouterr().out
+
+
+@pytest.fixture
+def linked(tmp_path: Path) -> Path:
+    """Model data that SageMaker does not extract."""
+    with tarfile.open(tmp_path / "m.tar.gz", "w:gz") as tar:
+        link = tarfile.TarInfo("snapshots/1/model.bin")
+        link.type, link.linkname = tarfile.SYMTYPE, "../../blobs/ab12"
+        tar.addfile(link)
+    return tmp_path / "m.tar.gz"
+
+
+@fidelity(
+    "Model data",
+    "The contract check refuses the archives that an endpoint refuses, in the same words, before "
+    "it looks at the image.",
+    OURS,
+    "AWS has no such check: there the endpoint fails.",
+)
+def test_model_data_that_sagemaker_refuses_are_a_broken_rule_and_written_everywhere(
+    asked: SimpleNamespace,
+    linked: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(verb, "prepared", prepared)
+    words = ["--json", str(tmp_path / "c.json"), "--junit", str(tmp_path / "c.xml")]
+    assert main.run(["contract", "check", "me:1", "--model-data", str(linked), *words]) == 9
+
+    seen = json.loads((tmp_path / "c.json").read_text())
+    (finding,) = seen["findings"]
+    assert finding["rule"] == "model-archive"
+    assert "'snapshots/1/model.bin' is a symbolic link" in finding["seen"]
+    assert "tar --dereference" in finding["change"]
+    assert (seen["failed"], seen["cut_short"], seen["fit"]) == (True, False, [])
+    assert len(seen["untried"]) == len(entries()) - 1
+    assert '<skipped message="nothing was started" />' in (tmp_path / "c.xml").read_text()
+    assert "Nothing was started" in capsys.readouterr().out
+
+
+def test_the_first_look_says_the_same_of_them(
+    linked: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(first_look, "open_engine", lambda _: Told())
+    assert main.run(["try", "me:1", "--model-data", str(linked)]) == 9
+    said = " ".join(capsys.readouterr().out.split())
+    assert "is a symbolic link to '../../blobs/ab12'" in said
+    assert "tar --dereference" in said
 
 
 def test_a_rule_that_there_is_not_is_the_user_s_mistake(
