@@ -15,7 +15,7 @@ from lab.aws.recorder.proxy import Recorder
 from lab.aws.recorder.replay import Replacements, Replayed, replay, summary
 from lab.aws.recorder.session import AWS, new_file, read, upstream
 from lab.cli.console import out, print_line
-from lab.endpoint.addresses import Addresses
+from lab.endpoint.addresses import Addresses, checked
 from lab.errors import PortTakenError, UsageError
 from lab.runfiles import read_bytes
 
@@ -56,7 +56,9 @@ def record(
         pass
     finally:
         recorder.close()
-    print_line(f"\n{recorder.kept} calls are in {kept.path}")
+    print_line(f"\nCalls in {kept.path}: {recorder.kept}")
+    if recorder.broken_off:
+        print_line(f"Calls that were under way and are not in it: {recorder.broken_off}")
     if recorder.kept:
         print_line(f"lab endpoint replay {kept.path}    asks the emulator the same")
 
@@ -91,6 +93,7 @@ def replay_recording(
         raise UsageError(
             "No emulator is known here.", remedy="Start it with `lab up`, or use --at."
         )
+    checked(url, "--at")
     asked = []
     for one in replay(read(recording), url=url, replacements=replacements):
         asked.append(one)

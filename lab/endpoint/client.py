@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
+from urllib.parse import quote
 
 import boto3
 import botocore.session
@@ -17,7 +18,7 @@ from lab import tls
 from lab.awserrors import is_absent
 from lab.endpoint.addresses import S3, SAGEMAKER, Addresses, checked
 from lab.endpoint.live import STARTED_AGAIN
-from lab.errors import EndpointError
+from lab.errors import EndpointError, without_numbers
 
 _CONNECT_S: Final = 3.0
 _READ_S: Final = 70.0  # an invocation may take 60
@@ -138,7 +139,7 @@ class EmulatorClient:
     def logs(self, endpoint: str, *, lines: int, follow: bool) -> Iterator[str]:
         """The last lines of its containers, and with ``follow`` those to come."""
         asked = {"lines": str(lines), "follow": "true" if follow else "false"}
-        path = f"/_lab/endpoints/{endpoint}/logs"
+        path = _path(endpoint, "logs")
         # Nothing may come for hours.
         patience = httpx.Timeout(_READ_S, read=None) if follow else httpx.Timeout(_READ_S)
         with (
@@ -151,7 +152,7 @@ class EmulatorClient:
             yield from answer.iter_lines()
 
     def servers(self, endpoint: str) -> Sequence[Mapping[str, Any]]:
-        path = f"/_lab/endpoints/{endpoint}/servers"
+        path = _path(endpoint, "servers")
         rows: Sequence[Mapping[str, Any]] = self._private("GET", path).json()
         return rows
 
@@ -162,11 +163,11 @@ class EmulatorClient:
 
     def scale_to_zero(self, endpoint: str) -> None:
         """Drop its idle serverless containers, so that the next request is a cold start."""
-        self._private("POST", f"/_lab/endpoints/{endpoint}/scale-to-zero")
+        self._private("POST", _path(endpoint, "scale-to-zero"))
 
     def give_up(self, endpoint: str) -> None:
         """Wait no longer for containers of it that are not ready: it fails, or rolls back."""
-        self._private("POST", f"/_lab/endpoints/{endpoint}/give-up")
+        self._private("POST", _path(endpoint, "give-up"))
 
     def metrics(self) -> str:
         """CloudWatch's metrics as the emulator counts them, in Prometheus's format."""
@@ -185,7 +186,7 @@ class EmulatorClient:
             yield
         except httpx.HTTPError as error:
             raise EndpointError(
-                f"{self.addresses.sagemaker}{path} does not answer: {error}.",
+                f"{self.addresses.sagemaker}{path} does not answer: {without_numbers(str(error))}.",
                 remedy="Start the lab: `lab up`.",
             ) from error
 
@@ -266,6 +267,12 @@ def _translated(operation: str) -> Iterator[None]:
         raise EndpointError(
             f"{operation}: {error}.".replace("..", "."), remedy="Start the lab: `lab up`."
         ) from error
+
+
+def _path(endpoint: str, what: str) -> str:
+    if "/" in endpoint:
+        raise EndpointError(f"{endpoint!r} is no endpoint's name: that has letters, digits and -.")
+    return f"/_lab/endpoints/{quote(endpoint)}/{what}"
 
 
 def _refused(path: str, answer: httpx.Response) -> EndpointError:

@@ -1,6 +1,7 @@
 """A recording between boto3 and something that stands for AWS: what passes, what is kept."""
 
 import json
+import socket
 import threading
 import time
 from collections.abc import Iterator
@@ -8,6 +9,7 @@ from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import boto3
 import pytest
@@ -16,12 +18,13 @@ from botocore.credentials import Credentials
 from botocore.exceptions import ClientError
 from moto.server import ThreadedMotoServer
 
+from lab.aws.recorder import proxy
 from lab.aws.recorder import replay as replaying
 from lab.aws.recorder.pairs import Pair
 from lab.aws.recorder.proxy import Recorder, Upstream
 from lab.aws.recorder.session import new_file, read
 from lab.endpoint.protocol.sigv4 import Signed, Verifier
-from lab.errors import UsageError
+from lab.errors import EndpointError, UsageError
 from tests.fidelity import ABSENT, fidelity
 from tests.ports import free_port
 
@@ -127,6 +130,8 @@ class _Aws:
 
     def __init__(self) -> None:
         seen = self.seen = list[str]()
+        self.status, self.says = 200, dict[str, Any](Models=[])
+        aws = self
         port = free_port()
         verifier = Verifier({KEY: SECRET}, region="us-east-1")
 
@@ -143,8 +148,8 @@ class _Aws:
                     now=time.time(),
                 )
                 seen.append(self.path)
-                said = json.dumps({"Models": []}).encode()
-                self.send_response(200)
+                said = json.dumps(aws.says).encode()
+                self.send_response(aws.status)
                 self.send_header("Content-Type", "application/x-amz-json-1.1")
                 self.send_header("Content-Length", str(len(said)))
                 self.end_headers()
@@ -196,6 +201,69 @@ def test_nobody_at_the_other_end_is_said_to_the_program_and_kept(tmp_path: Path)
     (pair,) = read(file)
     assert pair.answered is None
     assert "ConnectError" in str(pair.error)
+
+
+def test_what_breaks_off_or_is_no_request_is_not_passed_on(aws: _Aws, tmp_path: Path) -> None:
+    file = tmp_path / "pairs.jsonl"
+    with recording(Upstream(control=aws.url, runtime=aws.url), file) as url:
+        for length, body in (("abc", b""), ("10", b"half")):
+            with socket.create_connection(("127.0.0.1", urlsplit(url).port)) as raw:
+                raw.sendall(f"POST / HTTP/1.1\r\nContent-Length: {length}\r\n\r\n".encode() + body)
+                raw.shutdown(socket.SHUT_WR)
+                with raw.makefile("rb") as answer:
+                    said = answer.read()
+            assert said.startswith(b"HTTP/1.1 400 ")
+            assert b"The recorder could not read this request." in said
+    assert aws.seen == []
+    assert not file.exists()
+
+
+def test_a_call_under_way_when_the_recording_ends_is_counted_and_not_in_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(proxy, "_LAST_S", 0.0)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        url = f"http://127.0.0.1:{silent.getsockname()[1]}"
+        kept: list[Pair] = []
+        recorder = Recorder(Upstream(control=url, runtime=url), kept.append, port=0, payloads=False)
+        with (
+            recorder.running() as port,
+            socket.create_connection(("127.0.0.1", port)) as asking,
+        ):
+            asking.sendall(b"POST / HTTP/1.1\r\nContent-Length: 0\r\n\r\n")
+            held, _ = silent.accept()
+        assert (recorder.broken_off, kept) == (1, [])
+        held.close()
+
+
+def test_what_is_there_already_is_not_taken_for_the_recordings_own(
+    aws: _Aws, moto_url: str, tmp_path: Path
+) -> None:
+    file = tmp_path / "pairs.jsonl"
+    with recording(Upstream(control=moto_url, runtime=moto_url), file) as url:
+        program(url, "users")
+        client("sagemaker", url).delete_model(ModelName="users")
+    aws.status = 400
+    aws.says = {"message": 'Cannot create already existing model "arn".'}
+    mine = replaying.Replacements(credentials=Credentials(KEY, SECRET))
+    with pytest.raises(EndpointError, match="already existing model") as refused:
+        list(replaying.replay(read(file), url=aws.url, replacements=mine))
+    assert "--map" in refused.value.remedy
+    assert len(aws.seen) == 1
+
+
+@pytest.mark.parametrize("written", ["", "torn"])
+def test_a_recording_without_a_call_is_no_recording(tmp_path: Path, written: str) -> None:
+    file = tmp_path / "pairs.jsonl"
+    file.write_text(written)
+    with pytest.raises(UsageError, match="holds no call"):
+        read(file)
+
+
+def test_a_folder_that_cannot_be_made_is_said(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(UsageError, match="file cannot be made"):
+        new_file(tmp_path / "file" / "pairs.jsonl")
 
 
 def test_a_file_that_is_there_is_not_written_over(tmp_path: Path) -> None:

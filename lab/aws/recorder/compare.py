@@ -27,9 +27,10 @@ _OF_TRANSPORT: Final = frozenset(
         "strict-transport-security",
         "x-content-type-options",
         "cache-control",
+        "x-lab-note",
     }
 )
-"""Headers of whatever carries the answer, or different every time."""
+"""Headers of whatever carries the answer, different every time, or what only the lab says."""
 _WITH_MODEL: Final = frozenset({"x-amzn-sagemaker-custom-attributes"})
 """Headers whose value is the model's affair."""
 

@@ -26,6 +26,7 @@ from lab.aws.recorder.pairs import Answered, Asked, Pair, kept_body, kept_header
 from lab.endpoint.protocol.errors import ApiError
 from lab.endpoint.protocol.eventstream import CONTENT_TYPE
 from lab.endpoint.protocol.sigv4 import SERVICE, Signed, Verifier
+from lab.errors import without_numbers
 
 RUNTIME_PATH: Final = "/endpoints/"
 _TARGET: Final = "SageMaker."
@@ -84,6 +85,8 @@ class Recorder:
         self._server = ThreadingHTTPServer(("127.0.0.1", port), Handler)
         self._server.daemon_threads = True
         self.kept = 0
+        self.broken_off = 0
+        """Calls that were under way when it was closed."""
 
     @property
     def port(self) -> int:
@@ -98,6 +101,7 @@ class Recorder:
         self._server.shutdown()
         with self._moved:
             self._moved.wait_for(lambda: self._under_way == 0, timeout=_LAST_S)
+            self.broken_off = self._under_way
         self._server.server_close()
         self._http.close()
 
@@ -196,7 +200,13 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _pass_one(self, number: int) -> None:
         begun, at = time.monotonic(), datetime.now(UTC)
-        asked = self._asked()
+        try:
+            asked = self._asked()
+        except (OSError, ValueError):
+            self.close_connection = True
+            with suppress(OSError):
+                self._say(400, "ValidationException", "The recorder could not read this request.")
+            return
         answered: Answered | None = None
         error: str | None = None
         try:
@@ -207,7 +217,7 @@ class _Handler(BaseHTTPRequestHandler):
             with self.passing.passed_on(asked) as answer:
                 answered = self._passed_back(answer, asked)
         except httpx.HTTPError as problem:
-            error = f"{type(problem).__name__}: {problem}"
+            error = f"{type(problem).__name__}: {without_numbers(str(problem))}"
             if answered is None:
                 with suppress(OSError):
                     self._say(
@@ -233,13 +243,16 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _asked(self) -> Signed:
         length = int(self.headers.get("Content-Length") or 0)
+        body = self.rfile.read(length) if length else self._chunks()
+        if length > len(body):
+            raise ValueError("it broke off")
         path, _, query = self.path.partition("?")
         return Signed(
             method=self.command,
             path=path,
             query=query,
             headers={name.lower(): value for name, value in self.headers.items()},
-            body=self.rfile.read(length) if length else self._chunks(),
+            body=body,
         )
 
     def _chunks(self) -> bytes:

@@ -13,9 +13,10 @@ from botocore.credentials import Credentials
 from lab.aws.recorder.compare import Difference, differences, message
 from lab.aws.recorder.pairs import Answered, Asked, Pair, kept_body, kept_headers
 from lab.aws.recorder.proxy import RUNTIME_PATH, events, signed
-from lab.errors import EndpointError
+from lab.errors import EndpointError, without_numbers
 
 _PASSING: Final = frozenset({"Creating", "Updating", "RollingBack", "Deleting", "SystemUpdating"})
+_THERE: Final = "Cannot create already existing"
 _POLL_S: Final = 0.25
 _READ_S: Final = 500.0
 
@@ -69,7 +70,9 @@ def replay(
     replacements: Replacements,
     sleep: Callable[[float], None] = time.sleep,
 ) -> Iterator[Replayed]:
-    """Ask one after the other. Raises ``EndpointError`` when nobody answers at ``url``."""
+    """Ask one after the other. Raises ``EndpointError`` when nobody answers at ``url``,
+    and when something is there already that the recorded program made.
+    """
     texts = dict(replacements.texts)
     with httpx.Client(base_url=url, timeout=_READ_S, trust_env=False) as http:
         for pair in asked_once(pairs):
@@ -81,12 +84,25 @@ def replay(
             while _waits(pair) and _status(answered) in _PASSING - {_status(recorded)}:
                 sleep(_POLL_S)
                 answered = _ask(http, pair.asked, known)
+            _check_own(pair, recorded, answered)
             texts |= _given_out(recorded, answered)
             yield Replayed(
                 pair=pair,
                 answered=answered,
                 differences=differences(recorded, answered),
             )
+
+
+def _check_own(pair: Pair, recorded: Answered, answered: Answered) -> None:
+    """That what the program made is not there already: later calls would be about what is not the
+    recording's, and delete it.
+    """
+    there = answered.status == 400 and message(answered).startswith(_THERE)
+    if there and recorded.status < 400:
+        raise EndpointError(
+            f"{pair.asked.operation} of the recording cannot be asked again: {message(answered)}",
+            remedy="Delete it, or give it another name: --map RECORDED=INSTEAD.",
+        )
 
 
 def _given_out(recorded: Answered, replayed: Answered) -> Mapping[str, str]:
@@ -134,8 +150,9 @@ def _ask(http: httpx.Client, asked: Asked, replacements: Replacements) -> Answer
     try:
         answer = http.request(asked.method, url, headers=headers, content=content)
     except httpx.HTTPError as error:
+        said = without_numbers(str(error))
         raise EndpointError(
-            f"{asked.operation} could not be asked of {http.base_url}: {error}.",
+            f"{asked.operation} could not be asked of {http.base_url}: {said}.",
             remedy="Start the lab with `lab up`, or name the address with --at.",
         ) from error
     told = [(name.decode(), value.decode("latin-1")) for name, value in answer.headers.raw]

@@ -48,15 +48,23 @@ def new_file(given: Path | None) -> Lines[Pair]:
         path = new_folder(folder) / FILE
     elif path.exists():
         raise UsageError(f"{path} is there already.", remedy="Choose another name with --out.")
-    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UsageError(
+            f"{path.parent} cannot be made: {error.strerror}.", remedy="Choose another --out."
+        ) from error
     return Lines(path, Pair, full="Free some space, then record again.")
 
 
 def read(path: Path) -> Sequence[Pair]:
-    """A recording: its file, or its folder. Raises ``UsageError``."""
+    """A recording that holds calls: its file, or its folder. Raises ``UsageError``."""
     file = path / FILE if path.is_dir() else path
     if not file.is_file():
         raise UsageError(
             f"There is no recording at {file}.", remedy="`lab endpoint record` makes one."
         )
-    return Lines(file, Pair, full="").read()
+    found = Lines(file, Pair, full="").read()
+    if not found:
+        raise UsageError(f"{file} holds no call.", remedy="Run your program through the recorder.")
+    return found

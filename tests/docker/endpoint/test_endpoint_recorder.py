@@ -149,5 +149,5 @@ def test_ctrl_c_ends_a_recording_and_says_where_it_is(site: Site, tmp_path: Path
     reader.join()
     process.stdout.close()
     seen.close()
-    assert "1 calls are in" in said.getvalue()
+    assert f"Calls in {file}: 1" in said.getvalue()
     assert [pair.asked.operation for pair in read(file)] == ["ListEndpoints"]

@@ -197,3 +197,12 @@ def test_without_an_emulator_the_way_to_start_one_is_said(
     monkeypatch.setenv("AWS_ENDPOINT_URL_SAGEMAKER", "http://127.0.0.1:1")
     assert main.run(["endpoint", "list"]) == 10
     assert "lab up" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("command", [["logs", "a/b"], ["replay", "calls.jsonl", "--at", "nowhere"]])
+def test_what_is_no_name_and_no_address_is_said_in_words(
+    command: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main.run(["endpoint", *command]) in {2, 10}
+    said = capsys.readouterr().err
+    assert "'a/b' is no endpoint's name" in said or "'nowhere' is not a valid server URL" in said

@@ -35,6 +35,10 @@ def test_what_is_different_in_every_run_is_no_difference() -> None:
     assert told(first, second) == []
 
 
+def test_what_only_the_lab_says_beside_an_answer_is_no_difference() -> None:
+    assert told(answer(), answer(x_lab_note="The image eye:3 has a local name.")) == []
+
+
 def test_status_code_and_words_are_each_told() -> None:
     first = answer(400, {"__type": "com.amazon#ValidationException", "message": "Could not find"})
     second = answer(404, {"__type": "NotFound", "message": "There is none"})
