@@ -48,6 +48,11 @@ class Connection(asyncio.Protocol):
         self._poll = select.poll()
         self._poll.register(sock.fileno(), select.POLLIN)
         self._parser = httptools.HttpResponseParser(self)
+        # What the platform's client forgives (Netty: HttpObjectDecoder): lines that end in a bare
+        # LF, and a length beside chunks.
+        self._parser.set_dangerous_leniencies(
+            lenient_chunked_length=True, lenient_optional_cr_before_lf=True
+        )
         self._transport: asyncio.Transport | None = None
         self._lost = False
         self._closed = False
@@ -227,6 +232,8 @@ class Connection(asyncio.Protocol):
         if self._head_bytes > HEAD_BYTES:
             self._refuse_head()
             return
+        if self._chunked():
+            self._headers.pop("content-length", None)  # as Netty does, RFC 9112 6.3: chunks count
         self._status = self._parser.get_status_code()
         self._headed = self._status not in _INFORMATIONAL
         if self._headed and self._head is not None and not self._head.done():
@@ -300,7 +307,10 @@ class Connection(asyncio.Protocol):
     def _until_close(self) -> bool:
         if "content-length" in self._headers and self._status not in BODILESS:
             return False
-        return "chunked" not in self._headers.get("transfer-encoding", "").lower()
+        return not self._chunked()
+
+    def _chunked(self) -> bool:
+        return "chunked" in self._headers.get("transfer-encoding", "").lower()
 
     def _end(self) -> None:
         self._ended = True
@@ -351,5 +361,8 @@ class Connection(asyncio.Protocol):
             return -1, 0
 
     def _where(self, what: str) -> str:
-        when = "in the middle of its answer" if self._answering else "without an answer"
+        if self._headed:
+            when = f"in the middle of its answer of status {self._status}"
+        else:
+            when = "in the middle of its answer" if self._answering else "without an answer"
         return f"the container {what} {when}"

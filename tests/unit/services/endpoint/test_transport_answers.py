@@ -101,6 +101,45 @@ def test_an_answer_that_stops_in_its_body_ran_out_of_time() -> None:
     assert isinstance(answer.broken, TimeoutError)
 
 
+@fidelity(
+    "Answers",
+    "A length beside chunks is dropped, so that an asynchronous answer with both has none.",
+    OURS,
+    "as the platform's client does (Netty: handleTransferEncodingChunkedWithContentLength)",
+)
+def test_chunks_count_and_not_the_length_beside_them() -> None:
+    wire = (
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nContent-Length: 99\r\n\r\n"
+        b"2\r\nok\r\n0\r\n\r\n"
+    )
+    container = Container(wire, PLAIN + b"ok")
+
+    async def story(address: Address, transport: ContainerTransport) -> list[ContainerAnswer]:
+        return [await invoke(address, transport) for _ in range(2)]
+
+    both, plain = play(container, story)
+    assert (both.body, both.sized, both.broken) == (b"ok", False, None)
+    assert (plain.body, plain.sized, plain.broken) == (b"ok", True, None)
+
+
+@fidelity(
+    "Answers",
+    "Lines of an answer's head may end in a bare LF.",
+    OURS,
+    "as the platform's client has it (Netty: HttpObjectDecoder.HeaderParser)",
+)
+def test_lines_may_end_in_a_bare_lf() -> None:
+    answer = play(Container(b"HTTP/1.1 200 OK\nX-A: b\nContent-Length: 2\n\nok"), invoke)
+    assert (answer.status, answer.headers["x-a"], answer.body) == (200, "b", b"ok")
+
+
+@pytest.mark.parametrize("status", [200, 302])
+def test_half_an_answer_is_told_with_its_status(status: int) -> None:
+    wire = b"HTTP/1.1 %d X\r\nContent-Length: 10\r\n\r\nhalf" % status
+    answer = play(Container(wire, then="close"), invoke)
+    assert f"in the middle of its answer of status {status}" in str(answer.broken)
+
+
 # --- answers before the request was read -------------------------------------------------------
 
 
