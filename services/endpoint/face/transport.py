@@ -12,6 +12,10 @@ from lab.endpoint.transport import ContainerAnswer, ContainerCall, NotSentError,
 KEEP_ALIVE_S: Final = 1.5
 """Shorter than any server's own (Gunicorn's 2 s is the shortest known), so that it is rarely the
 server that closes; when it does all the same, ``Connection`` tells what may be sent again."""
+SETTLES_S: Final = 0.01
+"""How long a connection has to stay open after an answer before its server is known to keep them.
+One that closes without a ``Connection: close`` would acknowledge the next request, and drop it."""
+_LOOK_S: Final = 0.001
 CONNECT_S: Final = 5.0
 _IDLE_PER_SERVER: Final = 32
 _AGENT: Final = "AHC/2.0"  # as seen on the platform
@@ -20,8 +24,10 @@ _AGENT: Final = "AHC/2.0"  # as seen on the platform
 class ContainerTransport:
     """``lab.endpoint.transport.Transport`` over plain asyncio."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, settles_s: float = SETTLES_S) -> None:
+        self._settles_s = settles_s
         self._idle: dict[Address, list[Connection]] = {}
+        self._keepers: set[Address] = set()
         self._sweep: asyncio.TimerHandle | None = None
 
     async def invoke(
@@ -36,12 +42,12 @@ class ContainerTransport:
                     head, call.body, timeout_s=timeout_s, most_bytes=call.most_bytes
                 )
             except NotSentError:
-                connection.close()
+                self._drop(address, connection)
                 if fresh:
                     raise
                 continue
             except BaseException:
-                connection.close()
+                self._drop(address, connection)
                 raise
             self._give_back(address, connection)
             return answer
@@ -56,12 +62,12 @@ class ContainerTransport:
             try:
                 status, headers = await connection.begin(head, call.body, timeout_s=timeout_s)
             except NotSentError:
-                connection.close()
+                self._drop(address, connection)
                 if fresh:
                     raise
                 continue
             except BaseException:
-                connection.close()
+                self._drop(address, connection)
                 raise
             return StreamAnswer(
                 status=status,
@@ -82,11 +88,32 @@ class ContainerTransport:
     async def _connected(self, address: Address) -> tuple[Connection, bool]:
         idle = self._idle.get(address)
         while idle:
-            connection = idle.pop()
+            connection = idle[-1]
+            if address not in self._keepers and await self._settling(connection):
+                continue  # it may be another's by now
+            idle.pop()
             if connection.fit:
+                self._keepers.add(address)
                 return connection, False
-            connection.close()
+            self._drop(address, connection)
         return await _connect(address), True
+
+    def _drop(self, address: Address, connection: Connection) -> None:
+        """Close it; what its server does with connections is to be seen anew."""
+        connection.close()
+        self._keepers.discard(address)
+
+    async def _settling(self, connection: Connection) -> bool:
+        """Wait a little, if it was not idle for long enough to tell; whether that was so.
+
+        Once for a container that keeps its connections: another one is not opened meanwhile, a
+        server with one thread would not take it.
+        """
+        settled_at = connection.idle_since + self._settles_s
+        if not connection.fit or asyncio.get_running_loop().time() >= settled_at:
+            return False
+        await asyncio.sleep(_LOOK_S)
+        return True
 
     def _give_back(self, address: Address, connection: Connection) -> None:
         idle = self._idle.setdefault(address, [])

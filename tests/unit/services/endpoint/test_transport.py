@@ -13,6 +13,8 @@ from face.connection import Connection
 from face.transport import KEEP_ALIVE_S, ContainerTransport
 from lab.endpoint.live import Address
 from lab.endpoint.transport import ContainerAnswer, ContainerCall, NotSentError, TransportError
+from tests.fidelity import OURS, fidelity
+from tests.unit.endpoint.standins import until
 
 CALL = ContainerCall(body=b"body", headers={"Content-Type": "text/plain"})
 ANSWER = b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 2\r\n\r\nok"
@@ -86,7 +88,7 @@ def play(handler: Handler, story: Story) -> Any:
 
     async def main() -> Any:
         server = await asyncio.start_server(serve, "127.0.0.1", 0)
-        transport = ContainerTransport()
+        transport = ContainerTransport(settles_s=0)
         try:
             return await story(server.sockets[0].getsockname()[:2], transport)
         finally:
@@ -131,6 +133,59 @@ def test_a_connection_carries_many_requests() -> None:
 
     play(container, story)
     assert (len(container.requests), container.connections) == (5, 1)
+
+
+@fidelity(
+    "Answers",
+    "A connection carries another request once the server was seen to keep it open, so that one "
+    "which closes unannounced swallows none.",
+    OURS,
+    "its kernel acknowledges the request before it closes",
+)
+@pytest.mark.parametrize("closes", [False, True])
+def test_a_server_has_to_keep_a_connection_before_it_is_used_again(*, closes: bool) -> None:
+    container = Container()
+    hang_up = asyncio.Event()
+
+    async def story(address: Address, _: ContainerTransport) -> None:
+        transport = ContainerTransport(settles_s=60)
+        await invoke(address, transport)
+        second = asyncio.create_task(invoke(address, transport))
+        await asyncio.sleep(0)
+        assert len(transport._idle[address]) == 1  # it is neither used nor is another opened
+        if closes:
+            hang_up.set()
+        else:
+            transport._idle[address][0].idle_since -= 60
+        await second
+        assert (address in transport._keepers) is not closes
+        await transport.close()
+
+    async def closing(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        container.connections += 1
+        container.requests.append(await read_request(reader))
+        writer.write(ANSWER)
+        await hang_up.wait()
+
+    play(closing if closes else container, story)
+    assert (len(container.requests), container.connections) == (2, 2 if closes else 1)
+
+
+def test_a_server_that_closes_is_no_longer_known_to_keep_connections() -> None:
+    container = Container()
+
+    async def story(address: Address, transport: ContainerTransport) -> bool:
+        await invoke(address, transport)
+        await invoke(address, transport)
+        before = address in transport._keepers
+        container.then = "close"
+        await invoke(address, transport)
+        (connection,) = transport._idle[address]
+        await until(lambda: not connection.fit)
+        await invoke(address, transport)
+        return before and address not in transport._keepers
+
+    assert play(container, story)
 
 
 def test_an_idle_connection_is_dropped_before_servers_drop_it() -> None:
@@ -281,7 +336,7 @@ def test_a_request_that_crossed_with_the_close_is_sent_once_more_and_run_once(
     container = Blunt()
 
     async def story() -> ContainerAnswer:
-        transport = ContainerTransport()
+        transport = ContainerTransport(settles_s=0)
         await invoke(container.address, transport)
         container.hang_up()
         answer = await invoke(container.address, transport)
