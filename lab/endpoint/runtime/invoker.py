@@ -27,7 +27,13 @@ from lab.endpoint.protocol.errors import ApiError, model_not_ready, throttling, 
 from lab.endpoint.records import EndpointKind, Status
 from lab.endpoint.runtime import limits, routing, sessions, wording
 from lab.endpoint.runtime.capture import S3Capture
-from lab.endpoint.runtime.streaming import EXCERPT, StreamedExchange, StreamReply, read_some
+from lab.endpoint.runtime.streaming import (
+    EXCERPT,
+    StreamedExchange,
+    StreamEnd,
+    StreamReply,
+    read_some,
+)
 from lab.endpoint.settings import EmulatorSettings
 from lab.endpoint.store import SqliteStore
 from lab.endpoint.transport import (
@@ -182,7 +188,7 @@ class Invoker:
             answer,
             lease,
             self._rng,
-            lambda status: self._stream_ended(exchange, lease, status),
+            lambda end: self._stream_ended(exchange, lease, answer.status, end),
             container=self._where(exchange, lease).container,
             autopsy=partial(exchange.variant.pool.autopsy, lease.server),
         )
@@ -397,11 +403,13 @@ class Invoker:
             setup=lease.setup,
         )
 
-    def _stream_ended(self, exchange: _Exchange, lease: Lease, status: int | None) -> None:
-        """``status`` is None unless it was read to its end."""
-        if status is None:
+    def _stream_ended(
+        self, exchange: _Exchange, lease: Lease, status: int, end: StreamEnd
+    ) -> None:
+        """A reader who went away is not the model's fault."""
+        if end is not StreamEnd.WHOLE:
             lease.server.left(until=exchange.sent + self._settings.stream_timeout_s)
-        self._count(exchange, lease, model_status=status)
+        self._count(exchange, lease, model_status=None if end is StreamEnd.BROKEN else status)
 
     def _where(self, exchange: _Exchange, lease: Lease | None) -> wording.Where:
         server = None if lease is None else lease.server

@@ -5,6 +5,7 @@ import random
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass
+from enum import Enum, auto
 from functools import partial
 from typing import Final, NamedTuple
 
@@ -35,6 +36,15 @@ class StreamReply:
     """To be called in any case, whether or not the frames were read."""
 
 
+class StreamEnd(Enum):
+    """How a stream came to its end."""
+
+    WHOLE = auto()
+    BROKEN = auto()
+    LEFT = auto()
+    """Its reader went away."""
+
+
 class StreamedExchange:
     """A stream under way: its server is held until ``close``, read to the end or not."""
 
@@ -43,23 +53,23 @@ class StreamedExchange:
         answer: StreamAnswer,
         lease: Lease,
         rng: random.Random,
-        count: Callable[[int | None], None],
+        ended: Callable[[StreamEnd], None],
         *,
         container: str,
         autopsy: Autopsy,
     ) -> None:
         self._answer = answer
         self._lease = lease
-        self._count = count
+        self._ended = ended
         self._framing = partial(frames, rng=rng, container=container, autopsy=autopsy)
-        self._whole = False
+        self._end = StreamEnd.LEFT
         self._closed = False
 
     async def frames(self) -> AsyncIterator[bytes]:
         """What goes over the wire."""
         async with aclosing(self._framing(self._answer.parts)) as framed:
             async for one in framed:
-                self._whole = one.whole
+                self._end = one.end or self._end
                 if one.frame:
                     yield one.frame
 
@@ -68,7 +78,7 @@ class StreamedExchange:
             return
         self._closed = True
         self._lease.release()
-        self._count(self._answer.status if self._whole else None)
+        self._ended(self._end)
         await self._answer.close()
 
 
@@ -92,10 +102,10 @@ HOLD_S: Final = 0.02
 
 
 class Framed(NamedTuple):
-    """A frame; ``whole`` on the last one of a stream that ended well."""
+    """A frame, and on the last one how the stream ended."""
 
     frame: bytes
-    whole: bool
+    end: StreamEnd | None = None
 
 
 async def frames(
@@ -106,14 +116,14 @@ async def frames(
     try:
         async with aclosing(_cut(parts, cutter)) as cut:
             async for part in cut:
-                yield Framed(payload_part(part), whole=False)
+                yield Framed(payload_part(part))
     except Exception as error:  # noqa: BLE001 - told to the client as AWS would
         for part in cutter.flush():
-            yield Framed(payload_part(part), whole=False)
+            yield Framed(payload_part(part))
         died = await autopsy() if isinstance(error, TransportError) else None
-        yield Framed(_last_words(error, container, died), whole=False)
+        yield Framed(_last_words(error, container, died), StreamEnd.BROKEN)
     else:
-        yield Framed(b"", whole=True)
+        yield Framed(b"", StreamEnd.WHOLE)
 
 
 async def _cut(parts: AsyncIterator[bytes], cutter: Rechunker) -> AsyncGenerator[bytes, None]:

@@ -651,6 +651,21 @@ async def test_a_server_may_be_busy_with_a_stream_whose_caller_went_away(scene: 
     assert not scene.pool.servers[0].may_be_busy(480)
 
 
+@fidelity(
+    "Metrics",
+    "A stream whose caller went away is no InvocationModelError: the model had answered.",
+    DOCUMENTED,
+    "https://docs.aws.amazon.com/sagemaker/latest/dg/monitoring-cloudwatch.html",
+)
+async def test_a_caller_who_leaves_a_stream_is_not_the_models_error(scene: Scene) -> None:
+    scene.transport.parts = [b"first", b"second"]
+    reply = await scene.invoker.stream(request())
+    await anext(reply.frames)
+    await reply.close()
+    assert scene.counted("invocations_total") == 1
+    assert scene.counted("invocation_model_errors_total") == 0
+
+
 async def test_a_stream_that_breaks_off_says_what_the_container_died_of(scene: Scene) -> None:
     scene.transport.parts = [b"first", TransportError("reset")]
     scene.pool.died = "The container exited with code 3."
