@@ -4,18 +4,17 @@ import asyncio
 import base64
 import logging
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, suppress
 from dataclasses import dataclass
-from typing import Any, Final, TypeVar
+from typing import Any, Final
 
 from lab.endpoint.clock import Clock
 from lab.endpoint.live import Fleet, LiveEndpoint, LiveVariant, Server
 from lab.endpoint.log_files import LogFiles
 from lab.endpoint.metrics.counters import Counters
 from lab.endpoint.records import AsyncRecord
-from lab.endpoint.runtime import async_request, wording
-from lab.endpoint.runtime.streaming import EXCERPT
+from lab.endpoint.runtime import async_request, headers, verdicts, wording
+from lab.endpoint.runtime.async_objects import PAYLOAD_BYTES, AsyncObjects, too_large
 from lab.endpoint.s3 import ObjectError, S3Objects
 from lab.endpoint.settings import EmulatorSettings
 from lab.endpoint.store import SqliteStore
@@ -30,27 +29,16 @@ from lab.endpoint.transport import (
 )
 
 _LOG = logging.getLogger(__name__)
-_T = TypeVar("_T")
 
-PAYLOAD_BYTES: Final = 1024**3
-"""Of an input, and of a result, in S3."""
-
-_REDIRECTS = 300
-_ERRORS = 400
 _SIZED = (
     "the answer was chunked, or ended with the connection: answer with a whole body and its length"
     " (no streaming response, no middleware that compresses as it goes)"
 )
-_THREADS = 16
 _LARGE: Final = 32 * 1024**2
 """Inputs above this are held one at a time; 16 of those below fit into half a GB."""
 _RETRY_S = 0.5
 _LOGGED = 2_000
 """Characters of a failure that go to the emulator's own log; all of it goes to S3."""
-_UPLOADS = 6
-_FIRST_UPLOAD_RETRY_S = 1.0
-_PASSING = frozenset({"Unreachable", "SlowDown", "InternalError"})
-"""Errors of S3 that may be gone the next time."""
 
 
 class RequestFailed(Exception):  # noqa: N818 - an outcome
@@ -101,16 +89,15 @@ class Worker:
         self._fleet = context.fleet
         self._store = context.store
         self._transport = context.transport
-        self._objects = context.objects
+        self._objects = AsyncObjects(context.objects, context.clock)
         self._meter = context.meter
         self._clock = context.clock
         self._settings = context.settings
         self._logs = context.logs
-        self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="async-s3")
         self._one_large = asyncio.Lock()
 
     def close(self) -> None:
-        self._threads.shutdown(wait=False, cancel_futures=True)
+        self._objects.close()
 
     async def process(
         self, row: AsyncRecord, *, server: AcquireServer, past_model: Callable[[], None]
@@ -139,7 +126,7 @@ class Worker:
         if row.id not in output:
             return False  # under a name of the caller's, it might be an older result
         with suppress(ObjectError):
-            await self._in_thread(lambda: self._objects.size(output))
+            await self._objects.size(output)
             return True
         return False
 
@@ -163,7 +150,7 @@ class Worker:
         location = row.request["failure"]
         if location is not None:
             try:
-                await self._put(str(location), reason.encode(), "text/plain")
+                await self._objects.write(str(location), reason.encode(), "text/plain")
             except ObjectError as error:
                 _LOG.warning("The failure of %s could not be written. %s", row.inference_id, error)
         self._store.delete_async(row.id)
@@ -180,15 +167,15 @@ class Worker:
         else:
             body, stored_as = await self._download(row, str(request["input"]), held)
             kind = kind or stored_as
-        headers = {
+        sent = {
             "Content-Type": kind or "application/octet-stream",
             "Accept": request["accept"],
-            "X-Amzn-SageMaker-Custom-Attributes": request["custom_attributes"],
-            "X-Amzn-SageMaker-Inference-Id": row.inference_id,
+            headers.ATTRIBUTES: request["custom_attributes"],
+            headers.INFERENCE_ID: row.inference_id,
         }
         return ContainerCall(
             body=body,
-            headers={name: text for name, text in headers.items() if text},
+            headers={name: text for name, text in sent.items() if text},
             most_bytes=PAYLOAD_BYTES,
         )
 
@@ -197,15 +184,15 @@ class Worker:
     ) -> tuple[bytes, str]:
         began = self._clock.monotonic()
         try:
-            size = await self._in_thread(lambda: self._objects.size(uri))
+            size = await self._objects.size(uri)
             if size > PAYLOAD_BYTES:
-                raise _too_large(f"The input {uri}", size)
+                raise too_large(f"The input {uri}", size)
             if size > _LARGE:
                 # Whole inputs are in memory until the model has answered: large ones by turns.
                 waited_from = self._clock.monotonic()
                 await held.enter_async_context(self._one_large)
                 began += self._clock.monotonic() - waited_from
-            found = await self._in_thread(lambda: self._objects.read(uri))
+            found = await self._objects.read(uri)
         except ObjectError as error:
             self._meter.asynchronous(row.endpoint, "RequestDownloadFailures")
             raise RequestFailed(f"The lab could not download the input. {error}") from error
@@ -238,8 +225,7 @@ class Worker:
         try:
             answer = await self._transport.invoke(held.server.address, call, timeout_s=timeout_s)
             held.server.heard(self._clock.monotonic())
-            if answer.broken is not None and answer.status < _ERRORS:
-                raise answer.broken
+            verdicts.unbroken(answer)
         except NotSentError:
             raise
         except TimeoutError as error:
@@ -251,20 +237,16 @@ class Worker:
             raise RequestFailed(wording.connection_reset(row.endpoint), known=known) from error
         self._time(row, "ModelLatency", began)
         self._check(answer, container)
-        if answer.status >= _REDIRECTS:
-            line = wording.redirected(answer.status, answer.headers.get("location", ""))
-            self._log(row, f"[platform] [{row.inference_id}] {line}")
+        name, variant = row.endpoint, held.variant.name
+        verdicts.note_redirect(self._logs, name, variant, held.server, answer)
         return answer
 
     def _check(self, answer: ContainerAnswer, container: str) -> None:
         """Whether it is a result. Raises ``RequestFailed``."""
-        if answer.broken is not None:
-            said = f"{wording.received_part(container, answer.status)}."
-            raise RequestFailed(said, answer=answer)
-        if not 200 <= answer.status < _ERRORS:
-            body = answer.body[:EXCERPT].decode("utf-8", "replace")
-            said = wording.received(container, answer.status, body)
-            raise RequestFailed(said, answer=answer)
+        if not verdicts.succeeded(answer.status):
+            whole = answer.broken is None
+            fault = verdicts.fault(container, answer.status, answer.body, whole=whole)
+            raise RequestFailed(fault.sentence if whole else f"{fault.sentence}.", answer=answer)
         if answer.head_bytes > ASYNC_HEAD_BYTES:
             raise RequestFailed(wording.long_head(container, ASYNC_HEAD_BYTES))
         if not answer.sized:
@@ -276,28 +258,11 @@ class Worker:
         began = self._clock.monotonic()
         kind = answer.headers.get("content-type", "")
         try:
-            await self._put(str(row.request["output"]), answer.body, kind)
+            await self._objects.write(str(row.request["output"]), answer.body, kind)
         except ObjectError as error:
             self._meter.asynchronous(row.endpoint, "ResponseUploadFailures")
             raise RequestFailed(f"The lab could not upload the result. {error}") from error
         self._time(row, "ResponseUploadLatency", began)
-
-    async def _put(self, uri: str, data: bytes, kind: str) -> None:
-        """Write, waiting out an S3 that is away for a moment: a result took long to come by."""
-        if len(data) > PAYLOAD_BYTES:
-            raise _too_large("The result", len(data))
-        wait_s = _FIRST_UPLOAD_RETRY_S
-        for attempt in range(1, _UPLOADS + 1):
-            try:
-                await self._in_thread(lambda: self._objects.write(uri, data, content_type=kind))
-            except ObjectError as error:
-                if attempt == _UPLOADS or error.code not in _PASSING:
-                    raise
-                _LOG.warning("%s Trying again in %.0f s.", error, wait_s)
-            else:
-                return
-            await self._clock.sleep(wait_s)
-            wait_s *= 2
 
     def _notify(
         self,
@@ -330,12 +295,3 @@ class Worker:
 
     def _time(self, row: AsyncRecord, event: str, began: float) -> None:
         self._meter.asynchronous(row.endpoint, event, self._clock.monotonic() - began)
-
-    async def _in_thread(self, work: Callable[[], _T]) -> _T:
-        return await asyncio.get_running_loop().run_in_executor(self._threads, work)
-
-
-def _too_large(what: str, size: int) -> ObjectError:
-    return ObjectError(
-        "EntityTooLarge", f"{what} has {size} bytes; up to {PAYLOAD_BYTES} (1 GB) are possible."
-    )

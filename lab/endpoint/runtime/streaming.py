@@ -17,13 +17,11 @@ from lab.endpoint.protocol.eventstream import (
     model_stream_error,
     payload_part,
 )
+from lab.endpoint.runtime.verdicts import EXCERPT
 from lab.endpoint.transport import StreamAnswer, TransportError
 
 Autopsy = Callable[[], Awaitable[str | None]]
 """Why the container that broke off no longer runs; None when it does."""
-
-EXCERPT: Final = 64 * 1024
-"""Bytes of a model's error that are repeated in ours."""
 
 
 @dataclass(kw_only=True, slots=True)

@@ -110,19 +110,16 @@ def model_error(where: Where, *, status: int, message: str, known: str = "") -> 
 
     What the lab has ``known`` beside that comes after all that is AWS's.
     """
-    return _model_error(where, status, received(where.container, status, message), message, known)
+    sentence = received(where.container, status, message)
+    return refused(where, status, sentence, message, known=known)
 
 
-def cut_off(where: Where, *, status: int, came: str) -> ApiError:
-    """``ModelError``: a status of 400 or more, and a body of which only so much came."""
-    return _model_error(where, status, received_part(where.container, status), came, "")
-
-
-def _model_error(where: Where, status: int, said: str, original: str, known: str) -> ApiError:
+def refused(where: Where, status: int, sentence: str, came: str, *, known: str = "") -> ApiError:
+    """``ModelError``: the sentence, and as much as ``came`` of what the container said."""
     return as_model_error(
-        f"{said}. See {where.logs} for more information.{knows(known)}",
+        f"{sentence}. See {where.logs} for more information.{knows(known)}",
         original_status=status,
-        original=original,
+        original=came,
         log_stream=where.log_stream,
     )
 

@@ -1,24 +1,14 @@
-"""One connection to a container: a request, its answer, and what became of a request that failed.
-
-A generic client cannot say the one thing that matters when a kept-alive connection breaks: whether
-the container can have taken the request. Linux can. A request of which the peer's kernel has
-acknowledged no byte, on a connection that it has reset, was never delivered and never will be: it
-may be sent again. Any other was perhaps run, and is not.
-"""
+"""One connection to a container: a request, its answer, and what became of one that failed."""
 
 import asyncio
-import select
 import socket
-import struct
 from collections import deque
 from collections.abc import AsyncGenerator
-from contextlib import suppress
 from typing import Final
 
-import httptools
-
+from face.answer import AnswerParser
+from face.delivery import Delivery
 from lab.endpoint.transport import (
-    BODILESS,
     ContainerAnswer,
     NotSentError,
     TransportError,
@@ -27,16 +17,6 @@ from lab.endpoint.transport import (
 
 _RESET_WITHIN_S: Final = 0.1
 _BUFFERED: Final = 1 << 20
-HEAD_BYTES: Final = 64 * 1024
-"""Of an answer's headers, those before it (``100 Continue``) included. AWS publishes no limit for
-real time; whoever sends more is not listened to any longer."""
-_HEAD_WORDS: Final = f"{HEAD_BYTES // 1024} KB"
-_READ_AT_ONCE: Final = 65536
-_INFORMATIONAL: Final = range(100, 200)
-_TCP_INFO_BYTES: Final = 128
-_AROUND: Final = len(": \r\n")
-_ACKED_AT: Final = 120  # tcpi_bytes_acked in linux/tcp.h
-_TCP_CLOSE: Final = 7  # tcpi_state, the first byte
 
 
 class Connection(asyncio.Protocol):
@@ -44,19 +24,11 @@ class Connection(asyncio.Protocol):
 
     def __init__(self, sock: socket.socket) -> None:
         self._loop = asyncio.get_running_loop()
-        self._socket = sock
-        self._poll = select.poll()
-        self._poll.register(sock.fileno(), select.POLLIN)
-        self._parser = httptools.HttpResponseParser(self)
-        # What the platform's client forgives (Netty: HttpObjectDecoder): lines that end in a bare
-        # LF, and a length beside chunks.
-        self._parser.set_dangerous_leniencies(
-            lenient_chunked_length=True, lenient_optional_cr_before_lf=True
-        )
+        self._delivery = Delivery(sock)
+        self._answer = AnswerParser(self)
         self._transport: asyncio.Transport | None = None
         self._lost = False
         self._closed = False
-        self._delivered_at_end: bool | None = None
         self.idle_since = 0.0
         self._reset()
 
@@ -64,18 +36,10 @@ class Connection(asyncio.Protocol):
         self._head: asyncio.Future[None] | None = None
         self._done: asyncio.Future[None] | None = None
         self._timer: asyncio.TimerHandle | None = None
-        self._acked_before = 0
         self._answering = False
         self._most_bytes = 0
-        self._head_read = 0
-        self._head_bytes = 0
-        self._headed = False
-        self._status = 0
-        self._headers: dict[str, str] = {}
         self._parts: deque[bytes] = deque()
         self._buffered = 0
-        self._ended = False
-        self._reusable = False
         self._error: TransportError | TimeoutError | None = None
         self._wake: asyncio.Future[None] | None = None
         self._streaming = False
@@ -87,15 +51,12 @@ class Connection(asyncio.Protocol):
         """Whether an idle connection may carry another request, as far as can be seen now."""
         if self._lost or self._answering or self._transport is None:
             return False
-        if self._transport.is_closing():
-            return False
-        # The end may have come without the loop having been told yet; data would be nobody's.
-        return not self._poll.poll(0)
+        return not self._transport.is_closing() and self._delivery.quiet
 
     @property
     def reusable(self) -> bool:
         """Whether the exchange that has ended left a connection that is fit for another."""
-        if self._transport is None or self._lost or not self._reusable:
+        if self._transport is None or self._lost or not self._answer.keeps:
             return False
         return self._transport.get_write_buffer_size() == 0
 
@@ -110,17 +71,16 @@ class Connection(asyncio.Protocol):
         try:
             await self._done
         except (TransportError, TimeoutError) as error:
-            if not self._headed:
+            if not self._answer.headed:
                 raise await self._judged(error) from None
             broken = error
         finally:
             self._stop_timer()
-        body = self._parts[0] if len(self._parts) == 1 else b"".join(self._parts)
         return ContainerAnswer(
-            status=self._status,
-            headers=self._headers,
-            body=body,
-            head_bytes=self._head_bytes,
+            status=self._answer.status,
+            headers=self._answer.headers,
+            body=self._parts[0] if len(self._parts) == 1 else b"".join(self._parts),
+            head_bytes=self._answer.head_bytes,
             broken=broken,
         )
 
@@ -135,7 +95,7 @@ class Connection(asyncio.Protocol):
             await self._head
         except TransportError as error:
             raise await self._judged(error) from None
-        return self._status, self._headers
+        return self._answer.status, self._answer.headers
 
     async def rest(self) -> AsyncGenerator[bytes, None]:
         """The body of an answer that has begun, as it comes."""
@@ -148,7 +108,7 @@ class Connection(asyncio.Protocol):
                 yield part
             if self._error is not None:
                 raise self._error
-            if self._ended:
+            if self._answer.ended:
                 return
             self._wake = self._loop.create_future()
             await self._wake
@@ -157,6 +117,7 @@ class Connection(asyncio.Protocol):
         """Ready for the next exchange."""
         self._stop_timer()
         self._reset()
+        self._answer.reset()
 
     def close(self) -> None:
         """At once, whatever is under way."""
@@ -177,123 +138,79 @@ class Connection(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         self._answering = True
-        if self._ended or (self._head is None and self._done is None):
-            self._reusable = False  # nobody's, before or after the connection is idle again
+        if self._answer.ended or (self._head is None and self._done is None):
+            self._answer.keeps = False  # nobody's, before or after the connection is idle again
             return
-        if not self._headed:
-            self._head_read += len(data)
         try:
-            self._parser.feed_data(data)
-        except httptools.HttpParserUpgrade:
-            self._fail(UnreadableError("it answered with another protocol than HTTP"))
-        except httptools.HttpParserError as error:
-            self._reusable = False
-            self._fail(UnreadableError(f"it did not answer in HTTP: {error}"))
-        if not self._headed and self._head_read > HEAD_BYTES:
-            self._refuse_head()
+            self._answer.feed(data)
+        except UnreadableError as error:
+            self._fail(error)
+            if not self._answer.headed:
+                self.close()  # whoever sends no head may send without end
 
     def eof_received(self) -> bool:
         """End an answer without a length. True: the socket stays open, to be asked things."""
-        self._reusable = False
-        if self._status and self._until_close():
-            self._end()
+        self._answer.keeps = False
+        if self._answer.until_close:
+            self.answer_ended()
         else:
             self._fail(TransportError(self._where("closed the connection")))
         return True
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Fail what is under way, once all that had come is read."""
+        """Fail what is under way, once all that had come is read.
+
+        Who refuses a large body answers, and closes without reading it: the reset meets our
+        sending before we have read the answer.
+        """
         self._lost = True
-        self._drain()
-        # Only now: after this the socket is closed and knows nothing any more.
-        self._delivered_at_end = self._delivered()
+        for data in self._delivery.left():
+            if self._closed or self._answer.ended or self._error:
+                break
+            self.data_received(data)
+        self._delivery.end()
         self._fail(TransportError(self._where(f"broke the connection ({exc})")), reset=True)
 
-    # --- the parser's callbacks ------------------------------------------------------------------
+    # --- the answer's progress -------------------------------------------------------------------
 
-    def on_message_begin(self) -> None:
-        """Refuse a second answer to one request: nobody knows whose it is."""
-        if self._ended:
-            self._reusable = False
-
-    def on_header(self, name: bytes, value: bytes) -> None:
-        """Keep a header; a repeated one is a list. What comes after the body is dropped."""
-        if self._headed:
-            return
-        self._head_bytes += len(name) + len(value) + _AROUND
-        key, text = name.decode("latin-1").lower(), value.decode("latin-1")
-        had = self._headers.get(key)
-        self._headers[key] = text if had is None else f"{had}, {text}"
-
-    def on_headers_complete(self) -> None:
+    def answer_began(self) -> None:
         """Tell who waits for the head."""
-        if self._ended:
-            return
-        if self._head_bytes > HEAD_BYTES:
-            self._refuse_head()
-            return
-        if self._chunked():
-            self._headers.pop("content-length", None)  # as Netty does, RFC 9112 6.3: chunks count
-        self._status = self._parser.get_status_code()
-        self._headed = self._status not in _INFORMATIONAL
-        if self._headed and self._head is not None and not self._head.done():
+        if self._head is not None and not self._head.done():
             self._head.set_result(None)
 
-    def on_body(self, body: bytes) -> None:
+    def answer_part(self, part: bytes) -> None:
         """Keep a part, and hold the container back when the reader is slow."""
-        if self._ended or self._error is not None:
+        if self._error is not None:
             return
-        self._parts.append(body)
-        self._buffered += len(body)
+        self._parts.append(part)
+        self._buffered += len(part)
         if not self._streaming:
             if self._buffered > self._most_bytes:
-                self._end()
+                self.answer_ended()
                 self.close()
             return
         if self._buffered > _BUFFERED and self._transport is not None:
             self._transport.pause_reading()
         self._notify()
 
-    def on_message_complete(self) -> None:
-        """End the answer, unless it was only ``100 Continue`` or ``103 Early Hints``."""
-        if self._ended:
-            return
-        if not self._headed:
-            self._status = 0
-            self._headers = {}
-            self._head_bytes = 0
-            return
-        self._reusable = self._parser.should_keep_alive()
-        self._end()
+    def answer_ended(self) -> None:
+        """Tell who waits for all of it."""
+        self._answer.ended = True
+        if self._done is not None and not self._done.done():
+            self._done.set_result(None)
+        self._notify()
 
     # --- within --------------------------------------------------------------------------------
 
     def _send(self, head: bytes, body: bytes, timeout_s: float) -> None:
         if self._transport is None or self._lost:
             raise NotSentError("the connection had been closed")
-        self._acked_before = self._tcp_info()[1]
+        self._delivery.begin()
         self._timer = self._loop.call_later(timeout_s, self._expire)
         if len(body) <= _BUFFERED:
             self._transport.write(head + body)
         else:
             self._transport.writelines((head, body))
-
-    def _drain(self) -> None:
-        """Read what is in the kernel's buffer still.
-
-        Who refuses a large body answers, and closes without reading it: the reset meets our
-        sending before we have read the answer.
-        """
-        with suppress(OSError):
-            while not (self._closed or self._ended or self._error):
-                data = self._socket.recv(_READ_AT_ONCE, socket.MSG_DONTWAIT)
-                if not data:
-                    return
-                self.data_received(data)
-
-    def _refuse_head(self) -> None:
-        self._fail(UnreadableError(f"the headers of its answer are longer than {_HEAD_WORDS}"))
-        self.close()
 
     def _expire(self) -> None:
         self._fail(TimeoutError("no whole answer in time"))
@@ -304,24 +221,10 @@ class Connection(asyncio.Protocol):
             self._timer.cancel()
             self._timer = None
 
-    def _until_close(self) -> bool:
-        if "content-length" in self._headers and self._status not in BODILESS:
-            return False
-        return not self._chunked()
-
-    def _chunked(self) -> bool:
-        return "chunked" in self._headers.get("transfer-encoding", "").lower()
-
-    def _end(self) -> None:
-        self._ended = True
-        if self._done is not None and not self._done.done():
-            self._done.set_result(None)
-        self._notify()
-
     def _fail(self, error: TransportError | TimeoutError, *, reset: bool = False) -> None:
-        if self._ended or self._error is not None:
+        if self._answer.ended or self._error is not None:
             return
-        if reset and not self._answering and self._delivered_at_end is False:
+        if reset and not self._answering and self._delivery.taken is False:
             error = NotSentError(str(error))
         self._error = error
         for waiting in (self._head, self._done):
@@ -339,30 +242,15 @@ class Connection(asyncio.Protocol):
             return error
         deadline = self._loop.time() + _RESET_WITHIN_S
         while self._loop.time() < deadline:
-            delivered = self._delivered_at_end if self._lost else self._delivered()
-            if delivered is not None:
-                return error if delivered else NotSentError(str(error))
+            taken = self._delivery.taken
+            if taken is not None:
+                return error if taken else NotSentError(str(error))
             await asyncio.sleep(0.002)
         return error
 
-    def _delivered(self) -> bool | None:
-        """Whether the peer's kernel took a byte of the request; None while it may still do so."""
-        state, acked = self._tcp_info()
-        if acked != self._acked_before or state < 0:
-            return True
-        return False if state == _TCP_CLOSE else None
-
-    def _tcp_info(self) -> tuple[int, int]:
-        """The connection's state, and how many bytes of ours were acknowledged in all."""
-        try:
-            info = self._socket.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _TCP_INFO_BYTES)
-            return info[0], struct.unpack_from("=Q", info, _ACKED_AT)[0]
-        except (OSError, struct.error):
-            return -1, 0
-
     def _where(self, what: str) -> str:
-        if self._headed:
-            when = f"in the middle of its answer of status {self._status}"
+        if self._answer.headed:
+            when = f"in the middle of its answer of status {self._answer.status}"
         else:
             when = "in the middle of its answer" if self._answering else "without an answer"
         return f"the container {what} {when}"

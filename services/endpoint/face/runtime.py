@@ -27,7 +27,8 @@ from lab.endpoint.protocol.sigv4 import Signed, Verifier
 from lab.endpoint.records import EndpointKind
 from lab.endpoint.runtime.async_queue import AsyncInference
 from lab.endpoint.runtime.async_request import INLINE_BYTES
-from lab.endpoint.runtime.invoker import Invoker, Request
+from lab.endpoint.runtime.exchange import Request
+from lab.endpoint.runtime.invoker import Invoker
 from lab.endpoint.runtime.limits import check_size
 from lab.endpoint.settings import EmulatorSettings
 

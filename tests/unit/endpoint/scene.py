@@ -7,7 +7,8 @@ from typing import Any
 
 from lab.endpoint.records import EndpointKind, Origin, Resource, Status
 from lab.endpoint.runtime.capture import S3Capture
-from lab.endpoint.runtime.invoker import Invoker, Request
+from lab.endpoint.runtime.exchange import Request
+from lab.endpoint.runtime.invoker import Invoker
 from lab.endpoint.settings import EmulatorSettings
 from lab.endpoint.store import SqliteStore
 from lab.endpoint.transport import ContainerAnswer

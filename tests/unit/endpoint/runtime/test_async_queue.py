@@ -10,7 +10,7 @@ import pytest
 from moto.server import ThreadedMotoServer
 
 from lab.endpoint.protocol.errors import ApiError
-from lab.endpoint.runtime import async_worker
+from lab.endpoint.runtime import async_objects, async_worker
 from lab.endpoint.s3 import ObjectError, S3Objects
 from lab.endpoint.transport import (
     ContainerCall,
@@ -224,7 +224,7 @@ async def test_large_inputs_are_held_one_at_a_time(
 async def test_an_input_above_1_gb_is_not_even_read(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert async_worker.PAYLOAD_BYTES == 1024**3
+    assert async_objects.PAYLOAD_BYTES == 1024**3
     monkeypatch.setattr(world.objects, "size", lambda uri: 1024**3 + 1)
     await world.accept(InputLocation="s3://box/in")
     await world.settled()

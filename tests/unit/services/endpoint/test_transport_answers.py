@@ -9,7 +9,7 @@ from contextlib import contextmanager
 
 import pytest
 
-from face.connection import HEAD_BYTES
+from face.answer import HEAD_BYTES
 from face.transport import ContainerTransport
 from lab.endpoint.live import Address
 from lab.endpoint.transport import ContainerAnswer, ContainerCall, TransportError, UnreadableError
