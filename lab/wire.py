@@ -13,6 +13,8 @@ from typing import Final
 
 _CHUNK = 65536
 _MAX_HEAD = 65536
+_INFORMATIONAL: Final = (100, 102, 103)
+"""Statuses of what comes before an answer."""
 _TCP_INFO: Final = getattr(socket, "TCP_INFO", None)
 _TCP_INFO_BYTES: Final = 104
 _ROUND_TRIP, _SENT_AGAIN = 68, 100
@@ -82,14 +84,18 @@ def exchange(connection: socket.socket, prepared: bytes) -> Response:
     """
     if prepared:  # else a reset that came meanwhile would be raised before what came ahead of it
         connection.sendall(prepared)
-    head, rest = _read_head(connection)
+    head, rest = _read_head(connection, b"")
     status, headers = _parse_head(head)
+    while status in _INFORMATIONAL:
+        head, rest = _read_head(connection, rest)
+        status, headers = _parse_head(head)
     asked = headers.get("connection", "").lower()
     closing = asked != "keep-alive" if head.startswith(b"HTTP/1.0") else asked == "close"
     if "chunked" in headers.get("transfer-encoding", "").lower():
+        headers.pop("content-length", None)  # it does not count beside chunks (RFC 9112, 6.3)
         body = _read_chunked(connection, rest)
     elif "content-length" in headers:
-        body = _read_exactly(connection, rest, int(headers["content-length"]))
+        body = _read_exactly(connection, rest, _size(headers["content-length"], 10))
     elif status in {204, 304}:
         body = b""
     else:
@@ -104,8 +110,7 @@ def _receive(connection: socket.socket) -> bytes:
     return data
 
 
-def _read_head(connection: socket.socket) -> tuple[bytes, bytes]:
-    data = _receive(connection)
+def _read_head(connection: socket.socket, data: bytes) -> tuple[bytes, bytes]:
     while b"\r\n\r\n" not in data:
         if len(data) > _MAX_HEAD:
             raise WireError("The answer's headers do not end.")
@@ -140,13 +145,32 @@ def _read_chunked(connection: socket.socket, have: bytes) -> bytes:
     while True:
         while b"\r\n" not in have:
             have += _receive(connection)
-        size_line, _, have = have.partition(b"\r\n")
-        size = int(size_line.split(b";")[0], 16)
+        line, _, have = have.partition(b"\r\n")
+        size = _size(line.partition(b";")[0].decode("latin-1"), 16)
+        if size == 0:
+            _skip_trailers(connection, have)
+            return body
         while len(have) < size + 2:
             have += _receive(connection)
-        if size == 0:
-            return body
         body, have = body + have[:size], have[size + 2 :]
+
+
+def _skip_trailers(connection: socket.socket, have: bytes) -> None:
+    line = b"?"
+    while line:
+        while b"\r\n" not in have:
+            have += _receive(connection)
+        line, _, have = have.partition(b"\r\n")
+
+
+def _size(text: str, base: int) -> int:
+    try:
+        size = int(text, base)
+    except ValueError:
+        size = -1
+    if size < 0:
+        raise WireError(f"The answer is not HTTP: {text[:60]!r} is no length.")
+    return size
 
 
 def _read_to_end(connection: socket.socket, have: bytes) -> bytes:

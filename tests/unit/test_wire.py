@@ -58,6 +58,44 @@ def test_a_chunked_body_is_put_together() -> None:
         assert wire.exchange(peer, GET).body == b"abcd"
 
 
+def test_chunks_count_and_not_the_length_beside_them() -> None:
+    with server_that_says(
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nContent-Length: 9\r\n\r\n"
+        b"2\r\nok\r\n0\r\n\r\n"
+    ) as peer:
+        answer = wire.exchange(peer, GET)
+    assert answer.body == b"ok"
+    assert "content-length" not in answer.headers
+
+
+def test_what_comes_before_an_answer_is_passed_over() -> None:
+    with server_that_says(
+        b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nLink: </a>\r\n",
+        b"\r\nHTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok",
+    ) as peer:
+        answer = wire.exchange(peer, GET)
+    assert (answer.status, answer.body) == (200, b"ok")
+    assert "link" not in answer.headers
+
+
+def test_trailers_are_not_taken_for_the_next_answer() -> None:
+    with server_that_says(
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\nX-Sum: 1\r\n",
+        b"X-More: 2\r\n\r\n",
+    ) as peer:
+        assert wire.exchange(peer, GET).body == b"ok"
+        assert peer.recv(100) == b""
+
+
+@pytest.mark.parametrize(
+    "head", [b"Content-Length: two", b"Content-Length: -2", b"Transfer-Encoding: chunked"]
+)
+def test_a_length_that_is_none_is_no_http(head: bytes) -> None:
+    said = b"HTTP/1.1 200 OK\r\n" + head + b"\r\n\r\nxy\r\n"
+    with server_that_says(said) as peer, pytest.raises(wire.WireError, match="is no length"):
+        wire.exchange(peer, GET)
+
+
 def test_a_body_without_a_length_ends_with_the_connection() -> None:
     with server_that_says(b"HTTP/1.0 500 No\r\n\r\nbroken") as peer:
         answer = wire.exchange(peer, GET)
