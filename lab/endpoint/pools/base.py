@@ -134,6 +134,7 @@ class BasePool(ABC):
             death = await self._health.death(server)
             death = server.death or death  # what it was replaced for says more than "removed"
             if death is not None:
+                server.healthy = False  # nobody's: its address may be another's in a moment
                 return death.reason
             if self._clock.monotonic() >= give_up_at:
                 return None

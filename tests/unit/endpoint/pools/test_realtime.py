@@ -629,6 +629,25 @@ async def test_the_engine_is_given_a_moment_to_notice_a_death(scene: PoolScene) 
     assert await asked == "exit code 3"
 
 
+@fidelity(
+    "Routing",
+    "A request of a session whose instance was found dead is refused, and reaches no other that "
+    "has its address now.",
+    OURS,
+    "a container that starts gets an address that is free",
+)
+async def test_nobody_is_sent_to_a_server_that_was_found_dead(scene: PoolScene) -> None:
+    pool = await scene.started(scene.real_time(2))
+    dead, well = pool.servers
+    scene.launcher.kill(dead.id, "exit code 3")
+    assert await pool.autopsy(dead) == "exit code 3"
+    assert pool.hold(dead.id) is None
+    assert {(await pool.acquire()).server for _ in range(9)} == {well}
+    await scene.clock.advance(1)
+    with pytest.raises(ServerGone):
+        pool.hold(dead.id)
+
+
 async def test_of_one_that_lives_on_nothing_is_said(scene: PoolScene) -> None:
     pool = await scene.started(scene.real_time())
     asked = asyncio.ensure_future(pool.autopsy(pool.servers[0]))
