@@ -183,6 +183,10 @@ class S3Objects:
 
     def _head(self, uri: str) -> Any:
         location = self.location(uri)
+        if not location.key:
+            raise ObjectError(
+                "NoSuchKey", f"{location} names a bucket and no object. Write s3://BUCKET/KEY."
+            )
         client = self._client()
         with self._translating(f"Reading {location}"):
             try:

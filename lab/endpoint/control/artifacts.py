@@ -5,11 +5,12 @@ Sentences seen on AWS are used as they are there; what the lab adds comes behind
 
 import re
 import threading
+from collections.abc import Callable
 from concurrent.futures import Future
-from typing import Final, Protocol
+from typing import Final, Protocol, TypeVar
 
 from lab.endpoint.control.context import Arns
-from lab.endpoint.launch.images import ECR, one_line
+from lab.endpoint.launch.images import ECR, names_here, not_found, one_line, place_of
 from lab.endpoint.protocol.errors import ApiError, validation_exception
 from lab.endpoint.s3 import UNREACHABLE, ObjectError, S3Objects
 from lab.engine.api import Engine
@@ -17,8 +18,9 @@ from lab.engine.registry.manifests import OCI_INDEX, OCI_MANIFEST
 from lab.errors import EngineError, ImageNotFoundError
 
 LOOK_S: Final = 10.0
-"""How long a registry, or S3, may take to say whether it has something."""
+"""How long the engine, a registry or S3 may take to say whether it has something."""
 
+_T = TypeVar("_T")
 _MISSING: Final = frozenset({"NoSuchKey", "NoSuchBucket"})
 _FORBIDDEN: Final = frozenset({"AccessDenied", "PermanentRedirect"})
 _LOOPBACK: Final = frozenset({"localhost", "127.0.0.1", "[::1]"})
@@ -55,10 +57,9 @@ class FoundArtifacts:
 
     def check_image(self, image: str) -> None:
         ecr = ECR.fullmatch(image)
-        place = ecr["place"] if ecr else image
-        if any(self._here(image, ref) for ref in dict.fromkeys((image, place))):
+        if any(self._here(image, ref) for ref in names_here(image)):
             return
-        local = [f"{self._registry}/{place}"] if self._registry else []
+        local = [f"{self._registry}/{place_of(image)}"] if self._registry else []
         tried: list[str] = []
         for ref in (*local, image):
             held_as = self._held_as(ref, tried)
@@ -70,10 +71,7 @@ class FoundArtifacts:
                     "valid manifest media type is used for specified image."
                 )
             return
-        raise validation_exception(
-            f"Requested image {image} not found. The lab's engine does not have it; "
-            f"{'; '.join(tried)}. Build or tag it as {place}, or push it to the local registry."
-        )
+        raise validation_exception(one_line(not_found(image, tried)))
 
     def check_data(self, uri: str, *, prefix: bool, role: str) -> None:
         try:
@@ -100,35 +98,43 @@ class FoundArtifacts:
         return f"The lab could not {what} for the model data at {uri}. {error}"
 
     def _here(self, image: str, ref: str) -> bool:
+        could_not = f"The lab could not look for image {image}."
         try:
-            self._engine.image(ref)
+            _in_time(lambda: self._engine.image(ref))
         except ImageNotFoundError:
             return False
         except EngineError as error:
+            raise validation_exception(f"{could_not} {one_line(error)}") from error
+        except TimeoutError as error:
             raise validation_exception(
-                f"The lab could not look for image {image}. {one_line(error)}"
+                f"{could_not} The engine did not answer within {LOOK_S:g} s. See `lab doctor`."
             ) from error
         return True
 
     def _held_as(self, ref: str, tried: list[str]) -> str | None:
         """The media type of its manifest; None, and why, if no registry says so in time."""
-        answer: Future[str] = Future()
-
-        def ask() -> None:
-            try:
-                answer.set_result(self._engine.media_type(ref))
-            except EngineError as error:
-                answer.set_exception(error)
-
-        # A daemon: a registry that never answers keeps nobody from ending.
-        threading.Thread(target=ask, daemon=True, name="registry").start()
         try:
-            return answer.result(timeout=LOOK_S)
+            return _in_time(lambda: self._engine.media_type(ref))
         except EngineError as error:
             tried.append(f"{ref}: {error.what.rstrip('.')}")
         except TimeoutError:
             tried.append(f"{ref}: its registry did not answer within {LOOK_S:g} s")
         return None
+
+
+def _in_time(ask: Callable[[], _T]) -> _T:
+    """What an engine or a registry answers. Raises ``TimeoutError`` after ``LOOK_S``."""
+    answer: Future[_T] = Future()
+
+    def work() -> None:
+        try:
+            answer.set_result(ask())
+        except Exception as error:  # noqa: BLE001 - handed over
+            answer.set_exception(error)
+
+    # A daemon: one that never answers keeps nobody from ending.
+    threading.Thread(target=work, daemon=True, name="look").start()
+    return answer.result(timeout=LOOK_S)
 
 
 def check_image_name(image: str, names: Arns, registry: str | None) -> None:
@@ -138,7 +144,7 @@ def check_image_name(image: str, names: Arns, registry: str | None) -> None:
     """
     ecr = ECR.fullmatch(image)
     host = _host(image)
-    if ecr is None and ".dkr.ecr" in host:
+    if ecr is None and ".dkr.ecr" in image.partition("/")[0]:
         raise validation_exception(f'ECR image "{image}" is invalid.')
     if ecr is None and not _is_local(host, registry):
         raise validation_exception(
@@ -146,6 +152,11 @@ def check_image_name(image: str, names: Arns, registry: str | None) -> None:
             "The lab has no VPC: give the image a local name, or one of ECR's."
         )
     if ecr is None:
+        if not _REPOSITORY.fullmatch(image.removeprefix(f"{host}/" if host else "")):
+            raise validation_exception(
+                f'The lab cannot read the image name "{image}": it is NAME, NAME:TAG or '
+                "NAME@sha256:DIGEST, with NAME in lower case."
+            )
         return
     if not _REPOSITORY.fullmatch(ecr["place"]):
         raise validation_exception(f'ECR image "{image}" is invalid.')

@@ -2,6 +2,7 @@
 
 import re
 import threading
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final
@@ -61,10 +62,29 @@ class Found:
     facts: ImageFacts
 
 
-def _place(image: str) -> str:
+def place_of(image: str) -> str:
     """Where an image lies in its registry, if that is ECR; else its name."""
     ecr = ECR.fullmatch(image)
     return ecr["place"] if ecr else image
+
+
+def names_here(image: str) -> Sequence[str]:
+    """What the engine may have an image as; by its digest, as ``DescribeEndpoint`` shows it, too:
+    an image that no registry has is known to its engine by that alone.
+    """
+    digest = image.partition("@")[2]
+    return tuple(dict.fromkeys((image, place_of(image), *([digest] if digest else ()))))
+
+
+def not_found(image: str, tried: Sequence[str]) -> ImageNotFoundError:
+    """Nobody has it; ``tried``: which registries were asked for it, and what each said."""
+    place = place_of(image)
+    also = f" Nor has it {place}." if place != image else ""
+    asked = f" No registry gave it: {'; '.join(one.rstrip('.') for one in tried)}." if tried else ""
+    return ImageNotFoundError(
+        f"Requested image {image} not found. The lab's engine does not have it.{also}{asked}",
+        remedy=f"Build or tag it as {place}, or push it to the local registry.",
+    )
 
 
 def resolved_image(specified: str, facts: ImageFacts) -> str:
@@ -127,8 +147,8 @@ class ImageResolver:
 
     def meant(self, image: str) -> str | None:
         """The id of the image that a name stands for in this engine by now; None if of none."""
-        place = _place(image)
-        names = [image, place, *([f"{self._registry}/{place}"] if self._registry else ())]
+        local = [f"{self._registry}/{place_of(image)}"] if self._registry else []
+        names = (*names_here(image), *local)
         found = next((one for one in map(self._here, names) if one is not None), None)
         return None if found is None else found.facts.image_id
 
@@ -147,13 +167,12 @@ class ImageResolver:
         return found
 
     def _find(self, image: str) -> Found:
-        place = _place(image)
-        for ref in dict.fromkeys((image, place)):
+        for ref in names_here(image):
             found = self._here(ref)
             if found is not None:
                 return found
         tried = []
-        pulls = [f"{self._registry}/{place}"] if self._registry else []
+        pulls = [f"{self._registry}/{place_of(image)}"] if self._registry else []
         for ref in (*pulls, image):
             try:
                 self._engine.pull(ref)
@@ -163,12 +182,7 @@ class ImageResolver:
             found = self._here(ref)
             if found is not None:
                 return found
-        also = f" Nor has it {place}." if place != image else ""
-        raise ImageNotFoundError(
-            f"Requested image {image} not found. The engine does not have it.{also} "
-            f"Pulling it failed: {'; '.join(tried)}",
-            remedy=f"Build or tag it as {place}, or push it to the local registry.",
-        )
+        raise not_found(image, tried)
 
     def _here(self, ref: str) -> Found | None:
         try:

@@ -176,6 +176,14 @@ def test_what_is_missing_is_named_by_every_method(
         assert uri in str(caught.value)
 
 
+@pytest.mark.parametrize("uri", ["s3://box", "s3://box/"])
+def test_a_bucket_is_no_object(objects: S3Objects, uri: str) -> None:
+    for call in (objects.size, objects.etag):
+        with pytest.raises(ObjectError, match="names a bucket and no object") as caught:
+            call(uri)
+        assert caught.value.code == "NoSuchKey"
+
+
 def test_writing_to_no_bucket_says_so(objects: S3Objects) -> None:
     with pytest.raises(ObjectError, match="Create the bucket") as caught:
         objects.write("s3://no-such-box/x", b"")

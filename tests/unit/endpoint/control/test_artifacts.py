@@ -18,6 +18,7 @@ from tests.fidelity import DOCUMENTED, OURS, SEEN, fidelity
 from tests.unit.engine.fake import FakeEngine
 
 ECR = "123456789012.dkr.ecr.us-east-1.amazonaws.com/team/tea:7"
+DIGEST = f"sha256:{'a' * 64}"
 REGISTRY = "127.0.0.1:5000"
 ROLE = "arn:aws:iam::123456789012:role/r"
 
@@ -79,10 +80,19 @@ def refusal(call: Any, *args: Any, **more: Any) -> str:
     return str(caught.value.message)
 
 
+@fidelity(
+    "CreateModel",
+    "An image may be named by the `ResolvedImage` that DescribeEndpoint shows, also where only "
+    "the engine has it.",
+    OURS,
+    "AWS's are of ECR, which knows each by its digest: "
+    "https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_DeployedImage.html",
+)
 @pytest.mark.parametrize(
     ("image", "shelf", "asked"),
     [
         ("tiny:1", Shelf("tiny:1"), []),
+        (f"tiny@{DIGEST}", Shelf(DIGEST), []),
         (ECR, Shelf(ECR), []),
         (ECR, Shelf("team/tea:7"), []),
         (ECR, Shelf(held={f"{REGISTRY}/team/tea:7": DOCKER_MANIFEST}), [f"{REGISTRY}/team/tea:7"]),
@@ -100,9 +110,12 @@ def test_an_image_is_looked_for_here_then_in_the_local_registry_then_elsewhere(
 
 def test_an_image_that_is_nowhere_is_refused_with_all_that_was_asked() -> None:
     said = refusal(found(Shelf()).check_image, ECR)
-    assert said.startswith(f"Requested image {ECR} not found. ")
-    assert f"{REGISTRY}/team/tea:7 is unknown" in said
-    assert "Build or tag it as team/tea:7, or push it to the local registry." in said
+    assert said == (
+        f"Requested image {ECR} not found. The lab's engine does not have it. Nor has it "
+        f"team/tea:7. No registry gave it: {REGISTRY}/team/tea:7: {REGISTRY}/team/tea:7 is "
+        f"unknown; {ECR}: {ECR} is unknown. Build or tag it as team/tea:7, or push it to the local "
+        "registry."
+    )
 
 
 @fidelity(
@@ -131,6 +144,25 @@ def test_an_engine_that_fails_is_not_called_a_missing_image() -> None:
 
     said = refusal(found(Broken()).check_image, "tiny")
     assert said == "The lab could not look for image tiny. The engine does not answer for tiny."
+
+
+def test_an_engine_that_says_nothing_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "LOOK_S", 0.01)
+    gate = threading.Event()
+
+    class Hung(Shelf):
+        def image(self, ref: str) -> ImageFacts:
+            gate.wait()
+            return super().image(ref)
+
+    try:
+        said = refusal(found(Hung("tiny")).check_image, "tiny")
+    finally:
+        gate.set()
+    assert said == (
+        "The lab could not look for image tiny. The engine did not answer within 0.01 s. See "
+        "`lab doctor`."
+    )
 
 
 @fidelity(

@@ -23,6 +23,7 @@ CAPTURE = {
     "CaptureOptions": [{"CaptureMode": "Input"}],
 }
 S3_SOURCE = {"S3Uri": "s3://b/m/", "S3DataType": "S3Prefix", "CompressionType": "None"}
+MISSPELT = ("Tiny:1", "tiny:", "tiny:1:2", "/tiny", "tiny/", "tiny@sha256:12", "localhost/Tiny")
 EXPLAINER = {
     "ClarifyExplainerConfig": {"ShapConfig": {"ShapBaselineConfig": {"ShapBaseline": "1,2"}}}
 }
@@ -127,6 +128,8 @@ def test_data_that_is_not_there_makes_no_model(plane: Plane, container: dict[str
         (f"{ECR}/tea@sha256:12", f'ECR image "{ECR}/tea@sha256:12" is invalid.'),
         (f"{ECR}/", f'ECR image "{ECR}/" is invalid.'),
         (f"1{ECR}/tea", f'ECR image "1{ECR}/tea" is invalid.'),
+        (ECR, f'ECR image "{ECR}" is invalid.'),
+        *((name, f'The lab cannot read the image name "{name}"') for name in MISSPELT),
     ],
 )
 def test_a_name_that_aws_would_not_take_makes_no_model(
@@ -159,6 +162,8 @@ def test_a_name_that_aws_would_not_take_makes_no_model(
         (f"{ECR}/tea@sha256:{'a' * 64}", False),
         ("999999999999.dkr.ecr.us-east-1.amazonaws.com/tea:7", False),
         ("tiny", True),
+        (f"tiny:1@sha256:{'a' * 64}", True),
+        (f"sha256:{'a' * 64}", True),
         ("inference-lab/tiny:1-amd64", True),
         ("localhost:5000/tiny:1", True),
         ("127.0.0.1:5000/tiny", True),

@@ -175,6 +175,16 @@ async def test_a_local_image_is_described_by_its_id(scene: Scene) -> None:
     assert pin.resolved_image == "sha256:a1"
 
 
+async def test_what_a_local_image_is_described_by_can_be_deployed(
+    scene: Scene, engine: FakeEngine
+) -> None:
+    engine.gone.add("x@sha256:a1")  # as an engine says of a digest that no registry gave it
+    plan = await deployed(scene, replace(REAL_TIME, image="x@sha256:a1"))
+    assert plan.pin is not None
+    assert plan.pin.image_id == "sha256:a1"
+    assert await scene.launcher.drift(plan) == []
+
+
 async def test_a_name_that_stands_for_another_image_is_said(
     scene: Scene, engine: FakeEngine
 ) -> None:
