@@ -201,11 +201,11 @@ class Launcher(Protocol):
         When cancelled, what was made is removed before this returns.
         """
 
-    async def check(self, plan: VariantPlan) -> str | None:
-        """Why this plan can never run (no such image, too large, ...); None if it may."""
-
     async def pin(self, plan: VariantPlan) -> Pin:
-        """What its image and its model data are now. Raises ``LaunchFailed``."""
+        """What its image and its model data are now, or were when it was deployed.
+
+        Raises ``LaunchFailed`` for what can never run (no such image, too large, ...).
+        """
 
     async def retain(self, pins: Sequence[Pin]) -> None:
         """Keep the images and model data of these, and let go of those kept for others."""

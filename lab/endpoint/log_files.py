@@ -25,7 +25,7 @@ MOST_STREAMS: Final = 500
 OF_THE_LAB: Final = "lab"
 """The stream of what the lab has to say of a variant, beside those of its containers."""
 DATA_LOG: Final = "data-log"
-"""The stream for what no container says; AWS has one of that name for asynchronous inference."""
+"""AWS's name for the stream of what became of asynchronous requests."""
 
 _POLL_S: Final = 0.25
 _BLOCK: Final = 64 * 1024
@@ -84,9 +84,13 @@ class LogFiles:
             _make_room(folder)
         return LogWriter(path, most_bytes=self._most_bytes)
 
-    def note(self, endpoint: str, variant: str, text: str) -> None:
-        """A line of the platform's own, in the variant's stream ``data-log``."""
-        writer = self.writer(endpoint, variant, DATA_LOG)
+    def note(self, endpoint: str, variant: str, text: str, *, stream: str = OF_THE_LAB) -> None:
+        """What the lab has to say, marked as that."""
+        self.line(endpoint, variant, stream, f"[platform] {text}")
+
+    def line(self, endpoint: str, variant: str, stream: str, text: str) -> None:
+        """One line of a stream that nobody else keeps open."""
+        writer = self.writer(endpoint, variant, stream)
         writer.write(text)
         writer.close()
 

@@ -110,7 +110,7 @@ def test_a_model_from_s3_is_served_and_every_phase_is_told(
 
     async def work() -> None:
         plan = replace(PLAN, image=ref, env={}, startup_timeout_s=60.0)
-        assert await bench.launcher.check(plan) is None
+        await bench.launcher.pin(plan)
         for _ in range(5):
             server = await bench.launch(plan)
             assert server.setup is not None

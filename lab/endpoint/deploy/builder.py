@@ -8,7 +8,7 @@ from typing import Final
 
 from lab.endpoint.deploy.policy import concurrency
 from lab.endpoint.deploy.views import ServerPool
-from lab.endpoint.live import DataFailed, Launcher, LaunchFailed, Server, VariantPlan
+from lab.endpoint.live import DataFailed, LaunchFailed, Server, VariantPlan
 from lab.endpoint.pools.base import PoolContext
 from lab.endpoint.pools.realtime import RealTimePool
 from lab.endpoint.pools.serverless import ServerlessPool
@@ -42,8 +42,7 @@ def shortened(reason: str) -> str:
 class Builder:
     """Makes fleets out of plans."""
 
-    def __init__(self, *, launcher: Launcher, context: PoolContext, rng: random.Random) -> None:
-        self._launcher = launcher
+    def __init__(self, *, context: PoolContext, rng: random.Random) -> None:
         self._context = context
         self._rng = rng
 
@@ -55,12 +54,6 @@ class Builder:
         if plan.kind is EndpointKind.SERVERLESS:
             return ServerlessPool(plan, generation=generation, context=self._context)
         return RealTimePool(plan, generation=generation, context=self._context, rng=self._rng)
-
-    async def check(self, plans: Sequence[VariantPlan]) -> None:
-        """Raises ``LaunchFailed`` for what can never run, before anything is launched."""
-        for reason in await asyncio.gather(*(self._launcher.check(plan) for plan in plans)):
-            if reason is not None:
-                raise LaunchFailed(shortened(reason))
 
     async def start(self, pools: Mapping[str, ServerPool]) -> None:
         """Bring up all. Raises ``LaunchFailed`` with the ``FailureReason``; then none is left."""

@@ -106,7 +106,6 @@ class FleetDeployer:
         generation = record.generation + 1
         try:
             config, plans = self._plans(record, record.config_name)
-            await self._builder.check(plans)
             plans = await self._pinning.pinned(record.name, config.name, plans)
             pools = self._builder.pools(plans, generation)
             await self._builder.start(pools)
@@ -222,7 +221,6 @@ class FleetDeployer:
         capture, retain = deploy_policy.capture_retained(
             config.body, None if old is None else old.live.capture, record
         )
-        await self._builder.check(plans)
         plans = await self._pinning.pinned(record.name, config.name, plans)
         pools = self._builder.pools(plans, generation)
         await self._builder.start(pools)

@@ -61,7 +61,7 @@ class EndpointFleet:
         self._deployer = FleetDeployer(
             store=store,
             plans=plans,
-            builder=Builder(launcher=launcher, context=context, rng=rng),
+            builder=Builder(context=context, rng=rng),
             pinning=self._pinning,
             clock=clock,
             rng=rng,

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from lab.endpoint.deploy.builder import shortened
 from lab.endpoint.live import Launcher, LaunchFailed, VariantPlan
-from lab.endpoint.records import EndpointRecord
+from lab.endpoint.records import EndpointRecord, Pin
 from lab.endpoint.store import SqliteStore
 
 
@@ -24,10 +24,16 @@ class Pinning:
         """The plans with their images and model data as they are now.
 
         Remembered before anything is launched: a deployment that is begun again goes on with the
-        same. Raises ``LaunchFailed``.
+        same. Raises ``LaunchFailed``, also for what can never run.
         """
-        plans = await asyncio.gather(*map(self._pinned, plans))
-        pins = {plan.name: plan.pin for plan in plans if plan.pin is not None}
+        found = await asyncio.gather(*map(self._launcher.pin, plans), return_exceptions=True)
+        pins: dict[str, Pin] = {}
+        for plan, pin in zip(plans, found, strict=True):
+            if isinstance(pin, LaunchFailed):
+                raise LaunchFailed(shortened(pin.reason)) from pin
+            if isinstance(pin, BaseException):
+                raise pin
+            pins[plan.name] = pin
 
         def changed(row: EndpointRecord) -> EndpointRecord | None:
             known = row.origins.get(config_name)
@@ -37,15 +43,7 @@ class Pinning:
 
         self._store.change_endpoint(endpoint, changed)
         await self.let_go()
-        return plans
-
-    async def _pinned(self, plan: VariantPlan) -> VariantPlan:
-        if plan.pin is not None:
-            return plan
-        try:
-            return replace(plan, pin=await self._launcher.pin(plan))
-        except LaunchFailed as failed:
-            raise LaunchFailed(shortened(failed.reason)) from failed
+        return [replace(plan, pin=pins[plan.name]) for plan in plans]
 
     async def let_go(self) -> None:
         """Keep the images and model data that endpoints are deployed with, and no others."""

@@ -7,7 +7,7 @@ from contextlib import suppress
 
 from lab.endpoint.clock import Clock
 from lab.endpoint.live import Drift, Fleet, Launcher, VariantPlan
-from lab.endpoint.log_files import OF_THE_LAB, LogFiles
+from lab.endpoint.log_files import LogFiles
 from lab.endpoint.logged import logged
 from lab.endpoint.records import EndpointRecord, Status
 from lab.endpoint.store import SqliteStore
@@ -88,9 +88,7 @@ class VersionWatch:
 
     def _say(self, plan: VariantPlan, text: str) -> None:
         _LOG.warning("%s/%s: %s", plan.endpoint, plan.name, text)
-        writer = self._logs.writer(plan.endpoint, plan.name, OF_THE_LAB)
-        writer.write(f"[platform] {text}")
-        writer.close()
+        self._logs.note(plan.endpoint, plan.name, text)
 
     async def _watch(self) -> None:
         while True:

@@ -249,7 +249,7 @@ def gone(uri: str, why: ObjectError) -> ObjectError:
 
 def from_copy(uri: str, why: str) -> str:
     """For the log of a container that gets what S3 does not have any more."""
-    return f"[platform] {uri} comes from the lab's copy of what was deployed: {why}"
+    return f"{uri} comes from the lab's copy of what was deployed: {why}"
 
 
 def _name(pin: Pin) -> str:

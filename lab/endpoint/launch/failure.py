@@ -51,7 +51,8 @@ def with_log(message: str, log: str) -> str:
         lines.insert(0, short)
     message = message[: MOST - _LEAST_LOG if lines and len(message) > MOST else MOST]
     if not lines:
-        return f"{message} It has logged nothing." if not log.strip() else message
+        silent = not log.strip() and "it has logged nothing" not in message
+        return f"{message} It has logged nothing." if silent else message
     return f"{message} Last log lines: {' | '.join(lines)}"
 
 

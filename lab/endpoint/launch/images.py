@@ -191,12 +191,16 @@ class ImageResolver:
             return None
 
 
-def too_large(found: Found) -> str | None:
-    """Why AWS would not run it on a serverless endpoint, in AWS's words; None if it would."""
-    size = found.facts.unpacked_bytes
-    if size <= SERVERLESS_MOST_BYTES:
+def refused_serverless(plan: VariantPlan, found: Found) -> str | None:
+    """Why AWS would not run it on a serverless endpoint; None if it would, or is not to."""
+    if plan.kind is not EndpointKind.SERVERLESS:
         return None
-    return f"Image size {size} is greater than supported size {SERVERLESS_MOST_BYTES}"
+    size = found.facts.unpacked_bytes
+    if size > SERVERLESS_MOST_BYTES:  # AWS's words
+        return f"Image size {size} is greater than supported size {SERVERLESS_MOST_BYTES}"
+    if plan.model_data is not None and not plan.compressed:
+        return "Uncompressed model data cannot be used on a serverless endpoint."
+    return None
 
 
 def one_line(error: LabError) -> str:

@@ -10,9 +10,8 @@ from typing import Final, TypeVar
 from lab.endpoint.clock import Clock
 from lab.endpoint.launch.archives import ARCHIVES, KeptModels
 from lab.endpoint.launch.cold import ColdPlace
-from lab.endpoint.launch.images import ImageResolver, one_line, refusal, too_large
+from lab.endpoint.launch.images import ImageResolver, refusal
 from lab.endpoint.launch.local import ContainerPlace, LaunchContext, LocalPlace
-from lab.endpoint.launch.model import download_failure
 from lab.endpoint.launch.pins import Pins
 from lab.endpoint.launch.running import RunningContainers
 from lab.endpoint.launch.start import Launch
@@ -27,13 +26,13 @@ from lab.endpoint.live import (
     VariantPlan,
     Vitals,
 )
-from lab.endpoint.log_files import OF_THE_LAB, LogFiles
+from lab.endpoint.log_files import LogFiles
 from lab.endpoint.records import EndpointKind, Pin, ServerRecord
-from lab.endpoint.s3 import ObjectError, S3Objects
+from lab.endpoint.s3 import S3Objects
 from lab.endpoint.settings import EmulatorSettings
 from lab.engine.api import Container, Engine, EngineFacts
 from lab.engine.docker.reach import in_container
-from lab.errors import EngineError, LabError
+from lab.errors import EngineError
 from lab.spec import EngineKind
 from lab.start.cause import EXEC_FORMAT_ERROR
 from lab.start.emulated import emulated
@@ -109,7 +108,8 @@ class EngineLauncher:
             self._running.untrack(server_id)
             if isinstance(error, LaunchFailed) and start.running is None:
                 # Beside the containers' own streams: there would be a new one with each attempt.
-                self._say(plan, OF_THE_LAB, f"[platform] No container was started: {error.reason}")
+                said = f"No container was started: {error.reason}"
+                self._logs.note(plan.endpoint, plan.name, said)
             raise
         finally:
             del self._starting[server_id]
@@ -130,11 +130,8 @@ class EngineLauncher:
             idle_since=self._clock.monotonic(),
         )
 
-    async def check(self, plan: VariantPlan) -> str | None:
-        return await self._in(self._starts, lambda: self._check(plan))
-
     async def pin(self, plan: VariantPlan) -> Pin:
-        return await self._in(self._starts, lambda: self._pins.resolve(plan))
+        return await self._in(self._starts, lambda: self._pin(plan))
 
     async def retain(self, pins: Sequence[Pin]) -> None:
         await self._in(self._stops, lambda: self._pins.retain(pins))
@@ -251,7 +248,7 @@ class EngineLauncher:
             models=self._models,
             settings=self._settings,
             within=self._within(),
-            say=partial(self._say, plan, server_id),
+            say=partial(self._logs.note, plan.endpoint, plan.name, stream=server_id),
         )
         if plan.pull_cold:
             return ColdPlace(plan, context, folder, owner=self._owner, cold_image=self._cold_image)
@@ -279,32 +276,11 @@ class EngineLauncher:
 
     # --- in threads ----------------------------------------------------------------------------
 
-    def _check(self, plan: VariantPlan) -> str | None:
-        self._images.forget(plan)
-        try:
-            found = self._images.of(plan)
-            self._facts()
-        except LabError as error:
-            return one_line(error)
-        if plan.kind is EndpointKind.SERVERLESS:
-            large = too_large(found)
-            if large is not None:
-                return large
-            if plan.model_data is not None and not plan.compressed:
-                return "Uncompressed model data cannot be used on a serverless endpoint."
+    def _pin(self, plan: VariantPlan) -> Pin:
         if plan.pull_cold and self._cold_image is None:
-            return "There is no cold host here: `lab up` builds its image on a Docker Engine."
-        if plan.model_data is not None and not plan.model_data.endswith("/"):
-            try:
-                self._objects.size(plan.model_data)
-            except ObjectError as error:
-                return download_failure(plan.model_data, error)
-        return None
-
-    def _say(self, plan: VariantPlan, server_id: str, text: str) -> None:
-        writer = self._logs.writer(plan.endpoint, plan.name, server_id)
-        writer.write(text)
-        writer.close()
+            msg = "There is no cold host here: `lab up` builds its image on a Docker Engine."
+            raise LaunchFailed(msg)
+        return self._pins.resolve(plan)
 
     def _emulated(self, plan: VariantPlan) -> bool:
         """Whether a server that runs has another processor than the machine."""
@@ -324,7 +300,8 @@ class EngineLauncher:
         why = refusal(plan, platform, machine=machine)
         if why is None:
             return emulated(platform, native=machine)
-        self._say(plan, server_id, f"exec serve: {EXEC_FORMAT_ERROR}")
+        said = f"exec serve: {EXEC_FORMAT_ERROR}"
+        self._logs.line(plan.endpoint, plan.name, server_id, said)
         raise LaunchFailed(why)
 
     def _find(self, record: ServerRecord, plan: VariantPlan) -> tuple[Container, Address] | None:

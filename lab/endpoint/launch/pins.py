@@ -5,7 +5,13 @@ from contextlib import suppress
 
 from lab.endpoint.clock import Clock
 from lab.endpoint.launch.archives import KeptModels, version
-from lab.endpoint.launch.images import ImageResolver, one_line, repository_of, resolved_image
+from lab.endpoint.launch.images import (
+    ImageResolver,
+    one_line,
+    refused_serverless,
+    repository_of,
+    resolved_image,
+)
 from lab.endpoint.launch.model import download_failure
 from lab.endpoint.live import Drift, LaunchFailed, VariantPlan
 from lab.endpoint.records import Pin
@@ -39,9 +45,18 @@ class Pins:
         self._clock = clock
 
     def resolve(self, plan: VariantPlan) -> Pin:
-        """What its image and its model data are now. Raises ``LaunchFailed``."""
+        """What its image and its model data are now, or what they were when it was deployed.
+
+        Raises ``LaunchFailed`` for what can never run.
+        """
+        self._images.forget(plan)
         try:
             found = self._images.of(plan)
+            why = refused_serverless(plan, found)
+            if why is not None:
+                raise LaunchFailed(why)
+            if plan.pin is not None:
+                return plan.pin
             etag, size = version(self._objects, plan), 0
             if plan.compressed and plan.model_data is not None:
                 size = self._objects.size(plan.model_data)

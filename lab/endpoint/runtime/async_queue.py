@@ -21,6 +21,7 @@ from lab.endpoint.live import (
     NotReady,
     Throttled,
 )
+from lab.endpoint.log_files import DATA_LOG
 from lab.endpoint.logged import logged
 from lab.endpoint.metrics.gauges import Backlog
 from lab.endpoint.plans import origin
@@ -141,7 +142,7 @@ class AsyncInference:
         for topic in async_request.topics(config.get("AsyncInferenceConfig")):
             variant = config["ProductionVariants"][0]["VariantName"]
             line = async_request.unpublished(topic, async_request.TEST_NOTICE)
-            self._logs.note(endpoint, variant, line)
+            self._logs.line(endpoint, variant, DATA_LOG, line)
 
     # --- the queue ---------------------------------------------------------------------------
 

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from lab.endpoint.clock import Clock
 from lab.endpoint.live import Fleet, LiveEndpoint, LiveVariant, Server
-from lab.endpoint.log_files import LogFiles
+from lab.endpoint.log_files import DATA_LOG, LogFiles
 from lab.endpoint.metrics.counters import Counters
 from lab.endpoint.records import AsyncRecord
 from lab.endpoint.runtime import async_request, headers, verdicts, wording
@@ -291,7 +291,7 @@ class Worker:
         _LOG.info("%s: %s", row.endpoint, line)
         live = self._fleet.live(row.endpoint)
         if live is not None:
-            self._logs.note(row.endpoint, live.variants[0].name, line)
+            self._logs.line(row.endpoint, live.variants[0].name, DATA_LOG, line)
 
     def _time(self, row: AsyncRecord, event: str, began: float) -> None:
         self._meter.asynchronous(row.endpoint, event, self._clock.monotonic() - began)

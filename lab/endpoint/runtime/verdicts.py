@@ -58,4 +58,4 @@ def note_redirect(
         return
     server.redirects.add(answer.status)
     line = wording.redirected(answer.status, answer.headers.get("location", ""))
-    logs.note(endpoint, variant, f"[platform] {line}")
+    logs.note(endpoint, variant, line)

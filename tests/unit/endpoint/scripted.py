@@ -59,7 +59,7 @@ class ScriptedLauncher:
         """Server ids of the launches that were asked for, in their order."""
         self.stopped: list[str] = []
         self.unfit: dict[str, str] = {}
-        """What ``check`` says, by image."""
+        """Why an image can never run, by its name."""
         self.most: dict[str, int] = {}
         """The most containers that a variant had at a time."""
         self.means: dict[str, str] = {}
@@ -136,12 +136,12 @@ class ScriptedLauncher:
         phases = {Phase.START: launch_s}
         return _server(container, Setup(total_s=launch_s, phases_s=phases))
 
-    async def check(self, plan: VariantPlan) -> str | None:
-        """What ``unfit`` says of its image."""
-        return self.unfit.get(plan.image)
-
     async def pin(self, plan: VariantPlan) -> Pin:
-        """What the image's name stands for."""
+        """What the image's name stands for; what ``unfit`` says of it is why it can never run."""
+        if plan.image in self.unfit:
+            raise LaunchFailed(self.unfit[plan.image])
+        if plan.pin is not None:
+            return plan.pin
         found = self._id(plan.image)
         return Pin(image_id=found, resolved_image=f"x@{found}", resolved_at=self._clock.time())
 

@@ -236,7 +236,8 @@ class Noted(LogFiles):
         super().__init__(Path("/nonexistent"))
         self.lines: list[str] = []
 
-    def note(self, endpoint: str, variant: str, text: str) -> None:
+    def line(self, endpoint: str, variant: str, stream: str, text: str) -> None:
+        del stream
         self.lines.append(f"{endpoint}/{variant} {text}")
 
 

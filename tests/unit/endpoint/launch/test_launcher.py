@@ -10,7 +10,7 @@ import pytest
 
 from lab.endpoint.instances import Compute
 from lab.endpoint.launch import launcher
-from lab.endpoint.live import LaunchFailed, Ping, Server
+from lab.endpoint.live import LaunchFailed, Ping, Server, VariantPlan
 from lab.endpoint.records import EndpointKind, ServerRecord
 from lab.engine.api import ContainerSpec, Engine, ImageFacts, LayerEvent
 from lab.errors import EngineError, ImageNotFoundError
@@ -450,6 +450,13 @@ class Shelf(FakeEngine):
 ECR = "123456789012.dkr.ecr.eu-central-1.amazonaws.com/team/tea:7"
 
 
+async def unfit(scene: Scene, plan: VariantPlan) -> str:
+    """Why it can never run, as its deployment says."""
+    with pytest.raises(LaunchFailed) as failed:
+        await scene.launcher.pin(plan)
+    return failed.value.reason
+
+
 @pytest.mark.parametrize(
     ("shelf", "started", "pulled"),
     [
@@ -468,7 +475,7 @@ async def test_an_ecr_address_is_the_local_image_or_is_pulled(
 ) -> None:
     scene = make(shelf)
     scene.launcher._images._registry = "127.0.0.1:5000"
-    assert await scene.launcher.check(replace(PLAN, image=ECR)) is None
+    await scene.launcher.pin(replace(PLAN, image=ECR))
     await scene.launcher.stop(await scene.launch(replace(PLAN, image=ECR)))
     assert shelf.made[0].spec.image == started
     assert shelf.asked == pulled
@@ -476,8 +483,7 @@ async def test_an_ecr_address_is_the_local_image_or_is_pulled(
 
 async def test_an_image_that_is_nowhere_is_refused_with_all_that_was_tried(make: Make) -> None:
     scene = make(Shelf())
-    said = await scene.launcher.check(replace(PLAN, image=ECR))
-    assert said is not None
+    said = await unfit(scene, replace(PLAN, image=ECR))
     assert said.startswith(f"Requested image {ECR} not found.")
     assert "team/tea:7" in said
 
@@ -494,20 +500,15 @@ async def test_an_image_that_was_removed_is_looked_for_again(make: Make) -> None
 
 async def test_a_serverless_image_may_not_be_larger_than_aws_takes(make: Make) -> None:
     scene = make(Shelf("x:1", size=10_737_418_241))
-    said = await scene.launcher.check(PLAN)
-    assert said == ("Image size 10737418241 is greater than supported size 10737418240")
-    assert await scene.launcher.check(replace(PLAN, kind=EndpointKind.REAL_TIME)) is None
+    said = await unfit(scene, PLAN)
+    assert said == "Image size 10737418241 is greater than supported size 10737418240"
+    await scene.launcher.pin(replace(PLAN, kind=EndpointKind.REAL_TIME))
 
 
 async def test_a_plan_that_can_never_run_is_refused_at_once(scene: Scene) -> None:
-    check = scene.launcher.check
-    missing = await check(replace(PLAN, model_data="s3://models/none.tar.gz"))
-    assert missing is not None
+    missing = await unfit(scene, replace(PLAN, model_data="s3://models/none.tar.gz"))
     assert "s3://models/none.tar.gz" in missing
-    prefix = await check(replace(PLAN, model_data="s3://models/x/", compressed=False))
-    assert prefix is not None
-    assert "serverless" in prefix
-    cold = await check(replace(PLAN, pull_cold=True))
-    assert cold is not None
-    assert "cold host" in cold
-    assert await check(replace(PLAN, model_data=None)) is None
+    prefix = replace(PLAN, model_data="s3://models/x/", compressed=False)
+    assert "serverless" in await unfit(scene, prefix)
+    assert "cold host" in await unfit(scene, replace(PLAN, pull_cold=True))
+    await scene.launcher.pin(replace(PLAN, model_data=None))

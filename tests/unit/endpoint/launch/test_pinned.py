@@ -83,7 +83,7 @@ async def test_a_container_is_started_from_the_id_and_not_from_the_name(
 ) -> None:
     plan = await deployed(scene)
     engine.ids["x:1"] = "sha256:b2"
-    assert await scene.launcher.check(plan) is None
+    assert await scene.launcher.pin(plan) == plan.pin
     await served(scene, plan)
     assert [made.spec.image for made in engine.made] == ["sha256:a1", "sha256:a1"]
 

@@ -154,7 +154,7 @@ def test_boto3_gets_the_page_of_a_redirect(lab: Standing, status: int) -> None:
     assert answer["Body"] == b"moved"
     assert answer["ResponseMetadata"]["HTTPStatusCode"] == 200  # type: ignore[index]
     said = httpx.get(url(lab, "/_lab/endpoints/eye/logs")).text
-    assert "AllTraffic/data-log " in said
+    assert "AllTraffic/lab " in said
     assert f"[platform] /invocations answers {status} (Location: /elsewhere)" in said
 
 
