@@ -16,7 +16,8 @@ from lab.endpoint.deploy.fleet import EndpointFleet
 from lab.endpoint.deploy.versions import VersionWatch
 from lab.endpoint.instances import Machine
 from lab.endpoint.launch.launcher import EngineLauncher
-from lab.endpoint.live import Launcher, LiveVariant
+from lab.endpoint.launching import Launcher
+from lab.endpoint.live import LiveVariant
 from lab.endpoint.log_files import LogFiles
 from lab.endpoint.metrics.counters import Counters
 from lab.endpoint.metrics.sampler import Sampler

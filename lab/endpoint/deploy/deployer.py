@@ -1,19 +1,17 @@
 """What is done for an endpoint: created, updated, scaled, deleted; one thing at a time."""
 
-import asyncio
-import math
 import random
 from collections.abc import Callable, Coroutine, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import Any
 
 from lab.endpoint.clock import Clock
 from lab.endpoint.deploy import policy as deploy_policy
 from lab.endpoint.deploy.builder import Builder, Capacity, shortened
 from lab.endpoint.deploy.pinning import Pinning
+from lab.endpoint.deploy.site import DeploymentSite, InService, within
 from lab.endpoint.deploy.views import Deployed, ServerPool, blended, deployed
 from lab.endpoint.live import LaunchFailed, LiveEndpoint, Pool, Server, VariantPlan
-from lab.endpoint.pools.base import Background
 from lab.endpoint.records import EndpointRecord, Resource, Status, VariantState
 from lab.endpoint.store import SqliteStore
 
@@ -22,28 +20,6 @@ Plans = Callable[[EndpointRecord, str], tuple[Resource, Sequence[VariantPlan]]]
 
 Raises ``LaunchFailed`` for what is gone or cannot be emulated.
 """
-
-
-@dataclass(kw_only=True, eq=False)
-class DeploymentSite:
-    """An endpoint as far as it is built."""
-
-    name: str
-    live: LiveEndpoint | None = None
-    """What requests get to see; a single assignment swaps it."""
-    deployed: Deployed | None = None
-    """The fleet that is in service."""
-    retiring: set[ServerPool] = field(default_factory=set)
-    """Pools whose last requests are still under way."""
-    background: Background = field(default_factory=Background)
-
-
-@dataclass(frozen=True, kw_only=True)
-class InService:
-    """What an endpoint's servers are made from."""
-
-    config: Resource
-    plans: Sequence[VariantPlan]
 
 
 class FleetDeployer:
@@ -133,7 +109,7 @@ class FleetDeployer:
 
     # --- resume ------------------------------------------------------------------------------
 
-    def in_service(self, record: EndpointRecord) -> "InService":
+    def in_service(self, record: EndpointRecord) -> InService:
         """What an earlier life left in service. Raises ``LaunchFailed``."""
         config, plans = self._plans(record, record.config_name)
         return InService(config=config, plans=deploy_policy.in_service(plans, record))
@@ -142,7 +118,7 @@ class FleetDeployer:
         self,
         site: DeploymentSite,
         record: EndpointRecord,
-        known: "InService",
+        known: InService,
         adopted: Mapping[str, Sequence[Server]],
     ) -> None:
         """Take requests again, with what still runs; what is missing comes in the background."""
@@ -180,33 +156,9 @@ class FleetDeployer:
             policy = deploy_policy.policy(
                 record.deployment, instances=sum(plan.initial_count for plan in plans)
             )
-            await self._in_time(policy, self._replace(site, record, config, plans, policy))
+            await within(policy, self._clock, self._replace(site, record, config, plans, policy))
         except LaunchFailed as failed:
             await self._roll_back(site, failed.reason)
-
-    async def _in_time(
-        self, policy: deploy_policy.Policy, deployment: Coroutine[Any, Any, None]
-    ) -> None:
-        """Do it within the policy's limit. However it ends, it has cleaned up."""
-        work = asyncio.ensure_future(deployment)
-        limit = math.inf if policy.limit_s is None else policy.limit_s
-        timers = []
-        if policy.limit_s is not None:
-            timers.append(asyncio.ensure_future(self._clock.sleep(limit)))
-        try:
-            await asyncio.wait({work, *timers}, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            for timer in timers:
-                timer.cancel()
-            work.cancel()
-            await asyncio.wait({work})
-        if work.cancelled():
-            msg = (
-                f"The deployment did not end within MaximumExecutionTimeoutInSeconds "
-                f"({limit:g} s) and was rolled back."
-            )
-            raise LaunchFailed(msg)
-        work.result()
 
     async def _replace(
         self,

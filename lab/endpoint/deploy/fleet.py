@@ -9,9 +9,11 @@ from functools import partial
 
 from lab.endpoint.clock import Clock
 from lab.endpoint.deploy.builder import Builder
-from lab.endpoint.deploy.deployer import DeploymentSite, FleetDeployer, InService, Plans
+from lab.endpoint.deploy.deployer import FleetDeployer, Plans
 from lab.endpoint.deploy.pinning import Pinning
-from lab.endpoint.live import Launcher, LaunchFailed, LiveEndpoint, Server, VariantPlan
+from lab.endpoint.deploy.site import DeploymentSite, InService
+from lab.endpoint.launching import Launcher
+from lab.endpoint.live import LaunchFailed, LiveEndpoint, Server, VariantPlan
 from lab.endpoint.logged import logged
 from lab.endpoint.metrics.counters import Counters
 from lab.endpoint.pools.base import PoolContext

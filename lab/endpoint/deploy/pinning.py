@@ -5,7 +5,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from lab.endpoint.deploy.builder import shortened
-from lab.endpoint.live import Launcher, LaunchFailed, VariantPlan
+from lab.endpoint.launching import Launcher
+from lab.endpoint.live import LaunchFailed, VariantPlan
 from lab.endpoint.records import EndpointRecord, Pin
 from lab.endpoint.store import SqliteStore
 

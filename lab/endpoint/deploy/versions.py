@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 
 from lab.endpoint.clock import Clock
-from lab.endpoint.live import Drift, Fleet, Launcher, VariantPlan
+from lab.endpoint.launching import Drift, Launcher
+from lab.endpoint.live import Fleet, VariantPlan
 from lab.endpoint.log_files import LogFiles
 from lab.endpoint.logged import logged
 from lab.endpoint.records import EndpointRecord, Status

@@ -15,17 +15,8 @@ from lab.endpoint.launch.local import ContainerPlace, LaunchContext, LocalPlace
 from lab.endpoint.launch.pins import Pins
 from lab.endpoint.launch.running import RunningContainers
 from lab.endpoint.launch.start import Launch
-from lab.endpoint.live import (
-    Address,
-    Death,
-    Drift,
-    LaunchFailed,
-    Ping,
-    Server,
-    Setup,
-    VariantPlan,
-    Vitals,
-)
+from lab.endpoint.launching import Drift, Vitals
+from lab.endpoint.live import Address, Death, LaunchFailed, Ping, Server, Setup, VariantPlan
 from lab.endpoint.log_files import LogFiles
 from lab.endpoint.records import EndpointKind, Pin, ServerRecord
 from lab.endpoint.s3 import S3Objects

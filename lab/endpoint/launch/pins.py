@@ -13,7 +13,8 @@ from lab.endpoint.launch.images import (
     resolved_image,
 )
 from lab.endpoint.launch.model import download_failure
-from lab.endpoint.live import Drift, LaunchFailed, VariantPlan
+from lab.endpoint.launching import Drift
+from lab.endpoint.live import LaunchFailed, VariantPlan
 from lab.endpoint.records import Pin
 from lab.endpoint.s3 import ObjectError, S3Objects
 from lab.engine.api import Engine

@@ -12,7 +12,8 @@ from lab.endpoint.launch.disk import DiskWatch
 from lab.endpoint.launch.failure import with_log
 from lab.endpoint.launch.local import ContainerPlace, LocalPlace
 from lab.endpoint.launch.log_follower import LogFollower
-from lab.endpoint.live import Death, VariantPlan, Vitals
+from lab.endpoint.launching import Vitals
+from lab.endpoint.live import Death, VariantPlan
 from lab.endpoint.log_files import LogFiles
 from lab.endpoint.records import EndpointKind
 from lab.engine.api import Container, Engine

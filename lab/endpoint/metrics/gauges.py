@@ -14,7 +14,8 @@ from typing import Any, Final, Generic, NamedTuple, TypeVar
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.registry import Collector
 
-from lab.endpoint.live import Fleet, LiveEndpoint, LiveVariant, Vitals
+from lab.endpoint.launching import Vitals
+from lab.endpoint.live import Fleet, LiveEndpoint, LiveVariant
 from lab.endpoint.metrics.sampler import Sampler, VariantUsage
 from lab.endpoint.records import EndpointKind, EndpointRecord
 

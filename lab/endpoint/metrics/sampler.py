@@ -8,7 +8,8 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 
 from lab.endpoint.clock import Clock
-from lab.endpoint.live import Fleet, Launcher, Server, Vitals
+from lab.endpoint.launching import Launcher, Vitals
+from lab.endpoint.live import Fleet, Server
 from lab.endpoint.logged import logged
 from lab.endpoint.store import SqliteStore
 

@@ -8,17 +8,8 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from lab.endpoint.clock import Clock
-from lab.endpoint.live import (
-    Death,
-    Launcher,
-    Lease,
-    NotReady,
-    Pool,
-    Server,
-    ServerGone,
-    Setup,
-    VariantPlan,
-)
+from lab.endpoint.launching import Launcher
+from lab.endpoint.live import Death, Lease, NotReady, Pool, Server, ServerGone, Setup, VariantPlan
 from lab.endpoint.pools.health import Health
 from lab.endpoint.pools.provisioner import Provisioner
 from lab.endpoint.records import EndpointKind

@@ -5,7 +5,8 @@ from enum import StrEnum, unique
 from typing import Final
 
 from lab.endpoint.clock import Clock
-from lab.endpoint.live import Death, Launcher, Ping, Server
+from lab.endpoint.launching import Launcher
+from lab.endpoint.live import Death, Ping, Server
 from lab.endpoint.logged import logged
 
 _LOG = logging.getLogger(__name__)

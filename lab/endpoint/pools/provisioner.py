@@ -7,7 +7,8 @@ from dataclasses import replace
 from typing import Final
 
 from lab.endpoint.clock import Clock
-from lab.endpoint.live import Death, Launcher, LaunchFailed, Server, VariantPlan
+from lab.endpoint.launching import Launcher
+from lab.endpoint.live import Death, LaunchFailed, Server, VariantPlan
 from lab.endpoint.metrics.counters import Counters
 from lab.endpoint.records import EndpointKind, ServerRecord
 from lab.endpoint.store import SqliteStore

@@ -8,16 +8,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from lab.endpoint.clock import Clock
-from lab.endpoint.live import (
-    Death,
-    Drift,
-    LaunchFailed,
-    Ping,
-    Server,
-    Setup,
-    VariantPlan,
-    Vitals,
-)
+from lab.endpoint.launching import Drift, Vitals
+from lab.endpoint.live import Death, LaunchFailed, Ping, Server, Setup, VariantPlan
 from lab.endpoint.records import Pin, ServerRecord
 from lab.spec import Phase
 

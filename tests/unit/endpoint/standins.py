@@ -14,6 +14,7 @@ from botocore.response import StreamingBody
 from prometheus_client import CollectorRegistry
 
 from lab.endpoint.instances import Compute
+from lab.endpoint.launching import Vitals
 from lab.endpoint.live import (
     Address,
     Lease,
@@ -23,7 +24,6 @@ from lab.endpoint.live import (
     ServerGone,
     Setup,
     VariantPlan,
-    Vitals,
 )
 from lab.endpoint.log_files import LogFiles
 from lab.endpoint.metrics.counters import Counters

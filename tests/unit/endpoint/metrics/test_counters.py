@@ -6,7 +6,8 @@ from typing import Any, cast
 import pytest
 
 from lab.endpoint.instances import Compute
-from lab.endpoint.live import Launcher, Server, Vitals
+from lab.endpoint.launching import Launcher, Vitals
+from lab.endpoint.live import Server
 from lab.endpoint.metrics.counters import ASYNC_COUNTERS, ASYNC_TIMES, Counters
 from lab.endpoint.metrics.gauges import Backlog
 from lab.endpoint.metrics.sampler import Sampler
