@@ -154,10 +154,10 @@ class LaunchFailed(Exception):  # noqa: N818 - an outcome
         self.refused = refused
 
 
-class DataFailed(LaunchFailed):
-    """There was nothing to start: the model's data did not come, or are not what they should be.
+class NothingToStart(LaunchFailed):
+    """The image is gone, or the model's data did not come or are not what they should be.
 
-    ``reason`` begins with AWS's own words.
+    ``reason`` is all that is said: of data it begins with AWS's own words.
     """
 
 

@@ -12,7 +12,7 @@ from lab.artifacts import store
 from lab.endpoint.clock import SystemClock
 from lab.endpoint.instances import Compute
 from lab.endpoint.launch.launcher import EngineLauncher
-from lab.endpoint.live import Death, LaunchFailed, Server, VariantPlan
+from lab.endpoint.live import Death, LaunchFailed, Ping, Server, VariantPlan
 from lab.endpoint.log_files import LogFiles
 from lab.endpoint.records import ServerRecord
 from lab.endpoint.settings import EmulatorSettings
@@ -265,7 +265,7 @@ def test_a_dead_container_says_why_and_a_removed_one_too(
         assert "code 137" in await until(lambda: bench.launcher.died(server))
         engine.client.remove_container(server.container, force=True)
         assert "removed" in await until(lambda: bench.launcher.died(server))
-        assert not await bench.launcher.ping(server)
+        assert await bench.launcher.ping(server) is not Ping.WELL
         assert await bench.launcher.vitals(server) is None
         await bench.launcher.stop(server, grace_s=1)
 

@@ -8,7 +8,7 @@ from typing import Final
 
 from lab.endpoint.deploy.policy import concurrency
 from lab.endpoint.deploy.views import ServerPool
-from lab.endpoint.live import DataFailed, LaunchFailed, Server, VariantPlan
+from lab.endpoint.live import LaunchFailed, NothingToStart, Server, VariantPlan
 from lab.endpoint.pools.base import PoolContext
 from lab.endpoint.pools.realtime import RealTimePool
 from lab.endpoint.pools.serverless import ServerlessPool
@@ -81,7 +81,7 @@ async def _explained(pool: ServerPool, work: Awaitable[None]) -> None:
     """Do it; that it fails is said with the ``FailureReason``."""
     try:
         await work
-    except DataFailed as failed:
+    except NothingToStart as failed:
         raise LaunchFailed(shortened(failed.reason)) from failed
     except LaunchFailed as failed:
         raise LaunchFailed(failure_reason(pool.plan.name, failed)) from failed

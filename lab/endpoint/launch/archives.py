@@ -18,7 +18,7 @@ from typing import IO, Final
 from botocore.response import StreamingBody
 
 from lab.endpoint.launch.model import Deadline, download_failure, fetch
-from lab.endpoint.live import DataFailed, VariantPlan
+from lab.endpoint.live import NothingToStart, VariantPlan
 from lab.endpoint.records import Pin
 from lab.endpoint.s3 import CHANGED, Coming, ObjectError, S3Location, S3Objects
 
@@ -60,7 +60,7 @@ class KeptModels:
     def fetch(self, plan: VariantPlan, into: Path, until: Deadline, say: Say) -> None:
         """Fetch the model as it was deployed, from S3 if it is still there.
 
-        Raises ``DataFailed`` as ``model.fetch`` does, and when nobody has it any more.
+        Raises ``NothingToStart`` as ``model.fetch`` does, and when nobody has it any more.
         """
         if plan.pin is None or plan.pin.data_etag is None:
             fetch(self._objects, plan, into, until)
@@ -103,7 +103,7 @@ class KeptModels:
         except ObjectError as error:
             why = error
         if not kept.is_dir():
-            raise DataFailed(download_failure(uri, gone(uri, why)))
+            raise NothingToStart(download_failure(uri, gone(uri, why)))
         say(from_copy(uri, str(why)))
         shutil.rmtree(into, ignore_errors=True)
         shutil.copytree(kept, into, copy_function=self._copy)

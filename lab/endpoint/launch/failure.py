@@ -43,7 +43,7 @@ def with_log(message: str, log: str) -> str:
     """A message and as many of the last lines as there is room for, the newest whole."""
     room = max(_LEAST_LOG, MOST - len(message))
     lines: list[str] = []
-    said = (line.rstrip() for line in log.splitlines() if line.strip() and line != DIVIDER)
+    said = (line.rstrip() for line in log.splitlines() if _says(line))
     for line in reversed(list(said)):
         short = line if len(line) <= _LEAST_LOG else f"{line[: _LEAST_LOG - 3]}..."
         if sum(len(one) + 3 for one in lines) + len(short) > room:
@@ -54,6 +54,11 @@ def with_log(message: str, log: str) -> str:
         silent = not log.strip() and "it has logged nothing" not in message
         return f"{message} It has logged nothing." if silent else message
     return f"{message} Last log lines: {' | '.join(lines)}"
+
+
+def _says(line: str) -> bool:
+    """Not for the eye alone: http.server rules off each error with 40 dashes."""
+    return line != DIVIDER and line.strip(" \t-=_*#~") != ""
 
 
 def _hints(cause: Cause, plan: VariantPlan) -> list[str]:

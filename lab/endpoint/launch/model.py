@@ -12,7 +12,7 @@ from typing import Final
 
 from lab.artifacts.archive import MOST_BYTES, extract_stream
 from lab.endpoint.launch.ahead import Ahead, Check, awaited, write_all
-from lab.endpoint.live import DataFailed, VariantPlan
+from lab.endpoint.live import NothingToStart, VariantPlan
 from lab.endpoint.modeldata import file_name, laid_out
 from lab.endpoint.s3 import CHANGED, ObjectError, S3Location, S3Objects, Stored
 from lab.errors import ArchiveError, ArchiveTooLargeError, LabError, refused_by_disk
@@ -35,15 +35,15 @@ class Deadline:
         self._what = what
 
     def check(self) -> None:
-        """Raise ``Cancelled``, or ``DataFailed`` when the time is up."""
+        """Raise ``Cancelled``, or ``NothingToStart`` when the time is up."""
         if self._cancelled.is_set():
             raise Cancelled
         if time.monotonic() > self.at:
-            raise DataFailed(self._what)
+            raise NothingToStart(self._what)
 
 
 def fetch(objects: S3Objects, plan: VariantPlan, into: Path, until: Deadline) -> None:
-    """Fetch what a variant's model names, if it names anything. Raises ``DataFailed``."""
+    """Fetch what a variant's model names, if it names anything. Raises ``NothingToStart``."""
     if plan.model_data is not None:
         bring(
             ModelData(uri=plan.model_data, compressed=plan.compressed, etag=plan.etag),
@@ -73,8 +73,8 @@ def bring(
 ) -> None:
     """Fetch it into a folder, an archive being unpacked as it comes in.
 
-    What is overwritten meanwhile is fetched anew, once. Raises ``DataFailed``, and what ``check``
-    does, which is asked all the time whether to go on.
+    What is overwritten meanwhile is fetched anew, once. Raises ``NothingToStart``, and what
+    ``check`` does, which is asked all the time whether to go on.
     """
     one = _Fetch(data, into, objects, check, most_bytes)
     with failures(data.uri):
@@ -182,26 +182,26 @@ class _Fetch:
 
 @contextmanager
 def failures(uri: str) -> Iterator[None]:
-    """What goes wrong with model data, as ``DataFailed``: in AWS's words, and then the lab's."""
+    """What goes wrong with model data, as ``NothingToStart``: in AWS's words, then the lab's."""
     try:
         yield
     except ObjectError as error:
-        raise DataFailed(download_failure(uri, error)) from error
+        raise NothingToStart(download_failure(uri, error)) from error
     except ArchiveTooLargeError as error:
-        raise DataFailed(
+        raise NothingToStart(
             f"{_not_extracted(uri)} The model data archive is too large. Please reduce the size of "
             f"the model data archive or move to an instance type with more memory. {error}"
         ) from error
     except ArchiveError as error:
-        raise DataFailed(
+        raise NothingToStart(
             f"{_not_extracted(uri)} Please ensure that the object located at the URL is a valid "
             f"tar.gz archive. {error}"
         ) from error
     except LabError as error:
-        raise DataFailed(str(error)) from error
+        raise NothingToStart(str(error)) from error
     except OSError as error:
         found = refused_by_disk(error, f"The model data at {uri} could not be written")
-        raise DataFailed(str(found)) from error
+        raise NothingToStart(str(found)) from error
 
 
 def _not_extracted(uri: str) -> str:

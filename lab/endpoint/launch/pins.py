@@ -112,6 +112,12 @@ class Pins:
                 "endpoint."
             )
         now = f"is another image by now ({image_id})" if image_id else "is no image any more"
+        if pin.pull_from is None and self._images.meant(pin.image_id) is None:
+            return (
+                f"{plan.image} {now}, and the engine has not kept the one that the endpoint was "
+                f"deployed with, {pin.image_id}: a container that ends cannot be replaced. Have "
+                f"an image of that name, and {_UPDATE}"
+            )
         return (
             f"{plan.image} {now}. The endpoint still serves the one it was deployed with, "
             f"{pin.image_id}, in every container that comes later, too: {_UPDATE}"

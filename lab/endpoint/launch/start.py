@@ -10,11 +10,12 @@ from threading import Event
 from typing import Final
 
 from lab.endpoint.launch.failure import explain, with_log
+from lab.endpoint.launch.images import one_line
 from lab.endpoint.launch.local import ContainerPlace
 from lab.endpoint.launch.model import Cancelled, Deadline
 from lab.endpoint.launch.restarts import Restarts
 from lab.endpoint.launch.running import RunningContainer
-from lab.endpoint.live import Address, LaunchFailed, Setup, VariantPlan
+from lab.endpoint.live import Address, LaunchFailed, NothingToStart, Setup, VariantPlan
 from lab.endpoint.records import EndpointKind
 from lab.endpoint.settings import EmulatorSettings
 from lab.engine.api import Container
@@ -114,7 +115,8 @@ class Launch:
                 found = refused_by_disk(error, "The container could not be started")
                 raise LaunchFailed(str(found)) from error
             if isinstance(error, LabError):
-                raise LaunchFailed(" ".join(str(error).split())) from error
+                outcome = NothingToStart if isinstance(error, ImageNotFoundError) else LaunchFailed
+                raise outcome(one_line(error)) from error
             raise
 
     def cancel(self) -> None:

@@ -258,8 +258,8 @@ def test_what_is_nowhere_any_more_is_said_to_the_caller_at_once(
         site.invoke(name)
     answer: Any = caught.value.response
     assert answer["Error"]["Code"] == "ModelError"
-    assert "update the endpoint" in answer["OriginalMessage"]
-    assert data in answer["OriginalMessage"]
+    assert "update the endpoint" in answer["Error"]["Message"]
+    assert data in answer["Error"]["Message"]
     assert [line for line in logged(site, name) if "No container was started" in line] != []
     site.delete(name)
 

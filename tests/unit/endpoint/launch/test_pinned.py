@@ -8,7 +8,7 @@ import pytest
 
 from lab.artifacts.archive import pack
 from lab.endpoint.launch.images import repository_of
-from lab.endpoint.live import LaunchFailed, VariantPlan
+from lab.endpoint.live import LaunchFailed, NothingToStart, VariantPlan
 from lab.endpoint.s3 import UNREACHABLE, ObjectError
 from lab.engine.api import ImageFacts, LayerEvent
 from lab.spec import EngineKind, Platform
@@ -109,12 +109,17 @@ async def test_an_image_that_is_gone_is_named_with_its_id(scene: Scene, engine: 
     with pytest.raises(LaunchFailed) as failed:
         await scene.launch(plan)
     said = "The image x:1 that this endpoint was deployed with (sha256:a1) is gone from the engine."
+    assert isinstance(failed.value, NothingToStart)  # no container of it missed a ping
     assert str(failed.value).startswith(said)
     assert "Update the endpoint" in str(failed.value)
     (line,) = scene.logs.tail("tea")
     assert line.startswith("AllTraffic/lab ")
     assert f"[platform] No container was started: {said}" in line
     assert len(engine.made) == 1
+    engine.gone.add("x:1")
+    (drift,) = await scene.launcher.drift(plan)
+    assert "x:1 is no image any more, and the engine has not kept the one" in drift.text
+    assert "cannot be replaced" in drift.text
 
 
 class Registry(FakeEngine):
