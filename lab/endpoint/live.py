@@ -96,6 +96,8 @@ class Server:
     tainted: bool = False
     """A request ran out of time in it, and may still be worked on: not to be used again where a
     container takes one request at a time."""
+    displaced: bool = False
+    """Another container was given its address, so it has ended, whatever answers there."""
     death: "Death | None" = None
     """What it was replaced for: by then the engine may know it no more."""
     redirects: set[int] = field(default_factory=set)
@@ -106,6 +108,11 @@ class Server:
     """The longest that a request may take of those it was given since it last was idle."""
     left_until: float = 0.0
     """Monotonic: until when it may go on with requests whose callers went away."""
+
+    @property
+    def gone(self) -> bool:
+        """Nothing is to be sent to its address any more: the next container may have that."""
+        return self.displaced or self.death is not None
 
     def heard(self, now: float) -> None:
         """It answered."""

@@ -1,10 +1,10 @@
 """HTTP to the model containers, as an interface, and what goes over it."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Final, Protocol
 
-from lab.endpoint.live import Address
+from lab.endpoint.live import Address, Server
 
 ASYNC_HEAD_BYTES: Final = 4096
 """Of an answer's headers; seen on AWS, and for asynchronous invocations only."""
@@ -21,6 +21,13 @@ class ContainerCall:
     """Those that SageMaker lets through, and no others."""
     most_bytes: int = 1024**3
     """Of an answer's body; of a larger one not much more is read."""
+    wanted: Callable[[], bool] = field(default=lambda: True, compare=False)
+    """Whether it is still to be sent when a connection has come about."""
+
+
+def meant_for(server: Server, call: ContainerCall) -> ContainerCall:
+    """The same, for that server and for no other that comes to have its address."""
+    return replace(call, wanted=lambda: not server.gone)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -12,6 +12,7 @@ from lab.endpoint.launch.archives import ARCHIVES, KeptModels
 from lab.endpoint.launch.cold import ColdPlace
 from lab.endpoint.launch.images import ImageResolver, refusal
 from lab.endpoint.launch.local import ContainerPlace, LaunchContext, LocalPlace
+from lab.endpoint.launch.pinged import pinged
 from lab.endpoint.launch.pins import Pins
 from lab.endpoint.launch.running import RunningContainers
 from lab.endpoint.launch.start import Launch
@@ -31,8 +32,6 @@ from lab.start.emulated import emulated
 SERVERS: Final = "servers"
 """Below the state folder: a folder for each server, with its model and what it may write."""
 
-_PING: Final = b"GET /ping HTTP/1.1\r\nHost: container\r\nConnection: close\r\n\r\n"
-_PING_S: Final = 2.0
 _AT_A_TIME: Final = 64
 _T = TypeVar("_T")
 
@@ -79,6 +78,7 @@ class EngineLauncher:
         self._starting: dict[str, Launch] = {}
         self._proven: set[tuple[str, str, int]] = set()
         """Of which endpoint, variant and generation one has been ready: it is in service."""
+        self._at: dict[Address, Server] = {}
         self._troubles: dict[str, tuple[VariantPlan, str]] = {}
         self._without_report: set[str] = set()
         self._known_facts: EngineFacts | None = None
@@ -109,7 +109,7 @@ class EngineLauncher:
         assert running is not None  # noqa: S101 - run has returned
         self._running.add(server_id, running)
         self._proven.add((plan.endpoint, plan.name, generation))
-        return Server(
+        server = self._at[address] = Server(
             id=server_id,
             endpoint=plan.endpoint,
             variant=plan.name,
@@ -120,6 +120,7 @@ class EngineLauncher:
             emulated=start.emulated,
             idle_since=self._clock.monotonic(),
         )
+        return server
 
     async def pin(self, plan: VariantPlan) -> Pin:
         return await self._in(self._starts, lambda: self._pin(plan))
@@ -151,12 +152,15 @@ class EngineLauncher:
         running = self._running.track(record.id, plan, container)
         running.log.start()
         self._running.add(record.id, running)
+        self._at[server.address] = server
         self._proven.add((record.endpoint, record.variant, record.generation))
         return server
 
     async def stop(self, server: Server, *, grace_s: float = 30.0) -> None:
         """Raises ``EngineError`` when the engine does not remove it: to be called again."""
         await self._in(self._stops, lambda: self._running.stop(server.id, grace_s))
+        if self._at.get(server.address) is server:
+            del self._at[server.address]
 
     async def sweep(self, keep: Sequence[str]) -> None:
         """Remove this emulator's containers but those whose server ids are in ``keep``.
@@ -167,20 +171,7 @@ class EngineLauncher:
         await self._in(self._stops, lambda: self._running.sweep(kept))
 
     async def ping(self, server: Server) -> Ping:
-        try:
-            async with asyncio.timeout(_PING_S):
-                reader, writer = await asyncio.open_connection(*server.address)
-                try:
-                    writer.write(_PING)
-                    words = (await reader.readline()).split()
-                finally:
-                    writer.close()
-        except TimeoutError:
-            return Ping.LATE
-        except (OSError, ValueError):
-            return Ping.SICK
-        well = len(words) > 1 and words[0].startswith(b"HTTP/1.") and words[1] == b"200"
-        return Ping.WELL if well else Ping.SICK
+        return Ping.SICK if server.displaced else await pinged(server.address)
 
     async def died(self, server: Server) -> Death | None:
         return await self._in(self._questions, lambda: self._running.death(server.id))
@@ -222,6 +213,7 @@ class EngineLauncher:
             labels=self._running.labels(plan, generation, server_id),
             check_architecture=lambda: self._check_architecture(plan, server_id),
             track=lambda made: self._running.track(server_id, plan, made, place),
+            claim=self._claim,
             helper=self._helpers,
             settings=self._settings,
             tell=tell,
@@ -230,6 +222,12 @@ class EngineLauncher:
             offset_ns=lambda: round(self._facts().clock_offset_s * 1e9),
             without_report=self._without_report,
         )
+
+    def _claim(self, address: Address) -> None:
+        """A container has it: the address of one that ends is given to the next one at once."""
+        before = self._at.pop(address, None)
+        if before is not None:
+            before.displaced, before.healthy = True, False
 
     def _place(self, plan: VariantPlan, server_id: str) -> ContainerPlace:
         folder = self._folder / server_id

@@ -58,6 +58,7 @@ class Launch:
         labels: Mapping[str, str],
         check_architecture: Callable[[], bool],
         track: Callable[[Container], RunningContainer],
+        claim: Callable[[Address], None],
         helper: Executor,
         settings: EmulatorSettings,
         tell: Callable[[str], None],
@@ -66,8 +67,8 @@ class Launch:
         without_report: set[str],
     ) -> None:
         """``check_architecture`` says whether its processor is emulated, or raises
-        ``LaunchFailed`` where it is the wrong one; ``tell`` is told why it has to be started again;
-        ``waited_for``: a request waits for it;
+        ``LaunchFailed`` where it is the wrong one; ``claim`` is told its address at each start,
+        and ``tell`` why it has to be started again; ``waited_for``: a request waits for it;
         ``without_report`` holds the images that answer no ``GET /startup``: they are asked once.
         """
         self.container: Container | None = None
@@ -81,6 +82,7 @@ class Launch:
         self._check_architecture = check_architecture
         self._startup_s = plan.startup_timeout_s
         self._track = track
+        self._claim = claim
         self._helper = helper
         self._settings = settings
         self._tell = tell
@@ -245,6 +247,7 @@ class Launch:
         try:
             container.start()
             address = self.place.address(container)
+            self._claim(address)
         except EngineError as error:
             refused = cause.not_started(container, error, since_ns=running.since_ns)
             raise _NotReady(refused) from error

@@ -26,6 +26,7 @@ from lab.endpoint.transport import (
     Transport,
     TransportError,
     UnreadableError,
+    meant_for,
 )
 
 _LOG = logging.getLogger(__name__)
@@ -223,6 +224,7 @@ class Worker:
         began = self._clock.monotonic()
         held.server.asked(timeout_s)
         try:
+            call = meant_for(held.server, call)
             answer = await self._transport.invoke(held.server.address, call, timeout_s=timeout_s)
             held.server.heard(self._clock.monotonic())
             verdicts.unbroken(answer)

@@ -22,7 +22,7 @@ from lab.endpoint.records import EndpointKind
 from lab.endpoint.runtime import routing, sessions, wording
 from lab.endpoint.runtime.headers import PREFIX_AWARE
 from lab.endpoint.settings import EmulatorSettings
-from lab.endpoint.transport import ContainerCall, NotSentError, TransportError
+from lab.endpoint.transport import ContainerCall, NotSentError, TransportError, meant_for
 
 _T = TypeVar("_T")
 
@@ -68,7 +68,10 @@ class Sender:
         self._settings = settings
 
     async def send(
-        self, exchange: Exchange, send: Callable[[Address], Awaitable[_T]], timeout_s: float
+        self,
+        exchange: Exchange,
+        send: Callable[[Address, ContainerCall], Awaitable[_T]],
+        timeout_s: float,
     ) -> tuple[_T, Lease]:
         """Send to a server, and to another only if nothing at all could be sent to this one."""
         deadline = self._clock.monotonic() + self._settings.invocation_timeout_s
@@ -77,7 +80,7 @@ class Sender:
             exchange.sent, exchange.server = self._clock.monotonic(), lease.server.id
             lease.server.asked(timeout_s)
             try:
-                answer = await send(lease.server.address)
+                answer = await send(lease.server.address, meant_for(lease.server, exchange.call))
             except NotSentError as error:
                 lease.release()
                 lease.server.healthy = False

@@ -92,7 +92,7 @@ class Invoker:
         timeout_s = self._settings.stream_timeout_s
         answer, lease = await self._sender.send(
             exchange,
-            lambda address: self._transport.stream(address, exchange.call, timeout_s=timeout_s),
+            lambda address, call: self._transport.stream(address, call, timeout_s=timeout_s),
             timeout_s,
         )
         body, whole = b"", True
@@ -165,7 +165,7 @@ class Invoker:
     async def _exchange(self, exchange: Exchange) -> ContainerAnswer:
         timeout_s = self._settings.invocation_timeout_s
         answer, lease = await self._sender.send(
-            exchange, lambda address: self._ask(address, exchange, timeout_s), timeout_s
+            exchange, lambda address, call: self._ask(address, call, timeout_s), timeout_s
         )
         try:
             self._sender.count(exchange, lease, model_status=answer.status)
@@ -183,10 +183,10 @@ class Invoker:
             lease.release()
         return answer
 
-    async def _ask(self, address: Address, exchange: Exchange, timeout_s: float) -> ContainerAnswer:
-        return verdicts.unbroken(
-            await self._transport.invoke(address, exchange.call, timeout_s=timeout_s)
-        )
+    async def _ask(
+        self, address: Address, call: ContainerCall, timeout_s: float
+    ) -> ContainerAnswer:
+        return verdicts.unbroken(await self._transport.invoke(address, call, timeout_s=timeout_s))
 
     def _judge(
         self,

@@ -36,7 +36,7 @@ class ContainerTransport:
         """``POST /invocations``, the whole answer."""
         head = _head(address, call)
         while True:
-            connection, fresh = await self._connected(address)
+            connection, fresh = await self._connected(address, call)
             try:
                 answer = await connection.whole(
                     head, call.body, timeout_s=timeout_s, most_bytes=call.most_bytes
@@ -58,7 +58,7 @@ class ContainerTransport:
         """``POST /invocations``, the answer as it comes."""
         head = _head(address, call)
         while True:
-            connection, fresh = await self._connected(address)
+            connection, fresh = await self._connected(address, call)
             try:
                 status, headers = await connection.begin(head, call.body, timeout_s=timeout_s)
             except NotSentError:
@@ -85,9 +85,9 @@ class ContainerTransport:
                 connection.close()
         self._idle.clear()
 
-    async def _connected(self, address: Address) -> tuple[Connection, bool]:
+    async def _connected(self, address: Address, call: ContainerCall) -> tuple[Connection, bool]:
         idle = self._idle.get(address)
-        while idle:
+        while idle and call.wanted():
             connection = idle[-1]
             if address not in self._keepers and await self._settling(connection):
                 continue  # it may be another's by now

@@ -9,13 +9,14 @@ from typing import Any
 import pytest
 
 from lab.endpoint.instances import Compute
-from lab.endpoint.launch import launcher
+from lab.endpoint.launch import pinged
 from lab.endpoint.live import LaunchFailed, Ping, Server, VariantPlan
 from lab.endpoint.records import EndpointKind, ServerRecord
+from lab.endpoint.transport import ContainerCall, meant_for
 from lab.engine.api import ContainerSpec, Engine, ImageFacts, LayerEvent
 from lab.errors import EngineError, ImageNotFoundError
 from lab.spec import LABEL, LABEL_OWNER, LABEL_ROLE, EngineKind, Phase, Platform
-from tests.fidelity import DOCUMENTED, SEEN, fidelity
+from tests.fidelity import DOCUMENTED, OURS, SEEN, fidelity
 from tests.unit.endpoint.launching import GB, PLAN, REAL_TIME, Scene
 from tests.unit.engine.fake import Behaviour, FakeContainer, FakeEngine
 from tests.unit.start.death_logs import BEHIND_NGINX
@@ -91,6 +92,33 @@ async def test_a_server_answers_and_tells_how_it_came_up(scene: Scene) -> None:
     assert vitals is not None
     assert vitals.memory_limit_bytes == 10
     await scene.launcher.stop(server)
+
+
+@fidelity(
+    "Containers",
+    "A request for a container that has ended reaches no other, although a container engine gives "
+    "its address to the next one at once.",
+    OURS,
+    "on AWS each instance has an address of its own",
+)
+async def test_who_gets_the_address_of_another_shows_that_it_has_ended(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = await scene.launch()
+    call = ContainerCall(body=b"", headers={})
+    assert meant_for(first, call).wanted()
+    with monkeypatch.context() as patched:
+        patched.setattr(FakeContainer, "address", lambda *_: first.address)
+        second = await scene.launch(server_id="s-2")
+    assert await scene.launcher.ping(first) is Ping.SICK
+    assert not first.healthy
+    assert not meant_for(first, call).wanted()
+    assert await scene.launcher.ping(second) is Ping.WELL
+    await scene.launcher.stop(first)
+    third = await scene.launch(server_id="s-3")  # at an address of its own
+    assert meant_for(second, call).wanted()
+    for server in (second, third):
+        await scene.launcher.stop(server)
 
 
 async def test_the_server_s_own_marks_are_its_phases(scene: Scene, does: Behaviour) -> None:
@@ -317,7 +345,7 @@ async def test_a_server_that_ended_says_why(scene: Scene, does: Behaviour) -> No
 async def test_a_server_that_takes_a_ping_and_says_nothing_is_late(
     scene: Scene, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(launcher, "_PING_S", 0.05)
+    monkeypatch.setattr(pinged, "_LIMIT_S", 0.05)
     server = await scene.launch()
     with socket.create_server(("127.0.0.1", 0)) as silent:
         server.address = silent.getsockname()

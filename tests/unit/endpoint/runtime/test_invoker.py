@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from lab.endpoint.live import LaunchFailed, LiveVariant, NotReady, Setup, Throttled
+from lab.endpoint.live import Death, LaunchFailed, LiveVariant, NotReady, Setup, Throttled
 from lab.endpoint.protocol.errors import ApiError
 from lab.endpoint.records import EndpointKind
 from lab.endpoint.runtime.streaming import frames
@@ -438,6 +438,18 @@ async def test_a_request_that_was_never_taken_goes_to_another_server(make: Make)
     assert (await asked).body == b"{}"
     assert scene.transport.addresses == [("127.0.0.1", 8001), ("127.0.0.1", 8002)]
     assert scene.pool.in_flight == 0
+
+
+async def test_a_request_is_for_the_server_that_was_chosen_and_not_for_its_address(
+    make: Make,
+) -> None:
+    scene = make()
+    await scene.invoker.invoke(request())
+    (call,) = scene.transport.calls
+    assert call.wanted()
+    for one in scene.pool.servers:
+        one.death = Death("exit code 137")
+    assert not call.wanted()
 
 
 async def test_servers_that_take_nothing_are_tried_for_60_s(make: Make) -> None:

@@ -4,6 +4,7 @@ import asyncio
 import socket
 import threading
 from collections.abc import Awaitable, Callable, Coroutine
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -69,6 +70,20 @@ class Container:
             pass
         finally:
             writer.close()
+
+
+def test_what_is_meant_for_a_container_that_has_ended_reaches_no_other_at_its_address() -> None:
+    container = Container()
+
+    async def story(address: Address, transport: ContainerTransport) -> None:
+        await transport.invoke(address, CALL, timeout_s=5)  # leaves a connection to be used again
+        late = replace(CALL, wanted=lambda: False)
+        for send in (transport.invoke, transport.stream):
+            with pytest.raises(NotSentError, match="has ended"):
+                await send(address, late, timeout_s=5)
+
+    play(container, story)
+    assert len(container.requests) == 1
 
 
 def play(handler: Handler, story: Story) -> Any:
