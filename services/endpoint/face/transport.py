@@ -96,7 +96,11 @@ class ContainerTransport:
                 self._keepers.add(address)
                 return connection, False
             self._drop(address, connection)
-        return await _connect(address), True
+        connection = await _connect(address)
+        if not call.wanted():
+            connection.close()
+            raise NotSentError("the container has ended")
+        return connection, True
 
     def _drop(self, address: Address, connection: Connection) -> None:
         """Close it; what its server does with connections is to be seen anew."""

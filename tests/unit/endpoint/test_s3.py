@@ -256,9 +256,9 @@ def test_any_other_place_is_refused(uri: str) -> None:
 
 def test_a_name_that_s3_has_not_is_said_in_one_line() -> None:
     with pytest.raises(ObjectError) as caught:
-        S3Objects(endpoint_url="http://127.0.0.1:1").etag("s3://bucket")
+        S3Objects(endpoint_url="http://127.0.0.1:1").etag("s3://a bucket/x")
     assert str(caught.value) == (
-        "Reading s3://bucket/: S3 has no bucket or object of such a name. Write s3://BUCKET/KEY."
+        "Reading s3://a bucket/x: S3 has no bucket or object of such a name. Write s3://BUCKET/KEY."
     )
 
 
