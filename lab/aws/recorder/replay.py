@@ -10,6 +10,7 @@ from typing import Any, Final
 import httpx
 from botocore.credentials import Credentials
 
+from lab import tls
 from lab.aws.recorder.compare import Difference, differences, message
 from lab.aws.recorder.pairs import Answered, Asked, Pair, kept_body, kept_headers
 from lab.aws.recorder.proxy import RUNTIME_PATH, events, signed
@@ -74,7 +75,7 @@ def replay(
     and when something is there already that the recorded program made.
     """
     texts = dict(replacements.texts)
-    with httpx.Client(base_url=url, timeout=_READ_S, trust_env=False) as http:
+    with httpx.Client(base_url=url, timeout=_READ_S, verify=tls.context(), trust_env=False) as http:
         for pair in asked_once(pairs):
             recorded = pair.answered
             if recorded is None:
