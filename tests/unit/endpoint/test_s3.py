@@ -82,8 +82,11 @@ def test_a_big_object_comes_in_parts(objects: S3Objects) -> None:
         next(parts)  # and the rest is not waited for
 
 
-def test_a_prefix_is_listed_page_by_page(objects: S3Objects) -> None:
-    keys = [f"m/{n:04}" for n in range(1001)]
+def test_a_prefix_is_listed_page_by_page(
+    objects: S3Objects, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MOTO_S3_DEFAULT_MAX_KEYS", "2")
+    keys = [f"m/{n:04}" for n in range(5)]
     for key in keys:
         objects.write(f"s3://box/{key}", b"x")
     found = objects.listing("s3://box/m/")
