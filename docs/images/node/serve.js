@@ -30,10 +30,13 @@ marks.process = now() - parseFloat(fs.readFileSync("/proc/uptime", "utf8")) * 1e
 console.log(JSON.stringify({ lab_startup: { schema: 1, marks } }));
 
 const server = http.createServer((request, response) => {
-  const answer = (status, content) =>
-    response
-      .writeHead(status, content && { "Content-Type": "application/json" })
-      .end(content && JSON.stringify(content));
+  const answer = (status, content) => {
+    const body = content ? JSON.stringify(content) : "";
+    // Without its length the answer goes out in chunks: an asynchronous endpoint takes none.
+    const headers = { "Content-Length": Buffer.byteLength(body) };
+    if (content) headers["Content-Type"] = "application/json";
+    response.writeHead(status, headers).end(body);
+  };
   if (request.method === "GET" && request.url === "/ping") return answer(200);
   if (request.method !== "POST" || request.url !== "/invocations") return answer(404);
   const chunks = [];
