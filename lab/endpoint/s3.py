@@ -65,10 +65,16 @@ def parse_uri(uri: str, *, endpoint_url: str | None = None) -> S3Location:
 
 @dataclass(frozen=True, kw_only=True)
 class Stored:
-    """An object, as a listing tells of it."""
+    """An object, as S3 tells of it."""
 
     key: str
     etag: str
+    size: int
+    """Bytes."""
+
+
+def _stored(key: str, etag: str, size: int) -> Stored:
+    return Stored(key=key, etag=etag.strip('"'), size=size)
 
 
 class Coming(Iterator[bytes]):
@@ -149,7 +155,7 @@ class S3Objects:
         with self._translating(f"Listing {location}"):
             pages = self._client().get_paginator("list_objects_v2")
             found = [
-                Stored(key=str(row["Key"]), etag=str(row["ETag"]).strip('"'))
+                _stored(str(row["Key"]), row["ETag"], row["Size"])
                 for page in pages.paginate(Bucket=location.bucket, Prefix=location.key)
                 for row in page.get("Contents", ())
             ]
@@ -173,10 +179,15 @@ class S3Objects:
             self._client().put_object(Bucket=location.bucket, Key=location.key, Body=data, **kind)
 
     def size(self, uri: str) -> int:
-        return int(self._head(uri)["ContentLength"])
+        return self.stored(uri).size
 
     def etag(self, uri: str) -> str:
-        return str(self._head(uri)["ETag"]).strip('"')
+        return self.stored(uri).etag
+
+    def stored(self, uri: str) -> Stored:
+        """One object, without its content."""
+        head = self._head(uri)
+        return _stored(self.location(uri).key, head["ETag"], head["ContentLength"])
 
     def location(self, uri: str) -> S3Location:
         return parse_uri(uri, endpoint_url=self._endpoint_url)

@@ -58,9 +58,7 @@ class Pins:
                 raise LaunchFailed(why)
             if plan.pin is not None:
                 return plan.pin
-            etag, size = version(self._objects, plan), 0
-            if plan.compressed and plan.model_data is not None:
-                size = self._objects.size(plan.model_data)
+            etag, size = self._data(plan)
         except LabError as error:
             raise LaunchFailed(one_line(error)) from error
         except ObjectError as error:
@@ -74,6 +72,13 @@ class Pins:
             data_etag=etag,
             data_bytes=size,
         )
+
+    def _data(self, plan: VariantPlan) -> tuple[str | None, int]:
+        """Of its model data the ETag and, of an archive, the bytes; both of one moment."""
+        if plan.compressed and plan.model_data is not None:
+            archive = self._objects.stored(plan.model_data)
+            return archive.etag, archive.size
+        return version(self._objects, plan), 0
 
     def retain(self, pins: Sequence[Pin]) -> None:
         """Keep the images and model data of these, and let go of those kept for others."""

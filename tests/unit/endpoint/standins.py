@@ -277,6 +277,9 @@ class FakeObjects(S3Objects):
     def location(self, uri: str) -> S3Location:
         return parse_uri(uri)
 
+    def stored(self, uri: str) -> Stored:
+        return Stored(key=parse_uri(uri).key, etag=self.etag(uri), size=self.size(uri))
+
     def etag(self, uri: str) -> str:
         return hashlib.md5(self.read(uri)[0], usedforsecurity=False).hexdigest()
 
@@ -286,7 +289,10 @@ class FakeObjects(S3Objects):
         if not found:
             raise ObjectError("NoSuchKey", f"There is no object below {uri}.")
         return [
-            Stored(key=key.removeprefix(f"s3://{bucket}/"), etag=self.etag(key)) for key in found
+            Stored(
+                key=key.removeprefix(f"s3://{bucket}/"), etag=self.etag(key), size=self.size(key)
+            )
+            for key in found
         ]
 
     @contextmanager
