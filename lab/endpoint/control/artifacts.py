@@ -4,13 +4,13 @@ Sentences seen on AWS are used as they are there; what the lab adds comes behind
 """
 
 import re
-import threading
+import time
 from collections.abc import Callable
-from concurrent.futures import Future
 from typing import Final, Protocol, TypeVar
 
 from lab.endpoint.control.context import Arns
-from lab.endpoint.launch.images import ECR, names_here, not_found, one_line, place_of
+from lab.endpoint.launch.ahead import awaited
+from lab.endpoint.launch.images import ECR, in_registry, names_here, not_found, one_line
 from lab.endpoint.protocol.errors import ApiError, validation_exception
 from lab.endpoint.s3 import UNREACHABLE, ObjectError, S3Objects
 from lab.engine.api import Engine
@@ -59,9 +59,8 @@ class FoundArtifacts:
         ecr = ECR.fullmatch(image)
         if any(self._here(image, ref) for ref in names_here(image)):
             return
-        local = [f"{self._registry}/{place_of(image)}"] if self._registry else []
         tried: list[str] = []
-        for ref in (*local, image):
+        for ref in (*in_registry(image, self._registry), image):
             held_as = self._held_as(ref, tried)
             if held_as is None:
                 continue
@@ -124,17 +123,13 @@ class FoundArtifacts:
 
 def _in_time(ask: Callable[[], _T]) -> _T:
     """What an engine or a registry answers. Raises ``TimeoutError`` after ``LOOK_S``."""
-    answer: Future[_T] = Future()
+    over_at = time.monotonic() + LOOK_S
 
-    def work() -> None:
-        try:
-            answer.set_result(ask())
-        except Exception as error:  # noqa: BLE001 - handed over
-            answer.set_exception(error)
+    def check() -> None:
+        if time.monotonic() >= over_at:
+            raise TimeoutError
 
-    # A daemon: one that never answers keeps nobody from ending.
-    threading.Thread(target=work, daemon=True, name="look").start()
-    return answer.result(timeout=LOOK_S)
+    return awaited(ask, check)
 
 
 def check_image_name(image: str, names: Arns, registry: str | None) -> None:

@@ -76,6 +76,11 @@ def names_here(image: str) -> Sequence[str]:
     return tuple(dict.fromkeys((image, place_of(image), *([digest] if digest else ()))))
 
 
+def in_registry(image: str, registry: str | None) -> Sequence[str]:
+    """What the local registry, if there is one, may have an image as."""
+    return (f"{registry}/{place_of(image)}",) if registry else ()
+
+
 def not_found(image: str, tried: Sequence[str]) -> ImageNotFoundError:
     """Nobody has it; ``tried``: which registries were asked for it, and what each said."""
     place = place_of(image)
@@ -147,8 +152,7 @@ class ImageResolver:
 
     def meant(self, image: str) -> str | None:
         """The id of the image that a name stands for in this engine by now; None if of none."""
-        local = [f"{self._registry}/{place_of(image)}"] if self._registry else []
-        names = (*names_here(image), *local)
+        names = (*names_here(image), *in_registry(image, self._registry))
         found = next((one for one in map(self._here, names) if one is not None), None)
         return None if found is None else found.facts.image_id
 
@@ -172,8 +176,7 @@ class ImageResolver:
             if found is not None:
                 return found
         tried = []
-        pulls = [f"{self._registry}/{place_of(image)}"] if self._registry else []
-        for ref in (*pulls, image):
+        for ref in (*in_registry(image, self._registry), image):
             try:
                 self._engine.pull(ref)
             except EngineError as error:
