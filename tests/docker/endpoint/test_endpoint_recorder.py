@@ -22,14 +22,6 @@ from tests.timing import wait_until
 pytestmark = pytest.mark.docker
 
 
-class Through(Emulator):
-    """The same emulator, seen through a recorder."""
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self.port}"
-
-
 @pytest.fixture(scope="module")
 def recorded(site: Site, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """What `program` asked and got, its payloads too."""
@@ -38,7 +30,7 @@ def recorded(site: Site, tmp_path_factory: pytest.TempPathFactory) -> Path:
     upstream = Upstream(control=url, runtime=url)
     recorder = Recorder(upstream, new_file(file).append, port=0, payloads=True)
     with recorder.running() as port:
-        through = Through(state=file, engine="", s3=site.emulator.s3, network="", port=port)
+        through = Emulator(state=file, engine="", s3=site.emulator.s3, network="", port=port)
         program(seen := Site(through, site.image))
         for client in (seen.sagemaker, seen.runtime, seen.s3):
             client.close()
@@ -141,7 +133,7 @@ def test_ctrl_c_ends_a_recording_and_says_where_it_is(site: Site, tmp_path: Path
     port = int(
         said.getvalue().partition("AWS_ENDPOINT_URL_SAGEMAKER=http://127.0.0.1:")[2].split()[0]
     )
-    through = Through(state=file, engine="", s3=site.emulator.s3, network="", port=port)
+    through = Emulator(state=file, engine="", s3=site.emulator.s3, network="", port=port)
     seen = through.client("sagemaker")
     seen.list_endpoints()
     process.send_signal(2)

@@ -1,20 +1,7 @@
 """Endpoint configurations as they are told of."""
 
-from collections.abc import Iterator
-from pathlib import Path
-
-import pytest
-
 from tests.fidelity import DOCUMENTED, fidelity
 from tests.unit.endpoint.controlled import Plane, instance
-
-
-@pytest.fixture
-def plane(tmp_path: Path) -> Iterator[Plane]:
-    made = Plane(tmp_path)
-    made.given_model()
-    yield made
-    made.store.close()
 
 
 @fidelity(
@@ -24,6 +11,7 @@ def plane(tmp_path: Path) -> Iterator[Plane]:
     "botocore: ProductionVariant.InitialVariantWeight",
 )
 def test_a_configuration_is_described_as_it_was_made(plane: Plane) -> None:
+    plane.given_model()
     plane.given_config("c", instance("heavy", InitialVariantWeight=3.0), instance("light"))
     found = plane.client.describe_endpoint_config(EndpointConfigName="c")["ProductionVariants"]
     assert [(one["VariantName"], one["InitialVariantWeight"]) for one in found] == [
@@ -40,6 +28,7 @@ def test_a_configuration_is_described_as_it_was_made(plane: Plane) -> None:
     "botocore: ListEndpointConfigsInput",
 )
 def test_configurations_are_listed_a_page_at_a_time(plane: Plane) -> None:
+    plane.given_model()
     for name in ("spring", "summer", "autumn"):
         plane.given_config(name)
     pages = plane.client.get_paginator("list_endpoint_configs").paginate(

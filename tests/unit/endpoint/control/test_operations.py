@@ -10,21 +10,6 @@ from tests.fidelity import DOCUMENTED, OURS, SEEN, fidelity
 from tests.unit.endpoint.controlled import ARN, Plane, instance, serverless
 
 
-@pytest.fixture
-def plane(tmp_path: Path) -> Iterator[Plane]:
-    made = Plane(tmp_path)
-    yield made
-    made.store.close()
-
-
-@pytest.fixture
-def hosted(plane: Plane) -> Plane:
-    plane.given_model()
-    plane.given_config()
-    plane.given_endpoint()
-    return plane
-
-
 @contextlib.contextmanager
 def refused(message: str, code: str = "ValidationException") -> Iterator[None]:
     with pytest.raises(ClientError) as caught:

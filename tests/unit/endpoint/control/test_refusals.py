@@ -36,14 +36,6 @@ def plane(tmp_path: Path) -> Iterator[Plane]:
     made.store.close()
 
 
-@pytest.fixture
-def hosted(plane: Plane) -> Plane:
-    plane.given_model()
-    plane.given_config()
-    plane.given_endpoint()
-    return plane
-
-
 def make(plane: Plane, container: Mapping[str, Any], **more: Any) -> None:
     asked = {"PrimaryContainer": container, "ExecutionRoleArn": ROLE, **more}
     asked = {name: value for name, value in asked.items() if value is not None}
