@@ -42,6 +42,7 @@ class StartKind(StrEnum):
     RESTART = "restart"
     FRESH = "fresh"
     DISKCOLD = "diskcold"
+    ONDEMAND = "ondemand"
     PULL = "pull"
 
 
@@ -86,6 +87,8 @@ class Mark(StrEnum):
     """
 
     BEGIN = "begin"
+    MOUNT_BEGIN = "mount_begin"
+    MOUNT_END = "mount_end"
     PULL_BEGIN = "pull_begin"
     PULL_DOWNLOADED = "pull_downloaded"
     PULL_END = "pull_end"
@@ -112,6 +115,7 @@ class Mark(StrEnum):
 class Phase(StrEnum):
     """The time between two marks, in the order in which phases come."""
 
+    IMAGE_MOUNT = "image_mount"
     IMAGE_PULL = "image_pull"
     IMAGE_UNPACK = "image_unpack"
     MODEL_FETCH = "model_fetch"
@@ -143,6 +147,7 @@ def _alike(colour: str) -> PhaseColour:
 
 
 PHASE_COLOURS: Final[Mapping[Phase, PhaseColour]] = {
+    Phase.IMAGE_MOUNT: PhaseColour("#004c7a", "#5aa9dd", "#2f7fb8"),
     Phase.IMAGE_PULL: PhaseColour("#0072b2", "#2f8fd0", "#2f8fd0"),
     Phase.IMAGE_UNPACK: _alike("#56b4e9"),
     Phase.MODEL_FETCH: _alike("#009e73"),

@@ -37,6 +37,7 @@ _GUESS_S: Final = {
     StartKind.RESTART: 4.0,
     StartKind.FRESH: 4.0,
     StartKind.DISKCOLD: 7.0,
+    StartKind.ONDEMAND: 8.0,
     StartKind.PULL: 20.0,
 }
 """Before the first trial of a kind has ended; the floor takes a second."""

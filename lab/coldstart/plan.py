@@ -157,7 +157,9 @@ class Plan(Frozen):
     ready_timeout: Seconds = Field(default=120.0, gt=0, le=MAX_READY_TIMEOUT_S)
     """Seconds after it has started until the lab gives up on a container."""
     bandwidth: Rate = 1_000_000_000
-    """Bits per second of the link that ``pull`` trials go over."""
+    """Bits per second of the link that ``pull`` and ``ondemand`` trials go over."""
+    chunk_latency: Seconds = Field(default=0.0005, ge=0, le=1.0)
+    """Seconds that each chunk of an ``ondemand`` image takes beside its bytes."""
     own: OwnImage | None = None
 
     @model_validator(mode="before")

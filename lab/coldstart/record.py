@@ -86,6 +86,34 @@ class Failure(Frozen):
         )
 
 
+class Chunks(Frozen):
+    """What an on-demand start fetched of its image, by the phase in which it was asked for."""
+
+    chunk_bytes: int
+    bandwidth_bits_per_s: int
+    latency_s: float
+    """Of each fetch, beside what its bytes take on the link."""
+    image_bytes: int
+    """What the flattened image holds, whether it is read or not."""
+    fetched: Mapping[Phase, int]
+    """Chunks."""
+    waited_s: Mapping[Phase, float]
+    """Seconds in which something was being fetched. Several readers may wait at once."""
+
+    @property
+    def count(self) -> int:
+        return sum(self.fetched.values())
+
+    @property
+    def bytes(self) -> int:
+        """All chunks are counted whole."""
+        return self.count * self.chunk_bytes
+
+    @property
+    def wait_s(self) -> float:
+        return sum(self.waited_s.values())
+
+
 class Sample(Versioned):
     """The immutable result of one trial. Seconds and bytes; marks in nanoseconds of the epoch."""
 
@@ -117,6 +145,8 @@ class Sample(Versioned):
     throttled_seconds: float | None = None
     read_bytes: int | None = None
     pulled_layers: int | None = None
+    chunks: Chunks | None = None
+    """Of an on-demand start."""
     boot: Boot | None = None
     """What was seen of a container that tells nothing of itself."""
     machine: busy.MachineUse | None = None

@@ -196,7 +196,9 @@ def _record(run_id: str, plan: Plan, trials: Sequence[Trial], ready: Prepared) -
         host=host,
         engine=ready.engine,
         base_image=ready.base_image,
-        bandwidth_bits_per_s=plan.bandwidth if StartKind.PULL in plan.start_kinds else None,
+        bandwidth_bits_per_s=plan.bandwidth
+        if {StartKind.PULL, StartKind.ONDEMAND} & set(plan.start_kinds)
+        else None,
         images=ready.images,
         models=ready.models,
         notes=ready.notes,

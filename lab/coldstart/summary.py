@@ -9,7 +9,7 @@ from enum import StrEnum, unique
 from pathlib import Path
 from typing import Any, Final, Self
 
-from lab.coldstart.record import Cell
+from lab.coldstart.record import Cell, Chunks
 from lab.errors import UsageError
 from lab.runfiles import parse, read_bytes
 from lab.schema import Frozen, Versioned
@@ -69,6 +69,8 @@ class Row(Cell):
     probe_interval_s: float | None
     image_compressed_bytes: int | None
     image_unpacked_bytes: int | None
+    chunks: Chunks | None = None
+    """Of on-demand starts: what the median one fetched, and waited for, by phase."""
     emulated: bool
     """Under QEMU: such seconds stand in the table of emulated rows and nowhere else."""
     reference: bool = False

@@ -25,6 +25,7 @@ _WHEN: Final[When] = {
     StartKind.RESTART: "when its container is restarted",
     StartKind.FRESH: "from a fresh container",
     StartKind.DISKCOLD: "from a cold disk",
+    StartKind.ONDEMAND: "when its image comes on demand",
     StartKind.PULL: "when it must be pulled",
 }
 _BARE: Final[When] = {
@@ -32,7 +33,13 @@ _BARE: Final[When] = {
     StartKind.RESTART: "when its process is restarted",
     StartKind.FRESH: "from a fresh process",
 }
-TELLING: Final = (StartKind.FRESH, StartKind.PULL, StartKind.DISKCOLD, StartKind.RESTART)
+TELLING: Final = (
+    StartKind.FRESH,
+    StartKind.ONDEMAND,
+    StartKind.PULL,
+    StartKind.DISKCOLD,
+    StartKind.RESTART,
+)
 
 
 def headline(

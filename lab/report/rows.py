@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Final, TypeVar
 
 from lab.coldstart.plan import variant_name
-from lab.coldstart.record import Cell, ImageRecord, Outcome, Run, Sample
+from lab.coldstart.record import Cell, Chunks, ImageRecord, Outcome, Run, Sample
 from lab.coldstart.summary import Pair, Row, Spread
 from lab.images.variants import serving
 from lab.report.load import Recorded
@@ -16,7 +16,7 @@ from lab.start.boot import Boot
 from lab.stats.diagnostics import outliers, relative_spread
 from lab.stats.quantiles import interval, median, quantile, supported
 
-Number = TypeVar("Number", int, float)
+Value = TypeVar("Value")
 
 VARIANT_ORDER: Final = tuple(serving())
 """The order of the optimisation steps; a user's own image comes before them, the floor after."""
@@ -251,11 +251,17 @@ def _measure(
         emulated=_emulated(samples, cell, native),
         reference=reference,
         disturbed=sum(sample.disturbed for sample in counted),
+        chunks=_typical_chunks(counted),
         boot=_typical_boot(counted),
     )
     return MeasuredRow(
         place=place, row=row, counted=counted, warm_up=warm_up, failed=failed, skipped=skipped
     )
+
+
+def _typical_chunks(counted: Sequence[Sample]) -> Chunks | None:
+    seen = sorted(_present(sample.chunks for sample in counted), key=lambda one: one.count)
+    return seen[len(seen) // 2] if seen else None
 
 
 def _typical_boot(counted: Sequence[Sample]) -> Boot | None:
@@ -271,7 +277,7 @@ def _emulated(samples: Sequence[Sample], cell: Cell, native: object) -> bool:
     return bool(native) and cell.platform.value != native
 
 
-def _present(values: Iterable[Number | None]) -> list[Number]:
+def _present(values: Iterable[Value | None]) -> list[Value]:
     return [value for value in values if value is not None]
 
 

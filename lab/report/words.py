@@ -10,11 +10,15 @@ from lab.units import format_bytes, format_seconds
 
 NOTHING: Final = "—"
 
-KINDS: Final = {kind: kind.value for kind in StartKind} | {StartKind.DISKCOLD: "disk-cold"}
+KINDS: Final = {kind: kind.value for kind in StartKind} | {
+    StartKind.DISKCOLD: "disk-cold",
+    StartKind.ONDEMAND: "on-demand",
+}
 BARE_MEANING: Final = {
     StartKind.RESTART: "the same server, stopped and started again",
     StartKind.FRESH: "a new process, its environment already on the machine",
     StartKind.DISKCOLD: "a new process, and nothing of its environment in the page cache",
+    StartKind.ONDEMAND: "needs containers",
     StartKind.PULL: "needs containers",
 }
 """What the kinds are with plain processes."""
@@ -22,10 +26,12 @@ KIND_MEANING: Final = {
     StartKind.RESTART: "the same container, stopped and started again",
     StartKind.FRESH: "a new container, image already on the machine",
     StartKind.DISKCOLD: "a new container, and nothing of the image in the page cache",
+    StartKind.ONDEMAND: "an image that comes chunk by chunk as it is read, as on serverless",
     StartKind.PULL: "a machine that has never seen a layer of the image",
 }
 PHASES: Final = {phase: phase.replace("_", " ") for phase in Phase}
 PHASE_MEANING: Final = {
+    Phase.IMAGE_MOUNT: "the image's file system is mounted, its first chunks fetched",
     Phase.IMAGE_PULL: "the layers are downloaded",
     Phase.IMAGE_UNPACK: "the last layers are unpacked after the download has ended",
     Phase.MODEL_FETCH: "model.tar.gz is fetched and unpacked, as SageMaker does",

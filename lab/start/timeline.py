@@ -28,6 +28,7 @@ CLOCK_TICK_S: Final = 0.010
 
 _NS: Final = 1e9
 _DRIVEN: Final = (
+    (Phase.IMAGE_MOUNT, Mark.MOUNT_BEGIN, Mark.MOUNT_END),
     (Phase.IMAGE_PULL, Mark.PULL_BEGIN, Mark.PULL_DOWNLOADED),
     (Phase.IMAGE_UNPACK, Mark.PULL_DOWNLOADED, Mark.PULL_END),
     (Phase.MODEL_FETCH, Mark.FETCH_BEGIN, Mark.FETCH_END),

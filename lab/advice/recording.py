@@ -1,0 +1,93 @@
+"""``recording.json``: what a start and a few requests read of an image, and when.
+
+Two views of one run. *Blocks*: the image is served from a device that says which of its blocks
+were read; it knows bytes, but in chunks. *Calls*: every look-up of a path, as ``strace`` saw it; it
+knows each file and each one that was looked for in vain, but not how much of it was read.
+"""
+
+from collections.abc import Mapping, Sequence
+from enum import StrEnum, unique
+from typing import Final
+
+from pydantic import Field
+
+from lab.schema import Frozen, Versioned
+from lab.spec import Platform
+
+RECORDING_FILE: Final = "recording.json"
+
+
+@unique
+class Stage(StrEnum):
+    """When something was read, in the order in which the stages come."""
+
+    READY = "ready"
+    """Before ``/ping`` was answered 200."""
+    FIRST = "first_prediction"
+    """From then on until the first prediction was there."""
+    LATER = "later"
+    """During the next requests: the other payloads, each again, ``/metrics``, wrong ones."""
+
+
+class FileRead(Frozen):
+    """A file, folder or link of the image that the run touched."""
+
+    path: str
+    """Absolute, as the image has it; of a file that is reached through links, its own."""
+    first: Stage
+    """When it was touched first."""
+    opened: bool
+    """Else only looked at: ``stat``, ``readlink``, a folder on the way to another file."""
+    block_bytes: Mapping[Stage, int] = Field(default_factory=dict)
+    """Bytes of its blocks that were fetched, by stage; read-ahead is among them. Empty where the
+    blocks were not seen, and for what has none."""
+
+    @property
+    def read_bytes(self) -> int:
+        return sum(self.block_bytes.values())
+
+
+class Answer(Frozen):
+    """What the container answered while it was recorded."""
+
+    what: str
+    """``request.json``, ``/metrics``, ``wrong type``, ..."""
+    status: int
+    content_type: str
+    sha256: str
+    excerpt: str
+
+
+class ChunkCount(Frozen):
+    """What the device served."""
+
+    chunks: int = 0
+    bytes: int = 0
+    waited_s: float = 0.0
+
+
+class Recording(Versioned):
+    """``recording.json``, whole."""
+
+    image: str
+    image_id: str
+    platform: Platform
+    emulated: bool
+    lab_version: str
+    recorded_at: str
+    views: Sequence[str]
+    """Which views there are: ``blocks``, ``calls``."""
+    files: Sequence[FileRead]
+    """Sorted by path."""
+    missed: Sequence[str]
+    """Absolute paths that were looked for in vain, sorted."""
+    answers: Sequence[Answer]
+    chunks: Mapping[Stage, ChunkCount] = Field(default_factory=dict)
+    new_by_payload: Mapping[str, int] = Field(default_factory=dict)
+    """How many files each payload touched first; 0 says that it added nothing."""
+    doubts: Sequence[str] = ()
+    """What could not be seen for sure, in words."""
+
+    def touched(self) -> Mapping[str, FileRead]:
+        """By path."""
+        return {one.path: one for one in self.files}
