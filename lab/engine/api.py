@@ -61,6 +61,8 @@ class ContainerSpec:
     privileged: bool = False
     cap_add: Sequence[str] = ()
     platform: Platform | None = None
+    runtime: str | None = None
+    """One of the engine's runtimes by name; None is its default."""
     hostname: str | None = None
     """None leaves it to the engine; a process has the machine's."""
 

@@ -1,15 +1,10 @@
 """The program in a cold host that fetches model archives: started early, asked when it counts."""
 
-import json
-import os
-from collections.abc import Iterator
 from pathlib import PurePosixPath
-from typing import Any, Final
+from typing import Final
 
-from docker.utils.socket import STDOUT, frames_iter
-
+from lab.engine.coldhost.program import Program
 from lab.engine.docker.engine import DockerEngine
-from lab.engine.docker.errors import translated
 from lab.errors import (
     ArchiveError,
     DiskFullError,
@@ -32,24 +27,15 @@ class Fetcher:
 
     def __init__(self, engine: DockerEngine, container_id: str) -> None:
         """Start it in the container and wait until it listens."""
-        client = engine.client
-        with translated():
-            run = client.exec_create(container_id, list(_COMMAND), stdin=True)["Id"]
-            self._socket: Any = client.exec_start(run, socket=True)
-        self._stderr = b""
-        frames: Any = frames_iter  # the SDK has no types
-        self._answers = self._lines(frames(self._socket, tty=False))
-        self._next()
+        self._program = Program(engine, container_id, _COMMAND)
+        self._program.answer()
 
     def fetch(self, url: str, sha256: str, into: PurePosixPath) -> tuple[int, int]:
         """Download, check and unpack; begin and end in nanoseconds by the cold host's clock.
 
         Raises ``RegistryError``, ``ArchiveError`` or ``DiskFullError``.
         """
-        asked = json.dumps({"url": url, "sha256": sha256, "into": str(into)}) + "\n"
-        with translated():
-            os.write(self._socket.fileno(), asked.encode())
-        answer = self._next()
+        answer = self._program.ask({"url": url, "sha256": sha256, "into": str(into)})
         if "error" in answer:
             kind, remedy = _REMEDIES.get(answer["kind"], (EngineError, ""))
             said = without_numbers(answer["error"])
@@ -57,26 +43,4 @@ class Fetcher:
         return int(answer["begin_ns"]), int(answer["end_ns"])
 
     def close(self) -> None:
-        # The stream is borrowed from this answer, which alone closes the connection.
-        self._socket._response.close()  # noqa: SLF001
-
-    def _next(self) -> dict[str, Any]:
-        with translated():
-            line = next(self._answers, None)
-        if line is None:
-            stderr = self._stderr.decode(errors="replace").strip()
-            raise EngineError(f"The cold host's fetch program ended. {stderr}".strip())
-        answer: dict[str, Any] = json.loads(line)
-        return answer
-
-    def _lines(self, frames: Iterator[tuple[int, bytes]]) -> Iterator[bytes]:
-        """Whole lines of its standard output; what it says otherwise is kept for an error."""
-        line = b""
-        for stream, data in frames:
-            if stream != STDOUT:
-                self._stderr += data
-                continue
-            line += data
-            while b"\n" in line:
-                whole, _, line = line.partition(b"\n")
-                yield whole
+        self._program.close()

@@ -25,6 +25,7 @@ from docker.errors import NotFound
 
 from lab.engine.api import ContainerSpec, Mount
 from lab.engine.coldhost.fetcher import Fetcher
+from lab.engine.coldhost.flat import PLACE, VOLUME
 from lab.engine.coldhost.pulled import NotColdError, Pulled, downloaded_at, layers_pulled
 from lab.engine.docker.container import DockerContainer
 from lab.engine.docker.engine import DockerEngine
@@ -39,6 +40,11 @@ from lab.spec import LABEL_OWNER, LABEL_ROLE, Platform
 ROLE: Final = "coldhost"
 MODEL: Final = PurePosixPath("/var/lib/docker/inference-lab/model")
 """Where to unpack a model: on the cold host's own disk, beside the layers."""
+
+TRACED: Final = "traced"
+"""The runtime of its engine that writes down every look-up of a path: see ``TRACES``."""
+TRACES: Final = PurePosixPath("/var/lib/docker/traces")
+"""What ``strace`` wrote of each container of that runtime, a file each."""
 
 _DATA: Final = "/var/lib/docker"
 _SHARED: Final = "/run/coldhost"
@@ -60,6 +66,8 @@ class ColdHost:
         *,
         publish: int,
         watch: Callable[[], AbstractContextManager[threading.Event]],
+        machine: DockerContainer,
+        outer: DockerEngine,
     ) -> None:
         """``watch`` ends what goes on here when the registry is gone."""
         self.engine = engine
@@ -70,6 +78,10 @@ class ColdHost:
         0 on this machine's own engine; otherwise the one port that is forwarded, through something
         that accepts connections before the container listens.
         """
+        self.machine = machine
+        """The container that it is, for programs to be run beside its engine."""
+        self.outer = outer
+        """The engine that the machine is a container of."""
         self._fetcher = fetcher
         self._watch = watch
 
@@ -127,20 +139,23 @@ def cold_host(
     owner: str,
     registry: str = INTERNAL,
     doors: Path | None = None,
+    flat: bool = False,
 ) -> Iterator[ColdHost]:
     """A new cold host, gone with its volume at the end of the block, however that comes.
 
     ``image`` is ``inference-lab/coldhost:<arch>``, ``owner`` the run's id, ``registry`` the one
     that needs no TLS, as seen from the inside. ``doors`` is the folder below which its socket
-    comes to lie, for a caller whose own temporary folder the engine does not see. Raises
-    ``EngineError`` when the engine in it does not come up within 30 s.
+    comes to lie, for a caller whose own temporary folder the engine does not see. ``flat``: it has
+    the flattened images. Raises ``EngineError`` when the engine in it does not come up within 30 s.
     """
     made = ExitStack()
     try:
         with uninterrupted():
             door: _Door = _Folder(doors) if engine.bridged else _Port()
             made.callback(door.close)
-            container = engine.create(door.spec(_spec(image=image, owner=owner, registry=registry)))
+            container = engine.create(
+                door.spec(_spec(image=image, owner=owner, registry=registry, flat=flat))
+            )
             made.callback(container.remove)
         container.start()
         inner = _ready(container, door)
@@ -151,7 +166,9 @@ def cold_host(
         watch = partial(
             _watched, engine, registry.partition(":")[0], on_gone=partial(_end, container)
         )
-        yield ColdHost(inner, fetcher, publish=door.forwarded, watch=watch)
+        yield ColdHost(
+            inner, fetcher, publish=door.forwarded, watch=watch, machine=container, outer=engine
+        )
     finally:
         with uninterrupted():
             made.close()
@@ -220,7 +237,7 @@ class _Port:
 _Door = _Folder | _Port
 
 
-def _spec(*, image: str, owner: str, registry: str) -> ContainerSpec:
+def _spec(*, image: str, owner: str, registry: str, flat: bool) -> ContainerSpec:
     return ContainerSpec(
         image=image,
         name=f"inference-lab-cold-{secrets.token_hex(4)}",
@@ -229,11 +246,15 @@ def _spec(*, image: str, owner: str, registry: str) -> ContainerSpec:
             "--userland-proxy=false",
             "--ip6tables=false",
             f"--insecure-registry={registry}",
+            f"--add-runtime={TRACED}=/opt/coldhost/traced",
             # A second attempt would be measured as one slow pull.
             "--max-download-attempts=1",
         ),
         labels={LABEL_ROLE: ROLE, LABEL_OWNER: owner},
-        mounts=(Mount(source=None, target=_DATA, read_only=False),),
+        mounts=(
+            Mount(source=None, target=_DATA, read_only=False),
+            *((Mount(source=VOLUME, target=str(PLACE)),) if flat else ()),
+        ),
         network=NETWORK,
         privileged=True,
         read_only_root=False,

@@ -191,6 +191,14 @@ class DockerEngine:
             except NotFound:
                 self.client.create_network(name, labels={LABEL: "true"}, internal=internal)
 
+    def ensure_volume(self, name: str, labels: Mapping[str, str]) -> None:
+        """Make a volume of that name, labelled as the lab's and so, unless there is one."""
+        with translated():
+            try:
+                self.client.inspect_volume(name)
+            except NotFound:
+                self.client.create_volume(name, labels={LABEL: "true", **labels})
+
     def close(self) -> None:
         self.client.close()
 
@@ -224,6 +232,8 @@ class DockerEngine:
             host |= {"Memory": spec.memory_bytes, "MemorySwap": spec.memory_bytes}
         if spec.cpus is not None:
             host["NanoCpus"] = int(min(spec.cpus, self._info["NCPU"]) * 1e9)
+        if spec.runtime is not None:
+            host["Runtime"] = spec.runtime
         if spec.network is not None:
             host["NetworkMode"] = spec.network
         config: dict[str, Any] = {

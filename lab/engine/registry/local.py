@@ -11,7 +11,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
-from docker.errors import NotFound
 from docker.utils import parse_repository_tag
 
 from lab.engine.api import ContainerSpec, Mount
@@ -26,7 +25,7 @@ from lab.engine.registry.upload import can_send, send
 from lab.errors import EngineError, RegistryError
 from lab.progress import Progress
 from lab.services import PROJECT
-from lab.spec import LABEL, LABEL_OWNER, LABEL_ROLE
+from lab.spec import LABEL_OWNER, LABEL_ROLE
 
 NETWORK: Final = PROJECT
 NAME: Final = f"{PROJECT}-registry"
@@ -150,11 +149,7 @@ def place_of(ref: str) -> tuple[str, str]:
 
 def ensure_volume(engine: DockerEngine, name: str = NAME) -> None:
     """Make the volume that holds the registry's content, labelled as the lab's, if it is absent."""
-    with translated():
-        try:
-            engine.client.inspect_volume(name)
-        except NotFound:
-            engine.client.create_volume(name, labels={LABEL: "true", **_LABELS})
+    engine.ensure_volume(name, _LABELS)
 
 
 def make_way(engine: DockerEngine, owner: str) -> bool:
