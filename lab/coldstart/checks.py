@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from typing import Final
 
 from lab.coldstart.pagecache import Dropped
+from lab.engine.coldhost.blocklog import CHUNK_BYTES, BlockRead
+from lab.engine.coldhost.ondemand import Counted
 from lab.start.timeline import CLOCK_TICK_S
 from lab.units import format_bytes
 
@@ -49,6 +51,35 @@ def fresh(
         early_s = 0.0 if at_ns is None else (begin_ns - at_ns) / _NS
         if early_s > slack_s + CLOCK_TICK_S:
             return f"{what} had begun {early_s:.3f} s before the trial did"
+    return None
+
+
+def on_demand(
+    before: int, reads: Sequence[BlockRead], counted: Counted, *, chunk_bytes: int = CHUNK_BYTES
+) -> str | None:
+    """Nothing was read of the device before the trial, and all that the file system read after
+    came from it, chunk by chunk: two counts of either agree. ``before`` are reads before the trial.
+    """
+    if before:
+        return f"{before} reads of the image's device were before the trial"
+    logged = sum(read.count for read in reads)
+    if counted.device_bytes > logged:
+        return (
+            f"the kernel read {counted.device_bytes} bytes of the image's device, and only "
+            f"{logged} of them were asked of its server: something was cached"
+        )
+    touched = {
+        chunk
+        for read in reads
+        for chunk in range(
+            read.offset // chunk_bytes, -(-(read.offset + read.count) // chunk_bytes)
+        )
+    }
+    if counted.fetched_chunks < len(touched):
+        return (
+            f"{len(touched)} chunks of the image were read, and only {counted.fetched_chunks} of "
+            "them fetched: something was cached"
+        )
     return None
 
 

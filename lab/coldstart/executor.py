@@ -14,7 +14,7 @@ from lab.coldstart.checks import ProcessIdentity
 from lab.coldstart.observe import Limits, Observed, observe
 from lab.coldstart.record import Cell, Failure, FailureKind, Outcome, Sample
 from lab.coldstart.schedule import Trial
-from lab.coldstart.sites import ColdSites, LocalSite, Placement, Site
+from lab.coldstart.sites import ColdSites, LocalSite, OnDemandSites, Placement, Site
 from lab.coldstart.trial import Subject, TrialFailed, TrialRecorder, TrialSkipped
 from lab.engine.api import Container, ContainerSpec, Engine, EngineFacts, Usage
 from lab.engine.coldhost.pulled import NotColdError
@@ -49,6 +49,7 @@ class ColdStartBench:
     """A folder for unpacked models, that the engine's machine sees under the same path."""
     publish: int | None = None
     cold: ColdSites | None = None
+    on_demand: OnDemandSites | None = None
     unable: Mapping[StartKind, str] = field(default_factory=dict)
     """Start kinds that cannot be measured here, each with the reason."""
 
@@ -124,6 +125,7 @@ class ContainerExecutor:
             throttled_seconds=usage.throttled_seconds,
             read_bytes=usage.read_bytes,
             pulled_layers=recorder.pulled_layers,
+            chunks=recorder.chunks,
             boot=recorder.boot,
             machine=recorder.machine,
             evidence=recorder.evidence,
@@ -150,6 +152,13 @@ class ContainerExecutor:
                 raise TrialSkipped("there is no cold host here")
             with self._bench.cold(trial.cell.platform) as site:
                 return self._new_container(site, trial, subject, recorder, ())
+        if kind is StartKind.ONDEMAND:
+            if self._bench.on_demand is None:
+                raise TrialSkipped("there is no cold host here")
+            with self._bench.on_demand(trial.cell.platform, subject) as demanded:
+                observed = self._new_container(demanded, trial, subject, recorder, ())
+                _refuse_warm(demanded.fetched(recorder, self._offset_ns))
+                return observed
         if kind is StartKind.DISKCOLD:
             dropped = pagecache.drop()
             recorder.evidence |= {

@@ -15,9 +15,11 @@ from lab.coldstart.observe import Limits
 from lab.coldstart.plan import Plan
 from lab.coldstart.record import ImageRecord
 from lab.coldstart.runner import Prepared
-from lab.coldstart.sites import cold_hosts
+from lab.coldstart.sites import Cold, cold_hosts
 from lab.coldstart.subjects import Subjects, check_own, ensure_own, resolve
 from lab.engine.api import Container, ContainerSpec, Engine, EngineFacts
+from lab.engine.coldhost.flat import ROLE as ROLE_FLAT
+from lab.engine.coldhost.ondemand import Speed
 from lab.engine.docker.engine import DockerEngine
 from lab.engine.docker.owned import of_this_process, remove_owned, sweep
 from lab.engine.emulation.qemu import Emulation, ensure_runs
@@ -34,7 +36,7 @@ from lab.progress import Progress
 from lab.spec import FLOOR, LABEL_OWNER, LABEL_ROLE, EngineKind, StartKind
 from lab.start.emulated import PATIENCE, emulated
 
-_ROLES: Final = (ROLE_TRIAL, "coldhost", "link")
+_ROLES: Final = (ROLE_TRIAL, "coldhost", "link", ROLE_FLAT)
 
 
 @contextmanager
@@ -52,21 +54,24 @@ def prepared(plan: Plan, run_id: str, progress: Progress) -> Iterator[Prepared]:
         emulations = _emulations(plan, engine, facts, progress)
         unable = impossible(plan, facts)
         measurable = [kind for kind in plan.start_kinds if kind not in unable]
-        pulling = StartKind.PULL in measurable
-        base = _build(plan, engine, facts, pulling=pulling, progress=progress)
+        cold_kinds = {StartKind.PULL, StartKind.ONDEMAND} & set(measurable)
+        base = _build(plan, engine, facts, pulling=bool(cold_kinds), progress=progress)
         subjects = resolve(plan)
-        cold, registry = None, None
-        if pulling and isinstance(engine, DockerEngine):
-            cold, registry = stack.enter_context(
+        cold: Cold | None = None
+        if cold_kinds and isinstance(engine, DockerEngine):
+            cold = stack.enter_context(
                 cold_hosts(
                     engine,
                     [(one, platform) for (_, _, platform), one in subjects.by_key.items()],
+                    kinds=cold_kinds,
                     native=facts.platform,
-                    bandwidth=plan.bandwidth,
+                    speed=Speed(bandwidth=plan.bandwidth, latency_s=plan.chunk_latency),
                     owner=run_id,
                     progress=progress,
                 )
             )
+            if cold.why_not:
+                unable[StartKind.ONDEMAND] = cold.why_not
         bench = ColdStartBench(
             engine=engine,
             facts=facts,
@@ -74,7 +79,8 @@ def prepared(plan: Plan, run_id: str, progress: Progress) -> Iterator[Prepared]:
             owner=run_id,
             work=paths.cache() / "trials" / run_id,
             publish=_publish(engine, facts, run_id),
-            cold=cold,
+            cold=cold.pulled if cold else None,
+            on_demand=cold.demanded if cold else None,
             unable=unable,
         )
         executor = ContainerExecutor(bench, subjects.of)
@@ -83,7 +89,7 @@ def prepared(plan: Plan, run_id: str, progress: Progress) -> Iterator[Prepared]:
             run_trial=executor.run,
             engine=asdict(facts),
             base_image=base,
-            images=_image_records(subjects, engine, registry),
+            images=_image_records(subjects, engine, cold.registry if cold else None),
             models=subjects.models,
             notes=notes(plan, facts, unable, emulations),
             here=facts.here,
@@ -95,6 +101,7 @@ def impossible(plan: Plan, facts: EngineFacts) -> dict[StartKind, str]:
     reasons: dict[StartKind, str] = {}
     if facts.kind is EngineKind.PROCESS:
         reasons[StartKind.PULL] = "no container: there is no image to pull"
+        reasons[StartKind.ONDEMAND] = "no container: there is no image to serve"
     why_not = pagecache.why_not(local=facts.here)
     if why_not is not None:
         reasons[StartKind.DISKCOLD] = why_not

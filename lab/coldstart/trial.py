@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from lab import busy
-from lab.coldstart.record import Failure, FailureKind
+from lab.coldstart.record import Chunks, Failure, FailureKind
 from lab.spec import Mark
 from lab.start.boot import Boot
 
@@ -29,6 +29,7 @@ class TrialRecorder:
     """What one trial has left behind so far; its marks are taken on two clocks."""
 
     boot: Boot | None = None
+    chunks: Chunks | None = None
     machine: busy.MachineUse | None = None
 
     def __init__(self, *, here: bool = False) -> None:

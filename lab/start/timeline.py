@@ -14,7 +14,7 @@ Plain processes have no ``create`` and no ``start``: making one is part of what 
 Their ``STARTED`` is ``START_BEGIN``.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -90,23 +90,28 @@ _NAMES: Final = {
 
 def phases(marks: Mapping[Mark, int]) -> dict[Phase, float]:
     """The length of each phase in seconds, of those phases whose marks there are."""
-    found: dict[Phase, float] = {}
+    return {phase: (end - begin) / _NS for phase, begin, end in spans(marks)}
+
+
+def spans(marks: Mapping[Mark, int]) -> Sequence[tuple[Phase, int, int]]:
+    """Each phase whose marks there are, and when it began and ended, in nanoseconds."""
+    found: list[tuple[Phase, int, int]] = []
     for phase, begin, end in _DRIVEN:
         if begin in marks and end in marks:
-            found[phase] = (marks[end] - marks[begin]) / _NS
+            found.append((phase, marks[begin], marks[end]))
     if Mark.START_BEGIN in marks and Mark.STARTED in marks:
         at = max(marks[Mark.STARTED], marks[Mark.START_BEGIN])
         if marks[Mark.STARTED] != marks[Mark.START_BEGIN]:
-            found[Phase.START] = (at - marks[Mark.START_BEGIN]) / _NS
+            found.append((Phase.START, marks[Mark.START_BEGIN], at))
         for phase, ends in _INSIDE if Mark.INTERPRETER in marks else _OUTSIDE:
             seen = [marks[end] for end in ends if end in marks]
             if not seen:
                 continue
             until = min(max(at, *seen), marks.get(Mark.READY, max(at, *seen)))
-            found[phase] = (until - at) / _NS
+            found.append((phase, at, until))
             at = until
     if Mark.PREDICT_BEGIN in marks and Mark.PREDICTED in marks:
-        found[Phase.FIRST_PREDICTION] = (marks[Mark.PREDICTED] - marks[Mark.PREDICT_BEGIN]) / _NS
+        found.append((Phase.FIRST_PREDICTION, marks[Mark.PREDICT_BEGIN], marks[Mark.PREDICTED]))
     return found
 
 
