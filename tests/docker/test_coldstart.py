@@ -24,6 +24,8 @@ from lab.coldstart.schedule import Trial
 from lab.coldstart.sites import cold_hosts
 from lab.coldstart.summary import read_summary
 from lab.coldstart.trial import Subject, TrialRecorder
+from lab.engine.coldhost.blocklog import CHUNK_BYTES
+from lab.engine.coldhost.ondemand import Speed
 from lab.engine.coldhost.pulled import NotColdError
 from lab.engine.docker.engine import DockerEngine
 from lab.host import usable_cpus
@@ -289,12 +291,13 @@ def test_a_pull_is_measured_on_a_cold_host_and_refused_on_a_warm_one(
     with cold_hosts(
         engine,
         [(subject, platform)],
+        kinds={StartKind.PULL},
         native=platform,
-        bandwidth=100_000_000,
+        speed=Speed(bandwidth=100_000_000, latency_s=0.0),
         owner=OWNER,
         progress=progress,
-    ) as (cold, _):
-        (sample,) = measure(replace(bench, cold=cold), ref, StartKind.PULL)
+    ) as cold:
+        (sample,) = measure(replace(bench, cold=cold.pulled), ref, StartKind.PULL)
         assert_good(sample)
         assert sample.pulled_layers == 2
         assert list(sample.phases_s)[:3] == [
@@ -306,10 +309,49 @@ def test_a_pull_is_measured_on_a_cold_host_and_refused_on_a_warm_one(
         # Above 25 MB over this link: no machine is too busy for that, and none too fast.
         assert sample.phases_s[Phase.IMAGE_PULL] > 2
         assert sample.phases_s[Phase.IMAGE_PULL] > sample.phases_s[Phase.CREATE]
-        with cold(platform) as site:
+        with cold.pulled(platform) as site:
             site.engine.pull(sample.evidence["pulled_from"])
             with pytest.raises(NotColdError):
                 site.bring(subject, TrialRecorder())
+
+
+def test_an_image_on_demand_is_fetched_anew_and_only_where_it_is_read(
+    bench: ColdStartBench,
+    image: Callable[..., str],
+    built: Callable[[str], str],
+    engine: DockerEngine,
+    platform: Platform,
+    progress: Progress,
+) -> None:
+    built("registry")
+    built("coldhost")
+    ref = image("marks", DELAY="0.2")
+    subject = Subject(image=ref, archive=None, payload=b"tea?", content_type="text/plain")
+    speed = Speed(bandwidth=400_000_000, latency_s=0.001)
+    with cold_hosts(
+        engine,
+        [(subject, platform)],
+        kinds={StartKind.ONDEMAND},
+        native=platform,
+        speed=speed,
+        owner=OWNER,
+        progress=progress,
+    ) as cold:
+        samples = measure(replace(bench, on_demand=cold.demanded), ref, StartKind.ONDEMAND, times=2)
+    each_s = speed.latency_s + CHUNK_BYTES * 8 / speed.bandwidth
+    for sample in samples:
+        assert_good(sample)
+        assert list(sample.phases_s)[:2] == [Phase.IMAGE_MOUNT, Phase.CREATE]
+        assert sample.phases_s[Phase.IMPORTS] == pytest.approx(0.08, abs=1e-6)
+        assert sample.chunks is not None
+        # An interpreter and what it imports: a part of the image.
+        assert 10 * CHUNK_BYTES < sample.chunks.bytes < 0.7 * sample.chunks.image_bytes
+        assert sample.chunks.wait_s >= 0.9 * sample.chunks.count * each_s
+        assert sample.evidence["device_reads_before"] == 0
+        assert sample.evidence["device_bytes"] <= sample.evidence["fetched_chunks"] * CHUNK_BYTES
+    first, second = (sample.chunks.count for sample in samples if sample.chunks is not None)
+    assert second == pytest.approx(first, rel=0.1)
+    assert "/run/ondemand" not in Path("/proc/mounts").read_text()
 
 
 @pytest.fixture

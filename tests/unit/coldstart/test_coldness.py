@@ -5,6 +5,8 @@ import pytest
 from lab.coldstart import checks
 from lab.coldstart.checks import ProcessIdentity
 from lab.coldstart.pagecache import Dropped, reclaimable_bytes, why_not
+from lab.engine.coldhost.blocklog import BlockRead
+from lab.engine.coldhost.ondemand import Counted
 
 BEFORE = ProcessIdentity(container_id="c1", pid=10, started_ns=1_000, process_ns=900)
 AFTER = ProcessIdentity(container_id="c1", pid=11, started_ns=2_000, process_ns=1_900)
@@ -60,6 +62,36 @@ def test_a_fresh_start_that_was_none_is_found_out(now: ProcessIdentity, says: st
     doubt = checks.fresh(now, begin_ns=BEGIN_NS, known=["a"], slack_s=0.01)
     assert doubt is not None
     assert says in doubt
+
+
+CHUNK = 524_288
+
+
+def read(offset: int, count: int) -> BlockRead:
+    return BlockRead(offset=offset, count=count, begin_ns=10, end_ns=20)
+
+
+def test_an_image_whose_every_chunk_was_fetched_is_cold() -> None:
+    reads = [read(0, 4096), read(CHUNK - 4096, 8192)]
+    counted = Counted(device_bytes=12_288, fetched_chunks=2)
+    assert checks.on_demand(0, reads, counted) is None
+
+
+@pytest.mark.parametrize(
+    ("before", "device_bytes", "fetched", "says"),
+    [
+        (1, 4096, 1, "before the trial"),
+        (0, 8192, 1, "the kernel read 8192 bytes"),
+        (0, 4096, 0, "only 0 of them fetched"),
+    ],
+)
+def test_an_image_of_which_something_was_cached_is_not(
+    before: int, device_bytes: int, fetched: int, says: str
+) -> None:
+    counted = Counted(device_bytes=device_bytes, fetched_chunks=fetched)
+    found = checks.on_demand(before, [read(0, 4096)], counted)
+    assert found is not None
+    assert says in found
 
 
 GB = 1_000_000_000

@@ -13,8 +13,8 @@ import pytest
 
 from lab.coldstart.executor import ColdStartBench, ContainerExecutor
 from lab.coldstart.observe import Limits
-from lab.coldstart.record import Cell, FailureKind, Outcome, Sample
-from lab.coldstart.sites import Placement, Site
+from lab.coldstart.record import Cell, Chunks, FailureKind, Outcome, Sample
+from lab.coldstart.sites import OnDemandSite, Placement, Site
 from lab.coldstart.trial import Subject, TrialRecorder
 from lab.engine.api import ContainerSpec
 from lab.engine.coldhost.pulled import NotColdError
@@ -555,6 +555,62 @@ def test_a_pull_is_measured_on_a_machine_of_its_own(bench: ColdStartBench) -> No
     assert container.spec.image == "registry/x"
     assert container.spec.publish == 0
     assert made(bench).made == []
+
+
+class Demanded(Cold):
+    """On-demand images whose mount takes a known time; ``why`` speaks against their coldness."""
+
+    def __init__(self, engine: FakeEngine, *, why: str | None = None) -> None:
+        super().__init__(engine)
+        self.why = why
+        self.offsets: list[int] = []
+
+    @contextmanager
+    def open_for(self, platform: Platform, subject: Subject) -> Iterator[OnDemandSite]:
+        with self.open(platform):
+            yield self
+
+    def bring(self, subject: Subject, recorder: TrialRecorder) -> Placement:
+        with recorder.span(Mark.MOUNT_BEGIN, Mark.MOUNT_END):
+            time.sleep(0.02)
+        return Placement(image="on-demand", model_dir=None)
+
+    def fetched(self, recorder: TrialRecorder, offset_ns: int) -> str | None:
+        self.offsets.append(offset_ns)
+        recorder.chunks = CHUNKS
+        return self.why
+
+
+CHUNKS = Chunks(
+    chunk_bytes=524_288,
+    bandwidth_bits_per_s=1_000_000_000,
+    latency_s=0.0005,
+    image_bytes=50_000_000,
+    fetched={Phase.IMAGE_MOUNT: 2, Phase.BOOT: 40},
+    waited_s={Phase.IMAGE_MOUNT: 0.01, Phase.BOOT: 0.2},
+)
+
+
+def test_an_on_demand_start_begins_with_the_mount_and_keeps_what_it_fetched(
+    bench: ColdStartBench,
+) -> None:
+    demanded = Demanded(FakeEngine())
+    sample = start(replace(bench, on_demand=demanded.open_for), cell(kind=StartKind.ONDEMAND))
+    assert sample.outcome is Outcome.OK
+    assert next(iter(sample.phases_s)) is Phase.IMAGE_MOUNT
+    assert sample.phases_s[Phase.IMAGE_MOUNT] >= 0.02
+    assert sample.chunks == CHUNKS
+    assert (CHUNKS.count, CHUNKS.bytes) == (42, 22_020_096)
+    assert (demanded.opened, demanded.closed) == (1, 1)
+    assert made(bench).made == []
+
+
+def test_an_on_demand_start_that_read_from_a_cache_is_not_cold(bench: ColdStartBench) -> None:
+    demanded = Demanded(FakeEngine(), why="3 reads of the image's device were before the trial")
+    sample = start(replace(bench, on_demand=demanded.open_for), cell(kind=StartKind.ONDEMAND))
+    assert sample.failure is not None
+    assert sample.failure.kind is FailureKind.NOT_COLD
+    assert "before the trial" in sample.failure.message
 
 
 def test_processes_have_no_create_and_no_start(tmp_path: Path) -> None:
