@@ -39,6 +39,20 @@ class Entry:
     """Of a symbolic link as it is written; of a further name of a file the first, absolute."""
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Hidden:
+    """A file of a layer that no container sees: pulled and unpacked all the same."""
+
+    path: str
+    """Absolute."""
+    size: int
+    compressed: int
+    by_layer: int
+    """The layer that hides it."""
+    removed: bool
+    """Else there is another in its place."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class ContentLayer:
     """A layer, with the step that made it."""
@@ -48,10 +62,19 @@ class ContentLayer:
     """With what might be a secret hidden."""
     unpacked_bytes: int
     compressed_bytes: int
-    """As a registry has it, or estimated where no registry has the image."""
-    hidden_bytes: int
-    """Of files that a later layer removes or replaces: pulled, never seen."""
-    hidden_compressed: int
+    """As a registry has it, or the sum of the estimates: see ``compressed_known``."""
+    compressed_known: bool
+    """Whether a registry or the engine said it. Estimates lie some 5 % above what gzip makes."""
+    hidden: Sequence[Hidden]
+    """What a later layer removes or replaces, the largest first."""
+
+    @property
+    def hidden_bytes(self) -> int:
+        return sum(one.size for one in self.hidden)
+
+    @property
+    def hidden_compressed(self) -> int:
+        return sum(one.compressed for one in self.hidden)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,7 +89,10 @@ class Contents:
     entries: Mapping[str, Entry]
     """By path, sorted."""
     depends: Mapping[Package, Sequence[Package]] = field(default_factory=dict)
-    """Which packages a package needs, of those that are there, as its own metadata says."""
+    """Which packages a package needs, of those that are there, as its own metadata says. Sorted."""
+    texts: Mapping[str, str] = field(default_factory=dict)
+    """What a few small files say, by absolute path: each ``package.json`` of an application (not
+    in ``node_modules``), ``pyvenv.cfg``, ``/usr/lib/os-release``."""
 
     @property
     def unpacked_bytes(self) -> int:

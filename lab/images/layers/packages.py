@@ -87,7 +87,7 @@ def listed(path: str, content: bytes) -> Mapping[str, Package]:
         if found:
             version = found.groupdict().get("version")
             package = (manager, f"{found['name']} {version}" if version else found["name"])
-            files = read(found, content.decode(errors="replace"))
+            files = read(found, content.decode(errors="surrogateescape"))
             return dict.fromkeys(filter(None, files), package)
     return {}
 
@@ -99,7 +99,7 @@ def by_package(files: Mapping[str, int], owners: Mapping[str, Package]) -> Mappi
     for path, size in files.items():
         if size:
             package = owners.get(path) or (below.get(top) if (top := _top(path)) else None)
-            counted[package or _by_place(path)] += size
+            counted[package or by_place(path)] += size
     return dict(counted.most_common())
 
 
@@ -109,7 +109,8 @@ def _top(path: str) -> str:
     return found[0] if found else ""
 
 
-def _by_place(path: str) -> Package:
+def by_place(path: str) -> Package:
+    """Of a file that came with no package that lists it; its path is relative to the root."""
     for manager, pattern in _PLACES:
         found = pattern.fullmatch(path)
         if found:

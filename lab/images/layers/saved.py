@@ -3,42 +3,25 @@ memory holds no more than their names. Those that a later layer removed are in i
 point.
 """
 
-import json
 import re
 import tarfile
 from collections.abc import Iterable, Mapping, Sequence
-from contextlib import closing
 from dataclasses import dataclass, field
-from typing import IO, Any, Final, cast
+from typing import IO, Any, Final
 
-from lab.engine.docker.client import open_client
 from lab.engine.docker.engine import DockerEngine
-from lab.engine.docker.errors import translated
-from lab.engine.docker.tar import tar_of
-from lab.errors import EngineError
 from lab.images.layers.ballast import kind_of
 from lab.images.layers.credentials import Leak
 from lab.images.layers.packages import LARGEST_LIST, Package, by_package, is_list, listed
 from lab.images.layers.secretfiles import LARGEST_READ, in_file
-from lab.images.sizes import quoted
+from lab.images.layers.stream import OPAQUE, WHITEOUT, path_in_layer, read_stream, saving
 
 MODEL_PLACE: Final = "opt/ml/model/"
 
-_LARGEST_JSON: Final = 8 * 1024 * 1024
-_TAR_MAGIC: Final = b"ustar"
-_TAR_MAGIC_AT: Final = 257
-_BLOCK: Final = 512
-_COMPRESSED: Final = (b"\x1f\x8b", b"\x28\xb5\x2f\xfd")
-"""How gzip and Zstandard begin."""
-_WHITEOUT: Final = ".wh."
-_OPAQUE: Final = ".wh..wh..opq"
 _ELF: Final = b"\x7fELF"
 _ELF_HEAD: Final = 20
 _EXECUTABLE: Final = 0o111
 _LARGE_MODEL: Final = 10_000_000
-_READ: Final = 1 << 20
-_PATIENCE_S: Final = 1800.0
-"""An engine writes the whole image to its own disk before it sends the first byte."""
 
 MACHINES: Final[Mapping[int, str]] = {0x3E: "amd64", 0xB7: "arm64", 0x03: "386", 0x28: "arm"}
 """ELF's numbers for processors."""
@@ -120,67 +103,19 @@ def save(engine: DockerEngine, ref: str, look: LookFor = _SECRETS) -> Saved:
     """Read an image of the engine's. Seconds for a large one, minutes on a busy machine. Raises
     ``EngineError``.
     """
-    engine.image(ref)
-    with closing(open_client(engine.address, timeout_s=_PATIENCE_S)) as client, translated():
-        return read(client.get_image(ref, chunk_size=_READ), look)
+    with saving(engine, ref) as chunks:
+        return read(chunks, look)
 
 
 def read(chunks: Iterable[bytes], look: LookFor = _SECRETS) -> Saved:
     """Read what ``docker save`` writes, whether in the older or in OCI's layout."""
-    layers: dict[str, SavedLayer] = {}
-    documents: dict[str, bytes] = {}
-    aliases: dict[str, str] = {}
-    try:
-        with tar_of(chunks) as archive:
-            while (member := archive.next()) is not None:
-                archive.members.clear()  # type: ignore[attr-defined]  # else it keeps them all
-                if member.issym():
-                    aliases[member.name] = member.linkname
-                file = archive.extractfile(member) if member.isreg() else None
-                if file is None:
-                    continue
-                head: bytes = cast("Any", file).peek(_BLOCK)[:_BLOCK]
-                if head[:1] in {b"{", b"["} and member.size <= _LARGEST_JSON:
-                    documents[member.name] = file.read()
-                elif head.startswith(_COMPRESSED) or _is_tar(head):
-                    layer = layers[member.name] = _layer(file, look)
-                    if head.startswith(_COMPRESSED):
-                        layer.compressed_bytes = member.size
-    except tarfile.TarError as error:
-        raise EngineError(f"What the engine saved of the image cannot be read: {error}.") from error
-    return _assembled(documents, layers, aliases)
-
-
-def _assembled(
-    documents: Mapping[str, bytes], layers: Mapping[str, SavedLayer], aliases: Mapping[str, str]
-) -> Saved:
-    try:
-        said = json.loads(documents["manifest.json"])[0]
-        config = json.loads(documents[said["Config"]])
-        names = [_followed(name, aliases) for name in said["Layers"] or ()]
-    except (KeyError, IndexError, ValueError) as error:
-        raise EngineError(
-            f"What the engine saved of the image has no manifest that can be read: {error!r}."
-        ) from error
+    stream = read_stream(chunks, lambda content: _layer(content, look))
     # One of no bytes at all (an empty folder's) may be left out of the archive.
-    ordered = [layers.get(name, SavedLayer()) for name in names]
-    made = [step for step in config.get("history") or () if not step.get("empty_layer")]
-    for layer, step in zip(ordered, made, strict=False):
-        command = str(step.get("created_by") or step.get("comment") or "")
-        layer.command = quoted(command) or "imported"
-    return Saved(config=config, layers=ordered)
-
-
-def _followed(name: str, aliases: Mapping[str, str]) -> str:
-    """A layer that occurs twice is saved once, and linked to."""
-    if name not in aliases:
-        return name
-    return re.sub(r"^(\.\./)+", "", aliases[name])
-
-
-def _is_tar(head: bytes) -> bool:
-    """Of an empty one all bytes are 0."""
-    return head[_TAR_MAGIC_AT:].startswith(_TAR_MAGIC) or not any(head)
+    layers = [SavedLayer() if one.content is None else one.content for one in stream.layers]
+    for layer, one in zip(layers, stream.layers, strict=True):
+        layer.compressed_bytes = one.compressed_bytes
+        layer.command = one.command
+    return Saved(config=stream.config, layers=layers)
 
 
 def _layer(content: IO[bytes], look: LookFor) -> SavedLayer:
@@ -189,14 +124,14 @@ def _layer(content: IO[bytes], look: LookFor) -> SavedLayer:
     with tarfile.open(fileobj=content, mode="r|*") as archive:
         while (member := archive.next()) is not None:
             archive.members.clear()  # type: ignore[attr-defined]
-            path = _path(member.name)
+            path = path_in_layer(member.name)
             folder, _, name = path.rpartition("/")
-            if name == _OPAQUE:
+            if name == OPAQUE:
                 layer.emptied.add(folder)
-            elif name.startswith(_WHITEOUT):
+            elif name.startswith(WHITEOUT):
                 layer.removed.add(f"{folder}/{name[4:]}".lstrip("/"))
             elif member.islnk():
-                _link(layer, path, _path(member.linkname))
+                _link(layer, path, path_in_layer(member.linkname))
             elif not member.isdir():
                 layer.files[path] = member.size
                 if member.isreg() and member.size:
@@ -204,10 +139,6 @@ def _layer(content: IO[bytes], look: LookFor) -> SavedLayer:
     if look.packages:
         layer.packages = by_package(layer.files, owners)
     return layer
-
-
-def _path(name: str) -> str:
-    return name.removeprefix("./").lstrip("/")
 
 
 def _link(layer: SavedLayer, path: str, target: str) -> None:
