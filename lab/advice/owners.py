@@ -23,6 +23,8 @@ _RANKS: Final = (DEBIAN, "Python", "conda")
 """Of those that list files, the last one's word counts."""
 _BYTE_CODE: Final = re.compile(r"(?P<folder>(?:.*/)?)__pycache__/(?P<module>[^/]+?)\.[^/]+\.pyc")
 _SITE: Final = re.compile(r"((?:.*/)?(?:site|dist)-packages/).*")
+_LIBRARY: Final = re.compile(r"(?:.*/)?lib/python3[.\d]*t?/[^/]+(?=/)")
+"""A folder in Python's library: tells more than the library as a whole."""
 _MIXED: Final[Package] = ("", "")
 """Of folders that several share, until these are told."""
 
@@ -54,7 +56,7 @@ class Owners:
                     found[path] = owner
         for path, seen in files.items():
             if path not in found:
-                found[path] = self._of_target(path, seen, found) or by_place(path)
+                found[path] = self._of_target(path, seen, found) or _by_folder(path)
         return {**found, **self._of_folders(found)}
 
     @cached_property
@@ -126,11 +128,17 @@ class Owners:
         for path, seen in self.view.seen.items():
             if seen.name.kind is EntryKind.FOLDER:
                 owner = sole.get(path) or self._listed.get(path) or _MIXED
-                found[path] = by_place(f"{path}/x") if owner == _MIXED else owner
+                found[path] = _by_folder(f"{path}/x") if owner == _MIXED else owner
         return found
 
 
 _MOST_LINKS: Final = 8
+
+
+def _by_folder(path: str) -> Package:
+    owner = by_place(path)
+    library = _LIBRARY.match(path)
+    return (OTHER, f"/{library[0]}") if library and owner[0] == OTHER else owner
 
 
 def _above(path: str) -> Iterator[str]:

@@ -41,6 +41,9 @@ class FileRead(Frozen):
     block_bytes: Mapping[Stage, int] = Field(default_factory=dict)
     """Bytes of its blocks that were fetched, by stage; read-ahead is among them. Empty where the
     blocks were not seen, and for what has none."""
+    waited_s: Mapping[Stage, float] = Field(default_factory=dict)
+    """Its share of the seconds in which chunks were waited for, by stage
+    (``lab.advice.costs.shared_waits``); empty where chunks were not told apart."""
 
     @property
     def read_bytes(self) -> int:

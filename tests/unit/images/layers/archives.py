@@ -6,10 +6,30 @@ import json
 import tarfile
 from collections.abc import Iterator, Mapping, Sequence
 
-Files = Mapping[str, bytes]
+Files = Mapping[str, bytes | tarfile.TarInfo]
+"""By name a file's content, or what stands there in its place: see ``link`` and the like."""
 
 ELF_AMD64 = b"\x7fELF\x02\x01\x01" + bytes(9) + b"\x02\x00" + b"\x3e\x00" + bytes(44)
 ELF_ARM64 = ELF_AMD64[:18] + b"\xb7\x00" + ELF_AMD64[20:]
+
+
+def link(target: str, *, hard: bool = False) -> tarfile.TarInfo:
+    """A symbolic link, or a further name of a file."""
+    return _special(tarfile.LNKTYPE if hard else tarfile.SYMTYPE, 0o777, target)
+
+
+def folder(mode: int = 0o755) -> tarfile.TarInfo:
+    return _special(tarfile.DIRTYPE, mode)
+
+
+def device() -> tarfile.TarInfo:
+    return _special(tarfile.CHRTYPE, 0o666)
+
+
+def _special(kind: bytes, mode: int, target: str = "") -> tarfile.TarInfo:
+    member = tarfile.TarInfo()
+    member.type, member.mode, member.linkname = kind, mode, target
+    return member
 
 
 def packed(files: Files) -> bytes:
@@ -17,6 +37,10 @@ def packed(files: Files) -> bytes:
     data = io.BytesIO()
     with tarfile.open(fileobj=data, mode="w") as tar:
         for name, content in files.items():
+            if isinstance(content, tarfile.TarInfo):
+                content.name = name
+                tar.addfile(content)
+                continue
             member = tarfile.TarInfo(name)
             member.size = len(content)
             member.mode = 0o755 if content.startswith(b"\x7fELF") else 0o644
