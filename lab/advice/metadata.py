@@ -14,10 +14,7 @@ LARGEST_JAR: Final = 16 * 1024 * 1024
 """Larger ones are known by their file names alone."""
 _LARGEST_ENTRY: Final = 64 * 1024
 
-PYTHON: Final = re.compile(
-    r"(?:.*/)?(?:site|dist)-packages/[^/]+\.(?:dist-info/METADATA|egg-info"
-    r"/PKG-INFO)"
-)
+PYTHON: Final = re.compile(r"(?:.*/)?[^/]+\.(?:dist-info/METADATA|egg-info/PKG-INFO)")
 NODE: Final = re.compile(
     r"(?P<folder>(?:.*/)?node_modules/(?P<name>@[^/]+/[^/]+|[^/@.][^/]*))"
     r"/package\.json"

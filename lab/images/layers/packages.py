@@ -50,7 +50,7 @@ _LISTS: Final[
     for manager, pattern, read in (
         (
             "Python",
-            rf"(?P<root>.*/{_SITE})/(?P<name>[^/]+)-(?P<version>[^/-]+)\.dist-info/RECORD",
+            r"(?P<root>.*)/(?P<name>[^/]+)-(?P<version>[^/-]+)\.dist-info/RECORD",
             _record,
         ),
         ("Debian", r"var/lib/dpkg/info/(?P<name>[^/:]+)(?::\w+)?\.list", _lines),

@@ -79,6 +79,18 @@ def test_byte_code_is_its_source_s_and_what_was_made_in_a_package_s_folder_the_p
     assert found[f"/{SITE}"] == ("", f"/{SITE}")
 
 
+def test_a_python_package_that_was_installed_elsewhere_is_known_by_its_record_as_well() -> None:
+    found = owners(
+        {
+            "opt/lambda/six.py": b"1",
+            "opt/lambda/six-1.17.dist-info/RECORD": b"six.py,,\n",
+            "opt/lambda/own.py": b"2",
+        }
+    )
+    assert found["/opt/lambda/six.py"] == ("Python", "six 1.17")
+    assert found["/opt/lambda/own.py"] == ("", "/opt/lambda")
+
+
 def test_a_namespace_that_packages_share_is_of_none_of_them() -> None:
     found = owners(
         wheel("a", files="google/a.py,,\n"),
