@@ -22,7 +22,7 @@ def read_contents(
     """Read an image of the engine's.
 
     ``compressed``: the compressed bytes of each layer as a registry has them, the lowest first.
-    Where neither it nor the engine knows a layer's, the estimate stays as it is, some 5 % above
+    Where neither it nor the engine knows a layer's, the estimate stays as it is, 5 to 8 % above
     what gzip makes. Raises ``EngineError``.
     """
     image_id = engine.image(ref).image_id
