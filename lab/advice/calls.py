@@ -4,7 +4,7 @@ import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import cache
 from typing import Final
 
 from lab.advice.interpreters import UnknownInterpreterError, interpreter
@@ -229,7 +229,7 @@ class _Notes:
         self._interpreters: dict[str, str | None] = {}
         links = {name: target for name, target in names.items() if target}
 
-        @lru_cache(maxsize=None)
+        @cache
         def way(path: str, follow: bool) -> Way:  # noqa: FBT001
             return walk(path, links, follow=follow)
 

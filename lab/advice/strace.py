@@ -11,6 +11,7 @@ import os
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import accumulate
 from typing import Final
 
 _LINE: Final = re.compile(r"(\d+) +(\d+)\.(\d{6}) (.*)")
@@ -153,61 +154,78 @@ def _doubts(lines: _Lines) -> Iterator[str]:
 
 
 def _read(text: bytes) -> _Lines:
-    found = _Lines()
     body, _, rest = text.rpartition(b"\n")
-    found.torn = bool(rest)
-    begun = dict[int, tuple[int, int, str]]()
-    """Of each process in the middle of a call: its place, its time and what was written of it."""
-    slots = list[Call | None]()
+    reader = _Reader()
     # Not ``splitlines``: that breaks lines at more than line ends.
     for line in body.decode("latin-1").split("\n"):
+        reader.take(line)
+    return reader.end(torn=bool(rest))
+
+
+class _Reader:
+    """Puts calls together from their lines."""
+
+    def __init__(self) -> None:
+        self._lines = _Lines()
+        self._slots: list[Call | None] = []
+        """A place for each call that began."""
+        self._begun: dict[int, tuple[int, int, str]] = {}
+        """Of each process in the middle of a call: its place, its time, what is written of it."""
+        self._gone: list[tuple[int, int]] = []
+
+    def take(self, line: str) -> None:
         parts = _LINE.fullmatch(line)
         if parts is None:
-            found.unread += bool(line)
-            continue
+            self._lines.unread += bool(line)
+            return
         pid, what = int(parts[1]), parts[4]
         at_ns = int(parts[2]) * 1_000_000_000 + int(parts[3]) * 1_000
         if what.startswith("<...") and (resumed := _RESUMED.fullmatch(what)):
-            if pid not in begun:
-                found.lost += 1
-                continue
-            place, began_ns, first = begun.pop(pid)
-            slots[place] = _call(pid, began_ns, first + resumed[2])
-            found.unread += slots[place] is None
-        elif " ...>" in what and (first_half := _BEGUN.fullmatch(what)):
-            name, arguments, changed_to, end = first_half.groups()
-            found.lost += pid in begun
-            if end:  # ``) = ?``: it never returned
-                slots.append(_call(pid, at_ns, f"{name}({arguments}{end}"))
-                continue
-            # An execve of another thread goes on under the number of the process.
-            begun[int(changed_to or pid)] = (len(slots), at_ns, f"{name}({arguments}")
-            slots.append(None)
+            self._resumed(pid, resumed[2])
+        elif " ...>" in what and (begun := _BEGUN.fullmatch(what)):
+            self._begins(pid, at_ns, begun)
         elif what.startswith("+++") and _GONE.fullmatch(what):
-            found.gone.append((pid, len(slots)))
-            if pid in begun:
-                place, began_ns, first = begun.pop(pid)
-                slots[place] = _call(pid, began_ns, f"{first}) = ?")
+            self._gone.append((pid, len(self._slots)))
+            self._never_returns(pid)
         elif whole := _call(pid, at_ns, what):
-            found.lost += begun.pop(pid, None) is not None
-            slots.append(whole)
+            self._lines.lost += self._begun.pop(pid, None) is not None
+            self._slots.append(whole)
         elif _REMARK.fullmatch(what) is None:
-            found.unread += 1
-    # What is still under way at the end of the file: the trace ended before it did.
-    for pid, (place, began_ns, first) in begun.items():
-        slots[place] = _call(pid, began_ns, f"{first}) = ?")
-    kept = [at for at, call in enumerate(slots) if call is not None]
-    found.calls = [call for call in slots if call is not None]
-    places = {at: number for number, at in enumerate(kept)}
-    found.gone = [(pid, _next(at, places, len(slots), len(kept))) for pid, at in found.gone]
-    return found
+            self._lines.unread += 1
 
+    def _begins(self, pid: int, at_ns: int, begun: re.Match[str]) -> None:
+        name, arguments, changed_to, end = begun.groups()
+        self._lines.lost += pid in self._begun
+        if end:  # ``) = ?``: it never returned
+            self._slots.append(_call(pid, at_ns, f"{name}({arguments}{end}"))
+            return
+        # An execve of another thread goes on under the number of the process.
+        self._begun[int(changed_to or pid)] = (len(self._slots), at_ns, f"{name}({arguments}")
+        self._slots.append(None)
 
-def _next(at: int, places: dict[int, int], end: int, count: int) -> int:
-    """Where in the calls that could be read the one of that place is, or the next."""
-    while at < end and at not in places:
-        at += 1
-    return places.get(at, count)
+    def _resumed(self, pid: int, rest: str) -> None:
+        if pid not in self._begun:
+            self._lines.lost += 1
+            return
+        place, at_ns, first = self._begun.pop(pid)
+        self._slots[place] = _call(pid, at_ns, first + rest)
+        self._lines.unread += self._slots[place] is None
+
+    def _never_returns(self, pid: int) -> None:
+        if pid in self._begun:
+            place, at_ns, first = self._begun.pop(pid)
+            self._slots[place] = _call(pid, at_ns, f"{first}) = ?")
+
+    def end(self, *, torn: bool) -> _Lines:
+        """What is still under way ended with the trace."""
+        for pid in list(self._begun):
+            self._never_returns(pid)
+        lines = self._lines
+        lines.torn = torn
+        before = [0, *accumulate(call is not None for call in self._slots)]
+        lines.calls = [call for call in self._slots if call is not None]
+        lines.gone = [(pid, before[at]) for pid, at in self._gone]
+        return lines
 
 
 def _call(pid: int, at_ns: int, text: str) -> Call | None:
