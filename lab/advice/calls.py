@@ -245,13 +245,14 @@ class _Notes:
             if not self._mounted(last):
                 self.missed.setdefault(last, look.at_ns)
             return
+        if look.executed and not last.startswith("/proc/"):
+            # Whoever made or mounted the program: its interpreter may be the image's.
+            self._interpreted(last, look.at_ns)
         if last not in self._names and not self._mounted(last):
             return  # made by the container itself
         for name in (*way.through, *_folders(last)):
             self._touch(name, look.at_ns)
         self._touch(last, look.at_ns, opened=look.opened)
-        if look.executed:
-            self._interpreted(last, look.at_ns)
 
     def _touch(self, name: str, at_ns: int, *, opened: bool = False) -> None:
         if name not in self._names or self._mounted(name):
@@ -279,8 +280,6 @@ class _Notes:
             program = way.path
 
     def _interpreter(self, program: str) -> str | None:
-        if program not in self._names or self._mounted(program):
-            return None
         head = self._head(program)
         try:
             found = interpreter(head)
