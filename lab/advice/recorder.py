@@ -25,7 +25,7 @@ from lab.engine.api import ContainerSpec, EngineFacts, ImageFacts
 from lab.engine.coldhost.ondemand import Speed
 from lab.engine.docker.container import DockerContainer
 from lab.engine.docker.engine import DockerEngine
-from lab.engine.docker.owned import of_this_process
+from lab.engine.docker.owned import of_this_process, sweep
 from lab.engine.emulation.qemu import ensure_runs
 from lab.errors import ContainerFailedError, EngineError, UsageError
 from lab.images import build
@@ -92,6 +92,7 @@ def record(engine: DockerEngine, request: RecordRequest, progress: Progress) -> 
             "A recording needs a request: what an image reads depends on what it is asked.",
             remedy="Name one with --payload FILE.",
         )
+    sweep(engine, progress)
     facts, image = engine.facts(), engine.image(request.image)
     slower = patience(image.platform, native=facts.platform)
     if slower > 1:

@@ -21,6 +21,7 @@ from lab.errors import ArchiveError, EngineError
 from lab.progress import Progress
 
 _CHUNK: Final = 1 << 20
+_TRY_TRACING: Final = ("strace", "-f", "-o", "/dev/null", "true")
 _TRACE_DONE_S: Final = 60.0
 _POLL_S: Final = 0.1
 
@@ -117,7 +118,7 @@ def _no_blocks(why: NoDeviceError) -> str:
 
 
 def _can_trace(host: ColdHost, doubts: list[str]) -> bool:
-    code, said = host.machine.execute(["strace", "-f", "-o", "/dev/null", "true"])
+    code, said = host.machine.execute(_TRY_TRACING)
     if code != 0:
         why = " ".join(said.split()) or f"exit code {code}"
         doubts.append(f"Which files were looked up could not be seen, only their blocks: {why}.")

@@ -30,6 +30,7 @@ from lab.engine.coldhost.pulled import NotColdError, Pulled, downloaded_at, laye
 from lab.engine.docker.container import DockerContainer
 from lab.engine.docker.engine import DockerEngine
 from lab.engine.docker.errors import translated
+from lab.engine.docker.owned import of_this_process
 from lab.engine.interrupt import uninterrupted
 from lab.engine.registry.distribution import REMEDY
 from lab.engine.registry.local import INTERNAL, NETWORK
@@ -250,7 +251,7 @@ def _spec(*, image: str, owner: str, registry: str, flat: bool) -> ContainerSpec
             # A second attempt would be measured as one slow pull.
             "--max-download-attempts=1",
         ),
-        labels={LABEL_ROLE: ROLE, LABEL_OWNER: owner},
+        labels={LABEL_ROLE: ROLE, LABEL_OWNER: owner, **of_this_process()},
         mounts=(
             Mount(source=None, target=_DATA, read_only=False),
             *((Mount(source=VOLUME, target=str(PLACE)),) if flat else ()),
