@@ -18,7 +18,7 @@ UNKNOWN_TYPE: Final = "application/x-inference-lab-unknown"
 UNKNOWN_PATH: Final = "/inference-lab/no-such-path"
 
 _EXCERPT: Final = 300
-_STEADY_S: Final = 30.0
+_STEADY_S: Final = 10.0
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -86,6 +86,10 @@ class Device:
         self._loop = _said(
             "losetup", "--find", "--show", "--read-only", "--direct-io=on", self._file
         )
+        # Detached while it is held: the kernel lets go of it with the last who uses it, this
+        # program or a mount, also when the whole cold host is killed.
+        self._held = os.open(self._loop, os.O_RDONLY)
+        _said("losetup", "--detach", self._loop)
         self._block = Path("/sys/block") / Path(self._loop).name
         (self._block / "queue/read_ahead_kb").write_text(str(_READ_AHEAD_KB))
         self._sectors_before = self._sectors()
@@ -102,7 +106,7 @@ class Device:
         sectors = self._sectors() - self._sectors_before
         while self._mounted:
             _said("umount", "--lazy", self._mounted.pop())
-        _said("losetup", "--detach", self._loop)
+        os.close(self._held)
         _said("umount", "--lazy", self._file)
         for program in (self._fuse, self._server):
             program.send_signal(signal.SIGTERM)

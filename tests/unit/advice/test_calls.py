@@ -1,6 +1,5 @@
 """What a container touched of its image, from its system calls."""
 
-from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -35,11 +34,11 @@ SERVER = {"/bin": False, "/usr": False, "/usr/bin": False, "/usr/bin/server": Tr
 """What the first program touches, and whether it is opened."""
 
 
-def seen(lines: str, *, names: Mapping[str, str] = NAMES, **heads: bytes) -> Touched:
+def seen(lines: str, **heads: bytes) -> Touched:
     text = "".join(f"{line}\n" for line in lines.strip().splitlines())
     return touched(
         read_trace(f"{BEFORE}{text}9 200.000000 +++ exited with 0 +++\n".encode()),
-        names=names,
+        names=NAMES,
         mounts=("/opt/ml/model",),
         head=lambda path: heads.get(path.rpartition("/")[2], b"a program without interpreter"),
     )
@@ -84,7 +83,7 @@ def test_every_link_on_the_way_counts_and_the_file_itself_is_opened() -> None:
         'openat(AT_FDCWD</>, "/etc/config", O_RDONLY|O_DIRECTORY) = -1 ENOTDIR (Not a directory)',
         'newfstatat(AT_FDCWD</etc>, "config", {st_mode=S_IFREG|0644, ...}, 0) = 0',
         'newfstatat(3</etc/config>, "", {st_mode=S_IFREG|0644, ...}, AT_EMPTY_PATH) = 0',
-        'utimensat(3</etc/config>, NULL, NULL, 0) = 0',
+        "utimensat(3</etc/config>, NULL, NULL, 0) = 0",
         'statx(5</etc>, "../etc/./config", AT_STATX_SYNC_AS_STAT, STATX_MODE, {}) = 0',
         'openat2(7</etc>, "config", {flags=O_WRONLY, resolve=0}, 24) = -1 EACCES (Permission)',
         'inotify_add_watch(3<anon_inode:inotify>, "/etc/config", IN_MODIFY) = 1',
@@ -220,7 +219,10 @@ def test_the_kernel_opens_interpreters_without_a_call() -> None:
 
 
 def test_of_a_script_that_the_container_made_the_interpreter_is_the_images() -> None:
-    found = opened('9 101.0 execve("/tmp/s", ["s"], 0x1 /* 1 var */) = 0'.replace("1.0", "1.000000"), s=b"#!/etc/config\n")
+    found = opened(
+        '9 101.0 execve("/tmp/s", ["s"], 0x1 /* 1 var */) = 0'.replace("1.0", "1.000000"),
+        s=b"#!/etc/config\n",
+    )
     assert found == {"/etc": False, "/etc/config": True}
 
 
@@ -243,16 +245,12 @@ def test_what_cannot_be_told_is_a_doubt(call: str, doubt: str) -> None:
 
 def test_a_process_of_which_nobody_knows_where_it_is_is_a_doubt() -> None:
     found = seen('20 101.000000 access("config", R_OK) = 0')
-    assert found.doubts == [
-        "A path of access is relative to a folder that is not known (1 times)."
-    ]
+    assert found.doubts == ["A path of access is relative to a folder that is not known (1 times)."]
 
 
 def test_a_program_that_cannot_be_read_is_a_doubt() -> None:
     found = seen("", server=b"")
-    assert found.doubts == [
-        "The interpreter of /usr/bin/server is not known: it cannot be read."
-    ]
+    assert found.doubts == ["The interpreter of /usr/bin/server is not known: it cannot be read."]
 
 
 def test_links_in_a_circle_end() -> None:
@@ -269,13 +267,32 @@ def test_a_real_record_names_exactly_what_was_touched() -> None:
         "/usr/bin/python3": "python3.13",
         "/usr/share/zoneinfo/UTC": "Etc/UTC",
     }
-    files = (
-        "/etc/passwd /etc/group /etc/ld.so.cache /etc/issue /etc/debian_version /etc/shells "
-        "/etc/shadow /usr/bin/python3.13 /usr/bin/sh /usr/bin/cat /usr/bin/ls /usr/bin/env "
-        "/usr/lib/os-release /usr/lib/x86_64-linux-gnu/libc.so.6 /usr/lib/ld.so "
-        "/usr/share/zoneinfo/Etc/UTC /var/lib/dpkg/arch-native /var/log /opt /usr/bin /etc "
-        "/usr/lib /etc/unread /usr/bin/unread"
-    ).split()
+    files = [
+        "/etc/passwd",
+        "/etc/group",
+        "/etc/ld.so.cache",
+        "/etc/issue",
+        "/etc/debian_version",
+        "/etc/shells",
+        "/etc/shadow",
+        "/usr/bin/python3.13",
+        "/usr/bin/sh",
+        "/usr/bin/cat",
+        "/usr/bin/ls",
+        "/usr/bin/env",
+        "/usr/lib/os-release",
+        "/usr/lib/x86_64-linux-gnu/libc.so.6",
+        "/usr/lib/ld.so",
+        "/usr/share/zoneinfo/Etc/UTC",
+        "/var/lib/dpkg/arch-native",
+        "/var/log",
+        "/opt",
+        "/usr/bin",
+        "/etc",
+        "/usr/lib",
+        "/etc/unread",
+        "/usr/bin/unread",
+    ]
     found = touched(
         read_trace(REAL),
         names=links | dict.fromkeys(files, ""),

@@ -75,7 +75,9 @@ def test_both_halves_of_a_call_are_one_and_it_stands_where_it_began() -> None:
 
 
 def test_the_new_process_of_a_clone_is_known_by_the_machines_number() -> None:
-    (one,) = calls("12 101.0 ".replace(".0 ", ".000000 ") + "vfork() = 8 /* 20 in strace's PID NS */\n")
+    (one,) = calls(
+        "12 101.0 ".replace(".0 ", ".000000 ") + "vfork() = 8 /* 20 in strace's PID NS */\n"
+    )
     assert (one.value, one.child) == (8, 20)
 
 
