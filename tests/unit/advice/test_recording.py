@@ -22,6 +22,7 @@ RECORDING = Recording(
     ],
     missed=["/\udc80"],
     answers=[],
+    doubts=[],
 )
 
 
@@ -34,5 +35,5 @@ def test_names_that_are_no_text_come_back_as_they_were(tmp_path: Path) -> None:
 def test_a_damaged_file_is_named_with_its_field(tmp_path: Path) -> None:
     path = RECORDING.save(tmp_path)
     path.write_text(path.read_text().replace('"ready"', '"never"', 1))
-    with pytest.raises(UsageError, match="recording.json: files.0.first"):
+    with pytest.raises(UsageError, match=r"recording\.json: files\.0\.first"):
         load_recording(path)
