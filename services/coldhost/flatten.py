@@ -116,6 +116,7 @@ def extents(path: bytes) -> list[tuple[int, int]]:
     try:
         start = 0
         while True:
+            flags = 0
             asked = bytearray(_HEAD.size + _MOST * _EXTENT.size)
             _HEAD.pack_into(asked, 0, start, (1 << 64) - 1 - start, 0, 0, _MOST, 0)
             fcntl.ioctl(descriptor, _FIEMAP, asked)
