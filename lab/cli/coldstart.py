@@ -69,7 +69,10 @@ class ColdstartOptions:
     repeats: Annotated[int | None, typer.Option(help="Measured trials per cell.")] = None
     seed: Annotated[int | None, typer.Option(help="Of the order of the trials.")] = None
     bandwidth: Annotated[
-        str | None, typer.Option(help="Of the link that pulls go over, like 200Mbit.")
+        str | None, typer.Option(help="Of the link that images come over, like 200Mbit.")
+    ] = None
+    chunk_latency: Annotated[
+        str | None, typer.Option(help="What a chunk takes beside, on demand, like 2ms.")
     ] = None
     ready_timeout: Annotated[
         str | None, typer.Option(help="When to give up on a container, like 3min; at most 8min.")
@@ -89,6 +92,7 @@ class ColdstartOptions:
             "repeats": self.repeats,
             "seed": self.seed,
             "bandwidth": None if self.bandwidth is None else parse_rate(self.bandwidth),
+            "chunk_latency": self.chunk_latency,
             "ready_timeout": self.ready_timeout,
         }
         found = {key: value for key, value in given.items() if value is not None}

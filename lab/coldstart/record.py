@@ -238,8 +238,23 @@ class Run(Versioned):
     base_image: Mapping[str, Any]
     """Which base image was used and where it came from."""
     bandwidth_bits_per_s: int | None
-    """Of the shaped link that ``pull`` trials go over."""
+    """Of the shaped link that ``pull`` and ``ondemand`` trials go over."""
     images: Sequence[ImageRecord]
     models: Sequence[ModelRecord]
     notes: Sequence[str] = ()
     """What is degraded or was skipped, in words."""
+
+    @property
+    def chunk_latency_s(self) -> float | None:
+        """What each chunk took beside its bytes; None where no image was to come on demand."""
+        demanded = any(cell.start_kind is StartKind.ONDEMAND for _, cell in self.order)
+        found = self.plan.get("chunk_latency") if demanded else None
+        return None if found is None else float(found)
+
+
+def same_link(one: Run, other: Run, kind: StartKind) -> bool:
+    """Whether a kind's images came the same way in both: else they are not the same starts."""
+    if kind not in (StartKind.PULL, StartKind.ONDEMAND):
+        return True
+    alike = one.bandwidth_bits_per_s == other.bandwidth_bits_per_s
+    return alike and (kind is StartKind.PULL or one.chunk_latency_s == other.chunk_latency_s)

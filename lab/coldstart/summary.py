@@ -71,6 +71,10 @@ class Row(Cell):
     image_unpacked_bytes: int | None
     chunks: Chunks | None = None
     """Of on-demand starts: what the median one fetched, and waited for, by phase."""
+    image_read_bytes: int | None = None
+    """All that it fetched, in whole chunks: of the unpacked bytes, not of the compressed."""
+    chunk_wait_s: float | None = None
+    """All that it waited for them."""
     emulated: bool
     """Under QEMU: such seconds stand in the table of emulated rows and nowhere else."""
     reference: bool = False
@@ -216,6 +220,8 @@ class FindingKind(StrEnum):
 
     FAILURES = "failures"
     PULL_DOMINATES = "pull_dominates"
+    CHUNKS_DOMINATE = "chunks_dominate"
+    UNREAD = "unread"
     IMPORTS_DOMINATE = "imports_dominate"
     MODEL_LOAD_DOMINATES = "model_load_dominates"
     BOOT_OPAQUE = "boot_opaque"

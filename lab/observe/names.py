@@ -41,6 +41,17 @@ BENCH: Final[Mapping[str, Gauge]] = {
         ("variant", "platform"), "What is pulled: the layers as the registry has them."
     ),
     "lab_bench_image_unpacked_bytes": Gauge(("variant", "platform"), "What is written to disk."),
+    "lab_bench_image_read_bytes": Gauge(
+        CELL,
+        "What an on-demand start fetched of the unpacked image up to its first prediction, in"
+        " whole chunks: the median start's.",
+    ),
+    "lab_bench_chunks": Gauge(
+        (*CELL, "phase"), "Chunks of the image that an on-demand start fetched in each phase."
+    ),
+    "lab_bench_chunk_wait_seconds": Gauge(
+        (*CELL, "phase"), "How long in each phase something of the image was being fetched."
+    ),
     "lab_bench_samples": Gauge(CELL, "Starts that the figures are made of."),
     "lab_bench_failures": Gauge(CELL, "Starts that failed."),
     "lab_bench_run_info": Gauge(("run", "plan"), "1; which run the figures are of."),

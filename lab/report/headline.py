@@ -41,6 +41,9 @@ TELLING: Final = (
     StartKind.RESTART,
 )
 
+NEW: Final = (StartKind.FRESH, StartKind.ONDEMAND, StartKind.PULL)
+"""A new container of an image that is there, comes as it is read, or must come first."""
+
 
 def headline(
     measured: Sequence[MeasuredRow], comparisons: Sequence[Comparison], *, container: bool
@@ -125,9 +128,9 @@ def _beside(one: Comparison, reference: str) -> str:
 
 
 def _told(kinds: Container[StartKind]) -> Sequence[StartKind]:
-    """The kinds of start to speak of: fresh ones and pulls, of others the most telling."""
+    """The kinds of start to speak of: new containers, of others the most telling."""
     there = [kind for kind in TELLING if kind in kinds]
-    return [kind for kind in there if kind in (StartKind.FRESH, StartKind.PULL)] or there[:1]
+    return [kind for kind in there if kind in NEW] or there[:1]
 
 
 def _pair(here: Sequence[Row], variants: Sequence[str]) -> tuple[str, str] | None:

@@ -231,6 +231,7 @@ def _measure(
         for phase in Phase
         if any(phase in sample.phases_s for sample in counted)
     }
+    chunks = _typical_chunks(counted)
     row = Row(
         **dict(cell),
         n=len(counted),
@@ -251,7 +252,9 @@ def _measure(
         emulated=_emulated(samples, cell, native),
         reference=reference,
         disturbed=sum(sample.disturbed for sample in counted),
-        chunks=_typical_chunks(counted),
+        chunks=chunks,
+        image_read_bytes=chunks.bytes if chunks else None,
+        chunk_wait_s=chunks.wait_s if chunks else None,
         boot=_typical_boot(counted),
     )
     return MeasuredRow(

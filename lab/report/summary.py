@@ -81,7 +81,7 @@ def _csv_line(row: Row, engine: str) -> Mapping[str, object]:
         quantiles[f"total_{name}_s"] = getattr(spread, name)
         quantiles |= {f"total_{name}_ci95_low_s": low, f"total_{name}_ci95_high_s": high}
     resources = ("peak_memory_bytes", "throttled_s", "cpu_s")
-    images = ("image_compressed_bytes", "image_unpacked_bytes")
+    images = ("image_compressed_bytes", "image_unpacked_bytes", "image_read_bytes")
     return {
         **dict(row.cell),
         "engine": engine,
@@ -96,4 +96,6 @@ def _csv_line(row: Row, engine: str) -> Mapping[str, object]:
         "second_prediction_p50_s": row.second_prediction_s.p50,
         **{f"{phase}_s": row.phases_s.get(phase) for phase in Phase},
         **{key: getattr(row, key) for key in (*resources, *images)},
+        "chunks": row.chunks.count if row.chunks else None,
+        "chunk_wait_s": row.chunk_wait_s,
     }

@@ -27,8 +27,13 @@ KIND_MEANING: Final = {
     StartKind.FRESH: "a new container, image already on the machine",
     StartKind.DISKCOLD: "a new container, and nothing of the image in the page cache",
     StartKind.ONDEMAND: "an image that comes chunk by chunk as it is read, as on serverless",
-    StartKind.PULL: "a machine that has never seen a layer of the image",
+    StartKind.PULL: "a machine that has never seen a layer of the image, as a new instance",
 }
+MET_BY: Final = (
+    "A serverless endpoint loads its image on demand: what is never read is never waited for. "
+    "Instances (real-time, asynchronous) pull all of it."
+)
+"""Which kind a target meets: AWS, On-demand Container Loading in AWS Lambda (USENIX ATC 2023)."""
 PHASES: Final = {phase: phase.replace("_", " ") for phase in Phase}
 PHASE_MEANING: Final = {
     Phase.IMAGE_MOUNT: "the image's file system is mounted, its first chunks fetched",

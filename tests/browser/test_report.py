@@ -72,6 +72,7 @@ def spoil(sample: Sample) -> Sample:
 
 SHAPES = {
     "default": Script(),
+    "on demand": Script(kinds=(StartKind.FRESH, StartKind.ONDEMAND, StartKind.PULL), blocks=6),
     "spoilt": Script(kinds=(StartKind.FRESH, StartKind.DISKCOLD, StartKind.PULL), edit=spoil),
     "no container": Script(process=True, compressed=False, blocks=6),
     "long names": Script(

@@ -17,7 +17,9 @@ _NOTE = """\
 **The longest piece of a bar is what to work on next.** `image_pull` shrinks with the compressed
 image, `image_unpack` with the unpacked one, `imports` with what the server imports, `model_load`
 with format and runtime. **The floor** is a container that does nothing but answer: what the engine
-itself costs, and no packaging gets below it. Figures are medians of the newest run in the range;
+itself costs, and no packaging gets below it. A start of kind `ondemand` waits for what it
+*reads* of the unpacked image, one of kind `pull` for all of the compressed one: serverless
+endpoints load on demand, instances pull. Figures are medians of the newest run in the range;
 a run counts only for the cell chosen above, so compare like with like: *Compare* sets two side by
 side. Starts of a platform that is not the machine's run under QEMU: they stand in the table at the
 bottom, labelled emulated, and in no other figure, plot or ratio.
@@ -26,6 +28,8 @@ bottom, labelled emulated, and in no other figure, plot or ratio.
 _WHERE = f'platform="$platform",tier="$tier",start_kind="$start_kind",{NATIVE}'
 _MODEL = f'model="$model",{_WHERE}'
 _MEDIAN = 'quantile="0.5"'
+_DEMANDED = f'variant=~"$variant",model="$model",platform="$platform",tier="$tier",{NATIVE}'
+"""Only on-demand starts have chunks, whatever kind of start is chosen."""
 _FLOOR = f'variant="{FLOOR}",{_WHERE}'
 """The floor serves no model: any model's will do."""
 
@@ -136,15 +140,21 @@ def _sizes() -> object:
 
     compressed = each("lab_bench_image_compressed_bytes", "compressed")
     unpacked = each("lab_bench_image_unpacked_bytes", "unpacked")
+    read = named(_read(), "image", "read on demand")
     return panels.bar_chart(
         "Image size, by variant",
-        "Compressed is what is pulled, unpacked what is written to disk.",
+        "Compressed is what is pulled, unpacked what is written to disk; read on demand is what an"
+        " on-demand start fetches of the unpacked.",
         "variant",
         "image",
-        f"sort_desc({unpacked} or {compressed})",
+        f"sort_desc({unpacked} or {compressed} or {read})",
         unit=Unit.BYTES,
-        colours={"unpacked": GREY, "compressed": BLUE},
+        colours={"unpacked": GREY, "compressed": BLUE, "read on demand": ORANGE},
     )
+
+
+def _read() -> str:
+    return most(last(of("lab_bench_image_read_bytes", _DEMANDED)), "variant")
 
 
 def _size_against_time() -> object:
@@ -155,6 +165,7 @@ def _size_against_time() -> object:
         return most(last(of(metric, CHOSEN)), "variant")
 
     median = most(last(of("lab_bench_start_seconds", CHOSEN, _MEDIAN)), "variant")
+    waits = most(last(of("lab_bench_chunk_wait_seconds", _DEMANDED)), "variant", "phase")
     return panels.table(
         "Image size against start-up time",
         "Where a larger image does not start later, the time goes elsewhere: see the phases.",
@@ -162,11 +173,18 @@ def _size_against_time() -> object:
             "Start p50": (median, Unit.SECONDS),
             "Compressed": (image("lab_bench_image_compressed_bytes"), Unit.BYTES),
             "Unpacked": (image("lab_bench_image_unpacked_bytes"), Unit.BYTES),
+            "Read on demand": (_read(), Unit.BYTES),
+            "Waited for it": (f"sum by (variant) ({waits})", Unit.SECONDS),
             "Samples": (counted("lab_bench_samples"), Unit.COUNT),
             "Failures": (counted("lab_bench_failures"), Unit.COUNT),
         },
         labels=["variant"],
-        bars={"Start p50": "#d55e00", "Compressed": "#56b4e9", "Unpacked": "#2f8fd0"},
+        bars={
+            "Start p50": "#d55e00",
+            "Compressed": "#56b4e9",
+            "Unpacked": "#2f8fd0",
+            "Read on demand": "#e69f00",
+        },
         sorted_by="Start p50",
     )
 

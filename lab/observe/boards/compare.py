@@ -170,6 +170,7 @@ def _table() -> object:
             "Start p50": (_both("lab_bench_start_seconds", "", _MEDIAN), Unit.SECONDS),
             "Compressed": (weight("lab_bench_image_compressed_bytes"), Unit.BYTES),
             "Unpacked": (weight("lab_bench_image_unpacked_bytes"), Unit.BYTES),
+            "Read on demand": (_both("lab_bench_image_read_bytes", ""), Unit.BYTES),
             "Samples": (_both("lab_bench_samples", ""), Unit.COUNT),
             "Failures": (_both("lab_bench_failures", ""), Unit.COUNT),
         },

@@ -7,10 +7,9 @@ from pathlib import Path
 from typing import Any, Final
 
 from lab.coldstart.folder import RunFolder
-from lab.coldstart.record import Cell, Outcome, Run, Sample
+from lab.coldstart.record import Cell, Outcome, Run, Sample, same_link
 from lab.coldstart.summary import SUMMARY_FILE, Row, Summary, read_summary
 from lab.errors import UsageError
-from lab.spec import Phase
 
 _QUANTILES: Final = {"0.5": "p50", "0.75": "p75", "0.9": "p90", "0.95": "p95", "0.99": "p99"}
 _MACHINE: Final = ("cpu_model", "cpus", "machine")
@@ -68,7 +67,7 @@ def readings(bench: BenchReadings, *, previous: BenchReadings | None = None) -> 
         images.setdefault((row.variant, row.platform.value), row)
         yield from _figures(row)
         told = before.get(_key(row))
-        if told is not None and _same_link(bench, previous, row):
+        if told is not None and previous and same_link(bench.run, previous.run, row.start_kind):
             yield Reading(name="lab_bench_previous_start_seconds", labels=_labels(row), value=told)
     for (variant, platform), row in images.items():
         labels = {"variant": variant, "platform": platform}
@@ -174,6 +173,15 @@ def _figures(row: Row) -> Iterator[Reading]:
             labels={**labels, "phase": phase.value},
             value=value,
         )
+    if row.chunks is not None:
+        for name, told in (
+            ("lab_bench_chunks", row.chunks.fetched),
+            ("lab_bench_chunk_wait_seconds", row.chunks.waited_s),
+        ):
+            for phase, value in told.items():
+                yield Reading(name=name, labels={**labels, "phase": phase.value}, value=value)
+    if row.image_read_bytes is not None:
+        yield Reading(name="lab_bench_image_read_bytes", labels=labels, value=row.image_read_bytes)
     yield Reading(name="lab_bench_samples", labels=labels, value=row.n)
     yield Reading(name="lab_bench_failures", labels=labels, value=row.failures)
 
@@ -199,13 +207,6 @@ def _medians(bench: BenchReadings) -> Mapping[tuple[Any, ...], float]:
 
 def _key(row: Row) -> tuple[Any, ...]:
     return tuple(sorted(_labels(row).items()))
-
-
-def _same_link(bench: BenchReadings, other: BenchReadings | None, row: Row) -> bool:
-    """A pull over another bandwidth is another start."""
-    if other is None or Phase.IMAGE_PULL not in row.phases_s:
-        return other is not None
-    return bench.run.bandwidth_bits_per_s == other.run.bandwidth_bits_per_s
 
 
 def _number(value: Any) -> float:

@@ -153,6 +153,7 @@ def _conditions(run: Run) -> Mapping[str, str]:
         "lab": run.lab_version,
         "commit": (run.git_commit or "unknown")[:12] + (" + changes" if run.git_dirty else ""),
         "bandwidth_bits_per_s": run.bandwidth_bits_per_s,
+        "chunk_latency_s": run.chunk_latency_s,
     }
     sections = {
         "": about,

@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from lab.coldstart.summary import Finding, Row
 from lab.report.boots import cure, story
+from lab.report.chunks import spent_s, waited_s
 from lab.report.findings.texts import finding
 from lab.report.load import Recorded
 from lab.report.rows import MeasuredRow, floor_of
@@ -28,6 +29,7 @@ LONG_S: Final = 1.0
 """From which a phase is spoken of that has a length only where something is wrong."""
 
 BEFORE: Final = (
+    Phase.IMAGE_MOUNT,
     Phase.IMAGE_PULL,
     Phase.IMAGE_UNPACK,
     Phase.MODEL_FETCH,
@@ -38,8 +40,11 @@ BEFORE: Final = (
 
 
 def own(row: Row) -> float:
-    """Seconds of the container's own start, to the first prediction."""
-    return sum(value for phase, value in row.phases_s.items() if phase not in BEFORE)
+    """Seconds of the container's own start, to the first prediction; its image is there by then.
+
+    What an on-demand start waits for its image is none of it: that is told of by itself.
+    """
+    return sum(spent_s(row, phase) for phase in row.phases_s if phase not in BEFORE)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -101,19 +106,19 @@ def floor(_: Recorded, measured: Sequence[MeasuredRow]) -> Iterator[Finding]:
 
 
 def _dominating(row: Row, phase: Phase) -> float | None:
-    taken = row.phases_s.get(phase, 0.0)
+    taken = spent_s(row, phase)
     return taken if taken >= MATTERS_S and taken >= DOMINATES * own(row) else None
 
 
 def _opaque_s(row: Row) -> float | None:
-    boot = row.phases_s.get(Phase.BOOT, 0.0)
+    boot = spent_s(row, Phase.BOOT)
     lasting = boot >= MATTERS_S and boot >= OPAQUE * own(row)
     return boot if lasting and row.variant != FLOOR else None
 
 
 def _long(row: Row, *phases: Phase) -> float | None:
     """Seconds of phases that are no container's own or seldom any length, if they are most."""
-    taken = sum(row.phases_s.get(phase, 0.0) for phase in phases)
+    taken = sum(spent_s(row, phase) for phase in phases)
     lasting = taken >= LONG_S and taken >= DOMINATES * (row.total_s.p50 or 0.0)
     return taken if lasting and row.variant != FLOOR else None
 
@@ -125,7 +130,7 @@ def _throttled_s(row: Row) -> float | None:
 
 def _first_request_s(row: Row, kind: FirstRequest) -> float | None:
     """Seconds more than the second, where the first request went like that."""
-    first, second = row.phases_s.get(Phase.FIRST_PREDICTION, 0.0), row.second_prediction_s.p50
+    first, second = spent_s(row, Phase.FIRST_PREDICTION), row.second_prediction_s.p50
     if not second:
         return None
     cpus = None if row.tier == HOST_TIER.name else Tier(memory_mb=int(row.tier)).cpus
@@ -133,7 +138,7 @@ def _first_request_s(row: Row, kind: FirstRequest) -> float | None:
 
 
 def _first_request_seen(row: Row, _: Recorded) -> str:
-    first, second = row.phases_s[Phase.FIRST_PREDICTION], row.second_prediction_s.p50 or 0.0
+    first, second = spent_s(row, Phase.FIRST_PREDICTION), row.second_prediction_s.p50 or 0.0
     return (
         f"{seconds(first)} for the first prediction, {seconds(second)} for the second, "
         f"{times(first / second)} ({start_of(row)})."
@@ -150,8 +155,10 @@ def _first_request(name: str, kind: FirstRequest) -> WorstRule:
 
 
 def _share(row: Row, phase: Phase) -> str:
-    taken, whole = row.phases_s[phase], own(row)
-    return f"{seconds(taken)} of {seconds(whole)}, {percent(taken / whole)} ({start_of(row)})."
+    taken, whole = spent_s(row, phase), own(row)
+    aside = ", the wait for chunks aside" if waited_s(row, phase) else ""
+    share = f"{percent(taken / whole)}{aside}"
+    return f"{seconds(taken)} of {seconds(whole)}, {share} ({start_of(row)})."
 
 
 RULES: Final = (
@@ -173,7 +180,7 @@ RULES: Final = (
         stake=_opaque_s,
         seen=lambda row, _: (
             "imports, model load and server start are one phase of "
-            f"{seconds(row.phases_s[Phase.BOOT])} ({start_of(row)})"
+            f"{seconds(spent_s(row, Phase.BOOT))} ({start_of(row)})"
             + (f": {story(row)}." if row.boot else ".")
         ),
         values=lambda row, _: {"cure": f"{told} " if (told := cure(row)) else ""},
@@ -200,8 +207,8 @@ RULES: Final = (
         title="{stake} pass between a loaded model and /ping 200: {variants}",
         stake=lambda row: _long(row, Phase.SERVE, Phase.READY),
         seen=lambda row, _: (
-            f"{seconds(row.phases_s.get(Phase.SERVE))} until the port accepts, "
-            f"{seconds(row.phases_s.get(Phase.READY))} more until it is ready ({start_of(row)})."
+            f"{seconds(spent_s(row, Phase.SERVE))} until the port accepts, "
+            f"{seconds(spent_s(row, Phase.READY))} more until it is ready ({start_of(row)})."
         ),
     ),
 )

@@ -27,7 +27,10 @@ def to_markdown(results: Results) -> str:
         stake = "" if one.stake_s is None else f" ({words.seconds(one.stake_s)} at stake)"
         findings.append(f"- **{one.title}**{stake}: {one.seen} {one.why} *{one.remedy}*")
     parts += section(f"Findings{aside}", "\n\n".join(findings))
-    for table in (tables.image_sizes(results), tables.sizes_by_platform(summary)):
+    for table in (
+        *(tables.bytes_read(summary.rows), tables.image_sizes(results)),
+        tables.sizes_by_platform(summary),
+    ):
         parts += section(f"{table.title}{aside}", table.to_markdown())
     for image in images(results):
         table = tables.layers(image)

@@ -9,7 +9,7 @@ from rich.text import Text
 from lab.coldstart.record import ImageRecord
 from lab.coldstart.summary import Against, Goal, Quantity, Reached, Row, Summary
 from lab.report import boots as seen
-from lab.report import words
+from lab.report import chunks, words
 from lab.report.document import Cell, Table, code, left, right
 from lab.report.page.figures import lookup
 from lab.report.page.view import images, layer_share, platform_sizes
@@ -78,6 +78,32 @@ def boots(summary: Summary) -> Table:
             ]
             for row in summary.rows
             if row.boot is not None and row.n and not row.emulated and row.variant != FLOOR
+        ],
+    )
+
+
+def bytes_read(rows: Iterable[Row]) -> Table:
+    """Of native on-demand starts, what they read of their image beside what there is of it."""
+    return Table(
+        title="Bytes read beside bytes shipped, on-demand starts",
+        columns=[
+            *("variant", left("model"), left("platform"), left("tier"), left("start")),
+            *("compressed", "unpacked", "read", "of it", "chunks", "waited"),
+            left("most of it in"),
+        ],
+        page_only=["model", "platform", "start", "most of it in"],
+        rows=[
+            [
+                *(*_cell(row), words.count_bytes(row.image_compressed_bytes)),
+                words.count_bytes(row.chunks.image_bytes),
+                words.count_bytes(row.image_read_bytes),
+                words.percent(chunks.share_read(row.chunks)),
+                str(row.chunks.count),
+                words.seconds(row.chunk_wait_s),
+                chunks.longest_wait(row.chunks) or words.NOTHING,
+            ]
+            for row in rows
+            if row.chunks and not row.emulated and row.variant != FLOOR
         ],
     )
 

@@ -59,7 +59,10 @@ def summary_table(run_dir: Path) -> RenderableType:
         parts += [_legend(shown), ""]
     parts += _boots([one.row for one in results.native])
     parts += [Text(note, "dim") for note in _notes(summary, shown_tables)]
-    for table in (tables.emulated(summary.rows), tables.sizes_by_platform(summary)):
+    for table in (
+        *(tables.bytes_read(summary.rows), tables.emulated(summary.rows)),
+        tables.sizes_by_platform(summary),
+    ):
         parts += _titled(table, aside)
     parts += [Text(summary.headline.text, style="bold"), Text(summary.headline.detail, "dim")]
     parts += ["", *_titled(tables.targets(summary.targets), aside)][:-1]

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 
-from lab.coldstart.record import ImageRecord, Run
+from lab.coldstart.record import ImageRecord, Run, same_link
 from lab.coldstart.summary import Headline, ratio_fields
 from lab.images.variants import DEFAULT
 from lab.report.compare.machines import machine_of, same_machine
@@ -104,11 +104,10 @@ def _quotients(
 ) -> Iterator[Quotient]:
     if first.summary.run.container is not other.summary.run.container:
         return  # Their starts are not made of the same phases.
-    links = [one.recorded.run.bandwidth_bits_per_s for one in (first, other)]
     for key, under in below.items():
         over = above.get(key)
-        if over is None or (key[2] is StartKind.PULL and links[0] != links[1]):
-            continue  # A pull over another link is another start.
+        if over is None or not same_link(first.recorded.run, other.recorded.run, key[2]):
+            continue
         # Two runs share no blocks: the samples of each are drawn by themselves.
         ratio = ratio_of_medians({0: over.totals}, {0: under.totals}, seed=other.recorded.run.seed)
         yield Quotient(

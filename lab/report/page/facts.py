@@ -21,6 +21,7 @@ def facts(results: Results) -> Sequence[tuple[str, Sequence[Fact]]]:
     """What was measured on, in sections."""
     run = results.recorded.run
     rows = [row for row in results.summary.rows if not row.emulated]
+    chunks = next((row.chunks for row in rows if row.chunks), None)
     probe = [row.probe_interval_s for row in rows if row.probe_interval_s]
     commit = f"{run.git_commit or 'unknown'}{' with uncommitted changes' * bool(run.git_dirty)}"
     lab = {
@@ -31,6 +32,8 @@ def facts(results: Results) -> Sequence[tuple[str, Sequence[Fact]]]:
         "plan": run.plan_name,
         "seed": run.seed,
         "bandwidth_bits_per_s": run.bandwidth_bits_per_s,
+        "chunk_bytes": chunks.chunk_bytes if chunks else None,
+        "chunk_latency_s": run.chunk_latency_s,
         "probe_interval_s": max(probe, default=None),
     }
     sections: list[tuple[str, Mapping[str, Any]]] = [

@@ -1,14 +1,16 @@
 """The summary as one HTML file."""
 
 import functools
+import re
 from pathlib import Path
 from typing import Final
 
 import jinja2
+from markupsafe import Markup, escape
 from pydantic import BaseModel
 
 from lab.coldstart.summary import Quantity, Reached
-from lab.report import boots, words
+from lab.report import boots, chunks, words
 from lab.report.page import view
 from lab.report.page.facts import facts
 from lab.report.page.figures import Figures
@@ -36,13 +38,20 @@ def _environment() -> jinja2.Environment:
     environment.globals |= {
         "words": words,
         "boots": boots,
+        "chunks": chunks,
         "phases": list(Phase),
         "phase_colours": PHASE_COLOURS,
         "published": published,
         "graviton": graviton,
         "published_source": published_out.source(),
     }
+    environment.filters["code"] = _code
     return environment
+
+
+def _code(text: str) -> Markup:
+    """Escaped; what stands between backticks is set as something to be typed."""
+    return Markup(re.sub(r"`([^`]+)`", r"<code>\1</code>", str(escape(text))))  # noqa: S704 - escaped
 
 
 def page(template: str, document: BaseModel, **more: object) -> str:
@@ -71,7 +80,8 @@ def render(results: Results) -> str:
         groups=groups,
         measured=any(row.n for row in own if not row.reference),
         timed=any(group.waterfalls or group.strips for group in groups),
-        sized=any(group.sizes for group in groups),
+        sized=any(group.sizes or group.demanded for group in groups),
+        demanded=any(group.demanded for group in groups),
         memory=view.memory_plots(results),
         tiles=view.tiles(results),
         images=images,

@@ -10,7 +10,7 @@ from lab.report.page.scale import Scale, linear, megabytes_label, seconds_label
 from lab.report.page.waterfall import highest
 from lab.report.rows import Group
 from lab.report.words import KINDS, seconds
-from lab.spec import FLOOR
+from lab.spec import FLOOR, StartKind
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,6 +26,8 @@ class Point:
     tip: str
     floor: bool
     series: int = 0
+    shipped: float | None = None
+    """Where x is what was read of an image: all that there is of it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,6 +39,8 @@ class Scatter:
     x: Scale
     y: Scale
     series: Sequence[str] = ()
+    note: str = ""
+    """What x is, where it is not the size of the image."""
 
     @property
     def lines(self) -> Sequence[tuple[Point, Point]]:
@@ -58,10 +62,12 @@ def sizes(group: Group) -> Sequence[Scatter]:
         known = [(size, row) for row in rows if (size := _size(row, rows)) is not None]
         if sum(row.variant != FLOOR for _, row in known) < 2:
             continue
-        x = linear(max(size for size, _ in known), megabytes_label, wanted=4)
+        whole = [row.chunks.image_bytes for _, row in known if row.chunks]
+        x = linear(max(*whole, *(size for size, _ in known)), megabytes_label, wanted=4)
         y = linear(max(highest(row) for _, row in known), seconds_label)
         points = [_point(size, row, x, y, row.variant) for size, row in known]
-        found.append(Scatter(name=KINDS[kind], points=_labelled(points), x=x, y=y))
+        note = "\u25cf bytes read, \u25a1 all, unpacked" if whole else ""
+        found.append(Scatter(name=KINDS[kind], points=_labelled(points), x=x, y=y, note=note))
     return found
 
 
@@ -91,6 +97,9 @@ def _point(across: float, row: Row, x: Scale, y: Scale, label: str, *, series: i
     middle = total.p50 or 0.0
     low, high = total.p50_ci95 or (total.min or middle, total.max or middle)
     size = megabytes_label(across) if label else f"{across:g} MB of memory"
+    shipped = row.chunks.image_bytes if row.chunks and label else None
+    if shipped is not None:
+        size += f" read of {megabytes_label(shipped)}"
     at = x.at(across)
     return Point(
         x=at,
@@ -102,15 +111,23 @@ def _point(across: float, row: Row, x: Scale, y: Scale, label: str, *, series: i
         tip=f"{row.variant}: {size}, {seconds(middle)} ({seconds(low)} to {seconds(high)})",
         floor=row.variant == FLOOR,
         series=series,
+        shipped=None if shipped is None else x.at(shipped),
     )
 
 
 def _size(row: Row, rows: Sequence[Row]) -> int | None:
-    """Compressed if all are known (the floor aside), else unpacked: never a mix."""
+    """What was read, on demand. Else compressed if all are known (the floor aside), or unpacked.
+
+    Never a mix.
+    """
+    if row.start_kind is StartKind.ONDEMAND:
+        return row.image_read_bytes
     packed = all(other.image_compressed_bytes for other in rows if other.variant != FLOOR)
     return row.image_compressed_bytes if packed else row.image_unpacked_bytes
 
 
 def _labelled(points: Sequence[Point]) -> Sequence[Point]:
-    chosen = anchors([(point.x, point.y, point.label) for point in points])
+    marks = [(point.x, point.y, point.label) for point in points]
+    marks += [(point.shipped, point.y, "") for point in points if point.shipped is not None]
+    chosen = anchors(marks)[: len(points)]
     return [replace(point, anchor=anchor) for point, anchor in zip(points, chosen, strict=True)]

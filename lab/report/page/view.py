@@ -6,6 +6,7 @@ from typing import Final
 
 from lab.coldstart.record import ImageRecord, Layer
 from lab.coldstart.summary import Against, Comparison, Finding, Quantity, Severity, Summary
+from lab.report.headline import NEW
 from lab.report.page.scatter import Scatter, memory, sizes
 from lab.report.page.strips import Strips, strips
 from lab.report.page.waterfall import Waterfall, waterfalls
@@ -20,6 +21,8 @@ SEVERITIES: Final[Mapping[Severity, str]] = {
     Severity.WARNING: "Worth acting on",
     Severity.HINT: "Good to know",
 }
+_QUICKEST = 2
+"""Tiles of seconds, with restarts if need be."""
 _RATIOS: Final = (
     (Against.REFERENCE, "Your image over what was measured beside it"),
     (Against.BASELINE, "What packaging is worth: baseline over each variant"),
@@ -44,6 +47,8 @@ class GroupView:
     kinds: Sequence[StartKind]
     boots: Sequence[MeasuredRow]
     """Rows of which more is known of ``boot`` than how long it took."""
+    demanded: Sequence[MeasuredRow]
+    """Rows whose image came on demand."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,6 +77,7 @@ def group_views(results: Results) -> Sequence[GroupView]:
             ratios=_ratios(results.summary.comparisons, group),
             kinds=[kind for kind in group.kinds if any(one.row.n for one in group.of(kind))],
             boots=[one for one in group.members if one.row.boot and one.row.variant != FLOOR],
+            demanded=[one for one in group.members if one.row.chunks and one.row.variant != FLOOR],
         )
         for group in groups(results.native)
     ]
@@ -95,15 +101,15 @@ def tiles(results: Results) -> Sequence[Tile]:
                 and one.numerator in {mine.row.variant for mine in own}
                 and one.shown
             }
-            return [*_quickest(own)[:2], *_widest(comparisons, own), *_smallest(own)[:1]]
+            return [*_quickest(own), *_widest(comparisons, own), *_smallest(own)[:1]]
     return []
 
 
 def _quickest(own: Sequence[MeasuredRow]) -> Sequence[Tile]:
-    found = []
-    for kind in (StartKind.FRESH, StartKind.PULL, StartKind.RESTART):
+    found: list[Tile] = []
+    for kind in (*NEW, StartKind.RESTART):
         here = [one for one in own if one.row.start_kind is kind]
-        if here:
+        if here and (kind in NEW or len(found) < _QUICKEST):
             best = min(here, key=lambda one: one.row.total_s.p50 or 0.0)
             found.append(
                 Tile(
@@ -141,7 +147,7 @@ def _widest(comparisons: Mapping[int, Comparison], own: Sequence[MeasuredRow]) -
             note=note,
         )
 
-    for kind in (StartKind.FRESH, StartKind.PULL):
+    for kind in NEW:
         ratios = of(kind, Against.REFERENCE, Against.BASELINE, Against.SMALLEST)
         if ratios:
             place = max(ratios, key=lambda place: comparisons[place].ratio)

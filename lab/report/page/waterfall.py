@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from lab.coldstart.summary import Row
+from lab.report.chunks import waited_s
 from lab.report.page.scale import Scale, Whisker, linear, seconds_label, whisker
 from lab.report.rows import Group
 from lab.report.words import (
@@ -13,6 +14,7 @@ from lab.report.words import (
     PHASE_MEANING,
     PHASES,
     percent,
+    plural,
     seconds,
 )
 from lab.spec import Phase, StartKind
@@ -27,6 +29,8 @@ class Segment:
     share: float
     """Thousandths of the bar."""
     tip: str
+    waited: float = 0.0
+    """Per cent of it in which something of the image was being fetched."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -100,13 +104,17 @@ def bar(row: Row, path: str, scale: Scale) -> Bar:
             continue
         held = row.phases_ci95.get(phase)
         between = f" ({seconds(held[0])} to {seconds(held[1])})" if held else ""
+        waited = waited_s(row, phase)
+        chunks = row.chunks.fetched.get(phase, 0) if row.chunks else 0
+        wait = f"; {seconds(waited)} of it for {plural(chunks, 'chunk')}" if chunks else ""
         segments.append(
             Segment(
                 phase=phase,
                 seconds=taken,
                 share=1000 * taken / whole,
                 tip=f"{PHASES[phase]}: {seconds(taken)}{between}, {percent(taken / whole)} — "
-                f"{PHASE_MEANING[phase]}",
+                f"{PHASE_MEANING[phase]}{wait}",
+                waited=100 * waited / taken,
             )
         )
     return Bar(

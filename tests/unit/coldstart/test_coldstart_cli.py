@@ -30,6 +30,12 @@ def test_flags_replace_what_the_plan_says() -> None:
     assert set(plan.repeats.values()) == {3}
 
 
+def test_the_latency_of_a_chunk_may_be_given() -> None:
+    assert coldstart.plan_of(options(plan="smoke", chunk_latency="2ms")).chunk_latency == 0.002
+    with pytest.raises(PlanError, match="chunk_latency"):
+        coldstart.plan_of(options(plan="smoke", chunk_latency="2s"))
+
+
 def test_platforms_may_be_given_again_or_with_commas() -> None:
     both = (Platform.AMD64, Platform.ARM64)
     for typed in (("linux/amd64", "linux/arm64"), ("linux/amd64,linux/arm64",), ("amd64, arm64",)):

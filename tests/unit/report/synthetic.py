@@ -10,6 +10,7 @@ import numpy as np
 
 from lab.coldstart.record import (
     Cell,
+    Chunks,
     Failure,
     FailureKind,
     ImageRecord,
@@ -23,6 +24,21 @@ from lab.spec import FLOOR, Phase, Platform, StartKind
 
 MB = 1_000_000
 BANDWIDTH = 1_000_000_000
+CHUNK = 512 * 1024
+LATENCY_S = 0.0005
+UNPACKED = 2.8
+"""Of a compressed byte."""
+READ: Mapping[str, Mapping[Phase, float]] = {
+    variant: {Phase.IMAGE_MOUNT: 0.001, Phase.START: 0.009, largest: share}
+    for variant, largest, share in (
+        ("baseline", Phase.IMPORTS, 0.25),
+        ("slim", Phase.IMPORTS, 0.4),
+        ("onnx", Phase.IMPORTS, 0.5),
+        ("onnx-slim", Phase.IMPORTS, 0.9),
+        (FLOOR, Phase.BOOT, 0.9),
+    )
+}
+"""Shares of the unpacked image that an on-demand start reads, by phase."""
 
 INSIDE: Mapping[str, Mapping[Phase, float]] = {
     "baseline": {
@@ -202,14 +218,34 @@ def _sample(trial: int, block: int, cell: Cell, script: Script, rng: np.random.G
         cpu_seconds=total * 0.7,
         throttled_seconds=total * 0.02,
         read_bytes=3 * MB,
+        chunks=_chunks(cell) if cell.start_kind is StartKind.ONDEMAND else None,
         pulled_layers=6 if cell.start_kind is StartKind.PULL else None,
         evidence={"container": f"c{trial}"},
+    )
+
+
+def _chunks(cell: Cell) -> Chunks:
+    size = int(COMPRESSED.get(cell.variant, 300 * MB) * UNPACKED)
+    shares = READ.get(cell.variant, {Phase.IMAGE_MOUNT: 0.001, Phase.BOOT: 0.3})
+    fetched = {phase: round(size * share / CHUNK) for phase, share in shares.items()}
+    return Chunks(
+        chunk_bytes=CHUNK,
+        bandwidth_bits_per_s=BANDWIDTH,
+        latency_s=LATENCY_S,
+        image_bytes=size,
+        fetched=fetched,
+        waited_s={
+            phase: count * (CHUNK * 8 / BANDWIDTH + LATENCY_S) for phase, count in fetched.items()
+        },
     )
 
 
 def _phases(cell: Cell, script: Script) -> dict[Phase, float]:
     phases: dict[Phase, float] = {}
     size = COMPRESSED.get(cell.variant, 300 * MB)
+    if cell.start_kind is StartKind.ONDEMAND:
+        phases[Phase.IMAGE_MOUNT] = 0.04
+        phases[Phase.MODEL_FETCH] = 0.16 if cell.variant != FLOOR else 0.0
     if cell.start_kind is StartKind.PULL:
         phases[Phase.IMAGE_PULL] = 0.35 + size * 8 / BANDWIDTH * 1.1
         phases[Phase.IMAGE_UNPACK] = size / (60 * MB)
@@ -223,6 +259,9 @@ def _phases(cell: Cell, script: Script) -> dict[Phase, float]:
         heavier = 1.4 if "vgg19" in cell.model and phase is Phase.MODEL_LOAD else 1.0
         phases[phase] = seconds * slow * heavier
     phases.setdefault(Phase.FIRST_PREDICTION, 0.03)
+    if cell.start_kind is StartKind.ONDEMAND:
+        for phase, seconds in _chunks(cell).waited_s.items():
+            phases[phase] = phases.get(phase, 0.0) + seconds
     return phases
 
 
@@ -249,7 +288,11 @@ def _run(script: Script, order: Sequence[tuple[int, Cell]]) -> Run:
         git_commit="1ba851a0c5b94c0a94c9b4c3a2b4c0d94d3f4c11",
         git_dirty=False,
         plan_name="default",
-        plan={"repeats": script.blocks, "models": list(script.models)},
+        plan={
+            "repeats": script.blocks,
+            "models": list(script.models),
+            "chunk_latency": LATENCY_S,
+        },
         seed=script.seed,
         order=order,
         host={
@@ -289,7 +332,7 @@ def _image(variant: str, script: Script) -> ImageRecord:
     layers = [
         Layer(
             compressed_bytes=int(total * share) if script.compressed else None,
-            unpacked_bytes=int(total * share * 2.8),
+            unpacked_bytes=int(total * share * UNPACKED),
             created_by=command,
         )
         for share, command in shares

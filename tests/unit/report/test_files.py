@@ -42,6 +42,7 @@ def printed(folder: Path, *, width: int = 80) -> str:
 
 EVERY_SHAPE = {
     "healthy": Script(),
+    "on demand": Script(kinds=(StartKind.ONDEMAND, StartKind.PULL), blocks=4),
     "failures and skipped kinds": Script(
         kinds=(StartKind.FRESH, StartKind.DISKCOLD), edit=spoil, blocks=6
     ),
