@@ -32,7 +32,7 @@ def test_flags_replace_what_the_plan_says() -> None:
 
 def test_the_latency_of_a_chunk_may_be_given() -> None:
     assert coldstart.plan_of(options(plan="smoke", chunk_latency="2ms")).chunk_latency == 0.002
-    with pytest.raises(PlanError, match="chunk_latency"):
+    with pytest.raises(UsageError, match="chunk_latency"):
         coldstart.plan_of(options(plan="smoke", chunk_latency="2s"))
 
 

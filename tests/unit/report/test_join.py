@@ -37,6 +37,7 @@ GRAVITON = Script(
     host={"machine": "aarch64", "cpu_model": "Neoverse-V1", "hostname": "graviton"},
     edit=lambda sample: synthetic.scaled(sample, 0.8),
 )
+DEMANDED = (FRESH, StartKind.ONDEMAND)
 X86 = Script(kinds=(FRESH, StartKind.PULL))
 
 
@@ -126,6 +127,17 @@ def test_a_pull_over_another_link_is_not_divided(tmp_path: Path, pair: tuple[Pat
     file.write_text(text.replace('"bandwidth_bits_per_s":1000000000', '"bandwidth_bits_per_s":5'))
     assert file.read_text() != text
     assert {one.start_kind for one in joined(*pair).quotients} == {FRESH}
+
+
+def test_nor_is_a_start_on_demand_whose_chunks_took_longer(tmp_path: Path) -> None:
+    scripts = [Script(id=f"2026112{day}T000000Z-default", kinds=DEMANDED) for day in (0, 1)]
+    here, there = (synthetic.write(tmp_path / one.id, one) for one in scripts)
+    assert {one.start_kind for one in joined(here, there).quotients} == set(DEMANDED)
+    file = there / "run.json"
+    text = file.read_text()
+    file.write_text(text.replace('"chunk_latency":0.0005', '"chunk_latency":0.002'))
+    assert file.read_text() != text
+    assert {one.start_kind for one in joined(here, there).quotients} == {FRESH}
 
 
 def test_processes_are_not_divided_by_containers(tmp_path: Path, pair: tuple[Path, Path]) -> None:

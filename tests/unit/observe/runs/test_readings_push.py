@@ -88,6 +88,24 @@ def test_an_image_is_told_once(tmp_path: Path) -> None:
     assert len(named(readings, "lab_bench_image_unpacked_bytes", variant="onnx")) == 1
 
 
+def test_what_is_read_on_demand_is_told_by_phase(tmp_path: Path) -> None:
+    one = bench.read(run(tmp_path, kinds=(StartKind.FRESH, StartKind.ONDEMAND)))
+    row = next(
+        row
+        for row in one.summary.rows
+        if (row.variant, row.start_kind) == ("onnx", StartKind.ONDEMAND)
+    )
+    assert row.chunks is not None
+    readings = told(one, runs=tmp_path)
+    cell = dict(bench.cell_labels(row, emulated=row.emulated))
+    assert named(readings, "lab_bench_image_read_bytes", **cell) == [row.image_read_bytes]
+    for phase, count in row.chunks.fetched.items():
+        assert named(readings, "lab_bench_chunks", phase=phase, **cell) == [count]
+        waited = named(readings, "lab_bench_chunk_wait_seconds", phase=phase, **cell)
+        assert waited == [row.chunks.waited_s[phase]]
+    assert not named(readings, "lab_bench_chunks", start_kind="fresh")
+
+
 def test_the_run_before_is_of_the_same_plan_on_a_like_machine(tmp_path: Path) -> None:
     run(tmp_path, days=-1, edit=lambda text: text.replace("AMD EPYC 9R14", "another"))
     run(tmp_path, days=-2, plan="other")

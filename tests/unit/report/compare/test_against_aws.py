@@ -153,6 +153,22 @@ def test_each_kind_of_start_predicts_the_cold_request_and_a_restart_does_not(
     assert cold[0].error_interval is not None
 
 
+def test_of_a_serverless_endpoint_the_start_on_demand_is_spoken_of_first(tmp_path: Path) -> None:
+    kinds = (StartKind.FRESH, StartKind.PULL, StartKind.ONDEMAND)
+    # Fresh starts are the nearest to half a second, which nobody could know before.
+    result = compare_with_aws(starts(tmp_path, Script(kinds=kinds)), measurement(cold_s=0.5))
+    cold = lines(result, PredictedFigure.COLD_TOTAL)
+    assert [one.source.partition(",")[0] for one in cold] == ["on-demand", "pull", "fresh"]
+    assert min(cold, key=lambda one: abs(one.error)).source.startswith("fresh")
+    assert "on-demand, 10 trials, predicted" in result.text
+    assert not any("--start ondemand" in note for note in result.notes)
+
+
+def test_where_no_start_was_on_demand_it_is_said_how_to_measure_one(tmp_path: Path) -> None:
+    result = compare_with_aws(starts(tmp_path), measurement())
+    assert any("`lab coldstart run --start ondemand`" in note for note in result.notes)
+
+
 def test_model_setup_time_is_predicted_without_the_first_prediction(tmp_path: Path) -> None:
     result = compare_with_aws(starts(tmp_path), measurement())
     total, setup, first = (
