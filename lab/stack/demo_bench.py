@@ -25,9 +25,10 @@ _OVER: Final = {
     # A plan of its own: what is pushed replaces what was pushed of the same plan.
     "name": "demo",
     "variants": [BASELINE, DEFAULT],
-    "start_kinds": ["fresh", "pull"],
-    # One pull is no statistic, but tells the compressed size: that is the registry's to say.
-    "repeats": {"fresh": 6, "pull": 1},
+    "start_kinds": ["fresh", "ondemand", "pull"],
+    # One pull is no statistic, but tells the compressed size: that is the registry's to say. One
+    # start on demand tells what is read.
+    "repeats": {"fresh": 6, "ondemand": 1, "pull": 1},
     "warm_up": ["fresh"],
 }
 _ONCE: Final = (
