@@ -23,6 +23,11 @@ def share_read(chunks: Chunks) -> float:
     return min(chunks.bytes / chunks.image_bytes, 1.0) if chunks.image_bytes else 1.0
 
 
+def within(chunks: Chunks) -> bool:
+    """Whether less was read than there is: a small image's few chunks hold more than its files."""
+    return chunks.bytes <= chunks.image_bytes
+
+
 def read(chunks: Chunks) -> str:
     """``683 MB in 1302 chunks of 512 KiB, 42 % of 1.6 GB``."""
     return (

@@ -171,8 +171,14 @@ def _versus(
         text = f"No difference shown between {slow} and {quick} {start}"
     else:
         text = f"Too few samples to tell {slow} and {quick} apart {start}"
+    said = one.verdict
     for one, start in others:
-        text += f", {_times(one)} {start}{_sure(one)}" if one.shown else f"; {one.verdict} {start}"
+        if one.shown:
+            text += f", {_times(one)} {start}{_sure(one)}"
+        else:
+            # What is not known is said once of all kinds of start in a row.
+            text += f", {start}" if one.verdict is said else f"; {one.verdict} {start}"
+        said = one.verdict
     return Headline(text=text + ".", detail=_detail(pair, here, told))
 
 

@@ -10,7 +10,7 @@ from lab.report.rows import MeasuredRow
 
 Rule = Callable[[Recorded, Sequence[MeasuredRow]], Iterable[Finding]]
 
-RULES: Final[Sequence[Rule]] = (*samples.RULES, *machine.RULES, *boot.RULES, *sizes.RULES)
+RULES: Final[Sequence[Rule]] = (*samples.RULES, *machine.RULES, *sizes.RULES)
 """Are shown what the run is about: a reference is given no advice, and no doubt is about it."""
 RULES_OF_ALL: Final[Sequence[Rule]] = (boot.floor, samples.drifting, machine.busy)
 """Need every row, and name none that is a reference."""
@@ -23,6 +23,7 @@ def find(recorded: Recorded, measured: Sequence[MeasuredRow]) -> Sequence[Findin
     """
     own = [one for one in measured if not one.row.reference]
     shown = [(rule, own) for rule in RULES] + [(rule, measured) for rule in RULES_OF_ALL]
+    shown += [(rule, boot.there(own)) for rule in boot.RULES]
     found = [finding for rule, rows in shown for finding in rule(recorded, rows)]
     return sorted(
         found,

@@ -15,7 +15,7 @@ from lab.report.findings.texts import finding
 from lab.report.load import Recorded
 from lab.report.rows import MeasuredRow, floor_of
 from lab.report.words import percent, seconds, start_of, times
-from lab.spec import FLOOR, HOST_TIER, Phase, Tier
+from lab.spec import FLOOR, HOST_TIER, Phase, StartKind, Tier
 from lab.start.firstrequest import FIRST_REQUEST_LINES, FirstRequest, judge_first_request
 
 DOMINATES: Final = 0.4
@@ -81,6 +81,27 @@ class WorstRule:
                 cells=[row for _, row in found],
                 **self.values(first, recorded),
             )
+
+
+def there(measured: Sequence[MeasuredRow]) -> Sequence[MeasuredRow]:
+    """Without on-demand starts of what was started in another way, too.
+
+    Serving an image on demand takes the lab's own processor time, which is none of the image's.
+    """
+
+    def what(row: Row) -> tuple[str, ...]:
+        return row.variant, row.model, row.platform, row.tier
+
+    others = {
+        what(one.row)
+        for one in measured
+        if one.row.n and one.row.timed and one.row.start_kind is not StartKind.ONDEMAND
+    }
+    return [
+        one
+        for one in measured
+        if one.row.start_kind is not StartKind.ONDEMAND or what(one.row) not in others
+    ]
 
 
 def floor(_: Recorded, measured: Sequence[MeasuredRow]) -> Iterator[Finding]:

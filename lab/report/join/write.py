@@ -65,6 +65,7 @@ def render(joined: Joined) -> str:
         joined=joined,
         panels=panels(joined),
         within=within(joined),
+        demanded=any(row.chunks and not row.emulated for row in rows),
         emulated=any(row.emulated for row in rows),
         different=any(run.against_first is Machines.DIFFERENT for run in joined.runs),
         shown_phases={phase for row in rows if not row.emulated for phase in row.phases_s},

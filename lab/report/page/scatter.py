@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from itertools import pairwise
 
 from lab.coldstart.summary import Row
+from lab.report.chunks import within
 from lab.report.page.labels import ANCHORS, Anchor, anchors
 from lab.report.page.scale import Scale, linear, megabytes_label, seconds_label
 from lab.report.page.waterfall import highest
@@ -97,7 +98,8 @@ def _point(across: float, row: Row, x: Scale, y: Scale, label: str, *, series: i
     middle = total.p50 or 0.0
     low, high = total.p50_ci95 or (total.min or middle, total.max or middle)
     size = megabytes_label(across) if label else f"{across:g} MB of memory"
-    shipped = row.chunks.image_bytes if row.chunks and label else None
+    told = row.chunks if label else None
+    shipped = told.image_bytes if told and within(told) else None
     if shipped is not None:
         size += f" read of {megabytes_label(shipped)}"
     at = x.at(across)

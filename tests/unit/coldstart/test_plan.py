@@ -123,7 +123,7 @@ def test_the_built_in_plans_are_what_the_documentation_promises() -> None:
     plans = {path.stem: planfile.load(path) for path in planfile.built_in()}
     assert plans["smoke"].variants == ("slim", "onnx-slim")
     assert plans["default"].variants == ("baseline", "slim", "onnx", "onnx-slim")
-    assert set(plans["default"].start_kinds) == {"restart", "fresh", "pull"}
+    assert set(plans["default"].start_kinds) == {"restart", "fresh", "ondemand", "pull"}
     assert len(plans["study"].variants) == 5
     assert len(plans["study"].models) == 2
     assert [tier.memory_mb for tier in plans["study"].tiers] == [1024 * n for n in range(1, 7)]

@@ -16,6 +16,8 @@ from lab.report.compare.runs import differences
 from lab.report.findings.boot import own
 from lab.report.formats.markdown import to_markdown
 from lab.report.formats.terminal import summary_table
+from lab.report.join.collect import collect
+from lab.report.join.write import write_join
 from lab.report.load import Recorded
 from lab.report.page.html import render
 from lab.report.page.scatter import sizes
@@ -133,6 +135,32 @@ def test_the_wait_for_chunks_is_not_taken_for_imports() -> None:
     assert "the wait for chunks aside" in imports.seen
 
 
+def test_what_an_image_costs_by_itself_is_told_of_starts_with_the_image_there() -> None:
+    """The lab's own work of serving chunks is in a start on demand, and no fault of the image."""
+    assert "on-demand" not in findings(ALL)[FindingKind.IMPORTS_DOMINATE].seen
+    assert not any("ondemand" in cell for cell in findings(ALL)[FindingKind.IMPORTS_DOMINATE].cells)
+
+
+def test_what_is_not_known_of_any_start_is_said_once() -> None:
+    few = result(Script(kinds=(FRESH, DEMAND, PULL), blocks=2)).summary.headline.text
+    assert few == (
+        "Too few samples to tell baseline and onnx-slim apart from a fresh container, when its "
+        "image comes on demand, when it must be pulled."
+    )
+
+
+def test_an_image_smaller_than_its_chunks_is_not_said_to_be_read_in_part() -> None:
+    """The floor's file system: seven chunks, most of each empty."""
+    script = Script(kinds=(DEMAND,), blocks=6, edit=reading(floor={Phase.BOOT: 20}))
+    found = result(script)
+    place = found.summary.rows.index(row(found, FLOOR))
+    assert f'data-path="/rows/{place}/image_read_bytes"' in render(found)
+    assert f'data-path="/rows/{place}/chunks/image_bytes"' not in render(found)
+    (group,) = groups(found.native)
+    (plot,) = sizes(group)
+    assert {point.label: point.shipped for point in plot.points}[FLOOR] is None
+
+
 def test_the_advisor_is_asked_about_a_users_image_with_the_users_payload() -> None:
     run, samples = synthetic.make(Script(variants=("me-srv",), kinds=(PULL,)))
     asked = {"image": "me-srv", "payload": "/data/my question.json"}
@@ -216,6 +244,19 @@ def test_a_phase_tells_how_much_of_it_was_waiting() -> None:
     assert parts[Phase.MODEL_LOAD].waited == 0
     assert "of it for" not in parts[Phase.MODEL_LOAD].tip
     assert 0 < parts[Phase.IMAGE_MOUNT].waited <= 100
+
+
+def test_pages_say_what_the_line_at_a_bars_foot_is_where_there_is_one(tmp_path: Path) -> None:
+    said = "waiting for chunks of the image"
+    pulls = Script(id="20261121T000000Z-default", kinds=(PULL,), blocks=2)
+    demanded = [
+        Script(id=f"2026112{day}T000000Z-default", kinds=(DEMAND,), blocks=2) for day in (2, 3)
+    ]
+    assert said in render(result(demanded[0]))
+    assert said not in render(result(pulls))
+    folders = [str(synthetic.write(tmp_path / one.id, one)) for one in demanded]
+    _, page = write_join(collect(folders), tmp_path / "join")
+    assert said in page.read_text()
 
 
 def test_markdown_and_terminal_have_the_table_too() -> None:
