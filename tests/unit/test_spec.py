@@ -28,8 +28,8 @@ def test_a_platform_knows_its_architecture() -> None:
 
 def test_every_phase_that_the_architecture_names_is_in_its_order() -> None:
     assert " ".join(Phase) == (
-        "image_pull image_unpack model_fetch create start boot interpreter imports model_load "
-        "serve ready first_prediction"
+        "image_mount image_pull image_unpack model_fetch create start boot interpreter imports "
+        "model_load serve ready first_prediction"
     )
 
 
