@@ -1,4 +1,4 @@
-"""``lab report RUN``, ``lab report compare RUN RUN`` and ``lab report join RUN RUN ...``."""
+"""``lab report RUN`` and the verbs beside it: ``compare``, ``join``, ``predict``, ``published``."""
 
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,8 @@ from lab.report.formats.write import write_report
 from lab.report.join.collect import collect
 from lab.report.join.words_out import to_terminal as joined_table
 from lab.report.join.write import write_join
+from lab.report.predict import out as predict_out
+from lab.report.predict.predict import predict as predict_run
 from lab.report.study import published_out
 from lab.report.summary import summarise
 
@@ -92,6 +94,35 @@ def compare(
     page = write_comparison(comparison, folder or after)
     out.print(document(comparison).to_terminal())
     print_line(f"\nComparison: {page}")
+
+
+@app.command()
+def predict(
+    run: str = typer.Argument("latest", help="A run with fresh and on-demand starts."),
+    fitted_by: str | None = typer.Option(
+        None, "--fit", metavar="RUN", help="The run of study-quick here, if RUN is another."
+    ),
+    measured: list[str] = typer.Option(
+        [], "--measured", metavar="RUN", help="What `lab push measure` left; repeatable."
+    ),
+    as_json: bool = typer.Option(False, "--json", help="Print JSON instead of tables."),
+) -> None:
+    """Say what AWS will show for a run: a model fitted to published figures, and its errors.
+
+    With --measured its constants are your own figures' as far as those tell, and not the study's.
+    """
+    results = summarise(RunFolder.find(run).path)
+    prediction = predict_run(
+        results,
+        fitted_by=None if fitted_by is None else summarise(RunFolder.find(fitted_by).path),
+        measured=[MeasureFolder.find(one) for one in measured],
+    )
+    page = predict_out.write(prediction, results.recorded.folder)
+    if as_json:
+        typer.echo(prediction.to_json(), nl=False)
+        return
+    out.print(predict_out.document(prediction).to_terminal())
+    print_line(f"\nPrediction: {page}")
 
 
 @app.command()

@@ -42,11 +42,11 @@ class Table:
         if not self.rows:
             return ""
         rule = ["---", *["---:"] * (len(self.columns) - 1)]
-        return "\n".join(_markdown_line(cells) for cells in (self._headings, rule, *self.rows))
+        return "\n".join(_markdown_line(cells) for cells in (self.headings, rule, *self.rows))
 
     def to_terminal(self) -> TerminalTable:
         """A new one each time."""
-        kept = [i for i, one in enumerate(self._headings) if one not in self.page_only]
+        kept = [i for i, one in enumerate(self.headings) if one not in self.page_only]
         table = TerminalTable(
             *(self._column(place) for place in kept),
             title=self.title or None,
@@ -59,6 +59,11 @@ class Table:
             table.add_row(*(row[place] for place in kept))
         return table
 
+    def is_text(self, place: int) -> bool:
+        """Whether a column holds words, which begin at its left edge."""
+        column = self.columns[place]
+        return place == 0 if isinstance(column, str) else column.justify == "left"
+
     def _column(self, place: int) -> Column:
         column = self.columns[place]
         if isinstance(column, Column):
@@ -66,7 +71,7 @@ class Table:
         return right(column) if place else Column(column, no_wrap=True, max_width=26)
 
     @property
-    def _headings(self) -> Sequence[str]:
+    def headings(self) -> Sequence[str]:
         return [str(one.header) if isinstance(one, Column) else one for one in self.columns]
 
 

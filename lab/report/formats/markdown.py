@@ -1,15 +1,15 @@
 """The summary as Markdown, for a pull request."""
 
 from lab.report import words
-from lab.report.document import section
+from lab.report.document import Document, section
 from lab.report.formats import tables
 from lab.report.page.view import images
 from lab.report.study import graviton, published, published_out
 from lab.report.summary import Results
 
 
-def to_markdown(results: Results) -> str:
-    """``report.md``: the same tables as the page, less the plots."""
+def to_markdown(results: Results, predicted: Document | None) -> str:
+    """``report.md``: the same tables as the page, less the plots. ``predicted``: for AWS."""
     summary = results.summary
     aside = "" if summary.run.container else " — no container"
     parts = [
@@ -37,6 +37,8 @@ def to_markdown(results: Results) -> str:
         parts += section(f"Layers of {table.title}{aside}", table.to_markdown(), level=3)
     for table in (tables.ratios(summary), tables.targets(summary.targets)):
         parts += section(f"{table.title}{aside}", table.to_markdown())
+    if predicted is not None:
+        parts += section(f"{predicted.title}{aside}", predicted.body(level=3))
     emulated = tables.emulated(summary.rows)
     if emulated.rows:
         body = f"{words.EMULATED_WHY}\n\n{emulated.to_markdown()}"

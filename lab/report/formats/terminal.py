@@ -20,8 +20,9 @@ from lab.coldstart.summary import (
 from lab.images.variants import BASELINE
 from lab.report.boots import story
 from lab.report.comparisons import smallest_image
-from lab.report.document import Cell, Table, right
+from lab.report.document import Cell, Document, Table, right
 from lab.report.formats import tables
+from lab.report.predict import out, section
 from lab.report.rows import Group, groups
 from lab.report.summary import summarise
 from lab.report.words import (
@@ -64,6 +65,7 @@ def summary_table(run_dir: Path) -> RenderableType:
         tables.sizes_by_platform(summary),
     ):
         parts += _titled(table, aside)
+    parts += _predicted(section.of(results))
     parts += [Text(summary.headline.text, style="bold"), Text(summary.headline.detail, "dim")]
     parts += ["", *_titled(tables.targets(summary.targets), aside)][:-1]
     if summary.findings:
@@ -179,6 +181,14 @@ def _bar(row: Row, longest: float) -> Text:
         text.append("█" * (end - drawn), PHASE_COLOURS[phase].either)
         drawn = max(end, drawn)
     return text if drawn else Text("▏", "dim")
+
+
+def _predicted(document: Document | None) -> Iterator[RenderableType]:
+    """The variants on AWS; constants and errors are for ``lab report predict``."""
+    if document is not None:
+        for table in out.of_variants(document):
+            yield from (table.to_terminal(), "")
+        yield from (Text(document.answer, "dim"), "")
 
 
 def _legend(shown: Sequence[Phase]) -> Text:

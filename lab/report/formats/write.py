@@ -6,6 +6,7 @@ from typing import Final
 from lab.coldstart.summary import SUMMARY_FILE
 from lab.report.formats.markdown import to_markdown
 from lab.report.page.html import render
+from lab.report.predict import section
 from lab.report.summary import summarise, to_csv
 from lab.runfiles import write_whole
 
@@ -20,5 +21,6 @@ def write_report(run_dir: Path) -> Path:
     results = summarise(run_dir)
     write_whole(run_dir / SUMMARY_FILE, results.summary.to_json())
     write_whole(run_dir / "summary.csv", to_csv(results.summary))
-    write_whole(run_dir / "report.md", to_markdown(results))
-    return write_whole(run_dir / REPORT, render(results))
+    predicted = section.of(results)
+    write_whole(run_dir / "report.md", to_markdown(results, predicted))
+    return write_whole(run_dir / REPORT, render(results, predicted))

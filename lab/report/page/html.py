@@ -11,6 +11,7 @@ from pydantic import BaseModel
 
 from lab.coldstart.summary import Quantity, Reached
 from lab.report import boots, chunks, words
+from lab.report.document import Document
 from lab.report.page import view
 from lab.report.page.facts import facts
 from lab.report.page.figures import Figures
@@ -61,8 +62,8 @@ def page(template: str, document: BaseModel, **more: object) -> str:
     return found.render(number=figures.number, pair=figures.pair, **more)
 
 
-def render(results: Results) -> str:
-    """``report.html``."""
+def render(results: Results, predicted: Document | None) -> str:
+    """``report.html``. ``predicted``: what AWS will show."""
     summary = results.summary
     groups = view.group_views(results)
     native = [one.row for one in results.native]
@@ -94,6 +95,7 @@ def render(results: Results) -> str:
         quantities=(Quantity.COMPRESSED, Quantity.UNPACKED),
         study=published.beside(summary) if published.repeated(summary.rows) else [],
         facts=facts(results),
+        predicted=predicted,
         show_targets=worth_showing(summary.targets),
         first=view.first_to_mend(summary.findings),
         severities=view.SEVERITIES,
