@@ -11,7 +11,7 @@ import numpy as np
 from lab.images.variants import BASELINE
 from lab.report.predict import equations
 from lab.report.predict.constants import Vector
-from lab.report.predict.work import Evidence, Key, Work
+from lab.report.predict.work import Key, Work
 from lab.report.study.published import (
     COLD_REQUESTS,
     LARGEST_COLD_S,
@@ -123,13 +123,6 @@ def on_instance(model: str) -> Figure:
         sd_s=found.prediction_sd_s,
         n=REQUESTS,
     )
-
-
-def works(
-    evidence: Mapping[Key, Evidence], rng: np.random.Generator | None = None
-) -> Mapping[Key, Work]:
-    """Of each variant and model, as measured or (with ``rng``) as it might have been."""
-    return {key: one.work(rng) for key, one in evidence.items()}
 
 
 def _at(one: Serverless) -> Sequence[Figure]:

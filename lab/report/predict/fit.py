@@ -5,12 +5,17 @@ from itertools import combinations
 from typing import Final
 
 import numpy as np
+from numpy.typing import NDArray
 
 from lab.report.predict.constants import Vector
 
 _PULL: Final = 0.1
 """How much a constant that measurements do not determine is held where the study has it: a tenth of
 the weight of a measured figure."""
+
+_ROUNDING: Final = 1e-9
+
+Matrix = NDArray[np.float64]
 
 
 def fit(
@@ -19,8 +24,7 @@ def fit(
     """The constants whose predictions have the least sum of squared relative errors.
 
     ``held_at``: constants to stay near, as far as the figures leave them free (Tikhonov's
-    regularisation, by the relative distance). The best of all subsets of constants that are above
-    zero is taken, which for so few is exact and needs no iteration.
+    regularisation, by the relative distance).
     """
     rows = np.array([one / value for one, value in zip(factors, seconds, strict=True)])
     wanted = np.ones(len(rows))
@@ -34,18 +38,22 @@ def fit(
     sizes = np.linalg.norm(rows, axis=0)
     used = np.flatnonzero(sizes)
     scaled = rows[:, used] / sizes[used]
-    best, least = np.zeros(len(used)), float("inf")
-    for count in range(len(used), 0, -1):
-        for chosen in combinations(range(len(used)), count):
-            columns = list(chosen)
-            found = np.linalg.lstsq(scaled[:, columns], wanted, rcond=None)[0]
-            left = float(np.sum((scaled[:, columns] @ found - wanted) ** 2))
-            if (found >= 0).all() and left < least - 1e-12:
-                least = left
-                best = np.zeros(len(used))
-                best[columns] = found
-        if count == len(used) and np.isfinite(least):
-            break  # Free of constraints, and so the best there is.
     values = np.zeros(rows.shape[1])
-    values[used] = best / sizes[used]
+    values[used] = _not_below_zero(scaled, wanted) / sizes[used]
     return values
+
+
+def _not_below_zero(rows: Matrix, wanted: Vector) -> Vector:
+    """Non-negative least squares of few columns: the subset that meets the conditions of Karush,
+    Kuhn and Tucker, which are sufficient since the problem is convex.
+    """
+    count = rows.shape[1]
+    for size in range(count, -1, -1):
+        for chosen in combinations(range(count), size):
+            columns = list(chosen)
+            found = np.zeros(count)
+            found[columns] = np.linalg.lstsq(rows[:, columns], wanted, rcond=None)[0]
+            slope = rows.T @ (rows @ found - wanted)
+            if (found >= 0).all() and (slope >= -_ROUNDING).all():
+                return found
+    raise ArithmeticError("no subset meets the conditions, which one always does")

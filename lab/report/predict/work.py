@@ -67,7 +67,10 @@ class Evidence:
         """Medians; with ``rng`` those of samples drawn again."""
 
         def middle(values: Sequence[float]) -> float:
-            return median(values if rng is None else list(rng.choice(values, len(values))))
+            if rng is None:
+                return median(values)
+            places = rng.integers(len(values), size=len(values))
+            return median([values[place] for place in places])
 
         return Work(**{one.name: middle(getattr(self, one.name)) for one in fields(Work)})
 

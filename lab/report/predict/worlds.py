@@ -8,7 +8,7 @@ import numpy as np
 
 from lab.coldstart.summary import Pair
 from lab.report.predict.constants import Vector
-from lab.report.predict.figures import Figure, works
+from lab.report.predict.figures import Figure
 from lab.report.predict.fit import fit
 from lab.report.predict.work import Evidence, Key, Work
 from lab.stats.quantiles import CONFIDENCE
@@ -63,7 +63,12 @@ def worlds(
     """
 
     def world(rng: np.random.Generator | None) -> World:
-        theirs, mine = works(fitted, rng), works(run, rng)
+        theirs = {key: one.work(rng) for key, one in fitted.items()}
+        # The same starts are the same in a world, whatever they stand for.
+        mine = {
+            key: theirs[key] if fitted.get(key) == one else one.work(rng)
+            for key, one in run.items()
+        }
         seconds = {
             one: one.seconds if rng is None else one.draw(rng) for one in (*targets, *tried, *own)
         }

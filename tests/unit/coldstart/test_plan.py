@@ -127,6 +127,12 @@ def test_the_built_in_plans_are_what_the_documentation_promises() -> None:
     assert len(plans["study"].variants) == 5
     assert len(plans["study"].models) == 2
     assert [tier.memory_mb for tier in plans["study"].tiers] == [1024 * n for n in range(1, 7)]
+    assert set(plans["study"].start_kinds) == {"fresh", "ondemand"}
+    quick = plans["study-quick"]
+    assert set(quick.variants) == {"slim", "baseline"}
+    assert quick.models == plans["study"].models
+    assert [tier.memory_mb for tier in quick.tiers] == [1024, 2048, 3072]
+    assert quick.start_kinds == plans["study"].start_kinds
     for plan in plans.values():
         assert "floor" in {cell.variant for cell in schedule.cells(plan)}
 
