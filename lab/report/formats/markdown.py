@@ -8,7 +8,7 @@ from lab.report.study import graviton, published, published_out
 from lab.report.summary import Results
 
 
-def to_markdown(results: Results, predicted: Document | None) -> str:
+def to_markdown(results: Results, predicted: Document | None = None) -> str:
     """``report.md``: the same tables as the page, less the plots. ``predicted``: for AWS."""
     summary = results.summary
     aside = "" if summary.run.container else " — no container"

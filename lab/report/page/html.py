@@ -62,7 +62,7 @@ def page(template: str, document: BaseModel, **more: object) -> str:
     return found.render(number=figures.number, pair=figures.pair, **more)
 
 
-def render(results: Results, predicted: Document | None) -> str:
+def render(results: Results, predicted: Document | None = None) -> str:
     """``report.html``. ``predicted``: what AWS will show."""
     summary = results.summary
     groups = view.group_views(results)
