@@ -1,0 +1,210 @@
+"""Whole packages and folders that the run did not touch."""
+
+import re
+from collections import defaultdict
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from typing import Final
+
+from lab.advice.rules.cpu import requirement_lines
+from lab.advice.rules.image import LEAST_BYTES, Image, where
+from lab.advice.rules.model import AdviceKind, Confidence, Found, Rewrite
+from lab.advice.rules.patches import Step, all_of, ended_by, installs, name_in, option, without
+from lab.advice.rules.words import listing
+from lab.images.layers.packages import OTHER, Package
+from lab.report.words import plural
+from lab.units import format_bytes
+
+_ALONE_BYTES: Final = 5_000_000
+"""A package of so many is told alone, smaller ones together."""
+_MANAGERS: Final = ("Python", "Debian", "Node", "R", "conda")
+_STAYS: Final[Mapping[str, re.Pattern[str]]] = {
+    # Read by programs in other circumstances than a recorded run's, or what a package manager
+    # refuses to take out.
+    "Debian": re.compile(
+        r"ca-certificates.*|tzdata.*|base-files|base-passwd|libc-bin|libc6|netbase|passwd|login.*"
+        r"|dpkg|apt|bash|dash|coreutils|debianutils|diffutils|findutils|grep|gzip|hostname|init-.*"
+        r"|libpam.*|mawk|ncurses-.*|perl-base|sed|sysvinit-.*|tar|util-linux.*|bsdutils|debconf"
+        r"|sensible-utils|libnss.*|locales|tini|openssl|.*-base|libapt.*|debian-archive-keyring"
+        r"|gcc-\d+-base|usr-is-merged|mount|e2fsprogs|logsave"
+    ),
+    "Python": re.compile(r"certifi|tzdata|.*-stubs"),
+    "conda": re.compile(r"ca-certificates|certifi|tzdata|openssl|_.*|conda.*"),
+}
+_STAYS_PLACE: Final = re.compile(
+    r"/(?:etc|dev|proc|sys|run|opt/ml)(?:/.*)?|/usr/share/(?:zoneinfo|ca-certificates|licenses"
+    r"|common-licenses|doc|locale|i18n|terminfo|misc)(?:/.*)?|/usr/lib/(?:locale|ssl|terminfo)(?:/.*)?"
+    r"|/var/lib/(?:dpkg|apt|rpm)(?:/.*)?|/usr/lib/.*/(?:gconv|nss|security)(?:/.*)?"
+    r"|.*/(?:certs?|licen[cs]es)(?:/.*)?"
+)
+_SYSTEM: Final = re.compile(r"/(?:usr/)?(?:s?bin|lib(?:32|64)?|libexec)(?:/.*)?")
+
+
+def packages(image: Image) -> Iterator[Found]:
+    """Packages that nothing touched and that nothing touched needs."""
+    groups: dict[tuple[str, int], list[Package]] = defaultdict(list)
+    stays = [package for package in image.packages if _stays(package)]
+    needed = image.needed.keys() | image.led_to(stays).keys()
+    for package in _unread(image):
+        if package not in needed:
+            files = image.of_package(package)
+            if files and sum(files.values()):
+                groups[package[0], image.layers_of(files.keys())[0]].append(package)
+    for (manager, number), those in sorted(groups.items()):
+        step = image.step(number)
+        sizes = {one: sum(image.of_package(one).values()) for one in those}
+        alone = [] if step.base else [one for one in those if sizes[one] >= _ALONE_BYTES]
+        for one in alone:
+            yield _leave_out(image, manager, step, [one])
+        rest = [one for one in those if one not in alone]
+        if sum(sizes[one] for one in rest) >= LEAST_BYTES:
+            yield _leave_out(image, manager, step, sorted(rest, key=lambda one: -sizes[one]))
+
+
+def _unread(image: Image) -> Sequence[Package]:
+    return [
+        package
+        for package in image.packages
+        if package[0] in _MANAGERS and package not in image.used_packages and not _stays(package)
+    ]
+
+
+def _stays(package: Package) -> bool:
+    known = _STAYS.get(package[0])
+    return known is not None and known.fullmatch(package[1].partition(" ")[0]) is not None
+
+
+def _leave_out(image: Image, manager: str, step: Step, those: Sequence[Package]) -> Found:
+    takes: dict[str, int] = {}
+    for one in those:
+        takes |= image.of_package(one)
+    names = [one[1] for one in those]
+    bare = [name.partition(" ")[0] for name in names]
+    title = (
+        f"Do not install {bare[0]}"
+        if len(bare) == 1
+        else f"Leave {len(bare)} {manager} packages out that nothing read"
+    )
+    rewrite = _rewrite(manager, step, bare)
+    lines: list[str] = []
+    if manager == "Python":
+        for name in bare:
+            lines += requirement_lines(image, step.shell or "", name_in(name), lambda _: None)
+    return Found(
+        kind=AdviceKind.UNREAD_PACKAGE,
+        title=title,
+        seen=f"Nothing read a file of {listing(names)}, {format_bytes(sum(takes.values()))} in "
+        f"{plural(len(takes), 'file')}, and nothing that was read says that it needs "
+        f"{'it' if len(names) == 1 else 'them'}.",
+        todo=_how(manager, step, bare),
+        takes=takes,
+        show=[] if len(names) == 1 else names[:8],
+        rewrites={} if step.base or lines else {step.number: rewrite},
+        lines=lines,
+        confidence=Confidence.TRY if step.base else Confidence.LIKELY,
+        risk="A request that the payloads are no example of might need it.",
+    )
+
+
+def _rewrite(manager: str, step: Step, bare: Sequence[str]) -> Rewrite:
+    """Not named any more; else uninstalled in the step that installs them."""
+    names = {name_in(name) for name in bare}
+    named = {name_in(word) for word in installs(step.shell or "", manager)} & names
+
+    def nothing(shell: str) -> str | None:
+        del shell
+        return None
+
+    if manager == "Python":
+        rest = [name for name in bare if name_in(name) not in named]
+        undo = f"pip uninstall -y {' '.join(rest)}"
+        return all_of(without(manager, named), ended_by(undo) if rest else nothing)
+    if manager == "Debian":
+        lean = option(manager, "--no-install-recommends") if names - named else nothing
+        return all_of(without(manager, named), lean)
+    return without(manager, named) if manager in {"Node", "conda"} else nothing
+
+
+def _how(manager: str, step: Step, bare: Sequence[str]) -> str:
+    if step.base:
+        return (
+            "They come with the base image: take a smaller one (a `-slim` tag, or one without a "
+            "shell), or make a virtual environment or folder in a first stage and copy it to one."
+        )
+    if step.copies:
+        return f"Do not install {listing(bare)} in the stage that makes {where(step)}."
+    if manager == "Debian":
+        return (
+            f"Leave {listing(bare)} out of {where(step)}; what came as a recommendation stays away "
+            "with `--no-install-recommends`."
+        )
+    return f"Leave {listing(bare)} out of {where(step)}, or out of the list that it reads."
+
+
+def dependencies(image: Image) -> Iterator[Found]:
+    """Packages that nothing touched, though something used says that it needs them."""
+    for package in _unread(image):
+        wanted_by = image.needed.get(package)
+        files = image.of_package(package)
+        size = sum(files.values())
+        if wanted_by is None or package[0] != "Python" or size < _ALONE_BYTES:
+            continue
+        step = image.step(image.layers_of(files.keys())[0])
+        name = package[1].partition(" ")[0]
+        rewrite = ended_by(f"pip uninstall -y {name}")
+        yield Found(
+            kind=AdviceKind.UNREAD_DEPENDENCY,
+            title=f"Try without {name}, which {wanted_by[1].partition(' ')[0]} asks for",
+            seen=f"Nothing read a file of {package[1]}, {format_bytes(size)} in "
+            f"{plural(len(files), 'file')}; {wanted_by[1]} says that it needs it.",
+            todo=f"Uninstall it once all is installed, `pip uninstall -y {name}` in {where(step)}, "
+            "and try every kind of request; `pip check` will complain.",
+            takes=files,
+            show=[],
+            rewrites={} if step.base or step.copies else {step.number: rewrite},
+            confidence=Confidence.TRY,
+            risk=f"A function of {wanted_by[1].partition(' ')[0]} that no payload called may need "
+            "it.",
+        )
+
+
+def folders(image: Image) -> Iterator[Found]:
+    """Folders of no package that a step brought, and that the run did not look into."""
+    sizes: dict[tuple[str, int], dict[str, int]] = defaultdict(dict)
+    entries = image.contents.entries
+    kept = {path for path in image.touched if image.used(path)}
+    kept |= {path for path in entries if _STAYS_PLACE.fullmatch(path.rpartition("/")[0])}
+    folders_of = {path[:at] for path in kept for at, sign in enumerate(path) if sign == "/" and at}
+    for path, size in image.files().items():
+        if entries[path].package[0] == OTHER and path not in kept:
+            top = _highest(path, folders_of)
+            if not _SYSTEM.fullmatch(top):
+                sizes[top, entries[path].layer][path] = size
+    for (top, number), files in sizes.items():
+        size = sum(files.values())
+        step = image.step(number)
+        if size < LEAST_BYTES or step.base:
+            continue
+        yield Found(
+            kind=AdviceKind.UNREAD_FOLDER,
+            title=f"Leave {top} out",
+            seen="Nothing read a file in it: "
+            f"{format_bytes(size)} in {plural(len(files), 'file')}, which came with {where(step)}.",
+            todo=f"Name it in .dockerignore, or copy only what is needed in {where(step)}."
+            if step.copies
+            else f"Remove it in {where(step)}, in the same step.",
+            takes=files,
+            show=[top],
+            rewrites={} if step.copies else {number: ended_by(f"rm -rf {top}")},
+            confidence=Confidence.LIKELY,
+            risk="A request that the payloads are no example of might read it.",
+        )
+
+
+def _highest(path: str, used: Collection[str]) -> str:
+    """The highest folder above a file in which nothing was read: of a file beside ones that were,
+    itself.
+    """
+    for at, sign in enumerate(path):
+        if sign == "/" and at and path[:at] not in used:
+            return path[:at]
+    return path

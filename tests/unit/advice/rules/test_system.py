@@ -1,0 +1,165 @@
+"""What only builds need, told where it applies: compilers, JDKs, headers, symbols, tests, texts."""
+
+from lab.advice.recording import Stage
+from lab.advice.rules import node, system, texts
+from lab.advice.rules.model import AdviceKind, Library
+from lab.images.layers.packages import Package
+from tests.unit.advice.rules.made import MB, SITE, Made, debian, python
+
+GCC = "/usr/lib/gcc/x86_64-linux-gnu/12/cc1"
+
+
+def compiler(*commands: str) -> Made:
+    made = Made(commands=commands)
+    made.file(GCC, 30 * MB, package=debian("gcc-12"))
+    return made.file("/usr/bin/x86_64-linux-gnu-ld", 2 * MB, package=debian("binutils"))
+
+
+def test_a_compiler_is_purged_in_the_step_that_compiled() -> None:
+    (one,) = compiler("RUN apt-get install -y gcc curl && pip install x").asked(system.compilers)
+    assert one.saves.unpacked_bytes == 32 * MB
+    assert one.patch is not None
+    assert "+     && apt-get purge -y --auto-remove gcc" in one.patch
+
+
+def test_a_compiler_of_an_earlier_step_is_moved_to_the_one_that_compiles() -> None:
+    made = compiler("RUN apt-get update && apt-get install -y gcc curl", "RUN pip install x")
+    (one,) = made.asked(system.compilers)
+    assert one.patch is not None
+    assert "-     && apt-get install -y gcc curl" in one.patch
+    assert "+     && apt-get install -y curl" in one.patch
+    assert "+     && apt-get install -y --no-install-recommends gcc \\" in one.patch
+    assert "apt-get purge -y --auto-remove gcc" in one.patch
+
+
+def test_a_compiler_of_the_base_image_is_answered_by_a_slim_one() -> None:
+    (one,) = compiler("imported", "RUN x").asked(system.compilers)
+    assert one.patch is None
+    assert "-slim" in one.todo
+
+
+def test_a_compiler_that_ran_or_that_a_used_package_needs_stays() -> None:
+    assert compiler("RUN x").opened(GCC).asked(system.compilers) == []
+    made = compiler("RUN x").file("/usr/bin/R", package=debian("r-base-dev"), read=Stage.READY)
+    made.depends = {
+        debian("r-base-dev"): [debian("gcc-12")],
+        debian("gcc-12"): [debian("binutils")],
+    }
+    assert sum(one.saves.unpacked_bytes for one in made.asked(system.compilers)) == 0
+
+
+def test_what_programs_need_of_a_compiler_stays() -> None:
+    made = Made().file("/usr/lib/gcc/x86_64-linux-gnu/12/libgomp.so.1", 9 * MB)
+    assert made.asked(system.compilers) == []
+
+
+HOME = "/usr/lib/jvm/java-17-openjdk-amd64"
+
+
+def java(command: str, *, ran: bool = True) -> Made:
+    made = Made(commands=(command,))
+    made.file(f"{HOME}/bin/javac", 20_000).file(f"{HOME}/jmods/java.base.jmod", 80 * MB)
+    return made.file(f"{HOME}/lib/modules", 100 * MB, read=Stage.READY if ran else None)
+
+
+def test_a_jdk_that_only_ran_is_answered_by_the_headless_runtime() -> None:
+    (one,) = java("RUN apt-get install -y openjdk-17-jdk-headless").asked(system.jdk)
+    assert one.kind is AdviceKind.JDK
+    assert one.saves.unpacked_bytes == 80 * MB + 20_000
+    assert one.patch is not None
+    assert "+ RUN apt-get install -y openjdk-17-jre-headless" in one.patch
+
+
+def test_a_jre_and_a_jdk_that_compiled_stay() -> None:
+    made = java("RUN x").opened(f"{HOME}/bin/javac")
+    assert made.asked(system.jdk) == []
+    made = Made().file(f"{HOME}/lib/modules", 100 * MB, read=Stage.READY)
+    assert made.asked(system.jdk) == []
+
+
+def test_headers_and_static_libraries_are_removed_where_they_came() -> None:
+    made = Made().file(f"{SITE}/tensorflow/include/a/b.h", 9 * MB, package=python("tensorflow"))
+    made.file("/usr/lib/libx.a", 4 * MB)
+    (one,) = made.asked(system.headers)
+    assert one.paths == (f"{SITE}/tensorflow/include",)
+    assert one.patch is not None
+    assert f"find {SITE}/tensorflow/include" in one.patch
+    (one,) = made.asked(system.static_libraries)
+    assert one.saves.unpacked_bytes == 4 * MB
+
+
+def test_headers_that_were_read_and_python_in_folders_called_include_are_none() -> None:
+    made = Made().file("/usr/include/stdio.h", 9 * MB, read=Stage.READY)
+    made.file(f"{SITE}/x/include/y.py", 9 * MB).file("/lib/libx.so", 9 * MB)
+    assert made.asked(system.headers) == []
+    assert made.asked(system.static_libraries) == []
+
+
+def test_debug_symbols_are_told_by_their_own_bytes() -> None:
+    made = Made(commands=("COPY --from=build /opt /opt",)).file("/opt/x.so", 90 * MB)
+    made.libraries = {"/opt/x.so": Library(sha256="s", debug_bytes=60 * MB)}
+    (one,) = made.asked(system.debug_symbols)
+    assert one.saves.unpacked_bytes == 60 * MB
+    assert one.saves.compressed_bytes == 15 * MB
+    assert one.saves.files == 0
+    made.libraries = {"/opt/x.so": Library(sha256="s", debug_bytes=1000)}
+    assert made.asked(system.debug_symbols) == []
+
+
+def test_tests_documentation_and_locales_are_told_apart_and_licences_are_not_counted() -> None:
+    made = Made(commands=("RUN apt-get install -y x && pip install y",))
+    made.file(f"{SITE}/scipy/linalg/tests/test_x.py", 3 * MB, package=python("scipy"))
+    made.file("/usr/share/doc/x/manual", 2 * MB).file("/usr/share/doc/x/copyright", 7 * MB)
+    made.file("/usr/share/locale/de/x.mo", 1 * MB)
+    found = {one.kind: one for one in made.asked(texts.for_people)}
+    assert {kind: one.saves.unpacked_bytes for kind, one in found.items()} == {
+        AdviceKind.TESTS: 3 * MB,
+        AdviceKind.DOCUMENTATION: 2 * MB,
+        AdviceKind.LOCALES: 1 * MB,
+    }
+    assert "rm -rf /usr/share/locale/*" in str(found[AdviceKind.LOCALES].patch)
+    assert found[AdviceKind.TESTS].paths == (SITE,)
+
+
+def test_tests_that_a_package_reads_keep_the_others_of_that_place_apart() -> None:
+    made = Made().file(f"{SITE}/a/tests/x.py", 3 * MB).file(f"{SITE}/b/tests/x.py", 3 * MB)
+    made.opened(f"{SITE}/b/tests/x.py")
+    (one,) = made.asked(texts.for_people)
+    assert one.paths == (f"{SITE}/a",)
+    assert one.saves.unpacked_bytes == 3 * MB
+
+
+def test_an_image_without_texts_for_people_is_told_of_none() -> None:
+    made = Made().file(f"{SITE}/numpy/testing/x.py", 3 * MB).file("/usr/lib/locale/C.utf8/x", MB)
+    assert made.asked(texts.for_people) == []
+
+
+def node_app(package_json: str, command: str = "RUN npm ci") -> Made:
+    made = Made(commands=(command,))
+    made.texts["/app/package.json"] = package_json
+
+    def package(name: str) -> Package:
+        return "Node", f"{name} 1.0.0"
+
+    made.file("/app/node_modules/express/i.js", 2 * MB, package=package("express"))
+    made.opened("/app/node_modules/express/i.js")
+    made.file("/app/node_modules/qs/i.js", MB, package=package("qs"))
+    made.file("/app/node_modules/typescript/i.js", 60 * MB, package=package("typescript"))
+    made.depends = {package("express"): [package("qs")]}
+    return made
+
+
+BOTH = '{"dependencies": {"express": "1"}, "devDependencies": {"typescript": "5"}}'
+
+
+def test_development_dependencies_are_those_that_dependencies_do_not_lead_to() -> None:
+    (one,) = node_app(BOTH).asked(node.development_dependencies)
+    assert one.saves.unpacked_bytes == 60 * MB
+    assert one.patch == "- RUN npm ci\n+ RUN npm ci --omit=dev"
+
+
+def test_without_development_dependencies_or_where_one_was_read_nothing_is_said() -> None:
+    assert node_app('{"dependencies": {"express": "1"}}').asked(node.development_dependencies) == []
+    made = node_app(BOTH).opened("/app/node_modules/typescript/i.js")
+    assert made.asked(node.development_dependencies) == []
+    assert node_app("no json").asked(node.development_dependencies) == []
