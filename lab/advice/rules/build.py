@@ -161,19 +161,12 @@ def two_copies(image: Image) -> Iterator[Found]:
 
 
 def _alike(image: Image, large: Mapping[str, int]) -> Iterator[Sequence[str]]:
-    libraries = image.inputs.libraries
-    groups: dict[tuple[object, ...], list[str]] = defaultdict(list)
+    by_content: dict[str, list[str]] = defaultdict(list)
     for path in large:
-        known = libraries.get(path)
+        known = image.inputs.libraries.get(path)
         if known is not None:
-            groups["content", known.sha256].append(path)
-            if known.soname:
-                groups["soname", known.soname].append(path)
-    told: set[frozenset[str]] = set()
-    for group in groups.values():
-        if len(group) > 1 and frozenset(group) not in told:
-            told.add(frozenset(group))
-            yield group
+            by_content[known.sha256].append(path)
+    yield from (group for group in by_content.values() if len(group) > 1)
 
 
 def _copies(image: Image, kept: Collection[str], spare: Mapping[str, int], why: str) -> Found:

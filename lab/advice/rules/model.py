@@ -9,6 +9,7 @@ from lab.advice.contents import Contents
 from lab.advice.costs import COLD, FILE_BYTES, PullSeconds
 from lab.advice.imports import ImportTime
 from lab.advice.recording import Recording
+from lab.images.layers.looked import Library
 from lab.images.layers.packages import Package
 from lab.schema import Frozen
 from lab.spec import Platform
@@ -55,16 +56,6 @@ class Confidence(StrEnum):
     """The recorded run did not, and nothing that it used says that it needs it."""
     TRY = "try"
     """The recorded run did not; something that it used says that it might, or it is replaced."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Library:
-    """What was read of a large file that is a program or a library."""
-
-    sha256: str
-    soname: str = ""
-    debug_bytes: int = 0
-    """Of sections that nothing but a debugger or a linker reads."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

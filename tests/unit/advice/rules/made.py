@@ -7,8 +7,9 @@ from lab.advice.contents import ContentLayer, Contents, Entry, EntryKind, Hidden
 from lab.advice.imports import ImportTime
 from lab.advice.recording import Answer, ChunkCount, FileRead, Recording, Stage
 from lab.advice.rules.image import Image
-from lab.advice.rules.model import Advice, Inputs, Library, Rates
+from lab.advice.rules.model import Advice, Inputs, Rates
 from lab.advice.rules.table import Rule, advise
+from lab.images.layers.looked import Library
 from lab.images.layers.packages import Package
 from lab.spec import Platform
 

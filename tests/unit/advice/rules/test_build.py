@@ -4,7 +4,8 @@ import pytest
 
 from lab.advice.recording import Stage
 from lab.advice.rules import build, bytecode
-from lab.advice.rules.model import AdviceKind, Confidence, Library
+from lab.advice.rules.model import AdviceKind, Confidence
+from lab.images.layers.looked import Library
 from tests.unit.advice.rules.made import MB, SITE, Made
 
 

@@ -2,7 +2,8 @@
 
 from lab.advice.recording import Stage
 from lab.advice.rules import node, system, texts
-from lab.advice.rules.model import AdviceKind, Library
+from lab.advice.rules.model import AdviceKind
+from lab.images.layers.looked import Library
 from lab.images.layers.packages import Package
 from tests.unit.advice.rules.made import MB, SITE, Made, debian, python
 
