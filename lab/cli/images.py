@@ -1,4 +1,4 @@
-"""``lab images build|report|push|parity``."""
+"""``lab images build|report|push|parity|advise``."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -13,6 +13,7 @@ from rich.table import Table
 
 from lab.cli.arguments import parse_platform, parse_platforms
 from lab.cli.console import ConsoleProgress, err, out, print_line
+from lab.cli.images_advise import advise
 from lab.cli.layer_tables import inside_tables
 from lab.cli.opened import containers_of
 from lab.engine.api import Engine, ImageFacts, find_image
@@ -37,6 +38,8 @@ from lab.start.image import ensure_image
 from lab.units import format_bytes
 
 app = typer.Typer(no_args_is_help=True, help="The variants' images: build them, weigh them.")
+
+app.command()(advise)
 
 _LARGEST: Final = 12
 _COMMAND_WIDTH: Final = 70

@@ -2,12 +2,15 @@
 
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Final
 
+from lab.advice.costs import HIDDEN
 from lab.advice.rules import build, bytecode, cpu, node, start, system, texts, unread
 from lab.advice.rules.image import Image
 from lab.advice.rules.model import Advice, Found, Inputs, Rewrite, StepPatch
 from lab.advice.rules.patches import all_of, diff
+from lab.images.layers.packages import Package
 
 Rule = Callable[[Image], Iterator[Found]]
 
@@ -38,18 +41,40 @@ RULES: Final[Sequence[Rule]] = (
 )
 
 
-def advise(inputs: Inputs) -> tuple[Sequence[Advice], Sequence[StepPatch]]:
-    """What to do, that which saves most seconds first; and each step with all changes to it."""
+@dataclass(frozen=True, kw_only=True)
+class Advised:
+    """All that the rules say of an image."""
+
+    advice: Sequence[Advice]
+    """That which saves most seconds first."""
+    steps: Sequence[StepPatch]
+    """Each step with all changes to it."""
+    of_package: Mapping[Package, Sequence[int]]
+    """Which advice is about a package or a folder, by its place in ``advice``."""
+
+
+def advise(inputs: Inputs) -> Advised:
+    """Ask all rules."""
     image = Image(inputs)
-    advice: list[Advice] = []
+    found: list[tuple[Advice, Found]] = []
     rewrites: dict[int, list[Rewrite]] = defaultdict(list)
     for rule in RULES:
-        for found in list(rule(image)):
-            advice.append(image.advice(found))
-            for number, rewrite in found.rewrites.items():
+        for one in list(rule(image)):
+            found.append((image.advice(one), one))
+            for number, rewrite in one.rewrites.items():
                 rewrites[number].append(rewrite)
-            image.take(found)
-    return sorted(advice, key=_order), _patched(image, rewrites)
+            image.take(one)
+    found.sort(key=lambda pair: _order(pair[0]))
+    places: dict[Package, list[int]] = defaultdict(list)
+    for place, (_, one) in enumerate(found):
+        packages = {inputs.contents.entries[path].package for path in one.takes}
+        for package in packages | ({HIDDEN} if one.hidden else set()):
+            places[package].append(place)
+    return Advised(
+        advice=[advice for advice, _ in found],
+        steps=_patched(image, rewrites),
+        of_package=places,
+    )
 
 
 def _order(one: Advice) -> tuple[bool, float, float, int]:

@@ -117,7 +117,7 @@ class Made:
 
     def advice(self) -> Sequence[Advice]:
         """What all say."""
-        return advise(self.inputs())[0]
+        return advise(self.inputs()).advice
 
     def but(self, **changes: object) -> "Made":
         return replace(self, **changes)  # type: ignore[arg-type]
