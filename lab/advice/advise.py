@@ -77,9 +77,7 @@ class _Seen:
     notes: list[str] = field(default_factory=list)
 
 
-def advise(
-    job: AdviceJob, engine: DockerEngine, progress: Progress
-) -> tuple[AdviceReport, Path]:
+def advise(job: AdviceJob, engine: DockerEngine, progress: Progress) -> tuple[AdviceReport, Path]:
     """The report, and the folder of the run that keeps it beside the recording.
 
     Raises ``ContainerFailedError`` where the image does not get ready or does not answer: there is
@@ -100,9 +98,10 @@ def advise(
             )
             seen = _Seen(contents=contents, recording=record(engine, request, progress))
             seen.notes += _payloads(seen.recording)
-            with progress.step("Look into libraries and programs"), opened(
-                engine, subject.image
-            ) as files:
+            with (
+                progress.step("Look into libraries and programs"),
+                opened(engine, subject.image) as files,
+            ):
                 texts = files.texts(gather.texts(contents, seen.recording))
                 libraries = files.libraries(gather.libraries(contents))
             seen.imports = _imports(job, subject, seen, engine, progress)
@@ -268,9 +267,7 @@ def _report(job: AdviceJob, seen: _Seen, inputs: Inputs, pull: PullSeconds) -> A
         chunk_latency_s=CHUNK_LATENCY_S,
         compressed_bytes=sum(layer.compressed_bytes for layer in contents.layers),
         unpacked_bytes=contents.unpacked_bytes,
-        read_bytes=sum(
-            count.bytes for stage, count in recording.chunks.items() if stage in COLD
-        ),
+        read_bytes=sum(count.bytes for stage, count in recording.chunks.items() if stage in COLD),
         starts=[_pulled(seen, pull), *_on_demand(seen)],
         rows=[
             CostRow.of(row, advised.of_package.get(row.package, ()))

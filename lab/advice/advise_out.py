@@ -8,9 +8,10 @@ from rich.padding import Padding
 from rich.text import Text
 
 from lab.advice.advice_report import AdviceReport, CostRow, MeasuredStart
+from lab.advice.recording import Stage
 from lab.advice.rules.model import Advice, Saving
-from lab.report.document import Table, left
-from lab.report.words import plural
+from lab.report.document import Table, left, right
+from lab.report.words import plural, shortened
 from lab.spec import StartKind
 from lab.units import format_bytes, format_rate, format_seconds
 
@@ -55,49 +56,57 @@ def table(report: AdviceReport, most: int | None = _ROWS) -> Table:
     """A row for each package and folder, those first that cost most seconds."""
     rows = report.rows if most is None else report.rows[:most]
     return Table(
-        title="What costs what, by seconds",
+        title="What costs what: MB compressed and unpacked, files, seconds",
         columns=[
             left("package or folder"),
-            "compressed",
-            "unpacked",
-            "files",
+            right("compr."),
+            right("unp."),
+            right("files"),
             left("read"),
-            "imports",
-            "pull",
-            "on demand",
-            left("what to do"),
+            right("import"),
+            right("pull"),
+            right("ondem."),
+            left("do"),
         ],
-        rows=[_row(one, report) for one in rows],
+        rows=[_row(one, None if most is None else _NAME_WIDTH) for one in rows],
     )
 
 
-def _row(one: CostRow, report: AdviceReport) -> Sequence[str]:
+def _row(one: CostRow, width: int | None) -> Sequence[str]:
     name = f"{one.manager}: {one.name}" if one.manager else one.name
+    if width is not None and len(name) > width:
+        keeps_end = name.startswith("/")
+        name = f"…{name[1 - width :]}" if keeps_end else shortened(name, width)
     return (
-        name if len(name) <= 36 else f"{name[:35]}…",
-        format_bytes(one.compressed_bytes),
-        format_bytes(one.unpacked_bytes),
-        f"{one.files:,}",
+        name,
+        f"{one.compressed_bytes / 1e6:.1f}",
+        f"{one.unpacked_bytes / 1e6:.1f}",
+        str(one.files),
         "no" if one.opened is None else _WHEN[one.opened],
         _seconds(one.import_s),
         _seconds(one.pull_s),
         _seconds(one.ondemand_s),
-        _todo(one, report),
+        _todo(one),
     )
 
 
-_WHEN: Final = {"ready": "start", "first_prediction": "1st request", "later": "later"}
+_NAME_WIDTH: Final = 26
+_WHEN: Final = {Stage.READY: "start", Stage.FIRST: "first", Stage.LATER: "later"}
 
 
-def _todo(one: CostRow, report: AdviceReport) -> str:
+def _todo(one: CostRow) -> str:
+    """Which advice is about it; what was read and has none stays."""
     if one.advice:
-        first = report.advice[one.advice[0] - 1].kind.replace("_", " ")
-        return f"{', '.join(f'#{number}' for number in one.advice[:4])} {first}"
+        more = "…" if len(one.advice) > _NUMBERS else ""
+        return " ".join(f"#{number}" for number in one.advice[:_NUMBERS]) + more
     return "-" if one.opened is None else "keep"
 
 
+_NUMBERS: Final = 2
+
+
 def _seconds(seconds: float | None) -> str:
-    return "-" if seconds is None or seconds < _TINY_S else format_seconds(seconds)
+    return "-" if seconds is None or seconds < _TINY_S else f"{seconds:.3f}"
 
 
 def _about(report: AdviceReport) -> Iterator[str]:

@@ -31,7 +31,7 @@ class AdviseOptions:
 
     image: Annotated[
         str,
-        typer.Argument(help="The image, pulled if the engine has it not; or a variant of the lab's."),
+        typer.Argument(help="The image, pulled if the engine lacks it; or a variant of the lab's."),
     ]
     payload: Annotated[
         list[Path] | None,

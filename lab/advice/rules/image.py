@@ -219,7 +219,7 @@ class Image:
             compressed += round(entry.compressed * share)
             files += share >= 1.0
             seen = self.touched.get(path)
-            if seen is not None:
+            if seen is not None and found.takes_read:
                 fetched = sum(seen.block_bytes.get(stage, 0) for stage in COLD)
                 read += round(share * fetched)
                 waited += share * self._waited(seen, fetched)

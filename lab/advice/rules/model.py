@@ -32,6 +32,7 @@ class AdviceKind(StrEnum):
     UNREAD_PACKAGE = "unread_package"
     UNREAD_DEPENDENCY = "unread_dependency"
     UNREAD_FOLDER = "unread_folder"
+    UNREAD_PART = "unread_part"
     TESTS = "tests"
     HEADERS = "headers"
     STATIC_LIBRARIES = "static_libraries"
@@ -131,6 +132,8 @@ class Found:
     """Imperative sentences."""
     takes: Mapping[str, int] = field(default_factory=dict)
     """Bytes that would go, unpacked, by path."""
+    takes_read: bool = True
+    """What goes of a read file was read like the rest of it."""
     hidden: Sequence[int] = ()
     """Layers whose hidden bytes would go too."""
     claims: bool = True

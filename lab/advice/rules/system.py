@@ -252,6 +252,7 @@ def debug_symbols(image: Image) -> Iterator[Found]:
             todo=f"Run `{strip}` (of binutils) in the stage that makes them, before "
             f"{'they are copied' if step.copies else 'the step ends'}: {where(step)}.",
             takes=found,
+            takes_read=False,
             claims=False,
             confidence=Confidence.TRY,
             risk="Native stack traces lose their names; hashes in a wheel's RECORD no longer fit.",

@@ -32,6 +32,7 @@ RULES: Final[Sequence[Rule]] = (
     system.headers,
     system.static_libraries,
     unread.folders,
+    unread.parts,
     system.debug_symbols,
     bytecode.byte_code,
     start.unused_imports,

@@ -1,7 +1,7 @@
 """Whole packages and folders that the run did not touch."""
 
 import re
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Final
 
@@ -198,6 +198,58 @@ def folders(image: Image) -> Iterator[Found]:
             confidence=Confidence.LIKELY,
             risk="A request that the payloads are no example of might read it.",
         )
+
+
+def parts(image: Image) -> Iterator[Found]:
+    """Large parts of Python packages that are used otherwise: folders in which nothing was read."""
+    sites = tuple(f"{site}/" for site in image.sites)
+    kept = {path for path in image.touched if image.used(path)}
+    folders_of = {path[:at] for path in kept for at, sign in enumerate(path) if sign == "/" and at}
+    found: dict[Package, dict[str, int]] = defaultdict(dict)
+    tops: dict[Package, Counter[str]] = defaultdict(Counter)
+    entries = image.contents.entries
+    for path, size in image.files().items():
+        package = entries[path].package
+        if package not in image.used_packages or not path.startswith(sites):
+            continue
+        top = _highest(path, folders_of)
+        # Sources beside byte code that was read are its own; so are a package's licences and list.
+        if top != path and not _told_of(path):
+            found[package][path] = size
+            tops[package][top] += size
+    for package, files in found.items():
+        # Small folders stay: it is not worth the risk, and there are hundreds of them.
+        large = [top for top, size in tops[package].most_common() if size >= _PART_BYTES]
+        takes = {path: size for path, size in files.items() if path.startswith(_below(large))}
+        if sum(takes.values()) < _ALONE_BYTES:
+            continue
+        step = image.step(image.layers_of(takes.keys())[0])
+        name = package[1].partition(" ")[0]
+        removal = f"rm -rf {' '.join(sorted(large))}"
+        yield Found(
+            kind=AdviceKind.UNREAD_PART,
+            title=f"Try without the parts of {name} that nothing read",
+            seen=f"{package[1]} was used, and nothing in {listing(large)} was read: "
+            f"{format_bytes(sum(takes.values()))} in {plural(len(takes), 'file')}.",
+            todo=f"Let `lab images slim` try it, which proves what it leaves out; or by hand "
+            f"`{removal}` in {where(step)}.",
+            takes=takes,
+            show=large,
+            rewrites={} if step.base or step.copies else {step.number: ended_by(removal)},
+            confidence=Confidence.TRY,
+            risk="A function that no payload called may import them.",
+        )
+
+
+_PART_BYTES: Final = 1_000_000
+
+
+def _below(folders: Collection[str]) -> tuple[str, ...]:
+    return tuple(f"{folder}/" for folder in folders)
+
+
+def _told_of(path: str) -> bool:
+    return ".dist-info/" in path or ".egg-info/" in path
 
 
 def _highest(path: str, used: Collection[str]) -> str:

@@ -118,3 +118,25 @@ def test_the_base_image_ends_where_its_shell_or_interpreter_is_the_command(
     ]
     made = Made(commands=("RUN apt-get install -y gcc", "COPY . /app"), history=history)
     assert [step.base for step in Image(made.inputs()).steps] == [base, False]
+
+
+def test_a_large_part_of_a_used_package_is_to_be_tried_and_small_ones_stay() -> None:
+    made = Made(commands=("RUN pip install tensorflow-cpu",))
+    package = python("tensorflow_cpu 2.21")
+    root = f"{SITE}/tensorflow"
+    made.file(f"{root}/__init__.pyc", MB, package=package, read=Stage.READY)
+    made.file(f"{root}/__init__.py", MB, package=package)
+    made.file(f"{root}/lite/a/x.so", 90 * MB, package=package)
+    made.file(f"{root}/tiny/x.py", 900, package=package)
+    made.file(f"{SITE}/tensorflow_cpu-2.21.dist-info/licenses/x", 9 * MB, package=package)
+    (one,) = made.asked(unread.parts)
+    assert one.paths == (f"{root}/lite",)
+    assert one.saves.unpacked_bytes == 90 * MB
+    assert one.confidence is Confidence.TRY
+    assert f"+     && rm -rf {root}/lite" in str(one.patch)
+
+
+def test_a_package_that_is_read_all_over_has_no_part_to_spare() -> None:
+    made = Made().file(f"{SITE}/x/lib/a.so", 90 * MB, package=python("x 1"), read=Stage.READY)
+    made.file(f"{SITE}/x/lib/b.so", 90 * MB, package=python("x 1"))
+    assert made.asked(unread.parts) == []
