@@ -87,7 +87,7 @@ def advise(options: AdviseOptions) -> None:
     from lab.advice.advise_out import to_markdown, to_terminal
     from lab.contract.subject import CheckRequest
 
-    payloads = _payloads(options)
+    payloads = payloads_of(options)
     job = AdviceJob(
         request=CheckRequest(
             image=options.image,
@@ -113,7 +113,7 @@ def advise(options: AdviseOptions) -> None:
     print_line(f"The report and the recording are in {folder}")
 
 
-def _payloads(options: AdviseOptions) -> "Sequence[Payload]":
+def payloads_of(options: AdviseOptions) -> "Sequence[Payload]":
     """The files' contents, each under its name."""
     from lab.advice.asking import Payload
 
