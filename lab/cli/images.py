@@ -11,9 +11,9 @@ from typing import Final
 import typer
 from rich.table import Table
 
+from lab.cli import images_advise
 from lab.cli.arguments import parse_platform, parse_platforms
 from lab.cli.console import ConsoleProgress, err, out, print_line
-from lab.cli.images_advise import advise
 from lab.cli.layer_tables import inside_tables
 from lab.cli.opened import containers_of
 from lab.engine.api import Engine, ImageFacts, find_image
@@ -38,8 +38,6 @@ from lab.start.image import ensure_image
 from lab.units import format_bytes
 
 app = typer.Typer(no_args_is_help=True, help="The variants' images: build them, weigh them.")
-
-app.command()(advise)
 
 _LARGEST: Final = 12
 _COMMAND_WIDTH: Final = 70
@@ -209,6 +207,9 @@ def parity(
     out.print(_parity_table(found))
     print_line(f"Every input is in {path}")
     refuse_broken(found.comparisons, found.bounds)
+
+
+app.command("advise")(images_advise.advise)
 
 
 def _known(names: Sequence[str] | None) -> Sequence[str]:
