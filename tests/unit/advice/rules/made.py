@@ -78,13 +78,16 @@ class Made:
         )
         return self
 
+    def _of(self, layer: int) -> list[Entry]:
+        return [one for one in self.entries.values() if one.layer == layer]
+
     def inputs(self) -> Inputs:
         layers = [
             ContentLayer(
                 number=number,
                 command=command,
-                unpacked_bytes=0,
-                compressed_bytes=0,
+                unpacked_bytes=sum(one.size for one in self._of(number)),
+                compressed_bytes=sum(one.compressed for one in self._of(number)),
                 compressed_known=True,
                 hidden=self.hidden.get(number, []),
             )
