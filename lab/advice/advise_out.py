@@ -90,7 +90,7 @@ def _row(one: CostRow, width: int | None) -> Sequence[str]:
     )
 
 
-_NAME_WIDTH: Final = 26
+_NAME_WIDTH: Final = 20
 _WHEN: Final = {Stage.READY: "start", Stage.FIRST: "first", Stage.LATER: "later"}
 
 

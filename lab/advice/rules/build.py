@@ -7,7 +7,7 @@ from typing import Final
 
 from lab.advice.rules.image import LEAST_BYTES, Image, where
 from lab.advice.rules.model import AdviceKind, Confidence, Found, Rewrite
-from lab.advice.rules.patches import Step, ended_by, option
+from lab.advice.rules.patches import Step, ended_by, installs, option
 from lab.advice.rules.words import capital, listing
 from lab.images.layers.ballast import Ballast, kind_of
 from lab.report.words import plural
@@ -113,7 +113,7 @@ def leftovers(image: Image) -> Iterator[Found]:
         if size < LEAST_BYTES:
             continue
         step = image.step(number)
-        mend = _MENDS.get(name)
+        rewrites, lines = _mended(image, step, name)
         yield Found(
             kind=AdviceKind.LEFT_OVER,
             title=f"Leave {name} out of the image",
@@ -122,9 +122,36 @@ def leftovers(image: Image) -> Iterator[Found]:
             todo=_cure(kinds[name], step),
             takes=files,
             show=sorted(folders[name, number]),
-            rewrites={} if mend is None or step.base else {number: mend},
+            rewrites=rewrites,
+            lines=lines,
             confidence=Confidence.LIKELY if name == "temporary files" else Confidence.CERTAIN,
         )
+
+
+def _mended(image: Image, step: Step, name: str) -> tuple[Mapping[int, Rewrite], Sequence[str]]:
+    """The step with what clears them; lists that a later step needs are fetched in that one."""
+    mend = _MENDS.get(name)
+    if mend is None or step.base or step.shell is None:
+        return {}, ()
+    if name != "apt's lists" or installs(step.shell, "Debian"):
+        return {step.number: mend}, ()
+    later = [
+        one
+        for one in image.steps[step.number :]
+        if one.shell is not None and installs(one.shell, "Debian")
+    ]
+    if not later:
+        return {step.number: mend}, ()
+    if len(later) > 1 or not _UPDATE.fullmatch(step.shell):
+        return {}, ()
+
+    def fetched(shell: str) -> str | None:
+        return mend(f"{step.shell} && {shell}")
+
+    return {later[0].number: fetched}, (f"- RUN {step.shell}",)
+
+
+_UPDATE: Final = re.compile(r"apt(?:-get)?(?: -\S+)* update(?: -\S+)*")
 
 
 def _cure(kind: Ballast, step: Step) -> str:

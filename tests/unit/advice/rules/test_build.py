@@ -53,6 +53,22 @@ def test_caches_and_lists_are_cleared_in_the_step_that_fills_them() -> None:
     assert lists.paths == ("/var/lib/apt/lists",)
 
 
+def test_lists_of_a_step_of_their_own_are_fetched_in_the_step_that_needs_them() -> None:
+    made = Made(commands=("RUN apt-get update", "RUN apt-get install -y git"))
+    made.file("/var/lib/apt/lists/x", 40 * MB, layer=1)
+    (one,) = made.asked(build.leftovers)
+    assert one.patch is not None
+    assert one.patch.splitlines() == [
+        "+ RUN apt-get update \\",
+        "- RUN apt-get install -y git",
+        "+     && apt-get install -y git \\",
+        "+     && rm -rf /var/lib/apt/lists/*",
+        "- RUN apt-get update",
+    ]
+    made.commands = ("RUN apt-get update", "RUN apt-get install -y a", "RUN apt-get install -y b")
+    assert [one.patch for one in made.asked(build.leftovers)] == [None]
+
+
 def test_a_cache_that_the_run_reads_is_no_ballast() -> None:
     made = Made().file("/root/.cache/pip/http/a", 3 * MB, read=Stage.READY)
     assert made.asked(build.leftovers) == []
