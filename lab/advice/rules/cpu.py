@@ -222,7 +222,8 @@ def requirement_lines(
             continue
         for line in text.splitlines():
             bare = line.partition("#")[0].strip()
-            if bare and name_in(bare) == name:
+            # One with hashes needs the other package's: words must do.
+            if bare and name_in(bare) == name and not bare.endswith("\\") and "--hash" not in bare:
                 new = change(bare)
                 changed = [] if new is None else [f"+ {one}" for one in new.splitlines()]
                 lines += [f"# {path}", f"- {bare}", *changed]

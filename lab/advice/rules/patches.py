@@ -192,6 +192,21 @@ def ended_by(command: str) -> Rewrite:
     return rewrite
 
 
+def uninstalled(names: Sequence[str]) -> Rewrite:
+    """Uninstall Python packages at the end of the step, by the pip that installed last in it."""
+
+    def rewrite(shell: str) -> str | None:
+        found = [_INSTALLS["Python"].match(part) for part in (parts_of(shell) or [])[::2]]
+        pips = [one[0] for one in found if one]
+        if not names or not pips:
+            return None
+        pip = re.sub(rf"^{_ENV}|(?<=pip) .*| install$", "", pips[-1])
+        sure = "" if "uv " in pip else " -y"
+        return ended_by(f"{pip} uninstall{sure} {' '.join(names)}")(shell)
+
+    return rewrite
+
+
 def all_of(*rewrites: Rewrite) -> Rewrite:
     """One after the other, leaving out what cannot be done."""
 

@@ -8,7 +8,16 @@ from typing import Final
 from lab.advice.rules.cpu import requirement_lines
 from lab.advice.rules.image import LEAST_BYTES, Image, where
 from lab.advice.rules.model import AdviceKind, Confidence, Found, Rewrite
-from lab.advice.rules.patches import Step, all_of, ended_by, installs, name_in, option, without
+from lab.advice.rules.patches import (
+    Step,
+    all_of,
+    ended_by,
+    installs,
+    name_in,
+    option,
+    uninstalled,
+    without,
+)
 from lab.advice.rules.words import listing
 from lab.images.layers.packages import OTHER, Package
 from lab.report.words import plural
@@ -116,8 +125,7 @@ def _rewrite(manager: str, step: Step, bare: Sequence[str]) -> Rewrite:
 
     if manager == "Python":
         rest = [name for name in bare if name_in(name) not in named]
-        undo = f"pip uninstall -y {' '.join(rest)}"
-        return all_of(without(manager, named), ended_by(undo) if rest else nothing)
+        return all_of(without(manager, named), uninstalled(rest))
     if manager == "Debian":
         lean = option(manager, "--no-install-recommends") if names - named else nothing
         return all_of(without(manager, named), lean)
@@ -150,7 +158,6 @@ def dependencies(image: Image) -> Iterator[Found]:
             continue
         step = image.step(image.layers_of(files.keys())[0])
         name = package[1].partition(" ")[0]
-        rewrite = ended_by(f"pip uninstall -y {name}")
         yield Found(
             kind=AdviceKind.UNREAD_DEPENDENCY,
             title=f"Try without {name}, which {wanted_by[1].partition(' ')[0]} asks for",
@@ -160,7 +167,7 @@ def dependencies(image: Image) -> Iterator[Found]:
             "and try every kind of request; `pip check` will complain.",
             takes=files,
             show=[],
-            rewrites={} if step.base or step.copies else {step.number: rewrite},
+            rewrites={} if step.base else {step.number: uninstalled([name])},
             confidence=Confidence.TRY,
             risk=f"A function of {wanted_by[1].partition(' ')[0]} that no payload called may need "
             "it.",

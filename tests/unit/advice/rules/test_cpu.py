@@ -47,6 +47,14 @@ def test_requirements_that_the_step_reads_are_patched_in_the_file() -> None:
     assert one.patch == ("# /app/requirements.txt\n- tensorflow==2.21.0\n+ tensorflow-cpu==2.21.0")
 
 
+def test_requirements_with_hashes_are_left_to_words() -> None:
+    made = tensorflow(command="RUN pip install -r requirements.txt")
+    made.texts["/app/requirements.txt"] = "tensorflow==2.21.0 \\\n    --hash=sha256:1\n"
+    (one,) = made.asked(cpu.smaller_builds)
+    assert one.patch is None
+    assert "tensorflow-cpu" in one.todo
+
+
 NVIDIA = python("nvidia_cublas_cu12 12.1")
 
 

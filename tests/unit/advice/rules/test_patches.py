@@ -10,6 +10,7 @@ from lab.advice.rules.patches import (
     installs,
     option,
     renamed,
+    uninstalled,
     without,
 )
 
@@ -56,6 +57,18 @@ def test_options_and_ends_are_added_once() -> None:
     tidy = ended_by("rm -rf /var/lib/apt/lists/*")
     assert tidy("apt-get update;") == "apt-get update && rm -rf /var/lib/apt/lists/*"
     assert tidy("apt-get update && rm -rf /var/lib/apt/lists/*") is None
+
+
+def test_a_package_is_uninstalled_by_the_pip_that_installed_it() -> None:
+    undo = uninstalled(["a", "b"])
+    assert undo("python3 -m venv /v && X=1 /v/bin/pip -q install c") == (
+        "python3 -m venv /v && X=1 /v/bin/pip -q install c && /v/bin/pip uninstall -y a b"
+    )
+    assert undo("uv pip install c") == "uv pip install c && uv pip uninstall a b"
+    assert undo("python3 -m pip install c") == (
+        "python3 -m pip install c && python3 -m pip uninstall -y a b"
+    )
+    assert undo("make install") is None
 
 
 def test_a_here_document_is_left_alone() -> None:
