@@ -13,9 +13,10 @@ from lab.coldstart.observe import Limits
 from lab.coldstart.plan import MAX_READY_TIMEOUT_S, Plan
 from lab.coldstart.prepare import impossible, remove_all_of, remove_leftovers
 from lab.coldstart.record import Cell, Outcome, Sample
-from lab.coldstart.sites import ColdSites, cold_hosts
+from lab.coldstart.sites import Cold, cold_hosts
 from lab.coldstart.trial import Subject
 from lab.engine.api import EngineFacts
+from lab.engine.coldhost.ondemand import Speed
 from lab.engine.docker.engine import DockerEngine
 from lab.engine.emulation.qemu import ensure_runs
 from lab.errors import UsageError
@@ -111,20 +112,24 @@ def _executor(
         if platform is not facts.platform:
             ensure_runs(platform, engine, progress)
         unable = impossible(plan, facts)
-        cold: ColdSites | None = None
-        if StartKind.PULL in plan.start_kinds and StartKind.PULL not in unable:
+        cold: Cold | None = None
+        cold_kinds = {StartKind.PULL, StartKind.ONDEMAND} & {*plan.start_kinds} - unable.keys()
+        if cold_kinds:
             ensure_base(facts.platform, engine, progress)
             images.ensure(_HELPERS, platform=facts.platform, engine=engine, progress=progress)
-            cold, _ = stack.enter_context(
+            cold = stack.enter_context(
                 cold_hosts(
                     engine,
                     [(one, platform) for one in subjects.values()],
+                    kinds=cold_kinds,
                     native=facts.platform,
-                    bandwidth=plan.bandwidth,
+                    speed=Speed(bandwidth=plan.bandwidth, latency_s=plan.chunk_latency),
                     owner=owner,
                     progress=progress,
                 )
             )
+            if cold.why_not:
+                unable[StartKind.ONDEMAND] = cold.why_not
         bench = ColdStartBench(
             engine=engine,
             facts=facts,
@@ -133,7 +138,8 @@ def _executor(
             work=paths.cache() / "trials" / owner,
             # Where a container's own address is reached it is used all the same: see ``address``.
             publish=0,
-            cold=cold,
+            cold=cold.pulled if cold else None,
+            on_demand=cold.demanded if cold else None,
             unable=unable,
         )
         executor = ContainerExecutor(bench, lambda cell: subjects[cell.variant])

@@ -11,6 +11,8 @@ from lab.images.variants import image_ref
 from lab.spec import Platform
 
 _REPLACED: Final = "inference-lab/replaced"
+SLIMMING: Final = "inference-lab/slimming"
+"""Of smaller images that are not proven yet; a tag is the process that makes it."""
 _STEPS: Final = ("tools",)
 """Stages of the bake file that are named so that they can be removed."""
 
@@ -26,7 +28,7 @@ _OWN: Final = frozenset(
 
 def is_own_name(ref: str) -> bool:
     """Whether an image of this name is one that the lab named."""
-    return ref in _OWN or ref.startswith((f"{_REPLACED}:", f"{HELD}:"))
+    return ref in _OWN or ref.startswith((f"{_REPLACED}:", f"{HELD}:", f"{SLIMMING}:"))
 
 
 def keep_as_replaced(engine: DockerEngine, image_id: str) -> None:
