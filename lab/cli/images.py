@@ -14,6 +14,7 @@ from rich.table import Table
 from lab.cli import images_advise
 from lab.cli.arguments import parse_platform, parse_platforms
 from lab.cli.console import ConsoleProgress, err, out, print_line
+from lab.cli.images_slim import slim_command
 from lab.cli.layer_tables import inside_tables
 from lab.cli.opened import containers_of
 from lab.engine.api import Engine, ImageFacts, find_image
@@ -38,6 +39,7 @@ from lab.start.image import ensure_image
 from lab.units import format_bytes
 
 app = typer.Typer(no_args_is_help=True, help="The variants' images: build them, weigh them.")
+app.command("slim")(slim_command)
 
 _LARGEST: Final = 12
 _COMMAND_WIDTH: Final = 70

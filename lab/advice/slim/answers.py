@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
+from lab.advice.asking import UNKNOWN_PATH, UNKNOWN_TYPE, Payload
 from lab.contract.running.calls import HttpCall, call, get, post
 from lab.units import format_bytes
 
@@ -22,15 +23,6 @@ _TOO_LARGE: Final = 26 * 1024 * 1024
 """More than any endpoint passes on."""
 _SERIES: Final = re.compile(r"([A-Za-z_:][\w:]*)(?:\{| )")
 _EXCERPT: Final = 160
-
-
-@dataclass(frozen=True, kw_only=True)
-class Payload:
-    """A request body that the model can answer."""
-
-    name: str
-    body: bytes
-    content_type: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,13 +42,13 @@ def asks(payloads: Sequence[Payload]) -> Sequence[Ask]:
     first = payloads[0]
     half = first.body[: len(first.body) // 2]
     wrong = (
-        ("wrong type", post(first.body, "application/x-of-no-such-kind")),
+        ("wrong type", post(first.body, UNKNOWN_TYPE)),
         ("half a body", post(half, first.content_type)),
         ("no JSON", post(b'{"a": ', "application/json")),
         ("an empty body", post(b"", first.content_type)),
         (f"{format_bytes(_TOO_LARGE)} of zeros", post(bytes(_TOO_LARGE), first.content_type)),
         ("GET /invocations", get("/invocations")),
-        ("an unknown path", get("/of/no/such/kind")),
+        ("an unknown path", get(UNKNOWN_PATH)),
     )
     return (
         *(Ask(name=one.name, request=post(one.body, one.content_type)) for one in payloads),

@@ -2,13 +2,13 @@
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from lab.advice.asking import Payload
 from lab.advice.measure import SEED, Measured, measured
-from lab.advice.slim.answers import Payload
 from lab.advice.slim.record import Seconds, SlimRecord, Start
-from lab.advice.slim.run import Slimmed
 from lab.coldstart.record import Outcome, Sample
 from lab.coldstart.trial import Subject
 from lab.engine.docker.engine import DockerEngine
@@ -26,38 +26,46 @@ BEFORE: Final = "before"
 AFTER: Final = "after"
 
 
-def weighed(found: Slimmed, engine: DockerEngine, progress: Progress) -> SlimRecord:
+@dataclass(frozen=True, kw_only=True)
+class Timing:
+    """How the starts are measured."""
+
+    repeats: int = 6
+    """Of each kind and image, warm-up not counted: from six on a ratio has a 95 % interval."""
+    bandwidth: int = 1_000_000_000
+    """Bits per second, of the link of ``pull`` and ``ondemand``."""
+    chunk_latency: float = 0.0005
+    """Seconds that each chunk takes beside its bytes."""
+
+
+def weighed(record: SlimRecord, engine: DockerEngine, progress: Progress) -> SlimRecord:
     """The record with compressed bytes as a registry has them. Raises ``RegistryError`` when what
     arrived there is no single Docker schema 2 image.
     """
-    refs = (found.subject_image, found.record.name)
+    refs = (record.image, record.name)
     with local_registry(engine, progress) as registry:
-        pushed = registry.push_all(engine, refs, progress, arch=found.record.platform.arch)
-        kind = registry.http.media_type(*place_of(found.record.name))
-        if kind != DOCKER_MANIFEST:
-            raise RegistryError(
-                f"{found.record.name} arrived in the registry as {kind}, which SageMaker refuses.",
-                remedy="Turn off containerd for storing images in Docker's settings.",
-            )
-    sizes = [
+        pushed = registry.push_all(engine, refs, progress, arch=record.platform.arch)
+        kind = registry.http.media_type(*place_of(record.name))
+    if kind != DOCKER_MANIFEST:
+        raise RegistryError(
+            f"{record.name} arrived in the registry as {kind}, which SageMaker refuses.",
+            remedy="Turn off containerd for storing images in Docker's settings.",
+        )
+    before, after = (
         one.model_copy(
             update={"compressed_bytes": pushed[ref].compressed_bytes, "estimated": False}
         )
-        for ref, one in zip(refs, (found.record.before, found.record.after), strict=True)
-    ]
-    return found.record.model_copy(update={"before": sizes[0], "after": sizes[1]})
+        for ref, one in zip(refs, (record.before, record.after), strict=True)
+    )
+    return record.model_copy(update={"before": before, "after": after})
 
 
 def timed(
     record: SlimRecord,
-    subject_image: str,
     archive: Path | None,
     payload: Payload,
-    *,
+    timing: Timing,
     engine: DockerEngine,
-    repeats: int,
-    bandwidth: int,
-    chunk_latency: float,
     progress: Progress,
 ) -> SlimRecord:
     """The record with the starts of both, interleaved. Raises as ``measured`` does."""
@@ -65,15 +73,15 @@ def timed(
         name: Subject(
             image=image, archive=archive, payload=payload.body, content_type=payload.content_type
         )
-        for name, image in ((BEFORE, subject_image), (AFTER, record.name))
+        for name, image in ((BEFORE, record.image), (AFTER, record.name))
     }
     samples = measured(
         subjects,
         engine=engine,
         kinds=KINDS,
-        repeats=repeats,
-        bandwidth=bandwidth,
-        chunk_latency=chunk_latency,
+        repeats=timing.repeats,
+        bandwidth=timing.bandwidth,
+        chunk_latency=timing.chunk_latency,
         progress=progress,
         owner=record.id,
     )

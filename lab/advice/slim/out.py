@@ -74,9 +74,11 @@ def packages(record: SlimRecord) -> Sequence[tuple[str, str, str, str]]:
 def lines(record: SlimRecord, folder: Path) -> Sequence[str]:
     """What else there is to say: the proof, what came back, the risk, and the way back."""
     found = [
-        f"Proven with {len(record.asked)} requests to both, {record.rules} rules of the contract "
-        f"and a second recording; {_times(record.rounds, 'candidate')}, "
-        f"{_times(record.tries, 'try', 'tries')} to trace what was missing."
+        (
+            f"Proven with {len(record.asked)} requests to both, {record.rules} rules of the "
+            f"contract and a second recording; {_times(record.rounds, 'candidate')}, "
+            f"{_times(record.tries, 'try', 'tries')} to trace what was missing."
+        )
     ]
     for one in record.restored:
         some = ", ".join(one.paths[:3]) + (" ..." if len(one.paths) > 3 else "")

@@ -10,8 +10,9 @@ from functools import cached_property
 from typing import Final
 
 from lab.advice.contents import Contents, Entry, EntryKind
+from lab.advice.interpreters import UnknownInterpreterError, interpreter
 from lab.advice.recording import Recording
-from lab.advice.slim.unseen import folders_for, interpreter, kinds_for
+from lab.advice.slim.unseen import folders_for, kinds_for
 from lab.images.layers.packages import Package
 
 _LINKS_AT_MOST: Final = 40
@@ -215,16 +216,14 @@ class Selector:
         one = self._entries[path]
         name = posixpath.basename(path)
         library = name.endswith(".so") or ".so." in name
-        if (
-            one.kind is not EntryKind.FILE
-            or not one.mode & _EXECUTABLE
-            or library
-            or path in self._heads
-        ):
-            return self._heads.get(path)
-        found = interpreter(self._head(path))
-        self._heads[path] = found if found is None or found.startswith("/") else None
-        return self._heads[path]
+        startable = one.kind is EntryKind.FILE and bool(one.mode & _EXECUTABLE) and not library
+        if startable and path not in self._heads:
+            try:
+                found = interpreter(self._head(path))
+            except UnknownInterpreterError:
+                found = None  # the loaders stay in any case
+            self._heads[path] = found if found is None or found.startswith("/") else None
+        return self._heads.get(path)
 
     def _empty_folders(self) -> set[str]:
         full = {posixpath.dirname(path) for path in self._entries}

@@ -1,7 +1,6 @@
 """What an image needs although no recording of a run shows it."""
 
 import re
-import struct
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
@@ -96,30 +95,3 @@ def environment(config: Mapping[str, Any]) -> Mapping[str, str]:
     """The image's variables."""
     pairs = (str(one).partition("=") for one in (config.get("config") or {}).get("Env") or ())
     return {name: value for name, _, value in pairs}
-
-
-def interpreter(head: bytes) -> str | None:
-    """Which program the kernel starts for a program, from its first bytes: the dynamic loader of
-    ELF's ``PT_INTERP``, or what stands behind ``#!``. None for a library and for anything else.
-    """
-    if head.startswith(b"#!"):
-        words = head[2:].split(b"\n", 1)[0].split()
-        return words[0].decode(errors="surrogateescape") if words else None
-    if not head.startswith(b"\x7fELF") or len(head) < 64:
-        return None
-    wide, order = head[4] == 2, "<" if head[5] == 1 else ">"
-    if wide:
-        (table,) = struct.unpack_from(f"{order}Q", head, 32)
-        size, count = struct.unpack_from(f"{order}HH", head, 54)
-    else:
-        (table,) = struct.unpack_from(f"{order}I", head, 28)
-        size, count = struct.unpack_from(f"{order}HH", head, 42)
-    for number in range(count):
-        at = table + number * size
-        if at + size > len(head) or size < (56 if wide else 32):
-            return None
-        if struct.unpack_from(f"{order}I", head, at)[0] == 3:
-            form, places = ("QQQQ", 8) if wide else ("IIII", 4)
-            offset, _, _, length = struct.unpack_from(f"{order}{form}", head, at + places)
-            return head[offset : offset + length].rstrip(b"\0").decode(errors="replace") or None
-    return None

@@ -11,7 +11,6 @@ import shutil
 import tarfile
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import ExitStack, closing, contextmanager, suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, Final, Self
 
@@ -54,21 +53,13 @@ _HEADERS: Final = 1024
 """Bytes that a member takes in a tar beside its content, about."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Original:
-    """The image that is slimmed."""
-
-    ref: str
-    contents: Contents
-
-
 class Workshop:
     """Where candidates are made; as a context manager it leaves neither images nor files."""
 
-    def __init__(self, engine: DockerEngine, original: Original, folder: Path, owner: str) -> None:
+    def __init__(self, engine: DockerEngine, contents: Contents, folder: Path, owner: str) -> None:
         """``folder`` must be there; ``owner`` is the label of every container."""
         self.engine = engine
-        self._original = original
+        self._contents = contents
         self._folder = folder
         self._owner = owner
         mark = of_this_process().get(LABEL_PROCESS, owner)
@@ -97,7 +88,7 @@ class Workshop:
         read from.
         """
         if self._container is None:
-            self._container = self.engine.create(self._spec(self._original.contents.image_id))
+            self._container = self.engine.create(self._spec(self._contents.image_id))
         return self._container
 
     def head(self, path: str) -> bytes:
@@ -123,7 +114,7 @@ class Workshop:
             step.detail("the engine writes its files out")
             kept, removed = Layer(kept_file), Layer(removed_file)
             parting = Parting(
-                entries=self._original.contents.entries,
+                entries=self._contents.entries,
                 kept=selection.kept,
                 placed=self._placed(),
                 stamp=self._stamp(),
@@ -196,16 +187,16 @@ class Workshop:
                 )
 
     def _stamp(self) -> int:
-        made = parse_time(str(self._original.contents.config.get("created") or ""))
+        made = parse_time(str(self._contents.config.get("created") or ""))
         return 0 if made is None else max(0, made) // 1_000_000_000
 
     def _placed(self) -> Mapping[str, tuple[tarfile.TarInfo, bytes]]:
         """What the image has where an export shows what the engine put there."""
-        wanted = hidden_by_engine(self._original.contents.entries)
+        wanted = hidden_by_engine(self._contents.entries)
         if not wanted:
             return {}
         found: dict[str, tuple[tarfile.TarInfo, bytes]] = {}
-        with saving(self.engine, self._original.contents.image_id) as chunks:
+        with saving(self.engine, self._contents.image_id) as chunks:
             image = read_stream(chunks, lambda layer: _picked(layer, wanted))
         for layer in image.layers:
             found |= layer.content or {}
@@ -226,7 +217,7 @@ class Workshop:
 
     def _load(self, diff_id: str, level: Level) -> None:
         forget(self.engine, self._names[0])
-        config = _config(self._original.contents, diff_id, level)
+        config = _config(self._contents, diff_id, level)
         with ExitStack() as until_loaded, translated():
             blob = self._folder / _KEPT
             said = ""
