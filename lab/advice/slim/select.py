@@ -110,9 +110,12 @@ class Selector:
         else:
             kept = set(wanted)
         kept |= self._globbed | {path for path in also if path in self._entries}
-        kept |= self._unseen({self._entries[path].package for path in kept})
-        followed = {path for path in kept if path in wanted or self._leads_somewhere(path)}
-        self._close(kept, followed)
+        self._close(kept, wanted)
+        # Twice: a licence stays with a library that only stays because no recorder sees it.
+        for _ in range(2):
+            unseen = self._unseen({self._entries[path].package for path in kept}) - kept
+            kept |= unseen
+            self._close(kept, {path for path in kept if self._leads_somewhere(path)})
         for folder in (*folders_for(self._contents.config), *self._seen_folders):
             if self._is_folder(folder):
                 kept.add(folder)
