@@ -58,8 +58,9 @@ class Search:
             selection = self._selector.select(also)
             if not selection.removed_bytes:
                 raise SlimError(
-                    "Nothing can be left out: the run touched all that is in the image.",
-                    remedy="Try --level files.",
+                    "Nothing can be left out: all that is in the image was touched, or was found "
+                    "to be needed.",
+                    remedy="Try --level files, if that was not the level.",
                 )
             image = self._shop.make(selection, self._progress)
             found = self._wanting(image, selection)
