@@ -127,8 +127,18 @@ def _made(
                 rules=len(proof.original_verdicts.findings),
                 rounds=search.rounds,
                 tries=search.budget.used,
-                before=_size(contents),
-                after=_size(read_contents(engine, image)),
+                before=Size(
+                    compressed_bytes=sum(one.compressed_bytes for one in contents.layers),
+                    estimated=True,
+                    unpacked_bytes=sum(one.unpacked_bytes for one in contents.layers),
+                    names=len(contents.entries),
+                ),
+                after=Size(
+                    compressed_bytes=selection.kept_compressed,
+                    estimated=True,
+                    unpacked_bytes=selection.kept_bytes,
+                    names=len(selection.kept),
+                ),
                 removed=_removed(selection),
                 restored=search.restored,
                 risks=_risks(job, subject, recording, proof),
@@ -149,15 +159,6 @@ def _written(record: SlimRecord, selection: Selection, shop: Workshop) -> Path:
             shutil.move(shop.removed, folder / record.removed_tar)
     save(record, folder)
     return folder
-
-
-def _size(contents: Contents) -> Size:
-    return Size(
-        compressed_bytes=sum(one.compressed_bytes for one in contents.layers),
-        estimated=True,
-        unpacked_bytes=sum(one.unpacked_bytes for one in contents.layers),
-        names=len(contents.entries),
-    )
 
 
 def save(record: SlimRecord, folder: Path) -> Path:

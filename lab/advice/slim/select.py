@@ -53,9 +53,9 @@ class Selection:
         return sum(one.size for one in self.removed)
 
     @property
-    def removed_compressed(self) -> int:
+    def kept_compressed(self) -> int:
         """Estimated, as each entry's own is."""
-        return sum(one.compressed for one in self.removed)
+        return sum(self.contents.entries[path].compressed for path in self.kept)
 
     @cached_property
     def removed_by_package(self) -> Mapping[Package, Sequence[Entry]]:
