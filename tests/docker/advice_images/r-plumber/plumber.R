@@ -1,0 +1,27 @@
+model <- readRDS("/opt/ml/code/model.rds")
+
+#* Liveness
+#* @get /ping
+#* @serializer text
+function(res) {
+  res$status <- 200
+  ""
+}
+
+#* Prediction
+#* @post /invocations
+#* @parser none
+#* @serializer unboxedJSON list(digits = 6)
+function(req, res) {
+  if (!grepl("^application/json", req$HTTP_CONTENT_TYPE)) {
+    res$status <- 415
+    return(list(error = "only application/json"))
+  }
+  tryCatch({
+    rows <- jsonlite::fromJSON(rawToChar(req$bodyRaw))
+    list(predictions = I(unname(round(predict(model, rows), 4))))
+  }, error = function(e) {
+    res$status <- 400
+    list(error = conditionMessage(e))
+  })
+}
