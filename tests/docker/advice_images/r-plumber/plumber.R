@@ -10,7 +10,6 @@ function(res) {
 
 #* Prediction
 #* @post /invocations
-#* @parser none
 #* @serializer unboxedJSON list(digits = 6)
 function(req, res) {
   if (!grepl("^application/json", req$HTTP_CONTENT_TYPE)) {
@@ -18,7 +17,7 @@ function(req, res) {
     return(list(error = "only application/json"))
   }
   tryCatch({
-    rows <- jsonlite::fromJSON(rawToChar(req$bodyRaw))
+    rows <- jsonlite::fromJSON(req$postBody)
     list(predictions = I(unname(round(predict(model, rows), 4))))
   }, error = function(e) {
     res$status <- 400
