@@ -56,27 +56,38 @@ def flatten(image: Path, size: int) -> dict[str, Any]:
     if free < size + _SPARE:
         raise FlattenError("disk", f"{size} bytes are needed and {free} are free")
     mounted.mkdir(parents=True, exist_ok=True)
-    try:
-        with part.open("wb") as file:
-            # Sparse: only what is written takes space.
-            file.truncate(2 * size + (1 << 30))
-        run(
-            *("mke2fs", "-q", "-t", "ext4", "-O", "^has_journal", "-m", "0"),
-            *("-i", str(_INODE_PER_BYTES), "-E", "lazy_itable_init=1,nodiscard", str(part)),
-            kind="engine",
-        )
-        run("mount", "-o", "loop,noatime,noinit_itable", str(part), str(mounted), kind="unable")
+    with part.open("ab") as file:
         try:
-            found = fill(mounted, part)
-        finally:
-            run("umount", str(mounted), kind="engine")
-        image.with_suffix(".json").write_text(json.dumps(found))
-        part.replace(image)
-    except BaseException:
-        part.unlink(missing_ok=True)
-        image.with_suffix(".extents").unlink(missing_ok=True)
-        raise
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise FlattenError("engine", "another run is at it now; try again then") from None
+        try:
+            # Sparse: only what is written takes space.
+            file.truncate(0)
+            file.truncate(2 * size + (1 << 30))
+            found = filled(part, mounted)
+            part.replace(image)
+            # Last: it says that the others are there, whole.
+            image.with_suffix(".json").write_text(json.dumps(found))
+        except BaseException:
+            part.unlink(missing_ok=True)
+            image.with_suffix(".extents").unlink(missing_ok=True)
+            raise
     return found
+
+
+def filled(part: Path, mounted: Path) -> dict[str, Any]:
+    """Make the file system in the file, and unpack into it."""
+    run(
+        *("mke2fs", "-q", "-t", "ext4", "-O", "^has_journal", "-m", "0"),
+        *("-i", str(_INODE_PER_BYTES), "-E", "lazy_itable_init=1,nodiscard", str(part)),
+        kind="engine",
+    )
+    run("mount", "-o", "loop,noatime,noinit_itable", str(part), str(mounted), kind="unable")
+    try:
+        return fill(mounted, part)
+    finally:
+        run("umount", str(mounted), kind="engine")
 
 
 def fill(root: Path, part: Path) -> dict[str, Any]:

@@ -156,10 +156,15 @@ def _forget_old(engine: DockerEngine, helper: DockerContainer) -> None:
     with translated():
         known = {one["Id"].removeprefix("sha256:") for one in engine.client.images(all=True)}
     _, listed = helper.execute(["ls", str(PLACE)])
+    names = listed.split()
     old = [
         f"{PLACE}/{name}"
-        for name in listed.split()
-        if name.partition(".")[0] not in known or f"{_SUFFIX}." not in name or ".part" in name
+        for name in names
+        if ".part" not in name
+        and (name.partition(".")[0] not in known or f"{_SUFFIX}." not in name)
     ]
     if old:
         helper.execute(["rm", "-f", *old])
+    for half in (f"{PLACE}/{name}" for name in names if ".part" in name):
+        # A run that is still at it holds a lock.
+        helper.execute(["flock", "--nonblock", half, "rm", "-f", half])

@@ -341,3 +341,10 @@ ODD: Final[Mapping[str, Recipe]] = {
     ),
 }
 """Images that an engine takes, and that are easily taken wrong."""
+
+
+def all_odd() -> Recipe:
+    """All that is odd about files, in one image."""
+    return Recipe(
+        layers=[layer for name, one in ODD.items() if name != "many-links" for layer in one.layers]
+    )
