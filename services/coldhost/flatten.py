@@ -92,6 +92,7 @@ def filled(part: Path, mounted: Path) -> dict[str, Any]:
 
 def fill(root: Path, part: Path) -> dict[str, Any]:
     """Unpack standard input, and write down where each file's bytes lie."""
+    (root / "lost+found").rmdir()  # mke2fs's, and no image's
     done = subprocess.run(
         ["/usr/bin/tar", "-x", "--numeric-owner", "--xattrs", "--xattrs-include=*", f"-C{root}"],
         stderr=subprocess.PIPE,

@@ -27,7 +27,7 @@ VOLUME: Final = "inference-lab-flat"
 PLACE: Final = PurePosixPath("/flat")
 ROLE: Final = "flat"
 
-_VERSION: Final = 1
+_VERSION: Final = 2
 """Of how they are laid out: another one is made anew."""
 _SUFFIX: Final = f".v{_VERSION}"
 _CHUNK: Final = 1 << 20

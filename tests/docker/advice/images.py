@@ -323,8 +323,8 @@ ODD: Final[Mapping[str, Recipe]] = {
     ),
     "opaque": Recipe(
         layers=[
-            [folder("/data"), file("/data/old.txt", b"old")],
-            [folder("/data"), file("/data/.wh..wh..opq"), file("/data/new.txt", b"new")],
+            [folder("/opaque"), file("/opaque/old.txt", b"old")],
+            [folder("/opaque"), file("/opaque/.wh..wh..opq"), file("/opaque/new.txt", b"new")],
         ]
     ),
     "user": Recipe(config={"User": "1000:1000"}),
