@@ -9,6 +9,7 @@ and ``FILE.json``, the answer. Names are kept whatever their encoding.
 Imports only the standard library.
 """
 
+import contextlib
 import fcntl
 import json
 import os
@@ -19,7 +20,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 _SPARE = 256 << 20
 _INODE_PER_BYTES = 4096
@@ -56,11 +57,12 @@ def flatten(image: Path, size: int) -> dict[str, Any]:
     if free < size + _SPARE:
         raise FlattenError("disk", f"{size} bytes are needed and {free} are free")
     mounted.mkdir(parents=True, exist_ok=True)
-    with part.open("ab") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise FlattenError("engine", "another run is at it now; try again then") from None
+    said = image.with_suffix(".json")
+    with alone(part) as file:
+        if said.exists() and image.exists():
+            # Another run made it meanwhile.
+            part.unlink()
+            return dict(json.loads(said.read_text()))
         try:
             # Sparse: only what is written takes space.
             file.truncate(0)
@@ -68,12 +70,24 @@ def flatten(image: Path, size: int) -> dict[str, Any]:
             found = filled(part, mounted)
             part.replace(image)
             # Last: it says that the others are there, whole.
-            image.with_suffix(".json").write_text(json.dumps(found))
+            said.write_text(json.dumps(found))
         except BaseException:
             part.unlink(missing_ok=True)
             image.with_suffix(".extents").unlink(missing_ok=True)
             raise
     return found
+
+
+@contextlib.contextmanager
+def alone(part: Path) -> Iterator[IO[bytes]]:
+    """The half-made file, once no other run is at it."""
+    while True:
+        with part.open("ab") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            # The one that was waited for may have been removed, or be the image by now.
+            if part.exists() and part.stat().st_ino == os.fstat(file.fileno()).st_ino:
+                yield file
+                return
 
 
 def filled(part: Path, mounted: Path) -> dict[str, Any]:

@@ -67,7 +67,9 @@ def flatten(
     engine.ensure_volume(VOLUME, {LABEL_ROLE: ROLE})
     with _helper(engine, image, owner) as helper:
         _forget_old(engine, helper)
-        code, said = helper.execute(["cat", f"{PLACE}/{name}.json"])
+        code, said = helper.execute(
+            ["sh", "-c", f"test -e {PLACE}/{name}.img && cat {PLACE}/{name}.json"]
+        )
         found = _parsed(said) if code == 0 else None
         if found is None:
             with progress.step(f"Flatten {ref} ({format_bytes(facts.unpacked_bytes)})"):
