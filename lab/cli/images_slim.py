@@ -58,6 +58,12 @@ def slim_command(  # noqa: PLR0913, PLR0917 - each is a flag
     keep: list[str] = typer.Option(
         [], "--keep", metavar="GLOB", help="Paths that stay in any case; again for more."
     ),
+    strip: bool = typer.Option(
+        True,
+        "--strip/--no-strip",
+        help="At the level files: programs and libraries that stay lose their symbol tables and "
+        "debug sections, which no running program needs.",
+    ),
     platform: str | None = typer.Option(None, help="What the image must be for."),
     measure: bool = typer.Option(
         True, "--measure/--no-measure", help="Measure the starts of both, interleaved."
@@ -102,6 +108,7 @@ def slim_command(  # noqa: PLR0913, PLR0917 - each is a flag
         payloads=_payloads(payload, content_type, model_data),
         level=level,
         keep=keep,
+        strip=strip,
         force=force,
         quick=quick,
         keep_removed=keep_removed,

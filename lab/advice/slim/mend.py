@@ -40,7 +40,8 @@ class Tracer:
     budget: Budget
 
     def trace(self, trouble: Trouble, step: Step) -> Cure | None:
-        """The files that end the trouble; None where all of them together do not.
+        """The files that end the trouble, be it that they are there again or that they are whole
+        again; None where all of them together do not.
 
         What the container's log names is tried first. Raises ``TriesUsedUp``.
         """
@@ -51,12 +52,15 @@ class Tracer:
                 return not trouble.persists(tried)
 
         files = [one for one in self.selection.removed if one.kind is not EntryKind.FOLDER]
+        stripped = list(self.selection.stripped)
+        files += [self.selection.contents.entries[path] for path in stripped]
         named = hints(files, f"{trouble.words}\n{trouble.log}")
         found = needed(named, enough, self.budget) if named else None
         if found is not None:
             return Cure(paths=found, traced=True)
         by_package = self.selection.removed_by_package
         groups = [[one.path for one in its] for its in reversed(list(by_package.values()))]
+        groups += [stripped] if stripped else []
         chosen = needed(
             range(len(groups)),
             lambda some: enough([path for one in some for path in groups[one]]),

@@ -12,6 +12,10 @@ from lab.units import format_bytes, format_seconds
 
 Row = tuple[str, str, str, str]
 _PACKAGES_SHOWN: Final = 12
+_MUCH: Final = 0.25
+"""The share of what is left from which on a file is named as the reason."""
+SYMBOLS: Final = "symbols"
+"""In ``removed.txt``: the file stays, and lost only these."""
 
 
 def sentence(record: SlimRecord) -> str:
@@ -83,6 +87,13 @@ def lines(record: SlimRecord, folder: Path) -> Sequence[str]:
     for one in record.restored:
         some = ", ".join(one.paths[:3]) + (" ..." if len(one.paths) > 3 else "")
         found.append(f"Kept after all: {some} ({one.because}).")
+    if record.stripped_files:
+        found.append(
+            f"{_times(record.stripped_files, 'program or library', 'programs and libraries')} "
+            "lost symbol tables and debug sections, which nothing that runs needs: "
+            f"{format_bytes(record.stripped_bytes)} (--no-strip keeps them)."
+        )
+    found += _largest(record)
     found += [f"Risk: {one}" for one in record.risks]
     found += [f"{one.kind} was not measured: {one.unable}." for one in record.starts if one.unable]
     found.append(f"What was removed is listed in {folder / REMOVED_LIST}.")
@@ -100,14 +111,34 @@ def lines(record: SlimRecord, folder: Path) -> Sequence[str]:
 
 
 def removed_list(selection: Selection) -> str:
-    """``removed.txt``: bytes, package and path of each, one a line; by package, largest first."""
+    """``removed.txt``: bytes, package and path of each, one a line; by package, largest first.
+
+    Then the files that stay without their symbols, by path, with a word more.
+    """
     found = [
         "\t".join((str(one.size), f"{package[0]} {package[1]}".strip(), one.path))
         for package, its in selection.removed_by_package.items()
         for one in its
     ]
+    stripped = [
+        "\t".join((str(cut), f"{package[0]} {package[1]}".strip(), path, SYMBOLS))
+        for path, cut in sorted(selection.stripped.items())
+        for package in [selection.contents.entries[path].package]
+    ]
     folders = [f"0\t\t{one.path}/" for one in selection.removed if one.kind is EntryKind.FOLDER]
-    return "\n".join(["bytes\tpackage\tpath", *found, *folders, ""])
+    return "\n".join(["bytes\tpackage\tpath\tonly", *found, *stripped, *folders, ""])
+
+
+def _largest(record: SlimRecord) -> Sequence[str]:
+    """Why it is no smaller, where one file is the reason."""
+    one = record.largest
+    if one is None or one.unpacked_bytes < _MUCH * record.after.unpacked_bytes:
+        return []
+    share = one.unpacked_bytes / record.after.unpacked_bytes
+    read = ""
+    if one.read_bytes is not None:
+        read = f", and {min(1.0, one.read_bytes / one.unpacked_bytes):.0%} of it was read"
+    return [f"One file is {share:.0%} of what is left{read}: {one.path}."]
 
 
 def _start(one: Start) -> Row:

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Final
 
+from lab.advice.recording import ImagePath
 from lab.advice.slim.select import Level
 from lab.schema import Frozen, Versioned
 from lab.spec import Platform, StartKind
@@ -35,13 +36,22 @@ class RemovedPackage(Frozen):
 
 
 class Restored(Frozen):
-    """What was removed first, and was needed after all."""
+    """What was removed or stripped first, and was needed as it was after all."""
 
     because: str
     """What was worse without."""
     paths: Sequence[str]
     traced: bool
     """Down to the file, else to the package."""
+
+
+class Largest(Frozen):
+    """The file that is most of what stays: more can only go by going without it."""
+
+    path: ImagePath
+    unpacked_bytes: int
+    read_bytes: int | None
+    """Of it, in the recorded run, whole blocks; None where blocks were not seen."""
 
 
 class Seconds(Frozen):
@@ -93,6 +103,11 @@ class SlimRecord(Versioned):
     after: Size
     removed: Sequence[RemovedPackage]
     restored: Sequence[Restored]
+    stripped_files: int = 0
+    """Programs and libraries that stay without what no running program needs."""
+    stripped_bytes: int = 0
+    """So much they lost: it is not among ``removed``."""
+    largest: Largest | None = None
     starts: Sequence[Start] = ()
     risks: Sequence[str]
     removed_tar: str | None = None

@@ -14,11 +14,18 @@ from lab.advice.asking import Payload
 from lab.advice.contents import Contents
 from lab.advice.read_contents import read_contents
 from lab.advice.recorder import RecordRequest
-from lab.advice.recording import Recording
+from lab.advice.recording import BLOCKS, Recording
 from lab.advice.slim.compare import Timing, timed, weighed
 from lab.advice.slim.out import removed_list
 from lab.advice.slim.prove import Proof
-from lab.advice.slim.record import REMOVED_LIST, SLIM_FILE, RemovedPackage, Size, SlimRecord
+from lab.advice.slim.record import (
+    REMOVED_LIST,
+    SLIM_FILE,
+    Largest,
+    RemovedPackage,
+    Size,
+    SlimRecord,
+)
 from lab.advice.slim.search import Search
 from lab.advice.slim.select import Level, Selection, Selector
 from lab.advice.slim.write import REMOVED_TAR, Workshop, made_by_slim, sweep_images
@@ -51,6 +58,8 @@ class SlimJob:
     payloads: Sequence[Payload]
     level: Level = Level.PACKAGES
     keep: Sequence[str] = ()
+    strip: bool = True
+    """At the level ``files``: cut symbol tables and debug sections off what stays."""
     force: bool = False
     quick: bool = False
     """Shorter loads, and no memory tiers, in the contract checks."""
@@ -101,7 +110,12 @@ def _made(
         recording = recorded(subject.image, contents)
         with Workshop(engine, contents, work, where.owner) as shop:
             selector = Selector(
-                contents, [recording], level=job.level, keep=job.keep, head=shop.head
+                contents,
+                [recording],
+                level=job.level,
+                keep=job.keep,
+                strip=job.strip,
+                head=shop.head,
             )
             proof = Proof(subject, where, job.payloads, progress, quick=job.quick)
             search = Search(
@@ -141,6 +155,9 @@ def _made(
                 ),
                 removed=_removed(selection),
                 restored=search.restored,
+                stripped_files=len(selection.stripped),
+                stripped_bytes=selection.stripped_bytes,
+                largest=_largest(selection, recording),
                 risks=_risks(job, subject, recording, proof),
                 removed_tar=REMOVED_TAR if job.keep_removed else None,
             )
@@ -225,6 +242,23 @@ def _removed(selection: Selection) -> Sequence[RemovedPackage]:
         )
         for package, its in selection.removed_by_package.items()
     ]
+
+
+def _largest(selection: Selection, recording: Recording) -> Largest | None:
+    weigh = {
+        path: selection.contents.entries[path].size - selection.stripped.get(path, 0)
+        for path in selection.kept
+    }
+    path = max(sorted(weigh), key=weigh.__getitem__, default=None)
+    if path is None:
+        return None
+    touched = recording.touched().get(path)
+    read = 0 if touched is None else touched.read_bytes
+    return Largest(
+        path=path,
+        unpacked_bytes=weigh[path],
+        read_bytes=read if BLOCKS in recording.views else None,
+    )
 
 
 def _risks(

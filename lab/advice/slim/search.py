@@ -56,13 +56,12 @@ class Search:
         for self.rounds in range(1, ROUNDS + 1):
             also = {path for one in self.restored for path in one.paths}
             selection = self._selector.select(also)
-            if not selection.removed_bytes:
-                raise SlimError(
-                    "Nothing can be left out: all that is in the image was touched, or was found "
-                    "to be needed.",
-                    remedy="Try --level files, if that was not the level.",
-                )
+            if not selection.removed_bytes and not selection.strippable:
+                raise _nothing()
             image = self._shop.make(selection, self._progress)
+            selection = replace(selection, stripped=self._shop.stripped)
+            if not selection.removed_bytes:
+                raise _nothing()
             found = self._wanting(image, selection)
             if not found:
                 return image, selection
@@ -140,3 +139,10 @@ class Search:
             return False
         with self._shop.with_files(image, paths) as tried:
             return not trouble.persists(tried)
+
+
+def _nothing() -> SlimError:
+    return SlimError(
+        "Nothing can be left out: all that is in the image was touched, or was found to be needed.",
+        remedy="Try --level files, if that was not the level.",
+    )

@@ -3,7 +3,7 @@
 import posixpath
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum, unique
 from fnmatch import fnmatchcase
 from functools import cached_property
@@ -12,6 +12,7 @@ from typing import Final
 from lab.advice.contents import Contents, Entry, EntryKind
 from lab.advice.interpreters import UnknownInterpreterError, interpreter
 from lab.advice.recording import Recording
+from lab.advice.slim.strip import compares_itself
 from lab.advice.slim.unseen import folders_for, kinds_for
 from lab.images.layers.packages import Package
 
@@ -38,6 +39,10 @@ class Selection:
     contents: Contents
     kept: frozenset[str]
     """Absolute paths; every folder on the way to one is among them."""
+    strippable: frozenset[str] = frozenset()
+    """Of the kept files, those that may lose what no running program needs."""
+    stripped: Mapping[str, int] = field(default_factory=dict)
+    """The bytes that some of them lost: known once the image is made."""
 
     @cached_property
     def removed(self) -> Sequence[Entry]:
@@ -46,16 +51,25 @@ class Selection:
 
     @property
     def kept_bytes(self) -> int:
-        return sum(self.contents.entries[path].size for path in self.kept)
+        return sum(self.contents.entries[path].size for path in self.kept) - self.stripped_bytes
 
     @property
     def removed_bytes(self) -> int:
-        return sum(one.size for one in self.removed)
+        return sum(one.size for one in self.removed) + self.stripped_bytes
+
+    @property
+    def stripped_bytes(self) -> int:
+        return sum(self.stripped.values())
 
     @property
     def kept_compressed(self) -> int:
-        """Estimated, as each entry's own is."""
-        return sum(self.contents.entries[path].compressed for path in self.kept)
+        """Estimated, as each entry's own is; of a stripped file its share."""
+        entries = self.contents.entries
+        whole = sum(entries[path].compressed for path in self.kept)
+        return whole - sum(
+            entries[path].compressed * cut // max(1, entries[path].size)
+            for path, cut in self.stripped.items()
+        )
 
     @cached_property
     def removed_by_package(self) -> Mapping[Package, Sequence[Entry]]:
@@ -78,14 +92,17 @@ class Selector:
         *,
         level: Level,
         keep: Sequence[str] = (),
+        strip: bool = True,
         head: Callable[[str], bytes],
     ) -> None:
-        """``keep`` are globs of absolute paths; of a folder that matches, all stays. ``head`` says
-        how a file begins.
+        """``keep`` are globs of absolute paths; of a folder that matches, all stays. ``strip``: at
+        the level ``files`` programs and libraries may lose their symbols. ``head`` says how a file
+        begins.
         """
         self._contents = contents
         self._entries = contents.entries
         self._level = level
+        self._strip = strip and level is Level.FILES
         self._head = head
         self._kinds = kinds_for(contents.config)
         self._heads: dict[str, str | None] = {}
@@ -121,7 +138,22 @@ class Selector:
                 kept.add(folder)
         kept |= self._empty_folders()
         kept |= {parent for path in kept for parent in _parents(path)} & self._entries.keys()
-        return Selection(level=self._level, contents=self._contents, kept=frozenset(kept))
+        return Selection(
+            level=self._level,
+            contents=self._contents,
+            kept=frozenset(kept),
+            strippable=self._strippable(kept, also) if self._strip else frozenset(),
+        )
+
+    def _strippable(self, kept: set[str], also: Collection[str]) -> frozenset[str]:
+        """What is kept by name, or came back, stays whole under every name it has."""
+        whole = {twin for path in also for twin in self._twins.get(path, (path,))}
+        return frozenset(
+            path
+            for path in kept - whole - self._globbed
+            if self._entries[path].kind is EntryKind.FILE
+            and not compares_itself(path, self._entries)
+        )
 
     def missing_for(self, path: str) -> Collection[str]:
         """What a look-up of that path would need of the image: links on the way, what they lead

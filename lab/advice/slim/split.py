@@ -8,11 +8,15 @@ import hashlib
 import tarfile
 from collections.abc import Callable, Collection, Iterable, Mapping
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
-from io import BytesIO
+from copy import copy
+from dataclasses import dataclass, field
+from itertools import chain
+from pathlib import Path
+from tempfile import TemporaryFile
 from typing import IO, Final, TypeAlias
 
 from lab.advice.contents import Entry, EntryKind
+from lab.advice.slim.strip import HEAD_BYTES, cuts, may_be_meant
 
 PLACED: Final = (
     *("/.dockerenv", "/dev/console", "/etc/hostname", "/etc/hosts", "/etc/mtab"),
@@ -21,6 +25,8 @@ PLACED: Final = (
 """What an engine puts into each container in place of what the image has there."""
 _STAMPED: Final = frozenset({"/", "/dev", "/etc"})
 """Folders that have a new time for it."""
+_SIGNED: Final = frozenset({"SCHILY.xattr.security.ima", "SCHILY.xattr.security.evm"})
+"""Of a file that has these the kernel knows the content."""
 _BLOCK: Final = 512
 _PIECE: Final = 1 << 20
 _END: Final = bytes(2 * _BLOCK)
@@ -43,13 +49,13 @@ class Layer:
     def diff_id(self) -> str:
         return f"sha256:{self._hash.hexdigest()}"
 
-    def add(self, member: tarfile.TarInfo, content: IO[bytes] | None) -> None:
-        """Append a member; ``content`` is read to its end."""
+    def add(self, member: tarfile.TarInfo, content: Iterable[bytes] | None) -> None:
+        """Append a member, with its content in pieces."""
         self._write(header(member))
         self.files += 1
         if content is None:
             return
-        for piece in pieces(content):
+        for piece in content:
             self._write(piece)
         self._write(padding(member.size))
 
@@ -94,6 +100,13 @@ class Parting:
     stamp: int
     """The time of the folders that the engine changed, in seconds of the epoch."""
     fetch: Fetch
+    strippable: Collection[str] = frozenset()
+    """Of those that stay, what may lose what no running program needs (``strip``); of what does,
+    the whole is among what goes, too."""
+    spool: Path | None = None
+    """Where such a file lies meanwhile; None is the system's folder for it."""
+    stripped: dict[str, int] = field(default_factory=dict)
+    """Filled by ``run``: the bytes that each of them lost."""
 
     def run(self, source: tarfile.TarFile, kept: Layer, removed: Layer) -> None:
         """Write every member into one of the two, and end both. Raises ``tarfile.TarError``."""
@@ -116,13 +129,45 @@ class Parting:
             if target is not None and parted.get(target) is not stays:
                 self._promote(path, target, member, layer, promoted)
                 continue
-            layer.add(member, source.extractfile(member) if member.isreg() else None)
-        for path, (member, content) in sorted(self.placed.items()):
+            content = source.extractfile(member) if member.isreg() else None
+            if content is not None and stays and path in self.strippable:
+                self._strip(path, member, content, kept, removed)
+                continue
+            layer.add(member, None if content is None else pieces(content))
+            if target in self.stripped:  # what comes back must have this name, too
+                removed.add(member, None)
+        for path, (member, placed) in sorted(self.placed.items()):
             if path in self.entries:
-                whole = BytesIO(content) if member.isreg() else None
+                whole = [placed] if member.isreg() else None
                 (kept if path in self.kept else removed).add(member, whole)
         for layer in (kept, removed):
             layer.close()
+
+    def _strip(
+        self,
+        path: str,
+        member: tarfile.TarInfo,
+        content: IO[bytes],
+        kept: Layer,
+        removed: Layer,
+    ) -> None:
+        head = content.read(HEAD_BYTES)
+        if not may_be_meant(head) or _SIGNED & member.pax_headers.keys():
+            kept.add(member, chain([head], pieces(content)))
+            return
+        with TemporaryFile(dir=self.spool) as file:
+            for piece in chain([head], pieces(content)):
+                file.write(piece)
+            found = cuts(file)
+            file.seek(0)
+            if found is not None:
+                removed.add(member, pieces(file))
+                found.apply(file)
+                file.seek(0)
+                self.stripped[path] = found.saved
+                member = copy(member)
+                member.size = found.size
+            kept.add(member, pieces(file))
 
     def _promote(
         self,
@@ -147,7 +192,7 @@ class Parting:
             whole.pax_headers = {
                 name: value for name, value in whole.pax_headers.items() if name != "path"
             }
-            layer.add(whole, content)
+            layer.add(whole, None if content is None else pieces(content))
 
 
 def hidden_by_engine(entries: Mapping[str, Entry]) -> Collection[str]:

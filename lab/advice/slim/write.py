@@ -66,6 +66,8 @@ class Workshop:
         self._tag = mark.replace("/", "_")
         self._names = (f"{SLIMMING}:{self._tag}", f"{SLIMMING}:{self._tag}.tried")
         self._container: DockerContainer | None = None
+        self.stripped: Mapping[str, int] = {}
+        """What files of the last candidate lost, in bytes."""
 
     def __enter__(self) -> Self:
         return self
@@ -80,7 +82,7 @@ class Workshop:
 
     @property
     def removed(self) -> Path:
-        """The tar of what the last candidate lacks."""
+        """The tar of what the last candidate lacks, with the whole of what is stripped."""
         return self._folder / REMOVED_TAR
 
     def container(self) -> DockerContainer:
@@ -119,6 +121,8 @@ class Workshop:
                 placed=self._placed(),
                 stamp=self._stamp(),
                 fetch=self._fetch,
+                strippable=selection.strippable,
+                spool=self._folder,
             )
             try:
                 with (
@@ -130,6 +134,7 @@ class Workshop:
                 raise EngineError(
                     f"What the engine exported of the image cannot be read: {error}."
                 ) from error
+        self.stripped = parting.stripped
         with progress.step("Load the smaller image"):
             self._load(kept.diff_id, selection.level)
         (self._folder / _KEPT).unlink()
@@ -137,7 +142,9 @@ class Workshop:
 
     @contextmanager
     def with_files(self, image: str, paths: Collection[str]) -> Iterator[str]:
-        """An image like ``image`` that has these of the removed files too, for the block."""
+        """An image like ``image`` that has these of the removed files too, for the block; of what
+        was stripped the whole.
+        """
         name = self._names[1]
         made = self.engine.create(self._spec(image))
         try:
@@ -169,9 +176,13 @@ class Workshop:
         )
 
     def _ask_for_room(self, selection: Selection) -> None:
-        """Both halves lie here; the engine unpacks what it loads, and then makes a layer of it."""
+        """Both halves lie here, of what is stripped also the whole, one of them twice; the engine
+        unpacks what it loads, and then makes a layer of it.
+        """
         count = len(selection.contents.entries)
+        sizes = [selection.contents.entries[path].size for path in selection.strippable]
         whole = selection.contents.unpacked_bytes + count * _HEADERS
+        whole += sum(sizes) + max(sizes, default=0)
         kept = selection.kept_bytes + count * _HEADERS
         free = shutil.disk_usage(self._folder).free
         engines = self.container().disk_free()
@@ -324,8 +335,11 @@ def _named(name: str, size: int) -> bytes:
 
 def _part_of(archive: Path, paths: Collection[str]) -> Iterator[bytes]:
     """Those members of a tar, with their folders, as a tar."""
-    folders = {path[:at] for path in paths for at, sign in enumerate(path) if sign == "/"}
     with tarfile.open(archive, "r:") as packed:
+        # A further name of a file cannot come without its first.
+        first = {path_of(one.name): path_of(one.linkname) for one in packed if one.islnk()}
+        paths = {*paths, *(first[path] for path in paths if path in first)}
+        folders = {path[:at] for path in paths for at, sign in enumerate(path) if sign == "/"}
         for member in packed:
             path = path_of(member.name)
             if path not in paths and not (member.isdir() and path in folders):

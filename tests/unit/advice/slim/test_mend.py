@@ -82,6 +82,28 @@ def test_what_all_files_together_do_not_end_is_not_theirs() -> None:
     assert Container("/never/there").trace() is None
 
 
+def test_a_library_that_was_stripped_is_a_suspect_like_those_that_are_gone() -> None:
+    library = "/usr/lib/libgomp.so.1"
+    stays = Selection(
+        level=Level.FILES,
+        contents=IMAGE,
+        kept=frozenset({library}),
+        stripped={library: 20},
+    )
+    container = Container(library)
+    for log, most in (("", 12), (f"OSError: {library}: invalid ELF header", 1)):
+        container.tried.clear()
+        tracer = Tracer(
+            image="candidate",
+            selection=stays,
+            with_files=container.with_files,
+            budget=Budget(most),
+        )
+        cure = tracer.trace(container.trouble(log), Silent())
+        assert cure is not None
+        assert (list(cure.paths), cure.traced) == ([library], True)
+
+
 def test_without_tries_for_the_file_its_package_is_the_answer() -> None:
     container = Container(f"{SITE}/pkg9/mod.py", "/opt/data/part3")
     found = container.trace(budget=26)

@@ -108,20 +108,39 @@ def test_proof_what_came_back_risk_and_the_way_back_are_said() -> None:
     assert packages(record()) == [("Debian perl", "9", "900 B", "all of it")]
 
 
+def test_it_says_what_was_stripped_and_which_file_is_why_it_is_no_smaller() -> None:
+    largest = {"path": "/lib/big.so", "unpacked_bytes": 420_000_000, "read_bytes": 105_000_000}
+    found = record(stripped_files=2, stripped_bytes=205_000_000, largest=largest)
+    said = lines(found, Path("runs/x"))
+    assert said[2] == (
+        "2 programs and libraries lost symbol tables and debug sections, which nothing that runs "
+        "needs: 205 MB (--no-strip keeps them)."
+    )
+    assert said[3] == "One file is 70% of what is left, and 25% of it was read: /lib/big.so."
+    unseen = lines(record(largest={**largest, "read_bytes": None}), Path("runs/x"))
+    assert unseen[2] == "One file is 70% of what is left: /lib/big.so."
+    small = lines(record(largest={**largest, "unpacked_bytes": 99_000_000}), Path("runs/x"))
+    assert not [line for line in small if line.startswith("One file")]
+
+
 def test_the_list_has_bytes_package_and_path_the_heaviest_package_first() -> None:
     image = contents(
         file("/a/small", 5, ("Debian", "small")),
         file("/b/large", 50, ("", "/b")),
-        file("/c/stays", 1),
+        file("/c/stays", 10, ("Python", "tensor")),
         folder("/d"),
     )
     selection = Selection(
-        level=Level.FILES, contents=image, kept=frozenset({"/c", "/c/stays", "/d"})
+        level=Level.FILES,
+        contents=image,
+        kept=frozenset({"/c", "/c/stays", "/d"}),
+        stripped={"/c/stays": 7},
     )
     assert removed_list(selection).splitlines() == [
-        "bytes\tpackage\tpath",
+        "bytes\tpackage\tpath\tonly",
         "50\t/b\t/b/large",
         "5\tDebian small\t/a/small",
+        "7\tPython tensor\t/c/stays\tsymbols",
         "0\t\t/a/",
         "0\t\t/b/",
     ]

@@ -29,15 +29,20 @@ IMAGE = contents(
 class Played:
     """A workshop and a proof in one: an image is the set of files it has."""
 
-    def __init__(self, *, answers: str = "", rule: str = "", flaky: bool = False) -> None:
+    def __init__(
+        self, *, answers: str = "", rule: str = "", flaky: bool = False, symbols: str = ""
+    ) -> None:
         self.images: list[set[str]] = []
+        self.symbols = symbols
+        self.stripped: dict[str, int] = {}
         self.needed_to_answer, self.needed_for_rule, self.flaky = answers, rule, flaky
         self.unsure: list[str] = []
         self.tried: set[str] = set()
 
     def make(self, selection: Selection, progress: Silent) -> str:
         del progress
-        self.images.append(set(selection.kept))
+        self.stripped = {path: 4 for path in selection.strippable if path == self.symbols}
+        self.images.append(set(selection.kept - self.stripped.keys()))
         return str(len(self.images) - 1)
 
     @contextmanager
@@ -120,6 +125,22 @@ def test_what_is_worse_with_every_file_is_told_and_not_held_against_the_image() 
     one = search(played)
     assert run(one) == {"/app/serve"}
     assert played.unsure == ["a flaky answer: worse, also with every file put back"]
+
+
+def test_a_program_that_needs_its_symbols_is_whole_again_in_the_next_candidate() -> None:
+    one = search(Played(answers="/app/serve", symbols="/app/serve"))
+    assert run(one) == {"/app/serve"}
+    assert one.rounds == 2
+    (found,) = one.restored
+    assert found.paths == ["/app/serve"]
+
+
+def test_an_image_that_can_only_lose_symbols_is_worth_making() -> None:
+    files = [path for path, entry in IMAGE.entries.items() if entry.size]
+    _, selection = search(Played(symbols="/app/serve"), touched=files).run()
+    assert selection.stripped == {"/app/serve": 4}
+    assert (selection.removed_bytes, selection.kept_bytes) == (4, 811 - 4)
+    assert selection.kept_compressed == sum(one.compressed for one in IMAGE.entries.values()) - 2
 
 
 def test_an_image_of_which_everything_was_touched_is_refused() -> None:

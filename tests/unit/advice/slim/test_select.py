@@ -2,6 +2,7 @@
 
 import struct
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from lab.advice.contents import Contents
 from lab.advice.slim.select import Level, Selection, Selector
@@ -213,3 +214,23 @@ def test_certificates_that_the_configuration_points_to_stay() -> None:
     found = chosen(made, [], level=Level.FILES)
     assert "/usr/share/pki/one.crt" in found.kept
     assert "/usr/bin/vim" not in found.kept
+
+
+def test_at_the_level_files_what_stays_may_be_stripped_but_for_what_is_kept_by_name() -> None:
+    image = contents(
+        file("/lib/a.so"),
+        file("/lib/twin.so", twin_of="/lib/a.so"),
+        file("/lib/kept.so"),
+        file("/lib/ossl-modules/fips.so"),
+        file("/lib/gone.so"),
+    )
+    touched = ["/lib/a.so", "/lib/kept.so", "/lib/ossl-modules/fips.so"]
+
+    def strippable(also: tuple[str, ...] = (), **changes: Any) -> frozenset[str]:
+        fields = {"level": Level.FILES, "keep": ["/lib/kept*"], "head": lambda _: b"", **changes}
+        return Selector(image, [recording(touched)], **fields).select(also).strippable
+
+    assert strippable() == {"/lib/a.so", "/lib/twin.so"}
+    assert strippable(("/lib/twin.so", "/lib/gone.so")) == frozenset()
+    assert strippable(strip=False) == frozenset()
+    assert strippable(level=Level.PACKAGES) == frozenset()

@@ -10,6 +10,7 @@ import pytest
 
 from lab.advice.contents import Entry
 from lab.advice.slim.split import Content, Layer, Parting
+from tests.unit.advice.slim.elves import elf
 from tests.unit.advice.slim.images import file, folder, link
 
 CAPABILITY = "SCHILY.xattr.security.capability"
@@ -43,6 +44,7 @@ class Halves:
         kept: Sequence[str],
         placed: dict[str, tuple[tarfile.TarInfo, bytes]] | None = None,
         files: dict[str, bytes] | None = None,
+        strippable: Sequence[str] = (),
     ) -> None:
         self.fetched: list[str] = []
 
@@ -60,7 +62,9 @@ class Halves:
             placed=placed or {},
             stamp=1_600_000_000,
             fetch=fetch,
+            strippable=set(strippable),
         )
+        self.stripped = parting.stripped
         with tarfile.open(fileobj=io.BytesIO(exported), mode="r|") as source:
             parting.run(source, kept_layer, removed_layer)
         self.diff_id = kept_layer.diff_id
@@ -71,9 +75,10 @@ class Halves:
     def removed(self) -> dict[str, tarfile.TarInfo]:
         return self._members(self.removed_file)
 
-    def content(self, name: str) -> bytes:
-        self.kept_file.seek(0)
-        with tarfile.open(fileobj=self.kept_file) as tar:
+    def content(self, name: str, *, removed: bool = False) -> bytes:
+        file = self.removed_file if removed else self.kept_file
+        file.seek(0)
+        with tarfile.open(fileobj=file) as tar:
             found = tar.extractfile(name)
             assert found is not None
             return found.read()
@@ -197,3 +202,38 @@ def test_names_longer_than_a_header_stay_whole(length: int) -> None:
     found = Halves(exported, entries, [f"/{name}", "/link"])
     assert set(found.kept()) == {name, "link"}
     assert found.kept()["link"].linkname == target
+
+
+def test_a_library_is_stripped_and_the_whole_of_it_is_among_what_goes() -> None:
+    library, script = elf(), b"#!/bin/sh\n" + bytes(9000)
+    exported = export(
+        member("lib/a.so", content=library, mode=0o755),
+        member("lib/b.so", content=library),
+        member("lib/twin.so", tarfile.LNKTYPE, linkname="lib/a.so"),
+        member("bin/script", content=script, mode=0o755),
+        member("bin/short", content=b"x"),
+        member("lib/signed.so", content=library, pax_headers={"SCHILY.xattr.security.ima": "1"}),
+    )
+    paths = [
+        *("/lib/a.so", "/lib/b.so", "/lib/twin.so", "/bin/script", "/bin/short"),
+        "/lib/signed.so",
+    ]
+    entries = [file(path, twin_of="/lib/a.so" if "twin" in path else "") for path in paths]
+    may = [path for path in paths if path != "/lib/b.so"]
+    one, other = (Halves(exported, entries, paths, strippable=may) for _ in range(2))
+    kept, removed = one.kept(), one.removed()
+    saved = one.stripped["/lib/a.so"]
+    assert one.stripped.keys() == {"/lib/a.so"}
+    assert kept["lib/a.so"].size == len(one.content("lib/a.so")) == len(library) - saved
+    assert (kept["lib/a.so"].mode, kept["lib/a.so"].mtime) == (0o755, 1_700_000_000)
+    assert kept["lib/twin.so"].linkname == "lib/a.so"
+    for name, content in (
+        *(("lib/b.so", library), ("bin/script", script), ("bin/short", b"x")),
+        ("lib/signed.so", library),
+    ):
+        assert one.content(name) == content, name
+    assert set(removed) == {"lib/a.so", "lib/twin.so"}
+    assert one.content("lib/a.so", removed=True) == library
+    assert removed["lib/a.so"].mode == 0o755
+    assert removed["lib/twin.so"].linkname == "lib/a.so"
+    assert one.diff_id == other.diff_id
