@@ -1,7 +1,10 @@
 """Smaller images of a small one: made, caught when they lack something, mended, cleaned up."""
 
+import hashlib
 import io
 import json
+import shutil
+import subprocess
 import tarfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -41,6 +44,7 @@ pytestmark = [pytest.mark.docker]
 NAME = "inference-lab-test/slimmed"
 ORIGINAL = "inference-lab-test/to-be-slimmed"
 FOREIGN = "inference-lab-test/of-somebody"
+CC = shutil.which("cc")
 SERVER = Path(__file__).parent / "slim_image" / "server.py"
 REFUSAL = "/srv/refusals/too-large.txt"
 JUNK = "/opt/junk/big.bin"
@@ -50,6 +54,9 @@ CAPABILITY = "SCHILY.xattr.security.capability"
 """The one extended attribute that engines carry."""
 MAY_BIND = bytes.fromhex("0100000200040000000000000000000000000000")
 GIVE = f"import os; os.setxattr('/opt/odd/twin', 'security.capability', {MAY_BIND!r})"
+LIBRARY = "/opt/lib/answer.so"
+TWIN = "/opt/lib/answer.so.1"
+CALL = f"import ctypes; print(ctypes.CDLL({TWIN!r}).answer())"
 PAYLOAD = Payload(name="list.json", body=b"[1, 2, 3]", content_type="application/json")
 
 
@@ -294,6 +301,78 @@ def test_all_that_stays_is_as_it_was_and_the_same_choice_gives_the_same_image(
     assert members["opt/odd/empty"].mode == 0o1777
     assert after["/etc/hosts"].size == len("10.0.0.1 its-own\n")
     assert ".dockerenv" not in members
+    assert left_behind(engine) == []
+
+
+@pytest.fixture
+def with_library(
+    engine: DockerEngine, original: str, tmp_path: Path
+) -> Iterator[tuple[str, bytes]]:
+    """An image with a library that has its symbols, under two names; and the library."""
+    source, library = tmp_path / "answer.c", tmp_path / "answer.so"
+    source.write_text("int answer(void) { return 42; }")
+    subprocess.run([str(CC), "-g3", "-shared", "-fPIC", "-o", library, source], check=True)
+    data = io.BytesIO()
+    with tarfile.open(fileobj=data, mode="w") as tar:
+        tar.add(library, LIBRARY[1:])
+        twin = tarfile.TarInfo(TWIN[1:])
+        twin.type, twin.linkname = tarfile.LNKTYPE, LIBRARY[1:]
+        tar.addfile(twin)
+    name = f"{ORIGINAL}-library"
+    with translated():
+        container = engine.client.create_container(original)["Id"]
+        engine.client.put_archive(container, "/", data.getvalue())
+        engine.client.commit(container, repository=name, tag="latest")
+        engine.client.remove_container(container, force=True)
+    yield f"{name}:latest", library.read_bytes()
+    known.remove(engine, f"{name}:latest")
+
+
+def said_by(engine: DockerEngine, image: str, program: str) -> str:
+    """What a Python program prints in a container of it."""
+    with translated():
+        container = engine.client.create_container(image, entrypoint=["python3", "-c", program])
+        try:
+            engine.client.start(container)
+            engine.client.wait(container)
+            said: bytes = engine.client.logs(container)
+        finally:
+            engine.client.remove_container(container, force=True)
+    return said.decode().strip()
+
+
+@pytest.mark.skipif(CC is None, reason="there is no C compiler here")
+def test_a_stripped_library_is_loaded_and_all_comes_back_with_the_removed_layer(
+    engine: DockerEngine, with_library: tuple[str, bytes], tmp_path: Path
+) -> None:
+    ref, library = with_library
+    before = read_contents(engine, ref)
+    recording = recorded(
+        RecordRequest(image=ref, contents=before, payloads=[PAYLOAD], archive=None)
+    )
+    with Workshop(engine, before, tmp_path, "slim-test") as shop:
+        selection = Selector(before, [recording], level=Level.FILES, head=shop.head).select()
+        image = shop.make(selection, Silent())
+        assert shop.stripped.keys() == {LIBRARY}
+        saved = shop.stripped[LIBRARY]
+        assert said_by(engine, image, CALL) == "42"
+        sizes = f"import os; print(*map(os.path.getsize, ({LIBRARY!r}, {TWIN!r})))"
+        assert said_by(engine, image, sizes) == f"{len(library) - saved} {len(library) - saved}"
+        digest = f"import hashlib as h; print(h.sha256(open({TWIN!r}, 'rb').read()).hexdigest())"
+        whole_digest = hashlib.sha256(library).hexdigest()
+        assert said_by(engine, image, digest) != whole_digest
+        with shop.with_files(image, {TWIN}) as one_back:
+            assert said_by(engine, one_back, digest) == whole_digest
+        gone = {one.path for one in selection.removed}
+        with shop.with_files(image, {*gone, LIBRARY, TWIN}) as whole:
+            assert said_by(engine, whole, CALL) == "42"
+            assert said_by(engine, whole, digest) == whole_digest
+            after = read_contents(engine, whole).entries
+    assert {
+        path: (one.kind, one.mode, one.size)
+        for path, one in after.items()
+        if path in before.entries
+    } == {path: (one.kind, one.mode, one.size) for path, one in before.entries.items()}
     assert left_behind(engine) == []
 
 

@@ -14,6 +14,7 @@ from lab.advice.slim.strip import compares_itself, cuts, may_be_meant
 from tests.unit.advice.slim import elves
 from tests.unit.advice.slim.elves import ALL, ALLOC, DEBUG, KEPT, NAMES, SYMBOLS, TEXT, elf, parsed
 
+CC = shutil.which("cc")
 SOURCE = """
 #include <stdio.h>
 #ifdef PROGRAM
@@ -151,7 +152,7 @@ def test_a_library_with_a_checksum_of_its_own_is_known(path: str, beside: Sequen
     assert compares_itself(path, {path}) is (not beside)
 
 
-@pytest.mark.skipif(shutil.which("cc") is None, reason="there is no C compiler here")
+@pytest.mark.skipif(CC is None, reason="there is no C compiler here")
 @pytest.mark.parametrize("flags", [[], ["-static"], ["-no-pie"], ["-Wl,--emit-relocs"]])
 def test_a_compiled_program_runs_as_before(tmp_path: Path, flags: Sequence[str]) -> None:
     program = compiled(tmp_path, "program", ["-DPROGRAM", *flags])
@@ -167,7 +168,7 @@ def test_a_compiled_program_runs_as_before(tmp_path: Path, flags: Sequence[str])
     assert said == "still here\n"
 
 
-@pytest.mark.skipif(shutil.which("cc") is None, reason="there is no C compiler here")
+@pytest.mark.skipif(CC is None, reason="there is no C compiler here")
 def test_a_compiled_library_is_loaded_and_its_function_found(tmp_path: Path) -> None:
     library = compiled(tmp_path, "library.so", ["-shared", "-fPIC"])
     after = stripped(library.read_bytes())
@@ -184,5 +185,5 @@ def compiled(folder: Path, name: str, flags: Sequence[str]) -> Path:
     source = folder / "source.c"
     source.write_text(SOURCE)
     out = folder / name
-    subprocess.run(["cc", "-g3", "-o", out, source, *flags], check=True)
+    subprocess.run([str(CC), "-g3", "-o", out, source, *flags], check=True)
     return out
