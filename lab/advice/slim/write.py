@@ -11,6 +11,7 @@ import shutil
 import tarfile
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import ExitStack, closing, contextmanager, suppress
+from functools import cached_property
 from pathlib import Path
 from typing import IO, Any, Final, Self
 
@@ -118,7 +119,7 @@ class Workshop:
             parting = Parting(
                 entries=self._contents.entries,
                 kept=selection.kept,
-                placed=self._placed(),
+                placed=self._placed,
                 stamp=self._stamp(),
                 fetch=self._fetch,
                 strippable=selection.strippable,
@@ -201,8 +202,11 @@ class Workshop:
         made = parse_time(str(self._contents.config.get("created") or ""))
         return 0 if made is None else max(0, made) // 1_000_000_000
 
+    @cached_property
     def _placed(self) -> Mapping[str, tuple[tarfile.TarInfo, bytes]]:
-        """What the image has where an export shows what the engine put there."""
+        """What the image has where an export shows what the engine put there; the same for every
+        candidate, and all of the image streams by for it.
+        """
         wanted = hidden_by_engine(self._contents.entries)
         if not wanted:
             return {}
