@@ -157,7 +157,7 @@ def _made(
                 restored=search.restored,
                 stripped_files=len(selection.stripped),
                 stripped_bytes=selection.stripped_bytes,
-                largest=_largest(selection, recording),
+                largest=largest_left(selection, recording),
                 risks=_risks(job, subject, recording, proof),
                 removed_tar=REMOVED_TAR if job.keep_removed else None,
             )
@@ -244,7 +244,8 @@ def _removed(selection: Selection) -> Sequence[RemovedPackage]:
     ]
 
 
-def _largest(selection: Selection, recording: Recording) -> Largest | None:
+def largest_left(selection: Selection, recording: Recording) -> Largest | None:
+    """The largest of the files that stay, as it stays, and how much of it the run read."""
     weigh = {
         path: selection.contents.entries[path].size - selection.stripped.get(path, 0)
         for path in selection.kept
