@@ -25,7 +25,7 @@ _COMPILERS: Final = re.compile(
     r"|make|cmake|cmake-data|ninja-build|dpkg-dev|patch|bison|flex|autoconf|automake|libtool"
     r"|libgcc-\d+-dev|libstdc\+\+-\d+-dev|libgfortran-\d+-dev|libc6-dev|libc-dev-bin"
     r"|linux-libc-dev|libcc1-\d+|lib[alt]san\d+|libubsan\d+|libitm\d+|libquadmath\d+|libhwasan\d+"
-    r"|libclang.*|libllvm\d+.*|libbinutils|libctf.*|libgprofng\d+|libsframe\d+|gcc_impl.*|gxx_impl.*"
+    r"|libclang.*|libbinutils|libctf.*|libgprofng\d+|libsframe\d+|gcc_impl.*|gxx_impl.*"
     r"|gfortran_impl.*|sysroot_.*|kernel-headers_.*|ld_impl.*|binutils_impl.*)"
     r"(?:-\d+(?:-base)?)?(?:-x86-64-linux-gnu|-aarch64-linux-gnu|_linux-\w+|-common|-dev|-runtime)*"
 )

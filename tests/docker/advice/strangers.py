@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from lab.advice.rules.model import AdviceKind
 from lab.engine.docker.engine import DockerEngine
 from lab.errors import CommandError
 from lab.images import bake
@@ -50,16 +51,72 @@ class Stranger:
     """An image that somebody else wrote, and what a person finds in it by hand."""
 
     name: str
-    payload: str
+    savings: Mapping[str, int]
+    """The largest three that ``dpkg-query -W``, ``pip list`` and ``du`` show: a regular expression
+    that a package's or a path's name matches, and what it is at least, in MB unpacked."""
+    unlike: frozenset[AdviceKind]
+    """What does not apply to it."""
+    stays: str
+    """A regular expression of packages that it needs."""
+    payload: str = "request.json"
     """A file of its folder."""
     content_type: str = JSON
-    savings: Sequence[tuple[str, int]] = ()
-    """The three largest that ``dpkg-query``, ``pip list`` and ``du`` show, with their MB unpacked;
-    a regular expression that the advice's words match."""
 
     @property
     def body(self) -> Path:
         return FOLDER / self.name / self.payload
+
+
+_ELSEWHERE: Final = frozenset(
+    {
+        AdviceKind.INSTALLED_AT_START,
+        AdviceKind.CPU_BUILD,
+        AdviceKind.CUDA,
+        AdviceKind.HEADLESS,
+        AdviceKind.FIRST_REQUEST,
+    }
+)
+"""None of the five installs at its start, has a GPU's build of anything, or loads late."""
+_APT: Final = r"/var/cache/apt(/archives)?$"
+_GCC: Final = r"Debian: gcc-14-.*"
+_GPU_DRIVERS: Final = r"Debian: (libllvm19|mesa-vulkan-drivers)"
+
+FIVE: Final[Sequence[Stranger]] = (
+    Stranger(
+        name="flask-sklearn",
+        payload="request.csv",
+        content_type="text/csv",
+        savings={_APT: 120, _GCC: 200, r"Python: pandas .*": 90},
+        unlike=_ELSEWHERE | {AdviceKind.JDK, AdviceKind.NODE_DEVELOPMENT},
+        stays=r"Debian: (nginx|python3\.13-minimal)|Python: (flask|gunicorn|scikit.learn|pandas) .*",
+    ),
+    Stranger(
+        name="mlflow-full",
+        savings={_APT: 120, _GCC: 250, r"Python: pandas .*": 90},
+        unlike=_ELSEWHERE | {AdviceKind.JDK, AdviceKind.NODE_DEVELOPMENT},
+        stays=r"Debian: python3\.13-minimal|Python: (mlflow|scikit.learn|pandas|uvicorn) .*",
+    ),
+    Stranger(
+        name="node-express",
+        savings={_APT: 220, _GCC: 200, _GPU_DRIVERS: 80},
+        unlike=_ELSEWHERE | {AdviceKind.JDK, AdviceKind.BYTE_CODE},
+        stays=r"Debian: (libnode115|nodejs)|Node: (express|lodash) .*",
+    ),
+    Stranger(
+        name="r-plumber",
+        savings={_APT: 290, _GCC: 200, r"Debian: pandoc": 180},
+        unlike=_ELSEWHERE
+        | {AdviceKind.JDK, AdviceKind.NODE_DEVELOPMENT, AdviceKind.BYTE_CODE, AdviceKind.WORKERS},
+        stays=r"Debian: r-(base-core|cran-plumber|cran-jsonlite|cran-httpuv)",
+    ),
+    Stranger(
+        name="mms",
+        savings={_APT: 330, _GCC: 200, _GPU_DRIVERS: 80},
+        unlike=_ELSEWHERE | {AdviceKind.NODE_DEVELOPMENT},
+        stays=r"Debian: (openjdk-21-jre-headless|python3\.13-minimal)|Python: (multi.model.server"
+        r"|numpy|psutil) .*",
+    ),
+)
 
 
 def build(engine: DockerEngine, name: str, given: Mapping[str, str]) -> str:
