@@ -88,7 +88,8 @@ FIVE: Final[Sequence[Stranger]] = (
         content_type="text/csv",
         savings={_APT: 120, _GCC: 200, r"Python: pandas .*": 90},
         unlike=_ELSEWHERE | {AdviceKind.JDK, AdviceKind.NODE_DEVELOPMENT},
-        stays=r"Debian: (nginx|python3\.13-minimal)|Python: (flask|gunicorn|scikit.learn|pandas) .*",
+        stays=r"Debian: (nginx|python3\.13-minimal)"
+        r"|Python: (flask|gunicorn|scikit.learn|pandas) .*",
     ),
     Stranger(
         name="mlflow-full",
