@@ -73,10 +73,9 @@ _ELSEWHERE: Final = frozenset(
         AdviceKind.CPU_BUILD,
         AdviceKind.CUDA,
         AdviceKind.HEADLESS,
-        AdviceKind.FIRST_REQUEST,
     }
 )
-"""None of the five installs at its start, has a GPU's build of anything, or loads late."""
+"""None of the five installs at its start, or has a GPU's or a screen's build of anything."""
 _APT: Final = r"/var/cache/apt(/archives)?$"
 _GCC: Final = r"Debian: gcc-14-.*"
 _GPU_DRIVERS: Final = r"Debian: (libllvm19|mesa-vulkan-drivers)"

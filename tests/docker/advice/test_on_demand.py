@@ -1,12 +1,10 @@
 """Images that are easily taken wrong, started on demand; and the filler control."""
 
-import io
 import secrets
 import tarfile
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import httpx
 import pytest
@@ -27,6 +25,7 @@ from lab.progress import Progress, Silent
 from lab.spec import FLOOR, LABEL_OWNER, Phase, Platform, StartKind
 from tests.docker.advice import images
 from tests.docker.advice.conftest import Small
+from tests.docker.advice.listing import Listed, listed
 from tests.docker.known import remove
 from tests.timing import wait_until
 
@@ -36,10 +35,6 @@ OWNER = f"test-{secrets.token_hex(4)}"
 LINK = Speed(bandwidth=400_000_000, latency_s=0.001)
 FILLER = 64 << 20
 ODD = [pytest.param(name, id=name, marks=pytest.mark.long) for name in images.ODD]
-PROVIDED = ("etc/", "dev/", "proc/", "sys/", ".dockerenv")
-"""What an engine puts into every container."""
-
-Listed = Mapping[str, tuple[Any, ...]]
 
 
 @pytest.fixture(scope="module")
@@ -117,34 +112,6 @@ def test_what_nobody_reads_costs_a_pull_and_no_start_on_demand(
     # The filler alone is on this link for longer, and no machine is too quick for that.
     least = (FILLER + images.WEIGHTS_BYTES) * 8 / LINK.bandwidth
     assert pulled[FILLER].phases_s[Phase.IMAGE_PULL] >= 0.95 * least
-
-
-def listed(chunks: Iterable[bytes]) -> Listed:
-    """What a container's files are, by path: kind, mode, owner, size, target, device, attributes.
-
-    The names of one file are said to be so: which of them comes first is the engine's choice.
-    """
-    data = io.BytesIO(b"".join(chunks))
-    found: dict[str, tuple[Any, ...]] = {}
-    groups: dict[str, set[str]] = {}
-    with tarfile.open(fileobj=data, errors="surrogateescape") as tar:
-        for one in tar:
-            if one.name.startswith(PROVIDED) or f"{one.name}/" in PROVIDED:
-                continue
-            if one.islnk():
-                groups.setdefault(one.linkname, {one.linkname}).add(one.name)
-                continue
-            attributes = {key: said for key, said in one.pax_headers.items() if "xattr" in key}
-            content = tar.extractfile(one) if one.isreg() else None
-            found[one.name] = (
-                *(one.type, one.mode, one.uid, one.gid, one.size, one.linkname),
-                *(one.devmajor, one.devminor, sorted(attributes.items())),
-                content.read() if content is not None and one.size < 4096 else b"",
-            )
-    for first, names in groups.items():
-        one_file = (*found[first], min(names), len(names))
-        found.update(dict.fromkeys(names, one_file))
-    return found
 
 
 def exported(engine: Engine, container: Container) -> Listed:
