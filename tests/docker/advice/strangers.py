@@ -94,7 +94,7 @@ FIVE: Final[Sequence[Stranger]] = (
         name="mlflow-full",
         savings={_APT: 120, _GCC: 250, r"Python: pandas .*": 90},
         unlike=_ELSEWHERE | {AdviceKind.JDK, AdviceKind.NODE_DEVELOPMENT},
-        stays=r"Debian: python3\.13-minimal|Python: (mlflow|scikit.learn|pandas|uvicorn) .*",
+        stays=r"Debian: python3\.13-minimal|Python: (mlflow.skinny|scikit.learn|pandas|uvicorn) .*",
     ),
     Stranger(
         name="node-express",
