@@ -27,6 +27,7 @@ pytestmark = [pytest.mark.docker, pytest.mark.long, pytest.mark.xdist_group("adv
 EACH = [pytest.param(one, id=one.name) for one in FIVE]
 MEGABYTE = 1_000_000
 UNREAD = {AdviceKind.UNREAD_PACKAGE, AdviceKind.UNREAD_FOLDER, AdviceKind.UNREAD_DEPENDENCY}
+METADATA = 16 * 1024
 GOES = {Level.PACKAGES: 0.25, Level.FILES: 0.5}
 """Of the unpacked bytes, at least."""
 
@@ -96,10 +97,11 @@ def test_no_advice_is_given_that_does_not_apply(told: Told, one: Stranger) -> No
     for each in report.advice:
         if each.kind in UNREAD:
             assert not any(re.fullmatch(one.stays, name) for name in each.packages), each.title
-    # What the run opened a file of is not told to go.
+    # What was used is not told to go. That it is installed is read of each Python package.
     for row in report.rows:
-        about_it = {report.advice[number - 1].kind for number in row.advice}
-        assert row.opened is None or AdviceKind.UNREAD_PACKAGE not in about_it, row.name
+        if AdviceKind.UNREAD_PACKAGE in {report.advice[number - 1].kind for number in row.advice}:
+            assert row.import_s is None, row.name
+            assert row.read_bytes <= max(METADATA, row.unpacked_bytes // 50), row.name
 
 
 def titles(said: Sequence[Advice]) -> Sequence[str]:
