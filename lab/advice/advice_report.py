@@ -94,6 +94,6 @@ class AdviceReport(Versioned):
     advice: Sequence[Advice]
     """That first which saves most."""
     steps: Sequence[StepPatch]
-    """Each step with all changes to it that are certain."""
+    """Each step with all changes to it, but for what is to be tried."""
     notes: Sequence[str]
     """What could not be seen or measured, in sentences."""

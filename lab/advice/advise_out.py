@@ -16,6 +16,7 @@ from lab.spec import StartKind
 from lab.units import format_bytes, format_rate, format_seconds
 
 _ROWS: Final = 20
+_ALL: Final = "All of it but what is to be tried, step by step"
 _TINY_S: Final = 0.0005
 _LABELS: Final = {
     StartKind.PULL: "pulled (real-time instances)",
@@ -97,12 +98,9 @@ _WHEN: Final = {Stage.READY: "start", Stage.FIRST: "first", Stage.LATER: "later"
 def _todo(one: CostRow) -> str:
     """Which advice is about it; what was read and has none stays."""
     if one.advice:
-        more = "…" if len(one.advice) > _NUMBERS else ""
-        return " ".join(f"#{number}" for number in one.advice[:_NUMBERS]) + more
+        first, *rest = one.advice
+        return f"#{first} +{len(rest)}" if rest else f"#{first}"
     return "-" if one.opened is None else "keep"
-
-
-_NUMBERS: Final = 2
 
 
 def _seconds(seconds: float | None) -> str:
@@ -166,7 +164,7 @@ def to_terminal(report: AdviceReport) -> RenderableType:
         body += [_coloured(one.patch)] if one.patch else []
         parts.append(Padding(Group(*body), (0, 0, 0, 3)))
     if report.steps:
-        parts += ["", Text("All of it, step by step", "bold")]
+        parts += ["", Text(_ALL, "bold")]
         for step in report.steps:
             parts.append(Text(f"   layer {step.layer}", "dim"))
             parts.append(Padding(_coloured(step.patch), (0, 0, 0, 3)))
@@ -191,7 +189,7 @@ def to_markdown(report: AdviceReport) -> str:
         parts += [f"Risk: {one.risk}"] if one.risk else []
         parts += [_fenced(one.patch)] if one.patch else []
     if report.steps:
-        parts.append("## All of it, step by step")
+        parts.append(f"## {_ALL}")
         for step in report.steps:
             parts += [f"Layer {step.layer}", _fenced(step.patch)]
     parts += [f"- {one}" for one in report.notes]

@@ -1,11 +1,13 @@
 """Bytes of each file that were fetched, from the reads of a block device and the files' extents."""
 
-from collections.abc import Container, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
 
+from lab.advice.costs import shared_waits
 from lab.advice.recording import ChunkCount, Stage
 from lab.engine.coldhost.blocklog import (
     CHUNK_BYTES,
@@ -32,6 +34,8 @@ class Blocks:
     other: Mapping[Stage, int]
     """Bytes that are no file's: tables of names and blocks, and what is empty."""
     chunks: Mapping[Stage, ChunkCount]
+    waited_s: Mapping[str, Mapping[Stage, float]]
+    """Each file's share of the seconds in which a stage waited for chunks."""
 
 
 def attribute(
@@ -39,7 +43,7 @@ def attribute(
     extents: Mapping[str, Sequence[tuple[int, int]]],
     stages: Sequence[tuple[Stage, int, int]],
     *,
-    touched: Container[str] = (),
+    touched: Collection[str] = (),
     chunk_bytes: int = CHUNK_BYTES,
 ) -> Blocks:
     """Divide reads among files and stages.
@@ -67,6 +71,13 @@ def attribute(
         else:
             files.setdefault(names[file], {})[of] = size
     counted = chunks(reads, stages, chunk_bytes)
+    asked = _asked(block * BLOCK_BYTES // chunk_bytes, whose, stage, names, touched)
+    waited: defaultdict[str, dict[Stage, float]] = defaultdict(dict)
+    for of_stage, those in asked.items():
+        of = stages[of_stage][0]
+        for path, seconds in shared_waits(counted[of].waited_s, those).items():
+            if path:
+                waited[path][of] = seconds
     return Blocks(
         files=dict(sorted(files.items())),
         other=other,
@@ -74,7 +85,30 @@ def attribute(
             of: ChunkCount(chunks=one.chunks, bytes=one.chunks * chunk_bytes, waited_s=one.waited_s)
             for of, one in counted.items()
         },
+        waited_s=dict(sorted(waited.items())),
     )
+
+
+def _asked(
+    chunk: Ints, whose: Ints, stage: Ints, names: Sequence[str], touched: Collection[str]
+) -> Mapping[int, Sequence[Mapping[str, int]]]:
+    """Of each stage the chunks that it fetched: blocks by file that it read of them.
+
+    Where files were touched, what else was read of a chunk was read ahead, and caused nothing.
+    """
+    fetched: dict[int, int] = {}
+    for one, at in zip(chunk.tolist(), stage.tolist(), strict=True):
+        fetched[one] = min(at, fetched.get(one, at))
+    by_chunk: dict[int, defaultdict[str, int]] = {one: defaultdict(int) for one in fetched}
+    for one, file, at in zip(chunk.tolist(), whose.tolist(), stage.tolist(), strict=True):
+        path = "" if file == _NOBODY else names[file]
+        if path and at == fetched[one] and (not touched or path in touched):
+            by_chunk[one][path] += 1
+    found: defaultdict[int, list[Mapping[str, int]]] = defaultdict(list)
+    for one, asked in by_chunk.items():
+        if fetched[one] != _NOBODY:
+            found[fetched[one]].append(asked)
+    return found
 
 
 def _first_stages(
@@ -92,7 +126,7 @@ def _first_stages(
 
 
 def _owners(
-    extents: Mapping[str, Sequence[tuple[int, int]]], touched: Container[str]
+    extents: Mapping[str, Sequence[tuple[int, int]]], touched: Collection[str]
 ) -> tuple[Sequence[str], Ints, Ints, Ints]:
     """The names of files, and of each run of blocks the number of its file, offset and length; in
     the order of the device, each once.

@@ -96,24 +96,15 @@ def shared_waits(waited_s: float, chunks: Sequence[Mapping[str, int]]) -> Mappin
 def ondemand_costs(
     contents: Contents, recording: Recording, stages: Iterable[Stage] = COLD
 ) -> Mapping[Package, float] | None:
-    """Seconds by package that read it; None where the blocks were not seen.
-
-    By each file's own ``waited_s`` where the recording has it; else all bytes that a stage fetched
-    cost the same, which is too little for small files that brought a chunk of their own.
-    """
+    """Seconds by package that read it; None where the blocks were not seen."""
     if not recording.chunks:
         return None
     found: defaultdict[Package, float] = defaultdict(float)
-    for stage in stages:
-        waited = {one.path: one.waited_s.get(stage, 0.0) for one in recording.files}
-        if not any(waited.values()):
-            fetched = {one.path: one.block_bytes.get(stage, 0) for one in recording.files}
-            whole = sum(fetched.values()) or 1
-            seconds = recording.chunks[stage].waited_s if stage in recording.chunks else 0.0
-            waited = {path: seconds * count / whole for path, count in fetched.items()}
-        for path, seconds in waited.items():
-            if seconds:
-                found[package_of(contents, path)] += seconds
+    wanted = {*stages}
+    for one in recording.files:
+        seconds = sum(waited for stage, waited in one.waited_s.items() if stage in wanted)
+        if seconds:
+            found[package_of(contents, one.path)] += seconds
     return dict(found)
 
 

@@ -223,6 +223,7 @@ def _recording(
 ) -> Recording:
     names = {} if run.touched is None else run.touched.names
     fetched = {} if run.blocks is None else run.blocks.files
+    waited = {} if run.blocks is None else run.blocks.waited_s
     calls = run.touched is not None and bool(names)
     if calls:
         files = [
@@ -231,12 +232,19 @@ def _recording(
                 first=run.stage(one.first_ns),
                 opened=one.opened,
                 block_bytes=fetched.get(path, {}),
+                waited_s=waited.get(path, {}),
             )
             for path, one in sorted(names.items())
         ]
     else:
         files = [
-            FileRead(path=path, first=min(by, key=list(Stage).index), opened=True, block_bytes=by)
+            FileRead(
+                path=path,
+                first=min(by, key=list(Stage).index),
+                opened=True,
+                block_bytes=by,
+                waited_s=waited.get(path, {}),
+            )
             for path, by in sorted(fetched.items())
             if path != "/"
         ]

@@ -53,7 +53,7 @@ def weigh(observed: Observed, report_id: str) -> AdviceReport:
         Inputs(
             contents=contents,
             recording=recording,
-            rates=Rates.of(contents, recording, pull),
+            rates=Rates.of(contents, pull),
             imports=observed.imports,
             texts={**contents.texts, **observed.texts},
             libraries=observed.libraries,

@@ -7,7 +7,7 @@ from typing import Final
 
 from lab.advice.rules.image import LEAST_BYTES, Image, where
 from lab.advice.rules.model import AdviceKind, Confidence, Found, Rewrite
-from lab.advice.rules.patches import Step, ended_by, installs, option
+from lab.advice.rules.patches import Step, ended_by, gone, installs, option
 from lab.advice.rules.words import capital, listing
 from lab.images.layers.ballast import Ballast, kind_of
 from lab.report.words import plural
@@ -60,6 +60,8 @@ def hidden(image: Image) -> Iterator[Found]:
         removed = sum(one.size for one in layer.hidden if one.removed)
         largest = [one.path for one in layer.hidden[:_SHOWN]]
         how = "removed" if removed * 2 > layer.hidden_bytes else "replaced"
+        if step.base and how == "replaced":
+            continue  # lists of packages and the like, which any step that installs writes anew
         hiding = [image.step(number) for number in by]
         if any(re.search(r"\bch(?:own|mod)\b", one.command) for one in hiding):
             todo = (
@@ -78,18 +80,23 @@ def hidden(image: Image) -> Iterator[Found]:
         merged = [one.shell for one in hiding if one.shell and _TIDIES.fullmatch(one.shell)]
         moves = bool(merged) and len(merged) == len(hiding) and step.shell is not None
         moves = moves and not step.base
+        rewrites: Mapping[int, Rewrite] = {}
+        known = kind_of(largest[0].lstrip("/"))
+        if moves:
+            rewrites = {step.number: ended_by(" && ".join(merged)), **dict.fromkeys(by, gone)}
+        elif known is not None:  # a package manager's, which it wrote anew
+            todo, rewrites = _cure(known[0], step), _mended(image, step, known[0].name)
         yield Found(
             kind=AdviceKind.HIDDEN,
-            title=f"Do not ship in layer {layer.number} what layer {listing([*map(str, by)])} "
-            f"{'removes' if how == 'removed' else 'replaces'}",
+            title=f"Do not ship in layer {layer.number} what is {how} by layer "
+            f"{listing([*map(str, by)])}",
             seen=f"{plural(len(layer.hidden), 'file')} of layer {layer.number}, "
             f"{format_bytes(layer.hidden_bytes)}, are {how} by a later layer: pulled and unpacked, "
             "and no container sees them.",
             todo=todo,
             hidden=(layer.number,),
             show=largest,
-            rewrites={step.number: ended_by(" && ".join(merged))} if moves else {},
-            lines=[f"- RUN {shell}" for shell in merged] if moves else (),
+            rewrites=rewrites,
             confidence=Confidence.CERTAIN,
         )
 
@@ -113,7 +120,6 @@ def leftovers(image: Image) -> Iterator[Found]:
         if size < LEAST_BYTES:
             continue
         step = image.step(number)
-        rewrites, lines = _mended(image, step, name)
         yield Found(
             kind=AdviceKind.LEFT_OVER,
             title=f"Leave {name} out of the image",
@@ -122,33 +128,32 @@ def leftovers(image: Image) -> Iterator[Found]:
             todo=_cure(kinds[name], step),
             takes=files,
             show=sorted(folders[name, number]),
-            rewrites=rewrites,
-            lines=lines,
+            rewrites=_mended(image, step, name),
             confidence=Confidence.LIKELY if name == "temporary files" else Confidence.CERTAIN,
         )
 
 
-def _mended(image: Image, step: Step, name: str) -> tuple[Mapping[int, Rewrite], Sequence[str]]:
+def _mended(image: Image, step: Step, name: str) -> Mapping[int, Rewrite]:
     """The step with what clears them; lists that a later step needs are fetched in that one."""
     mend = _MENDS.get(name)
     if mend is None or step.base or step.shell is None:
-        return {}, ()
-    if name != "apt's lists" or installs(step.shell, "Debian"):
-        return {step.number: mend}, ()
+        return {}
+    if not name.startswith("apt's") or installs(step.shell, "Debian"):
+        return {step.number: mend}
     later = [
         one
         for one in image.steps[step.number :]
         if one.shell is not None and installs(one.shell, "Debian")
     ]
     if not later:
-        return {step.number: mend}, ()
+        return {step.number: mend}
     if len(later) > 1 or not _UPDATE.fullmatch(step.shell):
-        return {}, ()
+        return {}
 
     def fetched(shell: str) -> str | None:
-        return mend(f"{step.shell} && {shell}")
+        return mend(shell if shell.startswith(f"{step.shell} ") else f"{step.shell} && {shell}")
 
-    return {later[0].number: fetched}, (f"- RUN {step.shell}",)
+    return {step.number: gone, later[0].number: fetched}
 
 
 _UPDATE: Final = re.compile(r"apt(?:-get)?(?: -\S+)* update(?: -\S+)*")

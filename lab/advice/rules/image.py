@@ -10,7 +10,7 @@ from lab.advice.contents import ContentLayer, Entry, EntryKind
 from lab.advice.costs import COLD
 from lab.advice.recording import FileRead, Stage
 from lab.advice.rules.model import Advice, Found, Inputs, Saving
-from lab.advice.rules.patches import Step, diff, normal
+from lab.advice.rules.patches import ENV, Step, diff, installs, name_in, normal
 from lab.images.layers.packages import OTHER, Package
 from lab.report.words import shortened
 
@@ -32,6 +32,7 @@ class Image:
         self.inputs = inputs
         self.contents = inputs.contents
         self._taken: set[str] = set()
+        self._dropped: set[tuple[int, str]] = set()
         self.touched: Mapping[str, FileRead] = inputs.recording.touched()
         self._by_calls = "calls" in inputs.recording.views
 
@@ -58,6 +59,7 @@ class Image:
     def take(self, found: Found) -> None:
         if found.claims:
             self._taken |= found.takes.keys()
+        self._dropped |= {*found.drops}
 
     @cached_property
     def packages(self) -> Mapping[Package, Sequence[str]]:
@@ -101,6 +103,61 @@ class Image:
                     found[other] = one
                     waiting.append(other)
         return found
+
+    def asked_for(self, step: Step) -> Mapping[str, Collection[Package]]:
+        """What a step that is not the base's asks Debian's package manager for, in its order, each
+        with all that it leads to. What an earlier rule drops is left out.
+        """
+        if step.base or step.shell is None:
+            return {}
+        named = [name_in(word) for word in installs(step.shell, "Debian")]
+        return {
+            word: {("Debian", word), *self.led_to([("Debian", word)])}
+            for word in named
+            if (step.number, word) not in self._dropped
+        }
+
+    def spare(self, step: Step, words: Collection[str]) -> Sequence[str]:
+        """Those of the words that can go together: nothing that was used came for them alone."""
+        asked = self.asked_for(step)
+        found: list[str] = []
+        for word in words:
+            if word in asked and not any(
+                one in self.used_packages for one in self._alone(step, [*found, word])
+            ):
+                found.append(word)
+        return found
+
+    def only_for(self, step: Step, words: Collection[str]) -> Collection[Package]:
+        """The packages that came for these words alone, and that nothing that was used needs."""
+        return [
+            one
+            for one in self._alone(step, words)
+            if one not in self.used_packages and one not in self.needed
+        ]
+
+    def _alone(self, step: Step, words: Collection[str]) -> Collection[Package]:
+        asked = self.asked_for(step)
+        others = {one for word in asked if word not in words for one in asked[word]}
+        mine = dict.fromkeys(one for word in words for one in asked.get(word, ()))
+        return [
+            one
+            for one in mine
+            if one not in others
+            and one in self.packages
+            and self.layers_of(self.packages[one])[0] == step.number
+        ]
+
+    def builder(self, step: Step, package: Package) -> Step | None:
+        """The first step, from this one on, that runs a program of a package."""
+        programs = [
+            re.escape(found[1])
+            for path, entry in self.contents.entries.items()
+            if entry.package == package and (found := _PROGRAM.fullmatch(path))
+        ]
+        runs = re.compile(rf"(?:^|[;&|(]\s*|\s-m\s+){ENV}(?:\S*/)?(?:{'|'.join(programs)})(?=\s|$)")
+        later = self.steps[step.number - 1 :] if programs else ()
+        return next((one for one in later if one.shell and runs.search(one.shell)), None)
 
     def of_package(self, package: Package) -> Mapping[str, int]:
         """Its files that are not spoken for, used or not."""
@@ -220,9 +277,8 @@ class Image:
             files += share >= 1.0
             seen = self.touched.get(path)
             if seen is not None and found.takes_read:
-                fetched = sum(seen.block_bytes.get(stage, 0) for stage in COLD)
-                read += round(share * fetched)
-                waited += share * self._waited(seen, fetched)
+                read += round(share * sum(seen.block_bytes.get(stage, 0) for stage in COLD))
+                waited += share * sum(seen.waited_s.get(stage, 0.0) for stage in COLD)
         for one in (one for number in found.hidden for one in self._layer(number).hidden):
             unpacked += one.size
             compressed += one.compressed
@@ -233,16 +289,10 @@ class Image:
             compressed_bytes=compressed,
             read_bytes=read,
             pull_s=rates.pull_s(compressed=compressed, unpacked=unpacked, files=files),
-            ondemand_s=None if rates.wait_s is None else waited,
+            ondemand_s=waited if self.inputs.recording.chunks else None,
             import_s=found.import_s,
             moved_s=found.moved_s,
         )
-
-    def _waited(self, seen: FileRead, fetched: int) -> float:
-        """Its own share of the waiting; of old recordings, that of its bytes."""
-        if seen.waited_s:
-            return sum(seen.waited_s.get(stage, 0.0) for stage in COLD)
-        return fetched * (self.inputs.rates.wait_s or 0.0)
 
     def _layer(self, number: int) -> ContentLayer:
         return self.contents.layers[number - 1]
@@ -253,11 +303,13 @@ class Image:
             shell = self.step(number).shell
             new = None if shell is None else rewrite(shell)
             if shell is not None and new is not None:
-                parts.append(diff(shell, new))
+                heading = [f"# layer {number}"] if len(found.rewrites) > 1 else []
+                parts += [*heading, diff(shell, new)]
         parts += ["\n".join(found.lines)] if found.lines else []
         return "\n".join(parts) or None
 
 
+_PROGRAM: Final = re.compile(r"(?:/.*)?/s?bin/([^/]+)")
 _OWN: Final = ("RUN", "COPY", "ADD", "/bin/", "WORKDIR")
 
 

@@ -1,12 +1,12 @@
 """What the rules are given, and what they say."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum, unique
 from typing import Self
 
 from lab.advice.contents import Contents
-from lab.advice.costs import COLD, FILE_BYTES, PullSeconds
+from lab.advice.costs import FILE_BYTES, PullSeconds
 from lab.advice.imports import ImportTime
 from lab.advice.recording import Recording
 from lab.images.layers.looked import Library
@@ -61,30 +61,23 @@ class Confidence(StrEnum):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Rates:
-    """What bytes cost, in seconds. Of what a read file costs on demand the recording itself tells
-    where it can.
-    """
+    """What bytes cost a pull, in seconds; what a file costs on demand the recording tells."""
 
     download_s: float
     """For each compressed byte."""
     unpack_s: float
     """For each unpacked byte; a file counts ``FILE_BYTES`` besides."""
-    wait_s: float | None
-    """For each byte that was fetched on demand; None where blocks were not seen."""
 
     @classmethod
-    def of(cls, contents: Contents, recording: Recording, pull: PullSeconds) -> Self:
-        """From a pull of the whole image and a recorded start."""
+    def of(cls, contents: Contents, pull: PullSeconds) -> Self:
+        """From a pull of the whole image."""
         hidden = [one for layer in contents.layers for one in layer.hidden]
         seen = contents.entries.values()
         compressed = sum(one.compressed for one in seen) + sum(one.compressed for one in hidden)
         sizes = [*(one.size for one in seen), *(one.size for one in hidden)]
-        read = sum(one.block_bytes.get(stage, 0) for one in recording.files for stage in COLD)
-        waited = sum(count.waited_s for stage, count in recording.chunks.items() if stage in COLD)
         return cls(
             download_s=pull.download_s / (compressed or 1),
             unpack_s=pull.unpack_s / (sum(sizes) + len(sizes) * FILE_BYTES or 1),
-            wait_s=waited / (read or 1) if recording.chunks else None,
         )
 
     def pull_s(self, *, compressed: int, unpacked: int, files: int) -> float:
@@ -116,7 +109,8 @@ class Inputs:
 
 
 Rewrite = Callable[[str], str | None]
-"""A step's shell command to a better one; None where it cannot be told how."""
+"""A step's shell command to a better one, empty where the step goes; None where it cannot be told
+how."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -132,6 +126,8 @@ class Found:
     """Imperative sentences."""
     takes: Mapping[str, int] = field(default_factory=dict)
     """Bytes that would go, unpacked, by path."""
+    drops: Collection[tuple[int, str]] = ()
+    """Layers, and the words by which their steps ask for a package, that would go."""
     takes_read: bool = True
     """What goes of a read file was read like the rest of it."""
     hidden: Sequence[int] = ()

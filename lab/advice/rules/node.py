@@ -8,12 +8,15 @@ from typing import Any, Final
 from lab.advice.rules.image import LEAST_BYTES, Image, where
 from lab.advice.rules.model import AdviceKind, Confidence, Found
 from lab.advice.rules.patches import all_of, first_of, option
-from lab.advice.rules.words import listing
+from lab.advice.rules.words import capital, listing
 from lab.images.layers.packages import Package
 from lab.report.words import plural
 from lab.units import format_bytes
 
 _MANAGER: Final = "Node"
+_BUILDS: Final = re.compile(
+    r"\b(?:npm|yarn|pnpm) (?:run |build\b|test\b)|\bnpx |node_modules/\.bin/|(?:^|&& |; )tsc\b"
+)
 _OMIT: Final = r"--omit[= ]dev|--production|--prod\b|--only[= ]prod"
 
 
@@ -41,13 +44,17 @@ def development_dependencies(image: Image) -> Iterator[Found]:
             continue
         names = _heaviest(image, takes)
         step = image.step(image.layers_of(takes.keys())[0])
+        built = [one for one in image.steps[step.number - 1 :] if _BUILDS.search(one.shell or "")]
         yield Found(
             kind=AdviceKind.NODE_DEVELOPMENT,
             title="Install Node's packages without those for development",
             seen=f"{plural(len(names), 'package')} in {home}/node_modules, "
             f"{format_bytes(sum(takes.values()))}, are there for development alone "
             f"({listing(names)}).{hint}",
-            todo="Run `npm ci --omit=dev` (or `npm prune --omit=dev` once it is built) "
+            todo=f"{capital(where(built[0]))} builds with them: do that in a first stage, run "
+            "`npm prune --omit=dev` there, and copy the result to the one that serves."
+            if built
+            else "Run `npm ci --omit=dev` (or `npm prune --omit=dev` once it is built) "
             + (
                 f"before layer {step.number} copies node_modules."
                 if step.copies
@@ -56,7 +63,7 @@ def development_dependencies(image: Image) -> Iterator[Found]:
             takes=takes,
             show=[f"{home}/node_modules/{name}" for name in names[:5]],
             rewrites={}
-            if step.base
+            if step.base or built
             else {
                 step.number: first_of(
                     all_of(option(_MANAGER, "--omit=dev", unless=f"{_OMIT}|yarn|pnpm")),

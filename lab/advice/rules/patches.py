@@ -16,9 +16,9 @@ from lab.advice.rules.model import Rewrite
 _BETWEEN: Final = re.compile(r"(\s*(?:&&|\|\||;)\s*)")
 _SHELLS: Final = re.compile(r"^(?:RUN |/bin/(?:ba|da)?sh -c (?!#\(nop\)))(?P<shell>.*)$", re.DOTALL)
 _SPEC: Final = r"(?P<extras>\[[^\]]*\])?(?P<version>\s*(?:===?|~=|!=|<=?|>=?|@).*)?"
-_ENV: Final = r"(?:[A-Z_]+=\S+ )*"
+ENV: Final = r"(?:[A-Z_]+=\S+ )*"
 _INSTALLS: Final[Mapping[str, re.Pattern[str]]] = {
-    name: re.compile(rf"^{_ENV}(?:sudo )?{pattern}(?= |$)")
+    name: re.compile(rf"^{ENV}(?:sudo )?{pattern}(?= |$)")
     for name, pattern in (
         ("Debian", r"apt(?:-get)?(?: -\S+)* install"),
         ("Python", r"(?:\S*python[\d.]* -m |\S*uv )?\S*pip[\d.]*(?: -\S+)* install"),
@@ -99,7 +99,7 @@ def name_in(word: str) -> str:
 
 
 def without(manager: str, names: Collection[str]) -> Rewrite:
-    """Do not install these. A command that installs nothing else goes."""
+    """Do not install these. A command that installs nothing else goes, and with it a step."""
     return _installing(manager, lambda word: None if name_in(word) in names else word)
 
 
@@ -153,13 +153,13 @@ def _installing(manager: str, change: Callable[[str], str | None]) -> Rewrite:
     return rewrite
 
 
-def _joined(parts: Sequence[str]) -> str | None:
-    """Without commands that went, and what joined them to the next; None where none is left."""
+def _joined(parts: Sequence[str]) -> str:
+    """Without commands that went, and what joined them to the next."""
     kept: list[str] = []
     for at in range(0, len(parts), 2):
         if parts[at]:
             kept += [*([parts[at - 1]] if kept else []), parts[at]]
-    return "".join(kept) or None
+    return "".join(kept)
 
 
 def option(manager: str, flag: str, *, unless: str = "") -> Rewrite:
@@ -200,7 +200,7 @@ def uninstalled(names: Sequence[str]) -> Rewrite:
         pips = [one[0] for one in found if one]
         if not names or not pips:
             return None
-        pip = re.sub(rf"^{_ENV}|(?<=pip) .*| install$", "", pips[-1])
+        pip = re.sub(rf"^{ENV}|(?<=pip) .*| install$", "", pips[-1])
         sure = "" if "uv " in pip else " -y"
         return ended_by(f"{pip} uninstall{sure} {' '.join(names)}")(shell)
 
@@ -213,7 +213,9 @@ def all_of(*rewrites: Rewrite) -> Rewrite:
     def rewrite(shell: str) -> str | None:
         now = shell
         for one in rewrites:
-            now = one(now) or now
+            if now:
+                new = one(now)
+                now = now if new is None else new
         return None if now == shell else now
 
     return rewrite
@@ -228,6 +230,12 @@ def first_of(*rewrites: Rewrite) -> Rewrite:
     return rewrite
 
 
+def gone(shell: str) -> str:
+    """The step goes."""
+    del shell
+    return ""
+
+
 def diff(old: str, new: str) -> str:
     """Of two shell commands, as the Dockerfile's lines, one for each command."""
     lines = difflib.ndiff(_lines(old), _lines(new))
@@ -235,6 +243,8 @@ def diff(old: str, new: str) -> str:
 
 
 def _lines(shell: str) -> list[str]:
+    if not shell:
+        return []
     parts = parts_of(shell) or [shell]
     lines = [f"RUN {parts[0].strip()}"]
     for joint, part in zip(parts[1::2], parts[2::2], strict=True):

@@ -39,7 +39,7 @@ _RUNTIME: Final = re.compile(
 """What compiled programs need, wherever compilers have it."""
 _NAMED_COMPILERS: Final = re.compile(
     r"(?:gcc|g\+\+|gfortran|clang|build-essential|make|cmake|ninja-build|rustc|cargo|golang|cpp"
-    r"|binutils|libc6-dev|llvm|autoconf|automake|libtool|bison|flex|build-base|musl-dev)(?:-\d+)?"
+    r"|binutils|libc6-dev|llvm|autoconf|automake|libtool|bison|flex|build-base)(?:-\d+)?|.*-dev"
 )
 _BUILDING: Final = re.compile(r"\b(?:pip[\d.]* install|R CMD|Rscript|npm (?:ci|install)|make\b)")
 _JDK_PACKAGE: Final = re.compile(
@@ -79,15 +79,19 @@ def jdk(image: Image) -> Iterator[Found]:
         step = image.step(image.layers_of(takes.keys())[0])
         wanted = [word for word in installs(step.shell or "", "Debian") if "jdk" in word]
         runs = {name_in(word): _run_time(name_in(word)) for word in wanted}
+        for package in image.only_for(step, runs):
+            takes = {**takes, **image.of_package(package)}
         yield Found(
             kind=AdviceKind.JDK,
             title="Install a Java runtime in place of the JDK",
             seen=f"{home} can compile, and the run only ran: "
-            f"{format_bytes(sum(takes.values()))} of it are for compiling.",
+            f"{format_bytes(sum(takes.values()))} of it, and of what came for it alone, are for "
+            "compiling and for windows.",
             todo="Take a JRE: the base image's tag with `jre` for `jdk`."
             if step.base
             else f"Install the headless runtime in {where(step)}.",
             takes=takes,
+            drops=[(step.number, word) for word in runs],
             show=[home],
             rewrites={} if step.base else {step.number: renamed("Debian", runs)},
             risk="What compiles at run time (JSP, some rule engines) needs the JDK.",
@@ -103,8 +107,15 @@ def compilers(image: Image) -> Iterator[Found]:
     takes: dict[str, int] = {}
     for package in image.packages:
         manager, _, name = package[0], "", package[1].partition(" ")[0]
-        known = manager in {"Debian", "conda"} and _COMPILERS.fullmatch(name)
+        known = manager in {"Debian", "conda"} and _COMPILERS.fullmatch(name) is not None
+        if manager == "Debian" and known:
+            # Of a step of the user's the words tell what belongs to a compiler, below.
+            known = not image.asked_for(image.step(image.layers_of(image.packages[package])[0]))
         if known and package not in image.used_packages and package not in image.needed:
+            takes |= image.of_package(package)
+    words = {step.number: image.spare(step, _for_builds(step)) for step in image.steps}
+    for number, named in words.items():
+        for package in image.only_for(image.step(number), named):
             takes |= image.of_package(package)
     for path, size in image.files(_COMPILER_PLACES.fullmatch).items():
         if image.contents.entries[path].package[0] == OTHER:
@@ -114,7 +125,6 @@ def compilers(image: Image) -> Iterator[Found]:
     if ran:
         return
     for step, found in image.by_layer(takes):
-        rewrites, lines = _out_of(image, step)
         yield Found(
             kind=AdviceKind.COMPILER,
             title="Leave the compiler out",
@@ -122,8 +132,8 @@ def compilers(image: Image) -> Iterator[Found]:
             f"and what belongs to them came with {where(step)}; the run called none.",
             todo=_without_compiler(step),
             takes=found,
-            rewrites=rewrites,
-            lines=lines,
+            drops=[(step.number, word) for word in words[step.number]],
+            rewrites=_out_of(image, step, words[step.number]),
             risk="What compiles at run time (torch.compile, numba with C, pip in an entry point) "
             "needs it.",
         )
@@ -140,34 +150,34 @@ def _without_compiler(step: Step) -> str:
     )
 
 
-def _out_of(image: Image, step: Step) -> tuple[Mapping[int, Rewrite], Sequence[str]]:
+def _for_builds(step: Step) -> Sequence[str]:
+    named = [name_in(word) for word in installs(step.shell or "", "Debian")]
+    return [word for word in named if _NAMED_COMPILERS.fullmatch(word)]
+
+
+def _out_of(image: Image, step: Step, named: Sequence[str]) -> Mapping[int, Rewrite]:
     """Purged in the step if that also builds; else moved into the one step that does."""
     shell = step.shell
-    named = [
-        name_in(word)
-        for word in installs(shell or "", "Debian")
-        if _NAMED_COMPILERS.fullmatch(word.partition("=")[0])
-    ]
     if step.base or shell is None or not named:
-        return {}, ()
+        return {}
     purge = f"apt-get purge -y --auto-remove {' '.join(named)}"
     if _BUILDING.search(shell):
-        return {step.number: ended_by(purge)}, ()
+        return {step.number: ended_by(purge)}
     later = [
         one
         for one in image.steps[step.number :]
         if one.shell is not None and _BUILDING.search(one.shell)
     ]
     if len(later) != 1 or parts_of(later[0].shell or "") is None:
-        return {}, ()
+        return {}
 
     def around(build: str) -> str:
         return (
             f"apt-get update && apt-get install -y --no-install-recommends {' '.join(named)} && "
-            f"{build} && {purge} && rm -rf /var/lib/apt/lists/*"
+            f"{build} && {purge} && apt-get clean && rm -rf /var/lib/apt/lists/*"
         )
 
-    return {step.number: without("Debian", set(named)), later[0].number: around}, ()
+    return {step.number: without("Debian", set(named)), later[0].number: around}
 
 
 def headers(image: Image) -> Iterator[Found]:

@@ -8,7 +8,7 @@ from typing import Final
 from lab.advice.costs import HIDDEN
 from lab.advice.rules import build, bytecode, cpu, node, start, system, texts, unread
 from lab.advice.rules.image import Image
-from lab.advice.rules.model import Advice, Found, Inputs, Rewrite, StepPatch
+from lab.advice.rules.model import Advice, AdviceKind, Found, Inputs, Rewrite, StepPatch
 from lab.advice.rules.patches import all_of, diff
 from lab.images.layers.packages import Package
 
@@ -42,6 +42,10 @@ RULES: Final[Sequence[Rule]] = (
 )
 
 
+_TRIED: Final = {AdviceKind.UNREAD_DEPENDENCY, AdviceKind.UNREAD_PART}
+"""What is to be tried alone, and not to be done with all the rest."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Advised:
     """All that the rules say of an image."""
@@ -49,7 +53,7 @@ class Advised:
     advice: Sequence[Advice]
     """That which saves most seconds first."""
     steps: Sequence[StepPatch]
-    """Each step with all changes to it."""
+    """Each step with all changes to it, but for what is to be tried."""
     of_package: Mapping[Package, Sequence[int]]
     """Which advice is about a package or a folder, by its place in ``advice``."""
 
@@ -62,7 +66,7 @@ def advise(inputs: Inputs) -> Advised:
     for rule in RULES:
         for one in list(rule(image)):
             found.append((image.advice(one), one))
-            for number, rewrite in one.rewrites.items():
+            for number, rewrite in one.rewrites.items() if one.kind not in _TRIED else ():
                 rewrites[number].append(rewrite)
             image.take(one)
     found.sort(key=lambda pair: _order(pair[0]))

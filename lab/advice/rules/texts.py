@@ -15,6 +15,7 @@ from lab.units import format_bytes
 _LICENCE: Final = re.compile(
     r".*/(?:copyright|[^/]*(?:LICEN[CS]E|NOTICE|COPYING|AUTHORS)[^/]*)", re.IGNORECASE
 )
+_WORTH_ANOTHER_BASE: Final = 5_000_000
 _R: Final = r"/(?:.*/)?(?:site-library|R/library)/[^/]+"
 
 
@@ -33,7 +34,7 @@ _KINDS: Final = (
     _ForPeople(
         kind=AdviceKind.TESTS,
         place=re.compile(
-            r"(/.*/(?:site|dist)-packages/[^/]+)/(?:.*/)?(?:tests?|_tests?)/.*"
+            r"(/.*/(?:site|dist)-packages/[^/]+)/(?:.*/)?tests?/.*"
             r"|(/.*/lib/python[\d.]+/(?:test|idlelib/idle_test))/.*"
         ),
         what="tests",
@@ -71,6 +72,8 @@ def for_people(image: Image) -> Iterator[Found]:
         if kind.kind is AdviceKind.DOCUMENTATION:
             files = {path: size for path, size in files.items() if not _LICENCE.fullmatch(path)}
         for step, found in image.by_layer(files):
+            if step.base and sum(found.values()) < _WORTH_ANOTHER_BASE:
+                continue
             read = {_root(kind, path) for path in image.touched if _is_read(image, kind, path)}
             roots = sorted({_root(kind, path, apart=read) for path in found})
             command = kind.todo.format(
@@ -82,7 +85,7 @@ def for_people(image: Image) -> Iterator[Found]:
                 seen=f"{plural(len(found), 'file')}, {format_bytes(sum(found.values()))}, in "
                 f"{listing(roots)}, which the run did not read"
                 + ("; licences are not counted." if kind.kind is AdviceKind.DOCUMENTATION else "."),
-                todo="Take a `-slim` base image."
+                todo="Take a smaller base image, such as the `-slim` tag of the same."
                 if step.base
                 else f"Run `{command}` in {where(step)}"
                 + (", where that is made." if step.copies else ", in the same step."),

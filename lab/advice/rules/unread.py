@@ -18,7 +18,7 @@ from lab.advice.rules.patches import (
     uninstalled,
     without,
 )
-from lab.advice.rules.words import listing
+from lab.advice.rules.words import capital, listing
 from lab.images.layers.packages import OTHER, Package
 from lab.report.words import plural
 from lab.units import format_bytes
@@ -39,9 +39,25 @@ _STAYS: Final[Mapping[str, re.Pattern[str]]] = {
     "Python": re.compile(r"certifi|tzdata|.*-stubs"),
     "conda": re.compile(r"ca-certificates|certifi|tzdata|openssl|_.*|conda.*"),
 }
+_DEBIANS_NODE: Final = "/usr/share/nodejs/"
+"""Packages that came with Debian's, and that no list of the user's names."""
+_SHARED: Final = {
+    *("/home", "/media", "/mnt", "/opt", "/root", "/srv", "/usr", "/var"),
+    *(
+        "/usr/share",
+        "/usr/local",
+        "/usr/local/share",
+        "/usr/src",
+        "/var/lib",
+        "/var/opt",
+        "/var/www",
+    ),
+}
+"""Folders of the system's own, of which only what is in them can go."""
 _STAYS_PLACE: Final = re.compile(
     r"/(?:etc|dev|proc|sys|run|opt/ml)(?:/.*)?|/usr/share/(?:zoneinfo|ca-certificates|licenses"
     r"|common-licenses|doc|locale|i18n|terminfo|misc)(?:/.*)?|/usr/lib/(?:locale|ssl|terminfo)(?:/.*)?"
+    r"|/var/(?:backups|cache|log|spool)(?:/.*)?|/usr/share/(?:applications|glib-2.0|icons|mime)(?:/.*)?"
     r"|/var/lib/(?:dpkg|apt|rpm)(?:/.*)?|/usr/lib/.*/(?:gconv|nss|security)(?:/.*)?"
     r"|.*/(?:certs?|licen[cs]es)(?:/.*)?"
 )
@@ -60,6 +76,9 @@ def packages(image: Image) -> Iterator[Found]:
                 groups[package[0], image.layers_of(files.keys())[0]].append(package)
     for (manager, number), those in sorted(groups.items()):
         step = image.step(number)
+        if manager == "Debian" and image.asked_for(step):
+            yield from _by_word(image, step, those)
+            continue
         sizes = {one: sum(image.of_package(one).values()) for one in those}
         alone = [] if step.base else [one for one in those if sizes[one] >= _ALONE_BYTES]
         for one in alone:
@@ -69,11 +88,67 @@ def packages(image: Image) -> Iterator[Found]:
             yield _leave_out(image, manager, step, sorted(rest, key=lambda one: -sizes[one]))
 
 
+def _by_word(image: Image, step: Step, those: Sequence[Package]) -> Iterator[Found]:
+    """Debian's: with the word by which the step asks for them; else they were recommended."""
+    asked = image.asked_for(step)
+    # Of several that lead to a package the one that nothing read itself.
+    words = sorted(asked, key=lambda word: ("Debian", word) not in those)
+    groups: dict[str, dict[Package, int]] = defaultdict(dict)
+    for one in those:
+        word = next((word for word in words if one in asked[word]), "")
+        groups[word][one] = sum(image.of_package(one).values())
+    for word, sizes in groups.items():
+        total = sum(sizes.values())
+        if total < LEAST_BYTES:
+            continue
+        names = [one[1] for one in sorted(sizes, key=lambda one: (one[1] != word, -sizes[one]))]
+        size = f"{format_bytes(total)} of {listing(names)}"
+        builder = image.builder(step, ("Debian", word))
+        rewrite = without("Debian", {word})
+        drops = [(step.number, word)] if word else []
+        title = f"Do not install {word}" + ("" if len(names) < 2 else " and what it brings")
+        todo = f"Leave {word} out of {where(step)}."
+        seen = f"Nothing read a file of {size}, and nothing that was read says that it needs them."
+        if not word:
+            title = f"Leave {plural(len(names), 'recommended package')} out"
+            todo = f"Install with `--no-install-recommends` in {where(step)}."
+            rewrite = option("Debian", "--no-install-recommends")
+        elif builder is not None:
+            title = f"Keep {word} and what it brings to a first stage"
+            todo = (
+                f"{capital(where(builder))} runs it: do that in a first stage, and copy only the "
+                "result to the one that serves."
+            )
+            if builder.number == step.number:
+                purge = f"apt-get purge -y --auto-remove {word}"
+                todo = f"Run `{purge}` at the end of {where(step)}, which needs it until then."
+                rewrite = ended_by(purge)
+        if word and not image.spare(step, [word]):
+            todo = f"{word} brings what is used, too: name only that in {where(step)}."
+            title, drops = f"Install less than {word}", []
+        acts = bool(drops or not word) and (builder is None or builder.number == step.number)
+        yield Found(
+            kind=AdviceKind.UNREAD_PACKAGE,
+            title=title,
+            seen=seen,
+            todo=todo,
+            takes={path: size for one in sizes for path, size in image.of_package(one).items()},
+            drops=drops if acts else (),
+            show=names[:8],
+            rewrites={step.number: rewrite} if acts else {},
+            confidence=Confidence.LIKELY,
+            risk="A request that the payloads are no example of might need it.",
+        )
+
+
 def _unread(image: Image) -> Sequence[Package]:
     return [
         package
         for package in image.packages
-        if package[0] in _MANAGERS and package not in image.used_packages and not _stays(package)
+        if package[0] in _MANAGERS
+        and package not in image.used_packages
+        and not _stays(package)
+        and not image.packages[package][0].startswith(_DEBIANS_NODE)
     ]
 
 
@@ -94,6 +169,7 @@ def _leave_out(image: Image, manager: str, step: Step, those: Sequence[Package])
         else f"Leave {len(bare)} {manager} packages out that nothing read"
     )
     rewrite = _rewrite(manager, step, bare)
+    built = any(image.builder(step, one) for one in those)
     lines: list[str] = []
     if manager == "Python":
         for name in bare:
@@ -104,10 +180,11 @@ def _leave_out(image: Image, manager: str, step: Step, those: Sequence[Package])
         seen=f"Nothing read a file of {listing(names)}, {format_bytes(sum(takes.values()))} in "
         f"{plural(len(takes), 'file')}, and nothing that was read says that it needs "
         f"{'it' if len(names) == 1 else 'them'}.",
-        todo=_how(manager, step, bare),
+        todo=_how(step, bare)
+        + (" A step runs a program of it: do that in a first stage." if built else ""),
         takes=takes,
         show=[] if len(names) == 1 else names[:8],
-        rewrites={} if step.base or lines else {step.number: rewrite},
+        rewrites={} if step.base or lines or built else {step.number: rewrite},
         lines=lines,
         confidence=Confidence.TRY if step.base else Confidence.LIKELY,
         risk="A request that the payloads are no example of might need it.",
@@ -126,13 +203,10 @@ def _rewrite(manager: str, step: Step, bare: Sequence[str]) -> Rewrite:
     if manager == "Python":
         rest = [name for name in bare if name_in(name) not in named]
         return all_of(without(manager, named), uninstalled(rest))
-    if manager == "Debian":
-        lean = option(manager, "--no-install-recommends") if names - named else nothing
-        return all_of(without(manager, named), lean)
     return without(manager, named) if manager in {"Node", "conda"} else nothing
 
 
-def _how(manager: str, step: Step, bare: Sequence[str]) -> str:
+def _how(step: Step, bare: Sequence[str]) -> str:
     if step.base:
         return (
             "They come with the base image: take a smaller one (a `-slim` tag, or one without a "
@@ -140,11 +214,6 @@ def _how(manager: str, step: Step, bare: Sequence[str]) -> str:
         )
     if step.copies:
         return f"Do not install {listing(bare)} in the stage that makes {where(step)}."
-    if manager == "Debian":
-        return (
-            f"Leave {listing(bare)} out of {where(step)}; what came as a recommendation stays away "
-            "with `--no-install-recommends`."
-        )
     return f"Leave {listing(bare)} out of {where(step)}, or out of the list that it reads."
 
 
@@ -181,6 +250,7 @@ def folders(image: Image) -> Iterator[Found]:
     kept = {path for path in image.touched if image.used(path)}
     kept |= {path for path in entries if _STAYS_PLACE.fullmatch(path.rpartition("/")[0])}
     folders_of = {path[:at] for path in kept for at, sign in enumerate(path) if sign == "/" and at}
+    folders_of |= _SHARED
     for path, size in image.files().items():
         if entries[path].package[0] == OTHER and path not in kept:
             top = _highest(path, folders_of)

@@ -65,6 +65,24 @@ def test_chunks_are_counted_whole_and_waiting_where_a_new_one_was_fetched() -> N
     }
 
 
+def test_the_waiting_is_shared_by_chunk_among_those_that_asked_for_it_in_the_stage_it_came() -> (
+    None
+):
+    extents = {"/a": [(0, 3 * B)], "/b": [(3 * B, B)], "/c": [(16 * B, B)], "/d": [(32 * B, B)]}
+    # One chunk for a and b, 3 to 1; one for c; then one for d, and b's block again for nothing.
+    reads = [read(0, 4 * B, 1, 1), read(16 * B, B, 3, 1), read(32 * B, B, 11, 0.5)]
+    found = divided([*reads, read(3 * B, B, 12)], extents)
+    assert found.waited_s == {
+        "/a": {Stage.READY: 0.75},
+        "/b": {Stage.READY: 0.25},
+        "/c": {Stage.READY: 1.0},
+        "/d": {Stage.FIRST: 0.5},
+    }
+    # What was read ahead caused nothing; of a chunk that was nobody's nobody is told.
+    found = attribute(reads, extents, STAGES, touched={"/a", "/d"}, chunk_bytes=16 * B)
+    assert found.waited_s == {"/a": {Stage.READY: 1.0}, "/d": {Stage.FIRST: 0.5}}
+
+
 def test_nothing_read_is_nothing_fetched() -> None:
     found = divided([], {"/a": [(0, B)]})
     assert (found.files, sum(found.other.values())) == ({}, 0)

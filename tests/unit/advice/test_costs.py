@@ -128,18 +128,6 @@ def test_on_demand_is_what_the_files_that_were_read_waited_for_until_the_first_p
     assert ondemand_costs(IMAGE, seen, [Stage.LATER]) == {TF: 8.0}
 
 
-def test_where_chunks_were_not_told_apart_a_stage_is_shared_by_the_bytes_that_it_fetched() -> None:
-    seen = recording(
-        read("/tf/a", Stage.READY, ready=300, first_prediction=10),
-        read("/usr/bin/perl", Stage.READY, ready=100, later=500),
-        read("/tf/b", Stage.READY, opened=False),
-        ready=4.0,
-        first_prediction=1.0,
-        later=9.0,
-    )
-    assert ondemand_costs(IMAGE, seen) == {TF: 3.0 + 1.0, PERL: 1.0}
-
-
 def test_without_a_view_of_blocks_nothing_is_said_of_on_demand() -> None:
     assert ondemand_costs(IMAGE, recording(read("/tf/a", Stage.READY))) is None
 

@@ -15,7 +15,8 @@ from lab.spec import Platform
 
 MB = 1_000_000
 SITE = "/opt/venv/lib/python3.13/site-packages"
-RATES = Rates(download_s=1e-8, unpack_s=2e-8, wait_s=4e-8)
+RATES = Rates(download_s=1e-8, unpack_s=2e-8)
+WAIT_S = 4e-8
 
 
 @dataclass
@@ -59,7 +60,11 @@ class Made:
         )
         if read is not None:
             self.reads[path] = FileRead(
-                path=path, first=read, opened=True, block_bytes={read: size}
+                path=path,
+                first=read,
+                opened=True,
+                block_bytes={read: size},
+                waited_s={read: size * WAIT_S},
             )
         return self
 

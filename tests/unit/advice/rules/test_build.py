@@ -5,8 +5,9 @@ import pytest
 from lab.advice.recording import Stage
 from lab.advice.rules import build, bytecode
 from lab.advice.rules.model import AdviceKind, Confidence
+from lab.advice.rules.table import advise
 from lab.images.layers.looked import Library
-from tests.unit.advice.rules.made import MB, SITE, Made
+from tests.unit.advice.rules.made import MB, SITE, Made, debian
 
 
 def test_hidden_files_cost_the_pull_and_are_removed_in_their_own_step() -> None:
@@ -20,11 +21,24 @@ def test_hidden_files_cost_the_pull_and_are_removed_in_their_own_step() -> None:
     assert one.saves.ondemand_s == 0
     assert one.patch is not None
     assert one.patch.splitlines() == [
+        "# layer 1",
         "- RUN curl -o /big https://x",
         "+ RUN curl -o /big https://x \\",
         "+     && rm /big",
+        "# layer 2",
         "- RUN rm /big",
     ]
+
+
+def test_what_a_step_that_installs_writes_anew_is_told_of_the_users_steps_alone() -> None:
+    made = Made(commands=("imported", "RUN apt-get install -y x"))
+    made.covered("/var/lib/dpkg/status", 9 * MB, layer=1, by=2, removed=False)
+    assert made.asked(build.hidden) == []
+    made = Made(commands=("RUN apt-get update", "RUN apt-get install -y x"))
+    made.covered("/var/cache/apt/pkgcache.bin", 9 * MB, layer=1, by=2, removed=False)
+    (one,) = made.asked(build.hidden)
+    assert one.patch is not None
+    assert one.patch.endswith("+     && apt-get clean")
 
 
 def test_a_later_chown_is_answered_by_chown_where_the_files_are_copied() -> None:
@@ -59,14 +73,28 @@ def test_lists_of_a_step_of_their_own_are_fetched_in_the_step_that_needs_them() 
     (one,) = made.asked(build.leftovers)
     assert one.patch is not None
     assert one.patch.splitlines() == [
+        "# layer 1",
+        "- RUN apt-get update",
+        "# layer 2",
         "+ RUN apt-get update \\",
         "- RUN apt-get install -y git",
         "+     && apt-get install -y git \\",
         "+     && rm -rf /var/lib/apt/lists/*",
-        "- RUN apt-get update",
     ]
     made.commands = ("RUN apt-get update", "RUN apt-get install -y a", "RUN apt-get install -y b")
     assert [one.patch for one in made.asked(build.leftovers)] == [None]
+
+
+def test_a_step_that_moved_to_another_is_gone_from_the_steps_and_there_once() -> None:
+    made = Made(commands=("RUN apt-get update", "RUN apt-get install -y git"))
+    made.file("/usr/bin/git", package=debian("git"), layer=2, read=Stage.READY)
+    made.file("/var/lib/apt/lists/x", 40 * MB, layer=1)
+    made.file("/var/cache/apt/srcpkgcache.bin", 40 * MB, layer=1)
+    first, second = advise(made.inputs()).steps
+    assert (first.layer, first.patch) == (1, "- RUN apt-get update")
+    assert second.patch.count("apt-get update") == 1
+    assert "apt-get clean" in second.patch
+    assert "rm -rf /var/lib/apt/lists/*" in second.patch
 
 
 def test_a_cache_that_the_run_reads_is_no_ballast() -> None:

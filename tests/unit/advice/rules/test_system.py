@@ -1,7 +1,7 @@
 """What only builds need, told where it applies: compilers, JDKs, headers, symbols, tests, texts."""
 
 from lab.advice.recording import Stage
-from lab.advice.rules import node, system, texts
+from lab.advice.rules import node, system, texts, unread
 from lab.advice.rules.model import AdviceKind
 from lab.images.layers.looked import Library
 from lab.images.layers.packages import Package
@@ -12,6 +12,7 @@ GCC = "/usr/lib/gcc/x86_64-linux-gnu/12/cc1"
 
 def compiler(*commands: str) -> Made:
     made = Made(commands=commands)
+    made.depends = {debian("gcc"): [debian("gcc-12")], debian("gcc-12"): [debian("binutils")]}
     made.file(GCC, 30 * MB, package=debian("gcc-12"))
     return made.file("/usr/bin/x86_64-linux-gnu-ld", 2 * MB, package=debian("binutils"))
 
@@ -31,6 +32,33 @@ def test_a_compiler_of_an_earlier_step_is_moved_to_the_one_that_compiles() -> No
     assert "+     && apt-get install -y curl" in one.patch
     assert "+     && apt-get install -y --no-install-recommends gcc \\" in one.patch
     assert "apt-get purge -y --auto-remove gcc" in one.patch
+
+
+def test_with_a_compiler_goes_what_came_for_it_alone_and_nothing_that_was_used() -> None:
+    made = compiler("RUN apt-get install -y gcc python3-dev git && pip install x")
+    made.file("/usr/lib/libpython3.a", 9 * MB, package=debian("libpython3-dev"))
+    made.file("/usr/bin/perl", 4 * MB, package=debian("perl"))
+    made.depends |= {
+        debian("python3-dev"): [debian("libpython3-dev")],
+        debian("gcc"): [debian("gcc-12"), debian("perl")],
+        debian("git"): [debian("perl")],
+    }
+    (one,) = made.asked(system.compilers)
+    assert one.saves.unpacked_bytes == (32 + 9) * MB
+    assert "purge -y --auto-remove gcc python3-dev" in str(one.patch)
+    made.opened("/usr/lib/libpython3.a")
+    (one,) = made.asked(system.compilers)
+    assert one.saves.unpacked_bytes == 32 * MB
+    assert "purge -y --auto-remove gcc" in str(one.patch)
+    assert "python3-dev" not in str(one.patch).partition("purge")[2]
+
+
+def test_a_compiler_that_was_only_recommended_is_no_build_of_the_users() -> None:
+    made = compiler("RUN apt-get install -y npm")
+    made.file("/usr/bin/npm", MB, package=debian("npm"), read=Stage.READY)
+    assert made.asked(system.compilers) == []
+    (one,) = made.asked(unread.packages)
+    assert one.title == "Leave 2 recommended packages out"
 
 
 def test_a_compiler_of_the_base_image_is_answered_by_a_slim_one() -> None:
@@ -69,6 +97,15 @@ def test_a_jdk_that_only_ran_is_answered_by_the_headless_runtime() -> None:
     assert one.saves.unpacked_bytes == 80 * MB + 20_000
     assert one.patch is not None
     assert "+ RUN apt-get install -y openjdk-17-jre-headless" in one.patch
+
+
+def test_with_a_jdk_goes_what_came_for_it_alone() -> None:
+    made = java("RUN apt-get install -y default-jdk")
+    made.file("/usr/lib/libgtk.so", 50 * MB, package=debian("libgtk"))
+    made.depends = {debian("default-jdk"): [debian("libgtk")]}
+    (one,) = made.asked(system.jdk)
+    assert one.saves.unpacked_bytes == 130 * MB + 20_000
+    assert "default-jre-headless" in str(one.patch)
 
 
 def test_a_jre_and_a_jdk_that_compiled_stay() -> None:
@@ -130,6 +167,13 @@ def test_tests_that_a_package_reads_keep_the_others_of_that_place_apart() -> Non
     assert one.saves.unpacked_bytes == 3 * MB
 
 
+def test_for_a_few_texts_nobody_takes_another_base_image() -> None:
+    made = Made(commands=("imported", "RUN x")).file("/usr/share/doc/x/manual", 2 * MB)
+    assert made.asked(texts.for_people) == []
+    (one,) = made.file("/usr/share/doc/y/manual", 9 * MB).asked(texts.for_people)
+    assert "-slim" in one.todo
+
+
 def test_an_image_without_texts_for_people_is_told_of_none() -> None:
     made = Made().file(f"{SITE}/numpy/testing/x.py", 3 * MB).file("/usr/lib/locale/C.utf8/x", MB)
     assert made.asked(texts.for_people) == []
@@ -157,6 +201,13 @@ def test_development_dependencies_are_those_that_dependencies_do_not_lead_to() -
     (one,) = node_app(BOTH).asked(node.development_dependencies)
     assert one.saves.unpacked_bytes == 60 * MB
     assert one.patch == "- RUN npm ci\n+ RUN npm ci --omit=dev"
+
+
+def test_development_dependencies_that_a_later_step_builds_with_are_left_to_a_first_stage() -> None:
+    made = node_app(BOTH).but(commands=("RUN npm install", "COPY . .", "RUN npm run build"))
+    (one,) = made.asked(node.development_dependencies)
+    assert one.patch is None
+    assert "Layer 3's step (`RUN npm run build`) builds with them" in one.todo
 
 
 def test_without_development_dependencies_or_where_one_was_read_nothing_is_said() -> None:

@@ -6,6 +6,7 @@ from lab.advice.recording import Stage
 from lab.advice.rules import unread
 from lab.advice.rules.image import Image
 from lab.advice.rules.model import AdviceKind, Confidence
+from lab.advice.rules.table import advise
 from tests.unit.advice.rules.made import MB, SITE, Made, debian, python
 
 
@@ -52,6 +53,14 @@ def test_what_a_used_package_asks_for_is_only_to_be_tried() -> None:
     assert "Flask 3.0 says that it needs it" in one.seen
 
 
+def test_what_is_to_be_tried_is_not_among_the_changes_to_all_steps() -> None:
+    found = advise(app("RUN pip install flask jupyterlab").inputs())
+    assert "uninstall" in str([one.patch for one in found.advice])
+    assert [one.patch for one in found.steps] == [
+        "- RUN pip install flask jupyterlab\n+ RUN pip install flask"
+    ]
+
+
 def test_a_package_of_which_one_file_was_read_stays() -> None:
     made = app("RUN x").opened(f"{SITE}/jupyterlab/x.js").opened(f"{SITE}/jinja2/x.py")
     assert made.asked(unread.packages) == made.asked(unread.dependencies) == []
@@ -76,11 +85,50 @@ def test_debian_packages_are_told_together_and_the_named_ones_leave_the_step() -
     made = Made(commands=("RUN apt-get install -y vim curl",))
     made.file("/usr/bin/vim", 3 * MB, package=debian("vim"))
     made.file("/usr/share/vim/x", 2 * MB, package=debian("vim-runtime"))
-    (one,) = made.asked(unread.packages)
-    assert one.saves.unpacked_bytes == 5 * MB
-    assert one.patch == (
-        "- RUN apt-get install -y vim curl\n+ RUN apt-get install --no-install-recommends -y curl"
+    made.file("/usr/lib/libgpm.so", 1 * MB, package=debian("libgpm"))
+    made.depends = {debian("vim"): [debian("vim-runtime")]}
+    named, recommended = made.asked(unread.packages)
+    assert named.title == "Do not install vim and what it brings"
+    assert named.saves.unpacked_bytes == 5 * MB
+    assert named.patch == "- RUN apt-get install -y vim curl\n+ RUN apt-get install -y curl"
+    assert recommended.saves.unpacked_bytes == 1 * MB
+    assert recommended.patch == (
+        "- RUN apt-get install -y vim curl\n"
+        "+ RUN apt-get install --no-install-recommends -y vim curl"
     )
+
+
+def pip(*commands: str) -> Made:
+    return Made(commands=commands).file("/usr/bin/pip", 9 * MB, package=debian("python3-pip"))
+
+
+def test_what_a_later_step_runs_is_kept_to_a_first_stage_and_its_own_purges_it() -> None:
+    (one,) = pip("RUN apt-get install -y python3-pip", "RUN pip install x").asked(unread.packages)
+    assert one.patch is None
+    assert one.todo.startswith("Layer 2's step (`RUN pip install x`) runs it")
+    made = pip("RUN apt-get install -y python3-pip && python3 -m pip install x")
+    (one,) = made.asked(unread.packages)
+    assert str(one.patch).endswith("+     && apt-get purge -y --auto-remove python3-pip")
+    (one,) = pip("RUN apt-get install -y python3-pip", "RUN echo pip").asked(unread.packages)
+    assert one.title == "Do not install python3-pip"
+    assert one.patch == "- RUN apt-get install -y python3-pip"
+
+
+def test_a_word_that_also_brings_what_was_used_is_not_left_out() -> None:
+    made = Made(commands=("RUN apt-get install -y r-base",))
+    made.file("/usr/lib/R/bin/R", MB, package=debian("r-base-core"), read=Stage.READY)
+    made.file("/usr/share/R/doc.pdf", 9 * MB, package=debian("r-doc"))
+    made.depends = {debian("r-base"): [debian("r-base-core"), debian("r-doc")]}
+    (one,) = made.asked(unread.packages)
+    assert (one.title, one.patch) == ("Install less than r-base", None)
+
+
+def test_folders_that_are_the_systems_own_are_not_named_but_what_is_in_them() -> None:
+    made = Made(commands=("RUN x",)).file("/var/cache/debconf/a.dat", 9 * MB)
+    made.file("/var/log/x", 9 * MB).file("/usr/share/mime/x", 9 * MB)
+    assert made.asked(unread.folders) == []
+    (one,) = made.file("/opt/data/x", 9 * MB).asked(unread.folders)
+    assert one.paths == ("/opt/data",)
 
 
 def test_a_folder_that_a_copy_brought_and_nothing_read_is_named_in_dockerignore() -> None:
