@@ -79,7 +79,7 @@ class Image:
         return {(package[0], normal(package[1])): package for package in self.packages}
 
     @cached_property
-    def used_packages(self) -> Collection[Package]:
+    def used_packages(self) -> set[Package]:
         """Of which the run opened a file; that they are listed somewhere is no use of them."""
         return {
             entry.package

@@ -104,6 +104,7 @@ def _by_word(image: Image, step: Step, those: Sequence[Package]) -> Iterator[Fou
         names = [one[1] for one in sorted(sizes, key=lambda one: (one[1] != word, -sizes[one]))]
         size = f"{format_bytes(total)} of {listing(names)}"
         builder = image.builder(step, ("Debian", word))
+        spare = bool(image.spare(step, [word]))
         rewrite = without("Debian", {word})
         drops = [(step.number, word)] if word else []
         title = f"Do not install {word}" + ("" if len(names) < 2 else " and what it brings")
@@ -119,14 +120,14 @@ def _by_word(image: Image, step: Step, those: Sequence[Package]) -> Iterator[Fou
                 f"{capital(where(builder))} runs it: do that in a first stage, and copy only the "
                 "result to the one that serves."
             )
-            if builder.number == step.number:
+            if builder.number == step.number and spare:
                 purge = f"apt-get purge -y --auto-remove {word}"
                 todo = f"Run `{purge}` at the end of {where(step)}, which needs it until then."
                 rewrite = ended_by(purge)
-        if word and not image.spare(step, [word]):
+        elif not spare:
             todo = f"{word} brings what is used, too: name only that in {where(step)}."
-            title, drops = f"Install less than {word}", []
-        acts = bool(drops or not word) and (builder is None or builder.number == step.number)
+            title = f"Install less than {word}"
+        acts = not word or (spare and (builder is None or builder.number == step.number))
         yield Found(
             kind=AdviceKind.UNREAD_PACKAGE,
             title=title,
@@ -168,12 +169,14 @@ def _leave_out(image: Image, manager: str, step: Step, those: Sequence[Package])
         if len(bare) == 1
         else f"Leave {len(bare)} {manager} packages out that nothing read"
     )
-    rewrite = _rewrite(manager, step, bare)
+    # What also brings something that was used is named still, and goes alone.
+    leads = {name_in(one[1]) for one in those if image.used_packages & image.led_to([one]).keys()}
+    rewrite = _rewrite(manager, step, bare, leads)
     built = any(image.builder(step, one) for one in those)
     lines: list[str] = []
     if manager == "Python":
-        for name in bare:
-            lines += requirement_lines(image, step.shell or "", name_in(name), lambda _: None)
+        for name in {name_in(one) for one in bare} - leads:
+            lines += requirement_lines(image, step.shell or "", name, lambda _: None)
     return Found(
         kind=AdviceKind.UNREAD_PACKAGE,
         title=title,
@@ -191,9 +194,9 @@ def _leave_out(image: Image, manager: str, step: Step, those: Sequence[Package])
     )
 
 
-def _rewrite(manager: str, step: Step, bare: Sequence[str]) -> Rewrite:
-    """Not named any more; else uninstalled in the step that installs them."""
-    names = {name_in(name) for name in bare}
+def _rewrite(manager: str, step: Step, bare: Sequence[str], leads: Collection[str]) -> Rewrite:
+    """Not named any more; else, and those that lead to others, uninstalled in the same step."""
+    names = {name_in(name) for name in bare}.difference(leads)
     named = {name_in(word) for word in installs(step.shell or "", manager)} & names
 
     def nothing(shell: str) -> str | None:

@@ -53,12 +53,21 @@ def test_what_a_used_package_asks_for_is_only_to_be_tried() -> None:
     assert "Flask 3.0 says that it needs it" in one.seen
 
 
+def test_a_package_that_brings_used_ones_is_named_still_and_uninstalled() -> None:
+    made = app("RUN pip install mlflow==3")
+    made.file(f"{SITE}/mlflow/ui.js", 9 * MB, package=python("mlflow 3"))
+    made.depends = {python("mlflow 3"): [python("Flask 3.0")], **made.depends}
+    mlflow = next(one for one in made.asked(unread.packages) if "mlflow" in one.title)
+    assert mlflow.patch == (
+        "- RUN pip install mlflow==3\n+ RUN pip install mlflow==3 \\\n"
+        "+     && pip uninstall -y mlflow"
+    )
+
+
 def test_what_is_to_be_tried_is_not_among_the_changes_to_all_steps() -> None:
     found = advise(app("RUN pip install flask jupyterlab").inputs())
     assert "uninstall" in str([one.patch for one in found.advice])
-    assert [one.patch for one in found.steps] == [
-        "- RUN pip install flask jupyterlab\n+ RUN pip install flask"
-    ]
+    assert "uninstall" not in str([one.patch for one in found.steps])
 
 
 def test_a_package_of_which_one_file_was_read_stays() -> None:
