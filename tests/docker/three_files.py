@@ -33,7 +33,7 @@ PAYLOAD = Payload(name="one.json", body=b"{}", content_type="application/json")
 def make(engine: DockerEngine, floor: str, name: str, *, salt: str = "") -> str:
     """The image's name. ``salt`` makes it another one."""
     content = {
-        "serve": _program(engine, floor),
+        "serve": program(engine, floor),
         "start": b"#!/bin/middle\n",
         "bin/middle": b"#! /serve -x\n",
         "bin/unread": b"\x01" * 300_000,
@@ -58,7 +58,7 @@ def make(engine: DockerEngine, floor: str, name: str, *, salt: str = "") -> str:
     return f"{known.REPOSITORY}:{name}"
 
 
-def _program(engine: DockerEngine, floor: str) -> bytes:
+def program(engine: DockerEngine, floor: str) -> bytes:
     container = engine.client.create_container(floor)["Id"]
     try:
         stream, _ = engine.client.get_archive(container, "/serve")
