@@ -41,7 +41,10 @@ _NAMED_COMPILERS: Final = re.compile(
     r"(?:gcc|g\+\+|gfortran|clang|build-essential|make|cmake|ninja-build|rustc|cargo|golang|cpp"
     r"|binutils|libc6-dev|llvm|autoconf|automake|libtool|bison|flex|build-base)(?:-\d+)?|.*-dev"
 )
-_BUILDING: Final = re.compile(r"\b(?:pip[\d.]* install|R CMD|Rscript|npm (?:ci|install)|make\b)")
+_BUILDING: Final = re.compile(
+    r"\b(?:pip[\d.]* install|R CMD|install2?\.(?:packages|r)\b|install_\w+\(|renv::|npm (?:ci|i|install)\b"
+    r"|c?make\b|cargo |go (?:build|install)|g(?:cc|\+\+|em) |setup\.py|configure\b|\w+\.sh\b)"
+)
 _JDK_PACKAGE: Final = re.compile(
     r"(?:openjdk-\d+|temurin-\d+|java-[\d.]+-\w+|default)-(?:jdk|devel)\S*"
 )
@@ -168,6 +171,8 @@ def _out_of(image: Image, step: Step, named: Sequence[str]) -> Mapping[int, Rewr
         for one in image.steps[step.number :]
         if one.shell is not None and _BUILDING.search(one.shell)
     ]
+    if not later:
+        return {step.number: without("Debian", set(named))}
     if len(later) != 1 or parts_of(later[0].shell or "") is None:
         return {}
 

@@ -45,11 +45,18 @@ _KINDS: Final = (
         kind=AdviceKind.DOCUMENTATION,
         place=re.compile(
             r"(/usr/(?:local/)?share/(?:doc|man|info|help|gtk-doc|javadoc))/.*"
-            rf"|({_R})/(?:help|html|doc|demo)/.*"
             r"|(/(?:.*/)?conda[^/]*/share/(?:doc|man|info))/.*"
         ),
         what="documentation",
         todo="find {roots} -type f ! -name copyright -delete",
+    ),
+    _ForPeople(
+        kind=AdviceKind.DOCUMENTATION,
+        place=re.compile(rf"({_R})/(?:help|html|doc|demo)/.*"),
+        what="R's documentation",
+        # The folders are libraries: of each package in them only these go.
+        todo="find {roots} -maxdepth 2 -type d \\( -name help -o -name html -o -name doc "
+        "-o -name demo \\) -prune -exec rm -rf {{}} +",
     ),
     _ForPeople(
         kind=AdviceKind.LOCALES,

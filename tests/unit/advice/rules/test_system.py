@@ -34,6 +34,12 @@ def test_a_compiler_of_an_earlier_step_is_moved_to_the_one_that_compiles() -> No
     assert "apt-get purge -y --auto-remove gcc" in one.patch
 
 
+def test_a_compiler_that_no_step_needs_is_not_installed() -> None:
+    made = compiler("RUN apt-get install -y gcc r-base", "RUN Rscript -e 'saveRDS(1, \"/x\")'")
+    (one,) = made.asked(system.compilers)
+    assert one.patch == "- RUN apt-get install -y gcc r-base\n+ RUN apt-get install -y r-base"
+
+
 def test_with_a_compiler_goes_what_came_for_it_alone_and_nothing_that_was_used() -> None:
     made = compiler("RUN apt-get install -y gcc python3-dev git && pip install x")
     made.file("/usr/lib/libpython3.a", 9 * MB, package=debian("libpython3-dev"))
@@ -157,6 +163,17 @@ def test_tests_documentation_and_locales_are_told_apart_and_licences_are_not_cou
     }
     assert "rm -rf /usr/share/locale/*" in str(found[AdviceKind.LOCALES].patch)
     assert found[AdviceKind.TESTS].paths == (SITE,)
+
+
+def test_of_rs_libraries_the_documentation_alone_goes() -> None:
+    library = "/usr/lib/R/site-library"
+    made = Made().file(f"{library}/dplyr/help/dplyr.rdb", 2 * MB)
+    made.file(f"{library}/dplyr/R/dplyr.rdb", 2 * MB)
+    (one,) = made.asked(texts.for_people)
+    assert one.saves.unpacked_bytes == 2 * MB
+    command = str(one.patch).partition("find ")[2]
+    assert command.startswith(f"{library} -maxdepth 2 -type d \\( -name help")
+    assert "-delete" not in command
 
 
 def test_tests_that_a_package_reads_keep_the_others_of_that_place_apart() -> None:
