@@ -48,7 +48,7 @@ class Observed:
 
 def weigh(observed: Observed, report_id: str) -> AdviceReport:
     """What each package costs, and what to do."""
-    contents, recording, pull = observed.contents, observed.recording, observed.pull
+    contents, recording, pull = observed.contents, _as_timed(observed), observed.pull
     advised = advise(
         Inputs(
             contents=contents,
@@ -92,6 +92,31 @@ def weigh(observed: Observed, report_id: str) -> AdviceReport:
     )
 
 
+def _as_timed(observed: Observed) -> Recording:
+    """The recording with the seconds of the start that was timed: tracing slows a start down."""
+    recording, sample = observed.recording, observed.samples.get(StartKind.ONDEMAND)
+    recorded = sum(one.waited_s for stage, one in recording.chunks.items() if stage in COLD)
+    if sample is None or sample.chunks is None or not recorded:
+        return recording
+    share = sample.chunks.wait_s / recorded
+    return recording.model_copy(
+        update={
+            "chunks": {
+                stage: one.model_copy(update={"waited_s": share * one.waited_s})
+                for stage, one in recording.chunks.items()
+            },
+            "files": [
+                one.model_copy(
+                    update={
+                        "waited_s": {at: share * seconds for at, seconds in one.waited_s.items()}
+                    }
+                )
+                for one in recording.files
+            ],
+        }
+    )
+
+
 def _payloads(recording: Recording) -> Sequence[str]:
     names = [name for name, new in [*recording.new_by_payload.items()][1:] if not new]
     return [
@@ -128,11 +153,13 @@ def _on_demand(observed: Observed) -> Sequence[MeasuredStart]:
     sample = observed.samples.get(StartKind.ONDEMAND)
     if sample is not None and sample.chunks is not None:
         mount = sample.phases_s.get(Phase.IMAGE_MOUNT, 0.0)
+        of_mount = sample.chunks.waited_s.get(Phase.IMAGE_MOUNT, 0.0)
         return [
             MeasuredStart(
                 kind=StartKind.ONDEMAND,
                 total_s=sample.total_s,
-                image_s=mount + sample.chunks.wait_s,
+                # Some of the waiting is the mount's own.
+                image_s=mount + sample.chunks.wait_s - of_mount,
                 measured=True,
             )
         ]

@@ -42,8 +42,9 @@ _NAMED_COMPILERS: Final = re.compile(
     r"|binutils|libc6-dev|llvm|autoconf|automake|libtool|bison|flex|build-base)(?:-\d+)?|.*-dev"
 )
 _BUILDING: Final = re.compile(
-    r"\b(?:pip[\d.]* install|R CMD|install2?\.(?:packages|r)\b|install_\w+\(|renv::|npm (?:ci|i|install)\b"
-    r"|c?make\b|cargo |go (?:build|install)|g(?:cc|\+\+|em) |setup\.py|configure\b|\w+\.sh\b)"
+    r"\b(?:pip[\d.]* install|R CMD|install2?\.(?:packages|r)\b|install_\w+\(|renv::"
+    r"|npm (?:ci|i|install)\b|c?make\b|cargo |go (?:build|install)|g(?:cc|\+\+|em) |setup\.py"
+    r"|configure\b|\w+\.sh\b)"
 )
 _JDK_PACKAGE: Final = re.compile(
     r"(?:openjdk-\d+|temurin-\d+|java-[\d.]+-\w+|default)-(?:jdk|devel)\S*"
@@ -164,12 +165,10 @@ def _out_of(image: Image, step: Step, named: Sequence[str]) -> Mapping[int, Rewr
     if step.base or shell is None or not named:
         return {}
     purge = f"apt-get purge -y --auto-remove {' '.join(named)}"
-    if _BUILDING.search(shell):
+    if _builds(shell):
         return {step.number: ended_by(purge)}
     later = [
-        one
-        for one in image.steps[step.number :]
-        if one.shell is not None and _BUILDING.search(one.shell)
+        one for one in image.steps[step.number :] if one.shell is not None and _builds(one.shell)
     ]
     if not later:
         return {step.number: without("Debian", set(named))}
@@ -183,6 +182,12 @@ def _out_of(image: Image, step: Step, named: Sequence[str]) -> Mapping[int, Rewr
         )
 
     return {step.number: without("Debian", set(named)), later[0].number: around}
+
+
+def _builds(shell: str) -> bool:
+    """Whether it runs what may compile; what it asks Debian for is no program that it runs."""
+    parts = (parts_of(shell) or [shell])[::2]
+    return any(_BUILDING.search(part) for part in parts if not installs(part, "Debian"))
 
 
 def headers(image: Image) -> Iterator[Found]:

@@ -2,6 +2,7 @@
 
 import io
 import json
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -12,13 +13,14 @@ from lab.advice.advise_out import headline, table, to_markdown, to_terminal
 from lab.advice.recording import Stage
 from lab.advice.weigh import Observed, weigh
 from lab.cli import images_advise, main
-from lab.spec import StartKind
+from lab.coldstart.record import Chunks, Sample
+from lab.spec import Phase, StartKind
 from tests.unit.advice.rules.made import MB, SITE, Made, python
 
 GBIT = 1_000_000_000
 
 
-def report(made: Made) -> AdviceReport:
+def report(made: Made, samples: Mapping[StartKind, Sample] | None = None) -> AdviceReport:
     inputs = made.inputs()
     observed = Observed(
         contents=inputs.contents,
@@ -27,6 +29,7 @@ def report(made: Made) -> AdviceReport:
         bandwidth=GBIT,
         chunk_latency_s=0.0005,
         imports=made.imports,
+        samples=samples or {},
     )
     return weigh(observed, "20260101T000000Z-advise")
 
@@ -57,6 +60,29 @@ def test_seconds_follow_from_the_link_where_nothing_was_measured() -> None:
     pull = next(one for one in found.starts if one.kind is StartKind.PULL)
     assert not pull.measured
     assert "link alone" in pull.note
+
+
+def test_seconds_are_those_of_the_starts_that_were_timed_and_are_said_to_be() -> None:
+    waits = {Phase.IMAGE_MOUNT: 0.5, Phase.BOOT: 1.5}
+    chunks = Chunks.model_construct(waited_s=waits, fetched={})
+    samples = {
+        StartKind.PULL: Sample.model_construct(
+            phases_s={Phase.IMAGE_PULL: 4.0, Phase.IMAGE_UNPACK: 2.0}, total_s=9.0, boot=None
+        ),
+        StartKind.ONDEMAND: Sample.model_construct(
+            phases_s={Phase.IMAGE_MOUNT: 0.7}, total_s=5.0, chunks=chunks, boot=None
+        ),
+    }
+    found = report(jupyter(), samples)
+    pull, demand = found.starts
+    assert (pull.measured, pull.total_s, pull.image_s) == (True, 9.0, 6.0)
+    assert (demand.measured, demand.total_s) == (True, 5.0)
+    assert demand.image_s == pytest.approx(0.7 + 1.5)
+    assert sum(one.pull_s or 0.0 for one in found.rows) == pytest.approx(6.0)
+    # The recorded start waited 1 s, 0.16 s of it for flask; the timed one 2 s.
+    flask = next(one for one in found.rows if one.name.startswith("flask"))
+    assert flask.ondemand_s == pytest.approx(2 * 0.16)
+    assert shown(found).count("measured once") == 2
 
 
 def test_rows_come_by_seconds_and_name_the_advice_about_them() -> None:
