@@ -99,22 +99,16 @@ def _as_timed(observed: Observed) -> Recording:
     if sample is None or sample.chunks is None or not recorded:
         return recording
     share = sample.chunks.wait_s / recorded
-    return recording.model_copy(
-        update={
-            "chunks": {
-                stage: one.model_copy(update={"waited_s": share * one.waited_s})
-                for stage, one in recording.chunks.items()
-            },
-            "files": [
-                one.model_copy(
-                    update={
-                        "waited_s": {at: share * seconds for at, seconds in one.waited_s.items()}
-                    }
-                )
-                for one in recording.files
-            ],
-        }
-    )
+    chunks = {
+        stage: one.model_copy(update={"waited_s": share * one.waited_s})
+        for stage, one in recording.chunks.items()
+    }
+    waited = ({at: share * one for at, one in file.waited_s.items()} for file in recording.files)
+    files = [
+        file.model_copy(update={"waited_s": one})
+        for file, one in zip(recording.files, waited, strict=True)
+    ]
+    return recording.model_copy(update={"chunks": chunks, "files": files})
 
 
 def _payloads(recording: Recording) -> Sequence[str]:

@@ -4,6 +4,7 @@ import io
 import json
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any, cast
 
 import pytest
 from rich.console import Console
@@ -64,13 +65,12 @@ def test_seconds_follow_from_the_link_where_nothing_was_measured() -> None:
 
 def test_seconds_are_those_of_the_starts_that_were_timed_and_are_said_to_be() -> None:
     waits = {Phase.IMAGE_MOUNT: 0.5, Phase.BOOT: 1.5}
-    chunks = Chunks.model_construct(waited_s=waits, fetched={})
+    sample, chunks = cast("Any", Sample).model_construct, cast("Any", Chunks).model_construct
+    pulled = {Phase.IMAGE_PULL: 4.0, Phase.IMAGE_UNPACK: 2.0}
     samples = {
-        StartKind.PULL: Sample.model_construct(
-            phases_s={Phase.IMAGE_PULL: 4.0, Phase.IMAGE_UNPACK: 2.0}, total_s=9.0, boot=None
-        ),
-        StartKind.ONDEMAND: Sample.model_construct(
-            phases_s={Phase.IMAGE_MOUNT: 0.7}, total_s=5.0, chunks=chunks, boot=None
+        StartKind.PULL: sample(phases_s=pulled, total_s=9.0, boot=None),
+        StartKind.ONDEMAND: sample(
+            phases_s={Phase.IMAGE_MOUNT: 0.7}, total_s=5.0, chunks=chunks(waited_s=waits), boot=None
         ),
     }
     found = report(jupyter(), samples)
