@@ -11,11 +11,11 @@ from typing import Final
 from lab import paths
 from lab.advice import gather
 from lab.advice.advice_report import ADVICE_FILE, AdviceReport
-from lab.advice.asking import Payload
+from lab.advice.image.read import read_contents
 from lab.advice.imports import ImportTime, import_times
 from lab.advice.measure import measured
-from lab.advice.read_contents import read_contents
-from lab.advice.recorder import RecordRequest, record
+from lab.advice.recorder.asking import Payload
+from lab.advice.recorder.record import RecordRequest, record
 from lab.advice.recording import RECORDING_FILE
 from lab.advice.weigh import Observed, weigh
 from lab.artifacts import archive

@@ -20,7 +20,7 @@ from lab.units import parse_rate
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from lab.advice.asking import Payload
+    from lab.advice.recorder.asking import Payload
 
 _FIRST: Final = "Name a file that the model can answer: --payload request.json."
 
@@ -115,7 +115,7 @@ def advise(options: AdviseOptions) -> None:
 
 def payloads_of(options: AdviseOptions) -> "Sequence[Payload]":
     """The files' contents, each under its name."""
-    from lab.advice.asking import Payload
+    from lab.advice.recorder.asking import Payload
 
     if not options.payload:
         raise UsageError(

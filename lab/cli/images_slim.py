@@ -7,8 +7,8 @@ from pathlib import Path
 import typer
 from rich.table import Table
 
-from lab.advice.asking import Payload
-from lab.advice.recorder import record
+from lab.advice.recorder.asking import Payload
+from lab.advice.recorder.record import record
 from lab.advice.slim.compare import Timing
 from lab.advice.slim.out import lines, packages, rows, sentence
 from lab.advice.slim.record import SlimRecord

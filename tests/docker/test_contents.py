@@ -6,8 +6,8 @@ from collections.abc import Iterator
 import pytest
 
 from lab.advice.contents import Contents, EntryKind
+from lab.advice.image.read import read_contents
 from lab.advice.imports import import_times
-from lab.advice.read_contents import read_contents
 from lab.engine.api import ContainerSpec
 from lab.engine.docker.engine import DockerEngine
 from lab.images.base import ensure_base

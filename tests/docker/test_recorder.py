@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from lab.advice import watched
-from lab.advice.asking import Payload
-from lab.advice.recorder import RecordRequest, record
+from lab.advice.recorder import watched
+from lab.advice.recorder.asking import Payload
+from lab.advice.recorder.record import RecordRequest, record
 from lab.advice.recording import Recording, Stage, load_recording
 from lab.engine.coldhost.flat import NoDeviceError
 from lab.engine.docker.engine import DockerEngine

@@ -14,10 +14,10 @@ from typing import IO, Any
 import pytest
 
 from lab import paths
-from lab.advice.asking import Payload
 from lab.advice.contents import Contents, EntryKind
-from lab.advice.read_contents import read_contents
-from lab.advice.recorder import RecordRequest
+from lab.advice.image.read import read_contents
+from lab.advice.recorder.asking import Payload
+from lab.advice.recorder.record import RecordRequest
 from lab.advice.recording import FileRead, Recording, Stage
 from lab.advice.slim.prove import Proof, Trouble
 from lab.advice.slim.run import SlimJob, slim

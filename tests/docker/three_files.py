@@ -13,9 +13,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from lab.advice.asking import Payload
 from lab.advice.contents import Contents, Entry, EntryKind
-from lab.advice.recorder import RecordRequest, record
+from lab.advice.recorder.asking import Payload
+from lab.advice.recorder.record import RecordRequest, record
 from lab.engine.docker.engine import DockerEngine
 from lab.engine.docker.owned import of_this_process
 from lab.engine.select import open_docker

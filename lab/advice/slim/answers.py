@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from lab.advice.asking import UNKNOWN_PATH, UNKNOWN_TYPE, Payload
+from lab.advice.recorder.asking import UNKNOWN_PATH, UNKNOWN_TYPE, Payload
 from lab.contract.running.calls import HttpCall, call, get, post
 from lab.units import format_bytes
 

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from lab.advice.asking import Payload
 from lab.advice.measure import SEED, Measured, measured
+from lab.advice.recorder.asking import Payload
 from lab.advice.slim.record import Seconds, SlimRecord, Start
 from lab.coldstart.record import Outcome, Sample
 from lab.coldstart.trial import Subject

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Final, TypeAlias
 
 from lab import busy
-from lab.advice.asking import Payload
+from lab.advice.recorder.asking import Payload
 from lab.advice.slim.answers import Ask, asks, put, unlike
 from lab.contract.check import RuleEntry, chosen, entries
 from lab.contract.check import run as check

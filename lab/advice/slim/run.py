@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import TypeAlias
 
 from lab import __version__, paths
-from lab.advice.asking import Payload
 from lab.advice.contents import Contents
-from lab.advice.read_contents import read_contents
-from lab.advice.recorder import RecordRequest
+from lab.advice.image.read import read_contents
+from lab.advice.recorder.asking import Payload
+from lab.advice.recorder.record import RecordRequest
 from lab.advice.recording import BLOCKS, Recording
 from lab.advice.slim.compare import Timing, timed, weighed
 from lab.advice.slim.out import removed_list

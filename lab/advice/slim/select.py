@@ -10,7 +10,7 @@ from functools import cached_property
 from typing import Final
 
 from lab.advice.contents import Contents, Entry, EntryKind
-from lab.advice.interpreters import UnknownInterpreterError, interpreter
+from lab.advice.recorder.interpreters import UnknownInterpreterError, interpreter
 from lab.advice.recording import Recording
 from lab.advice.slim.strip import compares_itself
 from lab.advice.slim.unseen import folders_for, kinds_for

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from lab.advice.asking import Payload
-from lab.advice.recorder import record
+from lab.advice.recorder.asking import Payload
+from lab.advice.recorder.record import record
 from lab.advice.slim.record import SlimRecord
 from lab.advice.slim.run import SlimJob, slim
 from lab.advice.slim.select import Level

@@ -11,8 +11,8 @@ import pytest
 
 from lab.advice.advice_report import AdviceReport
 from lab.advice.advise import AdviceJob, advise
-from lab.advice.asking import Payload
-from lab.advice.recorder import record
+from lab.advice.recorder.asking import Payload
+from lab.advice.recorder.record import record
 from lab.advice.rules.model import Advice, AdviceKind
 from lab.advice.slim.run import SlimJob, slim
 from lab.advice.slim.select import Level

@@ -2,7 +2,7 @@
 
 import random
 
-from lab.advice.blocks import Blocks, attribute
+from lab.advice.recorder.blocks import Blocks, attribute
 from lab.advice.recording import ChunkCount, Stage
 from lab.engine.coldhost.blocklog import BlockRead
 

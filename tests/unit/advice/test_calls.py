@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from lab.advice.calls import Touched, touched
-from lab.advice.strace import read_trace
+from lab.advice.recorder.calls import Touched, touched
+from lab.advice.recorder.strace import read_trace
 
 REAL = (Path(__file__).parent / "container.strace").read_bytes()
 BEFORE = """\

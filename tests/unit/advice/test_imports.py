@@ -5,8 +5,8 @@ from dataclasses import replace
 import pytest
 
 from lab.advice.contents import Contents
+from lab.advice.image.read import contents_of
 from lab.advice.imports import NO_FILE, ImportTime, ModuleTime, by_package, parse
-from lab.advice.read_contents import contents_of
 from tests.unit.images.layers.archives import Files, in_chunks, saved
 
 SITE = "opt/venv/lib/python3.13/site-packages"

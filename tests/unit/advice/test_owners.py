@@ -7,7 +7,7 @@ import zipfile
 import pytest
 
 from lab.advice.contents import Contents
-from lab.advice.read_contents import contents_of
+from lab.advice.image.read import contents_of
 from lab.images.layers.packages import Package
 from tests.unit.images.layers.archives import Files, in_chunks, link, saved
 

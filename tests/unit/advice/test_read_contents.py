@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 import pytest
 
 from lab.advice.contents import Contents, EntryKind, Hidden
-from lab.advice.read_contents import contents_of
+from lab.advice.image.read import contents_of
 from lab.errors import EngineError
 from tests.unit.images.layers.archives import (
     Files,

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from lab.advice.strace import Call, Trace, decoded, read_trace
+from lab.advice.recorder.strace import Call, Trace, decoded, read_trace
 
 REAL = (Path(__file__).parent / "container.strace").read_bytes()
 """Of ``docker run`` with a Python program that looks up paths in every way; shortened."""

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from lab.advice.asking import Payload
+from lab.advice.recorder.asking import Payload
 from lab.advice.slim.answers import Ask, asks, series, unlike
 from lab.contract.running.calls import HttpCall
 

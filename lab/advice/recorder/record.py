@@ -12,13 +12,13 @@ from pathlib import Path
 from typing import Final
 
 import lab
-from lab.advice.asking import Conversation, Payload, first_prediction, later
-from lab.advice.blocks import Blocks, attribute
-from lab.advice.calls import Touched, touched
 from lab.advice.contents import Contents, EntryKind
+from lab.advice.recorder.asking import Conversation, Payload, first_prediction, later
+from lab.advice.recorder.blocks import Blocks, attribute
+from lab.advice.recorder.calls import Touched, touched
+from lab.advice.recorder.strace import read_trace
+from lab.advice.recorder.watched import Watched, watched
 from lab.advice.recording import BLOCKS, CALLS, Answer, FileRead, Recording, Stage
-from lab.advice.strace import read_trace
-from lab.advice.watched import Watched, watched
 from lab.contract.running.container import Running
 from lab.contract.running.readiness import NeverReady, refused, wait_until_ready
 from lab.engine.api import ContainerSpec, EngineFacts, ImageFacts

@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 from functools import cache
 from typing import Final
 
-from lab.advice.interpreters import UnknownInterpreterError, interpreter
-from lab.advice.links import Way, walk
-from lab.advice.strace import Call, Trace, decoded
+from lab.advice.recorder.interpreters import UnknownInterpreterError, interpreter
+from lab.advice.recorder.links import Way, walk
+from lab.advice.recorder.strace import Call, Trace, decoded
 
 NOT_OF_THE_IMAGE: Final = (
     "/proc",

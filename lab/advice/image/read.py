@@ -4,12 +4,12 @@ grows with the number of names, not with bytes.
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-from lab.advice import metadata
 from lab.advice.contents import ContentLayer, Contents, Entry, EntryKind, Hidden
-from lab.advice.depends import depends
-from lab.advice.layerfiles import Inode, LayerFiles, layer_files
-from lab.advice.merged import InodeKey, MergedView, merged
-from lab.advice.owners import Owners
+from lab.advice.image import metadata
+from lab.advice.image.depends import depends
+from lab.advice.image.layerfiles import Inode, LayerFiles, layer_files
+from lab.advice.image.merged import InodeKey, MergedView, merged
+from lab.advice.image.owners import Owners
 from lab.engine.docker.engine import DockerEngine
 from lab.images.layers.ballast import kind_of
 from lab.images.layers.packages import Package

@@ -10,9 +10,9 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Final
 
-from lab.advice import metadata
 from lab.advice.contents import EntryKind
-from lab.advice.merged import MergedView, Seen
+from lab.advice.image import metadata
+from lab.advice.image.merged import MergedView, Seen
 from lab.images.layers.packages import OTHER, Package, by_place, listed
 
 DEBIAN: Final = "Debian"

@@ -4,8 +4,8 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from lab.advice import metadata
-from lab.advice.owners import DEBIAN
+from lab.advice.image import metadata
+from lab.advice.image.owners import DEBIAN
 from lab.images.layers.packages import Package
 
 Edge = tuple[Package, Package]

@@ -11,7 +11,7 @@ from typing import IO, Final
 from zlib_ng import zlib_ng
 
 from lab.advice.contents import EntryKind
-from lab.advice.metadata import LARGEST_JAR, is_jar, is_metadata, jar_identity
+from lab.advice.image.metadata import LARGEST_JAR, is_jar, is_metadata, jar_identity
 from lab.images.layers.packages import LARGEST_LIST
 from lab.images.layers.stream import OPAQUE, WHITEOUT, path_in_layer
 

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from lab.advice.contents import EntryKind
-from lab.advice.layerfiles import Inode, LayerFiles, Name
+from lab.advice.image.layerfiles import Inode, LayerFiles, Name
 
 InodeKey = tuple[int, int]
 """The layer, and which of its inodes: a layer that occurs twice has them twice."""
