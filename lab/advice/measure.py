@@ -5,18 +5,20 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import Final
 
-from lab import paths
 from lab.coldstart import schedule
-from lab.coldstart.executor import ColdStartBench, ContainerExecutor
+from lab.coldstart.executor import ContainerExecutor
 from lab.coldstart.loop import GIVE_UP_AFTER, Pace, words
-from lab.coldstart.observe import Limits
 from lab.coldstart.plan import MAX_READY_TIMEOUT_S, Plan
-from lab.coldstart.prepare import impossible, remove_all_of, remove_leftovers
+from lab.coldstart.prepare import (
+    cold_kinds,
+    executing,
+    impossible,
+    remove_all_of,
+    remove_leftovers,
+)
 from lab.coldstart.record import Cell, Outcome, Sample
-from lab.coldstart.sites import Cold, cold_hosts
 from lab.coldstart.trial import Subject
 from lab.engine.api import EngineFacts
-from lab.engine.coldhost.ondemand import Speed
 from lab.engine.docker.engine import DockerEngine
 from lab.engine.emulation.qemu import ensure_runs
 from lab.errors import UsageError
@@ -112,38 +114,22 @@ def _executor(
         if platform is not facts.platform:
             ensure_runs(platform, engine, progress)
         unable = impossible(plan, facts)
-        cold: Cold | None = None
-        cold_kinds = {StartKind.PULL, StartKind.ONDEMAND} & {*plan.start_kinds} - unable.keys()
-        if cold_kinds:
+        if cold_kinds(plan, unable):
             ensure_base(facts.platform, engine, progress)
             images.ensure(_HELPERS, platform=facts.platform, engine=engine, progress=progress)
-            cold = stack.enter_context(
-                cold_hosts(
-                    engine,
-                    [(one, platform) for one in subjects.values()],
-                    kinds=cold_kinds,
-                    native=facts.platform,
-                    speed=Speed(bandwidth=plan.bandwidth, latency_s=plan.chunk_latency),
-                    owner=owner,
-                    progress=progress,
-                )
+        executor, _ = stack.enter_context(
+            executing(
+                plan,
+                [(one, platform) for one in subjects.values()],
+                lambda cell: subjects[cell.variant],
+                engine,
+                unable=unable,
+                owner=owner,
+                # Where a container's own address is reached it is used all the same.
+                publish=0,
+                progress=progress,
             )
-            if cold.why_not:
-                unable[StartKind.ONDEMAND] = cold.why_not
-        bench = ColdStartBench(
-            engine=engine,
-            facts=facts,
-            limits=Limits(probe_interval_s=plan.probe_interval, ready_timeout_s=plan.ready_timeout),
-            owner=owner,
-            work=paths.cache() / "trials" / owner,
-            # Where a container's own address is reached it is used all the same: see ``address``.
-            publish=0,
-            cold=cold.pulled if cold else None,
-            on_demand=cold.demanded if cold else None,
-            unable=unable,
         )
-        executor = ContainerExecutor(bench, lambda cell: subjects[cell.variant])
-        stack.callback(executor.close)
         yield executor
 
 

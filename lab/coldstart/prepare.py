@@ -1,7 +1,7 @@
 """Making ready what a plan needs, and nothing else: engine, images, models, registry."""
 
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import asdict
 from typing import Final
@@ -13,10 +13,11 @@ from lab.coldstart.executor import ROLE_TRIAL, ColdStartBench, ContainerExecutor
 from lab.coldstart.folder import RUN_FILE
 from lab.coldstart.observe import Limits
 from lab.coldstart.plan import Plan
-from lab.coldstart.record import ImageRecord
+from lab.coldstart.record import Cell, ImageRecord
 from lab.coldstart.runner import Prepared
 from lab.coldstart.sites import Cold, cold_hosts
 from lab.coldstart.subjects import Subjects, check_own, ensure_own, resolve
+from lab.coldstart.trial import Subject
 from lab.engine.api import Container, ContainerSpec, Engine, EngineFacts
 from lab.engine.coldhost.flat import ROLE as ROLE_FLAT
 from lab.engine.coldhost.ondemand import Speed
@@ -33,7 +34,7 @@ from lab.images.sizes import image_record
 from lab.images.targets import COMPILED_ACROSS
 from lab.images.variants import image_ref
 from lab.progress import Progress
-from lab.spec import FLOOR, LABEL_OWNER, LABEL_ROLE, EngineKind, StartKind
+from lab.spec import FLOOR, LABEL_OWNER, LABEL_ROLE, EngineKind, Platform, StartKind
 from lab.start.emulated import PATIENCE, emulated
 
 _ROLES: Final = (ROLE_TRIAL, "coldhost", "link", ROLE_FLAT)
@@ -53,20 +54,66 @@ def prepared(plan: Plan, run_id: str, progress: Progress) -> Iterator[Prepared]:
         facts = engine.facts()
         emulations = _emulations(plan, engine, facts, progress)
         unable = impossible(plan, facts)
-        measurable = [kind for kind in plan.start_kinds if kind not in unable]
-        cold_kinds = {StartKind.PULL, StartKind.ONDEMAND} & set(measurable)
-        base = _build(plan, engine, facts, pulling=bool(cold_kinds), progress=progress)
+        pulling = bool(cold_kinds(plan, unable))
+        base = _build(plan, engine, facts, pulling=pulling, progress=progress)
         subjects = resolve(plan)
+        executor, registry = stack.enter_context(
+            executing(
+                plan,
+                [(one, platform) for (_, _, platform), one in subjects.by_key.items()],
+                subjects.of,
+                engine,
+                unable=unable,
+                owner=run_id,
+                publish=_publish(engine, facts, run_id),
+                progress=progress,
+            )
+        )
+        yield Prepared(
+            run_trial=executor.run,
+            engine=asdict(facts),
+            base_image=base,
+            images=_image_records(subjects, engine, registry),
+            models=subjects.models,
+            notes=notes(plan, facts, unable, emulations),
+            here=facts.here,
+        )
+
+
+def cold_kinds(plan: Plan, unable: Collection[StartKind]) -> Collection[StartKind]:
+    """The plan's start kinds that need a cold host, of those that are possible."""
+    return ({StartKind.PULL, StartKind.ONDEMAND} & {*plan.start_kinds}) - {*unable}
+
+
+@contextmanager
+def executing(
+    plan: Plan,
+    subjects: Sequence[tuple[Subject, Platform]],
+    subject_of: Callable[[Cell], Subject],
+    engine: Engine,
+    *,
+    unable: dict[StartKind, str],
+    owner: str,
+    publish: int | None,
+    progress: Progress,
+) -> Iterator[tuple[ContainerExecutor, Registry | None]]:
+    """What runs a plan's trials, and the registry that holds what is pulled.
+
+    ``unable`` gets the kinds that turn out to be impossible, each with the reason.
+    """
+    facts = engine.facts()
+    with ExitStack() as stack:
         cold: Cold | None = None
-        if cold_kinds and isinstance(engine, DockerEngine):
+        kinds = cold_kinds(plan, unable)
+        if kinds and isinstance(engine, DockerEngine):
             cold = stack.enter_context(
                 cold_hosts(
                     engine,
-                    [(one, platform) for (_, _, platform), one in subjects.by_key.items()],
-                    kinds=cold_kinds,
+                    subjects,
+                    kinds=kinds,
                     native=facts.platform,
                     speed=Speed(bandwidth=plan.bandwidth, latency_s=plan.chunk_latency),
-                    owner=run_id,
+                    owner=owner,
                     progress=progress,
                 )
             )
@@ -76,24 +123,16 @@ def prepared(plan: Plan, run_id: str, progress: Progress) -> Iterator[Prepared]:
             engine=engine,
             facts=facts,
             limits=Limits(probe_interval_s=plan.probe_interval, ready_timeout_s=plan.ready_timeout),
-            owner=run_id,
-            work=paths.cache() / "trials" / run_id,
-            publish=_publish(engine, facts, run_id),
+            owner=owner,
+            work=paths.cache() / "trials" / owner,
+            publish=publish,
             cold=cold.pulled if cold else None,
             on_demand=cold.demanded if cold else None,
             unable=unable,
         )
-        executor = ContainerExecutor(bench, subjects.of)
+        executor = ContainerExecutor(bench, subject_of)
         stack.callback(executor.close)
-        yield Prepared(
-            run_trial=executor.run,
-            engine=asdict(facts),
-            base_image=base,
-            images=_image_records(subjects, engine, cold.registry if cold else None),
-            models=subjects.models,
-            notes=notes(plan, facts, unable, emulations),
-            here=facts.here,
-        )
+        yield executor, cold.registry if cold else None
 
 
 def impossible(plan: Plan, facts: EngineFacts) -> dict[StartKind, str]:
