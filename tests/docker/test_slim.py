@@ -341,6 +341,7 @@ def said_by(engine: DockerEngine, image: str, program: str) -> str:
     return said.decode().strip()
 
 
+@pytest.mark.long
 @pytest.mark.skipif(CC is None, reason="there is no C compiler here")
 def test_a_stripped_library_is_loaded_and_all_comes_back_with_the_removed_layer(
     engine: DockerEngine, with_library: tuple[str, bytes], tmp_path: Path
@@ -377,7 +378,15 @@ def test_a_stripped_library_is_loaded_and_all_comes_back_with_the_removed_layer(
 
 
 @pytest.mark.parametrize(
-    "at", ["Read the contents", "Make the smaller", "Load the smaller", "Ask both", "Trace what"]
+    "at",
+    [
+        "Make the smaller",
+        "Ask both",
+        *(
+            pytest.param(step, marks=pytest.mark.long)
+            for step in ("Read the contents", "Load the smaller", "Trace what")
+        ),
+    ],
 )
 def test_ctrl_c_at_any_step_leaves_nothing(
     engine: DockerEngine, original: str, unchecked: None, at: str
@@ -410,6 +419,7 @@ def test_a_name_that_is_taken_or_the_labs_is_refused_before_anything_is_done(
         known.remove(engine, theirs)
 
 
+@pytest.mark.long
 def test_a_registry_gets_one_docker_schema_2_image_of_one_layer(
     engine: DockerEngine, original: str, unchecked: None, slimmed: str
 ) -> None:

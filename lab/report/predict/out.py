@@ -111,14 +111,14 @@ def _figures(title: str, lines: Sequence[FigureLine]) -> Table:
     return Table(
         title=title,
         columns=[
-            *(left("figure"), left("model"), left("where"), "predicted", "published", "error"),
+            *(_words("figure"), left("model"), left("where"), "predicted", "published", "error"),
             right("its 95 %", wrap=True),
         ],
         rows=[
             [
                 *(one.what, one.model, one.where, _number(one.predicted, one.unit)),
                 *(_number(one.published, one.unit), signed(one.error)),
-                f"{signed(one.error_interval[0])} to {signed(one.error_interval[1])}",
+                f"{one.error_interval[0] * 100:+.0f} to {signed(one.error_interval[1])}",
             ]
             for one in lines
         ],
