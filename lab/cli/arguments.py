@@ -2,9 +2,14 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Final
 
 from lab.errors import UsageError
 from lab.spec import Platform
+
+MODEL_DATA_HELP: Final = (
+    "A model.tar.gz, here or at s3://; the folder that one unpacks to; or a lab model's name."
+)
 
 
 def parse_platform(text: str) -> Platform:

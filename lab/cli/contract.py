@@ -6,7 +6,7 @@ from typing import Final
 
 import typer
 
-from lab.cli.arguments import parse_platform, save
+from lab.cli.arguments import MODEL_DATA_HELP, parse_platform, save
 from lab.cli.console import ConsoleProgress, out
 from lab.cli.opened import containers_of
 from lab.contract.check import chosen, entries, refused, run
@@ -42,8 +42,7 @@ def check(  # noqa: PLR0913, PLR0917 - each is a flag
     model_data: str | None = typer.Option(
         None,
         "--model-data",
-        help="A model.tar.gz, here or at s3://; the folder that one unpacks to; or a lab model's "
-        "name.",
+        help=MODEL_DATA_HELP,
     ),
     payload: Path | None = typer.Option(None, help="A request body that the model can answer."),
     content_type: str | None = typer.Option(

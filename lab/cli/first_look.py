@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from lab.cli.arguments import parse_platform
+from lab.cli.arguments import MODEL_DATA_HELP, parse_platform
 from lab.cli.console import ConsoleProgress, out, print_line, program
 from lab.cli.contract import BROKEN
 from lab.cli.flags import flags
@@ -43,8 +43,7 @@ class TryOptions:
     model_data: Annotated[
         str | None,
         typer.Option(
-            help="A model.tar.gz, here or at s3://; the folder that one unpacks to; or a lab "
-            "model's name."
+            help=MODEL_DATA_HELP,
         ),
     ] = None
     platform: Annotated[

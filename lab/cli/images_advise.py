@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from lab.cli.arguments import parse_platform, save
+from lab.cli.arguments import MODEL_DATA_HELP, parse_platform, save
 from lab.cli.console import ConsoleProgress, out, print_line
 from lab.cli.flags import flags
 from lab.cli.opened import containers_of
@@ -50,8 +50,7 @@ class AdviseOptions:
     model_data: Annotated[
         str | None,
         typer.Option(
-            help="A model.tar.gz, here or at s3://; the folder that one unpacks to; or a lab "
-            "model's name."
+            help=MODEL_DATA_HELP,
         ),
     ] = None
     platform: Annotated[

@@ -15,7 +15,7 @@ from lab.advice.slim.record import SlimRecord
 from lab.advice.slim.run import SlimJob, slim
 from lab.advice.slim.select import Level
 from lab.artifacts import store
-from lab.cli.arguments import parse_platform, save
+from lab.cli.arguments import MODEL_DATA_HELP, parse_platform, save
 from lab.cli.console import ConsoleProgress, out, print_line
 from lab.cli.opened import containers_of
 from lab.contenttype import guess
@@ -47,8 +47,7 @@ def slim_command(  # noqa: PLR0913, PLR0917 - each is a flag
     model_data: str | None = typer.Option(
         None,
         "--model-data",
-        help="A model.tar.gz, here or at s3://; the folder that one unpacks to; or a lab model's "
-        "name.",
+        help=MODEL_DATA_HELP,
     ),
     level: Level = typer.Option(
         Level.PACKAGES,
