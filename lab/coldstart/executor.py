@@ -155,7 +155,7 @@ class ContainerExecutor:
         if kind is StartKind.ONDEMAND:
             if self._bench.on_demand is None:
                 raise TrialSkipped("there is no cold host here")
-            with self._bench.on_demand(trial.cell.platform, subject) as demanded:
+            with self._bench.on_demand(subject) as demanded:
                 observed = self._new_container(demanded, trial, subject, recorder, ())
                 _refuse_warm(demanded.fetched(recorder, self._offset_ns))
                 return observed

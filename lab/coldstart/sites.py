@@ -66,7 +66,7 @@ class OnDemandSite(Site, Protocol):
         """
 
 
-OnDemandSites: TypeAlias = Callable[[Platform, Subject], AbstractContextManager[OnDemandSite]]
+OnDemandSites: TypeAlias = Callable[[Subject], AbstractContextManager[OnDemandSite]]
 """Makes a machine that has a subject's image flattened behind a link, and has read nothing of it.
 """
 
@@ -235,8 +235,7 @@ def cold_hosts(
                     link.check()
 
             @contextmanager
-            def demanded_site(platform: Platform, subject: Subject) -> Iterator[OnDemandSite]:
-                del platform
+            def demanded_site(subject: Subject) -> Iterator[OnDemandSite]:
                 link.check()
                 with (
                     cold_host(engine, image=helper, owner=owner, flat=True) as host,

@@ -189,11 +189,11 @@ def _ready(container: DockerContainer, request: RecordRequest, slower: float) ->
         )
     except NeverReady as never:
         seen = never.seen
+        tries = f"Try its start: `lab contract check {request.image} --only serve`."
         raise ContainerFailedError(
             f"{request.image} does not get ready, so there is nothing to record: {seen.message}"
             f"\n{seen.log}".rstrip(),
-            remedy=f"{seen.cure} Try its start: `lab contract check {request.image} --only serve`."
-            "".strip(),
+            remedy=f"{seen.cure} {tries}".strip(),
         ) from never
     return Running(
         container, address, ready_s=time.monotonic() - begin, probes=probes, patience=slower

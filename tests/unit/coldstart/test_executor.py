@@ -566,8 +566,8 @@ class Demanded(Cold):
         self.offsets: list[int] = []
 
     @contextmanager
-    def open_for(self, platform: Platform, subject: Subject) -> Iterator[OnDemandSite]:
-        with self.open(platform):
+    def open_for(self, subject: Subject) -> Iterator[OnDemandSite]:
+        with self.open(cell().platform):
             yield self
 
     def bring(self, subject: Subject, recorder: TrialRecorder) -> Placement:
