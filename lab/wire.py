@@ -8,8 +8,11 @@ everything else in the lab uses httpx.
 
 import socket
 import struct
+from collections.abc import Generator
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, TypeVar
+
+T = TypeVar("T")
 
 _CHUNK = 65536
 _MAX_HEAD = 65536
@@ -84,37 +87,69 @@ def exchange(connection: socket.socket, prepared: bytes) -> Response:
     """
     if prepared:  # else a reset that came meanwhile would be raised before what came ahead of it
         connection.sendall(prepared)
-    head, rest = _read_head(connection, b"")
+    reader = ResponseReader()
+    while True:
+        answer = reader.feed(connection.recv(_CHUNK))
+        if answer is not None:
+            return answer
+
+
+class ResponseReader:
+    """Takes an answer in pieces as they come, whoever receives them."""
+
+    def __init__(self) -> None:
+        self._parser = _response()
+        next(self._parser)
+
+    def feed(self, data: bytes) -> Response | None:
+        """A piece; empty when the server has closed. The answer, once it is whole.
+
+        Raises ``WireError``.
+        """
+        try:
+            self._parser.send(data)
+        except StopIteration as whole:
+            answer: Response = whole.value
+            return answer
+        return None
+
+
+_Parser = Generator[None, bytes, T]
+"""Is sent each piece that was received."""
+
+
+def _response() -> _Parser[Response]:
+    head, rest = yield from _read_head(b"")
     status, headers = _parse_head(head)
     while status in _INFORMATIONAL:
-        head, rest = _read_head(connection, rest)
+        head, rest = yield from _read_head(rest)
         status, headers = _parse_head(head)
     asked = headers.get("connection", "").lower()
     closing = asked != "keep-alive" if head.startswith(b"HTTP/1.0") else asked == "close"
     if "chunked" in headers.get("transfer-encoding", "").lower():
         headers.pop("content-length", None)  # it does not count beside chunks (RFC 9112, 6.3)
-        body = _read_chunked(connection, rest)
+        body = yield from _read_chunked(rest)
     elif "content-length" in headers:
-        body = _read_exactly(connection, rest, _size(headers["content-length"], 10))
+        body = yield from _read_exactly(rest, _size(headers["content-length"], 10))
     elif status in {204, 304}:
         body = b""
     else:
-        body, closing = _read_to_end(connection, rest), True
+        body, closing = (yield from _read_to_end(rest)), True
     return Response(status=status, headers=headers, body=body, reusable=not closing)
 
 
-def _receive(connection: socket.socket) -> bytes:
-    data = connection.recv(_CHUNK)
+def _receive() -> _Parser[bytes]:
+    data = yield
     if not data:
         raise ClosedEarlyError("The server closed the connection in the middle of its answer.")
     return data
 
 
-def _read_head(connection: socket.socket, data: bytes) -> tuple[bytes, bytes]:
+def _read_head(data: bytes) -> _Parser[tuple[bytes, bytes]]:
     while b"\r\n\r\n" not in data:
         if len(data) > _MAX_HEAD:
             raise WireError("The answer's headers do not end.")
-        data += _receive(connection)
+        data += yield from _receive()
     head, _, rest = data.partition(b"\r\n\r\n")
     return head, rest
 
@@ -131,35 +166,35 @@ def _parse_head(head: bytes) -> tuple[int, dict[str, str]]:
     return int(words[1]), headers
 
 
-def _read_exactly(connection: socket.socket, have: bytes, length: int) -> bytes:
+def _read_exactly(have: bytes, length: int) -> _Parser[bytes]:
     parts, count = [have], len(have)
     while count < length:
-        data = _receive(connection)
+        data = yield from _receive()
         parts.append(data)
         count += len(data)
     return b"".join(parts)[:length]
 
 
-def _read_chunked(connection: socket.socket, have: bytes) -> bytes:
+def _read_chunked(have: bytes) -> _Parser[bytes]:
     body = b""
     while True:
         while b"\r\n" not in have:
-            have += _receive(connection)
+            have += yield from _receive()
         line, _, have = have.partition(b"\r\n")
         size = _size(line.partition(b";")[0].decode("latin-1"), 16)
         if size == 0:
-            _skip_trailers(connection, have)
+            yield from _skip_trailers(have)
             return body
         while len(have) < size + 2:
-            have += _receive(connection)
+            have += yield from _receive()
         body, have = body + have[:size], have[size + 2 :]
 
 
-def _skip_trailers(connection: socket.socket, have: bytes) -> None:
+def _skip_trailers(have: bytes) -> _Parser[None]:
     line = b"?"
     while line:
         while b"\r\n" not in have:
-            have += _receive(connection)
+            have += yield from _receive()
         line, _, have = have.partition(b"\r\n")
 
 
@@ -173,8 +208,8 @@ def _size(text: str, base: int) -> int:
     return size
 
 
-def _read_to_end(connection: socket.socket, have: bytes) -> bytes:
+def _read_to_end(have: bytes) -> _Parser[bytes]:
     parts = [have]
-    while data := connection.recv(_CHUNK):
+    while data := (yield):
         parts.append(data)
     return b"".join(parts)
