@@ -17,8 +17,8 @@ from typing import Final
 
 from lab import wire
 from lab.bench.emulator_stage import CallTargets, Stage
-from lab.bench.load import ClosedLoop, Load, kept_alive
 from lab.errors import ContainerFailedError
+from lab.load.clients import ClosedLoop, Load, kept_alive
 from lab.progress import Step
 
 _TIMEOUT_S: Final = 70.0

@@ -19,13 +19,13 @@ from typing import Final
 
 from lab.artifacts import archive, build, store
 from lab.bench.figures import Figure, figure_of, keep
-from lab.bench.load import TIMEOUT_S, Block, LoadTarget, run_block
 from lab.engine.api import Container, ContainerSpec, Engine, Mount
 from lab.engine.docker.owned import sweep
 from lab.engine.emulation.qemu import ensure_runs
 from lab.errors import ContainerFailedError, EngineError
 from lab.images.build import ensure as ensure_images
 from lab.images.variants import image_ref, runtime_of
+from lab.load.clients import TIMEOUT_S, Block, LoadTarget, run_block
 from lab.lock import bench_lock
 from lab.progress import Progress
 from lab.spec import LABEL_OWNER, LABEL_ROLE, EngineKind, Platform, Runtime

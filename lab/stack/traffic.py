@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from itertools import cycle
 from typing import Final, Self
 
-from lab.bench.load import ClosedLoop, Load, OpenLoop, paced
 from lab.endpoint.client import EmulatorClient
 from lab.errors import EndpointError
+from lab.load.clients import ClosedLoop, Load, OpenLoop, paced
 from lab.progress import Step
 
 _LOOK_S: Final = 0.25

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Final
 
-from lab.bench.load import Load
 from lab.contract.model import Judged, Tried, Verdict
 from lab.contract.running import calls, procfs
 from lab.contract.running.calls import HttpCall
@@ -16,6 +15,7 @@ from lab.contract.running.container import CannotTry
 from lab.contract.running.load import clients
 from lab.contract.running.session import Session, Tries, once
 from lab.engine.docker.container import DockerContainer
+from lab.load.clients import Load
 from lab.units import format_seconds
 from lab.wire import connect
 

@@ -6,11 +6,11 @@ from contextlib import nullcontext
 from dataclasses import dataclass, field
 from typing import Final
 
-from lab.bench.load import ClosedLoop, Load
 from lab.contract.running import calls
 from lab.contract.running.calls import HttpCall
 from lab.contract.running.container import CheckPayload, Running, cause_of_death
 from lab.contract.running.session import Session, once
+from lab.load.clients import ClosedLoop, Load
 from lab.start.cause import Cause
 
 CLIENTS: Final = 8

@@ -6,9 +6,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from lab.bench.load import Block, LoadTarget, run_block
 from lab.bench.serving import ServeBenchOptions, ServingArm, measure, summarise
 from lab.errors import ContainerFailedError
+from lab.load.clients import Block, LoadTarget, run_block
 
 BLOCKS = {
     ServingArm.HTTP_SERIAL: Block(latencies_s=(0.010, 0.012, 0.090), requests_per_s=80),

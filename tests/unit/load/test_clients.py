@@ -7,7 +7,7 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 
 import pytest
 
-from lab.bench.load import ClosedLoop, Load, OpenLoop, paced
+from lab.load.clients import ClosedLoop, Load, OpenLoop, paced
 
 
 class Server:

@@ -124,6 +124,11 @@ class Load(Generic[T]):
     def errors(self) -> Sequence[Exception]:
         return [one.error for one in self.sent if one.error is not None]
 
+    @property
+    def alive(self) -> bool:
+        """Whether some client has not ended."""
+        return any(thread.is_alive() for thread in self._threads)
+
     def stop(self) -> None:
         """Send no more."""
         self._stop.set()
