@@ -1,0 +1,4 @@
+"""A load against a target: made ready, watched, kept in a run folder.
+
+``targets`` says what can be loaded, ``runner`` does it, ``folder`` keeps it.
+"""
