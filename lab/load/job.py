@@ -157,7 +157,7 @@ class SenderState:
         try:
             said = json.loads(line)
             refusal = said.pop("refusal")
-        except (ValueError, KeyError, AttributeError):
+        except (ValueError, KeyError, AttributeError, TypeError):
             return None
         known = {field.name for field in fields(cls)}
         if not said.keys() <= known:

@@ -20,7 +20,7 @@ import sys
 import time
 from array import array
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Final
@@ -49,7 +49,7 @@ _BEHIND_S: Final = 1.0
 _LAST_S: Final = 1.0
 """For answers that are under way when it is stopped."""
 _EXCERPT: Final = 2000
-_PENDING: Final = frozenset({errno.EINPROGRESS, errno.EWOULDBLOCK, errno.EAGAIN})
+_PENDING: Final = frozenset({0, errno.EINPROGRESS})
 
 
 class _Exchange:
@@ -72,8 +72,13 @@ class _Exchange:
 class Sender:
     """One job, run once."""
 
-    def __init__(self, job: SenderJob) -> None:
+    def __init__(
+        self, job: SenderJob, *, priority: str = "normal", tell: Callable[[str], None]
+    ) -> None:
+        """``tell`` gets a line some times a second: a ``SenderState``."""
         self._job = job
+        self._priority = priority
+        self._tell_line = tell
         self._out = os.open(job.out, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
         self._rows: list[str] = []
         self._poll = select.epoll()
@@ -97,7 +102,6 @@ class Sender:
         self._refusal: Refusal | None = None
         self._begin = self._offset = 0.0
         self._began_at = 0.0
-        self._priority = ""
 
     def stop(self, *_: object) -> None:
         """Send no more."""
@@ -105,9 +109,6 @@ class Sender:
 
     def run(self) -> SenderState:
         """Until all are answered, or it has to end: why is in the state."""
-        self._priority = _go_first()
-        gc.collect()
-        gc.disable()
         left = self._instants[self._next :]
         offset = left[0] if self._next and left else 0.0
         self._offset = offset
@@ -137,10 +138,18 @@ class Sender:
                 self._renew()
             self._wait(min(tell_at, stop_at))
         self._write()
-        os.close(self._out)
+        self._close()
         now = time.perf_counter() - self._begin
         ended = self._stopped or "done"
         return self._state(now, time.process_time() - used, ended)
+
+    def _close(self) -> None:
+        for exchange in list(self._busy.values()):
+            self._drop(exchange)
+        for sock in self._idle.values():
+            sock.close()
+        self._poll.close()
+        os.close(self._out)
 
     # --- when ------------------------------------------------------------------------------------
 
@@ -208,32 +217,37 @@ class Sender:
             self._row(exchange, error=f"not sent: {len(self._busy)} requests were under way")
             self._again(exchange.sent)
             return
-        if self._idle:
-            _, exchange.sock = self._idle.popitem()
-            exchange.fresh = False
-        else:
-            exchange.sock = self._connect()
+        if not self._idle:
+            self._connect(exchange)
+            return
+        _, exchange.sock = self._idle.popitem()
+        exchange.fresh = False
+        self._under_way(exchange)
+        self._push(exchange)
+        if self._unsent(exchange):
+            self._poll.modify(exchange.sock, _IN | _OUT)
+
+    def _under_way(self, exchange: _Exchange) -> None:
         exchange.out = memoryview(self._bodies[exchange.payload])
         self._busy[exchange.sock.fileno()] = exchange
         self._order.append(exchange)
-        if exchange.fresh:
-            self._poll.register(exchange.sock, _IN | _OUT)
-        else:
-            self._push(exchange)
-            if self._unsent(exchange):
-                self._poll.modify(exchange.sock, _IN | _OUT)
 
     def _unsent(self, exchange: _Exchange) -> bool:
         """Whether some of it has still to be taken by the kernel."""
         return exchange.out is not None and self._busy.get(exchange.sock.fileno()) is exchange
 
-    def _connect(self) -> socket.socket:
+    def _connect(self, exchange: _Exchange) -> None:
+        """Send it on a connection of its own, as soon as that is there."""
         family = socket.AF_INET6 if ":" in self._job.host else socket.AF_INET
-        sock = socket.socket(family, socket.SOCK_STREAM)
+        exchange.sock = sock = socket.socket(family, socket.SOCK_STREAM)
         sock.settimeout(0)
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        sock.connect_ex((self._job.host, self._job.port))
-        return sock
+        self._under_way(exchange)
+        refused = sock.connect_ex((self._job.host, self._job.port))
+        if refused in _PENDING:
+            self._poll.register(sock, _IN | _OUT)
+        else:
+            self._fail(exchange, os.strerror(refused))
 
     def _push(self, exchange: _Exchange) -> None:
         """Send what the kernel takes."""
@@ -273,6 +287,9 @@ class Sender:
         except OSError as error:
             self._lost(exchange, error)
             return
+        if not data and lost is not None:
+            self._lost(exchange, lost)
+            return
         now = time.perf_counter() - self._begin
         exchange.first = exchange.first or (now if data else 0.0)
         try:
@@ -293,11 +310,7 @@ class Sender:
             sock.close()
         self._idle.clear()
         exchange.fresh, exchange.reader = True, wire.ResponseReader()
-        exchange.sock = self._connect()
-        exchange.out = memoryview(self._bodies[exchange.payload])
-        self._busy[exchange.sock.fileno()] = exchange
-        self._order.append(exchange)
-        self._poll.register(exchange.sock, _IN | _OUT)
+        self._connect(exchange)
 
     def _answered(self, exchange: _Exchange, answer: wire.Response, now: float) -> None:
         status, headers = answer.status, answer.headers
@@ -389,8 +402,7 @@ class Sender:
 
     def _tell(self, state: SenderState) -> None:
         self._write()
-        with suppress(BlockingIOError, BrokenPipeError):
-            os.write(1, f"{state.line()}\n".encode())
+        self._tell_line(state.line())
 
     def _state(self, now: float, cpu_s: float, ended: str | None = None) -> SenderState:
         return SenderState(
@@ -432,11 +444,16 @@ def _go_first() -> str:
 
 def main(arguments: Sequence[str]) -> int:
     """Run the job of that file; its last state is the last line of the output."""
-    sender = Sender(SenderJob.read(Path(arguments[0])))
+
+    def tell(line: str) -> None:
+        with suppress(BlockingIOError, BrokenPipeError):
+            os.write(1, f"{line}\n".encode())
+
+    gc.disable()  # A full collection takes milliseconds, and there are no circles to collect.
+    sender = Sender(SenderJob.read(Path(arguments[0])), priority=_go_first(), tell=tell)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Whoever started it decides.
     signal.signal(signal.SIGTERM, sender.stop)
-    state = sender.run()
-    sys.stdout.write(f"{state.line()}\n")
+    tell(sender.run().line())
     return 0
 
 
