@@ -208,6 +208,13 @@ class Container(Protocol):
     def remove(self) -> None:
         """Kill it if need be and forget it with its anonymous volumes. No error if gone."""
 
+    def resize(self, *, memory_bytes: int | None, cpus: float | None) -> None:
+        """Other limits from now on; None is all that the machine has.
+
+        What it runs goes on, with what it has in memory: a limit below that is refused, or kills.
+        Raises ``EngineError`` where the engine cannot.
+        """
+
     def address(self, port: int | None = None) -> tuple[str, int]:
         """Host and port at which ``port`` (the spec's, if None) is reached from here."""
 

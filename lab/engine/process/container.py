@@ -134,6 +134,14 @@ class ProcessContainer:
         self._forget_group()
         shutil.rmtree(self._folder, ignore_errors=True)
 
+    def resize(self, *, memory_bytes: int | None, cpus: float | None) -> None:
+        """A process keeps what it was started with."""
+        del memory_bytes, cpus
+        raise EngineError(
+            f"{self.name} is a process: its limits cannot be changed while it runs.",
+            remedy="Start it again at the other size.",
+        )
+
     def address(self, port: int | None = None) -> tuple[str, int]:
         """Where it listens: every port of the spec is the one chosen for it."""
         del port

@@ -5,7 +5,7 @@ import json
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from lab.engine.api import (
     ContainerLoad,
@@ -107,6 +107,9 @@ class FakeContainer:
     def remove(self) -> None:
         self._end()
         self.removed = True
+
+    def resize(self, *, memory_bytes: int | None, cpus: float | None) -> None:
+        self.spec = replace(self.spec, memory_bytes=memory_bytes, cpus=cpus)
 
     @property
     def _ends(self) -> tuple[int, str] | None:

@@ -351,3 +351,33 @@ def test_only_containers_that_the_lab_made_are_the_labs(
     rows = [{"Id": name, "Names": [f"/{name}"], "Labels": of} for name, of in seen.items()]
     docker.answer("GET", "/containers/json", rows)
     assert [one.name for one in engine.containers({})] == ["made", "of-an-earlier-version"]
+
+
+def test_resizing_a_container_is_one_update_without_swap(
+    engine: DockerEngine, docker: FakeDocker
+) -> None:
+    docker.answer("POST", "/containers/c0ffee/update", {"Warnings": None})
+    container = engine.create(ContainerSpec(image="x:1"))
+    docker.asked.clear()
+    container.resize(memory_bytes=2 * 2**30, cpus=1.5)
+    limits = {"Memory": 2 * 2**30, "MemorySwap": 2 * 2**30, "NanoCpus": 1_500_000_000}
+    assert docker.asked == [("POST", "/containers/c0ffee/update", limits)]
+
+
+def test_resizing_to_no_limit_gives_all_that_the_machine_has(
+    engine: DockerEngine, docker: FakeDocker
+) -> None:
+    docker.answer("POST", "/containers/c0ffee/update", {"Warnings": None})
+    engine.create(ContainerSpec(image="x:1")).resize(memory_bytes=None, cpus=None)
+    (asked,) = docker.asked_for("POST", "/containers/c0ffee/update")
+    assert (asked["Memory"], asked["NanoCpus"]) == (INFO["MemTotal"], 2_000_000_000)
+
+
+def test_a_size_that_the_engine_refuses_is_its_error(
+    engine: DockerEngine, docker: FakeDocker
+) -> None:
+    said = {"message": "Minimum memory limit allowed is 6MB"}
+    docker.answer("POST", "/containers/c0ffee/update", said, status=400)
+    container = engine.create(ContainerSpec(image="x:1"))
+    with pytest.raises(EngineError, match="Minimum memory limit allowed is 6MB"):
+        container.resize(memory_bytes=1, cpus=1.0)

@@ -247,6 +247,11 @@ def test_processes_die_with_the_lab(cache: Path, tmp_path: Path) -> None:
     assert proctree.session(served) == []
 
 
+def test_the_limits_of_a_running_process_cannot_be_changed(engine: ProcessEngine) -> None:
+    with pytest.raises(EngineError, match="Start it again at the other size"):
+        engine.create(_spec("sleep", "60")).resize(memory_bytes=2**30, cpus=1.0)
+
+
 def test_removing_twice_is_no_error(engine: ProcessEngine) -> None:
     container = _started(engine)
     container.remove()
