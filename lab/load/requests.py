@@ -69,9 +69,12 @@ class Requests:
 
     def where(self, mask: Mask) -> Self:
         """Only some of them."""
-        chosen = {name: getattr(self, name)[mask] for name in COLUMNS if name != "error"}
-        errors = [one for one, kept in zip(self.error, mask, strict=True) if kept]
-        return type(self)(**chosen, error=errors)
+        return self.take(np.flatnonzero(mask))
+
+    def take(self, places: Integers) -> Self:
+        """Some of them, in an order."""
+        chosen = {name: getattr(self, name)[places] for name in COLUMNS if name != "error"}
+        return type(self)(**chosen, error=[self.error[place] for place in places])
 
     @classmethod
     def read(cls, path: Path) -> Self:
