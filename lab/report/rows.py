@@ -9,7 +9,7 @@ from lab.coldstart.plan import variant_name
 from lab.coldstart.record import Cell, Chunks, ImageRecord, Outcome, Run, Sample
 from lab.coldstart.summary import Pair, Row, Spread
 from lab.images.variants import serving
-from lab.report.load import Recorded
+from lab.report.recorded import Recorded
 from lab.report.words import tier
 from lab.spec import FLOOR, Phase, Platform, StartKind
 from lab.start.boot import Boot

@@ -10,7 +10,7 @@ from lab.coldstart.summary import LADDER_NAMES, Row, RunFacts, Summary
 from lab.report.comparisons import compare
 from lab.report.findings import find
 from lab.report.headline import headline
-from lab.report.load import Recorded, load
+from lab.report.recorded import Recorded, load
 from lab.report.rows import MeasuredRow, container, gather
 from lab.report.study import published
 from lab.report.targets import targets

@@ -5,7 +5,7 @@ from typing import Final
 
 from lab.coldstart.summary import Finding, FindingKind, Severity
 from lab.report.findings import boot, machine, samples, sizes
-from lab.report.load import Recorded
+from lab.report.recorded import Recorded
 from lab.report.rows import MeasuredRow
 
 Rule = Callable[[Recorded, Sequence[MeasuredRow]], Iterable[Finding]]

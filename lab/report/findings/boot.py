@@ -12,7 +12,7 @@ from lab.coldstart.summary import Finding, Row
 from lab.report.boots import cure, story
 from lab.report.chunks import spent_s, waited_s
 from lab.report.findings.texts import finding
-from lab.report.load import Recorded
+from lab.report.recorded import Recorded
 from lab.report.rows import MeasuredRow, floor_of
 from lab.report.words import percent, seconds, start_of, times
 from lab.spec import FLOOR, HOST_TIER, Phase, StartKind, Tier

@@ -7,7 +7,7 @@ from lab.busy import told
 from lab.coldstart.record import Sample
 from lab.coldstart.summary import Finding, Row, Severity
 from lab.report.findings.texts import finding
-from lab.report.load import Recorded
+from lab.report.recorded import Recorded
 from lab.report.rows import MeasuredRow, container
 from lab.report.words import count_bytes, percent, plural, seconds, tier
 from lab.spec import Tier

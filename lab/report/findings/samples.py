@@ -8,7 +8,7 @@ from lab.coldstart.advice import remedy
 from lab.coldstart.record import FailureKind, Sample
 from lab.coldstart.summary import Finding
 from lab.report.findings.texts import finding
-from lab.report.load import Recorded
+from lab.report.recorded import Recorded
 from lab.report.rows import MeasuredRow
 from lab.report.words import percent, plural, seconds
 from lab.spec import StartKind

@@ -11,7 +11,7 @@ from lab.coldstart.summary import Finding, Row
 from lab.report import chunks
 from lab.report.findings.boot import WorstRule
 from lab.report.findings.texts import finding
-from lab.report.load import Recorded
+from lab.report.recorded import Recorded
 from lab.report.rows import MeasuredRow
 from lab.report.words import count_bytes, percent, plural, seconds, start_of, tier
 from lab.spec import FLOOR, Phase, StartKind

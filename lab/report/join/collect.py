@@ -6,7 +6,7 @@ from typing import Final
 
 from lab.coldstart.folder import RUN_FILE, RunFolder
 from lab.errors import UsageError
-from lab.report.load import load
+from lab.report.recorded import load
 from lab.report.summary import Results, results
 
 JOIN_FILE: Final = "join.json"

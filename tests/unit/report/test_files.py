@@ -15,7 +15,7 @@ from lab.report.compare.runs import compare_runs
 from lab.report.compare.runs_out import document, to_html
 from lab.report.formats.terminal import summary_table
 from lab.report.formats.write import write_report
-from lab.report.load import load
+from lab.report.recorded import load
 from lab.report.study import published
 from lab.report.summary import summarise
 from lab.runfiles import write_whole

@@ -18,10 +18,10 @@ from lab.report.formats.markdown import to_markdown
 from lab.report.formats.terminal import summary_table
 from lab.report.join.collect import collect
 from lab.report.join.write import write_join
-from lab.report.load import Recorded
 from lab.report.page.html import render
 from lab.report.page.scatter import sizes
 from lab.report.page.waterfall import waterfalls
+from lab.report.recorded import Recorded
 from lab.report.rows import groups
 from lab.report.study import published
 from lab.report.summary import Results, results, to_csv

@@ -17,7 +17,7 @@ from lab.report.formats.terminal import summary_table
 from lab.report.formats.write import write_report
 from lab.report.join.collect import collect
 from lab.report.join.write import write_join
-from lab.report.load import Recorded
+from lab.report.recorded import Recorded
 from lab.report.rows import references
 from lab.report.study import published
 from lab.report.summary import Results, results, summarise

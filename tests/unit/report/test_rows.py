@@ -5,7 +5,7 @@ import pytest
 
 from lab.coldstart.record import FailureKind, Sample
 from lab.coldstart.summary import Against, Quantity, Reached
-from lab.report.load import Recorded
+from lab.report.recorded import Recorded
 from lab.report.rows import gather, groups, spread
 from lab.report.summary import Results, results, to_csv
 from lab.spec import FLOOR, Phase, Platform, StartKind
