@@ -12,7 +12,7 @@ from lab.cost.charges import (
     instances_usd,
     serverless_usd,
 )
-from lab.cost.prices import PRICED_REGION, Price, instance_price, price
+from lab.cost.prices import PRICED_REGION, Price, PriceTable, price
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -133,7 +133,7 @@ def _kept(standing: Standing) -> float:
 
 
 def _rows(compute: str) -> Sequence[Price]:
-    found = price(compute) if compute == "serverless" else instance_price(compute)
+    found = PriceTable.packaged().rows.get(compute)
     others = (price(item) for item in ("data", "ecr-storage", "s3-storage", "alarm"))
     return tuple(row for row in (found, *others) if row is not None)
 

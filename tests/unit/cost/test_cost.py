@@ -11,7 +11,7 @@ from lab.cost.estimate import (
     real_time_estimate,
     serverless_estimate,
 )
-from lab.cost.prices import NoPriceError, instance_price, price, table
+from lab.cost.prices import NoPriceError, PriceTable, price
 
 NOTHING = Standing(image_bytes=0, archive_bytes=0)
 HOME = "us-east-1"
@@ -22,8 +22,8 @@ def work(seconds: float, count_bytes: int = 0) -> Work:
 
 
 def test_every_price_has_a_date_a_grade_and_a_source() -> None:
-    assert len(table()) > 15
-    for row in table().values():
+    assert len(PriceTable.packaged().rows) > 15
+    for row in PriceTable.packaged().rows.values():
         assert row.usd > 0
         assert row.source
         assert row.grade in {"A", "B", "C"}
@@ -33,7 +33,7 @@ def test_every_price_has_a_date_a_grade_and_a_source() -> None:
 def test_every_instance_type_that_has_a_price_can_host() -> None:
     from lab.endpoint.instances import table as instances
 
-    for row in table().values():
+    for row in PriceTable.packaged().rows.values():
         if row.unit == "hour":
             assert row.item in instances()
 
@@ -68,8 +68,8 @@ def test_data_is_paid_by_the_gigabyte() -> None:
 
 
 def test_an_unknown_instance_type_has_no_price_rather_than_none_to_pay() -> None:
-    assert instance_price("ml.p5.48xlarge") is None
-    assert instance_price("data") is None
+    assert PriceTable.packaged().instance("ml.p5.48xlarge") is None
+    assert PriceTable.packaged().instance("data") is None
     assert charges.instances_usd(instance_type="ml.p5.48xlarge", instances=1, hours=1) is None
     with pytest.raises(NoPriceError):
         price("ml.p5.48xlarge")
