@@ -5,14 +5,14 @@ from dataclasses import dataclass
 from typing import Final
 
 from lab.cost.charges import (
-    BYTES_PER_GB,
     HOUR_S,
     HOURS_PER_MONTH,
-    data_usd,
-    instances_usd,
-    serverless_usd,
+    data_use,
+    instance_use,
+    serverless_use,
+    storage_use,
 )
-from lab.cost.prices import PRICED_REGION, Price, PriceTable, price
+from lab.cost.prices import Price, PriceTable, Usage
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,12 +54,14 @@ class Estimate:
     """With every instance that scaling may add, or every serverless copy busy."""
     usd_per_request: float | None
     """Real time: a request's share of an instance that does nothing else."""
-    kept_usd_per_month: float
-    """Image, archive and alarms."""
+    kept_usd_per_month: float | None
+    """Image, archive and alarms of standard resolution."""
     work: Work
     prices: Sequence[Price]
     """The rows it was made from."""
     notes: Sequence[str]
+    missing: Sequence[str] = ()
+    """The items without a price."""
 
     def usd_per(self, requests: int) -> float | None:
         """A number of warm requests."""
@@ -68,28 +70,36 @@ class Estimate:
     @property
     def forgotten_usd_per_month(self) -> float | None:
         """What a month costs when nobody uses it and nobody removes it."""
-        if self.idle_usd_per_hour is None:
+        if self.idle_usd_per_hour is None or self.kept_usd_per_month is None:
             return None
         return self.idle_usd_per_hour * HOURS_PER_MONTH + self.kept_usd_per_month
 
 
 def serverless_estimate(
-    *, memory_mb: int, max_concurrency: int, work: Work, standing: Standing, region: str
+    *,
+    memory_mb: int,
+    max_concurrency: int,
+    work: Work,
+    standing: Standing,
+    region: str,
+    table: PriceTable | None = None,
 ) -> Estimate:
     """A serverless endpoint without provisioned concurrency: nothing while nobody asks."""
-    request = serverless_usd(seconds=work.seconds, memory_mb=memory_mb)
-    most = max_concurrency * serverless_usd(seconds=HOUR_S, memory_mb=memory_mb)
-    return Estimate(
-        idle_usd_per_hour=0.0,
-        most_usd_per_hour=most,
-        usd_per_request=request + _data(work),
-        kept_usd_per_month=_kept(standing),
+    prices = table or PriceTable.packaged()
+    request = serverless_use(seconds=work.seconds, memory_mb=memory_mb)
+    hour = serverless_use(seconds=HOUR_S * max_concurrency, memory_mb=memory_mb)
+    return _estimate(
+        compute="serverless",
+        idle={},
+        most=hour,
+        request=request,
         work=work,
-        prices=_rows("serverless"),
+        standing=standing,
         notes=(
             "The dearest hour is all copies busy all the time, and counts no data.",
-            *_region(region),
+            *_region(region, prices),
         ),
+        table=prices,
     )
 
 
@@ -101,44 +111,63 @@ def real_time_estimate(
     work: Work,
     standing: Standing,
     region: str,
+    table: PriceTable | None = None,
 ) -> Estimate:
     """A real-time endpoint: its instances cost the same busy or idle."""
-    hour = instances_usd(instance_type=instance_type, instances=1, hours=1)
-    share = None if hour is None else hour * work.seconds / HOUR_S + _data(work)
-    return Estimate(
-        idle_usd_per_hour=None if hour is None else hour * instances,
-        most_usd_per_hour=None if hour is None else hour * max(instances, max_instances),
-        usd_per_request=share,
-        kept_usd_per_month=_kept(standing),
+    prices = table or PriceTable.packaged()
+
+    def hours(count: float) -> Usage:
+        return instance_use(instance_type=instance_type, hours=count)
+
+    return _estimate(
+        compute=instance_type,
+        idle=hours(instances),
+        most=hours(max(instances, max_instances)),
+        request=hours(work.seconds / HOUR_S),
         work=work,
-        prices=_rows(instance_type),
+        standing=standing,
         notes=(
             "Requests are priced as if they came one after another without a gap.",
             "An update runs the new instances beside the old ones until it is done.",
             "The instances' own disks are not counted.",
-            *_region(region),
+            *_region(region, prices),
         ),
+        table=prices,
     )
 
 
-def _data(work: Work) -> float:
-    return data_usd(work.request_bytes + work.response_bytes)
+def _estimate(
+    *,
+    compute: str,
+    idle: Usage,
+    most: Usage,
+    request: Usage,
+    work: Work,
+    standing: Standing,
+    notes: Sequence[str],
+    table: PriceTable,
+) -> Estimate:
+    data = data_use(work.request_bytes + work.response_bytes)
+    storage = storage_use(image_bytes=standing.image_bytes, archive_bytes=standing.archive_bytes)
+    costs = [
+        table.cost(usage)
+        for usage in (idle, most, {**request, **data}, {**storage, "alarm": standing.alarms})
+    ]
+    items = (compute, "data", "ecr-storage", "s3-storage", "alarm")
+    idle_cost, most_cost, request_cost, kept_cost = costs
+    return Estimate(
+        idle_usd_per_hour=idle_cost.usd,
+        most_usd_per_hour=most_cost.usd,
+        usd_per_request=request_cost.usd,
+        kept_usd_per_month=kept_cost.usd,
+        work=work,
+        prices=tuple(table.rows[item] for item in items if item in table.rows),
+        notes=notes,
+        missing=tuple(sorted({item for cost in costs for item in cost.missing})),
+    )
 
 
-def _kept(standing: Standing) -> float:
-    """A month of the image in ECR, of the archive in S3 and of alarms of standard resolution."""
-    image = standing.image_bytes / BYTES_PER_GB * price("ecr-storage").usd
-    archive = standing.archive_bytes / BYTES_PER_GB * price("s3-storage").usd
-    return image + archive + standing.alarms * price("alarm").usd
-
-
-def _rows(compute: str) -> Sequence[Price]:
-    found = PriceTable.packaged().rows.get(compute)
-    others = (price(item) for item in ("data", "ecr-storage", "s3-storage", "alarm"))
-    return tuple(row for row in (found, *others) if row is not None)
-
-
-def _region(region: str) -> Sequence[str]:
-    if region == PRICED_REGION:
+def _region(region: str, table: PriceTable) -> Sequence[str]:
+    if region == table.region:
         return ()
-    return (f"Prices are {PRICED_REGION}'s; those of {region} may be higher.",)
+    return (f"Prices are {table.region}'s; those of {region} may be higher.",)

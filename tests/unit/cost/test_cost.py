@@ -1,4 +1,3 @@
-from datetime import date
 from math import isclose
 
 import pytest
@@ -19,52 +18,6 @@ HOME = "us-east-1"
 
 def work(seconds: float, count_bytes: int = 0) -> Work:
     return Work(seconds=seconds, request_bytes=count_bytes, response_bytes=0, source="a test")
-
-
-def test_every_price_has_a_date_a_grade_and_a_source() -> None:
-    assert len(PriceTable.packaged().rows) > 15
-    for row in PriceTable.packaged().rows.values():
-        assert row.usd > 0
-        assert row.source
-        assert row.grade in {"A", "B", "C"}
-        assert date(2023, 1, 1) <= row.as_of
-
-
-def test_every_instance_type_that_has_a_price_can_host() -> None:
-    from lab.endpoint.instances import table as instances
-
-    for row in PriceTable.packaged().rows.values():
-        if row.unit == "hour":
-            assert row.item in instances()
-
-
-def test_serverless_costs_what_the_golden_files_say() -> None:
-    # infracost: 500,000 s at 2048 MB are $20.00.
-    assert isclose(charges.serverless_usd(seconds=500_000, memory_mb=2048), 20.0)
-
-
-@pytest.mark.parametrize(
-    ("seconds", "memory_mb", "published"),
-    [
-        # The study's mean cost of a warm inference, of which it billed the whole duration.
-        (1.8838, 1024, 0.0000376),
-        (0.8623, 2048, 0.0000344),
-        (0.6791, 3072, 0.0000408),
-        (0.4758, 1024, 0.0000095),
-        (0.3614, 2048, 0.0000144),
-        (0.3441, 3072, 0.0000206),
-    ],
-)
-def test_the_published_cost_of_an_inference_comes_out(
-    seconds: float, memory_mb: int, published: float
-) -> None:
-    assert isclose(
-        charges.serverless_usd(seconds=seconds, memory_mb=memory_mb), published, rel_tol=0.01
-    )
-
-
-def test_data_is_paid_by_the_gigabyte() -> None:
-    assert isclose(charges.data_usd(20e9), 0.32)
 
 
 def test_an_unknown_instance_type_has_no_price_rather_than_none_to_pay() -> None:
@@ -120,7 +73,7 @@ def test_image_archive_and_alarms_are_paid_whether_used_or_not() -> None:
     found = serverless_estimate(
         memory_mb=1024, max_concurrency=1, work=ASSUMED, standing=standing, region=HOME
     )
-    assert isclose(found.kept_usd_per_month, 0.10 + 0.023 + 0.20)
+    assert isclose(found.kept_usd_per_month or 0, 0.10 + 0.023 * 1e9 / 2**30 + 0.20)
     assert found.forgotten_usd_per_month == found.kept_usd_per_month
 
 
