@@ -75,17 +75,7 @@ class PriceTable:
         column for anything else.
         """
         text = read_bytes(path, remedy="Name a CSV file of prices.").decode("utf-8-sig", "replace")
-        region, rows = _read(text, str(path))
-        known = cls.packaged().rows
-        for item, row in rows.items():
-            unit = known[item].unit if item in known else "hour"
-            if item not in known and not item.startswith(INSTANCE_PREFIX):
-                items = ", ".join(one for one in known if not one.startswith(INSTANCE_PREFIX))
-                what = f"{path}, column item: {item!r} is nothing the lab counts."
-                raise UsageError(what, remedy=f"Use an instance type or one of: {items}.")
-            if row.unit != unit:
-                what = f"{path}, column unit: {item} is priced by the {unit}, not {row.unit!r}."
-                raise UsageError(what, remedy=_REMEDY)
+        region, rows = _read(text, str(path), known=cls.packaged().rows)
         return cls(region=region, origin=str(path), rows=rows)
 
     def price(self, item: str) -> Price:
@@ -113,8 +103,10 @@ def price(item: str, *, table: PriceTable | None = None) -> Price:
     return (table or PriceTable.packaged()).price(item)
 
 
-def _read(text: str, origin: str) -> tuple[str, Mapping[str, Price]]:
-    """The region and the rows of a table's text."""
+def _read(
+    text: str, origin: str, *, known: Mapping[str, Price] | None = None
+) -> tuple[str, Mapping[str, Price]]:
+    """The region and the rows of a table's text, of known items and their units where given."""
     region = ""
     head: list[str] = []
     rows: dict[str, Price] = {}
@@ -131,6 +123,8 @@ def _read(text: str, origin: str) -> tuple[str, Mapping[str, Price]]:
             row = _row(next(csv.reader([line])), head, where)
             if row.item in rows:
                 raise UsageError(f"{where}, column item: {row.item} has a price already.")
+            if known is not None:
+                _check(row, known, where)
             rows[row.item] = row
     if not rows:
         raise UsageError(f"{origin} has no prices.", remedy=_REMEDY)
@@ -151,3 +145,15 @@ def _row(fields: list[str], head: list[str], where: str) -> Price:
         column, value = str(first["loc"][0]), str(first["input"])
         what = f"{where}, column {column}: {value!r}: {first['msg'].lower()}."
         raise UsageError(what, remedy=_REMEDY) from error
+
+
+def _check(row: Price, known: Mapping[str, Price], where: str) -> None:
+    """That the lab counts such a thing, in that unit."""
+    if row.item not in known and not row.item.startswith(INSTANCE_PREFIX):
+        items = ", ".join(one for one in known if not one.startswith(INSTANCE_PREFIX))
+        what = f"{where}, column item: {row.item!r} is nothing that the lab counts."
+        raise UsageError(what, remedy=f"Use an instance type or one of: {items}.")
+    unit = known[row.item].unit if row.item in known else "hour"
+    if row.unit != unit:
+        what = f"{where}, column unit: {row.item} is priced by the {unit}, not by {row.unit!r}."
+        raise UsageError(what, remedy=_REMEDY)
