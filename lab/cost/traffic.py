@@ -223,7 +223,7 @@ def cold_share(
         else:
             cold += 1
             heapq.heappush(busy, instant + cold_s + service_s)
-        peak = max(peak, len(busy) + len(free))
+        peak = max(peak, len(busy))  # One is only added while none is free.
     return ColdShare(requests=requests, cold=cold, throttled=throttled, peak_containers=peak)
 
 
