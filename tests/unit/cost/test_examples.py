@@ -1,6 +1,6 @@
 """Every formula against a bill that someone else has worked out.
 
-AWS's own examples where a copy could be read; else golden files of infracost, which are made from
+AWS's own examples, read in transcriptions of its pages, not on the pages; else golden files of infracost, which are made from
 AWS's Price List API. Free tiers are taken off by hand: the lab counts none. A cent of tolerance
 is AWS's rounding of each line.
 """
@@ -119,13 +119,13 @@ def test_lambda_on_arm_costs_what_infracost_counts() -> None:
 
 def test_s3_costs_what_awss_examples_say() -> None:
     # aws.amazon.com/s3/faqs: 51,200 GB of 1,073,741,824 bytes x $0.023 = $1,177.60 in the first
-    # tier; 310,000 PUT $1.55 and 620,000 GET $0.25 (AWS Skill Builder, Amazon S3 cost).
+    # tier; 310,000 PUT $1.55 and 620,000 GET $0.25 (a course of January 2022 that quotes AWS).
     assert isclose(usd(storage_use(archive_bytes=51_200 * 1_073_741_824)), 1_177.60)
     assert isclose(usd({"s3-put": 310_000, "s3-get": 620_000}), 1.55 + 0.25, abs_tol=CENT)
 
 
 def test_data_out_costs_what_awss_example_says() -> None:
-    # aws.amazon.com/s3/faqs: 10,239 GB (10 x 1024 - 1) x $0.09 = $921.51 in the first tier.
+    # A course of January 2022 that quotes AWS: 10,239 GB (10 x 1024 - 1) x $0.09 = $921.51 in the first tier.
     assert isclose(usd(internet_use(10_239 * 1_073_741_824)), 921.51)
 
 
