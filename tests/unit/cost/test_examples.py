@@ -1,8 +1,8 @@
 """Every formula against a bill that someone else has worked out.
 
-AWS's own examples, read in transcriptions of its pages, not on the pages; else golden files of infracost, which are made from
-AWS's Price List API. Free tiers are taken off by hand: the lab counts none. A cent of tolerance
-is AWS's rounding of each line.
+AWS's own examples, read in transcriptions of its pages, not on the pages; else golden files of
+infracost, which are made from AWS's Price List API. Free tiers are taken off by hand: the lab
+counts none. A cent of tolerance is AWS's rounding of each line.
 """
 
 from math import isclose
@@ -125,7 +125,8 @@ def test_s3_costs_what_awss_examples_say() -> None:
 
 
 def test_data_out_costs_what_awss_example_says() -> None:
-    # A course of January 2022 that quotes AWS: 10,239 GB (10 x 1024 - 1) x $0.09 = $921.51 in the first tier.
+    # A course of January 2022 that quotes AWS: 10,239 GB (10 x 1024 - 1) x $0.09 = $921.51 in the
+    # first tier.
     assert isclose(usd(internet_use(10_239 * 1_073_741_824)), 921.51)
 
 
