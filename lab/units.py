@@ -1,11 +1,19 @@
 """Seconds, bytes and bits per second inside; words for people only at the edge."""
 
+import math
 import re
+from typing import Final
 
 from lab.errors import UsageError
 
 _RATE = re.compile(r"^\s*(\d+(?:\.\d+)?)\s*([kmg]?)bit(?:/s|ps)?\s*$", re.IGNORECASE)
 _POWER = {"": 0, "k": 1, "m": 2, "g": 3}
+SECONDS: Final = {
+    "ms": 0.001, "s": 1.0, "min": 60.0, "m": 60.0, "h": 3600.0, "d": 86400.0, "day": 86400.0,
+    "w": 604800.0, "M": 2592000.0, "y": 31536000.0,
+}  # fmt: skip
+"""In a unit of time, by its sign as Grafana writes them; ``min`` and ``day`` beside."""
+_PART: Final = re.compile(r"(\d+(?:\.\d+)?)(ms|min|day|[smhdwMy])")
 _TINY_S = 0.0995
 _SECOND_S = 9.995
 
@@ -44,3 +52,29 @@ def parse_rate(text: str) -> int:
     if not found or float(found[1]) <= 0:
         raise UsageError(f"{text!r} is not a bandwidth.", remedy="Write it like 1Gbit or 200Mbit.")
     return int(float(found[1]) * 1000 ** _POWER[found[2].lower()])
+
+
+def parse_seconds(text: str) -> float:
+    """``90s``, ``5m``, ``5min`` or ``1h30m`` as seconds. Raises ``UsageError``."""
+    bare = text.strip()
+    parts = _PART.findall(bare)
+    if not parts or "".join(number + unit for number, unit in parts) != bare:
+        raise UsageError(f"{text!r} is not a duration.", remedy="Write it like 90s, 5m or 1h30m.")
+    total = math.fsum(float(number) * SECONDS[unit] for number, unit in parts)
+    if total <= 0:
+        raise UsageError(f"{text!r} has no length.", remedy="Write it like 90s, 5m or 1h30m.")
+    return total
+
+
+def parse_per_second(text: str) -> float:
+    """``20``, ``20/s``, ``90/min`` or ``5000/day`` as how many a second. Raises ``UsageError``."""
+    number, slash, unit = text.strip().partition("/")
+    try:
+        per_s = float(number) / SECONDS[unit.strip() if slash else "s"]
+    except (ValueError, KeyError):
+        per_s = math.nan
+    if not 0 < per_s < math.inf:
+        raise UsageError(
+            f"{text!r} is not a rate above 0.", remedy="Write it like 20, 20/s, 90/min or 5000/day."
+        )
+    return per_s

@@ -3,7 +3,14 @@
 import pytest
 
 from lab.errors import UsageError
-from lab.units import format_bytes, format_rate, format_seconds, parse_rate
+from lab.units import (
+    format_bytes,
+    format_rate,
+    format_seconds,
+    parse_per_second,
+    parse_rate,
+    parse_seconds,
+)
 
 
 @pytest.mark.parametrize(
@@ -53,3 +60,30 @@ def test_a_bandwidth_may_be_typed(text: str, rate: int) -> None:
 def test_what_is_not_a_bandwidth_is_refused_with_an_example(text: str) -> None:
     with pytest.raises(UsageError, match="1Gbit or 200Mbit"):
         parse_rate(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [("90s", 90), ("5m", 300), ("5min", 300), ("1h30m", 5400), ("250ms", 0.25), ("1day", 86400)],
+)
+def test_a_duration_may_be_typed(text: str, seconds: float) -> None:
+    assert parse_seconds(text) == seconds
+
+
+@pytest.mark.parametrize("text", ["", "60", "5 minutes", "-5s", "0s", "1e3s", "5m!"])
+def test_what_is_not_a_duration_is_refused_with_an_example(text: str) -> None:
+    with pytest.raises(UsageError, match="1h30m"):
+        parse_seconds(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "per_s"), [("20", 20), ("20/s", 20), ("90/min", 1.5), ("43200/day", 0.5), ("2.5", 2.5)]
+)
+def test_how_many_a_second_may_be_typed_by_any_unit_of_time(text: str, per_s: float) -> None:
+    assert parse_per_second(text) == per_s
+
+
+@pytest.mark.parametrize("text", ["", "0", "-3", "nan", "inf", "20/", "20/fortnight", "1/0"])
+def test_what_is_not_a_rate_above_nought_is_refused_with_an_example(text: str) -> None:
+    with pytest.raises(UsageError, match="5000/day"):
+        parse_per_second(text)

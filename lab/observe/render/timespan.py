@@ -10,12 +10,8 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from lab.errors import UsageError
+from lab.units import SECONDS, parse_seconds
 
-_UNITS: Final = {
-    "ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0,
-    "w": 604800.0, "M": 2592000.0, "y": 31536000.0,
-}  # fmt: skip
-_PART: Final = re.compile(r"(\d+(?:\.\d+)?)(ms|[smhdwMy])")
 _RELATIVE: Final = re.compile(r"^now(?:-(.+))?$")
 _STEPS_S: Final = (
     0.001, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 15, 20, 30, 60, 120, 300, 600, 900,
@@ -68,14 +64,7 @@ def rounded(seconds: float) -> float:
 
 def seconds_of(text: str) -> float:
     """``90s``, ``1h30m`` or Grafana's ``>15s``. Raises ``UsageError`` for anything else."""
-    bare = text.strip().removeprefix(">")
-    parts = _PART.findall(bare)
-    if not parts or "".join(number + unit for number, unit in parts) != bare:
-        raise UsageError(f"{text!r} is not a duration.", remedy="Write it like 15m, 1h or 7d.")
-    total = sum(float(number) * _UNITS[unit] for number, unit in parts)
-    if total <= 0:
-        raise UsageError(f"{text!r} has no length.", remedy="Write it like 15m, 1h or 7d.")
-    return total
+    return parse_seconds(text.strip().removeprefix(">"))
 
 
 def moment(text: str, now: float) -> float:
@@ -92,6 +81,6 @@ def duration_text(seconds: float) -> str:
         return f"{max(round(seconds * 1000), 1)}ms"
     whole = int(seconds)
     for unit in ("d", "h", "m"):
-        if whole % int(_UNITS[unit]) == 0:
-            return f"{whole // int(_UNITS[unit])}{unit}"
+        if whole % int(SECONDS[unit]) == 0:
+            return f"{whole // int(SECONDS[unit])}{unit}"
     return f"{whole}s"
