@@ -1,0 +1,84 @@
+"""What a user types for a schedule: an expression of a model, or a file.
+
+| text | instants |
+|---|---|
+| ``constant:rate=20,for=60s`` | evenly spaced |
+| ``poisson:rate=20,for=60s`` | a Poisson process |
+| ``gamma:rate=20,cv=3,for=60s`` | Gamma gaps of that coefficient of variation |
+| ``mmpp:rate=20,idc=30,for=5m`` | bursts, also by ``ratio=`` and ``switch=`` (``models.Mmpp.of``) |
+| ``steps:10/30s,20/30s`` | evenly spaced, one rate after the other; ``arrivals=poisson`` |
+| ``ramp:1-50,for=60s`` | a rate that grows or falls evenly; ``arrivals=poisson`` |
+| ``FILE`` or ``FILE:key=value,…`` | of a file (``files``), or of an example by its name |
+
+Rates are ``20``, ``20/s``, ``90/min`` or ``5000/day``; times ``90s``, ``5m`` or ``1h30m``. All that
+is drawn takes ``seed=``; the same text and seed give the same instants.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Final
+
+from numpy.random import default_rng
+
+from lab.errors import UsageError
+from lab.load.arrivals import models
+from lab.load.arrivals.options import Options
+from lab.load.arrivals.schedule import Schedule, check_size
+from lab.units import parse_per_second, parse_seconds
+
+Words = Sequence[str]
+
+
+def parse(text: str, *, seed: int | None = None) -> Schedule:
+    """The schedule; ``seed`` is for a text that has none of its own, which else is drawn by 0.
+
+    Raises ``UsageError``.
+    """
+    said = " ".join(text.split())
+    name, _, rest = said.partition(":")
+    if name not in MODELS:
+        raise UsageError(
+            f"{name!r} is not a model of arrivals.", remedy=f"Models are {', '.join(MODELS)}."
+        )
+    return MODELS[name](said, [word for word in rest.split(",") if word.strip()], seed)
+
+
+def _constant(said: str, words: Words, seed: int | None) -> Schedule:
+    del seed
+    options = Options.read("constant", words, known=("rate", "for"), needed=("rate", "for"))
+    rate, horizon_s = _rate_for(options)
+    return _made(said, models.constant(rate=rate, horizon_s=horizon_s), horizon_s)
+
+
+def _poisson(said: str, words: Words, seed: int | None) -> Schedule:
+    known = ("rate", "for", "seed")
+    options = Options.read("poisson", words, known=known, needed=known[:2])
+    rate, horizon_s = _rate_for(options)
+    seed = options.seed(seed)
+    instants = models.poisson(rate=rate, horizon_s=horizon_s, rng=default_rng(seed))
+    return _made(said, instants, horizon_s, seed=seed, asked_idc=1.0)
+
+
+def _rate_for(options: Options) -> tuple[float, float]:
+    rate, horizon_s = options.need("rate", parse_per_second), options.need("for", parse_seconds)
+    check_size(options.of, rate * horizon_s, horizon_s)
+    return rate, horizon_s
+
+
+def _made(
+    said: str,
+    instants: models.Instants,
+    horizon_s: float,
+    *,
+    seed: int | None = None,
+    asked_idc: float | None = None,
+) -> Schedule:
+    check_size(said, len(instants), horizon_s)
+    return Schedule(
+        said=said, instants=instants, horizon_s=horizon_s, seed=seed, asked_idc=asked_idc
+    )
+
+
+MODELS: Final[Mapping[str, Callable[[str, Words, int | None], Schedule]]] = {
+    "constant": _constant,
+    "poisson": _poisson,
+}
