@@ -90,6 +90,10 @@ class Mmpp:
     s1: float
     s2: float
 
+    def __str__(self) -> str:
+        sojourns = (format_seconds(1 / self.s1), format_seconds(1 / self.s2))
+        return f"{self.l1:.3g}/s for {sojourns[0]}, {self.l2:.3g}/s for {sojourns[1]} on average"
+
     @property
     def rate(self) -> float:
         return (self.l1 * self.s2 + self.l2 * self.s1) / (self.s1 + self.s2)

@@ -33,9 +33,69 @@ def test_the_seed_of_the_text_goes_before_that_of_the_command() -> None:
     assert parse("poisson:rate=2,for=60s").seed == 0
 
 
+def test_steps_keep_each_rate_for_its_time() -> None:
+    found = parse("steps:10/30s,90/min/1m")
+    assert found.horizon_s == 90
+    assert np.histogram(found.instants, bins=[0, 30, 60, 90])[0].tolist() == [300, 45, 45]
+    assert np.diff(found.instants[:300]) == pytest.approx(0.1)
+
+
+def test_a_ramp_s_rate_grows_evenly_and_its_requests_with_the_integral() -> None:
+    found = parse("ramp:1-50,for=60s")
+    passed = found.instants
+    assert np.arange(len(found)) == pytest.approx(passed + 49 * passed**2 / 120)
+    assert len(found) == 25.5 * 60
+
+
+def test_a_ramp_may_fall() -> None:
+    up, down = parse("ramp:1-50,for=60s"), parse("ramp:50-1,for=60s")
+    assert len(up) == len(down)
+    assert down.instants[200] < up.instants[200] / 3
+
+
+@pytest.mark.parametrize("text", ["steps:10/5m,40/5m", "ramp:10-40,for=10m"])
+def test_along_steps_and_ramps_poisson_arrivals_keep_the_rate(text: str) -> None:
+    even, drawn = parse(text), parse(f"{text},arrivals=poisson,seed=1")
+    bins = np.linspace(0, 600, 11)
+    expected = np.histogram(even.instants, bins)[0]
+    assert np.histogram(drawn.instants, bins)[0] == pytest.approx(expected, rel=0.15)
+    assert np.diff(drawn.instants).std() > 1.5 * np.diff(even.instants).std()
+    assert (even.seed, drawn.seed) == (None, 1)
+
+
+def test_a_burst_says_what_its_two_rates_are_and_how_long_they_last() -> None:
+    found = parse("mmpp:rate=20,idc=30,for=5m")
+    assert found.said == (
+        "mmpp:rate=20,idc=30,for=5m (36.4/s for 2.17 s, 3.64/s for 2.17 s on average)"
+    )
+    assert found.asked_idc == 30
+
+
 @pytest.mark.parametrize(
     ("text", "said"),
     [
+        ("gamma:rate=3,for=60s", "gamma: cv missing"),
+        ("gamma:rate=3,cv=0,for=60s", "gamma: cv: '0' is not a number from 0.001 to 100"),
+        ("gamma:rate=3,cv=-1,for=60s", "gamma: cv: '-1' is not a number"),
+        ("gamma:rate=3,cv=nan,for=60s", "gamma: cv: 'nan' is not a number"),
+        ("mmpp:rate=3,for=60s", "mmpp: idc missing"),
+        ("mmpp:rate=3,idc=0.9,for=60s", "mmpp: idc: '0.9' is not a number from 1"),
+        ("mmpp:rate=3,idc=inf,for=60s", "mmpp: idc: 'inf' is not a number"),
+        ("mmpp:rate=3,idc=2,ratio=1,for=60s", "mmpp: ratio: '1' is not a number from 1.001 up"),
+        ("mmpp:rate=20,idc=30,switch=1s,for=60s", "No MMPP of 20/s .* Give switch=1.45s or longer"),
+        ("mmpp:rate=20,idc=1.00001,for=1h", "change .* times.*use poisson:"),
+        ("steps:", "steps: there is none"),
+        ("steps:10", "steps: '10': '' is not a rate"),
+        ("steps:10/s", "steps: '10/s': 's' is not a duration"),
+        ("steps:10/30s,0/30s", "steps: '0/30s': '0' is not a rate above 0"),
+        ("steps:10/30s,rate=3", "steps: unknown key 'rate'.* arrivals, seed"),
+        ("steps:10/30s,arrivals=gamma", "steps: arrivals is not 'gamma'.* even or poisson"),
+        ("steps:10/12h,10/13h", "steps: 90,000 s are more than a day"),
+        ("ramp:for=60s", "ramp: for missing"),
+        ("ramp:1-50", "ramp: for missing"),
+        ("ramp:50,for=60s", "ramp: '' is not a rate above 0"),
+        ("ramp:0-50,for=60s", "ramp: '0' is not a rate above 0"),
+        ("ramp:1-9999,for=3h", "ramp: 54,000,000 requests, and 20,000,000 are the most"),
         ("poisson", "poisson: rate and for missing"),
         ("poisson:rate=3", "poisson: for missing"),
         ("poisson:rate=3,for=60s,speed=2", "poisson: unknown key 'speed'.* rate, for, seed"),
