@@ -81,6 +81,15 @@ def test_what_images_and_models_are_built_from_is_in_it(lab: Path, home: Mapping
     assert there == here
 
 
+def test_the_examples_of_schedules_are_in_it(lab: Path, home: Mapping[str, str]) -> None:
+    code = (
+        "from lab.load.arrivals import files, parse;"
+        "print([len(parse.parse(name)) for name in files.EXAMPLES])"
+    )
+    there = run([str(lab.with_name("python")), "-c", code], cwd=lab.parent, env=home)
+    assert there == "[599, 328]\n"
+
+
 def test_it_measures_an_image_of_the_user_s(
     lab: Path, home: Mapping[str, str], image: Callable[..., str], tmp_path: Path
 ) -> None:

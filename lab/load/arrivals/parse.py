@@ -21,7 +21,7 @@ from typing import Final
 from numpy.random import default_rng
 
 from lab.errors import UsageError
-from lab.load.arrivals import models
+from lab.load.arrivals import files, models
 from lab.load.arrivals.options import Options, number
 from lab.load.arrivals.schedule import Schedule, check_size
 from lab.units import parse_per_second, parse_seconds
@@ -41,9 +41,7 @@ def parse(text: str, *, seed: int | None = None) -> Schedule:
     said = " ".join(text.split())
     name, _, rest = said.partition(":")
     if name not in MODELS:
-        raise UsageError(
-            f"{name!r} is not a model of arrivals.", remedy=f"Models are {', '.join(MODELS)}."
-        )
+        return files.read(text.strip(), seed=seed, models=tuple(MODELS))
     return MODELS[name](said, [word for word in rest.split(",") if word.strip()], seed)
 
 

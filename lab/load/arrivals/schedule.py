@@ -63,7 +63,7 @@ class Schedule:
 
     def write(self, path: Path) -> Path:
         """As CSV, with comments that say what it is. Raises ``DiskFullError``."""
-        head = [f"# said: {self.said}", f"# horizon_s: {float(self.horizon_s)!r}"]
+        head = [f"# said: {' '.join(self.said.split())}", f"# horizon_s: {float(self.horizon_s)!r}"]
         head += [] if self.seed is None else [f"# seed: {self.seed}"]
         head += [] if self.asked_idc is None else [f"# asked_idc: {float(self.asked_idc)!r}"]
         lines = [*head, COLUMN, *(repr(one) for one in self.instants.tolist())]
