@@ -1,5 +1,5 @@
 """Schedules: the instants of a load, made before it begins.
 
-``schedule`` is the file, ``parse`` reads what a user typed, ``models`` draws, ``dispersion``
-measures burstiness.
+``parse`` reads what a user typed (its ``options`` behind the colon, ``files`` and their ``table``),
+``models`` draws, ``schedule`` is the result and its file, ``dispersion`` measures burstiness.
 """

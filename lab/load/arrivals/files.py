@@ -38,6 +38,8 @@ _FOLDER: Final = Path(__file__).with_name("examples")
 _COUNTS: Final = ("HashOwner", "HashApp", "HashFunction", "Trigger")
 _SPANS: Final = ("app", "func", "end_timestamp", "duration")
 _MINUTE_S: Final = 60.0
+_LONG: Final = 30
+"""No range of minutes is written by so many characters."""
 
 
 def read(text: str, *, seed: int | None, models: Sequence[str]) -> Schedule:
@@ -183,7 +185,7 @@ def _span(options: Options, lasts_s: float) -> tuple[float, float]:
 
 def _minutes(text: str) -> tuple[int, int]:
     first, dash, last = text.partition("-")
-    if first.isdecimal() and (last.isdecimal() or not dash):
+    if first.isdecimal() and (last.isdecimal() or not dash) and len(text) < _LONG:
         pair = int(first), int(last or first)
         if 1 <= pair[0] <= pair[1]:
             return pair

@@ -3,11 +3,12 @@
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Self, TypeVar
+from typing import Final, Self, TypeVar
 
 from lab.errors import UsageError
 
 T = TypeVar("T")
+_DIGITS: Final = 100
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,6 +86,6 @@ def number(low: float, high: float = math.inf) -> Callable[[str], float]:
 
 
 def _whole(text: str) -> int:
-    if not text.isdecimal():
+    if not text.isdecimal() or len(text) > _DIGITS:
         raise UsageError(f"{text!r} is not a whole number.", remedy="Give one like seed=3.")
     return int(text)

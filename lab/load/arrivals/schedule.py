@@ -114,6 +114,8 @@ class Schedule:
         )
 
 
+_DIGITS: Final = 100
+_MORE: Final = "Ask for a higher rate, a longer time or another seed, or name a file that has some."
 _FEWER: Final = "Ask for a lower rate or a shorter time."
 
 
@@ -132,7 +134,7 @@ def finite(text: str, where: str) -> float:
 
 def whole(text: str, where: str) -> int:
     """A cell as a whole number, 0 or more. Raises ``UsageError`` beginning with ``where``."""
-    if not text.isdecimal():
+    if not text.isdecimal() or len(text) > _DIGITS:
         raise UsageError(
             f"{where}: {text[:40]!r} is no whole number from 0 up.", remedy="Correct that line."
         )
@@ -152,4 +154,4 @@ def check_size(of: str, many: float, horizon_s: float, *, longest_s: float = LON
     if many > MOST:
         raise UsageError(f"{of}: {many:,.0f} requests, and {MOST:,} are the most.", remedy=_FEWER)
     if not many:
-        raise UsageError(f"{of}: there is no request in it.", remedy="Name one that has some.")
+        raise UsageError(f"{of}: there is no request in it.", remedy=_MORE)
