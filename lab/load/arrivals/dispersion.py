@@ -2,7 +2,7 @@
 
 IDC(t) is variance over mean of the number of instants in windows of t seconds; the index is its
 limit for long windows: 0 for an even pace, 1 for a Poisson process, cv^2 for renewals (Cox and
-Lewis, *The Statistical Analysis of Series of Events*, 1966, chapter 4; Gusella, *Characterizing the
+Lewis, *The Statistical Analysis of Series of Events*, 1966; Gusella, *Characterizing the
 variability of arrival processes with indexes of dispersion*, IEEE JSAC 9 (1991)).
 
 Which window. A short one has not reached the limit, and of long ones there are too few. So windows
@@ -55,7 +55,7 @@ def measure(instants: NDArray[np.float64], horizon_s: float) -> Dispersion | Non
 
     How near one schedule comes: of 60 drawn from an MMPP, the figures' standard deviation was 4 %
     where the rate changed 14,000 times, 9 % for 3,000 and 18 % for 140, and their mean was 0.5 %,
-    2 % and 13 % too low. To be within 5 % a single schedule must be 10,000 mean sojourns long.
+    2 % and 13 % too low. To be within 5 % a single one must be about 10,000 mean sojourns long.
     """
     if len(instants) < FEWEST_INSTANTS:
         return None

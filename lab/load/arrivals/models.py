@@ -38,7 +38,7 @@ def gamma(*, rate: float, cv: float, horizon_s: float, rng: Generator) -> Instan
     """A renewal process: the gaps are Gamma with a coefficient of variation ``cv``.
 
     Its counts have the index of dispersion cv^2 in the limit (Cox and Lewis, *The Statistical
-    Analysis of Series of Events*, 1966, section 4.5). The first gap is the rest of one that is
+    Analysis of Series of Events*, 1966). The first gap is the rest of one that is
     under way: of a gap drawn in proportion to its length, a uniform part.
     """
     shape, scale = 1 / cv**2, cv**2 / rate
@@ -59,7 +59,7 @@ def at_rates(
 
     Even instants, one wherever the integral of the rate has grown by one; with ``rng`` a Poisson
     process of that rate (both by inverting the integral: Cinlar, *Introduction to Stochastic
-    Processes*, 1975, section 4.7).
+    Processes*, 1975).
     """
     begins, ends, lengths = np.asarray(rates, dtype=np.float64).T
     grown = np.concatenate([[0.0], np.cumsum((begins + ends) / 2 * lengths)])
