@@ -26,13 +26,32 @@ COLUMNS: Final = (
 )
 """Of ``requests.csv``; seconds from the beginning of the schedule.
 
-``status`` is 0 where no answer came, ``cold`` empty where nothing tells, ``error`` AWS's code or
-what went wrong. In a closed loop ``intended_s`` is ``sent_s``.
+``status`` is 0 where no answer came, and the model's own in a ``ModelError``; ``cold`` is empty
+where nothing tells, ``error`` AWS's code or what went wrong. In a closed loop ``intended_s`` is
+``sent_s``.
 """
 
 THROTTLED: Final = "ThrottlingException"
 """AWS's code, in ``error``, of what was turned away above the limit of concurrency."""
 THROTTLED_STATUS: Final = 429
+MODEL_ERROR: Final = "ModelError"
+"""AWS's code of an answer that holds what the model itself answered, or that it did not."""
+
+
+def model_status(status: int, original: object) -> int:
+    """The status of a ``ModelError``: ``OriginalStatusCode``, 0 where the model gave no answer.
+
+    The error's own where the model answered well, and the platform would not pass that on.
+    """
+    return original if isinstance(original, int) and not 200 <= original < 300 else status
+
+
+def model_status_of(status: int, body: bytes) -> int:
+    """The same from the error as it came over the wire."""
+    try:
+        return model_status(status, json.loads(body)["OriginalStatusCode"])
+    except (ValueError, KeyError, TypeError):
+        return status
 
 
 CHOICES: Final = 4096

@@ -28,12 +28,14 @@ from typing import Final
 from lab import wire
 from lab.load.job import (
     CHOICES,
+    MODEL_ERROR,
     THROTTLED,
     THROTTLED_STATUS,
     Refusal,
     SenderJob,
     SenderState,
     choices,
+    model_status_of,
     row,
 )
 
@@ -315,6 +317,8 @@ class Sender:
     def _answered(self, exchange: _Exchange, answer: wire.Response, now: float) -> None:
         status, headers = answer.status, answer.headers
         code = headers.get("x-amzn-errortype", "").partition(":")[0]
+        if code == MODEL_ERROR:
+            status = model_status_of(status, answer.body)
         waited = headers.get(self._job.cold_header) if self._job.cold_header else None
         cold = None if waited is None else waited not in {"", "0"}
         self._row(

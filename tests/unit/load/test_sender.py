@@ -142,6 +142,22 @@ def test_a_payload_that_was_never_answered_well_stops_all_with_the_answer(tmp_pa
     assert len(server.bodies) == 1
 
 
+@pytest.mark.parametrize(
+    ("original", "status", "ended"),
+    [(415, 415, "refused"), (500, 500, "done"), (0, 0, "done"), (200, 424, "refused")],
+)
+def test_an_error_of_the_model_has_the_model_s_own_status(
+    tmp_path: Path, original: int, status: int, ended: str
+) -> None:
+    body = f'{{"Message": "no", "OriginalStatusCode": {original}}}'.encode()
+    head = f"HTTP/1.1 424 F\r\nx-amzn-errortype: ModelError\r\nContent-Length: {len(body)}\r\n\r\n"
+    with served(lambda _: head.encode() + body) as server:
+        state, found = sent(job(tmp_path, server, [0.0]))
+    assert found.status.tolist() == [status]
+    assert found.error == ["ModelError"]
+    assert state.ended == ended
+
+
 def test_a_refusal_after_good_answers_stops_nothing(tmp_path: Path) -> None:
     refused = b"HTTP/1.1 400 No\r\nContent-Length: 0\r\n\r\n"
     with served(lambda number: refused if number == 1 else OK) as server:
