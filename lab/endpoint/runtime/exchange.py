@@ -57,6 +57,8 @@ class Exchange:
     server: str = ""
     """That it was sent to last."""
     sent: float = 0.0
+    cold_s: float = 0.0
+    """How long it waited for a container that was started for it."""
 
 
 class Sender:
@@ -78,6 +80,8 @@ class Sender:
         while True:
             lease = await self._acquire(exchange, deadline)
             exchange.sent, exchange.server = self._clock.monotonic(), lease.server.id
+            if lease.setup is not None:
+                exchange.cold_s = exchange.sent - exchange.request.received
             lease.server.asked(timeout_s)
             try:
                 answer = await send(lease.server.address, meant_for(lease.server, exchange.call))

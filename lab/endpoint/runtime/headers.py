@@ -8,6 +8,9 @@ INFERENCE_ID: Final = "X-Amzn-SageMaker-Inference-Id"
 VARIANT: Final = "x-Amzn-Invoked-Production-Variant"
 SESSION: Final = "x-amzn-sagemaker-session-id"
 PREFIX_AWARE: Final = "x-amzn-sagemaker-prefix-aware-id"
+COLD: Final = "x-lab-cold-start"
+"""Not AWS's, whose client cannot tell: for how many seconds a request waited for a container that
+was started for it; 0 where it did not."""
 
 FORWARDED: Final = {
     "content-type": "Content-Type",

@@ -84,6 +84,7 @@ class Invoker:
             **self._heard(exchange, answer.headers),
         }
         headers[names.VARIANT] = exchange.variant.name
+        headers[names.COLD] = f"{exchange.cold_s:.6f}" if exchange.cold_s else "0"
         return InvokeReply(headers=headers, body=answer.body)
 
     async def stream(self, request: Request) -> StreamReply:

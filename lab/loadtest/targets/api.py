@@ -2,11 +2,12 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Final, Protocol
 
+from lab.endpoint.runtime.headers import COLD
 from lab.loadtest.record import TargetRecord
 
-COLD_HEADER = "x-lab-cold-start"
+COLD_HEADER: Final = COLD
 """Of the emulator's answers: for how many seconds the request waited for a container that had to
 be started; 0 where it did not."""
 

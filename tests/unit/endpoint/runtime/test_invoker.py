@@ -101,6 +101,7 @@ async def test_only_the_documented_headers_come_back_and_the_variant_is_named(ma
         "X-Amzn-SageMaker-New-Session-Id": "s; Expires=2027-01-01T00:00:00Z",
         "X-Amzn-SageMaker-Closed-Session-Id": "t",
         "x-Amzn-Invoked-Production-Variant": "v",
+        "x-lab-cold-start": "0",
     }
 
 
@@ -491,6 +492,20 @@ async def test_a_cold_start_is_waited_for_and_counted_as_setup(make: Make) -> No
     await scene.invoker.invoke(request())
     assert scene.counted("cold_starts_total") == 1
     assert scene.counted("model_setup_time_seconds_sum") == 3.0
+
+
+async def test_an_answer_says_for_how_long_its_request_waited_for_a_container_s_start(
+    make: Make,
+) -> None:
+    scene = make(kind=EndpointKind.SERVERLESS)
+    scene.pool.now = [None]
+    scene.pool.setup = Setup(total_s=3.0, phases_s={})
+    asked = request()
+    asked.received = scene.clock.monotonic() - 3.25
+    assert (await scene.invoker.invoke(asked)).headers["x-lab-cold-start"] == "3.250000"
+    scene.pool.setup = None  # as long, and all of it in our own queue
+    asked.received = scene.clock.monotonic() - 3.25
+    assert (await scene.invoker.invoke(asked)).headers["x-lab-cold-start"] == "0"
 
 
 async def test_a_cold_start_that_fails_is_a_model_error_with_the_cause(make: Make) -> None:
