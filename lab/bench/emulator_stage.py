@@ -7,11 +7,6 @@ from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any, Final
-from urllib.parse import urlsplit
-
-from botocore.auth import SigV4Auth
-from botocore.awsrequest import AWSRequest
-from botocore.credentials import Credentials
 
 from lab import wire
 from lab.artifacts import archive
@@ -161,31 +156,15 @@ def _targets(
         raise EndpointError(f"{endpoint} has no container, though it is in service.")
     address = _address(servers[0])
     headers = {"Content-Type": content_type}
-    url = urlsplit(client.addresses.sagemaker.rstrip("/"))
-    emulator = (url.hostname or "127.0.0.1", url.port or 80)
     return CallTargets(
         what=what,
         direct=(
             address,
             wire.request("POST", "/invocations", host=address[0], body=body, headers=headers),
         ),
-        emulator=lambda: (emulator, _signed(client, endpoint, body, headers)),
+        emulator=lambda: client.signed(endpoint, body, headers),
         boto3=lambda: client.invoke(endpoint, body, content_type),
     )
-
-
-def _signed(
-    client: EmulatorClient, endpoint: str, body: bytes, headers: Mapping[str, str]
-) -> bytes:
-    """Signed as boto3 would, so that the emulator does for it what it does for boto3."""
-    base = client.addresses.sagemaker.rstrip("/")
-    path = f"/endpoints/{endpoint}/invocations"
-    request = AWSRequest("POST", f"{base}{path}", headers=dict(headers), data=body)
-    key = os.environ.get("LAB_ACCESS_KEY_ID") or "test"
-    secret = os.environ.get("LAB_SECRET_ACCESS_KEY") or "test"
-    SigV4Auth(Credentials(key, secret), "sagemaker", client.addresses.region).add_auth(request)
-    host = urlsplit(base).netloc
-    return wire.request("POST", path, host=host, body=body, headers=dict(request.headers))
 
 
 def _start(subject: BenchSubject, engine: Engine) -> float:

@@ -6,19 +6,22 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 
 import boto3
 import botocore.session
 import httpx
+from botocore.auth import SigV4Auth
+from botocore.awsrequest import AWSRequest
 from botocore.config import Config
+from botocore.credentials import Credentials
 from botocore.exceptions import BotoCoreError, ClientError
 
-from lab import tls
+from lab import tls, wire
 from lab.awserrors import is_absent
 from lab.endpoint.addresses import S3, SAGEMAKER, Addresses, checked
 from lab.endpoint.live import STARTED_AGAIN
-from lab.errors import EndpointError, without_numbers
+from lab.errors import EndpointError, UsageError, without_numbers
 
 _CONNECT_S: Final = 3.0
 _READ_S: Final = 70.0  # an invocation may take 60
@@ -100,6 +103,32 @@ class EmulatorClient:
                 variant=answer.get("InvokedProductionVariant", ""),
             )
 
+    def signed(
+        self, endpoint: str, body: bytes, headers: Mapping[str, str]
+    ) -> tuple[tuple[str, int], bytes]:
+        """Where InvokeEndpoint is asked without TLS, and the request as it goes over the wire.
+
+        Signed as boto3 would, so that the emulator does for it what it does for boto3; a signature
+        is old after 5 minutes. Raises ``UsageError`` for an emulator behind TLS.
+        """
+        url = urlsplit(self.addresses.sagemaker.rstrip("/"))
+        if url.scheme != "http" or url.hostname is None:
+            raise UsageError(
+                f"{self.addresses.sagemaker} is not reached by plain HTTP.",
+                remedy=f"Set {SAGEMAKER} to the emulator itself, like http://127.0.0.1:8800.",
+            )
+        path = f"{url.path}/endpoints/{quote(endpoint)}/invocations"
+        asked = AWSRequest("POST", f"http://{url.netloc}{path}", headers=dict(headers), data=body)
+        keys = _keys("sagemaker", self._env)
+        credentials = Credentials(
+            keys["aws_access_key_id"],
+            keys["aws_secret_access_key"],
+            keys.get("aws_session_token"),
+        )
+        SigV4Auth(credentials, "sagemaker", self.addresses.region).add_auth(asked)
+        whole = wire.request("POST", path, host=url.netloc, body=body, headers=dict(asked.headers))
+        return (url.hostname, url.port or 80), whole
+
     # --- S3 --------------------------------------------------------------------------------------
 
     def s3(self, operation: str, **parameters: Any) -> Mapping[str, Any] | None:
@@ -155,6 +184,11 @@ class EmulatorClient:
         path = _path(endpoint, "servers")
         rows: Sequence[Mapping[str, Any]] = self._private("GET", path).json()
         return rows
+
+    def pool(self, endpoint: str) -> Mapping[str, int | None]:
+        """``serving``, ``waiting`` (requests, for a container) and ``memory_bytes``."""
+        found: Mapping[str, int | None] = self._private("GET", _path(endpoint, "pool")).json()
+        return found
 
     def changes(self) -> Mapping[str, Sequence[str]]:
         """By endpoint, in words, what it was deployed with and its names mean no more."""

@@ -112,6 +112,23 @@ class Emulator:
             for server in variant.pool.servers
         ]
 
+    def pool(self, endpoint: str) -> Mapping[str, int | None]:
+        """How many of its containers answer now, how many requests wait for one, what they hold.
+
+        On a serverless endpoint each that waits has a container of its own coming. Memory is as of
+        the sampler's last round.
+        """
+        pools = [one.pool for one in self._variants(endpoint)]
+        servers = [server for pool in pools for server in pool.servers]
+        vitals = self.sampler.vitals()
+        known = [vitals[server.id].memory_bytes for server in servers if server.id in vitals]
+        return {
+            "serving": len(servers),
+            "waiting": sum(one.in_flight for one in pools)
+            - sum(server.in_flight for server in servers),
+            "memory_bytes": sum(known) if known else None,
+        }
+
     def give_up(self, endpoint: str) -> None:
         """Wait no longer for containers of it that are not ready: what waits for them fails."""
         self.launcher.give_up(endpoint)

@@ -97,33 +97,33 @@ class Size:
         Raises ``UsageError`` for a memory size that it has not, since what is killed there would
         not be what AWS kills; and for an instance type with an accelerator.
         """
+        known = table().get(self.name)
+        if known is not None and known.accelerator:
+            raise UsageError(
+                f"{self.name} has an accelerator ({known.accelerator}), which the lab does not "
+                "emulate.",
+                remedy="Choose a type without one.",
+            )
+        if self.serverless and machine.memory_bytes < (self.memory_bytes or 0):
+            fit = [one.name for one in SERVERLESS_TIERS if _fits(one, machine)]
+            raise UsageError(
+                f"This machine has not the memory for {self.name} MB: it has "
+                f"{machine.memory_bytes / GIB:.3g} GiB.",
+                remedy=f"Choose from {', '.join(fit)}." if fit else "Use a larger machine.",
+            )
+        return self.capped(machine)
+
+    def capped(self, machine: Machine) -> GivenSize:
+        """The same of any size: what the emulator gives a container."""
         if self.memory_bytes is None:
             return GivenSize(compute=Compute(memory_bytes=None, cpus=None))
         if self.serverless:
-            return self._serverless(machine)
-        if (accelerator := table()[self.name].accelerator) is not None:
-            raise UsageError(
-                f"{self.name} has an accelerator ({accelerator}), which the lab does not emulate.",
-                remedy="Choose a type without one.",
-            )
-        note = instance_note(self.name, machine)
-        return GivenSize(
-            compute=instance_compute(self.name, machine), notes=() if note is None else (note,)
-        )
-
-    def _serverless(self, machine: Machine) -> GivenSize:
-        megabytes = int(self.name)
-        if machine.memory_bytes < megabytes * _MIB:
-            has = f"{machine.memory_bytes / GIB:.3g} GiB"
-            fit = [one.name for one in SERVERLESS_TIERS if _fits(one, machine)]
-            raise UsageError(
-                f"This machine has not the memory for {megabytes} MB: it has {has}.",
-                remedy=f"Choose from {', '.join(fit)}." if fit else "Use a larger machine.",
-            )
-        note = serverless_note(megabytes, machine)
-        return GivenSize(
-            compute=serverless_compute(megabytes, machine), notes=() if note is None else (note,)
-        )
+            compute = serverless_compute(int(self.name), machine)
+            note = serverless_note(int(self.name), machine)
+        else:
+            compute = instance_compute(self.name, machine)
+            note = instance_note(self.name, machine)
+        return GivenSize(compute=compute, notes=() if note is None else (note,))
 
 
 HOST: Final = Size.parse(HOST_TIER.name)

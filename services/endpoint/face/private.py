@@ -72,6 +72,11 @@ def _endpoint_routes(router: APIRouter, emulator: Emulator, stopping: asyncio.Ev
         _known(emulator, name)
         return JSONResponse(emulator.servers(name))
 
+    @router.get("/_lab/endpoints/{name}/pool")
+    async def pool(name: str) -> Response:
+        _known(emulator, name)
+        return JSONResponse(emulator.pool(name))
+
     @router.post("/_lab/endpoints/{name}/scale-to-zero")
     async def scale_to_zero(name: str) -> Response:
         _known(emulator, name)

@@ -201,6 +201,11 @@ def test_a_client_that_goes_away_leaves_no_lease(lab: Standing) -> None:
     wait_until(lambda: httpx.get(servers).json()[0]["in_flight"] == 0)
 
 
+def test_the_pool_says_how_many_answer_and_how_many_wait_for_one(lab: Standing) -> None:
+    seen = httpx.get(url(lab, "/_lab/endpoints/eye/pool")).json()
+    assert seen == {"serving": 1, "waiting": 0, "memory_bytes": None}
+
+
 @pytest.mark.parametrize(
     ("method", "path", "status"),
     [
@@ -213,6 +218,7 @@ def test_a_client_that_goes_away_leaves_no_lease(lab: Standing) -> None:
         ("POST", "/", 404),
         ("GET", "/_lab/endpoints/none/logs", 404),
         ("GET", "/_lab/endpoints/none/servers", 404),
+        ("GET", "/_lab/endpoints/none/pool", 404),
         ("GET", "/_lab/endpoints/eye/logs?lines=-1", 422),
     ],
 )
