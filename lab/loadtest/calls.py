@@ -110,7 +110,8 @@ class Calls:
                 on_state(self._state(elapsed, time.process_time() - used, None))
                 if over:
                     break
-                if ended == "refused" or (seconds is not None and elapsed >= seconds):
+                late = seconds is not None and elapsed >= seconds
+                if ended == "refused" or late or load.errors:
                     load.stop()
                 time.sleep(_TELL_S)
         if load.errors:

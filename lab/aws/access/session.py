@@ -207,6 +207,8 @@ class AwsSession:
             config=Config(
                 connect_timeout=_CONNECT_S,
                 read_timeout=_READ_S,
+                # A load comes from many threads.
+                max_pool_connections=64,
                 retries={"mode": "standard", "total_max_attempts": int(given or _ATTEMPTS)},
                 user_agent_extra="inference-lab",
             ),
