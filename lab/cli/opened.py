@@ -1,12 +1,12 @@
 """What commands work with: the emulator of ``lab up``, and an engine that has containers."""
 
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from lab.engine.api import Engine
 from lab.engine.docker.engine import DockerEngine
-from lab.errors import EndpointError, EngineError
+from lab.errors import EngineError
 
 if TYPE_CHECKING:
     from lab.endpoint.client import EmulatorClient
@@ -15,13 +15,9 @@ if TYPE_CHECKING:
 @contextmanager
 def emulator() -> Iterator["EmulatorClient"]:
     """The emulator of ``lab up``. Raises ``EndpointError`` when none was started here."""
-    from lab.endpoint.addresses import Addresses
-    from lab.endpoint.client import EmulatorClient  # boto3 takes a third of a second
+    from lab.endpoint.client import running  # boto3 takes a third of a second
 
-    addresses = Addresses.find()
-    if addresses is None:
-        raise EndpointError("No emulator is known here.", remedy="Start the lab: `lab up`.")
-    with closing(EmulatorClient(addresses)) as client:
+    with running() as client:
         yield client
 
 

@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -270,6 +270,16 @@ class EmulatorClient:
                 response_checksum_validation="when_required",
             ),
         )
+
+
+@contextmanager
+def running() -> Iterator[EmulatorClient]:
+    """The emulator of ``lab up``. Raises ``EndpointError`` when none was started here."""
+    addresses = Addresses.find()
+    if addresses is None:
+        raise EndpointError("No emulator is known here.", remedy="Start the lab: `lab up`.")
+    with closing(EmulatorClient(addresses)) as client:
+        yield client
 
 
 def _keys(service: str, env: Mapping[str, str]) -> Mapping[str, str]:
