@@ -53,7 +53,7 @@ class LoadPlan:
     timeout_s: float = TIMEOUT_S
     protocol: str | None = None
     name: str = "load"
-    """Of the run folder, behind the time."""
+    """Of the run folder, behind the time; in a folder of loads that is all of its name."""
 
 
 def run(
@@ -63,14 +63,17 @@ def run(
     progress: Progress,
     engine: EngineFacts | None = None,
     folder: LoadFolder | None = None,
+    root: Path | None = None,
 ) -> LoadFolder:
     """Load the target; the folder that keeps all.
 
-    With ``folder`` go on with what it lacks. Raises ``RefusedError`` when a payload is refused;
+    With ``folder`` go on with what it lacks; ``root`` is a folder of loads, where this one is named
+    by ``plan.name`` alone. Raises ``RefusedError`` when a payload is refused;
     what was recorded is kept whatever ends it, Ctrl-C included.
     """
     if folder is None:
-        folder = LoadFolder.create(_record(target, plan, engine), plan.schedule)
+        name = plan.name if root else f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{plan.name}"
+        folder = LoadFolder.create(_record(target, plan, engine, name), plan.schedule, root=root)
     else:
         folder.mend()
     done = folder.requests() if folder.requests_path.exists() else None
@@ -167,11 +170,11 @@ def _refused(target: Target, plan: LoadPlan, refusal: Refusal) -> RefusedError:
     )
 
 
-def _record(target: Target, plan: LoadPlan, engine: EngineFacts | None) -> Load:
+def _record(target: Target, plan: LoadPlan, engine: EngineFacts | None, name: str) -> Load:
     host = host_facts()
     schedule = plan.schedule
     return Load(
-        id=f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{plan.name}",
+        id=name,
         started_at=datetime.now(UTC).isoformat(timespec="seconds"),
         lab_version=__version__,
         git_commit=host.get("git_commit"),

@@ -126,3 +126,11 @@ def test_a_load_that_is_not_there_is_refused_with_those_that_are() -> None:
         folder = load(server.address[1], plan(0.0, 0.01))
     with pytest.raises(UsageError, match=folder.path.name):
         LoadFolder.find("20000101T000000Z-load")
+
+
+def test_a_load_of_several_lies_in_their_folder_by_its_own_name(tmp_path: Path) -> None:
+    one = LoadPlan(closed=ClosedRecord(clients=1, requests=1), payloads=PAYLOADS, name="03-20")
+    with served() as server, url_target(f"http://127.0.0.1:{server.address[1]}", timeout_s=5) as it:
+        folder = runner.run(it, one, progress=Silent(), root=tmp_path / "steps")
+    assert folder.path == tmp_path / "steps" / "03-20"
+    assert folder.load().id == "03-20"
