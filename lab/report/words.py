@@ -97,6 +97,20 @@ def ratio_pair(pair: Pair | None) -> str:
     return NOTHING if pair is None else f"{times(pair[0])[:-1]} to {times(pair[1])}"
 
 
+def bounds(low: float | None, high: float | None) -> str:
+    """``203 to 224 ms``; ``203 ms or more`` where nothing bounds it from above."""
+    if low is None:
+        return NOTHING if high is None else f"{seconds(high)} or less"
+    return f"{seconds(low)} or more" if high is None else seconds_pair((low, high))
+
+
+def per_second(value: float | None) -> str:
+    """``77.9 requests/s``."""
+    if value is None:
+        return NOTHING
+    return f"{value:.0f} requests/s" if value >= _HUNDRED else f"{value:.3g} requests/s"
+
+
 def significant(value: float) -> str:
     """``0.00393``: three figures, never with an exponent."""
     digits = 2 if value == 0 else max(2, 2 - math.floor(math.log10(abs(value))))

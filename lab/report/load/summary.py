@@ -15,7 +15,7 @@ from lab.loadtest.record import Load, Objective, PoolReading, Sitting
 from lab.loadtest.runner import verdict
 from lab.loadtest.summary import Bin, Generator, LoadSummary, PoolFigures
 from lab.report.load import findings
-from lab.report.words import NOTHING, percent, plural, seconds
+from lab.report.words import per_second, percent, plural, seconds
 
 BINS: Final = 60
 
@@ -159,8 +159,8 @@ def _headline(load: Load, figures: LatencySummary, generator: Generator | None) 
     what = f"p{told.q * 100:g} {seconds(told.seconds)}"
     if load.closed is not None:
         clients = plural(load.closed.clients, "client")
-        return f"{rate(figures.achieved_per_s)} in a closed loop of {clients}, {what}"
-    parts = [f"{what} at {rate(figures.offered_per_s)}"]
+        return f"{per_second(figures.achieved_per_s)} in a closed loop of {clients}, {what}"
+    parts = [f"{what} at {per_second(figures.offered_per_s)}"]
     if figures.cold:
         parts.append(f"{percent(figures.cold_share)} cold")
     for count, word in ((figures.throttled, "throttled"), (figures.failed, "failed")):
@@ -175,8 +175,3 @@ def _detail(figures: LatencySummary) -> str:
         if found is not None and figures.cold:
             parts.append(f"{word} p50 {seconds(found.quantiles[0].seconds)} of {found.n}")
     return f"{'; '.join(parts)}. Latency counts from the instant at which a request was due."
-
-
-def rate(per_s: float | None) -> str:
-    """``77.9 requests/s``."""
-    return NOTHING if per_s is None else f"{per_s:.3g} requests/s"

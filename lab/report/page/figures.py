@@ -8,6 +8,7 @@ from markupsafe import Markup
 from lab.report.words import (
     NOTHING,
     count_bytes,
+    per_second,
     percent,
     ratio_pair,
     seconds,
@@ -21,6 +22,7 @@ _ONE: Final[Mapping[str, Callable[[Any], str]]] = {
     "times": times,
     "percent": percent,
     "count": str,
+    "rate": per_second,
 }
 _TWO: Final[Mapping[str, Callable[[Any], str]]] = {
     "seconds": seconds_pair,

@@ -14,6 +14,8 @@ _MULTIPLES: Final = (
     *(1.2, 1.3, 1.5, 2.0, 3.0, 5.0, 10.0, 30.0),
 )
 _LEAST_APART = 0.16
+_MOST = 9
+"""Ticks of a logarithmic axis."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,6 +69,24 @@ def linear(top: float, label: Callable[[float], str], *, wanted: int = _WANTED) 
     high = top * 1.02
     values = [index * step for index in range(int(high / step) + 1)]
     return _scale(0.0, high, values, label, log=False)
+
+
+def logarithmic(bottom: float, top: float, label: Callable[[float], str]) -> Scale:
+    """From a little below ``bottom`` (> 0) to a little above ``top``; ticks at 1, 2 and 5."""
+    low, high = bottom / 1.1, max(top, bottom * 1.5) * 1.1
+    decades = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
+    within = [
+        [
+            step * 10.0**power
+            for power in decades
+            for step in steps
+            if low <= step * 10.0**power <= high
+        ]
+        for steps in ((1,), (1, 3), (1, 2, 5))
+    ]
+    # The most that still leaves room; over less than a decade, whatever there is.
+    values = next((one for one in reversed(within) if 2 <= len(one) <= _MOST), within[-1])
+    return _scale(low, high, values, label, log=True)
 
 
 def relative(low: float, high: float, *, middle: str = "median") -> Scale:
