@@ -106,9 +106,12 @@ def bounds(low: float | None, high: float | None) -> str:
 
 def per_second(value: float | None) -> str:
     """``77.9 requests/s``."""
-    if value is None:
-        return NOTHING
-    return f"{value:.0f} requests/s" if value >= _HUNDRED else f"{value:.3g} requests/s"
+    return NOTHING if value is None else f"{rate(value)[:-2]} requests/s"
+
+
+def rate(per_s: float) -> str:
+    """``77.9/s``."""
+    return f"{per_s:.0f}/s" if per_s >= _HUNDRED else f"{per_s:.3g}/s"
 
 
 def significant(value: float) -> str:

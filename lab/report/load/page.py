@@ -12,7 +12,7 @@ from lab.report.load.tables import aside, parts
 from lab.report.page.facts import Fact, lines
 from lab.report.page.html import page
 from lab.report.page.view import SEVERITIES, Tile
-from lab.report.words import bounds
+from lab.report.words import bounds, plural, rate
 
 _TILES: Final = (0.5, 0.95, 0.99)
 
@@ -40,7 +40,7 @@ def render_steps(steps: LoadSteps) -> str:
         "load_steps.html.j2",
         steps,
         found=steps,
-        plot=plots.throughput(steps.steps, steps.knee),
+        plot=plots.throughput(steps),
         name=plots.step_name,
         headline=tables.steps_headline(steps),
         quantiles=tables.STEP_QUANTILES,
@@ -59,10 +59,9 @@ def _tiles(results: LoadResults) -> Sequence[Tile]:
             found.append(
                 Tile(label=f"p{one.q * 100:g}", path=path, form="seconds", fallback=held, note=note)
             )
-    asked = f"{figures.offered_per_s:.3g} due" if results.load.closed is None else "closed loop"
-    rate = Tile(
-        label="Answered", path=f"{at}/achieved_per_s", form="rate", note=f"{asked} a second"
-    )
+    closed = results.load.closed
+    note = plural(closed.clients, "client") if closed else f"{rate(figures.offered_per_s)} due"
+    answered = Tile(label="Answered", path=f"{at}/achieved_per_s", form="rate", note=note)
     counts = [
         Tile(label=label, path=f"{at}/{field}", form="count", note=note)
         for label, field, note in (
@@ -72,7 +71,7 @@ def _tiles(results: LoadResults) -> Sequence[Tile]:
         )
         if field != "cold" or figures.told
     ]
-    return [*found, rate, *counts]
+    return [*found, answered, *counts]
 
 
 def _facts(load: Load) -> Sequence[tuple[str, Sequence[Fact]]]:

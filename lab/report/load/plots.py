@@ -10,7 +10,7 @@ import numpy as np
 from lab.load.requests import Floats, Requests
 from lab.load.statistics import QuantileFigure
 from lab.loadtest.record import PoolReading
-from lab.loadtest.summary import Bin, LoadStep
+from lab.loadtest.summary import Bin, LoadStep, LoadSteps
 from lab.report.load.summary import LoadResults
 from lab.report.page.scale import Scale, Tick, linear, logarithmic, seconds_label
 from lab.report.words import bounds, per_second, plural, seconds
@@ -74,6 +74,8 @@ class Plot:
     bars: Sequence[Bar] = ()
     legend: Sequence[tuple[str, str]] = ()
     """Looks and what they are."""
+    level: float | None = None
+    """Of a dashed line: the objective."""
 
 
 def distribution(results: LoadResults) -> Plot | None:
@@ -128,15 +130,25 @@ def over_time(results: LoadResults) -> Sequence[Plot]:
     return found
 
 
-def throughput(steps: Sequence[LoadStep], knee: int | None) -> Plot | None:
+def throughput(found: LoadSteps) -> Plot | None:
     """What was answered a second against what it took, a dot a step."""
+    steps, knee = found.steps, found.knee
+    bound_s = found.objective.seconds if found.objective else None
     shown = [one for one in steps if one.quantiles]
     if len(shown) < 2:
         return None
     drawn = [
         (q, look) for q, look in ((0.5, "warm"), (0.95, "every")) if any(one.at(q) for one in shown)
     ]
-    values = [one.seconds for step in shown for q, _ in drawn if (one := step.at(q))]
+    values = [
+        value
+        for step in shown
+        for q, _ in drawn
+        if (one := step.at(q))
+        for value in (one.seconds, one.low_s, one.high_s)
+        if value is not None
+    ]
+    values += [] if bound_s is None else [bound_s]
     x = linear(max(one.achieved_per_s for one in shown), lambda value: f"{value:g}/s")
     y = _seconds_scale(np.asarray(values))
     marks, curves = [], []
@@ -167,6 +179,7 @@ def throughput(steps: Sequence[LoadStep], knee: int | None) -> Plot | None:
         curves=curves,
         marks=marks,
         legend=[(look, f"p{q * 100:g}") for q, look in drawn],
+        level=None if bound_s is None else 100 - y.at(bound_s),
     )
 
 
@@ -259,7 +272,7 @@ def _rates_over_time(bins: Sequence[Bin], x: Scale, at: Callable[[float], float]
             )
     there = [(look, word) for look, word, counts in kinds if any(counts)]
     return Plot(
-        name="What became of requests, by when they were due",
+        name="What became of requests",
         x=x,
         y=y,
         spoken=", ".join(f"{sum(counts)} {word}" for _, word, counts in kinds),

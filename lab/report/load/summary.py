@@ -49,7 +49,7 @@ def results(folder: LoadFolder) -> LoadResults:
         id=load.id,
         started_at=load.started_at,
         headline=_headline(load, figures, generator),
-        detail=_detail(figures),
+        detail=_detail(load, figures),
         target=load.target,
         schedule=load.schedule,
         schedule_sha256=load.schedule_sha256,
@@ -169,9 +169,10 @@ def _headline(load: Load, figures: LatencySummary, generator: Generator | None) 
     return ", ".join(parts)
 
 
-def _detail(figures: LatencySummary) -> str:
+def _detail(load: Load, figures: LatencySummary) -> str:
     parts = [f"{plural(figures.n, 'request')} in {seconds(figures.seconds)}"]
     for found, word in ((figures.warm_latency, "warm"), (figures.cold_latency, "cold")):
         if found is not None and figures.cold:
             parts.append(f"{word} p50 {seconds(found.quantiles[0].seconds)} of {found.n}")
-    return f"{'; '.join(parts)}. Latency counts from the instant at which a request was due."
+    since = "was sent" if load.closed else "was due"
+    return f"{'; '.join(parts)}. Latency counts from the instant at which a request {since}."

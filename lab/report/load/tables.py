@@ -83,7 +83,7 @@ def parts(summary: LoadSummary) -> Mapping[str, str]:
         "all answers": "latency",
         "warm": "warm_latency" if figures.cold else "",
         "cold": "cold_latency",
-        "since sent": "service",
+        "since sent": "" if summary.closed else "service",
     }
     return {name: field for name, field in told.items() if field and getattr(figures, field)}
 
@@ -108,9 +108,7 @@ def steps_document(found: LoadSteps) -> Document:
         cells += [per_second(step.achieved_per_s), str(step.n), percent(step.error_share)]
         for q in STEP_QUANTILES:
             own = step.at(q)
-            cells += [seconds(own.seconds if own else None)]
-            cells += [bounds(own.low_s, own.high_s)] if q == _JUDGED_BY and own else []
-            cells += [NOTHING] if q == _JUDGED_BY and not own else []
+            cells += [seconds(own.seconds), bounds(own.low_s, own.high_s)] if own else [NOTHING] * 2
         judged = _JUDGED[step.passed] if found.objective else NOTHING
         rows.append([*cells, f"{judged}: {step.why}" if step.why else judged])
     return Document(
@@ -121,16 +119,13 @@ def steps_document(found: LoadSteps) -> Document:
                 title=f"Every step{beside}",
                 columns=[
                     *("step", "answered", "requests", "errors"),
-                    *("p50", "p95", "interval of p95", "p99"),
+                    *(cell for q in STEP_QUANTILES for cell in (f"p{q * 100:g}", "interval")),
                     left("objective"),
                 ],
                 rows=rows,
             )
         ],
     )
-
-
-_JUDGED_BY: Final = 0.95
 
 
 def steps_headline(found: LoadSteps) -> str:

@@ -8,8 +8,8 @@ from markupsafe import Markup
 from lab.report.words import (
     NOTHING,
     count_bytes,
-    per_second,
     percent,
+    rate,
     ratio_pair,
     seconds,
     seconds_pair,
@@ -22,7 +22,7 @@ _ONE: Final[Mapping[str, Callable[[Any], str]]] = {
     "times": times,
     "percent": percent,
     "count": str,
-    "rate": per_second,
+    "rate": rate,
 }
 _TWO: Final[Mapping[str, Callable[[Any], str]]] = {
     "seconds": seconds_pair,
