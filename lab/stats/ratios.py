@@ -38,6 +38,7 @@ class Method(StrEnum):
     PAIRED = "bootstrap of blocks"
     UNPAIRED = "bootstrap"
     EXTREMES = "extremes"
+    BLOCKS = "both sides' intervals"
     NONE = "none"
 
 

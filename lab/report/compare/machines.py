@@ -1,7 +1,7 @@
 """Which machine a run was measured on, and whether two runs were measured on the same one."""
 
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 from lab.coldstart.record import Run
 from lab.report.words import count_bytes
@@ -12,16 +12,29 @@ _MEMORY_LIKE: Final = 0.02
 """The kernel keeps some of the memory to itself, and not every kernel the same."""
 
 
-def same_machine(one: Run, other: Run) -> bool:
+class Measured(Protocol):
+    """A run, or a load."""
+
+    @property
+    def host(self) -> Mapping[str, Any]:
+        """Facts of the host."""
+
+    @property
+    def engine(self) -> Mapping[str, Any] | None:
+        """Facts of the engine; None where none was used."""
+
+
+def same_machine(one: Measured, other: Measured) -> bool:
     """Whether the host and the engine's machine show themselves alike.
 
     What a run does not tell is no difference. Two machines of one type have names of their own.
     """
     if any(one.host.get(key) != other.host.get(key) for key in _NAMED):
         return False
-    if any(one.engine.get(key) != other.engine.get(key) for key in _ENGINE):
+    engine, another = one.engine or {}, other.engine or {}
+    if any(engine.get(key) != another.get(key) for key in _ENGINE):
         return False
-    return _alike(one.host, other.host) and _alike(one.engine, other.engine)
+    return _alike(one.host, other.host) and _alike(engine, another)
 
 
 def machine_of(run: Run) -> str:

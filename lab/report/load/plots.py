@@ -119,7 +119,7 @@ def over_time(results: LoadResults) -> Sequence[Plot]:
         return []
     end_s = max(bins[-1].at_s + bins[-1].seconds, *(one.at_s for one in results.pool), 0.0)
     unit_s, unit = (60.0, "min") if end_s > _MINUTES else (1.0, "s")
-    x = linear(end_s / unit_s, lambda value: f"{value:g} {unit}", wanted=8)
+    x = linear(end_s / unit_s, lambda value: f"{value:g} {unit}", wanted=6)
 
     def at(seconds_in: float) -> float:
         return x.at(seconds_in / unit_s)

@@ -7,7 +7,7 @@ from lab.load.statistics import Latencies
 from lab.loadtest.summary import LoadSteps, LoadSummary
 from lab.report.document import Document, Table, left
 from lab.report.load.plots import step_name
-from lab.report.words import NOTHING, bounds, per_second, percent, seconds
+from lab.report.words import NOTHING, bounds, per_second, percent, plural, seconds
 
 STEP_QUANTILES: Final = (0.5, 0.95, 0.99)
 _JUDGED: Final = {True: "kept", False: "broken", None: "cannot be told"}
@@ -80,7 +80,7 @@ def parts(summary: LoadSummary) -> Mapping[str, str]:
     """Of whose latency there are figures: names, and where the summary has them."""
     figures = summary.figures
     told = {
-        "all answers": "latency",
+        "all": "latency",
         "warm": "warm_latency" if figures.cold else "",
         "cold": "cold_latency",
         "since sent": "" if summary.closed else "service",
@@ -135,7 +135,8 @@ def steps_headline(found: LoadSteps) -> str:
     most = max(found.steps, key=lambda one: one.achieved_per_s)
     if found.closed:
         reached = per_second(most.achieved_per_s)
-        return f"{found.target} answers {reached} at most, to {step_name(most)} loop."
+        clients = plural(most.clients or 0, "client")
+        return f"{found.target} answers {reached} at most, to {clients} in a closed loop."
     if found.knee is None:
         return f"{found.target} kept {found.objective or 'the objective'} at no rate tried."
     knee = found.steps[found.knee]
