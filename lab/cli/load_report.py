@@ -21,11 +21,8 @@ def report(
     """Make the report of a load again, or of a search's or a sweep's folder, and print it."""
     if (Path(run) / STEPS_FILE).is_file():
         steps = read_steps(Path(run))
-        page, found, text = (
-            write_steps(steps, Path(run)),
-            tables.steps_document(steps),
-            steps.to_json(),
-        )
+        page = write_steps(steps, Path(run))
+        found, text = tables.steps_document(steps), steps.to_json()
     else:
         folder = LoadFolder.find(run)
         page = write_report(folder)

@@ -3,6 +3,8 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
+from rich.table import Column
+
 from lab.coldstart.summary import RatioFigures, ratio_fields
 from lab.errors import UsageError
 from lab.load.ratios import ratio_of_quantiles
@@ -101,7 +103,15 @@ def document(comparison: LoadComparison) -> Document:
         ]
         for one in comparison.changes
     ]
-    columns = ["of", left("q"), "first", "second", "ratio", "interval", left("verdict")]
+    columns: list[str | Column] = [
+        "of",
+        left("q"),
+        "first",
+        "second",
+        "ratio",
+        "interval",
+        left("verdict"),
+    ]
     answers = [[one.what, one.first, one.second] for one in comparison.answers]
     return Document(
         title=f"{comparison.second} against {comparison.first}",

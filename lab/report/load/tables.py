@@ -10,6 +10,8 @@ from lab.report.load.plots import step_name
 from lab.report.words import NOTHING, bounds, per_second, percent, plural, seconds
 
 STEP_QUANTILES: Final = (0.5, 0.95, 0.99)
+_SHOWN: Final = 0.95
+"""Whose interval a terminal has room for."""
 _JUDGED: Final = {True: "kept", False: "broken", None: "cannot be told"}
 
 
@@ -119,13 +121,18 @@ def steps_document(found: LoadSteps) -> Document:
                 title=f"Every step{beside}",
                 columns=[
                     *("step", "answered", "requests", "errors"),
-                    *(cell for q in STEP_QUANTILES for cell in (f"p{q * 100:g}", "interval")),
+                    *(cell for q in STEP_QUANTILES for cell in _columns(q)),
                     left("objective"),
                 ],
+                page_only=["requests", *(_columns(q)[1] for q in STEP_QUANTILES if q != _SHOWN)],
                 rows=rows,
             )
         ],
     )
+
+
+def _columns(q: float) -> tuple[str, str]:
+    return f"p{q * 100:g}", f"interval of p{q * 100:g}"
 
 
 def steps_headline(found: LoadSteps) -> str:
