@@ -87,10 +87,15 @@ def render(
 def push(
     run: str = typer.Argument("latest", help="A run's id, its folder, or latest."),
 ) -> None:
-    """Give the Pushgateway a run's figures, as if it had just ended."""
+    """Give the Pushgateway a run's figures, or a load's, as if it had just ended."""
+    from lab.loadtest.folder import LOAD_FILE, LoadFolder
     from lab.observe.runs import push as pushing
 
     url = pushing.address()
+    if any((place / LOAD_FILE).is_file() for place in (paths.runs() / run, Path(run))):
+        load = pushing.push_load(LoadFolder.find(run).path, url=url)
+        print_line(f"{load.id}: pushed to {url} as the newest load of {load.target}.")
+        return
     bench = pushing.push(RunFolder.find(run).path, url=url, runs=paths.runs())
     print_line(f"{bench.run.id}: pushed to {url} as the newest run of {bench.run.plan_name}.")
 

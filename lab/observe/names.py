@@ -62,6 +62,43 @@ BENCH: Final[Mapping[str, Gauge]] = {
 }
 """What a bench pushes or a replay brings."""
 
+LOADED: Final = ("target", "size", "schedule", "loop", "emulated")
+"""What a load was of; ``loop`` is ``open`` or ``closed``."""
+
+_PART: Final = (*LOADED, "requests", "quantile")
+
+LOAD: Final[Mapping[str, Gauge]] = {
+    "lab_load_latency_seconds": Gauge(
+        _PART,
+        "Latency from the instant at which a request was due (closed loops: was sent), of all"
+        " answers, warm or cold ones: quantiles that their number supports.",
+    ),
+    "lab_load_latency_seconds_lower": Gauge(_PART, "Lower end of its 95 % interval."),
+    "lab_load_latency_seconds_upper": Gauge(
+        _PART, "Upper end of its 95 % interval; absent where nothing bounds it."
+    ),
+    "lab_load_offered_per_second": Gauge(LOADED, "Requests that were due each second."),
+    "lab_load_achieved_per_second": Gauge(LOADED, "Requests that were answered each second."),
+    "lab_load_requests": Gauge(
+        (*LOADED, "outcome"), "Requests that were answered, throttled, or failed."
+    ),
+    "lab_load_cold_ratio": Gauge(
+        LOADED, "The share of the answers that waited for a container to be started."
+    ),
+    "lab_load_late_seconds": Gauge(
+        LOADED, "By how much the generator missed its instants, p99. Of open loops."
+    ),
+    "lab_load_valid": Gauge(
+        LOADED,
+        "1 where the generator kept its schedule; of a load that is 0 nothing else is told.",
+    ),
+    "lab_load_run_info": Gauge((*LOADED, "run"), "1; which load the figures are of."),
+    "lab_load_end_timestamp_seconds": Gauge(LOADED, "When the load ended."),
+}
+"""What a load pushes."""
+
+PUSHED: Final[Mapping[str, Gauge]] = {**BENCH, **LOAD}
+
 DISCOVERED: Final = ("endpoint", "variant", "server", "model", "kind")
 """Labels that service discovery puts on what a model container tells."""
 

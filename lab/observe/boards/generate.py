@@ -11,7 +11,7 @@ from lab.paths import ROOT
 
 FOLDER: Final = ROOT / "dashboards"
 
-_MODULES: Final = ("endpoints", "coldstart", "container", "model", "compare")
+_MODULES: Final = ("endpoints", "coldstart", "container", "model", "compare", "load")
 
 
 def rendered() -> Mapping[str, str]:

@@ -19,6 +19,7 @@ TITLES: Final = {
     "lab-container": "Container",
     "lab-model": "Model",
     "lab-compare": "Compare",
+    "lab-load": "Load",
 }
 """Every board by its uid, in the order in which they are linked."""
 

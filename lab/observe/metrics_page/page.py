@@ -14,7 +14,7 @@ from prometheus_client import CollectorRegistry
 
 from lab.endpoint.metrics.counters import Counters
 from lab.observe.metrics_page.registry import Metric, described
-from lab.observe.names import BENCH, CELL, DISCOVERED
+from lab.observe.names import BENCH, CELL, DISCOVERED, LOAD, Gauge
 from lab.paths import ROOT, SERVICES
 from lab.process import run
 
@@ -69,10 +69,18 @@ def inference() -> Sequence[Metric]:
 
 def bench() -> Sequence[Metric]:
     """The benches'."""
-    extra = {"lab_bench_run_info": ("engine", "commit")}
+    return _gauges(BENCH, {"lab_bench_run_info": ("engine", "commit")})
+
+
+def load() -> Sequence[Metric]:
+    """The loads'."""
+    return _gauges(LOAD, {})
+
+
+def _gauges(table: Mapping[str, Gauge], extra: Mapping[str, tuple[str, ...]]) -> Sequence[Metric]:
     return [
         Metric(name=name, type="gauge", labels=(*labels, *extra.get(name, ())), help=text)
-        for name, (labels, text) in BENCH.items()
+        for name, (labels, text) in table.items()
     ]
 
 
@@ -102,6 +110,7 @@ def render() -> str:
         emulator=emulator(),
         inference=inference(),
         bench=bench(),
+        load=load(),
         rules=recorded(),
     )
     return text

@@ -8,7 +8,7 @@ from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.openmetrics.exposition import generate_latest
 from prometheus_client.registry import Collector
 
-from lab.observe.names import BENCH
+from lab.observe.names import PUSHED
 from lab.observe.runs.readings import Reading
 
 JOB: Final = "bench"
@@ -16,11 +16,11 @@ JOB: Final = "bench"
 
 
 class Gauges(Collector):
-    """Readings, gathered into families in the order of ``BENCH``."""
+    """Readings, gathered into families in the order of ``PUSHED``."""
 
     def __init__(self, readings: Iterable[Reading], *, labels: Mapping[str, str]) -> None:
         """``labels`` are put on all of them."""
-        self._by_name: dict[str, list[Reading]] = {name: [] for name in BENCH}
+        self._by_name: dict[str, list[Reading]] = {name: [] for name in PUSHED}
         for one in readings:
             self._by_name[one.name].append(one)
         self._labels = dict(labels)
@@ -32,7 +32,7 @@ class Gauges(Collector):
                 yield self._family(name, found)
 
     def _family(self, name: str, found: Sequence[Reading]) -> GaugeMetricFamily:
-        family = GaugeMetricFamily(name, BENCH[name].help)
+        family = GaugeMetricFamily(name, PUSHED[name].help)
         # A series in one piece and in the order of time: the format asks for it.
         for labels, each in sorted(_series(found).items()):
             for one in sorted(each, key=lambda one: one.at or 0.0):

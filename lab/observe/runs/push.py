@@ -2,7 +2,7 @@
 
 import os
 import socket
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
@@ -12,8 +12,10 @@ from prometheus_client import push_to_gateway
 
 from lab import tls
 from lab.errors import EndpointError, LabError
+from lab.loadtest.summary import LoadSummary
+from lab.observe.runs import loads
 from lab.observe.runs.exposition import JOB, registry
-from lab.observe.runs.readings import BenchReadings, previous, read, readings
+from lab.observe.runs.readings import BenchReadings, Reading, previous, read, readings
 from lab.services import SERVICES
 
 URL: Final = "LAB_PUSHGATEWAY_URL"
@@ -45,22 +47,37 @@ def push(folder: Path, *, url: str, runs: Path) -> BenchReadings:
     does not answer or refuses.
     """
     bench = read(folder)
+    told = readings(bench, previous=previous(bench, runs))
+    _send(told, job=JOB, group={"plan": bench.run.plan_name}, url=url, run=bench.run.id)
+    return bench
+
+
+def push_load(folder: Path, *, url: str) -> LoadSummary:
+    """The same of a load, among those of its target and schedule."""
+    summary = loads.read(folder)
+    # The Pushgateway has no empty labels in a group; Prometheus takes them for absent ones.
+    group = {name: value for name, value in loads.group(summary).items() if value}
+    _send(loads.readings(summary), job=loads.JOB, group=group, url=url, run=summary.id)
+    return summary
+
+
+def _send(
+    told: Iterable[Reading], *, job: str, group: Mapping[str, str], url: str, run: str
+) -> None:
     if not answers(url):
         raise EndpointError(
             f"No Pushgateway answers at {url}.",
             remedy=f"Start it with `lab up`, or say where it is: {URL}=http://HOST:PORT.",
         )
-    told = registry(readings(bench, previous=previous(bench, runs)))
     try:
         push_to_gateway(
-            url, job=JOB, registry=told, grouping_key={"plan": bench.run.plan_name}, handler=_put
+            url, job=job, registry=registry(told), grouping_key=dict(group), handler=_put
         )
     except (httpx.HTTPError, httpx.InvalidURL, OSError) as error:
         raise EndpointError(
             f"The Pushgateway at {url} did not take the run: {error}",
-            remedy=f"Push it again: lab observe push {bench.run.id}",
+            remedy=f"Push it again: lab observe push {run}",
         ) from error
-    return bench
 
 
 def offer(folder: Path, *, runs: Path, env: Mapping[str, str] = os.environ) -> str | None:
@@ -68,14 +85,23 @@ def offer(folder: Path, *, runs: Path, env: Mapping[str, str] = os.environ) -> s
 
     Never raises a ``LabError``, and takes half a second at most where nothing answers.
     """
+    return _offered(lambda url: push(folder, url=url, runs=runs).run.plan_name, env)
+
+
+def offer_load(folder: Path, *, env: Mapping[str, str] = os.environ) -> str | None:
+    """The same of a load that has just ended."""
+    return _offered(lambda url: str(push_load(folder, url=url).target), env)
+
+
+def _offered(pushed: Callable[[str], str], env: Mapping[str, str]) -> str | None:
     url = address(env)
     if not answers(url):
         return f"No Pushgateway answers at {url}: not pushed." if env.get(URL) else None
     try:
-        bench = push(folder, url=url, runs=runs)
+        of = pushed(url)
     except LabError as error:
         return f"Not pushed: {error}"
-    return f"Pushed to {url} as the newest run of {bench.run.plan_name}."
+    return f"Pushed to {url} as the newest run of {of}."
 
 
 def _put(

@@ -3,8 +3,6 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
-from rich.table import Column
-
 from lab.coldstart.summary import RatioFigures, ratio_fields
 from lab.errors import UsageError
 from lab.load.ratios import ratio_of_quantiles
@@ -103,21 +101,20 @@ def document(comparison: LoadComparison) -> Document:
         ]
         for one in comparison.changes
     ]
-    columns: list[str | Column] = [
-        "of",
-        left("q"),
-        "first",
-        "second",
-        "ratio",
-        "interval",
-        left("verdict"),
-    ]
     answers = [[one.what, one.first, one.second] for one in comparison.answers]
     return Document(
         title=f"{comparison.second} against {comparison.first}",
         answer=comparison.text,
         tables=[
-            Table(title="Latency, second over first", columns=columns, rows=rows),
+            Table(
+                title="Latency, second over first",
+                columns=[
+                    *("of", left("q"), "first", "second", "ratio"),
+                    "interval",
+                    left("verdict"),
+                ],
+                rows=rows,
+            ),
             Table(title="Answers", columns=["", "first", "second"], rows=answers),
         ],
         notes_title="What else differs",

@@ -17,7 +17,10 @@ from tests.unit.observe.series import BUILT_IN, CONTAINERS, RECORDED
 
 Json = dict[str, Any]
 
-UIDS = ("lab-endpoints", "lab-coldstart", "lab-container", "lab-model", "lab-compare")
+UIDS = (
+    *("lab-endpoints", "lab-coldstart", "lab-container", "lab-model", "lab-compare"),
+    "lab-load",
+)
 GIVEN = {"__range", "__rate_interval", "__interval", "__all"}
 """Variables that Grafana has of itself."""
 
@@ -95,7 +98,7 @@ def from_code() -> dict[str, set[str]]:
 
 def known() -> dict[str, set[str]]:
     """What a query may ask for."""
-    listed = {name: one.labels for name, one in names.BENCH.items()}
+    listed = {name: one.labels for name, one in names.PUSHED.items()}
     listed |= {**CONTAINERS, **RECORDED, **BUILT_IN}
     of_targets = {"scrape_duration_seconds": set(names.DISCOVERED), "up": set(names.DISCOVERED)}
     known = {name: set(labels) for name, labels in listed.items()}

@@ -169,7 +169,8 @@ def test_a_broken_file_is_named(tmp_path: Path) -> None:
 def test_the_committed_boards_are_all_drawn_in_their_order() -> None:
     boards = find(Path(__file__).parents[4] / "dashboards")
     assert [one.uid for one in boards] == [
-        *("lab-endpoints", "lab-coldstart", "lab-container", "lab-model", "lab-compare")
+        *("lab-endpoints", "lab-coldstart", "lab-container", "lab-model", "lab-compare"),
+        "lab-load",
     ]
     answered = draw.draw(boards, Record().server(), draw.DrawOptions(now=NOW))
     failed = [panel.trouble for one in answered for panel in one.of(draw.PanelState.FAILED)]
