@@ -1,0 +1,88 @@
+"""A run of several loads, one after the other: each a load of its own, kept in one folder."""
+
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Final, Generic, TypeVar
+
+from lab import __version__, paths
+from lab.engine.api import EngineFacts
+from lab.load.statistics import LatencySummary
+from lab.loadtest import runner
+from lab.loadtest.folder import LoadFolder
+from lab.loadtest.record import TargetRecord
+from lab.loadtest.runner import LoadPlan
+from lab.loadtest.targets.api import Target
+from lab.progress import Progress
+from lab.runfiles import new_folder, write_whole
+from lab.schema import Frozen, Versioned
+
+STEPS: Final = "steps"
+
+
+class LoadStep(Frozen):
+    """One load of several, with its figures."""
+
+    folder: str
+    """Below the run's."""
+    rate_per_s: float | None = None
+    """At which it was loaded; None is a closed loop."""
+    clients: int | None = None
+    """Of a closed loop."""
+    summary: LatencySummary
+
+
+class SteppedRun(Versioned):
+    """What such a run was, whatever its steps are."""
+
+    id: str
+    started_at: str
+    """ISO 8601, UTC."""
+    lab_version: str
+    target: TargetRecord
+
+
+Record = TypeVar("Record", bound=SteppedRun)
+
+
+class StepFolder(Generic[Record]):
+    """``runs/<UTC time>-<kind>/``: a record that is written anew at every step, and the steps."""
+
+    def __init__(self, kind: str, file: str, *, root: Path | None = None) -> None:
+        """Make it. Raises ``DiskFullError`` and ``BusyError``."""
+        now = datetime.now(UTC)
+        self.path = new_folder((root or paths.runs()) / f"{now:%Y%m%dT%H%M%SZ}-{kind}")
+        self._file = self.path / file
+        self._begun = now
+        self._number = 0
+
+    def head(self, target: Target) -> dict[str, object]:
+        """The fields of ``SteppedRun``."""
+        return {
+            "id": self.path.name,
+            "started_at": self._begun.isoformat(timespec="seconds"),
+            "lab_version": __version__,
+            "target": target.record,
+        }
+
+    def keep(self, record: Record) -> Record:
+        """Write the record. Raises ``DiskFullError``."""
+        write_whole(self._file, record.to_json())
+        return record
+
+    def run(
+        self, target: Target, plan: LoadPlan, *, progress: Progress, engine: EngineFacts | None
+    ) -> LoadFolder:
+        """The next step, by ``plan``, whose name goes behind the step's number."""
+        named = LoadPlan(**{**vars(plan), "name": f"{self._number:02d}-{plan.name}"})
+        self._number += 1
+        root = self.path / STEPS
+        return runner.run(target, named, progress=progress, engine=engine, root=root)
+
+    def below(self, step: LoadFolder) -> str:
+        """A step's folder as records name it."""
+        return str(step.path.relative_to(self.path))
+
+
+def rounded(rate_per_s: float) -> float:
+    """Three figures: a rate that people can read."""
+    return float(f"{rate_per_s:.3g}")
