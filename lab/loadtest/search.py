@@ -41,6 +41,8 @@ from lab.stats.quantiles import samples_for
 SEARCH_FILE: Final = "search.json"
 RESOLUTION: Final = 0.05
 STEP_S: Final = 10.0
+ARRIVALS: Final = ("poisson", "constant", "gamma", "mmpp")
+"""Models that draw at any rate."""
 LONGEST_S: Final = 600.0
 """No step lasts longer: of a rate that needs more, nothing is said."""
 MOST_STEPS: Final = 60
@@ -98,6 +100,11 @@ class SearchPlan:
     def schedule(self, rate: float, seconds: float, seed: int) -> Schedule:
         """Of one step. Raises ``UsageError`` for arrivals that are none."""
         model, _, options = self.arrivals.partition(":")
+        if model not in ARRIVALS:
+            raise UsageError(
+                f"A search has no {model!r} arrivals.",
+                remedy=f"Choose from {', '.join(ARRIVALS)}; options as in gamma:cv=3.",
+            )
         asked = f"{model}:rate={rate!r},for={seconds:.3f}s"
         return parse(f"{asked},{options}" if options else asked, seed=seed)
 

@@ -12,7 +12,8 @@ from lab.load.statistics import upper_bound
 from lab.loadtest import runner
 from lab.loadtest.folder import LoadFolder
 from lab.loadtest.record import Objective
-from lab.loadtest.steps import LoadStep, SteppedRun, rounded
+from lab.loadtest.steps import KeptStep, SteppedRun, rounded
+from lab.loadtest.summary import LoadSteps
 from lab.units import format_seconds
 
 
@@ -30,7 +31,7 @@ class StepVerdict(StrEnum):
     """The generator did not keep to the schedule."""
 
 
-class SearchStep(LoadStep):
+class SearchStep(KeptStep):
     """One rate, tried once."""
 
     verdict: StepVerdict
@@ -77,6 +78,28 @@ class SearchResult(SteppedRun):
     def above(self) -> SearchStep | None:
         """The lowest rate that violates it."""
         return self._last(bracket(self.steps)[1], StepVerdict.VIOLATED)
+
+    def summary(self) -> LoadSteps:
+        """For a report: a step a rate, upwards, as most of its visits went."""
+        steps = []
+        for rate in sorted({one.rate for one in self.steps}):
+            visits = [one for one in self.steps if one.rate == rate]
+            good = kept(visits, rate)
+            wanted = {True: StepVerdict.KEPT, False: StepVerdict.VIOLATED, None: None}[good]
+            shown = [one for one in visits if one.verdict is wanted] or visits
+            why = "" if good else shown[-1].why
+            steps.append(shown[-1].summarised(visits=visits, passed=good, why=why))
+        below, _ = bracket(self.steps)
+        rates = [one.offered_per_s for one in steps]
+        return LoadSteps(
+            id=self.id,
+            started_at=self.started_at,
+            target=self.target,
+            objective=self.objective,
+            said=f"search for the highest rate, {self.arrivals} arrivals",
+            steps=tuple(steps),
+            knee=None if below is None else rates.index(below),
+        )
 
     def _last(self, rate: float | None, verdict: StepVerdict) -> SearchStep | None:
         fit = [one for one in self.steps if one.rate == rate and one.verdict is verdict]

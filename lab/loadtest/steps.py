@@ -1,5 +1,6 @@
 """A run of several loads, one after the other: each a load of its own, kept in one folder."""
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final, Generic, TypeVar
@@ -11,6 +12,7 @@ from lab.loadtest import runner
 from lab.loadtest.folder import LoadFolder
 from lab.loadtest.record import TargetRecord
 from lab.loadtest.runner import LoadPlan
+from lab.loadtest.summary import LoadStep
 from lab.loadtest.targets.api import Target
 from lab.progress import Progress
 from lab.runfiles import new_folder, write_whole
@@ -19,7 +21,7 @@ from lab.schema import Frozen, Versioned
 STEPS: Final = "steps"
 
 
-class LoadStep(Frozen):
+class KeptStep(Frozen):
     """One load of several, with its figures."""
 
     folder: str
@@ -29,6 +31,23 @@ class LoadStep(Frozen):
     clients: int | None = None
     """Of a closed loop."""
     summary: LatencySummary
+
+    def summarised(
+        self, *, visits: Sequence["KeptStep"], passed: bool | None = None, why: str = ""
+    ) -> LoadStep:
+        """For a report, with its rate's other visits."""
+        return LoadStep(
+            offered_per_s=self.rate_per_s,
+            clients=self.clients,
+            achieved_per_s=self.summary.achieved_per_s,
+            n=sum(one.summary.n for one in visits),
+            visits=len(visits),
+            error_share=self.summary.error_share,
+            quantiles=() if self.summary.latency is None else self.summary.latency.quantiles,
+            passed=passed,
+            why=why,
+            runs=tuple(one.folder for one in visits),
+        )
 
 
 class SteppedRun(Versioned):

@@ -196,6 +196,14 @@ def test_a_search_keeps_every_step_and_names_both_neighbours_of_the_knee() -> No
         assert kept.load().rate_per_s == pytest.approx(one.rate, rel=0.1)
         assert len(kept.requests()) == one.summary.n
     assert (folder / "steps" / "00-warm-up" / "requests.csv").exists()
+    shown = found.summary()
+    assert shown.knee is not None
+    assert shown.steps[shown.knee].offered_per_s == knee.rate
+    assert [(one.passed, one.visits) for one in shown.steps] == [
+        (True, 1),
+        (True, 2),
+        (False, 2),
+    ]
 
 
 @pytest.mark.usefixtures("patient")
@@ -262,7 +270,7 @@ def test_a_target_that_answers_nothing_is_not_searched() -> None:
     [
         (Objective(), {}, "nothing to keep"),
         (EASY, {"most_per_s": 10.0}, "below the first"),
-        (EASY, {"arrivals": "sometimes"}, "not a model"),
+        (EASY, {"arrivals": "sometimes"}, "no 'sometimes' arrivals"),
     ],
 )
 def test_a_search_that_cannot_be_is_refused_before_anything_is_sent(
