@@ -195,6 +195,8 @@ class Block:
 
     latencies_s: tuple[float, ...]
     requests_per_s: float
+    answer_bytes: int = 0
+    """The longest answer's, without its headers."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -204,6 +206,7 @@ class LoadTarget:
     address: tuple[str, int]
     payload: bytes
     content_type: str
+    accept: str = "application/json"
     timeout_s: float = TIMEOUT_S
 
 
@@ -226,7 +229,7 @@ def run_block(target: LoadTarget, *, requests: int, clients: int) -> Block:
         "/invocations",
         host=target.address[0],
         body=target.payload,
-        headers={"Content-Type": target.content_type, "Accept": "application/json"},
+        headers={"Content-Type": target.content_type, "Accept": target.accept},
     )
 
     @contextmanager
@@ -247,4 +250,8 @@ def run_block(target: LoadTarget, *, requests: int, clients: int) -> Block:
     if load.errors:
         raise ContainerFailedError(f"An invocation failed: {load.errors[0]}") from load.errors[0]
     latencies = tuple(one.ended_s - one.sent_s for one in load.sent)
-    return Block(latencies_s=latencies, requests_per_s=len(latencies) / load.seconds)
+    return Block(
+        latencies_s=latencies,
+        requests_per_s=len(latencies) / load.seconds,
+        answer_bytes=max(len(one.body) for one in load.results),
+    )

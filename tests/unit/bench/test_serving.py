@@ -100,6 +100,7 @@ def test_requests_are_shared_among_the_clients_and_all_are_counted(server: socke
     block = run_block(target, requests=21, clients=4)
     assert len(block.latencies_s) == 21
     assert block.requests_per_s > 0
+    assert block.answer_bytes == len(b"ok")
 
 
 def test_an_invocation_that_is_refused_ends_the_block_with_the_answer(
