@@ -37,6 +37,16 @@ _FAILURES: Final[tuple[tuple[type[LabError], FailureKind], ...]] = (
 
 
 @dataclass(frozen=True, kw_only=True)
+class OtherTrials:
+    """In what trials that no plan tells of differ from those of one."""
+
+    limits_of: Callable[[str], tuple[int | None, float | None]] | None = None
+    """Bytes of memory and CPUs by a cell's tier; None takes it for megabytes, or ``host``."""
+    after: Callable[[Trial, Container], None] | None = None
+    """What else is done with the container of a new start that went well, before it goes."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class ColdStartBench:
     """What all trials of a run share."""
 
@@ -65,6 +75,9 @@ class _Kept:
 
 class ContainerExecutor:
     """Starts containers, one trial at a time."""
+
+    others = OtherTrials()
+    """To be set before the first trial."""
 
     def __init__(self, bench: ColdStartBench, subject_of: Callable[[Cell], Subject]) -> None:
         self._bench = bench
@@ -200,6 +213,8 @@ class ContainerExecutor:
                     observed.identity, begin_ns=begin_ns, known=known, slack_s=self._slack_s
                 )
             )
+            if self.others.after is not None:
+                self.others.after(trial, container)
             return observed
         finally:
             container.remove()
@@ -291,9 +306,13 @@ class ContainerExecutor:
             self._bench.engine, folder=self._bench.work / folder, publish=self._bench.publish
         )
 
-    def _spec(self, cell: Cell, placement: Placement, publish: int | None) -> ContainerSpec:
-        tier = HOST_TIER if cell.tier == HOST_TIER.name else Tier(memory_mb=int(cell.tier))
+    def _of_tier(self, name: str) -> tuple[int | None, float | None]:
+        tier = HOST_TIER if name == HOST_TIER.name else Tier(memory_mb=int(name))
         cpus = None if tier.cpus is None else min(tier.cpus, float(self._bench.facts.cpus))
+        return tier.memory_bytes, cpus
+
+    def _spec(self, cell: Cell, placement: Placement, publish: int | None) -> ContainerSpec:
+        memory_bytes, cpus = (self.others.limits_of or self._of_tier)(cell.tier)
         return ContainerSpec(
             image=placement.image,
             env=environment(cell.platform, native=self._bench.facts.platform),
@@ -305,7 +324,7 @@ class ContainerExecutor:
             },
             model_dir=placement.model_dir,
             publish=publish,
-            memory_bytes=tier.memory_bytes,
+            memory_bytes=memory_bytes,
             cpus=cpus,
             # As on a SageMaker instance: an image that the lab did not make may need to write.
             read_only_root=False,

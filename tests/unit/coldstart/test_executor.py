@@ -11,12 +11,13 @@ from pathlib import Path, PurePosixPath
 
 import pytest
 
-from lab.coldstart.executor import ColdStartBench, ContainerExecutor
+from lab.coldstart.executor import ColdStartBench, ContainerExecutor, OtherTrials
 from lab.coldstart.observe import Limits
 from lab.coldstart.record import Cell, Chunks, FailureKind, Outcome, Sample
+from lab.coldstart.schedule import Trial
 from lab.coldstart.sites import OnDemandSite, Placement, Site
 from lab.coldstart.trial import Subject, TrialRecorder
-from lab.engine.api import ContainerSpec
+from lab.engine.api import Container, ContainerSpec
 from lab.engine.coldhost.pulled import NotColdError
 from lab.errors import DiskFullError, ImageNotFoundError, RegistryError
 from lab.spec import LABEL_OWNER, EngineKind, Mark, Phase, Platform, StartKind
@@ -73,8 +74,15 @@ def loads_late() -> Answer:
     return answer
 
 
-def start(bench: ColdStartBench, of: Cell | None = None, *, subject: Subject = SUBJECT) -> Sample:
+def start(
+    bench: ColdStartBench,
+    of: Cell | None = None,
+    *,
+    subject: Subject = SUBJECT,
+    others: OtherTrials | None = None,
+) -> Sample:
     executor = ContainerExecutor(bench, lambda _: subject)
+    executor.others = others or OtherTrials()
     try:
         return executor.run(trial(of=of))
     finally:
@@ -438,6 +446,24 @@ def test_a_tier_limits_memory_and_cpu_up_to_the_host_s(bench: ColdStartBench) ->
     start(bench, cell(tier="host"))
     limits = [(one.spec.memory_bytes, one.spec.cpus) for one in made(bench).made]
     assert limits == [(1024**3, pytest.approx(1024 / 1769)), (6 * 1024**3, 2.0), (None, None)]
+
+
+def test_a_tier_may_be_an_instance_type_whose_limits_are_told(bench: ColdStartBench) -> None:
+    told = {"ml.m5.large": (8 << 30, 2.0)}
+    start(bench, cell(tier="ml.m5.large"), others=OtherTrials(limits_of=told.__getitem__))
+    (one,) = made(bench).made
+    assert (one.spec.memory_bytes, one.spec.cpus) == (8 << 30, 2.0)
+
+
+def test_the_container_of_a_new_start_can_be_used_before_it_goes(bench: ColdStartBench) -> None:
+    seen: list[tuple[int, bool]] = []
+
+    def look(of: Trial, container: Container) -> None:
+        seen.append((of.index, container.state().running))
+
+    assert start(bench, others=OtherTrials(after=look)).outcome is Outcome.OK
+    assert seen == [(0, True)]
+    assert not made(bench).containers({})
 
 
 def test_the_model_is_unpacked_for_the_trial_and_gone_after_it(
