@@ -33,7 +33,7 @@ class UsageError(LabError):
 
 
 class PlanError(UsageError):
-    """A plan file is wrong; the message names the file, the line and the key."""
+    """A file of plans or budgets is wrong; the message names the file, the line and the key."""
 
 
 class EngineError(LabError):
