@@ -1,19 +1,23 @@
 """A check's findings for programs: JSON, and JUnit's XML, which every CI shows."""
 
 import json
-import re
 from collections import Counter
 from collections.abc import Mapping
-from typing import Any
-from xml.etree import ElementTree as ET
+from typing import Any, Final
 
 from lab.contract.fitness import fitness
 from lab.contract.model import RuleFinding, Verdict, Verdicts
+from lab.contract.reports import junit
+from lab.contract.reports.junit import Case, Outcome
 from lab.start.emulated import NOT_JUDGED
 
 _VERSION = 1
-_NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
-"""What XML 1.0 cannot hold: a container's log may."""
+_OUTCOMES: Final[Mapping[Verdict, Outcome]] = {
+    Verdict.PASS: Outcome.PASSED,
+    Verdict.WARN: Outcome.PASSED,
+    Verdict.FAIL: Outcome.BROKEN,
+    Verdict.SKIP: Outcome.SKIPPED,
+}
 
 
 def as_json(verdicts: Verdicts) -> str:
@@ -45,53 +49,35 @@ def as_json(verdicts: Verdicts) -> str:
 
 def as_junit(verdicts: Verdicts) -> str:
     """One suite with a case for every rule. A warning is a passed case with its words as output."""
-    counts = Counter(one.verdict for one in verdicts.findings)
     aside = f" ({NOT_JUDGED})" if verdicts.emulated else ""
     aside += " (cut short)" if verdicts.cut_short else ""
-    totals = {
-        "name": f"contract of {verdicts.image}{aside}",
-        "tests": str(len(verdicts.findings) + len(verdicts.untried)),
-        "failures": str(counts[Verdict.FAIL]),
-        "errors": "0",
-        "skipped": str(counts[Verdict.SKIP] + len(verdicts.untried)),
-        "time": f"{verdicts.seconds:.3f}",
-    }
-    root = ET.Element("testsuites", totals)
-    suite = ET.SubElement(root, "testsuite", totals)
-    if verdicts.cut_short:
-        properties = ET.SubElement(suite, "properties")
-        ET.SubElement(properties, "property", {"name": "cut_short", "value": "true"})
-    for one in verdicts.findings:
-        case = ET.SubElement(
-            suite,
-            "testcase",
-            {
-                "classname": f"contract.{one.section.lower()}" if one.section else "contract",
-                "name": one.rule.id,
-                "time": f"{one.seconds:.3f}",
-            },
-        )
-        _outcome(case, one)
     why = "the check was cut short before it" if verdicts.cut_short else "nothing was started"
-    for rule in verdicts.untried:
-        case = ET.SubElement(suite, "testcase", {"classname": "contract", "name": rule.id})
-        ET.SubElement(case, "skipped", {"message": why})
-    ET.indent(root)
-    return ET.tostring(root, encoding="unicode", xml_declaration=True) + "\n"
+    untried = [
+        Case(classname="contract", name=rule.id, outcome=Outcome.SKIPPED, said=why)
+        for rule in verdicts.untried
+    ]
+    return junit.suite(
+        f"contract of {verdicts.image}{aside}",
+        [*map(_case, verdicts.findings), *untried],
+        seconds=verdicts.seconds,
+        properties={"cut_short": "true"} if verdicts.cut_short else {},
+    )
 
 
-def _outcome(case: ET.Element, one: RuleFinding) -> None:
-    rule = one.rule
-    seen = _NOT_XML.sub("�", one.seen)
-    if one.verdict is Verdict.FAIL:
-        failure = ET.SubElement(case, "failure", {"message": seen, "type": "broken"})
-        failure.text = _advice(one)
-    elif one.verdict is Verdict.SKIP:
-        ET.SubElement(case, "skipped", {"message": seen})
-    elif one.verdict is Verdict.WARN:
-        ET.SubElement(case, "system-out").text = f"warning: {seen}\n{_advice(one)}"
-    else:
-        ET.SubElement(case, "system-out").text = f"{rule.title}: {seen}"
+def _case(one: RuleFinding) -> Case:
+    outcome, said = _OUTCOMES[one.verdict], one.seen
+    if one.verdict is Verdict.WARN:
+        said = f"warning: {one.seen}\n{_advice(one)}"
+    elif one.verdict is Verdict.PASS:
+        said = f"{one.rule.title}: {one.seen}"
+    return Case(
+        classname=f"contract.{one.section.lower()}" if one.section else "contract",
+        name=one.rule.id,
+        outcome=outcome,
+        said=said,
+        more=_advice(one) if one.verdict is Verdict.FAIL else "",
+        seconds=one.seconds,
+    )
 
 
 def _advice(one: RuleFinding) -> str:
@@ -102,7 +88,7 @@ def _advice(one: RuleFinding) -> str:
         f"change: {one.change}",
         f"source: {rule.source}",
     ]
-    return _NOT_XML.sub("�", "\n".join([*lines, f"log:\n{one.log}"] if one.log else lines))
+    return "\n".join([*lines, f"log:\n{one.log}"] if one.log else lines)
 
 
 def _finding(one: RuleFinding) -> Mapping[str, Any]:
