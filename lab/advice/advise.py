@@ -66,11 +66,11 @@ def advise(job: AdviceJob, engine: DockerEngine, progress: Progress) -> tuple[Ad
     """
     with ExitStack() as stack:
         subject, _ = stack.enter_context(prepared(job.request, engine, progress))
-        packed = _packed(subject, stack)
+        archived = packed(subject, stack)
         with heavy_work(f"The advice on {job.request.image}", progress):
-            observed = _observed(job, subject, packed, engine, progress)
+            observed = _observed(job, subject, archived, engine, progress)
         if job.measure:
-            observed.samples = _measured(job, subject, packed, engine, progress, observed.notes)
+            observed.samples = _measured(job, subject, archived, engine, progress, observed.notes)
     report = weigh(observed, new_id("advise"))
     folder = new_folder(paths.runs() / report.id)
     write_whole(folder / RECORDING_FILE, observed.recording.to_json())
@@ -78,7 +78,7 @@ def advise(job: AdviceJob, engine: DockerEngine, progress: Progress) -> tuple[Ad
     return report, folder
 
 
-def _packed(subject: CheckedImage, stack: ExitStack) -> Path | None:
+def packed(subject: CheckedImage, stack: ExitStack) -> Path | None:
     """The model as an archive: what was given as a folder is packed."""
     if subject.archive is not None or subject.model_dir is None:
         return subject.archive
@@ -90,7 +90,7 @@ def _packed(subject: CheckedImage, stack: ExitStack) -> Path | None:
 def _observed(
     job: AdviceJob,
     subject: CheckedImage,
-    packed: Path | None,
+    archived: Path | None,
     engine: DockerEngine,
     progress: Progress,
 ) -> Observed:
@@ -103,7 +103,7 @@ def _observed(
             image=subject.image,
             contents=contents,
             payloads=job.payloads,
-            archive=packed,
+            archive=archived,
             speed=Speed(bandwidth=job.bandwidth, latency_s=CHUNK_LATENCY_S),
         ),
         progress,
@@ -174,7 +174,7 @@ def _imports(
 def _measured(
     job: AdviceJob,
     subject: CheckedImage,
-    packed: Path | None,
+    archived: Path | None,
     engine: DockerEngine,
     progress: Progress,
     notes: list[str],
@@ -183,7 +183,7 @@ def _measured(
     first = job.payloads[0]
     one = Subject(
         image=subject.image,
-        archive=packed,
+        archive=archived,
         payload=first.body,
         content_type=first.content_type,
     )

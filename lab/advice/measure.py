@@ -74,7 +74,7 @@ def measured(
     )
     with (
         bench_lock(f"The comparison of {' and '.join(subjects)}"),
-        _executor(plan, subjects, engine, facts, owner, progress) as executor,
+        executor_of(plan, subjects, engine, facts, owner, progress) as executor,
     ):
         return run_trials(order(plan), executor.run, progress)
 
@@ -98,7 +98,7 @@ def _platform(engine: DockerEngine, subjects: Mapping[str, Subject]) -> Platform
 
 
 @contextmanager
-def _executor(
+def executor_of(
     plan: Plan,
     subjects: Mapping[str, Subject],
     engine: DockerEngine,

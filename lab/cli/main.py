@@ -20,6 +20,7 @@ _VERBS: Final = {
     "demo": "Traffic for the dashboards: steady, burst, idle, cold, shifted.",
     "endpoint": "Endpoints: list, describe, invoke, logs, delete.",
     "contract": "Check any image against SageMaker's hosting contract.",
+    "check": "Hold an image to a budget: bytes, cold start, latency, memory, price.",
     "doctor": "What this machine has, what it lacks, and what to do about it.",
     "engine": "The container engine: found, installed or private.",
     "images": "Base images, variants and their sizes.",
