@@ -122,6 +122,8 @@ class SenderJob:
     timeout_s: float = 60.0
     cold_header: str | None = None
     """Of an answer: for how many seconds it waited for a container that had to be started."""
+    gone: str | None = None
+    """A file that says, once it is there, what the target died of: what is left has then failed."""
     under_way: int = 4096
     """The most requests that may be under way at once."""
 
@@ -164,7 +166,7 @@ class SenderState:
     priority: str = ""
     """Under which it ran: ``real time``, ``raised`` or ``normal``."""
     ended: str | None = None
-    """Why it is over: ``done``, ``stopped``, ``refused`` or ``behind``."""
+    """Why it is over: ``done``, ``stopped``, ``refused``, ``behind`` or ``gone``."""
     refusal: Refusal | None = None
 
     def line(self) -> str:

@@ -138,6 +138,7 @@ class Sender:
                 tell_at = now + _TELL_S
                 self._tell(self._state(now, time.process_time() - used))
                 self._renew()
+                self._mourn()
             self._wait(min(tell_at, stop_at))
         self._write()
         self._close()
@@ -423,6 +424,24 @@ class Sender:
             ended=ended,
             refusal=self._refusal,
         )
+
+    def _mourn(self) -> None:
+        """A target that died answers nobody: its requests would time out one by one."""
+        try:
+            why = Path(self._job.gone or os.devnull).read_text(encoding="utf-8")
+        except OSError:
+            return
+        if not why or self._stopped:
+            return
+        self._stopped = "gone"
+        for exchange in list(self._busy.values()):
+            self._fail(exchange, why)
+        for number in range(self._next, len(self._instants)):
+            exchange = _Exchange(number, self._instants[number], self._choices[number % CHOICES])
+            exchange.sent = exchange.intended
+            self._failed += 1
+            self._row(exchange, error=f"not sent: {why}")
+        self._next = len(self._instants)
 
     def _renew(self) -> None:
         """Requests that were prepared anew."""

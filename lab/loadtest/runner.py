@@ -21,7 +21,15 @@ from lab.load.arrivals.schedule import Schedule
 from lab.load.job import ClosedPart, Refusal, SenderJob, SenderState
 from lab.loadtest.calls import Calls
 from lab.loadtest.folder import LoadFolder
-from lab.loadtest.record import ClosedRecord, Load, Objective, PayloadRecord, PoolReading, Sitting
+from lab.loadtest.record import (
+    ClosedRecord,
+    Load,
+    Objective,
+    PayloadRecord,
+    PoolReading,
+    Sitting,
+    TargetKind,
+)
 from lab.loadtest.targets.api import CallRoute, LoadPayload, Target, WireRoute
 from lab.process import stream
 from lab.progress import Progress, Step
@@ -38,6 +46,12 @@ class InvalidLoadError(LabError):
     """The generator did not keep to its schedule, so the run says nothing of the target."""
 
     exit_code = 16
+
+
+class InterruptedLoadError(LabError):
+    """Ctrl-C or SIGTERM: the requests so far are kept."""
+
+    exit_code = 130
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,19 +82,17 @@ def run(
     """Load the target; the folder that keeps all.
 
     With ``folder`` go on with what it lacks; ``root`` is a folder of loads, where this one is named
-    by ``plan.name`` alone. Raises ``RefusedError`` when a payload is refused;
-    what was recorded is kept whatever ends it, Ctrl-C included.
+    by ``plan.name`` alone. Raises ``RefusedError`` when a payload is refused, and
+    ``InterruptedLoadError`` for Ctrl-C; what was recorded is kept whatever ends it.
     """
     if folder is None:
-        name = plan.name if root else f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{plan.name}"
-        folder = LoadFolder.create(_record(target, plan, engine, name), plan.schedule, root=root)
+        folder = begin(target, plan, engine=engine, root=root)
     else:
         folder.mend()
     done = folder.requests() if folder.requests_path.exists() else None
     first = 0 if done is None or not len(done) else int(done.number.max()) + 1
     number = len(folder.sittings())
     state: SenderState | None = None
-    before = busy.read()
     states: list[SenderState] = []
     before = busy.read()
     with progress.step(f"Load {target.record}") as step:
@@ -93,12 +105,60 @@ def run(
             with tempfile.TemporaryDirectory(prefix="inference-lab-load-") as made:
                 send = _by_wire if isinstance(target.route, WireRoute) else _by_calls
                 send(target, plan, folder, Path(made), first, number, on_state)
+        except KeyboardInterrupt as stop:
+            raise _interrupted(folder, plan) from stop
         finally:
             _sit_down(folder, number, target, states, before)
     state = states[-1] if states else None
     if state is not None and state.refusal is not None:
         raise _refused(target, plan, state.refusal)
     return folder
+
+
+def begin(
+    target: Target, plan: LoadPlan, *, engine: EngineFacts | None = None, root: Path | None = None
+) -> LoadFolder:
+    """The folder of a load of which nothing was sent yet: ``run`` goes on with it."""
+    name = plan.name if root else f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{plan.name}"
+    return LoadFolder.create(planned(target, plan, engine, name), plan.schedule, root=root)
+
+
+def planned(
+    target: Target, plan: LoadPlan, engine: EngineFacts | None = None, name: str = ""
+) -> Load:
+    """``load.json`` of a load that is to be of that name."""
+    host = host_facts()
+    schedule = plan.schedule
+    return Load(
+        id=name,
+        started_at=datetime.now(UTC).isoformat(timespec="seconds"),
+        lab_version=__version__,
+        git_commit=host.get("git_commit"),
+        git_dirty=host.get("git_dirty"),
+        target=target.record,
+        schedule=None if schedule is None else schedule.said,
+        schedule_sha256=None if schedule is None else schedule.sha256,
+        rate_per_s=None if schedule is None else schedule.rate_per_s,
+        idc=None if schedule is None else schedule.idc,
+        horizon_s=None if schedule is None else schedule.horizon_s,
+        closed=plan.closed,
+        payloads=tuple(
+            PayloadRecord(
+                name=one.name,
+                content_type=one.content_type,
+                bytes=len(one.body),
+                sha256=hashlib.sha256(one.body).hexdigest(),
+                weight=one.weight,
+            )
+            for one in plan.payloads
+        ),
+        seed=plan.seed,
+        timeout_s=plan.timeout_s,
+        objective=plan.objective,
+        protocol=plan.protocol,
+        host=host,
+        engine=None if engine is None else asdict(engine),
+    )
 
 
 def verdict(folder: LoadFolder) -> health.GeneratorHealth | None:
@@ -161,47 +221,21 @@ def _tell(step: Step, state: SenderState, plan: LoadPlan) -> None:
     step.detail(", ".join(said))
 
 
+def _interrupted(folder: LoadFolder, plan: LoadPlan) -> InterruptedLoadError:
+    many = len(folder.requests()) if folder.requests_path.exists() else 0
+    of = f" of {len(plan.schedule)}" if plan.schedule else ""
+    return InterruptedLoadError(
+        f"Stopped: {many}{of} requests are kept in {folder.path}.",
+        remedy=f"Go on with `lab load --resume {folder.path.name}` and the same payloads.",
+    )
+
+
 def _refused(target: Target, plan: LoadPlan, refusal: Refusal) -> RefusedError:
     name = plan.payloads[refusal.payload].name
     return RefusedError(
         f"{target.record} answered {refusal.status} to {name}: {refusal.body}",
         remedy="Send what the model understands, with --payload and --content-type.",
         model_status=refusal.status,
-    )
-
-
-def _record(target: Target, plan: LoadPlan, engine: EngineFacts | None, name: str) -> Load:
-    host = host_facts()
-    schedule = plan.schedule
-    return Load(
-        id=name,
-        started_at=datetime.now(UTC).isoformat(timespec="seconds"),
-        lab_version=__version__,
-        git_commit=host.get("git_commit"),
-        git_dirty=host.get("git_dirty"),
-        target=target.record,
-        schedule=None if schedule is None else schedule.said,
-        schedule_sha256=None if schedule is None else schedule.sha256,
-        rate_per_s=None if schedule is None else schedule.rate_per_s,
-        idc=None if schedule is None else schedule.idc,
-        horizon_s=None if schedule is None else schedule.horizon_s,
-        closed=plan.closed,
-        payloads=tuple(
-            PayloadRecord(
-                name=one.name,
-                content_type=one.content_type,
-                bytes=len(one.body),
-                sha256=hashlib.sha256(one.body).hexdigest(),
-                weight=one.weight,
-            )
-            for one in plan.payloads
-        ),
-        seed=plan.seed,
-        timeout_s=plan.timeout_s,
-        objective=plan.objective,
-        protocol=plan.protocol,
-        host=host,
-        engine=None if engine is None else asdict(engine),
     )
 
 
@@ -244,8 +278,11 @@ def _by_wire(
         seed=plan.seed,
         timeout_s=plan.timeout_s,
         cold_header=route.cold_header,
+        gone=str(work / "gone"),
     ).write(work / "job.json")
-    with _Watch(target, folder, prepare=prepare, renew_s=route.renew_s) as watch:
+    with _Watch(
+        target, folder, prepare=prepare, renew_s=route.renew_s, gone=work / "gone"
+    ) as watch:
 
         def on_line(text: str) -> None:
             state = SenderState.parse(text)
@@ -303,6 +340,7 @@ class _Watch:
         *,
         prepare: Callable[[], None] = lambda: None,
         renew_s: float | None = None,
+        gone: Path | None = None,
     ) -> None:
         self.began_at: float | None = None
         """Seconds since the epoch; nothing is kept before it is known."""
@@ -310,6 +348,7 @@ class _Watch:
         self._folder = folder
         self._prepare = prepare
         self._renew_s = renew_s
+        self._gone = gone
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._look, daemon=True, name="watch")
 
@@ -336,9 +375,20 @@ class _Watch:
             if seen is not None and seen != last:
                 last = seen
                 serving, starting, memory = seen
+                if not serving and self._target.record.kind is TargetKind.IMAGE:
+                    self._bury()
                 at_s = round(time.time() - self.began_at, 3)
                 self._folder.append_pool(
                     PoolReading(
                         at_s=at_s, containers=serving, starting=starting, memory_bytes=memory
                     )
                 )
+
+    def _bury(self) -> None:
+        """A container that has ended never comes back: tell the sender of what it died."""
+        why = self._target.cause()
+        if self._gone is None or why is None:
+            return
+        beside = self._gone.with_suffix(".new")
+        beside.write_text(why, encoding="utf-8")
+        beside.replace(self._gone)

@@ -3,7 +3,7 @@
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import count
 from pathlib import PurePosixPath
 from types import MappingProxyType
@@ -12,8 +12,7 @@ from typing import Final
 from lab import wire
 from lab.artifacts import archive
 from lab.coldstart.trial import Subject
-from lab.endpoint.instances import Machine
-from lab.engine.api import Container, ContainerSpec, Engine, find_image
+from lab.engine.api import Container, ContainerSpec, Engine, EngineFacts, find_image
 from lab.errors import EngineError
 from lab.loadtest.record import TargetKind, TargetRecord
 from lab.loadtest.targets.api import LoadPayload, WireRoute
@@ -38,21 +37,29 @@ class ImageTarget:
     record: TargetRecord
     route: WireRoute
     container: Container
-    _machine: Machine = field(repr=False)
+    facts: EngineFacts
+    """The engine's."""
+    _engine: Engine
+    _labels: Mapping[str, str]
 
     def resize(self, size: Size) -> GivenSize:
         """Give the running container another size; what it gets of it.
 
         Raises ``EngineError`` where the engine cannot, ``UsageError`` for what the machine has not.
         """
-        given = size.given(self._machine)
+        given = size.given(machine_of(self.facts))
         self.container.resize(memory_bytes=given.compute.memory_bytes, cpus=given.compute.cpus)
         self.record = _sized(self.record, size, given)
         return given
 
     def pool(self) -> tuple[int, int, int | None] | None:
         """The one container, while it runs."""
-        load = self.container.load()
+        try:
+            load = self.container.load()
+        except EngineError:
+            if self._engine.containers(self._labels):
+                raise
+            load = None  # somebody removed it
         return (0, 0, None) if load is None else (1, 0, load.memory_bytes)
 
     def cause(self) -> str | None:
@@ -101,12 +108,13 @@ def image_target(
         folder = None
         if subject.archive is not None:
             folder = PurePosixPath(stack.enter_context(archive.unpacked(subject.archive)))
+        labels = {LABEL_ROLE: ROLE, LABEL_OWNER: f"{ROLE}-{os.getpid()}-{next(_numbers)}"}
         spec = ContainerSpec(
             image=subject.image,
             platform=platform,
             env={**environment(platform, native=native), **env},
             model_dir=folder,
-            labels={LABEL_ROLE: ROLE, LABEL_OWNER: f"{ROLE}-{os.getpid()}-{next(_numbers)}"},
+            labels=labels,
             publish=0,
             memory_bytes=given.compute.memory_bytes,
             cpus=given.compute.cpus,
@@ -120,7 +128,9 @@ def image_target(
             record=_sized(record, size, given),
             route=_route(served.address),
             container=served.container,
-            _machine=machine_of(facts),
+            facts=facts,
+            _engine=engine,
+            _labels=labels,
         )
 
 

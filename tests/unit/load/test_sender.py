@@ -200,6 +200,27 @@ def test_a_second_sitting_goes_on_where_the_first_ended(tmp_path: Path) -> None:
     assert (found.late_s < 7).all()
 
 
+def test_what_is_left_has_failed_once_the_target_is_known_to_have_died(tmp_path: Path) -> None:
+    gone, over = tmp_path / "gone", threading.Event()
+
+    def dying(number: int) -> bytes:
+        if not number:
+            return OK
+        gone.write_text("it ran out of memory")
+        over.wait(60)
+        return b""
+
+    with served(dying) as server:
+        wanted = job(tmp_path, server, [0.0, 0.1, 20.0, 40.0], gone=str(gone))
+        state, found = sent(wanted)
+        over.set()
+    assert found.status.tolist() == [200, 0, 0, 0]
+    not_sent = "not sent: it ran out of memory"
+    assert list(found.error) == ["", "it ran out of memory", not_sent, not_sent]
+    assert (state.ended, state.failed) == ("gone", 3)
+    assert state.elapsed_s < 20
+
+
 def test_a_closed_loop_sends_again_when_it_is_answered(tmp_path: Path) -> None:
     closed = ClosedPart(clients=2, requests=7)
     with served(lambda _: late(0.02)) as server:
