@@ -51,6 +51,22 @@ def failed(site: Site, endpoint: str, body: bytes, **more: Any) -> Any:
     return caught.value.response
 
 
+def test_the_first_answer_of_an_emptied_endpoint_waited_for_a_container_and_the_next_did_not(
+    site: Site, small: str
+) -> None:
+    url = site.emulator.url
+    httpx.post(f"{url}/_lab/endpoints/{small}/scale-to-zero", timeout=60).raise_for_status()
+    assert httpx.get(f"{url}/_lab/endpoints/{small}/pool").json()["serving"] == 0
+    cold, warm = (
+        httpx.post(f"{url}/endpoints/{small}/invocations", content=b"{}", timeout=300)
+        for _ in range(2)
+    )
+    assert (cold.status_code, warm.status_code) == (200, 200)
+    assert 0 < float(cold.headers["x-lab-cold-start"]) <= cold.elapsed.total_seconds()
+    assert warm.headers["x-lab-cold-start"] == "0"
+    assert httpx.get(f"{url}/_lab/endpoints/{small}/pool").json()["serving"] == 1
+
+
 def test_the_container_sees_the_headers_of_the_contract_and_no_others(
     site: Site, always: str
 ) -> None:
