@@ -24,8 +24,9 @@ from lab.stats.quantiles import CONFIDENCE, supports
 
 QUANTILES: Final = (0.5, 0.75, 0.9, 0.95, 0.99, 0.999)
 BLOCKS: Final = 20
-CORRELATED: Final = 0.4
-"""Of each block with the next: two standard errors of 20 independent ones."""
+CORRELATED: Final = 0.5
+"""Of each block with the next: more than two standard errors of 20 independent ones, so that six
+quantiles together seldom give a false alarm."""
 _T_SHARE: Final = (1.960 / 2.093) ** 2
 """Of the effective number that is left, since the variance comes from 20 blocks (Student's t)."""
 
