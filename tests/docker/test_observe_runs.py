@@ -16,15 +16,20 @@ from lab.engine.api import ContainerSpec, Mount
 from lab.engine.docker.container import DockerContainer
 from lab.engine.docker.engine import DockerEngine
 from lab.errors import UsageError
+from lab.observe.boards.generate import FOLDER
+from lab.observe.render import draw
+from lab.observe.render.board import find
 from lab.observe.render.prometheus import Prometheus
-from lab.observe.runs.push import offer
+from lab.observe.runs.push import offer, offer_load
 from lab.observe.runs.readings import read
 from lab.observe.runs.replay import replay
 from lab.progress import Silent
 from lab.report.formats.write import write_report
+from lab.report.load.write import write_report as write_load_report
 from lab.spec import LABEL_ROLE, StartKind
 from tests.ports import free_port
 from tests.timing import wait_until
+from tests.unit.report.load import loads
 from tests.unit.report.synthetic import Script, write
 
 _CONFIG = """\
@@ -154,6 +159,24 @@ def test_a_run_that_ends_is_in_prometheus_without_further_steps(pair: Pair, tmp_
         f'{MEDIAN} / ignoring(quantile) lab_bench_previous_start_seconds{{plan="pushed"}}'
     )
     assert 0.8 < float(slower[0]["value"][1]) < 1.2
+
+
+def test_loads_that_end_fill_every_panel_of_their_board(pair: Pair, tmp_path: Path) -> None:
+    cold, closed = (
+        loads.with_cold(tmp_path),
+        loads.write(tmp_path, loads.latencies(), name="closed", clients=2),
+    )
+    for folder in (cold, closed):
+        write_load_report(folder)
+        said = offer_load(folder.path, env={"LAB_PUSHGATEWAY_URL": pair.gateway})
+        assert said == f"Pushed to {pair.gateway} as the newest run of {loads.TARGET}."
+    found = pair.soon('lab_load_latency_seconds{quantile="0.95",requests="all",loop="open"}')
+    assert found[0]["metric"]["schedule"] == "constant:20/s"
+    assert found[0]["metric"]["job"] == "load"
+    pair.soon('lab_load_valid{loop="closed"}')
+    drawn = draw.draw(find(FOLDER, ["lab-load"]), pair.prometheus, draw.DrawOptions(range="5m"))
+    draw.refuse_failed(drawn)
+    draw.refuse_empty(drawn)
 
 
 @pytest.mark.parametrize(
