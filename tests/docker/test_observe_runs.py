@@ -174,9 +174,15 @@ def test_loads_that_end_fill_every_panel_of_their_board(pair: Pair, tmp_path: Pa
     assert found[0]["metric"]["schedule"] == "constant:20/s"
     assert found[0]["metric"]["job"] == "load"
     pair.soon('lab_load_valid{loop="closed"}')
-    drawn = draw.draw(find(FOLDER, ["lab-load"]), pair.prometheus, draw.DrawOptions(range="5m"))
-    draw.refuse_failed(drawn)
-    draw.refuse_empty(drawn)
+    boards, options = find(FOLDER, ["lab-load"]), draw.DrawOptions(range="5m")
+
+    def empty() -> list[str]:
+        drawn = draw.draw(boards, pair.prometheus, options)
+        draw.refuse_failed(drawn)
+        return [panel.title for board in drawn for panel in board.of(draw.PanelState.EMPTY)]
+
+    # A curve has its first point at the next step of its range.
+    wait_until(lambda: not empty(), otherwise=empty)
 
 
 @pytest.mark.parametrize(

@@ -39,7 +39,7 @@ def board() -> Board:
         rows=[
             BoardRow(height=4, widths=(5, 5, 5, 5, 4), panels=_figures()),
             BoardRow(height=9, widths=(12, 12), panels=[_latency(), _cold_and_warm()]),
-            BoardRow(height=8, widths=(24,), panels=[_table()]),
+            BoardRow(height=6, widths=(24,), panels=[_table()]),
             BoardRow(height=8, widths=(14, 10), panels=[_trend(), _closed()]),
         ],
     )
