@@ -4,6 +4,7 @@ from pathlib import Path
 
 import typer
 
+from lab import paths
 from lab.cli.console import out, print_line
 from lab.loadtest.folder import LoadFolder
 from lab.loadtest.summary import STEPS_FILE, read_steps
@@ -15,13 +16,14 @@ from lab.runfiles import write_whole
 
 
 def report(
-    run: str = typer.Argument("latest", help="A load's id, its folder, or latest."),
+    run: str = typer.Argument("latest", help="A load, a search or a sweep: its id or folder."),
     as_json: bool = typer.Option(False, "--json", help="Print summary.json instead of tables."),
 ) -> None:
-    """Make the report of a load again, or of a search's or a sweep's folder, and print it."""
-    if (Path(run) / STEPS_FILE).is_file():
-        steps = read_steps(Path(run))
-        page = write_steps(steps, Path(run))
+    """Make the report of a load, a search or a sweep again, and print it; latest is a load."""
+    stepped = [path for path in (paths.runs() / run, Path(run)) if (path / STEPS_FILE).is_file()]
+    if stepped:
+        steps = read_steps(stepped[0])
+        page = write_steps(steps, stepped[0])
         found, text = tables.steps_document(steps), steps.to_json()
     else:
         folder = LoadFolder.find(run)

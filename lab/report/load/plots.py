@@ -13,7 +13,7 @@ from lab.loadtest.record import PoolReading
 from lab.loadtest.summary import Bin, LoadStep, LoadSteps
 from lab.report.load.summary import LoadResults
 from lab.report.page.scale import Scale, Tick, linear, logarithmic, seconds_label
-from lab.report.words import bounds, per_second, plural, seconds
+from lab.report.words import NOTHING, bounds, per_second, plural, rate, seconds
 
 _POINTS: Final = 160
 """Of a curve."""
@@ -191,7 +191,7 @@ def step_name(step: LoadStep) -> str:
     """``8 clients, closed``, or the rate that was asked for."""
     if step.clients is not None:
         return f"{plural(step.clients, 'client')}, closed"
-    return f"{per_second(step.offered_per_s)} asked"
+    return NOTHING if step.offered_per_s is None else f"{rate(step.offered_per_s)} asked"
 
 
 def quantile_text(one: QuantileFigure) -> str:

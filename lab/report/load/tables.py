@@ -1,17 +1,18 @@
 """The tables of a load that Markdown and the terminal share."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Final
+
+from rich.table import Column
 
 from lab.load.statistics import Latencies
 from lab.loadtest.summary import LoadSteps, LoadSummary
-from lab.report.document import Document, Table, left
+from lab.report.document import Document, Table
 from lab.report.load.plots import step_name
-from lab.report.words import NOTHING, bounds, per_second, percent, plural, seconds
+from lab.report.words import NOTHING, bounds, per_second, percent, plural, rate, seconds
 
 STEP_QUANTILES: Final = (0.5, 0.95, 0.99)
 _SHOWN: Final = 0.95
-"""Whose interval a terminal has room for."""
 _JUDGED: Final = {True: "kept", False: "broken", None: "cannot be told"}
 
 
@@ -107,7 +108,7 @@ def steps_document(found: LoadSteps) -> Document:
     rows = []
     for place, step in enumerate(found.steps):
         cells = [f" {step_name(step)}{' (knee)' * (place == found.knee)}"]
-        cells += [per_second(step.achieved_per_s), str(step.n), percent(step.error_share)]
+        cells += [rate(step.achieved_per_s), str(step.n), percent(step.error_share)]
         for q in STEP_QUANTILES:
             own = step.at(q)
             cells += [seconds(own.seconds), bounds(own.low_s, own.high_s)] if own else [NOTHING] * 2
@@ -122,9 +123,10 @@ def steps_document(found: LoadSteps) -> Document:
                 columns=[
                     *("step", "answered", "requests", "errors"),
                     *(cell for q in STEP_QUANTILES for cell in _columns(q)),
-                    left("objective"),
+                    Column("objective", min_width=8),
                 ],
-                page_only=["requests", *(_columns(q)[1] for q in STEP_QUANTILES if q != _SHOWN)],
+                # A terminal has room for the interval of one quantile.
+                page_only=["requests", "errors", "p99", *_intervals()],
                 rows=rows,
             )
         ],
@@ -133,6 +135,10 @@ def steps_document(found: LoadSteps) -> Document:
 
 def _columns(q: float) -> tuple[str, str]:
     return f"p{q * 100:g}", f"interval of p{q * 100:g}"
+
+
+def _intervals() -> Sequence[str]:
+    return [_columns(q)[1] for q in STEP_QUANTILES if q != _SHOWN]
 
 
 def steps_headline(found: LoadSteps) -> str:

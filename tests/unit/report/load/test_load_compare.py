@@ -5,14 +5,18 @@ from typing import Any
 
 import numpy as np
 import pytest
+import typer
 from typer.testing import CliRunner
 
+from lab.cli import load_report
 from lab.errors import UsageError
 from lab.loadtest.record import PayloadRecord
 from lab.report.load.compare import LoadComparison, compare_loads, document
 from lab.report.load.summary import results
+from lab.report.load.write import write_steps
 from lab.stats.ratios import RatioVerdict
 from tests.unit.report.load.loads import HOST, TARGET, latencies, with_cold, write
+from tests.unit.report.load.test_load_page import search
 
 OTHER = PayloadRecord(name="b", content_type="image/png", bytes=1, sha256="cd")
 
@@ -113,10 +117,6 @@ def test_cold_and_warm_are_compared_apart(tmp_path: Path) -> None:
 
 
 def test_the_commands_write_and_print(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    import typer
-
-    from lab.cli import load_report
-
     app = typer.Typer()
     app.command()(load_report.report)
     app.command()(load_report.compare)
@@ -132,6 +132,18 @@ def test_the_commands_write_and_print(tmp_path: Path, monkeypatch: pytest.Monkey
     assert done.exit_code == 0, done.output
     assert LoadComparison.model_validate_json(done.output).second == "20261120T130000Z-load"
     assert (tmp_path / "runs" / "20261120T130000Z-load" / "compare.md").is_file()
+
+
+def test_the_report_of_a_search_is_found_by_its_id(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    app = typer.Typer()
+    app.command()(load_report.report)
+    monkeypatch.setenv("LAB_HOME", str(tmp_path))
+    write_steps(search(), tmp_path / "runs" / search().id)
+    done = CliRunner().invoke(app, [search().id])
+    assert done.exit_code == 0, done.output
+    assert "20/s asked (knee)" in done.output
 
 
 def test_latencies_alone_make_no_comparison_of_nothing(tmp_path: Path) -> None:

@@ -153,11 +153,11 @@ def test_a_search_names_its_knee_in_sentence_plot_and_table(tmp_path: Path) -> N
     assert "the knee" in page
     plot = plots.throughput(search())
     assert plot is not None
-    assert [one.tip[:17] for one in plot.marks if one.label == "knee"] == ["20 requests/s ask"]
+    assert [one.tip[:17] for one in plot.marks if one.label == "knee"] == ["20/s asked: 20 re"]
     assert plot.level is not None
     assert {one.look for one in plot.marks} == {*("warm", "every"), "warm missed", "every missed"}
     markdown = (tmp_path / "report.md").read_text()
-    assert "20 requests/s asked (knee)" in markdown
+    assert "20/s asked (knee)" in markdown
     assert "broken: its p95 may be 440 ms" in markdown
     assert read_steps(tmp_path) == search()
 
