@@ -321,7 +321,7 @@ class Sender:
         if code == MODEL_ERROR:
             status = model_status_of(status, answer.body)
         waited = headers.get(self._job.cold_header) if self._job.cold_header else None
-        cold = None if waited is None else waited not in {"", "0"}
+        cold = None if waited is None else waited.strip("0.") != ""
         self._row(
             exchange,
             first=exchange.first,

@@ -195,7 +195,8 @@ def _sit_down(
     state = states[-1]
     if state.ended is None:
         state = replace(state, ended="stopped")
-    used = busy.between(before, busy.read())
+    ours = target.containers()
+    used = None if ours is None else busy.between(before, busy.read(), ours=ours)
     folder.append_sitting(
         Sitting(
             number=number,

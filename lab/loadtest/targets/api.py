@@ -1,6 +1,6 @@
 """What a runner asks of a target."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final, Protocol
 
@@ -69,6 +69,11 @@ class Target(Protocol):
 
     def pool(self) -> tuple[int, int, int | None] | None:
         """Containers that serve, those that start, bytes of memory; None where it is not seen."""
+
+    def containers(self) -> Sequence[str] | None:
+        """The ids of those on this machine that serve; None where what serves cannot be told from
+        other programs, of which then nothing is said.
+        """
 
     def cause(self) -> str | None:
         """What it died of; None if it lives or nobody knows."""

@@ -2,7 +2,7 @@
 
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Final
@@ -116,6 +116,10 @@ class AwsTarget:
 
     def pool(self) -> None:
         """CloudWatch tells it minutes later."""
+
+    def containers(self) -> Sequence[str]:
+        """None of this machine's."""
+        return ()
 
     def cause(self) -> str | None:
         """Why it failed, as SageMaker says."""

@@ -34,6 +34,9 @@ class EndpointTarget:
         seen = self._client.pool(self.record.name)
         return seen["serving"] or 0, seen["waiting"] or 0, seen["memory_bytes"]
 
+    def containers(self) -> None:
+        """The emulator works for it, too, and is no container of the endpoint's."""
+
     def cause(self) -> str | None:
         """Why it is not in service, or its containers have to be started again and again."""
         try:

@@ -1,7 +1,7 @@
 """An image: a container of it, started for the load at a size, gone at the end."""
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from itertools import count
@@ -61,6 +61,10 @@ class ImageTarget:
                 raise
             load = None  # somebody removed it
         return (0, 0, None) if load is None else (1, 0, load.memory_bytes)
+
+    def containers(self) -> Sequence[str]:
+        """The one."""
+        return (self.container.id,)
 
     def cause(self) -> str | None:
         """What ended it, or killed a process of it, in a line."""

@@ -30,6 +30,9 @@ class UrlTarget:
     def pool(self) -> None:
         """Nobody sees it from outside."""
 
+    def containers(self) -> None:
+        """It may be served by a program of this machine."""
+
     def cause(self) -> None:
         """Nor this."""
 
