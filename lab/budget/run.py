@@ -52,8 +52,8 @@ def check(file: BudgetFile, engine: DockerEngine, progress: Progress) -> tuple[C
         host=host,
         engine=asdict(facts),
         findings=tuple(_findings(file, found, before)),
-        doubt=found.doubt,
-        notes=tuple(found.notes),
+        doubt=found.containers.doubt,
+        notes=tuple(found.containers.notes),
         compared_with=None if before is None else before.id,
     )
     return made, _kept(made, found)
@@ -73,13 +73,13 @@ def last(subject: Subject, *, root: Path | None = None) -> Check | None:
 
 def _findings(file: BudgetFile, found: Measured, before: Check | None) -> Sequence[Finding]:
     earlier = {} if before is None else {one.ceiling: one.figure for one in before.findings}
-    findings = []
+    findings, doubt = [], found.containers.doubt
     for ceiling, limit in file.budget.asked.items():
         figure, was = found.figures.get(ceiling), earlier.get(ceiling)
         why_not = found.why_not.get(ceiling, "")
-        one = judged(ceiling, file.lines[ceiling], limit, figure, why_not, found.doubt)
+        one = judged(ceiling, file.lines[ceiling], limit, figure, why_not, doubt)
         if before is not None and figure is not None and was is not None:
-            change = changed(ceiling, figure, was, found.doubt or before.doubt)
+            change = changed(ceiling, figure, was, doubt or before.doubt)
             one = one.model_copy(update={"change": change})
         findings.append(one)
     return findings
@@ -102,10 +102,10 @@ def _subject(
 def _kept(made: Check, found: Measured) -> Path:
     folder = new_folder(paths.runs() / made.id)
     samples = Lines(folder / "samples.jsonl", Sample, full=_FULL)
-    for sample in found.samples:
+    for sample in found.containers.samples:
         samples.append(sample)
     warm = Lines(folder / "warm.jsonl", Warm, full=_FULL)
-    for block in found.warm:
+    for block in found.containers.warm:
         warm.append(block)
     write_whole(folder / CHECK_FILE, made.to_json())
     return folder

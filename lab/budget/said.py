@@ -1,9 +1,9 @@
 """A check in words: the lines that were broken, a table, Markdown, JUnit's XML."""
 
-import re
 from collections.abc import Sequence
 from typing import Final
 
+from rich.markup import escape
 from rich.table import Table
 
 from lab.budget.budgetfile import Ceiling
@@ -28,11 +28,8 @@ def amount(ceiling: Ceiling, value: float) -> str:
 
 def limit_words(one: Finding) -> str:
     """The ceiling as a person writes it: ``1.5 s``."""
-    return (
-        re.sub(r"\.?0+(?= |$)", "", said)
-        if "." in (said := amount(one.ceiling, one.limit))
-        else said
-    )
+    number, space, unit = amount(one.ceiling, one.limit).partition(" ")
+    return (number.rstrip("0").rstrip(".") if "." in number else number) + space + unit
 
 
 def figure_words(ceiling: Ceiling, figure: Figure) -> str:
@@ -76,26 +73,37 @@ def lines(check: Check, *, regressions: bool) -> Sequence[str]:
 
 def table(check: Check) -> Table:
     """For the terminal."""
-    made = Table(title=f"{check.image} at {check.subject.size}")
-    for heading in _HEADINGS:
-        made.add_column(heading)
-    for one in check.findings:
-        *cells, verdict, change = _cells(one)
-        style = _STYLES.get(one.verdict, "yellow")
-        made.add_row(*cells, f"[{style}]{verdict}[/{style}]", change)
+    headings, rows = _rows(check)
+    made = Table(title=_title(check, check.image))
+    for place, heading in enumerate(headings):
+        made.add_column(heading, no_wrap=place < 3)
+    for one, cells in zip(check.findings, rows, strict=True):
+        made.add_row(*map(escape, cells), style=_STYLES.get(one.verdict, "yellow"))
     return made
 
 
 def markdown(check: Check) -> str:
     """For the summary of a pull request."""
-    rows = [_HEADINGS, ("---",) * len(_HEADINGS), *map(_cells, check.findings)]
-    text = [f"### `{check.image}` at {check.subject.size}: {_headline(check)}", ""]
-    text += ["| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |" for row in rows]
-    if check.compared_with is not None:
-        text += ["", f"Compared with {check.compared_with}."]
-    if check.doubt:
-        text += ["", f"Seconds say little: {check.doubt}."]
+    headings, rows = _rows(check)
+    broken = sum(one.verdict is Verdict.BROKEN for one in check.findings)
+    headline = f"{broken} of {len(rows)} ceilings broken" if broken else "no ceiling broken"
+    text = [f"### {_title(check, f'`{check.image}`')}: {headline}", ""]
+    text += [
+        "| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |"
+        for row in (headings, ["---"] * len(headings), *rows)
+    ]
+    text += [f"\n{note}" for note in notes(check)]
     return "\n".join([*text, "", ""])
+
+
+def notes(check: Check) -> Sequence[str]:
+    """What belongs under either table."""
+    found = [*check.notes]
+    if check.doubt:
+        found.append(f"Seconds show nothing: {check.doubt}.")
+    if check.compared_with is not None:
+        found.append(f"The last check here was {check.compared_with}.")
+    return found
 
 
 def as_junit(check: Check, *, regressions: bool) -> str:
@@ -105,7 +113,7 @@ def as_junit(check: Check, *, regressions: bool) -> str:
 
 
 def _case(check: Check, one: Finding, *, regressions: bool) -> Case:
-    outcome, said = Outcome.PASSED, f"{one.verdict}: {_measured(one)}"
+    outcome, said = Outcome.PASSED, f"{_verdict(one)}: {_measured(one)}"
     change = change_words(one.ceiling, one.change)
     if one.verdict is Verdict.UNMEASURED:
         outcome, said = Outcome.SKIPPED, one.why
@@ -119,11 +127,9 @@ def _case(check: Check, one: Finding, *, regressions: bool) -> Case:
     )
 
 
-def _headline(check: Check) -> str:
-    many = sum(one.verdict is Verdict.BROKEN for one in check.findings)
-    if many:
-        return f"{many} of {len(check.findings)} ceilings broken"
-    return "no ceiling broken"
+def _title(check: Check, name: str) -> str:
+    size = check.subject.size
+    return f"{name} at {size} MB" if size.isdecimal() else f"{name} at {size}"
 
 
 def _worse(one: Finding) -> bool:
@@ -138,7 +144,17 @@ def _measured(one: Finding) -> str:
     return "" if one.figure is None else figure_words(one.ceiling, one.figure)
 
 
-def _cells(one: Finding) -> tuple[str, ...]:
-    verdict = f"{one.verdict}: {one.why}" if one.why else one.verdict.value
-    change = change_words(one.ceiling, one.change)
-    return one.ceiling.value, limit_words(one), _measured(one), verdict, change
+def _verdict(one: Finding) -> str:
+    return f"{one.verdict} ({one.why})" if one.why else one.verdict.value
+
+
+def _rows(check: Check) -> tuple[Sequence[str], Sequence[Sequence[str]]]:
+    """The headings, and the cells of each finding. The doubt is told once, under them."""
+    rows = []
+    for one in check.findings:
+        brief = one.model_copy(update={"why": ""}) if one.why == check.doubt else one
+        change = change_words(one.ceiling, one.change)
+        rows.append([one.ceiling.value, limit_words(one), _measured(one), _verdict(brief), change])
+    if check.compared_with is None:
+        return _HEADINGS[:-1], [row[:-1] for row in rows]
+    return _HEADINGS, rows

@@ -71,6 +71,8 @@ def check(options: CheckOptions) -> None:
         typer.echo(found.to_json(), nl=False)
     else:
         out.print(said.table(found))
+        for note in said.notes(found):
+            print_line(note)
         print_line(f"Every start and every request are in {folder}")
     for line in said.lines(found, regressions=worse):
         err.print(line, markup=False, highlight=False, soft_wrap=True)
