@@ -54,7 +54,8 @@ def read(path: Path, *, what: str, fields: Mapping[Location, Collection[str]]) -
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        raise PlanError(f"{path} cannot be read: {error}.") from error
+        said = error.strerror if isinstance(error, OSError) else str(error)
+        raise PlanError(f"{path} cannot be read: {said}.") from error
     try:
         node = yaml.compose(text, Loader=yaml.SafeLoader)
         lines = dict(_walk(path, node, ())) if node is not None else {}
