@@ -14,6 +14,8 @@ ARGS ?=
 # An image of yours, and a file that it can be asked to predict on.
 IMAGE ?=
 PAYLOAD ?=
+# What `make check` holds an image to.
+BUDGET ?= budget.yaml
 # Only some tests: flags for pytest, e.g. TESTS="tests/unit -k stats". Empty: all of the first ring.
 TESTS ?=
 
@@ -33,6 +35,10 @@ setup-test:
 try: setup ## Try an image of yours: make try IMAGE=my-model:3 PAYLOAD=request.json
 	@test -n "$(IMAGE)" || { echo 'make try needs IMAGE=..., and PAYLOAD=FILE if there is one' >&2; exit 2; }
 	@$(LAB) try $(IMAGE) $(if $(PAYLOAD),--payload $(PAYLOAD)) $(ARGS)
+
+.PHONY: check
+check: setup ## Hold an image to a budget, as CI does: make check BUDGET=budget.yaml
+	@$(LAB) check $(BUDGET) $(ARGS)
 
 .PHONY: up
 up: setup ## Start the SageMaker look-alike on 127.0.0.1, with two endpoints
