@@ -7,7 +7,7 @@ the run's verdict sees.
 import os
 import time
 from collections.abc import Callable, Sequence
-from contextlib import nullcontext
+from contextlib import ExitStack, nullcontext
 from itertools import count
 from pathlib import Path
 from typing import Final
@@ -96,14 +96,22 @@ class Calls:
     ) -> None:
         used, begin, written = time.process_time(), time.monotonic(), 0
         ended = "done"
-        with self._out.open("ab") as out, load:
-            while True:
-                over = not load.alive
+        with ExitStack() as stack:
+            out = stack.enter_context(self._out.open("ab"))
+
+            def keep() -> None:
+                nonlocal written
                 rows = load.sent[written:]
                 written += len(rows)
                 out.write("".join(self._row(one, offset) for one in rows).encode())
                 out.flush()
                 os.fsync(out.fileno())
+
+            stack.callback(keep)  # also what is answered after Ctrl-C
+            stack.enter_context(load)
+            while True:
+                over = not load.alive
+                keep()
                 elapsed = time.monotonic() - begin
                 if self._refusal is not None:
                     ended = "refused"

@@ -1,5 +1,6 @@
 """A load from its plan to its folder, by the sender that is a process of its own."""
 
+import signal
 from pathlib import Path
 
 import numpy as np
@@ -104,6 +105,22 @@ def test_calls_are_kept_as_requests_over_the_wire_are() -> None:
     assert found.throttled.tolist() == [False, False, True]
     assert found.intended_s.tolist() == [0.0, 0.05, 0.1]
     assert folder.states()[-1].throttled == 1
+
+
+def test_calls_that_were_answered_before_ctrl_c_are_kept() -> None:
+    def call(_: LoadPayload) -> CallAnswer:
+        signal.raise_signal(signal.SIGINT)
+        return CallAnswer(status=200)
+
+    target = UrlTarget(
+        record=TargetRecord(kind=TargetKind.AWS, name="x"), route=CallRoute(call=call, clients=1)
+    )
+    with pytest.raises(runner.InterruptedLoadError, match="1 of 2 requests are kept") as raised:
+        runner.run(target, plan(0.0, 60.0), progress=Silent())
+    folder = LoadFolder.find("latest")
+    assert f"--resume {folder.path.name}" in raised.value.remedy
+    assert folder.requests().number.tolist() == [0]
+    assert [one.ended for one in folder.states()] == ["stopped"]
 
 
 def test_a_call_that_is_refused_stops_all_with_the_answer() -> None:
