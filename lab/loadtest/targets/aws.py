@@ -83,8 +83,12 @@ class Spending:
         began, received = time.monotonic(), [0]
         with self._lock:
             self._begun = began if self._begun is None else self._begun
-            open_s = (self._under_way + 1) * (self._slowest_s or SLOWEST_S)
-            most = self._rates.usd(answering_s=open_s, present_s=0.0, data_bytes=sent_bytes)
+            slowest_s = self._slowest_s or SLOWEST_S
+            most = self._rates.usd(
+                answering_s=(self._under_way + 1) * slowest_s,
+                present_s=slowest_s,
+                data_bytes=sent_bytes,
+            )
             if self._usd(began) + most > self._max_usd:
                 raise SpentError(
                     f"Stopped at {self._usd(began):.4f} USD: the next request could go beyond the "

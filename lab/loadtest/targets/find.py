@@ -118,7 +118,8 @@ def _image(
         model=how.model,
         model_data=how.model_data,
         payload=how.payload,
-        platform=how.platform,
+        # Serverless takes what the machine is; an instance type's processor is its own.
+        platform=how.platform or (None if size.serverless else size.platform),
     )
     ready = image_subject(asked, engine, progress)
     with image_target(
