@@ -232,6 +232,19 @@ target "endpoint" {
   }
 }
 
+target "peers" {
+  inherits = ["_image"]
+  context = "."
+  contexts = {
+    tools = "target:tools"
+  }
+  dockerfile = "services/peers/Dockerfile"
+  tags = tag("peers")
+  labels = {
+    "org.inference-lab.role" = "peers"
+  }
+}
+
 group "helpers" {
   targets = ["coldhost", "registry", "trainer"]
 }

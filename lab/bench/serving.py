@@ -118,14 +118,15 @@ def arms_of(
             case ServingArm.HTTP_CONCURRENT:
                 return run_block(target, requests=options.requests, clients=options.clients)
             case ServingArm.INPROCESS_SERIAL:
-                return _run_inside(container, inprocess, options.requests, 1)
+                return run_inside(container, inprocess, options.requests, 1)
             case ServingArm.INPROCESS_CONCURRENT:
-                return _run_inside(container, inprocess, options.requests, options.clients)
+                return run_inside(container, inprocess, options.requests, options.clients)
 
     return run_arm
 
 
-def _run_inside(container: Container, command: Sequence[str], requests: int, threads: int) -> Block:
+def run_inside(container: Container, command: Sequence[str], requests: int, threads: int) -> Block:
+    """Decode and predict without HTTP: ``command`` is ``app.inprocess``, less how much."""
     words = [*command, "--requests", str(requests), "--threads", str(threads)]
     code, output = container.execute(words)
     lines = output.strip().splitlines()

@@ -101,6 +101,10 @@ TARGETS: Final = {
             ),
         ),
         BuildTarget(
+            name="peers",
+            inputs=(BAKE_FILE, *_TOOLS, "services/peers", "requirements/peers.txt"),
+        ),
+        BuildTarget(
             name="trainer",
             inputs=(
                 BAKE_FILE,

@@ -65,6 +65,16 @@ def ensure(names: Sequence[str], *, progress: Progress) -> None:
                 _build(name, recipe, folder, mark, step)
 
 
+def inference_module(name: str, module: str) -> Sequence[str]:
+    """How to run a module of the server's with a variant's environment, as ``python -m`` would."""
+    image = json.loads((paths.cache() / "venvs" / name / IMAGE).read_text(encoding="utf-8"))
+    program = (
+        f"import runpy, sys; sys.path.insert(0, {str(_SERVE.parent)!r}); "
+        f"runpy.run_module({module!r}, run_name='__main__', alter_sys=True)"
+    )
+    return [*image["argv"][:-1], "-c", program]
+
+
 def _recipes() -> Mapping[str, VenvRecipe]:
     """Per image: the same packages and the same switches as in its Dockerfile."""
     plain = {"PYTHONUNBUFFERED": "1"}
@@ -90,6 +100,11 @@ def _recipes() -> Mapping[str, VenvRecipe]:
             ),
             # It would take the user's own keys for the only ones that it is to admit.
             env={"GOMEMLIMIT": "512MiB", "AWS_ACCESS_KEY_ID": "", "AWS_SECRET_ACCESS_KEY": ""},
+        ),
+        "peers": VenvRecipe(
+            requirements="peers.txt",
+            argv=lambda folder: (folder / "venv/bin/python", paths.SERVICES / "peers/serve.py"),
+            env={**plain, "ORT_DISABLE_TELEMETRY": "1"},
         ),
         "trainer": VenvRecipe(
             requirements="trainer.txt",
