@@ -204,7 +204,8 @@ class ImageClassification:
                     f"{self._max_image_pixels} at most are taken.",
                 )
             sent: Sent = {"bytes": len(body), "pixels": picture.width * picture.height}
-            picture = picture.convert("RGB")
+            if picture.mode != "RGB":  # else it would be a copy
+                picture = picture.convert("RGB")
             size = (self._width, self._height)
             if picture.size != size:
                 picture = picture.resize(size, Image.Resampling.BILINEAR)
