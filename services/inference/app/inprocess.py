@@ -20,7 +20,7 @@ from .marks import Marks
 from .predictor import Predictor
 from .service import log_error
 from .settings import Settings
-from .startup import EXIT_CODE, load
+from .startup import EXIT_CODE, crowd, load
 
 _WARM_UP = 3
 
@@ -35,7 +35,7 @@ def measure(
     def work() -> None:
         while next(tickets) < requests:
             begun = time.perf_counter()
-            predictor.predict(predictor.decode(kind, body))
+            predictor.run(kind, body)
             latencies.append(time.perf_counter() - begun)
 
     workers = [threading.Thread(target=work) for _ in range(threads)]
@@ -68,12 +68,13 @@ def main(arguments: Sequence[str]) -> int:
         marks = Marks(time.time_ns())
         model = card.read(settings.model_dir)
         task = tasks.fit(tasks.task_class(model, settings.model_dir), model, settings)
-        backend = load(settings, model, backends.module(settings.backend), marks)
-        predictor = Predictor(backend, task)
+        runtime = backends.module(settings.backend)
+        backend = load(settings, model, runtime, marks)
+        predictor = Predictor(crowd(settings, model, runtime, backend), task)
         body = options.payload.read_bytes()
         kind, _ = predictor.types(options.content_type, "")
         for _ in range(_WARM_UP):
-            predictor.predict(predictor.decode(kind, body))
+            predictor.run(kind, body)
     except (StartError, RequestError, OSError) as error:
         log_error(str(error))
         return EXIT_CODE

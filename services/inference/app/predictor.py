@@ -3,6 +3,7 @@
 import time
 
 from . import media
+from .crowd import Crowd
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -31,8 +32,8 @@ class Answer:
 class Predictor:
     """A loaded model and how to speak to it. All methods may be called from several threads."""
 
-    def __init__(self, backend: "Backend", task: "Task") -> None:
-        self._backend = backend
+    def __init__(self, backend: "Backend | Crowd", task: "Task") -> None:
+        self._crowd = backend if isinstance(backend, Crowd) else Crowd(backend)
         self._task = task
 
     def types(self, content_type: str, accept: str) -> tuple[str, str]:
@@ -46,8 +47,9 @@ class Predictor:
 
     def predict(self, batch: "Batch") -> "Sequence[bytes]":
         """The model's outputs, in the card's order."""
+        backend = self._crowd.backend
         if batch.count <= _AT_ONCE:
-            return self._backend.predict(batch.tensors)
+            return backend.predict(batch.tensors)
         parts = []
         for first in range(0, batch.count, _AT_ONCE):
             some = min(_AT_ONCE, batch.count - first)
@@ -55,14 +57,19 @@ class Predictor:
             for shape, data in batch.tensors:
                 row = len(data) // batch.count
                 tensors.append(((some, *shape[1:]), data[first * row : (first + some) * row]))
-            parts.append(self._backend.predict(tensors))
+            parts.append(backend.predict(tensors))
         return [b"".join(output) for output in zip(*parts, strict=True)]
+
+    def run(self, kind: str, body: bytes) -> "tuple[Batch, Sequence[bytes], float]":
+        """Decode and predict: what the model took and gave, and for how many seconds it ran."""
+        with self._crowd:
+            batch = self.decode(kind, body)
+            begun = time.perf_counter()
+            outputs = self.predict(batch)
+            return batch, outputs, time.perf_counter() - begun
 
     def answer(self, types: tuple[str, str], body: bytes) -> Answer:
         """All three steps; raises ``RequestError`` when the body is at fault."""
-        batch = self.decode(types[0], body)
-        begun = time.perf_counter()
-        outputs = self.predict(batch)
-        prediction_s = time.perf_counter() - begun
+        batch, outputs, prediction_s = self.run(types[0], body)
         encoded, noted = self._task.encode(types[1], outputs, batch, prediction_s=prediction_s)
         return Answer(encoded, noted, prediction_s)

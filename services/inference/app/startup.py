@@ -5,6 +5,7 @@ import os
 import threading
 
 from . import backends, card, tasks
+from .crowd import Crowd
 from .errors import StartError
 from .marks import seconds
 
@@ -18,6 +19,9 @@ if TYPE_CHECKING:
     from .service import Service
     from .settings import Settings
     from .tasks import Task
+
+_SPARE = 16
+"""A model is loaded twice only in a container whose memory it fits into so many times."""
 
 EXIT_CODE = 3
 """Of a service that could not start. Gunicorn gives up, instead of trying for ever, on a worker
@@ -46,6 +50,21 @@ def load(
             )
     marks.take("warmed_up")
     return backend
+
+
+def crowd(
+    settings: "Settings", model: "Card", runtime: "BackendModule", backend: "Backend"
+) -> Crowd:
+    """The loaded model, and how to load it again where that pays and there is memory for it."""
+
+    def another() -> "Backend":
+        return runtime.load(settings.model_dir, model, threads=1, library=settings.ort_library)
+
+    limit = settings.memory_bytes
+    pays = settings.threads > 1 and settings.backend != "tensorflow"
+    if pays and limit is not None:
+        pays = os.stat(f"{settings.model_dir}/model.onnx").st_size <= limit // _SPARE  # noqa: PTH116
+    return Crowd(backend, cores=settings.threads, another=another if pays else None)
 
 
 class Start:
@@ -113,7 +132,9 @@ class Start:
 
             task = tasks.fit(self._task, self._card, settings)
             self._service.metrics.describe(task.features, self._card.reference)
-            self._service.predictor = Predictor(backend, task)
+            self._service.predictor = Predictor(
+                crowd(settings, self._card, self._runtime, backend), task
+            )
             self.loaded.set()
             self._reached("loaded")
         except StartError as error:

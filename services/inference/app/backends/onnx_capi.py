@@ -164,7 +164,8 @@ def load(model_dir: str, card: "Card", *, threads: int, library: str) -> CapiBac
         options = api.make("CreateSessionOptions")
         api.call("SetIntraOpNumThreads", options, threads)
         api.call("SetInterOpNumThreads", options, 1)
-        api.call("AddSessionConfigEntry", options, b"session.intra_op.allow_spinning", b"0")
+        # Threads spin for the next part of a run, and sleep between runs.
+        api.call("AddSessionConfigEntry", options, b"session.force_spinning_stop", b"1")
         session = api.make("CreateSession", env, os.fsencode(path), options)
         api["ReleaseSessionOptions"](options)
         memory = api.make("CreateCpuMemoryInfo", _ARENA_ALLOCATOR, _DEFAULT_MEMORY)

@@ -45,7 +45,8 @@ def load(model_dir: str, card: Card, *, threads: int, library: str) -> OnnxBacke
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
     options.log_severity_level = _ERROR
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    # Threads spin for the next part of a run, and sleep between runs.
+    options.add_session_config_entry("session.force_spinning_stop", "1")
     try:
         session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
     except Exception as error:  # the package's errors share no base class
