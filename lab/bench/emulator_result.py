@@ -1,7 +1,7 @@
 """What the endpoint bench found, in figures with intervals."""
 
 import statistics
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -10,6 +10,9 @@ from lab.bench.figures import Figure, figure_of
 from lab.stats.ratios import Ratio, ratio_of_medians
 
 OVERHEAD_TARGET_S: Final = 0.002
+"""By boto3, whose own work (signing, parsing, its pool) is most of it."""
+EMULATOR_TARGET_S: Final[Mapping[str, float]] = {"small": 0.0007, "real": 0.0015}
+"""The emulator's own part, by payload."""
 LOAD_TARGET_RPS: Final = 1000.0
 COLD_TARGET: Final = 1.10
 
@@ -29,8 +32,13 @@ class OverheadResult:
 
     @property
     def reached(self) -> bool:
-        """Whether it is no more than the lab promises."""
-        return self.overhead_s.value <= OVERHEAD_TARGET_S
+        """Whether it is no more than the lab promises, by boto3 and without."""
+        return self.overhead_s.value <= OVERHEAD_TARGET_S and self.emulator_reached
+
+    @property
+    def emulator_reached(self) -> bool:
+        """Whether the emulator's own part is."""
+        return self.emulator_s.value <= EMULATOR_TARGET_S[self.payload]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -104,17 +112,24 @@ class FigureRow:
 
 def rows(result: EmulatorResult) -> Sequence[FigureRow]:
     """The result as a table for people."""
-    found = [
-        FigureRow(
-            what=f"overhead of a warm InvokeEndpoint, p50, {one.payload} payload",
-            found=f"{_ms(one.through_p50_s)} by boto3, {_ms(one.direct_p50_s)} directly "
-            f"(emulator alone +{one.emulator_s.words(1e3, 2)} ms)",
-            figure=f"+{one.overhead_s.words(1e3, 2)} ms",
-            promised=f"≤ {OVERHEAD_TARGET_S * 1e3:g} ms",
-            reached=one.reached,
-        )
-        for one in result.overheads
-    ]
+    found = []
+    for one in result.overheads:
+        found += [
+            FigureRow(
+                what=f"what the emulator adds to a warm request, p50, {one.payload} payload",
+                found=f"{_ms(one.direct_p50_s)} directly",
+                figure=f"+{one.emulator_s.words(1e3, 2)} ms",
+                promised=f"≤ {EMULATOR_TARGET_S[one.payload] * 1e3:g} ms",
+                reached=one.emulator_reached,
+            ),
+            FigureRow(
+                what=f"the same with boto3's own work, {one.payload} payload",
+                found=f"{_ms(one.through_p50_s)} by boto3",
+                figure=f"+{one.overhead_s.words(1e3, 2)} ms",
+                promised=f"≤ {OVERHEAD_TARGET_S * 1e3:g} ms",
+                reached=one.overhead_s.value <= OVERHEAD_TARGET_S,
+            ),
+        ]
     found.append(
         FigureRow(
             what="small requests on one emulator process",
