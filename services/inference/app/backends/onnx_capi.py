@@ -165,7 +165,7 @@ def load(model_dir: str, card: "Card", *, threads: int, library: str) -> CapiBac
         options = api.make("CreateSessionOptions")
         api.call("SetIntraOpNumThreads", options, threads)
         api.call("SetInterOpNumThreads", options, 1)
-        # A plan of the memory, made of the first run, takes 7 MB anew from the kernel in the second.
+        # A plan of its memory, made of the first run, would take 7 MB anew for the second.
         api.call("DisableMemPattern", options)
         # Threads spin for the next part of a run, and sleep between runs.
         api.call("AddSessionConfigEntry", options, b"session.force_spinning_stop", b"1")

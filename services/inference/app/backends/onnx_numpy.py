@@ -45,7 +45,7 @@ def load(model_dir: str, card: Card, *, threads: int, library: str) -> OnnxBacke
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
     options.log_severity_level = _ERROR
-    # A plan of the memory, made of the first run, takes 7 MB anew from the kernel in the second.
+    # A plan of its memory, made of the first run, would take 7 MB anew for the second.
     options.enable_mem_pattern = False
     # Threads spin for the next part of a run, and sleep between runs.
     options.add_session_config_entry("session.force_spinning_stop", "1")
