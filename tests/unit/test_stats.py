@@ -15,7 +15,7 @@ from lab.stats.quantiles import (
     supported,
     supports,
 )
-from lab.stats.ratios import Method, RatioVerdict, ratio_of_medians
+from lab.stats.ratios import Method, RatioVerdict, ratio_of_medians, ratio_of_pairs
 
 SECONDS = st.lists(st.floats(min_value=0.001, max_value=1000), min_size=1, max_size=60)
 
@@ -121,6 +121,9 @@ def test_an_interval_is_made_of_samples_and_holds_the_median(values: list[float]
         assert held.holds(median(values))
 
 
+SIX = (1.01, 1.012, 1.014, 1.016, 1.018, 1.02)
+
+
 def test_a_ratio_of_identical_samples_shows_no_difference() -> None:
     values = [1.0, 1.1, 0.9, 1.05, 0.95, 1.02, 0.98]
     ratio = ratio_of_medians(blocks(values), blocks(values[::-1]), seed=1)
@@ -163,6 +166,22 @@ def test_blocks_of_unequal_size_are_drawn_whole() -> None:
     assert ratio.method is Method.PAIRED
     assert ratio.interval is not None
     assert (ratio.interval.low, ratio.interval.high) == (2.0, 2.0)
+
+
+def test_what_two_of_a_pair_share_cancels_in_their_ratio() -> None:
+    pairs = [(moment * change, moment) for moment, change in zip(range(1, 7), SIX, strict=True)]
+    ratio = ratio_of_pairs(pairs)
+    assert ratio.value == pytest.approx(1.015)
+    assert ratio.interval is not None
+    assert ratio.interval.low == pytest.approx(1.01)
+    assert ratio.interval.high == pytest.approx(1.02)
+    assert ratio.verdict is RatioVerdict.DIFFERENT
+    assert ratio_of_pairs([(1.0, 1.01), *pairs]).verdict is RatioVerdict.SAME
+
+
+def test_a_few_pairs_show_nothing() -> None:
+    assert ratio_of_pairs([(2.0, 1.0)]).verdict is RatioVerdict.UNKNOWN
+    assert ratio_of_pairs([(2.0, 1.0)] * 3).verdict is RatioVerdict.LIKELY
 
 
 def test_four_samples_a_side_give_the_extremes_and_call_it_likely() -> None:
