@@ -31,6 +31,8 @@ class Behaviour:
     answer: Callable[[], Answer] = lambda: ready_when_asked(times=22)
     work: Callable[[], tuple[int, str]] | None = None
     """Done to its end when the container is started: exit code and log."""
+    keeps: bool = False
+    """Whether it keeps connections for more than one request."""
     exit_code: int | None = None
     """Exited at once, with this."""
     ends: Sequence[tuple[int, str]] = ()
@@ -94,7 +96,7 @@ class FakeContainer:
         elif self.does.work is not None:
             self.does.exit_code, self.does.log = self.does.work()
         elif self.does.exit_code is None:
-            self._server = serving(self.does.answer())
+            self._server = serving(self.does.answer(), keeps=self.does.keeps)
             self._address = self._server.__enter__()
 
     def stop(self, *, grace_s: float = 30.0) -> None:

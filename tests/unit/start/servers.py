@@ -14,8 +14,8 @@ Answer = Callable[[str, str, bytes], Reply | None]
 
 
 @contextmanager
-def serving(answer: Answer, *, port: int = 0) -> Iterator[tuple[str, int]]:
-    """A server on the loopback, gone at the end of the block."""
+def serving(answer: Answer, *, port: int = 0, keeps: bool = False) -> Iterator[tuple[str, int]]:
+    """A server on the loopback, gone at the end of the block; ``keeps`` its connections."""
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
@@ -28,7 +28,7 @@ def serving(answer: Answer, *, port: int = 0) -> Iterator[tuple[str, int]]:
             self._reply(answer("POST", self.path, body))
 
         def _reply(self, reply: Reply | None) -> None:
-            self.close_connection = True
+            self.close_connection = reply is None or not keeps
             if reply is None:
                 return
             status, body = reply
