@@ -27,6 +27,7 @@ _VERBS: Final = {
     "models": "The models that the lab serves.",
     "coldstart": "Cold starts, measured phase by phase.",
     "load": "Load an image, an endpoint or a URL by a schedule.",
+    "tune": "Which memory size, which instance, at what load, for what money.",
     "serve-bench": "What the HTTP layer costs over the model itself.",
     "observe": "Dashboards: made from code, drawn, fed.",
     "report": "Reports of runs, and of several side by side.",
