@@ -2,6 +2,7 @@
 
 Standard library only; listens on 8080. ``DELAY`` is the seconds between its first line and the
 moment at which it listens; ``READY_AFTER`` the seconds after that until ``/ping`` says 200.
+``HOLD_MB`` is what it has in memory, ``WORK_MS`` the CPU time that an invocation takes.
 """
 
 import json
@@ -15,10 +16,13 @@ BEGAN = time.time_ns()
 MODE = os.environ.get("MODE", "good")
 DELAY = float(os.environ.get("DELAY", "0"))
 READY_AFTER = float(os.environ.get("READY_AFTER", "0"))
+HELD = b"x" * (int(os.environ.get("HOLD_MB", "0")) * 1024 * 1024)
+WORK_S = float(os.environ.get("WORK_MS", "0")) / 1000
 
 
 class Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True
 
     def do_GET(self) -> None:
         if self.path == "/startup" and MARKS is not None:
@@ -37,6 +41,9 @@ class Handler(BaseHTTPRequestHandler):
         elif MODE == "die-on-post":
             os._exit(9)
         else:
+            begun = time.thread_time()
+            while time.thread_time() - begun < WORK_S:
+                pass
             self.answer(200, json.dumps({"bytes": len(body)}))
 
     def answer(self, status: int, text: str) -> None:
