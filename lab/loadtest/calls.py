@@ -107,18 +107,19 @@ class Calls:
                 out.flush()
                 os.fsync(out.fileno())
 
+                used_s = time.process_time() - used
+                on_state(self._state(time.monotonic() - begin, used_s, None))
+
             stack.callback(keep)  # also what is answered after Ctrl-C
             stack.enter_context(load)
             while True:
                 over = not load.alive
                 keep()
-                elapsed = time.monotonic() - begin
                 if self._refusal is not None:
                     ended = "refused"
-                on_state(self._state(elapsed, time.process_time() - used, None))
                 if over:
                     break
-                late = seconds is not None and elapsed >= seconds
+                late = seconds is not None and time.monotonic() - begin >= seconds
                 if ended == "refused" or late or load.errors:
                     load.stop()
                 time.sleep(_TELL_S)
