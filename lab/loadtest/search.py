@@ -10,9 +10,8 @@ disagree, a third decides.
 import math
 import random
 from collections.abc import Sequence
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Final
+from dataclasses import dataclass, replace
+from typing import Final, Self
 
 import numpy as np
 
@@ -85,6 +84,10 @@ class SearchPlan:
         """Below it a step would take too long."""
         return self.wanted / LONGEST_S
 
+    def sending(self, payloads: Sequence[LoadPayload]) -> Self:
+        """The same with what is sent, which may be known only once the target is."""
+        return replace(self, payloads=payloads)
+
     def check(self) -> None:
         """Raises ``UsageError``."""
         if self.objective.seconds is None and self.objective.errors is None:
@@ -115,7 +118,6 @@ def search(
     *,
     progress: Progress,
     engine: EngineFacts | None = None,
-    root: Path | None = None,
 ) -> SearchResult:
     """Find the rate; every step is kept as soon as it is over, whatever ends the search.
 
@@ -123,7 +125,7 @@ def search(
     ``RefusedError`` when a payload is refused, ``EndpointError`` when the target never answers.
     """
     plan.check()
-    return _Search(target, plan, progress, engine, root).run()
+    return _Search(target, plan, progress, engine).run()
 
 
 class _Search:
@@ -135,13 +137,12 @@ class _Search:
         plan: SearchPlan,
         progress: Progress,
         engine: EngineFacts | None,
-        root: Path | None,
     ) -> None:
         self._target = target
         self._plan = plan
         self._progress = progress
         self._engine = engine
-        self._folder: StepFolder[SearchResult] = StepFolder("load-search", SEARCH_FILE, root=root)
+        self._folder: StepFolder[SearchResult] = StepFolder("load-search", SEARCH_FILE)
         self._steps: list[SearchStep] = []
 
     def run(self) -> SearchResult:
@@ -175,7 +176,8 @@ class _Search:
         return self._folder.keep(
             SearchResult.model_validate(
                 {
-                    **self._folder.head(self._target),
+                    **self._folder.head(),
+                    "target": self._target.record,
                     "objective": plan.objective,
                     "arrivals": plan.arrivals,
                     "resolution": plan.resolution,

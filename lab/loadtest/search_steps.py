@@ -11,7 +11,7 @@ from lab.load.requests import Requests
 from lab.load.statistics import upper_bound
 from lab.loadtest import runner
 from lab.loadtest.folder import LoadFolder
-from lab.loadtest.record import Objective
+from lab.loadtest.record import Objective, TargetRecord
 from lab.loadtest.steps import KeptStep, SteppedRun, rounded
 from lab.loadtest.summary import LoadSteps
 from lab.units import format_seconds
@@ -62,6 +62,7 @@ class SearchEnd(StrEnum):
 class SearchResult(SteppedRun):
     """``search.json``."""
 
+    target: TargetRecord
     objective: Objective
     arrivals: str
     resolution: float

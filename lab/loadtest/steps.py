@@ -10,7 +10,6 @@ from lab.engine.api import EngineFacts
 from lab.load.statistics import LatencySummary
 from lab.loadtest import runner
 from lab.loadtest.folder import LoadFolder
-from lab.loadtest.record import TargetRecord
 from lab.loadtest.runner import LoadPlan
 from lab.loadtest.summary import LoadStep
 from lab.loadtest.targets.api import Target
@@ -57,7 +56,11 @@ class SteppedRun(Versioned):
     started_at: str
     """ISO 8601, UTC."""
     lab_version: str
-    target: TargetRecord
+
+    @property
+    def path(self) -> Path:
+        """Its folder, among the runs of this machine."""
+        return paths.runs() / self.id
 
 
 Record = TypeVar("Record", bound=SteppedRun)
@@ -66,21 +69,20 @@ Record = TypeVar("Record", bound=SteppedRun)
 class StepFolder(Generic[Record]):
     """``runs/<UTC time>-<kind>/``: a record that is written anew at every step, and the steps."""
 
-    def __init__(self, kind: str, file: str, *, root: Path | None = None) -> None:
+    def __init__(self, kind: str, file: str) -> None:
         """Make it. Raises ``DiskFullError`` and ``BusyError``."""
         now = datetime.now(UTC)
-        self.path = new_folder((root or paths.runs()) / f"{now:%Y%m%dT%H%M%SZ}-{kind}")
+        self.path = new_folder(paths.runs() / f"{now:%Y%m%dT%H%M%SZ}-{kind}")
         self._file = self.path / file
         self._begun = now
         self._number = 0
 
-    def head(self, target: Target) -> dict[str, object]:
+    def head(self) -> dict[str, object]:
         """The fields of ``SteppedRun``."""
         return {
             "id": self.path.name,
             "started_at": self._begun.isoformat(timespec="seconds"),
             "lab_version": __version__,
-            "target": target.record,
         }
 
     def keep(self, record: Record) -> Record:

@@ -7,13 +7,12 @@ objective: a closed loop sends less the slower the target gets, so it never sees
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import takewhile
-from pathlib import Path
 from typing import Final, Literal
 
 from lab.engine.api import EngineFacts
 from lab.errors import UsageError
 from lab.load.statistics import summarise
-from lab.loadtest.record import ClosedRecord
+from lab.loadtest.record import ClosedRecord, TargetRecord
 from lab.loadtest.runner import TIMEOUT_S, LoadPlan
 from lab.loadtest.steps import KeptStep, StepFolder, SteppedRun
 from lab.loadtest.summary import LoadSteps
@@ -30,6 +29,7 @@ MOST_CLIENTS: Final = 32
 class SweepResult(SteppedRun):
     """``sweep.json``; the steps by their clients."""
 
+    target: TargetRecord
     loop: Literal["closed"] = "closed"
     step_s: float
     steps: tuple[KeptStep, ...] = ()
@@ -73,19 +73,23 @@ def sweep(
     *,
     progress: Progress,
     engine: EngineFacts | None = None,
-    root: Path | None = None,
 ) -> SweepResult:
     """Load with each number of clients; every step is kept as soon as it is over.
 
     Raises ``RefusedError`` when a payload is refused.
     """
-    folder: StepFolder[SweepResult] = StepFolder("load-sweep", SWEEP_FILE, root=root)
+    folder: StepFolder[SweepResult] = StepFolder("load-sweep", SWEEP_FILE)
     steps: list[KeptStep] = []
 
     def keep() -> SweepResult:
         return folder.keep(
             SweepResult.model_validate(
-                {**folder.head(target), "step_s": plan.step_s, "steps": tuple(steps)}
+                {
+                    **folder.head(),
+                    "target": target.record,
+                    "step_s": plan.step_s,
+                    "steps": tuple(steps),
+                }
             )
         )
 
