@@ -16,7 +16,7 @@ from hypothesis.database import DirectoryBasedExampleDatabase
 from lab import busy, tls
 
 _HERE = Path(__file__).parent
-_ORDER = ("unit", "cloud", "docker", "browser")
+_ORDER = ("unit", "cloud", "docker", "timed", "browser")
 """The quick ones first; browsers last, for their driver keeps an event loop running."""
 _PATIENT: dict[str, Any] = {"suppress_health_check": [HealthCheck.too_slow]}
 """A machine that stops is slow at drawing examples, too."""
