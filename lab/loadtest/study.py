@@ -6,12 +6,12 @@ and what a second worker did cannot be told apart in its figures; here either ca
 """
 
 import statistics
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from enum import StrEnum, unique
 from itertools import product
-from typing import Final, Protocol
+from typing import Final
 
 from lab.cost.charges import study_usd
 from lab.engine.api import Engine, EngineFacts
@@ -87,6 +87,9 @@ class StudyRow(Frozen):
     mean_s: float | None
     sd_s: float | None
     """Of the population, as the study's."""
+    cpu_s: float | None = None
+    """CPU seconds of a request, the uncounted among them: what else the machine does changes its
+    seconds, and this hardly."""
     usd: float | None
     """Of an inference on a serverless endpoint, by the study's formula; None on an instance."""
 
@@ -109,12 +112,18 @@ class StudyResult(SteppedRun):
         return said
 
 
-class OpenCase(Protocol):
-    """Starts what a case loads, and knows what to send to it."""
+@dataclass(frozen=True, kw_only=True)
+class OpenedCase:
+    """A case that is ready to be loaded."""
 
-    def __call__(
-        self, case: StudyCase
-    ) -> AbstractContextManager[tuple[Target, LoadPayload, EngineFacts | None]]: ...
+    target: Target
+    payload: LoadPayload
+    engine: EngineFacts | None = None
+    cpu_seconds: Callable[[], float | None] = lambda: None
+    """What it used since it started."""
+
+
+OpenCase = Callable[[StudyCase], AbstractContextManager[OpenedCase]]
 
 
 def study(
@@ -140,15 +149,19 @@ def study(
 
     keep()
     for case in wanted:
-        with opened(case) as (target, payload, engine):
+        with opened(case) as it:
             plan = LoadPlan(
                 closed=protocol(scale),
-                payloads=[payload],
+                payloads=[it.payload],
                 protocol=PROTOCOL,
                 name=f"{case.model}-{case.size.name}-{case.workers}-workers",
             )
-            made = folder.run(target, plan, progress=progress, engine=engine)
-        rows.append(_row(case, target.record, made.requests(), folder.below(made)))
+            before = it.cpu_seconds()
+            made = folder.run(it.target, plan, progress=progress, engine=it.engine)
+            after = it.cpu_seconds()
+        used_s = None if before is None or after is None else after - before
+        record = it.target.record
+        rows.append(_row(case, record, made.requests(), folder.below(made), used_s))
         keep()
         progress.note(_said(rows[-1]))
     return keep()
@@ -165,7 +178,7 @@ def container_of(engine: Engine, progress: Progress, *, variant: str = VARIANT) 
     """Cases as containers of a variant, with the study's switch for the workers."""
 
     @contextmanager
-    def opened(case: StudyCase) -> Iterator[tuple[Target, LoadPayload, EngineFacts | None]]:
+    def opened(case: StudyCase) -> Iterator[OpenedCase]:
         ready = image_subject(ImageRequest(name=variant, model=case.model), engine, progress)
         with image_target(
             engine,
@@ -177,12 +190,19 @@ def container_of(engine: Engine, progress: Progress, *, variant: str = VARIANT) 
             env={WORKERS: str(case.workers)},
             progress=progress,
         ) as target:
-            yield target, ready.payload, engine.facts()
+            yield OpenedCase(
+                target=target,
+                payload=ready.payload,
+                engine=engine.facts(),
+                cpu_seconds=lambda: target.container.usage().cpu_seconds,
+            )
 
     return opened
 
 
-def _row(case: StudyCase, target: TargetRecord, requests: Requests, folder: str) -> StudyRow:
+def _row(
+    case: StudyCase, target: TargetRecord, requests: Requests, folder: str, used_s: float | None
+) -> StudyRow:
     counted = requests.where(requests.number >= UNCOUNTED)
     took = counted.where(counted.answered).latency_s.tolist()
     mean_s = statistics.fmean(took) if took else None
@@ -198,6 +218,7 @@ def _row(case: StudyCase, target: TargetRecord, requests: Requests, folder: str)
         failed=len(counted) - len(took),
         mean_s=mean_s,
         sd_s=statistics.pstdev(took) if took else None,
+        cpu_s=used_s / len(requests) if used_s is not None and len(requests) else None,
         usd=study_usd(memory_mb=memory_mb or 0, seconds=mean_s or 0.0) if priced else None,
     )
 

@@ -14,6 +14,7 @@ from lab.report.document import Document, Table, left
 from lab.report.study.published import NAMES, REAL_TIME, SERVERLESS, SOURCE, RealTime, Serverless
 from lab.report.words import NOTHING, significant, times
 from lab.spec import MB_PER_VCPU
+from lab.units import format_seconds
 
 _PUBLISHED: Final = {(one.model, one.memory_mb): one for one in SERVERLESS}
 _INSTANCES: Final = {(one.model, one.instance): one for one in REAL_TIME}
@@ -48,16 +49,16 @@ def _serverless(rows: Sequence[StudyRow]) -> Table:
         return [
             *(NAMES.get(one.model, one.model), one.size, str(one.workers)),
             *_theirs(theirs),
-            _spread(one.mean_s, one.sd_s),
+            *(_spread(one.mean_s, one.sd_s), _ms(one.cpu_s)),
             NOTHING if theirs is None else f"{theirs.usd * 1e6:.1f}",
             NOTHING if one.usd is None else f"{one.usd * 1e6:.1f}",
         ]
 
     return Table(
-        title="Serverless: mean (population s.d.) in ms, USD per million",
+        title="Serverless: mean (population s.d.) in ms; USD of a million, published and ours",
         columns=[
             *(left("model"), "MB", "workers", "prediction", "total", "ours"),
-            *("published USD", "our USD"),
+            *("CPU", "USD", "our USD"),
         ],
         rows=[cells(one) for one in rows],
     )
@@ -70,31 +71,32 @@ def _real_time(rows: Sequence[StudyRow]) -> Table:
         return [
             *(NAMES.get(one.model, one.model), one.size, str(one.workers)),
             *_theirs(theirs),
-            _spread(one.mean_s, one.sd_s),
+            *(_spread(one.mean_s, one.sd_s), _ms(one.cpu_s)),
             NOTHING if theirs is None else significant(theirs.usd_per_1000),
             NOTHING if ours is None else significant(ours),
         ]
 
     return Table(
-        title="Real time: mean (population s.d.) in ms, USD per 1000 at the study's hourly price",
+        title="Real time: the same; USD of a thousand, at the study's hourly price",
         columns=[
             *(left("model"), left("instance"), "workers", "prediction", "total", "ours"),
-            *("published USD", "our USD"),
+            *("CPU", "USD", "our USD"),
         ],
+        page_only=["total", "CPU"],
         rows=[cells(one) for one in rows],
     )
 
 
 def _ratios(result: StudyResult) -> Table:
     return Table(
-        title="What more memory does: seconds at less over seconds at more",
+        title="What more memory does, published and ours: seconds at less over seconds at more",
         columns=[
             *(left("model"), left("MB"), "CPU share", "prediction", "total"),
-            *("ours, study's workers", "ours, one worker"),
+            *("as study", "one worker"),
         ],
         rows=[
             [
-                *(NAMES.get(model, model), f"{less} / {more}", times(_share(less, more))),
+                *(NAMES.get(model, model), f"{less} / {more}", times(more / less)),
                 *(times(_published(model, less, more)), times(_published_total(model, less, more))),
                 *(
                     NOTHING if ratio is None else times(ratio)
@@ -116,16 +118,30 @@ def effects(result: StudyResult) -> Iterator[str]:
         one = _ours(result, model, less, more, Workers.ONE)
         if study is None or one is None or _workers(less) == _workers(more):
             continue
-        published, share = _published(model, less, more), _share(less, more)
         yield (
-            f"{NAMES.get(model, model)}, {less} to {more} MB: published {times(published)} by "
-            f"prediction, with one worker more at {more} MB. Here the same is {times(study)}; with "
-            f"one worker at both it is {times(one)}, which is memory's part, so that the second "
-            f"worker's is a factor of {study / one:.2f} (requests in series keep one busy). "
-            f"The CPU share grows by {times(share)} ({less / MB_PER_VCPU:.2f} to "
-            f"{more / MB_PER_VCPU:.2f} vCPU, Lambda's ratio, for AWS publishes none). The "
-            f"published ratio is {times(published / study)} of ours."
+            f"{NAMES.get(model, model)}, {less} to {more} MB: published "
+            f"{times(_published(model, less, more))} by prediction, with one worker more at "
+            f"{more} MB. Here the same is {times(study)}; with one worker at both it is "
+            f"{times(one)}, which is memory's part, so that the second worker's is a factor of "
+            f"{study / one:.2f} (requests in series keep one busy). The published ratio is "
+            f"{times(_published(model, less, more) / study)} of ours."
+            + _by_share(result, model, less, more)
         )
+
+
+def _by_share(result: StudyResult, model: str, less: int, more: int) -> str:
+    """What the CPU share makes of it on a machine that does nothing else, one worker at both."""
+    first, second = _row(result, model, less, 1), _row(result, model, more, 1)
+    if first is None or second is None or not first.cpu_s or not second.cpu_s:
+        return ""
+    shares = less / MB_PER_VCPU, more / MB_PER_VCPU
+    least = first.cpu_s / shares[0], second.cpu_s / shares[1]
+    return (
+        f" A request takes {format_seconds(first.cpu_s)} of CPU at {less} MB and "
+        f"{format_seconds(second.cpu_s)} at {more} MB; of {shares[0]:.2f} and {shares[1]:.2f} vCPU "
+        f"(Lambda's ratio, for AWS publishes none) that is about {format_seconds(least[0])} and "
+        f"{format_seconds(least[1])} at best, {times(least[0] / least[1])}."
+    )
 
 
 # --- figures -------------------------------------------------------------------------------------
@@ -150,13 +166,17 @@ def _workers(memory_mb: int) -> int:
 
 def _ours(result: StudyResult, model: str, less: int, more: int, workers: Workers) -> float | None:
     def mean_s(memory_mb: int) -> float | None:
-        many = 1 if workers is Workers.ONE else _workers(memory_mb)
-        wanted = (model, str(memory_mb), many)
-        fit = (one for one in result.rows if (one.model, one.size, one.workers) == wanted)
-        return next((one.mean_s for one in fit), None)
+        found = _row(result, model, memory_mb, 1 if workers is Workers.ONE else _workers(memory_mb))
+        return None if found is None else found.mean_s
 
     first, second = mean_s(less), mean_s(more)
     return first / second if first and second else None
+
+
+def _row(result: StudyResult, model: str, memory_mb: int, workers: int) -> StudyRow | None:
+    wanted = (model, str(memory_mb), workers)
+    fit = (one for one in result.rows if (one.model, one.size, one.workers) == wanted)
+    return next(fit, None)
 
 
 def _published(model: str, less: int, more: int) -> float:
@@ -166,10 +186,6 @@ def _published(model: str, less: int, more: int) -> float:
 
 def _published_total(model: str, less: int, more: int) -> float:
     return _PUBLISHED[model, less].warm_total_s / _PUBLISHED[model, more].warm_total_s
-
-
-def _share(less: int, more: int) -> float:
-    return more / less
 
 
 def _usd_per_1000(theirs: RealTime, seconds: float) -> float:
@@ -193,4 +209,9 @@ def _theirs(one: Serverless | RealTime | None) -> tuple[str, str]:
 def _spread(mean_s: float | None, sd_s: float | None) -> str:
     if mean_s is None or sd_s is None:
         return NOTHING
-    return f"{mean_s * 1000:.1f} ({sd_s * 1000:.1f})"
+    digits = 0 if mean_s >= 0.0995 else 1
+    return f"{mean_s * 1000:.{digits}f} ({sd_s * 1000:.{digits}f})"
+
+
+def _ms(seconds: float | None) -> str:
+    return NOTHING if seconds is None else f"{seconds * 1000:.0f}"

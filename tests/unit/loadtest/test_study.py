@@ -15,6 +15,7 @@ from lab.loadtest.record import TargetKind, TargetRecord
 from lab.loadtest.study import (
     PROTOCOL,
     STUDY_FILE,
+    OpenedCase,
     StudyCase,
     StudyResult,
     StudyRow,
@@ -50,7 +51,9 @@ def record(size: Size) -> TargetRecord:
     )
 
 
-def row(model: str, size: Size, workers: int, mean_s: float) -> StudyRow:
+def row(
+    model: str, size: Size, workers: int, mean_s: float, cpu_s: float | None = None
+) -> StudyRow:
     return StudyRow(
         model=model,
         size=size.name,
@@ -61,6 +64,7 @@ def row(model: str, size: Size, workers: int, mean_s: float) -> StudyRow:
         failed=0,
         mean_s=mean_s,
         sd_s=0.01,
+        cpu_s=cpu_s,
         usd=1e-5 if size.serverless else None,
     )
 
@@ -97,9 +101,12 @@ def test_a_case_is_counted_without_its_first_request_and_priced_by_the_formula()
         return CallAnswer(status=200 if len(sent) != 5 else 500)
 
     @contextmanager
-    def opened(case: StudyCase) -> Iterator[tuple[UrlTarget, LoadPayload, None]]:
-        payload = LoadPayload(name="x", body=b"{}", content_type="application/json")
-        yield UrlTarget(record=record(case.size), route=CallRoute(call=call)), payload, None
+    def opened(case: StudyCase) -> Iterator[OpenedCase]:
+        yield OpenedCase(
+            target=UrlTarget(record=record(case.size), route=CallRoute(call=call)),
+            payload=LoadPayload(name="x", body=b"{}", content_type="application/json"),
+            cpu_seconds=lambda: len(sent) * 0.25,
+        )
 
     progress = Silent()
     wanted = cases([VGG19], [TWO_GB], Workers.STUDY)
@@ -108,6 +115,7 @@ def test_a_case_is_counted_without_its_first_request_and_priced_by_the_formula()
     assert len(sent) == 26
     assert (one.n, one.failed, one.workers) == (24, 1, 2)
     assert one.mean_s is not None
+    assert one.cpu_s == 0.25
     assert one.usd == pytest.approx(2 * one.mean_s * 0.00002)
 
     folder = LoadFolder(found.path / one.folder)
@@ -134,29 +142,32 @@ def test_shortened_pauses_are_said_and_the_studys_own_are_not() -> None:
 
 def test_published_figures_stand_beside_ours_with_ours_costs() -> None:
     text = document(
-        result(row(VGG19, ONE_GB, 1, 1.0), row(MOBILENET, INSTANCE, 2, 0.05))
+        result(row(VGG19, ONE_GB, 1, 1.0, 0.58), row(MOBILENET, INSTANCE, 2, 0.05))
     ).to_markdown()
-    assert "| VGG19 | 1024 | 1 | 1593.7 (59.2) | 1883.8 (54.5) | 1000.0 (10.0) | 37.6 | 10.0 |" in (
-        text
-    )
+    assert "| VGG19 | 1024 | 1 | 1594 (59) | 1884 (54) | 1000 (10) | 580 | 37.6 | 10.0 |" in text
     # 0.05 s by 0.23 USD an hour.
-    assert "| MobileNet | ml.m5.xlarge | 2 | 61.5 (1.9) | 260.6 (8.0) | 50.0 (10.0) |" in text
-    assert "0.00319 |" in text
+    assert (
+        "| MobileNet | ml.m5.xlarge | 2 | 61.5 (1.9) | 261 (8) | 50.0 (10.0) | — | 0.00393 |"
+        in text
+    )
+    assert "| 0.00319 |" in text
     assert "This machine is smaller." in text
 
 
 def test_memorys_part_and_the_workers_part_are_told_apart() -> None:
     rows = [
-        row(VGG19, ONE_GB, 1, 2.0),
-        row(VGG19, TWO_GB, 1, 1.0),
-        row(VGG19, TWO_GB, 2, 0.8),
+        row(VGG19, ONE_GB, 1, 2.0, 0.58),
+        row(VGG19, TWO_GB, 1, 1.0, 0.6),
+        row(VGG19, TWO_GB, 2, 0.8, 0.6),
     ]
     (said,) = effects(result(*rows))
     assert "VGG19, 1024 to 2048 MB: published 2.73x by prediction" in said
     assert "Here the same is 2.50x; with one worker at both it is 2.00x" in said
     assert "factor of 1.25" in said
-    assert "CPU share grows by 2.00x (0.58 to 1.16 vCPU" in said
     assert "published ratio is 1.09x of ours" in said
+    # 0.58 by 1024/1769, and 0.6 by 2048/1769.
+    assert "takes 580 ms of CPU at 1024 MB and 600 ms at 2048 MB" in said
+    assert "that is about 1.00 s and 518 ms at best, 1.93x" in said
 
 
 def test_of_one_mode_alone_nothing_is_said_of_the_workers() -> None:
