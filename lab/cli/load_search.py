@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from lab import paths
 from lab.cli import console
 from lab.cli.flags import flags
 from lab.cli.load_flags import TARGET_HELP, TargetFlags, parse_share
@@ -79,7 +80,7 @@ def search(options: SearchOptions) -> None:
     with bench_lock("A search"), opened(options.target, how=how, progress=progress) as target:
         sent = payloads or [asked_by_default(target.record, options.model)]
         found = find(target, plan.sending(sent), progress=progress)
-    page = write_steps(found.summary(), found.path)
+    page = write_steps(found.summary(), paths.runs() / found.id)
     if options.as_json:
         typer.echo(found.to_json(), nl=False)
         return

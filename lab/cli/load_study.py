@@ -5,6 +5,7 @@ from typing import Annotated, Final
 
 import typer
 
+from lab import paths
 from lab.cli import console
 from lab.cli.flags import flags
 from lab.errors import UsageError
@@ -74,7 +75,7 @@ def study(options: StudyOptions) -> None:
             opened, wanted, variant=options.variant, scale=options.scale, progress=progress
         )
     found = document(result)
-    page = write_whole(result.path / "report.md", found.to_markdown())
+    page = write_whole(paths.runs() / result.id / "report.md", found.to_markdown())
     if options.as_json:
         typer.echo(result.to_json(), nl=False)
         return

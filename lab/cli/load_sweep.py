@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from lab import paths
 from lab.cli import console
 from lab.cli.flags import flags
 from lab.cli.load_flags import TARGET_HELP, TargetFlags
@@ -49,7 +50,7 @@ def sweep(options: SweepOptions) -> None:
         )
         found = run(target, plan, progress=progress)
     steps = found.summary()
-    page = write_steps(steps, found.path)
+    page = write_steps(steps, paths.runs() / found.id)
     if options.as_json:
         typer.echo(found.to_json(), nl=False)
         return

@@ -11,6 +11,7 @@ import math
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Final, Self
 
 import numpy as np
@@ -118,6 +119,7 @@ def search(
     *,
     progress: Progress,
     engine: EngineFacts | None = None,
+    root: Path | None = None,
 ) -> SearchResult:
     """Find the rate; every step is kept as soon as it is over, whatever ends the search.
 
@@ -125,7 +127,7 @@ def search(
     ``RefusedError`` when a payload is refused, ``EndpointError`` when the target never answers.
     """
     plan.check()
-    return _Search(target, plan, progress, engine).run()
+    return _Search(target, plan, progress, engine, root).run()
 
 
 class _Search:
@@ -137,12 +139,13 @@ class _Search:
         plan: SearchPlan,
         progress: Progress,
         engine: EngineFacts | None,
+        root: Path | None,
     ) -> None:
         self._target = target
         self._plan = plan
         self._progress = progress
         self._engine = engine
-        self._folder: StepFolder[SearchResult] = StepFolder("load-search", SEARCH_FILE)
+        self._folder: StepFolder[SearchResult] = StepFolder("load-search", SEARCH_FILE, root=root)
         self._steps: list[SearchStep] = []
 
     def run(self) -> SearchResult:
@@ -173,20 +176,19 @@ class _Search:
 
     def _keep(self, ended: SearchEnd) -> SearchResult:
         plan = self._plan
-        return self._folder.keep(
-            SearchResult.model_validate(
-                {
-                    **self._folder.head(),
-                    "target": self._target.record,
-                    "objective": plan.objective,
-                    "arrivals": plan.arrivals,
-                    "resolution": plan.resolution,
-                    "seed": plan.seed,
-                    "steps": tuple(self._steps),
-                    "ended": ended,
-                }
-            )
+        found = SearchResult.model_validate(
+            {
+                **self._folder.head(),
+                "target": self._target.record,
+                "objective": plan.objective,
+                "arrivals": plan.arrivals,
+                "resolution": plan.resolution,
+                "seed": plan.seed,
+                "steps": tuple(self._steps),
+                "ended": ended,
+            }
         )
+        return self._folder.keep(found, found.summary())
 
     def _load(self, plan: LoadPlan) -> LoadFolder:
         return self._folder.run(self._target, plan, progress=self._progress, engine=self._engine)

@@ -10,8 +10,8 @@ from lab.engine.api import EngineFacts
 from lab.load.statistics import LatencySummary
 from lab.loadtest import runner
 from lab.loadtest.folder import LoadFolder
-from lab.loadtest.runner import LoadPlan
-from lab.loadtest.summary import LoadStep
+from lab.loadtest.runner import InterruptedLoadError, LoadPlan
+from lab.loadtest.summary import STEPS_FILE, LoadStep, LoadSteps
 from lab.loadtest.targets.api import Target
 from lab.progress import Progress
 from lab.runfiles import new_folder, write_whole
@@ -57,11 +57,6 @@ class SteppedRun(Versioned):
     """ISO 8601, UTC."""
     lab_version: str
 
-    @property
-    def path(self) -> Path:
-        """Its folder, among the runs of this machine."""
-        return paths.runs() / self.id
-
 
 Record = TypeVar("Record", bound=SteppedRun)
 
@@ -69,10 +64,10 @@ Record = TypeVar("Record", bound=SteppedRun)
 class StepFolder(Generic[Record]):
     """``runs/<UTC time>-<kind>/``: a record that is written anew at every step, and the steps."""
 
-    def __init__(self, kind: str, file: str) -> None:
+    def __init__(self, kind: str, file: str, *, root: Path | None = None) -> None:
         """Make it. Raises ``DiskFullError`` and ``BusyError``."""
         now = datetime.now(UTC)
-        self.path = new_folder(paths.runs() / f"{now:%Y%m%dT%H%M%SZ}-{kind}")
+        self.path = new_folder((root or paths.runs()) / f"{now:%Y%m%dT%H%M%SZ}-{kind}")
         self._file = self.path / file
         self._begun = now
         self._number = 0
@@ -85,19 +80,30 @@ class StepFolder(Generic[Record]):
             "lab_version": __version__,
         }
 
-    def keep(self, record: Record) -> Record:
-        """Write the record. Raises ``DiskFullError``."""
+    def keep(self, record: Record, steps: LoadSteps | None = None) -> Record:
+        """Write the record, and what a report needs of it. Raises ``DiskFullError``."""
         write_whole(self._file, record.to_json())
+        if steps is not None:
+            write_whole(self.path / STEPS_FILE, steps.to_json())
         return record
 
     def run(
         self, target: Target, plan: LoadPlan, *, progress: Progress, engine: EngineFacts | None
     ) -> LoadFolder:
-        """The next step, by ``plan``, whose name goes behind the step's number."""
+        """The next step, by ``plan``, whose name goes behind the step's number.
+
+        Raises ``InterruptedLoadError`` for Ctrl-C.
+        """
         named = LoadPlan(**{**vars(plan), "name": f"{self._number:02d}-{plan.name}"})
         self._number += 1
         root = self.path / STEPS
-        return runner.run(target, named, progress=progress, engine=engine, root=root)
+        try:
+            return runner.run(target, named, progress=progress, engine=engine, root=root)
+        except InterruptedLoadError as stop:
+            raise InterruptedLoadError(
+                f"Stopped: all that was measured until then is kept in {self.path}.",
+                remedy="To measure the rest begin anew.",
+            ) from stop
 
     def below(self, step: LoadFolder) -> str:
         """A step's folder as records name it."""

@@ -82,16 +82,9 @@ def sweep(
     steps: list[KeptStep] = []
 
     def keep() -> SweepResult:
-        return folder.keep(
-            SweepResult.model_validate(
-                {
-                    **folder.head(),
-                    "target": target.record,
-                    "step_s": plan.step_s,
-                    "steps": tuple(steps),
-                }
-            )
-        )
+        record = {**folder.head(), "target": target.record, "step_s": plan.step_s}
+        found = SweepResult.model_validate({**record, "steps": tuple(steps)})
+        return folder.keep(found, found.summary())
 
     def load(many: int, seconds: float, name: str) -> KeptStep:
         step = LoadPlan(

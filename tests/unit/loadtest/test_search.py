@@ -20,7 +20,7 @@ from lab.load.statistics import summarise
 from lab.loadtest import runner
 from lab.loadtest.folder import LoadFolder
 from lab.loadtest.record import Objective, Sitting, TargetKind, TargetRecord
-from lab.loadtest.runner import InvalidLoadError, LoadPlan
+from lab.loadtest.runner import InterruptedLoadError, InvalidLoadError, LoadPlan
 from lab.loadtest.search import SEARCH_FILE, SearchPlan, search
 from lab.loadtest.search_steps import (
     Judgement,
@@ -32,6 +32,7 @@ from lab.loadtest.search_steps import (
     judge,
     next_rates,
 )
+from lab.loadtest.summary import read_steps
 from lab.loadtest.targets.api import CallAnswer, CallRoute, LoadPayload
 from lab.loadtest.targets.url import UrlTarget
 from lab.progress import Silent
@@ -219,6 +220,17 @@ def test_a_search_that_is_interrupted_keeps_the_steps_that_it_had() -> None:
     (path,) = paths.runs().glob(f"*-load-search/{SEARCH_FILE}")
     kept = parse(SearchResult, path.read_bytes(), of=path)
     assert (len(kept.steps), kept.ended) == (2, SearchEnd.STOPPED)
+    assert read_steps(path.parent) == kept.summary(), "a report can be made of it"
+
+
+@pytest.mark.usefixtures("patient")
+def test_a_search_that_is_stopped_in_a_step_says_where_all_of_it_is() -> None:
+    class Impatient(Silent):
+        def detail(self, text: str) -> None:
+            raise KeyboardInterrupt
+
+    with pytest.raises(InterruptedLoadError, match=r"kept in .*-load-search\."):
+        search(target(lambda _: OK), plan(EASY), progress=Impatient())
 
 
 @pytest.mark.usefixtures("patient")

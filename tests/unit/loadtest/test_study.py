@@ -118,13 +118,14 @@ def test_a_case_is_counted_without_its_first_request_and_priced_by_the_formula()
     assert one.cpu_s == 0.25
     assert one.usd == pytest.approx(2 * one.mean_s * 0.00002)
 
-    folder = LoadFolder(found.path / one.folder)
+    path = paths.runs() / found.id
+    folder = LoadFolder(path / one.folder)
     counted = folder.requests()
     took = counted.latency_s[(counted.number >= 1) & counted.answered].tolist()
     assert one.mean_s == pytest.approx(statistics.fmean(took))
     assert one.sd_s == pytest.approx(statistics.pstdev(took))
     assert folder.load().protocol == PROTOCOL
-    assert parse(StudyResult, (found.path / STUDY_FILE).read_bytes(), of=found.path) == found
+    assert parse(StudyResult, (path / STUDY_FILE).read_bytes(), of=path) == found
     assert "2 workers" in progress.notes[0]
     assert "1 failed" in progress.notes[0]
 
