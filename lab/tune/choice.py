@@ -27,6 +27,11 @@ def dollars(amount: float | None) -> str:
     return planning.dollars(amount)
 
 
+def share(of_all: float) -> str:
+    """``0.8 %``; of rare ones one figure: ``0.006 %``."""
+    return f"{of_all * 100:.1g} %" if 0 < of_all < 0.0005 else percent(of_all)
+
+
 def frontier(sizes: Sequence[SizeResult], q: float = Q) -> Sequence[str]:
     """Sizes than which none is both cheaper and quicker, the cheapest first.
 
@@ -129,16 +134,16 @@ def _latency(one: SizeResult, objective: Objective | None) -> str:
 
 
 def _cold(one: SizeResult, objective: Objective | None) -> Sequence[str]:
-    cold, share = one.cold, one.money.cold_share if one.money else None
+    cold, cold_share = one.cold, one.money.cold_share if one.money else None
     if cold is None:
         return []
     took = format_seconds(cold.total_s)
-    if share is None:
+    if cold_share is None:
         return [f"cold {took}" if one.size.serverless else f"{took} to start"]
-    said = f"cold {took} for {percent(share)} of requests"
+    said = f"cold {took} for {share(cold_share)} of requests"
     bound = objective.seconds if objective is not None else None
     left_out = 1 - quantile_of(objective)
-    if bound is not None and share > left_out and cold.total_s > bound:
+    if bound is not None and cold_share > left_out and cold.total_s > bound:
         said += f" (more than the {percent(left_out)} that the objective leaves out)"
     return [said]
 

@@ -72,7 +72,7 @@ def _result(
     figure = None if found is None else found.at(q)
     capacity = next((one.capacity for one in samples if one.capacity is not None), None)
     if size.serverless:
-        per_s, how = 1 / found.mean_s if found else None, "of a container: one at a time"
+        per_s, how = 1 / found.mean_s if found else None, "one at a time"
     elif capacity is not None:
         per_s, how = capacity.per_s or None, capacity.how
     else:

@@ -5,9 +5,9 @@ from pathlib import Path
 from typing import Final
 
 from lab.report.document import Document, Table, left, right
-from lab.report.words import KINDS, NOTHING, bounds, count_bytes, percent, rate, seconds
+from lab.report.words import KINDS, NOTHING, bounds, count_bytes, rate, seconds
 from lab.runfiles import write_whole
-from lab.tune.choice import dollars, quantile_of
+from lab.tune.choice import dollars, quantile_of, share
 from lab.tune.page import render
 from lab.tune.record import SUMMARY_FILE, TuneFolder
 from lab.tune.result import SizeOutcome, SizeResult, TuneResult
@@ -99,7 +99,7 @@ def _row(one: SizeResult, result: TuneResult, q: float) -> Sequence[str]:
         count_bytes(None if memory is None else memory.peak),
         count_bytes(None if memory is None else memory.room),
         NOTHING if one.throughput_per_s is None else rate(one.throughput_per_s),
-        NOTHING if money is None or money.cold_share is None else percent(money.cold_share),
+        NOTHING if money is None or money.cold_share is None else share(money.cold_share),
         NOTHING if one.cost is None else _times(one, dollars(one.cost)),
         NOTHING if money is None or money.usd_per_month is None else dollars(money.usd_per_month),
         _KEEPS[one.keeps_objective],

@@ -6,7 +6,7 @@ from lab.report.load.plots import Curve, Mark, Plot
 from lab.report.page.html import page
 from lab.report.page.scale import linear, seconds_label
 from lab.report.words import bounds, seconds
-from lab.tune.choice import dollars, quantile_of
+from lab.tune.choice import dollars, quantile_of, share
 from lab.tune.result import SizeResult, TuneResult
 
 
@@ -22,6 +22,7 @@ def render(result: TuneResult) -> str:
         quantile=[_place(one, q) for one in result.sizes],
         median=[_place(one, 0.5) for one in result.sizes],
         dollars=dollars,
+        share=share,
         aside=" — emulated" if result.emulated else "",
     )
 
