@@ -40,6 +40,11 @@ try: setup ## Try an image of yours: make try IMAGE=my-model:3 PAYLOAD=request.j
 check: setup ## Hold an image to a budget, as CI does: make check BUDGET=budget.yaml
 	@$(LAB) check $(BUDGET) $(ARGS)
 
+.PHONY: tune
+tune: setup ## Which memory size or instance for an image, for what money: make tune IMAGE=... PAYLOAD=...
+	@test -n "$(IMAGE)" || { echo 'make tune needs IMAGE=..., and PAYLOAD=FILE unless it is a variant' >&2; exit 2; }
+	@$(LAB) tune $(IMAGE) $(if $(PAYLOAD),--payload $(PAYLOAD)) $(ARGS)
+
 .PHONY: up
 up: setup ## Start the SageMaker look-alike on 127.0.0.1, with two endpoints
 	@$(LAB) up $(ARGS)
