@@ -48,6 +48,8 @@ LONGEST_S: Final = 600.0
 MOST_STEPS: Final = 60
 WARM_S: Final = 3.0
 _LEAST_S: Final = 1e-4
+_ALONE: Final = 0.05
+"""Of the rate that one client reaches: so seldom do requests meet that fewer are no quicker."""
 _TRIES: Final = 3
 """Of a step that tells nothing yet: containers started, or there was too little of it."""
 _SPARE: Final = 2
@@ -151,9 +153,10 @@ class _Search:
     def run(self) -> SearchResult:
         plan = self._plan
         self._keep(SearchEnd.STOPPED)
-        start = self._warm_up()
-        least, most = rounded(plan.least_per_s), plan.most_per_s or math.inf
-        start = rounded(min(max(plan.start_per_s or start, least), most))
+        alone_per_s = self._warm_up()
+        most = plan.most_per_s or math.inf
+        start = rounded(min(max(plan.start_per_s or alone_per_s / 2, plan.least_per_s), most))
+        least = rounded(min(max(_ALONE * alone_per_s, plan.least_per_s), start))
         lots = random.Random(plan.seed)
         while len(self._steps) < MOST_STEPS:
             rates = list(
@@ -194,7 +197,7 @@ class _Search:
         return self._folder.run(self._target, plan, progress=self._progress, engine=self._engine)
 
     def _warm_up(self) -> float:
-        """One client until nothing is cold; half of the rate that it reached."""
+        """One client until nothing is cold; the rate that it reaches."""
         plan = self._plan
         closed = ClosedRecord(clients=1, seconds=plan.warm_s)
         warm = LoadPlan(
@@ -213,7 +216,7 @@ class _Search:
             middle_s = float(np.median(good.latency_s))
             if not (good.cold == 1).any():
                 break
-        return 0.5 / max(middle_s, _LEAST_S)
+        return 1 / max(middle_s, _LEAST_S)
 
     def _try(self, rate: float) -> None:
         """Run a rate until it tells something; what told nothing is kept beside it."""

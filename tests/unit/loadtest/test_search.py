@@ -142,6 +142,7 @@ class Limited:
         self._lock = threading.Lock()
 
     def __call__(self, payload: LoadPayload) -> CallAnswer:
+        time.sleep(0.002)  # The warm-up's one client gets few through.
         with self._lock:
             now = time.monotonic()
             self._came.append(now)
@@ -269,6 +270,22 @@ def test_a_generator_that_cannot_make_the_rate_is_told_from_a_slow_target() -> N
     kept = parse(SearchResult, path.read_bytes(), of=path)
     assert {one.verdict for one in kept.steps} == {StepVerdict.INVALID}
     assert kept.ended is SearchEnd.GENERATOR
+
+
+@pytest.mark.usefixtures("patient")
+def test_a_target_that_is_too_slow_by_itself_is_not_asked_ever_more_seldom() -> None:
+    def slow(payload: LoadPayload) -> CallAnswer:
+        time.sleep(0.005)
+        return OK
+
+    too_slow = Objective(q=0.5, seconds=0.002)
+    found = search(target(slow), plan(too_slow), progress=Silent())
+    assert found.ended is SearchEnd.LEAST
+    assert found.knee is None
+    # A twentieth of what one client gets, which is 200/s or less, and not down to 0.02/s.
+    assert 1 < min(one.rate for one in found.steps) <= 10
+    assert "kept p50 at most 2 ms" in found.sentence()
+    assert "at no rate that was tried" in found.sentence()
 
 
 def test_a_target_that_answers_nothing_is_not_searched() -> None:
