@@ -142,7 +142,7 @@ class Limited:
         self._lock = threading.Lock()
 
     def __call__(self, payload: LoadPayload) -> CallAnswer:
-        time.sleep(0.002)  # The warm-up's one client gets few through.
+        time.sleep(0.05)  # The warm-up's one client gets few through.
         with self._lock:
             now = time.monotonic()
             self._came.append(now)
@@ -172,7 +172,8 @@ def plan(objective: Objective, **more: object) -> SearchPlan:
     return SearchPlan(**values)  # type: ignore[arg-type]
 
 
-EASY = Objective(q=0.5, seconds=1200.0, errors=0.0)
+EASY = Objective(q=0.5, errors=0.0)
+"""However slow this machine is."""
 
 
 @pytest.mark.usefixtures("patient")
@@ -185,10 +186,7 @@ def test_a_search_keeps_every_step_and_names_both_neighbours_of_the_knee() -> No
     assert (knee.rate, above.rate) == (40.0, 80.0)
     assert above.summary.throttled
     assert not knee.summary.throttled
-    assert (
-        f"mine keeps p50 at most 1.2e+06 ms, errors at most 0 % up to {knee.rate:g}/s; there"
-        in (found.sentence())
-    )
+    assert f"mine keeps errors at most 0 % up to {knee.rate:g}/s; there" in (found.sentence())
     assert f"at {above.rate:g}/s" in found.sentence()
     (folder,) = paths.runs().glob("*-load-search")
     path = folder / SEARCH_FILE
