@@ -8,10 +8,13 @@ from lab.coldstart.trial import Subject
 from lab.engine.api import EngineFacts
 from lab.load.clients import LoadTarget, run_block
 from lab.loadtest.record import Objective
-from lab.loadtest.search import SearchPlan, search
+from lab.loadtest.runner import InvalidLoadError
+from lab.loadtest.search import SEARCH_FILE, SearchPlan, search
+from lab.loadtest.search_steps import SearchResult
 from lab.loadtest.targets.api import LoadPayload, WireRoute
 from lab.loadtest.targets.image import ImageTarget
 from lab.progress import Silent
+from lab.runfiles import parse, read_bytes
 from lab.tune.record import Capacity, TunedSize
 
 STEP_S: Final = 4.0
@@ -36,33 +39,37 @@ def capacity(
     """By a search in the open loop, whose steps are kept below ``root``.
 
     Without an objective: what several clients reach that send again as soon as they are answered.
-    Raises ``InvalidLoadError`` when the generator cannot make the rates, and what ``search`` and
-    ``run_block`` raise.
+    Where the generator cannot make the rates, the highest that was kept. Raises
+    ``InvalidLoadError`` where none was, and what ``search`` and ``run_block`` raise.
     """
     route = target.route
     if objective is None or objective.seconds is None:
         return _closed(route, size, subject)
     payload = LoadPayload(name="payload", body=subject.payload, content_type=subject.content_type)
-    found = search(
-        target,
-        SearchPlan(
-            payloads=[payload],
-            objective=objective,
-            step_s=STEP_S,
-            warm_s=_WARM_S,
-            resolution=_RESOLUTION,
-            seed=seed,
-        ),
-        progress=Silent(),
-        engine=engine,
-        root=root,
+    plan = SearchPlan(
+        payloads=[payload],
+        objective=objective,
+        step_s=STEP_S,
+        warm_s=_WARM_S,
+        resolution=_RESOLUTION,
+        seed=seed,
     )
-    knee = found.knee
+    try:
+        found = search(target, plan, progress=Silent(), engine=engine, root=root)
+    except InvalidLoadError:
+        kept = sorted(root.glob(f"*/{SEARCH_FILE}"))
+        if not kept:
+            raise
+        found = parse(SearchResult, read_bytes(kept[-1]), of=kept[-1])
+        if found.knee is None:
+            raise
+    knee, above = found.knee, found.above
+    least = "" if above is not None else ", at least: no higher rate was judged"
     return Capacity(
         per_s=0.0 if knee is None else knee.rate,
         objective_s=objective.seconds,
-        how=f"{found.arrivals} arrivals, steps of {STEP_S:g} s",
-        found=found.above is not None,
+        how=f"{found.arrivals} arrivals, steps of {STEP_S:g} s{least}",
+        found=above is not None,
     )
 
 

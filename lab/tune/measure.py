@@ -12,6 +12,7 @@ from lab.coldstart.trial import Subject
 from lab.engine.api import Engine
 from lab.images import build as images
 from lab.images.base import ensure_base
+from lab.loadtest.runner import InterruptedLoadError
 from lab.lock import bench_lock
 from lab.progress import Progress
 from lab.spec import StartKind
@@ -44,7 +45,7 @@ def measure(
                 step.detail(f"{place + 1} of {len(rest)}, {words(left)}: {size}, {part}")
                 steps.run(number, turn, size, part)
             step.advance(len(rest), len(rest))
-    except KeyboardInterrupt as stop:
+    except (KeyboardInterrupt, InterruptedLoadError) as stop:
         raise InterruptedRunError(
             f"Stopped: {len(folder.samples())} of {len(tune.order)} steps are kept in "
             f"{folder.path}.",

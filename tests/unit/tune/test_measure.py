@@ -10,6 +10,7 @@ from lab.coldstart.loop import InterruptedRunError
 from lab.engine.api import ContainerSpec
 from lab.errors import ContainerFailedError, EngineError
 from lab.loadtest.record import Objective
+from lab.loadtest.runner import InterruptedLoadError
 from lab.loadtest.targets.api import LoadPayload
 from lab.loadtest.targets.sizes import Size
 from lab.loadtest.targets.subject import ImageRequest
@@ -193,3 +194,18 @@ def test_an_objective_that_a_lone_client_breaks_is_not_searched_for() -> None:
     (sample,) = [s for s in one.folder.samples() if s.part is Part.CAPACITY]
     assert sample.capacity is not None
     assert (sample.capacity.per_s, sample.capacity.found) == (0.0, True)
+
+
+def test_ctrl_c_in_a_search_tells_how_to_go_on_with_the_tuning(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def stop(*_: object, **__: object) -> None:
+        raise InterruptedLoadError("Stopped: the load is kept.", remedy="Begin anew.")
+
+    monkeypatch.setattr("lab.tune.steps.capacity", stop)
+    engine = SizedEngine()
+    one = ready(engine, sizes=("1024", "ml.m5.large"))
+    with pytest.raises(InterruptedRunError) as stopped:
+        run(one, engine)
+    assert stopped.value.remedy == f"Go on with `lab tune --resume {one.tune.id}`."
+    assert not engine.containers({})
