@@ -118,6 +118,9 @@ class SearchResult(SteppedRun):
             said.append(f"there {knee.why}")
         if above is not None:
             said.append(f"at {above.rate:g}/s {above.why}")
+            limit_s = self.objective.seconds
+            if limit_s is not None and above.bound_s and (above.seconds or 0.0) <= limit_s:
+                said.append("there only the bound is above, which longer steps bring nearer")
         return "; ".join(said) + ("." if self.ended is SearchEnd.FOUND else f" ({self.ended}).")
 
 

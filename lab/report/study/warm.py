@@ -4,6 +4,7 @@ Seconds of two places are set beside each other here, as nowhere else, because t
 same. They are not of the same processor: ratios say more, and have a table of their own.
 """
 
+import math
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
 from typing import Final
@@ -18,6 +19,8 @@ from lab.units import format_seconds
 
 _PUBLISHED: Final = {(one.model, one.memory_mb): one for one in SERVERLESS}
 _INSTANCES: Final = {(one.model, one.instance): one for one in REAL_TIME}
+PERIOD_S: Final = 0.1
+"""Of a container's CPU quota: the kernel's default, and the engine's."""
 ASSUMES: Final = (
     "Published seconds are AWS's, of 2023: prediction by the container's own clock, total as a "
     "client far away saw it. Ours are a client's on the same machine, so they stand beside the "
@@ -135,13 +138,27 @@ def _by_share(result: StudyResult, model: str, less: int, more: int) -> str:
     if first is None or second is None or not first.cpu_s or not second.cpu_s:
         return ""
     shares = less / MB_PER_VCPU, more / MB_PER_VCPU
-    least = first.cpu_s / shares[0], second.cpu_s / shares[1]
+    least = under_quota(first.cpu_s, shares[0]), under_quota(second.cpu_s, shares[1])
     return (
         f" A request takes {format_seconds(first.cpu_s)} of CPU at {less} MB and "
-        f"{format_seconds(second.cpu_s)} at {more} MB; of {shares[0]:.2f} and {shares[1]:.2f} vCPU "
-        f"(Lambda's ratio, for AWS publishes none) that is about {format_seconds(least[0])} and "
-        f"{format_seconds(least[1])} at best, {times(least[0] / least[1])}."
+        f"{format_seconds(second.cpu_s)} at {more} MB. With {shares[0]:.2f} and {shares[1]:.2f} "
+        f"vCPU (Lambda's ratio, for AWS publishes none), as a quota of every "
+        f"{format_seconds(PERIOD_S)} and on whole cores, that is {format_seconds(least[0])} and "
+        f"{format_seconds(least[1])}, {times(least[0] / least[1])}."
     )
+
+
+def under_quota(cpu_s: float, share: float) -> float:
+    """How long a request takes that is alone, begun with a period of the kernel's quota.
+
+    Below a whole core it is stopped whenever the period's part is used up, so that one that needs
+    less than a part is not slowed at all; above, the lab's service uses the whole cores.
+    """
+    if share >= 1:
+        return cpu_s / int(share)
+    part = share * PERIOD_S
+    stops = math.ceil(cpu_s / part) - 1
+    return stops * PERIOD_S + cpu_s - stops * part
 
 
 # --- figures -------------------------------------------------------------------------------------

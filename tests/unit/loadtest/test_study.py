@@ -28,7 +28,7 @@ from lab.loadtest.targets.api import CallAnswer, CallRoute, LoadPayload
 from lab.loadtest.targets.sizes import Size
 from lab.loadtest.targets.url import UrlTarget
 from lab.progress import Silent
-from lab.report.study.warm import document, effects
+from lab.report.study.warm import document, effects, under_quota
 from lab.runfiles import parse
 
 MOBILENET, VGG19 = "retinopathy-mobilenet", "retinopathy-vgg19"
@@ -166,9 +166,17 @@ def test_memorys_part_and_the_workers_part_are_told_apart() -> None:
     assert "Here the same is 2.50x; with one worker at both it is 2.00x" in said
     assert "factor of 1.25" in said
     assert "published ratio is 1.09x of ours" in said
-    # 0.58 by 1024/1769, and 0.6 by 2048/1769.
     assert "takes 580 ms of CPU at 1024 MB and 600 ms at 2048 MB" in said
-    assert "that is about 1.00 s and 518 ms at best, 1.93x" in said
+    # Ten stops of 100 ms, each after 57.9 ms of work, and 1.1 ms: more than a core is not used.
+    assert "0.58 and 1.16 vCPU" in said
+    assert "that is 1.00 s and 600 ms, 1.67x" in said
+
+
+def test_a_request_that_needs_less_than_a_part_of_the_quota_is_not_slowed_by_it() -> None:
+    assert under_quota(0.036, 1024 / 1769) == 0.036
+    assert under_quota(0.06, 0.5) == pytest.approx(0.11)
+    assert under_quota(0.4, 1.9) == 0.4
+    assert under_quota(0.4, 2.3) == 0.2
 
 
 def test_of_one_mode_alone_nothing_is_said_of_the_workers() -> None:
