@@ -91,7 +91,7 @@ def search(options: SearchOptions) -> None:
 def document(found: "SearchResult") -> "Document":
     """Every step in the order in which it was run, and the answer."""
     from lab.report.document import Document, Table, left
-    from lab.report.words import per_second, percent, seconds
+    from lab.report.words import percent, seconds
 
     name = f"p{found.objective.q * 100:g}"
     return Document(
@@ -100,10 +100,13 @@ def document(found: "SearchResult") -> "Document":
         answer=found.sentence(),
         tables=[
             Table(
-                columns=["asked", "answered", "requests", "failed", name, "at most", left("")],
+                columns=[
+                    *("asked/s", "answered/s", "requests", "failed", name, "at most"),
+                    left(""),
+                ],
                 rows=[
                     [
-                        *(per_second(one.rate), per_second(one.summary.achieved_per_s)),
+                        *(f"{one.rate:g}", f"{one.summary.achieved_per_s:.1f}"),
                         *(str(one.summary.n), percent(one.summary.error_share)),
                         *(seconds(one.seconds), seconds(one.bound_s), str(one.verdict)),
                     ]
