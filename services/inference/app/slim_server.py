@@ -1,9 +1,7 @@
 """A small HTTP/1.1 server on the standard library, for an image that starts as fast as it can.
 
-One thread at a time does all the talking (never blocking: a slow client costs a buffer, not a
-thread), a fixed few run predictions, so ``/ping`` is answered at once whatever the model is doing.
-Which thread that is changes: who has read a request runs it at once, and lets another one lead,
-for a sleeping thread takes longer to wake than it takes to read and answer a request.
+One thread does all the talking (never blocking: a slow client costs a buffer, not a thread), a
+fixed few run predictions, so ``/ping`` is answered at once whatever the model is doing.
 """
 
 import selectors
@@ -85,28 +83,17 @@ class _Connection:
         """A prediction thread has the request."""
 
 
-if TYPE_CHECKING:
-    _Job = tuple[_Connection, http1.Head, tuple[str, str], bytes, float]
-
-
 class Server:
-    """Owns the listening socket and all connections: all are the leading thread's."""
+    """Owns the listening socket and all connections; everything runs in ``run``'s thread."""
 
     def __init__(self, service: Service, host: str, port: int) -> None:
         self._service = service
         self._selector = selectors.DefaultSelector()
         self._connections: set[_Connection] = set()
-        self._work: SimpleQueue[_Job | None] = SimpleQueue()
-        """For threads that do not lead; None is to take the lead, or to end once it is over."""
-        self._fresh: list[_Job] = []
-        self._busy = 0
-        """Requests that are being predicted, or wait for it."""
-        self._done: SimpleQueue[tuple[_Connection, bool, bytes]] = SimpleQueue()
-        """Whose request was answered, whether it is kept alive, and what could not be sent yet."""
-        self._sending = threading.Lock()
-        """A socket must not be closed while another thread sends: its number may be reused."""
-        self._swept = 0.0
-        self._accepting = self._leading = True
+        self._work: SimpleQueue[tuple[_Connection, tuple[str, str], bytes, float] | None] = (
+            SimpleQueue()
+        )
+        self._done: SimpleQueue[tuple[_Connection, Reply]] = SimpleQueue()
         self._wake_here, self._wake_there = socket.socketpair()
         self._wake_here.settimeout(0)
         self._wake_there.settimeout(0)
@@ -140,77 +127,35 @@ class Server:
         self._wake()
 
     def run(self) -> None:
-        """Serve until told to stop, and until what is in flight then is through."""
+        for _ in range(self._service.settings.threads):
+            threading.Thread(target=self._predict, name="predict", daemon=True).start()
         self._selector.register(self._listener, selectors.EVENT_READ)
         self._selector.register(self._wake_here, selectors.EVENT_READ)
-        self._swept = time.monotonic()
-        threads = self._service.settings.threads
-        for _ in range(threads):
-            threading.Thread(target=self._serve, name="predict", daemon=True).start()
-        self._work.put(None)
-        self._serve()
-
-    def _serve(self) -> None:
-        """Predict, or lead and then predict: what each thread does."""
+        swept = time.monotonic()
+        accepting = True
         while True:
-            job = self._work.get()
-            if job is None:
-                job = self._lead() if self._leading else None
-                if job is None:
-                    return
-            self._predict(job)
-
-    def _lead(self) -> "_Job | None":
-        """Talk to everybody until there is a request to predict; None once it is over."""
-        while True:
-            ready = self._selector.select(1.0)
-            self._settle()
-            for key, events in ready:
+            for key, events in self._selector.select(1.0):
                 if key.fileobj is self._listener:
                     self._accept()
                 elif key.fileobj is self._wake_here:
-                    self._wake_here.recv(4096)
+                    self._answer_done()
                 else:
                     self._talk(key.data, events)
-            # What was answered since, and may have been sent ahead of the answer.
-            self._settle()
             now = time.monotonic()
-            if now - self._swept >= 1.0:
-                self._swept = now
+            if now - swept >= 1.0:
+                swept = now
                 self._sweep(now)
-            if self._stop_at is not None and self._over(now):
-                self._leading = False
-                for one in (self._selector, self._wake_here, self._wake_there):
-                    one.close()
-                # All threads are to end; the one that everybody waits for may be another.
-                for _ in range(self._service.settings.threads):
-                    self._work.put(None)
-                return None
-            own = self._share_out()
-            if own is not None:
-                return own
-
-    def _share_out(self) -> "_Job | None":
-        """Hand out what was read; what this thread is to do itself while another one leads.
-
-        Of all threads, one more than predict at once, one is idle then.
-        """
-        fresh, self._fresh = self._fresh, []
-        self._busy += len(fresh)
-        own = fresh.pop(0) if fresh and self._busy <= self._service.settings.threads else None
-        for job in fresh:
-            self._work.put(job)
-        if own is not None:
-            self._work.put(None)
-        return own
+            if self._stop_at is not None:
+                if accepting:
+                    accepting = False
+                    self._accept()  # those who are in the backlog already
+                    self._selector.unregister(self._listener)
+                    self._listener.close()
+                if self._over(now):
+                    return
 
     def _over(self, now: float) -> bool:
         """Whether all that is in flight is through, once told to stop."""
-        if self._accepting:
-            self._accepting = False
-            self._accept()  # those who are in the backlog already
-            self._selector.unregister(self._listener)
-            self._listener.close()
         for connection in list(self._connections):
             idle = connection.head is None and not connection.inbox and not connection.outbox
             if idle or connection.lingering:
@@ -225,30 +170,20 @@ class Server:
 
     # -- predictions, in their own threads ---------------------------------------------------
 
-    def _predict(self, job: "_Job") -> None:
-        """Predict, and answer as far as the socket takes it; the rest is the leader's."""
-        connection, head, types, body, begun = job
-        reply = self._service.invoke(types, body, begun)
-        keep_alive, answer = self._answer(connection, head, reply)
-        with self._sending:
-            try:
-                sent = connection.sock.send(answer)
-            except OSError:  # full, or gone: the leader will see
-                sent = 0
-        self._done.put((connection, keep_alive, answer[sent:]))
-        # Else it is soon enough for the leader to learn of it with what the client sends next.
-        if sent < len(answer) or not keep_alive or connection.inbox or self._stop_at is not None:
+    def _predict(self) -> None:
+        while (job := self._work.get()) is not None:
+            connection, types, body, begun = job
+            self._done.put((connection, self._service.invoke(types, body, begun)))
             self._wake()
 
-    def _settle(self) -> None:
-        """Go on with the connections whose requests were answered."""
+    def _answer_done(self) -> None:
+        self._wake_here.recv(4096)
         while not self._done.empty():
-            connection, keep_alive, rest = self._done.get()
-            self._busy -= 1
+            connection, reply = self._done.get()
             connection.waiting = False
             self._leave(connection)
             if connection in self._connections:
-                self._answered(connection, rest, keep_alive=keep_alive)
+                self._reply(connection, reply)
                 self._advance(connection)
 
     def _leave(self, connection: _Connection) -> None:
@@ -367,8 +302,7 @@ class Server:
         self._connections.discard(connection)
         self._leave(connection)
         self._want(connection, 0)
-        with self._sending:
-            connection.sock.close()
+        connection.sock.close()
 
     def _sweep(self, now: float) -> None:
         for connection in list(self._connections):
@@ -472,9 +406,7 @@ class Server:
             self._reply(connection, self._service.refuse(error, connection.begun))
         elif connection.types is not None:
             connection.waiting = True
-            self._fresh.append(
-                (connection, head, connection.types, body.content(), connection.begun)
-            )
+            self._work.put((connection, connection.types, body.content(), connection.begun))
         return True
 
     def _other(self, head: http1.Head) -> Reply:
@@ -490,14 +422,9 @@ class Server:
             return refusal(500, "A bug; see the log.")
 
     def _reply(self, connection: _Connection, reply: Reply) -> None:
-        if connection.head is not None:
-            keep_alive, answer = self._answer(connection, connection.head, reply)
-            self._answered(connection, answer, keep_alive=keep_alive)
-
-    def _answer(
-        self, connection: _Connection, head: http1.Head, reply: Reply
-    ) -> tuple[bool, bytes]:
-        """Whether the connection is kept alive, and the answer's bytes."""
+        head = connection.head
+        if head is None:
+            return
         keep_alive = head.keep_alive and not connection.closing and self._stop_at is None
         answer = http1.answer_head(
             reply.status,
@@ -506,12 +433,8 @@ class Server:
             keep_alive=keep_alive,
             extra=_extra(head, reply),
         )
-        return keep_alive, answer if head.method == "HEAD" else answer + reply.body
-
-    def _answered(self, connection: _Connection, rest: bytes, *, keep_alive: bool) -> None:
-        """Be ready for the next request, once ``rest`` is sent."""
         connection.closing = not keep_alive
-        connection.outbox = rest
+        connection.outbox = answer if head.method == "HEAD" else answer + reply.body
         connection.forget()
         self._flush(connection)
 
