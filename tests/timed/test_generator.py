@@ -182,7 +182,10 @@ def exponential(seed: int) -> Floats:
     return np.random.default_rng(1_000_000 + seed).exponential(SERVICE_S, 10_000)
 
 
-@pytest.mark.parametrize("use", [0.3, 0.6, 0.8])
+@pytest.mark.parametrize(
+    "use",
+    [pytest.param(0.3, marks=pytest.mark.long), pytest.param(0.6, marks=pytest.mark.long), 0.8],
+)
 @pytest.mark.parametrize("draw", [fixed, exponential], ids=["M/D/1", "M/M/1"])
 def test_waiting_times_are_what_queueing_theory_says(
     draw: Callable[[int], Floats], use: float, tmp_path: Path, capsys: pytest.CaptureFixture[str]
