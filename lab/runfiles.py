@@ -14,6 +14,7 @@ from pydantic import BaseModel, ValidationError
 from lab.errors import BusyError, DiskFullError, UsageError
 
 Record = TypeVar("Record", bound=BaseModel)
+LATEST: Final = "latest"
 _FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT})
 _AGAIN: Final = "Free some space, then run the command again."
 
@@ -41,6 +42,22 @@ def new_folder(path: Path) -> Path:
             f"Another run began in the same second: {path.name}.", remedy="Run it again."
         ) from error
     return path
+
+
+def find_run(name: str | Path, *, root: Path, file: str, what: str, make: str) -> Path:
+    """The folder of a run that holds ``file``: by its id below ``root``, its path, or ``latest``.
+
+    Raises ``UsageError`` naming those there are, or the command that would ``make`` one.
+    """
+    known = sorted(path.parent.name for path in root.glob(f"*/{file}"))
+    known = [one for one in known if one != LATEST]
+    if name == LATEST and known:
+        name = known[-1]
+    for path in (root / name, Path(name)):
+        if (path / file).is_file():
+            return path.resolve()
+    there = f"The newest are {', '.join(known[-3:])}." if known else f"Make one: `{make}`."
+    raise UsageError(f"There is no {what} {name}.", remedy=there)
 
 
 def write_whole(path: Path, text: str | bytes, *, full: str = _AGAIN) -> Path:

@@ -7,11 +7,10 @@ from typing import Final, Self
 from lab import paths
 from lab.coldstart.record import Run, Sample
 from lab.errors import UsageError
-from lab.runfiles import Lines, new_folder, parse, read_bytes, write_whole
+from lab.runfiles import LATEST, Lines, new_folder, parse, read_bytes, write_whole
 
 RUN_FILE: Final = "run.json"
 SAMPLES_FILE: Final = "samples.jsonl"
-LATEST: Final = "latest"
 
 
 class RunFolder:

@@ -6,18 +6,16 @@ from pathlib import Path
 from typing import Final, Self
 
 from lab import paths
-from lab.errors import UsageError
 from lab.load.arrivals.schedule import Schedule
 from lab.load.job import SenderState
 from lab.load.requests import Requests
 from lab.loadtest.record import Load, PoolReading, Sitting
-from lab.runfiles import Lines, new_folder, parse, read_bytes, write_whole
+from lab.runfiles import Lines, find_run, new_folder, parse, read_bytes, write_whole
 
 LOAD_FILE: Final = "load.json"
 REQUESTS_FILE: Final = "requests.csv"
 SCHEDULE_FILE: Final = "schedule.csv"
 SUMMARY_FILE: Final = "summary.json"
-LATEST: Final = "latest"
 
 
 class LoadFolder:
@@ -42,15 +40,7 @@ class LoadFolder:
     def find(cls, name: str | Path, *, root: Path | None = None) -> Self:
         """By its id, its path, or as ``latest``. Raises ``UsageError`` naming those there are."""
         runs = root or paths.runs()
-        known = sorted(path.parent.name for path in runs.glob(f"*/{LOAD_FILE}"))
-        known = [one for one in known if one != LATEST]
-        if name == LATEST and known:
-            name = known[-1]
-        for path in (runs / name, Path(name)):
-            if (path / LOAD_FILE).is_file():
-                return cls(path.resolve())
-        there = f"The newest are {', '.join(known[-3:])}." if known else "Make one: `lab load`."
-        raise UsageError(f"There is no load {name}.", remedy=there)
+        return cls(find_run(name, root=runs, file=LOAD_FILE, what="load", make="lab load"))
 
     def load(self) -> Load:
         """``load.json``. Raises ``UsageError`` when it is not this version's."""

@@ -7,11 +7,10 @@ from typing import Any, Final, Self
 
 from lab import paths
 from lab.coldstart.record import Sample
-from lab.errors import UsageError
 from lab.load.arrivals.schedule import Schedule
 from lab.loadtest.record import Objective, PayloadRecord
 from lab.loadtest.targets.sizes import GivenSize, Size
-from lab.runfiles import Lines, new_folder, parse, read_bytes, write_whole
+from lab.runfiles import Lines, find_run, new_folder, parse, read_bytes, write_whole
 from lab.schema import Frozen, Versioned
 from lab.spec import Platform
 
@@ -205,15 +204,7 @@ class TuneFolder:
     def find(cls, name: str, *, root: Path | None = None) -> Self:
         """By its id, its path, or as ``latest``. Raises ``UsageError`` naming those there are."""
         runs = root or paths.runs()
-        known = sorted(path.parent.name for path in runs.glob(f"*/{TUNE_FILE}"))
-        known = [one for one in known if one != "latest"]
-        if name == "latest" and known:
-            name = known[-1]
-        for path in (runs / name, Path(name)):
-            if (path / TUNE_FILE).is_file():
-                return cls(path.resolve())
-        there = f"The newest are {', '.join(known[-3:])}." if known else "Make one: `lab tune`."
-        raise UsageError(f"There is no tuning {name}.", remedy=there)
+        return cls(find_run(name, root=runs, file=TUNE_FILE, what="tuning", make="lab tune"))
 
     def tune(self) -> Tune:
         """``tune.json``. Raises ``UsageError`` when it is not this version's."""

@@ -9,10 +9,8 @@ from pydantic import ValidationError
 
 from lab import paths
 from lab.aws.measure.record import AwsRun, MeasuredRequest, MetricsFile
-from lab.errors import UsageError
-from lab.runfiles import Lines, new_folder, parse, read_bytes, write_whole
+from lab.runfiles import Lines, find_run, new_folder, parse, read_bytes, write_whole
 
-LATEST: Final = "latest"
 RUN_FILE: Final = "aws.json"
 SAMPLES_FILE: Final = "samples.jsonl"
 METRICS_FILE: Final = "metrics.json"
@@ -38,14 +36,8 @@ class MeasureFolder:
     def find(cls, name: str | Path, *, root: Path | None = None) -> Self:
         """By its id, its path, or as ``latest``. Raises ``UsageError`` naming those there are."""
         runs = root or paths.runs()
-        known = sorted(path.parent.name for path in runs.glob(f"*/{RUN_FILE}"))[-3:]
-        if name == LATEST and known:
-            name = known[-1]
-        for path in (runs / name, Path(name)):
-            if (path / RUN_FILE).is_file():
-                return cls(path.resolve())
-        there = f"The newest are {', '.join(known)}." if known else "Make one: `lab push measure`."
-        raise UsageError(f"There is no measurement {name}.", remedy=there)
+        made_by = "lab push measure"
+        return cls(find_run(name, root=runs, file=RUN_FILE, what="measurement", make=made_by))
 
     def run(self) -> AwsRun:
         """``aws.json``. Raises ``UsageError`` when it is not this version's."""
