@@ -26,6 +26,11 @@ SIZE_HELP: Final = (
     "Of an image: serverless memory (1024 to 6144 MB, or 2GB), an instance type like ml.m5.large, "
     "or host (all that there is)."
 )
+ModelFlag = Annotated[str | None, typer.Option(help="One of the lab's, for a variant.")]
+ModelDataFlag = Annotated[
+    Path | None, typer.Option(help="A model.tar.gz for your image's /opt/ml/model.")
+]
+PlatformFlag = Annotated[str | None, typer.Option(help="linux/amd64 or linux/arm64.")]
 _BOUND: Final = "The objective: this quantile is at most so long, like 200ms."
 
 
@@ -65,11 +70,9 @@ class TargetFlags(ObjectiveFlags):
     content_type: Annotated[
         str | None, typer.Option(help="Of the payloads; guessed from their names.")
     ] = None
-    model: Annotated[str | None, typer.Option(help="One of the lab's, for a variant.")] = None
-    model_data: Annotated[
-        Path | None, typer.Option(help="A model.tar.gz for your image's /opt/ml/model.")
-    ] = None
-    platform: Annotated[str | None, typer.Option(help="linux/amd64 or linux/arm64.")] = None
+    model: ModelFlag = None
+    model_data: ModelDataFlag = None
+    platform: PlatformFlag = None
     seed: Annotated[
         int | None, typer.Option(help="Of the schedule, and of which payload is sent when.")
     ] = None

@@ -11,6 +11,7 @@ import typer
 from lab.cli.arguments import parse_platform
 from lab.cli.console import ConsoleProgress, out, print_line
 from lab.cli.flags import flags
+from lab.cli.load_flags import ModelDataFlag, ModelFlag, PlatformFlag
 from lab.contenttype import content_type_of
 from lab.errors import UsageError
 from lab.runfiles import read_bytes
@@ -41,11 +42,9 @@ class TuneOptions:
     content_type: Annotated[
         str | None, typer.Option(help="Its type; else guessed from the file's name.")
     ] = None
-    model: Annotated[str | None, typer.Option(help="One of the lab's, for a variant.")] = None
-    model_data: Annotated[
-        Path | None, typer.Option(help="A model.tar.gz for your image's /opt/ml/model.")
-    ] = None
-    platform: Annotated[str | None, typer.Option(help="linux/amd64 or linux/arm64.")] = None
+    model: ModelFlag = None
+    model_data: ModelDataFlag = None
+    platform: PlatformFlag = None
     size: Annotated[
         list[str] | None,
         typer.Option(
