@@ -34,6 +34,8 @@ def main() -> None:
     parser.add_argument("model")
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--data", type=Path)
+    parser.add_argument("--base", help="the model of which this is a size")
+    parser.add_argument("--size", type=int, help="as the base understands it")
     parser.add_argument(
         "--train",
         choices=("none", "head", "all"),
@@ -41,12 +43,21 @@ def main() -> None:
         help="none: use the weights in the repository; head, all: train that again",
     )
     options = parser.parse_args()
-    build(BuildOrder(name=options.model, out=options.out, data=options.data, train=options.train))
+    build(
+        BuildOrder(
+            name=options.model,
+            base=options.base or options.model,
+            size=options.size,
+            out=options.out,
+            data=options.data,
+            train=options.train,
+        )
+    )
 
 
 def build(order: BuildOrder) -> None:
     """Leave the card, ``model.json``, the models, their task and samples in ``order.out``."""
-    folder = f"models.{order.name.replace('-', '_')}"
+    folder = f"models.{order.base.replace('-', '_')}"
     module = importlib.import_module(f"{folder}.model")
     own_task = Path(str(module.__file__)).with_name("task.py")
     if own_task.is_file():

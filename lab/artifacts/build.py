@@ -66,6 +66,11 @@ def ensure(
             left.remove()
         for model in models:
             if due(model):
+                if model in store.imported():
+                    raise UsageError(
+                        f"The imported model {model} is not whole any more.",
+                        remedy="Import it again: `lab models import`.",
+                    )
                 _build(model, engine=engine, progress=progress, data=data, retrain=retrain)
 
 
@@ -79,11 +84,13 @@ def stale(model: str, *, data: Path | None = None, retrain: bool = False) -> boo
     folder = store.folder(model)
     try:
         card = store.card(model)
-        made_from = card["fingerprint"]
+        made_from = card.get("fingerprint", {})
         sizes: Mapping[str, int] = card["bytes"]
         whole = all((folder / name).stat().st_size == size for name, size in sizes.items())
     except (UsageError, KeyError, OSError):
         return True
+    if model in store.imported():
+        return not whole
     return (
         not whole
         or made_from["sources"] != fingerprint.sources(model)
@@ -131,7 +138,9 @@ def _spec(
     def command(out: str | Path, photographs: str | Path | None) -> Sequence[str]:
         training = ["--train", "all"] if retrain else []
         real = ["--data", str(photographs)] if photographs else []
-        return ["-m", "models.build", model, "--out", str(out), *training, *real]
+        base, size = store.base(model)
+        sized = ["--base", base, "--size", str(size)] if size is not None else []
+        return ["-m", "models.build", model, "--out", str(out), *sized, *training, *real]
 
     if engine.kind is EngineKind.PROCESS:
         return ContainerSpec(
@@ -218,8 +227,9 @@ def _finish(folder: Path, made_from: Mapping[str, str | None]) -> None:
         name = store.archive_name(runtime)
         sums[name] = pack(folder, folder / name, names=names)
         sizes[name] = (folder / name).stat().st_size
-    sums["model.onnx"] = sha256(folder / "model.onnx")
-    sizes["model.onnx"] = (folder / "model.onnx").stat().st_size
+    graph = folder / store.SERVED[Runtime.ONNX]
+    if graph.is_file():
+        sums[graph.name], sizes[graph.name] = sha256(graph), graph.stat().st_size
     card["sha256"], card["bytes"] = sums, sizes
     card["fingerprint"] = made_from
     file.write_text(json.dumps(card, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")

@@ -11,8 +11,15 @@ from lab.contenttype import content_type_of
 from lab.errors import UsageError
 from lab.spec import Runtime
 
+DEFAULT: Final = "retinopathy-mobilenet"
+"""Which model it is where nobody names one: the one whose endpoints `lab up` makes."""
+STUDY: Final = (DEFAULT, "retinopathy-vgg19")
+"""The published study's two, as they were."""
+
 CARD: Final = "card.json"
 DESCRIPTION: Final = "model.json"
+IMPORTED: Final = "imported.json"
+"""Beside the card of a model that a user has imported: what from."""
 CODE: Final = "code"
 """The model's own task, if it has one."""
 
@@ -58,14 +65,47 @@ class AnswerTolerance:
 
 
 def models() -> tuple[str, ...]:
+    """All models: those that the project builds, and what a user has imported."""
+    return tuple(sorted((*buildable(), *imported())))
+
+
+def buildable() -> tuple[str, ...]:
     """The models that the project can build: one folder of ``models/`` each."""
     found = paths.MODELS.glob("*/model.py")
     return tuple(sorted(path.parent.name.replace("_", "-") for path in found))
 
 
+def imported() -> tuple[str, ...]:
+    """The models that a user has imported: nothing here can build them again."""
+    ours = buildable()
+    return tuple(
+        sorted(
+            path.parent.name
+            for path in paths.artifacts().glob(f"*/{IMPORTED}")
+            if path.parent.name not in ours
+        )
+    )
+
+
+def base(model: str) -> tuple[str, int | None]:
+    """The model that one is a size of, and the size: ``recommender-niser-1000`` has 1,000 items.
+
+    A name without a number, or with one that is part of a model's own name, is its own base.
+    """
+    name, _, size = model.rpartition("-")
+    if model not in models() and name in buildable() and size.isdecimal():
+        return name, int(size)
+    return model, None
+
+
+def known(model: str) -> bool:
+    """Whether there is such a model, of whatever size."""
+    return base(model)[0] in models()
+
+
 def folder(model: str) -> Path:
-    """Where a model lies once built. Raises ``UsageError`` for a name that the project has not."""
-    if model not in models():
+    """Where a model lies once built. Raises ``UsageError`` for a name that there is not."""
+    if not known(model):
         raise UsageError(f"There is no model {model!r}.", remedy=f"Choose from {_names()}.")
     return paths.artifacts() / model
 

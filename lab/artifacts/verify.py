@@ -47,8 +47,11 @@ def _sums(card: object, folder: Path) -> Iterator[str]:
     if not isinstance(card, dict):
         return
     made = [one for one in Runtime if store.content(folder, one)]
-    for name in ("model.onnx", *map(store.archive_name, made)):
-        wanted = card.get("sha256", {}).get(name)
+    sums = card.get("sha256", {})
+    told = {name for name in sums if name != "weights"}
+    graph = {store.SERVED[Runtime.ONNX]} if Runtime.ONNX in made else set()
+    for name in sorted(told | graph | {*map(store.archive_name, made)}):
+        wanted = sums.get(name)
         if not (folder / name).is_file():
             yield f"{name} is missing"
         elif wanted is None:

@@ -168,7 +168,7 @@ def plan_of(options: ColdstartOptions) -> Plan:
     over.pop("models", None)
     if options.against:
         over["variants"] = options.against
-        over["models"] = [options.model or store.models()[0]]
+        over["models"] = [options.model or store.DEFAULT]
     if options.plan is not None:
         return planfile.load(planfile.find(options.plan), over=over, **names)
     return planfile.from_flags(

@@ -68,7 +68,7 @@ def study(options: StudyOptions) -> None:
             remedy=f"Choose from {', '.join(store.models())}.",
         )
     sizes = [Size.parse(text) for text in options.size or _SIZES]
-    wanted = cases(options.model or store.models(), sizes, options.workers)
+    wanted = cases(options.model or store.STUDY, sizes, options.workers)
     with closing(open_engine(progress)) as engine, bench_lock("The study's protocol"):
         opened = container_of(engine, progress, variant=options.variant)
         result = run(

@@ -96,7 +96,7 @@ def complete(given: PushOptions, *, may_ask: bool) -> Order:
             "--memory 2048.",
         )
     name = given.variant or choice("Which variant", [*serving()], DEFAULT)
-    model = given.model or choice("Which model", store.models(), store.models()[0])
+    model = given.model or choice("Which model", store.models(), store.DEFAULT)
     kind = given.kind or ServingKind(
         choice("How is it hosted", [*ServingKind], ServingKind.SERVERLESS)
     )

@@ -16,6 +16,7 @@ from pydantic import (
     model_validator,
 )
 
+from lab.artifacts import store
 from lab.errors import UsageError
 from lab.host import this_machine
 from lab.schema import Frozen
@@ -92,7 +93,8 @@ def _known(kind: str) -> Callable[[str, ValidationInfo], str]:
 
     def check(name: str, info: ValidationInfo) -> str:
         known = (info.context or {}).get(f"{kind}s")
-        if known is not None and name != FLOOR and name not in known:
+        whose = store.base(name)[0] if kind == "model" else name
+        if known is not None and name != FLOOR and whose not in known:
             raise ValueError(unknown(kind, name, known))
         return name
 

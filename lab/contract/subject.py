@@ -132,7 +132,7 @@ def _variant(request: CheckRequest, engine: DockerEngine, progress: Progress) ->
     images.ensure([found.name], platform=platform, engine=engine, progress=progress)
     model = request.model_data
     if model is None and found.runtime is not None:
-        model = store.models()[0]
+        model = store.DEFAULT
     if model in store.models():
         models.ensure([model], engine=engine, progress=progress)
     return replace(request, image=image_ref(found.name, platform), model_data=model)

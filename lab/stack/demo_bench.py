@@ -74,7 +74,7 @@ def provide(progress: Progress, *, may_run: bool) -> str:
 
 def _made(progress: Progress) -> Path:
     plan = planfile.load(
-        planfile.find(_PLAN), over=_OVER, variants=tuple(VARIANTS), models=store.models()
+        planfile.find(_PLAN), over=_OVER, variants=tuple(VARIANTS), models=store.STUDY
     )
     folder = runner.run(plan, prepare=announced, progress=progress)
     write_report(folder.path)

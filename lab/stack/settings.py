@@ -8,12 +8,13 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from lab import paths
+from lab.artifacts import store
 from lab.endpoint.addresses import S3, Addresses, checked
 from lab.images.variants import DEFAULT, runtime_of
 from lab.services import SERVICES
 from lab.spec import Runtime
 
-MODEL: Final = "retinopathy-mobilenet"
+MODEL: Final = store.DEFAULT
 """Of which there are endpoints unless others are asked for: the quickest to build."""
 _PASSED_ON: Final = (
     "LAB_IDLE_S",

@@ -1,5 +1,6 @@
 """What a model's folder is asked for, and what it gives."""
 
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,12 +19,22 @@ class BuildOrder:
     """What to build."""
 
     name: str
+    base: str
+    """The model that builds it: the same name, unless this is a size of it."""
+    size: int | None = None
+    """How large, for a model that comes in sizes: see ``no_size``."""
     out: Path
     """The folder that gets ``model.onnx``, ``saved_model/`` if there is one, and the samples."""
     data: Path | None
     """A data set of the user's."""
     train: str
     """``none``: from the weights in the repository; ``head`` or ``all``: train them again."""
+
+
+def no_size(order: BuildOrder) -> None:
+    """End the build of a size of a model that has none."""
+    if order.size is not None:
+        sys.exit(f"{order.base} comes in one size: there is no {order.name}.")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -12,6 +12,9 @@ from numpy.typing import NDArray
 from app import backends, card, tasks
 from app.settings import Settings
 
+Answer = Sequence[tuple[tuple[int, ...], bytes]]
+"""The model's outputs for one batch."""
+
 _TYPES: Final = {".npy": "application/x-npy"}
 
 
@@ -29,7 +32,7 @@ class ServedModel:
         """Each file as the model takes it."""
         return [self.task.decode(_type(path), path.read_bytes()) for path in paths]
 
-    def answers(self, runtime: str, batches: Sequence[tasks.Batch]) -> Sequence[Sequence[bytes]]:
+    def answers(self, runtime: str, batches: Sequence[tasks.Batch]) -> Sequence[Answer]:
         """What ``onnx`` or ``tensorflow`` makes of each."""
         backend = backends.module(runtime).load(
             str(self._folder), self.card, threads=os.cpu_count() or 1, library=""
@@ -37,7 +40,7 @@ class ServedModel:
         return [backend.predict(batch.tensors) for batch in batches]
 
     def noted(
-        self, batches: Sequence[tasks.Batch], answers: Sequence[Sequence[bytes]]
+        self, batches: Sequence[tasks.Batch], answers: Sequence[Answer]
     ) -> Sequence[Mapping[str, float]]:
         """The features of every instance, as the service notes them."""
         return [
@@ -46,13 +49,13 @@ class ServedModel:
             for one in self.task.encode(self.task.given[0], outputs, batch, prediction_s=0.0)[1]
         ]
 
-    def stacked(self, answers: Sequence[Sequence[bytes]]) -> Sequence[NDArray[Any]]:
+    def stacked(self, answers: Sequence[Answer]) -> Sequence[NDArray[Any]]:
         """Each of the model's outputs over all batches."""
         return [
             np.concatenate(
-                [np.frombuffer(one[at], spec.dtype).reshape(-1, *spec.row()) for one in answers]
+                [np.frombuffer(data, spec.dtype).reshape(shape) for shape, data in outputs]
             )
-            for at, spec in enumerate(self.card.outputs)
+            for spec, outputs in zip(self.card.outputs, zip(*answers, strict=True), strict=True)
         ]
 
 

@@ -12,7 +12,7 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from models.common import export
-from models.common.built import BuildOrder, Built, Samples, Tolerance, say
+from models.common.built import BuildOrder, Built, Samples, Tolerance, no_size, say
 from models.retinopathy import data, fundus, metrics, network, samples, stored, train
 from models.retinopathy.network import Architecture
 from models.retinopathy.weights import load_imagenet
@@ -56,6 +56,7 @@ class Grader(tf.Module):
 
 def build(architecture: Architecture, order: BuildOrder) -> Built:
     """Leave the models and samples; what was trained is left as ``weights.npz``, too."""
+    no_size(order)
     began = time.monotonic()
     how = "all" if order.data else order.train
     # Before TensorFlow does anything: pictures are made by forked processes.
@@ -71,7 +72,7 @@ def build(architecture: Architecture, order: BuildOrder) -> Built:
     backbone, head = network.build(architecture)
     networks = {"backbone": backbone, "head": head}
     if how == "none":
-        folder = Path(__file__).parents[1] / order.name.replace("-", "_")
+        folder = Path(__file__).parents[1] / architecture.name.replace("-", "_")
         training = stored_weights(networks, architecture, learn, folder / WEIGHTS)
     else:
         origin, backbone_from = "drawn", "random"

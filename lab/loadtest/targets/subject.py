@@ -81,7 +81,7 @@ def _variant(asked: ImageRequest, engine: Engine, progress: Progress) -> ImageSu
     native = engine.facts().platform
     platform = asked.platform or native
     runtime = VARIANTS[asked.name].runtime if asked.name in VARIANTS else None
-    model = None if runtime is None else asked.model or store.models()[0]
+    model = None if runtime is None else asked.model or store.DEFAULT
     ensure_runs(platform, engine, progress)
     images.ensure([asked.name], platform=platform, engine=engine, progress=progress)
     payload = asked.payload

@@ -6,13 +6,16 @@ from math import prod
 from .errors import StartError
 
 _SCHEMA = 2
-_BYTES = {"uint8": 1, "int32": 4, "int64": 8, "float32": 4}
+_BYTES = {
+    "bool": 1, "int8": 1, "uint8": 1, "float16": 2, "int16": 2, "uint16": 2,
+    "float32": 4, "int32": 4, "uint32": 4, "float64": 8, "int64": 8, "uint64": 8,
+}  # fmt: skip
 
 
 class TensorSpec:
-    """An input or output of the model. ``shape[0]`` is None, the batch; other Nones are free."""
+    """An input or output of the model. A None in its shape is a dimension that is free."""
 
-    __slots__ = ("dtype", "item_bytes", "name", "shape")
+    __slots__ = ("batched", "dtype", "first", "item_bytes", "name", "shape")
 
     def __init__(self, value: "dict[str, object]") -> None:
         self.name = str(value["name"])
@@ -21,9 +24,22 @@ class TensorSpec:
             raise ValueError(f"{self.name} is of {self.dtype}, not of {', '.join(_BYTES)}")
         self.item_bytes = _BYTES[self.dtype]
         shape = value["shape"]
-        if not isinstance(shape, list) or not shape or shape[0] is not None:
-            raise ValueError(f"{self.name}'s shape must begin with null, the batch")
+        if not isinstance(shape, list):
+            raise TypeError(f"{self.name}'s shape must be an array")
         self.shape = tuple(None if size is None else int(size) for size in shape)
+        self.batched = self.shape[:1] == (None,) and value.get("batched", True) is True
+        """Whether the first dimension is a batch: of the same size for all of which it is one."""
+        first = value.get("first", [1 if size is None else size for size in self.shape])
+        if not isinstance(first, list) or not self.fits(tuple(map(int, first))):
+            raise ValueError(f"{self.name}'s first shape {first} is none of {shape}")
+        self.first = tuple(map(int, first))
+        """The shape of what a model is warmed up with."""
+
+    def fits(self, shape: tuple[int, ...]) -> bool:
+        """Whether an array of ``shape`` is one of this."""
+        return len(shape) == len(self.shape) and all(
+            mine is None or mine == size for mine, size in zip(self.shape, shape, strict=True)
+        )
 
     def row(self) -> tuple[int, ...]:
         """One instance's shape, with 1 for a dimension that is free."""
@@ -51,6 +67,8 @@ class Card:
         self.outputs = outputs
         self.labels = labels
         """Of a classifier's classes; others have none."""
+        self.described: dict[str, object] = {}
+        """All of ``model.json``: what only the model's own task knows of is in here, too."""
         self.reference: object = None
         """What the model's inputs and answers are usually like (``reference.read``), unchecked: a
         model can be served without, and checking it has time until the metrics are opened."""
@@ -82,15 +100,13 @@ def card(value: "dict[str, object]") -> Card:
         raise TypeError("inputs, outputs and labels must be arrays")
     if not taken or not given:
         raise ValueError("there must be an input and an output")
-    outputs = tuple(map(TensorSpec, given))
-    if any(None in one.shape[1:] for one in outputs):
-        raise ValueError("an output's dimensions after the batch must be numbers")
     found = Card(
         str(value["name"]),
         str(value["task"]),
         tuple(map(TensorSpec, taken)),
-        outputs,
+        tuple(map(TensorSpec, given)),
         tuple(map(str, labels)),
     )
     found.reference = value.get("reference")
+    found.described = value
     return found

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from .backends import Backend
-    from .tasks import Batch, Task
+    from .tasks import Batch, Task, Tensor
 
 _AT_ONCE = 8
 """Instances per run of the model: a larger batch is cut up, which bounds the memory it takes."""
@@ -45,7 +45,7 @@ class Predictor:
         """What the model takes; raises ``RequestError`` 400 or 413."""
         return self._task.decode(kind, body)
 
-    def predict(self, batch: "Batch") -> "Sequence[bytes]":
+    def predict(self, batch: "Batch") -> "Sequence[Tensor]":
         """The model's outputs, in the card's order."""
         backend = self._crowd.backend
         if batch.count <= _AT_ONCE:
@@ -58,9 +58,12 @@ class Predictor:
                 row = len(data) // batch.count
                 tensors.append(((some, *shape[1:]), data[first * row : (first + some) * row]))
             parts.append(backend.predict(tensors))
-        return [b"".join(output) for output in zip(*parts, strict=True)]
+        return [
+            ((batch.count, *output[0][0][1:]), b"".join([data for _, data in output]))
+            for output in zip(*parts, strict=True)
+        ]
 
-    def run(self, kind: str, body: bytes) -> "tuple[Batch, Sequence[bytes], float]":
+    def run(self, kind: str, body: bytes) -> "tuple[Batch, Sequence[Tensor], float]":
         """Decode and predict: what the model took and gave, and for how many seconds it ran."""
         with self._crowd:
             batch = self.decode(kind, body)

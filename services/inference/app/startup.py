@@ -3,6 +3,7 @@
 import json
 import os
 import threading
+from math import prod
 
 from . import backends, card, tasks
 from .crowd import Crowd
@@ -36,17 +37,17 @@ def load(
         settings.model_dir, model, threads=settings.threads, library=settings.ort_library
     )
     marks.take("model_loaded")
-    zeros = [((1, *one.row()), bytes(one.row_bytes())) for one in model.inputs]
+    zeros = [(one.first, bytes(prod(one.first) * one.item_bytes)) for one in model.inputs]
     try:
         answer = backend.predict(zeros)
     except Exception as error:  # the runtime's errors share no base class
         fault = " ".join(str(error).split())
         raise StartError(f"The warm-up prediction failed: {fault}") from error
-    for output, found in zip(model.outputs, answer, strict=True):
-        if len(found) != output.row_bytes():
+    for output, (shape, _) in zip(model.outputs, answer, strict=True):
+        if not output.fits(shape):
             raise StartError(
-                f"The model gives {len(found)} bytes of {output.name} for one instance, its card "
-                f"says {output.dtype} of {list(output.shape)}."
+                f"The model gives {output.name} as {list(shape)}, its card says {output.dtype} of "
+                f"{list(output.shape)}."
             )
     marks.take("warmed_up")
     return backend

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from app.card import Card
 from app.errors import RequestError
 from app.settings import Settings
-from app.tasks import Batch, Feature
+from app.tasks import Batch, Feature, Tensor
 
 
 class Task:
@@ -34,9 +34,9 @@ class Task:
         return Batch(len(rows), [((len(rows), 3), numbers.tobytes())], noted)
 
     def encode(
-        self, kind: str, outputs: Sequence[bytes], batch: Batch, *, prediction_s: float
+        self, kind: str, outputs: Sequence[Tensor], batch: Batch, *, prediction_s: float
     ) -> tuple[bytes, Sequence[dict[str, float]]]:
-        flat = memoryview(outputs[0]).cast("f").tolist()
+        flat = memoryview(outputs[0][1]).cast("f").tolist()
         rows = [flat[at : at + 3] for at in range(0, len(flat), 3)]
         said = [{"place": row.index(max(row)), "shares": row} for row in rows]
         noted = [

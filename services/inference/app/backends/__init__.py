@@ -18,10 +18,9 @@ if TYPE_CHECKING:
     class Backend(Protocol):
         """A loaded model. ``predict`` may be called from several threads at once."""
 
-        def predict(self, tensors: Sequence[Tensor]) -> Sequence[bytes]:
-            """The model's outputs, row by row, in the card's order and types.
-
-            ``tensors`` are its inputs, in the card's order; all begin with the same batch.
+        def predict(self, tensors: Sequence[Tensor]) -> Sequence[Tensor]:
+            """The model's outputs, in the card's order and types; ``tensors`` are its inputs, in
+            the card's order.
             """
 
     class BackendModule(Protocol):

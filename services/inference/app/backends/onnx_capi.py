@@ -24,7 +24,10 @@ _API_VERSION = 12
 
 _ERROR = 3
 _ARENA_ALLOCATOR, _DEFAULT_MEMORY = 1, 0
-_TYPES = {"float32": 1, "uint8": 2, "int32": 6, "int64": 7}
+_TYPES = {
+    "float32": 1, "uint8": 2, "int8": 3, "uint16": 4, "int16": 5, "int32": 6, "int64": 7,
+    "bool": 9, "float16": 10, "float64": 11, "uint32": 12, "uint64": 13,
+}  # fmt: skip
 """ONNXTensorElementDataType."""
 
 _P = ctypes.c_void_p
@@ -42,9 +45,15 @@ _FUNCTIONS = {
         _P,
         (_P, _P, ctypes.c_size_t, _P, ctypes.c_size_t, ctypes.c_int, _P),
     ),
+    "GetTensorMutableData": (51, _P, (_P, _P)),
+    "GetDimensionsCount": (61, _P, (_P, _P)),
+    "GetDimensions": (62, _P, (_P, _P, ctypes.c_size_t)),
+    "GetTensorShapeElementCount": (64, _P, (_P, _P)),
+    "GetTensorTypeAndShape": (65, _P, (_P, _P)),
     "CreateCpuMemoryInfo": (69, _P, (ctypes.c_int, ctypes.c_int, _P)),
     "ReleaseStatus": (93, None, (_P,)),
     "ReleaseValue": (96, None, (_P,)),
+    "ReleaseTensorTypeAndShapeInfo": (99, None, (_P,)),
     "ReleaseSessionOptions": (100, None, (_P,)),
     "AddSessionConfigEntry": (130, _P, (_P, ctypes.c_char_p, ctypes.c_char_p)),
 }
@@ -98,29 +107,35 @@ class CapiBackend:
         self._card = card
         self._inputs = _names([one.name for one in card.inputs])
         self._outputs = _names([one.name for one in card.outputs])
+        in_batches = all(one.batched for one in card.inputs)
+        self._told = [
+            in_batches and one.batched and None not in one.shape[1:] for one in card.outputs
+        ]
+        """Of which outputs a batch's size tells the shape before the run."""
         self._create = api["CreateTensorWithDataAsOrtValue"]
         self._release = api["ReleaseValue"]
 
-    def predict(self, tensors: "Sequence[Tensor]") -> "Sequence[bytes]":
-        """See ``Backend``. All tensors lie in Python's memory: nothing is copied."""
+    def predict(self, tensors: "Sequence[Tensor]") -> "Sequence[Tensor]":
+        """See ``Backend``. Tensors lie in Python's memory, so that nothing is copied, but for
+        outputs whose shape only the run can tell.
+        """
         card = self._card
-        made: list[_P] = []
+        inputs = (_P * len(card.inputs))()
+        outputs = (_P * len(card.outputs))()
+        room: list[Any] = []
         try:
-            for spec, (shape, data) in zip(card.inputs, tensors, strict=True):
+            for at, (spec, (shape, data)) in enumerate(zip(card.inputs, tensors, strict=True)):
                 if len(data) < prod(shape) * spec.item_bytes:
                     raise ValueError(f"{len(data)} bytes are too few for {shape} of {spec.dtype}")
                 memory = ctypes.cast(ctypes.c_char_p(data), _P)
-                made.append(self._tensor(memory, len(data), shape, spec.dtype))
-            count = tensors[0][0][0]
-            results = []
-            for spec in card.outputs:
-                result = ctypes.create_string_buffer(count * spec.row_bytes())
-                results.append(result)
-                memory = ctypes.cast(result, _P)
-                shape = (count, *spec.row())
-                made.append(self._tensor(memory, len(result), shape, spec.dtype))
-            inputs = (_P * len(tensors))(*made[: len(tensors)])
-            outputs = (_P * len(results))(*made[len(tensors) :])
+                inputs[at] = self._tensor(memory, len(data), shape, spec.dtype)
+            for at, spec in enumerate(card.outputs):
+                room.append(None)
+                if self._told[at]:
+                    shape = (tensors[0][0][0], *spec.row())
+                    room[at] = ctypes.create_string_buffer(prod(shape) * spec.item_bytes)
+                    memory = ctypes.cast(room[at], _P)
+                    outputs[at] = self._tensor(memory, len(room[at]), shape, spec.dtype)
             self._api.call(
                 "Run",
                 self._session,
@@ -132,10 +147,31 @@ class CapiBackend:
                 len(outputs),
                 outputs,
             )
+            return [
+                self._copied(_P(outputs[at]), spec.item_bytes)
+                if room[at] is None
+                else ((tensors[0][0][0], *spec.row()), room[at].raw)
+                for at, spec in enumerate(card.outputs)
+            ]
         finally:
-            for value in made:
-                self._release(value)
-        return [result.raw for result in results]
+            for value in (*inputs, *outputs):
+                if value:
+                    self._release(value)
+
+    def _copied(self, value: _P, item_bytes: int) -> "Tensor":
+        """Shape and numbers of what the run has made room for."""
+        api = self._api
+        info = api.make("GetTensorTypeAndShape", value)
+        try:
+            rank, size = ctypes.c_size_t(), ctypes.c_size_t()
+            api.call("GetDimensionsCount", info, ctypes.byref(rank))
+            api.call("GetTensorShapeElementCount", info, ctypes.byref(size))
+            shape = (ctypes.c_int64 * rank.value)()
+            api.call("GetDimensions", info, shape, rank)
+        finally:
+            api["ReleaseTensorTypeAndShapeInfo"](info)
+        data = api.make("GetTensorMutableData", value)
+        return tuple(shape), ctypes.string_at(data, size.value * item_bytes)
 
     def _tensor(self, data: _P, size: int, shape: tuple[int, ...], dtype: str) -> _P:
         dimensions = (ctypes.c_int64 * len(shape))(*shape)

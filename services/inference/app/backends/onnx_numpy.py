@@ -27,13 +27,15 @@ class OnnxBackend:
         self._outputs = [one.name for one in card.outputs]
         self._types = [np.dtype(one.dtype) for one in card.outputs]
 
-    def predict(self, tensors: "Sequence[Tensor]") -> "Sequence[bytes]":
+    def predict(self, tensors: "Sequence[Tensor]") -> "Sequence[Tensor]":
         arrays = {
             name: np.frombuffer(data, dtype).reshape(shape)
             for (name, dtype), (shape, data) in zip(self._inputs, tensors, strict=True)
         }
         answers = zip(self._run(self._outputs, arrays), self._types, strict=True)
-        return [np.ascontiguousarray(one, dtype).tobytes() for one, dtype in answers]
+        return [
+            (array.shape, np.ascontiguousarray(array, dtype).tobytes()) for array, dtype in answers
+        ]
 
 
 def load(model_dir: str, card: Card, *, threads: int, library: str) -> OnnxBackend:  # noqa: ARG001

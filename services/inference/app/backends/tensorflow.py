@@ -26,15 +26,16 @@ class TensorflowBackend:
         self._signature = signature
         self._card = card
 
-    def predict(self, tensors: "Sequence[Tensor]") -> "Sequence[bytes]":
+    def predict(self, tensors: "Sequence[Tensor]") -> "Sequence[Tensor]":
         inputs, outputs = self._card.inputs, self._card.outputs
         arrays = {
             one.name: tf.constant(np.frombuffer(data, one.dtype).reshape(shape))
             for one, (shape, data) in zip(inputs, tensors, strict=True)
         }
         answer = self._signature(**arrays)
+        found = [(answer[one.name].numpy(), one.dtype) for one in outputs]
         return [
-            np.ascontiguousarray(answer[one.name].numpy(), one.dtype).tobytes() for one in outputs
+            (array.shape, np.ascontiguousarray(array, dtype).tobytes()) for array, dtype in found
         ]
 
 

@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from app.card import Card
     from app.settings import Settings
 
-    Tensor = tuple[tuple[int, ...], bytes]
-    """Shape and numbers, row by row, of the type that the card says."""
+Tensor = tuple[tuple[int, ...], bytes]
+"""Shape and numbers, row by row, of the type that the card says."""
 
 _OWN = "image-classification"
 
@@ -83,7 +83,7 @@ if TYPE_CHECKING:
             """A body of type ``kind``; raises ``RequestError`` 400 or 413."""
 
         def encode(
-            self, kind: str, outputs: Sequence[bytes], batch: Batch, *, prediction_s: float
+            self, kind: str, outputs: Sequence[Tensor], batch: Batch, *, prediction_s: float
         ) -> tuple[bytes, Sequence[dict[str, float]]]:
             """A body of type ``kind``, and the features of each instance, by name.
 

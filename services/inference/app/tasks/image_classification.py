@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     from app.card import Card
     from app.settings import Settings
+    from app.tasks import Tensor
 
     Sent = dict[str, float]
     """How an image came: its bytes (an array's: an equal part of the body) and its pixels."""
@@ -89,7 +90,11 @@ class ImageClassification:
     def __init__(self, card: "Card", settings: "Settings") -> None:
         """Raises ``ValueError`` unless it is uint8 [n, height, width, 3] to float32 [n, labels]."""
         (image,), (probabilities,) = card.inputs, card.outputs
-        if len(image.shape) != _BATCH or image.shape[3] != 3 or image.dtype != "uint8":
+        if (
+            (len(image.shape), image.shape[-1:], image.dtype) != (_BATCH, (3,), "uint8")
+            or None in image.shape[1:]
+            or not (image.batched and probabilities.batched)
+        ):
             raise ValueError("the input must be uint8 of [null, height, width, 3]")
         if probabilities.dtype != "float32" or probabilities.shape[-1] != len(card.labels):
             raise ValueError(
@@ -114,15 +119,16 @@ class ImageClassification:
         return self._batch(pixels, [sent])
 
     def encode(
-        self, kind: str, outputs: "Sequence[bytes]", batch: Batch, *, prediction_s: float
+        self, kind: str, outputs: "Sequence[Tensor]", batch: Batch, *, prediction_s: float
     ) -> "tuple[bytes, Sequence[dict[str, float]]]":
         labels = self._card.labels
         columns = len(labels)
-        numbers = memoryview(outputs[0]).cast("f").tolist()
+        ((_, probabilities),) = outputs
+        numbers = memoryview(probabilities).cast("f").tolist()
         rows = [numbers[at : at + columns] for at in range(0, len(numbers), columns)]
         grades = [row.index(max(row)) for row in rows]
         if kind == _NPY:
-            body = npy.write(outputs[0], len(rows), columns)
+            body = npy.write(probabilities, len(rows), columns)
         elif kind == _CSV:
             # 9 digits are enough to get the same float32 back.
             body = "".join(

@@ -20,9 +20,9 @@ class Named:
     name: str
     runs: list[int] = field(default_factory=list)
 
-    def predict(self, tensors: "Sequence[Tensor]") -> Sequence[bytes]:
+    def predict(self, tensors: "Sequence[Tensor]") -> "Sequence[Tensor]":
         self.runs.append(len(tensors))
-        return [self.name.encode()]
+        return [((), self.name.encode())]
 
 
 def until(true: Callable[[], bool]) -> None:
@@ -31,7 +31,7 @@ def until(true: Callable[[], bool]) -> None:
 
 
 def ran_on(crowd: Crowd) -> bytes:
-    return crowd.backend.predict([])[0]
+    return crowd.backend.predict([])[0][1]
 
 
 def test_a_request_alone_has_all_cores_however_crowded_it_was_before() -> None:

@@ -275,7 +275,8 @@ BATCH = Batch(2, [((2, 4, 6, 3), IMAGES)], [{"bytes": 9, "pixels": 24}] * 2)
 
 
 def encode(kind: str, prediction_s: float = 1.0) -> tuple[bytes, list[dict[str, float]]]:
-    body, noted = TASK.encode(kind, [PROBABILITIES.tobytes()], BATCH, prediction_s=prediction_s)
+    outputs = [(PROBABILITIES.shape, PROBABILITIES.tobytes())]
+    body, noted = TASK.encode(kind, outputs, BATCH, prediction_s=prediction_s)
     return body, list(noted)
 
 
