@@ -24,9 +24,8 @@ class ServedModel:
     def __init__(self, folder: Path, description: Mapping[str, Any]) -> None:
         self._folder = folder
         self.card = card.card(dict(description))
-        self.task = tasks.fit(
-            tasks.task_class(self.card, str(folder)), self.card, Settings(os.environ)
-        )
+        settings = Settings({**os.environ, "LAB_MODEL_DIR": str(folder)})
+        self.task = tasks.fit(tasks.task_class(self.card, str(folder)), self.card, settings)
 
     def decoded(self, paths: Sequence[Path]) -> Sequence[tasks.Batch]:
         """Each file as the model takes it."""

@@ -6,7 +6,6 @@ in its graph, so nothing here needs NumPy.
 
 import binascii
 import io
-import json
 from itertools import chain
 from operator import mul
 
@@ -15,7 +14,7 @@ from PIL import Image, JpegImagePlugin, PngImagePlugin
 from app import npy
 from app.errors import RequestError
 
-from . import Batch, Feature
+from . import Batch, Feature, bodies
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -122,32 +121,26 @@ class ImageClassification:
         self, kind: str, outputs: "Sequence[Tensor]", batch: Batch, *, prediction_s: float
     ) -> "tuple[bytes, Sequence[dict[str, float]]]":
         labels = self._card.labels
-        columns = len(labels)
-        ((_, probabilities),) = outputs
-        numbers = memoryview(probabilities).cast("f").tolist()
-        rows = [numbers[at : at + columns] for at in range(0, len(numbers), columns)]
+        (probabilities,) = outputs
+        rows = bodies.rows(probabilities, "f")
         grades = [row.index(max(row)) for row in rows]
         if kind == _NPY:
-            body = npy.write(probabilities, len(rows), columns)
+            body = npy.write(probabilities[1], len(rows), len(labels))
         elif kind == _CSV:
             # 9 digits are enough to get the same float32 back.
             body = "".join(
                 [",".join([f"{one:.9g}" for one in row]) + "\n" for row in rows]
             ).encode()
         else:
-            value = {
-                "predictions": [
-                    {
-                        "grade": grade,
-                        "label": labels[grade],
-                        "probabilities": [float(f"{number:.9g}") for number in row],
-                    }
-                    for grade, row in zip(grades, rows, strict=True)
-                ],
-                "prediction_seconds": round(prediction_s, 6),
-                "model": self._card.name,
-            }
-            body = json.dumps(value, separators=(",", ":")).encode()
+            predictions: list[dict[str, object]] = [
+                {
+                    "grade": grade,
+                    "label": labels[grade],
+                    "probabilities": [float(f"{number:.9g}") for number in row],
+                }
+                for grade, row in zip(grades, rows, strict=True)
+            ]
+            body = bodies.write_json(predictions, model=self._card.name, prediction_s=prediction_s)
         return body, [
             self._noted(batch, place, grade, row[grade])
             for place, (grade, row) in enumerate(zip(grades, rows, strict=True))
@@ -223,11 +216,7 @@ class ImageClassification:
             raise RequestError(400, f"The image cannot be decoded: {fault}.") from error
 
     def _instances(self, body: bytes) -> Batch:
-        try:
-            value = json.loads(body)
-        except (ValueError, RecursionError) as error:
-            fault = str(error)[:200] or "nested too deeply"
-            raise RequestError(400, f"The body is not JSON: {fault}.") from error
+        value = bodies.read_json(body)
         instances = value.get("instances") if isinstance(value, dict) else None
         if not isinstance(instances, list) or not instances:
             raise RequestError(400, 'The JSON must be {"instances": [...]} with one at least.')
