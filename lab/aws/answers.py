@@ -25,8 +25,9 @@ class AnswerPayload:
 class ExpectedAnswer:
     """What the model said of each input of a request."""
 
-    best: Sequence[int]
-    """The place of the largest score, an input each: of a classifier, the class."""
+    best: Sequence[str]
+    """What the scores decide, an input each, in words: a prediction's other fields, like ``item
+    7``; of bare numbers, the place of the largest."""
     scores: Sequence[Sequence[float]]
     prediction_s: float | None
     """By the container's own clock, where it says so."""
@@ -55,16 +56,21 @@ def read_answer(body: bytes) -> ExpectedAnswer | None:
         rows: Sequence[Any]
         if isinstance(said, dict):
             rows = [_scores(one) for one in said["predictions"]]
+            labels = [_label(one) for one in said["predictions"]]
             seconds = said.get("prediction_seconds")
         else:
             rows = _rows(said)
+            labels = [""] * len(rows)
         found = [[float(number) for number in row] for row in rows]
     except (ValueError, TypeError, KeyError, AttributeError, StopIteration):
         return None
     if not found or not all(found):
         return None
     return ExpectedAnswer(
-        best=[row.index(max(row)) for row in found],
+        best=[
+            label or f"score {row.index(max(row))}"
+            for label, row in zip(labels, found, strict=True)
+        ],
         scores=found,
         prediction_s=None if seconds is None else float(seconds),
     )
@@ -77,6 +83,12 @@ def _scores(prediction: Mapping[str, Any]) -> Sequence[float]:
         for value in prediction.values()
         if isinstance(value, list) and any(isinstance(one, float) for one in value)
     )
+
+
+def _label(prediction: Mapping[str, Any]) -> str:
+    """What is neither a fraction nor made of others: a class, an item, whether it is a guess."""
+    plain = {key: one for key, one in prediction.items() if isinstance(one, str | int)}
+    return ", ".join(f"{key} {value}" for key, value in plain.items())
 
 
 def _rows(said: Any) -> Sequence[Any]:

@@ -234,8 +234,8 @@ def _say(done: Deployment, answer: Verified | None, back: str, *, wrote: bool) -
     if answer is not None:
         said = "the same bytes"
         if answer.best is not None:
-            best = ", ".join(map(str, answer.best))
-            said = f"best is score {best} in both, at most {answer.difference:.1g} apart"
+            best = "; ".join(answer.best)
+            said = f"best is {best} in both, at most {answer.difference:.1g} apart"
         print_line(f"Asked about {answer.payload}, it answers as the container does here: {said}.")
     print_line(f"Take it away: {back}")
 

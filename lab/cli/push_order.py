@@ -69,7 +69,7 @@ class PushOptions:
     ] = False
     yes: YesFlag = False
     payload: Annotated[
-        Path | None, typer.Option(help="What to ask it at the end; else a picture.")
+        Path | None, typer.Option(help="What to ask it at the end; else what clients send.")
     ] = None
     content_type: Annotated[str | None, typer.Option(help="The payload's type.")] = None
     contract: Annotated[bool, typer.Option(help="Try the image against the contract before.")] = (

@@ -137,7 +137,7 @@ def test_a_push_is_planned_made_asked_and_taken_away(
     assert aws.faults.writes == []
 
     assert lab(QUICK) == 0
-    assert "it answers as the container does here: best is score" in capsys.readouterr().out
+    assert "it answers as the container does here: best is grade" in capsys.readouterr().out
     assert aws.endpoints() == {FULL: "InService"}
     assert_is_docker_schema_2(aws, registry)
     assert_is_the_archive(aws, mobilenet)
@@ -159,7 +159,7 @@ def test_a_push_is_looked_at_planned_made_asked_kept_changed_and_taken_away(
     assert aws.left() == []
 
     assert lab(QUICK) == 0
-    assert "it answers as the container does here: best is score" in capsys.readouterr().out
+    assert "it answers as the container does here: best is grade" in capsys.readouterr().out
     assert aws.endpoints() == {FULL: "InService"}
     assert_is_docker_schema_2(aws, registry)
     before = aws.left()

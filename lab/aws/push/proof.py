@@ -31,9 +31,9 @@ class Verified:
     """Two answers that are the same."""
 
     payload: str
-    best: Sequence[int] | None
-    """The place of the best score, an input each; None for answers that are not the lab's, which
-    are compared byte by byte."""
+    best: Sequence[str] | None
+    """What the scores decide, an input each; None for answers that are not the lab's, which are
+    compared byte by byte."""
     difference: float
     """The largest of a score; 0 for equal bytes."""
 
@@ -45,7 +45,7 @@ class DifferentAnswerError(AwsError):
 def verify(
     endpoint: Endpoint, *, payload: AnswerPayload, expected: bytes, progress: Progress
 ) -> Verified:
-    """Ask the endpoint and compare: the same place of the best score, scores within ``TOLERANCE``.
+    """Ask the endpoint and compare: the same best, scores within ``TOLERANCE``.
 
     ``expected`` is what the container answers on this machine. Raises ``DifferentAnswerError``,
     ``NotNowError`` or what the call raises.
@@ -66,13 +66,13 @@ def verify(
     if list(there.best) != list(here.best):
         raise _different(
             endpoint,
-            f"the best score is number {_words(there.best)}, and {_words(here.best)} here "
+            f"the best is {'; '.join(there.best)}, and {'; '.join(here.best)} here "
             f"(largest difference {difference:.2g})",
         )
     if difference > TOLERANCE:
         raise _different(
             endpoint,
-            f"the same best score, but {difference:.2g} off (at most {TOLERANCE:g} is fair)",
+            f"the best is the same, but {difference:.2g} off (at most {TOLERANCE:g} is fair)",
         )
     return Verified(payload=payload.name, best=there.best, difference=difference)
 
@@ -100,10 +100,6 @@ def _different(endpoint: Endpoint, how: str) -> DifferentAnswerError:
 
 def _shape(answer: ExpectedAnswer) -> str:
     return f"{len(answer.scores)} x {len(answer.scores[0])} numbers"
-
-
-def _words(places: Sequence[int]) -> str:
-    return ", ".join(str(one) for one in places)
 
 
 def local_answer(

@@ -56,7 +56,7 @@ def test_the_emulator_grades_the_photograph_as_the_container_does(
     assert main.run([*PUSH.split(), *payload]) == 0
 
     said = capsys.readouterr().out
-    assert "answers as the container does here: best is score" in said
+    assert "answers as the container does here: best is grade" in said
     assert "at most 0 apart" in said
     assert main.run(["push", "destroy", "--target", "local", "--endpoint", NAME, "--yes"]) == 0
     assert ours(local) == []
@@ -64,7 +64,7 @@ def test_the_emulator_grades_the_photograph_as_the_container_does(
 
 def test_it_is_made_and_taken_away(local: Site, capsys: pytest.CaptureFixture[str]) -> None:
     assert main.run([*PUSH.split(), "--memory", "2048"]) == 0
-    assert "answers as the container does here: best is score" in capsys.readouterr().out
+    assert "answers as the container does here: best is grade" in capsys.readouterr().out
     assert ours(local) == [FULL]
     assert main.run(["push", "destroy", "--target", "local", "--endpoint", NAME, "--yes"]) == 0
     assert "nothing is left" in capsys.readouterr().out
@@ -81,7 +81,7 @@ def test_it_is_made_kept_changed_measured_and_taken_away(
     assert main.run([*PUSH.split(), "--memory", "2048", "--dry-run"]) == 0
     assert ours(local) == []
     assert main.run([*PUSH.split(), "--memory", "2048"]) == 0
-    assert "answers as the container does here: best is score" in capsys.readouterr().out
+    assert "answers as the container does here: best is grade" in capsys.readouterr().out
     before = local.describe(FULL)["EndpointConfigName"]
 
     assert main.run([*PUSH.split(), "--memory", "2048"]) == 0

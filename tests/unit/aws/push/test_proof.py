@@ -27,7 +27,7 @@ def checked(there: bytes, here: bytes = HERE) -> Any:
 
 def test_the_same_answer_is_the_same_whatever_its_clock_says() -> None:
     found = checked(answer(0.1, 0.7, 0.2, seconds=9.0))
-    assert list(found.best) == [1]
+    assert list(found.best) == ["grade 1, label x"]
     assert found.difference == 0.0
 
 
@@ -39,8 +39,8 @@ def test_what_another_processor_rounds_otherwise_is_the_same() -> None:
 @pytest.mark.parametrize(
     ("there", "why"),
     [
-        (answer(0.7, 0.1, 0.2), "number 0, and 1 here"),
-        (answer(0.1, 0.69, 0.21), "the same best score, but 0.01 off"),
+        (answer(0.7, 0.1, 0.2), "the best is grade 0, label x, and grade 1, label x here"),
+        (answer(0.1, 0.69, 0.21), "the best is the same, but 0.01 off"),
         (answer(0.1, 0.9), "1 x 2 numbers, and 1 x 3 numbers here"),
         (b"<html>", "<html>"),
     ],
@@ -51,7 +51,9 @@ def test_another_answer_is_told_with_what_differs(there: bytes, why: str) -> Non
 
 
 def test_close_scores_with_another_best_one_are_another_answer() -> None:
-    with pytest.raises(DifferentAnswerError, match="number 0, and 1 here"):
+    with pytest.raises(
+        DifferentAnswerError, match="the best is grade 0, label x, and grade 1, label x here"
+    ):
         checked(answer(0.5002, 0.4998), answer(0.4999, 0.5001))
 
 
@@ -64,10 +66,10 @@ def test_a_foreign_model_s_answer_is_compared_byte_by_byte() -> None:
 def test_bare_rows_of_numbers_are_an_answer() -> None:
     found = read_answer(b"[[0.1, 0.9], [0.8, 0.2]]")
     assert found is not None
-    assert list(found.best) == [1, 0]
+    assert list(found.best) == ["score 1", "score 0"]
     single = read_answer(b"[0.1, 0.9]")
     assert single is not None
-    assert list(single.best) == [1]
+    assert list(single.best) == ["score 1"]
     assert read_answer(b"[]") is None
     assert read_answer(b"{}") is None
     assert read_answer(b'{"predictions": [{"probabilities": "x"}]}') is None
@@ -78,6 +80,17 @@ def test_a_prediction_s_scores_are_found_whatever_its_task_calls_them() -> None:
     found = read_answer(b'{"predictions": [{"items": [7, 3], "scores": [0.75, 0.25]}]}')
     assert found is not None
     assert found.scores == [[0.75, 0.25]]
+
+
+def test_ranked_scores_are_the_same_answer_only_for_the_same_item() -> None:
+    def ranked(item: int) -> bytes:
+        return json.dumps(
+            {"predictions": [{"item": item, "items": [item, 3], "scores": [0.75, 0.25]}]}
+        ).encode()
+
+    assert list(checked(ranked(7), ranked(7)).best) == ["item 7"]
+    with pytest.raises(DifferentAnswerError, match="the best is item 8, and item 7 here"):
+        checked(ranked(8), ranked(7))
 
 
 def test_an_endpoint_that_still_starts_is_asked_again() -> None:
