@@ -58,6 +58,9 @@ class Predictor:
                 row = len(data) // batch.count
                 tensors.append(((some, *shape[1:]), data[first * row : (first + some) * row]))
             parts.append(backend.predict(tensors))
+        # Where a shape depends on more than its instance there is nothing to put together.
+        if any(len({shape[1:] for shape, _ in output}) > 1 for output in zip(*parts, strict=True)):
+            return backend.predict(batch.tensors)
         return [
             ((batch.count, *output[0][0][1:]), b"".join([data for _, data in output]))
             for output in zip(*parts, strict=True)

@@ -1,9 +1,9 @@
 """What stands between a request's body and a model's tensors: one task for each kind of model.
 
-A model's card names its task. ``image-classification`` is the service's own; for any other name the
-model's archive brings ``code/task.py``, which defines a class ``Task`` with the interface below, as
-SageMaker's own toolkits take ``code/inference.py``. Like these, it runs with all that the container
-may do: serve archives of people you trust.
+A model's card names its task. ``image-classification`` and ``tensors`` are the service's own; for
+any other name the model's archive brings ``code/task.py``, which defines a class ``Task`` with the
+interface below, as SageMaker's own toolkits take ``code/inference.py``. Like these, it runs with
+all that the container may do: serve archives of people you trust.
 
 A task uses the standard library and what the image has; ``onnx-slim`` has no NumPy.
 """
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 Tensor = tuple[tuple[int, ...], bytes]
 """Shape and numbers, row by row, of the type that the card says."""
 
-_OWN = "image-classification"
+_IMAGES, _TENSORS = "image-classification", "tensors"
 
 
 class Feature:
@@ -69,10 +69,14 @@ if TYPE_CHECKING:
     class Task(Protocol):
         """Made once for a model. Its methods may be called from several threads at once."""
 
-        taken: ClassVar[Sequence[str]]
-        """Content types of bodies that ``decode`` knows; told to who sends another."""
-        given: ClassVar[Sequence[str]]
-        """Content types of answers that ``encode`` knows, the most usual first."""
+        @property
+        def taken(self) -> Sequence[str]:
+            """Content types of bodies that ``decode`` knows; told to who sends another."""
+
+        @property
+        def given(self) -> Sequence[str]:
+            """Content types of answers that ``encode`` knows, the most usual first."""
+
         features: ClassVar[Sequence[Feature]]
         """What is noted of every instance."""
 
@@ -93,10 +97,14 @@ if TYPE_CHECKING:
 
 def task_class(card: "Card", model_dir: str) -> "type[Task]":
     """Import what the card's task needs; raises ``StartError``."""
-    if card.task == _OWN:
+    if card.task == _IMAGES:
         from .image_classification import ImageClassification
 
         return ImageClassification
+    if card.task == _TENSORS:
+        from .tensors import Tensors
+
+        return Tensors
     path = f"{model_dir}/code/task.py"
     try:
         with open(path, "rb") as file:  # noqa: PTH123  # pathlib costs milliseconds at start
@@ -107,8 +115,8 @@ def task_class(card: "Card", model_dir: str) -> "type[Task]":
         found = names.get("Task")
     except OSError as error:
         raise StartError(
-            f"The task {card.task!r} is not the service's own ({_OWN}), and {path} cannot be read: "
-            f"{error.strerror}."
+            f"The task {card.task!r} is none of the service's own ({_IMAGES}, {_TENSORS}), and "
+            f"{path} cannot be read: {error.strerror}."
         ) from error
     except Exception as error:  # whatever a model's own code raises
         raise StartError(f"{path} cannot be loaded: {type(error).__name__}: {error}") from error

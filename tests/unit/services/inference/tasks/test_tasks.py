@@ -45,7 +45,7 @@ def test_any_other_comes_with_the_archive_and_leaves_nothing_there(tmp_path: Pat
 
 
 def test_a_task_that_nobody_has_is_named_with_the_place_where_it_would_be(tmp_path: Path) -> None:
-    said = f"task 'toy' is not the service's own .*{re.escape(str(tmp_path))}/code/task.py"
+    said = f"task 'toy' is none of the service's own .*{re.escape(str(tmp_path))}/code/task.py"
     with pytest.raises(StartError, match=said):
         tasks.task_class(described("toy"), str(tmp_path))
 
