@@ -24,7 +24,7 @@ HTTP = {"fastapi": ("workers", "server"), "slim": ("slim", "slim_server")}
 
 def main(forbidden: list[str]) -> None:
     """Raise whatever is wrong."""
-    modules = ["serve", "startup", "predictor", "metrics"]
+    modules = ["serve", "startup", "predictor", "metrics", "tasks.tensors"]
     modules += HTTP[os.environ["LAB_HTTP"]]
     if os.environ.get("LAB_NGINX", "0") not in ("", "0"):
         modules.append("nginx")

@@ -19,7 +19,7 @@ _DIGITS = {"float16": ".5g", "float32": ".9g", "float64": ""}
 """Enough to get the same number back."""
 _STRINGS = {"NaN": nan, "Infinity": inf, "-Infinity": -inf}
 _WHOLE, _FLOAT = {int}, {int, float}
-_NAMES = {bool: "a boolean", type(None): "null", str: "a string", dict: "an object"}
+_NAMES = {bool: "a boolean", type(None): "null", str: "a string", dict: "an object", list: "a list"}
 
 
 def flat(value: object, rank: int) -> tuple[tuple[int, ...], list[object]]:
@@ -65,8 +65,7 @@ def pack(elements: "list[object]", dtype: str, shape: tuple[int, ...]) -> bytes:
             pass
     for at, one in enumerate(elements):
         if type(one) not in allowed:
-            what = _NAMES.get(type(one)) or (str(one) if type(one) is float else "a list")
-            raise ValueError(f"{place(at, shape)} is {what}")
+            raise ValueError(f"{place(at, shape)} is {_NAMES.get(type(one)) or str(one)[:40]}")
         try:
             struct.pack(f"={CODES[dtype]}", one)
         except (struct.error, OverflowError) as error:

@@ -5,7 +5,7 @@ The file is written byte by byte (ONNX is Protocol Buffers), so no test needs th
 
 import json
 import struct
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +29,14 @@ REFERENCE = {
     },
 }
 
-_FLOAT, _UINT8 = 1, 2
+KINDS = {
+    "float32": 1, "uint8": 2, "int8": 3, "uint16": 4, "int16": 5, "int32": 6, "int64": 7,
+    "string": 8, "bool": 9, "float16": 10, "float64": 11, "uint32": 12, "uint64": 13,
+}  # fmt: skip
+_FLOAT = KINDS["float32"]
+
+End = tuple[str, str, Sequence[str | int]]
+"""Name, type and shape of an input or output; a string is a size that is free."""
 
 
 def write(folder: Path, *, slow: int = 0, changes: Mapping[str, object] | None = None) -> Path:
@@ -45,28 +52,43 @@ def write(folder: Path, *, slow: int = 0, changes: Mapping[str, object] | None =
 
 def model(*, slow: int = 0) -> bytes:
     nodes = [
-        _node("Cast", ["image"], "pixels", to=_FLOAT),
-        _node("Transpose", ["pixels"], "planes0", perm=[0, 3, 1, 2]),
+        node("Cast", ["image"], "pixels", to=_FLOAT),
+        node("Transpose", ["pixels"], "planes0", perm=[0, 3, 1, 2]),
     ]
     nodes += [
-        _node("Conv", [f"planes{layer}", "kernel"], f"planes{layer + 1}", pads=[4] * 4)
+        node("Conv", [f"planes{layer}", "kernel"], f"planes{layer + 1}", pads=[4] * 4)
         for layer in range(slow)
     ]
     nodes += [
-        _node("GlobalAveragePool", [f"planes{slow}"], "pooled"),
-        _node("Flatten", ["pooled"], "means"),
-        _node("MatMul", ["means", "weights"], "logits"),
-        _node("Softmax", ["logits"], "probabilities", axis=1),
+        node("GlobalAveragePool", [f"planes{slow}"], "pooled"),
+        node("Flatten", ["pooled"], "means"),
+        node("MatMul", ["means", "weights"], "logits"),
+        node("Softmax", ["logits"], "probabilities", axis=1),
     ]
     kernel = np.zeros((3, 3, 9, 9), np.float32)
     for channel in range(3):
         kernel[channel, channel, 4, 4] = 1.0
-    constants = [_tensor("weights", WEIGHTS / np.float32(255.0)), _tensor("kernel", kernel)]
-    graph = b"".join(_bytes(1, node) for node in nodes) + _bytes(2, b"tiny")
-    graph += b"".join(_bytes(5, constant) for constant in constants)
-    graph += _bytes(11, _value("image", _UINT8, ["n", SIDE, SIDE, 3]))
-    graph += _bytes(12, _value("probabilities", _FLOAT, ["n", len(LABELS)]))
-    return _number(1, 8) + _bytes(7, graph) + _bytes(8, _bytes(1, b"") + _number(2, 17))
+    constants = [constant("weights", WEIGHTS / np.float32(255.0)), constant("kernel", kernel)]
+    return graph(
+        nodes,
+        [("image", "uint8", ["n", SIDE, SIDE, 3])],
+        [("probabilities", "float32", ["n", len(LABELS)])],
+        constants,
+    )
+
+
+def graph(
+    nodes: Sequence[bytes],
+    inputs: Sequence[End],
+    outputs: Sequence[End],
+    constants: Sequence[bytes] = (),
+) -> bytes:
+    """An ONNX file of nodes made by ``node`` and constants made by ``constant``."""
+    parts = b"".join(_bytes(1, one) for one in nodes) + _bytes(2, b"tiny")
+    parts += b"".join(_bytes(5, one) for one in constants)
+    parts += b"".join(_bytes(11, _value(*one)) for one in inputs)
+    parts += b"".join(_bytes(12, _value(*one)) for one in outputs)
+    return _number(1, 8) + _bytes(7, parts) + _bytes(8, _bytes(1, b"") + _number(2, 17))
 
 
 def card() -> dict[str, Any]:
@@ -114,7 +136,7 @@ def _bytes(field: int, value: bytes) -> bytes:
     return _varint(field << 3 | 2) + _varint(len(value)) + value
 
 
-def _node(kind: str, inputs: list[str], output: str, **attributes: int | list[int]) -> bytes:
+def node(kind: str, inputs: list[str], output: str, **attributes: int | list[int]) -> bytes:
     node = b"".join(_bytes(1, name.encode()) for name in inputs) + _bytes(2, output.encode())
     node += _bytes(4, kind.encode())
     for name, value in attributes.items():
@@ -126,16 +148,23 @@ def _node(kind: str, inputs: list[str], output: str, **attributes: int | list[in
     return node
 
 
-def _tensor(name: str, values: NDArray[np.float32]) -> bytes:
+def constant(name: str, values: NDArray[np.float32]) -> bytes:
     numbers = struct.pack(f"<{values.size}f", *values.ravel())
     dimensions = b"".join(_number(1, size) for size in values.shape)
     return dimensions + _number(2, _FLOAT) + _bytes(8, name.encode()) + _bytes(9, numbers)
 
 
-def _value(name: str, kind: int, shape: list[str | int]) -> bytes:
+def whole(name: str, values: Sequence[int]) -> bytes:
+    """A constant of whole numbers, int64 in one dimension."""
+    numbers = struct.pack(f"<{len(values)}q", *values)
+    kind = _number(1, len(values)) + _number(2, KINDS["int64"])
+    return kind + _bytes(8, name.encode()) + _bytes(9, numbers)
+
+
+def _value(name: str, dtype: str, shape: Sequence[str | int]) -> bytes:
     dimensions = b"".join(
         _bytes(1, _number(1, size) if isinstance(size, int) else _bytes(2, size.encode()))
         for size in shape
     )
-    tensor = _number(1, kind) + _bytes(2, dimensions)
+    tensor = _number(1, KINDS[dtype]) + _bytes(2, dimensions)
     return _bytes(1, name.encode()) + _bytes(2, _bytes(1, tensor))
