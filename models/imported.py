@@ -8,6 +8,7 @@ two lines, ``refused: ...`` and ``remedy: ...``; what was changed is told as ``n
 import argparse
 import hashlib
 import json
+import os
 import platform
 import sys
 from collections.abc import Mapping, Sequence
@@ -182,7 +183,7 @@ def write(file: Path, content: Mapping[str, Any]) -> None:
 def _loaded(source: Source, out: Path, description: Mapping[str, Any]) -> Any:
     try:
         return backends.module(source.runtime).load(
-            str(out), card(dict(description)), threads=1, library=""
+            str(out), card(dict(description)), threads=os.cpu_count() or 1, library=""
         )
     except StartError as error:
         if source.runtime != "onnx":

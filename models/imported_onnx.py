@@ -149,7 +149,7 @@ def _cut_zipmaps(graph: Any) -> Iterator[str]:
         node = makers.get(value.name)
         if node is None or node.op_type != "ZipMap":
             continue
-        (tensor,) = node.input
+        (tensor,), maps = node.input, value.name
         classes = [
             one.decode() if isinstance(one, bytes) else one
             for attribute in node.attribute
@@ -161,8 +161,8 @@ def _cut_zipmaps(graph: Any) -> Iterator[str]:
         else:
             graph.output[at].CopyFrom(onnx.helper.make_tensor_value_info(tensor, 1, None))
         yield (
-            f"ZipMap {node.name} was cut off: instead of {value.name}, a list of maps, the model "
-            f"gives {tensor}, a column for each of {classes}."
+            f"The node {node.name or 'ZipMap'} was cut off: instead of {maps}, a list of maps, the "
+            f"model gives {tensor}, a column for each of {classes}."
         )
 
 

@@ -1,5 +1,6 @@
 """A stranger's SavedModel: its serving signature, as the TensorFlow variants call it."""
 
+import os
 import re
 import shutil
 from math import prod
@@ -16,6 +17,9 @@ _OP: Final = re.compile(r"Op type not registered '([^']+)'")
 
 def read(folder: Path, out: Path) -> Source:
     """Leave ``saved_model/`` in ``out``; raises ``Refused``."""
+    # As the service's backend and ``ServedModel`` do, which cannot any more once it has run.
+    tf.config.threading.set_intra_op_parallelism_threads(os.cpu_count() or 1)
+    tf.config.threading.set_inter_op_parallelism_threads(1)
     try:
         model = tf.saved_model.load(str(folder))
     except Exception as error:  # TensorFlow raises whatever the layer below raised
