@@ -15,17 +15,18 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NoReturn
 
 import numpy as np
 
-from app import backends
+from app import backends, tasks
 from app.card import card
 from app.errors import RequestError, StartError
+from app.settings import Settings
 from models import imported_trial as trial
 from models.common.built import Samples, Tolerance, say
 from models.common.served import ServedModel
-from models.imported_ends import End, Refused, Source
+from models.imported_ends import Refused, Source
 
 SCHEMA: Final = 2
 TASK: Final = "tensors"
@@ -45,9 +46,16 @@ def main() -> None:
     try:
         bring(options.model, options.name, options.out, options.payload)
     except Refused as refused:
-        say(f"refused: {' '.join(refused.what.split())}")
-        say(f"remedy: {' '.join(refused.remedy.split())}")
-        sys.exit(1)
+        refuse(refused.what, refused.remedy)
+    except OSError as error:
+        refuse(f"{error.filename} cannot be read: {error.strerror}.", "Name files that are there.")
+
+
+def refuse(what: str, remedy: str) -> NoReturn:
+    """End the program with its two lines."""
+    say(f"refused: {' '.join(what.split())}")
+    say(f"remedy: {' '.join(remedy.split())}")
+    sys.exit(1)
 
 
 def bring(model: Path, name: str, out: Path, payload: Path | None) -> None:
@@ -66,7 +74,7 @@ def bring(model: Path, name: str, out: Path, payload: Path | None) -> None:
         notes.append("No payload was given: random numbers of the graph's shapes are one.")
     else:
         suffix, body = payload.suffix.lower(), payload.read_bytes()
-        arrays = _decoded(ServedModel(out, description), payload, body, source, batched=batched)
+        arrays = _decoded(description, payload, body, source, batched=batched)
     say("answering")
     try:
         answers = tried.run(arrays)
@@ -78,18 +86,9 @@ def bring(model: Path, name: str, out: Path, payload: Path | None) -> None:
     tried.warm(arrays)
     rows: Sequence[bool] = [False] * len(answers)
     if batched:
-        found, why = tried.rows(arrays)
-        if found:
-            rows = found
-            notes += [
-                f"{one.name} has no row for each instance: an answer is by output, not by row."
-                for one, by_row in zip(source.outputs, rows, strict=True)
-                if not by_row
-            ]
-        else:
-            batched = False
-            source = _single(source, [len(one) for one in arrays])
-            notes.append(f"The graph leaves its batch free, and cannot run two instances: {why}")
+        source, rows, more = trial.settled(tried, arrays)
+        notes += more
+        batched = any(rows)
     description = describe(name, trial.described(source, arrays, answers, rows, batched=batched))
     (out / "samples/held-out").mkdir(parents=True)
     samples = Samples(payload=f"samples/payload{suffix}", held_out="samples/held-out")
@@ -117,7 +116,12 @@ def describe(name: str, ends: Mapping[str, Any]) -> dict[str, Any]:
 
 def answer(served: ServedModel, source: Source, payload: Path) -> None:
     """Send the payload through the service's own code, to the end."""
-    batches = served.decoded([payload])
+    try:
+        batches = served.decoded([payload])
+    except RequestError as error:
+        raise Refused(
+            f"The payload does not fit: {error.reason}", "Give a smaller one as --payload."
+        ) from error
     (outputs,) = served.answers(source.runtime, batches)
     for spec, (shape, _) in zip(served.card.outputs, outputs, strict=True):
         if not spec.fits(shape):
@@ -194,35 +198,29 @@ def _loaded(source: Source, out: Path, description: Mapping[str, Any]) -> Any:
 
 
 def _decoded(
-    served: ServedModel, payload: Path, body: bytes, source: Source, *, batched: bool
+    description: Mapping[str, Any], payload: Path, body: bytes, source: Source, *, batched: bool
 ) -> trial.Arrays:
+    specs, settings = card(dict(description)), Settings({})
+    settings.max_instances = len(body)  # whether it is instances is not known yet
+    task = tasks.fit(tasks.task_class(specs, ""), specs, settings)
     fitting = f"Send, for example, {trial.example(source.inputs, batched=batched)}"
     kind = trial.kind_of(payload)
-    if kind is None or kind not in served.task.taken:
+    if kind is None or kind not in task.taken:
         raise Refused(
             f"The payload {payload.name} is of a type that this model's inputs cannot come as "
-            f"(they can as {', '.join(served.task.taken)}).",
+            f"(they can as {', '.join(task.taken)}).",
             fitting,
         )
     try:
-        batch = served.task.decode(kind, body)
+        batch = task.decode(kind, body)
     except RequestError as error:
         raise Refused(
             f"The payload {payload.name} does not fit: {error.reason}", fitting
         ) from error
     return [
         np.frombuffer(data, spec.dtype).reshape(shape)
-        for spec, (shape, data) in zip(served.card.inputs, batch.tensors, strict=True)
+        for spec, (shape, data) in zip(specs.inputs, batch.tensors, strict=True)
     ]
-
-
-def _single(source: Source, counts: Sequence[int]) -> Source:
-    """The same model, its inputs' first dimension as large as it can be."""
-    inputs = [
-        End(name=one.name, dtype=one.dtype, shape=[count, *(one.shape or ())[1:]])
-        for one, count in zip(source.inputs, counts, strict=True)
-    ]
-    return Source(**{**vars(source), "inputs": inputs})
 
 
 def _tool(name: str) -> tuple[str, str]:

@@ -22,6 +22,9 @@ _DAMAGED: Final = "Export or download it again; an ONNX file is a ModelProto, wh
 _SMALLER: Final = "Serve a smaller one: in float16, quantised, or of fewer parameters."
 _ONNX: Final = ("", "ai.onnx")
 _IR: Final = re.compile(r"Unsupported model IR version: (\d+), max supported IR version: (\d+)")
+_NOISE: Final = re.compile(
+    r"^\S+ cannot be loaded: \[ONNXRuntimeError\] : \d+ : \w+ : (Load model from \S+ failed: ?)?"
+)
 _OPSET: Final = re.compile(r"Opset (\d+) is under.*support for domain (\S+) is till opset (\d+)")
 
 
@@ -66,7 +69,7 @@ def fault(message: str) -> Refused:
             f"Export it with opset {found[3]}, or convert it: onnx.version_converter.",
         )
     return Refused(
-        f"{runtime} cannot load it: {message[:500]}",
+        f"{runtime} cannot load it: {_NOISE.sub('', message)[:500]}",
         "Change what it names, or export the model otherwise.",
     )
 
@@ -121,7 +124,13 @@ def _fold(model: Any, file: Path) -> Iterator[str]:
             _SMALLER,
         )
     if needed:
-        external_data_helper.load_external_data_for_model(model, str(file.parent))
+        try:
+            external_data_helper.load_external_data_for_model(model, str(file.parent))
+        except Exception as error:  # onnx's errors share no base class
+            raise Refused(
+                f"The external data of {file.name} cannot be taken in: {error}",
+                "Save the model and its external data again, as plain files in one folder.",
+            ) from error
     for location in needed:
         yield f"The external data {location} was taken into model.onnx."
 

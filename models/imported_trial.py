@@ -4,7 +4,7 @@ import io
 import json
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -75,20 +75,46 @@ class Trial:
         )
 
     def rows(self, arrays: Arrays) -> tuple[Sequence[bool], str]:
-        """For each output whether its rows are the answers to the inputs' rows; and else why not.
+        """For each output whether its rows are the answers to the inputs' rows.
 
-        No output is where the graph cannot run two instances at once.
+        None of them, and why, where the graph cannot run an instance alone or two at once.
         """
         one = [array[:1] for array in arrays]
         zeros = [np.zeros_like(array) for array in one]
-        alone = zip(self.run(one), self.run(zeros), strict=True)
         try:
+            alone = zip(self.run(one), self.run(zeros), strict=True)
             both = self.run([np.concatenate(pair) for pair in zip(one, zeros, strict=True)])
         except Exception as error:  # noqa: BLE001  # see above
             return [], text(error)
-        return [
-            _same(answer, *parts) for answer, parts in zip(both, alone, strict=True)
-        ], "rows depend on each other"
+        return [_same(answer, *parts) for answer, parts in zip(both, alone, strict=True)], ""
+
+
+def settled(tried: Trial, arrays: Arrays) -> tuple[Source, Sequence[bool], Sequence[str]]:
+    """Whether the first dimension that a graph leaves free is a batch.
+
+    The source, with another first dimension where the graph can run one instance only; of each
+    output whether it is batched; and what is to be noted. If no output is, no input is.
+    """
+    source, none = tried.source, [False] * len(tried.source.outputs)
+    rows, why = tried.rows(arrays)
+    if any(rows):
+        pairs = zip(source.outputs, rows, strict=True)
+        return (
+            source,
+            rows,
+            [
+                f"{one.name} has no row for each instance: answers are by output, not by row."
+                for one, by_row in pairs
+                if not by_row
+            ],
+        )
+    if rows:
+        return source, none, ["The first dimension is no batch: no answer has a row for each."]
+    note = f"The graph leaves its batch free, and cannot run two instances: {why}"
+    if {len(one) for one in arrays} == {1}:
+        inputs = [replace(one, shape=[1, *(one.shape or ())[1:]]) for one in source.inputs]
+        source = replace(source, inputs=inputs)
+    return source, none, [note]
 
 
 def _same(both: NDArray[Any], one: NDArray[Any], other: NDArray[Any]) -> bool:

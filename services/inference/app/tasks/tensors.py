@@ -101,7 +101,7 @@ class Tensors:
             else:
                 body = self._answer([value for value, _ in made], prediction_s)
         return body, [
-            {**noted, "answer": float(self._finite(numbers, place, len(batch.noted)))}
+            {**noted, "answer": int(self._finite(numbers, place, len(batch.noted)))}
             for place, noted in enumerate(batch.noted)
         ]
 
@@ -226,7 +226,7 @@ def _fitting(spec: "TensorSpec", shape: tuple[int, ...]) -> tuple[int, ...]:
     One instance without the batch's dimension is a batch of one; a column may lack a last one of 1.
     """
     tries = [shape, (*shape, 1)] if spec.shape[-1:] == (1,) else [shape]
-    if spec.batched:
+    if spec.batched or spec.shape[:1] == (1,):
         tries.insert(1, (1, *shape))
     for one in tries:
         if spec.fits(one):

@@ -99,6 +99,9 @@ def test_rows_and_columns_and_a_bare_list_are_the_same_tensor(body: object) -> N
 def test_one_instance_may_come_without_the_batch_and_a_column_without_its_last_one() -> None:
     (array,) = arrays(task(), [X], [1, 2, 3])
     assert array.shape == (1, 3)
+    single = spec("x", "float32", 1, 3)
+    (array,) = arrays(task([single]), [single], saved(np.ones(3, np.float32)), NPY)
+    assert array.shape == (1, 3)
     column = spec("x", "int64", None, 1)
     (array,) = arrays(task([column]), [column], {"instances": [4, 5, 6]})
     assert array.tolist() == [[4], [5], [6]]
