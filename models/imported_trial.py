@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from app.card import TensorSpec
-from models.imported_ends import End, Refused, Source
+from models.imported_ends import Dimension, End, Refused, Source
 
 Arrays = Sequence[NDArray[Any]]
 
@@ -187,8 +187,12 @@ def described(
     of each output whether it is batched.
     """
     inputs = [_described(one, batched=batched) for one in source.inputs]
-    for spec, array in zip(inputs, arrays or (), strict=False):
+    named = _sizes(source.inputs, arrays or ())
+    for end, spec, array in zip(source.inputs, inputs, arrays or (), strict=False):
         if None in spec["shape"]:
+            dims = [one if len(named.get(one, ())) == 1 else None for one in end.shape or ()]
+            if any(dims):
+                spec["dims"] = dims
             first = list(array.shape)
             spec["first"] = [min(first[0], _AT_ONCE), *first[1:]] if batched else first
     if arrays is None:
@@ -201,6 +205,18 @@ def described(
     for spec in (*inputs, *outputs):
         TensorSpec(spec)
     return {"inputs": inputs, "outputs": outputs}
+
+
+def _sizes(inputs: Sequence[End], arrays: Arrays) -> Mapping[Dimension, set[int]]:
+    """What each of the graph's names for a free size stands for in the payload: one size, if the
+    graph is right.
+    """
+    sizes: dict[Dimension, set[int]] = {}
+    for one, array in zip(inputs, arrays, strict=False):
+        for name, size in zip(one.shape or (), array.shape, strict=True):
+            if isinstance(name, str):
+                sizes.setdefault(name, set()).add(size)
+    return sizes
 
 
 def _described(end: End, actual: Sequence[int] | None = None, *, batched: bool) -> dict[str, Any]:

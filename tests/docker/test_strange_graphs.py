@@ -86,7 +86,15 @@ def test_a_graph_that_fits_is_described_and_not_touched(said: Said) -> None:
         "schema": 2,
         "name": "plain",
         "task": "tensors",
-        "inputs": [{"name": "x", "dtype": "float32", "shape": [None, 3], "first": [1, 3]}],
+        "inputs": [
+            {
+                "name": "x",
+                "dtype": "float32",
+                "shape": [None, 3],
+                "dims": ["n", None],
+                "first": [1, 3],
+            }
+        ],
         "outputs": [{"name": "y", "dtype": "float32", "shape": [None, 3]}],
         "labels": [],
     }

@@ -138,6 +138,19 @@ def test_outputs_have_the_shape_that_came_where_the_graph_is_wrong() -> None:
     assert [one.get("batched", True) for one in described["outputs"]] == [True, False]
 
 
+def test_names_of_sizes_are_kept_unless_the_payload_belies_them() -> None:
+    inputs = [IDS, end("mask", "int64", "n", "length"), end("rest", "int64", "n", "other", 2)]
+    source = Source(runtime="onnx", inputs=inputs, outputs=[], parameters=0, facts={})
+
+    def dims(length: int) -> list[Any]:
+        arrays = [np.zeros((1, 5)), np.zeros((1, length)), np.zeros((1, 3, 2))]
+        described = trial.described(source, arrays, (), (), batched=True)
+        return [one["dims"] for one in described["inputs"]]
+
+    assert dims(5) == [["n", "length"], ["n", "length"], ["n", "other", None]]
+    assert dims(4) == [["n", None], ["n", None], ["n", "other", None]]
+
+
 def test_outputs_that_are_no_numbers_are_left_out_and_told() -> None:
     words = end("words", "string", "n")
     kept, note = numeric("graph", [X], [X, words])

@@ -74,23 +74,29 @@ def pack(elements: "list[object]", dtype: str, shape: tuple[int, ...]) -> bytes:
 
 
 def unpack(data: bytes, dtype: str) -> "list[float]":
-    """The numbers of a tensor, floats with no more digits than tell them from each other."""
+    """The numbers of a tensor, row by row."""
     width = struct.calcsize(f"={CODES[dtype]}")
-    values = list(struct.unpack(f"={len(data) // width}{CODES[dtype]}", data))
+    return list(struct.unpack(f"={len(data) // width}{CODES[dtype]}", data))
+
+
+def short(numbers: "list[float]", dtype: str) -> "list[float]":
+    """Floats with no more digits than tell them from each other."""
     digits = _DIGITS.get(dtype)
-    return [float(format(one, digits)) for one in values] if digits else values
+    return [float(format(one, digits)) for one in numbers] if digits else numbers
 
 
-def lists(data: bytes, dtype: str, shape: tuple[int, ...]) -> "tuple[object, list[float]]":
-    """A tensor's numbers as nested lists, ready for JSON, and as they are, row by row."""
-    numbers = unpack(data, dtype)
-    level: list[object] = list(numbers)
-    if dtype in _DIGITS and not all(map(isfinite, numbers)):
-        level = [one if isfinite(one) else _name(one) for one in numbers]
+def lists(numbers: "list[float]", dtype: str, shape: tuple[int, ...]) -> object:
+    """A tensor's numbers as nested lists, ready for JSON."""
+    level: list[object] = list(short(numbers, dtype))
+    if not all(map(isfinite, numbers)):
+        level = [
+            one if isfinite(number) else _name(number)
+            for one, number in zip(level, numbers, strict=True)
+        ]
     for depth in range(len(shape) - 1, 0, -1):
         size = shape[depth]
         level = [level[at * size : (at + 1) * size] for at in range(prod(shape[:depth]))]
-    return (level if shape else level[0]), numbers
+    return level if shape else level[0]
 
 
 def _name(value: float) -> str:

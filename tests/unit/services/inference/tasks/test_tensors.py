@@ -1,5 +1,6 @@
 """Bodies and answers of the task of named tensors, without a model."""
 
+import contextlib
 import io
 import json
 import math
@@ -9,6 +10,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from app import card, tasks
@@ -188,6 +191,17 @@ def test_inputs_of_unlike_counts_are_refused_with_both() -> None:
     assert "by name" in refusal({"inputs": ROWS}, X, Y)
 
 
+def test_sizes_that_the_graph_calls_the_same_must_be_the_same() -> None:
+    ids, mask = (
+        spec(name, "int64", None, None, dims=["batch", "length"]) for name in ("ids", "mask")
+    )
+    body = {"instances": [{"ids": [1, 2, 3], "mask": [1, 1]}]}
+    said = refusal(body, ids, mask)
+    assert said == "The size 'length' must be the same; 3 in ids, 2 in mask came."
+    body["instances"][0]["mask"].append(0)
+    assert len(arrays(task([ids, mask]), [ids, mask], body)) == 2
+
+
 def test_a_fixed_batch_takes_its_own_size_only() -> None:
     fixed = spec("x", "float32", 2, 3)
     (array,) = arrays(task([fixed]), [fixed], {"instances": ROWS})
@@ -341,3 +355,41 @@ def test_the_size_of_an_instance_is_how_many_numbers_it_came_as() -> None:
         JSON, json.dumps({"inputs": {"x": ROWS, "y": [[1, 2]] * 2}}).encode()
     )
     assert batch.noted == [{"size": 5.0}, {"size": 5.0}]
+
+
+JSON_VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.sampled_from(["NaN", "x", ""]),
+    lambda inner: (
+        st.lists(inner, max_size=4)
+        | st.dictionaries(st.sampled_from(["inputs", "instances", "x", "ids", "on"]), inner)
+    ),
+    max_leaves=12,
+)
+MODELS = [
+    [X],
+    [spec("x", "float16"), spec("on", "bool", None)],
+    [spec("x", "int64", None, None, batched=False)],
+    [spec("x", "uint8", None, None, dims=["n", "k"]), spec("ids", "bool", None, dims=["k"])],
+]
+
+
+@pytest.mark.parametrize("inputs", MODELS)
+@given(value=JSON_VALUES)
+def test_any_json_is_decoded_to_what_the_card_says_or_refused(
+    inputs: Sequence[Spec], value: object
+) -> None:
+    with contextlib.suppress(RequestError):
+        batch = task(inputs).decode(JSON, json.dumps(value).encode())
+        for one, (shape, data) in zip(inputs, batch.tensors, strict=True):
+            assert len(data) == math.prod(shape) * np.dtype(one["dtype"]).itemsize
+            assert card.TensorSpec(dict(one)).fits(shape)
+
+
+@pytest.mark.parametrize("kind", [JSON, NPY, CSV])
+@given(damage=st.binary(max_size=40), at=st.integers(0, 200))
+def test_a_body_with_any_damage_is_decoded_or_refused(kind: str, damage: bytes, at: int) -> None:
+    bodies = {JSON: b'{"inputs": [[1, 2, 3]]}', NPY: saved(np.ones((1, 3), "f4")), CSV: b"1,2,3"}
+    body = bodies[kind][:at] + damage + bodies[kind][at + len(damage) :]
+    with contextlib.suppress(RequestError):
+        (shape, data), *_ = task().decode(kind, body).tensors
+        assert len(data) == math.prod(shape) * 4
