@@ -68,6 +68,7 @@ def said(engine: DockerEngine, built: Callable[[str], str]) -> Said:
         ("no rank", "The input x has no number of dimensions", "shape"),
         ("only text", "words (string)", "probabilities"),
         ("apart cut", "apart.bin ends before the weight w", "again"),
+        ("apart large", "2147483648 bytes; the archive holds one file", "smaller"),
         ("apart missing", "apart.bin of the weight w is missing", "beside apart.onnx"),
         ("beyond", "idx=30", '{"instances": ['),
     ],

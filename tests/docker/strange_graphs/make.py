@@ -139,6 +139,14 @@ def apart() -> None:
     say("apart", HERE / "apart.onnx")
     (HERE / "apart.bin").write_bytes(b"1234")
     say("apart cut", HERE / "apart.onnx")
+    model = onnx.load(HERE / "apart.onnx", load_external_data=False)
+    for entry in model.graph.initializer[0].external_data:
+        if entry.key == "length":
+            entry.value = str(2 * 1024**3)
+    (HERE / "large.onnx").write_bytes(model.SerializeToString())
+    with (HERE / "apart.bin").open("wb") as file:
+        file.truncate(2 * 1024**3)  # a hole: it takes no room
+    say("apart large", HERE / "large.onnx")
     (HERE / "apart.bin").unlink()
     say("apart missing", HERE / "apart.onnx")
 
