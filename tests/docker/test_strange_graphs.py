@@ -9,7 +9,6 @@ from typing import Any
 import pytest
 
 from lab import paths
-from lab.artifacts import build
 from lab.engine.api import ContainerSpec, Mount
 from lab.engine.docker.engine import DockerEngine
 
@@ -25,7 +24,7 @@ def said(engine: DockerEngine, built: Callable[[str], str]) -> Said:
     """By case, what the import said."""
     container = engine.create(
         ContainerSpec(
-            image=built(build.ROLE),
+            image=built("trainer"),
             command=["/programs/make.py"],
             env={"PYTHONPATH": "/lab", "HOME": "/tmp"},
             labels={"org.inference-lab.role": "test-strange-graphs"},
