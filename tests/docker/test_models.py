@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from lab import paths
-from lab.artifacts import build, store
+from lab.artifacts import build, store, trainer
 from lab.artifacts.archive import extract
 from lab.artifacts.verify import problems
 from lab.engine.docker.engine import DockerEngine
@@ -135,7 +135,7 @@ def test_nothing_is_done_when_nothing_changed(
 
 
 def test_no_trainer_is_left_behind(model: str, engine: DockerEngine) -> None:
-    ours = {LABEL_ROLE: build.ROLE, LABEL_OWNER: str(paths.artifacts())}
+    ours = {LABEL_ROLE: trainer.ROLE, LABEL_OWNER: str(paths.artifacts())}
     left = engine.containers(ours)
 
     assert [container for container in left if not container.state().running] == []
