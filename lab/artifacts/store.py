@@ -9,6 +9,7 @@ from typing import Any, Final
 from lab import paths
 from lab.contenttype import content_type_of
 from lab.errors import UsageError
+from lab.images.variants import serving
 from lab.spec import Runtime
 
 DEFAULT: Final = "retinopathy-mobilenet"
@@ -130,8 +131,12 @@ def card(model: str) -> Mapping[str, Any]:
 
 
 def find(model: str, runtime: Runtime) -> Archive:
-    """A model's archive for a runtime. Raises ``UsageError`` when it is not built."""
+    """A model's archive for a runtime.
+
+    Raises ``UsageError`` when the model is not built, or has none: then with who serves it.
+    """
     name = archive_name(runtime)
+    check(model, runtime)
     sums = card(model)["sha256"]
     path = folder(model) / name
     if not path.is_file() or name not in sums:
@@ -139,6 +144,31 @@ def find(model: str, runtime: Runtime) -> Archive:
     return Archive(
         model=model, runtime=runtime, path=path, sha256=sums[name], bytes=path.stat().st_size
     )
+
+
+def archives(model: str) -> Sequence[Archive]:
+    """All that a model has. Raises ``UsageError`` when it is not built."""
+    sums = card(model)["sha256"]
+    return [find(model, runtime) for runtime in Runtime if archive_name(runtime) in sums]
+
+
+def check(model: str, *runtimes: Runtime | None) -> None:
+    """Refuse a runtime that a built model has no archive for, before anything is made for it.
+
+    Raises ``UsageError`` that names the variants that serve the model; says nothing of a model
+    that is not built, and of None, which needs no model.
+    """
+    if not (folder(model) / CARD).is_file():
+        return
+    sums = card(model)["sha256"]
+    there = [runtime for runtime in Runtime if archive_name(runtime) in sums]
+    lacking = [runtime.value for runtime in runtimes if runtime and runtime not in there]
+    if there and lacking:
+        able = [variant for variant, runtime in serving().items() if runtime in there]
+        raise UsageError(
+            f"The model {model} has no archive for {lacking[0]}.",
+            remedy=f"It is served by these variants: {', '.join(able)}.",
+        )
 
 
 def content(folder: Path, runtime: Runtime) -> Sequence[str]:

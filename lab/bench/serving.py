@@ -187,6 +187,7 @@ class ServingJob:
 def run(job: ServingJob, engine: Engine, progress: Progress) -> tuple[ServingResult, Path]:
     """Measure, and return the summary and the file that keeps all of it."""
     runtime = runtime_of(job.variant)
+    store.check(job.model, runtime)
     if engine.kind is EngineKind.PROCESS:
         raise EngineError(
             "The serve bench compares two sides of one container, and there is no container here.",

@@ -188,6 +188,7 @@ def _measured(
     variant: str, model: str, options: EmulatorBenchOptions
 ) -> tuple[EmulatorResult, Path]:
     settings = StackSettings(variant=variant, models=(model,))
+    store.check(model, settings.runtime)
     progress = ConsoleProgress()
     with closing(open_engine(progress)) as engine:
         platform = engine.facts().platform

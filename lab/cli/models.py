@@ -1,4 +1,4 @@
-"""``lab models``: build, list and verify."""
+"""``lab models``: build, list, verify, import and remove."""
 
 from collections.abc import Mapping
 from contextlib import closing
@@ -9,6 +9,7 @@ import typer
 from rich.table import Table
 
 from lab.artifacts import store
+from lab.cli import models_import
 from lab.cli.console import ConsoleProgress, fail, out
 from lab.errors import UsageError
 from lab.spec import Runtime
@@ -37,7 +38,7 @@ def build(
     from lab.artifacts.build import ensure
     from lab.engine.select import open_engine
 
-    wanted = models or list(store.models())
+    wanted = models or list(store.buildable())
     for model in wanted:
         store.folder(model)
     progress = ConsoleProgress()
@@ -77,6 +78,10 @@ def verify(
         raise typer.Exit(1)
 
 
+app.command("import")(models_import.import_model)
+app.command()(models_import.remove)
+
+
 def _built(model: str) -> bool:
     return (store.folder(model) / store.CARD).is_file()
 
@@ -101,14 +106,14 @@ def _table() -> Table:
             continue
         card = store.card(model)
         sums = card["sha256"]
-        names = [store.archive_name(one) for one in (Runtime.ONNX, Runtime.TENSORFLOW)]
+        names = [store.archive_name(one) for one in Runtime]
         table.add_row(
             model,
-            card.get("training", {}).get("origin", ""),
+            "imported" if model in store.imported() else card.get("training", {}).get("origin", ""),
             f"{card.get('parameters', 0):,}",
             _quality(card.get("metrics", {})),
             *(format_bytes(card["bytes"][name]) if name in sums else "-" for name in names),
-            next(sums[name][:8] for name in names if name in sums),
+            next(sums[name][:8] for name in reversed(names) if name in sums),
         )
     return table
 

@@ -107,8 +107,7 @@ def complete(given: PushOptions, *, may_ask: bool) -> Order:
     else:
         _refuse(memory, "--memory", kind)
         instance = instance or _text("On which instance type", _INSTANCE)
-    store.folder(model)
-    runtime_of(name)
+    store.check(model, runtime_of(name))
     return Order(
         endpoint=given.endpoint or default_endpoint(model, name),
         variant=name,

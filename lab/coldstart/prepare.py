@@ -16,7 +16,7 @@ from lab.coldstart.plan import Plan
 from lab.coldstart.record import Cell, ImageRecord
 from lab.coldstart.runner import Prepared
 from lab.coldstart.sites import Cold, cold_hosts
-from lab.coldstart.subjects import Subjects, check_own, ensure_own, resolve
+from lab.coldstart.subjects import Subjects, check_models, check_own, ensure_own, resolve
 from lab.coldstart.trial import Subject
 from lab.engine.api import Container, ContainerSpec, Engine, EngineFacts
 from lab.engine.coldhost.flat import ROLE as ROLE_FLAT
@@ -201,6 +201,7 @@ def _build(
         check_own(plan.own)
         for platform in plan.platforms:
             ensure_own(plan.own, platform, engine, progress)
+    check_models(plan)
     base: dict[str, object] = {}
     for platform in plan.platforms:
         targets = list(plan.all_variants)

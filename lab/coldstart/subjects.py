@@ -92,6 +92,15 @@ def ensure_own(own: OwnImage, platform: Platform, engine: Engine, progress: Prog
         )
 
 
+def check_models(plan: Plan) -> None:
+    """Refuse a model that is built and has nothing for one of the variants.
+
+    Raises ``UsageError``.
+    """
+    for model in plan.models:
+        store.check(model, *(VARIANTS[one].runtime for one in plan.variants if one in VARIANTS))
+
+
 def check_own(own: OwnImage) -> None:
     """Refuse the user's files before anything is built for them.
 

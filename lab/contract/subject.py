@@ -129,10 +129,12 @@ def _variant(request: CheckRequest, engine: DockerEngine, progress: Progress) ->
     if found is None or _has(engine, request.image):
         return request
     platform = request.platform or engine.facts().platform
-    images.ensure([found.name], platform=platform, engine=engine, progress=progress)
     model = request.model_data
     if model is None and found.runtime is not None:
         model = store.DEFAULT
+    if model in store.models():
+        store.check(model, found.runtime)
+    images.ensure([found.name], platform=platform, engine=engine, progress=progress)
     if model in store.models():
         models.ensure([model], engine=engine, progress=progress)
     return replace(request, image=image_ref(found.name, platform), model_data=model)

@@ -21,7 +21,6 @@ from lab.errors import BusyError, UsageError
 from lab.images.variants import image_ref
 from lab.progress import Progress
 from lab.services import Started
-from lab.spec import Runtime
 from lab.stack import identity, sdk, seed
 from lab.stack.containers import Containers
 from lab.stack.processes import Processes
@@ -84,7 +83,9 @@ def up(settings: StackSettings, engine: Engine, progress: Progress) -> Stack:
     Raises a ``LabError``.
     """
     # Before anything is built: a variant without a model, or what is no address, is refused.
-    _ = settings.runtime, settings.addresses
+    runtime, _ = settings.runtime, settings.addresses
+    for model in settings.models:
+        store.check(model, runtime)
     with alone(settings.state):
         backend = backend_for(engine, settings, progress)
         backend.prepare()
@@ -185,7 +186,7 @@ def _archives(models: Sequence[str], progress: Progress) -> Iterator[Archive]:
     """What their endpoints may serve, whichever variant it was; a model may be built no more."""
     for model in models:
         try:
-            yield from [store.find(model, runtime) for runtime in Runtime]
+            yield from store.archives(model)
         except UsageError as error:
             progress.note(f"{error.what} Its endpoints cannot start again: {error.remedy}")
 

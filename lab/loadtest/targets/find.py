@@ -1,5 +1,6 @@
 """From what a user types to something that is ready to be loaded."""
 
+import re
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field, replace
@@ -100,7 +101,9 @@ def asked_by_default(record: TargetRecord, model: str | None) -> LoadPayload:
     if record.name == FLOOR:
         return LoadPayload(name="empty", body=b"{}", content_type="application/json")
     told = f"{record.model or ''} {record.name}"
-    known = model or next((one for one in store.models() if one in told), None)
+    # The longest first: a user's model may be called what is a part of another's name.
+    named = sorted(store.models(), key=len, reverse=True)
+    known = model or next((one for one in named if re.search(rf"\b{one}\b", told)), None)
     if known is None:
         raise UsageError(
             f"What {record.name} understands is not known.",

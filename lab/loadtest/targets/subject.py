@@ -82,6 +82,8 @@ def _variant(asked: ImageRequest, engine: Engine, progress: Progress) -> ImageSu
     platform = asked.platform or native
     runtime = VARIANTS[asked.name].runtime if asked.name in VARIANTS else None
     model = None if runtime is None else asked.model or store.DEFAULT
+    if model is not None:
+        store.check(model, runtime)
     ensure_runs(platform, engine, progress)
     images.ensure([asked.name], platform=platform, engine=engine, progress=progress)
     payload = asked.payload
