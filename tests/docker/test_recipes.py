@@ -60,7 +60,7 @@ def recipe(engine: DockerEngine, platform: Platform, progress: Progress) -> Iter
 
     @functools.cache
     def build(name: str) -> str:
-        made.append(_built(engine, base, name))
+        made.append(built_from(engine, base, FOLDER / name))
         return made[-1]
 
     yield build
@@ -68,7 +68,9 @@ def recipe(engine: DockerEngine, platform: Platform, progress: Progress) -> Iter
         known.remove(engine, ref)
 
 
-def _built(engine: DockerEngine, base: str, name: str) -> str:
+def built_from(engine: DockerEngine, base: str, folder: Path) -> str:
+    """An image of the folder's Dockerfile; its name. Skips where its packages cannot be had."""
+    name = folder.name
     ref = f"{known.REPOSITORY}/recipe-{name}:{secrets.token_hex(4)}"
     with host_files() as files:
         given = [
@@ -84,7 +86,7 @@ def _built(engine: DockerEngine, base: str, name: str) -> str:
                 [
                     *("docker", "buildx", "--builder", "default", "build", "--provenance=false"),
                     *("--output=type=docker", f"--build-arg=BASE={base}", f"--tag={ref}", *given),
-                    FOLDER / name,
+                    folder,
                 ],
                 env={"DOCKER_HOST": engine.address, "DOCKER_CONTEXT": ""},
             )
@@ -105,13 +107,14 @@ def model(engine: DockerEngine, recipe: Recipe, tmp_path_factory: pytest.TempPat
         if not script.exists():
             return FOLDER / "model"
         folder = tmp_path_factory.mktemp(name)
-        _saved(engine, recipe(name), script, folder)
+        saved(engine, recipe(name), script, folder)
         return folder / "model"
 
     return make
 
 
-def _saved(engine: DockerEngine, image: str, script: Path, into: Path) -> None:
+def saved(engine: DockerEngine, image: str, script: Path, into: Path) -> None:
+    """Run a program in the image; the folder ``model`` that it fills comes into ``into``."""
     client = engine.client
     container = client.create_container(
         image,
