@@ -14,7 +14,6 @@ from typing import Final
 
 from lab import paths
 from lab.artifacts import store, trainer
-from lab.artifacts.archive import sha256
 from lab.contenttype import guess
 from lab.engine.api import ContainerSpec, Engine, Mount
 from lab.errors import UsageError
@@ -212,12 +211,13 @@ def _raise_refusal(order: ImportOrder, ended: trainer.Ended) -> None:
 
 
 def _finish(order: ImportOrder, folder: Path) -> None:
-    source = order.model / _GRAPH if order.model.is_dir() else order.model
+    """Complete what the trainer wrote: it knows neither the day nor the user's paths."""
+    file = folder / store.IMPORTED
     origin = {
-        "schema": 1,
+        **json.loads(file.read_text(encoding="utf-8")),
         "file": str(order.model.absolute()),
-        "sha256": sha256(source),
         "imported": datetime.now(UTC).isoformat(timespec="seconds"),
     }
-    (folder / store.IMPORTED).write_text(json.dumps(origin, indent=2) + "\n", encoding="utf-8")
-    trainer.finish(folder, {"sources": sha256(source), "data": None})
+    text = json.dumps(origin, indent=2, ensure_ascii=False)
+    file.write_text(f"{text}\n", encoding="utf-8")
+    trainer.finish(folder, {"sources": origin["sha256"], "data": None})

@@ -109,7 +109,7 @@ def _table() -> Table:
         names = [store.archive_name(one) for one in Runtime]
         table.add_row(
             model,
-            "imported" if model in store.imported() else card.get("training", {}).get("origin", ""),
+            card.get("training", {}).get("origin", ""),
             f"{card.get('parameters', 0):,}",
             _quality(card.get("metrics", {})),
             *(format_bytes(card["bytes"][name]) if name in sums else "-" for name in names),

@@ -49,6 +49,7 @@ class ImportingEngine(FakeEngine):
             (out / "model.json").write_text(json.dumps(DESCRIPTION))
             card = {**DESCRIPTION, "samples": {"payload": "samples/payload.json"}, "sha256": {}}
             (out / "card.json").write_text(json.dumps(card))
+            (out / "imported.json").write_text(json.dumps({"sha256": "ab", "opset": 17}))
             self.meanwhile()
             return self.code, self.said
 
@@ -90,7 +91,8 @@ def test_an_imported_model_is_one_of_the_lab_s_with_archive_payload_and_origin(
     assert "mine" in store.models()
     assert store.find("mine", Runtime.ONNX).bytes > 0
     assert store.payload("mine").content_type == "application/json"
-    assert json.loads((folder / store.IMPORTED).read_text())["file"] == str(graph)
+    origin = json.loads((folder / store.IMPORTED).read_text())
+    assert (origin["file"], origin["opset"]) == (str(graph), 17)
     assert problems("mine") == []
     assert not build.stale("mine")
 
