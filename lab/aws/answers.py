@@ -1,7 +1,7 @@
 """What a request carries and what its answer says, as far as two answers can be compared."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -49,7 +49,10 @@ def payload_of(model: str, path: Path | None, *, content_type: str | None = None
 
 
 def read_answer(body: bytes) -> ExpectedAnswer | None:
-    """The answer of the lab's own server, or bare rows of numbers; None for anything else."""
+    """The answer of the lab's own server, or bare rows of numbers; None for anything else.
+
+    ``best`` is empty where the numbers decide nothing that is known: of an imported model.
+    """
     try:
         said = json.loads(body)
         seconds: Any = None
@@ -63,7 +66,7 @@ def read_answer(body: bytes) -> ExpectedAnswer | None:
             labels = [""] * len(rows)
         found = [[float(number) for number in row] for row in rows]
     except (ValueError, TypeError, KeyError, AttributeError, StopIteration):
-        return None
+        return _read_tensors(body)
     if not found or not all(found):
         return None
     return ExpectedAnswer(
@@ -74,6 +77,30 @@ def read_answer(body: bytes) -> ExpectedAnswer | None:
         scores=found,
         prediction_s=None if seconds is None else float(seconds),
     )
+
+
+def _read_tensors(body: bytes) -> ExpectedAnswer | None:
+    """An answer of named tensors: all its numbers, of which none decides anything."""
+    try:
+        said = json.loads(body)
+        rows = said["predictions"] if "predictions" in said else [said["outputs"]]
+        found = [[float(one) for one in _leaves(row)] for row in rows]
+        seconds = float(said["prediction_seconds"])
+    except (ValueError, TypeError, KeyError):
+        return None
+    if not found or not all(found):
+        return None
+    return ExpectedAnswer(best=[], scores=found, prediction_s=seconds)
+
+
+def _leaves(value: Any) -> Iterator[Any]:
+    if isinstance(value, dict):
+        value = list(value.values())
+    if isinstance(value, list):
+        for one in value:
+            yield from _leaves(one)
+    else:
+        yield value
 
 
 def _scores(prediction: Mapping[str, Any]) -> Sequence[float]:

@@ -232,7 +232,7 @@ def _say(done: Deployment, answer: Verified | None, back: str, *, wrote: bool) -
     what = "serves" if wrote else "serves as before; nothing was written"
     print_line(f"{name} in {done.region} {what}.")
     if answer is not None:
-        said = "the same bytes"
+        said = f"at most {answer.difference:.1g} apart" if answer.difference else "the same"
         if answer.best is not None:
             best = "; ".join(answer.best)
             said = f"best is {best} in both, at most {answer.difference:.1g} apart"

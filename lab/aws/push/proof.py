@@ -74,18 +74,21 @@ def verify(
             endpoint,
             f"the best is the same, but {difference:.2g} off (at most {TOLERANCE:g} is fair)",
         )
-    return Verified(payload=payload.name, best=there.best, difference=difference)
+    return Verified(payload=payload.name, best=there.best or None, difference=difference)
 
 
 def _difference(there: ExpectedAnswer, here: ExpectedAnswer) -> float | None:
-    """The largest difference of two numbers in the same place; None for another shape."""
+    """The largest difference of two numbers in the same place; None for another shape.
+
+    Of numbers beyond 1, which no share is, the relative one.
+    """
     pairs = list(zip(there.scores, here.scores, strict=False))
     if len(there.scores) != len(here.scores):
         return None
     if any(len(one) != len(other) for one, other in pairs):
         return None
     return max(
-        abs(first - second)
+        abs(first - second) / max(1.0, abs(second))
         for one, other in pairs
         for first, second in zip(one, other, strict=True)
     )
