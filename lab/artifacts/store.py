@@ -179,8 +179,17 @@ def content(folder: Path, runtime: Runtime) -> Sequence[str]:
 
 
 def tolerance(model: str) -> AnswerTolerance:
-    """How alike answers must be. Raises ``UsageError`` when the model is not built."""
-    return AnswerTolerance(**_of(model, "tolerance"))
+    """How alike answers must be.
+
+    Raises ``UsageError`` when the model is not built, or nobody knows what its answers decide.
+    """
+    found = AnswerTolerance(**_of(model, "tolerance"))
+    if not found.label:
+        raise UsageError(
+            f"Which of {model}'s numbers is its answer is not known: it was imported.",
+            remedy=f"Compare one of the lab's own: {', '.join(buildable())}.",
+        )
+    return found
 
 
 def payload(model: str) -> Payload:

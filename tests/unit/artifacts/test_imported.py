@@ -47,7 +47,17 @@ class ImportingEngine(FakeEngine):
             (out / "samples" / "payload.json").write_text("{}")
             (out / self.served).write_bytes(b"abc")
             (out / "model.json").write_text(json.dumps(DESCRIPTION))
-            card = {**DESCRIPTION, "samples": {"payload": "samples/payload.json"}, "sha256": {}}
+            card = {
+                **DESCRIPTION,
+                "samples": {"payload": "samples/payload.json"},
+                "tolerance": {
+                    "label": "",
+                    "scores": "",
+                    "max_abs_difference": 1e-3,
+                    "least_agreement": 0.99,
+                },
+                "sha256": {},
+            }
             (out / "card.json").write_text(json.dumps(card))
             (out / "imported.json").write_text(json.dumps({"sha256": "ab", "opset": 17}))
             self.meanwhile()
@@ -297,6 +307,15 @@ def test_an_imported_model_cannot_be_built_and_a_broken_one_says_what_to_do(
     (folder / "model.onnx").unlink()
     with pytest.raises(UsageError, match="not whole any more"):
         build.ensure(["mine"], engine=trainer, progress=Silent())
+
+
+def test_which_of_its_numbers_is_the_answer_nobody_knows(
+    trainer: ImportingEngine, graph: Path
+) -> None:
+    bring_it(trainer, graph)
+
+    with pytest.raises(UsageError, match="it was imported"):
+        store.tolerance("mine")
 
 
 def test_the_commands_that_follow_name_the_image_and_the_payload(
