@@ -10,10 +10,16 @@ from lab.artifacts import build, imported, store
 from lab.artifacts.imported import ImportOrder, bring, check, remove
 from lab.artifacts.verify import problems
 from lab.cli.models_import import next_steps
+from lab.coldstart import planfile
+from lab.coldstart.subjects import check_models
 from lab.engine.api import ContainerSpec
 from lab.errors import BuildError, UsageError
+from lab.images.variants import VARIANTS
+from lab.loadtest.targets.subject import ImageRequest, image_subject
 from lab.progress import Silent
 from lab.spec import EngineKind, Runtime
+from lab.stack import session
+from lab.stack.settings import StackSettings
 from tests.unit.artifacts.scripted import MODEL, write_model
 from tests.unit.engine.fake import Behaviour, FakeContainer, FakeEngine
 
@@ -280,6 +286,27 @@ def test_another_runtime_than_the_model_s_is_refused_with_the_variants_that_serv
     assert [one.runtime for one in store.archives("mine")] == [Runtime.ONNX]
     store.check("mine", Runtime.ONNX, None)
     store.check(MODEL, Runtime.TENSORFLOW)  # not built: what it will have is not known
+
+
+def test_nothing_is_built_for_a_variant_that_cannot_serve_it(
+    trainer: ImportingEngine, graph: Path
+) -> None:
+    bring_it(trainer, graph)
+    plan = planfile.load(
+        planfile.find("smoke"),
+        over={"variants": ["slim", "onnx"], "models": ["mine"]},
+        variants=list(VARIANTS),
+        models=store.models(),
+    )
+    settings = StackSettings(variant="slim", models=("mine",), env={})
+    trainer.kind = EngineKind.PROCESS
+
+    with pytest.raises(UsageError, match="no archive for tensorflow"):
+        check_models(plan)
+    with pytest.raises(UsageError, match="no archive for tensorflow"):
+        session.up(settings, trainer, Silent())
+    with pytest.raises(UsageError, match="no archive for tensorflow"):
+        image_subject(ImageRequest(name="slim", model="mine"), trainer, Silent())
 
 
 def test_a_saved_model_is_served_by_tensorflow_alone(

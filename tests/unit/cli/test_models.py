@@ -34,6 +34,7 @@ def test_a_model_is_listed_with_what_its_card_tells_and_one_that_is_not_built_by
         line.split()[0]: line.split(None, 1)[1] for line in capsys.readouterr().out.splitlines()[1:]
     }
     assert "qwk 0.986" in rows["eyes"]
+    assert rows["eyes"].index("12.6 MB") < rows["eyes"].index("12.5 MB")  # tensorflow, onnx
     assert "3,377,221" in rows["eyes"]
     assert rows["eyes"].rstrip().endswith("a2fd336d")
     assert "700 B" in rows["toy"]
