@@ -3,6 +3,7 @@
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import inf, isnan
 from pathlib import Path, PurePosixPath
 from typing import Final
 
@@ -88,10 +89,17 @@ def _difference(there: ExpectedAnswer, here: ExpectedAnswer) -> float | None:
     if any(len(one) != len(other) for one, other in pairs):
         return None
     return max(
-        abs(first - second) / max(1.0, abs(second))
+        _apart(first, second)
         for one, other in pairs
         for first, second in zip(one, other, strict=True)
     )
+
+
+def _apart(first: float, second: float) -> float:
+    if first == second or (isnan(first) and isnan(second)):
+        return 0.0
+    found = abs(first - second) / max(1.0, abs(second))
+    return inf if isnan(found) else found
 
 
 def _different(endpoint: Endpoint, how: str) -> DifferentAnswerError:

@@ -93,33 +93,6 @@ def test_ranked_scores_are_the_same_answer_only_for_the_same_item() -> None:
         checked(ranked(8), ranked(7))
 
 
-def tensors(**said: object) -> bytes:
-    return json.dumps({**said, "prediction_seconds": 0.1, "model": "theirs"}).encode()
-
-
-@pytest.mark.parametrize(
-    "said",
-    [
-        {"predictions": [-2599.40, 3.0]},
-        {"predictions": [[[1, 2.5]], [[3, 4.5]]]},
-        {"predictions": [{"a": 1, "b": [[0.5]]}]},
-        {"outputs": {"a": [1, 2], "b": 0.5}},
-    ],
-)
-def test_named_tensors_are_compared_number_by_number(said: dict[str, object]) -> None:
-    assert checked(tensors(**said), tensors(**said)).difference == 0.0
-    other = json.loads(json.dumps(said).replace("5", "6"))
-    with pytest.raises(DifferentAnswerError):
-        checked(tensors(**said), tensors(**other))
-
-
-def test_large_numbers_may_differ_by_their_last_bits() -> None:
-    here, there = tensors(predictions=[-2599.40015]), tensors(predictions=[-2599.40300])
-    found = checked(there, here)
-    assert found.best is None
-    assert 0 < found.difference < 1e-5
-
-
 def test_an_endpoint_that_still_starts_is_asked_again() -> None:
     def starting() -> bytes:
         raise NotNowError("starting")
@@ -177,3 +150,37 @@ def test_a_payload_that_cannot_be_sent_is_the_user_s_error(tmp_path: Path) -> No
 def test_an_answer_reads_as_the_lab_s_server_gives_it() -> None:
     said = json.loads(HERE)
     assert read_answer(json.dumps(said).encode()) == read_answer(HERE)
+
+
+def tensors(**said: object) -> bytes:
+    return json.dumps({**said, "prediction_seconds": 0.1, "model": "theirs"}).encode()
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        {"predictions": [-2599.40, 3.0]},
+        {"predictions": [[[1, 2.5]], [[3, 4.5]]]},
+        {"predictions": [{"a": 1, "b": [[0.5]]}]},
+        {"outputs": {"a": [1, 2], "b": 0.5}},
+    ],
+)
+def test_named_tensors_are_compared_number_by_number(said: dict[str, object]) -> None:
+    assert checked(tensors(**said), tensors(**said)).difference == 0.0
+    other = json.loads(json.dumps(said).replace("5", "6"))
+    with pytest.raises(DifferentAnswerError):
+        checked(tensors(**said), tensors(**other))
+
+
+def test_large_numbers_may_differ_by_their_last_bits() -> None:
+    here, there = tensors(predictions=[-2599.40015]), tensors(predictions=[-2599.40300])
+    found = checked(there, here)
+    assert found.best is None
+    assert 0 < found.difference < 1e-5
+
+
+def test_what_is_no_number_is_the_same_only_as_itself() -> None:
+    for said in ("NaN", "Infinity"):
+        assert checked(tensors(predictions=[said]), tensors(predictions=[said])).difference == 0.0
+        with pytest.raises(DifferentAnswerError):
+            checked(tensors(predictions=[said]), tensors(predictions=[1.5]))
