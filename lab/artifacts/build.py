@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
-from lab.artifacts import fingerprint, store
+from lab.artifacts import datasets, fingerprint, store
 from lab.artifacts import trainer as workshop
 from lab.artifacts.trainer import ROLE
 from lab.engine.api import ContainerSpec, Engine, Mount
@@ -32,10 +32,11 @@ def ensure(
     """Build what is missing or stale; milliseconds when nothing is.
 
     The weights are those in the repository, unless ``retrain`` is asked for, or ``data``, a folder
-    with the APTOS 2019 images. Without either, whatever a model was built from is kept.
+    with a data set that they take. Without either, whatever a model was built from is kept.
     Raises ``BuildError`` with the trainer's last lines.
     """
-    _check_data(data)
+    if data is not None:
+        datasets.check(models, data)
 
     def due(model: str) -> bool:
         return force or stale(model, data=data, retrain=retrain)
@@ -74,14 +75,6 @@ def stale(model: str, *, data: Path | None = None, retrain: bool = False) -> boo
         or (data is not None and made_from["data"] != fingerprint.data(data))
         or (retrain and card["training"]["weights"] != "retrained")
     )
-
-
-def _check_data(data: Path | None) -> None:
-    if data is not None and not (data / "train.csv").is_file():
-        raise UsageError(
-            f"{data} holds no train.csv.",
-            remedy="Give the folder with APTOS 2019's train.csv and its images.",
-        )
 
 
 def _build(

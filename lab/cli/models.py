@@ -22,7 +22,10 @@ app = typer.Typer(no_args_is_help=True)
 def build(
     models: list[str] | None = typer.Argument(None, help="Which models; all if none is named."),
     data: Path | None = typer.Option(
-        None, "--data", help="A folder with APTOS 2019: train.csv and the images."
+        None,
+        "--data",
+        help="A folder with a data set: APTOS 2019 (train.csv and the images) for classifiers; "
+        "Yoochoose, Diginetica or RetailRocket for the recommender.",
     ),
     retrain: bool = typer.Option(
         False, "--retrain", help="Train anew instead of taking the weights in the repository."
@@ -33,14 +36,17 @@ def build(
 
     Their weights are in the repository, so that this takes half a minute; --retrain and --data
     train anew, which takes minutes. Without --data models learn from pictures that the project
-    draws. Their cards say which it was.
+    draws, and sessions that it generates. Their cards say which it was.
     """
     from lab.artifacts.build import ensure
+    from lab.artifacts.datasets import learns_from
     from lab.engine.select import open_engine
 
     wanted = models or list(store.buildable())
     for model in wanted:
         store.folder(model)
+    if data is not None and not models:
+        wanted = [model for model in wanted if learns_from(model, data)] or wanted
     progress = ConsoleProgress()
     with closing(open_engine(progress)) as engine:
         ensure(wanted, engine=engine, progress=progress, data=data, retrain=retrain, force=force)

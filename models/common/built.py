@@ -2,7 +2,7 @@
 
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -80,4 +80,6 @@ class Built:
     judge: Callable[[Sequence[NDArray[Any]]], Mapping[str, Any]] = lambda _: {}
     """The card's ``metrics``, of each output for all held-out inputs in the order of their names.
     Ends the build when the model is worth nothing."""
+    described: Mapping[str, Any] = field(default_factory=dict)
+    """What else ``model.json`` says, for the model's own task."""
     weights_sha256: str = ""
