@@ -8,7 +8,7 @@ import typer
 from rich.text import Text
 
 from lab import paths
-from lab.artifacts import store
+from lab.artifacts import fits, store
 from lab.aws.access.permissions import POLICY_TEXT
 from lab.aws.access.session import AwsSession, open_session
 from lab.aws.answers import payload_of
@@ -74,10 +74,14 @@ def push_aws(options: PushOptions) -> None:
     """
     target, profile, region = options.target, options.profile, options.region
     order = complete(options, may_ask=on_terminal())
+    if order.memory_mb is not None:
+        fits.refuse_misfit(order.model, order.variant, order.memory_mb)
     asked = payload_of(order.model, options.payload, content_type=options.content_type)
     progress = ConsoleProgress()
     with closing(open_engine(progress)) as engine:
         local = _local_artifacts(order, engine, progress)
+        if order.memory_mb is not None and not options.contract:
+            _tell_if_unknown(order, progress)
         with _destination(target, local, order, engine, profile, region) as (to, aws):
             tried = _contract(order, local, engine, progress) if options.contract else skipped
             checks = to.checks(order, contract=tried, dry_run=options.dry_run, progress=progress)
@@ -150,6 +154,15 @@ def _local_artifacts(order: Order, engine: Engine, progress: Progress) -> LocalA
         unpacked_bytes=facts.unpacked_bytes,
         archive=archive,
     )
+
+
+def _tell_if_unknown(order: Order, progress: Progress) -> None:
+    """The contract check would have tried it."""
+    if fits.need(order.model, order.variant) is None:
+        progress.note(
+            f"How much memory {order.model} needs in {order.variant} is not known: its card does "
+            f"not say, or the server was not measured. {order.memory_mb} MB may be too little."
+        )
 
 
 def _contract(order: Order, local: LocalArtifacts, engine: Engine, progress: Progress) -> Contract:

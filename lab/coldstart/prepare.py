@@ -4,10 +4,12 @@ import shutil
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import asdict
+from itertools import product
 from typing import Final
 
 from lab import paths
 from lab.artifacts import build as models
+from lab.artifacts import fits
 from lab.coldstart import pagecache
 from lab.coldstart.executor import ROLE_TRIAL, ColdStartBench, ContainerExecutor
 from lab.coldstart.folder import RUN_FILE
@@ -75,7 +77,7 @@ def prepared(plan: Plan, run_id: str, progress: Progress) -> Iterator[Prepared]:
             base_image=base,
             images=_image_records(subjects, engine, registry),
             models=subjects.models,
-            notes=notes(plan, facts, unable, emulations),
+            notes=(*notes(plan, facts, unable, emulations), *misfits(plan)),
             here=facts.here,
         )
 
@@ -175,6 +177,18 @@ def notes(
         for one in emulations
     ]
     return tuple(said)
+
+
+def misfits(plan: Plan) -> Iterator[str]:
+    """Which cells will be killed for want of memory, as far as the models' cards tell.
+
+    They are measured all the same: a kill is a result.
+    """
+    for variant, model in product(plan.variants, plan.models):
+        needed = fits.need(model, variant)
+        small = [tier for tier in plan.tiers if needed and not needed.fits(tier)]
+        if needed and small:
+            yield f"{needed.misfit(small[-1])} Its starts there are measured all the same."
 
 
 def _emulations(

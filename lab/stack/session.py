@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Final, Protocol
 
 from lab.artifacts import build as models
-from lab.artifacts import store
+from lab.artifacts import fits, store
 from lab.artifacts.store import Archive
 from lab.endpoint.addresses import Addresses
 from lab.endpoint.client import EmulatorClient
@@ -28,6 +28,9 @@ from lab.stack.seed import SeededEndpoint, SeededModel
 from lab.stack.settings import StackSettings
 
 _LOCK: Final = "lock"
+_ELSEWHERE: Final = (
+    "Without it start the stack with `lab up`, then choose the size: `lab push aws --target local`."
+)
 
 
 class Backend(Protocol):
@@ -156,6 +159,9 @@ def alone(state: Path) -> Iterator[None]:
 
 
 def _served(settings: StackSettings, engine: Engine) -> Sequence[SeededModel]:
+    """Raises ``UsageError`` for a model that its serverless endpoint could not hold."""
+    for model in settings.models:
+        fits.refuse_misfit(model, settings.variant, seed.SERVERLESS_MB, also=_ELSEWHERE)
     platform = engine.facts().platform
     image = image_ref(settings.variant, platform)
     image_id = engine.image(image).image_id

@@ -1,16 +1,19 @@
 """What is pushed: from flags, asked for on a terminal, refused where nobody can be asked."""
 
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
 import typer
 
+from lab.artifacts import store
 from lab.aws.model import ServingKind
-from lab.cli import main
+from lab.cli import main, push
 from lab.cli.console import err
 from lab.cli.push_order import PushOptions, agreed, complete
 from lab.errors import UsageError
+from lab.progress import Silent
 from lab.spec import Platform
 
 NOTHING = PushOptions()
@@ -44,6 +47,36 @@ def test_the_command_without_flags_and_terminal_is_a_usage_error(
 ) -> None:
     assert main.run(["push", "aws"]) == 2
     assert "--variant, --model, --kind, --memory" in capsys.readouterr().err
+
+
+def test_a_model_that_does_not_fit_is_refused_before_anything_is_looked_at(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("LAB_HOME", str(tmp_path))
+    folder = tmp_path / "artifacts" / store.DEFAULT
+    folder.mkdir(parents=True)
+    (folder / "card.json").write_text('{"memory": {"peak_bytes": 1200000000}}')
+    flags = ["--variant", "onnx-slim", "--model", store.DEFAULT, "--kind", "serverless"]
+    assert main.run(["push", "aws", *flags, "--memory", "1024"]) == 2
+    said = " ".join(capsys.readouterr().err.split())
+    assert "retinopathy-mobilenet does not fit into 1024 MB" in said
+    assert "Take 2048 MB" in said
+
+
+def test_without_the_contract_check_a_need_that_no_card_tells_is_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LAB_HOME", str(tmp_path))
+    folder = tmp_path / "artifacts" / store.DEFAULT
+    folder.mkdir(parents=True)
+    (folder / "card.json").write_text("{}")
+    progress = Silent()
+    push._tell_if_unknown(complete(SERVERLESS, may_ask=False), progress)
+    (said,) = progress.notes
+    assert "2048 MB may be too little" in said
+    (folder / "card.json").write_text('{"memory": {"peak_bytes": 1}}')
+    push._tell_if_unknown(complete(SERVERLESS, may_ask=False), progress)
+    assert progress.notes == [said]
 
 
 def test_on_a_terminal_what_is_missing_is_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:

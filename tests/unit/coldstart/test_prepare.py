@@ -198,6 +198,22 @@ def test_what_is_degraded_is_said() -> None:
     )
 
 
+def test_a_memory_size_that_will_kill_a_model_is_said_and_measured_all_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LAB_HOME", str(tmp_path))
+    tiers = [1024, 2048, 3072, "host"]
+    a_plan = plan(variants=["onnx-slim"], models=["retinopathy-vgg19"], tiers=tiers)
+    folder = tmp_path / "artifacts" / a_plan.models[0]
+    folder.mkdir(parents=True)
+    (folder / "card.json").write_text('{"memory": {"peak_bytes": 2200000000}}')
+    (said,) = prepare.misfits(a_plan)
+    assert "does not fit into 2048 MB" in said
+    assert said.endswith("Its starts there are measured all the same.")
+    (folder / "card.json").write_text("{}")
+    assert not [*prepare.misfits(a_plan)]
+
+
 class Preparing:
     """What ``prepared`` asks of the rest of the lab, on an engine of some platform."""
 

@@ -137,3 +137,17 @@ def test_endpoints_are_seeded_with_the_machines_own_images_on_instances_that_tak
         StackSettings(models=(model,), env={}), FakeEngine(platform=machine)
     )
     assert (served.image, served.instance_type) == (image, instance_type)
+
+
+def test_a_model_that_its_serverless_endpoint_cannot_hold_is_refused_before_anything_starts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LAB_HOME", str(tmp_path))
+    model = store.models()[0]
+    folder = tmp_path / "artifacts" / model
+    folder.mkdir(parents=True)
+    (folder / "card.json").write_text(json.dumps({"memory": {"peak_bytes": 3_000_000_000}}))
+    with pytest.raises(UsageError, match="does not fit into 2048 MB") as refused:
+        session._served(StackSettings(models=(model,), env={}), FakeEngine())
+    assert "Take 3072 MB" in refused.value.remedy
+    assert "lab push aws --target local" in refused.value.remedy
