@@ -9,6 +9,7 @@ from enum import StrEnum, unique
 from pathlib import Path
 from typing import Any, Final, Self
 
+from lab.coldstart.catalogue import Catalogue
 from lab.coldstart.record import Cell, Chunks
 from lab.errors import UsageError
 from lab.runfiles import parse, read_bytes
@@ -315,6 +316,8 @@ class Summary(Versioned):
     comparisons: Sequence[Comparison]
     targets: Sequence[Goal]
     findings: Sequence[Finding]
+    catalogues: Sequence[Catalogue] = ()
+    """Of models that were measured in at least three sizes."""
 
 
 def read_summary(folder: Path) -> Summary:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lab.coldstart.summary import LADDER_NAMES, Row, RunFacts, Summary
+from lab.report.catalogue.figures import catalogues
 from lab.report.comparisons import compare
 from lab.report.findings import find
 from lab.report.headline import headline
@@ -59,6 +60,7 @@ def results(recorded: Recorded) -> Results:
         comparisons=comparisons,
         targets=targets(rows, comparisons) if published.repeated(rows) else [],
         findings=find(recorded, measured),
+        catalogues=catalogues(run, measured),
     )
     return Results(recorded=recorded, measured=measured, summary=summary)
 

@@ -1,6 +1,7 @@
 """The summary as Markdown, for a pull request."""
 
 from lab.report import words
+from lab.report.catalogue import out as catalogue
 from lab.report.document import Document, section
 from lab.report.formats import tables
 from lab.report.page.view import images
@@ -37,6 +38,9 @@ def to_markdown(results: Results, predicted: Document | None = None) -> str:
         parts += section(f"Layers of {table.title}{aside}", table.to_markdown(), level=3)
     for table in (tables.ratios(summary), tables.targets(summary.targets)):
         parts += section(f"{table.title}{aside}", table.to_markdown())
+    sizes = catalogue.document(summary)
+    if sizes is not None:
+        parts += section(f"{sizes.title}{aside}", sizes.body(level=3))
     if predicted is not None:
         parts += section(f"{predicted.title}{aside}", predicted.body(level=3))
     emulated = tables.emulated(summary.rows)

@@ -19,6 +19,7 @@ from lab.coldstart.summary import (
 )
 from lab.images.variants import BASELINE
 from lab.report.boots import story
+from lab.report.catalogue import out as catalogue
 from lab.report.comparisons import smallest_image
 from lab.report.document import Cell, Document, Table, right
 from lab.report.formats import tables
@@ -65,6 +66,7 @@ def summary_table(run_dir: Path) -> RenderableType:
         tables.sizes_by_platform(summary),
     ):
         parts += _titled(table, aside)
+    parts += _by_size(catalogue.document(summary), aside)
     parts += _predicted(section.of(results))
     parts += [Text(summary.headline.text, style="bold"), Text(summary.headline.detail, "dim")]
     parts += ["", *_titled(tables.targets(summary.targets), aside)][:-1]
@@ -181,6 +183,13 @@ def _bar(row: Row, longest: float) -> Text:
         text.append("█" * (end - drawn), PHASE_COLOURS[phase].either)
         drawn = max(end, drawn)
     return text if drawn else Text("▏", "dim")
+
+
+def _by_size(document: Document | None, aside: str) -> Iterator[RenderableType]:
+    if document is not None:
+        for table, said in zip(document.tables, document.answer.split("\n\n"), strict=True):
+            yield from _titled(table, aside)
+            yield from (Text(said, "bold"), "")
 
 
 def _predicted(document: Document | None) -> Iterator[RenderableType]:

@@ -11,6 +11,8 @@ from pydantic import BaseModel
 
 from lab.coldstart.summary import Quantity, Reached
 from lab.report import boots, chunks, words
+from lab.report.catalogue import out as catalogue
+from lab.report.catalogue.plot import plots
 from lab.report.document import Document
 from lab.report.page import view
 from lab.report.page.facts import facts
@@ -46,7 +48,7 @@ def _environment() -> jinja2.Environment:
         "graviton": graviton,
         "published_source": published_out.source(),
     }
-    environment.filters["code"] = _code
+    environment.filters |= {"code": _code, "zip": zip}
     return environment
 
 
@@ -95,6 +97,8 @@ def render(results: Results, predicted: Document | None = None) -> str:
         quantities=(Quantity.COMPRESSED, Quantity.UNPACKED),
         study=published.beside(summary) if published.repeated(summary.rows) else [],
         facts=facts(results),
+        catalogue=catalogue.document(summary),
+        catalogue_plots=plots(summary.catalogues),
         predicted=predicted,
         show_targets=worth_showing(summary.targets),
         first=view.first_to_mend(summary.findings),

@@ -88,7 +88,8 @@ def test_summary_json_can_be_read_back(tmp_path: Path) -> None:
     document = synthetic.as_json(folder / "summary.json")
     assert document["schema"] == 1
     assert list(document) == [
-        *("schema", "run", "headline", "rows", "comparisons", "targets", "findings")
+        *("schema", "run", "headline", "rows", "comparisons", "targets", "findings"),
+        "catalogues",
     ]
     row = document["rows"][0]
     assert row["total_s"]["p50_ci95"][0] <= row["total_s"]["p50"] <= row["total_s"]["p50_ci95"][1]
