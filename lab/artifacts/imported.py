@@ -136,9 +136,7 @@ def _check_name(order: ImportOrder) -> None:
     ours = store.buildable()
     # Where a disk does not tell A from a, they would lie in one folder.
     if name.lower() in ours or store.base(name.lower())[0] in ours:
-        raise UsageError(
-            f"{name} is one of the lab's own models.", remedy="Choose another --name."
-        )
+        raise UsageError(f"{name} is one of the lab's own models.", remedy="Choose another --name.")
     if not place.exists():
         return
     if not (place / store.IMPORTED).is_file():

@@ -1,7 +1,6 @@
 import json
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -22,6 +21,9 @@ from lab.stack import session
 from lab.stack.settings import StackSettings
 from tests.unit.artifacts.scripted import MODEL, write_model
 from tests.unit.engine.fake import Behaviour, FakeContainer, FakeEngine
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 DESCRIPTION: dict[str, Any] = {
     "schema": 2,
