@@ -160,7 +160,7 @@ def check(model: str, *runtimes: Runtime | None) -> None:
     """
     if not (folder(model) / CARD).is_file():
         return
-    sums = card(model)["sha256"]
+    sums = card(model).get("sha256", {})
     there = [runtime for runtime in Runtime if archive_name(runtime) in sums]
     lacking = [runtime.value for runtime in runtimes if runtime and runtime not in there]
     if there and lacking:

@@ -77,7 +77,7 @@ def test_archives_of_both_runtimes_go_up_for_them_and_a_model_that_is_gone_is_sa
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("LAB_HOME", str(tmp_path))
-    model, gone = store.models()
+    model, gone = store.STUDY
     folder = tmp_path / "artifacts" / model
     folder.mkdir(parents=True)
     names = ["model-onnx.tar.gz", "model-tensorflow.tar.gz"]
@@ -125,7 +125,7 @@ def test_endpoints_are_seeded_with_the_machines_own_images_on_instances_that_tak
     instance_type: str,
 ) -> None:
     monkeypatch.setenv("LAB_HOME", str(tmp_path))
-    model = store.models()[0]
+    model = store.DEFAULT
     folder = tmp_path / "artifacts" / model
     (folder / "samples").mkdir(parents=True)
     (folder / "samples" / "photo-size.jpg").write_bytes(b"picture")
@@ -143,7 +143,7 @@ def test_a_model_that_its_serverless_endpoint_cannot_hold_is_refused_before_anyt
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("LAB_HOME", str(tmp_path))
-    model = store.models()[0]
+    model = store.DEFAULT
     folder = tmp_path / "artifacts" / model
     folder.mkdir(parents=True)
     (folder / "card.json").write_text(json.dumps({"memory": {"peak_bytes": 3_000_000_000}}))
