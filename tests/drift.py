@@ -11,7 +11,7 @@ LARGE: Final = 0.25
 """Above: what comes is something else."""
 FLOOR: Final = 1e-4
 """Of each share."""
-LEAST_IMAGES: Final = 30
+LEAST_INPUTS: Final = 30
 """Within the window; with fewer there is no figure."""
 WINDOWS: Final = ("5m", "1h")
 """Sliding: the short one for a demonstration, the long one for judging."""
@@ -45,9 +45,9 @@ def _shares(counts: Sequence[float]) -> Sequence[float]:
     return [max(count / total, FLOOR) for count in counts]
 
 
-def expected_by_chance(bins: int, *, images: float, reference_images: float) -> float:
+def expected_by_chance(bins: int, *, inputs: float, reference_inputs: float) -> float:
     """The index's mean when nothing has changed: a figure of that size says nothing."""
-    return (bins - 1) * (1 / images + 1 / reference_images)
+    return (bins - 1) * (1 / inputs + 1 / reference_inputs)
 
 
 def measured(ask: Ask, window: str) -> Mapping[tuple[str, str], float]:
@@ -63,7 +63,7 @@ def measured(ask: Ask, window: str) -> Mapping[tuple[str, str], float]:
     for (endpoint, model, feature), counts in seen.items():
         wanted = reference.get((endpoint, model, feature), {})
         common = sorted(counts.keys() & wanted.keys())
-        if not common or math.fsum(counts.values()) < LEAST_IMAGES:
+        if not common or math.fsum(counts.values()) < LEAST_INPUTS:
             continue
         value = psi([counts[name] for name in common], [wanted[name] for name in common])
         found[endpoint, feature] = max(value, found.get((endpoint, feature), 0.0))
@@ -85,19 +85,19 @@ def psi_record(window: str) -> str:
     return f"endpoint_feature:drift_psi:{window}"
 
 
-def images_record(window: str) -> str:
-    """The name of the rule that tells of how many images it is made."""
-    return f"endpoint_feature:drift_images:{window}"
+def inputs_record(window: str) -> str:
+    """The name of the rule that tells of how many inputs it is made."""
+    return f"endpoint_feature:drift_inputs:{window}"
 
 
 def rule_expression(window: str) -> str:
-    """PSI by endpoint and feature, in PromQL; no series where fewer than 30 images came.
+    """PSI by endpoint and feature, in PromQL; no series where fewer than 30 inputs came.
 
-    The reference is taken as of any time within the window, like the images: a serverless endpoint
+    The reference is taken as of any time within the window, like the inputs: a serverless endpoint
     may have no container now.
     """
-    seen, images = seen_expression(window), _images(window)
-    p = f"clamp_min({seen} / on ({_OF_MODEL}) group_left () {images}, {FLOOR:g})"
+    seen, inputs = seen_expression(window), _inputs(window)
+    p = f"clamp_min({seen} / on ({_OF_MODEL}) group_left () {inputs}, {FLOOR:g})"
     q = f"clamp_min({reference_expression(window)}, {FLOOR:g})"
     return (
         "max by (endpoint, feature) (\n"
@@ -105,22 +105,22 @@ def rule_expression(window: str) -> str:
         f"    ({p} - {q})\n"
         f"    * ln({p} / {q})\n"
         "  )\n"
-        f"  and on ({_OF_MODEL}) {images} >= {LEAST_IMAGES}\n"
+        f"  and on ({_OF_MODEL}) {inputs} >= {LEAST_INPUTS}\n"
         ")"
     )
 
 
-def images_expression(window: str) -> str:
-    """How many images of an endpoint came within the window, by feature, in PromQL."""
+def inputs_expression(window: str) -> str:
+    """How many inputs of an endpoint came within the window, by feature, in PromQL."""
     return f"sum by (endpoint, feature) (increase({BIN}[{window}]))"
 
 
 def seen_expression(window: str) -> str:
-    """How many images of a model came within the window, by bin, in PromQL."""
+    """How many inputs of a model came within the window, by bin, in PromQL."""
     return f"sum by ({_OF_MODEL}, bin) (increase({BIN}[{window}]))"
 
 
-def _images(window: str) -> str:
+def _inputs(window: str) -> str:
     return f"sum by ({_OF_MODEL}) (increase({BIN}[{window}]))"
 
 

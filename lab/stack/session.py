@@ -66,7 +66,7 @@ class Stack:
     services: Sequence[Started]
     endpoints: Sequence[SeededEndpoint]
     payload: Path
-    """A picture to send."""
+    """An input to send."""
     content_type: str
     sdk_settings: Path
     """For SageMaker's Python SDKs."""

@@ -55,7 +55,7 @@ class Tolerance:
     """By how much two platforms, or two runtimes, may differ in answer to the same input."""
 
     label: str
-    """What a JSON prediction calls what must be the same, like ``grade``."""
+    """What a JSON prediction calls what must be the same, like ``label``."""
     scores: str
     """What it calls the numbers that may differ a little, like ``probabilities``."""
     max_abs_difference: float

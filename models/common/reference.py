@@ -4,7 +4,7 @@ Stored in ``model.json``; the inference service counts what comes in the same bi
 noted by the service's own code, so that no difference between two programs looks like drift.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
 import numpy as np
@@ -22,19 +22,19 @@ DIGITS: Final = 4
 def reference(
     features: Sequence[Feature], noted: Sequence[Mapping[str, float]], *, labels: int
 ) -> Mapping[str, Any]:
-    """Of inputs that the model has not learnt from; ``labels`` is how many classes it tells."""
+    """Of inputs that the model has not learnt from; ``labels``: how many classes it tells, or 0."""
     bins = {}
     for feature in features:
         if feature.drifts:
             values = [one[feature.name] for one in noted]
             cuts = _cuts(feature, values, labels)
             bins[feature.name] = {"edges": list(cuts), "share": share(cuts, values)}
-    return {"schema": SCHEMA, "images": len(noted), "features": bins}
+    return {"schema": SCHEMA, "inputs": len(noted), "features": bins}
 
 
 def _cuts(feature: Feature, values: Sequence[float], labels: int) -> Sequence[float]:
     if not feature.buckets:
-        return range(1, max(labels, int(max(values)) + 1))
+        return range(1, max(labels, int(max(values)) + 1, 2))
     # What is the same of all inputs has no parts.
     return feature.buckets if len(set(values)) == 1 else edges(values)
 
@@ -42,7 +42,18 @@ def _cuts(feature: Feature, values: Sequence[float], labels: int) -> Sequence[fl
 def edges(values: Sequence[float]) -> Sequence[float]:
     """Where to cut into parts of equal share; fewer parts where many values are the same.
 
+    A cut at the least value has nothing below it. Where most values are the least one, as shares of
+    what hardly ever comes are 0, the rest are a part of their own: else more of them were no drift.
     Rounded: the last digits of an answer depend on the machine, and the edges name the bins.
     """
-    cuts = np.quantile(values, np.linspace(0, 1, PARTS + 1)[1:-1])
+    least = min(values)
+    cuts = _rounded(np.quantile(values, np.linspace(0, 1, PARTS + 1)[1:-1]))
+    next_to_it = _rounded([min((value for value in values if value > least), default=least)])
+    for found in (cuts, next_to_it):
+        if above := [cut for cut in found if cut > least]:
+            return above
+    return cuts
+
+
+def _rounded(cuts: Iterable[float]) -> Sequence[float]:
     return sorted({float(f"{cut:.{DIGITS}g}") for cut in cuts})

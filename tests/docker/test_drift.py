@@ -204,18 +204,18 @@ def test_the_worst_model_is_the_endpoints(query: Query) -> None:
 
 def test_a_container_that_is_gone_still_counts_within_the_window(query: Query) -> None:
     assert query(f'{drift.BIN}{{server="a"}}') == []
-    images = {
+    inputs = {
         (labels["endpoint"], labels["feature"]): value
-        for labels, value in query(drift.images_expression("5m"))
+        for labels, value in query(drift.inputs_expression("5m"))
     }
     # 80 of a's, 50 of b's, 50 of c's, and what extrapolation adds.
-    assert 170 <= images["eyes", "grade"] <= 230
+    assert 170 <= inputs["eyes", "grade"] <= 230
 
 
-def test_few_images_have_a_count_but_no_figure(query: Query) -> None:
-    images = {
+def test_few_inputs_have_a_count_but_no_figure(query: Query) -> None:
+    inputs = {
         (labels["endpoint"], labels["feature"]): value
-        for labels, value in query(drift.images_expression("5m"))
+        for labels, value in query(drift.inputs_expression("5m"))
     }
-    assert 20 <= images["idle", "grade"] < drift.LEAST_IMAGES
-    assert [key for key in images if key[0] == "bare"] == []
+    assert 20 <= inputs["idle", "grade"] < drift.LEAST_INPUTS
+    assert [key for key in inputs if key[0] == "bare"] == []

@@ -24,6 +24,9 @@ _SECONDS = (
 )  # fmt: skip
 """Bucket edges: dense where a small model's prediction lies, up to SageMaker's 60 s."""
 
+_ANSWER = "answer"
+"""The label of what instances are counted by, whichever task: boards need not know its labels."""
+
 _KEPT = 10_000
 """Observations kept before prometheus-client is there; then it is brought in."""
 
@@ -150,7 +153,7 @@ class _Series:
         )
         self._reference_ratio = Gauge(
             "lab_inference_drift_reference_ratio",
-            "The bin's share of the instances that the model was tested on.",
+            "The bin's share of the inputs that the model was tested on.",
             ["feature", "bin"],
             registry=registry,
             multiprocess_mode="max",
@@ -197,7 +200,7 @@ class _Series:
             return Histogram(
                 name, feature.help, buckets=feature.buckets, registry=self._registry
             ).observe
-        counter = Counter(name, feature.help, [feature.name], registry=self._registry)
+        counter = Counter(name, feature.help, [_ANSWER], registry=self._registry)
         return lambda value: counter.labels(str(value)).inc()
 
     def started(self, seconds: "Mapping[str, float]") -> None:

@@ -1,10 +1,11 @@
-"""What the pictures were like that the model was tested on: ``reference`` in ``model.json``.
+"""What the inputs were like that the model was tested on: ``reference`` in ``model.json``.
 
-    {"schema": 1, "images": 200, "features": {"brightness": {"edges": [...], "share": [...]}}}
+    {"schema": 1, "inputs": 200, "features": {"confidence": {"edges": [...], "share": [...]}}}
 
 ``edges`` cut the numbers into bins, one more than there are edges: a bin begins with its lower edge
-and ends before its upper one, the outer two are open. ``share`` is each bin's share of the images.
-The edges are the model's, not this service's, so both are always cut alike.
+and ends before its upper one, the outer two are open. ``share`` is each bin's share of the inputs.
+The edges are the model's, not this service's, so both are always cut alike. How many inputs there
+were is for people: older archives call it otherwise, and are read all the same.
 """
 
 import math

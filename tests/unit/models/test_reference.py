@@ -37,7 +37,7 @@ def written(count: int) -> Any:
 def test_the_service_reads_what_a_build_writes() -> None:
     bins = read(written(50), DRIFTING)
 
-    assert written(50)["images"] == 50
+    assert written(50)["inputs"] == 50
     assert list(bins) == list(written(50)["features"]) == DRIFTING
     assert bins["grade"].labels == ["0", "1", "2", "3", "4"]
     assert len(bins["contrast"].labels) == PARTS
@@ -65,6 +65,21 @@ def test_a_class_that_never_came_has_its_bin_all_the_same() -> None:
     one = [{"grade": 0}]
 
     assert reference(FEATURES[:1], one, labels=5)["features"]["grade"]["edges"] == [1, 2, 3, 4]
+
+
+def test_a_feature_of_answers_that_are_all_alike_has_bins_without_labels_too() -> None:
+    answers = (Feature("answer", "predictions", "By answer."),)
+
+    found = reference(answers, [{"answer": 0}] * 9, labels=0)
+
+    assert read(found, ["answer"])["answer"].labels == ["0", "1"]
+
+
+def test_what_most_inputs_have_none_of_is_cut_between_none_and_some() -> None:
+    """Else its lowest bin is below the least value, always empty, and no drift is ever seen."""
+    assert edges([0.0] * 95 + [0.2, 0.25, 0.5, 0.5, 1.0]) == [0.2]
+    assert edges([0.0] * 50 + [0.1] * 50) == [0.1]
+    assert edges([3.0] * 9) == [3.0]
 
 
 @given(st.lists(st.floats(0, 1), min_size=1, max_size=300))

@@ -16,7 +16,7 @@ CONTAINERS: Final = {
 RECORDED: Final = {
     "endpoint_feature:drift_psi:5m": ("endpoint", "feature"),
     "endpoint_feature:drift_psi:1h": ("endpoint", "feature"),
-    "endpoint_feature:drift_images:5m": ("endpoint", "feature"),
+    "endpoint_feature:drift_inputs:5m": ("endpoint", "feature"),
 }
 """What Prometheus's recording rules make, of those that a board shows."""
 

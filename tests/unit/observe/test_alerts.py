@@ -103,7 +103,7 @@ def test_the_boards_find_what_they_take_for_recorded() -> None:
 def test_drift_is_recorded_as_it_is_defined(window: str) -> None:
     made = recorded()
     assert bare(made[drift.psi_record(window)]) == bare(drift.rule_expression(window))
-    assert bare(made[drift.images_record(window)]) == bare(drift.images_expression(window))
+    assert bare(made[drift.inputs_record(window)]) == bare(drift.inputs_expression(window))
 
 
 def test_alerts_and_boards_have_the_same_limits() -> None:

@@ -99,28 +99,28 @@ def test_what_cannot_be_compared_is_refused(seen: list[float], reference: list[f
         psi(seen, reference)
 
 
-@pytest.mark.parametrize(("images", "reference_images"), [(30, 200), (100, 200), (1000, 200)])
-def test_chance_alone_gives_what_is_expected_of_it(images: int, reference_images: int) -> None:
+@pytest.mark.parametrize(("inputs", "reference_inputs"), [(30, 200), (100, 200), (1000, 200)])
+def test_chance_alone_gives_what_is_expected_of_it(inputs: int, reference_inputs: int) -> None:
     random, bins = np.random.default_rng(1), 5
     figures = [
         psi(
-            random.multinomial(images, [1 / bins] * bins).tolist(),
-            random.multinomial(reference_images, [1 / bins] * bins).tolist(),
+            random.multinomial(inputs, [1 / bins] * bins).tolist(),
+            random.multinomial(reference_inputs, [1 / bins] * bins).tolist(),
         )
         for _ in range(400)
     ]
-    expected = expected_by_chance(bins, images=images, reference_images=reference_images)
+    expected = expected_by_chance(bins, inputs=inputs, reference_inputs=reference_inputs)
     assert np.mean(figures) == pytest.approx(expected, rel=0.25)
 
 
-def test_thirty_images_without_any_change_stay_below_the_alarm_on_average() -> None:
-    assert expected_by_chance(5, images=30, reference_images=200) < drift.LARGE
-    assert expected_by_chance(5, images=100, reference_images=200) < drift.SMALL
+def test_thirty_inputs_without_any_change_stay_below_the_alarm_on_average() -> None:
+    assert expected_by_chance(5, inputs=30, reference_inputs=200) < drift.LARGE
+    assert expected_by_chance(5, inputs=100, reference_inputs=200) < drift.SMALL
 
 
 def test_the_records_are_those_that_the_boards_show() -> None:
     recorded = {drift.psi_record(window) for window in drift.WINDOWS}
-    assert recorded | {drift.images_record("5m")} <= set(RECORDED)
+    assert recorded | {drift.inputs_record("5m")} <= set(RECORDED)
 
 
 Series = Sequence[tuple[Mapping[str, str], float]]
@@ -154,7 +154,7 @@ def test_measured_compares_each_model_with_its_own_reference_and_takes_the_worst
     }
 
 
-def test_fewer_than_thirty_images_say_nothing() -> None:
+def test_fewer_than_thirty_inputs_say_nothing() -> None:
     assert measured(Told(bins([29, 0]), bins([0.5, 0.5])), "5m") == {}
     assert measured(Told(bins([30, 0]), bins([0.5, 0.5])), "5m") != {}
 
@@ -163,14 +163,14 @@ def test_a_model_without_a_reference_has_no_figure() -> None:
     assert measured(Told(bins([50, 50]), []), "5m") == {}
 
 
-@pytest.mark.parametrize(("images", "least", "most"), [(30, 0.1, 0.3), (100, 0, 0.01)])
-def test_chance_alone_hardly_ever_sounds_the_alarm_once_there_are_enough_images(
-    images: int, least: float, most: float
+@pytest.mark.parametrize(("inputs", "least", "most"), [(30, 0.1, 0.3), (100, 0, 0.01)])
+def test_chance_alone_hardly_ever_sounds_the_alarm_once_there_are_enough_inputs(
+    inputs: int, least: float, most: float
 ) -> None:
     random = np.random.default_rng(2)
     alarms = [
         psi(
-            random.multinomial(images, [0.2] * 5).tolist(),
+            random.multinomial(inputs, [0.2] * 5).tolist(),
             random.multinomial(200, [0.2] * 5).tolist(),
         )
         > drift.LARGE

@@ -43,7 +43,7 @@ class Feature:
         """``lab_inference_<this>``."""
         self.help = help
         self.buckets = buckets
-        """Empty: instances are counted by the value, in a label with the feature's name."""
+        """Empty: instances are counted by the value, in the label ``answer``."""
         self.drifts = drifts
         """Whether it is compared with the model's reference."""
 

@@ -11,7 +11,7 @@ from tests.docker.contract_client import samples
 
 REFERENCE = {
     "schema": 1,
-    "images": 10,
+    "inputs": 10,
     "features": {
         "grade": {"edges": [1, 2, 3, 4], "share": [0.2] * 5},
         "brightness": {"edges": [0.25, 0.5], "share": [0.1, 0.6, 0.3]},
@@ -53,7 +53,7 @@ def test_what_was_observed_before_the_first_page_is_on_it() -> None:
     assert first["lab_inference_prediction_seconds_sum"] == 0.012
     assert first['lab_inference_prediction_seconds_bucket{le="0.01"}'] == 0
     assert first['lab_inference_prediction_seconds_bucket{le="0.015"}'] == 1
-    assert first['lab_inference_predictions_total{grade="1"}'] == 2
+    assert first['lab_inference_predictions_total{answer="1"}'] == 2
     assert first['lab_inference_startup_seconds{phase="imports"}'] == 0.5
 
 
@@ -84,7 +84,7 @@ def test_nothing_is_lost_while_threads_observe_and_the_page_opens() -> None:
     metrics.open()
     for thread in threads:
         thread.join()
-    assert page(metrics)['lab_inference_predictions_total{grade="0"}'] == 2000
+    assert page(metrics)['lab_inference_predictions_total{answer="0"}'] == 2000
 
 
 def test_every_picture_is_counted_in_every_histogram() -> None:

@@ -15,7 +15,7 @@ GOOD: dict[str, Any] = {"edges": [0.2, 0.5], "share": [0.1, 0.6, 0.3]}
 
 
 def wrapped(feature: object) -> dict[str, object]:
-    return {"schema": 1, "images": 10, "features": {"brightness": feature}}
+    return {"schema": 1, "inputs": 10, "features": {"brightness": feature}}
 
 
 @given(edges=EDGES, value=st.floats(allow_nan=False))
@@ -45,6 +45,13 @@ def test_bins_are_named_by_their_edges_and_those_of_whole_numbers_by_the_number(
     assert labels([16384, 1048576]) == ["<16384", "16384-1048576", ">=1048576"]
     assert labels([0.5]) == ["<0.5", ">=0.5"]
     assert labels([1, 2, 3, 4]) == ["0", "1", "2", "3", "4"]
+
+
+def test_a_reference_of_an_older_lab_is_read_as_one_of_today() -> None:
+    today = wrapped(GOOD)
+    older = {"images": today["inputs"], **{k: v for k, v in today.items() if k != "inputs"}}
+
+    assert read(older, ["brightness"])["brightness"].share == GOOD["share"]
 
 
 def test_what_the_service_does_not_know_is_left_out() -> None:

@@ -19,7 +19,7 @@ WEIGHTS = np.linspace(-6.0, 6.0, 15, dtype=np.float32).reshape(3, 5)
 
 REFERENCE = {
     "schema": 1,
-    "images": 200,
+    "inputs": 200,
     "features": {
         "grade": {"edges": [1, 2, 3, 4], "share": [0.2] * 5},
         "confidence": {"edges": [0.5, 0.9], "share": [0.1, 0.4, 0.5]},
