@@ -176,7 +176,7 @@ def _steady(
     ]
     return _chapter(
         "Steady: all endpoints, and a few requests that are wrong",
-        "lab-endpoints: requests, 4xx and latency; lab-model: grades as in the reference",
+        "lab-endpoints: requests, 4xx and latency; lab-model: answers as in the reference",
         progress,
         lambda step: traffic.steady(streams, script.steady_s, step),
     )

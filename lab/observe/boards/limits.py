@@ -20,9 +20,6 @@ OF_MEMORY: Final = (0.8, 0.9)
 PSI: Final = (0.1, 0.25)
 """Below 0.1 no shift, above 0.25 a serious one: see services/prometheus/rules/drift.yml."""
 
-OF_CONFIDENCE: Final = (0.5, 0.7)
-"""Half: the model is no surer of its answer than of all others together."""
-
 OF_FLOOR: Final = (3.0, 10.0)
 """Times the floor: near 1 only the engine itself is left to gain from."""
 

@@ -74,8 +74,12 @@ def lines(
     unit: Unit,
     limits: _Limits | None = None,
     reaching: float | None = None,
+    empty: str = "",
 ) -> TimeSeries:
-    """Curves over time; a dashed line at each limit; an axis ``reaching`` at least so far."""
+    """Curves over time; a dashed line at each limit; an axis ``reaching`` at least so far.
+
+    ``empty`` is what is shown without data, where that is nothing to wonder at.
+    """
     panel = (
         _asking(TimeSeries(), title, about, *queries)
         .unit(unit)
@@ -90,6 +94,8 @@ def lines(
     )
     if reaching is not None:
         panel = panel.axis_soft_max(reaching)
+    if empty:
+        panel = panel.no_value(empty)
     if limits is None:
         return panel
     style = common.GraphThresholdsStyleConfig().mode(kinds.GraphThresholdsStyleMode.DASHED)
@@ -286,10 +292,13 @@ def table(
     return panel.no_value(empty) if empty else panel
 
 
-def heatmap(title: str, about: str, expr: str) -> Heatmap:
-    """How often which value came, over time; ``expr`` is a histogram's buckets."""
+def heatmap(title: str, about: str, expr: str, *, empty: str = "") -> Heatmap:
+    """How often which value came, over time; ``expr`` is a histogram's buckets.
+
+    ``empty`` is what is shown without data, where that is nothing to wonder at.
+    """
     buckets = query(expr, "{{le}}").format(formats.PromQueryFormat.HEATMAP)
-    return (
+    panel = (
         _asking(Heatmap(), title, about, buckets)
         .calculate(False)  # noqa: FBT003 - the SDK's way
         .color(HeatmapColorOptions().scheme("Blues").steps(64).exponent(0.5).fill(BLUE))
@@ -298,16 +307,12 @@ def heatmap(title: str, about: str, expr: str) -> Heatmap:
         .mode(kinds.TooltipDisplayMode.SINGLE)
         .show_legend()
     )
+    return panel.no_value(empty) if empty else panel
 
 
 def rising(limits: tuple[float, float]) -> _Limits:
     """Green, from the first limit on orange, from the second on red."""
     return _thresholds([(None, GREEN), (limits[0], ORANGE), (limits[1], RED)])
-
-
-def falling(limits: tuple[float, float]) -> _Limits:
-    """Red, from the first limit on orange, from the second on green."""
-    return _thresholds([(None, RED), (limits[0], ORANGE), (limits[1], GREEN)])
 
 
 def none_is_good() -> _Limits:

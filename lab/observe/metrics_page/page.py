@@ -22,17 +22,25 @@ FILE: Final = ROOT / "docs" / "metrics.md"
 RULES: Final = SERVICES / "prometheus" / "rules"
 
 _COUNT: Final = r"""
-import json, os, sys
+import importlib, json, os, sys
 os.environ.pop("PROMETHEUS_MULTIPROC_DIR", None)
-root, service = sys.argv[1:]
+root, service, *modules = sys.argv[1:]
 sys.path[:0] = [root, service]
 from app.metrics import Metrics
-from app.tasks.image_classification import ImageClassification
 from lab.observe.metrics_page.registry import described
-metrics = Metrics()
-metrics.describe(ImageClassification.features, None)
-found = described(metrics.open()._registry)
-print(json.dumps([[one.name, one.type, one.labels, one.help] for one in found]))
+def told(features):
+    metrics = Metrics()
+    metrics.describe(features, None)
+    return sorted(described(metrics.open()._registry))
+found = {"": told(())}
+for name in modules:
+    for one in vars(importlib.import_module(name)).values():
+        if getattr(one, "__module__", "") == name and hasattr(one, "features"):
+            found[name] = [metric for metric in told(one.features) if metric not in found[""]]
+print(json.dumps({
+    name: [[one.name, one.type, one.labels, one.help] for one in metrics]
+    for name, metrics in found.items()
+}))
 """
 """The service is asked in a process of its own: the tool never imports what runs in containers."""
 
@@ -58,13 +66,25 @@ def emulator() -> Sequence[Metric]:
     return sorted(described(registry))
 
 
-def inference() -> Sequence[Metric]:
-    """The inference service's. Raises ``CommandError`` when it cannot be asked."""
-    words: list[str | Path] = [sys.executable, "-c", _COUNT, ROOT, SERVICES / "inference"]
-    return sorted(
-        Metric(name=name, type=kind, labels=tuple(labels), help=text)
-        for name, kind, labels, text in json.loads(run(words).stdout)
-    )
+def inference() -> Mapping[str, Sequence[Metric]]:
+    """The inference service's: under ``""`` whatever the task, then what each task notes.
+
+    By the task's file, seen from the project. Raises ``CommandError`` when it cannot be asked.
+    """
+    service = SERVICES / "inference"
+    files = {
+        ".".join(path.relative_to(folder).with_suffix("").parts): str(path.relative_to(ROOT))
+        for folder, pattern in ((service, "app/tasks/[!_]*.py"), (ROOT, "models/*/task.py"))
+        for path in sorted(folder.glob(pattern))
+    }
+    told = json.loads(run([sys.executable, "-c", _COUNT, ROOT, service, *files]).stdout)
+    return {
+        files.get(module, ""): [
+            Metric(name=name, type=kind, labels=tuple(labels), help=text)
+            for name, kind, labels, text in rows
+        ]
+        for module, rows in told.items()
+    }
 
 
 def bench() -> Sequence[Metric]:

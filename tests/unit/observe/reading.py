@@ -13,10 +13,13 @@ from lab.endpoint.metrics.counters import Counters as Emulator
 from lab.endpoint.metrics.gauges import Present
 from lab.observe import names
 from lab.observe.boards.generate import FOLDER
+from models.recommender_niser.task import Task as Sessions
 from tests.unit.observe.series import BUILT_IN, CONTAINERS, RECORDED
 
 Json = dict[str, Any]
 
+TASKS = (ImageClassification, Sessions)
+"""Whose features the boards show."""
 UIDS = (
     *("lab-endpoints", "lab-coldstart", "lab-container", "lab-model", "lab-compare"),
     "lab-load",
@@ -87,12 +90,13 @@ def from_code() -> dict[str, set[str]]:
     nothing: Any = _Nothing()
     for present in Present(fleet=nothing, sampler=nothing, backlogs=tuple, records=tuple).collect():
         found |= _series(present.name, present.type, set(present._labelnames))
-    inference = Inference()
-    inference.describe(ImageClassification.features, None)
-    for collector in inference.open()._registry._collector_to_names:
-        told: Any = collector
-        labels = {*told._labelnames, *names.DISCOVERED}
-        found |= _series(told._name, told._type, labels)
+    for task in TASKS:
+        inference = Inference()
+        inference.describe(task.features, None)
+        for collector in inference.open()._registry._collector_to_names:
+            told: Any = collector
+            labels = {*told._labelnames, *names.DISCOVERED}
+            found |= _series(told._name, told._type, labels)
     return found
 
 

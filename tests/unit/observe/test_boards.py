@@ -33,6 +33,9 @@ AWAITED = (
     "lab_inference_input_brightness",
     "lab_inference_input_contrast",
     "lab_inference_input_bytes",
+    "lab_inference_input_length",
+    "lab_inference_input_unknown_ratio",
+    "lab_inference_answer_popularity",
     "lab_inference_drift_bin_total",
     "lab_inference_drift_reference_ratio",
 )

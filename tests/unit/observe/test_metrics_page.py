@@ -1,4 +1,5 @@
 import re
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -16,19 +17,37 @@ def text() -> str:
     return page.render()
 
 
+def everything() -> Iterator[Metric]:
+    yield from page.emulator()
+    yield from page.bench()
+    for metrics in page.inference().values():
+        yield from metrics
+
+
 def test_the_page_is_what_the_code_makes(text: str) -> None:
     there = page.FILE.read_text(encoding="utf-8")
     assert there == text, "Write it: lab observe metrics"
 
 
 def test_every_metric_has_a_help() -> None:
-    for one in (*page.emulator(), *page.inference(), *page.bench()):
+    for one in everything():
         assert one.help.strip(), one.name
+
+
+def test_every_task_of_the_project_is_on_it_with_what_it_notes(text: str) -> None:
+    told = page.inference()
+    assert "services/inference/app/tasks/image_classification.py" in told
+    assert "models/recommender_niser/task.py" in told
+    for file, metrics in told.items():
+        assert f"](../{file})" in text or not file
+        if file:
+            counted = next(one for one in metrics if one.name == "lab_inference_predictions_total")
+            assert counted.labels == ("answer",), file
 
 
 def test_names_are_in_base_units() -> None:
     wrong = re.compile(r"_(ms|milliseconds|minutes|hours|kb|mb|mib|percent)(_total)?$")
-    for one in (*page.emulator(), *page.inference(), *page.bench()):
+    for one in everything():
         assert not wrong.search(one.name)
         assert one.name.endswith("_total") == (one.type == "counter"), one.name
 
