@@ -19,8 +19,8 @@ from models.retinopathy import classifier, data, fundus, metrics
 from models.retinopathy.gate import agreement, gate, refuse_unlike
 from models.retinopathy.network import Architecture
 
-CALIBRATING: Final = 200
-VALIDATING: Final = 200
+CALIBRATING: Final = 100
+VALIDATING: Final = 100
 """Eyes that the model learnt from, other than those that calibrate: what is left out is chosen on
 them, so that the held-out ones stay unseen until the gate."""
 AIM: Final = 0.005

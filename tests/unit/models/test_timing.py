@@ -17,7 +17,7 @@ INTEL = "processor\t: 0\nmodel name\t: Xeon\nflags\t\t: fpu avx2 {}\n"
     ],
 )
 def test_weights_get_seven_bits_where_products_may_saturate(
-    flags: str, architecture: str, vnni: bool
+    flags: str, architecture: str, *, vnni: bool
 ) -> None:
     found = timing.processor(INTEL.format(flags), architecture)
     assert (found.model, found.vnni, found.reduce_range) == ("Xeon", vnni, not vnni)
