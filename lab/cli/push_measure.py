@@ -56,7 +56,7 @@ def measure(  # noqa: PLR0913, PLR0917 - each is a flag
     metrics_wait: float = typer.Option(
         _DEFAULT.metrics_wait_s, min=0, help="Seconds to wait for CloudWatch at the end."
     ),
-    payload: Path | None = typer.Option(None, help="What to ask; else the model's own picture."),
+    payload: Path | None = typer.Option(None, help="What to ask; else what its clients send."),
     content_type: str | None = typer.Option(None, help="The payload's type."),
     resume: str | None = typer.Option(None, help="Go on with a measurement, by its run's name."),
 ) -> None:
