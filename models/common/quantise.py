@@ -26,7 +26,8 @@ LAYERS: Final = ("Conv", "Gemm", "MatMul")
 """Operators with weights; whatever lies before the first of them is preprocessing, left as it is.
 """
 TRIED: Final = (0, 1, 2, 4, 8)
-"""How many layers are left out, until one is good enough: the search's budget."""
+"""How many layers are left out once it is repaired, until that is good enough: the search's budget.
+"""
 MATCHED: Final = 4
 """Inputs whose activations are compared, all of which are held in memory."""
 
@@ -36,9 +37,21 @@ class Found:
     """The model that was kept, and how it was found."""
 
     excluded: tuple[str, ...]
-    """Layers that stayed float, the most damaged first."""
-    tried: tuple[Mapping[str, float], ...]
-    """How many layers each try left out, and the loss that it had."""
+    """Layers that stayed float."""
+    repaired: bool
+    """Whether ``Repair`` had to help."""
+    tried: tuple[Mapping[str, Any], ...]
+    """What each try left out, and the loss that it had."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Repair:
+    """What makes up for the loss, when leaving nothing out is not good enough."""
+
+    last: int
+    """So many layers at the end stay float, to be changed."""
+    change: Callable[[Path, Sequence[str]], None]
+    """Changes them in a quantised file, by name."""
 
 
 def search(
@@ -49,8 +62,10 @@ def search(
     on: Processor,
     loss: Callable[[Path], float],
     most: float,
+    repair: Repair,
 ) -> Found:
-    """Quantise ``source``, leaving out the most damaged layers until ``loss`` is at most ``most``.
+    """Quantise ``source`` until ``loss`` is at most ``most``: all of it, then repaired, then with
+    more and more of the most damaged layers left out.
 
     ``inputs`` [n, ...] calibrate. The last try is left in ``target``, good enough or not: whoever
     asks judges it on inputs that nothing here has seen.
@@ -60,22 +75,23 @@ def search(
         # Symbolic shapes would need sympy, and are known: only the batch is free.
         quant_pre_process(str(source), str(prepared), skip_symbolic_shape=True)
         before, layers = ends(onnx.load(prepared, load_external_data=False).graph)
+        inner, last = layers[: -repair.last], layers[-repair.last :]
         ranked: Sequence[str] = []
         excluded: tuple[str, ...] = ()
-        tried: list[Mapping[str, float]] = []
-        for count in TRIED:
-            if count > len(layers):
-                break
+        tried: list[Mapping[str, Any]] = []
+        for count in (None, *TRIED):
             if count and not ranked:
-                ranked = by_damage(prepared, target, inputs[:MATCHED], layers)
-            excluded = tuple(ranked[:count])
+                ranked = by_damage(prepared, target, inputs[:MATCHED], inner)
+            excluded = () if count is None else (*ranked[:count], *last)
             _quantise(prepared, target, inputs, on, [*before, *excluded])
+            if count is not None:
+                repair.change(target, last)
             lost = loss(target)
-            tried.append({"left_out": count, "loss": round(lost, 4)})
-            say(f"{count} layers left out: loss {lost:.4f}")
+            tried.append({"left_out": list(excluded), "loss": round(lost, 4)})
+            say(f"{len(excluded)} layers left out: loss {lost:.4f}")
             if lost <= most:
                 break
-    return Found(excluded=excluded, tried=tuple(tried))
+    return Found(excluded=excluded, repaired=count is not None, tried=tuple(tried))
 
 
 def ends(graph: Any) -> tuple[Sequence[str], Sequence[str]]:

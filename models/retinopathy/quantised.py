@@ -15,7 +15,7 @@ from PIL import Image
 from models.common import quantise, timing
 from models.common.built import BuildOrder, Built, Tolerance, no_size, say
 from models.common.quantise import Found
-from models.retinopathy import classifier, data, fundus, metrics
+from models.retinopathy import classifier, data, fundus, head, metrics
 from models.retinopathy.gate import agreement, gate, refuse_unlike
 from models.retinopathy.network import Architecture
 
@@ -31,9 +31,8 @@ def build(architecture: Architecture, order: BuildOrder) -> Built:
     """The float model's build, in a folder beside; then int8, gated and timed against it."""
     no_size(order)
     learning, _ = split(architecture)
-    some = learning[: CALIBRATING + VALIDATING]
     # Before TensorFlow does anything, as the float model's build says.
-    eyes = data.drawn(some, first_seed=classifier.SEED)
+    eyes = data.drawn(learning, first_seed=classifier.SEED)
     photographs = data.aptos(order.data) if order.data else None
     with TemporaryDirectory(dir=order.out) as beside:
         exact = Path(beside)
@@ -44,13 +43,13 @@ def build(architecture: Architecture, order: BuildOrder) -> Built:
             share = architecture.held_out / len(photographs.grades)
             taken, _ = data.split(photographs.grades, share, classifier.SEED)
             rng = np.random.default_rng(classifier.SEED)
-            eyes = data.take(photographs, list(rng.permutation(taken)[: len(some)]))
+            eyes = data.take(photographs, list(rng.permutation(taken)))
         for name in ("samples", "weights.npz"):
             if (exact / name).exists():
                 shutil.move(exact / name, order.out / name)
         held_out = _pictures(order.out / built.samples.held_out)
         refuse_unlike(eyes.images, held_out)
-        made = quantised(exact / "model.onnx", order.out / "model.onnx", eyes)
+        made = quantised(exact / "model.onnx", order.out / "model.onnx", architecture, eyes)
         figures = compared(exact / "model.onnx", order.out / "model.onnx", held_out)
 
     def judge(outputs: Sequence[NDArray[Any]]) -> Mapping[str, Any]:
@@ -79,10 +78,13 @@ def split(architecture: Architecture) -> tuple[Sequence[int], Sequence[int]]:
     return data.split(grades, architecture.held_out / len(grades), classifier.SEED)
 
 
-def quantised(exact: Path, target: Path, eyes: data.Pictures) -> Found:
-    """Search on the eyes: the first calibrate, the others choose what is left out."""
-    calibrating, validating = eyes.images[:CALIBRATING], eyes.images[CALIBRATING:]
-    grades = eyes.grades[CALIBRATING:]
+def quantised(exact: Path, target: Path, architecture: Architecture, eyes: data.Pictures) -> Found:
+    """Search on the eyes: the first calibrate, some others choose what is left out; all of them
+    teach the head again, if that is needed.
+    """
+    choosing = slice(CALIBRATING, CALIBRATING + VALIDATING)
+    calibrating, validating = eyes.images[:CALIBRATING], eyes.images[choosing]
+    grades = eyes.grades[choosing]
     if len(validating) == 0:
         sys.exit(f"{len(eyes.images)} images are too few to calibrate with: {CALIBRATING} and more")
     whole = kappa(grades, quantise.answers(exact, validating))
@@ -93,6 +95,12 @@ def quantised(exact: Path, target: Path, eyes: data.Pictures) -> Found:
         on=timing.this_processor(),
         loss=lambda model: whole - kappa(grades, quantise.answers(model, validating)),
         most=AIM,
+        repair=quantise.Repair(
+            last=head.LAYERS,
+            change=lambda model, layers: head.teach(
+                model, layers, architecture, eyes, seed=classifier.SEED
+            ),
+        ),
     )
 
 
