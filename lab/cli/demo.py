@@ -13,7 +13,7 @@ from lab.observe.grafana import annotate
 from lab.observe.runs import push
 from lab.services import SERVICES
 from lab.stack import demo as script
-from lab.stack import demo_bench
+from lab.stack import demo_bench, demo_sessions
 from lab.stack.demo import Chapter
 
 app = typer.Typer()
@@ -25,14 +25,19 @@ def demo(
     bench: bool = typer.Option(
         True, help="Make a small bench if there is none; else two boards may stay empty."
     ),
+    sessions: bool = typer.Option(
+        True, help=f"Make endpoints of {demo_sessions.MODEL} if there are none, and send sessions."
+    ),
 ) -> None:
     """Send traffic to the running lab, so that every panel of every board has something to show.
 
-    Steady, burst, idle, cold, and at the end pictures unlike those that the model was tested on.
+    Steady, burst, idle, cold, and at the end inputs unlike those that the models were tested on.
     """
     progress = ConsoleProgress()
     chosen = script.SHORT if short else script.FULL
     with emulator() as client:
+        if sessions and client.healthy():
+            progress.note(demo_sessions.provide(client, progress))
         with progress.step("Asking each endpoint once"):
             found = script.targets(client)
         # First, for it wants the machine for itself.

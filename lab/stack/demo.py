@@ -169,7 +169,7 @@ def _steady(
         Stream(
             endpoint=one.name,
             bodies=one.held_out,
-            per_s=_SLOW_PER_S if one.large else script.per_s,
+            per_s=_pace(one, script),
             wrong=one.wrong,
         )
         for one in found
@@ -223,14 +223,24 @@ def _cold(
 def _shifted(
     found: Sequence[DemoEndpoint], traffic: Traffic, progress: Progress, script: Script
 ) -> Chapter:
-    target = min(found, key=lambda one: (one.large, one.limit is not None))
-    stream = Stream(endpoint=target.name, bodies=target.shifted, per_s=2 * script.per_s)
+    """To one endpoint of each model, the real-time one if there is one."""
+    ordered = sorted(found, key=lambda one: one.limit is None)
+    targets = {one.model: one for one in ordered}.values()
+    streams = [
+        Stream(endpoint=one.name, bodies=one.shifted, per_s=2 * _pace(one, script))
+        for one in targets
+    ]
+    names = " and ".join(one.name for one in targets)
     return _chapter(
-        f"Shifted: inputs unlike those that the model was tested on, to {target.name}",
+        f"Shifted: inputs unlike those that the model was tested on, to {names}",
         "lab-model: drift of the input's features; InputDrift fires if it lasts for 30 s",
         progress,
-        lambda step: traffic.steady([stream], script.shifted_s, step),
+        lambda step: traffic.steady(streams, script.shifted_s, step),
     )
+
+
+def _pace(target: DemoEndpoint, script: Script) -> float:
+    return _SLOW_PER_S if target.large else script.per_s
 
 
 def _chapter(title: str, look: str, progress: Progress, play: Callable[[Any], Tally]) -> Chapter:

@@ -103,9 +103,8 @@ def up(settings: StackSettings, engine: Engine, progress: Progress) -> Stack:
             seed.upload(archives, settings.bucket, client, progress)
             settings.addresses.save(settings.state)
             backend.start_rest()
-            role = f"arn:aws:iam::{settings.account}:role/inference-lab"
             endpoints = [
-                *seed.endpoints(served, settings.bucket, role, client, progress),
+                *seed.endpoints(served, settings.bucket, _role(settings), client, progress),
                 *seed.untouched(before, client),
             ]
             for name, changes in client.changes().items():
@@ -121,6 +120,20 @@ def up(settings: StackSettings, engine: Engine, progress: Progress) -> Stack:
             content_type=served[0].payload.content_type,
             sdk_settings=sdk.save(settings.state, bucket=settings.bucket),
         )
+
+
+def beside(
+    settings: StackSettings, engine: Engine, client: EmulatorClient, progress: Progress
+) -> Sequence[SeededEndpoint]:
+    """Endpoints of more models on a stack that runs; nothing else is touched.
+
+    Raises a ``LabError``.
+    """
+    with alone(settings.state):
+        models.ensure(settings.models, engine=engine, progress=progress)
+        served = _served(settings, engine)
+        seed.upload([one.archive for one in served], settings.bucket, client, progress)
+        return seed.endpoints(served, settings.bucket, _role(settings), client, progress)
 
 
 def down(
@@ -176,6 +189,10 @@ def _served(settings: StackSettings, engine: Engine) -> Sequence[SeededModel]:
         )
         for model in settings.models
     ]
+
+
+def _role(settings: StackSettings) -> str:
+    return f"arn:aws:iam::{settings.account}:role/inference-lab"
 
 
 def _served_before(settings: StackSettings, client: EmulatorClient) -> Sequence[str]:

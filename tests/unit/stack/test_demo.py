@@ -92,6 +92,17 @@ def test_it_goes_from_steady_to_shifted_and_starts_cold_in_between() -> None:
     assert not ordinary & set(last)
 
 
+def test_every_model_is_sent_its_shifted_inputs_at_one_endpoint(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("lab.artifacts.store.models", lambda: ("eye", "shop"))
+    emulator = Emulator(eye_serverless=2, eye_realtime=None, shop_serverless=2)
+    chapters = demo.play(demo.targets(emulator), emulator, Silent(), script=QUICK)
+    last = {name for name, _, _ in emulator.sent[-chapters[-1].tally.sent :]}
+    assert last == {"eye-realtime", "shop-serverless"}
+    assert all(name in chapters[-1].title for name in last)
+
+
 def test_without_a_serverless_endpoint_the_rest_is_played() -> None:
     emulator = Emulator(eye_realtime=None)
     chapters = demo.play(demo.targets(emulator), emulator, Silent(), script=QUICK)
