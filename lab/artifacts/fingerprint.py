@@ -41,7 +41,7 @@ def _folders(name: str) -> Iterator[Path]:
 
 
 def data(folder: Path | None) -> str | None:
-    """A folder of photographs by names, sizes and times: reading them all would take too long."""
+    """A folder of a data set by names, sizes and times: reading them all would take too long."""
     if folder is None:
         return None
     total = hashlib.sha256()
