@@ -20,6 +20,7 @@ import numpy as np
 from models.common.built import BuildOrder, Built, say
 from models.common.reference import reference
 from models.common.served import ServedModel
+from models.common.starts import settle
 
 SCHEMA: Final = 2
 TOOLS: Final = ("tensorflow-cpu", "keras", "tf2onnx", "onnx", "onnxruntime", "numpy")
@@ -87,6 +88,14 @@ def finish(order: BuildOrder, built: Built) -> None:
     description["reference"] = reference(
         served.task.features, noted, labels=len(served.card.labels)
     )
+    say("trying ways to start")
+    session, starts = settle(
+        order.out,
+        description,
+        batches[0].tensors,
+        tolerance=built.tolerance.max_abs_difference,
+    )
+    description |= session
     write_json(order.out / "model.json", description)
     write_json(
         order.out / "card.json",
@@ -97,6 +106,7 @@ def finish(order: BuildOrder, built: Built) -> None:
             **built.card,
             "metrics": metrics,
             "parity": parity,
+            **starts,
             "sha256": {"weights": built.weights_sha256},
             "versions": {"python": platform.python_version()} | dict(filter(all, map(tool, TOOLS))),
         },

@@ -30,6 +30,9 @@ SERVED: Final[Mapping[Runtime, str]] = {
 }
 """What each runtime loads, by name in the model's folder and archive."""
 
+DATA: Final = "model.data"
+"""Beside an ONNX model whose weights are not in the graph's own file."""
+
 _BUILD: Final = "Build it: `lab models build`."
 
 
@@ -175,7 +178,13 @@ def content(folder: Path, runtime: Runtime) -> Sequence[str]:
     """What a runtime's archive holds, by name in ``folder``; nothing if it cannot run the model."""
     if not (folder / SERVED[runtime]).exists():
         return []
-    return [DESCRIPTION, SERVED[runtime], *([CODE] if (folder / CODE).is_dir() else [])]
+    code = [CODE] if (folder / CODE).is_dir() else []
+    return [DESCRIPTION, *(onnx(folder) if runtime is Runtime.ONNX else [SERVED[runtime]]), *code]
+
+
+def onnx(folder: Path) -> Sequence[str]:
+    """The ONNX model's files, by name in ``folder``."""
+    return [name for name in (SERVED[Runtime.ONNX], DATA) if (folder / name).is_file()]
 
 
 def tolerance(model: str) -> AnswerTolerance:

@@ -150,9 +150,8 @@ def finish(folder: Path, made_from: Mapping[str, str | None]) -> None:
         name = store.archive_name(runtime)
         sums[name] = pack(folder, folder / name, names=names)
         sizes[name] = (folder / name).stat().st_size
-    graph = folder / store.SERVED[Runtime.ONNX]
-    if graph.is_file():
-        sums[graph.name], sizes[graph.name] = sha256(graph), graph.stat().st_size
+    for name in store.onnx(folder):
+        sums[name], sizes[name] = sha256(folder / name), (folder / name).stat().st_size
     card["sha256"], card["bytes"] = sums, sizes
     card["fingerprint"] = made_from
     file.write_text(json.dumps(card, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")

@@ -49,8 +49,7 @@ def _sums(card: object, folder: Path) -> Iterator[str]:
     made = [one for one in Runtime if store.content(folder, one)]
     sums = card.get("sha256", {})
     told = {name for name in sums if name != "weights"}
-    graph = {store.SERVED[Runtime.ONNX]} if Runtime.ONNX in made else set()
-    for name in sorted(told | graph | {*map(store.archive_name, made)}):
+    for name in sorted(told | set(store.onnx(folder)) | {*map(store.archive_name, made)}):
         wanted = sums.get(name)
         if not (folder / name).is_file():
             yield f"{name} is missing"

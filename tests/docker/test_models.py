@@ -114,12 +114,25 @@ def test_its_samples_can_be_sent_to_it(model: str) -> None:
 
 
 def test_archives_hold_the_model_at_their_top(model: str, tmp_path: Path) -> None:
-    for runtime, name in ((Runtime.ONNX, "model.onnx"), (Runtime.TENSORFLOW, "saved_model")):
+    served = {Runtime.ONNX: {"model.onnx", "model.data"}, Runtime.TENSORFLOW: {"saved_model"}}
+    for runtime, expected in served.items():
         extract(store.find(model, runtime).path, tmp_path / runtime.value)
         names = {path.name for path in (tmp_path / runtime.value).iterdir()}
-        assert names == {"model.json", name}
+        assert names == {"model.json", *expected}
         described = json.loads((tmp_path / runtime.value / "model.json").read_text())
         assert described["name"] == model
+
+
+def test_the_card_tells_how_it_starts_and_why_so(card: dict[str, Any]) -> None:
+    starts = card["starts"]
+    rows = {row["name"]: row for row in starts["rows"]}
+
+    assert starts["chosen"] == "mapped"
+    assert rows["mapped"]["peak_bytes"] == card["memory"]["peak_bytes"]
+    assert rows["mapped"]["peak_bytes"] < 0.9 * rows["as is"]["peak_bytes"]
+    assert all(row["same"] for row in rows.values())
+    assert not rows["mapped, for this family"]["portable"]
+    assert rows["mapped, for this family"]["load_cpu_ms"] < rows["as is"]["load_cpu_ms"]
 
 
 def test_nothing_is_done_when_nothing_changed(

@@ -64,8 +64,17 @@ def crowd(
     limit = settings.memory_bytes
     pays = settings.threads > 1 and settings.backend != "tensorflow"
     if pays and limit is not None:
-        pays = os.stat(f"{settings.model_dir}/model.onnx").st_size <= limit // _SPARE  # noqa: PTH116
+        pays = _model_bytes(settings.model_dir) <= limit // _SPARE
     return Crowd(backend, cores=settings.threads, another=another if pays else None)
+
+
+def _model_bytes(model_dir: str) -> int:
+    """Of the graph, and of the weights beside it."""
+    size = os.stat(f"{model_dir}/model.onnx").st_size  # noqa: PTH116
+    try:
+        return size + os.stat(f"{model_dir}/model.data").st_size  # noqa: PTH116
+    except FileNotFoundError:
+        return size
 
 
 class Start:

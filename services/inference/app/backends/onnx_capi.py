@@ -11,6 +11,8 @@ from math import prod
 
 from app.errors import StartError
 
+from .options import MAPPED, asked
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -35,9 +37,11 @@ _FUNCTIONS = {
     "GetErrorMessage": (2, ctypes.c_char_p, (_P,)),
     "CreateEnv": (3, _P, (ctypes.c_int, ctypes.c_char_p, _P)),
     "CreateSession": (7, _P, (_P, ctypes.c_char_p, _P, _P)),
+    "CreateSessionFromArray": (8, _P, (_P, _P, ctypes.c_size_t, _P, _P)),
     "Run": (9, _P, (_P, _P, _P, _P, ctypes.c_size_t, _P, ctypes.c_size_t, _P)),
     "CreateSessionOptions": (10, _P, (_P,)),
     "DisableMemPattern": (17, _P, (_P,)),
+    "SetSessionGraphOptimizationLevel": (23, _P, (_P, ctypes.c_int)),
     "SetIntraOpNumThreads": (24, _P, (_P, ctypes.c_int)),
     "SetInterOpNumThreads": (25, _P, (_P, ctypes.c_int)),
     "CreateTensorWithDataAsOrtValue": (
@@ -195,19 +199,38 @@ def load(model_dir: str, card: "Card", *, threads: int, library: str) -> CapiBac
     path = f"{model_dir}/model.onnx"
     if not os.path.isfile(path):  # noqa: PTH113  # pathlib costs milliseconds at start
         raise StartError(f"{path} is missing: mount an unpacked model archive there.")
+    level, entries = asked(card)
     api = _Api(library)
     try:
         env = api.make("CreateEnv", _ERROR, b"inference")
         options = api.make("CreateSessionOptions")
+        api.call("SetSessionGraphOptimizationLevel", options, level)
         api.call("SetIntraOpNumThreads", options, threads)
         api.call("SetInterOpNumThreads", options, 1)
         # A plan of its memory, made of the first run, would take 7 MB anew for the second.
         api.call("DisableMemPattern", options)
-        # Threads spin for the next part of a run, and sleep between runs.
-        api.call("AddSessionConfigEntry", options, b"session.force_spinning_stop", b"1")
-        session = api.make("CreateSession", env, os.fsencode(path), options)
+        for key, value in entries.items():
+            api.call("AddSessionConfigEntry", options, key.encode(), value.encode())
+        if entries.get(MAPPED) == "1":
+            session = api.make("CreateSessionFromArray", env, *_mapped(path), options)
+        else:
+            session = api.make("CreateSession", env, os.fsencode(path), options)
         api["ReleaseSessionOptions"](options)
         memory = api.make("CreateCpuMemoryInfo", _ARENA_ALLOCATOR, _DEFAULT_MEMORY)
     except RuntimeError as error:
         raise StartError(f"{path} cannot be loaded: {error}") from error
     return CapiBackend(api, session, memory, card)
+
+
+def _mapped(path: str) -> tuple[_P, int]:
+    """Where the file lies in memory, and its size. It stays there: the session reads from it."""
+    import mmap  # only for models that are made for it
+
+    with open(path, "rb") as file:  # noqa: PTH123
+        content = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_COPY)
+    place = (ctypes.c_char * len(content)).from_buffer(content)
+    _kept.append(place)
+    return _P(ctypes.addressof(place)), len(content)
+
+
+_kept: "list[object]" = []

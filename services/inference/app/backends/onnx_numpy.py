@@ -8,6 +8,8 @@ import onnxruntime
 from app.card import Card
 from app.errors import StartError
 
+from .options import MAPPED, asked
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -21,7 +23,10 @@ _ERROR = 3
 class OnnxBackend:
     """A session and what it is fed with."""
 
-    def __init__(self, session: onnxruntime.InferenceSession, card: Card) -> None:
+    def __init__(
+        self, session: onnxruntime.InferenceSession, card: Card, model: str | bytes
+    ) -> None:
+        self._model = model  # a session may read from it as long as it lives
         self._run = session.run
         self._inputs = [(one.name, np.dtype(one.dtype)) for one in card.inputs]
         self._outputs = [one.name for one in card.outputs]
@@ -43,16 +48,22 @@ def load(model_dir: str, card: Card, *, threads: int, library: str) -> OnnxBacke
     path = f"{model_dir}/model.onnx"
     if not os.path.isfile(path):  # noqa: PTH113
         raise StartError(f"{path} is missing: mount an unpacked model archive there.")
+    level, entries = asked(card)
     options = onnxruntime.SessionOptions()
+    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel(level)
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
     options.log_severity_level = _ERROR
     # A plan of its memory, made of the first run, would take 7 MB anew for the second.
     options.enable_mem_pattern = False
-    # Threads spin for the next part of a run, and sleep between runs.
-    options.add_session_config_entry("session.force_spinning_stop", "1")
+    for key, value in entries.items():
+        options.add_session_config_entry(key, value)
+    model: str | bytes = path
+    if entries.get(MAPPED) == "1":
+        with open(path, "rb") as file:  # noqa: PTH123
+            model = file.read()
     try:
-        session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+        session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
     except Exception as error:  # the package's errors share no base class
         fault = " ".join(str(error).split())
         raise StartError(f"{path} cannot be loaded: {fault}") from error
@@ -63,4 +74,4 @@ def load(model_dir: str, card: Card, *, threads: int, library: str) -> OnnxBacke
         raise StartError(
             f"{path} takes {names} and gives {results}, its card says {taken}, {given}."
         )
-    return OnnxBackend(session, card)
+    return OnnxBackend(session, card, model)
