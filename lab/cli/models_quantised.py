@@ -58,6 +58,6 @@ def _caption(found: Mapping[str, Any]) -> str:
         f"Same grade for {agreed['value']:.1%} of {agreed['n']} held-out eyes "
         f"({agreed['low']:.1%} to {agreed['high']:.1%}); a probability differs by "
         f"{found['max_abs_difference']:.2g} at most. Layers left in float: {left}.\n"
-        f"{on['model']}, {on['architecture']}, {vnni}; all its cores, in fresh processes by turns.\n"
+        f"{on['model']}, {on['architecture']}, {vnni}; all cores, fresh processes by turns.\n"
         f"Price: serverless, {MEMORY_MB} MB, compute alone, if AWS's processor took as long."
     )

@@ -15,9 +15,10 @@ from lab.spec import FLOOR
 from tests.docker.conftest import MOBILENET
 
 IMAGES = (
-    *("registry", "coldhost", FLOOR, "onnx", "onnx-slim", "slim"),
+    *("registry", "coldhost", FLOOR, "trainer", "onnx", "onnx-slim", "slim"),
     *("endpoint", "s3", "prometheus", "pushgateway"),
 )
+SHORT = (MOBILENET, "recommender-niser")
 LONG = ("baseline", "twostage")
 
 
@@ -36,7 +37,7 @@ def main() -> None:
         targets = (*IMAGES, *(LONG if whole else ()))
         ensure(targets, platform=native, engine=engine, progress=progress)
         ensure([FLOOR], platform=native.other, engine=engine, progress=progress)
-        models = store.models() if whole else [MOBILENET]
+        models = store.buildable() if whole else SHORT
         build.ensure(models, engine=engine, progress=progress)
     finally:
         engine.close()

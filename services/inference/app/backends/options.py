@@ -43,6 +43,8 @@ def asked(card: "Card") -> tuple[int, dict[str, str]]:
     level = options.pop(LEVEL, "all")
     if not isinstance(level, str) or level not in LEVELS:
         raise _refusal(f"{LEVEL} is {level!r}; it can be {', '.join(LEVELS)}")
+    # Threads spin for the next part of a run, and sleep between runs.
+    entries = {"session.force_spinning_stop": "1"}
     for key, value in options.items():
         if key not in _ENTRIES:
             raise _refusal(
@@ -50,11 +52,11 @@ def asked(card: "Card") -> tuple[int, dict[str, str]]:
             )
         if not isinstance(value, str):
             raise _refusal(f"{key} is {value!r}, and must be text")
-    # Threads spin for the next part of a run, and sleep between runs.
-    return LEVELS[level], {"session.force_spinning_stop": "1", **options}
+        entries[key] = value
+    return LEVELS[level], entries
 
 
-def _of(session: "dict[str, object]", family: str) -> "dict[str, str]":
+def _of(session: "dict[str, object]", family: str) -> "dict[str, object]":
     found = session.get(family, {})
     if not isinstance(found, dict):
         raise _refusal(f"the options for {family} are no object")
