@@ -17,7 +17,7 @@ from lab.stack import seed
 from lab.stack.traffic import Body, Stream, Tally, Traffic, wait
 
 LARGE: Final = 0.1
-"""Seconds that an answer of a large model takes: it gets a slower stream and bears the burst."""
+"""Seconds that an answer of a large model takes: it gets a slower stream."""
 
 _HELD_OUT: Final = 200
 _SLOW_PER_S: Final = 1.0
@@ -57,10 +57,15 @@ class DemoEndpoint:
     model: str
     limit: int | None
     """``MaxConcurrency``; None for a real-time endpoint."""
-    large: bool
+    answer_s: float
+    """How long a warm answer takes, HTTP included."""
     held_out: Sequence[Body]
     shifted: Sequence[Body]
     """Unlike what the model was tested on."""
+
+    @property
+    def large(self) -> bool:
+        return self.answer_s > LARGE
 
     @property
     def wrong(self) -> Sequence[Body]:
@@ -109,7 +114,7 @@ def targets(client: EmulatorClient) -> Sequence[DemoEndpoint]:
                     name=name,
                     model=model,
                     limit=_limit(client, seen),
-                    large=_is_large(client, name, held_out[0]),
+                    answer_s=_answer_s(client, name, held_out[0]),
                     held_out=held_out,
                     shifted=shifted,
                 )
@@ -130,7 +135,7 @@ def play(
     chapters = [_steady(found, traffic, progress, script)]
     if serverless:
         # The slower the answers, the longer a burst is in flight.
-        pressed = max(serverless, key=lambda one: one.large)
+        pressed = max(serverless, key=lambda one: one.answer_s)
         chapters.append(_burst(pressed, traffic, progress, script))
     with progress.step("Idle: nothing is sent") as step:
         wait(script.idle_s, step, tell=lambda: "")
@@ -265,12 +270,12 @@ def _limit(client: EmulatorClient, endpoint: Mapping[str, Any]) -> int | None:
     return None
 
 
-def _is_large(client: EmulatorClient, endpoint: str, body: Body) -> bool:
+def _answer_s(client: EmulatorClient, endpoint: str, body: Body) -> float:
     """Asked, not known: endpoints may serve what a user put there. The first may start cold."""
     client.invoke(endpoint, *body)
     begin = time.monotonic()
     client.invoke(endpoint, *body)
-    return time.monotonic() - begin > LARGE
+    return time.monotonic() - begin
 
 
 def _has(http: httpx.Client, name: str) -> bool:
