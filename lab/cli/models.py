@@ -9,13 +9,14 @@ import typer
 from rich.table import Table
 
 from lab.artifacts import store
-from lab.cli import models_import
+from lab.cli import models_import, models_show
 from lab.cli.console import ConsoleProgress, fail, out
 from lab.errors import UsageError
 from lab.spec import Runtime
 from lab.units import format_bytes
 
 app = typer.Typer(no_args_is_help=True)
+app.command("show")(models_show.show)
 
 
 @app.command()
