@@ -10,7 +10,7 @@ from rich.text import Text
 
 from lab.artifacts import store
 from lab.cli.console import out
-from lab.units import format_bytes, format_seconds
+from lab.units import format_bytes
 
 _CHOSEN = "→"
 
@@ -92,12 +92,12 @@ def _files(card: Mapping[str, Any]) -> Sequence[Sequence[str]]:
 
 
 def _starts(starts: Mapping[str, Any]) -> Table:
-    """Times by wall clock and, behind the stroke, of processor time: by which the choice is."""
     table = Table(
-        title=f"Ways to start, measured on {starts['processor'] or starts['family']} "
-        f"({starts['family']}): the least of {starts['rounds']} rounds, one thread; time / "
-        "processor time",
+        title=f"Ways to start on {starts['processor'] or 'this processor'} ({starts['family']}), "
+        f"one thread, least of {starts['rounds']} rounds: ms of processor time (of wall clock)",
         title_justify="left",
+        box=None,
+        pad_edge=False,
     )
     for name in ("", "way", "file", "load", "first", "warm", "peak memory", ""):
         table.add_column(name, justify="right" if name not in {"", "way"} else "left")
@@ -114,15 +114,14 @@ def _starts(starts: Mapping[str, Any]) -> Table:
 
 
 def _time(row: Mapping[str, Any], what: str) -> str:
-    wall, cpu = row[f"{what}_ms"] / 1000, row[f"{what}_cpu_ms"] / 1000
-    return f"{format_seconds(wall)} / {format_seconds(cpu)}"
+    return f"{row[f'{what}_cpu_ms']:.1f} ({row[f'{what}_ms']:.1f})"
 
 
 def _barred(row: Mapping[str, Any]) -> str:
     """Why it cannot be chosen, whatever its figures."""
     if not row["same"]:
         return "other answers"
-    return "" if row["portable"] else "for this processor's family only"
+    return "" if row["portable"] else "this family only"
 
 
 def _rows(title: str, rows: Sequence[Sequence[str]]) -> Table:
