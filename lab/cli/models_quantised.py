@@ -3,9 +3,10 @@
 from collections.abc import Mapping
 from typing import Any, Final
 
+from rich.console import Group
 from rich.table import Table
+from rich.text import Text
 
-from lab.artifacts import store
 from lab.cost.charges import billed_s, serverless_use
 from lab.cost.prices import PriceTable
 from lab.units import format_bytes
@@ -15,17 +16,14 @@ MEMORY_MB: Final = 1024
 _MILLION: Final = 1_000_000
 
 
-def quantised_table(model: str) -> Table | None:
-    """Bytes, times, price and kappa of both; None for a model that is no int8 one."""
-    card = store.card(model)
+def quantised_table(card: Mapping[str, Any]) -> Group | None:
+    """Bytes, times, price and kappa of both; None for the card of a model that is no int8 one."""
     found: Mapping[str, Any] | None = card.get("quantised")
     if found is None:
         return None
     table = Table(
-        title=f"Beside {found['of']}: {found['verdict']}",
+        title=f"Beside {found['of']}",
         title_justify="left",
-        caption=_caption(found),
-        caption_justify="left",
         box=None,
         pad_edge=False,
     )
@@ -41,7 +39,7 @@ def quantised_table(model: str) -> Table | None:
         table.add_row(said, *(f"{one[key]:.1f} ms" for one in sides))
     table.add_row("a million warm", *(f"${_usd(one['warm_ms']):.2f}" for one in sides))
     table.add_row("kappa", *(f"{one['qwk']:.3f}" for one in sides))
-    return table
+    return Group(table, Text(_words(found)))
 
 
 def _usd(warm_ms: float) -> float:
@@ -50,11 +48,12 @@ def _usd(warm_ms: float) -> float:
     return _MILLION * (PriceTable.packaged().cost(use).usd or 0.0)
 
 
-def _caption(found: Mapping[str, Any]) -> str:
+def _words(found: Mapping[str, Any]) -> str:
     agreed, on = found["agreement"], found["processor"]
     left = ", ".join(found["excluded"]) or "none"
     vnni = "with VNNI" if on["vnni"] else "without VNNI: weights of 7 bits"
     return (
+        f"int8 is {found['verdict']}.\n"
         f"Same grade for {agreed['value']:.1%} of {agreed['n']} held-out eyes "
         f"({agreed['low']:.1%} to {agreed['high']:.1%}); a probability differs by "
         f"{found['max_abs_difference']:.2g} at most. Layers left in float: {left}.\n"

@@ -10,6 +10,7 @@ from rich.text import Text
 
 from lab.artifacts import store
 from lab.cli.console import out
+from lab.cli.models_quantised import quantised_table
 from lab.units import format_bytes
 
 _CHOSEN = "→"
@@ -26,6 +27,8 @@ def show(
         return
     for table in tables(card):
         out.print(table)
+    if beside := quantised_table(card):
+        out.print(beside)
     if why := card.get("starts", {}).get("why"):
         out.print(f"{_CHOSEN} what the archive holds: {why}", markup=False, highlight=False)
 

@@ -206,6 +206,8 @@ class _Search:
         middle_s = 0.0
         for _ in range(_TRIES):
             requests = self._load(warm).requests()
+            if not len(requests):  # a machine that stalled all the while
+                continue
             good = requests.where(requests.answered)
             if not len(good):
                 why = self._target.cause() or ", ".join(sorted(set(requests.error)))
@@ -216,7 +218,7 @@ class _Search:
             middle_s = float(np.median(good.latency_s))
             if not (good.cold == 1).any():
                 break
-        return 1 / max(middle_s, _LEAST_S)
+        return 1 / max(middle_s or plan.warm_s, _LEAST_S)
 
     def _try(self, rate: float) -> None:
         """Run a rate until it tells something; what told nothing is kept beside it."""

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from lab.artifacts import store
-from lab.cli import main
+from lab.cli import console, main
 
 ROW: dict[str, Any] = {
     "name": "as is", "portable": True, "same": True, "bytes": 13_407_517,
@@ -49,7 +49,7 @@ CARD: dict[str, Any] = {
 @pytest.fixture
 def built(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("LAB_HOME", str(tmp_path))
-    monkeypatch.setenv("COLUMNS", "160")
+    monkeypatch.setattr(console.out, "_width", 160)
     monkeypatch.setattr(store, "models", lambda: ("eyes", "bare"))
     for name, card in {"eyes": CARD, "bare": {"name": "bare"}}.items():
         (tmp_path / "artifacts" / name).mkdir(parents=True)
