@@ -230,6 +230,7 @@ class FindingKind(StrEnum):
     LAZY_MODEL = "lazy_model"
     SLOW_FIRST_REQUEST = "slow_first_request"
     BYTES_AND_TIME = "bytes_and_time"
+    INT8_NOT_FASTER = "int8_not_faster"
     FLOOR_SHARE = "floor_share"
     MEMORY = "memory"
     CPU_CAPPED = "cpu_capped"

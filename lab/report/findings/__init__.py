@@ -4,13 +4,18 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Final
 
 from lab.coldstart.summary import Finding, FindingKind, Severity
-from lab.report.findings import boot, machine, samples, sizes
+from lab.report.findings import boot, machine, quantised, samples, sizes
 from lab.report.recorded import Recorded
 from lab.report.rows import MeasuredRow
 
 Rule = Callable[[Recorded, Sequence[MeasuredRow]], Iterable[Finding]]
 
-RULES: Final[Sequence[Rule]] = (*samples.RULES, *machine.RULES, *sizes.RULES)
+RULES: Final[Sequence[Rule]] = (
+    *samples.RULES,
+    *machine.RULES,
+    *sizes.RULES,
+    quantised.not_faster,
+)
 """Are shown what the run is about: a reference is given no advice, and no doubt is about it."""
 RULES_OF_ALL: Final[Sequence[Rule]] = (boot.floor, samples.drifting, machine.busy)
 """Need every row, and name none that is a reference."""
