@@ -40,5 +40,14 @@ def test_both_stand_side_by_side_with_what_a_million_costs() -> None:
     assert "97.0% of 100 held-out eyes" in said
 
 
+def test_a_head_that_was_taught_anew_is_told_with_what_int8_alone_lost() -> None:
+    tried = [{"left_out": [], "loss": 0.1155}, {"left_out": ["Gemm_1"], "loss": 0.0}]
+    quantised = {**CARD["quantised"], "tried": tried}
+    said = " ".join(text({**CARD, "quantised": {**quantised, "repaired": True}}).split())
+    assert "head was taught anew" in said
+    assert "int8 alone lost 0.116 of kappa" in said
+    assert "taught" not in text({**CARD, "quantised": {**quantised, "repaired": False}})
+
+
 def test_a_float_model_has_no_such_table() -> None:
     assert quantised_table({"metrics": {}}) is None
